@@ -1,0 +1,112 @@
+//! What people are told: each event's name, title and text.
+
+use std::fmt;
+
+/// Why a notification was made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A ticket was raised.
+    TicketCreated,
+    /// An admin took note of it.
+    TicketOpened,
+    /// Developers were put on it.
+    TicketAssigned,
+    /// One of them began.
+    WorkStarted,
+    /// One of them is done.
+    WorkFinished,
+    /// Its creator is content.
+    TicketApproved,
+    /// Its creator is not.
+    TicketRejected,
+    /// Somebody was named in a comment.
+    Mentioned,
+    /// Somebody registered.
+    UserRegistration,
+    /// A name that a sender chose (1 to 64 characters; the edge checks it).
+    Other(Box<str>),
+}
+
+impl Event {
+    /// The event's name in rows and JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::TicketCreated => "ticket_created",
+            Self::TicketOpened => "ticket_opened",
+            Self::TicketAssigned => "ticket_assigned",
+            Self::WorkStarted => "work_started",
+            Self::WorkFinished => "work_finished",
+            Self::TicketApproved => "ticket_approved",
+            Self::TicketRejected => "ticket_rejected",
+            Self::Mentioned => "mentioned",
+            Self::UserRegistration => "user_registration",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The event of that name; never fails, for a name of nobody's is a sender's own.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "ticket_created" => Self::TicketCreated,
+            "ticket_opened" => Self::TicketOpened,
+            "ticket_assigned" => Self::TicketAssigned,
+            "work_started" => Self::WorkStarted,
+            "work_finished" => Self::WorkFinished,
+            "ticket_approved" => Self::TicketApproved,
+            "ticket_rejected" => Self::TicketRejected,
+            "mentioned" => Self::Mentioned,
+            "user_registration" => Self::UserRegistration,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// The title of a notification of this event; empty for a sender's own, which brings its own.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::TicketCreated => "New Ticket Created",
+            Self::TicketOpened => "Ticket Opened",
+            Self::TicketAssigned => "Ticket Assigned",
+            Self::WorkStarted => "Work Started",
+            Self::WorkFinished => "Work Finished",
+            Self::TicketApproved => "Ticket Approved",
+            Self::TicketRejected => "Ticket Rejected",
+            Self::Mentioned => "You Were Mentioned",
+            Self::UserRegistration => "New User Registration",
+            Self::Other(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_survives_its_name() {
+        for name in [
+            "ticket_created",
+            "ticket_opened",
+            "ticket_assigned",
+            "work_started",
+            "work_finished",
+            "ticket_approved",
+            "ticket_rejected",
+            "mentioned",
+            "user_registration",
+        ] {
+            let event = Event::from_name(name);
+            assert_eq!(event.as_str(), name);
+            assert!(!event.title().is_empty(), "{name} has a title");
+        }
+        assert_eq!(Event::from_name("approval").as_str(), "approval");
+    }
+}

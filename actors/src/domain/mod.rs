@@ -1,0 +1,12 @@
+//! Types and rules, pure: no `async`, no clock, no randomness, no client format.
+//!
+//! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
+//! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`].
+
+pub mod event;
+pub mod ids;
+pub mod inbox;
+pub mod notification;
+pub mod routing;
+pub mod ticket;
+pub mod user;

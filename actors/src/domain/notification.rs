@@ -1,0 +1,245 @@
+//! A notification: the message that its recipients share, and one recipient's row of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::event::Event;
+use super::ids::{NotificationId, Seq, TicketId, UserId};
+use super::routing::{Audience, Channel, Channels};
+use super::ticket::{Category, Priority, Status, Ticket};
+
+/// How a notification is shown: its colour and icon in a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Neutral news.
+    Info,
+    /// Good news.
+    Success,
+    /// Something wants attention.
+    Warning,
+    /// Something went wrong.
+    Error,
+    /// About a course.
+    Course,
+    /// About an enrolment.
+    Enrollment,
+    /// About a lesson.
+    Session,
+    /// About a library.
+    Library,
+    /// About the hub itself.
+    System,
+    /// Somebody registered.
+    UserRegistration,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Info,
+        Self::Success,
+        Self::Warning,
+        Self::Error,
+        Self::Course,
+        Self::Enrollment,
+        Self::Session,
+        Self::Library,
+        Self::System,
+        Self::UserRegistration,
+    ];
+
+    /// The kind's name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Success => "SUCCESS",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+            Self::Course => "COURSE",
+            Self::Enrollment => "ENROLLMENT",
+            Self::Session => "SESSION",
+            Self::Library => "LIBRARY",
+            Self::System => "SYSTEM",
+            Self::UserRegistration => "USER_REGISTRATION",
+        }
+    }
+
+    /// The kind of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// How an event is shown.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        match event {
+            Event::TicketApproved => Self::Success,
+            Event::TicketRejected => Self::Warning,
+            Event::UserRegistration => Self::UserRegistration,
+            Event::TicketCreated
+            | Event::TicketOpened
+            | Event::TicketAssigned
+            | Event::WorkStarted
+            | Event::WorkFinished
+            | Event::Mentioned
+            | Event::Other(_) => Self::Info,
+        }
+    }
+}
+
+/// A ticket as it was when an announcement was made; a replay years later shows the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketSnapshot {
+    /// The ticket.
+    pub id: TicketId,
+    /// Its project's key and its number there.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// How urgent it was.
+    pub priority: Priority,
+    /// What it was about.
+    pub category: Category,
+    /// Its status after the event.
+    pub status: Status,
+    /// Its creator's name.
+    pub created_by_name: String,
+    /// Its project's name.
+    pub project_name: String,
+    /// When it was raised.
+    pub created_at: Timestamp,
+}
+
+impl From<&Ticket> for TicketSnapshot {
+    fn from(ticket: &Ticket) -> Self {
+        Self {
+            id: ticket.id,
+            key: ticket.key.clone(),
+            title: ticket.title.clone(),
+            priority: ticket.priority,
+            category: ticket.category,
+            status: ticket.status,
+            created_by_name: ticket.created_by_name.clone(),
+            project_name: ticket.project_name.clone(),
+            created_at: ticket.created_at,
+        }
+    }
+}
+
+/// What all recipients of one announcement share; stored once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Why it was made.
+    pub event: Event,
+    /// How it is shown.
+    pub kind: Kind,
+    /// One line.
+    pub title: String,
+    /// The text.
+    pub body: String,
+    /// Where a click leads, relative to the client's own origin; empty for nowhere.
+    pub action_url: String,
+    /// The sender's own data, given on untouched.
+    pub metadata: Map<String, Value>,
+    /// The ticket that it is about.
+    pub ticket: Option<TicketSnapshot>,
+    /// Who caused it.
+    pub sender: Option<UserId>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A message on its way to the store: with those whom it concerns, not yet resolved to people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// What is said.
+    pub message: Message,
+    /// To whom.
+    pub audience: Audience,
+    /// On which channels, before preferences; the store keeps those that are switched on.
+    pub channels: Channels,
+}
+
+/// Where a delivery on an outgoing channel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryStatus {
+    /// Not sent yet.
+    Queued,
+    /// The provider took it.
+    Sent,
+    /// Given up.
+    Failed,
+    /// A preference held it back.
+    Suppressed,
+}
+
+impl DeliveryStatus {
+    /// The status' name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Sent => "SENT",
+            Self::Failed => "FAILED",
+            Self::Suppressed => "SUPPRESSED",
+        }
+    }
+
+    /// The status as people read it.
+    #[must_use]
+    pub fn display(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Sent => "Sent",
+            Self::Failed => "Failed",
+            Self::Suppressed => "Suppressed",
+        }
+    }
+
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+}
+
+/// One notification's way out on one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which channel.
+    pub channel: Channel,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When the provider took it.
+    pub sent_at: Option<Timestamp>,
+    /// The last failure, for people.
+    pub error: Option<String>,
+}
+
+/// One recipient's notification with all that a list shows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// Its id, over all inboxes.
+    pub id: NotificationId,
+    /// Its birth in the recipient's inbox.
+    pub seq: Seq,
+    /// Whose it is.
+    pub recipient: UserId,
+    /// The recipient's name.
+    pub recipient_name: String,
+    /// When it was read, if it was.
+    pub read_at: Option<Timestamp>,
+    /// What it says.
+    pub message: Message,
+    /// Its ways out of the house.
+    pub deliveries: Vec<Delivery>,
+}

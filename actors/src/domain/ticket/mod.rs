@@ -1,0 +1,335 @@
+//! A ticket and its workflow: who may do what, when, and who hears of it.
+//!
+//! [`create`] and [`decide`] are the whole of the rules. They take the state, the command, who
+//! commands, and the time, and answer with the new state, its history entry and its announcement;
+//! or with a [`Refusal`]. They touch nothing.
+
+mod decide;
+mod text;
+#[cfg(test)]
+mod walk;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use decide::{create, decide};
+
+use super::ids::{ProjectId, TicketId, UserId};
+use super::notification::Announcement;
+use super::user::{Role, User};
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $display:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $code)] $variant,)* }
+
+        impl $name {
+            /// All of them, in their own order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name in rows and JSON.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The name as people read it.
+            #[must_use]
+            pub fn display(self) -> &'static str {
+                match self { $(Self::$variant => $display,)* }
+            }
+
+            /// The one of that name, if there is one.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == name)
+            }
+        }
+    };
+}
+
+named! {
+    /// Where a ticket stands, in the order of the workflow.
+    Status {
+        /// Raised; nobody has taken note.
+        New = "NEW", "New";
+        /// An admin has taken note.
+        Opened = "OPENED", "Opened";
+        /// Developers are on it.
+        Assigned = "ASSIGNED", "Assigned";
+        /// One of them works on it.
+        InProgress = "IN_PROGRESS", "In Progress";
+        /// Done, as far as the developer is concerned.
+        Finished = "FINISHED", "Finished";
+        /// Done, as far as the creator is concerned: the end.
+        Approved = "APPROVED", "Approved";
+        /// Not done yet, as far as the creator is concerned.
+        Rejected = "REJECTED", "Rejected";
+    }
+}
+
+named! {
+    /// How urgent a ticket is.
+    Priority {
+        /// Whenever.
+        Low = "LOW", "Low";
+        /// The usual.
+        Medium = "MEDIUM", "Medium";
+        /// Soon.
+        High = "HIGH", "High";
+        /// Now.
+        Critical = "CRITICAL", "Critical";
+    }
+}
+
+named! {
+    /// What a ticket is about.
+    Category {
+        /// Something is broken.
+        Bug = "BUG", "Bug";
+        /// Something is missing.
+        Feature = "FEATURE", "Feature";
+        /// Somebody needs help.
+        Support = "SUPPORT", "Support";
+        /// Anything else.
+        Other = "OTHER", "Other";
+    }
+}
+
+/// The work that people talk about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Over all projects.
+    pub id: TicketId,
+    /// Where it belongs.
+    pub project: ProjectId,
+    /// Its project's name.
+    pub project_name: String,
+    /// `WEB-5`: its project's key and its number there. Empty until the store has numbered it.
+    pub key: String,
+    /// One line, never blank.
+    pub title: String,
+    /// Anything.
+    pub description: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What it is about.
+    pub category: Category,
+    /// Where it stands.
+    pub status: Status,
+    /// Who raised it.
+    pub created_by: UserId,
+    /// That person's name.
+    pub created_by_name: String,
+    /// The developers on it, in the order in which they were named.
+    pub assigned_to: Vec<UserId>,
+    /// 1 at its birth; one more with every change.
+    pub version: i64,
+    /// When it was raised.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Whoever asks for something, as the account stands now (not as a token claims).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub id: UserId,
+    /// Its login name.
+    pub username: String,
+    /// The full name, or the username where there is none.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+impl From<&User> for Caller {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            name: user.display_name().to_owned(),
+            role: user.role.clone(),
+        }
+    }
+}
+
+/// A project, as far as its tickets are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// What its tickets' keys begin with: 2 to 10 of `A-Z0-9`.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Whether every user counts as a member.
+    pub is_open: bool,
+}
+
+/// What the caller is to the ticket's project; an open project's users are all members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// The caller belongs to it, or it is open.
+    Member,
+    /// The caller does not belong to it.
+    Outsider,
+}
+
+/// What a new ticket is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTicket {
+    /// One line, never blank; at most 255 characters (the edge checks it).
+    pub title: String,
+    /// Anything; at most 20,000 characters (the edge checks it).
+    pub description: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What it is about.
+    pub category: Category,
+}
+
+/// What a `PATCH` changes; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// A new title.
+    pub title: Option<String>,
+    /// A new description.
+    pub description: Option<String>,
+    /// A new priority.
+    pub priority: Option<Priority>,
+    /// A new category.
+    pub category: Option<Category>,
+    /// The version that the editor has seen; another one is a conflict.
+    pub version: Option<i64>,
+}
+
+/// What somebody wants of a ticket that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take note of it.
+    Open,
+    /// Put these developers on it, and nobody else. The accounts were just read from the store.
+    Assign {
+        /// Never empty, each once (the edge checks it).
+        developers: Vec<User>,
+    },
+    /// Begin.
+    StartWork,
+    /// Be done.
+    FinishWork,
+    /// Be content.
+    Approve,
+    /// Be not content.
+    Reject {
+        /// Why not; empty for no reason.
+        reason: String,
+    },
+    /// Change its text, priority or category.
+    Edit(Edit),
+    /// Take it away.
+    Delete,
+}
+
+impl Command {
+    /// The command's name in paths and history.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Assign { .. } => "assign",
+            Self::StartWork => "start_work",
+            Self::FinishWork => "finish_work",
+            Self::Approve => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Edit(_) => "edit",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such ticket, or the caller may not know of it.
+    #[error("Not found.")]
+    NotFound,
+    /// The caller may see the ticket but not do this to it.
+    #[error("Only {allowed} may {action} this ticket.")]
+    Forbidden {
+        /// The command's name.
+        action: &'static str,
+        /// Who may, in words.
+        allowed: &'static str,
+    },
+    /// The ticket's status does not allow it.
+    #[error("A ticket that is {status} cannot be moved by {action}.", status = .status.as_str())]
+    WrongStatus {
+        /// The command's name.
+        action: &'static str,
+        /// Where the ticket stands.
+        status: Status,
+    },
+    /// The ticket has changed since the caller looked.
+    #[error("The ticket has changed: it is at version {actual}, not {expected}.")]
+    Stale {
+        /// What the caller had seen.
+        expected: i64,
+        /// What it is.
+        actual: i64,
+    },
+    /// A field's value will not do.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field in the request.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// One line of a ticket's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The version that the change made.
+    pub version: i64,
+    /// `create`, or the command's name.
+    pub action: &'static str,
+    /// The status before; `None` for the creation.
+    pub from: Option<Status>,
+    /// The status after.
+    pub to: Status,
+    /// Who did it.
+    pub by: UserId,
+    /// That person's name at the time.
+    pub by_name: String,
+    /// What else there is to say: the reason, the developers, the fields changed. May be empty.
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What becomes of a ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Its new state; the version is one more than before.
+    pub ticket: Ticket,
+    /// Whether it is gone after this.
+    pub deleted: bool,
+    /// Its history's next line.
+    pub entry: HistoryEntry,
+    /// What people are told, if anything.
+    pub announcement: Option<Announcement>,
+}
+
+/// Whether the caller may know that the ticket exists: admins all, developers those of their
+/// projects and those they are assigned to, everybody those they raised.
+#[must_use]
+pub fn is_visible(ticket: &Ticket, caller: &Caller, membership: Membership) -> bool {
+    caller.role.is_admin()
+        || ticket.created_by == caller.id
+        || ticket.assigned_to.contains(&caller.id)
+        || (caller.role == Role::Developer && membership == Membership::Member)
+}

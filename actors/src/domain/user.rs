@@ -1,0 +1,163 @@
+//! People: their roles, and the rights that a role gives.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::UserId;
+
+/// What somebody may do. Any slug that is not one of ours has a client's rights.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Role {
+    /// Raises tickets, and judges the work on its own.
+    Client,
+    /// Works on tickets that are assigned to it.
+    Developer,
+    /// Opens and assigns every ticket.
+    Admin,
+    /// An admin that may also operate the hub.
+    SuperAdmin,
+    /// A slug of somebody else's (`student`, `teacher`, …): a client's rights.
+    Other(Box<str>),
+}
+
+/// A role's slug had characters other than `a-z`, `0-9`, `_`, `-`, or not 1 to 32 of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("A role is 1 to 32 of the characters a-z, 0-9, _ and -.")]
+pub struct BadRole;
+
+impl Role {
+    /// The role as it stands in tokens, rows and JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Client => "client",
+            Self::Developer => "developer",
+            Self::Admin => "admin",
+            Self::SuperAdmin => "super_admin",
+            Self::Other(slug) => slug,
+        }
+    }
+
+    /// The role as people read it: `Super Admin`, `Student`.
+    #[must_use]
+    pub fn display(&self) -> String {
+        let words = self.as_str().split(['_', '-']).filter(|word| !word.is_empty());
+        let capital = |word: &str| {
+            let mut letters = word.chars();
+            letters.next().map_or_else(String::new, |first| {
+                first.to_uppercase().chain(letters).collect::<String>()
+            })
+        };
+        words.map(capital).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the role has an admin's rights (a super admin's include them).
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        matches!(self, Self::Admin | Self::SuperAdmin)
+    }
+
+    /// Whether somebody may give this role to themselves when they register.
+    #[must_use]
+    pub fn is_self_assignable(&self) -> bool {
+        matches!(self, Self::Client | Self::Other(_))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = BadRole;
+
+    fn from_str(slug: &str) -> Result<Self, BadRole> {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-".contains(&c);
+        if slug.is_empty() || slug.len() > 32 || !slug.bytes().all(allowed) {
+            return Err(BadRole);
+        }
+        Ok(match slug {
+            "client" => Self::Client,
+            "developer" => Self::Developer,
+            "admin" => Self::Admin,
+            "super_admin" => Self::SuperAdmin,
+            other => Self::Other(other.into()),
+        })
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = BadRole;
+
+    fn try_from(slug: String) -> Result<Self, BadRole> {
+        slug.parse()
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.as_str().to_owned()
+    }
+}
+
+/// An account, without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Never used for another account.
+    pub id: UserId,
+    /// Unique, compared as it stands.
+    pub username: String,
+    /// Unique where there is one, compared without regard to case; empty for none.
+    pub email: String,
+    /// Empty for none; people then see the username.
+    pub full_name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// E.164, or empty.
+    pub whatsapp_number: String,
+    /// E.164, or empty.
+    pub phone: String,
+    /// An inactive account can neither log in nor use a token that it already has.
+    pub is_active: bool,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}
+
+impl User {
+    /// The full name, or the username where there is none.
+    #[must_use]
+    pub fn display_name(&self) -> &str {
+        if self.full_name.is_empty() { &self.username } else { &self.full_name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_survives_its_slug_and_bad_slugs_are_refused() {
+        for slug in ["client", "developer", "admin", "super_admin", "student"] {
+            assert_eq!(slug.parse::<Role>().unwrap().as_str(), slug);
+        }
+        for bad in ["", "Admin", "a b", "ü", &"x".repeat(33)] {
+            assert_eq!(bad.parse::<Role>(), Err(BadRole), "{bad}");
+        }
+        assert_eq!(Role::SuperAdmin.display(), "Super Admin");
+        assert_eq!("student".parse::<Role>().unwrap().display(), "Student");
+    }
+
+    #[test]
+    fn only_roles_without_rights_are_self_assignable() {
+        let free: Vec<bool> = ["client", "student", "developer", "admin", "super_admin"]
+            .map(|slug| slug.parse::<Role>().unwrap().is_self_assignable())
+            .to_vec();
+        assert_eq!(free, [true, true, false, false, false]);
+    }
+}

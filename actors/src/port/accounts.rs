@@ -1,0 +1,156 @@
+//! What logins, tokens and the lists of users need of a store.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::tickets::Told;
+use super::{Page, PageRequest, StoreError};
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::notification::Announcement;
+use crate::domain::user::{Role, User};
+
+/// Accounts, logins, and the hub's own settings.
+#[async_trait]
+pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes an account and, in the same transaction, tells whom `announce` (given the account
+    /// with its id) says.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] with `username`, `email` or `id`.
+    async fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+    ) -> Result<(User, Option<Told>), StoreError>;
+
+    /// The account.
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The account of that username or e-mail address, with its password's hash (`None` where it
+    /// has no password: a foreign token made the account).
+    async fn credentials(
+        &self,
+        login: &LoginName,
+    ) -> Result<Option<(User, Option<String>)>, StoreError>;
+
+    /// Changes an account; the account after it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Taken`] with `username` or `email`.
+    async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
+
+    /// A page of the accounts that match, by id.
+    async fn list_users(
+        &self,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>, StoreError>;
+
+    /// Begins a login, with refresh generation 0.
+    async fn begin_login(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<LoginId, StoreError>;
+
+    /// A refresh token of that generation was used. A generation below the highest one used so
+    /// far means that a token was used after its successor: the login is revoked.
+    async fn use_refresh(
+        &self,
+        login: LoginId,
+        generation: i64,
+        now: Timestamp,
+    ) -> Result<RefreshUse, StoreError>;
+
+    /// Ends a login; ending one twice changes nothing.
+    async fn revoke_login(&self, login: LoginId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The setting of that name; where there is none, `initial` becomes it, and is on the disk
+    /// when this returns. Two processes that do this at once get the same answer.
+    async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError>;
+
+    /// The setting of that name, if there is one.
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Sets a setting.
+    async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Whether the store answers: what readiness asks.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Makes the announcement of a new account, once its id is known. A plain function: it may run
+/// twice if a transaction is tried again.
+pub type AnnounceUser = fn(&User) -> Announcement;
+
+/// An account to be made.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// `Some` where a foreign token names the id; else the store gives the next one.
+    pub id: Option<UserId>,
+    /// Unique.
+    pub username: String,
+    /// Unique where not empty.
+    pub email: String,
+    /// May be empty.
+    pub full_name: String,
+    /// What it may do.
+    pub role: Role,
+    /// May be empty.
+    pub whatsapp_number: String,
+    /// May be empty.
+    pub phone: String,
+    /// A PHC string; `None` for an account that cannot log in with a password.
+    pub password_hash: Option<String>,
+    /// When it is made.
+    pub now: Timestamp,
+}
+
+/// What to change of an account; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct UserChanges {
+    /// A new address.
+    pub email: Option<String>,
+    /// A new name.
+    pub full_name: Option<String>,
+    /// A new role.
+    pub role: Option<Role>,
+    /// A new number.
+    pub whatsapp_number: Option<String>,
+    /// A new number.
+    pub phone: Option<String>,
+    /// Switched on or off.
+    pub is_active: Option<bool>,
+    /// A new password's hash.
+    pub password_hash: Option<String>,
+}
+
+/// What somebody logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginName {
+    /// As it stands.
+    Username(String),
+    /// Without regard to case.
+    Email(String),
+}
+
+/// Which accounts a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// With this role.
+    pub role: Option<Role>,
+    /// With this text in username, e-mail or full name, without regard to (ASCII) case.
+    pub search: Option<String>,
+}
+
+/// What the use of a refresh token came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshUse {
+    /// The login goes on.
+    Good(UserId),
+    /// No such login, or it has ended.
+    Ended,
+    /// The token had been replaced and its successor used: the login has just been revoked.
+    Reused(UserId),
+}

@@ -1,0 +1,115 @@
+//! What a user actor and the lists of notifications need of a store.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::event::Event;
+use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use crate::domain::inbox::{Birth, Head, Mark, Marked};
+use crate::domain::notification::{Kind, Notification};
+use crate::domain::routing::Channel;
+
+/// Inboxes. A user without a row in `inboxes` has an empty inbox: [`Head::default`].
+#[async_trait]
+pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
+    /// The state of an inbox. Calls that come in crowds are answered by one query.
+    async fn head(&self, user: UserId) -> Result<Head, StoreError>;
+
+    /// The births with `seq > after` that are not deleted, in order, at most `limit`, and the
+    /// inbox' state in the same snapshot. Where fewer than `limit` come, there are no more up to
+    /// `head.last_seq`.
+    async fn births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<Birth>), StoreError>;
+
+    /// The newest `limit` of the births with `seq > after` that are not deleted, oldest of them
+    /// first, how many older ones were left out, and the inbox' state, all in one snapshot.
+    async fn newest_births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Backlog, StoreError>;
+
+    /// Marks rows of the user's own inbox in one transaction; on the disk when it returns. Rows of
+    /// others, missing rows and rows that the mark does not change are passed over; `None` when
+    /// nothing changed. Doing it twice changes nothing the second time.
+    async fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
+    ) -> Result<Option<Marked>, StoreError>;
+
+    /// Raises the delivered positions; one that is lower than what is stored is passed over.
+    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
+
+    /// A page of the user's notifications that match: newest first, or oldest first where the
+    /// filter has `since_seq`.
+    async fn notifications(
+        &self,
+        user: UserId,
+        filter: &NotificationFilter,
+        page: PageRequest,
+    ) -> Result<Page<Notification>, StoreError>;
+
+    /// One of the user's own notifications, unless it is deleted or somebody else's.
+    async fn notification(
+        &self,
+        user: UserId,
+        id: NotificationId,
+    ) -> Result<Option<Notification>, StoreError>;
+
+    /// How many unread notifications there are, and how many of them have a delivery on each
+    /// outgoing channel (channels without one are left out), in one snapshot.
+    async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError>;
+}
+
+/// What a user is sent when a session begins.
+#[derive(Debug, Clone)]
+pub struct Backlog {
+    /// The inbox' state.
+    pub head: Head,
+    /// How many older births were left out.
+    pub skipped: i64,
+    /// The newest ones, oldest first.
+    pub births: Vec<Birth>,
+}
+
+/// Which rows of an inbox a mark is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These.
+    Ids(Vec<NotificationId>),
+    /// Those born up to and including this number.
+    UpTo(Seq),
+    /// All that match; each `None` does not narrow.
+    All {
+        /// With a delivery on this channel (`System`: all).
+        channel: Option<Channel>,
+        /// About this ticket.
+        ticket: Option<TicketId>,
+    },
+}
+
+/// Which notifications a list shows; `None` does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotificationFilter {
+    /// Read, or unread.
+    pub is_read: Option<bool>,
+    /// With a delivery on this channel (`System`: all).
+    pub channel: Option<Channel>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Of this event.
+    pub event: Option<Event>,
+    /// About this ticket.
+    pub ticket: Option<TicketId>,
+    /// Born after this number; the list is then oldest first.
+    pub since_seq: Option<Seq>,
+}

@@ -1,0 +1,61 @@
+//! What the outside must provide: the stores, one port a consumer; the clock; and the write side
+//! of a session.
+//!
+//! Every method of a store says what is atomic, ordered and idempotent. One suite of tests runs on
+//! every implementation.
+
+pub mod accounts;
+pub mod clock;
+pub mod inbox;
+pub mod outlet;
+pub mod tickets;
+
+pub use accounts::AccountStore;
+pub use clock::Clock;
+pub use inbox::InboxStore;
+pub use outlet::Outlet;
+pub use tickets::TicketStore;
+
+/// Why a store did not do what it was asked. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else changed the row first: load it again and decide again.
+    #[error("the row has changed meanwhile")]
+    Conflict,
+    /// A value that must be unique is taken; the field's name.
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    /// There is no such row.
+    #[error("no such row")]
+    NotFound,
+    /// The store cannot answer now (its disk is full, it is closing, it is too slow). The text is
+    /// for the log; it never reaches a client.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// From 1.
+    pub page: u32,
+    /// 1 to 100.
+    pub page_size: u32,
+}
+
+impl PageRequest {
+    /// How many rows come before the page.
+    #[must_use]
+    pub fn offset(self) -> i64 {
+        i64::from(self.page - 1) * i64::from(self.page_size)
+    }
+}
+
+/// The rows of one page, and how many there are on all pages together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// On all pages.
+    pub count: i64,
+    /// On this one; empty past the end.
+    pub rows: Vec<T>,
+}

@@ -1,0 +1,135 @@
+//! What a ticket actor and the lists of tickets need of a store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
+use crate::domain::inbox::{Birth, Letter};
+use crate::domain::ticket::{Decision, Priority, Project, Status, Ticket};
+use crate::domain::user::{Role, User};
+
+/// Tickets, their history, and what the workflow's rules need to know of people.
+#[async_trait]
+pub trait TicketStore: std::fmt::Debug + Send + Sync + 'static {
+    /// An id that no ticket has had or will get otherwise. Not durable by itself: an id that was
+    /// reserved and never committed may be given again after a restart.
+    async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError>;
+
+    /// The ticket, unless it never was or is deleted.
+    async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError>;
+
+    /// The project.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
+
+    /// Whether the user is on the project's list of members (nobody is on an open project's).
+    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
+
+    /// Those of the accounts that exist, in no particular order.
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+
+    /// Writes a decision whole, in one transaction: the ticket (with its number and key, where it
+    /// is new), its assignees, the history's line, and the announcement as one message, a
+    /// notification in each recipient's inbox, and a delivery for each recipient and each channel
+    /// that is switched on. When this returns `Ok`, all of it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the stored version is not `decision.ticket.version - 1` (or,
+    /// for version 1, the id exists): nothing was written.
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError>;
+
+    /// A page of the tickets that match and that `filter.visible_to` may see, newest first.
+    async fn tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError>;
+
+    /// A page of a ticket's history, oldest first. Empty for a ticket that never was.
+    async fn history(
+        &self,
+        id: TicketId,
+        page: PageRequest,
+    ) -> Result<Page<StoredEntry>, StoreError>;
+}
+
+/// What a commit made.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The ticket as it stands now, with its key.
+    pub ticket: Ticket,
+    /// What its recipients are to be told.
+    pub told: Option<Told>,
+}
+
+/// One announcement's notifications, as they were written.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The text that they share.
+    pub letter: Arc<Letter>,
+    /// One for each recipient.
+    pub births: Vec<Placed>,
+}
+
+/// One recipient's notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Whose.
+    pub recipient: UserId,
+    /// Its id.
+    pub id: NotificationId,
+    /// Its number in the recipient's inbox.
+    pub seq: Seq,
+    /// The recipient's unread count after it.
+    pub unread_count: i64,
+}
+
+impl Told {
+    /// The notification at `placed`, as its recipient's actor is told of it.
+    #[must_use]
+    pub fn birth(&self, placed: Placed) -> Birth {
+        Birth { id: placed.id, seq: placed.seq, message: Arc::clone(&self.letter) }
+    }
+}
+
+/// Which tickets a list shows; `None` does not narrow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TicketFilter {
+    /// Only what this user may see; `None` sees all.
+    pub visible_to: Option<(UserId, Role)>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this project.
+    pub project: Option<ProjectId>,
+    /// This urgent.
+    pub priority: Option<Priority>,
+    /// With this developer on it.
+    pub assigned_to: Option<UserId>,
+    /// Raised by this user.
+    pub created_by: Option<UserId>,
+    /// With this text in title, description or key, without regard to (ASCII) case.
+    pub search: Option<String>,
+}
+
+/// A line of a history as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The version that the change made.
+    pub version: i64,
+    /// `create`, or the command's name.
+    pub action: String,
+    /// The status before; `None` for the creation.
+    pub from: Option<Status>,
+    /// The status after.
+    pub to: Status,
+    /// Who did it.
+    pub by: UserId,
+    /// That person's name at the time.
+    pub by_name: String,
+    /// What else there is to say.
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
