@@ -1,1 +1,14 @@
-//! Bellpull.
+//! Bellpull: a notification hub for ticket work.
+//!
+//! In reading order: [`cli`] (one file a subcommand), [`config`], [`app`] (what is put together
+//! from what), the edges [`http`] and [`ws`] with their client formats in [`wire`], accounts and
+//! tokens in [`auth`], rows and SQL in [`storage`], and what operators need in [`telemetry`].
+//! The actors and the rules are a crate of their own: `bellpull_actors`.
+
+pub mod auth;
+pub mod config;
+pub mod http;
+pub mod storage;
+pub mod telemetry;
+pub mod wire;
+pub mod ws;

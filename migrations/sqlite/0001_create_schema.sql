@@ -136,8 +136,6 @@ CREATE UNIQUE INDEX notifications_id ON notifications (id);
 -- Changes after N are births after N in the table, and this index after N.
 CREATE UNIQUE INDEX notifications_changed ON notifications (recipient_id, changed_seq)
     WHERE changed_seq <> seq;
-CREATE INDEX notifications_unread ON notifications (recipient_id, seq)
-    WHERE read_at IS NULL AND deleted_at IS NULL;
 
 CREATE TABLE deliveries (
     id              INTEGER PRIMARY KEY,

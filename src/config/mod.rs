@@ -1,0 +1,99 @@
+//! Settings: read once, validated at start, secrets never printed.
+
+use crate::wire::Dialect;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `listen`: where to listen; port 0 picks one.
+    pub listen: std::net::SocketAddr,
+    /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for a hub that forgets.
+    pub database_url: String,
+    /// `jwt_secret`: signs HS256 tokens; generated and kept in the database where it is not set.
+    pub jwt_secret: Option<Secret>,
+    /// `dialect`: of a socket that names none.
+    pub dialect: Dialect,
+    /// `auth.*`
+    pub auth: AuthConfig,
+    /// `http.*`
+    pub http: HttpConfig,
+    /// `ws.*`
+    pub ws: WsConfig,
+    /// `replay.limit`: the most notifications that a session is sent of its backlog (500).
+    pub replay_limit: u32,
+    /// `drain.window_ms`: over how long a stopping hub spreads its clients' return (10,000).
+    pub drain_window_ms: u32,
+    /// `operator.listen`: where `/api/operator/` and `/metrics` are served alone.
+    pub operator_listen: Option<std::net::SocketAddr>,
+    /// `log`: `text` or `json`; what is logged at all is `log_filter` (`info`).
+    pub log_json: bool,
+    /// `log_filter`
+    pub log_filter: String,
+}
+
+/// `auth.*`
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// `auth.auto_provision`: an unknown user of a valid foreign token becomes a user (false).
+    pub auto_provision: bool,
+    /// `auth.public_key_file`: a PEM public key (RS256, ES256 or EdDSA): tokens come from elsewhere.
+    pub public_key_file: Option<std::path::PathBuf>,
+    /// `auth.jwks_file`: the same with a JSON Web Key Set.
+    pub jwks_file: Option<std::path::PathBuf>,
+    /// `auth.access_ttl_s`: how long an access token lives (3,600).
+    pub access_ttl_s: u32,
+    /// `auth.refresh_ttl_s`: how long a login lives (604,800: a week).
+    pub refresh_ttl_s: u32,
+    /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
+    pub registration: bool,
+}
+
+/// `http.*`
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; empty: same host.
+    pub allowed_origins: Vec<String>,
+    /// `http.max_body_bytes`: the largest request body (1 MiB).
+    pub max_body_bytes: usize,
+}
+
+/// `ws.*`
+#[derive(Debug, Clone)]
+pub struct WsConfig {
+    /// `ws.max_frame`: the largest message of a client's, in bytes (65,536).
+    pub max_frame: usize,
+    /// `ws.max_sessions_per_user`: on this node (32).
+    pub max_sessions_per_user: usize,
+    /// `ws.max_connections`: connections of every kind that this node takes at once (100,000).
+    pub max_connections: usize,
+    /// `ws.messages_per_s`: what one socket may send, on average (20; bursts of five times that).
+    pub messages_per_s: u32,
+    /// `ws.ping_after_s`: a socket that was silent so long is pinged (25).
+    pub ping_after_s: u32,
+    /// `ws.silent_max_s`: a socket that was silent so long is closed with 4408 (75).
+    pub silent_max_s: u32,
+}
+
+/// A value that no log, no error and no `Debug` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a value.
+    #[must_use]
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value itself: for the one place that uses it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}

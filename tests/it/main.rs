@@ -1,0 +1,1 @@
+//! The whole system, from outside: real server, real sockets, real database files.
