@@ -116,7 +116,11 @@ impl Claims {
             Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().ok()
             }
-            _ => None,
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
         };
         number
             .filter(|id| (1..=ID_MAX).contains(id))

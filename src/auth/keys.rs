@@ -24,7 +24,7 @@ const RSA_BYTES_MIN: usize = 2048 / 8;
 #[derive(Debug)]
 pub(super) enum Keys {
     /// Our own secret.
-    Own(Key),
+    Own(Box<Key>),
     /// Public keys of whoever issues the tokens.
     Foreign(Vec<Key>),
 }
@@ -93,7 +93,7 @@ impl Keys {
     /// Our own secret.
     pub(super) fn own(secret: &Secret) -> Self {
         let key = DecodingKey::from_secret(secret.reveal().as_bytes());
-        Self::Own(Key::new(None, Algorithm::HS256, key))
+        Self::Own(Box::new(Key::new(None, Algorithm::HS256, key)))
     }
 
     /// Whether the tokens are ours to issue.
@@ -178,6 +178,7 @@ fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
 
 /// The one algorithm that a key of a set is used with; `None` for keys that encrypt, for shared
 /// secrets, and for curves that nobody here can check.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow; all the same")]
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     if jwk.common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature) {
         return None;

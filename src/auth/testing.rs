@@ -129,11 +129,11 @@ impl AccountStore for FakeStore {
     }
 
     async fn update_user(&self, _: UserId, _: UserChanges) -> Result<User, StoreError> {
-        unimplemented!()
+        Err(StoreError::NotFound)
     }
 
     async fn list_users(&self, _: &UserFilter, _: PageRequest) -> Result<Page<User>, StoreError> {
-        unimplemented!()
+        Err(StoreError::NotFound)
     }
 
     async fn begin_login(
@@ -185,7 +185,7 @@ impl AccountStore for FakeStore {
     }
 
     async fn set_setting(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        unimplemented!()
+        Err(StoreError::NotFound)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

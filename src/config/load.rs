@@ -211,7 +211,12 @@ fn flatten(prefix: &str, table: toml::Table, into: &mut Vec<(String, toml::Value
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match value {
             toml::Value::Table(inner) => flatten(&key, inner, into),
-            leaf => into.push((key, leaf)),
+            leaf @ (toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_)) => into.push((key, leaf)),
         }
     }
 }

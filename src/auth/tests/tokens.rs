@@ -16,6 +16,7 @@ fn key_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/auth/testkeys").join(name)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are signed with the secret")]
 fn signing_key(algorithm: Algorithm) -> EncodingKey {
     match algorithm {
         Algorithm::RS256 | Algorithm::RS384 | Algorithm::PS256 => {
