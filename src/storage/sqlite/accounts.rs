@@ -23,10 +23,12 @@ impl AccountStore for SqliteStore {
         new: NewUser,
         announce: Option<AnnounceUser>,
     ) -> Result<(User, Option<Told>), StoreError> {
-        match self.writer.write(Write::CreateUser(Box::new(new), announce)).await? {
-            Done::Created(created) => Ok(*created),
-            _ => Err(mismatch()),
-        }
+        let Done::Created(created) =
+            self.writer.write(Write::CreateUser(Box::new(new), announce)).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*created)
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -56,10 +58,12 @@ impl AccountStore for SqliteStore {
     }
 
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
-        match self.writer.write(Write::UpdateUser(id, Box::new(changes))).await? {
-            Done::Updated(user) => Ok(*user),
-            _ => Err(mismatch()),
-        }
+        let Done::Updated(user) =
+            self.writer.write(Write::UpdateUser(id, Box::new(changes))).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*user)
     }
 
     async fn list_users(
@@ -86,10 +90,12 @@ impl AccountStore for SqliteStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
-        match self.writer.write(Write::BeginLogin { user, now, expires_at }).await? {
-            Done::Login(id) => Ok(id),
-            _ => Err(mismatch()),
-        }
+        let Done::Login(id) =
+            self.writer.write(Write::BeginLogin { user, now, expires_at }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(id)
     }
 
     async fn use_refresh(
@@ -98,10 +104,12 @@ impl AccountStore for SqliteStore {
         generation: i64,
         now: Timestamp,
     ) -> Result<RefreshUse, StoreError> {
-        match self.writer.write(Write::UseRefresh { login, generation, now }).await? {
-            Done::Refresh(outcome) => Ok(outcome),
-            _ => Err(mismatch()),
-        }
+        let Done::Refresh(outcome) =
+            self.writer.write(Write::UseRefresh { login, generation, now }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(outcome)
     }
 
     async fn revoke_login(&self, login: LoginId, now: Timestamp) -> Result<(), StoreError> {
@@ -114,10 +122,12 @@ impl AccountStore for SqliteStore {
             return Ok(value);
         }
         let (name, initial) = (name.to_owned(), initial.to_owned());
-        match self.writer.write(Write::SettingOrInsert { name, initial }).await? {
-            Done::Setting(value) => Ok(value),
-            _ => Err(mismatch()),
-        }
+        let Done::Setting(value) =
+            self.writer.write(Write::SettingOrInsert { name, initial }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(value)
     }
 
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {

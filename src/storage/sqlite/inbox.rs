@@ -49,10 +49,10 @@ impl InboxStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Marked>, StoreError> {
         let rows = MarkRows { user, selection, mark, now };
-        match self.writer.write(Write::Mark(Box::new(rows))).await? {
-            Done::Marked(marked) => Ok(marked),
-            _ => Err(mismatch()),
-        }
+        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(rows))).await? else {
+            return Err(mismatch());
+        };
+        Ok(marked)
     }
 
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {

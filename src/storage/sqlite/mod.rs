@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::port::StoreError;
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{SqliteConnection, SqlitePool};
 use tempfile::TempDir;
@@ -149,10 +150,13 @@ impl SqliteStore {
 
 /// Two processes may start at once on a new file. SQLite lets one of them migrate, and the other
 /// fails over tables that it did not expect; by then the first is done.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::migrate::MigrateError> {
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    // Not `run`: its future cannot be sent to another thread from behind a reference.
     let migrator = sqlx::migrate!("migrations/sqlite");
-    match migrator.run(&mut *connection).await {
-        Err(sqlx::migrate::MigrateError::Execute(_)) => migrator.run(connection).await,
+    match migrator.run_direct(None, connection, false).await {
+        Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
+            migrator.run_direct(None, connection, false).await
+        }
         done => done,
     }
 }

@@ -58,10 +58,12 @@ impl TicketStore for SqliteStore {
     }
 
     async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
-        match self.writer.write(Write::Commit(Box::new(decision))).await? {
-            Done::Committed(committed) => Ok(*committed),
-            _ => Err(mismatch()),
-        }
+        let Done::Committed(committed) =
+            self.writer.write(Write::Commit(Box::new(decision))).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
     }
 
     async fn tickets(

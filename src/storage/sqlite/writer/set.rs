@@ -30,9 +30,9 @@ pub(super) async fn apply(
     let decisions: Vec<(usize, &Decision)> = writes
         .iter()
         .enumerate()
-        .filter_map(|(at, write)| match write {
-            Write::Commit(decision) => Some((at, &**decision)),
-            _ => None,
+        .filter_map(|(at, write)| {
+            let Write::Commit(decision) = write else { return None };
+            Some((at, &**decision))
         })
         .collect();
     if decisions.is_empty() && created.is_empty() {
