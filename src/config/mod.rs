@@ -83,6 +83,9 @@ pub struct WsConfig {
     pub max_sessions_per_user: usize,
     /// `ws.max_connections`: connections of every kind that this node takes at once (100,000).
     pub max_connections: usize,
+    /// `ws.handshakes_per_s`: sockets that one address may open, on average (2,000; bursts of five
+    /// times that; 0: no limit). Behind a proxy all clients have the proxy's address.
+    pub handshakes_per_s: u32,
     /// `ws.messages_per_s`: what one socket may send, on average (20; bursts of five times that).
     pub messages_per_s: u32,
     /// `ws.ping_after_s`: a socket that was silent so long is pinged (25).

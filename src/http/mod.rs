@@ -1,1 +1,3 @@
 //! The REST edge.
+
+pub mod listen;
