@@ -278,6 +278,7 @@ impl Config {
                 max_frame: values.number("ws.max_frame")?,
                 max_sessions_per_user: values.number("ws.max_sessions_per_user")?,
                 max_connections: values.number("ws.max_connections")?,
+                handshakes_per_s: values.number("ws.handshakes_per_s")?,
                 messages_per_s: values.number("ws.messages_per_s")?,
                 ping_after_s: values.number("ws.ping_after_s")?,
                 silent_max_s: values.number("ws.silent_max_s")?,

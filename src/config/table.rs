@@ -168,6 +168,9 @@ pub static SETTINGS: &[Setting] = &[
         "The sockets that one user may have on this node"),
     setting("ws.max_connections", "", "100000", number("connections", 1, 10_000_000),
         "The connections of every kind that this node takes at once"),
+    setting("ws.handshakes_per_s", "", "2000", number("handshakes a second", 0, 1_000_000),
+        "The sockets that one address may open on average; bursts of five times that; 0: no limit. \
+         Behind a proxy all clients have the proxy's address"),
     setting("ws.messages_per_s", "", "20", number("messages a second", 1, 100_000),
         "What one socket may send on average; bursts of five times that"),
     setting("ws.ping_after_s", "", "25", number("seconds", 1, 3600),
