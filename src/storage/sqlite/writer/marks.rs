@@ -166,14 +166,15 @@ async fn matching_rows(
         Mark::Unread => sql.push(" AND read_at IS NOT NULL"),
         Mark::Delete => &mut sql,
     };
-    if let Selection::UpTo(seq) = rows.selection {
-        sql.push(" AND seq <= ").push_bind(seq.0);
-    }
     sql.push(" ORDER BY seq DESC");
     if rows.mark == Mark::Read {
         sql.push(" LIMIT ").push_bind(unread_count);
     }
     sql.push(") n WHERE true");
+    // Every narrowing stands outside: within, the walk would miss the end of the unread ones.
+    if let Selection::UpTo(seq) = rows.selection {
+        sql.push(" AND n.seq <= ").push_bind(seq.0);
+    }
     if let Selection::All { channel, ticket } = &rows.selection {
         if let Some(channel) = channel.filter(|channel| *channel != Channel::System) {
             sql.push(
