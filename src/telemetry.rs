@@ -1,1 +1,7 @@
 //! Logs, metrics, readiness.
+
+/// Everything measured so far, in Prometheus' text format.
+#[must_use]
+pub fn render() -> String {
+    todo!()
+}

@@ -227,6 +227,14 @@ impl Auth {
         self.0.logout(who, refresh).await
     }
 
+    /// A password's hash as accounts keep it; a few of them are made at a time, the others wait.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`].
+    pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
+        todo!("{password}")
+    }
+
     /// Forgets what is remembered of an account: call it after changing one.
     pub fn forget(&self, user: UserId) {
         self.0.accounts.forget(user);

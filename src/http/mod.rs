@@ -1,3 +1,168 @@
-//! The REST edge.
+//! The REST edge: one file a resource.
+//!
+//! A request comes through [`guard`] (time limit, panics, numbers, CORS), finds its handler here,
+//! and is taken apart by extractors: [`who`] asks, [`query`] and [`page`] read the path, [`body`]
+//! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
+//! [`error`] is the one table of what can go wrong.
 
+mod auth;
+mod body;
+mod error;
+mod fields;
+mod guard;
 pub mod listen;
+mod login_limit;
+mod notification_json;
+mod notifications;
+mod operator;
+mod page;
+mod query;
+mod readiness;
+mod strict_json;
+mod ticket_actions;
+mod ticket_json;
+mod tickets;
+mod users;
+mod who;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::MethodRouter;
+use bellpull_actors::directory::{Tickets, Users};
+use bellpull_actors::hub::Hub;
+use bellpull_actors::port::{AccountStore, Clock, InboxStore, TicketStore};
+
+use self::body::BodyLimit;
+use self::login_limit::LoginLimit;
+pub use self::readiness::Readiness;
+use crate::auth::Auth;
+use crate::config::Config;
+
+/// Everything that handlers are made of; each takes the one handle that it needs.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    hub: Hub,
+    auth: Auth,
+    ticket_store: Arc<dyn TicketStore>,
+    inboxes: Arc<dyn InboxStore>,
+    accounts: Arc<dyn AccountStore>,
+    clock: Arc<dyn Clock>,
+    readiness: Readiness,
+    body_limit: BodyLimit,
+    login_limit: LoginLimit,
+    allowed_origins: Arc<[String]>,
+    has_operator_address: bool,
+}
+
+/// What an edge is built from.
+#[derive(Debug, Clone)]
+pub struct EdgeParts {
+    /// The tree.
+    pub hub: Hub,
+    /// Accounts and tokens.
+    pub auth: Auth,
+    /// Where tickets are.
+    pub ticket_store: Arc<dyn TicketStore>,
+    /// Where inboxes are.
+    pub inboxes: Arc<dyn InboxStore>,
+    /// Where accounts are.
+    pub accounts: Arc<dyn AccountStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether the hub should be sent work.
+    pub readiness: Readiness,
+}
+
+impl Edge {
+    /// An edge with the limits and origins of the settings.
+    #[must_use]
+    pub fn new(parts: EdgeParts, config: &Config) -> Self {
+        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness } = parts;
+        Self {
+            hub,
+            auth,
+            ticket_store,
+            inboxes,
+            accounts,
+            clock,
+            readiness,
+            body_limit: BodyLimit(config.http.max_body_bytes),
+            login_limit: LoginLimit::default(),
+            allowed_origins: config.http.allowed_origins.as_slice().into(),
+            has_operator_address: config.operator_listen.is_some(),
+        }
+    }
+}
+
+/// The routes of the address that clients use. Where operators have an address of their own, what
+/// is served there is not served here.
+///
+/// Whoever serves it puts each connection's `ConnectInfo<SocketAddr>` into its requests'
+/// extensions: attempts to log in are counted by address.
+pub fn router(edge: Edge) -> Router {
+    let routes = match edge.has_operator_address {
+        true => client_routes(),
+        false => client_routes().merge(operator::routes()),
+    };
+    let origins = Arc::clone(&edge.allowed_origins);
+    guard::guarded(routes.merge(operator::health()), &origins).with_state(edge)
+}
+
+/// The routes of the operators' own address.
+pub fn operator_router(edge: Edge) -> Router {
+    let routes = operator::routes().merge(operator::health());
+    let origins = Arc::clone(&edge.allowed_origins);
+    guard::guarded(routes, &origins).with_state(edge)
+}
+
+fn client_routes() -> Router<Edge> {
+    auth::routes()
+        .merge(tickets::routes())
+        .merge(ticket_actions::routes())
+        .merge(notifications::routes())
+        .merge(users::routes())
+}
+
+/// Registers a path in both spellings, with and without the slash at its end.
+fn at(routes: Router<Edge>, path: &str, methods: MethodRouter<Edge>) -> Router<Edge> {
+    let bare = path.trim_end_matches('/');
+    routes.route(&format!("{bare}/"), methods.clone()).route(bare, methods)
+}
+
+macro_rules! handles {
+    ($($handle:ty = |$edge:ident| $value:expr;)*) => {
+        $(impl FromRef<Edge> for $handle {
+            fn from_ref($edge: &Edge) -> Self {
+                $value
+            }
+        })*
+    };
+}
+
+handles! {
+    Hub = |edge| edge.hub.clone();
+    Users = |edge| edge.hub.users.clone();
+    Tickets = |edge| edge.hub.tickets.clone();
+    Auth = |edge| edge.auth.clone();
+    Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
+    Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
+    Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
+    Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
+    Readiness = |edge| edge.readiness.clone();
+    BodyLimit = |edge| edge.body_limit;
+    LoginLimit = |edge| edge.login_limit.clone();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_contradict_each_other() {
+        // Registering a path twice panics.
+        let all = client_routes().merge(operator::routes()).merge(operator::health());
+        assert!(guard::guarded(all, &["*".to_owned()]).has_routes());
+    }
+}

@@ -1,0 +1,148 @@
+//! From a request's bytes to its fields: type, size and syntax are judged here, before any
+//! handler sees a value.
+
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::fields::Fields;
+use super::strict_json;
+
+/// The largest body that is read (`http.max_body_bytes`).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+impl<S> FromRequest<S> for Fields
+where
+    BodyLimit: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let limit = BodyLimit::from_ref(state);
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, limit).await?;
+        // Many clients send an action's POST without any body, some of them with a type.
+        if bytes.is_empty() {
+            return Ok(Self::new(Map::new()));
+        }
+        check_type(&parts.headers)?;
+        let value = strict_json::parse(&bytes).map_err(ApiError::Parse)?;
+        let kind = kind(&value);
+        let Value::Object(object) = value else {
+            let text = format!("Invalid data. Expected a dictionary, but got {kind}.");
+            return Err(ApiError::field("non_field_errors", text));
+        };
+        Ok(Self::new(object))
+    }
+}
+
+/// Reads the body, but never more of it than the limit, whatever its head announced.
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    BodyLimit(limit): BodyLimit,
+) -> Result<Vec<u8>, ApiError> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|value| value.parse::<u64>().ok())
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
+    {
+        return Err(ApiError::TooLarge { limit });
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit }),
+        Err(_) => Err(ApiError::Parse("the body could not be read to its end".to_owned())),
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers.get(CONTENT_TYPE).map_or(Ok(""), |value| value.to_str());
+    let given = given.unwrap_or("?");
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::UnsupportedMediaType(given.chars().take(100).collect()))
+}
+
+/// What the clients' own framework calls a value's type.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    async fn outcome(request: Request) -> Result<Fields, StatusCode> {
+        let fields = Fields::from_request(request, &BodyLimit(64)).await;
+        fields.map_err(|error| error.into_response().status())
+    }
+
+    fn request(kind: &str, body: impl Into<Body>) -> Request {
+        Request::post("/").header(CONTENT_TYPE, kind).body(body.into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_json_is_read() {
+        for good in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert!(outcome(request(good, "{}")).await.is_ok(), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"] {
+            let status = outcome(request(bad, "{}")).await.unwrap_err();
+            assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{bad}");
+        }
+        let bare = Request::post("/").body(Body::from("{}")).unwrap();
+        assert_eq!(outcome(bare).await.unwrap_err(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+
+    #[tokio::test]
+    async fn no_body_is_an_empty_object() {
+        assert!(outcome(Request::post("/").body(Body::empty()).unwrap()).await.is_ok());
+        assert!(outcome(request("text/plain", "")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_whether_it_says_its_length_or_not() {
+        let long = "x".repeat(65);
+        let announced = Request::post("/").header(CONTENT_LENGTH, "65").body(Body::empty());
+        let chunks =
+            futures_util::stream::iter([long.clone(), long.clone()].map(Ok::<_, std::io::Error>));
+        let endless = u128::MAX.to_string();
+        let absurd = Request::post("/").header(CONTENT_LENGTH, endless).body(Body::from(long));
+        for request in [
+            announced.unwrap(),
+            request("application/json", Body::from_stream(chunks)),
+            absurd.unwrap(),
+        ] {
+            let status = outcome(request).await.unwrap_err();
+            assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_object_will_do() {
+        for bad in ["[]", "1", "null", "\"x\"", "{\"a\":1,\"a\":1}", "{"] {
+            let status = outcome(request("application/json", bad)).await.unwrap_err();
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}");
+        }
+    }
+}

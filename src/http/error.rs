@@ -1,0 +1,331 @@
+//! What a client is told when something is not done: one table for the whole edge.
+//!
+//! The shapes are Django REST framework's, for that is what the clients in the field read:
+//! `{"detail","code"}`, and for bad fields `{"title":["…"],"code":"invalid"}`. What a store says
+//! about itself goes to the log and never to a client.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::directory::CommandError;
+use bellpull_actors::domain::ticket::Refusal;
+use bellpull_actors::hub::RestartError;
+use bellpull_actors::port::StoreError;
+use serde_json::{Map, Value, json};
+
+use crate::auth::AuthError;
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ApiError {
+    /// Fields that will not do, each with all that is wrong with it.
+    Fields(FieldErrors),
+    /// The body is not JSON (or not unambiguous JSON).
+    Parse(String),
+    /// No credentials where some are needed.
+    NotAuthenticated,
+    /// The credentials will not do.
+    BadToken(String),
+    /// A login that failed.
+    BadCredentials(String),
+    /// The caller may not do this.
+    Forbidden(String),
+    /// Switched off here.
+    Disabled(&'static str),
+    /// There is no such thing, or the caller may not know of it.
+    NotFound,
+    /// There is no such page of the list.
+    InvalidPage,
+    /// The path is there, the method is not.
+    MethodNotAllowed(Method),
+    /// The state of the thing does not allow it.
+    Conflict {
+        /// `wrong_status`, or `conflict` for a rival's change.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// The body is larger than `http.max_body_bytes`.
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body is of another type than JSON.
+    UnsupportedMediaType(String),
+    /// Too many attempts.
+    Throttled {
+        /// When the next one is welcome.
+        retry_after_s: u32,
+    },
+    /// The hub cannot do it now; it may be tried again.
+    Unavailable,
+    /// A mistake in the program.
+    Internal,
+}
+
+/// Fields that will not do; each may have several things wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FieldErrors(BTreeMap<String, Vec<String>>);
+
+impl FieldErrors {
+    /// Notes one more thing that is wrong.
+    pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.entry(field.to_owned()).or_default().push(message.into());
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl ApiError {
+    /// One field, one thing wrong with it.
+    pub(super) fn field(field: &str, message: impl Into<String>) -> Self {
+        let mut errors = FieldErrors::default();
+        errors.add(field, message);
+        Self::Fields(errors)
+    }
+
+    /// The caller's role does not suffice.
+    pub(super) fn forbidden() -> Self {
+        Self::Forbidden("You do not have permission to perform this action.".to_owned())
+    }
+
+    /// The table: status, code for machines, text for people.
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        match self {
+            Self::Fields(_) => (S::BAD_REQUEST, "invalid", String::new()),
+            Self::Parse(why) => {
+                (S::BAD_REQUEST, "parse_error", format!("JSON parse error - {why}"))
+            }
+            Self::NotAuthenticated => {
+                let detail = "Authentication credentials were not provided.".to_owned();
+                (S::UNAUTHORIZED, "not_authenticated", detail)
+            }
+            Self::BadToken(detail) => (S::UNAUTHORIZED, "token_not_valid", detail.clone()),
+            Self::BadCredentials(detail) => (S::UNAUTHORIZED, "no_active_account", detail.clone()),
+            Self::Forbidden(detail) => (S::FORBIDDEN, "permission_denied", detail.clone()),
+            Self::Disabled(detail) => (S::FORBIDDEN, "disabled", (*detail).to_owned()),
+            Self::NotFound => (S::NOT_FOUND, "not_found", "Not found.".to_owned()),
+            Self::InvalidPage => (S::NOT_FOUND, "not_found", "Invalid page.".to_owned()),
+            Self::MethodNotAllowed(method) => {
+                let detail = format!("Method \"{method}\" not allowed.");
+                (S::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
+            Self::Conflict { code, detail } => (S::CONFLICT, *code, detail.clone()),
+            Self::TooLarge { limit } => {
+                let detail = format!("The request body is larger than {limit} bytes.");
+                (S::PAYLOAD_TOO_LARGE, "too_large", detail)
+            }
+            Self::UnsupportedMediaType(found) => {
+                let detail = format!("Unsupported media type \"{found}\" in request.");
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+            }
+            Self::Throttled { retry_after_s } => {
+                let detail = format!(
+                    "Request was throttled. Expected available in {retry_after_s} seconds."
+                );
+                (S::TOO_MANY_REQUESTS, "throttled", detail)
+            }
+            Self::Unavailable => {
+                let detail = "Service temporarily unavailable, try again later.".to_owned();
+                (S::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+            Self::Internal => {
+                (S::INTERNAL_SERVER_ERROR, "error", "A server error occurred.".to_owned())
+            }
+        }
+    }
+
+    fn body(&self, code: &str, detail: String) -> Value {
+        let Self::Fields(FieldErrors(fields)) = self else {
+            return json!({ "detail": detail, "code": code });
+        };
+        let mut body: Map<String, Value> =
+            fields.iter().map(|(field, texts)| (field.clone(), json!(texts))).collect();
+        // A field that is itself called `code` keeps its texts.
+        body.entry("code").or_insert_with(|| json!(code));
+        Value::Object(body)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code, detail) = self.parts();
+        let mut response = (status, Json(self.body(code, detail))).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::NotAuthenticated | Self::BadToken(_) | Self::BadCredentials(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Throttled { retry_after_s } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
+            }
+            // What makes a store or an actor unavailable passes within a second or not soon.
+            Self::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Fields(_)
+            | Self::Parse(_)
+            | Self::Forbidden(_)
+            | Self::Disabled(_)
+            | Self::NotFound
+            | Self::InvalidPage
+            | Self::MethodNotAllowed(_)
+            | Self::Conflict { .. }
+            | Self::TooLarge { .. }
+            | Self::UnsupportedMediaType(_)
+            | Self::Internal => {}
+        }
+        response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NotFound => Self::NotFound,
+            Refusal::Forbidden { .. } => Self::Forbidden(detail),
+            Refusal::WrongStatus { .. } => Self::Conflict { code: "wrong_status", detail },
+            Refusal::Stale { .. } => Self::Conflict { code: "conflict", detail },
+            Refusal::Invalid { field, message } => Self::field(field, message),
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => refusal.into(),
+            CommandError::Unavailable(why) => {
+                tracing::warn!(%why, "a ticket command was not carried out");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => {
+                let detail = "Somebody else changed this at the same time.".to_owned();
+                Self::Conflict { code: "conflict", detail }
+            }
+            StoreError::Taken(field) => {
+                let what = if field == "email" { "email address" } else { field };
+                Self::field(field, format!("A user with that {what} already exists."))
+            }
+            StoreError::NotFound => Self::NotFound,
+            StoreError::Unavailable(why) => {
+                tracing::warn!(%why, "the store did not answer");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AuthError::Missing => Self::NotAuthenticated,
+            AuthError::BadToken(_) => Self::BadToken(detail),
+            AuthError::BadCredentials => Self::BadCredentials(detail),
+            AuthError::Disabled(why) => Self::Disabled(why),
+            AuthError::Invalid(field, message) => Self::field(field, message),
+            AuthError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<RestartError> for ApiError {
+    fn from(error: RestartError) -> Self {
+        match error {
+            RestartError::NotFound => Self::NotFound,
+            RestartError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ticket::Status;
+
+    use super::*;
+
+    async fn shown(error: ApiError) -> (u16, Value, Response<()>) {
+        let (parts, body) = error.into_response().into_parts();
+        let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap();
+        (parts.status.as_u16(), body, Response::from_parts(parts, ()))
+    }
+
+    #[tokio::test]
+    async fn every_outcome_has_its_status_and_code() {
+        let wrong = Refusal::WrongStatus { action: "open", status: Status::Finished };
+        let forbidden = Refusal::Forbidden { action: "open", allowed: "an admin" };
+        let table: Vec<(ApiError, u16, &str)> = vec![
+            (Refusal::NotFound.into(), 404, "not_found"),
+            (forbidden.into(), 403, "permission_denied"),
+            (wrong.into(), 409, "wrong_status"),
+            (Refusal::Stale { expected: 1, actual: 2 }.into(), 409, "conflict"),
+            (CommandError::Unavailable("disk".into()).into(), 503, "unavailable"),
+            (StoreError::Conflict.into(), 409, "conflict"),
+            (StoreError::NotFound.into(), 404, "not_found"),
+            (AuthError::Missing.into(), 401, "not_authenticated"),
+            (AuthError::BadToken("expired").into(), 401, "token_not_valid"),
+            (AuthError::BadCredentials.into(), 401, "no_active_account"),
+            (AuthError::Disabled("elsewhere").into(), 403, "disabled"),
+            (AuthError::Unavailable.into(), 503, "unavailable"),
+            (RestartError::NotFound.into(), 404, "not_found"),
+            (ApiError::InvalidPage, 404, "not_found"),
+            (ApiError::MethodNotAllowed(Method::PUT), 405, "method_not_allowed"),
+            (ApiError::TooLarge { limit: 9 }, 413, "too_large"),
+            (ApiError::UnsupportedMediaType("text/plain".into()), 415, "unsupported_media_type"),
+            (ApiError::Throttled { retry_after_s: 7 }, 429, "throttled"),
+            (ApiError::Parse("bad".into()), 400, "parse_error"),
+            (ApiError::Internal, 500, "error"),
+        ];
+        for (error, status, code) in table {
+            let text = format!("{error:?}");
+            let (found, body, _) = shown(error).await;
+            assert_eq!((found, body["code"].as_str()), (status, Some(code)), "{text}");
+            assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bad_fields_come_by_name_with_all_that_is_wrong() {
+        let mut errors = FieldErrors::default();
+        errors.add("title", "This field is required.");
+        errors.add("priority", "\"X\" is not a valid choice.");
+        let (status, body, _) = shown(ApiError::Fields(errors)).await;
+        assert_eq!(status, 400);
+        let wanted = json!({"title": ["This field is required."],
+            "priority": ["\"X\" is not a valid choice."], "code": "invalid"});
+        assert_eq!(body, wanted);
+        let (_, body, _) = shown(StoreError::Taken("email").into()).await;
+        let text = "A user with that email address already exists.";
+        assert_eq!(body, json!({"email": [text], "code": "invalid"}));
+    }
+
+    #[tokio::test]
+    async fn headers_say_how_to_go_on_and_a_store_s_text_stays_here() {
+        let secret = StoreError::Unavailable("near \"SELECT\": syntax error".into());
+        let (_, body, response) = shown(secret.into()).await;
+        assert!(!body.to_string().contains("SELECT"));
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        let (_, _, response) = shown(ApiError::Throttled { retry_after_s: 7 }).await;
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        let (_, body, response) = shown(ApiError::NotAuthenticated).await;
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(body["detail"], "Authentication credentials were not provided.");
+    }
+}

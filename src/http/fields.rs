@@ -1,0 +1,310 @@
+//! The fields of a body: typed getters that note everything that is wrong, so that a client is
+//! told all of it at once. The texts are Django REST framework's own: clients show them.
+//!
+//! A getter that notes an error answers with something empty; [`Fields::finish`] comes before any
+//! of the values is used.
+
+use serde_json::{Map, Value};
+
+use super::body::kind;
+use super::error::{ApiError, FieldErrors};
+
+/// A body's fields, and what is wrong with them so far.
+#[derive(Debug)]
+pub(super) struct Fields {
+    values: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+/// What a text may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextRule {
+    /// In characters.
+    max: usize,
+    is_blank_allowed: bool,
+    lines: Lines,
+}
+
+/// What becomes of white space and control characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// Trimmed; no control characters.
+    One,
+    /// As it stands; line breaks and tabs only.
+    Many,
+    /// As it stands: somebody's password.
+    Opaque,
+}
+
+impl TextRule {
+    /// One line that says something.
+    pub(super) const fn line(max: usize) -> Self {
+        Self { max, is_blank_allowed: false, lines: Lines::One }
+    }
+
+    /// Any number of lines, or nothing.
+    pub(super) const fn prose(max: usize) -> Self {
+        Self { max, is_blank_allowed: true, lines: Lines::Many }
+    }
+
+    /// Something that is not looked into.
+    pub(super) const fn opaque(max: usize) -> Self {
+        Self { max, is_blank_allowed: false, lines: Lines::Opaque }
+    }
+
+    /// Empty will do too.
+    pub(super) const fn or_blank(mut self) -> Self {
+        self.is_blank_allowed = true;
+        self
+    }
+
+    fn check(self, text: &str) -> Result<String, String> {
+        let text = if self.lines == Lines::One { text.trim() } else { text };
+        if text.trim().is_empty() && !self.is_blank_allowed {
+            return Err("This field may not be blank.".to_owned());
+        }
+        if text.contains('\0') {
+            return Err("Null characters are not allowed.".to_owned());
+        }
+        let is_bad = |c: char| match self.lines {
+            Lines::One => c.is_control(),
+            Lines::Many => c.is_control() && !matches!(c, '\n' | '\r' | '\t'),
+            Lines::Opaque => false,
+        };
+        if text.contains(is_bad) {
+            return Err("Control characters are not allowed.".to_owned());
+        }
+        if text.chars().count() > self.max {
+            let max = self.max;
+            return Err(format!("Ensure this field has no more than {max} characters."));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+impl Fields {
+    /// The fields of an object.
+    pub(super) fn new(values: Map<String, Value>) -> Self {
+        Self { values, errors: FieldErrors::default() }
+    }
+
+    /// Whether the field was sent, with whatever value.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.values.contains_key(field)
+    }
+
+    /// Notes something that is wrong.
+    pub(super) fn refuse(&mut self, field: &str, message: impl Into<String>) {
+        self.errors.add(field, message);
+    }
+
+    /// A text that must be there.
+    pub(super) fn text(&mut self, field: &str, rule: TextRule) -> String {
+        self.require(field);
+        self.text_if_sent(field, rule).unwrap_or_default()
+    }
+
+    /// A text that may be left out.
+    pub(super) fn text_if_sent(&mut self, field: &str, rule: TextRule) -> Option<String> {
+        let checked = match self.not_null(field)? {
+            Value::String(text) => rule.check(&text),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => Err("Not a valid string.".to_owned()),
+        };
+        self.note(field, checked)
+    }
+
+    /// One of a set of names, which may be left out.
+    pub(super) fn choice<T>(&mut self, field: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.not_null(field)?;
+        let chosen = value.as_str().and_then(parse).ok_or_else(|| not_a_choice(&value));
+        self.note(field, chosen)
+    }
+
+    /// A whole number, which may be left out; a decimal string will do.
+    pub(super) fn integer(&mut self, field: &str) -> Option<i64> {
+        let value = self.not_null(field)?;
+        let number = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
+        self.note(field, number)
+    }
+
+    /// Yes or no, which may be left out.
+    pub(super) fn boolean(&mut self, field: &str) -> Option<bool> {
+        let value = self.not_null(field)?;
+        let answer = value.as_bool().ok_or_else(|| "Must be a valid boolean.".to_owned());
+        self.note(field, answer)
+    }
+
+    /// A list of ids that must be there: 1 to `max` of them; each is taken once.
+    pub(super) fn ids(&mut self, field: &str, max: usize) -> Vec<i64> {
+        self.require(field);
+        let Some(value) = self.not_null(field) else { return Vec::new() };
+        let checked = ids(&value, max);
+        self.note(field, checked).unwrap_or_default()
+    }
+
+    /// The end: nothing, or everything that is wrong.
+    pub(super) fn finish(&mut self) -> Result<(), ApiError> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::Fields(std::mem::take(&mut self.errors)))
+    }
+
+    fn require(&mut self, field: &str) {
+        if !self.has(field) {
+            self.refuse(field, "This field is required.");
+        }
+    }
+
+    fn not_null(&mut self, field: &str) -> Option<Value> {
+        let value = self.values.get(field)?.clone();
+        if value.is_null() {
+            self.refuse(field, "This field may not be null.");
+            return None;
+        }
+        Some(value)
+    }
+
+    fn note<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|message| self.refuse(field, message)).ok()
+    }
+}
+
+/// The text for a name that is none of the set.
+pub(super) fn not_a_choice(value: &Value) -> String {
+    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown: String = shown.chars().take(100).collect();
+    format!("\"{shown}\" is not a valid choice.")
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
+    let Value::Array(items) = value else {
+        return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
+    };
+    if items.is_empty() {
+        return Err("This list may not be empty.".to_owned());
+    }
+    if items.len() > max {
+        return Err(format!("Ensure this field has no more than {max} elements."));
+    }
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let id = integer(item).ok_or_else(|| {
+            format!("Incorrect type. Expected pk value, received {}.", kind(item))
+        })?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        let Value::Object(values) = value else { panic!("not an object") };
+        Fields::new(values)
+    }
+
+    fn error_of(read: impl FnOnce(&mut Fields), value: Value) -> String {
+        let mut fields = fields(value);
+        read(&mut fields);
+        let Err(ApiError::Fields(errors)) = fields.finish() else { panic!("no error") };
+        format!("{errors:?}")
+    }
+
+    #[test]
+    fn a_text_is_required_not_null_not_blank_and_bounded() {
+        let line = |f: &mut Fields| _ = f.text("title", TextRule::line(5));
+        for (value, wanted) in [
+            (json!({}), "This field is required."),
+            (json!({"title": null}), "This field may not be null."),
+            (json!({"title": " \u{2003} "}), "This field may not be blank."),
+            (json!({"title": 5}), "Not a valid string."),
+            (json!({"title": ["x"]}), "Not a valid string."),
+            (json!({"title": true}), "Not a valid string."),
+            (json!({"title": "a\0b"}), "Null characters are not allowed."),
+            (json!({"title": "a\nb"}), "Control characters are not allowed."),
+            (json!({"title": "a\u{85}b"}), "Control characters are not allowed."),
+            (json!({"title": "äöüß€x"}), "Ensure this field has no more than 5 characters."),
+        ] {
+            let errors = error_of(line, value.clone());
+            assert!(errors.contains(wanted), "{value} gave {errors}");
+        }
+        let mut good = fields(json!({"title": "  äöü€x\n"}));
+        assert_eq!(good.text("title", TextRule::line(5)), "äöü€x");
+        assert!(good.finish().is_ok());
+    }
+
+    #[test]
+    fn prose_keeps_its_lines_and_may_be_empty() {
+        let mut good = fields(json!({"a": "x\n\ty ", "b": "", "c": " pass "}));
+        assert_eq!(good.text_if_sent("a", TextRule::prose(9)).unwrap(), "x\n\ty ");
+        assert_eq!(good.text_if_sent("b", TextRule::line(9).or_blank()).unwrap(), "");
+        assert_eq!(good.text("c", TextRule::opaque(9)), " pass ");
+        assert_eq!(good.text_if_sent("d", TextRule::prose(9)), None);
+        assert!(good.finish().is_ok());
+    }
+
+    #[test]
+    fn all_errors_come_at_once() {
+        let errors = error_of(
+            |f| {
+                f.text("title", TextRule::line(5));
+                f.choice::<()>("priority", |_| None);
+                f.integer("project");
+                f.boolean("is_active");
+                f.ids("developers", 2);
+            },
+            json!({"priority": "X", "project": "one", "is_active": "yes", "developers": 3}),
+        );
+        for wanted in [
+            "This field is required.",
+            "is not a valid choice.",
+            "A valid integer is required.",
+            "Must be a valid boolean.",
+            "Expected a list of items but got type",
+        ] {
+            assert!(errors.contains(wanted), "{wanted} in {errors}");
+        }
+    }
+
+    #[test]
+    fn lists_of_ids_are_bounded_typed_and_each_counts_once() {
+        for (value, wanted) in [
+            (json!({}), "This field is required."),
+            (json!({"ids": []}), "This list may not be empty."),
+            (json!({"ids": [1, 2, 3]}), "no more than 2 elements"),
+            (json!({"ids": [1.5]}), "received float"),
+            (json!({"ids": [true]}), "received bool"),
+            (json!({"ids": ["x"]}), "received str"),
+            (json!({"ids": [1e30]}), "received float"),
+        ] {
+            let errors = error_of(|f| _ = f.ids("ids", 2), value.clone());
+            assert!(errors.contains(wanted), "{value} gave {errors}");
+        }
+        assert_eq!(fields(json!({"ids": [7, "7"]})).ids("ids", 2), [7]);
+    }
+
+    #[test]
+    fn integers_may_come_as_decimal_text() {
+        let mut good = fields(json!({"a": 5, "b": "5"}));
+        assert_eq!((good.integer("a"), good.integer("b")), (Some(5), Some(5)));
+        for bad in [json!(5.5), json!(true), json!("5x"), json!([]), json!(u64::MAX)] {
+            let errors = error_of(|f| _ = f.integer("n"), json!({ "n": bad }));
+            assert!(errors.contains("A valid integer is required."), "{errors}");
+        }
+    }
+}

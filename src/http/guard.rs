@@ -1,0 +1,269 @@
+//! What surrounds every request: a time limit, a net under panics, numbers for operators, and the
+//! answers for paths and methods that are not there.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::error::ApiError;
+
+/// How long a request may take until its answer begins. Clients' own limits are 30 s and more, so
+/// they hear of it.
+const REQUEST_MAX: Duration = Duration::from_secs(15);
+
+/// How long a browser may remember what a preflight allowed.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Puts the surroundings around all routes of a router.
+pub(super) fn guarded<S>(routes: Router<S>, allowed_origins: &[String]) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let routes = routes
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
+        .layer(from_fn(guard));
+    // Outermost, so that a browser can read the answer to a request that went wrong too.
+    match cors(allowed_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
+}
+
+/// Runs something that must come to its end even if the client goes away meanwhile, which drops
+/// the handler: what is stored is then also told.
+pub(super) async fn to_the_end<T, F>(work: F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>> + Send + 'static,
+    T: Send + 'static,
+{
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        if let Ok(panic) = error.try_into_panic() {
+            tracing::error!(panic = text_of(&*panic), "a handler panicked");
+        }
+        Err(ApiError::Internal)
+    })
+}
+
+async fn guard(request: Request, next: Next) -> Response {
+    within(REQUEST_MAX, request, next).await
+}
+
+async fn within(limit: Duration, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = known(request.method());
+    let route = route(request.extensions().get::<MatchedPath>());
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match tokio::time::timeout(limit, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            tracing::error!(panic = text_of(&*panic), route, "a handler panicked");
+            ApiError::Internal.into_response()
+        }
+        Err(_) => {
+            tracing::warn!(route, "a request took longer than {limit:?}");
+            ApiError::Unavailable.into_response()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers are somebody's own: no cache on the way may keep them.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    count(method, route, response.status().as_str().to_owned(), began.elapsed());
+    response
+}
+
+fn count(method: &'static str, route: String, status: String, took: Duration) {
+    metrics::histogram!("bellpull_http_request_seconds", "method" => method,
+        "route" => route.clone())
+    .record(took.as_secs_f64());
+    metrics::counter!("bellpull_http_requests_total", "method" => method, "route" => route,
+        "status" => status)
+    .increment(1);
+}
+
+/// The route as it was registered, never the path as it was sent: a label must not grow with what
+/// clients send. Both spellings of a path are one route.
+fn route(matched: Option<&MatchedPath>) -> String {
+    matched.map_or_else(
+        || "(none)".to_owned(),
+        |matched| format!("{}/", matched.as_str().trim_end_matches('/')),
+    )
+}
+
+/// The method as a label; a client may send any word as one.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text")
+}
+
+/// What browsers of other origins may do; nothing where no origin is allowed.
+fn cors(allowed_origins: &[String]) -> Option<CorsLayer> {
+    use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+    if allowed_origins.is_empty() {
+        return None;
+    }
+    let origins = if allowed_origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(allowed_origins.iter().filter_map(|origin| origin.parse().ok()))
+    };
+    let own = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
+    let headers = [AUTHORIZATION, CONTENT_TYPE].into_iter().chain(own);
+    let methods =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods(methods)
+        .allow_headers(headers.collect::<Vec<_>>())
+        .expose_headers([RETRY_AFTER, ALLOW])
+        .max_age(PREFLIGHT_MAX_AGE);
+    Some(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn boom() -> StatusCode {
+        panic!("the text")
+    }
+
+    fn router(origins: &[&str]) -> Router {
+        let routes = Router::new()
+            .route("/ok/", get(async || "ok"))
+            .route("/post/", post(async || "ok"))
+            .route("/boom/", get(boom))
+            .route("/never/", get(std::future::pending::<StatusCode>));
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        guarded(routes, &origins)
+    }
+
+    async fn ask(router: Router, request: Request) -> (Response<()>, Value) {
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        (Response::from_parts(parts, ()), body)
+    }
+
+    fn get_of(path: &str) -> Request {
+        Request::get(path).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_json() {
+        let (response, body) = ask(router(&[]), get_of("/nowhere/")).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(body["code"], "not_found");
+        let (response, body) = ask(router(&[]), get_of("/post/")).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()["allow"], "POST");
+        assert_eq!(body["detail"], "Method \"GET\" not allowed.");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let (response, body) = ask(router(&[]), get_of("/boom/")).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!body.to_string().contains("the text"));
+        let outcome = to_the_end::<(), _>(async { panic!("x") }).await;
+        assert_eq!(outcome, Err(ApiError::Internal));
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up() {
+        let brief = from_fn(|request, next| within(Duration::from_millis(1), request, next));
+        let (response, body) = ask(router(&[]).layer(brief), get_of("/never/")).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            (&response.headers()["retry-after"], &body["code"]),
+            (&"1".parse().unwrap(), &Value::from("unavailable"))
+        );
+    }
+
+    #[tokio::test]
+    async fn what_must_end_ends_though_nobody_waits() {
+        let (done, end) = tokio::sync::oneshot::channel();
+        let (go, start) = tokio::sync::oneshot::channel::<()>();
+        let work = to_the_end(async move {
+            let _ = start.await;
+            let _ = done.send(());
+            Ok(())
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(1), work).await.is_err());
+        go.send(()).unwrap();
+        end.await.unwrap();
+    }
+
+    fn preflight(origin: &str) -> Request {
+        Request::options("/post/")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization, idempotency-key")
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_preflight_of_an_allowed_origin_is_answered() {
+        let app = "https://app.example.com";
+        let (response, _) = ask(router(&[app]), preflight(app)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["access-control-allow-origin"], app);
+        let allowed = response.headers()["access-control-allow-headers"].to_str().unwrap();
+        for name in ["authorization", "content-type", "idempotency-key", "last-event-id"] {
+            assert!(allowed.contains(name), "{name} in {allowed}");
+        }
+        let (response, _) = ask(router(&["*"]), preflight("https://other.example")).await;
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    }
+
+    #[tokio::test]
+    async fn other_origins_are_told_nothing_and_errors_can_be_read() {
+        let app = "https://app.example.com";
+        let (response, _) = ask(router(&[app]), preflight("https://evil.example")).await;
+        assert!(!response.headers().contains_key("access-control-allow-origin"));
+        let (response, _) = ask(router(&[]), preflight(app)).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert!(!response.headers().contains_key("access-control-allow-origin"));
+        let mut request = get_of("/boom/");
+        request.headers_mut().insert("origin", HeaderValue::from_static(app));
+        let (response, _) = ask(router(&[app]), request).await;
+        assert_eq!(response.headers()["access-control-allow-origin"], app);
+    }
+
+    #[test]
+    fn labels_do_not_grow_with_what_clients_send() {
+        assert_eq!(known(&Method::from_bytes(b"BREW").unwrap()), "OTHER");
+        assert_eq!(route(None), "(none)");
+    }
+}

@@ -1,0 +1,202 @@
+//! What operators and their machines ask: is it alive, is it ready, what does the tree look like,
+//! what happens in it, and let this actor start again.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bellpull_actors::hub::Hub;
+use bellpull_actors::observe::TreeEvent;
+use futures_util::stream::{self, Stream};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::error::ApiError;
+use super::query::Params;
+use super::readiness::Readiness;
+use super::who::Operator;
+use super::{Edge, at};
+
+/// How many children of each supervisor are listed where nobody says.
+const CHILDREN_DEFAULT: usize = 50;
+/// The most that are listed: the answer is then some megabytes.
+const CHILDREN_MAX: usize = 10_000;
+
+/// Proxies close what is silent for longer, most after 60 s, some after 30.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// What every address serves.
+pub(super) fn health() -> Router<Edge> {
+    let routes = at(Router::new(), "/healthz", get(healthz));
+    at(routes, "/readyz", get(readyz))
+}
+
+/// What may be served on an address of its own.
+pub(super) fn routes() -> Router<Edge> {
+    let routes = at(Router::new(), "/metrics", get(metrics));
+    let routes = at(routes, "/api/operator/tree", get(tree));
+    let routes = at(routes, "/api/operator/events", get(events));
+    // An actor's path has slashes of its own, so the whole rest is one parameter.
+    routes.route("/api/operator/actors/{*rest}", post(restart))
+}
+
+async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
+    let checks = readiness.check().await;
+    let word = |holds: bool, otherwise: &'static str| if holds { "ok" } else { otherwise };
+    let status = if checks.all() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "status": word(checks.all(), "unavailable"),
+        "checks": {
+            "draining": word(checks.is_staying, "draining"),
+            "supervisors": word(checks.are_supervisors_up, "down"),
+            "store": word(checks.is_store_there, "unreachable"),
+        },
+    });
+    (status, Json(body))
+}
+
+async fn metrics() -> Response {
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, crate::telemetry::render()).into_response()
+}
+
+async fn tree(
+    State(hub): State<Hub>,
+    _: Operator,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let asked = params.natural("children");
+    params.finish()?;
+    let children = asked.map_or(CHILDREN_DEFAULT, |asked| {
+        usize::try_from(asked).map_or(CHILDREN_MAX, |asked| asked.min(CHILDREN_MAX))
+    });
+    Ok(Json(hub.tree(children).await?).into_response())
+}
+
+async fn restart(
+    State(hub): State<Hub>,
+    _: Operator,
+    Path(rest): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let path = rest.trim_end_matches('/').strip_suffix("/restart").ok_or(ApiError::NotFound)?;
+    hub.restart(path).await?;
+    tracing::info!(path, "an operator had an actor started again");
+    Ok(Json(json!({ "message": format!("{path} starts again"), "path": path })))
+}
+
+async fn events(
+    State(hub): State<Hub>,
+    _: Operator,
+    headers: HeaderMap,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    Sse::new(told(hub.events(), last)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// The events as they come. Where numbers are missing, because the client was away or too slow,
+/// it is first told how many.
+fn told(
+    receiver: Receiver<TreeEvent>,
+    last: Option<u64>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let state = (receiver, last, None::<TreeEvent>);
+    stream::unfold(state, |(mut receiver, last, waiting)| async move {
+        let event = match waiting {
+            Some(event) => event,
+            None => {
+                let event = next(&mut receiver).await?;
+                let missed = missed(last, event.id);
+                if missed > 0 {
+                    let notice = Event::default().event("missed").data(missed.to_string());
+                    return Some((Ok(notice), (receiver, last, Some(event))));
+                }
+                event
+            }
+        };
+        let id = event.id;
+        Some((Ok(shown(&event)), (receiver, Some(id), None)))
+    })
+}
+
+/// The next event; one that was overwritten shows as a gap in the numbers.
+async fn next(receiver: &mut Receiver<TreeEvent>) -> Option<TreeEvent> {
+    loop {
+        match receiver.recv().await {
+            Ok(event) => return Some(event),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+/// How many lie between the last one seen and this one. Numbers begin again with the process.
+fn missed(last: Option<u64>, id: u64) -> u64 {
+    last.map_or(0, |last| id.saturating_sub(last.saturating_add(1)))
+}
+
+fn shown(event: &TreeEvent) -> Event {
+    let data = serde_json::to_string(event).unwrap_or_default();
+    Event::default().id(event.id.to_string()).data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast;
+
+    use super::*;
+
+    fn event(id: u64) -> TreeEvent {
+        let (path, detail) = ("user/42".to_owned(), "line\nbreak".to_owned());
+        TreeEvent { id, at: jiff::Timestamp::UNIX_EPOCH, path, what: "failed", detail }
+    }
+
+    async fn text(receiver: Receiver<TreeEvent>, last: Option<u64>) -> String {
+        let body = Sse::new(told(receiver, last)).into_response().into_body();
+        let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
+        String::from_utf8(bytes.into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn events_carry_their_numbers() {
+        let (sender, receiver) = broadcast::channel(8);
+        sender.send(event(1)).unwrap();
+        sender.send(event(2)).unwrap();
+        drop(sender);
+        let text = text(receiver, None).await;
+        assert!(text.contains("id: 1\n") && text.contains("id: 2\n"), "{text}");
+        assert!(text.contains(r#""path":"user/42","what":"failed","detail":"line\nbreak""#));
+        assert!(!text.contains("missed"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn whoever_lags_is_told_how_many_were_missed() {
+        let (sender, receiver) = broadcast::channel(2);
+        for id in 1..=5 {
+            sender.send(event(id)).unwrap();
+        }
+        drop(sender);
+        let text = text(receiver, Some(0)).await;
+        assert!(text.starts_with("event: missed\ndata: 3\n\nid: 4\n"), "{text}");
+        assert!(text.contains("id: 5\n"), "{text}");
+    }
+
+    #[test]
+    fn a_gap_is_counted_and_a_new_process_begins_again() {
+        assert_eq!(missed(None, 7), 0);
+        assert_eq!(missed(Some(6), 7), 0);
+        assert_eq!(missed(Some(4), 7), 2);
+        assert_eq!(missed(Some(900), 1), 0);
+        assert_eq!(missed(Some(u64::MAX), 1), 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! The part of a path after the `?`, and the ids inside a path.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde_json::Value;
+
+use super::error::{ApiError, FieldErrors};
+use super::fields::not_a_choice;
+
+/// What follows the `?`, decoded, and what is wrong with it so far. Of a name that comes twice the
+/// last counts; a name without a value counts as not given.
+#[derive(Debug)]
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+    errors: FieldErrors,
+}
+
+impl Params {
+    /// The value of that name.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let last = self.pairs.iter().rev().find(|(found, _)| found == name);
+        last.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
+        let parsed = self.text(name)?.parse().map_err(|_| "A valid integer is required.");
+        self.note(name, parsed)
+    }
+
+    /// A whole number from 0 on.
+    pub(super) fn natural(&mut self, name: &str) -> Option<i64> {
+        let number = self.integer(name)?;
+        let checked = if number < 0 { Err("Must not be negative.") } else { Ok(number) };
+        self.note(name, checked)
+    }
+
+    /// Yes or no, in the spellings that the clients' frameworks use.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+        let parsed = match self.text(name)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err("Must be a valid boolean."),
+        };
+        self.note(name, parsed)
+    }
+
+    /// One of a set of names.
+    pub(super) fn choice<T>(&mut self, name: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let given = self.text(name)?;
+        let parsed = parse(given).ok_or_else(|| not_a_choice(&Value::from(given)));
+        self.note(name, parsed)
+    }
+
+    /// A text of bounded length without NUL, which a database would refuse.
+    pub(super) fn bounded(&mut self, name: &str, max: usize) -> Option<String> {
+        let given = self.text(name)?.to_owned();
+        let checked = if given.contains('\0') {
+            Err("Null characters are not allowed.".to_owned())
+        } else if given.chars().count() > max {
+            Err(format!("Ensure this value has at most {max} characters."))
+        } else {
+            Ok(given)
+        };
+        self.note(name, checked)
+    }
+
+    /// The end: nothing, or everything that is wrong.
+    pub(super) fn finish(&mut self) -> Result<(), ApiError> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::Fields(std::mem::take(&mut self.errors)))
+    }
+
+    fn note<T>(&mut self, name: &str, parsed: Result<T, impl Into<String>>) -> Option<T> {
+        parsed.map_err(|message| self.errors.add(name, message)).ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Decoding pairs of text replaces what is not UTF-8 and so never fails.
+        let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
+        Ok(Self { pairs: pairs.unwrap_or_default(), errors: FieldErrors::default() })
+    }
+}
+
+/// The `{id}` of a path. What is no number names nothing: 404, as for a number that is nobody's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Id(pub(super) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let Path(pairs) = found.map_err(|_| ApiError::NotFound)?;
+        let (_, id) = pairs.iter().find(|(name, _)| name == "id").ok_or(ApiError::NotFound)?;
+        // `+5` and `-5` parse as numbers, but no link of ours is written so.
+        if !id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ApiError::NotFound);
+        }
+        id.parse().map(Self).map_err(|_| ApiError::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    pub(super) async fn params(uri: &str) -> Params {
+        let (mut parts, ()) = Request::get(uri).body(()).unwrap().into_parts();
+        let Ok(params) = Params::from_request_parts(&mut parts, &()).await;
+        params
+    }
+
+    #[tokio::test]
+    async fn bad_filters_are_named_all_at_once() {
+        let mut params = params("/?a=x&b=maybe&c=NO&d=-1&e=%00&f=toolong").await;
+        params.integer("a");
+        params.boolean("b");
+        params.choice::<()>("c", |_| None);
+        params.natural("d");
+        params.bounded("e", 5);
+        params.bounded("f", 5);
+        let Err(ApiError::Fields(errors)) = params.finish() else { panic!("no error") };
+        let text = format!("{errors:?}");
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            assert!(text.contains(&format!("\"{name}\": [")), "{name} in {text}");
+        }
+        assert!(text.contains("NO"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_given_does_not_narrow_and_the_last_counts() {
+        let mut params = params("/?empty=&n=1&n=2&b=True&bad=%ff&%zz").await;
+        assert_eq!(params.integer("empty"), None);
+        assert_eq!(params.integer("missing"), None);
+        assert_eq!(params.integer("n"), Some(2));
+        assert_eq!(params.boolean("b"), Some(true));
+        assert!(params.finish().is_ok());
+    }
+}

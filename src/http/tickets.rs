@@ -1,0 +1,212 @@
+//! `/api/tickets/`: lists and single tickets.
+//!
+//! Changes go to the ticket's actor, which knows the rules; reads go to the store, and what the
+//! caller may not see is not there.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use bellpull_actors::directory::Tickets;
+use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_actors::domain::ticket::{
+    Caller, Category, Command, Edit, Membership, NewTicket, Priority, Refusal, Status, Ticket,
+    decide, is_visible,
+};
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::TicketStore;
+use bellpull_actors::port::tickets::TicketFilter;
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::page::Paging;
+use super::query::{Id, Params};
+use super::ticket_json::{entry_json, ticket_json};
+use super::who::Who;
+use super::{Edge, at};
+use crate::auth::Principal;
+
+/// What clients' forms and columns are made for.
+const TITLE_MAX: usize = 255;
+/// Some ten pages of text.
+const DESCRIPTION_MAX: usize = 20_000;
+const SEARCH_MAX: usize = 200;
+
+/// Fields that a `PATCH` cannot change, and what can. A client that sends a whole ticket back is
+/// told rather than left to believe that it has moved the ticket.
+const READ_ONLY: [(&str, &str); 4] = [
+    (
+        "status",
+        "This field is read-only: POST to the ticket's open, assign, start_work, finish_work, \
+         approve or reject instead.",
+    ),
+    ("assigned_to", "This field is read-only: POST {\"developers\": [ids]} to assign instead."),
+    ("created_by", "This field is read-only."),
+    ("project", "This field is read-only: a ticket stays in its project."),
+];
+
+pub(super) fn routes() -> Router<Edge> {
+    let routes = at(Router::new(), "/api/tickets", get(list).post(create));
+    let routes = at(routes, "/api/tickets/{id}", get(read).patch(edit).delete(delete));
+    at(routes, "/api/tickets/{id}/history", get(history))
+}
+
+async fn list(
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    paging: Paging,
+    mut params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let user = &principal.user;
+    let filter = TicketFilter {
+        visible_to: (!user.role.is_admin()).then(|| (user.id, user.role.clone())),
+        status: params.choice("status", Status::from_name),
+        project: params.integer("project").map(ProjectId),
+        priority: params.choice("priority", Priority::from_name),
+        assigned_to: params.integer("assigned_to").map(UserId),
+        created_by: params.integer("created_by").map(UserId),
+        search: params.bounded("search", SEARCH_MAX),
+    };
+    params.finish()?;
+    paging.show(&store.tickets(&filter, paging.request()).await?, ticket_json)
+}
+
+async fn create(
+    State(tickets): State<Tickets>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let caller = commander(&principal)?;
+    let new = NewTicket {
+        title: body.text("title", TextRule::line(TITLE_MAX)),
+        description: body
+            .text_if_sent("description", TextRule::prose(DESCRIPTION_MAX))
+            .unwrap_or_default(),
+        priority: body.choice("priority", Priority::from_name).unwrap_or(Priority::Medium),
+        category: body.choice("category", Category::from_name).unwrap_or(Category::Other),
+    };
+    let project = body.integer("project").map_or(ProjectId::DEFAULT, ProjectId);
+    body.finish()?;
+    let ticket = tickets.create(project, new, caller).await?;
+    Ok((StatusCode::CREATED, Json(ticket_json(&ticket))))
+}
+
+async fn read(
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
+    Ok(Json(ticket_json(&ticket)))
+}
+
+async fn history(
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
+    paging.show(&store.history(ticket.id, paging.request()).await?, entry_json)
+}
+
+async fn edit(
+    State(tickets): State<Tickets>,
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let (caller, id) = (commander(&principal)?, TicketId(id));
+    let edit = Edit {
+        title: body.text_if_sent("title", TextRule::line(TITLE_MAX)),
+        description: body.text_if_sent("description", TextRule::prose(DESCRIPTION_MAX)),
+        priority: body.choice("priority", Priority::from_name),
+        category: body.choice("category", Category::from_name),
+        version: body.integer("version"),
+    };
+    for (field, instead) in READ_ONLY {
+        if body.has(field) {
+            body.refuse(field, instead);
+        }
+    }
+    if let Err(bad) = body.finish() {
+        let probe = Command::Edit(Edit::default());
+        return Err(rights_first(&*store, id, &probe, &caller, bad).await);
+    }
+    let ticket = tickets.command(id, Command::Edit(edit), caller).await?;
+    Ok(Json(ticket_json(&ticket)))
+}
+
+async fn delete(
+    State(tickets): State<Tickets>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<StatusCode, ApiError> {
+    let caller = commander(&principal)?;
+    tickets.command(TicketId(id), Command::Delete, caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever may be the author of a change. A service token's account exists nowhere, so nothing
+/// could say who did it.
+pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
+    if principal.is_service {
+        let text = "A service token cannot act on tickets: log in as somebody.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    Ok(principal.caller())
+}
+
+/// The ticket, if the caller may know of it.
+async fn visible(
+    store: &dyn TicketStore,
+    id: TicketId,
+    caller: &Caller,
+) -> Result<Ticket, ApiError> {
+    let ticket = store.ticket(id).await?.ok_or(ApiError::NotFound)?;
+    let membership = membership(store, &ticket, caller).await?;
+    if is_visible(&ticket, caller, membership) { Ok(ticket) } else { Err(ApiError::NotFound) }
+}
+
+/// What the caller is to the ticket's project; only looked up for developers, for whom alone it
+/// decides whether they see a ticket.
+async fn membership(
+    store: &dyn TicketStore,
+    ticket: &Ticket,
+    caller: &Caller,
+) -> Result<Membership, ApiError> {
+    if caller.role != Role::Developer || is_visible(ticket, caller, Membership::Outsider) {
+        return Ok(Membership::Outsider);
+    }
+    let is_open = store.project(ticket.project).await?.is_some_and(|project| project.is_open);
+    if is_open || store.is_member(ticket.project, caller.id).await? {
+        return Ok(Membership::Member);
+    }
+    Ok(Membership::Outsider)
+}
+
+/// What is wrong with a body concerns only those who may give the command at all: to others the
+/// refusal comes first, as it does where nothing is wrong.
+pub(super) async fn rights_first(
+    store: &dyn TicketStore,
+    id: TicketId,
+    probe: &Command,
+    caller: &Caller,
+    bad: ApiError,
+) -> ApiError {
+    let ticket = match visible(store, id, caller).await {
+        Ok(ticket) => ticket,
+        Err(refused) => return refused,
+    };
+    // The ticket is visible, and rights depend on nothing else that membership decides; what
+    // would come of the command is thrown away, so any time will do.
+    match decide(&ticket, probe, caller, Membership::Member, ticket.updated_at) {
+        Err(refused @ (Refusal::NotFound | Refusal::Forbidden { .. })) => refused.into(),
+        Ok(_)
+        | Err(Refusal::WrongStatus { .. } | Refusal::Stale { .. } | Refusal::Invalid { .. }) => bad,
+    }
+}

@@ -1,0 +1,305 @@
+//! `/api/users/`: the accounts, for admins. Only a super admin touches admins, and nobody takes
+//! away their own role or switches themselves off, so a hub never loses its last super admin.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use bellpull_actors::directory::Users;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::{AccountStore, Clock};
+use serde_json::{Value, json};
+
+use super::auth::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::guard::to_the_end;
+use super::page::Paging;
+use super::query::{Id, Params};
+use super::who::Admin;
+use super::{Edge, at};
+use crate::auth::{Auth, Principal};
+
+const SEARCH_MAX: usize = 200;
+/// What Django asks of a password.
+const PASSWORD_MIN: usize = 8;
+/// A plus sign and 15 digits (E.164).
+const PHONE_MAX: usize = 16;
+
+pub(super) fn routes() -> Router<Edge> {
+    let routes = at(Router::new(), "/api/users", get(list).post(create));
+    at(routes, "/api/users/{id}", get(read).patch(edit))
+}
+
+/// An account as clients see it: its owner, and admins.
+pub(super) fn user_json(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "full_name": user.full_name,
+        "role": user.role.as_str(),
+        "role_display": user.role.display(),
+        "whatsapp_number": user.whatsapp_number,
+        "phone": user.phone,
+        "is_active": user.is_active,
+        "created_at": user.created_at,
+    })
+}
+
+/// What changing an account takes: the store, what is remembered of it, and its open sessions.
+#[derive(Debug, Clone)]
+struct Desk {
+    accounts: Arc<dyn AccountStore>,
+    auth: Auth,
+    users: Users,
+}
+
+impl FromRef<Edge> for Desk {
+    fn from_ref(edge: &Edge) -> Self {
+        let (accounts, auth) = (Arc::clone(&edge.accounts), edge.auth.clone());
+        Self { accounts, auth, users: edge.hub.users.clone() }
+    }
+}
+
+async fn list(
+    State(accounts): State<Arc<dyn AccountStore>>,
+    _: Admin,
+    paging: Paging,
+    mut params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let filter = UserFilter {
+        role: params.choice("role", |slug| slug.parse::<Role>().ok()),
+        search: params.bounded("search", SEARCH_MAX),
+    };
+    params.finish()?;
+    paging.show(&accounts.list_users(&filter, paging.request()).await?, user_json)
+}
+
+async fn read(
+    State(accounts): State<Arc<dyn AccountStore>>,
+    _: Admin,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let user = accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(user_json(&user)))
+}
+
+async fn create(
+    State(desk): State<Desk>,
+    State(clock): State<Arc<dyn Clock>>,
+    Admin(principal): Admin,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let username = body.text("username", TextRule::line(USERNAME_MAX));
+    let is_good = |c: char| c.is_alphanumeric() || "@.+-_".contains(c);
+    if !username.chars().all(is_good) {
+        let text = "Enter a valid username. This value may contain only letters, numbers, \
+                    and @/./+/-/_ characters.";
+        body.refuse("username", text);
+    }
+    let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
+    if !password.is_empty() && password.chars().count() < PASSWORD_MIN {
+        let text = "This password is too short. It must contain at least 8 characters.";
+        body.refuse("password", text);
+    }
+    let mut new = NewUser {
+        id: None,
+        username,
+        email: email(&mut body).unwrap_or_default(),
+        full_name: full_name(&mut body).unwrap_or_default(),
+        role: role(&mut body).unwrap_or(Role::Client),
+        whatsapp_number: phone(&mut body, "whatsapp_number").unwrap_or_default(),
+        phone: phone(&mut body, "phone").unwrap_or_default(),
+        password_hash: None,
+        now: clock.now(),
+    };
+    body.finish()?;
+    if new.role.is_admin() && !is_super(&principal) {
+        return Err(only_super());
+    }
+    new.password_hash = Some(desk.auth.hash_password(password).await?);
+    let (user, _) = desk.accounts.create_user(new, None).await?;
+    Ok((StatusCode::CREATED, Json(user_json(&user))))
+}
+
+async fn edit(
+    State(desk): State<Desk>,
+    Admin(principal): Admin,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let before = desk.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
+    if before.role.is_admin() && before.id != principal.user.id && !is_super(&principal) {
+        return Err(only_super());
+    }
+    let changes = UserChanges {
+        email: email(&mut body),
+        full_name: full_name(&mut body),
+        role: role(&mut body),
+        whatsapp_number: phone(&mut body, "whatsapp_number"),
+        phone: phone(&mut body, "phone"),
+        is_active: body.boolean("is_active"),
+        password_hash: None,
+    };
+    body.finish()?;
+    check_rights(&principal, &before, &changes)?;
+    let user = to_the_end(async move { desk.change(&before, changes).await }).await?;
+    Ok(Json(user_json(&user)))
+}
+
+impl Desk {
+    /// Changes an account. Whoever loses a right loses the sockets that were opened with it.
+    async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
+        let after = self.accounts.update_user(before.id, changes).await?;
+        self.auth.forget(after.id);
+        let was_switched_off = before.is_active && !after.is_active;
+        if was_switched_off || before.role != after.role {
+            self.users.end_sessions(after.id, None, Ending::RightWithdrawn);
+        }
+        Ok(after)
+    }
+}
+
+fn check_rights(
+    principal: &Principal,
+    before: &User,
+    changes: &UserChanges,
+) -> Result<(), ApiError> {
+    let new_role = changes.role.as_ref().filter(|role| **role != before.role);
+    let is_own = before.id == principal.user.id;
+    if is_own && (new_role.is_some() || changes.is_active == Some(false)) {
+        let text = "You cannot change your own role or switch off your own account.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    if new_role.is_some_and(Role::is_admin) && !is_super(principal) {
+        return Err(only_super());
+    }
+    Ok(())
+}
+
+fn is_super(principal: &Principal) -> bool {
+    principal.user.role == Role::SuperAdmin
+}
+
+fn only_super() -> ApiError {
+    let text = "Only a super admin may make or change admins.";
+    ApiError::Forbidden(text.to_owned())
+}
+
+/// The field `email`, where it was sent; empty for none.
+fn email(body: &mut Fields) -> Option<String> {
+    let email = body.text_if_sent("email", TextRule::line(EMAIL_MAX).or_blank())?;
+    if !email.is_empty() && !is_email(&email) {
+        body.refuse("email", "Enter a valid email address.");
+    }
+    Some(email)
+}
+
+/// Whether it looks like an address; whether somebody reads it only a message can tell.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let is_clean = !text.contains(|c: char| c.is_whitespace() || "<>(),;:\"".contains(c));
+    is_clean
+        && !local.is_empty()
+        && !local.contains('@')
+        && !domain.is_empty()
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && !domain.contains("..")
+}
+
+/// A field with a telephone number, where it was sent; empty for none.
+fn phone(body: &mut Fields, field: &str) -> Option<String> {
+    let number = body.text_if_sent(field, TextRule::line(PHONE_MAX).or_blank())?;
+    if !number.is_empty() && !is_phone(&number) {
+        body.refuse(field, "Enter a phone number in the form +4915112345678.");
+    }
+    Some(number)
+}
+
+fn is_phone(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: i64, role: Role) -> User {
+        User {
+            id: UserId(id),
+            username: format!("user{id}"),
+            email: String::new(),
+            full_name: String::new(),
+            role,
+            whatsapp_number: String::new(),
+            phone: String::new(),
+            is_active: true,
+            created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+        }
+    }
+
+    fn principal(id: i64, role: Role) -> Principal {
+        let user = Arc::new(user(id, role));
+        let expires_at = user.created_at;
+        Principal { user, login: None, expires_at, is_service: false }
+    }
+
+    #[test]
+    fn who_may_give_and_take_what() {
+        use Role::{Admin, Client, Developer, SuperAdmin};
+        let to = |role: Role| UserChanges { role: Some(role), ..UserChanges::default() };
+        let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
+        for (caller, before, changes, is_allowed) in [
+            ((1, Admin), (2, Client), to(Developer), true),
+            ((1, Admin), (2, Client), to(Admin), false),
+            ((1, Admin), (2, Client), to(SuperAdmin), false),
+            ((1, SuperAdmin), (2, Client), to(SuperAdmin), true),
+            ((1, SuperAdmin), (2, SuperAdmin), to(Client), true),
+            ((1, SuperAdmin), (1, SuperAdmin), to(Client), false),
+            ((1, SuperAdmin), (1, SuperAdmin), to(SuperAdmin), true),
+            ((1, SuperAdmin), (1, SuperAdmin), off.clone(), false),
+            ((1, Admin), (2, Client), off.clone(), true),
+            ((1, Admin), (1, Admin), off, false),
+        ] {
+            let text = format!("{caller:?} {before:?} {changes:?}");
+            let (principal, before) = (principal(caller.0, caller.1), user(before.0, before.1));
+            let outcome = check_rights(&principal, &before, &changes);
+            assert_eq!(outcome.is_ok(), is_allowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_numbers() {
+        for good in ["a@b", "john.doe+x@example.com", "ü@example.com"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["a", "@b", "a@", "a b@c", "a@b@c", "a@.b", "a@b..c", "John <a@b>", "a@b."] {
+            assert!(!is_email(bad), "{bad}");
+        }
+        for good in ["+4915112345678", "4915112345678"] {
+            assert!(is_phone(good), "{good}");
+        }
+        for bad in ["0151123", "+49 151", "123456", "+1234567890123456", "+", "abcdefgh"] {
+            assert!(!is_phone(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_shown_without_anything_secret() {
+        let shown = user_json(&user(7, Role::SuperAdmin));
+        let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
+            "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",
+            "phone": "", "is_active": true, "created_at": "2025-12-24T10:30:00Z"});
+        assert_eq!(shown, wanted);
+    }
+}

@@ -1,0 +1,105 @@
+//! Who asks: the principal of a request's bearer token.
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+
+use super::error::ApiError;
+use crate::auth::{Auth, AuthError, Principal};
+
+/// Whoever the request's token speaks for.
+#[derive(Debug, Clone)]
+pub(super) struct Who(pub(super) Principal);
+
+/// The same, but only an admin or a super admin (a service token is one).
+#[derive(Debug, Clone)]
+pub(super) struct Admin(pub(super) Principal);
+
+/// The same, but only a super admin (a service token is one).
+#[derive(Debug, Clone)]
+pub(super) struct Operator;
+
+impl<S> FromRequestParts<S> for Who
+where
+    Auth: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers)?;
+        Ok(Self(Auth::from_ref(state).authenticate(token).await?))
+    }
+}
+
+impl<S> FromRequestParts<S> for Admin
+where
+    Auth: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Who(principal) = Who::from_request_parts(parts, state).await?;
+        if principal.user.role.is_admin() {
+            Ok(Self(principal))
+        } else {
+            Err(ApiError::forbidden())
+        }
+    }
+}
+
+impl<S> FromRequestParts<S> for Operator
+where
+    Auth: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        use bellpull_actors::domain::user::Role;
+        let Who(principal) = Who::from_request_parts(parts, state).await?;
+        if principal.user.role == Role::SuperAdmin { Ok(Self) } else { Err(ApiError::forbidden()) }
+    }
+}
+
+/// The token of `Authorization: Bearer …`. Another scheme's credentials are none of ours: as if
+/// there were none.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let value = headers.get(AUTHORIZATION).ok_or(ApiError::NotAuthenticated)?;
+    let value = value.to_str().map_err(|_| AuthError::BadToken("it is not readable"))?.trim();
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::NotAuthenticated);
+    }
+    match token.trim() {
+        "" => Err(AuthError::BadToken("it is empty").into()),
+        token => Ok(token),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn of(value: &[u8]) -> Result<String, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        bearer(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn only_a_bearer_token_counts() {
+        assert_eq!(bearer(&HeaderMap::new()), Err(ApiError::NotAuthenticated));
+        assert_eq!(of(b"Bearer a.b.c"), Ok("a.b.c".to_owned()));
+        assert_eq!(of(b"bearer  a.b.c "), Ok("a.b.c".to_owned()));
+        assert_eq!(of(b"Basic dTpw"), Err(ApiError::NotAuthenticated));
+        assert_eq!(of(b"Token abc"), Err(ApiError::NotAuthenticated));
+        for bad in [&b"Bearer"[..], b"Bearer ", b"Bearer \xff"] {
+            assert!(matches!(of(bad), Err(ApiError::BadToken(_))), "{bad:?}");
+        }
+    }
+}
