@@ -6,6 +6,7 @@
 //! The actors and the rules are a crate of their own: `bellpull_actors`.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod storage;

@@ -153,6 +153,14 @@ impl Auth {
     /// # Errors
     /// [`AuthError::BadToken`], [`AuthError::Unavailable`].
     pub async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
+        let answer = self.principal(token).await;
+        if let Err(AuthError::BadToken(why)) = answer {
+            metrics::counter!("bellpull_tokens_refused_total", "why" => why).increment(1);
+        }
+        answer
+    }
+
+    async fn principal(&self, token: &str) -> Result<Principal, AuthError> {
         let inner = &*self.0;
         let claims = inner.keys.open(token)?;
         let now = inner.clock.now();
@@ -197,7 +205,14 @@ impl Auth {
         name: LoginName,
         password: String,
     ) -> Result<(Tokens, Arc<User>), AuthError> {
-        self.0.login(name, password).await
+        let answer = self.0.login(name, password).await;
+        let outcome = match &answer {
+            Ok(_) => "good",
+            Err(AuthError::BadCredentials) => "refused",
+            Err(_) => "failed",
+        };
+        metrics::counter!("bellpull_logins_total", "outcome" => outcome).increment(1);
+        answer
     }
 
     /// A new access token (and a new refresh token) for a refresh token. A client that keeps
