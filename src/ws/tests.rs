@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq};
 use bellpull_actors::domain::inbox::{Birth, Letter};
@@ -14,12 +16,15 @@ use bellpull_actors::session::Heard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::outlet::WsOutlet;
 use super::pace::Pace;
 use super::reader::{ReadLimits, Reader};
 use super::shared::{Ear, Shared};
+use super::upgrade::{start_reader, take_over};
+use crate::http::listen::{Connections, Listener, serve};
 use crate::wire::Dialect;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -372,6 +377,62 @@ async fn silence_is_counted_in_seconds_and_broken_by_any_byte() {
     outlet.push(Outgoing::ProtocolPong(b"x"));
     outlet.flush().unwrap();
     assert_eq!(next_frame(&mut client).await, Some((0x8a, b"x".to_vec())));
+}
+
+#[tokio::test]
+async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
+    let (ears, mut opened) = unbounded_channel();
+    let take = move |request: axum::extract::Request| async move {
+        let mut request = request.map(drop);
+        let upgraded = hyper::upgrade::on(&mut request);
+        let (response, _) = fastwebsockets::upgrade::upgrade(&mut request).unwrap();
+        let held = request.extensions().get().map(Connections::hold);
+        tokio::spawn(async move {
+            let parts = take_over(upgraded).await.expect("a TCP connection");
+            let shared = Shared::new(parts.io.into_inner(), held);
+            let (ear, heard) = unbounded_channel();
+            shared.introduce(Ear::Probe(ear));
+            let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident));
+            act(outlet, heard);
+            start_reader(shared, Dialect::Incident, limits(), Vec::from(parts.read_buf));
+            ears.send(()).unwrap();
+        });
+        response.map(axum::body::Body::new)
+    };
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(serve(listener, Router::new().route("/", get(take)), stopped));
+
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let ping = frame(0x81, br#"{"type":"ping","timestamp":1}"#);
+    let (begun, rest) = ping.split_at(9);
+    client.write_all(&[request.as_bytes(), begun].concat()).await.unwrap();
+    timeout(PATIENCE, opened.recv()).await.unwrap().unwrap();
+    client.write_all(rest).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    assert_eq!(next_text(&mut client).await, r#"{"type":"pong","timestamp":1}"#);
+    let settled = async {
+        while connections.open() != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, settled).await.expect("one connection, counted once");
+    client.write_all(&frame(0x88, b"")).await.unwrap();
+    assert_eq!(next_close(&mut client).await.0, 1000);
+    drop(client);
+    let gone = async {
+        while connections.open() != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("no connection");
 }
 
 /// Not a test of right and wrong: `cargo test --release --lib -- --ignored --nocapture rss`.
