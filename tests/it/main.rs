@@ -1,1 +1,3 @@
 //! The whole system, from outside: real server, real sockets, real database files.
+
+mod ws;
