@@ -156,8 +156,7 @@ impl WsOutlet {
             return;
         }
         self.wait_no_more();
-        let (code, _) = encode::code_and_reason(why);
-        metrics::counter!("bellpull_socket_closes_total", "code" => code.to_string()).increment(1);
+        count_ending(why);
         let written = self.write_out();
         if matches!(written, Written::Some) {
             // Never in the middle of a frame: the one that is partly out is finished first.
@@ -187,6 +186,16 @@ impl WsOutlet {
             shared.finish_writing();
         });
     }
+}
+
+fn count_ending(why: Ending) {
+    // A client may choose among thousands of codes; a metric's labels must be few.
+    let code = if matches!(why, Ending::Closed { .. }) {
+        "client".to_owned()
+    } else {
+        encode::code_and_reason(why).0.to_string()
+    };
+    metrics::counter!("bellpull_socket_closes_total", "code" => code).increment(1);
 }
 
 async fn write_all(shared: &Shared, mut bytes: &[u8]) -> std::io::Result<()> {

@@ -116,7 +116,7 @@ fn open(
 }
 
 /// The bare connection, out of hyper's hands, and what of the client's bytes hyper had read.
-async fn take_over(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
+pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
     match on_upgrade.await.ok()?.downcast() {
         Ok(parts) => Some(parts),
         Err(_) => {
@@ -143,10 +143,19 @@ async fn begin(
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
-    let mut reader = Reader::new(Arc::clone(&shared), dialect, edge.rules.read_limits);
-    if !connection.read_buf.is_empty() && !shared.is_closing() {
-        reader.take(&mut Vec::from(connection.read_buf));
+    start_reader(shared, dialect, edge.rules.read_limits, Vec::from(connection.read_buf));
+}
+
+/// Gives the reader a task of its own, and a small one; `begun` is what came with the handshake.
+pub(super) fn start_reader(
+    shared: Arc<Shared>,
+    dialect: Dialect,
+    limits: ReadLimits,
+    mut begun: Vec<u8>,
+) {
+    let mut reader = Reader::new(Arc::clone(&shared), dialect, limits);
+    if !begun.is_empty() && !shared.is_closing() {
+        reader.take(&mut begun);
     }
-    // A new task, and a small one: this one's frame goes.
     tokio::spawn(reader);
 }
