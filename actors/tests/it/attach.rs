@@ -8,6 +8,7 @@ use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Frame, Mode, Op};
+use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::{House, since, until, upto};
 
@@ -158,6 +159,7 @@ async fn an_attach_that_races_the_leaving_of_an_idle_actor_is_never_lost() {
         ..HubLimits::default()
     };
     let house = std::sync::Arc::new(House::with(limits).await);
+    let mut events = house.hub.events();
     let users = (1..=8).map(|user| {
         let house = std::sync::Arc::clone(&house);
         tokio::spawn(async move {
@@ -176,5 +178,14 @@ async fn an_attach_that_races_the_leaving_of_an_idle_actor_is_never_lost() {
     for user in users.collect::<Vec<_>>() {
         user.await.unwrap();
     }
+    let (mut left, mut is_more) = (0, true);
+    while is_more {
+        match events.try_recv() {
+            Ok(event) => left += i32::from(event.what == "stopped"),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => is_more = false,
+        }
+    }
+    assert!(left > 50, "only {left} of the last actors left: the race was not run");
     until("all sessions are counted off", || house.hub.users.sessions() == 0).await;
 }
