@@ -1,7 +1,7 @@
 //! Typed find-or-spawn: the handles through which the edges reach user and ticket actors.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,17 +16,25 @@ use crate::port::outlet::Ending;
 use crate::port::tickets::Told;
 use crate::port::{InboxStore, StoreError};
 use crate::session::{Heard, SessionStart};
-use crate::supervisor::{Entity, Live, SupervisorMessage};
+use crate::supervisor::{Entity, Live, SupervisorMessage, Wanted};
 use crate::ticket::{TicketAsk, TicketEntity, TicketMessage};
 use crate::user::{Attach, UserEntity, UserMessage};
 use crate::vitals::Handle;
 
 /// How long an edge waits for an actor to be found or spawned.
 const OBTAIN_MAX: Duration = Duration::from_secs(5);
+/// How long to wait before the successor of a supervisor that has just ended is asked.
+const OBTAIN_RETRY: Duration = Duration::from_millis(1);
+/// So many messages may wait for an actor; further questions are refused at once (hints and
+/// control messages are not: they are few, or merge into one reading of the store).
+const DEPTH_MAX: u32 = 4_096;
 /// How long an edge waits for an actor's answer; the store's own limit is 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How often a returned question is asked again before the edge gives up.
 const TRIES: usize = 4;
+
+/// What a session is told that cannot be taken in now.
+const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 
 /// A shard's supervisor, while there is one.
 pub(crate) type SupervisorSlot<E> = watch::Receiver<Option<Handle<SupervisorMessage<E>>>>;
@@ -64,14 +72,18 @@ impl<E: Entity> Directory<E> {
         // Only the first try may trust the map: an actor that returns mail is about to leave it,
         // and its supervisor knows that before it answers.
         let mut found = self.live.get(&id).map(|entry| entry.clone());
+        let mut but_not = None;
         for _ in 0..TRIES {
             let actor = match found.take() {
                 Some(actor) => actor,
-                None => match self.obtain(id).await {
+                None => match self.obtain(Wanted { id, but_not }).await {
                     Some(actor) => actor,
                     None => break,
                 },
             };
+            if actor.vitals().depth() >= DEPTH_MAX {
+                break;
+            }
             let (mail, answer) = Mail::new(question);
             actor.cast(wrap(mail));
             match answer.within(ANSWER_MAX).await {
@@ -79,30 +91,43 @@ impl<E: Entity> Directory<E> {
                 Fate::Returned(unasked) => question = unasked,
                 Fate::Lost => return Err(Unanswered::Lost),
             }
+            but_not = Some(actor.actor().get_id());
         }
         Err(Unanswered::Returned(question))
     }
 
-    /// The actor of `id`, by its supervisor; `None` when the supervisor is down or keeps it down.
-    async fn obtain(&self, id: E::Id) -> Option<Handle<E::Message>> {
+    /// The actor wanted, by its supervisor; `None` when the supervisor is down for long or keeps
+    /// the actor down.
+    async fn obtain(&self, wanted: Wanted<E::Id>) -> Option<Handle<E::Message>> {
+        tokio::time::timeout(OBTAIN_MAX, async {
+            loop {
+                let supervisor = self.supervisor(wanted.id).await?;
+                let (mail, answer) = Mail::new(wanted);
+                supervisor.cast(SupervisorMessage::Obtain(mail));
+                match answer.within(OBTAIN_MAX).await {
+                    Fate::Answered(found) => return found.ok(),
+                    // It ended before it came to this: its successor is asked. The pause is for
+                    // the moment in which it has ended and does not look so yet.
+                    Fate::Returned(_) => tokio::time::sleep(OBTAIN_RETRY).await,
+                    Fate::Lost => return None,
+                }
+            }
+        })
+        .await
+        .ok()?
+    }
+
+    /// The supervisor of the shard that `id` belongs to, waited for while it is down.
+    async fn supervisor(&self, id: E::Id) -> Option<Handle<SupervisorMessage<E>>> {
         let shards = self.shards.len().max(1);
         let shard = usize::try_from(E::number(id)).unwrap_or(0) % shards;
         let mut slot = self.shards.get(shard)?.clone();
-        let supervisor = async {
-            loop {
-                let up = slot.borrow_and_update().clone().filter(|handle| !handle.is_gone());
-                if let Some(supervisor) = up {
-                    return Some(supervisor);
-                }
-                slot.changed().await.ok()?;
+        loop {
+            let up = slot.borrow_and_update().clone().filter(|handle| !handle.is_gone());
+            if let Some(supervisor) = up {
+                return Some(supervisor);
             }
-        };
-        let supervisor = tokio::time::timeout(OBTAIN_MAX, supervisor).await.ok()??;
-        let (mail, answer) = Mail::new(id);
-        supervisor.cast(SupervisorMessage::Obtain(mail));
-        match answer.within(OBTAIN_MAX).await {
-            Fate::Answered(found) => found.ok(),
-            Fate::Returned(_) | Fate::Lost => None,
+            slot.changed().await.ok()?;
         }
     }
 }
@@ -113,6 +138,7 @@ pub struct Users {
     pub(crate) directory: Directory<UserEntity>,
     pub(crate) inboxes: Arc<dyn InboxStore>,
     pub(crate) sessions: Arc<AtomicUsize>,
+    pub(crate) is_draining: Arc<AtomicBool>,
 }
 
 /// The way to the ticket actors.
@@ -162,11 +188,15 @@ impl Users {
         caller: Caller,
         start: SessionStart,
     ) -> Result<Session, AttachError> {
+        if self.is_draining.load(Relaxed) {
+            start.outlet.close(COME_BACK);
+            return Err(AttachError::Unavailable);
+        }
         let id = caller.id;
         match self.directory.ask(id, Attach { caller, start }, UserMessage::Attach).await {
             Ok(attached) => attached,
             Err(Unanswered::Returned(attach)) => {
-                attach.start.outlet.close(Ending::Restarting { retry_after_ms: 1_000 });
+                attach.start.outlet.close(COME_BACK);
                 Err(AttachError::Unavailable)
             }
             // The actor died with the outlet, which has closed itself.
@@ -268,9 +298,9 @@ impl Tickets {
     async fn ask(&self, id: TicketId, ask: TicketAsk) -> Result<Ticket, CommandError> {
         match self.directory.ask(id, ask, TicketMessage::Ask).await {
             Ok(answer) => answer,
-            Err(Unanswered::Returned(_)) => {
-                Err(CommandError::Unavailable("the ticket's actor is down".to_owned()))
-            }
+            Err(Unanswered::Returned(_)) => Err(CommandError::Unavailable(
+                "the ticket's actor is down or overloaded".to_owned(),
+            )),
             Err(Unanswered::Lost) => {
                 Err(CommandError::Unavailable("the ticket's actor did not answer".to_owned()))
             }

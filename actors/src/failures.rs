@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::observe::FailureReport;
 
@@ -37,8 +38,9 @@ impl Budget {
 /// then 100 ms, doubled each time, at most 10 s.
 #[must_use]
 pub fn back_off(nth: u32) -> Duration {
-    let doubled = 100_u64.checked_shl(nth.saturating_sub(2)).unwrap_or(u64::MAX);
-    if nth <= 1 { Duration::ZERO } else { Duration::from_millis(doubled.min(10_000)) }
+    // Doubled seven times it is past the limit already; a larger shift would lose bits.
+    let doublings = nth.saturating_sub(2).min(7);
+    if nth <= 1 { Duration::ZERO } else { Duration::from_millis((100 << doublings).min(10_000)) }
 }
 
 /// One child's record.
@@ -50,6 +52,8 @@ pub struct Record {
     pub last: FailureReport,
     in_a_row: u32,
     failed_at: Instant,
+    /// Whether it has not been started since.
+    is_down: bool,
 }
 
 impl Record {
@@ -96,18 +100,30 @@ impl<K: Copy + Eq + Hash> Failures<K> {
             last: last.clone(),
             in_a_row: 0,
             failed_at: now,
+            is_down: true,
         });
         let forgiven = now.duration_since(record.failed_at) > FORGIVEN_AFTER;
         record.in_a_row = if forgiven { 1 } else { record.in_a_row + 1 };
         record.failed_at = now;
+        record.is_down = true;
         record.last = last;
         record
     }
 
-    /// Notes that the child was started; whether that was a restart.
+    /// Notes that the child was started; whether that was a restart (one that left in peace and
+    /// came back was not restarted).
     pub fn started(&mut self, child: K) -> bool {
-        let record = self.records.get_mut(&child);
-        record.map(|record| record.restarts += 1).is_some()
+        let down = self.records.get_mut(&child).filter(|record| record.is_down);
+        let Some(record) = down else { return false };
+        record.is_down = false;
+        record.restarts += 1;
+        true
+    }
+
+    /// Those that stay down for now.
+    pub fn down(&self, now: Instant) -> impl Iterator<Item = (K, &Record)> {
+        let is_down = move |record: &Record| record.is_down && record.down_until() > now;
+        self.records.iter().filter(move |(_, one)| is_down(one)).map(|(child, one)| (*child, one))
     }
 
     /// The child's record, if it ever failed.
@@ -135,7 +151,18 @@ mod tests {
     fn back_off_doubles_up_to_ten_seconds() {
         let waits: Vec<u128> = (1..=10).map(|n| back_off(n).as_millis()).collect();
         assert_eq!(waits, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        assert_eq!(back_off(u32::MAX).as_millis(), 10_000);
+        assert!((10..=100).chain([u32::MAX]).all(|n| back_off(n).as_millis() == 10_000));
+    }
+
+    #[test]
+    fn only_a_start_after_a_failure_is_a_restart() {
+        let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let mut failures = Failures::default();
+        assert!(!failures.started(1));
+        failures.note(1, "a".into(), at, now);
+        assert!(failures.started(1));
+        assert!(!failures.started(1), "it had left in peace");
+        assert_eq!(failures.of(1).unwrap().restarts, 1);
     }
 
     #[test]

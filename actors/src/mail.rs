@@ -44,6 +44,12 @@ impl<Q, A> Mail<Q, A> {
         (Self { sealed: Some((question, sender)) }, Answer(receiver))
     }
 
+    /// What is asked, while nobody has opened it.
+    #[must_use]
+    pub fn question(&self) -> Option<&Q> {
+        self.sealed.as_ref().map(|(question, _)| question)
+    }
+
     /// Opens it: from now on it counts as handled.
     ///
     /// Returns `None` when the asker no longer waits: then nothing needs to be done.

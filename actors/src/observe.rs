@@ -19,7 +19,7 @@ pub struct ActorReport {
     pub path: String,
     /// `hub`, `users`, `user`, `tickets`, `ticket`.
     pub kind: &'static str,
-    /// `running`, `starting`, `backing_off`, `failed`.
+    /// `running`, `stopping`, `backing_off`, `busy` (it does not answer).
     pub state: &'static str,
     /// Since it was (last) spawned, in milliseconds.
     pub age_ms: u64,

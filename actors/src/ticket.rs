@@ -11,10 +11,11 @@
 //! conflict: the ticket is read again and the command decided again, at most [`TRIES`] times.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::directory::{CommandError, Users, unavailable};
 use crate::domain::ids::{ProjectId, TicketId};
@@ -25,6 +26,7 @@ use crate::mail::Mail;
 use crate::port::tickets::Committed;
 use crate::port::{Clock, StoreError, TicketStore};
 use crate::supervisor::{Entity, Parent};
+use crate::user::in_time;
 use crate::vitals::Vitals;
 
 /// How often a command is decided against a rival's newer version before it is refused.
@@ -100,6 +102,7 @@ impl Entity for TicketEntity {
             vitals,
             known: None,
             is_leaving: false,
+            is_nobodys: false,
             last_command: Instant::now(),
         };
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
@@ -137,6 +140,9 @@ pub struct TicketState {
     /// Read by the first command that needs it; forgotten when a rival or a failure casts doubt.
     known: Option<Known>,
     is_leaving: bool,
+    /// Whether the last command left no ticket known. It leaves then, but after those who wait:
+    /// sent on to a successor each time, the last of a crowd would never be answered.
+    is_nobodys: bool,
     last_command: Instant,
 }
 
@@ -163,7 +169,7 @@ impl Actor for TicketEntity {
     ) -> Result<(), ActorProcessingErr> {
         let taken = state.vitals.take();
         match message {
-            TicketMessage::Ask(mail) => self.ask(&myself, mail, state).await,
+            TicketMessage::Ask(mail) => self.ask(mail, state).await,
             TicketMessage::Tick => self.tick(&myself, state),
             TicketMessage::Observe(mail) => observe(mail, state),
             #[cfg(feature = "testing")]
@@ -173,6 +179,9 @@ impl Actor for TicketEntity {
                     panic!("told to panic")
                 }
             }
+        }
+        if state.is_nobodys && state.vitals.depth() == 0 {
+            self.leave(&myself, state); // asking for ids must not fill the memory
         }
         state.vitals.done(taken);
         Ok(())
@@ -193,12 +202,7 @@ fn observe(mail: Mail<(), Value>, state: &TicketState) {
 }
 
 impl TicketEntity {
-    async fn ask(
-        &self,
-        myself: &ActorRef<TicketMessage>,
-        mail: Mail<TicketAsk, Answer>,
-        state: &mut TicketState,
-    ) {
+    async fn ask(&self, mail: Mail<TicketAsk, Answer>, state: &mut TicketState) {
         if state.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
@@ -210,9 +214,7 @@ impl TicketEntity {
             }
             TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
         };
-        if answer.is_err() && state.known.is_none() {
-            self.leave(myself, state); // nobody's ticket: asking for ids must not fill the memory
-        }
+        state.is_nobodys = state.known.is_none();
         reply.send(answer);
     }
 
@@ -236,7 +238,7 @@ impl TicketEntity {
         caller: &Caller,
         state: &mut TicketState,
     ) -> Answer {
-        let found = self.store.project(project).await.map_err(unavailable)?;
+        let found = in_time(self.store.project(project)).await.map_err(unavailable)?;
         let no_such_project = || Refusal::Invalid {
             field: "project",
             message: format!("Invalid pk \"{project}\" - object does not exist."),
@@ -280,9 +282,9 @@ impl TicketEntity {
     /// The ticket as it is known, read from the store where it is not.
     async fn known<'a>(&self, state: &'a mut TicketState) -> Result<&'a mut Known, CommandError> {
         if state.known.is_none() {
-            let found = self.store.ticket(state.id).await.map_err(unavailable)?;
+            let found = in_time(self.store.ticket(state.id)).await.map_err(unavailable)?;
             let ticket = found.ok_or(Refusal::NotFound)?;
-            let project = self.store.project(ticket.project).await.map_err(unavailable)?;
+            let project = in_time(self.store.project(ticket.project)).await.map_err(unavailable)?;
             let project = project.ok_or(Refusal::NotFound)?;
             state.known = Some(Known { ticket, project });
         }
@@ -298,11 +300,12 @@ impl TicketEntity {
         if project.is_open || caller.role.is_admin() {
             return Ok(Membership::Member);
         }
-        let is_member = self.store.is_member(project.id, caller.id).await.map_err(unavailable)?;
+        let is_member = in_time(self.store.is_member(project.id, caller.id)).await;
+        let is_member = is_member.map_err(unavailable)?;
         Ok(if is_member { Membership::Member } else { Membership::Outsider })
     }
 
-    /// Commits, then tells the recipients, even if this actor is killed meanwhile.
+    /// Commits, then tells the recipients, even if this actor is killed or gives up meanwhile.
     async fn commit(&self, decision: Decision) -> Result<Ticket, StoreError> {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
         let work = tokio::spawn(async move {
@@ -312,6 +315,7 @@ impl TicketEntity {
             }
             Ok(ticket)
         });
-        work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+        let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
+        in_time(async { work.await.map_err(ended)? }).await
     }
 }

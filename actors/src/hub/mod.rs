@@ -5,12 +5,13 @@
 mod root;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use ractor::Actor;
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use crate::directory::{Directory, Tickets, Users};
 use crate::domain::ids::{TicketId, UserId};
@@ -32,8 +33,9 @@ const TICKET_SHARDS: usize = 2;
 const ROOT_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How many sessions are ended at once when the hub drains.
 const DRAIN_BATCH: usize = 256;
-/// How long one user's sessions may take to end and be saved.
-const DRAIN_ONE_MAX: Duration = Duration::from_secs(5);
+/// How long the hub waits for sessions to end and be saved, all of them together: a store that
+/// hangs must not hold up the end of the process.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What the tree is built from.
 #[derive(Debug, Clone)]
@@ -120,7 +122,8 @@ impl Hub {
         let (user_slots, user_shards) = root::slots(USER_SHARDS);
         let live = Arc::new(DashMap::new());
         let directory = Directory { live, shards: user_shards };
-        let users = Users { directory, inboxes, sessions };
+        let users =
+            Users { directory, inboxes, sessions, is_draining: Arc::new(AtomicBool::new(false)) };
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
             users: users.clone(),
@@ -187,10 +190,15 @@ impl Hub {
         }
     }
 
-    /// Whether all supervisors are up and within their restart budgets.
+    /// Whether all supervisors are up and within their restart budgets, and the hub takes sessions
+    /// in (it does not while it drains).
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.standing.borrow() == Standing::Up
+        // Without its sender, the root, the last standing says nothing.
+        let is_rooted = self.standing.has_changed().is_ok();
+        is_rooted
+            && *self.standing.borrow() == Standing::Up
+            && !self.users.is_draining.load(Relaxed)
     }
 
     /// Returns once the tree has given up (a supervisor is over its budget): the process must end
@@ -204,6 +212,8 @@ impl Hub {
     /// Ends every session with 1012, spread over `window` in batches, each told its own time to
     /// come back; saves the delivered positions; stops the tree.
     pub async fn drain(&self, window: Duration) {
+        self.users.is_draining.store(true, Relaxed);
+        let end = Instant::now() + DRAIN_MAX;
         let online: Vec<Handle<UserMessage>> =
             self.users.directory.live.iter().map(|entry| entry.value().clone()).collect();
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
@@ -211,11 +221,12 @@ impl Hub {
         let mut nth = 0;
         for batch in online.chunks(DRAIN_BATCH) {
             let ends = batch.iter().map(|actor| {
-                let retry_after_ms = u32::try_from(window_ms * nth / count).unwrap_or(u32::MAX);
+                let retry_after_ms =
+                    u32::try_from(window_ms.saturating_mul(nth) / count).unwrap_or(u32::MAX);
                 nth += 1;
                 let (mail, answer) = Mail::new(Ending::Restarting { retry_after_ms });
                 actor.cast(UserMessage::Drain(mail));
-                answer.within(DRAIN_ONE_MAX)
+                answer.within(end.saturating_duration_since(Instant::now()))
             });
             futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
         }

@@ -6,10 +6,11 @@
 //! exits with an error, so that whatever runs it starts it afresh.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::directory::SupervisorSlot;

@@ -73,6 +73,13 @@ impl Follow {
         let news = births.into_iter().filter(|birth| birth.seq > at);
         let mut applied: Vec<Change> =
             news.map(|birth| Change::Born { birth, unread_count: 0 }).collect();
+        // The store tells of births alone; marks that were heard of keep their place among them.
+        let later = self.waiting.split_off(&head.next());
+        let early = std::mem::replace(&mut self.waiting, later).into_values();
+        applied.extend(early.filter(|change| {
+            matches!(change, Change::Marked(_)) && change.first() > at && change.last() <= head
+        }));
+        applied.sort_by_key(Change::first);
         self.at = Some(at.max(head));
         self.target = self.target.max(head);
         applied.append(&mut self.drain());

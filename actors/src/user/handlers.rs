@@ -1,9 +1,10 @@
 //! What a user actor does with each message.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ractor::ActorRef;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::session::SessionState;
 use super::{Attach, Gap, Own, OwnMessage, UserEntity, UserMessage, UserState};
@@ -12,7 +13,7 @@ use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::mail::Mail;
 use crate::port::outlet::{Broken, Ending, Outgoing};
-use crate::session::{Begin, Heard};
+use crate::session::Heard;
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
@@ -43,6 +44,10 @@ impl UserEntity {
         }
         state.last_session = state.last_session.wrapping_add(1);
         let id = state.last_session;
+        // What the others were sent meanwhile need not be sent to this one.
+        for session in &state.sessions {
+            note_delivered(&mut state.delivered, session.delivered());
+        }
         let begin = start.begin;
         let mut session = SessionState::new(id, start, &self.sessions);
         session.push(Outgoing::Established { user: &caller });
@@ -118,15 +123,18 @@ impl UserEntity {
     /// Ends everything and saves before it answers: the hub is about to stop.
     pub(super) fn drain(&self, mail: Mail<Ending, ()>, state: &mut UserState) {
         let Some((why, reply)) = mail.open() else { return };
+        state.is_leaving = true; // it takes nobody in any more
         for session in std::mem::take(&mut state.sessions) {
-            note_delivered(&mut state.delivered, &session);
-            session.close(why);
+            note_delivered(&mut state.delivered, session.close(why));
         }
         let (inboxes, user, delivered) =
             (std::sync::Arc::clone(&self.inboxes), state.id, state.delivered);
         let needs_saving = delivered > state.saved;
         tokio::spawn(async move {
-            if needs_saving && let Err(error) = inboxes.save_delivered(&[(user, delivered)]).await {
+            if needs_saving
+                && let Err(error) =
+                    super::in_time(inboxes.save_delivered(&[(user, delivered)])).await
+            {
                 tracing::warn!(%error, user = user.0, "a delivered position was not saved");
             }
             reply.send(());
@@ -137,7 +145,7 @@ impl UserEntity {
         self.check_silence(myself, state);
         let mut sessions = std::mem::take(&mut state.sessions);
         for session in &mut sessions {
-            note_delivered(&mut state.delivered, session);
+            note_delivered(&mut state.delivered, session.delivered());
             self.arm_expiry(myself, state, session);
         }
         state.sessions = sessions;
@@ -157,11 +165,12 @@ impl UserEntity {
     /// Pings whom it has not heard for a while, and gives up those that answer no ping.
     fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         let ping_after = self.limits.ping_after.as_secs().max(1);
+        let silent_max = self.limits.silent_max.as_secs().max(1);
         let mut index = 0;
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
             let silent = u64::from(session.outlet.silent_s());
-            if silent >= self.limits.silent_max.as_secs() {
+            if silent >= silent_max {
                 self.drop_session(myself, index, Ending::Silent, state);
                 continue;
             }
@@ -184,7 +193,8 @@ impl UserEntity {
         let left = session.expires_at.duration_since(self.clock.now());
         let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
         let turn = crate::supervisor::Entity::turn(self);
-        if session.is_expiry_armed || left > 2 * turn {
+        // Twice the turn, for a wheel that is late.
+        if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
             return;
         }
         session.is_expiry_armed = true;
@@ -212,8 +222,14 @@ impl UserEntity {
             }
             Own::GapDue => state.gap = Gap::None,
             Own::Filled(Ok((head, births))) => {
-                state.gap = Gap::None;
+                let before = state.follow.at();
                 let applied = state.follow.fill(head, births);
+                // A store that knows less than was heard of is not asked again at once.
+                let is_stuck = state.follow.at() == before && state.follow.has_gap();
+                state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
+                if is_stuck {
+                    Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
+                }
                 self.apply(myself, &applied, state);
             }
             Own::Filled(Err(_)) => {
@@ -247,7 +263,7 @@ impl UserEntity {
     ) {
         let head = loaded.head;
         state.delivered = state.delivered.max(loaded.delivered);
-        state.saved = state.saved.max(loaded.delivered.min(state.delivered));
+        state.saved = state.saved.max(loaded.delivered);
         state.sessions[index].loaded(loaded, state.delivered);
         let waited = state.follow.begin(head);
         state.follow.heard_of(head);
@@ -260,8 +276,8 @@ impl UserEntity {
         match state.sessions[index].advance() {
             Ok(None) => {}
             Ok(Some(after)) => {
-                let (id, begin) = (state.sessions[index].id, Begin::Since(after));
-                self.load(state.own(myself), state.id, id, begin, state.delivered);
+                let session = state.sessions[index].id;
+                self.load_more(state.own(myself), state.id, session, after);
             }
             Err(broken) => self.drop_session(myself, index, ending(broken), state),
         }
@@ -276,8 +292,7 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         let session = state.sessions.swap_remove(index);
-        note_delivered(&mut state.delivered, &session);
-        session.close(why);
+        note_delivered(&mut state.delivered, session.close(why));
         if state.sessions.is_empty() {
             self.settle(myself, state);
         }
@@ -321,10 +336,8 @@ impl UserEntity {
     }
 }
 
-fn note_delivered(delivered: &mut Seq, session: &SessionState) {
-    if let Some(at) = session.delivered() {
-        *delivered = (*delivered).max(at);
-    }
+fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
+    *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
 }
 
 fn ending(broken: Broken) -> Ending {

@@ -18,10 +18,11 @@ mod store_tasks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::directory::{AttachError, Session};
 use crate::domain::ids::{LoginId, Seq, UserId};
@@ -36,6 +37,7 @@ use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use follow::Follow;
 use session::{Loaded, SessionState};
+pub(crate) use store_tasks::in_time;
 
 /// A session that wants in.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ impl Entity for UserEntity {
         let inboxes = Arc::clone(&self.inboxes);
         tokio::spawn(async move {
             // Not saved is not lost: the positions only ever spare clients a repetition.
-            if let Err(error) = inboxes.save_delivered(&positions).await {
+            if let Err(error) = in_time(inboxes.save_delivered(&positions)).await {
                 tracing::warn!(%error, "delivered positions could not be saved");
             }
         });

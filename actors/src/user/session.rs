@@ -49,6 +49,11 @@ pub(super) struct SessionState {
     phase: Phase,
     /// The last number that was shown, or need not be.
     at: Seq,
+    /// The last number that the connection has taken. What still waits for it may never arrive,
+    /// and counts as delivered only for the connection that breaks.
+    taken: Seq,
+    /// Whether the connection did not take all that was flushed last.
+    is_blocked: bool,
     /// Whether nothing that was never sent to any socket lies before `at`.
     is_contiguous: bool,
     /// Whether changes were left to the store because too many waited.
@@ -77,14 +82,16 @@ impl Drop for Counted {
 /// What the store said of a session's backlog.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The inbox' position when it was read.
+    /// Up to where the births are complete.
     pub(super) head: Seq,
-    /// What was known to be delivered by then.
+    /// What the store had noted as delivered by then.
     pub(super) delivered: Seq,
     /// How many of the oldest were left out.
     pub(super) skipped: i64,
     /// The others.
     pub(super) births: Vec<Birth>,
+    /// Whether that is all there is up to `head`'s successors: `false` for a full page.
+    pub(super) is_whole: bool,
 }
 
 impl std::fmt::Debug for SessionState {
@@ -111,6 +118,8 @@ impl SessionState {
             pings: 0,
             phase: Phase::Loading { behind: VecDeque::new() },
             at: Seq::ZERO,
+            taken: Seq::ZERO,
+            is_blocked: false,
             is_contiguous: false,
             is_overflowed: false,
             _counted: Counted::new(count),
@@ -140,7 +149,12 @@ impl SessionState {
     /// The store's answer is here; [`Self::advance`] shows it.
     pub(super) fn loaded(&mut self, loaded: Loaded, delivered: Seq) {
         let Phase::Loading { behind } = &mut self.phase else { return };
-        let behind = std::mem::take(behind);
+        let mut behind = std::mem::take(behind);
+        if !loaded.is_whole {
+            // What came live does not follow this page: it is read with the pages to come.
+            behind.clear();
+            self.is_overflowed = true;
+        }
         self.is_contiguous |= match self.begin {
             Begin::Undelivered | Begin::Since(_) => true,
             Begin::Live => loaded.head <= delivered,
@@ -162,11 +176,15 @@ impl SessionState {
     /// [`Broken`] as [`Outlet::flush`].
     pub(super) fn advance(&mut self) -> Result<Option<Seq>, Broken> {
         loop {
+            if self.is_blocked {
+                return Ok(None); // the outlet says when the connection takes more
+            }
             let Phase::Replaying { rest, head } = &mut self.phase else { return Ok(None) };
             let head = *head;
             let portion: Vec<Change> = rest.drain(..rest.len().min(PORTION)).collect();
             if portion.is_empty() {
                 self.at = self.at.max(head);
+                self.taken = if self.is_dirty { self.taken } else { self.at };
                 if self.is_overflowed {
                     self.is_overflowed = false;
                     self.phase = Phase::Loading { behind: VecDeque::new() };
@@ -179,9 +197,6 @@ impl SessionState {
                 self.show(change);
             }
             self.flush()?;
-            if self.outlet.waiting_bytes() > 0 {
-                return Ok(None); // the outlet says when the connection takes more
-            }
         }
     }
 
@@ -191,12 +206,17 @@ impl SessionState {
     /// [`Broken`] as [`Outlet::flush`].
     pub(super) fn flush(&mut self) -> Result<(), Broken> {
         self.is_dirty = false;
-        self.outlet.flush()
+        self.outlet.flush()?;
+        self.is_blocked = self.outlet.waiting_bytes() > 0;
+        if !self.is_blocked {
+            self.taken = self.at;
+        }
+        Ok(())
     }
 
     /// Up to where everything was sent to this session, if nothing before it was left out.
     pub(super) fn delivered(&self) -> Option<Seq> {
-        self.is_contiguous.then_some(self.at)
+        self.is_contiguous.then_some(self.taken)
     }
 
     /// `loading`, `replaying`, `live`: for operators.
@@ -208,9 +228,15 @@ impl SessionState {
         }
     }
 
-    /// Ends it.
-    pub(super) fn close(self, why: Ending) {
+    /// Writes what waits, and ends it. Up to where everything was sent, as [`Self::delivered`].
+    pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
+        if self.is_dirty {
+            // Broken or not, it ends here.
+            let _ = self.flush();
+        }
+        let delivered = self.delivered();
         self.outlet.close(why);
+        delivered
     }
 
     fn show(&mut self, change: &Change) {

@@ -12,19 +12,22 @@
 //!
 //! [`Idle`]: SupervisorMessage::Idle
 
+mod report;
+
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::failures::{Budget, Failures};
-use crate::mail::{Mail, Reply};
+use crate::mail::Mail;
 use crate::observe::{ActorReport, TreeLog};
 use crate::vitals::{Handle, Vitals};
 
@@ -32,8 +35,9 @@ use crate::vitals::{Handle, Vitals};
 const FAILURES_MAX: usize = 100;
 /// … in this long are not their own fault.
 const FAILURES_WITHIN: Duration = Duration::from_secs(10);
-/// How long a child may take to say how it is before the report goes on without.
-const OBSERVE_MAX: Duration = Duration::from_millis(500);
+
+/// The wheel never turns faster, whatever the limits say: a timer of no length would be an error.
+const TURN_MIN: Duration = Duration::from_millis(10);
 
 /// A kind of actor of which there is one an id.
 pub trait Entity: Clone + Debug + Send + Sync + 'static {
@@ -75,11 +79,24 @@ pub trait Entity: Clone + Debug + Send + Sync + 'static {
 /// All live actors of a kind, over all shards. Only the supervisors write it.
 pub type Live<E> = Arc<DashMap<<E as Entity>::Id, Handle<<E as Entity>::Message>>>;
 
+/// Which actor somebody wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<I> {
+    /// Whose.
+    pub id: I,
+    /// Not this one: it gave a question back, so it is leaving or dying.
+    pub but_not: Option<ActorId>,
+}
+
+/// A wish for an actor; the error says for how long it stays down.
+pub type ObtainMail<E> =
+    Mail<Wanted<<E as Entity>::Id>, Result<Handle<<E as Entity>::Message>, Duration>>;
+
 /// What a dynamic supervisor is sent.
 #[derive(Debug)]
 pub enum SupervisorMessage<E: Entity> {
-    /// Find or spawn the actor of an id; the error says for how long it stays down.
-    Obtain(Mail<E::Id, Result<Handle<E::Message>, Duration>>),
+    /// Find or spawn the actor of an id.
+    Obtain(ObtainMail<E>),
     /// A child has nothing to do and wants to leave.
     Idle {
         /// Whose actor it is.
@@ -131,15 +148,37 @@ pub struct DynamicSupervisor<E: Entity> {
 pub struct SupervisorState<E: Entity> {
     vitals: Arc<Vitals>,
     /// The children by actor, in the slots of the wheel.
-    wheel: Vec<HashMap<ActorId, E::Id>>,
+    wheel: Vec<HashMap<ActorId, Child<E::Id>>>,
     hand: usize,
+    /// Who wants the successor of an actor that is dying; its end is on its way here.
+    waiting: HashMap<ActorId, Vec<ObtainMail<E>>>,
     notes: Vec<E::Note>,
     failures: Failures<E::Id>,
     budget: Budget,
 }
 
+/// A child, counted for as long as it is kept, however it or its supervisor ends.
+#[derive(Debug)]
+struct Child<I> {
+    id: I,
+    kind: &'static str,
+}
+
+impl<I> Child<I> {
+    fn new(id: I, kind: &'static str) -> Self {
+        metrics::gauge!("bellpull_actors", "kind" => kind).increment(1.0);
+        Self { id, kind }
+    }
+}
+
+impl<I> Drop for Child<I> {
+    fn drop(&mut self) {
+        metrics::gauge!("bellpull_actors", "kind" => self.kind).decrement(1.0);
+    }
+}
+
 impl<E: Entity> SupervisorState<E> {
-    fn slot(&mut self, actor: ActorId) -> &mut HashMap<ActorId, E::Id> {
+    fn slot(&mut self, actor: ActorId) -> &mut HashMap<ActorId, Child<E::Id>> {
         let slots = self.wheel.len();
         let slot = usize::try_from(actor.pid()).unwrap_or(0) % slots;
         &mut self.wheel[slot]
@@ -163,7 +202,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         // Whatever an earlier incarnation left is dead: nobody may find it any more.
         self.live.retain(|id, _| E::number(*id) % self.shard.1 != self.shard.0);
         let second = Duration::from_secs(1);
-        let turn = self.entity.turn();
+        let turn = self.entity.turn().max(TURN_MIN);
         let slots = usize::try_from(turn.as_secs().max(1)).unwrap_or(1);
         let period = if turn < second { turn } else { second };
         let handle = Handle::new(myself.clone(), Arc::clone(&vitals));
@@ -172,6 +211,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
             vitals,
             wheel: std::iter::repeat_with(HashMap::new).take(slots).collect(),
             hand: 0,
+            waiting: HashMap::new(),
             notes: Vec::new(),
             failures: Failures::default(),
             budget: Budget::new(FAILURES_MAX, FAILURES_WITHIN),
@@ -198,19 +238,27 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
 
     async fn handle_supervisor_evt(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         event: SupervisionEvent,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
+        let ended = match event {
             SupervisionEvent::ActorFailed(child, error) => {
-                self.lost(child.get_id(), &error.to_string(), state)
+                self.lost(child.get_id(), &error.to_string(), state)?;
+                child.get_id()
             }
             SupervisionEvent::ActorTerminated(child, _, reason) => {
-                self.lost(child.get_id(), reason.as_deref().unwrap_or("stopped"), state)
+                self.lost(child.get_id(), reason.as_deref().unwrap_or("stopped"), state)?;
+                child.get_id()
             }
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
+        };
+        for mail in state.waiting.remove(&ended).unwrap_or_default() {
+            self.obtain(&myself, mail, state).await;
         }
+        Ok(())
     }
 }
 
@@ -231,13 +279,22 @@ impl<E: Entity> DynamicSupervisor<E> {
     async fn obtain(
         &self,
         myself: &ActorRef<SupervisorMessage<E>>,
-        mail: Mail<E::Id, Result<Handle<E::Message>, Duration>>,
+        mail: ObtainMail<E>,
         state: &mut SupervisorState<E>,
     ) {
-        let Some((id, reply)) = mail.open() else { return };
-        if let Some(found) = self.live.get(&id) {
-            return reply.send(Ok(found.clone()));
+        let Some(Wanted { id, but_not }) = mail.question().copied() else { return };
+        let found = self.live.get(&id).map(|entry| entry.clone());
+        if let Some(found) = found {
+            let actor = found.actor().get_id();
+            if but_not == Some(actor) {
+                // Its end is not known here yet: the answer is whatever comes after it.
+                state.waiting.entry(actor).or_default().push(mail);
+            } else if let Some((_, reply)) = mail.open() {
+                reply.send(Ok(found));
+            }
+            return;
         }
+        let Some((_, reply)) = mail.open() else { return };
         let down = state
             .failures
             .of(id)
@@ -256,10 +313,9 @@ impl<E: Entity> DynamicSupervisor<E> {
                     if restarted { "restarted" } else { "spawned" },
                     "",
                 );
-                state.slot(actor.get_id()).insert(actor.get_id(), id);
+                state.slot(actor.get_id()).insert(actor.get_id(), Child::new(id, E::KIND));
                 let handle = Handle::new(actor, vitals);
                 self.live.insert(id, handle.clone());
-                metrics::gauge!("bellpull_actors", "kind" => E::KIND).increment(1.0);
                 reply.send(Ok(handle));
             }
             Err(error) => {
@@ -275,7 +331,6 @@ impl<E: Entity> DynamicSupervisor<E> {
         if state.slot(actor).remove(&actor).is_none() {
             return;
         }
-        metrics::gauge!("bellpull_actors", "kind" => E::KIND).decrement(1.0);
         let gone = self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
         if let Some((_, handle)) = gone {
             debug!(path = Self::child_path(id), "an idle actor leaves");
@@ -291,9 +346,10 @@ impl<E: Entity> DynamicSupervisor<E> {
         text: &str,
         state: &mut SupervisorState<E>,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(id) = state.slot(actor).remove(&actor) else { return Ok(()) };
+        let Some(id) = state.slot(actor).remove(&actor).map(|child| child.id) else {
+            return Ok(());
+        };
         self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
-        metrics::gauge!("bellpull_actors", "kind" => E::KIND).decrement(1.0);
         metrics::counter!("bellpull_actor_failures_total", "kind" => E::KIND).increment(1);
         let path = Self::child_path(id);
         warn!(path, text, "an actor failed");
@@ -311,7 +367,7 @@ impl<E: Entity> DynamicSupervisor<E> {
 
     fn tick(&self, state: &mut SupervisorState<E>) {
         state.hand = (state.hand + 1) % state.wheel.len();
-        for id in state.wheel[state.hand].values() {
+        for Child { id, .. } in state.wheel[state.hand].values() {
             if let Some(child) = self.live.get(id) {
                 child.cast(E::tick());
             }
@@ -320,45 +376,4 @@ impl<E: Entity> DynamicSupervisor<E> {
             self.entity.settle(std::mem::take(&mut state.notes));
         }
     }
-
-    fn report(&self, mail: Mail<usize, ActorReport>, state: &SupervisorState<E>) {
-        let Some((most, reply)) = mail.open() else { return };
-        let mut own = ActorReport::new(self.path.clone(), E::KIND, &state.vitals, None);
-        own.kind = "supervisor";
-        own.children_total = state.children();
-        let mut children: Vec<(ActorReport, Handle<E::Message>)> = Vec::new();
-        for id in state.wheel.iter().flat_map(HashMap::values) {
-            if let Some(child) = self.live.get(id) {
-                let record = state.failures.of(*id);
-                let path = Self::child_path(*id);
-                children
-                    .push((ActorReport::new(path, E::KIND, child.vitals(), record), child.clone()));
-            }
-        }
-        children.sort_by_key(|(report, _)| {
-            std::cmp::Reverse((report.restarts, report.mailbox_depth, report.handled))
-        });
-        children.truncate(most);
-        tokio::spawn(observe_all::<E>(own, children, reply));
-    }
-}
-
-/// Asks each child how it is, without the supervisor having to wait for slow ones.
-async fn observe_all<E: Entity>(
-    mut own: ActorReport,
-    children: Vec<(ActorReport, Handle<E::Message>)>,
-    reply: Reply<usize, ActorReport>,
-) {
-    let ask = |(mut report, child): (ActorReport, Handle<E::Message>)| async move {
-        let (mail, answer) = Mail::new(());
-        child.cast(E::observe(mail));
-        match answer.within(OBSERVE_MAX).await {
-            crate::mail::Fate::Answered(observed) => report.observed = observed,
-            crate::mail::Fate::Returned(()) => report.state = "stopping",
-            crate::mail::Fate::Lost => report.state = "busy",
-        }
-        report
-    };
-    own.children = futures_util::future::join_all(children.into_iter().map(ask)).await;
-    reply.send(own);
 }

@@ -1,4 +1,16 @@
-//! Fakes of the ports, for tests alone.
+//! Fakes of the ports, for tests alone: a store in memory, a clock, and outlets that remember.
+//!
+//! A test never sleeps for a result: it waits until a probe or the store shows what it wants.
+
+mod clock;
+mod inboxes;
+mod outlet;
+mod store;
+mod tickets;
+
+pub use clock::FakeClock;
+pub use outlet::{FakeOutlet, Frame, Probe, Seen};
+pub use store::{FakeStore, Mode, Op};
 
 use std::sync::Arc;
 
