@@ -128,7 +128,7 @@ impl WsOutlet {
             })
             .abort_handle();
             match &mut self.stuck {
-                Some(stuck) => stuck.waiter = waiter,
+                Some(stuck) => std::mem::replace(&mut stuck.waiter, waiter).abort(),
                 None => self.stuck = Some(Box::new(Stuck { waiter, frames, bytes })),
             }
         }
