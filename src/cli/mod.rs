@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed at work, 2 wrong usage or configuration, with one line on stderr
 //! that names the setting at fault.
 
+pub mod demo;
 mod error;
 pub mod migrate;
 pub mod serve;
@@ -26,6 +27,7 @@ pub use store::open_store;
 
 const EXAMPLES: &str = "\
 Examples:
+  bellpull demo
   bellpull serve --listen 0.0.0.0:8000 --database sqlite:///var/lib/bellpull/hub.db
   bellpull user create --username ada --password 'long enough' --role admin
   TOKEN=$(bellpull token --user ada)
@@ -46,6 +48,8 @@ pub struct Cli {
 enum Command {
     /// Runs the hub.
     Serve(serve::Args),
+    /// Plays a ticket's whole life over real sockets, on a hub of its own, and keeps serving.
+    Demo(demo::Args),
     /// Brings the database up to date, and exits. (`serve` does so by itself.)
     Migrate(migrate::Args),
     /// Looks after accounts.
@@ -77,6 +81,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     // Boxed: a match is as large as its largest arm, and these are large.
     match cli.command {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Migrate(args) => Box::pin(migrate::run(args)).await,
         Command::User(args) => Box::pin(user::run(args)).await,
         Command::Token(args) => Box::pin(token::run(args)).await,

@@ -1,6 +1,10 @@
-//! `serve`: runs the hub.
+//! `serve`: runs the hub until it is told to stop.
 
-use super::{CliError, SettingFlags};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use super::{CliError, SettingFlags, print_line};
+use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::telemetry;
 
@@ -35,13 +39,41 @@ impl Args {
     }
 }
 
-/// Runs the hub until it is told to stop.
+/// Runs the hub until it is told to stop. The first line on stdout says where it listens.
 ///
 /// # Errors
-/// See [`CliError`].
+/// What kept it from starting (the setting at fault), or that its supervision tree gave up.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
-    // The hub is put together and run here.
-    Err(CliError::failed(format!("{}: there is no hub in this build", config.listen)))
+    let app = App::start(config).await?;
+    print_line(&format!("listening on {}", app.url()))?;
+    let gave_up = until_told_to_stop(&app).await;
+    info!("stopping");
+    app.stop().await;
+    if gave_up {
+        return Err(CliError::failed("the supervision tree gave up; the log says why"));
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT, or for the tree to give up; whether it gave up.
+pub(super) async fn until_told_to_stop(app: &App) -> bool {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        error!("signals cannot be received: stopping at once");
+        return true;
+    };
+    tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = app.hub().escalated() => true,
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        Self::wrong(error.to_string())
+    }
 }

@@ -35,11 +35,29 @@ impl<const ALL: bool> SettingFlags<ALL> {
     /// # Errors
     /// What is wrong with a setting.
     pub fn load(self) -> Result<Config, CliError> {
-        let config = Config::load(&Sources::of_process(self.flags, self.file.as_deref())?)?;
+        let config = self.read()?;
         if ALL || config.log_filter != Config::default().log_filter {
             telemetry::init_logs(&config);
         }
         Ok(config)
+    }
+
+    /// The same for a command that tells a story: unless it is asked for more, it logs only what
+    /// is wrong.
+    ///
+    /// # Errors
+    /// What is wrong with a setting.
+    pub fn load_quietly(self) -> Result<Config, CliError> {
+        let mut config = self.read()?;
+        if config.log_filter == Config::default().log_filter {
+            "warn".clone_into(&mut config.log_filter);
+        }
+        telemetry::init_logs(&config);
+        Ok(config)
+    }
+
+    fn read(self) -> Result<Config, CliError> {
+        Ok(Config::load(&Sources::of_process(self.flags, self.file.as_deref())?)?)
     }
 }
 

@@ -209,9 +209,15 @@ impl Hub {
         let _ = standing.wait_for(|standing| *standing == Standing::Escalated).await;
     }
 
-    /// Ends every session with 1012, spread over `window` in batches, each told its own time to
-    /// come back; saves the delivered positions; stops the tree.
+    /// Ends every session and then the tree: see [`Self::end_sessions`] and [`Self::stop`].
     pub async fn drain(&self, window: Duration) {
+        self.end_sessions(window).await;
+        self.stop().await;
+    }
+
+    /// Ends every session with 1012, in batches, each told its own time to come back, spread over
+    /// `window`; saves the delivered positions. Commands to tickets still work afterwards.
+    pub async fn end_sessions(&self, window: Duration) {
         self.users.is_draining.store(true, Relaxed);
         let end = Instant::now() + DRAIN_MAX;
         let online: Vec<Handle<UserMessage>> =
@@ -230,6 +236,11 @@ impl Hub {
             });
             futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
         }
+    }
+
+    /// Stops the tree; nothing works afterwards.
+    pub async fn stop(&self) {
+        // A tree that does not stop in time is cut off by the end of the process.
         let _ = self.root.actor().stop_and_wait(None, Some(ROOT_ANSWER_MAX)).await;
     }
 

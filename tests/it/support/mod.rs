@@ -1,0 +1,156 @@
+//! A real hub on a free port and a temporary SQLite file, and the people who use it.
+
+pub mod process;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bellpull::app::App;
+use bellpull::config::{Config, Secret};
+use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull_actors::port::AccountStore;
+use bellpull_actors::port::accounts::NewUser;
+use jiff::Timestamp;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+/// Signs the tests' tokens.
+pub const SECRET: &str = "a secret of the tests, and of nobody else";
+
+/// A hub in this process.
+pub struct Hub {
+    app: App,
+    http: Client,
+    _folder: tempfile::TempDir,
+}
+
+/// Somebody with an account and a token.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: i64,
+    pub username: String,
+    pub token: String,
+}
+
+impl Hub {
+    /// A hub with the defaults.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A hub with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(change, StoreOptions { exclusive: true, ..StoreOptions::default() }).await
+    }
+
+    /// A hub with other settings and another kind of store.
+    pub async fn start_on(change: impl FnOnce(&mut Config), options: StoreOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database_url: format!("sqlite://{}", folder.path().join("hub.db").display()),
+            jwt_secret: Some(Secret::new(SECRET.to_owned())),
+            drain_window_ms: 200,
+            ..Config::default()
+        };
+        change(&mut config);
+        let app = App::start_with(config, options).await.unwrap();
+        Self { app, http: Client::new(), _folder: folder }
+    }
+
+    /// Makes an account (without a password: see `register` for those) and a token for it.
+    pub async fn user(&self, username: &str, role: &str) -> Person {
+        let new = NewUser {
+            id: None,
+            username: username.to_owned(),
+            email: format!("{username}@example.com"),
+            full_name: String::new(),
+            role: role.parse().unwrap(),
+            whatsapp_number: String::new(),
+            phone: String::new(),
+            password_hash: None,
+            now: Timestamp::now(),
+        };
+        let (user, _) = self.store().create_user(new, None).await.unwrap();
+        Person { id: user.id.0, username: username.to_owned(), token: token(user.id.0, 3_600) }
+    }
+
+    /// A token of somebody's that ends soon.
+    pub fn token_expiring_in(&self, person: &Person, seconds: i64) -> String {
+        token(person.id, seconds)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.app.address()
+    }
+
+    pub fn base(&self) -> String {
+        self.app.url()
+    }
+
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        self.app.store()
+    }
+
+    /// A request without a token, for the raw cases.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base()))
+    }
+
+    pub async fn get(&self, who: &Person, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path).bearer_auth(&who.token)).await
+    }
+
+    pub async fn post(&self, who: &Person, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(Method::POST, path).bearer_auth(&who.token).json(&body)).await
+    }
+
+    pub async fn patch(&self, who: &Person, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(Method::PATCH, path).bearer_auth(&who.token).json(&body)).await
+    }
+
+    pub async fn delete(&self, who: &Person, path: &str) -> (u16, Value) {
+        answer(self.request(Method::DELETE, path).bearer_auth(&who.token)).await
+    }
+
+    /// Raises a ticket; its id.
+    pub async fn ticket(&self, who: &Person, title: &str) -> i64 {
+        let (status, ticket) = self.post(who, "/api/tickets/", json!({"title": title})).await;
+        assert_eq!(status, 201, "{ticket}");
+        ticket["id"].as_i64().unwrap()
+    }
+
+    pub async fn stop(self) {
+        self.app.stop().await;
+    }
+}
+
+/// The status and the body (null where there is none) of an answer.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+    (status, body)
+}
+
+/// Seconds since 1970.
+pub fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    since.as_secs() as i64
+}
+
+fn token(user: i64, ttl_s: i64) -> String {
+    sign(&json!({"user_id": user, "token_type": "access", "exp": now_s() + ttl_s}))
+}
+
+/// Any claims, signed as the hub signs.
+pub fn sign(claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
+}
