@@ -247,7 +247,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Unavailable`].
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
-        todo!("{password}")
+        self.0.passwords.hash(password).await
     }
 
     /// Forgets what is remembered of an account: call it after changing one.
