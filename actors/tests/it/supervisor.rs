@@ -1,10 +1,11 @@
 //! Supervision: who is started again, who is kept down, and what operators see of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::directory::AttachError;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::ticket::Command;
+use bellpull_actors::domain::ticket::{Command, Edit};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::RestartError;
 use bellpull_actors::observe::ActorReport;
@@ -51,6 +52,50 @@ async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_succ
     assert_eq!(command.unwrap().version, 2);
     house.tell(2);
     assert_eq!(guest.probe.shown(1).await, [1]);
+}
+
+/// Whatever the moment in which its supervisor dies, a command is carried out, or was lost with the
+/// actor that had begun it; it is never turned away.
+#[tokio::test(start_paused = true)]
+async fn a_command_at_any_moment_of_a_supervisors_death_finds_the_successor() {
+    for yields in 0..30 {
+        let house = House::new().await;
+        let creator = house.caller(1);
+        let id = house.raise(&creator).await.id;
+        let hub = house.hub.clone();
+        tokio::spawn(async move { hub.restart("tickets/1").await });
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        if let Err(error) = house.command(id, Command::Delete, &creator).await {
+            assert!(error.to_string().contains("did not answer"), "after {yields}: {error}");
+        }
+    }
+}
+
+/// The same of an actor's own death, on several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
+    let house = Arc::new(House::new().await);
+    let creator = house.caller(1);
+    let mut asks = Vec::new();
+    // Few enough for their supervisors' budgets, each once: nobody is kept down.
+    for _ in 0..90 {
+        let id = house.raise(&creator).await.id;
+        house.hub.restart(&format!("ticket/{id}")).await.unwrap();
+        for _ in 0..8 {
+            let (house, creator) = (Arc::clone(&house), creator.clone());
+            let edit = Edit { title: Some("Next".to_owned()), ..Edit::default() };
+            asks.push(tokio::spawn(async move {
+                house.command(id, Command::Edit(edit), &creator).await
+            }));
+        }
+    }
+    for ask in asks {
+        if let Err(error) = ask.await.unwrap() {
+            assert!(error.to_string().contains("did not answer"), "{error}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
