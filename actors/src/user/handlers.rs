@@ -53,6 +53,7 @@ impl UserEntity {
         session.push(Outgoing::Established { user: &caller });
         self.arm_expiry(myself, state, &mut session);
         state.sessions.push(session);
+        state.is_idle = false;
         state.caller = Some(Box::new(caller));
         self.load(state.own(myself), state.id, id, begin, state.delivered);
         reply.send(Ok(Session { actor: state.own(myself), id }));
@@ -308,7 +309,8 @@ impl UserEntity {
     }
 
     fn settle_or_leave(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        if self.settle(myself, state) && !state.is_leaving {
+        let was_idle = std::mem::replace(&mut state.is_idle, true);
+        if self.settle(myself, state) && was_idle && !state.is_leaving {
             state.is_leaving = true;
             state.parent.idle(state.id, myself.get_id());
         }

@@ -145,6 +145,7 @@ impl Entity for UserEntity {
             noted: Seq::ZERO,
             saved: Seq::ZERO,
             is_saving: false,
+            is_idle: false,
             is_leaving: false,
             unflushed: 0,
             compared_at: Instant::now(),
@@ -206,6 +207,9 @@ pub struct UserState {
     /// What of it is known to be saved.
     saved: Seq,
     is_saving: bool,
+    /// Whether it had no session at the last turn of the wheel. It leaves at the next: a tick may
+    /// come before the session for which it was made, and a client that comes back soon finds it.
+    is_idle: bool,
     is_leaving: bool,
     /// Messages since the sessions were last flushed.
     unflushed: u32,

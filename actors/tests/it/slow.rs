@@ -1,10 +1,12 @@
 //! Readers that are slow, or gone.
 
+use std::time::Duration;
+
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::{Broken, Ending};
 use bellpull_actors::session::{Begin, Heard};
-use bellpull_actors::testing::Op;
+use bellpull_actors::testing::{Mode, Op};
 
 use crate::{Guest, House, since, upto};
 
@@ -61,7 +63,8 @@ async fn more_than_may_wait_behind_a_backlog_is_read_again_with_nothing_left_out
         }
         other.probe.shown(100 + n * 100).await;
     }
-    // Its pages are read while the line stays slow, and while more comes.
+    // Its pages are read slowly, while the line stays slow, and while more comes.
+    house.store.set(Op::Births, Mode::Delay(Duration::from_millis(30)));
     let mut last = 4_100;
     while !guest.probe.numbers().contains(&last) {
         let taken = guest.probe.seen().frames.len();
@@ -70,7 +73,9 @@ async fn more_than_may_wait_behind_a_backlog_is_read_again_with_nothing_left_out
             last += 1;
         }
         take(&guest, 50);
-        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        let wait = guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
+        // While a page is read nothing is taken, and what comes must not get lost.
+        let _ = tokio::time::timeout(Duration::from_millis(10), wait).await;
         assert_eq!(guest.probe.seen().closed, None);
     }
     assert_eq!(guest.probe.numbers(), upto(last));

@@ -1,1 +1,255 @@
-//! To come.
+//! Supervision: who is started again, who is kept down, and what operators see of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::directory::AttachError;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::ticket::{Command, Edit};
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::hub::RestartError;
+use bellpull_actors::observe::ActorReport;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::Begin;
+use bellpull_actors::testing::{Mode, Op};
+use tokio::time::Instant;
+
+use crate::{House, until, upto};
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_is_killed_takes_its_children_along_and_comes_back() {
+    for shard in 0..4 {
+        let house = House::new().await;
+        let (own, other) = (i64::from(shard) + 4, i64::from(shard) + 5);
+        let guest = house.attach(own, Begin::Undelivered).await;
+        let neighbour = house.attach(other, Begin::Undelivered).await;
+        house.hub.restart(&format!("users/{shard}")).await.unwrap();
+        assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
+        house.tell(own);
+        let again = house.attach(own, Begin::Undelivered).await;
+        assert_eq!(again.probe.shown(1).await, [1]);
+        house.tell(other);
+        assert_eq!(neighbour.probe.shown(1).await, [1]);
+        until("the tree is ready again", || house.hub.is_ready()).await;
+        let report = house.find(&format!("users/{shard}")).await.unwrap();
+        assert_eq!((report.restarts, report.state), (1, "running"));
+        assert_eq!(report.last_failure.unwrap().text, "killed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_successor() {
+    let house = House::new().await;
+    let creator = house.caller(1);
+    let id = house.raise(&creator).await.id;
+    // Nobody has yielded between the kill and the questions.
+    house.hub.restart("users/2").await.unwrap();
+    house.hub.restart("tickets/1").await.unwrap();
+    let guest = house.attach(2, Begin::Undelivered).await;
+    let command = house.command(id, Command::Delete, &creator).await;
+    assert_eq!(command.unwrap().version, 2);
+    house.tell(2);
+    assert_eq!(guest.probe.shown(1).await, [1]);
+}
+
+/// Whatever the moment in which its supervisor dies, a command is carried out, or was lost with the
+/// actor that had begun it; it is never turned away.
+#[tokio::test(start_paused = true)]
+async fn a_command_at_any_moment_of_a_supervisors_death_finds_the_successor() {
+    for yields in 0..30 {
+        let house = House::new().await;
+        let creator = house.caller(1);
+        let id = house.raise(&creator).await.id;
+        let hub = house.hub.clone();
+        tokio::spawn(async move { hub.restart("tickets/1").await });
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        if let Err(error) = house.command(id, Command::Delete, &creator).await {
+            assert!(error.to_string().contains("did not answer"), "after {yields}: {error}");
+        }
+    }
+}
+
+/// The same of an actor's own death, on several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
+    let house = Arc::new(House::new().await);
+    let creator = house.caller(1);
+    let mut asks = Vec::new();
+    // Few enough for their supervisors' budgets, each once: nobody is kept down.
+    for _ in 0..90 {
+        let id = house.raise(&creator).await.id;
+        house.hub.restart(&format!("ticket/{id}")).await.unwrap();
+        for _ in 0..8 {
+            let (house, creator) = (Arc::clone(&house), creator.clone());
+            let edit = Edit { title: Some("Next".to_owned()), ..Edit::default() };
+            asks.push(tokio::spawn(async move {
+                house.command(id, Command::Edit(edit), &creator).await
+            }));
+        }
+    }
+    for ask in asks {
+        if let Err(error) = ask.await.unwrap() {
+            assert!(error.to_string().contains("did not answer"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hub_gives_up_when_its_supervisors_fail_too_often() {
+    let house = House::new().await;
+    let guest = house.attach(1, Begin::Undelivered).await;
+    let mut events = house.hub.events();
+    assert!(house.hub.is_ready());
+    for path in ["users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"] {
+        house.hub.restart(path).await.unwrap();
+    }
+    tokio::time::timeout(LONG, house.hub.escalated()).await.unwrap();
+    assert!(!house.hub.is_ready());
+    guest.probe.ended().await;
+    until("the hub is gone", || house.hub.users.sessions() == 0).await;
+    let seen: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert!(seen.iter().any(|event| event.path == "hub" && event.what == "escalated"));
+    assert_eq!(house.hub.tree(1).await.unwrap_err(), RestartError::Unavailable);
+    let (attached, probe) = house.try_attach(1, Begin::Live, None, LONG).await;
+    assert_eq!(attached.unwrap_err(), AttachError::Unavailable);
+    assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_failures_of_children_are_their_supervisors_failure() {
+    let house = House::new().await;
+    let mut guests = Vec::new();
+    for n in 1..=101 {
+        guests.push(house.attach(n * 4, Begin::Undelivered).await);
+    }
+    let witness = house.attach(1, Begin::Undelivered).await;
+    for n in 1..=101 {
+        house.hub.restart(&format!("user/{}", n * 4)).await.unwrap();
+    }
+    for guest in &guests {
+        guest.probe.ended().await;
+    }
+    let again = house.attach(4, Begin::Undelivered).await;
+    house.tell(4);
+    again.probe.shown(1).await;
+    let report = house.find("users/0").await.unwrap();
+    assert_eq!(report.restarts, 1);
+    assert!(report.last_failure.unwrap().text.starts_with("more than 100 failures in 10 s"));
+    house.tell(1);
+    assert_eq!(witness.probe.shown(1).await, [1]);
+    assert!(house.hub.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_keeps_panicking_is_kept_down_for_a_growing_while() {
+    let house = House::new().await;
+    for wait_ms in [0, 100, 200, 400] {
+        let guest = house.attach(1, Begin::Undelivered).await;
+        house.hub.panic_at("user/1");
+        guest.probe.ended().await;
+        if wait_ms > 0 {
+            let (attached, probe) = house.try_attach(1, Begin::Live, None, LONG).await;
+            assert_eq!(attached.unwrap_err(), AttachError::Unavailable, "{wait_ms}");
+            assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
+            let report = house.find("user/1").await.unwrap();
+            assert_eq!(report.state, "backing_off");
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+    }
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.tell(1);
+    assert_eq!(guest.probe.shown(1).await, upto(1));
+    let report = house.find("user/1").await.unwrap();
+    assert_eq!((report.restarts, report.state), (4, "running"));
+    assert_eq!(report.last_failure.unwrap().text, "told to panic");
+}
+
+fn depths(report: &ActorReport) -> Vec<u32> {
+    let below = report.children.iter().flat_map(depths);
+    std::iter::once(report.mailbox_depth).chain(below).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tree_shows_everybody_and_a_busy_child_does_not_hold_it_up() {
+    let house = House::new().await;
+    let creator = house.store.add_user(1, Role::Client);
+    let guest = house.attach(1, Begin::Undelivered).await;
+    let id = house.raise(&creator).await.id;
+    house.tell(1);
+    guest.probe.shown(1).await;
+    let user = house.find("user/1").await.unwrap();
+    assert_eq!((user.kind, user.observed["username"].as_str()), ("user", Some("user1")));
+    assert_eq!(user.observed["seq"], 1);
+    assert_eq!(user.observed["sessions"][0]["phase"], "live");
+    assert_eq!(house.find("ticket/1").await.unwrap().observed["status"], "NEW");
+    // At rest nothing waits anywhere, and no gauge went below nothing.
+    let tree = house.hub.tree(10).await.unwrap();
+    assert_eq!((tree.kind, tree.children_total, tree.children.len()), ("hub", 6, 6));
+    assert!(depths(&tree).iter().all(|depth| *depth == 0), "{tree:?}");
+
+    house.store.set(Op::Commit, Mode::Hang);
+    let commits = house.store.asked(Op::Commit);
+    for _ in 0..3 {
+        let (hub, creator) = (house.hub.clone(), creator.clone());
+        tokio::spawn(async move { hub.tickets.command(id, Command::Delete, creator).await });
+    }
+    house.store.until_asked(Op::Commit, commits + 1).await;
+    let begun = Instant::now();
+    let busy = house.find("ticket/1").await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!((busy.state, busy.mailbox_depth), ("busy", 2));
+    assert_eq!(house.find("user/1").await.unwrap().state, "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_what_happens_to_whom() {
+    let house = House::new().await;
+    let mut events = house.hub.events();
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.hub.panic_at("user/1");
+    guest.probe.ended().await;
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    guest.probe.ended().await;
+    let mut seen = Vec::new();
+    while seen.last().map(|(_, what, _)| *what) != Some("stopped") {
+        let event = tokio::time::timeout(LONG, events.recv()).await.unwrap().unwrap();
+        seen.push((event.path, event.what, event.detail));
+    }
+    let wanted =
+        [("spawned", ""), ("failed", "told to panic"), ("restarted", ""), ("stopped", "idle")];
+    let wanted = wanted.map(|(what, detail)| ("user/1".to_owned(), what, detail.to_owned()));
+    assert_eq!(seen, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_restart_what_there_is_and_nothing_else() {
+    let house = House::new().await;
+    let creator = house.caller(1);
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.raise(&creator).await;
+    for path in ["user/1", "ticket/1", "users/3", "tickets/0"] {
+        assert_eq!(house.hub.restart(path).await, Ok(()), "{path}");
+    }
+    guest.probe.ended().await;
+    for path in [
+        "hub",
+        "user/2",
+        "user/x",
+        "ticket/2",
+        "users/9",
+        "users/-1",
+        "projects/1",
+        "",
+        "/",
+        "user/",
+    ] {
+        assert_eq!(house.hub.restart(path).await, Err(RestartError::NotFound), "{path}");
+    }
+    house.attach(1, Begin::Undelivered).await;
+    house.raise(&creator).await;
+}

@@ -1,1 +1,231 @@
-//! To come.
+//! A user's sessions at random: they come, stall and go while births stream in and hints are lost,
+//! doubled and late. No session is ever shown a gap, a double or a step back; nothing that nobody
+//! was shown counts as delivered; in the end everybody has been shown everything.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::inbox::Change;
+use bellpull_actors::hub::HubLimits;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::{Begin, Heard};
+use proptest::prelude::*;
+
+use crate::{Guest, House, since};
+
+const USER: UserId = UserId(1);
+
+/// What becomes of a hint.
+#[derive(Debug, Clone, Copy)]
+enum Hint {
+    Told,
+    Lost,
+    Doubled,
+    Late,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Births, with what becomes of the hint of each.
+    Born(Vec<Hint>),
+    /// The late hints arrive, the latest first.
+    Late,
+    Undelivered,
+    /// From so many thousandths of the inbox.
+    Since(i64),
+    Live,
+    /// One of the sessions closes.
+    End(usize),
+    /// One of the connections takes so many more frames and no more.
+    Stall(usize, usize),
+    /// It takes everything again.
+    Release(usize),
+    /// The actor is killed.
+    Kill,
+    /// Time passes, in milliseconds.
+    Wait(u64),
+    /// Whoever is ready goes on.
+    Yield,
+}
+
+fn hint() -> impl Strategy<Value = Hint> {
+    prop_oneof![
+        6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled), 1 => Just(Hint::Late)
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => prop::collection::vec(hint(), 1..20).prop_map(Step::Born),
+        2 => Just(Step::Late),
+        2 => Just(Step::Undelivered),
+        2 => (0i64..=1_000).prop_map(Step::Since),
+        1 => Just(Step::Live),
+        2 => (0usize..8).prop_map(Step::End),
+        2 => (0usize..8, 0usize..100).prop_map(|(which, room)| Step::Stall(which, room)),
+        2 => (0usize..8).prop_map(Step::Release),
+        1 => Just(Step::Kill),
+        3 => prop_oneof![0u64..40, 0u64..20_000].prop_map(Step::Wait),
+        4 => Just(Step::Yield),
+    ]
+}
+
+/// A session with where it began.
+struct Walker {
+    begin: Begin,
+    guest: Guest,
+}
+
+struct Walk {
+    house: House,
+    walkers: Vec<Walker>,
+    late: Vec<Change>,
+}
+
+impl Walk {
+    fn head(&self) -> i64 {
+        self.house.store.head_now(USER).last_seq.0
+    }
+
+    fn tell(&self, change: Change) {
+        self.house.hub.users.tell(USER, change);
+    }
+
+    async fn attach(&mut self, begin: Begin) {
+        let day = Duration::from_secs(86_400);
+        let (session, probe) = self.house.try_attach(1, begin, None, day).await;
+        // Turned away as one too many, or while its actor is kept down after kills.
+        if let Ok(session) = session {
+            self.walkers.push(Walker { begin, guest: Guest { session, probe } });
+        }
+    }
+
+    async fn step(&mut self, step: Step) {
+        let index = |which: usize| which % self.walkers.len().max(1);
+        match step {
+            Step::Born(hints) => {
+                for hint in hints {
+                    let change = self.house.store.give_birth(USER, "x");
+                    match hint {
+                        Hint::Told => self.tell(change),
+                        Hint::Lost => {}
+                        Hint::Doubled => {
+                            self.tell(change.clone());
+                            self.tell(change);
+                        }
+                        Hint::Late => self.late.push(change),
+                    }
+                }
+            }
+            Step::Late => {
+                while let Some(change) = self.late.pop() {
+                    self.tell(change);
+                }
+            }
+            Step::Undelivered => self.attach(Begin::Undelivered).await,
+            Step::Since(share) => self.attach(since(self.head() * share / 1_000)).await,
+            Step::Live => self.attach(Begin::Live).await,
+            Step::End(which) => {
+                if let Some(walker) = self.walkers.get(index(which)) {
+                    walker.guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+                }
+            }
+            Step::Stall(which, room) => {
+                if let Some(walker) = self.walkers.get(index(which)) {
+                    walker.guest.probe.set(|seen| seen.room = Some(room));
+                    walker.guest.session.heard(Heard::Writable);
+                }
+            }
+            Step::Release(which) => {
+                if let Some(walker) = self.walkers.get(index(which)) {
+                    walker.release();
+                }
+            }
+            Step::Kill => {
+                let _ = self.house.hub.restart("user/1").await;
+            }
+            Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Step::Yield => tokio::task::yield_now().await,
+        }
+    }
+
+    /// Everything that some session's connection took, or that a client said it had.
+    fn known(&self, before: usize) -> BTreeSet<i64> {
+        let mut known = BTreeSet::new();
+        for walker in &self.walkers[..before] {
+            if let Begin::Since(since) = walker.begin {
+                known.extend(1..=since.0);
+            }
+            known.extend(walker.guest.probe.numbers());
+        }
+        known
+    }
+
+    async fn check(&mut self) -> Result<(), TestCaseError> {
+        for walker in &self.walkers {
+            walker.release();
+        }
+        // Past every back-off; the last one shows whether anything was counted that none was sent.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        self.attach(Begin::Undelivered).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let last = self.house.store.give_birth(USER, "the last");
+        self.tell(last);
+        let head = self.head();
+        for (index, walker) in self.walkers.iter().enumerate() {
+            let is_open = walker.guest.probe.seen().closed.is_none();
+            let numbers = if is_open {
+                walker.guest.probe.shown(head).await
+            } else {
+                walker.guest.probe.numbers()
+            };
+            let first = numbers.first().copied().unwrap_or(head);
+            let count = i64::try_from(numbers.len()).unwrap();
+            prop_assert_eq!(&numbers, &(first..first + count).collect::<Vec<_>>());
+            if let (Begin::Since(since), false) = (walker.begin, numbers.is_empty()) {
+                prop_assert_eq!(first, since.0 + 1);
+            }
+            if walker.begin == Begin::Undelivered && !numbers.is_empty() {
+                let known = self.known(index);
+                let never = (1..first).find(|number| !known.contains(number));
+                prop_assert_eq!(never, None, "counted as delivered, and never shown");
+            }
+        }
+        let open = self.walkers.iter().filter(|walker| walker.guest.probe.seen().closed.is_none());
+        prop_assert!(open.count() > 0, "the last session at least is there");
+        Ok(())
+    }
+}
+
+impl Walker {
+    fn release(&self) {
+        self.guest.probe.set(|seen| seen.room = None);
+        self.guest.session.heard(Heard::Writable);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn no_session_is_shown_a_gap_a_double_or_a_step_back(
+        backlog in 0usize..=500,
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let limits = HubLimits { replay_max: 5_000, ..HubLimits::default() };
+            let house = House::with(limits).await;
+            house.born(1, backlog);
+            let mut walk = Walk { house, walkers: Vec::new(), late: Vec::new() };
+            for step in steps {
+                walk.step(step).await;
+            }
+            walk.check().await
+        })?;
+    }
+}
