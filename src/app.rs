@@ -21,6 +21,9 @@ use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
 use crate::ws::WsEdge;
 
+/// The setting in which a running hub says where its operators' endpoints are.
+pub const HUB_URL_SETTING: &str = "hub_url";
+
 /// How long requests that are under way may take to finish when the hub stops.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
@@ -35,6 +38,7 @@ pub struct App {
     readiness: Readiness,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
+    upkeep: JoinHandle<()>,
     drain_window: Duration,
 }
 
@@ -114,6 +118,7 @@ impl App {
             servers.push(server);
         }
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
+        let upkeep = tokio::spawn(crate::telemetry::upkeep());
         let app = Self {
             address,
             operator_address,
@@ -123,6 +128,7 @@ impl App {
             readiness,
             stop,
             servers,
+            upkeep,
             drain_window,
         };
         app.announce(channels).await;
@@ -133,7 +139,7 @@ impl App {
     async fn announce(&self, channels: Channels) {
         let operator = self.operator_address.unwrap_or(self.address);
         let url = format!("http://{operator}");
-        if let Err(error) = self.store.set_setting("hub_url", &url).await {
+        if let Err(error) = self.store.set_setting(HUB_URL_SETTING, &url).await {
             warn!(%error, "the hub's address could not be stored: `bellpull tree` needs --url");
         }
         if channels == Channels::NONE {
@@ -187,6 +193,7 @@ impl App {
         if finished.is_err() {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
+        self.upkeep.abort();
         self.hub.stop().await;
         self.store.close().await;
     }

@@ -6,14 +6,19 @@ use bellpull_actors::port::AccountStore;
 
 use super::CliError;
 use crate::config::Config;
+use crate::storage::sqlite::{OpenError, SqliteStore, StoreOptions};
 
 /// Opens the database beside a hub that may be running on it.
 ///
 /// # Errors
-/// [`CliError::Failed`], with the database's address.
+/// [`CliError::Wrong`] for an address that is none, else [`CliError::Failed`].
 pub async fn open_store(config: &Config) -> Result<Arc<dyn AccountStore>, CliError> {
-    // Joined with the store: SqliteStore::open(&config.database_url, StoreOptions { exclusive:
-    // false, ..Default::default() }), its OpenError as `failed` below.
-    let failed = |error: &str| CliError::failed(format!("{}: {error}", config.database_url));
-    Err(failed("there is no store in this build"))
+    let options = StoreOptions { exclusive: false, ..StoreOptions::default() };
+    match SqliteStore::open(&config.database_url, options).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error @ OpenError::Address(_)) => {
+            Err(CliError::wrong(format!("database_url: {error}")))
+        }
+        Err(error) => Err(CliError::failed(format!("database_url: {error}"))),
+    }
 }

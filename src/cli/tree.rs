@@ -12,12 +12,10 @@ use reqwest::header::AUTHORIZATION;
 
 use super::{CliError, SettingFlags, open_store, print_line, token};
 use crate::auth::issue::{Issuer, hub_secret};
+use crate::app::HUB_URL_SETTING;
 use crate::config::Config;
 
 pub use draw::{Node, draw};
-
-/// Under which name a running hub leaves its address in its database.
-pub const HUB_URL_SETTING: &str = "hub_url";
 
 /// The hub asks each of its actors, with limits of its own that are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);

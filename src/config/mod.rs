@@ -51,7 +51,7 @@ pub struct Config {
 pub struct AuthConfig {
     /// `auth.auto_provision`: an unknown user of a valid token becomes a user (false).
     pub auto_provision: bool,
-    /// `auth.public_key_file`: a PEM public key (RS256, ES256 or EdDSA): tokens come from elsewhere.
+    /// `auth.public_key_file`: a PEM public key (RSA, P-256, Ed25519): tokens come from elsewhere.
     pub public_key_file: Option<PathBuf>,
     /// `auth.jwks_file`: the same with a JSON Web Key Set.
     pub jwks_file: Option<PathBuf>,

@@ -6,7 +6,7 @@
 pub struct Setting {
     /// In `bellpull.toml`; a dot is a table.
     pub key: &'static str,
-    /// On the command line, without the dashes; empty where it is the key's (see [`Setting::flag`]).
+    /// On the command line, without the dashes; empty where it is the key's.
     flag: &'static str,
     /// As it would be written; empty for "not set".
     pub default: &'static str,

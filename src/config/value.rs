@@ -70,7 +70,7 @@ fn shown(raw: &str) -> String {
 }
 
 fn address(raw: &str) -> Result<SocketAddr, String> {
-    // A socket is bound to an address, not to a name; the one name that is always the same is let in.
+    // A socket is bound to an address, not to a name; the one name that never changes is let in.
     let numeric = raw.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     numeric
         .as_deref()

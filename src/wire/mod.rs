@@ -2,7 +2,7 @@
 //!
 //! A dialect is a variant and a file of functions. A notification is encoded in two parts: a *stem*
 //! that all its recipients share (made once per letter and dialect) and a short *tail* that is each
-//! recipient's own. [`envelope`] reads what a client sent, [`frames`] writes what every dialect has.
+//! recipient's own. [`envelope`] reads what a client sent, [`frames`] writes what all have.
 
 mod envelope;
 mod frames;

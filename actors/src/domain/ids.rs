@@ -46,7 +46,7 @@ id! {
     Seq
 }
 id! {
-    /// One login: the family of refresh tokens that descend from it, and the sockets opened with it.
+    /// One login: the refresh tokens that descend from it, and the sockets opened with it.
     LoginId
 }
 

@@ -38,7 +38,7 @@ impl UserEntity {
         });
     }
 
-    /// Reads what came while a session could not be shown more: a page of it, with nothing left out.
+    /// Reads what came while a session could not be shown more: a page of it, nothing left out.
     pub(super) fn load_more(
         &self,
         own: Handle<UserMessage>,

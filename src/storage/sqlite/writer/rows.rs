@@ -23,8 +23,8 @@ pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
 );
 static NEW_TICKETS: MultiRow = MultiRow::new(
     "INSERT INTO tickets (id, project_id, number, title, description, priority, category, status, \
-     created_by, version, created_at, updated_at) SELECT column1, column2, column3, '', '', '', '', \
-     '', column4, 0, column5, column5 FROM ",
+     created_by, version, created_at, updated_at) SELECT column1, column2, column3, '', '', '', \
+     '', '', column4, 0, column5, column5 FROM ",
     5,
     " WHERE column1 IS NOT NULL",
 );
