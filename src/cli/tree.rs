@@ -11,8 +11,8 @@ use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 
 use super::{CliError, SettingFlags, open_store, print_line, token};
-use crate::auth::issue::{Issuer, hub_secret};
 use crate::app::HUB_URL_SETTING;
+use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
 
 pub use draw::{Node, draw};

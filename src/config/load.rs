@@ -188,10 +188,7 @@ impl Values {
     }
 
     fn dialect(&self, key: &str) -> Result<Dialect, ConfigError> {
-        match self.must_text(key)?.as_str() {
-            "incident" => Ok(Dialect::Incident),
-            _ => Err(self.mismatch(key)),
-        }
+        Dialect::from_name(&self.must_text(key)?).ok_or_else(|| self.mismatch(key))
     }
 }
 
