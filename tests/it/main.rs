@@ -1,1 +1,4 @@
 //! The whole system, from outside: real server, real sockets, real database files.
+
+mod rest;
+mod support;
