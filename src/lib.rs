@@ -5,8 +5,11 @@
 //! tokens in [`auth`], rows and SQL in [`storage`], and what operators need in [`telemetry`].
 //! The actors and the rules are a crate of their own: `bellpull_actors`.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
+pub mod console;
 pub mod http;
 pub mod storage;
 pub mod telemetry;

@@ -1,7 +1,147 @@
-//! Logs, metrics, readiness.
+//! Logs and metrics.
+//!
+//! Neither has a token, a password or the text of a message in it: the code that logs sees to that,
+//! by logging ids and outcomes alone.
 
-/// Everything measured so far, in Prometheus' text format.
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::Unit;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::Config;
+
+/// From a cast between actors to a hashed password waiting for its turn, in seconds.
+const SECONDS_BUCKETS: [f64; 14] = [
+    0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5,
+    10.0,
+];
+
+/// How often what histograms have gathered is put together between two scrapes.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The one recorder of the process; tests have several hubs in one.
+static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// A metric: what it counts in, its name, and what it means.
+enum Described {
+    Counter(&'static str, &'static str),
+    Gauge(&'static str, &'static str),
+}
+
+#[rustfmt::skip]
+const DESCRIBED: &[Described] = &[
+    Described::Gauge("bellpull_sessions", "Sessions that are open on this node"),
+    Described::Counter("bellpull_socket_handshakes_total", "WebSocket handshakes, by outcome"),
+    Described::Counter("bellpull_socket_closes_total", "Sessions that ended, by close code"),
+    Described::Counter("bellpull_connections_refused_total",
+        "Connections that were refused because there were too many"),
+    Described::Counter("bellpull_actor_failures_total", "Actors that failed, by kind"),
+    Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
+    Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),
+];
+
+/// Starts the log, on stderr. A second call in one process changes nothing.
+pub fn init_logs(config: &Config) {
+    let filter = config.log_filter.parse::<Targets>().unwrap_or_default();
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Failing means that somebody was first, and then there is a log already.
+    let _ = if config.log_json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        registry.with(layer.with_ansi(colours)).try_init()
+    };
+}
+
+/// Starts to count. A second call in one process changes nothing.
+pub fn init_metrics() {
+    METRICS.get_or_init(|| match install() {
+        Ok(handle) => {
+            describe();
+            Some(handle)
+        }
+        Err(error) => {
+            tracing::error!(%error, "no metrics: another recorder was first");
+            None
+        }
+    });
+}
+
+fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    PrometheusBuilder::new().set_buckets_for_metric(seconds, &SECONDS_BUCKETS)?.install_recorder()
+}
+
+fn describe() {
+    for described in DESCRIBED {
+        match described {
+            Described::Counter(name, help) => {
+                metrics::describe_counter!(*name, Unit::Count, *help);
+            }
+            Described::Gauge(name, help) => metrics::describe_gauge!(*name, Unit::Count, *help),
+        }
+    }
+}
+
+/// All metrics, as Prometheus reads them; nothing before [`init_metrics`].
 #[must_use]
 pub fn render() -> String {
-    todo!()
+    METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Keeps histograms small while nobody scrapes them; never returns.
+pub async fn upkeep() {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Some(Some(handle)) = METRICS.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_counted_described_and_rendered_however_often_they_are_started() {
+        init_metrics();
+        init_metrics();
+        metrics::counter!("bellpull_logins_total", "outcome" => "test").increment(2);
+        metrics::histogram!("bellpull_test_seconds").record(0.003);
+        let text = render();
+        for line in [
+            "# HELP bellpull_logins_total Logins with a password, by outcome",
+            "# TYPE bellpull_logins_total counter",
+            "bellpull_logins_total{outcome=\"test\"} 2",
+            "bellpull_test_seconds_bucket{le=\"0.005\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_name_says_whose_it_is_and_a_counter_that_it_is_one() {
+        for described in DESCRIBED {
+            let (name, is_counter) = match described {
+                Described::Counter(name, _) => (name, true),
+                Described::Gauge(name, _) => (name, false),
+            };
+            assert!(name.starts_with("bellpull_"), "{name}");
+            assert_eq!(name.ends_with("_total"), is_counter, "{name}");
+        }
+    }
+
+    #[test]
+    fn logs_can_be_started_twice() {
+        init_logs(&Config::default());
+        init_logs(&Config { log_json: true, ..Config::default() });
+    }
 }

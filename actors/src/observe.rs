@@ -1,7 +1,16 @@
 //! What operators see of the actors: plain `Serialize` structs, the same for the endpoints, the
 //! command line and the tests.
 
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::failures::Record;
+use crate::port::Clock;
+use crate::vitals::Vitals;
 
 /// One actor as operators see it.
 #[derive(Debug, Clone, Serialize)]
@@ -10,7 +19,7 @@ pub struct ActorReport {
     pub path: String,
     /// `hub`, `users`, `user`, `tickets`, `ticket`.
     pub kind: &'static str,
-    /// `running`, `starting`, `backing_off`, `failed`.
+    /// `running`, `stopping`, `backing_off`, `busy` (it does not answer).
     pub state: &'static str,
     /// Since it was (last) spawned, in milliseconds.
     pub age_ms: u64,
@@ -56,4 +65,67 @@ pub struct TreeEvent {
     pub what: &'static str,
     /// The failure's text, the reason of the stop; may be empty.
     pub detail: String,
+}
+
+/// Where the tree's events go: to whoever listens. Nobody listening costs a counter.
+#[derive(Debug)]
+pub struct TreeLog {
+    sender: broadcast::Sender<TreeEvent>,
+    next_id: AtomicU64,
+    clock: Arc<dyn Clock>,
+}
+
+/// How many events a slow listener may lag before it misses some.
+const EVENTS_KEPT: usize = 1_024;
+
+impl TreeLog {
+    /// A log that nobody listens to yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (sender, _) = broadcast::channel(EVENTS_KEPT);
+        Arc::new(Self { sender, next_id: AtomicU64::new(1), clock })
+    }
+
+    /// Notes an event.
+    pub fn note(&self, path: &dyn Display, what: &'static str, detail: &str) {
+        let id = self.next_id.fetch_add(1, Relaxed);
+        if self.sender.receiver_count() > 0 {
+            let (path, detail) = (path.to_string(), detail.to_owned());
+            let _ = self.sender.send(TreeEvent { id, at: self.clock.now(), path, what, detail });
+        }
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<TreeEvent> {
+        self.sender.subscribe()
+    }
+
+    /// The clock by which events are dated.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}
+
+impl ActorReport {
+    /// A report of an actor with these counters; its children and what it tells come later.
+    #[must_use]
+    pub fn new(path: String, kind: &'static str, vitals: &Vitals, record: Option<&Record>) -> Self {
+        Self {
+            path,
+            kind,
+            state: "running",
+            age_ms: vitals.age_ms(),
+            mailbox_depth: vitals.depth(),
+            handled: vitals.handled(),
+            handle_p50_us: vitals.quantile_us(0.5),
+            handle_p99_us: vitals.quantile_us(0.99),
+            restarts: record.map_or(0, |record| record.restarts),
+            last_failure: record.map(|record| record.last.clone()),
+            children_total: 0,
+            observed: serde_json::Value::Null,
+            children: Vec::new(),
+        }
+    }
 }

@@ -1,15 +1,58 @@
 //! Accounts and tokens: who is there, and how they prove it.
+//!
+//! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
+//! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
+//! what they may be called; [`issue`] signs our own tokens, [`password`] hashes.
+
+mod accounts;
+mod claims;
+pub mod issue;
+mod keys;
+mod logins;
+pub mod password;
+pub mod register;
+mod start;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::LoginId;
+use bellpull_actors::directory::Users;
+use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::accounts::LoginName;
+use bellpull_actors::port::{Clock, StoreError};
 use jiff::Timestamp;
+
+use self::accounts::{Accounts, EndedLogins};
+use self::claims::{Access, SERVICE_TTL_MAX_S};
+use self::issue::Issuer;
+use self::keys::Keys;
+use self::password::Passwords;
+pub use self::start::AuthStartError;
+use crate::config::AuthConfig;
 
 /// Accounts and tokens, for both edges. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Auth;
+pub struct Auth(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: AuthConfig,
+    keys: Keys,
+    /// `None` where somebody else issues the tokens.
+    issuer: Option<Issuer>,
+    accounts: Accounts,
+    ended: EndedLogins,
+    passwords: Passwords,
+    /// `None` where nobody is connected: in tests.
+    users: Option<Users>,
+    clock: Arc<dyn Clock>,
+    service: Arc<User>,
+}
 
 /// Whoever a good token speaks for.
 #[derive(Debug, Clone)]
@@ -57,7 +100,7 @@ pub enum AuthError {
 }
 
 /// What a login answers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tokens {
     /// For requests and sockets.
     pub access: String,
@@ -65,8 +108,15 @@ pub struct Tokens {
     pub refresh: String,
 }
 
+// Whoever holds a token is let in: none is ever shown.
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
 /// What somebody registers with (checked by [`Auth::register`]).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Registration {
     /// Unique; 1 to 150 of letters, digits and `@.+-_`.
     pub username: String,
@@ -80,13 +130,70 @@ pub struct Registration {
     pub role: Role,
 }
 
+// Without the password.
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("username", &self.username)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store's failure, as a client is told of it; the log keeps the rest.
+fn unavailable(error: StoreError) -> AuthError {
+    tracing::warn!(%error, "accounts: the store does not answer");
+    AuthError::Unavailable
+}
+
 impl Auth {
-    /// Whoever the access (or service) token speaks for, as the account stands now.
+    /// Whoever the access (or service) token speaks for, as the account stands now (or stood two
+    /// seconds ago, if somebody else changed it).
     ///
     /// # Errors
     /// [`AuthError::BadToken`], [`AuthError::Unavailable`].
     pub async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
-        todo!("{token}")
+        let answer = self.principal(token).await;
+        if let Err(AuthError::BadToken(why)) = answer {
+            metrics::counter!("bellpull_tokens_refused_total", "why" => why).increment(1);
+        }
+        answer
+    }
+
+    async fn principal(&self, token: &str) -> Result<Principal, AuthError> {
+        let inner = &*self.0;
+        let claims = inner.keys.open(token)?;
+        let now = inner.clock.now();
+        let expires_at = claims.valid_until(now, inner.config.audience.as_deref())?;
+        let (id, login) = match claims.access()? {
+            Access::User { id, login } => (id, login.filter(|_| inner.keys.is_own())),
+            Access::Service => return self.service(now, expires_at),
+        };
+        if login.is_some_and(|login| inner.ended.contains(login)) {
+            return Err(AuthError::BadToken("its login has ended"));
+        }
+        let user = match inner.accounts.find(id, now).await? {
+            Some(user) => user,
+            None if inner.config.auto_provision => {
+                inner.accounts.provision(id, &claims, now).await?
+            }
+            None => return Err(AuthError::BadToken("there is no such account")),
+        };
+        if !user.is_active {
+            return Err(AuthError::BadToken("the account is not active"));
+        }
+        Ok(Principal { user, login, expires_at, is_service: false })
+    }
+
+    fn service(&self, now: Timestamp, expires_at: Timestamp) -> Result<Principal, AuthError> {
+        if !self.0.keys.is_own() {
+            return Err(AuthError::BadToken("it is not an access token"));
+        }
+        if expires_at.as_second() - now.as_second() > SERVICE_TTL_MAX_S {
+            return Err(AuthError::BadToken("a service token lives a minute at most"));
+        }
+        let user = Arc::clone(&self.0.service);
+        Ok(Principal { user, login: None, expires_at, is_service: true })
     }
 
     /// Logs somebody in by username or e-mail address.
@@ -95,10 +202,17 @@ impl Auth {
     /// [`AuthError::BadCredentials`], `Disabled`, `Unavailable`.
     pub async fn login(
         &self,
-        name: bellpull_actors::port::accounts::LoginName,
+        name: LoginName,
         password: String,
     ) -> Result<(Tokens, Arc<User>), AuthError> {
-        todo!("{name:?} {password}")
+        let answer = self.0.login(name, password).await;
+        let outcome = match &answer {
+            Ok(_) => "good",
+            Err(AuthError::BadCredentials) => "refused",
+            Err(_) => "failed",
+        };
+        metrics::counter!("bellpull_logins_total", "outcome" => outcome).increment(1);
+        answer
     }
 
     /// A new access token (and a new refresh token) for a refresh token. A client that keeps
@@ -107,7 +221,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::BadToken`], `Disabled`, `Unavailable`.
     pub async fn refresh(&self, refresh: &str) -> Result<Tokens, AuthError> {
-        todo!("{refresh}")
+        self.0.refresh(refresh).await
     }
 
     /// Makes an account; every super admin is told, in the same transaction, and live.
@@ -115,16 +229,17 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Invalid`], `Disabled`, `Unavailable`.
     pub async fn register(&self, registration: Registration) -> Result<Arc<User>, AuthError> {
-        todo!("{registration:?}")
+        self.0.register(registration).await
     }
 
     /// Ends the login of the principal's token, or (where given) of the refresh token, if it is
-    /// the principal's own; its sockets are closed with 4401.
+    /// the principal's own; its sockets are closed with 4401, and on this node its access tokens
+    /// are refused.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], `Unavailable`.
     pub async fn logout(&self, who: &Principal, refresh: Option<&str>) -> Result<(), AuthError> {
-        todo!("{who:?} {refresh:?}")
+        self.0.logout(who, refresh).await
     }
 
     /// A password's hash as accounts keep it; a few of them are made at a time, the others wait.
@@ -132,11 +247,11 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Unavailable`].
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
-        todo!("{password}")
+        self.0.passwords.hash(password).await
     }
 
     /// Forgets what is remembered of an account: call it after changing one.
-    pub fn forget(&self, user: bellpull_actors::domain::ids::UserId) {
-        todo!("{user}")
+    pub fn forget(&self, user: UserId) {
+        self.0.accounts.forget(user);
     }
 }

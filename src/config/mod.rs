@@ -1,4 +1,19 @@
 //! Settings: read once, validated at start, secrets never printed.
+//!
+//! [`table`] lists them all; `load` puts flags, environment, file and defaults in their order;
+//! `value` says what is wrong with a value.
+
+mod load;
+pub mod table;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use load::{ConfigError, Sources};
 
 use crate::wire::Dialect;
 
@@ -6,7 +21,7 @@ use crate::wire::Dialect;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `listen`: where to listen; port 0 picks one.
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
     /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for a hub that forgets.
     pub database_url: String,
     /// `jwt_secret`: signs HS256 tokens; generated and kept in the database where it is not set.
@@ -24,7 +39,7 @@ pub struct Config {
     /// `drain.window_ms`: over how long a stopping hub spreads its clients' return (10,000).
     pub drain_window_ms: u32,
     /// `operator.listen`: where `/api/operator/` and `/metrics` are served alone.
-    pub operator_listen: Option<std::net::SocketAddr>,
+    pub operator_listen: Option<SocketAddr>,
     /// `log`: `text` or `json`; what is logged at all is `log_filter` (`info`).
     pub log_json: bool,
     /// `log_filter`
@@ -34,12 +49,14 @@ pub struct Config {
 /// `auth.*`
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
-    /// `auth.auto_provision`: an unknown user of a valid foreign token becomes a user (false).
+    /// `auth.auto_provision`: an unknown user of a valid token becomes a user (false).
     pub auto_provision: bool,
     /// `auth.public_key_file`: a PEM public key (RS256, ES256 or EdDSA): tokens come from elsewhere.
-    pub public_key_file: Option<std::path::PathBuf>,
+    pub public_key_file: Option<PathBuf>,
     /// `auth.jwks_file`: the same with a JSON Web Key Set.
-    pub jwks_file: Option<std::path::PathBuf>,
+    pub jwks_file: Option<PathBuf>,
+    /// `auth.audience`: what a token's `aud` must contain; `None`: it is not looked at.
+    pub audience: Option<String>,
     /// `auth.access_ttl_s`: how long an access token lives (3,600).
     pub access_ttl_s: u32,
     /// `auth.refresh_ttl_s`: how long a login lives (604,800: a week).
@@ -66,12 +83,23 @@ pub struct WsConfig {
     pub max_sessions_per_user: usize,
     /// `ws.max_connections`: connections of every kind that this node takes at once (100,000).
     pub max_connections: usize,
+    /// `ws.handshakes_per_s`: sockets that one address may open, on average (2,000; bursts of five
+    /// times that; 0: no limit). Behind a proxy all clients have the proxy's address.
+    pub handshakes_per_s: u32,
     /// `ws.messages_per_s`: what one socket may send, on average (20; bursts of five times that).
     pub messages_per_s: u32,
     /// `ws.ping_after_s`: a socket that was silent so long is pinged (25).
     pub ping_after_s: u32,
     /// `ws.silent_max_s`: a socket that was silent so long is closed with 4408 (75).
     pub silent_max_s: u32,
+}
+
+impl Default for Config {
+    /// What a hub has of which nothing is set.
+    #[expect(clippy::expect_used, reason = "the table's own defaults are valid: a test reads them")]
+    fn default() -> Self {
+        Self::load(&Sources::default()).expect("the defaults of the settings are valid")
+    }
 }
 
 /// A value that no log, no error and no `Debug` shows.

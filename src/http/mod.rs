@@ -10,6 +10,7 @@ mod body;
 mod error;
 mod fields;
 mod guard;
+pub mod listen;
 mod login_limit;
 mod notification_json;
 mod notifications;

@@ -50,6 +50,12 @@ id! {
     LoginId
 }
 
+impl Default for Seq {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl ProjectId {
     /// The project of a ticket that names none; open to every user.
     pub const DEFAULT: Self = Self(1);

@@ -11,10 +11,14 @@ mod workflow;
 
 use serde_json::{Value, json};
 
-use crate::support::{Hub, Person};
+use bellpull::auth::issue::Issuer;
+use bellpull::config::Secret;
+use bellpull_actors::port::Clock;
+use bellpull_actors::port::clock::SystemClock;
+
+use crate::support::{Hub, Person, SECRET};
 
 /// A hub and one of everybody: `ada` and `bob` are developers, `carl` and `dora` clients.
-#[derive(Debug)]
 struct Team {
     hub: Hub,
     root: Person,
@@ -90,4 +94,11 @@ fn ids(list: &Value) -> Vec<i64> {
 fn column(list: &Value, key: &str) -> Vec<Value> {
     let rows = list["results"].as_array().unwrap_or_else(|| panic!("no list: {list}"));
     rows.iter().map(|row| row[key].clone()).collect()
+}
+
+/// Our own command line: an account that exists nowhere.
+fn service() -> Person {
+    let issuer = Issuer::new(&Secret::new(SECRET.to_owned()));
+    let token = issuer.service(SystemClock.now()).unwrap();
+    Person { id: 0, username: "service".to_owned(), token }
 }

@@ -8,6 +8,8 @@ use crate::support::{Hub, answer};
 
 #[tokio::test]
 async fn health_is_for_everybody() {
+    // What a process does before it serves.
+    bellpull::telemetry::init_metrics();
     let hub = Hub::start().await;
     for path in ["/healthz", "/healthz/"] {
         let body = answer(hub.request(Method::GET, path)).await;
@@ -41,13 +43,13 @@ async fn the_tree_is_for_super_admins() {
     assert_eq!((status, &tree["path"]), (200, &json!("hub")));
     assert!(tree.to_string().contains(&format!("\"ticket/{id}\"")), "{tree}");
     let (_, bare) = team.hub.get(&team.root, "/api/operator/tree?children=0").await;
-    assert_eq!(bare["children"], json!([]), "none are listed");
+    assert!(!bare.to_string().contains("\"ticket/"), "supervisors alone: {bare}");
     for bad in ["x", "-1"] {
         let (status, body) = team.hub.get(&team.root, &format!("{path}?children={bad}")).await;
         assert_eq!(status, 400);
         assert!(body["children"][0].is_string(), "{body}");
     }
-    assert_eq!(team.hub.get(&team.hub.service(), path).await.0, 200);
+    assert_eq!(team.hub.get(&super::service(), path).await.0, 200);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn only_admins_see_accounts() {
     assert_eq!((status, &user["username"]), (200, &json!("carl")));
     assert!(user.get("password_hash").is_none());
     assert_eq!(team.hub.get(&team.admin, "/api/users/4711/").await.0, 404);
-    assert_eq!(team.hub.get(&team.hub.service(), "/api/users/").await.0, 200);
+    assert_eq!(team.hub.get(&super::service(), "/api/users/").await.0, 200);
 }
 
 #[tokio::test]

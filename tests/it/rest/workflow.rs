@@ -195,7 +195,7 @@ async fn who_is_assigned_is_looked_up() {
 #[tokio::test]
 async fn a_service_token_is_nobody_who_could_act() {
     let team = Team::gather().await;
-    let service = team.hub.service();
+    let service = super::service();
     let id = team.raise(&team.carl, "One").await;
     assert_eq!(team.act(&service, id, "open").await.0, 403);
     assert_eq!(team.hub.post(&service, "/api/tickets/", json!({"title": "x"})).await.0, 403);

@@ -1,70 +1,66 @@
-//! A real hub on a port of its own and a database of its own, and people who use it.
+//! A real hub on a free port and a temporary SQLite file, and the people who use it.
+
+pub mod process;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellpull::app::App;
-use bellpull::auth::issue::Issuer;
 use bellpull::config::{Config, Secret};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::User;
+use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock};
-use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use jiff::Timestamp;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
 
-const SECRET: &str = "a secret that only tests have, and that is long enough";
+/// Signs the tests' tokens.
+pub const SECRET: &str = "a secret of the tests, and of nobody else";
 
-/// A running hub. Its database goes with it.
-#[derive(Debug)]
-pub(crate) struct Hub {
+/// A hub in this process.
+pub struct Hub {
     app: App,
-    client: reqwest::Client,
-    _directory: tempfile::TempDir,
+    http: Client,
+    _folder: tempfile::TempDir,
 }
 
 /// Somebody with an account and a token.
 #[derive(Debug, Clone)]
-pub(crate) struct Person {
-    pub(crate) id: i64,
-    pub(crate) username: String,
-    pub(crate) token: String,
+pub struct Person {
+    pub id: i64,
+    pub username: String,
+    pub token: String,
 }
 
 impl Hub {
-    /// A hub as it comes.
-    pub(crate) async fn start() -> Self {
+    /// A hub with the defaults.
+    pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
     /// A hub with other settings.
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("hub.db");
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(change, StoreOptions { exclusive: true, ..StoreOptions::default() }).await
+    }
+
+    /// A hub with other settings and another kind of store.
+    pub async fn start_on(change: impl FnOnce(&mut Config), options: StoreOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            database_url: format!("sqlite://{}", path.display()),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database_url: format!("sqlite://{}", folder.path().join("hub.db").display()),
             jwt_secret: Some(Secret::new(SECRET.to_owned())),
+            drain_window_ms: 200,
             ..Config::default()
         };
         change(&mut config);
-        let app = App::start(config).await.expect("a hub");
-        Self { app, client: reqwest::Client::new(), _directory: directory }
+        let app = App::start_with(config, options).await.unwrap();
+        Self { app, http: Client::new(), _folder: folder }
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.app.address()
-    }
-
-    /// Where it listens, as the beginning of an address.
-    pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.address())
-    }
-
-    /// Makes an account, without a password, and a token for it.
-    pub(crate) async fn user(&self, username: &str, role: &str) -> Person {
+    /// Makes an account (without a password: see `register` for those) and a token for it.
+    pub async fn user(&self, username: &str, role: &str) -> Person {
         let new = NewUser {
             id: None,
             username: username.to_owned(),
@@ -74,72 +70,87 @@ impl Hub {
             whatsapp_number: String::new(),
             phone: String::new(),
             password_hash: None,
-            now: SystemClock.now(),
+            now: Timestamp::now(),
         };
-        let (user, _) = self.app.store().create_user(new, None).await.unwrap();
-        let person = Person { id: user.id.0, username: user.username, token: String::new() };
-        Person { token: self.token_expiring_in(&person, 3_600), ..person }
+        let (user, _) = self.store().create_user(new, None).await.unwrap();
+        Person { id: user.id.0, username: username.to_owned(), token: token(user.id.0, 3_600) }
     }
 
-    /// Another token for somebody.
-    pub(crate) fn token_expiring_in(&self, person: &Person, seconds: i64) -> String {
-        let now = SystemClock.now();
-        let user = User {
-            id: UserId(person.id),
-            username: person.username.clone(),
-            email: String::new(),
-            full_name: String::new(),
-            role: "client".parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
-            is_active: true,
-            created_at: now,
-        };
-        let expires_at = now + jiff::SignedDuration::from_secs(seconds);
-        issuer().access(&user, None, now, expires_at).unwrap()
+    /// A token of somebody's that ends soon.
+    pub fn token_expiring_in(&self, person: &Person, seconds: i64) -> String {
+        token(person.id, seconds)
     }
 
-    /// Our own command line: an account that exists nowhere.
-    pub(crate) fn service(&self) -> Person {
-        let token = issuer().service(SystemClock.now()).unwrap();
-        Person { id: 0, username: "service".to_owned(), token }
+    pub fn address(&self) -> SocketAddr {
+        self.app.address()
     }
 
-    /// A request of nobody's.
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}{path}", self.base());
-        self.client.request(method, url).timeout(Duration::from_secs(20))
+    pub fn base(&self) -> String {
+        self.app.url()
     }
 
-    pub(crate) async fn get(&self, person: &Person, path: &str) -> (u16, Value) {
-        answer(self.request(Method::GET, path).bearer_auth(&person.token)).await
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
-    pub(crate) async fn post(&self, person: &Person, path: &str, body: Value) -> (u16, Value) {
-        answer(self.request(Method::POST, path).bearer_auth(&person.token).json(&body)).await
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        self.app.store()
     }
 
-    pub(crate) async fn patch(&self, person: &Person, path: &str, body: Value) -> (u16, Value) {
-        answer(self.request(Method::PATCH, path).bearer_auth(&person.token).json(&body)).await
+    /// A request without a token, for the raw cases.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base()))
     }
 
-    pub(crate) async fn delete(&self, person: &Person, path: &str) -> (u16, Value) {
-        answer(self.request(Method::DELETE, path).bearer_auth(&person.token)).await
+    pub async fn get(&self, who: &Person, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path).bearer_auth(&who.token)).await
+    }
+
+    pub async fn post(&self, who: &Person, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(Method::POST, path).bearer_auth(&who.token).json(&body)).await
+    }
+
+    pub async fn patch(&self, who: &Person, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(Method::PATCH, path).bearer_auth(&who.token).json(&body)).await
+    }
+
+    pub async fn delete(&self, who: &Person, path: &str) -> (u16, Value) {
+        answer(self.request(Method::DELETE, path).bearer_auth(&who.token)).await
+    }
+
+    /// Raises a ticket; its id.
+    pub async fn ticket(&self, who: &Person, title: &str) -> i64 {
+        let (status, ticket) = self.post(who, "/api/tickets/", json!({"title": title})).await;
+        assert_eq!(status, 201, "{ticket}");
+        ticket["id"].as_i64().unwrap()
+    }
+
+    pub async fn stop(self) {
+        self.app.stop().await;
     }
 }
 
-/// Status and body; `null` where there is no body. An error's body is always JSON.
-pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.expect("an answer");
+/// The status and the body (null where there is none) of an answer.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
     let status = response.status().as_u16();
-    let bytes = response.bytes().await.expect("a whole answer");
-    if bytes.is_empty() {
-        return (status, Value::Null);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("no JSON: {text}")))
+    let text = response.text().await.unwrap();
+    let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+    (status, body)
 }
 
-fn issuer() -> Issuer {
-    Issuer::new(&Secret::new(SECRET.to_owned()))
+/// Seconds since 1970.
+pub fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    since.as_secs() as i64
+}
+
+fn token(user: i64, ttl_s: i64) -> String {
+    sign(&json!({"user_id": user, "token_type": "access", "exp": now_s() + ttl_s}))
+}
+
+/// Any claims, signed as the hub signs.
+pub fn sign(claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
 }

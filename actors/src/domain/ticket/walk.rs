@@ -118,7 +118,11 @@ fn wanted(before: &Ticket, command: &Command, by: &User, admins_too: bool) -> BT
             news.filter(|id| !before.assigned_to.contains(id)).collect()
         }
         Command::Approve | Command::Reject { .. } => before.assigned_to.iter().copied().collect(),
-        _ => BTreeSet::from([before.created_by]),
+        Command::Open
+        | Command::StartWork
+        | Command::FinishWork
+        | Command::Edit(_)
+        | Command::Delete => BTreeSet::from([before.created_by]),
     };
     if admins_too {
         all.extend(admins());

@@ -1,0 +1,184 @@
+//! What a supervisor remembers of failures: budgets, back-off, and the last cause.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::observe::FailureReport;
+
+/// At most so many failures in so long.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    most: usize,
+    within: Duration,
+    recent: VecDeque<Instant>,
+}
+
+impl Budget {
+    /// At most `most` failures within `within`.
+    #[must_use]
+    pub fn new(most: usize, within: Duration) -> Self {
+        Self { most, within, recent: VecDeque::new() }
+    }
+
+    /// Counts a failure; whether the budget still holds.
+    pub fn spend(&mut self, now: Instant) -> bool {
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) > self.within) {
+            self.recent.pop_front();
+        }
+        self.recent.len() <= self.most
+    }
+}
+
+/// The back-off before the restart after the `nth` failure in a row (from 1): none for the first,
+/// then 100 ms, doubled each time, at most 10 s.
+#[must_use]
+pub fn back_off(nth: u32) -> Duration {
+    // Doubled seven times it is past the limit already; a larger shift would lose bits.
+    let doublings = nth.saturating_sub(2).min(7);
+    if nth <= 1 { Duration::ZERO } else { Duration::from_millis((100 << doublings).min(10_000)) }
+}
+
+/// One child's record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Its last failure.
+    pub last: FailureReport,
+    in_a_row: u32,
+    failed_at: Instant,
+    /// Whether it has not been started since.
+    is_down: bool,
+}
+
+impl Record {
+    /// Until when the child stays down.
+    #[must_use]
+    pub fn down_until(&self) -> Instant {
+        self.failed_at + back_off(self.in_a_row)
+    }
+}
+
+/// The records of a supervisor's children, of those that failed; the newest thousand.
+#[derive(Debug)]
+pub struct Failures<K> {
+    records: HashMap<K, Record>,
+    order: VecDeque<K>,
+}
+
+/// How many children's failures a supervisor remembers.
+const REMEMBERED_MAX: usize = 1_000;
+
+/// A child that lived so long since its last failure begins a new row.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
+
+impl<K: Copy + Eq + Hash> Default for Failures<K> {
+    fn default() -> Self {
+        Self { records: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Failures<K> {
+    /// Notes a failure.
+    pub fn note(&mut self, child: K, text: String, at: Timestamp, now: Instant) -> &Record {
+        if !self.records.contains_key(&child) {
+            self.order.push_back(child);
+            if self.order.len() > REMEMBERED_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.records.remove(&oldest);
+            }
+        }
+        let last = FailureReport { text, at };
+        let record = self.records.entry(child).or_insert_with(|| Record {
+            restarts: 0,
+            last: last.clone(),
+            in_a_row: 0,
+            failed_at: now,
+            is_down: true,
+        });
+        let forgiven = now.duration_since(record.failed_at) > FORGIVEN_AFTER;
+        record.in_a_row = if forgiven { 1 } else { record.in_a_row + 1 };
+        record.failed_at = now;
+        record.is_down = true;
+        record.last = last;
+        record
+    }
+
+    /// Notes that the child was started; whether that was a restart (one that left in peace and
+    /// came back was not restarted).
+    pub fn started(&mut self, child: K) -> bool {
+        let down = self.records.get_mut(&child).filter(|record| record.is_down);
+        let Some(record) = down else { return false };
+        record.is_down = false;
+        record.restarts += 1;
+        true
+    }
+
+    /// Those that stay down for now.
+    pub fn down(&self, now: Instant) -> impl Iterator<Item = (K, &Record)> {
+        let is_down = move |record: &Record| record.is_down && record.down_until() > now;
+        self.records.iter().filter(move |(_, one)| is_down(one)).map(|(child, one)| (*child, one))
+    }
+
+    /// The child's record, if it ever failed.
+    #[must_use]
+    pub fn of(&self, child: K) -> Option<&Record> {
+        self.records.get(&child)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_within_its_window_only() {
+        let start = Instant::now();
+        let mut budget = Budget::new(2, Duration::from_secs(10));
+        assert!(budget.spend(start));
+        assert!(budget.spend(start + Duration::from_secs(1)));
+        assert!(!budget.spend(start + Duration::from_secs(2)));
+        assert!(budget.spend(start + Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_ten_seconds() {
+        let waits: Vec<u128> = (1..=10).map(|n| back_off(n).as_millis()).collect();
+        assert_eq!(waits, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert!((10..=100).chain([u32::MAX]).all(|n| back_off(n).as_millis() == 10_000));
+    }
+
+    #[test]
+    fn only_a_start_after_a_failure_is_a_restart() {
+        let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let mut failures = Failures::default();
+        assert!(!failures.started(1));
+        failures.note(1, "a".into(), at, now);
+        assert!(failures.started(1));
+        assert!(!failures.started(1), "it had left in peace");
+        assert_eq!(failures.of(1).unwrap().restarts, 1);
+    }
+
+    #[test]
+    fn failures_in_a_row_are_forgiven_after_a_while_and_the_memory_is_bounded() {
+        let start = Instant::now();
+        let at = Timestamp::UNIX_EPOCH;
+        let mut failures = Failures::default();
+        failures.note(1, "a".into(), at, start);
+        let record = failures.note(1, "b".into(), at, start);
+        assert_eq!(record.down_until(), start + Duration::from_millis(100));
+        let later = start + Duration::from_secs(31);
+        assert_eq!(failures.note(1, "c".into(), at, later).down_until(), later);
+        for child in 2..2_000 {
+            failures.note(child, "x".into(), at, start);
+        }
+        assert!(failures.of(1).is_none());
+        assert_eq!(failures.records.len(), REMEMBERED_MAX);
+    }
+}

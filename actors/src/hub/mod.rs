@@ -1,0 +1,269 @@
+//! The root of the supervision tree, and the handle by which the process holds it.
+//!
+//! The root itself is in [`root`]; this is what the process starts, asks, drains and stops.
+
+mod root;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use ractor::Actor;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use crate::directory::{Directory, Tickets, Users};
+use crate::domain::ids::{TicketId, UserId};
+use crate::mail::{Fate, Mail};
+use crate::observe::{ActorReport, TreeEvent, TreeLog};
+use crate::port::outlet::Ending;
+use crate::port::{Clock, InboxStore, TicketStore};
+use crate::supervisor::Entity;
+use crate::ticket::TicketEntity;
+use crate::user::{UserEntity, UserMessage};
+use crate::vitals::{Handle, Vitals};
+use root::{HubMessage, Root, Standing};
+
+/// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
+const USER_SHARDS: usize = 4;
+/// Supervisors of ticket actors.
+const TICKET_SHARDS: usize = 2;
+/// How long the root may take to answer.
+const ROOT_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How many sessions are ended at once when the hub drains.
+const DRAIN_BATCH: usize = 256;
+/// How long the hub waits for sessions to end and be saved, all of them together: a store that
+/// hangs must not hold up the end of the process.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What the tree is built from.
+#[derive(Debug, Clone)]
+pub struct HubParts {
+    /// Where tickets are.
+    pub tickets: Arc<dyn TicketStore>,
+    /// Where inboxes are.
+    pub inboxes: Arc<dyn InboxStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits.
+    pub limits: HubLimits,
+}
+
+/// The tree's limits.
+#[derive(Debug, Clone)]
+pub struct HubLimits {
+    /// The most that a session is sent of its backlog (`replay.limit`; 500).
+    pub replay_max: u32,
+    /// The most sessions that one user may have on this node (`ws.max_sessions_per_user`; 32).
+    pub sessions_per_user_max: usize,
+    /// A session that was silent so long is pinged (25 s).
+    pub ping_after: Duration,
+    /// A session that was silent so long is closed with 4408 (75 s).
+    pub silent_max: Duration,
+    /// A ticket actor without a command for so long passivates (60 s).
+    pub passivate_after: Duration,
+    /// How often delivered positions are saved while users stay connected (5 s).
+    pub save_delivered_every: Duration,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            replay_max: 500,
+            sessions_per_user_max: 32,
+            ping_after: Duration::from_secs(25),
+            silent_max: Duration::from_secs(75),
+            passivate_after: Duration::from_secs(60),
+            save_delivered_every: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The process' hold on its tree.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// The way to the user actors.
+    pub users: Users,
+    /// The way to the ticket actors.
+    pub tickets: Tickets,
+    root: Handle<HubMessage>,
+    log: Arc<TreeLog>,
+    standing: watch::Receiver<Standing>,
+}
+
+/// Why an operator's restart was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    /// No actor has that path.
+    #[error("no actor has that path")]
+    NotFound,
+    /// The tree does not answer.
+    #[error("the tree does not answer")]
+    Unavailable,
+}
+
+impl Hub {
+    /// Starts the tree.
+    ///
+    /// # Errors
+    /// A text when the root could not be spawned.
+    pub async fn start(parts: HubParts) -> Result<Self, String> {
+        let HubParts { tickets: ticket_store, inboxes, clock, limits } = parts;
+        let log = TreeLog::new(Arc::clone(&clock));
+        let sessions = Arc::new(AtomicUsize::new(0));
+        let passivate_after = limits.passivate_after;
+        let user_entity = UserEntity {
+            inboxes: Arc::clone(&inboxes),
+            clock: Arc::clone(&clock),
+            limits: Arc::new(limits),
+            sessions: Arc::clone(&sessions),
+        };
+        let (user_slots, user_shards) = root::slots(USER_SHARDS);
+        let live = Arc::new(DashMap::new());
+        let directory = Directory { live, shards: user_shards };
+        let users =
+            Users { directory, inboxes, sessions, is_draining: Arc::new(AtomicBool::new(false)) };
+        let ticket_entity = TicketEntity {
+            store: Arc::clone(&ticket_store),
+            users: users.clone(),
+            clock,
+            passivate_after,
+        };
+        let (ticket_slots, ticket_shards) = root::slots(TICKET_SHARDS);
+        let directory = Directory { live: Arc::new(DashMap::new()), shards: ticket_shards };
+        let tickets = Tickets { directory, store: ticket_store };
+
+        let (standing, standing_now) = watch::channel(Standing::Starting);
+        let vitals = Vitals::new();
+        let root = Root {
+            users: root::Branch::new(user_entity, &users.directory.live, user_slots),
+            tickets: root::Branch::new(ticket_entity, &tickets.directory.live, ticket_slots),
+            log: Arc::clone(&log),
+            standing,
+        };
+        let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
+        let (actor, _) = spawned.map_err(|error| error.to_string())?;
+        let root = Handle::new(actor, vitals);
+        Ok(Self { users, tickets, root, log, standing: standing_now })
+    }
+
+    /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
+    ///
+    /// # Errors
+    /// [`RestartError::Unavailable`] when the root does not answer within 5 s.
+    pub async fn tree(&self, children_max: usize) -> Result<ActorReport, RestartError> {
+        let (mail, answer) = Mail::new(children_max);
+        self.root.cast(HubMessage::Report(mail));
+        match answer.within(ROOT_ANSWER_MAX).await {
+            Fate::Answered(report) => Ok(report),
+            Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
+        }
+    }
+
+    /// What happens in the tree from now on; a receiver that lags is told how many it missed.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<TreeEvent> {
+        self.log.listen()
+    }
+
+    /// Kills the actor at `path` (`user/42`, `users/0`, …), so that its supervisor does what it
+    /// does after a failure.
+    ///
+    /// # Errors
+    /// See [`RestartError`].
+    pub async fn restart(&self, path: &str) -> Result<(), RestartError> {
+        let (kind, id) = path.split_once('/').ok_or(RestartError::NotFound)?;
+        let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
+        if kind == UserEntity::KIND {
+            return kill(&self.users.directory, UserId(number));
+        }
+        if kind == TicketEntity::KIND {
+            return kill(&self.tickets.directory, TicketId(number));
+        }
+        let (mail, answer) = Mail::new(path.to_owned());
+        self.root.cast(HubMessage::Kill(mail));
+        match answer.within(ROOT_ANSWER_MAX).await {
+            Fate::Answered(true) => Ok(()),
+            Fate::Answered(false) => Err(RestartError::NotFound),
+            Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
+        }
+    }
+
+    /// Whether all supervisors are up and within their restart budgets, and the hub takes sessions
+    /// in (it does not while it drains).
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        // Without its sender, the root, the last standing says nothing.
+        let is_rooted = self.standing.has_changed().is_ok();
+        is_rooted
+            && *self.standing.borrow() == Standing::Up
+            && !self.users.is_draining.load(Relaxed)
+    }
+
+    /// Returns once the tree has given up (a supervisor is over its budget): the process must end
+    /// with an error then.
+    pub async fn escalated(&self) {
+        let mut standing = self.standing.clone();
+        // The sender is the root's own: when it is gone, so is the tree.
+        let _ = standing.wait_for(|standing| *standing == Standing::Escalated).await;
+    }
+
+    /// Ends every session and then the tree: see [`Self::end_sessions`] and [`Self::stop`].
+    pub async fn drain(&self, window: Duration) {
+        self.end_sessions(window).await;
+        self.stop().await;
+    }
+
+    /// Ends every session with 1012, in batches, each told its own time to come back, spread over
+    /// `window`; saves the delivered positions. Commands to tickets still work afterwards.
+    pub async fn end_sessions(&self, window: Duration) {
+        self.users.is_draining.store(true, Relaxed);
+        let end = Instant::now() + DRAIN_MAX;
+        let online: Vec<Handle<UserMessage>> =
+            self.users.directory.live.iter().map(|entry| entry.value().clone()).collect();
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        let count = u64::try_from(online.len()).unwrap_or(1).max(1);
+        let mut nth = 0;
+        for batch in online.chunks(DRAIN_BATCH) {
+            let ends = batch.iter().map(|actor| {
+                let retry_after_ms =
+                    u32::try_from(window_ms.saturating_mul(nth) / count).unwrap_or(u32::MAX);
+                nth += 1;
+                let (mail, answer) = Mail::new(Ending::Restarting { retry_after_ms });
+                actor.cast(UserMessage::Drain(mail));
+                answer.within(end.saturating_duration_since(Instant::now()))
+            });
+            futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
+        }
+    }
+
+    /// Stops the tree; nothing works afterwards.
+    pub async fn stop(&self) {
+        // A tree that does not stop in time is cut off by the end of the process.
+        let _ = self.root.actor().stop_and_wait(None, Some(ROOT_ANSWER_MAX)).await;
+    }
+
+    /// Makes the actor at `path` panic over its next message.
+    #[cfg(feature = "testing")]
+    pub fn panic_at(&self, path: &str) {
+        let Some((kind, id)) = path.split_once('/') else { return };
+        let number = id.parse().unwrap_or_default();
+        if kind == UserEntity::KIND
+            && let Some(actor) = self.users.directory.live.get(&UserId(number))
+        {
+            actor.cast(UserMessage::Panic);
+        }
+        if kind == TicketEntity::KIND
+            && let Some(actor) = self.tickets.directory.live.get(&TicketId(number))
+        {
+            actor.cast(crate::ticket::TicketMessage::Panic);
+        }
+    }
+}
+
+fn kill<E: Entity>(directory: &Directory<E>, id: E::Id) -> Result<(), RestartError> {
+    let actor = directory.live.get(&id).ok_or(RestartError::NotFound)?;
+    actor.actor().kill();
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! A question to an actor, whose fate the asker always learns.
+//!
+//! A plain reply port leaves the asker in doubt when an actor stops: was the question handled? A
+//! [`Mail`] that is dropped unopened (the actor stopped before its turn came, or refused it by
+//! dropping it) gives the question back, so that it can be asked again elsewhere; one that was
+//! opened and never answered (the actor panicked or was killed over it) says so.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// What became of a question.
+#[derive(Debug)]
+pub enum Fate<Q, A> {
+    /// It was answered.
+    Answered(A),
+    /// It was certainly not handled: here it is again.
+    Returned(Q),
+    /// The actor died over it, or took too long: it may have been handled.
+    Lost,
+}
+
+/// A question on its way, with its way back.
+#[derive(Debug)]
+pub struct Mail<Q, A> {
+    sealed: Option<(Q, oneshot::Sender<Fate<Q, A>>)>,
+}
+
+/// An opened question's way back.
+#[derive(Debug)]
+pub struct Reply<Q, A> {
+    to: Option<oneshot::Sender<Fate<Q, A>>>,
+}
+
+/// The asker's end.
+#[derive(Debug)]
+pub struct Answer<Q, A>(oneshot::Receiver<Fate<Q, A>>);
+
+impl<Q, A> Mail<Q, A> {
+    /// Seals a question.
+    #[must_use]
+    pub fn new(question: Q) -> (Self, Answer<Q, A>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sealed: Some((question, sender)) }, Answer(receiver))
+    }
+
+    /// What is asked, while nobody has opened it.
+    #[must_use]
+    pub fn question(&self) -> Option<&Q> {
+        self.sealed.as_ref().map(|(question, _)| question)
+    }
+
+    /// Opens it: from now on it counts as handled.
+    ///
+    /// Returns `None` when the asker no longer waits: then nothing needs to be done.
+    #[must_use]
+    pub fn open(mut self) -> Option<(Q, Reply<Q, A>)> {
+        let (question, sender) = self.sealed.take()?;
+        (!sender.is_closed()).then_some((question, Reply { to: Some(sender) }))
+    }
+}
+
+impl<Q, A> Drop for Mail<Q, A> {
+    fn drop(&mut self) {
+        if let Some((question, sender)) = self.sealed.take() {
+            let _ = sender.send(Fate::Returned(question));
+        }
+    }
+}
+
+impl<Q, A> Reply<Q, A> {
+    /// Answers. An asker that no longer waits is no error.
+    pub fn send(mut self, answer: A) {
+        if let Some(sender) = self.to.take() {
+            let _ = sender.send(Fate::Answered(answer));
+        }
+    }
+}
+
+impl<Q, A> Drop for Reply<Q, A> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.to.take() {
+            let _ = sender.send(Fate::Lost);
+        }
+    }
+}
+
+impl<Q, A> Answer<Q, A> {
+    /// Waits for the question's fate, at most so long.
+    pub async fn within(self, limit: Duration) -> Fate<Q, A> {
+        match tokio::time::timeout(limit, self.0).await {
+            Ok(Ok(fate)) => fate,
+            Ok(Err(_)) | Err(_) => Fate::Lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn an_unopened_question_comes_back_and_an_opened_one_never_does() {
+        let (mail, answer) = Mail::<&str, u8>::new("well?");
+        drop(mail);
+        assert!(matches!(answer.within(LIMIT).await, Fate::Returned("well?")));
+
+        let (mail, answer) = Mail::<&str, u8>::new("well?");
+        drop(mail.open().unwrap());
+        assert!(matches!(answer.within(LIMIT).await, Fate::Lost));
+
+        let (mail, answer) = Mail::<&str, u8>::new("well?");
+        let (_, reply) = mail.open().unwrap();
+        reply.send(7);
+        assert!(matches!(answer.within(LIMIT).await, Fate::Answered(7)));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_nobody_waits_for_need_not_be_handled() {
+        let (mail, answer) = Mail::<&str, u8>::new("well?");
+        drop(answer);
+        assert!(mail.open().is_none());
+    }
+}

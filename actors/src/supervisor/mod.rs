@@ -1,0 +1,379 @@
+//! A dynamic supervisor: spawns entity actors on demand, one an id, and is told when they idle.
+//!
+//! Its parent is the hub, which restarts it. Its children are made on demand, so a child that
+//! fails is not started again here: the next one who asks for it gets a new one, built from the
+//! store. A child that keeps failing is kept down for a growing while ([`crate::failures`]); when
+//! children fail more often than [`FAILURES_MAX`] in [`FAILURES_WITHIN`], whatever they share is
+//! broken and the supervisor fails too (the hub then decides). When it dies its children die.
+//!
+//! A child leaves in two steps, so that nothing sent to it is lost: it says [`Idle`] and from then
+//! on returns every question unopened; the supervisor, which handles `Idle` before any later
+//! `Obtain`, forgets it and stops it; whoever had a question returned asks here and gets a new one.
+//!
+//! [`Idle`]: SupervisorMessage::Idle
+
+mod report;
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::failures::{Budget, Failures};
+use crate::mail::Mail;
+use crate::observe::{ActorReport, TreeLog};
+use crate::vitals::{Handle, Vitals};
+
+/// More failures of children than this …
+const FAILURES_MAX: usize = 100;
+/// … in this long are not their own fault.
+const FAILURES_WITHIN: Duration = Duration::from_secs(10);
+
+/// The wheel never turns faster, whatever the limits say: a timer of no length would be an error.
+const TURN_MIN: Duration = Duration::from_millis(10);
+
+/// A kind of actor of which there is one an id.
+pub trait Entity: Clone + Debug + Send + Sync + 'static {
+    /// What tells its actors apart.
+    type Id: Copy + Eq + Hash + Display + Debug + Send + Sync + 'static;
+    /// What they are sent.
+    type Message: ractor::Message;
+    /// What a child may give to its supervisor for [`Entity::settle`].
+    type Note: Send + 'static;
+
+    /// `user`, `ticket`.
+    const KIND: &'static str;
+
+    /// The id as a number: which shard it belongs to.
+    fn number(id: Self::Id) -> u64;
+
+    /// Spawns the actor of `id` under `supervisor`. Must not wait for anything slow.
+    fn spawn(
+        &self,
+        id: Self::Id,
+        parent: Parent<Self>,
+        vitals: Arc<Vitals>,
+        supervisor: ActorCell,
+    ) -> impl Future<Output = Result<ActorRef<Self::Message>, SpawnErr>> + Send;
+
+    /// How long the wheel takes to turn: each child gets a [`Entity::tick`] so often.
+    fn turn(&self) -> Duration;
+
+    /// What a child is sent once a turn of the wheel.
+    fn tick() -> Self::Message;
+
+    /// Asks a child how it is.
+    fn observe(mail: Mail<(), serde_json::Value>) -> Self::Message;
+
+    /// Does with all notes since the last tick what is better done for many at once.
+    fn settle(&self, notes: Vec<Self::Note>);
+}
+
+/// All live actors of a kind, over all shards. Only the supervisors write it.
+pub type Live<E> = Arc<DashMap<<E as Entity>::Id, Handle<<E as Entity>::Message>>>;
+
+/// Which actor somebody wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<I> {
+    /// Whose.
+    pub id: I,
+    /// Not this one: it gave a question back, so it is leaving or dying.
+    pub but_not: Option<ActorId>,
+}
+
+/// A wish for an actor; the error says for how long it stays down.
+pub type ObtainMail<E> =
+    Mail<Wanted<<E as Entity>::Id>, Result<Handle<<E as Entity>::Message>, Duration>>;
+
+/// What a dynamic supervisor is sent.
+#[derive(Debug)]
+pub enum SupervisorMessage<E: Entity> {
+    /// Find or spawn the actor of an id.
+    Obtain(ObtainMail<E>),
+    /// A child has nothing to do and wants to leave.
+    Idle {
+        /// Whose actor it is.
+        id: E::Id,
+        /// Which actor: by now there may be another one of that id.
+        actor: ActorId,
+    },
+    /// A child's note.
+    Note(E::Note),
+    /// The wheel moves by a slot.
+    Tick,
+    /// How are you all? At most so many children, the busiest first.
+    Report(Mail<usize, ActorReport>),
+}
+
+/// A child's way to its supervisor.
+#[derive(Debug)]
+pub struct Parent<E: Entity>(Handle<SupervisorMessage<E>>);
+
+impl<E: Entity> Parent<E> {
+    /// Says that the child has nothing to do; from now on it must open no mail.
+    pub fn idle(&self, id: E::Id, actor: ActorId) {
+        self.0.cast(SupervisorMessage::Idle { id, actor });
+    }
+
+    /// Gives a note.
+    pub fn note(&self, note: E::Note) {
+        self.0.cast(SupervisorMessage::Note(note));
+    }
+}
+
+/// What a dynamic supervisor is made of.
+#[derive(Debug, Clone)]
+pub struct DynamicSupervisor<E: Entity> {
+    /// The kind of its children.
+    pub entity: E,
+    /// Where its live children are found.
+    pub live: Live<E>,
+    /// Which shard it is, of how many.
+    pub shard: (u64, u64),
+    /// Its own path.
+    pub path: String,
+    /// Where its events go.
+    pub log: Arc<TreeLog>,
+}
+
+/// What it knows.
+#[derive(Debug)]
+pub struct SupervisorState<E: Entity> {
+    vitals: Arc<Vitals>,
+    /// The children by actor, in the slots of the wheel.
+    wheel: Vec<HashMap<ActorId, Child<E::Id>>>,
+    hand: usize,
+    /// Who wants the successor of an actor that is dying; its end is on its way here.
+    waiting: HashMap<ActorId, Vec<ObtainMail<E>>>,
+    notes: Vec<E::Note>,
+    failures: Failures<E::Id>,
+    budget: Budget,
+}
+
+/// A child, counted for as long as it is kept, however it or its supervisor ends.
+#[derive(Debug)]
+struct Child<I> {
+    id: I,
+    kind: &'static str,
+}
+
+impl<I> Child<I> {
+    fn new(id: I, kind: &'static str) -> Self {
+        metrics::gauge!("bellpull_actors", "kind" => kind).increment(1.0);
+        Self { id, kind }
+    }
+}
+
+impl<I> Drop for Child<I> {
+    fn drop(&mut self) {
+        metrics::gauge!("bellpull_actors", "kind" => self.kind).decrement(1.0);
+    }
+}
+
+impl<E: Entity> SupervisorState<E> {
+    fn slot(&mut self, actor: ActorId) -> &mut HashMap<ActorId, Child<E::Id>> {
+        let slots = self.wheel.len();
+        let slot = usize::try_from(actor.pid()).unwrap_or(0) % slots;
+        &mut self.wheel[slot]
+    }
+
+    fn children(&self) -> usize {
+        self.wheel.iter().map(HashMap::len).sum()
+    }
+}
+
+impl<E: Entity> Actor for DynamicSupervisor<E> {
+    type Msg = SupervisorMessage<E>;
+    type State = SupervisorState<E>;
+    type Arguments = Arc<Vitals>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        vitals: Arc<Vitals>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        // Whatever an earlier incarnation left is dead: nobody may find it any more.
+        self.live.retain(|id, _| E::number(*id) % self.shard.1 != self.shard.0);
+        let second = Duration::from_secs(1);
+        let turn = self.entity.turn().max(TURN_MIN);
+        let slots = usize::try_from(turn.as_secs().max(1)).unwrap_or(1);
+        let period = if turn < second { turn } else { second };
+        let handle = Handle::new(myself.clone(), Arc::clone(&vitals));
+        tokio::spawn(tick(handle, period));
+        Ok(SupervisorState {
+            vitals,
+            wheel: std::iter::repeat_with(HashMap::new).take(slots).collect(),
+            hand: 0,
+            waiting: HashMap::new(),
+            notes: Vec::new(),
+            failures: Failures::default(),
+            budget: Budget::new(FAILURES_MAX, FAILURES_WITHIN),
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            SupervisorMessage::Obtain(mail) => self.obtain(&myself, mail, state).await,
+            SupervisorMessage::Idle { id, actor } => self.dismiss(id, actor, state),
+            SupervisorMessage::Note(note) => state.notes.push(note),
+            SupervisorMessage::Tick => self.tick(state),
+            SupervisorMessage::Report(mail) => self.report(mail, state),
+        }
+        state.vitals.done(taken);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let ended = match event {
+            SupervisionEvent::ActorFailed(child, error) => {
+                self.lost(child.get_id(), &error.to_string(), state)?;
+                child.get_id()
+            }
+            SupervisionEvent::ActorTerminated(child, _, reason) => {
+                self.lost(child.get_id(), reason.as_deref().unwrap_or("stopped"), state)?;
+                child.get_id()
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
+        };
+        for mail in state.waiting.remove(&ended).unwrap_or_default() {
+            self.obtain(&myself, mail, state).await;
+        }
+        Ok(())
+    }
+}
+
+async fn tick<E: Entity>(supervisor: Handle<SupervisorMessage<E>>, period: Duration) {
+    let mut ticker = tokio::time::interval(period);
+    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !supervisor.is_gone() {
+        ticker.tick().await;
+        supervisor.cast(SupervisorMessage::Tick);
+    }
+}
+
+impl<E: Entity> DynamicSupervisor<E> {
+    fn child_path(id: E::Id) -> String {
+        format!("{}/{id}", E::KIND)
+    }
+
+    async fn obtain(
+        &self,
+        myself: &ActorRef<SupervisorMessage<E>>,
+        mail: ObtainMail<E>,
+        state: &mut SupervisorState<E>,
+    ) {
+        let Some(Wanted { id, but_not }) = mail.question().copied() else { return };
+        let found = self.live.get(&id).map(|entry| entry.clone());
+        if let Some(found) = found {
+            let actor = found.actor().get_id();
+            if but_not == Some(actor) {
+                // Its end is not known here yet: the answer is whatever comes after it.
+                state.waiting.entry(actor).or_default().push(mail);
+            } else if let Some((_, reply)) = mail.open() {
+                reply.send(Ok(found));
+            }
+            return;
+        }
+        let Some((_, reply)) = mail.open() else { return };
+        let down = state
+            .failures
+            .of(id)
+            .map(|record| record.down_until().saturating_duration_since(Instant::now()));
+        if let Some(down) = down.filter(|down| !down.is_zero()) {
+            return reply.send(Err(down));
+        }
+        let vitals = Vitals::new();
+        let parent = Parent(Handle::new(myself.clone(), Arc::clone(&state.vitals)));
+        let spawned = self.entity.spawn(id, parent, Arc::clone(&vitals), myself.get_cell()).await;
+        match spawned {
+            Ok(actor) => {
+                let restarted = state.failures.started(id);
+                self.log.note(
+                    &Self::child_path(id),
+                    if restarted { "restarted" } else { "spawned" },
+                    "",
+                );
+                state.slot(actor.get_id()).insert(actor.get_id(), Child::new(id, E::KIND));
+                let handle = Handle::new(actor, vitals);
+                self.live.insert(id, handle.clone());
+                reply.send(Ok(handle));
+            }
+            Err(error) => {
+                warn!(path = Self::child_path(id), %error, "an actor could not be spawned");
+                let now = Instant::now();
+                state.failures.note(id, error.to_string(), self.log.clock().now(), now);
+                reply.send(Err(Duration::from_millis(100)));
+            }
+        }
+    }
+
+    fn dismiss(&self, id: E::Id, actor: ActorId, state: &mut SupervisorState<E>) {
+        if state.slot(actor).remove(&actor).is_none() {
+            return;
+        }
+        let gone = self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
+        if let Some((_, handle)) = gone {
+            debug!(path = Self::child_path(id), "an idle actor leaves");
+            self.log.note(&Self::child_path(id), "stopped", "idle");
+            handle.actor().stop(Some("idle".to_owned()));
+        }
+    }
+
+    /// A child ended without having been dismissed: a failure, whatever it calls it.
+    fn lost(
+        &self,
+        actor: ActorId,
+        text: &str,
+        state: &mut SupervisorState<E>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(id) = state.slot(actor).remove(&actor).map(|child| child.id) else {
+            return Ok(());
+        };
+        self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
+        metrics::counter!("bellpull_actor_failures_total", "kind" => E::KIND).increment(1);
+        let path = Self::child_path(id);
+        warn!(path, text, "an actor failed");
+        self.log.note(&path, "failed", text);
+        let now = Instant::now();
+        state.failures.note(id, text.to_owned(), self.log.clock().now(), now);
+        if state.budget.spend(now) {
+            return Ok(());
+        }
+        self.log.note(&self.path, "escalated", text);
+        let within = FAILURES_WITHIN.as_secs();
+        Err(format!("more than {FAILURES_MAX} failures in {within} s; the last: {path}: {text}")
+            .into())
+    }
+
+    fn tick(&self, state: &mut SupervisorState<E>) {
+        state.hand = (state.hand + 1) % state.wheel.len();
+        for Child { id, .. } in state.wheel[state.hand].values() {
+            if let Some(child) = self.live.get(id) {
+                child.cast(E::tick());
+            }
+        }
+        if !state.notes.is_empty() {
+            self.entity.settle(std::mem::take(&mut state.notes));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a dynamic supervisor tells operators of itself and its children.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{DynamicSupervisor, Entity, SupervisorState};
+use crate::mail::{Fate, Mail, Reply};
+use crate::observe::ActorReport;
+use crate::vitals::{Handle, Vitals};
+
+/// How long a child may take to say how it is before the report goes on without.
+const OBSERVE_MAX: Duration = Duration::from_millis(500);
+
+/// A child's report as far as its supervisor can make it, and the child itself where it is up.
+type Draft<E> = (ActorReport, Option<Handle<<E as Entity>::Message>>);
+
+impl<E: Entity> DynamicSupervisor<E> {
+    /// Answers with its own report, and those of the children that are kept down and of the
+    /// busiest others.
+    pub(super) fn report(&self, mail: Mail<usize, ActorReport>, state: &SupervisorState<E>) {
+        let Some((most, reply)) = mail.open() else { return };
+        let mut own = ActorReport::new(self.path.clone(), "supervisor", &state.vitals, None);
+        let mut drafts: Vec<Draft<E>> = state
+            .failures
+            .down(Instant::now())
+            .map(|(id, record)| {
+                let vitals = Vitals::new();
+                let path = Self::child_path(id);
+                let mut report = ActorReport::new(path, E::KIND, &vitals, Some(record));
+                report.state = "backing_off";
+                (report, None)
+            })
+            .collect();
+        own.children_total = state.children() + drafts.len();
+        for child in state.wheel.iter().flat_map(HashMap::values) {
+            if let Some(actor) = self.live.get(&child.id) {
+                let record = state.failures.of(child.id);
+                let path = Self::child_path(child.id);
+                let report = ActorReport::new(path, E::KIND, actor.vitals(), record);
+                drafts.push((report, Some(actor.clone())));
+            }
+        }
+        drafts.sort_by_key(|(report, child)| {
+            Reverse((child.is_none(), report.restarts, report.mailbox_depth, report.handled))
+        });
+        drafts.truncate(most);
+        tokio::spawn(observe_all::<E>(own, drafts, reply));
+    }
+}
+
+/// Asks each child how it is, without the supervisor having to wait for slow ones.
+async fn observe_all<E: Entity>(
+    mut own: ActorReport,
+    drafts: Vec<Draft<E>>,
+    reply: Reply<usize, ActorReport>,
+) {
+    let ask = |(mut report, child): Draft<E>| async move {
+        let Some(child) = child else { return report };
+        let (mail, answer) = Mail::new(());
+        child.cast(E::observe(mail));
+        match answer.within(OBSERVE_MAX).await {
+            Fate::Answered(observed) => report.observed = observed,
+            Fate::Returned(()) => report.state = "stopping",
+            Fate::Lost => report.state = "busy",
+        }
+        report
+    };
+    own.children = futures_util::future::join_all(drafts.into_iter().map(ask)).await;
+    reply.send(own);
+}

@@ -1,0 +1,123 @@
+//! The fake store as a store of inboxes.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::store::{FakeStore, Inbox, Op, Row};
+use crate::domain::ids::{NotificationId, Seq, UserId};
+use crate::domain::inbox::{Birth, Head, Mark, Marked, RowState};
+use crate::domain::notification::Notification;
+use crate::domain::routing::Channel;
+use crate::port::inbox::{Backlog, NotificationFilter, Selection};
+use crate::port::{InboxStore, Page, PageRequest, StoreError};
+
+fn no_lists<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
+}
+
+fn size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+impl Inbox {
+    fn births(&self, after: Seq) -> impl Iterator<Item = Birth> {
+        let lives = move |row: &&Row| row.birth.seq > after && row.state != RowState::Deleted;
+        self.rows.iter().filter(lives).map(|row| row.birth.clone())
+    }
+
+    fn mark(&mut self, selection: &Selection, mark: Mark) -> Option<Marked> {
+        let is_meant = |birth: &Birth| match selection {
+            Selection::Ids(ids) => ids.contains(&birth.id),
+            Selection::UpTo(seq) => birth.seq <= *seq,
+            Selection::All { .. } => true,
+        };
+        let mut changed: Vec<(NotificationId, Seq)> = Vec::new();
+        for row in self.rows.iter_mut().filter(|row| is_meant(&row.birth)) {
+            if let Some((seq, after)) = self.head.mark(row.state, mark) {
+                row.state = after;
+                changed.push((row.birth.id, seq));
+            }
+        }
+        let (first, last) = (changed.first()?.1, changed.last()?.1);
+        let ids = changed.into_iter().map(|(id, _)| id).collect();
+        Some(Marked { mark, ids, first, last, unread_count: self.head.unread_count })
+    }
+}
+
+#[async_trait]
+impl InboxStore for FakeStore {
+    async fn head(&self, user: UserId) -> Result<Head, StoreError> {
+        self.pass(Op::Head).await?;
+        Ok(self.head_now(user))
+    }
+
+    async fn births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<Birth>), StoreError> {
+        self.pass(Op::Births).await?;
+        let mut data = self.data();
+        let inbox = data.inboxes.entry(user).or_default();
+        Ok((inbox.head, inbox.births(after).take(size(limit)).collect()))
+    }
+
+    async fn newest_births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Backlog, StoreError> {
+        self.pass(Op::Births).await?;
+        let mut data = self.data();
+        let inbox = data.inboxes.entry(user).or_default();
+        let mut births: Vec<Birth> = inbox.births(after).collect();
+        let left_out = births.len().saturating_sub(size(limit));
+        births.drain(..left_out);
+        let skipped = i64::try_from(left_out).unwrap_or(i64::MAX);
+        Ok(Backlog { head: inbox.head, skipped, births })
+    }
+
+    async fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        _now: Timestamp,
+    ) -> Result<Option<Marked>, StoreError> {
+        self.pass(Op::Mark).await?;
+        Ok(self.data().inboxes.entry(user).or_default().mark(&selection, mark))
+    }
+
+    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
+        self.pass(Op::Save).await?;
+        let mut data = self.data();
+        for (user, seq) in positions {
+            let head = &mut data.inboxes.entry(*user).or_default().head;
+            head.delivered_seq = head.delivered_seq.max(*seq);
+        }
+        Ok(())
+    }
+
+    async fn notifications(
+        &self,
+        _user: UserId,
+        _filter: &NotificationFilter,
+        _page: PageRequest,
+    ) -> Result<Page<Notification>, StoreError> {
+        no_lists()
+    }
+
+    async fn notification(
+        &self,
+        _user: UserId,
+        _id: NotificationId,
+    ) -> Result<Option<Notification>, StoreError> {
+        no_lists()
+    }
+
+    async fn unread_counts(&self, _user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
+        no_lists()
+    }
+}

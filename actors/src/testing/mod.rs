@@ -1,0 +1,40 @@
+//! Fakes of the ports, for tests alone: a store in memory, a clock, and outlets that remember.
+//!
+//! A test never sleeps for a result: it waits until a probe or the store shows what it wants.
+
+mod clock;
+mod inboxes;
+mod outlet;
+mod store;
+mod tickets;
+
+pub use clock::FakeClock;
+pub use outlet::{FakeOutlet, Frame, Probe, Seen};
+pub use store::{FakeStore, Mode, Op};
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Map;
+
+use crate::domain::event::Event;
+use crate::domain::inbox::Letter;
+use crate::domain::notification::{Kind, Message};
+use crate::domain::ticket::Priority;
+
+/// A letter that says `body`.
+#[must_use]
+pub fn letter(body: &str) -> Arc<Letter> {
+    Letter::new(Message {
+        event: Event::Other("test".into()),
+        kind: Kind::Info,
+        title: "A test".to_owned(),
+        body: body.to_owned(),
+        action_url: String::new(),
+        metadata: Map::new(),
+        ticket: None,
+        sender: None,
+        priority: Priority::Medium,
+        created_at: Timestamp::UNIX_EPOCH,
+    })
+}

@@ -1,0 +1,235 @@
+//! A store in memory that keeps the promises of the ports, and can be made to break them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::letter;
+use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
+use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
+use crate::domain::ticket::{Caller, HistoryEntry, Project, Ticket};
+use crate::domain::user::{Role, User};
+use crate::port::StoreError;
+use crate::port::tickets::Placed;
+
+/// What is asked of the store, as far as it can be disturbed apart from the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// The state of an inbox.
+    Head,
+    /// Births, of a backlog or a gap.
+    Births,
+    /// Marks.
+    Mark,
+    /// Delivered positions.
+    Save,
+    /// Reading tickets, projects, people.
+    Ticket,
+    /// Writing a decision.
+    Commit,
+}
+
+/// How the store answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As it should.
+    Good,
+    /// That it is unavailable.
+    Fail,
+    /// Not before the mode changes.
+    Hang,
+    /// After so long.
+    Delay(Duration),
+}
+
+/// How each operation is answered, and how often it was asked.
+#[derive(Debug, Default)]
+struct Gates {
+    modes: BTreeMap<Op, Mode>,
+    asked: BTreeMap<Op, usize>,
+}
+
+/// A row of an inbox.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) birth: Birth,
+    pub(super) state: RowState,
+}
+
+/// An inbox with its rows, by their births.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) head: Head,
+    pub(super) rows: Vec<Row>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    pub(super) users: BTreeMap<UserId, User>,
+    pub(super) projects: BTreeMap<ProjectId, Project>,
+    pub(super) members: BTreeSet<(ProjectId, UserId)>,
+    pub(super) tickets: BTreeMap<TicketId, Ticket>,
+    pub(super) history: Vec<(TicketId, HistoryEntry)>,
+    pub(super) inboxes: BTreeMap<UserId, Inbox>,
+    pub(super) last_ticket: i64,
+    pub(super) last_notification: i64,
+}
+
+impl Data {
+    /// A row is born in an inbox.
+    pub(super) fn give_birth(&mut self, recipient: UserId, letter: &Arc<Letter>) -> Placed {
+        self.last_notification += 1;
+        let id = NotificationId(self.last_notification);
+        let inbox = self.inboxes.entry(recipient).or_default();
+        let seq = inbox.head.give_birth();
+        let birth = Birth { id, seq, message: Arc::clone(letter) };
+        inbox.rows.push(Row { birth, state: RowState::Unread });
+        Placed { recipient, id, seq, unread_count: inbox.head.unread_count }
+    }
+}
+
+/// The store: its clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct FakeStore {
+    data: Arc<Mutex<Data>>,
+    gates: watch::Sender<Gates>,
+}
+
+/// A test that panicked over the data has failed already; others may go on reading it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FakeStore {
+    /// A store with the open project 1 and no people.
+    #[must_use]
+    pub fn new() -> Self {
+        let store = Self::default();
+        store.add_project(ProjectId::DEFAULT, "TKT", true);
+        store
+    }
+
+    pub(super) fn data(&self) -> MutexGuard<'_, Data> {
+        lock(&self.data)
+    }
+
+    /// From now on the operation is answered so.
+    pub fn set(&self, op: Op, mode: Mode) {
+        self.gates.send_modify(|gates| {
+            gates.modes.insert(op, mode);
+        });
+    }
+
+    /// How often the operation was asked for.
+    #[must_use]
+    pub fn asked(&self, op: Op) -> usize {
+        self.gates.borrow().asked.get(&op).copied().unwrap_or(0)
+    }
+
+    /// Waits until the operation was asked for so often.
+    pub async fn until_asked(&self, op: Op, times: usize) {
+        let mut gates = self.gates.subscribe();
+        let often = |gates: &Gates| gates.asked.get(&op).is_some_and(|asked| *asked >= times);
+        let _ = gates.wait_for(often).await;
+    }
+
+    /// Passes an operation as its mode says.
+    pub(super) async fn pass(&self, op: Op) -> Result<(), StoreError> {
+        self.gates.send_modify(|gates| *gates.asked.entry(op).or_default() += 1);
+        let mut gates = self.gates.subscribe();
+        loop {
+            let mode = gates.borrow_and_update().modes.get(&op).copied().unwrap_or(Mode::Good);
+            match mode {
+                Mode::Good => return Ok(()),
+                Mode::Fail => return Err(StoreError::Unavailable("told to fail".to_owned())),
+                Mode::Hang => {
+                    let _ = gates.changed().await;
+                }
+                Mode::Delay(time) => {
+                    tokio::time::sleep(time).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Adds an account of that role, and gives it as a caller.
+    #[must_use]
+    pub fn add_user(&self, id: i64, role: Role) -> Caller {
+        let user = User {
+            id: UserId(id),
+            username: format!("user{id}"),
+            email: String::new(),
+            full_name: String::new(),
+            role,
+            whatsapp_number: String::new(),
+            phone: String::new(),
+            is_active: true,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let caller = Caller::from(&user);
+        self.data().users.insert(user.id, user);
+        caller
+    }
+
+    /// The account as the store keeps it.
+    #[must_use]
+    pub fn user_row(&self, id: UserId) -> Option<User> {
+        self.data().users.get(&id).cloned()
+    }
+
+    /// Adds a project.
+    pub fn add_project(&self, id: ProjectId, key: &str, is_open: bool) {
+        let project = Project { id, key: key.to_owned(), name: format!("Project {key}"), is_open };
+        self.data().projects.insert(id, project);
+    }
+
+    /// Puts somebody on a project's list of members.
+    pub fn add_member(&self, project: ProjectId, user: UserId) {
+        self.data().members.insert((project, user));
+    }
+
+    /// Gives birth to a notification; the hint of it, for a test to pass on, double or lose.
+    pub fn give_birth(&self, recipient: UserId, body: &str) -> Change {
+        let letter = letter(body);
+        let placed = self.data().give_birth(recipient, &letter);
+        let birth = Birth { id: placed.id, seq: placed.seq, message: letter };
+        Change::Born { birth, unread_count: placed.unread_count }
+    }
+
+    /// The state of an inbox, whatever the mode.
+    #[must_use]
+    pub fn head_now(&self, user: UserId) -> Head {
+        self.data().inboxes.get(&user).map(|inbox| inbox.head).unwrap_or_default()
+    }
+
+    /// The delivered position is so already.
+    pub fn set_delivered(&self, user: UserId, seq: i64) {
+        self.data().inboxes.entry(user).or_default().head.delivered_seq = Seq(seq);
+    }
+
+    /// A rival on another node changes a ticket.
+    pub fn rival(&self, id: TicketId, change: impl FnOnce(&mut Ticket)) {
+        if let Some(ticket) = self.data().tickets.get_mut(&id) {
+            change(ticket);
+            ticket.version += 1;
+        }
+    }
+
+    /// The ticket as it is stored.
+    #[must_use]
+    pub fn ticket_now(&self, id: TicketId) -> Option<Ticket> {
+        self.data().tickets.get(&id).cloned()
+    }
+
+    /// The actions of a ticket's history, oldest first.
+    #[must_use]
+    pub fn actions(&self, id: TicketId) -> Vec<&'static str> {
+        let data = self.data();
+        let own = data.history.iter().filter(|(ticket, _)| *ticket == id);
+        own.map(|(_, entry)| entry.action).collect()
+    }
+}

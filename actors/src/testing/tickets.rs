@@ -1,0 +1,101 @@
+//! The fake store as a store of tickets.
+
+use async_trait::async_trait;
+
+use super::store::{Data, FakeStore, Op};
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::domain::inbox::Letter;
+use crate::domain::notification::Announcement;
+use crate::domain::routing::Group;
+use crate::domain::ticket::{Decision, Project, Ticket};
+use crate::domain::user::{Role, User};
+use crate::port::tickets::{Committed, StoredEntry, TicketFilter, Told};
+use crate::port::{Page, PageRequest, StoreError, TicketStore};
+
+fn no_lists<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
+}
+
+fn announce(data: &mut Data, announcement: Announcement) -> Told {
+    let Announcement { message, audience, .. } = announcement;
+    let is_in = |user: &&User| match audience.group {
+        Some(Group::Admins) => user.role.is_admin(),
+        Some(Group::SuperAdmins) => user.role == Role::SuperAdmin,
+        None => false,
+    };
+    let members: Vec<UserId> = data.users.values().filter(is_in).map(|user| user.id).collect();
+    let letter = Letter::new(message);
+    let recipients = audience.recipients(&members);
+    let births = recipients.into_iter().map(|user| data.give_birth(user, &letter)).collect();
+    Told { letter, births }
+}
+
+#[async_trait]
+impl TicketStore for FakeStore {
+    async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let mut data = self.data();
+        data.last_ticket += 1;
+        Ok(TicketId(data.last_ticket))
+    }
+
+    async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        Ok(self.ticket_now(id))
+    }
+
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        Ok(self.data().projects.get(&id).cloned())
+    }
+
+    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {
+        self.pass(Op::Ticket).await?;
+        Ok(self.data().members.contains(&(project, user)))
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let data = self.data();
+        Ok(ids.iter().filter_map(|id| data.users.get(id).cloned()).collect())
+    }
+
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        self.pass(Op::Commit).await?;
+        let Decision { mut ticket, deleted, entry, announcement } = decision;
+        let mut data = self.data();
+        let stored = data.tickets.get(&ticket.id).map_or(0, |stored| stored.version);
+        let was = data.history.iter().any(|(id, _)| *id == ticket.id);
+        if stored != ticket.version - 1 || (stored == 0 && was) {
+            return Err(StoreError::Conflict);
+        }
+        if stored == 0 {
+            let project = data.projects.get(&ticket.project).ok_or(StoreError::NotFound)?;
+            ticket.key = format!("{}-{}", project.key, ticket.id);
+        }
+        data.history.push((ticket.id, entry));
+        if deleted {
+            data.tickets.remove(&ticket.id);
+        } else {
+            data.tickets.insert(ticket.id, ticket.clone());
+        }
+        let told = announcement.map(|announcement| announce(&mut data, announcement));
+        Ok(Committed { ticket, told })
+    }
+
+    async fn tickets(
+        &self,
+        _filter: &TicketFilter,
+        _page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError> {
+        no_lists()
+    }
+
+    async fn history(
+        &self,
+        _id: TicketId,
+        _page: PageRequest,
+    ) -> Result<Page<StoredEntry>, StoreError> {
+        no_lists()
+    }
+}

@@ -1,0 +1,321 @@
+//! The ticket actor: the only writer of one ticket on this node.
+//!
+//! Owns the ticket's state as it was last read or written. Its parent is a dynamic supervisor; it
+//! lives from the first command until it has had none for `passivate_after`, and is built again
+//! from the store by the next command. A refused command is a reply; a failing store is a reply
+//! too; only a panic or a kill ends it otherwise, and the next command gets a new one.
+//!
+//! A command is decided by [`crate::domain::ticket`], committed by the store, then told to the
+//! recipients' user actors, then answered. Commit and telling run in a task of their own, so that
+//! the death of this actor cannot come between them. A rival on another node makes the commit
+//! conflict: the ticket is read again and the command decided again, at most [`TRIES`] times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::directory::{CommandError, Users, unavailable};
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::ticket::{
+    Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
+};
+use crate::mail::Mail;
+use crate::port::tickets::Committed;
+use crate::port::{Clock, StoreError, TicketStore};
+use crate::supervisor::{Entity, Parent};
+use crate::user::in_time;
+use crate::vitals::Vitals;
+
+/// How often a command is decided against a rival's newer version before it is refused.
+const TRIES: usize = 3;
+
+/// A command with whoever gives it.
+#[derive(Debug)]
+pub enum TicketAsk {
+    /// Raise the ticket whose id this actor has.
+    Create {
+        /// Where.
+        project: ProjectId,
+        /// What.
+        new: NewTicket,
+        /// Who.
+        caller: Caller,
+    },
+    /// Do something to it.
+    Command {
+        /// What.
+        command: Command,
+        /// Who.
+        caller: Caller,
+    },
+}
+
+type Answer = Result<Ticket, CommandError>;
+
+/// What a ticket actor is sent.
+#[derive(Debug)]
+pub enum TicketMessage {
+    /// A command.
+    Ask(Mail<TicketAsk, Answer>),
+    /// The supervisor's wheel has turned.
+    Tick,
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// What all ticket actors of this node share.
+#[derive(Debug, Clone)]
+pub struct TicketEntity {
+    pub(crate) store: Arc<dyn TicketStore>,
+    pub(crate) users: Users,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) passivate_after: Duration,
+}
+
+impl Entity for TicketEntity {
+    type Id = TicketId;
+    type Message = TicketMessage;
+    type Note = ();
+
+    const KIND: &'static str = "ticket";
+
+    fn number(id: TicketId) -> u64 {
+        id.0.unsigned_abs()
+    }
+
+    async fn spawn(
+        &self,
+        id: TicketId,
+        parent: Parent<Self>,
+        vitals: Arc<Vitals>,
+        supervisor: ActorCell,
+    ) -> Result<ActorRef<TicketMessage>, SpawnErr> {
+        let args = TicketState {
+            id,
+            parent,
+            vitals,
+            known: None,
+            is_leaving: false,
+            is_nobodys: false,
+            last_command: Instant::now(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
+        Ok(actor)
+    }
+
+    fn turn(&self) -> Duration {
+        self.passivate_after / 4
+    }
+
+    fn tick() -> TicketMessage {
+        TicketMessage::Tick
+    }
+
+    fn observe(mail: Mail<(), Value>) -> TicketMessage {
+        TicketMessage::Observe(mail)
+    }
+
+    fn settle(&self, _notes: Vec<()>) {}
+}
+
+/// A ticket and its project, as they were last read or written.
+#[derive(Debug)]
+struct Known {
+    ticket: Ticket,
+    project: Project,
+}
+
+/// What a ticket actor knows.
+#[derive(Debug)]
+pub struct TicketState {
+    id: TicketId,
+    parent: Parent<TicketEntity>,
+    vitals: Arc<Vitals>,
+    /// Read by the first command that needs it; forgotten when a rival or a failure casts doubt.
+    known: Option<Known>,
+    is_leaving: bool,
+    /// Whether the last command left no ticket known. It leaves then, but after those who wait:
+    /// sent on to a successor each time, the last of a crowd would never be answered.
+    is_nobodys: bool,
+    last_command: Instant,
+}
+
+impl Actor for TicketEntity {
+    type Msg = TicketMessage;
+    type State = TicketState;
+    type Arguments = TicketState;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<TicketMessage>,
+        state: TicketState,
+    ) -> Result<TicketState, ActorProcessingErr> {
+        // The ticket itself is read by the first command: a store that does not answer must not
+        // count as a failure of this actor, nor keep its supervisor waiting.
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<TicketMessage>,
+        message: TicketMessage,
+        state: &mut TicketState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            TicketMessage::Ask(mail) => self.ask(mail, state).await,
+            TicketMessage::Tick => self.tick(&myself, state),
+            TicketMessage::Observe(mail) => observe(mail, state),
+            #[cfg(feature = "testing")]
+            TicketMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
+        }
+        if state.is_nobodys && state.vitals.depth() == 0 {
+            self.leave(&myself, state); // asking for ids must not fill the memory
+        }
+        state.vitals.done(taken);
+        Ok(())
+    }
+}
+
+fn observe(mail: Mail<(), Value>, state: &TicketState) {
+    if let Some(((), reply)) = mail.open() {
+        reply.send(state.known.as_ref().map_or(Value::Null, |Known { ticket, .. }| {
+            json!({
+                "key": ticket.key,
+                "status": ticket.status.as_str(),
+                "version": ticket.version,
+                "assigned_to": ticket.assigned_to,
+            })
+        }));
+    }
+}
+
+impl TicketEntity {
+    async fn ask(&self, mail: Mail<TicketAsk, Answer>, state: &mut TicketState) {
+        if state.is_leaving {
+            return; // unopened: it goes back, and on to this actor's successor
+        }
+        state.last_command = Instant::now();
+        let Some((ask, reply)) = mail.open() else { return };
+        let answer = match ask {
+            TicketAsk::Create { project, new, caller } => {
+                self.create(project, new, &caller, state).await
+            }
+            TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
+        };
+        state.is_nobodys = state.known.is_none();
+        reply.send(answer);
+    }
+
+    fn tick(&self, myself: &ActorRef<TicketMessage>, state: &mut TicketState) {
+        if state.last_command.elapsed() >= self.passivate_after {
+            self.leave(myself, state);
+        }
+    }
+
+    fn leave(&self, myself: &ActorRef<TicketMessage>, state: &mut TicketState) {
+        if !state.is_leaving {
+            state.is_leaving = true;
+            state.parent.idle(state.id, myself.get_id());
+        }
+    }
+
+    async fn create(
+        &self,
+        project: ProjectId,
+        new: NewTicket,
+        caller: &Caller,
+        state: &mut TicketState,
+    ) -> Answer {
+        let found = in_time(self.store.project(project)).await.map_err(unavailable)?;
+        let no_such_project = || Refusal::Invalid {
+            field: "project",
+            message: format!("Invalid pk \"{project}\" - object does not exist."),
+        };
+        let project = found.ok_or_else(no_such_project)?;
+        let membership = self.membership(&project, caller).await?;
+        let decision = create(state.id, &project, new, caller, membership, self.clock.now())
+            .map_err(|_| no_such_project())?;
+        let ticket = self.commit(decision).await.map_err(unavailable)?;
+        state.known = Some(Known { ticket: ticket.clone(), project });
+        Ok(ticket)
+    }
+
+    async fn command(&self, command: &Command, caller: &Caller, state: &mut TicketState) -> Answer {
+        for _ in 0..TRIES {
+            let known = self.known(state).await?;
+            let membership = self.membership(&known.project, caller).await?;
+            let now = self.clock.now();
+            let decision = decide(&known.ticket, command, caller, membership, now)?;
+            let is_deleted = decision.deleted;
+            match self.commit(decision).await {
+                Ok(ticket) if is_deleted => {
+                    state.known = None;
+                    return Ok(ticket);
+                }
+                Ok(ticket) => {
+                    known.ticket = ticket.clone();
+                    return Ok(ticket);
+                }
+                Err(StoreError::Conflict) => state.known = None,
+                Err(error) => {
+                    // It may or may not have been written: the next command looks.
+                    state.known = None;
+                    return Err(unavailable(error));
+                }
+            }
+        }
+        Err(CommandError::Unavailable("others keep changing this ticket".to_owned()))
+    }
+
+    /// The ticket as it is known, read from the store where it is not.
+    async fn known<'a>(&self, state: &'a mut TicketState) -> Result<&'a mut Known, CommandError> {
+        if state.known.is_none() {
+            let found = in_time(self.store.ticket(state.id)).await.map_err(unavailable)?;
+            let ticket = found.ok_or(Refusal::NotFound)?;
+            let project = in_time(self.store.project(ticket.project)).await.map_err(unavailable)?;
+            let project = project.ok_or(Refusal::NotFound)?;
+            state.known = Some(Known { ticket, project });
+        }
+        state.known.as_mut().ok_or(CommandError::Refused(Refusal::NotFound))
+    }
+
+    /// Only a closed project's list can tell members from outsiders; admins need not be on it.
+    async fn membership(
+        &self,
+        project: &Project,
+        caller: &Caller,
+    ) -> Result<Membership, CommandError> {
+        if project.is_open || caller.role.is_admin() {
+            return Ok(Membership::Member);
+        }
+        let is_member = in_time(self.store.is_member(project.id, caller.id)).await;
+        let is_member = is_member.map_err(unavailable)?;
+        Ok(if is_member { Membership::Member } else { Membership::Outsider })
+    }
+
+    /// Commits, then tells the recipients, even if this actor is killed or gives up meanwhile.
+    async fn commit(&self, decision: Decision) -> Result<Ticket, StoreError> {
+        let (store, users) = (Arc::clone(&self.store), self.users.clone());
+        let work = tokio::spawn(async move {
+            let Committed { ticket, told } = store.commit(decision).await?;
+            if let Some(told) = &told {
+                users.tell_all(told);
+            }
+            Ok(ticket)
+        });
+        let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
+        in_time(async { work.await.map_err(ended)? }).await
+    }
+}

@@ -1,0 +1,366 @@
+//! What a user actor does with each message.
+
+use std::time::Duration;
+
+use ractor::ActorRef;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::session::SessionState;
+use super::{Attach, Gap, Own, OwnMessage, UserEntity, UserMessage, UserState};
+use crate::directory::{AttachError, Session};
+use crate::domain::ids::{LoginId, Seq};
+use crate::domain::inbox::Change;
+use crate::mail::Mail;
+use crate::port::outlet::{Broken, Ending, Outgoing};
+use crate::session::Heard;
+
+/// Messages that may be handled before the sessions are flushed although more wait.
+const UNFLUSHED_MAX: u32 = 64;
+
+/// How often an inbox is compared with the store, in case a hint was lost.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+
+/// How long to wait before a gap is read again when the store did not answer.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What a session is told when its backlog cannot be read.
+const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+
+impl UserEntity {
+    pub(super) fn attach(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        mail: Mail<Attach, Result<Session, AttachError>>,
+        state: &mut UserState,
+    ) {
+        if state.is_leaving {
+            return; // unopened: it goes back, and on to this actor's successor
+        }
+        let Some((Attach { caller, start }, reply)) = mail.open() else { return };
+        if state.sessions.len() >= self.limits.sessions_per_user_max {
+            start.outlet.close(Ending::TooMany { reason: "too many sockets" });
+            return reply.send(Err(AttachError::TooMany));
+        }
+        state.last_session = state.last_session.wrapping_add(1);
+        let id = state.last_session;
+        // What the others were sent meanwhile need not be sent to this one.
+        for session in &state.sessions {
+            note_delivered(&mut state.delivered, session.delivered());
+        }
+        let begin = start.begin;
+        let mut session = SessionState::new(id, start, &self.sessions);
+        session.push(Outgoing::Established { user: &caller });
+        self.arm_expiry(myself, state, &mut session);
+        state.sessions.push(session);
+        state.caller = Some(Box::new(caller));
+        self.load(state.own(myself), state.id, id, begin, state.delivered);
+        reply.send(Ok(Session { actor: state.own(myself), id }));
+    }
+
+    pub(super) fn changed(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        change: Change,
+        state: &mut UserState,
+    ) {
+        let applied = state.follow.offer(change);
+        self.apply(myself, &applied, state);
+    }
+
+    /// Shows changes, which follow each other without a gap, to all sessions.
+    fn apply(&self, myself: &ActorRef<UserMessage>, changes: &[Change], state: &mut UserState) {
+        for change in changes {
+            for session in &mut state.sessions {
+                session.change(change);
+            }
+        }
+        if state.follow.has_gap() && state.gap == Gap::None {
+            state.gap = Gap::Waiting;
+            Self::wait_for_gap(state.own(myself), None);
+        }
+    }
+
+    pub(super) fn heard(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        id: u32,
+        heard: Heard,
+        state: &mut UserState,
+    ) {
+        let Some(index) = state.sessions.iter().position(|session| session.id == id) else {
+            return;
+        };
+        let session = &mut state.sessions[index];
+        match heard {
+            Heard::Ping(timestamp) => session.push(Outgoing::Pong(timestamp.as_deref())),
+            Heard::Bad { code, message } => {
+                session.push(Outgoing::Error { code, message: &message });
+            }
+            Heard::ProtocolPing(payload) => session.push(Outgoing::ProtocolPong(&payload)),
+            Heard::Writable => match session.flush() {
+                Ok(()) => self.advance(myself, index, state),
+                Err(broken) => self.drop_session(myself, index, ending(broken), state),
+            },
+            Heard::Ended(why) => self.drop_session(myself, index, why, state),
+        }
+    }
+
+    pub(super) fn end(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        login: Option<LoginId>,
+        why: Ending,
+        state: &mut UserState,
+    ) {
+        while let Some(index) =
+            state.sessions.iter().position(|session| login.is_none() || session.login == login)
+        {
+            self.drop_session(myself, index, why, state);
+        }
+    }
+
+    /// Ends everything and saves before it answers: the hub is about to stop.
+    pub(super) fn drain(&self, mail: Mail<Ending, ()>, state: &mut UserState) {
+        let Some((why, reply)) = mail.open() else { return };
+        state.is_leaving = true; // it takes nobody in any more
+        for session in std::mem::take(&mut state.sessions) {
+            note_delivered(&mut state.delivered, session.close(why));
+        }
+        let (inboxes, user, delivered) =
+            (std::sync::Arc::clone(&self.inboxes), state.id, state.delivered);
+        let needs_saving = delivered > state.saved;
+        tokio::spawn(async move {
+            if needs_saving
+                && let Err(error) =
+                    super::in_time(inboxes.save_delivered(&[(user, delivered)])).await
+            {
+                tracing::warn!(%error, user = user.0, "a delivered position was not saved");
+            }
+            reply.send(());
+        });
+    }
+
+    pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        self.check_silence(myself, state);
+        let mut sessions = std::mem::take(&mut state.sessions);
+        for session in &mut sessions {
+            note_delivered(&mut state.delivered, session.delivered());
+            self.arm_expiry(myself, state, session);
+        }
+        state.sessions = sessions;
+        if state.sessions.is_empty() {
+            self.settle_or_leave(myself, state);
+        } else if state.delivered > state.noted {
+            state.noted = state.delivered;
+            state.parent.note((state.id, state.delivered));
+        }
+        let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
+        if is_due && !state.sessions.is_empty() {
+            state.compared_at = Instant::now();
+            self.compare(state.own(myself), state.id);
+        }
+    }
+
+    /// Pings whom it has not heard for a while, and gives up those that answer no ping.
+    fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        let ping_after = self.limits.ping_after.as_secs().max(1);
+        let silent_max = self.limits.silent_max.as_secs().max(1);
+        let mut index = 0;
+        while index < state.sessions.len() {
+            let session = &mut state.sessions[index];
+            let silent = u64::from(session.outlet.silent_s());
+            if silent >= silent_max {
+                self.drop_session(myself, index, Ending::Silent, state);
+                continue;
+            }
+            let due = u32::try_from(silent / ping_after).unwrap_or(u32::MAX);
+            if due > session.pings {
+                session.push(Outgoing::Ping);
+            }
+            session.pings = due;
+            index += 1;
+        }
+    }
+
+    /// Starts a timer for a token that ends before the wheel comes round again.
+    fn arm_expiry(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        state: &UserState,
+        session: &mut SessionState,
+    ) {
+        let left = session.expires_at.duration_since(self.clock.now());
+        let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+        let turn = crate::supervisor::Entity::turn(self);
+        // Twice the turn, for a wheel that is late.
+        if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
+            return;
+        }
+        session.is_expiry_armed = true;
+        let (own, session) = (state.own(myself), session.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session })));
+        });
+    }
+
+    pub(super) fn own(&self, myself: &ActorRef<UserMessage>, own: Own, state: &mut UserState) {
+        match own {
+            Own::Loaded { session, loaded } => {
+                let found = state.sessions.iter().position(|one| one.id == session);
+                let Some(index) = found else { return };
+                match loaded {
+                    Ok(loaded) => self.loaded(myself, index, loaded, state),
+                    Err(_) => self.drop_session(myself, index, STORE_AWAY, state),
+                }
+            }
+            Own::GapDue if state.follow.has_gap() => {
+                state.gap = Gap::Reading;
+                let after = state.follow.at().unwrap_or(Seq::ZERO);
+                self.read_gap(state.own(myself), state.id, after);
+            }
+            Own::GapDue => state.gap = Gap::None,
+            Own::Filled(Ok((head, births))) => {
+                let before = state.follow.at();
+                let applied = state.follow.fill(head, births);
+                // A store that knows less than was heard of is not asked again at once.
+                let is_stuck = state.follow.at() == before && state.follow.has_gap();
+                state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
+                if is_stuck {
+                    Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
+                }
+                self.apply(myself, &applied, state);
+            }
+            Own::Filled(Err(_)) => {
+                state.gap = Gap::Waiting;
+                Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
+            }
+            Own::Compared(last) => {
+                state.follow.heard_of(last);
+                self.apply(myself, &[], state);
+            }
+            Own::Saved(delivered) => {
+                state.is_saving = false;
+                state.saved = state.saved.max(delivered);
+            }
+            Own::NotSaved => state.is_saving = false,
+            Own::TokenEnds { session } => {
+                if let Some(index) = state.sessions.iter().position(|one| one.id == session) {
+                    let why = Ending::TokenEnded { reason: "token expired" };
+                    self.drop_session(myself, index, why, state);
+                }
+            }
+        }
+    }
+
+    fn loaded(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        loaded: super::Loaded,
+        state: &mut UserState,
+    ) {
+        let head = loaded.head;
+        state.delivered = state.delivered.max(loaded.delivered);
+        state.saved = state.saved.max(loaded.delivered);
+        state.sessions[index].loaded(loaded, state.delivered);
+        let waited = state.follow.begin(head);
+        state.follow.heard_of(head);
+        self.apply(myself, &waited, state);
+        self.advance(myself, index, state);
+    }
+
+    /// Shows a session more of its backlog.
+    fn advance(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
+        match state.sessions[index].advance() {
+            Ok(None) => {}
+            Ok(Some(after)) => {
+                let session = state.sessions[index].id;
+                self.load_more(state.own(myself), state.id, session, after);
+            }
+            Err(broken) => self.drop_session(myself, index, ending(broken), state),
+        }
+    }
+
+    /// Ends one session. With the last one the delivered position is saved at once.
+    fn drop_session(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        why: Ending,
+        state: &mut UserState,
+    ) {
+        let session = state.sessions.swap_remove(index);
+        note_delivered(&mut state.delivered, session.close(why));
+        if state.sessions.is_empty() {
+            self.settle(myself, state);
+        }
+    }
+
+    /// Saves what is not saved; whether there was nothing to save.
+    fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
+        if state.delivered > state.saved && !state.is_saving {
+            state.is_saving = true;
+            self.save(state.own(myself), state.id, state.delivered);
+        }
+        !state.is_saving
+    }
+
+    fn settle_or_leave(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        if self.settle(myself, state) && !state.is_leaving {
+            state.is_leaving = true;
+            state.parent.idle(state.id, myself.get_id());
+        }
+    }
+
+    /// Writes what this message (and those before it) made, unless more messages wait: then the
+    /// frames of all of them leave in one write.
+    pub(super) fn flush(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        state.unflushed += 1;
+        if state.vitals.depth() > 0 && state.unflushed < UNFLUSHED_MAX {
+            return;
+        }
+        state.unflushed = 0;
+        let mut index = 0;
+        while index < state.sessions.len() {
+            let session = &mut state.sessions[index];
+            if session.is_dirty
+                && let Err(broken) = session.flush()
+            {
+                self.drop_session(myself, index, ending(broken), state);
+                continue;
+            }
+            index += 1;
+        }
+    }
+}
+
+fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
+    *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
+}
+
+fn ending(broken: Broken) -> Ending {
+    match broken {
+        Broken::Gone => Ending::Closed { code: 1006 },
+        Broken::TooSlow => Ending::TooSlow,
+    }
+}
+
+pub(super) fn observe(mail: Mail<(), Value>, state: &UserState) {
+    let Some(((), reply)) = mail.open() else { return };
+    let session = |session: &SessionState| {
+        json!({
+            "id": session.id,
+            "phase": session.phase_name(),
+            "silent_s": session.outlet.silent_s(),
+            "waiting_bytes": session.outlet.waiting_bytes(),
+        })
+    };
+    reply.send(json!({
+        "username": state.caller.as_ref().map(|caller| &caller.username),
+        "seq": state.follow.at(),
+        "delivered_seq": state.delivered,
+        "sessions": state.sessions.iter().map(session).collect::<Vec<_>>(),
+    }));
+}

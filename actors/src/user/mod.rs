@@ -1,0 +1,266 @@
+//! The user actor: owns one user's sessions on this node, and follows the user's inbox.
+//!
+//! Its parent is a dynamic supervisor; it lives from the user's first session until its last one
+//! has ended and what was delivered is saved. When it panics or is killed its sessions close with
+//! 1012, the clients come back, and a new actor reads the store: the store is the truth.
+//!
+//! It owns the write side of every session (a reader casts what it hears), the heartbeat, the
+//! replay of the backlog, and the end of sessions whose token ends. It never waits for the store:
+//! reads and saves are tasks that cast their result back.
+//!
+//! Limits: sessions a user ([`HubLimits::sessions_per_user_max`]), hints that wait
+//! (`follow`), changes behind a backlog (`session`), frames for a slow reader (the outlet).
+
+mod follow;
+mod handlers;
+mod session;
+mod store_tasks;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::directory::{AttachError, Session};
+use crate::domain::ids::{LoginId, Seq, UserId};
+use crate::domain::inbox::{Birth, Change};
+use crate::domain::ticket::Caller;
+use crate::hub::HubLimits;
+use crate::mail::Mail;
+use crate::port::outlet::Ending;
+use crate::port::{Clock, InboxStore, StoreError};
+use crate::session::{Heard, SessionStart};
+use crate::supervisor::{Entity, Parent};
+use crate::vitals::{Handle, Vitals};
+use follow::Follow;
+use session::{Loaded, SessionState};
+pub(crate) use store_tasks::in_time;
+
+/// A session that wants in.
+#[derive(Debug)]
+pub struct Attach {
+    /// Whose.
+    pub caller: Caller,
+    /// The session.
+    pub start: SessionStart,
+}
+
+/// What a user actor is sent.
+#[derive(Debug)]
+pub enum UserMessage {
+    /// A session wants in.
+    Attach(Mail<Attach, Result<Session, AttachError>>),
+    /// The inbox changed.
+    Changed(Change),
+    /// A session's reader heard something.
+    Heard {
+        /// Which session.
+        session: u32,
+        /// What.
+        heard: Heard,
+    },
+    /// End the sessions of a login (`None`: all).
+    End {
+        /// Which login's.
+        login: Option<LoginId>,
+        /// What they are told.
+        why: Ending,
+    },
+    /// End all sessions and save; answered once that is done.
+    Drain(Mail<Ending, ()>),
+    /// The supervisor's wheel has turned.
+    Tick,
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// A task of its own has something to say.
+    Own(OwnMessage),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// What the actor's own tasks cast back.
+#[derive(Debug)]
+pub struct OwnMessage(Own);
+
+#[derive(Debug)]
+enum Own {
+    /// A session's backlog.
+    Loaded { session: u32, loaded: Result<Loaded, StoreError> },
+    /// A gap was given its moment.
+    GapDue,
+    /// A gap's births, complete up to the position.
+    Filled(Result<(Seq, Vec<Birth>), StoreError>),
+    /// How far the store says that the inbox has come.
+    Compared(Seq),
+    /// The delivered position is on the disk.
+    Saved(Seq),
+    /// It could not be saved.
+    NotSaved,
+    /// A session's token ends about now.
+    TokenEnds { session: u32 },
+}
+
+/// What all user actors of this node share.
+#[derive(Debug, Clone)]
+pub struct UserEntity {
+    pub(crate) inboxes: Arc<dyn InboxStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Arc<HubLimits>,
+    pub(crate) sessions: Arc<AtomicUsize>,
+}
+
+impl Entity for UserEntity {
+    type Id = UserId;
+    type Message = UserMessage;
+    /// What was delivered to whom: saved for all users of a shard at once.
+    type Note = (UserId, Seq);
+
+    const KIND: &'static str = "user";
+
+    fn number(id: UserId) -> u64 {
+        id.0.unsigned_abs()
+    }
+
+    async fn spawn(
+        &self,
+        id: UserId,
+        parent: Parent<Self>,
+        vitals: Arc<Vitals>,
+        supervisor: ActorCell,
+    ) -> Result<ActorRef<UserMessage>, SpawnErr> {
+        let args = UserState {
+            id,
+            parent,
+            vitals,
+            caller: None,
+            sessions: Vec::new(),
+            last_session: 0,
+            follow: Follow::default(),
+            gap: Gap::None,
+            delivered: Seq::ZERO,
+            noted: Seq::ZERO,
+            saved: Seq::ZERO,
+            is_saving: false,
+            is_leaving: false,
+            unflushed: 0,
+            compared_at: Instant::now(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
+        Ok(actor)
+    }
+
+    fn turn(&self) -> Duration {
+        (self.limits.ping_after / 5).min(self.limits.save_delivered_every)
+    }
+
+    fn tick() -> UserMessage {
+        UserMessage::Tick
+    }
+
+    fn observe(mail: Mail<(), Value>) -> UserMessage {
+        UserMessage::Observe(mail)
+    }
+
+    fn settle(&self, positions: Vec<(UserId, Seq)>) {
+        let inboxes = Arc::clone(&self.inboxes);
+        tokio::spawn(async move {
+            // Not saved is not lost: the positions only ever spare clients a repetition.
+            if let Err(error) = in_time(inboxes.save_delivered(&positions)).await {
+                tracing::warn!(%error, "delivered positions could not be saved");
+            }
+        });
+    }
+}
+
+/// What is being done about missing numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    /// Nothing: there are none, as far as is known.
+    None,
+    /// They are given a moment to arrive.
+    Waiting,
+    /// The store is being read.
+    Reading,
+}
+
+/// What a user actor knows.
+#[derive(Debug)]
+pub struct UserState {
+    id: UserId,
+    parent: Parent<UserEntity>,
+    vitals: Arc<Vitals>,
+    /// As the newest session's token found it.
+    caller: Option<Box<Caller>>,
+    sessions: Vec<SessionState>,
+    last_session: u32,
+    follow: Follow,
+    gap: Gap,
+    /// The highest number that some session was sent, without anything left out before it.
+    delivered: Seq,
+    /// What of it was given to the supervisor to save.
+    noted: Seq,
+    /// What of it is known to be saved.
+    saved: Seq,
+    is_saving: bool,
+    is_leaving: bool,
+    /// Messages since the sessions were last flushed.
+    unflushed: u32,
+    /// When the inbox was last compared with the store.
+    compared_at: Instant,
+}
+
+impl UserState {
+    /// The way for this actor's own tasks to cast back.
+    fn own(&self, myself: &ActorRef<UserMessage>) -> Handle<UserMessage> {
+        Handle::new(myself.clone(), Arc::clone(&self.vitals))
+    }
+}
+
+impl Actor for UserEntity {
+    type Msg = UserMessage;
+    type State = UserState;
+    type Arguments = UserState;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<UserMessage>,
+        state: UserState,
+    ) -> Result<UserState, ActorProcessingErr> {
+        // The inbox is read when the first session comes, by a task: a supervisor that spawns ten
+        // thousand users must not wait for ten thousand reads.
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<UserMessage>,
+        message: UserMessage,
+        state: &mut UserState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            UserMessage::Attach(mail) => self.attach(&myself, mail, state),
+            UserMessage::Changed(change) => self.changed(&myself, change, state),
+            UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
+            UserMessage::End { login, why } => self.end(&myself, login, why, state),
+            UserMessage::Drain(mail) => self.drain(mail, state),
+            UserMessage::Tick => self.tick(&myself, state),
+            UserMessage::Observe(mail) => handlers::observe(mail, state),
+            UserMessage::Own(OwnMessage(own)) => self.own(&myself, own, state),
+            #[cfg(feature = "testing")]
+            UserMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
+        }
+        self.flush(&myself, state);
+        state.vitals.done(taken);
+        Ok(())
+    }
+}

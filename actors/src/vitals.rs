@@ -1,0 +1,161 @@
+//! An actor's pulse: how many messages wait, how many were handled and how long that took.
+//!
+//! ractor's mailboxes are unbounded and show no length, so every handle counts up when it sends
+//! and every actor counts down when it takes a message. About 100 bytes an actor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use ractor::{ActorRef, Message};
+
+/// Buckets of the handling time, each twice as wide as the one before: 1 µs to 32 ms and beyond.
+const BUCKETS: usize = 16;
+
+/// The counters of one actor, shared by all its handles.
+#[derive(Debug)]
+pub struct Vitals {
+    depth: AtomicU32,
+    handled: AtomicU64,
+    times: [AtomicU32; BUCKETS],
+    born: Instant,
+}
+
+impl Vitals {
+    /// Counters of an actor that is born now.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            depth: AtomicU32::new(0),
+            handled: AtomicU64::new(0),
+            times: Default::default(),
+            born: Instant::now(),
+        })
+    }
+
+    /// Messages that were sent and not taken yet.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.depth.load(Relaxed)
+    }
+
+    /// Messages that were handled.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        self.handled.load(Relaxed)
+    }
+
+    /// Since its birth, in milliseconds.
+    #[must_use]
+    pub fn age_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The actor takes a message; give what this returns to [`Self::done`].
+    #[must_use]
+    pub fn take(&self) -> Instant {
+        self.depth.fetch_sub(1, Relaxed);
+        Instant::now()
+    }
+
+    /// The message that was taken then is handled.
+    pub fn done(&self, taken: Instant) {
+        self.handled.fetch_add(1, Relaxed);
+        self.times[bucket(taken.elapsed())].fetch_add(1, Relaxed);
+    }
+
+    /// The time that a share of the messages (0.5, 0.99) did not exceed, in microseconds, rounded
+    /// up to a power of two; 0 where nothing was handled.
+    #[must_use]
+    pub fn quantile_us(&self, share: f64) -> u64 {
+        let counts: Vec<u32> = self.times.iter().map(|count| count.load(Relaxed)).collect();
+        let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
+        let mut left = total;
+        for (n, count) in counts.iter().enumerate().rev() {
+            left -= u64::from(*count);
+            // Compared as a product, so that no count is turned into a float and back.
+            #[expect(clippy::cast_precision_loss, reason = "a quantile of a coarse histogram")]
+            if *count > 0 && (left as f64) < share * total as f64 {
+                return 1 << n;
+            }
+        }
+        0
+    }
+}
+
+fn bucket(time: Duration) -> usize {
+    let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let bits = u64::BITS - us.leading_zeros();
+    usize::try_from(bits).unwrap_or(BUCKETS).min(BUCKETS - 1)
+}
+
+/// The way to one actor: sends, and keeps its gauge.
+pub struct Handle<M> {
+    actor: ActorRef<M>,
+    vitals: Arc<Vitals>,
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { actor: self.actor.clone(), vitals: Arc::clone(&self.vitals) }
+    }
+}
+
+impl<M> std::fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Handle").field(&self.actor.get_id()).finish()
+    }
+}
+
+impl<M: Message> Handle<M> {
+    /// A handle of an actor that was spawned with these vitals.
+    #[must_use]
+    pub fn new(actor: ActorRef<M>, vitals: Arc<Vitals>) -> Self {
+        Self { actor, vitals }
+    }
+
+    /// Sends a message; one to an actor that is gone is dropped (a [`crate::mail::Mail`] in it
+    /// then returns its question).
+    pub fn cast(&self, message: M) {
+        self.vitals.depth.fetch_add(1, Relaxed);
+        if self.actor.send_message(message).is_err() {
+            self.vitals.depth.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Whether the actor has ended, or is about to.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        use ractor::ActorStatus::{Stopped, Stopping};
+        matches!(self.actor.get_status(), Stopping | Stopped)
+    }
+
+    /// The actor itself: to kill, stop or identify it.
+    #[must_use]
+    pub fn actor(&self) -> &ActorRef<M> {
+        &self.actor
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_powers_of_two_at_or_above_the_time() {
+        let vitals = Vitals::new();
+        assert_eq!(vitals.quantile_us(0.5), 0);
+        for us in [3_u64; 98].into_iter().chain([1000, 50_000]) {
+            vitals.times[bucket(Duration::from_micros(us))].fetch_add(1, Relaxed);
+        }
+        assert_eq!(vitals.quantile_us(0.5), 4);
+        assert_eq!(vitals.quantile_us(0.99), 1024);
+        assert_eq!(vitals.quantile_us(1.0), 1 << 15);
+    }
+}

@@ -1,0 +1,137 @@
+//! Whole trees on fake ports: the actors as the edges and the operators meet them.
+//!
+//! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
+//! sessions at random), `ticket`, `supervisor`, `hub`.
+
+mod attach;
+mod ending;
+mod hub;
+mod live;
+mod slow;
+mod supervisor;
+mod ticket;
+mod walk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::directory::{AttachError, Session};
+use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
+use bellpull_actors::domain::inbox::Change;
+use bellpull_actors::domain::ticket::Caller;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::hub::{Hub, HubLimits, HubParts};
+use bellpull_actors::observe::ActorReport;
+use bellpull_actors::port::Clock;
+use bellpull_actors::session::{Begin, SessionStart};
+use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Probe};
+use jiff::SignedDuration;
+
+/// A hub with the fakes that it stands on.
+struct House {
+    hub: Hub,
+    store: FakeStore,
+    clock: Arc<FakeClock>,
+}
+
+/// A user's session with the test's end of its connection.
+struct Guest {
+    session: Session,
+    probe: Probe,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::with(HubLimits::default()).await
+    }
+
+    async fn with(limits: HubLimits) -> Self {
+        let (store, clock) = (FakeStore::new(), Arc::new(FakeClock::default()));
+        let parts = HubParts {
+            tickets: Arc::new(store.clone()),
+            inboxes: Arc::new(store.clone()),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            limits,
+        };
+        Self { hub: Hub::start(parts).await.unwrap(), store, clock }
+    }
+
+    /// A caller of that id, a client unless the store knows better.
+    fn caller(&self, id: i64) -> Caller {
+        let known = self.store.user_row(UserId(id));
+        known.as_ref().map_or_else(|| self.store.add_user(id, Role::Client), Caller::from)
+    }
+
+    /// A session of a login that began now and whose token lasts for so long.
+    async fn try_attach(
+        &self,
+        user: i64,
+        begin: Begin,
+        login: Option<i64>,
+        lasts: Duration,
+    ) -> (Result<Session, AttachError>, Probe) {
+        let (outlet, probe) = FakeOutlet::new();
+        let expires_at = self.clock.now() + SignedDuration::try_from(lasts).unwrap();
+        let login = login.map(LoginId);
+        let start = SessionStart { outlet: Box::new(outlet), begin, login, expires_at };
+        (self.hub.users.attach(self.caller(user), start).await, probe)
+    }
+
+    async fn attach(&self, user: i64, begin: Begin) -> Guest {
+        let day = Duration::from_secs(86_400);
+        let (attached, probe) = self.try_attach(user, begin, None, day).await;
+        Guest { session: attached.unwrap(), probe }
+    }
+
+    /// So many notifications are born; nobody is told.
+    fn born(&self, user: i64, count: usize) -> Vec<Change> {
+        (0..count).map(|_| self.store.give_birth(UserId(user), "x")).collect()
+    }
+
+    /// One is born, and the user's actor is told.
+    fn tell(&self, user: i64) {
+        for change in self.born(user, 1) {
+            self.hub.users.tell(UserId(user), change);
+        }
+    }
+
+    fn delivered(&self, user: i64) -> i64 {
+        self.store.head_now(UserId(user)).delivered_seq.0
+    }
+
+    /// The report of the actor at a path, if it is listed.
+    async fn find(&self, path: &str) -> Option<ActorReport> {
+        let tree = self.hub.tree(1_000).await.unwrap();
+        let leaves = tree.children.iter().flat_map(|child| &child.children);
+        std::iter::once(&tree).chain(&tree.children).chain(leaves).find(|r| r.path == path).cloned()
+    }
+
+    /// Waits until the tree shows an actor (or shows it no more).
+    async fn until_listed(&self, path: &str, is_listed: bool) {
+        let look = async {
+            while self.find(path).await.is_some() != is_listed {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let limit = Duration::from_secs(600);
+        tokio::time::timeout(limit, look).await.unwrap_or_else(|_| panic!("{path} {is_listed}"));
+    }
+}
+
+/// Waits until something is so, for what has no probe to wait on.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let look = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+fn since(seq: i64) -> Begin {
+    Begin::Since(Seq(seq))
+}
+
+fn upto(last: i64) -> Vec<i64> {
+    (1..=last).collect()
+}

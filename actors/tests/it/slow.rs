@@ -1,0 +1,129 @@
+//! Readers that are slow, or gone.
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::hub::HubLimits;
+use bellpull_actors::port::outlet::{Broken, Ending};
+use bellpull_actors::session::{Begin, Heard};
+use bellpull_actors::testing::Op;
+
+use crate::{Guest, House, since, upto};
+
+/// The connection takes so many more frames, and says so.
+fn take(guest: &Guest, frames: usize) {
+    guest.probe.set(|seen| seen.room = seen.room.map(|room| room + frames));
+    guest.session.heard(Heard::Writable);
+}
+
+/// A user with a backlog whose connection takes only the greeting and a few more.
+async fn slow(house: &House, backlog: usize) -> Guest {
+    house.born(1, backlog);
+    let (outlet, probe) = bellpull_actors::testing::FakeOutlet::new();
+    probe.set(|seen| seen.room = Some(3));
+    let start = bellpull_actors::session::SessionStart {
+        outlet: Box::new(outlet),
+        begin: since(0),
+        login: None,
+        expires_at: jiff::Timestamp::MAX,
+    };
+    let session = house.hub.users.attach(house.caller(1), start).await.unwrap();
+    probe.until(|seen| !seen.waiting.is_empty()).await;
+    Guest { session, probe }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_goes_out_in_portions_however_little_the_line_takes() {
+    let house = House::new().await;
+    let guest = slow(&house, 400).await;
+    assert!(guest.probe.seen().waiting.len() <= 64, "a portion waits, not the backlog");
+    house.tell(1);
+    // It takes a little at a time and says so each time: never taken for a slow reader.
+    while !guest.probe.numbers().contains(&401) {
+        let taken = guest.probe.seen().frames.len();
+        take(&guest, 1);
+        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        assert!(guest.probe.seen().waiting.len() <= 64);
+        assert_eq!(guest.probe.seen().closed, None);
+    }
+    assert_eq!(guest.probe.numbers(), upto(401));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_behind_a_backlog_is_read_again_with_nothing_left_out() {
+    let limits = HubLimits { replay_max: 100, ..HubLimits::default() };
+    let house = House::with(limits).await;
+    let guest = slow(&house, 100).await;
+    let other = house.attach(1, Begin::Live).await;
+    house.store.until_asked(Op::Head, 2).await;
+    tokio::task::yield_now().await;
+    for n in 1..=40 {
+        for _ in 0..100 {
+            house.tell(1);
+        }
+        other.probe.shown(100 + n * 100).await;
+    }
+    // Its pages are read while the line stays slow, and while more comes.
+    let mut last = 4_100;
+    while !guest.probe.numbers().contains(&last) {
+        let taken = guest.probe.seen().frames.len();
+        if taken < 4_500 {
+            house.tell(1);
+            last += 1;
+        }
+        take(&guest, 50);
+        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        assert_eq!(guest.probe.seen().closed, None);
+    }
+    assert_eq!(guest.probe.numbers(), upto(last));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_reader_that_takes_nothing_is_closed_as_slow_and_told_all_when_it_is_back() {
+    let house = House::new().await;
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.tell(1);
+    guest.probe.shown(1).await;
+    guest.probe.set(|seen| seen.room = Some(2));
+    for _ in 0..300 {
+        house.tell(1);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(guest.probe.ended().await, Ending::TooSlow);
+    assert_eq!(guest.probe.numbers(), upto(3));
+    let again = house.attach(1, Begin::Undelivered).await;
+    let all = again.probe.shown(301).await;
+    assert!(all[0] <= 4, "what the slow line never took is told again: from {}", all[0]);
+    assert_eq!(all, (all[0]..=301).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_ends_its_session_alone() {
+    for (broken, wanted) in
+        [(Broken::Gone, Ending::Closed { code: 1006 }), (Broken::TooSlow, Ending::TooSlow)]
+    {
+        let house = House::new().await;
+        let guest = house.attach(1, Begin::Undelivered).await;
+        let other = house.attach(1, Begin::Undelivered).await;
+        guest.probe.set(|seen| seen.broken = Some(broken));
+        house.tell(1);
+        assert_eq!(guest.probe.ended().await, wanted);
+        house.tell(1);
+        assert_eq!(other.probe.shown(2).await, upto(2));
+        assert_eq!(house.hub.users.sessions(), 1);
+        // What its reader still says is nobody's.
+        guest.session.heard(Heard::Ping(None));
+        guest.session.heard(Heard::Ended(Ending::TooBig));
+        house.tell(1);
+        assert_eq!(other.probe.shown(3).await, upto(3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_breaks_in_its_backlog_ends() {
+    let house = House::new().await;
+    let guest = slow(&house, 200).await;
+    guest.probe.set(|seen| seen.broken = Some(Broken::Gone));
+    take(&guest, 1);
+    assert_eq!(guest.probe.ended().await, Ending::Closed { code: 1006 });
+    house.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    house.until_listed("user/1", false).await;
+}

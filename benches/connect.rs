@@ -1,0 +1,66 @@
+//! Ten thousand idle users: how fast they connect, and what each costs the hub in memory.
+//!
+//! `cargo bench --bench connect` runs three times and prints every run and the medians. Each user
+//! is somebody else, with a token that is checked, an account and an inbox that are read, an actor
+//! and one socket. Memory is the process' resident set after all are connected, less that before,
+//! by the number of users. The tool shares the machine's cores with the hub.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
+#![allow(unreachable_pub, missing_debug_implementations, reason = "a bench")]
+
+mod rig;
+
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use rig::socket::Listener;
+use rig::{Hub, median, people};
+
+/// How many handshakes are under way at once.
+const CONCURRENCY: usize = 64;
+
+fn main() {
+    let is_test = !std::env::args().any(|argument| argument == "--bench");
+    let (users, runs) = if is_test { (50, 1) } else { (10_000, 3) };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!("{:>6} {:>3} {:>10} {:>13}", "users", "run", "users/s", "KiB per user");
+    let mut rates = Vec::new();
+    let mut sizes = Vec::new();
+    for run in 1..=runs {
+        let (rate, size) = runtime.block_on(measure(users));
+        println!("{users:>6} {run:>3} {rate:>10.0} {size:>13.2}");
+        rates.push(rate);
+        sizes.push(size);
+    }
+    println!("{users:>6} mid {:>10.0} {:>13.2}", median(rates), median(sizes));
+}
+
+async fn measure(users: usize) -> (f64, f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("bench.db");
+    let people = people(&database, &[("client", users)]).await.remove(0);
+    let hub = Hub::start(&database);
+    let before = hub.resident_kib();
+    let started = Instant::now();
+    let connect = |(n, person): (usize, &rig::Person)| {
+        let (address, token) = (hub.address, person.token.clone());
+        let source = 1 + (n % 8) as u8;
+        async move {
+            let mut socket = Listener::connect(address, source, &token).await;
+            let greeting = String::from_utf8_lossy(socket.next().await.unwrap()).into_owned();
+            assert!(greeting.contains("connection_established"), "{greeting}");
+            socket
+        }
+    };
+    let sockets: Vec<Listener> = futures_util::stream::iter(people.iter().enumerate().map(connect))
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
+    let rate = users as f64 / started.elapsed().as_secs_f64();
+    // Let the handshakes' leftovers go before the scales are read.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let after = hub.resident_kib();
+    assert_eq!(sockets.len(), users);
+    (rate, (after.saturating_sub(before)) as f64 / users as f64)
+}

@@ -1,0 +1,120 @@
+//! What the benches share: a hub in a process of its own, lean clients, and figures.
+//!
+//! The clients are plain sockets with hand-made requests, so that what is measured is the hub and
+//! not the tool beside it on the same cores.
+
+#![allow(dead_code, reason = "each bench uses its own part")]
+
+pub mod http;
+pub mod socket;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull_actors::port::AccountStore;
+use bellpull_actors::port::accounts::NewUser;
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde_json::json;
+
+/// Signs the benches' tokens.
+pub const SECRET: &str = "a secret of the benches, and of nobody else";
+
+/// A hub in a process of its own.
+pub struct Hub {
+    process: Child,
+    pub address: std::net::SocketAddr,
+}
+
+impl Hub {
+    /// Starts the binary on a database file.
+    pub fn start(database: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
+            .args(["--database", &format!("sqlite://{}", database.display())])
+            .env("BELLPULL_LOG_FILTER", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the hub starts");
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the hub says where it is");
+        let address = line.trim().rsplit('/').next().and_then(|at| at.parse().ok());
+        Self { process, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+    }
+
+    /// Memory of the process that is really in use, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).expect("the hub lives");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Somebody who takes part.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: i64,
+    pub token: String,
+}
+
+/// Makes accounts straight in the store (hashing passwords is not what is measured).
+pub async fn people(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Person>> {
+    let url = format!("sqlite://{}", database.display());
+    let store = SqliteStore::open(&url, StoreOptions::default()).await.expect("a store");
+    let mut all = Vec::new();
+    for (role, count) in roles {
+        let create = |n: usize| {
+            let new = NewUser {
+                id: None,
+                username: format!("{role}{n}"),
+                email: String::new(),
+                full_name: String::new(),
+                role: role.parse().expect("a role"),
+                whatsapp_number: String::new(),
+                phone: String::new(),
+                password_hash: None,
+                now: Timestamp::now(),
+            };
+            let store = &store;
+            async move { store.create_user(new, None).await.map(|(user, _)| user.id.0) }
+        };
+        let ids: Vec<i64> = futures_util::stream::iter((0..*count).map(create))
+            .buffered(256)
+            .try_collect()
+            .await
+            .expect("accounts");
+        all.push(ids.into_iter().map(|id| Person { id, token: token(id) }).collect());
+    }
+    store.close().await;
+    all
+}
+
+fn token(user: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let claims = json!({"user_id": user, "token_type": "access", "exp": now + 86_400});
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
+}
+
+/// The middle of three.
+pub fn median(mut three: Vec<f64>) -> f64 {
+    three.sort_by(f64::total_cmp);
+    three[three.len() / 2]
+}
+
+/// A time in milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}

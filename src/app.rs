@@ -1,0 +1,218 @@
+//! What is put together from what: store, tree, accounts, edges; and how it stops again.
+//!
+//! `serve`, `demo`, the tests and the benches all start a hub here, so what they use is the same.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::hub::{Hub, HubLimits, HubParts};
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{AccountStore, Clock};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::http::listen::{self, Listener};
+use crate::http::{Edge, EdgeParts, Readiness};
+use crate::storage::sqlite::{SqliteStore, StoreOptions};
+use crate::ws::WsEdge;
+
+/// How long requests that are under way may take to finish when the hub stops.
+const FINISH_MAX: Duration = Duration::from_secs(5);
+
+/// A hub that serves.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    operator_address: Option<SocketAddr>,
+    store: Arc<SqliteStore>,
+    auth: Auth,
+    hub: Hub,
+    readiness: Readiness,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    drain_window: Duration,
+}
+
+/// Why a hub did not start; the text names the setting at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {text}")]
+pub struct StartError {
+    /// The setting's key.
+    pub setting: &'static str,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+impl StartError {
+    fn of<E: std::fmt::Display>(setting: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { setting, text: error.to_string() }
+    }
+}
+
+impl App {
+    /// Opens the store, starts the tree, and serves.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, StoreOptions { exclusive: true, ..StoreOptions::default() }).await
+    }
+
+    /// The same with other options of the store.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_with(config: Config, options: StoreOptions) -> Result<Self, StartError> {
+        let channels = options.channels;
+        let store = SqliteStore::open(&config.database_url, options)
+            .await
+            .map_err(StartError::of("database_url"))?;
+        let store = Arc::new(store);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let hub = Hub::start(HubParts {
+            tickets: store.clone(),
+            inboxes: store.clone(),
+            clock: Arc::clone(&clock),
+            limits: limits(&config),
+        })
+        .await
+        .map_err(StartError::of("the supervision tree"))?;
+        let accounts: Arc<dyn AccountStore> = store.clone();
+        let auth = Auth::start(&config, Arc::clone(&accounts), hub.users.clone(), clock.clone())
+            .await
+            .map_err(StartError::of("auth"))?;
+
+        let readiness = Readiness::new(hub.clone(), Arc::clone(&accounts));
+        let parts = EdgeParts {
+            hub: hub.clone(),
+            auth: auth.clone(),
+            ticket_store: store.clone(),
+            inboxes: store.clone(),
+            accounts,
+            clock,
+            readiness: readiness.clone(),
+        };
+        let edge = Edge::new(parts, &config);
+        let (stop, stopping) = watch::channel(false);
+        let sockets = WsEdge::new(auth.clone(), hub.users.clone(), &config, stopping.clone());
+        let router = crate::http::router(edge.clone())
+            .merge(crate::ws::router(sockets))
+            .merge(crate::console::router());
+        let (address, server) =
+            serve("listen", config.listen, &config, router, stopping.clone()).await?;
+        let mut servers = vec![server];
+        let mut operator_address = None;
+        if let Some(listen) = config.operator_listen {
+            let router = crate::http::operator_router(edge);
+            let (at, server) = serve("operator.listen", listen, &config, router, stopping).await?;
+            operator_address = Some(at);
+            servers.push(server);
+        }
+        let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
+        let app = Self {
+            address,
+            operator_address,
+            store,
+            auth,
+            hub,
+            readiness,
+            stop,
+            servers,
+            drain_window,
+        };
+        app.announce(channels).await;
+        Ok(app)
+    }
+
+    /// Tells the command line where this hub is, and people which channels are off.
+    async fn announce(&self, channels: Channels) {
+        let operator = self.operator_address.unwrap_or(self.address);
+        let url = format!("http://{operator}");
+        if let Err(error) = self.store.set_setting("hub_url", &url).await {
+            warn!(%error, "the hub's address could not be stored: `bellpull tree` needs --url");
+        }
+        if channels == Channels::NONE {
+            info!("no delivery channel is switched on: notifications stay in the inbox");
+        }
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as a URL without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    /// Its accounts.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Its tree.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Stops without losing anything: readiness goes false, nothing new comes in, requests under
+    /// way finish, sessions are told when to come back, the store's last commit is on the disk.
+    pub async fn stop(mut self) {
+        self.readiness.begin_drain();
+        self.stop.send_replace(true);
+        let servers = std::mem::take(&mut self.servers);
+        let finish = async {
+            for server in servers {
+                let _ = server.await; // it was aborted, or panicked: stopped in any case
+            }
+        };
+        let finished = tokio::time::timeout(FINISH_MAX, finish);
+        let ((), finished) = tokio::join!(self.hub.end_sessions(self.drain_window), finished);
+        if finished.is_err() {
+            warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
+        }
+        self.hub.stop().await;
+        self.store.close().await;
+    }
+}
+
+async fn serve(
+    setting: &'static str,
+    listen: SocketAddr,
+    config: &Config,
+    router: axum::Router,
+    stopping: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    let listener = Listener::bind(listen, config.ws.max_connections).map_err(|error| {
+        StartError { setting, text: format!("cannot listen on {listen}: {error}") }
+    })?;
+    let address = listener.local_addr().map_err(StartError::of(setting))?;
+    Ok((address, tokio::spawn(listen::serve(listener, router, stopping))))
+}
+
+fn limits(config: &Config) -> HubLimits {
+    let ws = &config.ws;
+    HubLimits {
+        replay_max: config.replay_limit,
+        sessions_per_user_max: ws.max_sessions_per_user,
+        ping_after: Duration::from_secs(u64::from(ws.ping_after_s)),
+        silent_max: Duration::from_secs(u64::from(ws.silent_max_s)),
+        ..HubLimits::default()
+    }
+}

@@ -1,0 +1,178 @@
+//! Accounts as tokens meet them: remembered for a moment, and made where a token brings a new one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::{AccountStore, StoreError};
+use jiff::Timestamp;
+
+use super::claims::{Claims, Profile};
+use super::register::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX, check_email, check_username};
+use super::{AuthError, unavailable};
+
+/// How long an account is taken to be as it was: a change made on another node shows after this.
+const FRESH_MS: i64 = 2_000;
+
+/// The most accounts that are remembered: what a reconnect storm brings within [`FRESH_MS`].
+const REMEMBERED_MAX: usize = 32_768;
+
+/// A username may be taken, then its derived one too; more than this does not happen by chance.
+const NAME_ATTEMPTS_MAX: u32 = 5;
+
+/// The accounts, read through a small memory.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    store: Arc<dyn AccountStore>,
+    memory: Mutex<Memory>,
+    /// Counts what was forgotten: an answer that was under way meanwhile is not remembered.
+    forgotten: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    accounts: HashMap<UserId, (Arc<User>, i64)>,
+    swept_ms: i64,
+}
+
+impl Accounts {
+    pub(super) fn new(store: Arc<dyn AccountStore>) -> Self {
+        Self { store, memory: Mutex::default(), forgotten: AtomicU64::new(0) }
+    }
+
+    pub(super) fn store(&self) -> &dyn AccountStore {
+        &*self.store
+    }
+
+    /// The account, as it was at most [`FRESH_MS`] ago.
+    pub(super) async fn find(
+        &self,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let now_ms = now.as_millisecond();
+        if let Some(user) = self.remembered(id, now_ms) {
+            return Ok(Some(user));
+        }
+        let before = self.forgotten.load(Ordering::Acquire);
+        let Some(user) = self.store.user(id).await.map_err(unavailable)? else { return Ok(None) };
+        let user = Arc::new(user);
+        self.remember(&user, before, now_ms);
+        Ok(Some(user))
+    }
+
+    fn remembered(&self, id: UserId, now_ms: i64) -> Option<Arc<User>> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (user, at_ms) = memory.accounts.get(&id)?;
+        is_fresh(*at_ms, now_ms).then(|| Arc::clone(user))
+    }
+
+    fn remember(&self, user: &Arc<User>, before: u64, now_ms: i64) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.forgotten.load(Ordering::Acquire) != before {
+            return;
+        }
+        if !is_fresh(memory.swept_ms, now_ms) {
+            memory.swept_ms = now_ms;
+            memory.accounts.retain(|_, (_, at_ms)| is_fresh(*at_ms, now_ms));
+            // A storm's room is given back once it is over.
+            memory.accounts.shrink_to(1024);
+        }
+        if memory.accounts.len() < REMEMBERED_MAX {
+            memory.accounts.insert(user.id, (Arc::clone(user), now_ms));
+        }
+    }
+
+    pub(super) fn forget(&self, id: UserId) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        memory.accounts.remove(&id);
+    }
+
+    /// Makes the account that a good token speaks for. A claim that an account cannot have is
+    /// passed over; a username that is taken gets the id behind it. Who is made twice at once is
+    /// made once.
+    pub(super) async fn provision(
+        &self,
+        id: UserId,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<Arc<User>, AuthError> {
+        let mut new = new_user(id, claims, now);
+        for attempt in 1..=NAME_ATTEMPTS_MAX {
+            match self.store.create_user(new.clone(), None).await {
+                Ok((user, _)) => {
+                    tracing::info!(user = %user.id, role = %user.role, "a token brought a new user");
+                    return Ok(Arc::new(user));
+                }
+                Err(StoreError::Taken("username")) => new.username = derived(id, claims, attempt),
+                Err(StoreError::Taken("email")) => new.email.clear(),
+                // Another request of the same user's was first (whatever field it was told of).
+                Err(StoreError::Taken(_)) => break,
+                Err(error) => return Err(unavailable(error)),
+            }
+            if let Some(user) = self.store.user(id).await.map_err(unavailable)? {
+                return Ok(Arc::new(user));
+            }
+        }
+        let made = self.store.user(id).await.map_err(unavailable)?;
+        made.map(Arc::new).ok_or(AuthError::BadToken("there is no such account"))
+    }
+}
+
+fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
+    // Also not when the clock was set back: then nobody knows.
+    (0..FRESH_MS).contains(&now_ms.saturating_sub(at_ms))
+}
+
+fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {
+    let email = claims.text(Profile::Email);
+    let full_name = claims.text(Profile::FullName).chars().filter(|c| !c.is_control());
+    NewUser {
+        id: Some(id),
+        username: wanted_name(id, claims),
+        email: if check_email(email).is_ok() { email.to_owned() } else { String::new() },
+        full_name: full_name.take(FULL_NAME_CHARS_MAX).collect(),
+        role: claims.text(Profile::Role).parse().unwrap_or(Role::Client),
+        whatsapp_number: String::new(),
+        phone: String::new(),
+        password_hash: None,
+        now,
+    }
+}
+
+fn wanted_name(id: UserId, claims: &Claims) -> String {
+    let name = claims.text(Profile::Username);
+    if check_username(name).is_ok() { name.to_owned() } else { format!("user-{id}") }
+}
+
+fn derived(id: UserId, claims: &Claims, attempt: u32) -> String {
+    let ending = if attempt == 1 { format!("-{id}") } else { format!("-{id}-{attempt}") };
+    let room = USERNAME_CHARS_MAX.saturating_sub(ending.len());
+    let mut name: String = wanted_name(id, claims).chars().take(room).collect();
+    name.push_str(&ending);
+    name
+}
+
+/// Logins that were ended on this node, for as long as their access tokens would still be good.
+/// Without it a client whose sockets were closed at logout could come back with the same token.
+#[derive(Debug, Default)]
+pub(super) struct EndedLogins(Mutex<HashMap<LoginId, Timestamp>>);
+
+impl EndedLogins {
+    pub(super) fn contains(&self, login: LoginId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&login)
+    }
+
+    /// `until`: when the last access token of the login is over.
+    pub(super) fn insert(&self, login: LoginId, now: Timestamp, until: Timestamp) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len().is_power_of_two() {
+            ended.retain(|_, until| *until > now);
+        }
+        ended.insert(login, until);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a token says, and whether it may be believed now.
+
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::AuthError;
+
+/// A service token is made for one request of our own command line; it does not live longer.
+pub(super) const SERVICE_TTL_MAX_S: i64 = 60;
+
+/// The largest integer that every client's JSON can hold.
+const ID_MAX: i64 = (1 << 53) - 1;
+
+/// The claims that we look at. Other issuers put what they like into those that are only ours, so
+/// all of them are read loosely and judged where they are used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Claims {
+    user_id: Option<Value>,
+    sub: Option<Value>,
+    token_type: Option<Value>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
+    aud: Option<Value>,
+    login: Option<Value>,
+    generation: Option<Value>,
+    username: Option<Value>,
+    email: Option<Value>,
+    full_name: Option<Value>,
+    role: Option<Value>,
+}
+
+/// What an access token is good for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It speaks for a user.
+    User {
+        /// Which.
+        id: UserId,
+        /// The login that it came from, where it says so.
+        login: Option<LoginId>,
+    },
+    /// It is our own command line's.
+    Service,
+}
+
+/// What a refresh token says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refresh {
+    pub(super) user: UserId,
+    pub(super) login: LoginId,
+    pub(super) generation: i64,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Claims {
+    /// When the token ends, if it is good now and for this audience.
+    pub(super) fn valid_until(
+        &self,
+        now: Timestamp,
+        audience: Option<&str>,
+    ) -> Result<Timestamp, AuthError> {
+        let bad = |why| Err(AuthError::BadToken(why));
+        let now_ms = now.as_millisecond();
+        let Some(exp_ms) = self.exp.as_ref().and_then(numeric_date_ms) else {
+            return bad("it has no expiry");
+        };
+        if exp_ms <= now_ms {
+            return bad("it has expired");
+        }
+        match self.nbf.as_ref().map(numeric_date_ms) {
+            None => {}
+            Some(Some(nbf_ms)) if nbf_ms <= now_ms => {}
+            Some(Some(_)) => return bad("it is not yet valid"),
+            Some(None) => return bad("it is not a well-formed token"),
+        }
+        if audience.is_some_and(|wanted| !is_for(self.aud.as_ref(), wanted)) {
+            return bad("it is meant for somebody else");
+        }
+        Ok(Timestamp::from_millisecond(exp_ms).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whom an access token speaks for.
+    pub(super) fn access(&self) -> Result<Access, AuthError> {
+        match self.token_type.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
+            None | Some("access") => {
+                let login = self.login.as_ref().and_then(Value::as_i64).map(LoginId);
+                Ok(Access::User { id: self.user()?, login })
+            }
+            Some("service") => Ok(Access::Service),
+            Some(_) => Err(AuthError::BadToken("it is not an access token")),
+        }
+    }
+
+    /// What a refresh token says.
+    pub(super) fn refresh(&self, expires_at: Timestamp) -> Result<Refresh, AuthError> {
+        let number = |claim: &Option<Value>| claim.as_ref().and_then(Value::as_i64);
+        let is_refresh = self.token_type.as_ref().and_then(Value::as_str) == Some("refresh");
+        match (is_refresh, number(&self.login), number(&self.generation)) {
+            (true, Some(login), Some(generation)) => {
+                Ok(Refresh { user: self.user()?, login: LoginId(login), generation, expires_at })
+            }
+            _ => Err(AuthError::BadToken("it is not a refresh token of this hub")),
+        }
+    }
+
+    fn user(&self) -> Result<UserId, AuthError> {
+        let Some(id) = self.user_id.as_ref().or(self.sub.as_ref()) else {
+            return Err(AuthError::BadToken("it names no user"));
+        };
+        let number = match id {
+            Value::Number(number) => number.as_i64(),
+            // `parse` alone would take a sign.
+            Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok()
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        };
+        number
+            .filter(|id| (1..=ID_MAX).contains(id))
+            .map(UserId)
+            .ok_or(AuthError::BadToken("its user_id is not a number"))
+    }
+
+    /// A text claim, where there is one that is a text.
+    pub(super) fn text(&self, claim: Profile) -> &str {
+        let value = match claim {
+            Profile::Username => &self.username,
+            Profile::Email => &self.email,
+            Profile::FullName => &self.full_name,
+            Profile::Role => &self.role,
+        };
+        value.as_ref().and_then(Value::as_str).unwrap_or_default().trim()
+    }
+}
+
+/// The claims that an account can be made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Profile {
+    Username,
+    Email,
+    FullName,
+    Role,
+}
+
+fn is_for(aud: Option<&Value>, wanted: &str) -> bool {
+    match aud {
+        Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(wanted)),
+        Some(one) => one.as_str() == Some(wanted),
+        None => false,
+    }
+}
+
+/// Seconds since the epoch, whole or not, in milliseconds.
+fn numeric_date_ms(value: &Value) -> Option<i64> {
+    if let Some(seconds) = value.as_i64() {
+        return Some(seconds.saturating_mul(1000));
+    }
+    let seconds = std::time::Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    Some(i64::try_from(seconds.as_millis()).unwrap_or(i64::MAX))
+}

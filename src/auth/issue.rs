@@ -1,0 +1,146 @@
+//! The tokens that we sign ourselves.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::ids::LoginId;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::{AccountStore, StoreError};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde::Serialize;
+
+use super::AuthError;
+use super::claims::SERVICE_TTL_MAX_S;
+use crate::config::{Config, Secret};
+
+/// The name under which a generated secret is kept.
+const SECRET_SETTING: &str = "jwt_secret";
+
+/// Signs tokens with the hub's secret.
+#[derive(Debug)]
+pub struct Issuer {
+    key: EncodingKey,
+}
+
+#[derive(Serialize)]
+struct Signed<'a> {
+    user_id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<i64>,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+impl Issuer {
+    /// An issuer with that secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        Self { key: EncodingKey::from_secret(secret.reveal().as_bytes()) }
+    }
+
+    /// An access token for an account.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] when the system has no randomness.
+    pub fn access(
+        &self,
+        user: &User,
+        login: Option<LoginId>,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<String, AuthError> {
+        self.sign(&Signed {
+            user_id: user.id.0,
+            username: Some(&user.username),
+            role: Some(user.role.as_str()),
+            token_type: "access",
+            login: login.map(|login| login.0),
+            generation: None,
+            iat: now.as_second(),
+            exp: expires_at.as_second(),
+            jti: random_text::<16>()?,
+        })
+    }
+
+    /// A refresh token of a login.
+    pub(super) fn refresh(
+        &self,
+        user: &User,
+        login: LoginId,
+        generation: i64,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<String, AuthError> {
+        self.sign(&Signed {
+            user_id: user.id.0,
+            username: None,
+            role: None,
+            token_type: "refresh",
+            login: Some(login.0),
+            generation: Some(generation),
+            iat: now.as_second(),
+            exp: expires_at.as_second(),
+            jti: random_text::<16>()?,
+        })
+    }
+
+    /// A token for one request of our own command line to a hub on the same database.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] when the system has no randomness.
+    pub fn service(&self, now: Timestamp) -> Result<String, AuthError> {
+        let iat = now.as_second();
+        self.sign(&Signed {
+            user_id: 0,
+            username: None,
+            role: None,
+            token_type: "service",
+            login: None,
+            generation: None,
+            iat,
+            exp: iat.saturating_add(SERVICE_TTL_MAX_S),
+            jti: random_text::<16>()?,
+        })
+    }
+
+    fn sign(&self, claims: &Signed<'_>) -> Result<String, AuthError> {
+        encode(&Header::new(Algorithm::HS256), claims, &self.key).map_err(|error| {
+            tracing::error!(%error, "a token could not be signed");
+            AuthError::Unavailable
+        })
+    }
+}
+
+/// The secret of the settings, or else the one that is kept in the database; made there by
+/// whoever asks first.
+///
+/// # Errors
+/// What the store says.
+pub async fn hub_secret(
+    config: &Config,
+    accounts: &dyn AccountStore,
+) -> Result<Secret, StoreError> {
+    if let Some(secret) = &config.jwt_secret {
+        return Ok(secret.clone());
+    }
+    let fresh = random_text::<32>().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    accounts.setting_or_insert(SECRET_SETTING, &fresh).await.map(Secret::new)
+}
+
+/// So many random bytes, as text that may stand in a URL.
+fn random_text<const N: usize>() -> Result<String, AuthError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "the system gives no random bytes");
+        AuthError::Unavailable
+    })?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,228 @@
+//! The keys that tokens are checked with, each pinned to its one algorithm.
+//!
+//! Either one secret of ours (HS256), or public keys of somebody else's: never both, so that a
+//! public key's text can never pass for a secret.
+
+use std::path::Path;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+
+use super::claims::Claims;
+use super::{AuthError, AuthStartError};
+use crate::config::{AuthConfig, Secret};
+
+/// A token is a header, a few claims and a signature; ours take some 300 bytes, and a key of
+/// 4,096 bits signs with 683 characters. Longer than this is not a token but an attempt.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// RFC 7518 wants RSA keys of at least 2,048 bits.
+const RSA_BYTES_MIN: usize = 2048 / 8;
+
+/// What tokens are checked with.
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// Our own secret.
+    Own(Box<Key>),
+    /// Public keys of whoever issues the tokens.
+    Foreign(Vec<Key>),
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl Key {
+    fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
+        let mut validation = Validation::new(algorithm);
+        // Times and audience are looked at with the claims, by the hub's own clock.
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        Self { id, algorithm, key, validation }
+    }
+
+    fn open(&self, token: &str) -> Result<Claims, AuthError> {
+        let data = decode::<Claims>(token, &self.key, &self.validation)
+            .map_err(|error| bad_token(error.kind()))?;
+        if data.header.crit.is_some() {
+            return Err(AuthError::BadToken("it has critical extensions"));
+        }
+        Ok(data.claims)
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow; all the same")]
+fn bad_token(kind: &ErrorKind) -> AuthError {
+    AuthError::BadToken(match kind {
+        ErrorKind::InvalidSignature => "its signature is wrong",
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+            "its algorithm is not accepted"
+        }
+        _ => "it is not a well-formed token",
+    })
+}
+
+impl Keys {
+    /// The key set that the settings name; `secret` is asked for only where they name none.
+    pub(super) fn foreign(config: &AuthConfig) -> Result<Option<Self>, AuthStartError> {
+        let keys = match (&config.public_key_file, &config.jwks_file) {
+            (Some(path), _) => {
+                let setting = "auth.public_key_file";
+                let text = read(setting, path)?;
+                let key = from_pem(&text).map_err(|problem| wrong(setting, path, problem))?;
+                vec![key]
+            }
+            (None, Some(path)) => {
+                let setting = "auth.jwks_file";
+                let text = read(setting, path)?;
+                from_jwks(&text).map_err(|problem| wrong(setting, path, problem))?
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Self::Foreign(keys)))
+    }
+
+    /// Our own secret.
+    pub(super) fn own(secret: &Secret) -> Self {
+        let key = DecodingKey::from_secret(secret.reveal().as_bytes());
+        Self::Own(Box::new(Key::new(None, Algorithm::HS256, key)))
+    }
+
+    /// Whether the tokens are ours to issue.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
+    /// The claims of a token that one of the keys has signed; their times are not looked at yet.
+    pub(super) fn open(&self, token: &str) -> Result<Claims, AuthError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AuthError::BadToken("it is too long"));
+        }
+        match self {
+            Self::Own(key) => key.open(token),
+            Self::Foreign(keys) => {
+                let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
+                pick(keys, header.alg, header.kid.as_deref())?.open(token)
+            }
+        }
+    }
+}
+
+/// The key that the header names; where it names none that is known by name, the only nameless
+/// (or, for a token without a name, the only) key of its algorithm.
+fn pick<'a>(keys: &'a [Key], algorithm: Algorithm, id: Option<&str>) -> Result<&'a Key, AuthError> {
+    let named = keys.iter().find(|key| id.is_some() && key.id.as_deref() == id);
+    if let Some(key) = named {
+        return Ok(key);
+    }
+    let fits = |key: &&Key| key.algorithm == algorithm && (id.is_none() || key.id.is_none());
+    let mut fitting = keys.iter().filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) if keys.iter().all(|key| key.algorithm != algorithm) => {
+            Err(AuthError::BadToken("its algorithm is not accepted"))
+        }
+        _ => Err(AuthError::BadToken("its key is not known")),
+    }
+}
+
+fn wrong(setting: &'static str, path: &Path, problem: &str) -> AuthStartError {
+    AuthStartError::Setting { setting, problem: format!("{}: {problem}", path.display()) }
+}
+
+fn read(setting: &'static str, path: &Path) -> Result<String, AuthStartError> {
+    std::fs::read_to_string(path).map_err(|error| wrong(setting, path, &error.to_string()))
+}
+
+fn from_pem(text: &str) -> Result<Key, &'static str> {
+    let label = text.lines().find(|line| line.starts_with("-----BEGIN "));
+    if label.is_some_and(|line| line.contains("PRIVATE")) {
+        return Err("is a private key; give the public key alone");
+    }
+    let bytes = text.as_bytes();
+    let (algorithm, key) = if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
+        (Algorithm::RS256, key)
+    } else if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
+        (Algorithm::ES256, key)
+    } else if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
+        (Algorithm::EdDSA, key)
+    } else {
+        return Err("is not a PEM public key (RSA, P-256 or Ed25519)");
+    };
+    check(algorithm, &key)?;
+    Ok(Key::new(None, algorithm, key))
+}
+
+fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
+    let set: JwkSet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
+    let mut keys = Vec::new();
+    for jwk in &set.keys {
+        let Some(algorithm) = algorithm_of(jwk) else {
+            tracing::info!(kid = ?jwk.common.key_id, "a key of the set is not for signatures of ours");
+            continue;
+        };
+        let key = DecodingKey::from_jwk(jwk).map_err(|_| "has a key that cannot be read")?;
+        check(algorithm, &key)?;
+        keys.push(Key::new(jwk.common.key_id.clone(), algorithm, key));
+    }
+    if keys.is_empty() { Err("has no public key that signs") } else { Ok(keys) }
+}
+
+/// The one algorithm that a key of a set is used with; `None` for keys that encrypt, for shared
+/// secrets, and for curves that nobody here can check.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow; all the same")]
+fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
+    if jwk.common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature) {
+        return None;
+    }
+    let named = jwk.common.key_algorithm.map(Algorithm::try_from);
+    let fitting: &[Algorithm] = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => &[
+            Algorithm::RS256,
+            Algorithm::RS384,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::PS384,
+            Algorithm::PS512,
+        ],
+        AlgorithmParameters::EllipticCurve(it) if it.curve == EllipticCurve::P256 => {
+            &[Algorithm::ES256]
+        }
+        AlgorithmParameters::EllipticCurve(it) if it.curve == EllipticCurve::P384 => {
+            &[Algorithm::ES384]
+        }
+        AlgorithmParameters::OctetKeyPair(it) if it.curve == EllipticCurve::Ed25519 => {
+            &[Algorithm::EdDSA]
+        }
+        _ => &[],
+    };
+    match named {
+        None => fitting.first().copied(),
+        Some(Ok(named)) => fitting.iter().copied().find(|one| *one == named),
+        Some(Err(_)) => None,
+    }
+}
+
+/// Finds out at start, not at the first token, that a key is no good.
+fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), &'static str> {
+    use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+    let too_short = match key.kind() {
+        SecretOrDer(der) => der.len() < RSA_BYTES_MIN,
+        RsaModulusExponent { n, .. } => n.len() < RSA_BYTES_MIN,
+    };
+    if key.family() == jsonwebtoken::AlgorithmFamily::Rsa && too_short {
+        return Err("has an RSA key of less than 2048 bits");
+    }
+    // A key that cannot be used at all is an error; a signature that is wrong is not.
+    jsonwebtoken::crypto::verify("AAAA", b"", key, algorithm)
+        .map(|_| ())
+        .map_err(|_| "has a key of a kind that is not accepted (RSA, P-256 or Ed25519)")
+}

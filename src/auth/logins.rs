@@ -1,0 +1,169 @@
+//! Passwords in, tokens out; and how a login goes on and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
+use bellpull_actors::port::outlet::Ending;
+use jiff::Timestamp;
+
+use super::claims::Refresh;
+use super::issue::Issuer;
+use super::{AuthError, Inner, Principal, Registration, Tokens, register, unavailable};
+
+/// Where somebody else issues the tokens.
+const ELSEWHERE: AuthError =
+    AuthError::Disabled("Logins are made elsewhere: this hub only checks tokens.");
+
+const CLOSED: AuthError = AuthError::Disabled("Registration is closed.");
+
+/// The generation of the refresh token that a login begins with.
+const FIRST_GENERATION: i64 = 0;
+
+/// `seconds` after `now`; as late as there is time, where that is past its end.
+pub(super) fn after(now: Timestamp, seconds: u32) -> Timestamp {
+    now.checked_add(Duration::from_secs(u64::from(seconds))).unwrap_or(Timestamp::MAX)
+}
+
+impl Inner {
+    fn issuer(&self) -> Result<&Issuer, AuthError> {
+        self.issuer.as_ref().ok_or(ELSEWHERE)
+    }
+
+    pub(super) async fn login(
+        &self,
+        name: LoginName,
+        password: String,
+    ) -> Result<(Tokens, Arc<User>), AuthError> {
+        let issuer = self.issuer()?;
+        let known = self.accounts.store().credentials(&name).await.map_err(unavailable)?;
+        let (user, stored) = known.map_or((None, None), |(user, hash)| (Some(user), hash));
+        let is_match = self.passwords.verify(password, stored).await?;
+        let Some(user) = user.filter(|user| is_match && user.is_active) else {
+            return Err(AuthError::BadCredentials);
+        };
+        let now = self.clock.now();
+        let ends_at = after(now, self.config.refresh_ttl_s);
+        let begun = self.accounts.store().begin_login(user.id, now, ends_at).await;
+        let login = begun.map_err(unavailable)?;
+        let tokens = self.tokens(issuer, &user, login, FIRST_GENERATION, ends_at)?;
+        Ok((tokens, Arc::new(user)))
+    }
+
+    fn tokens(
+        &self,
+        issuer: &Issuer,
+        user: &User,
+        login: LoginId,
+        generation: i64,
+        ends_at: Timestamp,
+    ) -> Result<Tokens, AuthError> {
+        let now = self.clock.now();
+        // No access token outlives its login.
+        let access_until = after(now, self.config.access_ttl_s).min(ends_at);
+        Ok(Tokens {
+            access: issuer.access(user, Some(login), now, access_until)?,
+            refresh: issuer.refresh(user, login, generation, now, ends_at)?,
+        })
+    }
+
+    fn open_refresh(&self, token: &str) -> Result<Refresh, AuthError> {
+        let claims = self.keys.open(token)?;
+        let expires_at = claims.valid_until(self.clock.now(), None)?;
+        claims.refresh(expires_at)
+    }
+
+    pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, AuthError> {
+        let issuer = self.issuer()?;
+        let old = self.open_refresh(token)?;
+        let now = self.clock.now();
+        let used = self.accounts.store().use_refresh(old.login, old.generation, now).await;
+        match used.map_err(unavailable)? {
+            RefreshUse::Good(user) if user == old.user => {}
+            RefreshUse::Good(_) | RefreshUse::Ended => {
+                return Err(AuthError::BadToken("its login has ended"));
+            }
+            RefreshUse::Reused(user) => {
+                tracing::warn!(%user, login = %old.login, "a refresh token came back after its \
+                    successor was used: the login is revoked");
+                self.end_login(old.user, old.login, "login revoked");
+                return Err(AuthError::BadToken("it was used before: its login has ended"));
+            }
+        }
+        let user = self.accounts.find(old.user, now).await?;
+        let user = user.ok_or(AuthError::BadToken("there is no such account"))?;
+        if !user.is_active {
+            return Err(AuthError::BadToken("the account is not active"));
+        }
+        let next = old.generation.saturating_add(1);
+        self.tokens(issuer, &user, old.login, next, old.expires_at)
+    }
+
+    pub(super) async fn logout(
+        &self,
+        who: &Principal,
+        refresh: Option<&str>,
+    ) -> Result<(), AuthError> {
+        let login = match refresh {
+            Some(token) if self.keys.is_own() => {
+                let given = self.open_refresh(token)?;
+                if given.user != who.user.id {
+                    return Err(AuthError::BadToken("it is somebody else's"));
+                }
+                Some(given.login)
+            }
+            // Another issuer's refresh token is that issuer's to revoke.
+            Some(_) | None => who.login,
+        };
+        let Some(login) = login else { return Ok(()) };
+        let now = self.clock.now();
+        self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
+        self.end_login(who.user.id, login, "logged out");
+        Ok(())
+    }
+
+    /// A login's sockets end, and its access tokens are refused.
+    fn end_login(&self, user: UserId, login: LoginId, reason: &'static str) {
+        let now = self.clock.now();
+        self.ended.insert(login, now, after(now, self.config.access_ttl_s));
+        if let Some(users) = &self.users {
+            users.end_sessions(user, Some(login), Ending::TokenEnded { reason });
+        }
+    }
+
+    pub(super) async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Arc<User>, AuthError> {
+        self.issuer()?;
+        if !self.config.registration {
+            return Err(CLOSED);
+        }
+        let wanted = register::check(registration)?;
+        let hash = self.passwords.hash(wanted.password).await?;
+        let new = NewUser {
+            id: None,
+            username: wanted.username,
+            email: wanted.email,
+            full_name: wanted.full_name,
+            role: wanted.role,
+            whatsapp_number: String::new(),
+            phone: String::new(),
+            password_hash: Some(hash),
+            now: self.clock.now(),
+        };
+        match self.accounts.store().create_user(new, Some(register::announcement)).await {
+            Ok((user, told)) => {
+                if let (Some(users), Some(told)) = (&self.users, &told) {
+                    users.tell_all(told);
+                }
+                Ok(Arc::new(user))
+            }
+            Err(StoreError::Taken(field)) => Err(register::taken(field)),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+}

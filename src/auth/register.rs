@@ -1,0 +1,153 @@
+//! Registration: what an account may be called, and who is told of a new one.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::notification::{Announcement, Kind, Message};
+use bellpull_actors::domain::routing::{Audience, Group, channels};
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::domain::user::User;
+use serde_json::{Map, Value};
+
+use super::password::PASSWORD_BYTES_MAX;
+use super::{AuthError, Registration};
+
+/// As in the frameworks that today's accounts come from.
+pub(super) const USERNAME_CHARS_MAX: usize = 150;
+/// As in the frameworks that today's accounts come from.
+pub(super) const FULL_NAME_CHARS_MAX: usize = 255;
+/// RFC 5321 lets no longer address through.
+const EMAIL_BYTES_MAX: usize = 254;
+/// As in the frameworks that today's accounts come from.
+const PASSWORD_CHARS_MIN: usize = 8;
+
+const BLANK: &str = "This field may not be blank.";
+
+/// The registration without the white space around its names, if all of it will do.
+pub(super) fn check(mut new: Registration) -> Result<Registration, AuthError> {
+    for field in [&mut new.username, &mut new.email, &mut new.full_name] {
+        *field = field.trim().to_owned();
+    }
+    let invalid = |field| move |problem| AuthError::Invalid(field, problem);
+    check_username(&new.username).map_err(invalid("username"))?;
+    check_email(&new.email).map_err(invalid("email"))?;
+    check_password(&new.password).map_err(invalid("password"))?;
+    check_full_name(&new.full_name).map_err(invalid("full_name"))?;
+    if !new.role.is_self_assignable() {
+        return Err(AuthError::Invalid("role", format!("\"{}\" may not be chosen.", new.role)));
+    }
+    Ok(new)
+}
+
+/// Whether somebody may be called that.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_username(username: &str) -> Result<(), String> {
+    if username.is_empty() {
+        return Err(BLANK.to_owned());
+    }
+    if username.chars().count() > USERNAME_CHARS_MAX {
+        return Err(format!("Ensure this field has no more than {USERNAME_CHARS_MAX} characters."));
+    }
+    if !username.chars().all(|c| c.is_alphanumeric() || "@.+-_".contains(c)) {
+        return Err("Enter a valid username. This value may contain only letters, numbers, and \
+                    @/./+/-/_ characters."
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// Whether that may be an address; whether it is one only a letter to it would tell.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_email(email: &str) -> Result<(), String> {
+    if email.is_empty() {
+        return Err(BLANK.to_owned());
+    }
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>,;:\"()[]\\".contains(c);
+    let good = email.len() <= EMAIL_BYTES_MAX
+        && email.chars().all(plain)
+        && email.split_once('@').is_some_and(|(local, domain)| {
+            let labels = domain.split('.').all(|label| !label.is_empty());
+            !local.is_empty()
+                && !domain.contains('@')
+                && labels
+                && (domain.contains('.') || domain == "localhost")
+        });
+    if good { Ok(()) } else { Err("Enter a valid email address.".to_owned()) }
+}
+
+/// Whether that may be a password.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_password(password: &str) -> Result<(), String> {
+    if password.chars().count() < PASSWORD_CHARS_MIN {
+        return Err(format!(
+            "This password is too short. It must contain at least {PASSWORD_CHARS_MIN} characters."
+        ));
+    }
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(format!(
+            "This password is too long. It must contain at most {PASSWORD_BYTES_MAX} bytes."
+        ));
+    }
+    Ok(())
+}
+
+/// Whether that may be a full name; it may be empty.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_full_name(full_name: &str) -> Result<(), String> {
+    if full_name.chars().count() > FULL_NAME_CHARS_MAX {
+        return Err(format!(
+            "Ensure this field has no more than {FULL_NAME_CHARS_MAX} characters."
+        ));
+    }
+    if full_name.chars().any(char::is_control) {
+        return Err("Control characters are not allowed.".to_owned());
+    }
+    Ok(())
+}
+
+/// What a store says is taken, as a client is told.
+pub(super) fn taken(field: &'static str) -> AuthError {
+    let what = if field == "email" { "email" } else { "username" };
+    AuthError::Invalid(what, format!("A user with that {what} already exists."))
+}
+
+/// Every super admin is told of who has registered.
+pub(super) fn announcement(user: &User) -> Announcement {
+    let event = Event::UserRegistration;
+    let who = user.display_name();
+    let metadata: Map<String, Value> = [
+        ("user_id", Value::from(user.id.0)),
+        ("user_email", Value::from(user.email.as_str())),
+        ("user_full_name", Value::from(who)),
+        ("user_role", Value::from(user.role.as_str())),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect();
+    Announcement {
+        channels: channels(&event),
+        audience: Audience {
+            group: Some(Group::SuperAdmins),
+            users: Vec::new(),
+            except: Some(user.id),
+        },
+        message: Message {
+            kind: Kind::of(&event),
+            title: event.title().to_owned(),
+            body: format!("A new {} has registered: {who} ({})", user.role.display(), user.email),
+            action_url: format!("/admin/accounts/customuser/{}/change/", user.id),
+            metadata,
+            ticket: None,
+            sender: Some(user.id),
+            priority: Priority::Medium,
+            created_at: user.created_at,
+            event,
+        },
+    }
+}

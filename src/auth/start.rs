@@ -1,0 +1,98 @@
+//! How accounts and tokens are put together at start.
+
+use std::sync::Arc;
+
+use bellpull_actors::directory::Users;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use jiff::Timestamp;
+
+use super::accounts::{Accounts, EndedLogins};
+use super::issue::{Issuer, hub_secret};
+use super::keys::Keys;
+use super::password::{self, Passwords};
+use super::{Auth, Inner};
+use crate::config::Config;
+
+/// A secret that is shorter can be guessed from one token, without asking the hub.
+const SECRET_BYTES_WISE: usize = 16;
+
+/// Why accounts and tokens could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthStartError {
+    /// A setting is at fault.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// Its key.
+        setting: &'static str,
+        /// What is wrong, without any key's text.
+        problem: String,
+    },
+    /// The secret could not be read from the store, or written to it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whoever a service token speaks for: nobody's account, with all rights.
+fn service_account() -> User {
+    User {
+        id: UserId(0),
+        username: "service".to_owned(),
+        email: String::new(),
+        full_name: String::new(),
+        role: Role::SuperAdmin,
+        whatsapp_number: String::new(),
+        phone: String::new(),
+        is_active: true,
+        created_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+impl Auth {
+    /// Reads the keys, or the secret (which is made where there is none yet).
+    ///
+    /// # Errors
+    /// See [`AuthStartError`].
+    pub async fn start(
+        config: &Config,
+        accounts: Arc<dyn AccountStore>,
+        users: Users,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthStartError> {
+        Self::assemble(config, accounts, Some(users), clock).await
+    }
+
+    pub(super) async fn assemble(
+        config: &Config,
+        accounts: Arc<dyn AccountStore>,
+        users: Option<Users>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthStartError> {
+        let (keys, issuer) = if let Some(keys) = Keys::foreign(&config.auth)? {
+            if config.jwt_secret.is_some() {
+                tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
+            }
+            (keys, None)
+        } else {
+            let secret = hub_secret(config, &*accounts).await?;
+            if secret.reveal().len() < SECRET_BYTES_WISE {
+                tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
+            }
+            // An unknown user must not take longer than a known one, not even the first.
+            drop(tokio::task::spawn_blocking(password::warm_up));
+            (Keys::own(&secret), Some(Issuer::new(&secret)))
+        };
+        Ok(Self(Arc::new(Inner {
+            config: config.auth.clone(),
+            keys,
+            issuer,
+            accounts: Accounts::new(accounts),
+            ended: EndedLogins::default(),
+            passwords: Passwords::new(),
+            users,
+            clock,
+            service: Arc::new(service_account()),
+        })))
+    }
+}

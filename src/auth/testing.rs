@@ -1,0 +1,194 @@
+//! Fakes for this module's tests: a store in memory, and a clock that stands still.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::{
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+};
+use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct StillClock(Mutex<Timestamp>);
+
+impl StillClock {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new("2026-03-01T12:00:00.5Z".parse().unwrap()))
+    }
+
+    pub(super) fn advance_ms(&self, ms: i64) {
+        let mut now = self.0.lock().unwrap();
+        *now += SignedDuration::from_millis(ms);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Login {
+    user: i64,
+    generation: i64,
+    ends_at: Timestamp,
+    is_revoked: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    users: Vec<(User, Option<String>)>,
+    logins: Vec<Login>,
+    secret: Option<String>,
+    announced: Vec<Announcement>,
+}
+
+/// Accounts in memory; counts how often one is read, and can be away.
+#[derive(Debug, Default)]
+pub(super) struct FakeStore {
+    rows: Mutex<Rows>,
+    pub(super) reads: AtomicUsize,
+    pub(super) is_away: AtomicBool,
+}
+
+impl FakeStore {
+    pub(super) fn announced(&self) -> Vec<Announcement> {
+        self.rows.lock().unwrap().announced.clone()
+    }
+
+    pub(super) fn change(&self, id: i64, change: impl FnOnce(&mut User)) {
+        let mut rows = self.rows.lock().unwrap();
+        change(&mut rows.users.iter_mut().find(|(user, _)| user.id.0 == id).unwrap().0);
+    }
+
+    fn answer(&self) -> Result<std::sync::MutexGuard<'_, Rows>, StoreError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("away".to_owned()));
+        }
+        Ok(self.rows.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl AccountStore for FakeStore {
+    async fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+    ) -> Result<(User, Option<Told>), StoreError> {
+        let mut rows = self.answer()?;
+        let is = |test: &dyn Fn(&User) -> bool| rows.users.iter().any(|(user, _)| test(user));
+        if is(&|user| user.username == new.username) {
+            return Err(StoreError::Taken("username"));
+        }
+        if is(&|user| !new.email.is_empty() && user.email.eq_ignore_ascii_case(&new.email)) {
+            return Err(StoreError::Taken("email"));
+        }
+        if is(&|user| Some(user.id) == new.id) {
+            return Err(StoreError::Taken("id"));
+        }
+        let next = rows.users.iter().map(|(user, _)| user.id.0).max().unwrap_or(0) + 1;
+        let user = User {
+            id: new.id.unwrap_or(UserId(next)),
+            username: new.username,
+            email: new.email,
+            full_name: new.full_name,
+            role: new.role,
+            whatsapp_number: new.whatsapp_number,
+            phone: new.phone,
+            is_active: true,
+            created_at: new.now,
+        };
+        rows.announced.extend(announce.map(|announce| announce(&user)));
+        rows.users.push((user.clone(), new.password_hash));
+        Ok((user, None))
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let rows = self.answer()?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        Ok(rows.users.iter().map(|(user, _)| user).find(|user| user.id == id).cloned())
+    }
+
+    async fn credentials(
+        &self,
+        login: &LoginName,
+    ) -> Result<Option<(User, Option<String>)>, StoreError> {
+        let is_meant = |user: &User| match login {
+            LoginName::Username(name) => user.username == *name,
+            LoginName::Email(email) => user.email.eq_ignore_ascii_case(email),
+        };
+        Ok(self.answer()?.users.iter().find(|(user, _)| is_meant(user)).cloned())
+    }
+
+    async fn update_user(&self, _: UserId, _: UserChanges) -> Result<User, StoreError> {
+        Err(StoreError::NotFound)
+    }
+
+    async fn list_users(&self, _: &UserFilter, _: PageRequest) -> Result<Page<User>, StoreError> {
+        Err(StoreError::NotFound)
+    }
+
+    async fn begin_login(
+        &self,
+        user: UserId,
+        _: Timestamp,
+        ends_at: Timestamp,
+    ) -> Result<LoginId, StoreError> {
+        let mut rows = self.answer()?;
+        rows.logins.push(Login { user: user.0, ends_at, ..Login::default() });
+        Ok(LoginId(i64::try_from(rows.logins.len()).unwrap()))
+    }
+
+    async fn use_refresh(
+        &self,
+        login: LoginId,
+        generation: i64,
+        now: Timestamp,
+    ) -> Result<RefreshUse, StoreError> {
+        let mut rows = self.answer()?;
+        let index = usize::try_from(login.0 - 1).unwrap();
+        let Some(row) = rows.logins.get_mut(index) else { return Ok(RefreshUse::Ended) };
+        if row.is_revoked || row.ends_at <= now {
+            return Ok(RefreshUse::Ended);
+        }
+        if generation < row.generation {
+            row.is_revoked = true;
+            return Ok(RefreshUse::Reused(UserId(row.user)));
+        }
+        row.generation = generation;
+        Ok(RefreshUse::Good(UserId(row.user)))
+    }
+
+    async fn revoke_login(&self, login: LoginId, _: Timestamp) -> Result<(), StoreError> {
+        let index = usize::try_from(login.0 - 1).unwrap();
+        if let Some(row) = self.answer()?.logins.get_mut(index) {
+            row.is_revoked = true;
+        }
+        Ok(())
+    }
+
+    async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
+        assert_eq!(name, "jwt_secret");
+        Ok(self.answer()?.secret.get_or_insert_with(|| initial.to_owned()).clone())
+    }
+
+    async fn setting(&self, _: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.answer()?.secret.clone())
+    }
+
+    async fn set_setting(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Err(StoreError::NotFound)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.answer().map(|_| ())
+    }
+}

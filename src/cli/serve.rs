@@ -1,0 +1,79 @@
+//! `serve`: runs the hub until it is told to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use super::{CliError, SettingFlags, print_line};
+use crate::app::{App, StartError};
+use crate::config::Config;
+use crate::telemetry;
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull serve
+  bellpull serve --listen 127.0.0.1:0 --database sqlite::memory:
+  BELLPULL_HTTP_ALLOWED_ORIGINS=https://app.example.com bellpull serve --log json
+
+The same in bellpull.toml:
+  listen = \"127.0.0.1:8000\"
+  [http]
+  allowed_origins = [\"https://app.example.com\"]
+
+A flag counts before its variable, a variable before the file, the file before the default.";
+
+/// What `serve` takes: every setting.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    settings: SettingFlags<true>,
+}
+
+impl Args {
+    /// The settings, checked, and the log that they ask for.
+    ///
+    /// # Errors
+    /// [`CliError::Wrong`].
+    pub fn load(self) -> Result<Config, CliError> {
+        self.settings.load()
+    }
+}
+
+/// Runs the hub until it is told to stop. The first line on stdout says where it listens.
+///
+/// # Errors
+/// What kept it from starting (the setting at fault), or that its supervision tree gave up.
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = args.load()?;
+    telemetry::init_metrics();
+    let app = App::start(config).await?;
+    print_line(&format!("listening on {}", app.url()))?;
+    let gave_up = until_told_to_stop(&app).await;
+    info!("stopping");
+    app.stop().await;
+    if gave_up {
+        return Err(CliError::failed("the supervision tree gave up; the log says why"));
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT, or for the tree to give up; whether it gave up.
+pub(super) async fn until_told_to_stop(app: &App) -> bool {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        error!("signals cannot be received: stopping at once");
+        return true;
+    };
+    tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = app.hub().escalated() => true,
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        Self::wrong(error.to_string())
+    }
+}

@@ -1,0 +1,117 @@
+//! The settings as flags, made from their table.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::ValueHint};
+
+use super::CliError;
+use crate::config::table::{Kind, SETTINGS, STORE_KEYS, Setting};
+use crate::config::{Config, Sources};
+use crate::telemetry;
+
+const CONFIG: &str = "config";
+
+/// The flags of all settings, or (not `ALL`) of those that a command beside a hub needs.
+pub struct SettingFlags<const ALL: bool> {
+    flags: Vec<(&'static str, String)>,
+    file: Option<PathBuf>,
+}
+
+// Values may be secrets.
+impl<const ALL: bool> std::fmt::Debug for SettingFlags<ALL> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SettingFlags").finish_non_exhaustive()
+    }
+}
+
+impl<const ALL: bool> SettingFlags<ALL> {
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().filter(|setting| ALL || STORE_KEYS.contains(&setting.key))
+    }
+
+    /// The settings, from the flags and all other places, and the log that they ask for. A command
+    /// beside a hub logs nothing unless it is asked to: its one line on stderr is for its user.
+    ///
+    /// # Errors
+    /// What is wrong with a setting.
+    pub fn load(self) -> Result<Config, CliError> {
+        let config = self.read()?;
+        if ALL || config.log_filter != Config::default().log_filter {
+            telemetry::init_logs(&config);
+        }
+        Ok(config)
+    }
+
+    /// The same for a command that tells a story: unless it is asked for more, it logs only what
+    /// is wrong.
+    ///
+    /// # Errors
+    /// What is wrong with a setting.
+    pub fn load_quietly(self) -> Result<Config, CliError> {
+        let mut config = self.read()?;
+        if config.log_filter == Config::default().log_filter {
+            "warn".clone_into(&mut config.log_filter);
+        }
+        telemetry::init_logs(&config);
+        Ok(config)
+    }
+
+    fn read(self) -> Result<Config, CliError> {
+        Ok(Config::load(&Sources::of_process(self.flags, self.file.as_deref())?)?)
+    }
+}
+
+impl<const ALL: bool> FromArgMatches for SettingFlags<ALL> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |setting: &'static Setting| {
+            let value = matches.get_one::<String>(setting.key)?;
+            Some((setting.key, value.clone()))
+        };
+        let file = matches.get_one::<PathBuf>(CONFIG).cloned();
+        Ok(Self { flags: Self::settings().filter_map(given).collect(), file })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<const ALL: bool> Args for SettingFlags<ALL> {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new(CONFIG)
+            .long(CONFIG)
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .value_hint(ValueHint::FilePath)
+            .help("The file of settings [env: BELLPULL_CONFIG] [default: bellpull.toml, if there]");
+        command.arg(config).args(Self::settings().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.value_name())
+        .help(setting.help())
+        .help_heading(heading(setting.key))
+        // A negative number is told its range, not that it looks like a flag.
+        .allow_negative_numbers(true);
+    if matches!(setting.kind, Kind::Switch) {
+        return arg.num_args(0..=1).default_missing_value("true");
+    }
+    arg
+}
+
+fn heading(key: &str) -> Option<&'static str> {
+    match key.split_once('.')?.0 {
+        "auth" => Some("Accounts and tokens"),
+        "http" => Some("REST"),
+        "ws" => Some("Sockets"),
+        _ => Some("Hub"),
+    }
+}

@@ -1,0 +1,79 @@
+//! `token`: an access token for an account, signed with the hub's secret.
+
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::LoginName;
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{AccountStore, Clock};
+use jiff::Timestamp;
+
+use super::{CliError, SettingFlags, open_store, print_line};
+use crate::auth::issue::{Issuer, hub_secret};
+use crate::config::Config;
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull token --user ada
+  curl -H \"Authorization: Bearer $(bellpull token --user ada --ttl 60)\" \\
+      http://127.0.0.1:8000/api/auth/me/";
+
+/// What `token` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Whose: a username, or an id
+    #[arg(long, value_name = "NAME|ID")]
+    user: String,
+    /// How long it lives, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600,
+          value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    ttl: u32,
+    #[command(flatten)]
+    settings: SettingFlags<false>,
+}
+
+/// Prints the token.
+///
+/// # Errors
+/// See [`CliError`].
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = args.settings.load()?;
+    let issuer = issuer(&config)?;
+    let store = open_store(&config).await?;
+    let user = find(&*store, &args.user).await?;
+    let now = SystemClock.now();
+    let expires_at =
+        now.checked_add(Duration::from_secs(u64::from(args.ttl))).unwrap_or(Timestamp::MAX);
+    let secret = hub_secret(issuer, &*store).await?;
+    print_line(&Issuer::new(&secret).access(&user, None, now, expires_at)?)
+}
+
+/// The settings, if they let us sign tokens at all.
+pub(super) fn issuer(config: &Config) -> Result<&Config, CliError> {
+    let setting = match (&config.auth.public_key_file, &config.auth.jwks_file) {
+        (Some(_), _) => "auth.public_key_file",
+        (None, Some(_)) => "auth.jwks_file",
+        (None, None) => return Ok(config),
+    };
+    let why = "is set, so tokens are issued elsewhere: the hub would take none of ours";
+    Err(CliError::wrong(format!("{setting}: {why}")))
+}
+
+/// The active account of that id or username.
+pub(super) async fn find(store: &dyn AccountStore, name: &str) -> Result<User, CliError> {
+    let by_id = match name.parse::<i64>() {
+        Ok(id) => store.user(UserId(id)).await?,
+        Err(_) => None,
+    };
+    let user = match by_id {
+        Some(user) => Some(user),
+        None => store.credentials(&LoginName::Username(name.to_owned())).await?.map(|row| row.0),
+    };
+    match user {
+        Some(user) if user.is_active => Ok(user),
+        Some(user) => Err(CliError::failed(format!("--user: {} is not active", user.username))),
+        None => Err(CliError::failed(format!("--user: there is no user {}", name.escape_debug()))),
+    }
+}

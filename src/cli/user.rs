@@ -1,0 +1,154 @@
+//! `user create`: makes an account, without asking a running hub.
+
+use std::io::BufRead;
+
+use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{CliError, SettingFlags, open_store, print_line};
+use crate::auth::password;
+use crate::auth::register::{check_email, check_full_name, check_password, check_username};
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull user create --username ada --password 'long enough' --role super_admin
+  pass show ada | bellpull user create --username ada --password - --role developer \\
+      --email ada@example.com --full-name 'Ada Lovelace' --whatsapp-number +4915112345678";
+
+/// What `user` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes an account, and prints it as one line of JSON.
+    #[command(after_help = EXAMPLES)]
+    Create(Create),
+}
+
+/// The account.
+#[derive(clap::Args)]
+pub struct Create {
+    /// 1 to 150 letters, digits and @ . + - _; unique
+    #[arg(long)]
+    username: String,
+    /// At least 8 characters; `-` reads a line from stdin, which nobody sees in a list of processes
+    #[arg(long, allow_hyphen_values = true)]
+    password: String,
+    /// client, developer, admin, super_admin, or a slug of your own with a client's rights
+    #[arg(long)]
+    role: String,
+    /// Unique
+    #[arg(long, default_value = "", hide_default_value = true)]
+    email: String,
+    /// As people read it
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    full_name: String,
+    /// International: + and 8 to 15 digits
+    #[arg(long, value_name = "NUMBER", default_value = "", hide_default_value = true)]
+    whatsapp_number: String,
+    /// International: + and 8 to 15 digits
+    #[arg(long, value_name = "NUMBER", default_value = "", hide_default_value = true)]
+    phone: String,
+    #[command(flatten)]
+    settings: SettingFlags<false>,
+}
+
+// Without the password.
+impl std::fmt::Debug for Create {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Create").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Makes the account.
+///
+/// # Errors
+/// See [`CliError`].
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let Command::Create(mut create) = args.command;
+    if create.password == "-" {
+        create.password = first_line()?;
+    }
+    let new = checked(&create)?;
+    let config = create.settings.load()?;
+    let store = open_store(&config).await?;
+    print_line(&describe(&make(&*store, new).await?))
+}
+
+fn first_line() -> Result<String, CliError> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| CliError::failed(format!("--password: stdin: {error}")))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The account that is asked for, if all of it will do; its password is hashed.
+pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
+    let wrong = |flag: &'static str| move |why| CliError::wrong(format!("--{flag}: {why}"));
+    check_username(&create.username).map_err(wrong("username"))?;
+    check_password(&create.password).map_err(wrong("password"))?;
+    let role: Role =
+        create.role.parse().map_err(|why| CliError::wrong(format!("--role: {why}")))?;
+    if !create.email.is_empty() {
+        check_email(&create.email).map_err(wrong("email"))?;
+    }
+    check_full_name(&create.full_name).map_err(wrong("full-name"))?;
+    check_number(&create.whatsapp_number).map_err(wrong("whatsapp-number"))?;
+    check_number(&create.phone).map_err(wrong("phone"))?;
+    Ok(NewUser {
+        id: None,
+        username: create.username.clone(),
+        email: create.email.clone(),
+        full_name: create.full_name.clone(),
+        role,
+        whatsapp_number: create.whatsapp_number.clone(),
+        phone: create.phone.clone(),
+        password_hash: Some(password::hash(&create.password).map_err(CliError::failed)?),
+        now: SystemClock.now(),
+    })
+}
+
+fn check_number(number: &str) -> Result<(), String> {
+    let is_e164 = number.strip_prefix('+').is_some_and(|digits| {
+        (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    });
+    if number.is_empty() || is_e164 {
+        return Ok(());
+    }
+    Err("must be international: + and 8 to 15 digits".to_owned())
+}
+
+/// Puts the account into the store.
+pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User, CliError> {
+    match store.create_user(new, None).await {
+        Ok((user, _)) => Ok(user),
+        Err(StoreError::Taken(field)) => {
+            Err(CliError::failed(format!("--{field}: a user with that {field} already exists")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An account as one line of JSON.
+pub(super) fn describe(user: &User) -> String {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "full_name": user.full_name,
+        "role": user.role,
+        "whatsapp_number": user.whatsapp_number,
+        "phone": user.phone,
+        "is_active": user.is_active,
+        "created_at": user.created_at,
+    })
+    .to_string()
+}

@@ -1,0 +1,293 @@
+//! Where values come from, and which of them counts: flag, environment, file, default.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::table::{SETTINGS, Setting, find, nearest};
+use super::value::{Value, parse};
+use super::{AuthConfig, Config, HttpConfig, Secret, WsConfig};
+use crate::wire::Dialect;
+
+/// Every variable of ours begins so; one that is nobody's is refused.
+const PREFIX: &str = "BELLPULL_";
+
+/// Where the file is, unless `--config` says otherwise.
+const FILE_ENV: &str = "BELLPULL_CONFIG";
+
+/// The file that is read where nobody names one, if it is there.
+const FILE: &str = "bellpull.toml";
+
+/// What is wrong with the settings, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct ConfigError {
+    /// The setting, as it is named where it came from.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What was given, before it is looked at. Empty: nothing was.
+#[derive(Default)]
+pub struct Sources {
+    /// Keys and values from the command line.
+    pub flags: Vec<(&'static str, String)>,
+    /// The environment's variables that begin with `BELLPULL_`.
+    pub env: Vec<(String, String)>,
+    /// The file's name and text.
+    pub file: Option<(String, String)>,
+}
+
+// Values may be secrets.
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// What this process was given: its environment, and the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a variable is not UTF-8.
+    pub fn of_process(
+        flags: Vec<(&'static str, String)>,
+        file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
+        let mut env = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with(PREFIX) {
+                let value = value.into_string().map_err(|_| error(&name, "is not UTF-8"))?;
+                env.push((name, value));
+            }
+        }
+        let named = env.iter().find(|(name, value)| name == FILE_ENV && !value.is_empty());
+        let (place, path) = match (file, named) {
+            (Some(path), _) => ("--config", path.to_owned()),
+            (None, Some((_, path))) => (FILE_ENV, PathBuf::from(path)),
+            (None, None) => ("", PathBuf::from(FILE)),
+        };
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path.display().to_string(), text)),
+            Err(e) if place.is_empty() && e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => {
+                let place = if place.is_empty() { FILE } else { place };
+                return Err(error(place, format!("{} cannot be read: {e}", path.display())));
+            }
+        };
+        Ok(Self { flags, env, file })
+    }
+}
+
+fn error(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError { place: place.into(), problem: problem.into() }
+}
+
+/// The value of each key that counts, and where it came from.
+struct Values(HashMap<&'static str, (Value, String)>);
+
+impl Values {
+    fn gather(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut values = Self(HashMap::with_capacity(SETTINGS.len()));
+        for setting in SETTINGS {
+            if setting.default.is_empty() {
+                values.0.insert(setting.key, (Value::None, setting.key.to_owned()));
+            } else {
+                values.put(setting, setting.default, setting.key.to_owned())?;
+            }
+        }
+        if let Some((name, text)) = &sources.file {
+            values.read_file(name, text)?;
+        }
+        for (name, raw) in &sources.env {
+            match SETTINGS.iter().find(|setting| setting.env() == *name) {
+                // An empty variable is how compose files and shells say "not set".
+                Some(_) if raw.is_empty() => {}
+                Some(setting) => values.put(setting, raw, name.clone())?,
+                None if name == FILE_ENV => {}
+                None => return Err(unknown(name, name, SETTINGS.iter().map(Setting::env))),
+            }
+        }
+        for (key, raw) in &sources.flags {
+            let setting = find(key).ok_or_else(|| error(*key, "no such setting"))?;
+            values.put(setting, raw, format!("--{}", setting.flag()))?;
+        }
+        Ok(values)
+    }
+
+    fn put(&mut self, setting: &Setting, raw: &str, place: String) -> Result<(), ConfigError> {
+        match parse(setting, raw) {
+            Ok(value) => {
+                self.0.insert(setting.key, (value, place));
+                Ok(())
+            }
+            Err(problem) => Err(error(place, problem)),
+        }
+    }
+
+    fn read_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let message = e.message().lines().collect::<Vec<_>>().join(" ");
+            error(name, format!("line {line}: {message}"))
+        })?;
+        let mut leaves = Vec::new();
+        flatten("", table, &mut leaves);
+        for (key, value) in leaves {
+            let place = format!("{name}: {key}");
+            let Some(setting) = find(&key) else {
+                return Err(unknown(&place, &key, SETTINGS.iter().map(|one| one.key.to_owned())));
+            };
+            let raw = plain(value).ok_or_else(|| {
+                error(&place, format!("takes {}, not this", setting.value_name()))
+            })?;
+            self.put(setting, &raw, place)?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, key: &str) -> String {
+        self.0.get(key).map_or_else(|| key.to_owned(), |(_, place)| place.clone())
+    }
+
+    fn get(&self, key: &str) -> &Value {
+        self.0.get(key).map_or(&Value::None, |(value, _)| value)
+    }
+
+    /// That a key has a value of another kind than its field is a mistake in this file.
+    fn mismatch(&self, key: &str) -> ConfigError {
+        error(self.place(key), "is not of the kind that is wanted here")
+    }
+
+    fn address(&self, key: &str) -> Option<SocketAddr> {
+        if let Value::Address(address) = self.get(key) { Some(*address) } else { None }
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        if let Value::Text(text) = self.get(key) { Some(text.clone()) } else { None }
+    }
+
+    fn must_text(&self, key: &str) -> Result<String, ConfigError> {
+        self.text(key).ok_or_else(|| self.mismatch(key))
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        if let Value::List(list) = self.get(key) { list.clone() } else { Vec::new() }
+    }
+
+    fn switch(&self, key: &str) -> Result<bool, ConfigError> {
+        if let Value::Switch(on) = self.get(key) { Ok(*on) } else { Err(self.mismatch(key)) }
+    }
+
+    fn number<T: TryFrom<u64>>(&self, key: &str) -> Result<T, ConfigError> {
+        let Value::Number(number) = self.get(key) else { return Err(self.mismatch(key)) };
+        T::try_from(*number).map_err(|_| self.mismatch(key))
+    }
+
+    fn dialect(&self, key: &str) -> Result<Dialect, ConfigError> {
+        match self.must_text(key)?.as_str() {
+            "incident" => Ok(Dialect::Incident),
+            _ => Err(self.mismatch(key)),
+        }
+    }
+}
+
+fn unknown(place: &str, name: &str, known: impl Iterator<Item = String>) -> ConfigError {
+    // The prefix that all variables share would make every one of them look like every other.
+    let bare = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let known: Vec<String> = known.map(|one| bare(&one)).collect();
+    let prefix = if name.starts_with(PREFIX) { PREFIX } else { "" };
+    let hint = nearest(&bare(name), known.iter().map(String::as_str))
+        .map_or_else(String::new, |meant| format!("; did you mean {prefix}{meant}?"));
+    error(place, format!("no such setting{hint}"))
+}
+
+/// A file's tables as keys with dots.
+fn flatten(prefix: &str, table: toml::Table, into: &mut Vec<(String, toml::Value)>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, into),
+            leaf @ (toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_)) => into.push((key, leaf)),
+        }
+    }
+}
+
+/// A file's value as it would stand in a variable.
+fn plain(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(on) => Some(on.to_string()),
+        toml::Value::Array(all) => {
+            let texts: Option<Vec<String>> =
+                all.into_iter().map(|one| one.as_str().map(str::to_owned)).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}
+
+impl Config {
+    /// Puts the sources in their order and checks every value, also those that do not count.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let values = Values::gather(sources)?;
+        let config = Self::build(&values)?;
+        if config.ws.silent_max_s <= config.ws.ping_after_s {
+            let problem = "must be greater than ws.ping_after_s";
+            return Err(error(values.place("ws.silent_max_s"), problem));
+        }
+        if config.auth.public_key_file.is_some() && config.auth.jwks_file.is_some() {
+            let problem = "cannot be set together with auth.public_key_file";
+            return Err(error(values.place("auth.jwks_file"), problem));
+        }
+        Ok(config)
+    }
+
+    fn build(values: &Values) -> Result<Self, ConfigError> {
+        Ok(Self {
+            listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
+            database_url: values.must_text("database_url")?,
+            jwt_secret: values.text("jwt_secret").map(Secret::new),
+            dialect: values.dialect("dialect")?,
+            auth: AuthConfig {
+                auto_provision: values.switch("auth.auto_provision")?,
+                public_key_file: values.text("auth.public_key_file").map(PathBuf::from),
+                jwks_file: values.text("auth.jwks_file").map(PathBuf::from),
+                audience: values.text("auth.audience"),
+                access_ttl_s: values.number("auth.access_ttl_s")?,
+                refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
+                registration: values.switch("auth.registration")?,
+            },
+            http: HttpConfig {
+                allowed_origins: values.list("http.allowed_origins"),
+                max_body_bytes: values.number("http.max_body_bytes")?,
+            },
+            ws: WsConfig {
+                max_frame: values.number("ws.max_frame")?,
+                max_sessions_per_user: values.number("ws.max_sessions_per_user")?,
+                max_connections: values.number("ws.max_connections")?,
+                handshakes_per_s: values.number("ws.handshakes_per_s")?,
+                messages_per_s: values.number("ws.messages_per_s")?,
+                ping_after_s: values.number("ws.ping_after_s")?,
+                silent_max_s: values.number("ws.silent_max_s")?,
+            },
+            replay_limit: values.number("replay.limit")?,
+            drain_window_ms: values.number("drain.window_ms")?,
+            operator_listen: values.address("operator.listen"),
+            log_json: values.must_text("log")? == "json",
+            log_filter: values.must_text("log_filter")?,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! The one table of settings: from it come the flags, the environment's names, the file's keys,
+//! the help, and the check of what is unknown.
+
+/// A setting: how it is named in each place, what it takes, and what it is without being set.
+#[derive(Debug)]
+pub struct Setting {
+    /// In `bellpull.toml`; a dot is a table.
+    pub key: &'static str,
+    /// On the command line, without the dashes; empty where it is the key's (see [`Setting::flag`]).
+    flag: &'static str,
+    /// As it would be written; empty for "not set".
+    pub default: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// One sentence.
+    pub about: &'static str,
+}
+
+/// What a setting takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// An IP address and a port.
+    Address,
+    /// `sqlite://PATH` or `sqlite::memory:`.
+    Database,
+    /// A Redis URL: the name is taken, the thing is not there yet.
+    Redis,
+    /// Anything but nothing; never shown.
+    Secret,
+    /// Any text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
+    /// A path.
+    File,
+    /// A whole number within bounds.
+    Number {
+        /// What is counted, in the plural.
+        unit: &'static str,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// Origins, separated by commas.
+    Origins,
+    /// Directives of the log.
+    Filter,
+}
+
+impl Setting {
+    /// The name on the command line, without the dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        if self.flag.is_empty() { self.key.replace(['.', '_'], "-") } else { self.flag.to_owned() }
+    }
+
+    /// The name in the environment.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("BELLPULL_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// What stands for the value in the help.
+    #[must_use]
+    pub fn value_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Address => "IP:PORT",
+            Kind::Database | Kind::Redis => "URL",
+            Kind::Secret => "SECRET",
+            Kind::Text => "TEXT",
+            Kind::Choice(_) => "NAME",
+            Kind::Switch => "true|false",
+            Kind::File => "FILE",
+            Kind::Number { .. } => "N",
+            Kind::Origins => "ORIGINS",
+            Kind::Filter => "DIRECTIVES",
+        }
+    }
+
+    /// The help: the sentence, the other names, the range and the default, with its unit.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let range = match self.kind {
+            Kind::Number { unit, min, max } => format!(", {min} to {max} {unit}"),
+            Kind::Choice(words) => format!(", one of: {}", words.join(", ")),
+            Kind::Address
+            | Kind::Database
+            | Kind::Redis
+            | Kind::Secret
+            | Kind::Text
+            | Kind::Switch
+            | Kind::File
+            | Kind::Origins
+            | Kind::Filter => String::new(),
+        };
+        let default = match (self.default, self.kind) {
+            ("", _) => "none".to_owned(),
+            (number, Kind::Number { unit, .. }) => format!("{number} {unit}"),
+            (text, _) => text.to_owned(),
+        };
+        format!(
+            "{}{range} [env: {}] [key: {}] [default: {default}]",
+            self.about,
+            self.env(),
+            self.key
+        )
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    flag: &'static str,
+    default: &'static str,
+    kind: Kind,
+    about: &'static str,
+) -> Setting {
+    Setting { key, flag, default, kind, about }
+}
+
+const fn number(unit: &'static str, min: u64, max: u64) -> Kind {
+    Kind::Number { unit, min, max }
+}
+
+/// The dialects that a socket can be given.
+pub const DIALECTS: &[&str] = &["incident"];
+
+/// A year: no token of ours lives longer.
+const YEAR_S: u64 = 365 * 24 * 3600;
+
+/// Every setting there is.
+#[rustfmt::skip]
+pub static SETTINGS: &[Setting] = &[
+    setting("listen", "", "127.0.0.1:8000", Kind::Address,
+        "Where to listen; port 0 picks a free one, printed as the first line"),
+    setting("database_url", "database", "sqlite://bellpull.db", Kind::Database,
+        "Where everything is kept: sqlite://PATH, or sqlite::memory: for a hub that forgets"),
+    setting("redis_url", "redis", "", Kind::Redis,
+        "The Redis on which several nodes meet (not supported yet by this build)"),
+    setting("jwt_secret", "", "", Kind::Secret,
+        "Signs and checks HS256 tokens; not set: made once and kept in the database. Better in \
+         the environment than on a command line, which others can read"),
+    setting("dialect", "", "incident", Kind::Choice(DIALECTS),
+        "The dialect of a socket that names none"),
+    setting("auth.auto_provision", "", "false", Kind::Switch,
+        "Whether an unknown user of a valid token becomes a user, from the token's claims"),
+    setting("auth.public_key_file", "", "", Kind::File,
+        "A PEM public key (RSA: RS256, P-256: ES256, Ed25519: EdDSA): tokens are issued elsewhere"),
+    setting("auth.jwks_file", "", "", Kind::File,
+        "A JSON Web Key Set: tokens are issued elsewhere"),
+    setting("auth.audience", "", "", Kind::Text,
+        "What a token's `aud` must contain; not set: `aud` is not looked at"),
+    setting("auth.access_ttl_s", "", "3600", number("seconds", 1, YEAR_S),
+        "How long an access token lives"),
+    setting("auth.refresh_ttl_s", "", "604800", number("seconds", 1, YEAR_S),
+        "How long a login lives"),
+    setting("auth.registration", "", "true", Kind::Switch,
+        "Whether anybody may register"),
+    setting("http.allowed_origins", "", "", Kind::Origins,
+        "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
+    setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
+        "The largest request body"),
+    setting("ws.max_frame", "", "65536", number("bytes", 125, 16_777_216),
+        "The largest message of a client's"),
+    setting("ws.max_sessions_per_user", "", "32", number("sockets", 1, 10_000),
+        "The sockets that one user may have on this node"),
+    setting("ws.max_connections", "", "100000", number("connections", 1, 10_000_000),
+        "The connections of every kind that this node takes at once"),
+    setting("ws.handshakes_per_s", "", "2000", number("handshakes a second", 0, 1_000_000),
+        "The sockets that one address may open on average; bursts of five times that; 0: no limit. \
+         Behind a proxy all clients have the proxy's address"),
+    setting("ws.messages_per_s", "", "20", number("messages a second", 1, 100_000),
+        "What one socket may send on average; bursts of five times that"),
+    setting("ws.ping_after_s", "", "25", number("seconds", 1, 3600),
+        "A socket that was silent so long is pinged"),
+    setting("ws.silent_max_s", "", "75", number("seconds", 2, 7200),
+        "A socket that was silent so long is closed"),
+    setting("replay.limit", "", "500", number("notifications", 1, 10_000),
+        "The most that a socket is sent of its backlog"),
+    setting("drain.window_ms", "", "10000", number("milliseconds", 0, 600_000),
+        "Over how long a stopping hub spreads its clients' return"),
+    setting("operator.listen", "", "", Kind::Address,
+        "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
+    setting("log", "", "text", Kind::Choice(&["text", "json"]),
+        "How log lines are written, on stderr"),
+    setting("log_filter", "", "info", Kind::Filter,
+        "What is logged: a level, or directives such as info,bellpull=debug"),
+];
+
+/// Those that every command needs which opens the database.
+pub const STORE_KEYS: &[&str] = &["database_url", "jwt_secret", "log", "log_filter"];
+
+/// The setting with that key.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The name that is most like `given`, if one is like enough to be what was meant.
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Two thirds alike: closer to a slip of the finger than to another word.
+    let score = |name: &str| strsim::normalized_damerau_levenshtein(given, name);
+    let best = known.map(|name| (score(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.66).then_some(best.1)
+}

@@ -1,0 +1,119 @@
+//! One setting's value: text in, a value or what is wrong with it out.
+
+use std::net::SocketAddr;
+
+use super::table::{Kind, Setting};
+
+/// A value that its setting takes.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Not set.
+    None,
+    /// An address.
+    Address(SocketAddr),
+    /// A text, a path, a URL, a word.
+    Text(String),
+    /// On or off.
+    Switch(bool),
+    /// A number.
+    Number(u64),
+    /// A list.
+    List(Vec<String>),
+}
+
+/// Reads a value.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence that began with the setting's name; it repeats
+/// the value unless that is a secret.
+pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
+    let text = || Value::Text(raw.to_owned());
+    match setting.kind {
+        Kind::Address => address(raw).map(Value::Address),
+        Kind::Database => database(raw).map(|()| text()),
+        Kind::Redis => Err("not supported yet by this build: Redis".to_owned()),
+        Kind::Secret | Kind::Text | Kind::File if raw.is_empty() => {
+            Err("must not be empty".to_owned())
+        }
+        Kind::Secret | Kind::Text | Kind::File => Ok(text()),
+        Kind::Choice(words) if words.contains(&raw) => Ok(text()),
+        Kind::Choice(words) => Err(format!("{} is not one of: {}", shown(raw), words.join(", "))),
+        Kind::Switch => match raw {
+            "true" => Ok(Value::Switch(true)),
+            "false" => Ok(Value::Switch(false)),
+            _ => Err(format!("{} is neither true nor false", shown(raw))),
+        },
+        Kind::Number { unit, min, max } => raw
+            .parse::<u64>()
+            .ok()
+            .filter(|number| {
+                raw.bytes().all(|b| b.is_ascii_digit()) && (min..=max).contains(number)
+            })
+            .map(Value::Number)
+            .ok_or_else(|| format!("{} is not a number of {unit} from {min} to {max}", shown(raw))),
+        Kind::Origins => origins(raw).map(Value::List),
+        Kind::Filter => match raw.parse::<tracing_subscriber::filter::Targets>() {
+            Ok(_) if !raw.trim().is_empty() => Ok(text()),
+            _ => Err(format!(
+                "{} is neither a level nor directives such as info,bellpull=debug",
+                shown(raw)
+            )),
+        },
+    }
+}
+
+/// A value as it stands in an error: one line, and not longer than a line.
+fn shown(raw: &str) -> String {
+    let clean: String = raw.chars().take(60).flat_map(char::escape_debug).collect();
+    let more = if raw.chars().count() > 60 { "…" } else { "" };
+    if raw.is_empty() { "an empty value".to_owned() } else { format!("{clean}{more}") }
+}
+
+fn address(raw: &str) -> Result<SocketAddr, String> {
+    // A socket is bound to an address, not to a name; the one name that is always the same is let in.
+    let numeric = raw.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric
+        .as_deref()
+        .unwrap_or(raw)
+        .parse()
+        .map_err(|_| format!("{} is not an address and port such as 127.0.0.1:8000", shown(raw)))
+}
+
+fn database(raw: &str) -> Result<(), String> {
+    if raw.starts_with("postgres://") || raw.starts_with("postgresql://") {
+        return Err("not supported yet by this build: PostgreSQL".to_owned());
+    }
+    let path = raw.strip_prefix("sqlite://").or_else(|| raw.strip_prefix("sqlite:"));
+    if path.is_some_and(|path| !path.is_empty()) {
+        return Ok(());
+    }
+    // Whatever it is, it may have a password in it: only its scheme is repeated.
+    let scheme = raw.split_once("://").map_or("this", |(scheme, _)| scheme);
+    Err(format!("{} is neither sqlite://PATH nor sqlite::memory:", shown(scheme)))
+}
+
+fn origins(raw: &str) -> Result<Vec<String>, String> {
+    raw.split(',').map(str::trim).filter(|one| !one.is_empty()).map(origin).collect()
+}
+
+/// An origin as browsers send it: lower case, without a path, without the scheme's own port.
+fn origin(raw: &str) -> Result<String, String> {
+    if raw == "*" {
+        return Ok(raw.to_owned());
+    }
+    let wrong =
+        || format!("{} is not an origin such as https://app.example.com, nor *", shown(raw));
+    let lower = raw.to_ascii_lowercase();
+    let (scheme, host) = lower.split_once("://").ok_or_else(wrong)?;
+    let plain = |c: char| !c.is_whitespace() && !"/?#@*\\".contains(c);
+    if scheme.is_empty() || host.is_empty() || !host.chars().all(plain) {
+        return Err(wrong());
+    }
+    let own_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let host = if own_port.is_empty() { host } else { host.strip_suffix(own_port).unwrap_or(host) };
+    Ok(format!("{scheme}://{host}"))
+}

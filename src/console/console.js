@@ -1,0 +1,311 @@
+// The console: REST for what was, a socket for what happens. No framework, and nothing that others
+// wrote is ever taken for markup.
+
+const $ = (id) => document.getElementById(id);
+const state = { user: null, access: null, refresh: null, last: null, page: 1, retry: 0 };
+const kept = sessionStorage.getItem('bellpull');
+if (kept) Object.assign(state, JSON.parse(kept));
+const keep = () => {
+  const { user, access, refresh } = state;
+  sessionStorage.setItem('bellpull', JSON.stringify({ user, access, refresh }));
+};
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+// --- REST ---------------------------------------------------------------------------------------
+
+async function api(method, path, body, again = true) {
+  const headers = { Authorization: `Bearer ${state.access}` };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const init = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
+  const response = await fetch(path, init);
+  if (response.status === 401 && again && await renew()) return api(method, path, body, false);
+  if (response.status === 401) { leave(); throw new Error('Please log in again.'); }
+  const answer = response.status === 204 ? null : await response.json();
+  if (!response.ok) throw new Error(reason(answer));
+  return answer;
+}
+
+function reason(answer) {
+  if (answer.detail) return answer.detail;
+  const fields = Object.entries(answer).filter(([name]) => name !== 'code');
+  return fields.map(([name, texts]) => `${name}: ${[].concat(texts).join(' ')}`).join(' ');
+}
+
+async function renew() {
+  if (!state.refresh) return false;
+  const body = JSON.stringify({ refresh: state.refresh });
+  const headers = { 'Content-Type': 'application/json' };
+  const response = await fetch('/api/auth/refresh/', { method: 'POST', headers, body });
+  if (!response.ok) return false;
+  const answer = await response.json();
+  state.access = answer.access;
+  state.refresh = answer.refresh ?? state.refresh;
+  keep();
+  return true;
+}
+
+// --- The socket ---------------------------------------------------------------------------------
+
+let socket = null;
+
+function connect() {
+  if (!state.access) return;
+  const from = state.last === null ? 'replay=none' : `since=${state.last}`;
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+  const query = `dialect=incident&${from}&token=${encodeURIComponent(state.access)}`;
+  socket = new WebSocket(`${scheme}://${location.host}/ws/notifications/?${query}`);
+  socket.onmessage = (event) => receive(JSON.parse(event.data));
+  socket.onclose = async (event) => {
+    line('off', event.code === 1012 ? 'the hub restarts' : 'reconnecting');
+    if (!state.access) return;
+    if (event.code === 4401 || state.retry > 1) await renew().catch(() => false);
+    let wait = Math.random() * Math.min(30000, 500 * 2 ** state.retry++);
+    try { wait = JSON.parse(event.reason).retry_after_ms ?? wait; } catch { /* not every reason is JSON */ }
+    setTimeout(connect, wait);
+  };
+}
+
+function receive(frame) {
+  if (frame.type === 'connection_established') {
+    state.retry = 0;
+    line('on', 'live');
+    return load();
+  }
+  if (frame.notification_type === undefined) return undefined;
+  if (state.last !== null && frame.seq <= state.last) return undefined;
+  state.last = frame.seq;
+  return load();
+}
+
+function line(kind, text) {
+  $('line').dataset.state = kind;
+  $('line').textContent = text;
+}
+
+// --- What is shown ------------------------------------------------------------------------------
+
+let wanted = false;
+let loading = null;
+
+/** Loads once more after whatever is loading, however often it is asked to meanwhile. */
+async function load() {
+  wanted = true;
+  if (loading) return loading;
+  loading = (async () => {
+    while (wanted) {
+      wanted = false;
+      try { await Promise.all([loadNotifications(), loadTickets()]); } catch (error) { fail(error); }
+    }
+    loading = null;
+  })();
+  return loading;
+}
+
+async function loadNotifications() {
+  const page = await api('GET', '/api/notifications/?page_size=20');
+  const { count } = await api('GET', '/api/notifications/unread_count/');
+  $('unread').textContent = count;
+  document.title = count ? `(${count}) Bellpull` : 'Bellpull';
+  $('no-notifications').hidden = page.count > 0;
+  $('read-all').disabled = count === 0;
+  if (state.last === null) state.last = page.results[0]?.seq ?? 0;
+  $('notifications').replaceChildren(...page.results.map(notification));
+}
+
+function notification(row) {
+  const item = element('li', undefined, row.is_read ? '' : 'unread');
+  item.append(element('div', row.subject, 'title'), element('div', row.message));
+  const meta = element('div', `#${row.seq} · ${row.event} · ${row.time_ago}`, 'soft');
+  item.append(meta);
+  if (!row.is_read) {
+    const read = element('button', 'Mark as read', 'quiet');
+    read.onclick = () => act(() => api('POST', `/api/notifications/${row.id}/mark_as_read/`, {}));
+    const acts = element('div', undefined, 'acts');
+    acts.append(read);
+    item.append(acts);
+  }
+  return item;
+}
+
+const isAdmin = () => ['admin', 'super_admin'].includes(state.user.role);
+
+/** What this user may do to the ticket now: the same table as the server's, which has the say. */
+function actions(ticket) {
+  const mine = ticket.created_by === state.user.id;
+  const assigned = ticket.assigned_to.includes(state.user.id);
+  const table = [
+    ['open', isAdmin(), ['NEW']],
+    ['assign', isAdmin(), ['NEW', 'OPENED', 'ASSIGNED', 'IN_PROGRESS', 'REJECTED']],
+    ['start_work', assigned, ['ASSIGNED', 'REJECTED']],
+    ['finish_work', assigned, ['IN_PROGRESS']],
+    ['approve', mine, ['FINISHED']],
+    ['reject', mine, ['FINISHED']],
+  ];
+  return table.filter(([, may, from]) => may && from.includes(ticket.status)).map(([name]) => name);
+}
+
+async function body(action) {
+  if (action === 'reject') {
+    const reason = prompt('Why? (may be empty)');
+    return reason === null ? null : { reason };
+  }
+  if (action !== 'assign') return {};
+  const { results } = await api('GET', '/api/users/?role=developer&page_size=100');
+  const names = results.map((user) => user.username);
+  const chosen = prompt(`Which developers? (${names.join(', ')})`, names[0] ?? '');
+  if (chosen === null) return null;
+  const wantedNames = chosen.split(',').map((name) => name.trim());
+  return { developers: results.filter((u) => wantedNames.includes(u.username)).map((u) => u.id) };
+}
+
+async function loadTickets() {
+  const page = await api('GET', `/api/tickets/?page_size=10&page=${state.page}`);
+  $('no-tickets').hidden = page.count > 0;
+  $('newer').disabled = page.previous === null;
+  $('older').disabled = page.next === null;
+  $('pages').hidden = page.next === null && page.previous === null;
+  $('page').textContent = `page ${state.page}`;
+  $('tickets').replaceChildren(...page.results.map(ticketItem));
+}
+
+function ticketItem(ticket) {
+  const item = element('li');
+  item.append(element('div', `${ticket.key} · ${ticket.title}`, 'title'));
+  const facts = [ticket.status_display, ticket.priority_display, `raised by ${ticket.created_by_name}`];
+  item.append(element('div', facts.join(' · '), 'soft'));
+  const acts = element('div', undefined, 'acts');
+  for (const action of actions(ticket)) {
+    const button = element('button', action.replace('_', ' '), 'quiet');
+    button.onclick = () => act(async () => {
+      const given = await body(action);
+      if (given !== null) await api('POST', `/api/tickets/${ticket.id}/${action}/`, given);
+    });
+    acts.append(button);
+  }
+  if (acts.childElementCount) item.append(acts);
+  return item;
+}
+
+function fail(error) { $('ticket-error').textContent = error.message; }
+
+async function act(work) {
+  $('ticket-error').textContent = '';
+  try { await work(); } catch (error) { fail(error); }
+  await load();
+}
+
+// --- The supervision tree -----------------------------------------------------------------------
+
+async function loadTree() {
+  if (state.user?.role !== 'super_admin') return;
+  const tree = await api('GET', '/api/operator/tree/?children=20');
+  const ready = await fetch('/readyz');
+  $('ready').textContent = ready.ok ? 'ready' : 'not ready';
+  $('ready').dataset.state = ready.ok ? 'on' : 'off';
+  const rows = [];
+  const walk = (actor, depth) => {
+    rows.push(treeRow(actor, depth));
+    actor.children.forEach((child) => walk(child, depth + 1));
+    const hidden = actor.children_total - actor.children.length;
+    if (hidden > 0) rows.push(moreRow(hidden, depth + 1));
+  };
+  walk(tree, 0);
+  $('tree').replaceChildren(...rows);
+}
+
+function treeRow(actor, depth) {
+  const row = element('tr');
+  const failure = actor.last_failure ? `${actor.last_failure.text} (${actor.last_failure.at})` : '';
+  const cells = [
+    '\u2003'.repeat(depth) + actor.path, actor.state, age(actor.age_ms), actor.mailbox_depth,
+    actor.handled, `${actor.handle_p50_us} / ${actor.handle_p99_us} µs`, actor.restarts, failure,
+  ];
+  for (const cell of cells) {
+    row.append(element('td', cell, typeof cell === 'number' ? 'number' : ''));
+  }
+  const last = element('td');
+  if (depth > 0) {
+    const restart = element('button', 'Restart', 'quiet');
+    restart.onclick = () => act(async () => {
+      await api('POST', `/api/operator/actors/${actor.path}/restart/`, {});
+      await loadTree();
+    });
+    last.append(restart);
+  }
+  row.append(last);
+  return row;
+}
+
+function moreRow(count, depth) {
+  const row = element('tr');
+  const cell = element('td', `${'\u2003'.repeat(depth)}… and ${count} more`, 'soft');
+  cell.colSpan = 9;
+  row.append(cell);
+  return row;
+}
+
+function age(ms) {
+  const s = Math.floor(ms / 1000);
+  if (s < 60) return `${s} s`;
+  return s < 3600 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h`;
+}
+
+// --- Coming and going ---------------------------------------------------------------------------
+
+async function enter() {
+  $('login').hidden = true;
+  $('app').hidden = false;
+  $('logout').hidden = false;
+  $('who').textContent = `${state.user.full_name || state.user.username} · ${state.user.role}`;
+  $('operator').hidden = state.user.role !== 'super_admin';
+  await load();
+  connect();
+  await loadTree().catch(fail);
+}
+
+function leave() {
+  sessionStorage.removeItem('bellpull');
+  state.access = null;
+  socket?.close();
+  location.reload();
+}
+
+$('login').onsubmit = async (event) => {
+  event.preventDefault();
+  const fields = Object.fromEntries(new FormData(event.target));
+  const headers = { 'Content-Type': 'application/json' };
+  const init = { method: 'POST', headers, body: JSON.stringify(fields) };
+  try {
+    const response = await fetch('/api/auth/login/', init);
+    const answer = await response.json();
+    if (!response.ok) throw new Error(reason(answer));
+    Object.assign(state, { user: answer.user, access: answer.access, refresh: answer.refresh });
+    keep();
+    await enter();
+  } catch (error) {
+    $('login-error').textContent = error.message;
+  }
+};
+$('raise').onsubmit = (event) => {
+  event.preventDefault();
+  const form = event.target;
+  act(async () => {
+    await api('POST', '/api/tickets/', Object.fromEntries(new FormData(form)));
+    form.reset();
+  });
+};
+$('read-all').onclick = () => act(() => api('POST', '/api/notifications/mark_all_as_read/', {}));
+$('newer').onclick = () => { state.page -= 1; load(); };
+$('older').onclick = () => { state.page += 1; load(); };
+$('logout').onclick = async () => {
+  await api('POST', '/api/auth/logout/', { refresh: state.refresh }).catch(() => {});
+  leave();
+};
+setInterval(() => loadTree().catch(() => {}), 3000);
+if (state.access) enter().catch(() => leave());

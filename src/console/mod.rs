@@ -1,0 +1,31 @@
+//! The web page that comes with the hub: tickets and notifications for everybody who logs in, the
+//! supervision tree for super admins. Static files over the same REST and sockets as any client's.
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::get;
+
+/// Scripts, styles and sockets from here alone: a page that shows what others wrote runs nothing
+/// of theirs. Sockets are named by scheme, for older browsers do not count them as `'self'`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// `/console/` and its two files.
+pub fn router() -> Router {
+    let page = || file("text/html; charset=utf-8", include_str!("index.html"));
+    let script = || file("text/javascript; charset=utf-8", include_str!("console.js"));
+    let style = || file("text/css; charset=utf-8", include_str!("console.css"));
+    Router::new()
+        .route("/console", get(|| async { Redirect::permanent("/console/") }))
+        .route("/console/", get(move || async move { page() }))
+        .route("/console/console.js", get(move || async move { script() }))
+        .route("/console/console.css", get(move || async move { style() }))
+}
+
+fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    let headers =
+        [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY)];
+    (headers, text)
+}

@@ -1,0 +1,362 @@
+//! The accept loop: connections in, requests to the router, sockets out of hyper's hands.
+//!
+//! It is our own for three reasons: a socket that was upgraded must leave hyper's task and buffers
+//! behind; connections are counted, and beyond the limit answered at once instead of queued; and
+//! the kernel's queue of connections is as long as a crowd that comes back after a restart needs.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+
+/// Connections that wait to be accepted: what comes within a second after a restart. The kernel
+/// takes less where `net.core.somaxconn` is lower.
+const BACKLOG: u32 = 8_192;
+
+/// How long a client may take for a request's head, and be silent between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest request head: a token in a URL is about 1 KiB, and proxies add their own.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The most header fields.
+const HEADERS_MAX: usize = 100;
+
+/// How long the requests that are under way may take once the hub stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long to wait after an accept that failed, at first and at most. What makes it fail is nearly
+/// always that there are no more file descriptors, which does not change at once.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// How many connections at once are told that there are too many; any more are just closed.
+const REFUSALS_MAX: usize = 256;
+
+/// How long a client may take to be told.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
+    Content-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n\
+    {\"detail\":\"There are too many connections.\",\"code\":\"too_many_clients\"}";
+
+/// A bound address, and the limit on what comes in.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    connections: Connections,
+}
+
+impl Listener {
+    /// Binds `address` (port 0 picks one), for at most `connections_max` connections at once:
+    /// requests and sockets together.
+    ///
+    /// # Errors
+    /// What the system says: the address is taken, or not ours.
+    pub fn bind(address: SocketAddr, connections_max: usize) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A hub that starts again must not wait for its last life's connections to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        Ok(Self { listener, connections: Connections::new(connections_max) })
+    }
+
+    /// The address that it was bound to.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The connections that are open: for metrics and readiness.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+}
+
+/// Counts the connections that are open.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    open: Arc<AtomicUsize>,
+    open_max: usize,
+}
+
+/// One connection among those counted; dropping it makes room.
+#[derive(Debug)]
+pub struct Held(Arc<AtomicUsize>);
+
+impl Connections {
+    fn new(open_max: usize) -> Self {
+        Self { open: Arc::default(), open_max }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that was admitted already and goes on as something else: a socket,
+    /// after its request is answered.
+    #[must_use]
+    pub fn hold(&self) -> Held {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(&self.open))
+    }
+
+    fn try_hold(&self) -> Option<Held> {
+        let held = self.hold();
+        (self.open() <= self.open_max).then_some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves `router` until `shutdown` is true; then takes no more connections, and returns when the
+/// requests under way are answered, or after 5 s. A request's extensions have the
+/// [`ConnectInfo`] of its peer and the [`Connections`].
+pub async fn serve(listener: Listener, router: Router, mut shutdown: watch::Receiver<bool>) {
+    let Listener { listener, connections } = listener;
+    let refusals = Connections::new(REFUSALS_MAX);
+    // Each connection's task holds a sender; when the last is gone, all are done.
+    let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
+    let mut pause = PAUSES.0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut shutdown) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = PAUSES.0;
+                let Some(held) = connections.try_hold() else {
+                    refuse(stream, &refusals);
+                    continue;
+                };
+                let connection = Connection { stream, peer, router: router.clone(), held };
+                let (shutdown, busy) = (shutdown.clone(), busy.clone());
+                let connections = connections.clone();
+                tokio::spawn(async move {
+                    connection.serve(connections, shutdown).await;
+                    drop(busy);
+                });
+            }
+            // The client went away before its turn: its affair alone.
+            Err(err) if is_of_one_client(&err) => {}
+            Err(err) => {
+                tracing::error!(%err, ?pause, "cannot accept connections");
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+    drop((listener, busy));
+    if timeout(GRACE, all_done.recv()).await.is_err() {
+        tracing::warn!("some requests were not done when the hub stopped");
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    held: Held,
+}
+
+impl Connection {
+    /// Answers one connection's requests, up to its end or its upgrade.
+    async fn serve(self, connections: Connections, mut shutdown: watch::Receiver<bool>) {
+        let Self { stream, peer, router, held: _held } = self;
+        // Frames are small and each should leave at once. It fails only on a dead connection.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(connections.clone());
+            answer(router.clone(), request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut shutdown) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(err) = ended {
+            // A client that broke off or sent no HTTP.
+            tracing::debug!(%err, %peer, "a connection ended badly");
+        }
+    }
+}
+
+/// Returns once the hub stops. What is borrowed of the channel is given back here.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    router.oneshot(request.map(Body::new)).await
+}
+
+/// Tells a client that there are too many, without letting it in.
+fn refuse(mut stream: TcpStream, refusals: &Connections) {
+    metrics::counter!("bellpull_connections_refused_total").increment(1);
+    let Some(held) = refusals.try_hold() else { return };
+    tokio::spawn(async move {
+        let tell = async {
+            stream.write_all(REFUSAL).await?;
+            stream.shutdown().await?;
+            // Closing with the request unread would reset the connection, and eat the answer.
+            let mut unread = [0; 512];
+            while stream.read(&mut unread).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = timeout(REFUSAL_TIMEOUT, tell).await;
+        drop(held);
+    });
+}
+
+fn is_of_one_client(err: &io::Error) -> bool {
+    matches!(
+        err.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+
+    use super::*;
+
+    struct Served {
+        address: SocketAddr,
+        connections: Connections,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    fn start(connections_max: usize, router: Router) -> Served {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), connections_max).unwrap();
+        let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, router, stopped));
+        Served { address, connections, stop, task }
+    }
+
+    fn router() -> Router {
+        let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+        Router::new().route("/peer", get(peer))
+    }
+
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+        answer
+    }
+
+    const GET: &str = "GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_request_is_answered_and_knows_its_peer() {
+        let served = start(10, router());
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let own = stream.local_addr().unwrap().to_string();
+        let answer = ask(&mut stream, GET).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.ends_with(&own), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn beyond_the_limit_the_answer_is_503_and_room_is_made_again() {
+        let served = start(1, router());
+        let first = TcpStream::connect(served.address).await.unwrap();
+        let mut second = TcpStream::connect(served.address).await.unwrap();
+        let answer = ask(&mut second, GET).await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");
+        drop(first);
+        let room = async {
+            while served.connections.open() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), room).await.unwrap();
+        let mut third = TcpStream::connect(served.address).await.unwrap();
+        assert!(ask(&mut third, GET).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let served = start(10, router());
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let long = "x".repeat(2 * HEAD_BYTES_MAX);
+        let request = format!("GET /peer?{long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = ask(&mut stream, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_answered_when_the_hub_stops() {
+        let (arrived, mut arrivals) = mpsc::channel(1);
+        let (release, released) = watch::channel(false);
+        let slow = get(move || async move {
+            arrived.send(()).await.unwrap();
+            let mut released = released;
+            released.wait_for(|go| *go).await.unwrap();
+            "done"
+        });
+        let served = start(10, Router::new().route("/peer", slow));
+        let idle = TcpStream::connect(served.address).await.unwrap();
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let asked = tokio::spawn(async move { ask(&mut stream, GET).await });
+        arrivals.recv().await.unwrap();
+        served.stop.send(true).unwrap();
+        // Nobody is let in any more; what is idle is let go.
+        let refused = async { while TcpStream::connect(served.address).await.is_ok() {} };
+        timeout(Duration::from_secs(10), refused).await.unwrap();
+        release.send(true).unwrap();
+        assert!(asked.await.unwrap().ends_with("done"));
+        timeout(Duration::from_secs(10), served.task).await.unwrap().unwrap();
+        drop(idle);
+    }
+}

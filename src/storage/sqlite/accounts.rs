@@ -1,0 +1,159 @@
+//! Accounts, logins, settings, and whether the store answers.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::{
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+};
+use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::SqliteStore;
+use super::error::unavailable;
+use super::rows::{containing, get, user, user_columns};
+use super::writer::{Done, Write, mismatch};
+
+#[async_trait]
+impl AccountStore for SqliteStore {
+    async fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+    ) -> Result<(User, Option<Told>), StoreError> {
+        let Done::Created(created) =
+            self.writer.write(Write::CreateUser(Box::new(new), announce)).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*created)
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let sql = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?");
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await;
+        row.map_err(unavailable)?.as_ref().map(user).transpose()
+    }
+
+    async fn credentials(
+        &self,
+        login: &LoginName,
+    ) -> Result<Option<(User, Option<String>)>, StoreError> {
+        macro_rules! select {
+            ($condition:literal) => {
+                concat!("SELECT password_hash, ", user_columns!(), " FROM users WHERE ", $condition)
+            };
+        }
+        let query = match login {
+            LoginName::Username(name) => sqlx::query(select!("username = ?")).bind(name),
+            // An empty address is nobody's, though many have it.
+            LoginName::Email(email) => {
+                sqlx::query(select!("email = ? AND email <> ''")).bind(email)
+            }
+        };
+        let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
+    }
+
+    async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
+        let Done::Updated(user) =
+            self.writer.write(Write::UpdateUser(id, Box::new(changes))).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*user)
+    }
+
+    async fn list_users(
+        &self,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut count = QueryBuilder::new("SELECT count(*) FROM users");
+        narrow(&mut count, filter);
+        let count =
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+        let mut rows = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM users"));
+        narrow(&mut rows, filter);
+        rows.push(" ORDER BY id LIMIT ").push_bind(i64::from(page.page_size));
+        rows.push(" OFFSET ").push_bind(page.offset());
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        Ok(Page { count, rows: rows.iter().map(user).collect::<Result<_, _>>()? })
+    }
+
+    async fn begin_login(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<LoginId, StoreError> {
+        let Done::Login(id) =
+            self.writer.write(Write::BeginLogin { user, now, expires_at }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(id)
+    }
+
+    async fn use_refresh(
+        &self,
+        login: LoginId,
+        generation: i64,
+        now: Timestamp,
+    ) -> Result<RefreshUse, StoreError> {
+        let Done::Refresh(outcome) =
+            self.writer.write(Write::UseRefresh { login, generation, now }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(outcome)
+    }
+
+    async fn revoke_login(&self, login: LoginId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(Write::RevokeLogin { login, now }).await.map(drop)
+    }
+
+    async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
+        // Every start but the first finds it; only the first needs the writer.
+        if let Some(value) = self.setting(name).await? {
+            return Ok(value);
+        }
+        let (name, initial) = (name.to_owned(), initial.to_owned());
+        let Done::Setting(value) =
+            self.writer.write(Write::SettingOrInsert { name, initial }).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(value)
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = ?").bind(name);
+        query.fetch_optional(&self.readers).await.map_err(unavailable)
+    }
+
+    async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.writer.write(Write::SetSetting { name, value }).await.map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.answers().await
+    }
+}
+
+fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &UserFilter) {
+    sql.push(" WHERE true");
+    if let Some(role) = &filter.role {
+        sql.push(" AND role = ").push_bind(role.as_str().to_owned());
+    }
+    if let Some(text) = &filter.search {
+        let pattern = containing(text);
+        sql.push(" AND (username LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        sql.push(" OR email LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        sql.push(" OR full_name LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+    }
+}

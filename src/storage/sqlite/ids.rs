@@ -1,0 +1,88 @@
+//! Ids of tickets, messages, notifications and deliveries: given out in memory, kept in `counters`.
+//!
+//! Users, projects and logins are few: their tables count for themselves.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sqlx::SqliteConnection;
+
+use super::multi_row::{Cell, MultiRow};
+
+static SAVE: MultiRow = MultiRow::new(
+    "INSERT INTO counters (name, value) SELECT column1, column2 FROM ",
+    2,
+    " WHERE column1 IS NOT NULL \
+     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+);
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counter {
+    /// Tickets. The only one that others than the writer take from.
+    Tickets,
+    /// Messages.
+    Messages,
+    /// Notifications.
+    Notifications,
+    /// Deliveries.
+    Deliveries,
+}
+
+const ALL: [(Counter, &str); 4] = [
+    (Counter::Tickets, "tickets"),
+    (Counter::Messages, "messages"),
+    (Counter::Notifications, "notifications"),
+    (Counter::Deliveries, "deliveries"),
+];
+
+/// The last ids given out.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    given: [AtomicI64; 4],
+    stored: [AtomicI64; 4],
+}
+
+impl Ids {
+    /// The next id.
+    pub(super) fn next(&self, counter: Counter) -> i64 {
+        self.given[counter as usize].fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// An id came from elsewhere: it will not be given out again.
+    pub(super) fn used(&self, counter: Counter, id: i64) {
+        self.given[counter as usize].fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// Takes up what is stored: at the start, after a transaction that was taken back, and after
+    /// another process wrote. Ids of tickets that were reserved here stay reserved.
+    pub(super) async fn load(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT name, value FROM counters").fetch_all(connection).await?;
+        let rows: BTreeMap<String, i64> = rows.into_iter().collect();
+        for (counter, name) in ALL {
+            let value = rows.get(name).copied().unwrap_or(0);
+            self.stored[counter as usize].store(value, Ordering::Relaxed);
+            let given = &self.given[counter as usize];
+            if counter == Counter::Tickets {
+                given.fetch_max(value, Ordering::Relaxed);
+            } else {
+                given.store(value, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the counters that have moved. Should the transaction be taken back, [`Self::load`]
+    /// must follow.
+    pub(super) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut cells = Vec::new();
+        for (counter, name) in ALL {
+            let given = self.given[counter as usize].load(Ordering::Relaxed);
+            if self.stored[counter as usize].swap(given, Ordering::Relaxed) != given {
+                cells.extend([Cell::from(name), Cell::from(given)]);
+            }
+        }
+        SAVE.run(connection, cells).await
+    }
+}

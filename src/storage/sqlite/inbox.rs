@@ -1,0 +1,140 @@
+//! Inboxes as user actors read them: heads, births, marks.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked};
+use bellpull_actors::domain::notification::Notification;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::inbox::{Backlog, NotificationFilter, Selection};
+use bellpull_actors::port::{InboxStore, Page, PageRequest, StoreError};
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::error::unavailable;
+use super::letters::pick;
+use super::rows::json;
+use super::writer::{Done, MarkRows, Write, mismatch};
+use super::{SqliteStore, notifications};
+
+#[async_trait]
+impl InboxStore for SqliteStore {
+    async fn head(&self, user: UserId) -> Result<Head, StoreError> {
+        self.heads.of(user).await
+    }
+
+    async fn births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<Birth>), StoreError> {
+        let backlog = self.read_births(OLDEST, user, after, limit).await?;
+        Ok((backlog.head, backlog.births))
+    }
+
+    async fn newest_births(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Backlog, StoreError> {
+        self.read_births(NEWEST, user, after, limit).await
+    }
+
+    async fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
+    ) -> Result<Option<Marked>, StoreError> {
+        let rows = MarkRows { user, selection, mark, now };
+        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(rows))).await? else {
+            return Err(mismatch());
+        };
+        Ok(marked)
+    }
+
+    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.writer.write(Write::SaveDelivered(positions.to_vec())).await.map(drop)
+    }
+
+    async fn notifications(
+        &self,
+        user: UserId,
+        filter: &NotificationFilter,
+        page: PageRequest,
+    ) -> Result<Page<Notification>, StoreError> {
+        notifications::page(&self.readers, user, filter, page).await
+    }
+
+    async fn notification(
+        &self,
+        user: UserId,
+        id: NotificationId,
+    ) -> Result<Option<Notification>, StoreError> {
+        notifications::one(&self.readers, user, id).await
+    }
+
+    async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
+        notifications::unread_counts(&self.readers, user).await
+    }
+}
+
+/// One statement is one snapshot: the head, the rows as one JSON text (a row of their own each
+/// would cost more than parsing it), and how many births there are in all.
+macro_rules! select_births {
+    ($count:literal, $order:literal) => {
+        concat!(
+            "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+             (SELECT json_group_array(json_array(seq, id, message_id)) FROM \
+             (SELECT seq, id, message_id FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
+             AND deleted_at IS NULL ORDER BY seq ",
+            $order,
+            " LIMIT ?3)), ",
+            $count,
+            " FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1"
+        )
+    };
+}
+
+const OLDEST: &str = select_births!("0", "ASC");
+const NEWEST: &str = select_births!(
+    "(SELECT count(*) FROM notifications \
+     WHERE recipient_id = ?1 AND seq > ?2 AND deleted_at IS NULL)",
+    "DESC"
+);
+
+impl SqliteStore {
+    async fn read_births(
+        &self,
+        sql: &'static str,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Backlog, StoreError> {
+        let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
+        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
+        let number = |column: usize| row.try_get::<i64, _>(column).map_err(unavailable);
+        let head = Head {
+            last_seq: Seq(number(0)?),
+            unread_count: number(1)?,
+            delivered_seq: Seq(number(2)?),
+        };
+        let rows: &str = row.try_get(3).map_err(unavailable)?;
+        let mut rows: Vec<(i64, i64, i64)> = json(rows)?;
+        rows.sort_unstable();
+        let letters =
+            self.letters.of(&self.readers, rows.iter().map(|(_, _, message)| *message)).await?;
+        let birth = |(seq, id, message)| {
+            let (id, seq) = (NotificationId(id), Seq(seq));
+            Ok(Birth { id, seq, message: pick(&letters, message)? })
+        };
+        let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
+        let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
+        Ok(Backlog { head, skipped: (number(4)? - returned).max(0), births })
+    }
+}

@@ -1,0 +1,76 @@
+//! Letters by the id of their message: a text that many recipients replay is read, parsed and
+//! encoded once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::port::StoreError;
+use quick_cache::sync::Cache;
+use sqlx::{Row, SqlitePool};
+
+use super::error::{corrupt, unavailable};
+use super::multi_row::id_list;
+use super::rows::{message, message_columns};
+
+/// Letters kept: at 1 to 4 KiB each with their encodings, a few MiB.
+const KEPT: usize = 1024;
+
+/// The letters that were used last.
+#[derive(Debug)]
+pub(super) struct Letters {
+    recent: Cache<i64, Arc<Letter>>,
+}
+
+impl Letters {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { recent: Cache::new(KEPT) }
+    }
+
+    /// A letter that has just been written: whoever replays it shares its encodings.
+    pub(super) fn keep(&self, message_id: i64, letter: &Arc<Letter>) {
+        self.recent.insert(message_id, Arc::clone(letter));
+    }
+
+    /// The letters of these messages. Messages never change, so that they may be read after the
+    /// rows that name them.
+    pub(super) async fn of(
+        &self,
+        readers: &SqlitePool,
+        message_ids: impl Iterator<Item = i64>,
+    ) -> Result<HashMap<i64, Arc<Letter>>, StoreError> {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        for id in message_ids {
+            match found.get(&id).cloned().or_else(|| self.recent.get(&id)) {
+                Some(letter) => drop(found.insert(id, letter)),
+                None => missing.push(id),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let sql = concat!(
+            "SELECT m.id AS message_id, ",
+            message_columns!(),
+            " FROM messages m WHERE m.id IN (SELECT value FROM json_each(?))"
+        );
+        let rows = sqlx::query(sql).bind(id_list(missing)).fetch_all(readers).await;
+        for row in rows.map_err(unavailable)? {
+            let id: i64 = row.try_get("message_id").map_err(unavailable)?;
+            let letter = Letter::new(message(&row)?);
+            self.keep(id, &letter);
+            found.insert(id, letter);
+        }
+        Ok(found)
+    }
+}
+
+/// The letter of that message among those that were found.
+pub(super) fn pick(
+    letters: &HashMap<i64, Arc<Letter>>,
+    message_id: i64,
+) -> Result<Arc<Letter>, StoreError> {
+    letters.get(&message_id).cloned().ok_or_else(|| corrupt("message"))
+}

@@ -1,0 +1,162 @@
+//! The store of a single process: SQLite in a file, within the process.
+//!
+//! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
+//! (every write, in groups), the ports as they are read: [`tickets`], [`inbox`] with
+//! [`notifications`] and [`heads`], [`accounts`]; and what they share: [`rows`], [`letters`],
+//! [`multi_row`], [`ids`], [`error`].
+
+mod accounts;
+mod error;
+mod heads;
+mod ids;
+mod inbox;
+mod letters;
+mod lock;
+mod multi_row;
+mod notifications;
+mod options;
+mod rows;
+mod tickets;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::TicketId;
+use bellpull_actors::port::StoreError;
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{SqliteConnection, SqlitePool};
+use tempfile::TempDir;
+
+pub use options::{OpenError, StoreOptions};
+
+use error::unavailable;
+use heads::Heads;
+use ids::{Counter, Ids};
+use letters::Letters;
+use lock::HubLock;
+use options::{Place, for_readers, place};
+use writer::{Write, Writer, WriterHandle};
+
+/// Connections that read. Reads are short and never wait for the writer; on more than four cores
+/// the fan-out is what the others are for.
+const READERS: u32 = 4;
+
+/// Tickets, inboxes and accounts in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: SqlitePool,
+    writer: WriterHandle,
+    heads: Heads,
+    letters: Arc<Letters>,
+    ids: Arc<Ids>,
+    lock: Mutex<Option<HubLock>>,
+    /// The directory of a temporary database, removed with the store.
+    _temporary: Option<TempDir>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `url` (`sqlite://PATH`, or `sqlite::memory:` for one that ends with
+    /// the store), makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`], with a text for the operator.
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
+        let (path, temporary) = match place(url)? {
+            Place::File(path) => (path, None),
+            Place::Temporary => {
+                let io = |source| OpenError::Io { path: std::env::temp_dir(), source };
+                let directory =
+                    tempfile::Builder::new().prefix("bellpull-").tempdir().map_err(io)?;
+                (directory.path().join("bellpull.db"), Some(directory))
+            }
+        };
+        let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
+        let failed = |source| OpenError::Database { path: path.clone(), source };
+        let mut connection =
+            writer::connect(&path, options.max_page_count).await.map_err(failed)?;
+        migrate(&mut connection)
+            .await
+            .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
+        let ids = Arc::new(Ids::default());
+        ids.load(&mut connection).await.map_err(failed)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(for_readers(&path))
+            .await
+            .map_err(failed)?;
+        let letters = Arc::new(Letters::new());
+        let writer = WriterHandle::start(Writer {
+            file: path.clone(),
+            max_page_count: options.max_page_count,
+            channels: options.channels,
+            ids: Arc::clone(&ids),
+            letters: Arc::clone(&letters),
+            connection: Some(connection),
+            seen: None,
+        });
+        let heads = Heads::start(readers.clone());
+        let lock = Mutex::new(lock);
+        Ok(Self { path, readers, writer, heads, letters, ids, lock, _temporary: temporary })
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what waits, copies the log back into the file, and lets go of it. Later calls are
+    /// refused; closing twice does nothing more.
+    pub async fn close(&self) {
+        // The readers first: the log cannot be emptied while somebody reads from it.
+        self.readers.close().await;
+        self.writer.close().await;
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = lock.map(HubLock::give_back) {
+            tracing::warn!(%error, "the lock file stays behind");
+        }
+    }
+
+    /// Lets the file grow to `pages` (of 4 KiB) and no further; a full file refuses writes until
+    /// the limit is raised. It cannot be set below the file's size.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.writer.write(Write::LimitPages(pages)).await.map(drop)
+    }
+
+    /// Whether both a reader and the writer answer, each within five seconds.
+    async fn answers(&self) -> Result<(), StoreError> {
+        let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+        let patience = Duration::from_secs(5);
+        let read = sqlx::query("SELECT count(*) FROM counters").execute(&self.readers);
+        tokio::time::timeout(patience, read).await.map_err(late)?.map_err(unavailable)?;
+        let write = self.writer.write(Write::Ping);
+        tokio::time::timeout(patience, write).await.map_err(late)?.map(drop)
+    }
+
+    fn next_ticket_id(&self) -> TicketId {
+        TicketId(self.ids.next(Counter::Tickets))
+    }
+}
+
+/// Two processes may start at once on a new file. SQLite lets one of them migrate, and the other
+/// fails over tables that it did not expect; by then the first is done.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    // Not `run`: its future cannot be sent to another thread from behind a reference.
+    let migrator = sqlx::migrate!("migrations/sqlite");
+    match migrator.run_direct(None, connection, false).await {
+        Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
+            migrator.run_direct(None, connection, false).await
+        }
+        done => done,
+    }
+}

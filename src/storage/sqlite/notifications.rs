@@ -1,0 +1,145 @@
+//! Notifications as lists show them.
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::inbox::NotificationFilter;
+use bellpull_actors::port::{Page, PageRequest, StoreError};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+
+use super::error::{corrupt, unavailable};
+use super::rows::{get, json, message, message_columns, optional_timestamp};
+
+/// A notification with its message, its recipient's name, and its deliveries as JSON.
+const SELECT: &str = concat!(
+    "SELECT n.id, n.seq, n.recipient_id, n.read_at, \
+     iif(u.full_name = '', u.username, u.full_name) AS recipient_name, \
+     (SELECT json_group_array(json_array(d.channel, d.status, d.attempts, d.sent_at, d.error)) \
+     FROM deliveries d WHERE d.notification_id = n.id) AS deliveries, ",
+    message_columns!(),
+    " FROM notifications n JOIN messages m ON m.id = n.message_id \
+     JOIN users u ON u.id = n.recipient_id"
+);
+
+/// A page of the user's own; the count and the rows are of one snapshot.
+pub(super) async fn page(
+    readers: &SqlitePool,
+    user: UserId,
+    filter: &NotificationFilter,
+    page: PageRequest,
+) -> Result<Page<Notification>, StoreError> {
+    let mut snapshot = readers.begin().await.map_err(unavailable)?;
+    // A plain inbox is counted without a look at its messages.
+    let needs_messages = filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some();
+    let mut count = QueryBuilder::new("SELECT count(*) FROM notifications n");
+    if needs_messages {
+        count.push(" JOIN messages m ON m.id = n.message_id");
+    }
+    narrow(&mut count, user, filter);
+    let count = count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+    let mut rows = QueryBuilder::new(SELECT);
+    narrow(&mut rows, user, filter);
+    rows.push(match filter.since_seq {
+        Some(_) => " ORDER BY n.seq ASC LIMIT ",
+        None => " ORDER BY n.seq DESC LIMIT ",
+    });
+    rows.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
+    let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+    Ok(Page { count, rows: rows.iter().map(notification).collect::<Result<_, _>>()? })
+}
+
+/// One of the user's own.
+pub(super) async fn one(
+    readers: &SqlitePool,
+    user: UserId,
+    id: NotificationId,
+) -> Result<Option<Notification>, StoreError> {
+    let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+    narrow(&mut sql, user, &NotificationFilter::default());
+    sql.push(" AND n.id = ").push_bind(id.0);
+    let row = sql.build().fetch_optional(readers).await.map_err(unavailable)?;
+    row.as_ref().map(notification).transpose()
+}
+
+/// The unread ones, and how many of them go out on each channel. The walk begins at the newest
+/// and ends with the last unread one.
+pub(super) async fn unread_counts(
+    readers: &SqlitePool,
+    user: UserId,
+) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
+    let sql = "WITH head AS (SELECT ifnull(max(unread_count), 0) AS unread FROM inboxes \
+               WHERE user_id = ?1) \
+               SELECT unread, (SELECT json_group_array(json_array(channel, times)) FROM \
+               (SELECT d.channel, count(*) AS times FROM (SELECT id FROM notifications \
+               WHERE recipient_id = ?1 AND read_at IS NULL AND deleted_at IS NULL \
+               ORDER BY seq DESC LIMIT (SELECT unread FROM head)) n \
+               JOIN deliveries d ON d.notification_id = n.id GROUP BY d.channel)) FROM head";
+    let (unread, channels): (i64, String) =
+        sqlx::query_as(sql).bind(user.0).fetch_one(readers).await.map_err(unavailable)?;
+    let channels: Vec<(String, i64)> = json(&channels)?;
+    let mut counts = channels
+        .into_iter()
+        .map(|(name, times)| Ok((channel(&name)?, times)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    counts.sort_unstable();
+    Ok((unread, counts))
+}
+
+/// What the filter leaves of the user's notifications `n`, and, where it needs them, of their
+/// messages `m`.
+fn narrow(sql: &mut QueryBuilder<Sqlite>, user: UserId, filter: &NotificationFilter) {
+    sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND n.deleted_at IS NULL");
+    match filter.is_read {
+        None => {}
+        Some(true) => drop(sql.push(" AND n.read_at IS NOT NULL")),
+        Some(false) => drop(sql.push(" AND n.read_at IS NULL")),
+    }
+    if let Some(channel) = filter.channel.filter(|channel| *channel != Channel::System) {
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM deliveries o WHERE o.notification_id = n.id \
+             AND o.channel = ",
+        );
+        sql.push_bind(channel.as_str()).push(")");
+    }
+    if let Some(kind) = filter.kind {
+        sql.push(" AND m.kind = ").push_bind(kind.as_str());
+    }
+    if let Some(event) = &filter.event {
+        sql.push(" AND m.event = ").push_bind(event.as_str().to_owned());
+    }
+    if let Some(ticket) = filter.ticket {
+        sql.push(" AND m.ticket_id = ").push_bind(ticket.0);
+    }
+    if let Some(seq) = filter.since_seq {
+        sql.push(" AND n.seq > ").push_bind(seq.0);
+    }
+}
+
+type DeliveryRow = (String, String, u32, Option<i64>, Option<String>);
+
+fn notification(row: &SqliteRow) -> Result<Notification, StoreError> {
+    let deliveries: Vec<DeliveryRow> = json(get(row, "deliveries")?)?;
+    let mut deliveries =
+        deliveries.into_iter().map(delivery).collect::<Result<Vec<_>, StoreError>>()?;
+    deliveries.sort_unstable_by_key(|delivery| delivery.channel);
+    Ok(Notification {
+        id: NotificationId(get(row, "id")?),
+        seq: Seq(get(row, "seq")?),
+        recipient: UserId(get(row, "recipient_id")?),
+        recipient_name: get(row, "recipient_name")?,
+        read_at: optional_timestamp(get(row, "read_at")?)?,
+        message: message(row)?,
+        deliveries,
+    })
+}
+
+fn delivery((name, status, attempts, sent_at, error): DeliveryRow) -> Result<Delivery, StoreError> {
+    let status = DeliveryStatus::from_name(&status).ok_or_else(|| corrupt("status"))?;
+    let sent_at = optional_timestamp(sent_at)?;
+    Ok(Delivery { channel: channel(&name)?, status, attempts, sent_at, error })
+}
+
+fn channel(name: &str) -> Result<Channel, StoreError> {
+    Channel::from_name(name).ok_or_else(|| corrupt("channel"))
+}

@@ -1,0 +1,127 @@
+//! Where the database is, how its connections are set up, and why it could not be opened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellpull_actors::domain::routing::Channels;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+/// How a store is to behave.
+#[derive(Debug, Clone, Default)]
+pub struct StoreOptions {
+    /// The channels that are switched on: deliveries are made for these only.
+    pub channels: Channels,
+    /// The file grows to so many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
+    pub max_page_count: Option<u32>,
+    /// Whether this process is the hub: a second one on the same file is refused. A command beside
+    /// a running hub is not exclusive.
+    pub exclusive: bool,
+}
+
+/// Why a database could not be opened; the text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is none of ours.
+    #[error("\"{0}\" is no address of a database: write sqlite://PATH or sqlite::memory:")]
+    Address(String),
+    /// Another hub has it open.
+    #[error("database {} is in use by another hub: stop that one first, or use another file", .0.display())]
+    InUse(PathBuf),
+    /// The file system refused.
+    #[error("cannot open database {}: {source}", .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot open database {}: {source}", .path.display())]
+    Database {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate database {}: {source}", .path.display())]
+    Migrate {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// What an address names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file that stays.
+    File(PathBuf),
+    /// A database that ends with the store. It is a file all the same: several connections read it.
+    Temporary,
+}
+
+/// What `url` names.
+pub(super) fn place(url: &str) -> Result<Place, OpenError> {
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    match path.map(|path| path.split_once('?').map_or(path, |(before, _)| before)) {
+        None | Some("") => Err(OpenError::Address(url.to_owned())),
+        Some(":memory:") => Ok(Place::Temporary),
+        Some(path) => Ok(Place::File(PathBuf::from(path))),
+    }
+}
+
+/// A commit that was answered is on the disk (`FULL`); the log is copied back every 8000 pages,
+/// for a checkpoint more often than that costs more than the pages it frees.
+fn common(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("temp_store", "memory")
+        .pragma("wal_autocheckpoint", "8000")
+        // Each multi-row statement has up to nine texts; none should be parsed twice.
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+/// The one connection that writes: a page cache of 64 MiB.
+pub(super) fn for_writer(file: &Path, max_page_count: Option<u32>) -> SqliteConnectOptions {
+    let options = common(file).journal_mode(SqliteJournalMode::Wal).pragma("cache_size", "-65536");
+    match max_page_count {
+        Some(pages) => options.pragma("max_page_count", pages.to_string()),
+        None => options,
+    }
+}
+
+/// The connections that read: 16 MiB of page cache each, and the file mapped, so that all of them
+/// share what the system has cached of it.
+pub(super) fn for_readers(file: &Path) -> SqliteConnectOptions {
+    common(file)
+        .pragma("cache_size", "-16384")
+        .pragma("mmap_size", "134217728")
+        .pragma("query_only", "on")
+        .row_buffer_size(512)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_file_or_a_temporary_database() {
+        let file = |path: &str| Place::File(PathBuf::from(path));
+        assert_eq!(place("sqlite://bellpull.db").unwrap(), file("bellpull.db"));
+        assert_eq!(place("sqlite:///var/lib/b.db").unwrap(), file("/var/lib/b.db"));
+        assert_eq!(place("sqlite:b.db?mode=rwc").unwrap(), file("b.db"));
+        assert_eq!(place("sqlite::memory:").unwrap(), Place::Temporary);
+        assert_eq!(place("sqlite://:memory:").unwrap(), Place::Temporary);
+        for bad in ["", "sqlite:", "sqlite://", "postgres://x/y", "b.db"] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Rows as the domain knows them.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::ticket::{Category, Priority, Status, Ticket};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::error::{corrupt, unavailable};
+
+macro_rules! user_columns {
+    () => {
+        "id, username, email, full_name, role, whatsapp_number, phone, is_active, created_at"
+    };
+}
+
+macro_rules! message_columns {
+    () => {
+        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
+         m.priority, m.created_at"
+    };
+}
+
+/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
+macro_rules! select_tickets {
+    () => {
+        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
+         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
+         iif(u.full_name = '', u.username, u.full_name) AS created_by_name, t.version, \
+         t.created_at, t.updated_at, (SELECT json_group_array(a.user_id ORDER BY a.position) \
+         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
+         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
+    };
+}
+
+pub(super) use {message_columns, select_tickets, user_columns};
+
+/// The column's value.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(unavailable)
+}
+
+/// Milliseconds since 1970, as they are stored.
+pub(super) fn timestamp(ms: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(ms).map_err(|_| corrupt("time"))
+}
+
+/// A time that may be missing.
+pub(super) fn optional_timestamp(ms: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+    ms.map(timestamp).transpose()
+}
+
+/// The column's time.
+pub(super) fn get_time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    timestamp(get(row, column)?)
+}
+
+/// The column's name, as the enum that it is of.
+pub(super) fn get_name<T>(
+    row: &SqliteRow,
+    column: &str,
+    from_name: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    from_name(get(row, column)?).ok_or_else(|| corrupt(column))
+}
+
+/// What is stored as JSON.
+pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| corrupt("JSON"))
+}
+
+/// A row of [`user_columns!`].
+pub(super) fn user(row: &SqliteRow) -> Result<User, StoreError> {
+    Ok(User {
+        id: UserId(get(row, "id")?),
+        username: get(row, "username")?,
+        email: get(row, "email")?,
+        full_name: get(row, "full_name")?,
+        role: get_name(row, "role", |slug| slug.parse().ok())?,
+        whatsapp_number: get(row, "whatsapp_number")?,
+        phone: get(row, "phone")?,
+        is_active: get(row, "is_active")?,
+        created_at: get_time(row, "created_at")?,
+    })
+}
+
+/// A row of [`select_tickets!`].
+pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
+    Ok(Ticket {
+        id: TicketId(get(row, "id")?),
+        project: ProjectId(get(row, "project_id")?),
+        project_name: get(row, "project_name")?,
+        key: get(row, "key")?,
+        title: get(row, "title")?,
+        description: get(row, "description")?,
+        priority: get_name(row, "priority", Priority::from_name)?,
+        category: get_name(row, "category", Category::from_name)?,
+        status: get_name(row, "status", Status::from_name)?,
+        created_by: UserId(get(row, "created_by")?),
+        created_by_name: get(row, "created_by_name")?,
+        assigned_to: json(get(row, "assigned_to")?)?,
+        version: get(row, "version")?,
+        created_at: get_time(row, "created_at")?,
+        updated_at: get_time(row, "updated_at")?,
+    })
+}
+
+/// A row of [`message_columns!`].
+pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
+    let ticket: Option<&str> = get(row, "ticket")?;
+    Ok(Message {
+        event: Event::from_name(get(row, "event")?),
+        kind: get_name(row, "kind", Kind::from_name)?,
+        title: get(row, "title")?,
+        body: get(row, "body")?,
+        action_url: get(row, "action_url")?,
+        metadata: json(get(row, "metadata")?)?,
+        ticket: ticket.map(json).transpose()?,
+        sender: get::<Option<i64>>(row, "sender_id")?.map(UserId),
+        priority: get_name(row, "priority", Priority::from_name)?,
+        created_at: get_time(row, "created_at")?,
+    })
+}
+
+/// The pattern that finds `text` anywhere, whatever it contains; for `LIKE … ESCAPE '\'`.
+pub(super) fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_in_a_search_mean_themselves() {
+        assert_eq!(containing("100%_\\"), "%100\\%\\_\\\\%");
+    }
+}

@@ -1,0 +1,117 @@
+//! A group within its transaction: accounts first, then marks, then the announcements.
+//!
+//! All of a group happen at once as far as anybody outside can tell, so that their order is free:
+//! each kind is applied together, in the order in which its requests came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::port::StoreError;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::super::ids::Ids;
+use super::super::multi_row::{Cell, MultiRow};
+use super::{Answer, Done, Write, accounts, marks, set};
+
+static RAISE_DELIVERED: MultiRow = MultiRow::new(
+    "UPDATE inboxes SET delivered_seq = v.column2 FROM ",
+    2,
+    " AS v WHERE user_id = v.column1 AND delivered_seq < v.column2",
+);
+
+/// Where a group is applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) ids: &'a Ids,
+    /// Those that are switched on.
+    pub(super) channels: Channels,
+}
+
+/// Why a group was not written; nothing of it was.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There was no transaction: the database is locked by somebody else, or cannot be opened.
+    NotBegun(sqlx::Error),
+    /// A statement, or the commit.
+    Sql(sqlx::Error),
+    /// A request must be taken back whole although a part of it was written.
+    Refused(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What a group came to, once its transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// One for each write, in their order.
+    pub(super) answers: Vec<Answer>,
+    /// The new messages, by their ids.
+    pub(super) letters: Vec<(i64, Arc<Letter>)>,
+    /// A new limit, if one was set.
+    pub(super) max_page_count: Option<u32>,
+}
+
+/// Applies all writes; whoever is refused (a rival, a name that is taken) leaves the group.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    writes: &[&Write],
+) -> Result<Applied, Failure> {
+    let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
+    let mut applied = Applied::default();
+    let mut created = Vec::new();
+    for (at, write) in writes.iter().enumerate() {
+        if let Some(answer) = accounts::apply(connection, at, write, &mut created).await? {
+            answers[at] = Some(answer);
+        }
+        if let Write::LimitPages(pages) = write {
+            limit_pages(connection, *pages).await?;
+            applied.max_page_count = Some(*pages);
+        }
+    }
+    marks::apply(connection, writes, &mut answers).await?;
+    save_delivered(connection, writes).await?;
+    applied.letters = set::apply(connection, place, writes, created, &mut answers).await?;
+    place.ids.save(connection).await?;
+    // What is left has nothing to say.
+    applied.answers =
+        answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
+    Ok(applied)
+}
+
+/// Raises each position once, to the highest that anybody named.
+async fn save_delivered(
+    connection: &mut SqliteConnection,
+    writes: &[&Write],
+) -> Result<(), sqlx::Error> {
+    let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
+    for write in writes {
+        if let Write::SaveDelivered(positions) = write {
+            for (user, seq) in positions {
+                let known = highest.entry(*user).or_insert(*seq);
+                *known = (*known).max(*seq);
+            }
+        }
+    }
+    let cells = highest.into_iter().flat_map(|(user, seq)| [Cell::Int(user.0), Cell::Int(seq.0)]);
+    RAISE_DELIVERED.run(connection, cells.collect()).await
+}
+
+async fn limit_pages(connection: &mut SqliteConnection, pages: u32) -> Result<(), sqlx::Error> {
+    // A pragma takes no parameters; a number cannot be anything else.
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}

@@ -1,0 +1,196 @@
+//! Marks: reads, unreads and deletes of rows that exist, each change with a number of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Head, Mark, Marked, RowState};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::inbox::Selection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::super::multi_row::{Cell, MultiRow};
+use super::group::Failure;
+use super::known::heads;
+use super::rows::SAVE_HEADS;
+use super::{Answer, Done, MarkRows, Write};
+
+static CHANGE: MultiRow = MultiRow::new(
+    "UPDATE notifications SET changed_seq = v.column3, \
+     read_at = CASE v.column4 WHEN 'read' THEN v.column5 WHEN 'unread' THEN NULL ELSE read_at END, \
+     deleted_at = CASE v.column4 WHEN 'delete' THEN v.column5 ELSE deleted_at END FROM ",
+    5,
+    " AS v WHERE recipient_id = v.column1 AND seq = v.column2",
+);
+
+/// A row that a mark may be for; never one that is deleted.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    seq: i64,
+    id: i64,
+    is_read: bool,
+}
+
+/// Applies all marks, in waves in which each user comes once: a second mark on an inbox must see
+/// the rows as the first has left them.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    let mut left: Vec<(usize, &MarkRows)> = Vec::new();
+    for (at, write) in writes.iter().enumerate() {
+        if let Write::Mark(rows) = write {
+            left.push((at, rows));
+        }
+    }
+    while !left.is_empty() {
+        let mut users = BTreeSet::new();
+        let (wave, later): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|(_, rows)| users.insert(rows.user));
+        for (at, marked) in apply_wave(connection, &wave).await? {
+            answers[at] = Some(Ok(Done::Marked(marked)));
+        }
+        left = later;
+    }
+    Ok(())
+}
+
+async fn apply_wave(
+    connection: &mut SqliteConnection,
+    wave: &[(usize, &MarkRows)],
+) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
+    let mut heads = heads(connection, wave.iter().map(|(_, rows)| rows.user)).await?;
+    let named = named_rows(connection, wave).await?;
+    let (mut changes, mut moved, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    for ((at, rows), named) in wave.iter().zip(named) {
+        let Some(head) = heads.get_mut(&rows.user) else {
+            outcomes.push((*at, None));
+            continue;
+        };
+        let found = match named {
+            Some(found) => found,
+            None => matching_rows(connection, rows, head.unread_count).await?,
+        };
+        let marked = mark(head, rows, found, &mut changes);
+        if marked.is_some() {
+            moved.extend([Cell::Int(rows.user.0), Cell::Int(head.last_seq.0)]);
+            moved.push(Cell::Int(head.unread_count));
+        }
+        outcomes.push((*at, marked));
+    }
+    CHANGE.run(connection, changes).await?;
+    SAVE_HEADS.run(connection, moved).await?;
+    Ok(outcomes)
+}
+
+/// Gives each row that changes its number, in the order of their births.
+fn mark(
+    head: &mut Head,
+    rows: &MarkRows,
+    mut found: Vec<Found>,
+    changes: &mut Vec<Cell>,
+) -> Option<Marked> {
+    found.sort_unstable_by_key(|row| row.seq);
+    found.dedup_by_key(|row| row.seq);
+    let name = match rows.mark {
+        Mark::Read => "read",
+        Mark::Unread => "unread",
+        Mark::Delete => "delete",
+    };
+    let first = head.last_seq.next();
+    let mut ids = Vec::new();
+    for row in found {
+        let state = if row.is_read { RowState::Read } else { RowState::Unread };
+        if let Some((Seq(changed_seq), _)) = head.mark(state, rows.mark) {
+            changes.extend([rows.user.0, row.seq, changed_seq].map(Cell::Int));
+            changes.extend([Cell::from(name), Cell::Int(rows.now.as_millisecond())]);
+            ids.push(NotificationId(row.id));
+        }
+    }
+    let (mark, last, unread_count) = (rows.mark, head.last_seq, head.unread_count);
+    (!ids.is_empty()).then(|| Marked { mark, ids: Arc::from(ids), first, last, unread_count })
+}
+
+/// The rows of all marks that name them, by one query; `None` for marks that do not.
+async fn named_rows(
+    connection: &mut SqliteConnection,
+    wave: &[(usize, &MarkRows)],
+) -> Result<Vec<Option<Vec<Found>>>, Failure> {
+    let mut pairs: Vec<(usize, UserId, NotificationId)> = Vec::new();
+    let mut rows = Vec::new();
+    for (place, (_, one)) in wave.iter().enumerate() {
+        let Selection::Ids(ids) = &one.selection else {
+            rows.push(None);
+            continue;
+        };
+        pairs.extend(ids.iter().map(|id| (place, one.user, *id)));
+        rows.push(Some(Vec::new()));
+    }
+    if pairs.is_empty() {
+        return Ok(rows);
+    }
+    let sql = "SELECT w.value ->> 0, n.seq, n.id, n.read_at IS NOT NULL \
+               FROM json_each(?) w CROSS JOIN notifications n \
+               ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1 \
+               WHERE n.deleted_at IS NULL";
+    // Integers cannot fail to be written.
+    let wanted = serde_json::to_string(&pairs).unwrap_or_default();
+    let found: Vec<(i64, i64, i64, bool)> =
+        sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
+    for (place, seq, id, is_read) in found {
+        let list = usize::try_from(place).ok().and_then(|place| rows.get_mut(place)?.as_mut());
+        if let Some(list) = list {
+            list.push(Found { seq, id, is_read });
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows of one inbox that match and that the mark would change.
+///
+/// Where unread rows are looked for, the walk begins at the newest and ends once it has seen as
+/// many as there are: long since read ones are not visited, however many.
+async fn matching_rows(
+    connection: &mut SqliteConnection,
+    rows: &MarkRows,
+    unread_count: i64,
+) -> Result<Vec<Found>, Failure> {
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "SELECT n.seq, n.id, n.read_at IS NOT NULL FROM (SELECT seq, id, read_at, message_id \
+         FROM notifications WHERE deleted_at IS NULL AND recipient_id = ",
+    );
+    sql.push_bind(rows.user.0);
+    match rows.mark {
+        Mark::Read => sql.push(" AND read_at IS NULL"),
+        Mark::Unread => sql.push(" AND read_at IS NOT NULL"),
+        Mark::Delete => &mut sql,
+    };
+    sql.push(" ORDER BY seq DESC");
+    if rows.mark == Mark::Read {
+        sql.push(" LIMIT ").push_bind(unread_count);
+    }
+    sql.push(") n WHERE true");
+    // Every narrowing stands outside: within, the walk would miss the end of the unread ones.
+    if let Selection::UpTo(seq) = rows.selection {
+        sql.push(" AND n.seq <= ").push_bind(seq.0);
+    }
+    if let Selection::All { channel, ticket } = &rows.selection {
+        if let Some(channel) = channel.filter(|channel| *channel != Channel::System) {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id \
+                 AND d.channel = ",
+            );
+            sql.push_bind(channel.as_str()).push(")");
+        }
+        if let Some(ticket) = ticket {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message_id \
+                 AND m.ticket_id = ",
+            );
+            sql.push_bind(ticket.0).push(")");
+        }
+    }
+    let found: Vec<(i64, i64, bool)> = sql.build_query_as().fetch_all(connection).await?;
+    Ok(found.into_iter().map(|(seq, id, is_read)| Found { seq, id, is_read }).collect())
+}

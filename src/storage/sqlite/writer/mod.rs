@@ -1,0 +1,135 @@
+//! The one writer: requests gather while a commit is on its way to the disk, and the next commit
+//! takes them all.
+//!
+//! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
+//! what happens when they fail), [`group`] (a group within its transaction), [`accounts`] and
+//! [`marks`] (the rarer writes), and the hot path: [`known`] (what is read before), [`set`] (what
+//! is decided in memory), [`rows`] (what is written, one statement a table).
+
+mod accounts;
+mod group;
+mod known;
+mod marks;
+mod rows;
+mod set;
+mod task;
+
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Mark, Marked};
+use bellpull_actors::domain::ticket::Decision;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::tickets::{Committed, Told};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+pub(super) use task::{Writer, connect};
+
+/// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
+/// more; beyond it callers are told, instead of waiting without end.
+const WAITING_MAX: usize = 4096;
+/// How long a caller waits for a place among them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can be asked of the writer. Applying one twice after a transaction was taken back does
+/// the same again.
+#[derive(Debug)]
+pub(super) enum Write {
+    Commit(Box<Decision>),
+    CreateUser(Box<NewUser>, Option<AnnounceUser>),
+    UpdateUser(UserId, Box<UserChanges>),
+    BeginLogin { user: UserId, now: Timestamp, expires_at: Timestamp },
+    UseRefresh { login: LoginId, generation: i64, now: Timestamp },
+    RevokeLogin { login: LoginId, now: Timestamp },
+    SettingOrInsert { name: String, initial: String },
+    SetSetting { name: String, value: String },
+    Mark(Box<MarkRows>),
+    SaveDelivered(Vec<(UserId, Seq)>),
+    LimitPages(u32),
+    Ping,
+}
+
+/// A mark on rows of one inbox.
+#[derive(Debug)]
+pub(super) struct MarkRows {
+    pub(super) user: UserId,
+    pub(super) selection: Selection,
+    pub(super) mark: Mark,
+    pub(super) now: Timestamp,
+}
+
+/// What came of it; each [`Write`] has its own.
+#[derive(Debug)]
+pub(super) enum Done {
+    Committed(Box<Committed>),
+    Created(Box<(User, Option<Told>)>),
+    Updated(Box<User>),
+    Login(LoginId),
+    Refresh(RefreshUse),
+    Setting(String),
+    Marked(Option<Marked>),
+    Nothing,
+}
+
+pub(super) type Answer = Result<Done, StoreError>;
+
+/// A write and whoever waits for it.
+#[derive(Debug)]
+struct Request {
+    write: Write,
+    reply: oneshot::Sender<Answer>,
+}
+
+#[derive(Debug)]
+enum Letterbox {
+    Request(Request),
+    /// Write what waits, then end.
+    Close(oneshot::Sender<()>),
+}
+
+/// Where writes are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct WriterHandle {
+    queue: mpsc::Sender<Letterbox>,
+}
+
+impl WriterHandle {
+    /// Starts the writer; it ends with the last of its handles, or when it is closed.
+    pub(super) fn start(writer: Writer) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(writer.run(waiting));
+        Self { queue }
+    }
+
+    /// Has it written; on the disk when this returns `Ok`.
+    pub(super) async fn write(&self, write: Write) -> Answer {
+        let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
+        let (reply, answer) = oneshot::channel();
+        let request = Letterbox::Request(Request { write, reply });
+        self.queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
+            mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
+            mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
+        })?;
+        // No answer: the writer failed over this very group, and took it back.
+        answer.await.map_err(|_| unavailable("the writer gave up a group"))?
+    }
+
+    /// Has what waits written, and ends the writer. When it has ended already, nothing happens.
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.queue.send(Letterbox::Close(reply)).await.is_ok() {
+            // Without an answer it is closed too.
+            let _ = closed.await;
+        }
+    }
+}
+
+/// The writer answered something else than was asked: a mistake in this module.
+pub(super) fn mismatch() -> StoreError {
+    tracing::error!("the writer gave an answer to another question");
+    StoreError::Unavailable("the writer gave an answer to another question".to_owned())
+}

@@ -1,0 +1,211 @@
+//! The rows of a group on their way to the tables: one statement a table, whatever their number.
+
+use std::collections::BTreeMap;
+
+use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::notification::{DeliveryStatus, Message};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::{Decision, Ticket};
+use bellpull_actors::port::StoreError;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::super::error::corrupt;
+use super::super::multi_row::{Cell, MultiRow, id_list};
+
+/// The moved heads of inboxes: user, last number, unread count.
+pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
+    "INSERT INTO inboxes (user_id, last_seq, unread_count) SELECT column1, column2, column3 FROM ",
+    3,
+    " WHERE column1 IS NOT NULL ON CONFLICT (user_id) \
+     DO UPDATE SET last_seq = excluded.last_seq, unread_count = excluded.unread_count",
+);
+static NEW_TICKETS: MultiRow = MultiRow::new(
+    "INSERT INTO tickets (id, project_id, number, title, description, priority, category, status, \
+     created_by, version, created_at, updated_at) SELECT column1, column2, column3, '', '', '', '', \
+     '', column4, 0, column5, column5 FROM ",
+    5,
+    " WHERE column1 IS NOT NULL",
+);
+static TICKETS: MultiRow = MultiRow::new(
+    "UPDATE tickets SET title = v.column2, description = v.column3, priority = v.column4, \
+     category = v.column5, status = v.column6, version = v.column7, updated_at = v.column8, \
+     deleted_at = v.column9 FROM ",
+    9,
+    " AS v WHERE id = v.column1",
+);
+static NUMBERS: MultiRow = MultiRow::new(
+    "UPDATE projects SET last_number = v.column2 FROM ",
+    2,
+    " AS v WHERE id = v.column1",
+);
+static ASSIGNEES: MultiRow = MultiRow::new(
+    "INSERT INTO ticket_assignees (ticket_id, user_id, position) \
+     SELECT column1, column2, column3 FROM ",
+    3,
+    " WHERE column1 IS NOT NULL",
+);
+static HISTORY: MultiRow = MultiRow::new(
+    "INSERT INTO ticket_history (ticket_id, version, action, from_status, to_status, actor_id, \
+     actor_name, note, created_at) SELECT * FROM ",
+    9,
+    " WHERE column1 IS NOT NULL",
+);
+static MESSAGES: MultiRow = MultiRow::new(
+    "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, ticket_id, ticket, \
+     sender_id, priority, created_at) SELECT * FROM ",
+    12,
+    " WHERE column1 IS NOT NULL",
+);
+static NOTIFICATIONS: MultiRow = MultiRow::new(
+    "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
+     SELECT column1, column2, column3, column2, column4 FROM ",
+    4,
+    " WHERE column1 IS NOT NULL",
+);
+static DELIVERIES: MultiRow = MultiRow::new(
+    "INSERT INTO deliveries (id, notification_id, channel, status, due_at) SELECT * FROM ",
+    5,
+    " WHERE column1 IS NOT NULL",
+);
+
+/// What a group writes. Of a ticket or an inbox that changes twice, the last state is written.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    new_tickets: Vec<Cell>,
+    tickets: BTreeMap<TicketId, [Cell; 9]>,
+    numbers: BTreeMap<ProjectId, i64>,
+    assignees: BTreeMap<TicketId, Vec<UserId>>,
+    history: Vec<Cell>,
+    messages: Vec<Cell>,
+    notifications: Vec<Cell>,
+    deliveries: Vec<Cell>,
+    heads: BTreeMap<UserId, Head>,
+}
+
+impl Rows {
+    /// A ticket begins to exist; what it says comes with [`Self::ticket`].
+    pub(super) fn new_ticket(&mut self, ticket: &Ticket, number: i64) {
+        let created_ms = ticket.created_at.as_millisecond();
+        let (id, project, creator) = (ticket.id.0, ticket.project.0, ticket.created_by.0);
+        self.new_tickets.extend([id, project, number, creator, created_ms].map(Cell::Int));
+        self.numbers.insert(ticket.project, number);
+    }
+
+    /// A ticket's new state, and its history's line.
+    pub(super) fn ticket(&mut self, decision: &Decision, ticket: &Ticket, is_reassigned: bool) {
+        let updated_ms = ticket.updated_at.as_millisecond();
+        let row = [
+            Cell::Int(ticket.id.0),
+            ticket.title.as_str().into(),
+            ticket.description.as_str().into(),
+            ticket.priority.as_str().into(),
+            ticket.category.as_str().into(),
+            ticket.status.as_str().into(),
+            ticket.version.into(),
+            updated_ms.into(),
+            decision.deleted.then_some(updated_ms).into(),
+        ];
+        self.tickets.insert(ticket.id, row);
+        if is_reassigned {
+            self.assignees.insert(ticket.id, ticket.assigned_to.clone());
+        }
+        let entry = &decision.entry;
+        self.history.extend([
+            Cell::Int(ticket.id.0),
+            entry.version.into(),
+            entry.action.into(),
+            entry.from.map_or(Cell::Null, |status| status.as_str().into()),
+            entry.to.as_str().into(),
+            entry.by.0.into(),
+            entry.by_name.as_str().into(),
+            entry.note.as_str().into(),
+            entry.at.as_millisecond().into(),
+        ]);
+    }
+
+    /// A message.
+    pub(super) fn message(&mut self, id: i64, message: &Message) -> Result<(), StoreError> {
+        let ticket = message.ticket.as_ref();
+        self.messages.extend([
+            Cell::Int(id),
+            message.event.as_str().into(),
+            message.kind.as_str().into(),
+            message.title.as_str().into(),
+            message.body.as_str().into(),
+            message.action_url.as_str().into(),
+            to_json(&message.metadata)?,
+            ticket.map(|ticket| ticket.id.0).into(),
+            ticket.map_or(Ok(Cell::Null), to_json)?,
+            message.sender.map(|user| user.0).into(),
+            message.priority.as_str().into(),
+            message.created_at.as_millisecond().into(),
+        ]);
+        Ok(())
+    }
+
+    /// A notification.
+    pub(super) fn notification(&mut self, recipient: UserId, seq: Seq, id: i64, message_id: i64) {
+        self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
+    }
+
+    /// A delivery that is due.
+    pub(super) fn delivery(&mut self, id: i64, notification: i64, channel: Channel, due_ms: i64) {
+        self.deliveries.extend([
+            Cell::Int(id),
+            notification.into(),
+            channel.as_str().into(),
+            DeliveryStatus::Queued.as_str().into(),
+            due_ms.into(),
+        ]);
+    }
+
+    /// Where an inbox stands now.
+    pub(super) fn head(&mut self, user: UserId, head: Head) {
+        self.heads.insert(user, head);
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        NEW_TICKETS.run(connection, self.new_tickets).await?;
+        TICKETS.run(connection, self.tickets.into_values().flatten().collect()).await?;
+        let numbers = self.numbers.into_iter();
+        let numbers = numbers.flat_map(|(project, number)| [project.0, number].map(Cell::Int));
+        NUMBERS.run(connection, numbers.collect()).await?;
+        write_assignees(connection, self.assignees).await?;
+        HISTORY.run(connection, self.history).await?;
+        MESSAGES.run(connection, self.messages).await?;
+        NOTIFICATIONS.run(connection, self.notifications).await?;
+        DELIVERIES.run(connection, self.deliveries).await?;
+        let heads = self
+            .heads
+            .into_iter()
+            .flat_map(|(user, head)| [user.0, head.last_seq.0, head.unread_count].map(Cell::Int));
+        SAVE_HEADS.run(connection, heads.collect()).await
+    }
+}
+
+/// Puts exactly these people on their tickets.
+async fn write_assignees(
+    connection: &mut SqliteConnection,
+    assignees: BTreeMap<TicketId, Vec<UserId>>,
+) -> Result<(), sqlx::Error> {
+    if assignees.is_empty() {
+        return Ok(());
+    }
+    let tickets = id_list(assignees.keys().map(|ticket| ticket.0));
+    let sql = "DELETE FROM ticket_assignees WHERE ticket_id IN (SELECT value FROM json_each(?))";
+    sqlx::query(sql).bind(tickets).execute(&mut *connection).await?;
+    let mut cells = Vec::new();
+    for (ticket, users) in assignees {
+        for (position, user) in (0_i64..).zip(users) {
+            cells.extend([ticket.0, user.0, position].map(Cell::Int));
+        }
+    }
+    ASSIGNEES.run(connection, cells).await
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
+    serde_json::to_string(value).map(Cell::Text).map_err(|_| corrupt("JSON"))
+}

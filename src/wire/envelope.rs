@@ -1,0 +1,221 @@
+//! What every message of a client's has in common: one JSON object with a `type`.
+//!
+//! A key that we know may stand there once only: two readers of a doubled key disagree about what
+//! was said. Keys that we do not know are passed over.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bellpull_actors::session::Heard;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// How deep a message may nest. No dialect needs more than three; senders' own data may have more.
+const DEPTH_MAX: usize = 32;
+
+/// How much of a client's own words an answer repeats, in characters.
+const QUOTE_MAX: usize = 64;
+
+/// A message that its dialect does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadFrame {
+    /// For machines.
+    pub code: &'static str,
+    /// For people: what was wrong.
+    pub message: String,
+}
+
+impl BadFrame {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// A `type` that the dialect has no meaning for.
+    pub(super) fn unknown_type(name: &str) -> Self {
+        let mut quote: String = name.chars().take(QUOTE_MAX).collect();
+        if quote.len() < name.len() {
+            quote.push('…');
+        }
+        Self::new("unknown_type", format!("No message has the type {quote:?} here."))
+    }
+}
+
+impl From<BadFrame> for Heard {
+    fn from(bad: BadFrame) -> Self {
+        Self::Bad { code: bad.code, message: bad.message }
+    }
+}
+
+/// The values of the object's `keys`, as they were written.
+pub(super) fn read<'t, const N: usize>(
+    text: &'t str,
+    keys: [&'static str; N],
+) -> Result<[Option<&'t RawValue>; N], BadFrame> {
+    if is_too_deep(text) {
+        let message = format!("A message may nest {DEPTH_MAX} deep at most.");
+        return Err(BadFrame::new("too_deep", message));
+    }
+    // The whole of it first, so that what is no JSON is never called something else.
+    let whole: &RawValue = serde_json::from_str(text).map_err(|err| not_json(&err))?;
+    if !whole.get().starts_with('{') {
+        return Err(BadFrame::new("not_an_object", "A message is a JSON object."));
+    }
+    let mut values = [None; N];
+    let object = Object { keys: &keys, values: &mut values };
+    let twice = serde_json::Deserializer::from_str(whole.get())
+        .deserialize_map(object)
+        .map_err(|err| not_json(&err))?;
+    match twice {
+        Some(key) => {
+            Err(BadFrame::new("duplicate_key", format!("The key {key:?} stands there twice.")))
+        }
+        None => Ok(values),
+    }
+}
+
+/// The name that stands in `type`.
+pub(super) fn name(value: Option<&RawValue>) -> Result<Cow<'_, str>, BadFrame> {
+    let Some(value) = value else {
+        return Err(BadFrame::new("missing_type", "A message needs a \"type\"."));
+    };
+    let written = value.get();
+    // The usual name has no escape in it and is there already.
+    let inner = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(inner) = inner
+        && !inner.contains('\\')
+    {
+        return Ok(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(written)
+        .map(Cow::Owned)
+        .map_err(|_| BadFrame::new("unknown_type", "A message's \"type\" is a string."))
+}
+
+fn not_json(err: &serde_json::Error) -> BadFrame {
+    BadFrame::new("invalid_json", format!("This is not JSON: {err}."))
+}
+
+/// Counts brackets outside strings; what is no JSON may be miscounted, and is refused later.
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Visits an object once; answers with the known key that stands there twice, if one does.
+struct Object<'k, 't, const N: usize> {
+    keys: &'k [&'static str; N],
+    values: &'k mut [Option<&'t RawValue>; N],
+}
+
+impl<'t, const N: usize> Visitor<'t> for Object<'_, 't, N> {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut twice = None;
+        while let Some(known) = map.next_key_seed(Key(self.keys))? {
+            let value: &'t RawValue = map.next_value()?;
+            let Some(index) = known else { continue };
+            if self.values[index].replace(value).is_some() {
+                twice = twice.or(Some(self.keys[index]));
+            }
+        }
+        Ok(twice)
+    }
+}
+
+/// Tells which of the known keys a key is, without keeping it.
+struct Key<'k, const N: usize>(&'k [&'static str; N]);
+
+impl<'t, const N: usize> DeserializeSeed<'t> for Key<'_, N> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<const N: usize> Visitor<'_> for Key<'_, N> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|known| *known == key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> &'static str {
+        let read = read(text, ["type", "timestamp"]).and_then(|[kind, _]| name(kind).map(drop));
+        read.map_or_else(|bad| bad.code, |()| "")
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_named() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(33), "}".repeat(33));
+        let table = [
+            (r#"{"type":"ping"}"#, ""),
+            (r#" { "type" : "ping" } "#, ""),
+            (r#"{"\u0074ype":"p\u0069ng"}"#, ""),
+            (r#"{"type":"ping","other":1,"other":2}"#, ""),
+            ("", "invalid_json"),
+            ("ping", "invalid_json"),
+            (r#"{"type":"ping"}x"#, "invalid_json"),
+            (r#"{"type":"ping",}"#, "invalid_json"),
+            (r#"{"type":"ping"}{"type":"ping"}"#, "invalid_json"),
+            (r#"{type:"ping"}"#, "invalid_json"),
+            ("[]", "not_an_object"),
+            (r#""ping""#, "not_an_object"),
+            ("null", "not_an_object"),
+            ("{}", "missing_type"),
+            (r#"{"Type":"ping"}"#, "missing_type"),
+            (r#"{"type":1}"#, "unknown_type"),
+            (r#"{"type":null}"#, "unknown_type"),
+            (r#"{"type":"ping","type":"ping"}"#, "duplicate_key"),
+            (r#"{"type":"ping","\u0074ype":"ping"}"#, "duplicate_key"),
+            (r#"{"timestamp":1,"type":"ping","timestamp":1}"#, "duplicate_key"),
+            (deep.as_str(), "too_deep"),
+            (&"[".repeat(60_000), "too_deep"),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(code(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_do_not_nest() {
+        let text = format!(r#"{{"type":"x","a":"{}\"[["}}"#, "[{".repeat(40));
+        assert_eq!(code(&text), "");
+    }
+
+    #[test]
+    fn an_answer_repeats_little_of_what_was_sent() {
+        let bad = BadFrame::unknown_type(&"é".repeat(1_000));
+        assert!(bad.message.chars().count() < 120, "{}", bad.message);
+    }
+}

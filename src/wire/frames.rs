@@ -1,0 +1,110 @@
+//! Frames that are the same in every dialect of the five families.
+
+use std::io::Write;
+
+use bellpull_actors::domain::ticket::Caller;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// The session stands.
+pub(super) fn established(user: &Caller, out: &mut Vec<u8>) {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        message: &'a str,
+        user_id: i64,
+    }
+    let message = &format!("Connected successfully as {}", user.username);
+    put(&Frame { r#type: "connection_established", message, user_id: user.id.0 }, out);
+}
+
+/// So many of the backlog's oldest were left out.
+pub(super) fn truncated(skipped: i64, out: &mut Vec<u8>) {
+    print(out, format_args!(r#"{{"type":"backlog_truncated","skipped":{skipped}}}"#));
+}
+
+/// The answer to a ping: the client's own timestamp as it was written, or the time here.
+pub(super) fn pong(timestamp: Option<&RawValue>, now_ms: i64, out: &mut Vec<u8>) {
+    match timestamp.map(RawValue::get) {
+        Some(sent) => print(out, format_args!(r#"{{"type":"pong","timestamp":{sent}}}"#)),
+        None => print(out, format_args!(r#"{{"type":"pong","timestamp":{now_ms}}}"#)),
+    }
+}
+
+/// The client sent what it should not.
+pub(super) fn error(code: &str, message: &str, out: &mut Vec<u8>) {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        code: &'a str,
+        message: &'a str,
+    }
+    put(&Frame { r#type: "error", code, message }, out);
+}
+
+/// Puts a value's JSON behind what is in `out`.
+pub(super) fn put(value: &impl Serialize, out: &mut Vec<u8>) {
+    // A vector takes all bytes, and frames have no keys but strings: this cannot fail.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+/// Puts a text behind what is in `out`.
+pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // As above.
+    let written = out.write_fmt(text);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ids::UserId;
+    use bellpull_actors::domain::user::Role;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_frame_to_the_byte() {
+        let mut user = Caller {
+            id: UserId(1),
+            username: "john_admin".to_owned(),
+            name: "John Admin".to_owned(),
+            role: Role::Admin,
+        };
+        assert_eq!(
+            written(|out| established(&user, out)),
+            r#"{"type":"connection_established","message":"Connected successfully as john_admin","user_id":1}"#
+        );
+        user.username = "a\"b".to_owned();
+        assert_eq!(
+            written(|out| established(&user, out)),
+            r#"{"type":"connection_established","message":"Connected successfully as a\"b","user_id":1}"#
+        );
+        assert_eq!(
+            written(|out| truncated(12, out)),
+            r#"{"type":"backlog_truncated","skipped":12}"#
+        );
+        assert_eq!(
+            written(|out| error("invalid_json", "This is \"not\" JSON.", out)),
+            r#"{"type":"error","code":"invalid_json","message":"This is \"not\" JSON."}"#
+        );
+    }
+
+    #[test]
+    fn a_pong_has_the_timestamp_as_it_was_written_or_ours() {
+        for sent in ["1735036200000", "1.50", "\"a\\u0041\"", "null", "{\"a\": [1 ]}"] {
+            let raw = RawValue::from_string(sent.to_owned()).unwrap();
+            assert_eq!(
+                written(|out| pong(Some(&raw), 7, out)),
+                format!(r#"{{"type":"pong","timestamp":{sent}}}"#)
+            );
+        }
+        assert_eq!(written(|out| pong(None, 7, out)), r#"{"type":"pong","timestamp":7}"#);
+    }
+}

@@ -1,0 +1,163 @@
+//! Server frames: not masked, never in pieces, each behind the one before in one buffer.
+
+use std::borrow::Cow;
+
+use bellpull_actors::port::outlet::Ending;
+
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// The most that a control frame carries.
+const CONTROL_MAX: usize = 125;
+
+/// Puts a text frame behind what is in `out`, with what `write` puts there as its payload. Nothing
+/// where that is nothing; answers whether there is a frame.
+pub(super) fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let begin = out.len();
+    // The head of most frames; the others are moved once their length is known.
+    out.extend_from_slice(&[TEXT, 126, 0, 0]);
+    let body = out.len();
+    write(out);
+    let length = out.len() - body;
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(0), _) => out.truncate(begin),
+        (Ok(short @ 1..126), _) => {
+            out.drain(begin + 2..body);
+            out[begin + 1] = short;
+        }
+        (_, Ok(long)) => out[begin + 2..body].copy_from_slice(&long.to_be_bytes()),
+        (_, Err(_)) => {
+            out[begin + 1] = 127;
+            out.splice(begin + 2..body, (length as u64).to_be_bytes());
+        }
+    }
+    length > 0
+}
+
+/// Puts a ping behind what is in `out`.
+pub(super) fn ping(out: &mut Vec<u8>) {
+    control(out, PING, &[]);
+}
+
+/// Puts the answer to a ping behind what is in `out`.
+pub(super) fn pong(out: &mut Vec<u8>, payload: &[u8]) {
+    control(out, PONG, payload);
+}
+
+/// Puts the closing frame behind what is in `out`.
+pub(super) fn close(out: &mut Vec<u8>, why: Ending) {
+    let (code, reason) = code_and_reason(why);
+    let reason = &reason[..reason.floor_char_boundary(CONTROL_MAX - 2)];
+    control(out, CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat());
+}
+
+fn control(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    let payload = &payload[..payload.len().min(CONTROL_MAX)];
+    out.extend([first, u8::try_from(payload.len()).unwrap_or(0)]);
+    out.extend_from_slice(payload);
+}
+
+/// The close code of each ending, and the reason that goes with it.
+pub(super) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
+    let (code, reason) = match why {
+        Ending::Closed { code } => (code, ""),
+        Ending::Protocol { code, reason } => (code, reason),
+        Ending::TooBig => (1009, "a message is too long"),
+        Ending::Restarting { retry_after_ms } => {
+            return (1012, format!(r#"{{"retry_after_ms":{retry_after_ms}}}"#).into());
+        }
+        Ending::Abuse => (4400, "too many bad messages"),
+        Ending::TokenEnded { reason } => (4401, reason),
+        Ending::RightWithdrawn => (4403, "right withdrawn"),
+        Ending::Silent => (4408, "no sign of life"),
+        Ending::TooSlow => (4413, "reader too slow"),
+        Ending::TooMany { reason } => (4429, reason),
+    };
+    (code, reason.into())
+}
+
+/// How long the frame at the beginning of `bytes` is, with its head; `None` for no bytes.
+pub(super) fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let rest = bytes.get(2..)?;
+    match bytes.get(1)? {
+        126 => rest.first_chunk().map(|length| 4 + usize::from(u16::from_be_bytes(*length))),
+        127 => rest
+            .first_chunk()
+            .and_then(|length| usize::try_from(u64::from_be_bytes(*length)).ok())
+            .map(|length| 10 + length),
+        short => Some(2 + usize::from(*short)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_frames_of_every_length_stand_behind_each_other() {
+        for length in [1, 2, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let mut out = b"before".to_vec();
+            assert!(text(&mut out, |out| out.resize(out.len() + length, b'x')));
+            assert!(text(&mut out, |out| out.extend(b"next")));
+            let frame = &out[6..];
+            let whole = frame_length(frame).unwrap();
+            assert_eq!(frame[0], TEXT);
+            assert!(frame[whole - length..whole].iter().all(|byte| *byte == b'x'), "{length}");
+            let head = whole - length;
+            assert_eq!(
+                head,
+                if length < 126 {
+                    2
+                } else if length < 65_536 {
+                    4
+                } else {
+                    10
+                }
+            );
+            assert_eq!(frame[whole..], [b"\x81\x04", &b"next"[..]].concat());
+        }
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_frame() {
+        let mut out = b"before".to_vec();
+        assert!(!text(&mut out, |_| {}));
+        assert_eq!(out, b"before");
+        assert_eq!(frame_length(b""), None);
+    }
+
+    #[test]
+    fn each_ending_has_its_code() {
+        let table = [
+            (Ending::Closed { code: 1001 }, 1001, ""),
+            (Ending::Protocol { code: 1002, reason: "why" }, 1002, "why"),
+            (Ending::TooBig, 1009, "a message is too long"),
+            (Ending::Restarting { retry_after_ms: 150 }, 1012, r#"{"retry_after_ms":150}"#),
+            (Ending::Abuse, 4400, "too many bad messages"),
+            (Ending::TokenEnded { reason: "token expired" }, 4401, "token expired"),
+            (Ending::RightWithdrawn, 4403, "right withdrawn"),
+            (Ending::Silent, 4408, "no sign of life"),
+            (Ending::TooSlow, 4413, "reader too slow"),
+            (Ending::TooMany { reason: "too many messages" }, 4429, "too many messages"),
+        ];
+        for (why, code, reason) in table {
+            let mut out = Vec::new();
+            close(&mut out, why);
+            assert_eq!(frame_length(&out), Some(out.len()));
+            assert_eq!(out[..2], [CLOSE, u8::try_from(reason.len() + 2).unwrap()]);
+            assert_eq!(out[2..4], u16::to_be_bytes(code));
+            assert_eq!(&out[4..], reason.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        const LONG: &str = "äääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää";
+        let mut out = Vec::new();
+        close(&mut out, Ending::Protocol { code: 1002, reason: LONG });
+        assert_eq!(out.len(), 2 + 2 + 122);
+        assert!(std::str::from_utf8(&out[4..]).is_ok());
+    }
+}

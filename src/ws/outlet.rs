@@ -1,0 +1,270 @@
+//! A socket's write side, as its user's actor holds it.
+//!
+//! Frames are put behind each other in one buffer and leave in one write. While the connection
+//! takes them at once, which is nearly always, no buffer outlives a [`Outlet::flush`]. Where it
+//! does not, the rest waits, a task of its own waits for the connection, and the actor is told
+//! [`bellpull_actors::session::Heard::Writable`].
+//!
+//! Limits: a reader is too slow when 256 frames or 1 MiB wait *beyond* what one flush began with.
+//! A long backlog that is written at once is no sign of a slow reader, so it does not count.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use bellpull_actors::port::Outlet;
+use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::encode;
+use super::shared::{LINGER, Shared};
+use crate::wire::{self, Dialect};
+
+/// The most frames that wait for a slow reader.
+const WAITING_FRAMES_MAX: u32 = 256;
+
+/// The most bytes that wait for a slow reader.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// What a client of an actor that died is told to wait at most: spread, so that the clients of
+/// many actors do not come back at one moment.
+const RETRY_MS_MAX: u32 = 2_000;
+
+/// The write side of one socket.
+#[derive(Debug)]
+pub(super) struct WsOutlet {
+    shared: Arc<Shared>,
+    /// What waits: whole frames, of the first of which `written` bytes are out already.
+    out: Vec<u8>,
+    written: usize,
+    /// How many frames wait.
+    frames: u32,
+    dialect: Dialect,
+    is_closed: bool,
+    /// Only while the connection takes no more.
+    stuck: Option<Box<Stuck>>,
+}
+
+/// A connection that takes no more at the moment.
+#[derive(Debug)]
+struct Stuck {
+    /// Waits for the connection.
+    waiter: AbortHandle,
+    /// What the flush that found it stuck left over.
+    frames: u32,
+    bytes: usize,
+}
+
+enum Written {
+    All,
+    Some,
+    Gone,
+}
+
+impl WsOutlet {
+    pub(super) fn new(shared: Arc<Shared>, dialect: Dialect) -> Self {
+        Self {
+            shared,
+            out: Vec::new(),
+            written: 0,
+            frames: 0,
+            dialect,
+            is_closed: false,
+            stuck: None,
+        }
+    }
+
+    /// How much memory waits for frames.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Writes as much as the connection takes.
+    fn write_out(&mut self) -> Written {
+        while self.written < self.out.len() {
+            match self.shared.stream.try_write(&self.out[self.written..]) {
+                Ok(0) => return Written::Gone,
+                Ok(count) => self.written += count,
+                Err(err) if err.kind() == ErrorKind::WouldBlock => {
+                    self.forget_written();
+                    return Written::Some;
+                }
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Written::Gone,
+            }
+        }
+        // The memory is given back: an idle session holds none.
+        self.out = Vec::new();
+        self.written = 0;
+        self.frames = 0;
+        Written::All
+    }
+
+    /// Drops the frames that are out as a whole, so that the buffer begins with a frame.
+    fn forget_written(&mut self) {
+        let mut begin = 0;
+        while let Some(length) = encode::frame_length(&self.out[begin..])
+            && begin + length <= self.written
+        {
+            begin += length;
+            self.frames = self.frames.saturating_sub(1);
+        }
+        self.out.drain(..begin);
+        self.written -= begin;
+    }
+
+    /// The connection takes no more: has somebody wait for it, and looks at the limits.
+    fn wait(&mut self) -> Result<(), Broken> {
+        let (frames, bytes) = (self.frames, self.waiting_bytes());
+        if self.shared.begin_waiting() {
+            let shared = Arc::clone(&self.shared);
+            let waiter = tokio::spawn(async move {
+                // An error makes the next write fail, so it is told in the same way.
+                let _ = shared.stream.writable().await;
+                shared.end_waiting();
+            })
+            .abort_handle();
+            match &mut self.stuck {
+                Some(stuck) => std::mem::replace(&mut stuck.waiter, waiter).abort(),
+                None => self.stuck = Some(Box::new(Stuck { waiter, frames, bytes })),
+            }
+        }
+        let Some(stuck) = &mut self.stuck else { return Ok(()) };
+        if frames > stuck.frames + WAITING_FRAMES_MAX || bytes > stuck.bytes + WAITING_BYTES_MAX {
+            return Err(Broken::TooSlow);
+        }
+        // What went out of the first burst does not come back.
+        stuck.frames = stuck.frames.min(frames);
+        stuck.bytes = stuck.bytes.min(bytes);
+        Ok(())
+    }
+
+    fn wait_no_more(&mut self) {
+        if let Some(stuck) = self.stuck.take() {
+            stuck.waiter.abort();
+            self.shared.cancel_waiting();
+        }
+    }
+
+    /// Ends the connection, without waiting: what is possible now is done now, the rest by a task
+    /// that has [`LINGER`] for it.
+    fn finish(&mut self, why: Ending) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        self.wait_no_more();
+        count_ending(why);
+        let written = self.write_out();
+        if matches!(written, Written::Some) {
+            // Never in the middle of a frame: the one that is partly out is finished first.
+            let begun = encode::frame_length(&self.out).filter(|_| self.written > 0);
+            self.out.truncate(begun.unwrap_or(0));
+        }
+        encode::close(&mut self.out, why);
+        match written {
+            Written::Gone => self.shared.finish_writing(),
+            Written::Some | Written::All => match self.write_out() {
+                Written::All | Written::Gone => self.shared.finish_writing(),
+                Written::Some => {
+                    let rest = std::mem::take(&mut self.out).split_off(self.written);
+                    self.write_later(rest);
+                }
+            },
+        }
+        self.shared.begin_closing();
+    }
+
+    fn write_later(&self, rest: Vec<u8>) {
+        let shared = Arc::clone(&self.shared);
+        // Without a runtime the process ends, and the connection with it.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let _ = timeout(LINGER, write_all(&shared, &rest)).await;
+            shared.finish_writing();
+        });
+    }
+}
+
+fn count_ending(why: Ending) {
+    // A client may choose among thousands of codes; a metric's labels must be few.
+    let code = if matches!(why, Ending::Closed { .. }) {
+        "client".to_owned()
+    } else {
+        encode::code_and_reason(why).0.to_string()
+    };
+    metrics::counter!("bellpull_socket_closes_total", "code" => code).increment(1);
+}
+
+async fn write_all(shared: &Shared, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        shared.stream.writable().await?;
+        match shared.stream.try_write(bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(())
+}
+
+impl Outlet for WsOutlet {
+    fn push(&mut self, frame: Outgoing<'_>) {
+        let is_there = match frame {
+            Outgoing::Ping => {
+                encode::ping(&mut self.out);
+                true
+            }
+            Outgoing::ProtocolPong(payload) => {
+                encode::pong(&mut self.out, payload);
+                true
+            }
+            Outgoing::Established { .. }
+            | Outgoing::Truncated { .. }
+            | Outgoing::Notification(_)
+            | Outgoing::Marked(_)
+            | Outgoing::Pong(_)
+            | Outgoing::Error { .. } => {
+                let asks_time = matches!(frame, Outgoing::Pong(None));
+                let now_ms = if asks_time { Timestamp::now().as_millisecond() } else { 0 };
+                encode::text(&mut self.out, |out| wire::encode(self.dialect, frame, now_ms, out))
+            }
+        };
+        self.frames += u32::from(is_there);
+    }
+
+    fn flush(&mut self) -> Result<(), Broken> {
+        match self.write_out() {
+            Written::All => {
+                self.wait_no_more();
+                Ok(())
+            }
+            Written::Some => self.wait(),
+            Written::Gone => Err(Broken::Gone),
+        }
+    }
+
+    fn close(mut self: Box<Self>, why: Ending) {
+        self.finish(why);
+    }
+
+    fn silent_s(&self) -> u32 {
+        self.shared.silent_s()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.out.len() - self.written
+    }
+}
+
+impl Drop for WsOutlet {
+    fn drop(&mut self) {
+        if self.is_closed {
+            return;
+        }
+        let random = getrandom::u32().unwrap_or(0);
+        self.finish(Ending::Restarting { retry_after_ms: random % RETRY_MS_MAX });
+    }
+}

@@ -1,0 +1,223 @@
+//! A socket's read side: a small task that turns bytes into what was heard.
+//!
+//! The task waits for the connection to have bytes, reads them into a buffer on the stack of a
+//! plain function, and tells the user's actor what they say. Between two reads it holds nothing but
+//! what is in [`Reader`], and a frame that is not complete. It says one last thing, that the
+//! session is over and why, and then waits for the outlet to close the connection; from then on
+//! what the client still sends is thrown away, so that no reset overtakes the last frame.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::Heard;
+use tokio::time::timeout;
+
+use super::frame::{Decoder, Event, Violation};
+use super::pace::Pace;
+use super::shared::{LINGER, Shared, now_ns};
+use crate::wire::{self, Dialect};
+
+/// How much is read at once; on the stack.
+const READ_MAX: usize = 16 * 1024;
+
+/// So many bad messages in a row are no mistake any more.
+const BAD_MAX: u8 = 32;
+
+/// What a reader allows its client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadLimits {
+    /// The longest message, in bytes.
+    pub(super) message_max: usize,
+    /// How many messages, and control frames, and how fast.
+    pub(super) pace: Pace,
+}
+
+/// The read side of one socket; a future that ends when the session does.
+#[derive(Debug)]
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    decoder: Decoder,
+    state: State,
+}
+
+#[derive(Debug)]
+struct State {
+    pace: Pace,
+    full_at_ns: u64,
+    dialect: Dialect,
+    bad_in_a_row: u8,
+    /// The last word is said.
+    is_over: bool,
+}
+
+enum Read {
+    /// There may be more.
+    Some,
+    /// There is no more at the moment.
+    Blocked,
+    /// There is no more at all.
+    End,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, limits: ReadLimits) -> Self {
+        let state =
+            State { pace: limits.pace, full_at_ns: 0, dialect, bad_in_a_row: 0, is_over: false };
+        Self { shared, decoder: Decoder::new(limits.message_max), state }
+    }
+
+    /// Takes bytes that the client sent, and tells what they say.
+    pub(super) fn take(&mut self, bytes: &mut [u8]) {
+        let Self { shared, decoder, state } = self;
+        shared.mark_heard();
+        let now_ns = now_ns();
+        let fed = decoder.feed(bytes, |event| match state.hear(&event, now_ns) {
+            Ok(Some(heard)) => {
+                shared.tell(heard);
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(why) => {
+                state.is_over = true;
+                shared.tell(Heard::Ended(why));
+                ControlFlow::Break(())
+            }
+        });
+        if let Err(violation) = fed {
+            self.end(violation.into());
+        }
+    }
+
+    fn end(&mut self, why: Ending) {
+        self.state.is_over = true;
+        self.shared.tell(Heard::Ended(why));
+    }
+
+    /// Reads once. Not `async`: its buffer must not become part of the task.
+    fn read(&mut self) -> Read {
+        let mut buffer = [0; READ_MAX];
+        let read = try_read(&self.shared, &mut buffer);
+        if let Ok(bytes @ [_, ..]) = read {
+            self.take(bytes);
+            return Read::Some;
+        }
+        match read {
+            Err(Read::Blocked) => Read::Blocked,
+            _ => Read::End,
+        }
+    }
+}
+
+impl Future for Reader {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // First the waker, then the question: a close between both is not missed.
+        self.shared.wake_when_closing(cx.waker());
+        while !self.shared.is_closing() {
+            if self.state.is_over {
+                return Poll::Pending;
+            }
+            let has_more = match ready!(self.shared.stream.poll_read_ready(cx)) {
+                Ok(()) => self.read(),
+                Err(_) => Read::End,
+            };
+            match has_more {
+                Read::Some | Read::Blocked => {}
+                // Without a closing frame, but the end of it all the same.
+                Read::End => self.end(Ending::Closed { code: 1000 }),
+            }
+        }
+        // A task of its own, so that the usual one has no room for a timer.
+        tokio::spawn(linger(Arc::clone(&self.shared)));
+        Poll::Ready(())
+    }
+}
+
+impl State {
+    /// What an event means; nothing where nobody needs to know, the ending where it is the last.
+    fn hear(&mut self, event: &Event<'_>, now_ns: u64) -> Result<Option<Heard>, Ending> {
+        if let Event::Close(code) = event {
+            return Err(Ending::Closed { code: *code });
+        }
+        self.full_at_ns = self
+            .pace
+            .admit(self.full_at_ns, now_ns)
+            .map_err(|_| Ending::TooMany { reason: "too many messages" })?;
+        let heard = match event {
+            Event::Text(text) => wire::decode(self.dialect, text).unwrap_or_else(Heard::from),
+            Event::Binary => Heard::Bad {
+                code: "binary_not_supported",
+                message: "Messages are text here, not binary.".to_owned(),
+            },
+            Event::Ping(payload) => return Ok(Some(Heard::ProtocolPing((*payload).into()))),
+            Event::Pong | Event::Close(_) => return Ok(None),
+        };
+        let is_bad = matches!(heard, Heard::Bad { .. });
+        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
+        if self.bad_in_a_row >= BAD_MAX {
+            return Err(Ending::Abuse);
+        }
+        Ok(Some(heard))
+    }
+}
+
+impl From<Violation> for Ending {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Protocol(reason) => Self::Protocol { code: 1002, reason },
+            Violation::NotUtf8 => Self::Protocol { code: 1007, reason: "a text is not UTF-8" },
+            Violation::TooBig => Self::TooBig,
+            Violation::TooManyFragments => Self::Abuse,
+        }
+    }
+}
+
+/// Reads what there is; no bytes at the end.
+fn try_read<'b>(shared: &Shared, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
+    match shared.stream.try_read(buffer) {
+        Ok(count) => buffer.get_mut(..count).ok_or(Read::End),
+        Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Err(Read::Blocked)
+        }
+        Err(_) => Err(Read::End),
+    }
+}
+
+/// Throws away what a client still sends, until its end or for [`LINGER`]: closing a connection
+/// with unread bytes resets it, and a reset can eat the closing frame.
+async fn linger(shared: Arc<Shared>) {
+    let until_end = async {
+        while shared.stream.readable().await.is_ok() {
+            if discard(&shared).is_break() {
+                break;
+            }
+        }
+    };
+    // After that the client has had its time.
+    let _ = timeout(LINGER, until_end).await;
+}
+
+fn discard(shared: &Shared) -> ControlFlow<()> {
+    match try_read(shared, &mut [0; READ_MAX]) {
+        Ok([_, ..]) | Err(Read::Blocked) => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_small() {
+        // One per open socket, in a task of its own, whose frame takes 128 bytes more.
+        assert!(size_of::<Reader>() <= 96, "{}", size_of::<Reader>());
+        assert!(size_of::<Shared>() <= 192, "{}", size_of::<Shared>());
+    }
+}

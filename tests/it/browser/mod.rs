@@ -1,0 +1,43 @@
+//! Real front ends in a real browser: headless Chromium.
+
+mod incident;
+
+use std::process::{Child, Command, Stdio};
+
+/// A browser on one page, ended with the test.
+pub struct Browser {
+    process: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens a page; `None` (after saying so) where there is no browser and one may be missing.
+    pub fn open(url: &str) -> Option<Self> {
+        let profile = tempfile::tempdir().unwrap();
+        let started = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
+            .args(["--no-first-run", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(["--remote-debugging-port=0", url])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        match started {
+            Ok(process) => Some(Self { process, _profile: profile }),
+            Err(error) => {
+                let must_run = std::env::var_os("BELLPULL_TEST_NO_SKIP").is_some();
+                assert!(!must_run, "chromium cannot be started: {error}");
+                println!("SKIPPED: chromium cannot be started ({error})");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

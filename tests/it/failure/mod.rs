@@ -1,0 +1,4 @@
+//! What breaks: the process, the disk, an actor.
+
+mod disk;
+mod kill;

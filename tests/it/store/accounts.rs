@@ -1,0 +1,244 @@
+//! Accounts, logins and settings.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::notification::{Announcement, Kind, Message};
+use bellpull_actors::domain::routing::{Audience, Group, channels};
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
+use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, StoreError};
+use futures_util::future::join_all;
+use serde_json::Map;
+
+use super::Fixture;
+use super::people::{at, first, new_user, people, person};
+
+/// Tells the super admins of a registration.
+pub(crate) fn registration(user: &User) -> Announcement {
+    let event = Event::UserRegistration;
+    Announcement {
+        channels: channels(&event),
+        audience: Audience {
+            group: Some(Group::SuperAdmins),
+            users: Vec::new(),
+            except: Some(user.id),
+        },
+        message: Message {
+            kind: Kind::of(&event),
+            title: event.title().to_owned(),
+            body: format!("A new user has registered: {}", user.display_name()),
+            action_url: String::new(),
+            metadata: Map::new(),
+            ticket: None,
+            sender: Some(user.id),
+            priority: Priority::Medium,
+            created_at: user.created_at,
+            event,
+        },
+    }
+}
+
+pub(crate) async fn an_account_is_read_as_it_was_made<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let new = NewUser {
+        full_name: "Ann O'Neill".to_owned(),
+        whatsapp_number: "+491".to_owned(),
+        phone: "+492".to_owned(),
+        ..new_user("ann", "teacher")
+    };
+    let (user, told) = store.create_user(new, None).await.unwrap();
+    assert!(told.is_none());
+    assert!(user.is_active);
+    assert_eq!((user.role.as_str(), user.display_name()), ("teacher", "Ann O'Neill"));
+    assert_eq!((user.phone.as_str(), user.created_at), ("+492", at(0)));
+    assert_eq!(store.user(user.id).await.unwrap(), Some(user.clone()));
+    assert_eq!(store.user(UserId(99)).await.unwrap(), None);
+    let named = NewUser { id: Some(UserId(50)), ..new_user("foreign", "client") };
+    assert_eq!(store.create_user(named, None).await.unwrap().0.id, UserId(50));
+    assert_eq!(person(store, "next", "client").await.id, UserId(51));
+}
+
+pub(crate) async fn names_and_addresses_are_taken_once<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let refused = |new: NewUser| async { store.create_user(new, None).await.unwrap_err() };
+    assert_eq!(refused(new_user("ann", "client")).await, StoreError::Taken("username"));
+    let address = NewUser { email: "ANN@Example.com".to_owned(), ..new_user("other", "client") };
+    assert_eq!(refused(address).await, StoreError::Taken("email"));
+    let id = NewUser { id: Some(ann.id), ..new_user("third", "client") };
+    assert_eq!(refused(id).await, StoreError::Taken("id"));
+    // A name is compared as it stands; no address is nobody's.
+    person(store, "Ann2", "client").await;
+    for name in ["ANN", "x", "y"] {
+        let new = NewUser { email: String::new(), ..new_user(name, "client") };
+        store.create_user(new, None).await.unwrap();
+    }
+    let rivals =
+        join_all((0..3).map(|_| store.create_user(new_user("same", "client"), None))).await;
+    assert!(rivals[0].is_ok());
+    assert!(rivals[1..].iter().all(|r| *r.as_ref().unwrap_err() == StoreError::Taken("username")));
+}
+
+pub(crate) async fn an_account_is_announced_to_those_who_exist<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    person(store, "admin", "admin").await;
+    let chiefs = people(store, 2, "super_admin").await;
+    let (user, told) =
+        store.create_user(new_user("ann", "client"), Some(registration)).await.unwrap();
+    let told = told.unwrap();
+    let recipients: Vec<UserId> = told.births.iter().map(|placed| placed.recipient).collect();
+    assert_eq!(recipients, [chiefs[0].id, chiefs[1].id]);
+    assert_eq!(told.letter.message.sender, Some(user.id));
+    let new = new_user("chief", "super_admin");
+    let (third, told) = store.create_user(new, Some(registration)).await.unwrap();
+    assert_eq!(told.unwrap().births.len(), 2, "not to itself");
+    assert_eq!(store.head(third.id).await.unwrap().unread_count, 0);
+    assert_eq!(store.head(chiefs[0].id).await.unwrap().unread_count, 2);
+}
+
+pub(crate) async fn an_account_that_cannot_be_announced_is_not_made<F: Fixture>() {
+    fn to_nobody(user: &User) -> Announcement {
+        let mut announcement = registration(user);
+        announcement.audience.users.push(UserId(999));
+        announcement
+    }
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let outcomes = join_all([
+        store.create_user(new_user("ann", "client"), Some(to_nobody)),
+        store.create_user(new_user("bob", "client"), Some(registration)),
+    ])
+    .await;
+    assert_eq!(outcomes[0].as_ref().unwrap_err(), &StoreError::NotFound);
+    assert!(outcomes[1].is_ok());
+    let ann = LoginName::Username("ann".to_owned());
+    assert_eq!(store.credentials(&ann).await.unwrap(), None);
+    person(store, "ann", "client").await;
+}
+
+pub(crate) async fn credentials_are_found_by_name_or_address<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let new = NewUser { password_hash: Some("$phc$".to_owned()), ..new_user("ann", "client") };
+    let (ann, _) = store.create_user(new, None).await.unwrap();
+    let bob = NewUser { email: String::new(), ..new_user("bob", "client") };
+    let (bob, _) = store.create_user(bob, None).await.unwrap();
+    let found = |login: LoginName| async move { store.credentials(&login).await.unwrap() };
+    let name = |name: &str| LoginName::Username(name.to_owned());
+    let email = |email: &str| LoginName::Email(email.to_owned());
+    let anns = Some((ann, Some("$phc$".to_owned())));
+    assert_eq!(found(name("ann")).await, anns);
+    assert_eq!(found(email("Ann@EXAMPLE.com")).await, anns);
+    assert_eq!(found(name("ANN")).await, None);
+    assert_eq!(found(name("bob")).await, Some((bob, None)));
+    assert_eq!(found(email("")).await, None, "bob's missing address is no login");
+}
+
+pub(crate) async fn changes_change_only_what_they_name<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    person(store, "bob", "client").await;
+    let changes = UserChanges {
+        role: Some("developer".parse().unwrap()),
+        full_name: Some("Ann".to_owned()),
+        password_hash: Some("$new$".to_owned()),
+        ..UserChanges::default()
+    };
+    let after = store.update_user(ann.id, changes).await.unwrap();
+    let wanted = User { role: after.role.clone(), full_name: "Ann".to_owned(), ..ann.clone() };
+    assert_eq!((&after, after.role.as_str()), (&wanted, "developer"));
+    assert_eq!(store.user(ann.id).await.unwrap(), Some(after));
+    let login = LoginName::Username("ann".to_owned());
+    assert_eq!(store.credentials(&login).await.unwrap().unwrap().1.as_deref(), Some("$new$"));
+
+    let address =
+        |email: &str| UserChanges { email: Some(email.to_owned()), ..UserChanges::default() };
+    let taken = store.update_user(ann.id, address("BOB@example.com")).await;
+    assert_eq!(taken.unwrap_err(), StoreError::Taken("email"));
+    let own = store.update_user(ann.id, address("ANN@example.com")).await.unwrap();
+    assert_eq!(own.email, "ANN@example.com");
+    assert_eq!(store.update_user(ann.id, address("")).await.unwrap().email, "");
+    let nobody = store.update_user(UserId(99), UserChanges::default()).await;
+    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+}
+
+pub(crate) async fn accounts_are_listed_and_searched<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let devs = people(store, 3, "developer").await;
+    let full = NewUser { full_name: "Zoë_Quinn".to_owned(), ..new_user("zq", "client") };
+    store.create_user(full, None).await.unwrap();
+    let names = |filter: UserFilter, page: PageRequest| async move {
+        let page = store.list_users(&filter, page).await.unwrap();
+        (page.count, page.rows.into_iter().map(|user| user.username).collect::<Vec<_>>())
+    };
+    let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+    let all = names(UserFilter::default(), PageRequest { page: 2, page_size: 3 }).await;
+    assert_eq!(all, (4, of(&["zq"])));
+    let role = Some(devs[0].role.clone());
+    let found = names(UserFilter { role, search: None }, first(2)).await;
+    assert_eq!(found, (3, of(&["developer0", "developer1"])));
+    for (search, wanted) in [("_QUINN", &["zq"][..]), ("LOPER2@", &["developer2"]), ("%", &[])] {
+        let filter = UserFilter { role: None, search: Some(search.to_owned()) };
+        assert_eq!(names(filter, first(10)).await.1, wanted, "{search}");
+    }
+}
+
+pub(crate) async fn a_refresh_token_is_good_until_its_successor_was_used<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let login = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
+    let use_it =
+        |generation| async move { store.use_refresh(login, generation, at(1)).await.unwrap() };
+    for generation in [0, 0, 1, 1, 3] {
+        assert_eq!(use_it(generation).await, RefreshUse::Good(ann.id), "{generation}");
+    }
+    assert_eq!(use_it(1).await, RefreshUse::Reused(ann.id));
+    for generation in [1, 3, 4] {
+        assert_eq!(use_it(generation).await, RefreshUse::Ended, "{generation}");
+    }
+    let other = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
+    assert_eq!(store.use_refresh(other, 0, at(1)).await.unwrap(), RefreshUse::Good(ann.id));
+}
+
+pub(crate) async fn a_login_ends_by_revocation_and_by_time<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let login = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
+    assert_eq!(store.use_refresh(login, 0, at(999)).await.unwrap(), RefreshUse::Good(ann.id));
+    assert_eq!(store.use_refresh(login, 0, at(1000)).await.unwrap(), RefreshUse::Ended);
+    for _ in 0..2 {
+        store.revoke_login(login, at(5)).await.unwrap();
+    }
+    assert_eq!(store.use_refresh(login, 0, at(6)).await.unwrap(), RefreshUse::Ended);
+    assert_eq!(store.use_refresh(LoginId(99), 0, at(6)).await.unwrap(), RefreshUse::Ended);
+    let nobody = store.begin_login(UserId(99), at(0), at(1)).await;
+    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+}
+
+pub(crate) async fn settings_keep_their_first_value_until_they_are_set<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    assert_eq!(store.setting("epoch").await.unwrap(), None);
+    let rivals = ["a", "b", "c"].map(|value| store.setting_or_insert("epoch", value));
+    let values: Vec<String> = join_all(rivals).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(values[0], values[1]);
+    assert_eq!(values[1], values[2]);
+    assert_eq!(store.setting("epoch").await.unwrap().as_ref(), Some(&values[0]));
+    store.set_setting("epoch", "new").await.unwrap();
+    store.set_setting("address", "http://x").await.unwrap();
+    assert_eq!(store.setting_or_insert("epoch", "z").await.unwrap(), "new");
+    assert_eq!(store.setting("address").await.unwrap().as_deref(), Some("http://x"));
+}
+
+pub(crate) async fn it_answers<F: Fixture>() {
+    let fixture = F::make().await;
+    fixture.store().ping().await.unwrap();
+}

@@ -1,0 +1,171 @@
+//! Many requests at once: numbers without gaps, and nobody suffers for another's mistake.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::Mark;
+use bellpull_actors::domain::ticket::{Command, Decision};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::tickets::{Committed, TicketFilter};
+use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
+use futures_util::future::{join_all, poll_immediate};
+
+use super::people::{
+    at, creation, default_project, fill, first, head, new_user, news, people, person, raise, step,
+    tell,
+};
+use super::{Fixture, Store};
+
+async fn creations(store: &impl Store, count: usize, by: &User) -> Vec<Decision> {
+    let mut all = Vec::new();
+    for n in 0..count {
+        let id = store.reserve_ticket_id().await.unwrap();
+        all.push(creation(id, &default_project(), &format!("Ticket {n}"), by));
+    }
+    all
+}
+
+/// Every admin's inbox is 1 to `count`, every id is there once, every key too.
+async fn check(store: &impl Store, admins: &[User], commits: &[Committed], count: i64) {
+    let mut ids = BTreeSet::new();
+    for committed in commits {
+        let told = committed.told.as_ref().unwrap();
+        assert_eq!(told.births.len(), admins.len());
+        assert!(told.births.iter().all(|placed| ids.insert(placed.id)), "an id came twice");
+    }
+    let keys: BTreeSet<&str> = commits.iter().map(|one| one.ticket.key.as_str()).collect();
+    assert_eq!(keys.len(), commits.len());
+    for admin in admins {
+        let told = commits.iter().map(|one| {
+            let births = &one.told.as_ref().unwrap().births;
+            *births.iter().find(|placed| placed.recipient == admin.id).unwrap()
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort_by_key(|placed| placed.seq);
+        let seqs: Vec<i64> = told.iter().map(|placed| placed.seq.0).collect();
+        assert_eq!(seqs, (1..=count).collect::<Vec<i64>>());
+        assert!(told.iter().all(|placed| placed.unread_count == placed.seq.0));
+        let (found, births) = store.births(admin.id, Seq::ZERO, 1000).await.unwrap();
+        assert_eq!(found, head(count, count, 0));
+        let stored: Vec<NotificationId> = births.iter().map(|birth| birth.id).collect();
+        assert_eq!(stored, told.iter().map(|placed| placed.id).collect::<Vec<_>>());
+    }
+}
+
+pub(crate) async fn sequences_have_no_gap_in_one_group<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admins = people(store, 30, "admin").await;
+    let decisions = creations(store, 64, &client).await;
+    let outcomes = join_all(decisions.into_iter().map(|one| store.commit(one))).await;
+    let commits: Vec<Committed> = outcomes.into_iter().map(Result::unwrap).collect();
+    check(store, &admins, &commits, 64).await;
+}
+
+pub(crate) async fn sequences_have_no_gap_in_many_groups<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = fixture.store();
+    let client = person(&**store, "client", "client").await;
+    let admins = people(&**store, 5, "admin").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for decision in creations(&**store, 64, &client).await {
+        let store = Arc::clone(store);
+        tasks.spawn(async move { store.commit(decision).await.unwrap() });
+        // Some of them are on their way before the next comes.
+        tokio::task::yield_now().await;
+    }
+    let commits = tasks.join_all().await;
+    check(&**store, &admins, &commits, 64).await;
+}
+
+pub(crate) async fn a_guilty_request_harms_nobody_else<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    let ticket = raise(store, "Mine", &client).await.ticket;
+    let mut decisions = creations(store, 9, &client).await;
+    // Two name people who do not exist: the one as its creator, the other as a developer.
+    decisions[3].ticket.created_by = UserId(999);
+    let mut ghost = client.clone();
+    ghost.id = UserId(998);
+    ghost.role = "developer".parse().unwrap();
+    let assign = Command::Assign { developers: vec![ghost] };
+    let mut assigned = step(&ticket, assign, &admin);
+    assigned.announcement = None;
+    decisions[5] = assigned;
+    let outcomes = join_all(decisions.into_iter().map(|one| store.commit(one))).await;
+    for (n, outcome) in outcomes.iter().enumerate() {
+        match n {
+            3 | 5 => assert_eq!(outcome.as_ref().unwrap_err(), &StoreError::NotFound),
+            _ => assert!(outcome.is_ok(), "{n}: {outcome:?}"),
+        }
+    }
+    assert_eq!(store.head(admin.id).await.unwrap(), head(8, 8, 0), "no number was lost");
+    assert_eq!(store.ticket(ticket.id).await.unwrap(), Some(ticket));
+    let tickets = store.tickets(&TicketFilter::default(), first(100)).await.unwrap();
+    let keys: BTreeSet<String> = tickets.rows.into_iter().map(|ticket| ticket.key).collect();
+    assert_eq!(keys, (1..=8).map(|n| format!("TKT-{n}")).collect(), "nor any key");
+    assert_eq!(raise(store, "After", &client).await.ticket.key, "TKT-9");
+}
+
+pub(crate) async fn a_missing_recipient_fails_only_its_own<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let to: [&[UserId]; 3] = [&[client.id], &[client.id, UserId(999)], &[client.id]];
+    let mut decisions = Vec::new();
+    for to in to {
+        decisions.push(news(store, "news", &client, to).await);
+    }
+    let lost = decisions[1].ticket.id;
+    let outcomes = join_all(decisions.into_iter().map(|one| store.commit(one))).await;
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+    assert_eq!(outcomes[1].as_ref().unwrap_err(), &StoreError::NotFound);
+    assert_eq!(store.ticket(lost).await.unwrap(), None);
+    assert_eq!(store.head(client.id).await.unwrap(), head(2, 2, 0));
+}
+
+pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let ids = fill(store, &client, 3).await;
+    let decision = news(store, "more", &client, &[client.id]).await;
+    let changes = UserChanges { full_name: Some("Carl".to_owned()), ..UserChanges::default() };
+    let delivered = [(client.id, Seq(2))];
+    let (created, updated, login, setting, committed, marked, delivered, taken) = tokio::join!(
+        store.create_user(new_user("ann", "client"), None),
+        store.update_user(client.id, changes),
+        store.begin_login(client.id, at(0), at(9)),
+        store.set_setting("a", "b"),
+        store.commit(decision),
+        store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),
+        store.save_delivered(&delivered),
+        store.create_user(new_user("ann", "client"), None),
+    );
+    created.unwrap();
+    assert_eq!(updated.unwrap().full_name, "Carl");
+    login.unwrap();
+    setting.unwrap();
+    assert_eq!(committed.unwrap().told.unwrap().births[0].seq, Seq(7), "marks come before births");
+    assert_eq!(marked.unwrap().unwrap().last, Seq(6));
+    delivered.unwrap();
+    assert_eq!(taken.unwrap_err(), StoreError::Taken("username"));
+    assert_eq!(store.head(client.id).await.unwrap(), head(7, 1, 2));
+}
+
+pub(crate) async fn a_caller_that_gives_up_harms_nobody<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let decision = news(store, "nobody waits", &client, &[client.id]).await;
+    // Asked for, and dropped at once: written or not, but whole.
+    assert!(poll_immediate(store.commit(decision)).await.is_none());
+    let seq = tell(store, "somebody waits", &client, &[client.id]).await.births[0].seq.0;
+    assert_eq!(store.head(client.id).await.unwrap(), head(seq, seq, 0));
+}

@@ -1,0 +1,171 @@
+//! Inboxes as user actors read them.
+
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::inbox::{Head, Mark};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use futures_util::future::join_all;
+
+use super::Fixture;
+use super::people::{at, fill, first, head, people, person, raise, tell};
+
+pub(crate) async fn nobody_and_newcomers_have_an_empty_inbox<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    for user in [client.id, UserId(99)] {
+        assert_eq!(store.head(user).await.unwrap(), Head::default());
+        let (head, births) = store.births(user, Seq::ZERO, 10).await.unwrap();
+        assert_eq!((head, births.len()), (Head::default(), 0));
+        assert_eq!(store.newest_births(user, Seq::ZERO, 10).await.unwrap().skipped, 0);
+        assert_eq!(store.unread_counts(user).await.unwrap(), (0, vec![]));
+    }
+}
+
+pub(crate) async fn heads_are_answered_in_a_crowd<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = people(store, 20, "client").await;
+    for (n, user) in users.iter().enumerate().skip(1) {
+        tell(
+            store,
+            &format!("to the last {n}"),
+            user,
+            &users[n..].iter().map(|u| u.id).collect::<Vec<_>>(),
+        )
+        .await;
+    }
+    let heads = join_all(users.iter().map(|user| store.head(user.id))).await;
+    for (n, found) in (0..).zip(heads) {
+        assert_eq!(found.unwrap(), head(n, n, 0));
+    }
+}
+
+pub(crate) async fn births_come_in_order_with_the_head<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let ids = fill(store, &client, 5).await;
+    let (found, births) = store.births(client.id, Seq(1), 2).await.unwrap();
+    assert_eq!(found, head(5, 5, 0));
+    let seen: Vec<_> = births.iter().map(|birth| (birth.seq.0, birth.id)).collect();
+    assert_eq!(seen, [(2, ids[1]), (3, ids[2])]);
+    assert_eq!(births[0].message.message.event.as_str(), "news1");
+    let (_, rest) = store.births(client.id, Seq(3), 10).await.unwrap();
+    assert_eq!(rest.len(), 2, "fewer than asked for: there are no more");
+    assert!(store.births(client.id, Seq(5), 10).await.unwrap().1.is_empty());
+    assert!(store.births(client.id, Seq(99), 10).await.unwrap().1.is_empty());
+}
+
+pub(crate) async fn letters_are_shared_and_survive_their_rows<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = people(store, 2, "client").await;
+    let told = tell(store, "once", &users[0], &[users[0].id, users[1].id]).await;
+    let mut letters = Vec::new();
+    for user in &users {
+        let (_, births) = store.births(user.id, Seq::ZERO, 10).await.unwrap();
+        assert_eq!(births[0].message.message, told.letter.message);
+        letters.push(Arc::clone(&births[0].message));
+    }
+    let placed = told.births[1];
+    let birth = told.birth(placed);
+    assert_eq!((birth.id, birth.seq), (placed.id, placed.seq));
+}
+
+pub(crate) async fn newest_births_say_how_many_they_leave_out<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let ids = fill(store, &client, 7).await;
+    store.mark(client.id, Selection::Ids(vec![ids[0], ids[5]]), Mark::Delete, at(9)).await.unwrap();
+    let backlog = store.newest_births(client.id, Seq::ZERO, 3).await.unwrap();
+    let seqs: Vec<i64> = backlog.births.iter().map(|birth| birth.seq.0).collect();
+    assert_eq!(seqs, [4, 5, 7], "oldest of them first");
+    assert_eq!(backlog.skipped, 2, "what is deleted is not left out, it is gone");
+    assert_eq!(backlog.head, head(9, 5, 0));
+    let backlog = store.newest_births(client.id, Seq(4), 3).await.unwrap();
+    assert_eq!((backlog.births.len(), backlog.skipped), (2, 0));
+}
+
+pub(crate) async fn deleted_rows_are_no_births<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let ids = fill(store, &client, 3).await;
+    store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(client.id, Selection::Ids(vec![ids[2]]), Mark::Read, at(9)).await.unwrap();
+    let (found, births) = store.births(client.id, Seq::ZERO, 10).await.unwrap();
+    let seen: Vec<i64> = births.iter().map(|birth| birth.seq.0).collect();
+    assert_eq!(seen, [1, 3], "a read one stays, at its birth");
+    assert_eq!(found, head(5, 1, 0));
+}
+
+pub(crate) async fn delivered_is_raised_and_never_lowered<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = people(store, 3, "client").await;
+    let all: Vec<UserId> = users.iter().map(|user| user.id).collect();
+    for n in 0..4 {
+        tell(store, &format!("news{n}"), &users[0], &all).await;
+    }
+    store
+        .save_delivered(&[(all[0], Seq(3)), (all[1], Seq(2)), (UserId(99), Seq(1))])
+        .await
+        .unwrap();
+    store.save_delivered(&[(all[0], Seq(1)), (all[1], Seq(4)), (all[1], Seq(3))]).await.unwrap();
+    store.save_delivered(&[]).await.unwrap();
+    let delivered: Vec<i64> = join_all(all.iter().map(|user| store.head(*user)))
+        .await
+        .into_iter()
+        .map(|head| head.unwrap().delivered_seq.0)
+        .collect();
+    assert_eq!(delivered, [3, 4, 0]);
+    tell(store, "more", &users[0], &all).await;
+    assert_eq!(store.head(all[1]).await.unwrap(), head(5, 5, 4), "a birth leaves it");
+}
+
+pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {
+    let fixture = F::with_channels(Channels::of(&[Channel::WhatsApp, Channel::Push])).await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    // A new ticket goes out by e-mail (off here) and WhatsApp (on).
+    raise(store, "One", &client).await;
+    let filter = NotificationFilter::default();
+    let page = store.notifications(admin.id, &filter, first(10)).await.unwrap();
+    let deliveries = &page.rows[0].deliveries;
+    assert_eq!(deliveries.len(), 1);
+    let only = &deliveries[0];
+    assert_eq!((only.channel, only.status), (Channel::WhatsApp, DeliveryStatus::Queued));
+    assert_eq!((only.attempts, only.sent_at, only.error.clone()), (0, None, None));
+
+    let off = F::with_channels(Channels::NONE).await;
+    let store = &**off.store();
+    let client = person(store, "client", "client").await;
+    fill(store, &client, 1).await;
+    let page = store.notifications(client.id, &filter, first(10)).await.unwrap();
+    assert!(page.rows[0].deliveries.is_empty());
+}
+
+pub(crate) async fn unread_counts_are_per_channel<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    for n in 0..3 {
+        // E-mail and WhatsApp, of which only e-mail is on.
+        raise(store, &format!("Ticket {n}"), &client).await;
+    }
+    let last = tell(store, "on all channels", &client, &[admin.id]).await.births[0].id;
+    let counts = store.unread_counts(admin.id).await.unwrap();
+    assert_eq!(counts, (4, vec![(Channel::Email, 4), (Channel::Sms, 1)]));
+    store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();
+    assert_eq!(store.unread_counts(admin.id).await.unwrap(), (3, vec![(Channel::Email, 3)]));
+    store.mark(admin.id, Selection::UpTo(Seq(1)), Mark::Delete, at(9)).await.unwrap();
+    assert_eq!(store.unread_counts(admin.id).await.unwrap(), (2, vec![(Channel::Email, 2)]));
+}

@@ -1,0 +1,215 @@
+//! Lists: who sees what, filters, and pages.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId};
+use bellpull_actors::domain::inbox::Mark;
+use bellpull_actors::domain::notification::Kind;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::{Command, Edit, Priority, Status, Ticket};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{InboxStore, Page, PageRequest, TicketStore};
+use serde_json::json;
+
+use super::people::{at, creation, fill, first, news, people, person, raise, step, tell};
+use super::{Fixture, Store};
+
+async fn titles(store: &impl Store, filter: &TicketFilter) -> Vec<String> {
+    let page: Page<Ticket> = store.tickets(filter, first(100)).await.unwrap();
+    assert_eq!(page.count, i64::try_from(page.rows.len()).unwrap());
+    page.rows.into_iter().map(|ticket| ticket.title).collect()
+}
+
+pub(crate) async fn tickets_are_shown_to_whom_they_concern<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let clients = people(store, 2, "client").await;
+    let devs = people(store, 3, "developer").await;
+    let admin = person(store, "admin", "admin").await;
+    let chief = person(store, "chief", "super_admin").await;
+    let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
+               VALUES (7, 'WEB', 'Main Website', 0, 0)";
+    fixture.execute(sql).await;
+    let member = format!("INSERT INTO project_members VALUES (7, {})", devs[0].id);
+    fixture.execute(&member).await;
+    let web = store.project(ProjectId(7)).await.unwrap().unwrap();
+    raise(store, "open", &clients[0]).await;
+    let id = store.reserve_ticket_id().await.unwrap();
+    let closed = store.commit(creation(id, &web, "closed", &clients[1])).await.unwrap().ticket;
+    let assign = Command::Assign { developers: vec![devs[1].clone()] };
+    store.commit(step(&closed, assign, &admin)).await.unwrap();
+    let gone = raise(store, "gone", &clients[0]).await.ticket;
+    store.commit(step(&gone, Command::Delete, &admin)).await.unwrap();
+
+    let seen = |user: &User| TicketFilter {
+        visible_to: Some((user.id, user.role.clone())),
+        ..TicketFilter::default()
+    };
+    for (user, wanted) in [
+        (&admin, &["closed", "open"][..]),
+        (&chief, &["closed", "open"]),
+        (&clients[0], &["open"]),
+        (&clients[1], &["closed"]),
+        (&devs[0], &["closed", "open"]),
+        (&devs[1], &["closed", "open"]),
+        (&devs[2], &["open"]),
+    ] {
+        assert_eq!(titles(store, &seen(user)).await, wanted, "{}", user.username);
+    }
+    assert_eq!(titles(store, &TicketFilter::default()).await, ["closed", "open"]);
+}
+
+pub(crate) async fn tickets_are_narrowed_by_each_filter<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let clients = people(store, 2, "client").await;
+    let admin = person(store, "admin", "admin").await;
+    let dev = person(store, "dev", "developer").await;
+    raise(store, "one", &clients[0]).await;
+    let two = raise(store, "two", &clients[1]).await.ticket;
+    let assign = Command::Assign { developers: vec![dev.clone()] };
+    let two = store.commit(step(&two, assign, &admin)).await.unwrap().ticket;
+    let low = Edit {
+        priority: Some(Priority::Low),
+        description: Some("The door is stuck".to_owned()),
+        ..Edit::default()
+    };
+    store.commit(step(&two, Command::Edit(low), &clients[1])).await.unwrap();
+    let all = TicketFilter::default;
+    let text = |text: &str| TicketFilter { search: Some(text.to_owned()), ..all() };
+    for (filter, wanted) in [
+        (TicketFilter { status: Some(Status::New), ..all() }, &["one"][..]),
+        (TicketFilter { status: Some(Status::Approved), ..all() }, &[]),
+        (TicketFilter { project: Some(ProjectId::DEFAULT), ..all() }, &["two", "one"]),
+        (TicketFilter { project: Some(ProjectId(9)), ..all() }, &[]),
+        (TicketFilter { priority: Some(Priority::Low), ..all() }, &["two"]),
+        (TicketFilter { assigned_to: Some(dev.id), ..all() }, &["two"]),
+        (TicketFilter { created_by: Some(clients[0].id), ..all() }, &["one"]),
+        (text("ONE"), &["one"]),
+        (text("door"), &["two"]),
+        (text("tkt-2"), &["two"]),
+        (text("window"), &[]),
+    ] {
+        assert_eq!(titles(store, &filter).await, wanted, "{filter:?}");
+    }
+}
+
+pub(crate) async fn a_search_takes_wildcards_for_themselves<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    for title in ["100% done", "100 done", "a_b", "axb", "c:\\temp", "it's"] {
+        raise(store, title, &client).await;
+    }
+    let wanted = [("100%", "100% done"), ("a_b", "a_b"), ("\\", "c:\\temp"), ("'", "it's")];
+    for (search, title) in wanted {
+        let filter = TicketFilter { search: Some(search.to_owned()), ..TicketFilter::default() };
+        assert_eq!(titles(store, &filter).await, [title], "{search}");
+    }
+}
+
+pub(crate) async fn tickets_are_paged_newest_first<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    for n in 1..=5 {
+        raise(store, &n.to_string(), &client).await;
+    }
+    for (page, wanted) in [(1, &["5", "4"][..]), (2, &["3", "2"]), (3, &["1"]), (4, &[])] {
+        let request = PageRequest { page, page_size: 2 };
+        let page = store.tickets(&TicketFilter::default(), request).await.unwrap();
+        let titles: Vec<&str> = page.rows.iter().map(|ticket| ticket.title.as_str()).collect();
+        assert_eq!((page.count, titles), (5, wanted.to_vec()));
+    }
+}
+
+pub(crate) async fn notifications_are_narrowed_by_each_filter<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    let ticket = raise(store, "One", &client).await.ticket;
+    let mut approval = news(store, "approval", &client, &[admin.id]).await;
+    let message = &mut approval.announcement.as_mut().unwrap().message;
+    message.kind = Kind::Success;
+    message.ticket = None;
+    store.commit(approval).await.unwrap();
+    // The admin's is the second: recipients are told in the order of their ids.
+    let last = tell(store, "approval", &client, &[admin.id, client.id]).await.births[1].id;
+    store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();
+
+    let all = NotificationFilter::default;
+    for (filter, wanted) in [
+        (all(), &[3, 2, 1][..]),
+        (NotificationFilter { is_read: Some(true), ..all() }, &[3]),
+        (NotificationFilter { is_read: Some(false), ..all() }, &[2, 1]),
+        (NotificationFilter { channel: Some(Channel::System), ..all() }, &[3, 2, 1]),
+        (NotificationFilter { channel: Some(Channel::Email), ..all() }, &[3, 2, 1]),
+        (NotificationFilter { channel: Some(Channel::Sms), ..all() }, &[3, 2]),
+        (NotificationFilter { channel: Some(Channel::Push), ..all() }, &[]),
+        (NotificationFilter { kind: Some(Kind::Success), ..all() }, &[2]),
+        (NotificationFilter { event: Some(Event::TicketCreated), ..all() }, &[1]),
+        (NotificationFilter { event: Some(Event::from_name("approval")), ..all() }, &[3, 2]),
+        (NotificationFilter { ticket: Some(ticket.id), ..all() }, &[1]),
+        (NotificationFilter { ticket: Some(TicketId(99)), ..all() }, &[]),
+        (NotificationFilter { since_seq: Some(Seq(1)), ..all() }, &[2, 3]),
+        (NotificationFilter { since_seq: Some(Seq(1)), is_read: Some(false), ..all() }, &[2]),
+    ] {
+        let page = store.notifications(admin.id, &filter, first(10)).await.unwrap();
+        let seqs: Vec<i64> = page.rows.iter().map(|row| row.seq.0).collect();
+        assert_eq!(seqs, wanted, "{filter:?}");
+        assert_eq!(page.count, i64::try_from(wanted.len()).unwrap(), "{filter:?}");
+    }
+}
+
+pub(crate) async fn notifications_are_paged<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    fill(store, &client, 5).await;
+    let newest = NotificationFilter::default();
+    let oldest = NotificationFilter { since_seq: Some(Seq::ZERO), ..newest.clone() };
+    for (filter, page, wanted) in [
+        (&newest, 1, &[5, 4][..]),
+        (&newest, 3, &[1]),
+        (&newest, 4, &[]),
+        (&oldest, 1, &[1, 2]),
+        (&oldest, 3, &[5]),
+    ] {
+        let request = PageRequest { page, page_size: 2 };
+        let page = store.notifications(client.id, filter, request).await.unwrap();
+        let seqs: Vec<i64> = page.rows.iter().map(|row| row.seq.0).collect();
+        assert_eq!((page.count, seqs), (5, wanted.to_vec()));
+    }
+}
+
+pub(crate) async fn a_notification_is_its_recipients_own<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = people(store, 2, "client").await;
+    let ids = fill(store, &users[0], 1).await;
+    assert!(store.notification(users[0].id, ids[0]).await.unwrap().is_some());
+    assert_eq!(store.notification(users[1].id, ids[0]).await.unwrap(), None);
+    assert_eq!(store.notification(users[0].id, NotificationId(999)).await.unwrap(), None);
+}
+
+pub(crate) async fn a_notification_shows_all_that_was_said<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let mut decision = news(store, "approval", &client, &[client.id]).await;
+    let message = &mut decision.announcement.as_mut().unwrap().message;
+    message.body = "Zeile 1\nZeile 2 — „Ende“ 🔔".to_owned();
+    message.action_url = "/x?y=1&z=%27".to_owned();
+    message.metadata =
+        json!({"n": 1.5, "deep": {"list": [null, true, "x"]}}).as_object().unwrap().clone();
+    message.priority = Priority::Critical;
+    let told = store.commit(decision).await.unwrap().told.unwrap();
+    let row = store.notification(client.id, told.births[0].id).await.unwrap().unwrap();
+    assert_eq!(row.message, told.letter.message);
+    assert_eq!((row.recipient, row.recipient_name.as_str()), (client.id, "client"));
+    assert_eq!((row.seq, row.read_at), (Seq(1), None));
+    let channels: Vec<Channel> = row.deliveries.iter().map(|delivery| delivery.channel).collect();
+    assert_eq!(channels, [Channel::Email, Channel::Sms]);
+}

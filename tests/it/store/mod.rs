@@ -1,0 +1,133 @@
+//! One suite for every store: what the ports promise, kept by each implementation.
+//!
+//! The functions of [`tickets`], [`inbox`], [`marks`], [`lists`], [`accounts`], [`groups`] and
+//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod accounts;
+mod groups;
+mod inbox;
+mod lists;
+mod marks;
+mod model;
+mod people;
+mod sqlite;
+mod tickets;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::{AccountStore, InboxStore, TicketStore};
+
+/// All that a store offers.
+pub(crate) trait Store: TicketStore + InboxStore + AccountStore {}
+
+impl<T: TicketStore + InboxStore + AccountStore> Store for T {}
+
+/// A fresh store for one test.
+#[async_trait]
+pub(crate) trait Fixture: Sized + Send + Sync + 'static {
+    /// Its kind.
+    type Store: Store;
+
+    /// An empty one, with these channels switched on.
+    async fn with_channels(channels: Channels) -> Self;
+
+    /// What is tested.
+    fn store(&self) -> &Arc<Self::Store>;
+
+    /// Runs a statement past the store, as another process would.
+    async fn execute(&self, sql: &str);
+
+    /// An empty one with e-mail and SMS switched on.
+    async fn make() -> Self {
+        Self::with_channels(Channels::of(&[Channel::Email, Channel::Sms])).await
+    }
+}
+
+/// Makes a test of each function of the suite, for one kind of store.
+macro_rules! suite {
+    ($fixture:ty) => {
+        suite!($fixture;
+            tickets {
+                a_new_ticket_takes_its_projects_next_number,
+                a_ticket_of_an_unknown_project_is_refused,
+                a_ticket_is_read_as_it_was_written,
+                rivals_in_one_group_conflict,
+                rivals_in_two_groups_conflict,
+                two_versions_in_one_group_follow_each_other,
+                a_deleted_ticket_is_gone_and_nothing_of_it_is_used_again,
+                a_history_is_paged_and_outlives_its_ticket,
+                each_recipient_is_told_once_and_the_actor_never,
+                inactive_admins_are_not_told,
+                a_decision_without_an_announcement_tells_nobody,
+                projects_and_members_are_found,
+                accounts_are_found_by_their_ids,
+            }
+            inbox {
+                nobody_and_newcomers_have_an_empty_inbox,
+                heads_are_answered_in_a_crowd,
+                births_come_in_order_with_the_head,
+                letters_are_shared_and_survive_their_rows,
+                newest_births_say_how_many_they_leave_out,
+                deleted_rows_are_no_births,
+                delivered_is_raised_and_never_lowered,
+                deliveries_are_made_for_channels_that_are_on,
+                unread_counts_are_per_channel,
+            }
+            marks {
+                marks_change_rows_once,
+                marks_pass_over_what_is_not_the_users,
+                a_delete_leaves_a_tombstone,
+                up_to_marks_the_older_ones,
+                all_can_be_narrowed,
+                numbers_follow_births,
+                marks_on_one_inbox_in_one_group_see_each_other,
+                marks_and_births_of_one_group_share_the_numbers,
+                a_long_inbox_is_read_at_once,
+            }
+            lists {
+                tickets_are_shown_to_whom_they_concern,
+                tickets_are_narrowed_by_each_filter,
+                a_search_takes_wildcards_for_themselves,
+                tickets_are_paged_newest_first,
+                notifications_are_narrowed_by_each_filter,
+                notifications_are_paged,
+                a_notification_is_its_recipients_own,
+                a_notification_shows_all_that_was_said,
+            }
+            accounts {
+                an_account_is_read_as_it_was_made,
+                names_and_addresses_are_taken_once,
+                an_account_is_announced_to_those_who_exist,
+                an_account_that_cannot_be_announced_is_not_made,
+                credentials_are_found_by_name_or_address,
+                changes_change_only_what_they_name,
+                accounts_are_listed_and_searched,
+                a_refresh_token_is_good_until_its_successor_was_used,
+                a_login_ends_by_revocation_and_by_time,
+                settings_keep_their_first_value_until_they_are_set,
+                it_answers,
+            }
+            groups {
+                sequences_have_no_gap_in_one_group,
+                sequences_have_no_gap_in_many_groups,
+                a_guilty_request_harms_nobody_else,
+                a_missing_recipient_fails_only_its_own,
+                requests_of_every_kind_share_a_group,
+                a_caller_that_gives_up_harms_nobody,
+            }
+            model { inboxes_behave_as_their_model, }
+        );
+    };
+    ($fixture:ty; $($part:ident { $($name:ident,)* })*) => {
+        $(mod $part {
+            $(#[tokio::test]
+            async fn $name() {
+                Box::pin($crate::store::$part::$name::<$fixture>()).await;
+            })*
+        })*
+    };
+}
+pub(crate) use suite;

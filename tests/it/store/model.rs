@@ -1,0 +1,123 @@
+//! Random births and marks, beside a model that is only a list.
+
+use bellpull_actors::domain::ids::{NotificationId, Seq};
+use bellpull_actors::domain::inbox::{Head, Mark, RowState};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::people::{at, fill, first, people};
+use super::{Fixture, Store};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Births(usize),
+    Ids(Vec<usize>, Mark),
+    UpTo(i64, Mark),
+    All(Mark),
+}
+
+fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+    let mark = || prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
+    let step = prop_oneof![
+        3 => (1usize..4).prop_map(Step::Births),
+        3 => (prop::collection::vec(0usize..12, 1..5), mark()).prop_map(|(n, m)| Step::Ids(n, m)),
+        2 => (0i64..20, mark()).prop_map(|(seq, m)| Step::UpTo(seq, m)),
+        1 => mark().prop_map(Step::All),
+    ];
+    prop::collection::vec((0usize..2, step), 1..25)
+}
+
+/// A row as the model knows it.
+type Row = (NotificationId, Seq, RowState);
+
+#[derive(Debug, Default)]
+struct Model {
+    head: Head,
+    rows: Vec<Row>,
+}
+
+impl Model {
+    fn mark(&mut self, mark: Mark, chosen: impl Fn(usize, &Row) -> bool) -> Vec<NotificationId> {
+        let mut changed = Vec::new();
+        for (n, row) in self.rows.iter_mut().enumerate() {
+            if chosen(n, row)
+                && let Some((_, after)) = self.head.mark(row.2, mark)
+            {
+                row.2 = after;
+                changed.push(row.0);
+            }
+        }
+        changed
+    }
+}
+
+async fn apply(store: &impl Store, user: &User, model: &mut Model, step: Step) {
+    let (selection, mark, changed) = match step {
+        Step::Births(count) => {
+            for id in fill(store, user, count).await {
+                let seq = model.head.give_birth();
+                model.rows.push((id, seq, RowState::Unread));
+            }
+            return;
+        }
+        Step::Ids(which, mark) => {
+            let ids = which.iter().filter_map(|n| model.rows.get(*n)).map(|row| row.0).collect();
+            (Selection::Ids(ids), mark, model.mark(mark, |n, _| which.contains(&n)))
+        }
+        Step::UpTo(seq, mark) => {
+            (Selection::UpTo(Seq(seq)), mark, model.mark(mark, |_, row| row.1 <= Seq(seq)))
+        }
+        Step::All(mark) => {
+            let all = Selection::All { channel: None, ticket: None };
+            (all, mark, model.mark(mark, |_, _| true))
+        }
+    };
+    let marked = store.mark(user.id, selection, mark, at(9)).await.unwrap();
+    let Some(marked) = marked else {
+        assert!(changed.is_empty(), "{changed:?} should have changed");
+        return;
+    };
+    assert_eq!(*marked.ids, changed);
+    assert_eq!((marked.last, marked.unread_count), (model.head.last_seq, model.head.unread_count));
+    assert_eq!(marked.last.0 - marked.first.0 + 1, i64::try_from(changed.len()).unwrap());
+}
+
+async fn compare(store: &impl Store, user: &User, model: &Model) {
+    assert_eq!(store.head(user.id).await.unwrap(), model.head);
+    let page =
+        store.notifications(user.id, &NotificationFilter::default(), first(100)).await.unwrap();
+    let stored: Vec<Row> = page
+        .rows
+        .iter()
+        .rev()
+        .map(|row| {
+            let state = if row.read_at.is_some() { RowState::Read } else { RowState::Unread };
+            (row.id, row.seq, state)
+        })
+        .collect();
+    let wanted: Vec<Row> =
+        model.rows.iter().copied().filter(|row| row.2 != RowState::Deleted).collect();
+    assert_eq!(stored, wanted);
+}
+
+/// The walks are made one after the other on one store: its inboxes only grow older.
+pub(crate) async fn inboxes_behave_as_their_model<F: Fixture>() {
+    let mut runner = TestRunner::default();
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    for walk in 0..8 {
+        let steps = steps().new_tree(&mut runner).unwrap().current();
+        println!("walk {walk}: {steps:?}");
+        let users = people(store, 2, &format!("walk{walk}_")).await;
+        let mut models = [Model::default(), Model::default()];
+        for (who, step) in steps {
+            apply(store, &users[who], &mut models[who], step).await;
+        }
+        for (user, model) in users.iter().zip(&models) {
+            compare(store, user, model).await;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! People, tickets and announcements for the suite.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::routing::{Audience, Channel, Channels};
+use bellpull_actors::domain::ticket::{
+    Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
+    decide,
+};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::PageRequest;
+use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::tickets::{Committed, Told};
+use jiff::Timestamp;
+
+use super::Store;
+
+/// So many milliseconds after the tests' beginning of time.
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+}
+
+/// The first page of so many.
+pub(crate) fn first(page_size: u32) -> PageRequest {
+    PageRequest { page: 1, page_size }
+}
+
+pub(crate) fn new_user(username: &str, role: &str) -> NewUser {
+    NewUser {
+        id: None,
+        username: username.to_owned(),
+        email: format!("{username}@example.com"),
+        full_name: String::new(),
+        role: role.parse().unwrap(),
+        whatsapp_number: String::new(),
+        phone: String::new(),
+        password_hash: None,
+        now: at(0),
+    }
+}
+
+pub(crate) async fn person(store: &impl Store, username: &str, role: &str) -> User {
+    store.create_user(new_user(username, role), None).await.unwrap().0
+}
+
+pub(crate) async fn people(store: &impl Store, count: usize, role: &str) -> Vec<User> {
+    let mut all = Vec::new();
+    for n in 0..count {
+        all.push(person(store, &format!("{role}{n}"), role).await);
+    }
+    all
+}
+
+pub(crate) fn default_project() -> Project {
+    Project {
+        id: ProjectId::DEFAULT,
+        key: "TKT".to_owned(),
+        name: "Default".to_owned(),
+        is_open: true,
+    }
+}
+
+/// The decision to raise a ticket.
+pub(crate) fn creation(id: TicketId, project: &Project, title: &str, by: &User) -> Decision {
+    let new = NewTicket {
+        title: title.to_owned(),
+        description: String::new(),
+        priority: Priority::High,
+        category: Category::Bug,
+    };
+    create(id, project, new, &Caller::from(by), Membership::Member, at(id.0)).unwrap()
+}
+
+/// The decision that a command leads to.
+pub(crate) fn step(ticket: &Ticket, command: Command, by: &User) -> Decision {
+    decide(ticket, &command, &Caller::from(by), Membership::Member, at(1000)).unwrap()
+}
+
+/// Raises a ticket in the default project.
+pub(crate) async fn raise(store: &impl Store, title: &str, by: &User) -> Committed {
+    let id = store.reserve_ticket_id().await.unwrap();
+    store.commit(creation(id, &default_project(), title, by)).await.unwrap()
+}
+
+/// A new ticket whose announcement is an event of its own, to exactly these people, on every
+/// channel.
+pub(crate) async fn news(store: &impl Store, event: &str, by: &User, to: &[UserId]) -> Decision {
+    let id = store.reserve_ticket_id().await.unwrap();
+    let mut decision = creation(id, &default_project(), event, by);
+    let announcement = decision.announcement.as_mut().unwrap();
+    announcement.audience = Audience { group: None, users: to.to_vec(), except: None };
+    announcement.channels = Channels::of(&Channel::ALL);
+    announcement.message.event = Event::from_name(event);
+    decision
+}
+
+/// Tells them.
+pub(crate) async fn tell(store: &impl Store, event: &str, by: &User, to: &[UserId]) -> Told {
+    let decision = news(store, event, by, to).await;
+    store.commit(decision).await.unwrap().told.unwrap()
+}
+
+/// Tells one user so many times; the ids, in the order of their births.
+pub(crate) async fn fill(store: &impl Store, user: &User, count: usize) -> Vec<NotificationId> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(tell(store, &format!("news{n}"), user, &[user.id]).await.births[0].id);
+    }
+    ids
+}
+
+pub(crate) fn head(last_seq: i64, unread_count: i64, delivered_seq: i64) -> Head {
+    Head { last_seq: Seq(last_seq), unread_count, delivered_seq: Seq(delivered_seq) }
+}

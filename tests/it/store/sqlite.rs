@@ -1,0 +1,338 @@
+//! The suite on SQLite, and what is SQLite's own: files, locks, full disks, other processes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bellpull::storage::{OpenError, SqliteStore, StoreOptions};
+use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::inbox::Mark;
+use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
+use futures_util::future::join_all;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::accounts::registration;
+use super::people::{
+    at, creation, default_project, fill, head, new_user, news, people, person, raise, tell,
+};
+use super::{Fixture, suite};
+
+pub(crate) struct Sqlite {
+    store: Arc<SqliteStore>,
+}
+
+#[async_trait]
+impl Fixture for Sqlite {
+    type Store = SqliteStore;
+
+    async fn with_channels(channels: Channels) -> Self {
+        let options = StoreOptions { channels, exclusive: true, ..StoreOptions::default() };
+        Self { store: Arc::new(SqliteStore::open("sqlite::memory:", options).await.unwrap()) }
+    }
+
+    fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut connection = beside(&self.store).await;
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+suite!(crate::store::sqlite::Sqlite);
+
+/// A connection of somebody else's to the same file.
+async fn beside(store: &SqliteStore) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(store.path()).connect().await.unwrap()
+}
+
+/// A directory, and the address of a database in it.
+fn file() -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/hub.db", directory.path().display());
+    (directory, url)
+}
+
+fn hub() -> StoreOptions {
+    StoreOptions { exclusive: true, ..StoreOptions::default() }
+}
+
+async fn open(url: &str, options: StoreOptions) -> SqliteStore {
+    SqliteStore::open(url, options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
+    let (directory, url) = file();
+    let store = open(&url, hub()).await;
+    let client = person(&store, "client", "client").await;
+    let ids = fill(&store, &client, 3).await;
+    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
+    let epoch = store.setting_or_insert("epoch", "first").await.unwrap();
+    store.close().await;
+    store.close().await;
+    let files: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(files, ["hub.db"]);
+    let refused = store.ping().await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert!(store.head(client.id).await.is_err());
+    assert!(store.mark(client.id, Selection::UpTo(Seq(1)), Mark::Read, at(9)).await.is_err());
+
+    let store = open(&url, hub()).await;
+    assert_eq!(store.setting_or_insert("epoch", "second").await.unwrap(), epoch);
+    assert_eq!(store.head(client.id).await.unwrap(), head(4, 2, 0));
+    let told = tell(&store, "after", &client, &[client.id]).await;
+    assert!(told.births[0].id > ids[2], "ids go on");
+    assert_eq!(told.births[0].seq, Seq(5));
+    assert_eq!(raise(&store, "Next", &client).await.ticket.key, "TKT-5");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_written_before_it_closes() {
+    let (_directory, url) = file();
+    let store = Arc::new(open(&url, hub()).await);
+    let client = person(&*store, "client", "client").await;
+    let mut waiting = Vec::new();
+    for n in 0..20 {
+        let decision = news(&*store, &format!("n{n}"), &client, &[client.id]).await;
+        let store = Arc::clone(&store);
+        waiting.push(tokio::spawn(async move { store.commit(decision).await }));
+    }
+    // On this one thread all of them ask before the close does.
+    tokio::task::yield_now().await;
+    store.close().await;
+    for outcome in join_all(waiting).await {
+        outcome.unwrap().unwrap();
+    }
+    let store = open(&url, hub()).await;
+    assert_eq!(store.head(client.id).await.unwrap(), head(20, 20, 0));
+}
+
+#[tokio::test]
+async fn a_second_hub_on_one_file_is_refused() {
+    let (_directory, url) = file();
+    let first = open(&url, hub()).await;
+    let refused = SqliteStore::open(&url, hub()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::InUse(_)));
+    assert!(refused.to_string().contains("is in use by another hub"), "{refused}");
+    let command = open(&url, StoreOptions::default()).await;
+    command.ping().await.unwrap();
+    first.close().await;
+    open(&url, hub()).await.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_said_clearly() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = format!("sqlite://{}/no/such/place.db", directory.path().display());
+    let text = SqliteStore::open(&nowhere, StoreOptions::default()).await.unwrap_err().to_string();
+    assert!(text.starts_with("cannot open database /"), "{text}");
+    let text = SqliteStore::open(&nowhere, hub()).await.unwrap_err().to_string();
+    assert!(text.starts_with("cannot open database /"), "{text}");
+    let junk = directory.path().join("junk.db");
+    std::fs::write(&junk, vec![b'x'; 8192]).unwrap();
+    let junk = format!("sqlite://{}", junk.display());
+    let text = SqliteStore::open(&junk, hub()).await.unwrap_err().to_string();
+    assert!(text.contains("junk.db") && text.contains("not a database"), "{text}");
+    let text = SqliteStore::open("mysql://x", hub()).await.unwrap_err().to_string();
+    assert!(text.contains("\"mysql://x\" is no address"), "{text}");
+}
+
+#[tokio::test]
+async fn two_processes_give_no_id_twice() {
+    let (_directory, url) = file();
+    let hub = open(&url, hub()).await;
+    let chief = person(&hub, "chief", "super_admin").await;
+    let command = open(&url, StoreOptions::default()).await;
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        let new = new_user(&format!("beside{n}"), "client");
+        let (user, told) = command.create_user(new, Some(registration)).await.unwrap();
+        ids.push(told.unwrap().births[0].id);
+        ids.push(tell(&hub, "meanwhile", &user, &[chief.id]).await.births[0].id);
+    }
+    let both = join_all((0..20).map(|n| {
+        let (hub, command) = (&hub, &command);
+        let store = if n % 2 == 0 { hub } else { command };
+        store.create_user(new_user(&format!("both{n}"), "client"), Some(registration))
+    }));
+    ids.extend(both.await.into_iter().map(|made| made.unwrap().1.unwrap().births[0].id));
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+    assert_eq!(hub.head(chief.id).await.unwrap(), head(40, 40, 0));
+    // Even an id that the other one has used meanwhile is refused, and then not given again.
+    let client = hub.user(UserId(2)).await.unwrap().unwrap();
+    raise(&hub, "Hub's", &client).await;
+    let used = command.reserve_ticket_id().await.unwrap();
+    let rival = creation(used, &default_project(), "Command's", &client);
+    assert_eq!(command.commit(rival).await.unwrap_err(), StoreError::Conflict);
+    raise(&command, "Command's", &client).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let (_directory, url) = file();
+    let options = StoreOptions { max_page_count: Some(80), ..hub() };
+    let store = open(&url, options).await;
+    let client = person(&store, "client", "client").await;
+    let mut acknowledged = 0;
+    let mut refused = 0;
+    for n in 0..40 {
+        // Groups, so that some of one may fit while others do not.
+        let mut decisions = Vec::new();
+        for _ in 0..4 {
+            let mut decision = news(&store, &format!("n{n}"), &client, &[client.id]).await;
+            decision.announcement.as_mut().unwrap().message.body = "x".repeat(3000);
+            decisions.push(decision);
+        }
+        for outcome in join_all(decisions.into_iter().map(|one| store.commit(one))).await {
+            match outcome {
+                Ok(_) => acknowledged += 1,
+                Err(StoreError::Unavailable(text)) => {
+                    assert!(text.contains("full"), "{text}");
+                    refused += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(acknowledged > 5 && refused > 5, "{acknowledged} {refused}");
+    // Reading goes on, with exactly what was acknowledged.
+    assert_eq!(store.head(client.id).await.unwrap(), head(acknowledged, acknowledged, 0));
+    let (_, births) = store.births(client.id, Seq::ZERO, 1000).await.unwrap();
+    assert_eq!(i64::try_from(births.len()).unwrap(), acknowledged);
+    store.limit_pages(10_000).await.unwrap();
+    let told = tell(&store, "room again", &client, &[client.id]).await;
+    assert_eq!(told.births[0].seq, Seq(acknowledged + 1));
+    let mut other = beside(&store).await;
+    let sound: String =
+        sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut other).await.unwrap();
+    assert_eq!(sound, "ok");
+    let halves: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM messages) - (SELECT count(*) FROM notifications) \
+         + (SELECT count(*) FROM tickets) - (SELECT count(*) FROM ticket_history)",
+    )
+    .fetch_one(&mut other)
+    .await
+    .unwrap();
+    assert_eq!(halves, 0, "nothing was half-written");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_fails_its_group_and_nothing_else() {
+    fn mistaken(user: &User) -> Announcement {
+        panic!("a mistake about {}", user.username)
+    }
+    let (_directory, url) = file();
+    let store = open(&url, hub()).await;
+    let client = person(&store, "client", "client").await;
+    let failed = store.create_user(new_user("ann", "client"), Some(mistaken)).await.unwrap_err();
+    assert!(matches!(failed, StoreError::Unavailable(_)), "{failed}");
+    store.ping().await.unwrap();
+    assert_eq!(fill(&store, &client, 2).await.len(), 2);
+    person(&store, "ann", "client").await;
+}
+
+#[tokio::test]
+async fn a_writer_elsewhere_is_waited_for() {
+    let (_directory, url) = file();
+    let store = Arc::new(open(&url, hub()).await);
+    let client = person(&*store, "client", "client").await;
+    let mut other = beside(&store).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let decision = news(&*store, "waits", &client, &[client.id]).await;
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(decision).await }
+    });
+    tokio::task::yield_now().await;
+    // Readers do not wait for it.
+    assert_eq!(store.head(client.id).await.unwrap(), head(0, 0, 0));
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+/// The walks that a long inbox must not make. SQLite's own words for what it would do.
+#[tokio::test]
+async fn frequent_statements_find_their_rows_by_index() {
+    let (_directory, url) = file();
+    let store = open(&url, hub()).await;
+    let mut connection = beside(&store).await;
+    for (sql, wanted) in [
+        (
+            "UPDATE notifications SET changed_seq = v.column3 FROM (VALUES (1,2,3),(4,5,6)) AS v \
+             WHERE recipient_id = v.column1 AND seq = v.column2",
+            "SEARCH notifications USING PRIMARY KEY (recipient_id=? AND seq=?)",
+        ),
+        (
+            "UPDATE tickets SET title = v.column2 FROM (VALUES (1,'x'),(2,'y')) AS v \
+             WHERE id = v.column1",
+            "SEARCH tickets USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            "UPDATE inboxes SET delivered_seq = v.column2 FROM (VALUES (1,2),(2,3)) AS v \
+             WHERE user_id = v.column1 AND delivered_seq < v.column2",
+            "SEARCH inboxes USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            "SELECT seq FROM notifications WHERE deleted_at IS NULL AND recipient_id = 1 \
+             AND read_at IS NULL ORDER BY seq DESC LIMIT 5",
+            "SEARCH notifications USING PRIMARY KEY (recipient_id=?)",
+        ),
+        (
+            "SELECT n.seq FROM json_each('[]') w CROSS JOIN notifications n \
+             ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1",
+            "INDEX notifications_id (id=?",
+        ),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = rows.into_iter().map(|row| row.3).collect();
+        assert!(plan.iter().any(|line| line.contains(wanted)), "{sql}: {plan:?}");
+        assert!(plan.iter().all(|line| !line.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
+}
+
+/// How many tickets a second can be raised with 30 admins to tell, by so many at once.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn commits_per_second() {
+    for at_once in [1_usize, 8, 32, 128] {
+        let (_directory, url) = file();
+        let store = Arc::new(open(&url, hub()).await);
+        let client = person(&*store, "client", "client").await;
+        people(&*store, 30, "admin").await;
+        let each = 2000 / at_once + 20;
+        let begun = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..at_once {
+            let (store, client) = (Arc::clone(&store), client.clone());
+            tasks.spawn(async move {
+                for _ in 0..each {
+                    raise(&*store, "One", &client).await;
+                }
+            });
+        }
+        tasks.join_all().await;
+        let total = u32::try_from(each * at_once).unwrap();
+        let per_second = f64::from(total) / begun.elapsed().as_secs_f64();
+        println!(
+            "{at_once:4} at once: {per_second:8.0} commits/s, {:8.0} rows/s",
+            per_second * 30.0
+        );
+        assert_eq!(store.head(UserId(2)).await.unwrap(), head(total.into(), total.into(), 0));
+    }
+}

@@ -1,0 +1,96 @@
+//! The binary itself, in a process that can be killed.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+/// A running hub.
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+/// The command with nothing of the test's own environment in it.
+pub fn command(database: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellpull"));
+    let own = std::env::vars().filter(|(name, _)| name.starts_with("BELLPULL_"));
+    for (name, _) in own {
+        command.env_remove(name);
+    }
+    command.env("BELLPULL_DATABASE_URL", format!("sqlite://{}", database.display()));
+    command.env("BELLPULL_LOG_FILTER", "warn");
+    if let Some(folder) = database.parent() {
+        command.current_dir(folder); // no bellpull.toml of anybody's
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(database: &Path, arguments: &[&str]) -> Output {
+    command(database).args(arguments).output().unwrap()
+}
+
+/// Runs a command that must succeed; its standard output without the line's end.
+pub fn run_ok(database: &Path, arguments: &[&str]) -> String {
+    let output = run(database, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Process {
+    /// Starts `serve` on any port, with these settings.
+    pub fn serve(database: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut child = command(database)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap_or_else(|| panic!("the first line was {line:?}"));
+        Self { address: address.parse().unwrap(), child }
+    }
+
+    /// `kill -9`: no line of its own runs any more.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// `SIGTERM`; returns once it has exited.
+    pub fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes an account by the command line, and a token for it; its id and token.
+pub fn person(database: &Path, username: &str, role: &str) -> (i64, String) {
+    let arguments =
+        ["user", "create", "--username", username, "--password", "correct horse", "--role", role];
+    let user: serde_json::Value = serde_json::from_str(&run_ok(database, &arguments)).unwrap();
+    let token = run_ok(database, &["token", "--user", username]);
+    (user["id"].as_i64().unwrap(), token)
+}
+
+/// A folder for a database that is gone after the test.
+pub fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("hub.db");
+    (folder, database)
+}

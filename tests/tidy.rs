@@ -1,0 +1,119 @@
+//! What of the house rules a machine can keep.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file may be so long without its tests; the aim is 300.
+const LINES_MAX: usize = 500;
+/// Names that say nothing about what is inside.
+const BANNED_NAMES: [&str; 7] =
+    ["util", "utils", "common_util", "helpers", "misc", "types", "manager"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, ending, found);
+        } else if path.extension().is_some_and(|one| one == ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for folder in ["src", "actors/src", "tests", "benches", "actors/tests"] {
+        if root().join(folder).exists() {
+            files(&root().join(folder), "rs", &mut found);
+        }
+    }
+    assert!(found.len() > 40, "the sources were not found: {}", found.len());
+    let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+    found.into_iter().map(read).collect()
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//!"), "{} has no module doc", path.display());
+    }
+}
+
+#[test]
+fn files_stay_small_and_lines_short() {
+    for (path, text) in sources() {
+        let lines = without_tests(&text).lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+        for (number, line) in text.lines().enumerate() {
+            let width = line.chars().count();
+            // A string that cannot be broken may stick out; code may not.
+            let is_code = !line.contains('"') && !line.contains("http");
+            assert!(width <= 100 || !is_code, "{}:{} is {width} wide", path.display(), number + 1);
+        }
+    }
+}
+
+#[test]
+fn no_file_has_a_name_that_says_nothing() {
+    for (path, _) in sources() {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(!BANNED_NAMES.contains(&stem.as_str()), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let mut found = Vec::new();
+    files(&root().join("actors/src/domain"), "rs", &mut found);
+    for path in found {
+        let text = fs::read_to_string(&path).unwrap();
+        for banned in ["async fn", ".await", "tokio", "ractor", "Timestamp::now", "Instant::now"] {
+            assert!(!text.contains(banned), "{} has {banned}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_actors_cannot_reach_the_outside() {
+    let manifest = fs::read_to_string(root().join("actors/Cargo.toml")).unwrap();
+    for banned in ["sqlx", "axum", "fred", "lettre", "reqwest", "fastwebsockets", "hyper"] {
+        assert!(!manifest.contains(banned), "actors/Cargo.toml depends on {banned}");
+    }
+}
+
+#[test]
+fn sql_stays_in_storage() {
+    for (path, text) in sources() {
+        let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        if place.starts_with("src/") && !place.starts_with("src/storage/") {
+            assert!(!text.contains("sqlx::"), "{place} uses sqlx");
+        }
+    }
+}
+
+#[test]
+fn migrations_are_numbered_without_a_gap_and_paired() {
+    let names = |store: &str| -> Option<Vec<String>> {
+        let entries = fs::read_dir(root().join("migrations").join(store)).ok()?;
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        Some(names)
+    };
+    let sqlite = names("sqlite").unwrap();
+    for (n, name) in sqlite.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:04}_", n + 1)), "{name} is out of line");
+    }
+    if let Some(postgres) = names("postgres") {
+        assert_eq!(sqlite, postgres);
+    }
+}
