@@ -1,0 +1,144 @@
+//! Who is let in, and who is not.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Team;
+use crate::support::{Hub, Person, answer};
+
+async fn post(hub: &Hub, path: &str, body: Value) -> (u16, Value) {
+    answer(hub.request(Method::POST, path).json(&body)).await
+}
+
+fn jane() -> Value {
+    json!({"username": "jane", "email": "jane@example.com", "password": "correct horse",
+        "full_name": "Jane Doe", "role": "student"})
+}
+
+#[tokio::test]
+async fn from_registration_to_logout() {
+    let hub = Hub::start().await;
+    let root = hub.user("root", "super_admin").await;
+    let (status, user) = post(&hub, "/api/auth/register/", jane()).await;
+    assert_eq!(status, 201, "{user}");
+    assert_eq!((&user["username"], &user["role"]), (&json!("jane"), &json!("student")));
+    assert!(user.get("password").is_none() && user.get("password_hash").is_none());
+    let (_, told) = hub.get(&root, "/api/notifications/").await;
+    assert_eq!(told["results"][0]["event"], "user_registration");
+
+    let by_name = json!({"username": "jane", "password": "correct horse"});
+    let by_email = json!({"email": "JANE@example.com", "password": "correct horse"});
+    for body in [by_name, by_email] {
+        let (status, answer) = post(&hub, "/api/auth/login/", body).await;
+        assert_eq!(status, 200, "{answer}");
+        for key in ["id", "username", "email", "full_name", "role"] {
+            assert_eq!(answer["user"][key], user[key], "{key}");
+        }
+    }
+    let body = json!({"username": "jane", "password": "correct horse"});
+    let (_, login) = post(&hub, "/api/auth/login", body).await;
+    let token = login["access"].as_str().unwrap().to_owned();
+    let jane = Person { id: user["id"].as_i64().unwrap(), username: "jane".to_owned(), token };
+    assert_eq!(hub.get(&jane, "/api/auth/me/").await.1["id"], user["id"]);
+    let refresh = json!({"refresh": login["refresh"]});
+    let (status, renewed) = post(&hub, "/api/auth/refresh/", refresh.clone()).await;
+    assert_eq!(status, 200);
+    let renewed = Person { token: renewed["access"].as_str().unwrap().to_owned(), ..jane };
+    assert_eq!(hub.get(&renewed, "/api/auth/me/").await.0, 200);
+    assert_eq!(hub.post(&renewed, "/api/auth/logout/", refresh.clone()).await.0, 200);
+    let (status, answer) = post(&hub, "/api/auth/refresh/", refresh).await;
+    assert_eq!((status, &answer["code"]), (401, &json!("token_not_valid")));
+}
+
+#[tokio::test]
+async fn a_wrong_login_does_not_say_what_is_wrong() {
+    let hub = Hub::start().await;
+    post(&hub, "/api/auth/register/", jane()).await;
+    for body in [
+        json!({"username": "jane", "password": "wrong horse"}),
+        json!({"username": "nobody", "password": "correct horse"}),
+        json!({"email": "nobody@example.com", "password": "correct horse"}),
+    ] {
+        let (status, answer) = post(&hub, "/api/auth/login/", body).await;
+        let detail = "No active account found with the given credentials";
+        assert_eq!((status, &answer["detail"]), (401, &json!(detail)));
+    }
+    let (status, answer) = post(&hub, "/api/auth/login/", json!({})).await;
+    let required = json!(["This field is required."]);
+    assert_eq!(status, 400);
+    assert_eq!((&answer["username"], &answer["password"]), (&required, &required));
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down() {
+    let hub = Hub::start().await;
+    let body = json!({"username": "jane", "password": "a guess"});
+    for _ in 0..10 {
+        assert_eq!(post(&hub, "/api/auth/login/", body.clone()).await.0, 401);
+    }
+    let request = hub.request(Method::POST, "/api/auth/login/").json(&body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    let wait: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    let other = json!({"username": "john", "password": "a guess"});
+    assert_eq!(post(&hub, "/api/auth/login/", other).await.0, 401, "others are not held up");
+}
+
+#[tokio::test]
+async fn who_may_register_as_what() {
+    let hub = Hub::start().await;
+    for role in ["developer", "admin", "super_admin", "Not A Slug"] {
+        let mut body = jane();
+        body["role"] = json!(role);
+        let (status, answer) = post(&hub, "/api/auth/register/", body).await;
+        assert_eq!(status, 400, "{role}");
+        assert!(answer["role"][0].is_string(), "{answer}");
+    }
+    assert_eq!(post(&hub, "/api/auth/register/", jane()).await.0, 201);
+    let (status, answer) = post(&hub, "/api/auth/register/", jane()).await;
+    assert_eq!(status, 400);
+    assert!(answer["username"].is_array() || answer["email"].is_array(), "{answer}");
+    for (field, value) in [
+        ("username", json!("a b")),
+        ("username", json!("")),
+        ("email", json!("nowhere")),
+        ("password", json!("short")),
+    ] {
+        let mut body = json!({"username": "john", "email": "john@example.com",
+            "password": "correct horse"});
+        body[field] = value.clone();
+        let (status, answer) = post(&hub, "/api/auth/register/", body).await;
+        assert_eq!(status, 400, "{field} {value}");
+        assert!(answer[field][0].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_will_not_do() {
+    let team = Team::gather().await;
+    let (hub, good) = (&team.hub, &team.admin.token);
+    for path in ["/api/tickets/", "/api/notifications/", "/api/auth/me/", "/api/users/"] {
+        let response = hub.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 401, "{path}");
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        let body: Value = response.json().await.unwrap();
+        let detail = "Authentication credentials were not provided.";
+        assert_eq!(body, json!({"detail": detail, "code": "not_authenticated"}));
+    }
+    let mut tampered = good.clone();
+    let last = tampered.pop().unwrap();
+    // Of the last character some bits may not count, of the one before all do.
+    let before = tampered.pop().unwrap();
+    tampered.push(if before == 'A' { 'B' } else { 'A' });
+    tampered.push(last);
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
+    let expired = hub.token_expiring_in(&team.admin, -3_600);
+    for bad in ["", "x", "a.b.c", &tampered, &none, &expired, &"x".repeat(7_000)] {
+        let request = hub.request(Method::GET, "/api/auth/me/");
+        let (status, body) = answer(request.header("authorization", format!("Bearer {bad}"))).await;
+        assert_eq!((status, &body["code"]), (401, &json!("token_not_valid")), "{bad}");
+    }
+    let basic = hub.request(Method::GET, "/api/auth/me/").basic_auth("admin", Some("x"));
+    assert_eq!(answer(basic).await.1["code"], "not_authenticated");
+}

@@ -1,0 +1,104 @@
+//! The REST edge, request by request.
+
+mod auth;
+mod bad_input;
+mod notifications;
+mod operator;
+mod tickets;
+mod users;
+mod visibility;
+mod workflow;
+
+use serde_json::{Value, json};
+
+use bellpull::auth::issue::Issuer;
+use bellpull::config::Secret;
+use bellpull_actors::port::Clock;
+use bellpull_actors::port::clock::SystemClock;
+
+use crate::support::{Hub, Person, SECRET};
+
+/// A hub and one of everybody: `ada` and `bob` are developers, `carl` and `dora` clients.
+struct Team {
+    hub: Hub,
+    root: Person,
+    admin: Person,
+    ada: Person,
+    bob: Person,
+    carl: Person,
+    dora: Person,
+}
+
+impl Team {
+    async fn gather() -> Self {
+        let hub = Hub::start().await;
+        Self {
+            root: hub.user("root", "super_admin").await,
+            admin: hub.user("admin", "admin").await,
+            ada: hub.user("ada", "developer").await,
+            bob: hub.user("bob", "developer").await,
+            carl: hub.user("carl", "client").await,
+            dora: hub.user("dora", "client").await,
+            hub,
+        }
+    }
+
+    /// Raises a ticket; its id.
+    async fn raise(&self, who: &Person, title: &str) -> i64 {
+        let (status, ticket) = self.hub.post(who, "/api/tickets/", json!({ "title": title })).await;
+        assert_eq!(status, 201, "{ticket}");
+        ticket["id"].as_i64().unwrap()
+    }
+
+    /// Tries a step of the workflow.
+    async fn act(&self, who: &Person, ticket: i64, action: &str) -> (u16, Value) {
+        let body = match action {
+            "assign" => json!({ "developers": [self.ada.id] }),
+            _ => json!({}),
+        };
+        self.hub.post(who, &format!("/api/tickets/{ticket}/{action}/"), body).await
+    }
+
+    /// A ticket of `carl`'s that has come so far; `ada` is on it from `ASSIGNED` on.
+    async fn ticket_at(&self, status: &str) -> i64 {
+        let steps: &[(&Person, &str)] = match status {
+            "NEW" => &[],
+            "OPENED" => &[(&self.admin, "open")],
+            "ASSIGNED" => &[(&self.admin, "assign")],
+            "IN_PROGRESS" => &[(&self.admin, "assign"), (&self.ada, "start_work")],
+            "FINISHED" | "APPROVED" | "REJECTED" => {
+                &[(&self.admin, "assign"), (&self.ada, "start_work"), (&self.ada, "finish_work")]
+            }
+            other => panic!("no status {other}"),
+        };
+        let id = self.raise(&self.carl, "Homepage not loading").await;
+        let judgement = match status {
+            "APPROVED" => Some((&self.carl, "approve")),
+            "REJECTED" => Some((&self.carl, "reject")),
+            _ => None,
+        };
+        for (who, action) in steps.iter().copied().chain(judgement) {
+            let (code, answer) = self.act(who, id, action).await;
+            assert_eq!(code, 200, "{action}: {answer}");
+        }
+        id
+    }
+}
+
+/// The `id`s of a list, in its order.
+fn ids(list: &Value) -> Vec<i64> {
+    column(list, "id").iter().map(|id| id.as_i64().unwrap()).collect()
+}
+
+/// One key of all rows of a list.
+fn column(list: &Value, key: &str) -> Vec<Value> {
+    let rows = list["results"].as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    rows.iter().map(|row| row[key].clone()).collect()
+}
+
+/// Our own command line: an account that exists nowhere.
+fn service() -> Person {
+    let issuer = Issuer::new(&Secret::new(SECRET.to_owned()));
+    let token = issuer.service(SystemClock.now()).unwrap();
+    Person { id: 0, username: "service".to_owned(), token }
+}

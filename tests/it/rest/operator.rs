@@ -1,0 +1,100 @@
+//! What operators see and do.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Team;
+use crate::support::{Hub, answer};
+
+#[tokio::test]
+async fn health_is_for_everybody() {
+    // What a process does before it serves.
+    bellpull::telemetry::init_metrics();
+    let hub = Hub::start().await;
+    for path in ["/healthz", "/healthz/"] {
+        let body = answer(hub.request(Method::GET, path)).await;
+        assert_eq!(body, (200, json!({"status": "ok"})));
+    }
+    let (status, body) = answer(hub.request(Method::GET, "/readyz")).await;
+    assert_eq!((status, &body["status"]), (200, &json!("ok")));
+    for check in ["draining", "supervisors", "store"] {
+        assert_eq!(body["checks"][check], "ok", "{check}");
+    }
+    let response = hub.request(Method::GET, "/metrics").send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    let text = response.text().await.unwrap();
+    assert!(text.contains("bellpull_http_requests_total"), "{text}");
+    assert!(text.contains("route=\"/healthz/\""), "{text}");
+}
+
+#[tokio::test]
+async fn the_tree_is_for_super_admins() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let path = "/api/operator/tree/";
+    assert_eq!(answer(team.hub.request(Method::GET, path)).await.0, 401);
+    for who in [&team.admin, &team.ada, &team.carl] {
+        assert_eq!(team.hub.get(who, path).await.0, 403, "{}", who.username);
+        let restart = "/api/operator/actors/users/0/restart/";
+        assert_eq!(team.hub.post(who, restart, json!({})).await.0, 403);
+        assert_eq!(team.hub.get(who, "/api/operator/events/").await.0, 403);
+    }
+    let (status, tree) = team.hub.get(&team.root, path).await;
+    assert_eq!((status, &tree["path"]), (200, &json!("hub")));
+    assert!(tree.to_string().contains(&format!("\"ticket/{id}\"")), "{tree}");
+    let (_, bare) = team.hub.get(&team.root, "/api/operator/tree?children=0").await;
+    assert!(!bare.to_string().contains("\"ticket/"), "supervisors alone: {bare}");
+    for bad in ["x", "-1"] {
+        let (status, body) = team.hub.get(&team.root, &format!("{path}?children={bad}")).await;
+        assert_eq!(status, 400);
+        assert!(body["children"][0].is_string(), "{body}");
+    }
+    assert_eq!(team.hub.get(&super::service(), path).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_actor_starts_again_and_loses_nothing() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    for path in [format!("ticket/{id}/restart/"), "users/0/restart".to_owned()] {
+        let path = format!("/api/operator/actors/{path}");
+        let (status, body) = team.hub.post(&team.root, &path, json!({})).await;
+        assert_eq!(status, 200, "{path}: {body}");
+    }
+    let (status, ticket) = team.act(&team.admin, id, "open").await;
+    assert_eq!((status, &ticket["status"]), (200, &json!("OPENED")));
+    for missing in ["nobody/7/restart/", "ticket/4711/restart/", "users/0/", "restart/"] {
+        let path = format!("/api/operator/actors/{missing}");
+        assert_eq!(team.hub.post(&team.root, &path, json!({})).await.0, 404, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_a_stream() {
+    let team = Team::gather().await;
+    let request = team.hub.request(Method::GET, "/api/operator/events/");
+    let mut response = request.bearer_auth(&team.root.token).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    team.raise(&team.carl, "One").await;
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        let chunk = response.chunk().await.unwrap().expect("an event");
+        text.push_str(&String::from_utf8_lossy(&chunk));
+    }
+    assert!(text.lines().any(|line| line.starts_with("id: ")), "{text}");
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
+    let event: Value = serde_json::from_str(data).unwrap();
+    assert!(event["path"].is_string() && event["what"].is_string(), "{event}");
+}
+
+#[tokio::test]
+async fn with_an_address_of_their_own_nothing_of_it_is_elsewhere() {
+    let own = Some("127.0.0.1:0".parse().unwrap());
+    let hub = Hub::start_with(|config| config.operator_listen = own).await;
+    let root = hub.user("root", "super_admin").await;
+    for path in ["/metrics", "/api/operator/tree/", "/api/operator/events/"] {
+        assert_eq!(hub.get(&root, path).await.0, 404, "{path}");
+    }
+    assert_eq!(hub.get(&root, "/healthz").await.0, 200);
+}

@@ -1,0 +1,211 @@
+//! Tickets: creating, editing, lists and their filters.
+
+use serde_json::{Value, json};
+
+use super::{Team, column, ids};
+
+#[tokio::test]
+async fn only_a_title_is_needed() {
+    let team = Team::gather().await;
+    let body = json!({"title": "  Homepage not loading "});
+    let (status, ticket) = team.hub.post(&team.carl, "/api/tickets/", body).await;
+    assert_eq!(status, 201);
+    for (key, value) in [
+        ("id", json!(1)),
+        ("key", json!("TKT-1")),
+        ("project", json!(1)),
+        ("project_name", json!("Default")),
+        ("title", json!("Homepage not loading")),
+        ("description", json!("")),
+        ("priority", json!("MEDIUM")),
+        ("priority_display", json!("Medium")),
+        ("category", json!("OTHER")),
+        ("status", json!("NEW")),
+        ("status_display", json!("New")),
+        ("created_by", json!(team.carl.id)),
+        ("created_by_name", json!("carl")),
+        ("assigned_to", json!([])),
+        ("version", json!(1)),
+    ] {
+        assert_eq!(ticket[key], value, "{key}");
+    }
+    for key in ["created_at", "updated_at"] {
+        assert!(ticket[key].as_str().is_some_and(|time| time.ends_with('Z')), "{key}");
+    }
+    assert_eq!(team.hub.get(&team.carl, "/api/tickets/1/").await, (200, ticket));
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_new_ticket_is_told_at_once() {
+    let team = Team::gather().await;
+    let body = json!({"title": " ", "description": 5, "priority": "urgent", "category": null,
+        "project": "web"});
+    let (status, answer) = team.hub.post(&team.carl, "/api/tickets/", body).await;
+    let wanted = json!({
+        "title": ["This field may not be blank."],
+        "description": ["Not a valid string."],
+        "priority": ["\"urgent\" is not a valid choice."],
+        "category": ["This field may not be null."],
+        "project": ["A valid integer is required."],
+        "code": "invalid",
+    });
+    assert_eq!((status, answer), (400, wanted));
+    for (body, field) in [
+        (json!({}), "title"),
+        (json!({"title": "x".repeat(256)}), "title"),
+        (json!({"title": "a\u{0}b"}), "title"),
+        (json!({"title": "a\nb"}), "title"),
+        (json!({"title": ["x"]}), "title"),
+        (json!({"title": "x", "description": "y".repeat(20_001)}), "description"),
+        (json!({"title": "x", "project": 99}), "project"),
+    ] {
+        let (status, answer) = team.hub.post(&team.carl, "/api/tickets/", body.clone()).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(answer[field][0].is_string(), "{field} in {answer}");
+    }
+    let body = json!({"title": "ü".repeat(255), "description": "y\n".repeat(10_000)});
+    assert_eq!(team.hub.post(&team.carl, "/api/tickets/", body).await.0, 201);
+    let (_, list) = team.hub.get(&team.root, "/api/tickets/").await;
+    assert_eq!(list["count"], 1, "what is refused is not stored");
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "Before").await;
+    let path = format!("/api/tickets/{id}/");
+    let body = json!({"title": "After", "priority": "CRITICAL", "unknown": 1});
+    let (status, ticket) = team.hub.patch(&team.carl, &path, body).await;
+    assert_eq!((status, &ticket["title"], &ticket["version"]), (200, &json!("After"), &json!(2)));
+    assert_eq!((&ticket["priority"], &ticket["category"]), (&json!("CRITICAL"), &json!("OTHER")));
+    let stale = json!({"title": "Again", "version": 1});
+    let (status, answer) = team.hub.patch(&team.admin, &path, stale).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("conflict")));
+    // Bad fields are told to those who may edit; others hear that they may not.
+    let bad = json!({"title": ""});
+    assert_eq!(team.hub.patch(&team.carl, &path, bad.clone()).await.0, 400);
+    assert_eq!(team.hub.patch(&team.ada, &path, bad.clone()).await.0, 403);
+    assert_eq!(team.hub.patch(&team.dora, &path, bad).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_patch_of_the_status_says_what_to_do_instead() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let body = json!({"status": "APPROVED", "assigned_to": [3], "created_by": 1, "project": 2,
+        "title": "Two"});
+    let path = format!("/api/tickets/{id}/");
+    let (status, answer) = team.hub.patch(&team.carl, &path, body).await;
+    assert_eq!(status, 400);
+    assert!(answer["status"][0].as_str().unwrap().contains("approve"));
+    assert!(answer["assigned_to"][0].as_str().unwrap().contains("assign"));
+    for key in ["created_by", "project"] {
+        assert!(answer[key][0].is_string(), "{key} in {answer}");
+    }
+    let (_, ticket) = team.hub.get(&team.carl, &path).await;
+    assert_eq!((&ticket["status"], &ticket["title"]), (&json!("NEW"), &json!("One")));
+}
+
+#[tokio::test]
+async fn a_deleted_ticket_is_gone() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let path = format!("/api/tickets/{id}/");
+    assert_eq!(team.hub.delete(&team.ada, &path).await.0, 403);
+    assert_eq!(team.hub.delete(&team.dora, &path).await.0, 404);
+    assert_eq!(team.hub.delete(&team.carl, &path).await, (204, Value::Null));
+    assert_eq!(team.hub.delete(&team.carl, &path).await.0, 404);
+    assert_eq!(team.hub.get(&team.root, &path).await.0, 404);
+    assert_eq!(team.hub.get(&team.root, &format!("{path}history/")).await.0, 404);
+    assert_eq!(team.act(&team.root, id, "open").await.0, 404);
+    let next = team.raise(&team.carl, "Two").await;
+    assert!(next > id, "an id is never used twice");
+}
+
+#[tokio::test]
+async fn every_filter() {
+    let team = Team::gather().await;
+    let opened = team.ticket_at("OPENED").await;
+    let started = team.ticket_at("IN_PROGRESS").await;
+    let body = json!({"title": "100% of Zebras_", "description": "stripes", "priority": "HIGH"});
+    let (_, ticket) = team.hub.post(&team.dora, "/api/tickets/", body).await;
+    let zebra = ticket["id"].as_i64().unwrap();
+    for (filter, wanted) in [
+        (String::new(), vec![zebra, started, opened]),
+        ("status=OPENED".to_owned(), vec![opened]),
+        ("status=".to_owned(), vec![zebra, started, opened]),
+        ("priority=HIGH".to_owned(), vec![zebra]),
+        ("project=1".to_owned(), vec![zebra, started, opened]),
+        ("project=2".to_owned(), vec![]),
+        (format!("assigned_to={}", team.ada.id), vec![started]),
+        (format!("created_by={}", team.dora.id), vec![zebra]),
+        ("search=zebra".to_owned(), vec![zebra]),
+        ("search=STRIPES".to_owned(), vec![zebra]),
+        (format!("search=TKT-{opened}"), vec![opened]),
+        // What means something to a pattern means itself.
+        ("search=0%25+of".to_owned(), vec![zebra]),
+        ("search=%25".to_owned(), vec![zebra]),
+        ("search=s_".to_owned(), vec![zebra]),
+        (format!("status=NEW&created_by={}", team.carl.id), vec![]),
+    ] {
+        let (status, list) = team.hub.get(&team.root, &format!("/api/tickets/?{filter}")).await;
+        assert_eq!((status, ids(&list)), (200, wanted), "{filter}");
+        assert_eq!(list["count"], ids(&list).len(), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn bad_filters_are_named() {
+    let team = Team::gather().await;
+    let path = "/api/tickets/?status=new&project=x&priority=1&assigned_to=me&created_by=1.5";
+    let (status, answer) = team.hub.get(&team.root, path).await;
+    assert_eq!((status, &answer["code"]), (400, &json!("invalid")));
+    for name in ["status", "project", "priority", "assigned_to", "created_by"] {
+        assert!(answer[name][0].is_string(), "{name} in {answer}");
+    }
+    assert_eq!(answer["status"], json!(["\"new\" is not a valid choice."]));
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_and_end() {
+    let team = Team::gather().await;
+    for n in 1..=25 {
+        team.raise(&team.carl, &format!("Ticket {n}")).await;
+    }
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    let mut path = Some("/api/tickets/?status=NEW&page_size=10".to_owned());
+    while let Some(at) = path {
+        let (status, list) = team.hub.get(&team.carl, &at).await;
+        assert_eq!((status, &list["count"]), (200, &json!(25)));
+        seen.extend(ids(&list));
+        pages += 1;
+        assert_eq!(list["previous"].is_null(), pages == 1);
+        path = list["next"].as_str().map(|next| {
+            assert!(next.contains("status=NEW"), "{next}");
+            next.strip_prefix(&team.hub.base()).expect("an absolute address").to_owned()
+        });
+    }
+    assert_eq!(pages, 3);
+    assert_eq!(seen, (1..=25).rev().collect::<Vec<i64>>());
+    for (query, wanted) in [
+        ("page=2", 200),
+        ("page=3", 404),
+        ("page=0", 404),
+        ("page=-1", 404),
+        ("page=x", 404),
+        ("page=99999999999999999999", 404),
+        ("page=1&page_size=1000000", 200),
+        ("page=4000000000&page_size=100", 404),
+    ] {
+        let (status, answer) = team.hub.get(&team.carl, &format!("/api/tickets/?{query}")).await;
+        assert_eq!(status, wanted, "{query}: {answer}");
+        if status == 404 {
+            assert_eq!(answer["detail"], "Invalid page.", "{query}");
+        }
+    }
+    let (_, list) = team.hub.get(&team.carl, "/api/tickets/").await;
+    assert_eq!(column(&list, "title").len(), 20);
+    let (_, list) = team.hub.get(&team.dora, "/api/tickets/").await;
+    let empty = json!({"count": 0, "next": null, "previous": null, "results": []});
+    assert_eq!(list, empty, "the first page of nothing is a page");
+}

@@ -1,0 +1,127 @@
+//! Accounts: for admins, and admins only for super admins.
+
+use serde_json::json;
+
+use super::{Team, column};
+
+#[tokio::test]
+async fn only_admins_see_accounts() {
+    let team = Team::gather().await;
+    for who in [&team.ada, &team.carl] {
+        assert_eq!(team.hub.get(who, "/api/users/").await.0, 403);
+        assert_eq!(team.hub.get(who, &format!("/api/users/{}/", who.id)).await.0, 403);
+        let path = format!("/api/users/{}/", who.id);
+        let body = json!({"role": "super_admin"});
+        assert_eq!(team.hub.patch(who, &path, body).await.0, 403);
+    }
+    for (filter, wanted) in [
+        ("", vec!["root", "admin", "ada", "bob", "carl", "dora"]),
+        ("role=developer", vec!["ada", "bob"]),
+        ("search=AD", vec!["admin", "ada"]),
+        ("role=client&search=carl@", vec!["carl"]),
+        ("role=student", vec![]),
+    ] {
+        let (status, list) = team.hub.get(&team.admin, &format!("/api/users/?{filter}")).await;
+        assert_eq!(
+            (status, column(&list, "username")),
+            (200, wanted.iter().map(|&n| json!(n)).collect())
+        );
+    }
+    assert_eq!(team.hub.get(&team.admin, "/api/users/?role=No").await.0, 400);
+    let (status, user) = team.hub.get(&team.admin, &format!("/api/users/{}/", team.carl.id)).await;
+    assert_eq!((status, &user["username"]), (200, &json!("carl")));
+    assert!(user.get("password_hash").is_none());
+    assert_eq!(team.hub.get(&team.admin, "/api/users/4711/").await.0, 404);
+    assert_eq!(team.hub.get(&super::service(), "/api/users/").await.0, 200);
+}
+
+#[tokio::test]
+async fn who_may_change_whom() {
+    let team = Team::gather().await;
+    for (who, whom, body, wanted) in [
+        (&team.admin, &team.carl, json!({"full_name": "Carl Client"}), 200),
+        (&team.admin, &team.carl, json!({"role": "developer"}), 200),
+        (&team.admin, &team.carl, json!({"role": "admin"}), 403),
+        (&team.admin, &team.carl, json!({"role": "super_admin"}), 403),
+        (&team.admin, &team.root, json!({"full_name": "x"}), 403),
+        (&team.admin, &team.admin, json!({"role": "super_admin"}), 403),
+        (&team.admin, &team.admin, json!({"is_active": false}), 403),
+        (&team.root, &team.root, json!({"role": "client"}), 403),
+        (&team.root, &team.root, json!({"is_active": false}), 403),
+        (&team.root, &team.root, json!({"full_name": "Root", "role": "super_admin"}), 200),
+        (&team.root, &team.admin, json!({"full_name": "Ad Min"}), 200),
+        (&team.root, &team.dora, json!({"role": "admin"}), 200),
+        (&team.root, &team.dora, json!({"role": "client"}), 200),
+    ] {
+        let path = format!("/api/users/{}/", whom.id);
+        let (status, answer) = team.hub.patch(who, &path, body.clone()).await;
+        assert_eq!(status, wanted, "{} {body} by {}: {answer}", whom.username, who.username);
+    }
+    assert_eq!(team.hub.patch(&team.root, "/api/users/4711/", json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_change() {
+    let team = Team::gather().await;
+    let path = format!("/api/users/{}/", team.carl.id);
+    let body = json!({"email": "nowhere", "role": "No Slug", "is_active": "no", "phone": "call me",
+        "whatsapp_number": 49_151, "full_name": "x".repeat(151)});
+    let (status, answer) = team.hub.patch(&team.admin, &path, body).await;
+    assert_eq!(status, 400);
+    for field in ["email", "role", "is_active", "phone", "whatsapp_number", "full_name"] {
+        assert!(answer[field][0].is_string(), "{field} in {answer}");
+    }
+    let taken = json!({"email": "DORA@example.com"});
+    let (status, answer) = team.hub.patch(&team.admin, &path, taken).await;
+    let text = "A user with that email address already exists.";
+    assert_eq!((status, &answer["email"]), (400, &json!([text])));
+    let good = json!({"email": "", "phone": "+4915112345678", "whatsapp_number": ""});
+    let (status, user) = team.hub.patch(&team.admin, &path, good).await;
+    assert_eq!(
+        (status, &user["email"], &user["phone"]),
+        (200, &json!(""), &json!("+4915112345678"))
+    );
+}
+
+#[tokio::test]
+async fn a_change_counts_at_once() {
+    let team = Team::gather().await;
+    assert_eq!(team.hub.get(&team.carl, "/api/users/").await.0, 403);
+    let path = format!("/api/users/{}/", team.carl.id);
+    for (body, wanted) in [
+        (json!({"role": "admin"}), 200),
+        (json!({"role": "client"}), 403),
+        (json!({"is_active": false}), 401),
+        (json!({"is_active": true}), 403),
+    ] {
+        assert_eq!(team.hub.patch(&team.root, &path, body.clone()).await.0, 200, "{body}");
+        assert_eq!(team.hub.get(&team.carl, "/api/users/").await.0, wanted, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn making_accounts() {
+    let team = Team::gather().await;
+    let new = |name: &str, role: &str| {
+        json!({"username": name, "password": "correct horse", "role": role,
+            "email": format!("{name}@example.org")})
+    };
+    for (who, name, role, wanted) in [
+        (&team.admin, "eve", "developer", 201),
+        (&team.admin, "eve", "developer", 400),
+        (&team.admin, "mallory", "admin", 403),
+        (&team.root, "second", "super_admin", 201),
+        (&team.carl, "friend", "client", 403),
+    ] {
+        let (status, answer) = team.hub.post(who, "/api/users/", new(name, role)).await;
+        assert_eq!(status, wanted, "{name}: {answer}");
+    }
+    let (status, answer) = team.hub.post(&team.admin, "/api/users/", json!({})).await;
+    let required = json!(["This field is required."]);
+    assert_eq!((status, &answer["username"], &answer["password"]), (400, &required, &required));
+    let bad = json!({"username": "a b", "password": "short"});
+    let (_, answer) = team.hub.post(&team.admin, "/api/users/", bad).await;
+    assert!(answer["username"].is_array() && answer["password"].is_array(), "{answer}");
+    let login = json!({"username": "eve", "password": "correct horse"});
+    assert_eq!(team.hub.post(&team.carl, "/api/auth/login/", login).await.0, 200);
+}

@@ -1,0 +1,204 @@
+//! A ticket's life over REST: every step, every wrong role, every wrong status, and rivals.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::{Team, column};
+use crate::support::Person;
+
+const STATUSES: [&str; 7] =
+    ["NEW", "OPENED", "ASSIGNED", "IN_PROGRESS", "FINISHED", "APPROVED", "REJECTED"];
+
+/// Action, who may, from where, to where.
+const STEPS: [(&str, &[&str], &[&str], &str); 6] = [
+    ("open", &["root", "admin"], &["NEW"], "OPENED"),
+    (
+        "assign",
+        &["root", "admin"],
+        &["NEW", "OPENED", "ASSIGNED", "IN_PROGRESS", "REJECTED"],
+        "ASSIGNED",
+    ),
+    ("start_work", &["ada"], &["ASSIGNED", "REJECTED"], "IN_PROGRESS"),
+    ("finish_work", &["ada"], &["IN_PROGRESS"], "FINISHED"),
+    ("approve", &["carl"], &["FINISHED"], "APPROVED"),
+    ("reject", &["carl"], &["FINISHED"], "REJECTED"),
+];
+
+fn everybody(team: &Team) -> [&Person; 6] {
+    [&team.root, &team.admin, &team.ada, &team.bob, &team.carl, &team.dora]
+}
+
+/// What comes of a step, looked up rather than decided: the status code.
+fn wanted(who: &str, status: &str, (_, allowed, from, _): (&str, &[&str], &[&str], &str)) -> u16 {
+    // Before she is put on it, ada is a developer like any other.
+    let is_on_it = who != "ada" || !["NEW", "OPENED"].contains(&status);
+    if who == "dora" {
+        404
+    } else if !allowed.contains(&who) || !is_on_it {
+        403
+    } else if from.contains(&status) {
+        200
+    } else {
+        409
+    }
+}
+
+#[tokio::test]
+async fn every_step_by_everybody_from_every_status() {
+    let team = Team::gather().await;
+    for status in STATUSES {
+        let shared = team.ticket_at(status).await;
+        for step in STEPS {
+            for who in everybody(&team) {
+                let wanted = wanted(&who.username, status, step);
+                // What succeeds moves the ticket, so it gets one of its own.
+                let id = if wanted == 200 { team.ticket_at(status).await } else { shared };
+                let (code, answer) = team.act(who, id, step.0).await;
+                let text = format!("{} by {} from {status}: {answer}", step.0, who.username);
+                assert_eq!(code, wanted, "{text}");
+                match code {
+                    200 => assert_eq!(answer["status"], step.3, "{text}"),
+                    403 => assert_eq!(answer["code"], "permission_denied", "{text}"),
+                    404 => assert_eq!(answer["code"], "not_found", "{text}"),
+                    _ => assert_eq!(answer["code"], "wrong_status", "{text}"),
+                }
+            }
+        }
+        let (_, after) = team.hub.get(&team.root, &format!("/api/tickets/{shared}/")).await;
+        assert_eq!(after["status"], status, "what is refused changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_life_and_who_hears_of_it() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "Homepage not loading").await;
+    let story = [
+        (&team.admin, "open"),
+        (&team.admin, "assign"),
+        (&team.ada, "start-work"),
+        (&team.ada, "finish-work"),
+        (&team.carl, "reject"),
+        (&team.ada, "start_work"),
+        (&team.ada, "finish_work"),
+        (&team.carl, "approve"),
+    ];
+    for (version, (who, action)) in (2..).zip(story) {
+        let (code, ticket) = team.act(who, id, action).await;
+        assert_eq!((code, &ticket["version"]), (200, &json!(version)), "{action}: {ticket}");
+    }
+    let heard = [
+        (
+            &team.carl,
+            vec!["ticket_opened", "work_started", "work_finished", "work_started", "work_finished"],
+        ),
+        (&team.ada, vec!["ticket_assigned", "ticket_rejected", "ticket_approved"]),
+        (
+            &team.admin,
+            vec![
+                "ticket_created",
+                "work_finished",
+                "ticket_rejected",
+                "work_finished",
+                "ticket_approved",
+            ],
+        ),
+        (&team.bob, vec![]),
+        (&team.dora, vec![]),
+    ];
+    for (who, events) in heard {
+        let (_, list) = team.hub.get(who, "/api/notifications/?since_seq=0").await;
+        assert_eq!(column(&list, "event"), events, "{}", who.username);
+    }
+    let (_, history) = team.hub.get(&team.carl, &format!("/api/tickets/{id}/history/")).await;
+    let actions = column(&history, "action");
+    assert_eq!((actions.len(), &actions[0], &actions[8]), (9, &json!("create"), &json!("approve")));
+    assert_eq!(column(&history, "from_status")[..2], [json!(null), json!("NEW")]);
+}
+
+#[tokio::test]
+async fn a_reason_is_kept_and_told() {
+    let team = Team::gather().await;
+    let id = team.ticket_at("FINISHED").await;
+    let body = json!({"reason": "  still blank \n"});
+    let (code, _) = team.hub.post(&team.carl, &format!("/api/tickets/{id}/reject/"), body).await;
+    assert_eq!(code, 200);
+    let path = "/api/notifications/?event=ticket_rejected";
+    let (_, list) = team.hub.get(&team.ada, path).await;
+    let message = format!("carl rejected TKT-{id}: Homepage not loading — still blank");
+    assert_eq!(column(&list, "message"), [json!(message)]);
+}
+
+#[tokio::test]
+async fn of_rivals_one_wins() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let rivals = (0..16).map(|n| {
+        let who = if n % 2 == 0 { &team.root } else { &team.admin };
+        team.act(who, id, "open")
+    });
+    let mut codes: Vec<u16> = join_all(rivals).await.into_iter().map(|(code, _)| code).collect();
+    codes.sort_unstable();
+    assert_eq!((codes[0], &codes[1..]), (200, &[409; 15][..]));
+    let (_, list) = team.hub.get(&team.carl, "/api/notifications/").await;
+    assert_eq!(list["count"], 1, "told once");
+}
+
+#[tokio::test]
+async fn of_editors_who_saw_the_same_version_one_wins() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let path = format!("/api/tickets/{id}/");
+    let edits = (0..8).map(|n| {
+        let body = json!({"title": format!("Title {n}"), "version": 1});
+        team.hub.patch(&team.admin, &path, body)
+    });
+    let answers = join_all(edits).await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(code, _)| *code == 200);
+    assert_eq!((won.len(), lost.len()), (1, 7));
+    for (code, answer) in lost {
+        assert_eq!((code, &answer["code"]), (409, &json!("conflict")), "{answer}");
+    }
+    let (_, ticket) = team.hub.get(&team.carl, &path).await;
+    assert_eq!((&ticket["title"], &ticket["version"]), (&won[0].1["title"], &json!(2)));
+}
+
+#[tokio::test]
+async fn who_is_assigned_is_looked_up() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let path = format!("/api/tickets/{id}/assign/");
+    let many: Vec<i64> = (1..=101).collect();
+    for (body, text) in [
+        (json!({}), "This field is required."),
+        (json!({"developers": []}), "This list may not be empty."),
+        (json!({"developers": null}), "This field may not be null."),
+        (json!({"developers": 3}), "Expected a list of items but got type \"int\"."),
+        (json!({"developers": [99]}), "Invalid pk \"99\" - object does not exist."),
+        (json!({"developers": ["x"]}), "Incorrect type. Expected pk value, received str."),
+        (json!({ "developers": many }), "Ensure this field has no more than 100 elements."),
+        (json!({"developers": [team.carl.id]}), "User 5 is not a developer."),
+    ] {
+        let (code, answer) = team.hub.post(&team.admin, &path, body.clone()).await;
+        assert_eq!((code, answer), (400, json!({"developers": [text], "code": "invalid"})));
+        // Rights come first, whatever is wrong with the body.
+        assert_eq!(team.hub.post(&team.carl, &path, body.clone()).await.0, 403);
+        assert_eq!(team.hub.post(&team.dora, &path, body).await.0, 404);
+    }
+    let twice = json!({"developers": [team.bob.id, team.ada.id, team.bob.id]});
+    let (code, ticket) = team.hub.post(&team.admin, &path, twice).await;
+    assert_eq!((code, &ticket["assigned_to"]), (200, &json!([team.bob.id, team.ada.id])));
+    let (_, list) = team.hub.get(&team.bob, "/api/notifications/").await;
+    assert_eq!(list["count"], 1);
+}
+
+#[tokio::test]
+async fn a_service_token_is_nobody_who_could_act() {
+    let team = Team::gather().await;
+    let service = super::service();
+    let id = team.raise(&team.carl, "One").await;
+    assert_eq!(team.act(&service, id, "open").await.0, 403);
+    assert_eq!(team.hub.post(&service, "/api/tickets/", json!({"title": "x"})).await.0, 403);
+    assert_eq!(team.hub.delete(&service, &format!("/api/tickets/{id}/")).await.0, 403);
+    assert_eq!(team.hub.get(&service, &format!("/api/tickets/{id}/")).await.0, 200);
+}
