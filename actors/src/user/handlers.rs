@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use ractor::ActorRef;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::session::SessionState;
-use super::{Attach, Gap, Own, OwnMessage, UserEntity, UserMessage, UserState};
+use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
 use crate::directory::{AttachError, Session};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
@@ -17,9 +16,6 @@ use crate::session::Heard;
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
-
-/// How often an inbox is compared with the store, in case a hint was lost.
-const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
 /// How long to wait before a gap is read again when the store did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -142,70 +138,6 @@ impl UserEntity {
         });
     }
 
-    pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        self.check_silence(myself, state);
-        let mut sessions = std::mem::take(&mut state.sessions);
-        for session in &mut sessions {
-            note_delivered(&mut state.delivered, session.delivered());
-            self.arm_expiry(myself, state, session);
-        }
-        state.sessions = sessions;
-        if state.sessions.is_empty() {
-            self.settle_or_leave(myself, state);
-        } else if state.delivered > state.noted {
-            state.noted = state.delivered;
-            state.parent.note((state.id, state.delivered));
-        }
-        let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
-        if is_due && !state.sessions.is_empty() {
-            state.compared_at = Instant::now();
-            self.compare(state.own(myself), state.id);
-        }
-    }
-
-    /// Pings whom it has not heard for a while, and gives up those that answer no ping.
-    fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        let ping_after = self.limits.ping_after.as_secs().max(1);
-        let silent_max = self.limits.silent_max.as_secs().max(1);
-        let mut index = 0;
-        while index < state.sessions.len() {
-            let session = &mut state.sessions[index];
-            let silent = u64::from(session.outlet.silent_s());
-            if silent >= silent_max {
-                self.drop_session(myself, index, Ending::Silent, state);
-                continue;
-            }
-            let due = u32::try_from(silent / ping_after).unwrap_or(u32::MAX);
-            if due > session.pings {
-                session.push(Outgoing::Ping);
-            }
-            session.pings = due;
-            index += 1;
-        }
-    }
-
-    /// Starts a timer for a token that ends before the wheel comes round again.
-    fn arm_expiry(
-        &self,
-        myself: &ActorRef<UserMessage>,
-        state: &UserState,
-        session: &mut SessionState,
-    ) {
-        let left = session.expires_at.duration_since(self.clock.now());
-        let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
-        let turn = crate::supervisor::Entity::turn(self);
-        // Twice the turn, for a wheel that is late.
-        if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
-            return;
-        }
-        session.is_expiry_armed = true;
-        let (own, session) = (state.own(myself), session.id);
-        tokio::spawn(async move {
-            tokio::time::sleep(left).await;
-            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session })));
-        });
-    }
-
     pub(super) fn own(&self, myself: &ActorRef<UserMessage>, own: Own, state: &mut UserState) {
         match own {
             Own::Loaded { session, loaded } => {
@@ -285,7 +217,7 @@ impl UserEntity {
     }
 
     /// Ends one session. With the last one the delivered position is saved at once.
-    fn drop_session(
+    pub(super) fn drop_session(
         &self,
         myself: &ActorRef<UserMessage>,
         index: usize,
@@ -300,20 +232,12 @@ impl UserEntity {
     }
 
     /// Saves what is not saved; whether there was nothing to save.
-    fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
+    pub(super) fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
         if state.delivered > state.saved && !state.is_saving {
             state.is_saving = true;
             self.save(state.own(myself), state.id, state.delivered);
         }
         !state.is_saving
-    }
-
-    fn settle_or_leave(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        let was_idle = std::mem::replace(&mut state.is_idle, true);
-        if self.settle(myself, state) && was_idle && !state.is_leaving {
-            state.is_leaving = true;
-            state.parent.idle(state.id, myself.get_id());
-        }
     }
 
     /// Writes what this message (and those before it) made, unless more messages wait: then the
@@ -338,7 +262,7 @@ impl UserEntity {
     }
 }
 
-fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
+pub(super) fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
     *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
 }
 

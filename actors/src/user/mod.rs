@@ -1,7 +1,7 @@
 //! The user actor: owns one user's sessions on this node, and follows the user's inbox.
 //!
 //! Its parent is a dynamic supervisor; it lives from the user's first session until its last one
-//! has ended and what was delivered is saved. When it panics or is killed its sessions close with
+//! has ended, what was delivered is saved, and the wheel has turned once more. When it panics or is killed its sessions close with
 //! 1012, the clients come back, and a new actor reads the store: the store is the truth.
 //!
 //! It owns the write side of every session (a reader casts what it hears), the heartbeat, the
@@ -15,6 +15,7 @@ mod follow;
 mod handlers;
 mod session;
 mod store_tasks;
+mod wheel;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -3,6 +3,12 @@
 //! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
 //! sessions at random), `ticket`, `supervisor`, `hub`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails a test, in helpers as in the tests themselves"
+)]
+
 mod attach;
 mod ending;
 mod hub;

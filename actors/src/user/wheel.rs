@@ -1,0 +1,88 @@
+//! What a user actor does when the wheel turns: silence, tokens, delivered positions, leaving.
+
+use std::time::Duration;
+
+use ractor::ActorRef;
+use tokio::time::Instant;
+
+use super::handlers::note_delivered;
+use super::session::SessionState;
+use super::{Own, OwnMessage, UserEntity, UserMessage, UserState};
+use crate::port::outlet::{Ending, Outgoing};
+
+/// How often an inbox is compared with the store, in case a hint was lost.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+
+impl UserEntity {
+    pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        self.check_silence(myself, state);
+        let mut sessions = std::mem::take(&mut state.sessions);
+        for session in &mut sessions {
+            note_delivered(&mut state.delivered, session.delivered());
+            self.arm_expiry(myself, state, session);
+        }
+        state.sessions = sessions;
+        if state.sessions.is_empty() {
+            self.settle_or_leave(myself, state);
+        } else if state.delivered > state.noted {
+            state.noted = state.delivered;
+            state.parent.note((state.id, state.delivered));
+        }
+        let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
+        if is_due && !state.sessions.is_empty() {
+            state.compared_at = Instant::now();
+            self.compare(state.own(myself), state.id);
+        }
+    }
+
+    /// Pings whom it has not heard for a while, and gives up those that answer no ping.
+    fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        let ping_after = self.limits.ping_after.as_secs().max(1);
+        let silent_max = self.limits.silent_max.as_secs().max(1);
+        let mut index = 0;
+        while index < state.sessions.len() {
+            let session = &mut state.sessions[index];
+            let silent = u64::from(session.outlet.silent_s());
+            if silent >= silent_max {
+                self.drop_session(myself, index, Ending::Silent, state);
+                continue;
+            }
+            let due = u32::try_from(silent / ping_after).unwrap_or(u32::MAX);
+            if due > session.pings {
+                session.push(Outgoing::Ping);
+            }
+            session.pings = due;
+            index += 1;
+        }
+    }
+
+    /// Starts a timer for a token that ends before the wheel comes round again.
+    pub(super) fn arm_expiry(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        state: &UserState,
+        session: &mut SessionState,
+    ) {
+        let left = session.expires_at.duration_since(self.clock.now());
+        let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+        let turn = crate::supervisor::Entity::turn(self);
+        // Twice the turn, for a wheel that is late.
+        if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
+            return;
+        }
+        session.is_expiry_armed = true;
+        let (own, session) = (state.own(myself), session.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session })));
+        });
+    }
+
+    fn settle_or_leave(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        let was_idle = std::mem::replace(&mut state.is_idle, true);
+        if self.settle(myself, state) && was_idle && !state.is_leaving {
+            state.is_leaving = true;
+            state.parent.idle(state.id, myself.get_id());
+        }
+    }
+}
