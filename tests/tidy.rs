@@ -1,4 +1,5 @@
 //! What of the house rules a machine can keep.
+#![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,13 @@
 //! The whole system, from outside: real server, real sockets, real database files.
 #![allow(
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "what helps a test fails as a test does, but no lint takes it for one"
+    reason = "what helps a test fails as a test does, but no lint takes it for one; small numbers"
 )]
 
 mod browser;

@@ -54,7 +54,7 @@ async fn an_incident_front_end_works_unmodified() {
     assert_eq!(greeting["connected"], "Connected successfully as john_admin");
     assert_eq!(greeting["user_id"], admin.id);
     // The answer to the ping and the backlog may come in either order.
-    let mut heard = vec![next(&mut log).await, next(&mut log).await];
+    let mut heard = [next(&mut log).await, next(&mut log).await];
     heard.sort_by_key(|entry| entry["alert"].is_null());
     assert_eq!(heard[0]["alert"], "ticket_created");
     assert_eq!(heard[0]["ticket"]["id"], first["id"]);
