@@ -84,6 +84,7 @@ function receive(frame) {
 }
 
 function line(kind, text) {
+  $('line').hidden = false;
   $('line').dataset.state = kind;
   $('line').textContent = text;
 }
