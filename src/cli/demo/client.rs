@@ -29,7 +29,7 @@ pub(super) struct Person {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Value,
-    pub(super) asked: Instant,
+    pub(super) took: Duration,
 }
 
 impl Person {
@@ -66,7 +66,7 @@ impl Person {
         if status >= 300 {
             return Err(format!("{path} answered {status}: {body}"));
         }
-        Ok(Answer { status, body, asked })
+        Ok(Answer { status, body, took: asked.elapsed() })
     }
 
     /// Opens the socket, and returns its first frame.

@@ -27,7 +27,7 @@ pub(super) fn connected(who: &Person, first: &Value) {
 
 pub(super) fn act(who: &Person, words: &str, answer: &Answer) {
     let status = answer.body["status_display"].as_str().unwrap_or_default();
-    let took = ms(answer.asked.elapsed());
+    let took = ms(answer.took);
     println!();
     println!(
         "{} {} {}",

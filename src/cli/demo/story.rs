@@ -1,8 +1,11 @@
 //! The story: each step is a request, and the frames that it owes to whom, and why.
 
+use std::time::Instant;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Person};
+use super::client::Person;
 use super::print;
 
 /// Everybody.
@@ -44,38 +47,37 @@ async fn raise(cast: &mut Cast) -> Result<i64, String> {
         "priority": "HIGH",
         "category": "BUG",
     });
-    let answer = john.post("/api/tickets/", ticket).await?;
-    let id = answer.body["id"].as_i64().ok_or("the ticket has no id")?;
-    print::act(john, "raises a ticket", &answer);
-    owed(&answer, "ticket_created", id, [(ada, "an admin"), (root, "a super admin")]).await?;
-    Ok(id)
+    let act = Act { who: john, path: "/api/tickets/".to_owned(), body: ticket };
+    let owed = [(ada, "an admin"), (root, "a super admin")];
+    act.play("raises a ticket", "ticket_created", owed).await
 }
 
 async fn work(cast: &mut Cast, id: i64) -> Result<(), String> {
     let Cast { john, ada, sara, .. } = cast;
-    let answer = act(ada, id, "open", json!({}), "takes note of it").await?;
-    owed(&answer, "ticket_opened", id, [(john, "raised it")]).await?;
-    let developers = json!({"developers": [sara.id]});
-    let answer = act(ada, id, "assign", developers, "puts Sara on it").await?;
-    owed(&answer, "ticket_assigned", id, [(sara, "newly assigned")]).await?;
-    let answer = act(sara, id, "start_work", json!({}), "starts work").await?;
-    owed(&answer, "work_started", id, [(john, "raised it")]).await
+    let open = Act::on(id, ada, "open", json!({}));
+    open.play("takes note of it", "ticket_opened", [(&mut *john, "raised it")]).await?;
+    let assign = Act::on(id, ada, "assign", json!({"developers": [sara.id]}));
+    assign.play("puts Sara on it", "ticket_assigned", [(&mut *sara, "newly assigned")]).await?;
+    let start = Act::on(id, sara, "start_work", json!({}));
+    start.play("starts work", "work_started", [(john, "raised it")]).await?;
+    Ok(())
 }
 
 async fn away_and_back(cast: &mut Cast, id: i64) -> Result<(), String> {
     let Cast { john, ada, sara, root } = cast;
     ada.disconnect();
     print::away(ada);
-    let answer = act(sara, id, "finish_work", json!({}), "says that it is done").await?;
-    owed(&answer, "work_finished", id, [(&mut *john, "raised it"), (root, "a super admin")])
-        .await?;
-    let reason = json!({"reason": "still white in Firefox"});
-    let answer = act(john, id, "reject", reason, "is not content").await?;
-    owed(&answer, "ticket_rejected", id, [(sara, "assigned"), (root, "a super admin")]).await?;
+    let finish = Act::on(id, sara, "finish_work", json!({}));
+    let owed = [(&mut *john, "raised it"), (&mut *root, "a super admin")];
+    finish.play("says that it is done", "work_finished", owed).await?;
+    let reject = Act::on(id, john, "reject", json!({"reason": "still white in Firefox"}));
+    let owed = [(&mut *sara, "assigned"), (root, "a super admin")];
+    reject.play("is not content", "ticket_rejected", owed).await?;
     let first = ada.connect().await?;
     print::back(ada, &first);
     for event in ["work_finished", "ticket_rejected"] {
-        let frame = expect(ada, event, id).await?;
+        let frame = ada.next_frame().await?;
+        check(ada, &frame, event, id)?;
         print::replayed(ada, &frame);
     }
     Ok(())
@@ -83,46 +85,61 @@ async fn away_and_back(cast: &mut Cast, id: i64) -> Result<(), String> {
 
 async fn second_round(cast: &mut Cast, id: i64) -> Result<(), String> {
     let Cast { john, ada, sara, root } = cast;
-    let answer = act(sara, id, "start_work", json!({}), "starts again").await?;
-    owed(&answer, "work_started", id, [(&mut *john, "raised it")]).await?;
-    let answer = act(sara, id, "finish_work", json!({}), "says that it is done now").await?;
-    let all = [(&mut *john, "raised it"), (&mut *ada, "an admin"), (&mut *root, "a super admin")];
-    owed(&answer, "work_finished", id, all).await?;
-    let answer = act(john, id, "approve", json!({}), "is content").await?;
-    let all = [(sara, "assigned"), (ada, "an admin"), (root, "a super admin")];
-    owed(&answer, "ticket_approved", id, all).await
-}
-
-async fn act(
-    who: &Person,
-    id: i64,
-    action: &str,
-    body: Value,
-    words: &str,
-) -> Result<Answer, String> {
-    let answer = who.post(&format!("/api/tickets/{id}/{action}/"), body).await?;
-    print::act(who, words, &answer);
-    Ok(answer)
-}
-
-/// Awaits the frames that an act owes, and shows each as it arrives.
-async fn owed<'a, const N: usize>(
-    answer: &Answer,
-    event: &str,
-    ticket: i64,
-    to: [Owed<'a>; N],
-) -> Result<(), String> {
-    for (person, why) in to {
-        let frame = expect(person, event, ticket).await?;
-        print::heard(person, &frame, why, answer.asked.elapsed());
-    }
+    let start = Act::on(id, sara, "start_work", json!({}));
+    start.play("starts again", "work_started", [(&mut *john, "raised it")]).await?;
+    let finish = Act::on(id, sara, "finish_work", json!({}));
+    let owed = [(&mut *john, "raised it"), (&mut *ada, "an admin"), (&mut *root, "a super admin")];
+    finish.play("says that it is done now", "work_finished", owed).await?;
+    let approve = Act::on(id, john, "approve", json!({}));
+    let owed = [(sara, "assigned"), (ada, "an admin"), (root, "a super admin")];
+    approve.play("is content", "ticket_approved", owed).await?;
     Ok(())
 }
 
-async fn expect(person: &mut Person, event: &str, ticket: i64) -> Result<Value, String> {
-    let frame = person.next_frame().await?;
+/// What somebody does.
+struct Act<'a> {
+    who: &'a Person,
+    path: String,
+    body: Value,
+}
+
+impl<'a> Act<'a> {
+    fn on(ticket: i64, who: &'a Person, action: &str, body: Value) -> Self {
+        Self { who, path: format!("/api/tickets/{ticket}/{action}/"), body }
+    }
+
+    /// Does it, and meanwhile awaits the frames that it owes: most arrive before the answer does.
+    /// Returns the ticket.
+    async fn play<const N: usize>(
+        self,
+        words: &str,
+        event: &str,
+        owed: [Owed<'_>; N],
+    ) -> Result<i64, String> {
+        let asked = Instant::now();
+        let hear = |(person, why)| async move {
+            let person: &mut Person = person;
+            let frame = person.next_frame().await?;
+            Ok::<_, String>((asked.elapsed(), person, why, frame))
+        };
+        let heard = join_all(owed.map(hear));
+        let (answer, heard) = tokio::join!(self.who.post(&self.path, self.body), heard);
+        let answer = answer?;
+        print::act(self.who, words, &answer);
+        let ticket = answer.body["id"].as_i64().ok_or("the ticket has no id")?;
+        let mut heard = heard.into_iter().collect::<Result<Vec<_>, _>>()?;
+        heard.sort_by_key(|(after, ..)| *after);
+        for (after, person, why, frame) in heard {
+            check(person, &frame, event, ticket)?;
+            print::heard(person, &frame, why, after);
+        }
+        Ok(ticket)
+    }
+}
+
+fn check(person: &Person, frame: &Value, event: &str, ticket: i64) -> Result<(), String> {
     if frame["notification_type"] == event && frame["ticket"]["id"] == ticket {
-        return Ok(frame);
+        return Ok(());
     }
     Err(format!("{} was owed {event} and received {frame}", person.username))
 }
