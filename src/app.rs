@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::auth::Auth;
+use crate::auth::{Auth, AuthStartError};
 use crate::config::Config;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
@@ -58,6 +58,15 @@ impl StartError {
     }
 }
 
+impl From<AuthStartError> for StartError {
+    fn from(error: AuthStartError) -> Self {
+        match error {
+            AuthStartError::Setting { setting, problem } => Self { setting, text: problem },
+            AuthStartError::Store(error) => Self::of("database_url")(error),
+        }
+    }
+}
+
 impl App {
     /// Opens the store, starts the tree, and serves.
     ///
@@ -77,19 +86,38 @@ impl App {
             .await
             .map_err(StartError::of("database_url"))?;
         let store = Arc::new(store);
+        let started = Self::start_on(&config, Arc::clone(&store)).await;
+        match &started {
+            Ok(app) => app.announce(channels).await,
+            Err(_) => store.close().await, // or its log and its lock stay behind
+        }
+        started
+    }
+
+    async fn start_on(config: &Config, store: Arc<SqliteStore>) -> Result<Self, StartError> {
+        // Addresses first: of what can go wrong they are the likeliest, and nothing runs yet.
+        let listener = bind("listen", config.listen, config)?;
+        let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
+        let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
             clock: Arc::clone(&clock),
-            limits: limits(&config),
+            limits: limits(config),
         })
         .await
         .map_err(StartError::of("the supervision tree"))?;
         let accounts: Arc<dyn AccountStore> = store.clone();
-        let auth = Auth::start(&config, Arc::clone(&accounts), hub.users.clone(), clock.clone())
-            .await
-            .map_err(StartError::of("auth"))?;
+        let auth =
+            Auth::start(config, Arc::clone(&accounts), hub.users.clone(), clock.clone()).await;
+        let auth = match auth {
+            Ok(auth) => auth,
+            Err(error) => {
+                hub.stop().await;
+                return Err(error.into());
+            }
+        };
 
         let readiness = Readiness::new(hub.clone(), Arc::clone(&accounts));
         let parts = EdgeParts {
@@ -101,25 +129,23 @@ impl App {
             clock,
             readiness: readiness.clone(),
         };
-        let edge = Edge::new(parts, &config);
+        let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
-        let sockets = WsEdge::new(auth.clone(), hub.users.clone(), &config, stopping.clone());
+        let sockets = WsEdge::new(auth.clone(), hub.users.clone(), config, stopping.clone());
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
             .merge(crate::console::router());
-        let (address, server) =
-            serve("listen", config.listen, &config, router, stopping.clone()).await?;
-        let mut servers = vec![server];
+        let (address, listener) = listener;
+        let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];
         let mut operator_address = None;
-        if let Some(listen) = config.operator_listen {
+        if let Some((address, listener)) = operator {
             let router = crate::http::operator_router(edge);
-            let (at, server) = serve("operator.listen", listen, &config, router, stopping).await?;
-            operator_address = Some(at);
-            servers.push(server);
+            operator_address = Some(address);
+            servers.push(tokio::spawn(listen::serve(listener, router, stopping)));
         }
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = tokio::spawn(crate::telemetry::upkeep());
-        let app = Self {
+        Ok(Self {
             address,
             operator_address,
             store,
@@ -130,9 +156,7 @@ impl App {
             servers,
             upkeep,
             drain_window,
-        };
-        app.announce(channels).await;
-        Ok(app)
+        })
     }
 
     /// Tells the command line where this hub is, and people which channels are off.
@@ -194,23 +218,23 @@ impl App {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
         self.upkeep.abort();
+        if let Err(error) = self.store.set_setting(HUB_URL_SETTING, "").await {
+            warn!(%error, "the hub's address stays stored: `bellpull tree` will not find it there");
+        }
         self.hub.stop().await;
         self.store.close().await;
     }
 }
 
-async fn serve(
+fn bind(
     setting: &'static str,
     listen: SocketAddr,
     config: &Config,
-    router: axum::Router,
-    stopping: watch::Receiver<bool>,
-) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+) -> Result<(SocketAddr, Listener), StartError> {
     let listener = Listener::bind(listen, config.ws.max_connections).map_err(|error| {
         StartError { setting, text: format!("cannot listen on {listen}: {error}") }
     })?;
-    let address = listener.local_addr().map_err(StartError::of(setting))?;
-    Ok((address, tokio::spawn(listen::serve(listener, router, stopping))))
+    Ok((listener.local_addr().map_err(StartError::of(setting))?, listener))
 }
 
 fn limits(config: &Config) -> HubLimits {

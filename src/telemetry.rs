@@ -31,6 +31,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 enum Described {
     Counter(&'static str, &'static str),
     Gauge(&'static str, &'static str),
+    /// In seconds, as its name says.
+    Histogram(&'static str, &'static str),
 }
 
 #[rustfmt::skip]
@@ -40,6 +42,11 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_socket_closes_total", "Sessions that ended, by close code"),
     Described::Counter("bellpull_connections_refused_total",
         "Connections that were refused because there were too many"),
+    Described::Counter("bellpull_http_requests_total",
+        "Requests that were answered, by method, route and status"),
+    Described::Histogram("bellpull_http_request_seconds",
+        "From a request's head to its answer's head, by method and route"),
+    Described::Gauge("bellpull_actors", "Actors that run on this node, by kind"),
     Described::Counter("bellpull_actor_failures_total", "Actors that failed, by kind"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
     Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),
@@ -85,6 +92,9 @@ fn describe() {
                 metrics::describe_counter!(*name, Unit::Count, *help);
             }
             Described::Gauge(name, help) => metrics::describe_gauge!(*name, Unit::Count, *help),
+            Described::Histogram(name, help) => {
+                metrics::describe_histogram!(*name, Unit::Seconds, *help);
+            }
         }
     }
 }
@@ -127,15 +137,60 @@ mod tests {
         }
     }
 
+    /// The macro that counts it, and its name.
+    fn named(described: &Described) -> (&'static str, &'static str) {
+        match described {
+            Described::Counter(name, _) => ("counter", name),
+            Described::Gauge(name, _) => ("gauge", name),
+            Described::Histogram(name, _) => ("histogram", name),
+        }
+    }
+
     #[test]
-    fn every_name_says_whose_it_is_and_a_counter_that_it_is_one() {
-        for described in DESCRIBED {
-            let (name, is_counter) = match described {
-                Described::Counter(name, _) => (name, true),
-                Described::Gauge(name, _) => (name, false),
-            };
+    fn every_name_says_whose_it_is_and_what_it_counts_in() {
+        for (kind, name) in DESCRIBED.iter().map(named) {
             assert!(name.starts_with("bellpull_"), "{name}");
-            assert_eq!(name.ends_with("_total"), is_counter, "{name}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+            assert_eq!(name.ends_with("_seconds"), kind == "histogram", "{name}");
+        }
+    }
+
+    /// Every metric of a source, by its macro.
+    fn counted(folder: &std::path::Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                counted(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (before, name) in text.split("metrics::").skip(1).filter_map(|call| {
+                let (kind, rest) = call.split_once("!(")?;
+                let quoted = rest.trim_start().strip_prefix('"')?;
+                Some((kind, quoted.split_once('"')?.0))
+            }) {
+                if ["counter", "gauge", "histogram"].contains(&before) {
+                    found.push((before.to_owned(), name.to_owned()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_described_and_what_is_described_is_counted() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        counted(&root.join("src"), &mut found);
+        counted(&root.join("actors/src"), &mut found);
+        assert!(found.len() >= DESCRIBED.len(), "the sources were not found: {found:?}");
+        for (kind, name) in &found {
+            let is_it = DESCRIBED.iter().map(named).any(|one| one == (kind.as_str(), name));
+            assert!(is_it, "{kind} {name} is not described");
+        }
+        for one in DESCRIBED.iter().map(named) {
+            let is_it = found.iter().any(|(kind, name)| one == (kind.as_str(), name));
+            assert!(is_it, "{one:?} is described, and nobody counts it");
         }
     }
 

@@ -1,5 +1,7 @@
 //! `migrate`: brings the database up to date.
 
+use bellpull_actors::port::AccountStore;
+
 use super::{CliError, SettingFlags, open_store, print_line};
 
 /// What `migrate` takes.
@@ -15,6 +17,9 @@ pub struct Args {
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
-    open_store(&config).await?.ping().await?;
+    let store = open_store(&config).await?;
+    let up = store.ping().await;
+    store.close().await;
+    up?;
     print_line(&format!("{} is up to date", config.database_url))
 }

@@ -39,6 +39,7 @@ Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in thi
 /// A notification hub: every change of a ticket reaches everybody whom it concerns.
 #[derive(Debug, Parser)]
 #[command(name = "bellpull", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,7 +1,7 @@
 //! `serve`: runs the hub until it is told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
 
 use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
@@ -46,9 +46,10 @@ impl Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
+    let mut signals = Signals::listen()?;
     let app = App::start(config).await?;
     print_line(&format!("listening on {}", app.url()))?;
-    let gave_up = until_told_to_stop(&app).await;
+    let gave_up = signals.until_told_to_stop(&app).await;
     info!("stopping");
     app.stop().await;
     if gave_up {
@@ -57,18 +58,30 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT, or for the tree to give up; whether it gave up.
-pub(super) async fn until_told_to_stop(app: &App) -> bool {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        error!("signals cannot be received: stopping at once");
-        return true;
-    };
-    tokio::select! {
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
-        () = app.hub().escalated() => true,
+/// What ends a hub from outside. They are listened for before it starts: whoever reads the first
+/// line may send one at once, and it must find somebody who stops properly.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Result<Self, CliError> {
+        let of = |kind| {
+            signal(kind)
+                .map_err(|error| CliError::failed(format!("signals cannot be received: {error}")))
+        };
+        let (terminate, interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for the tree to give up; whether it gave up.
+    pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => false,
+            () = app.hub().escalated() => true,
+        }
     }
 }
 

@@ -23,11 +23,12 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Whose: a username, or an id
+    /// Whose: a username, or (where nobody has that name) an id
     #[arg(long, value_name = "NAME|ID")]
     user: String,
     /// How long it lives, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
+          allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     ttl: u32,
     #[command(flatten)]
@@ -42,12 +43,23 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
     let issuer = issuer(&config)?;
     let store = open_store(&config).await?;
-    let user = find(&*store, &args.user).await?;
+    let signed = sign(issuer, &*store, &args.user, args.ttl).await;
+    store.close().await;
+    print_line(&signed?)
+}
+
+async fn sign(
+    config: &Config,
+    store: &dyn AccountStore,
+    name: &str,
+    ttl_s: u32,
+) -> Result<String, CliError> {
+    let user = find(store, name).await?;
     let now = SystemClock.now();
     let expires_at =
-        now.checked_add(Duration::from_secs(u64::from(args.ttl))).unwrap_or(Timestamp::MAX);
-    let secret = hub_secret(issuer, &*store).await?;
-    print_line(&Issuer::new(&secret).access(&user, None, now, expires_at)?)
+        now.checked_add(Duration::from_secs(u64::from(ttl_s))).unwrap_or(Timestamp::MAX);
+    let secret = hub_secret(config, store).await?;
+    Ok(Issuer::new(&secret).access(&user, None, now, expires_at)?)
 }
 
 /// The settings, if they let us sign tokens at all.
@@ -61,15 +73,14 @@ pub(super) fn issuer(config: &Config) -> Result<&Config, CliError> {
     Err(CliError::wrong(format!("{setting}: {why}")))
 }
 
-/// The active account of that id or username.
+/// The active account of that username or id. The username first: a name may be all digits, and
+/// nobody's token may be had by registering as a number.
 pub(super) async fn find(store: &dyn AccountStore, name: &str) -> Result<User, CliError> {
-    let by_id = match name.parse::<i64>() {
-        Ok(id) => store.user(UserId(id)).await?,
-        Err(_) => None,
-    };
-    let user = match by_id {
-        Some(user) => Some(user),
-        None => store.credentials(&LoginName::Username(name.to_owned())).await?.map(|row| row.0),
+    let by_name = store.credentials(&LoginName::Username(name.to_owned())).await?;
+    let user = match (by_name, name.parse::<i64>()) {
+        (Some((user, _)), _) => Some(user),
+        (None, Ok(id)) => store.user(UserId(id)).await?,
+        (None, Err(_)) => None,
     };
     match user {
         Some(user) if user.is_active => Ok(user),

@@ -2,7 +2,6 @@
 
 mod draw;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::port::clock::SystemClock;
@@ -61,15 +60,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         (Some(url), Some(token)) => (url, token),
         (url, token) => {
             let store = open_store(&config).await?;
-            let url = match url {
-                Some(url) => url,
-                None => running_hub(&config, &*store).await?,
-            };
-            let token = match token {
-                Some(token) => token,
-                None => service_token(&config, &store).await?,
-            };
-            (url, token)
+            let found = complete(&config, &*store, url, token).await;
+            store.close().await;
+            found?
         }
     };
     let text = fetch(&url, &token).await?;
@@ -84,6 +77,24 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What was not given, from the database.
+async fn complete(
+    config: &Config,
+    store: &dyn AccountStore,
+    url: Option<String>,
+    token: Option<String>,
+) -> Result<(String, String), CliError> {
+    let url = match url {
+        Some(url) => url,
+        None => running_hub(config, store).await?,
+    };
+    let token = match token {
+        Some(token) => token,
+        None => service_token(config, store).await?,
+    };
+    Ok((url, token))
+}
+
 /// Where the hub is that runs on the database.
 pub(super) async fn running_hub(
     config: &Config,
@@ -95,10 +106,10 @@ pub(super) async fn running_hub(
     })
 }
 
-async fn service_token(config: &Config, store: &Arc<dyn AccountStore>) -> Result<String, CliError> {
+async fn service_token(config: &Config, store: &dyn AccountStore) -> Result<String, CliError> {
     let own =
         token::issuer(config).map_err(|error| CliError::wrong(format!("{error}; give --token")))?;
-    let secret = hub_secret(own, &**store).await?;
+    let secret = hub_secret(own, store).await?;
     Ok(Issuer::new(&secret).service(SystemClock.now())?)
 }
 

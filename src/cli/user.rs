@@ -80,7 +80,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let new = checked(&create)?;
     let config = create.settings.load()?;
     let store = open_store(&config).await?;
-    print_line(&describe(&make(&*store, new).await?))
+    let made = make(&*store, new).await;
+    store.close().await;
+    print_line(&describe(&made?))
 }
 
 fn first_line() -> Result<String, CliError> {

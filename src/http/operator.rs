@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::observe::TreeEvent;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -97,11 +97,14 @@ async fn restart(
 
 async fn events(
     State(hub): State<Hub>,
+    State(readiness): State<Readiness>,
     _: Operator,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    Sse::new(told(hub.events(), last)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    // Without this end a stopping hub would wait for its watchers until its patience ends.
+    let told = told(hub.events(), last).take_until(readiness.drain_begun());
+    Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// The events as they come. Where numbers are missing, because the client was away or too slow,

@@ -1,11 +1,11 @@
 //! Whether this hub should be sent work: what a load balancer asks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::AccountStore;
+use tokio::sync::watch;
 
 /// How long the store may take to answer before it counts as away. Probes give up after a second
 /// or more by default, and an answer that comes later than they wait is none.
@@ -14,7 +14,7 @@ const PING_MAX: Duration = Duration::from_millis(900);
 /// What readiness depends on. Cheap to clone; all clones drain together.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    draining: Arc<AtomicBool>,
+    draining: watch::Sender<bool>,
     hub: Hub,
     accounts: Arc<dyn AccountStore>,
 }
@@ -34,18 +34,26 @@ impl Readiness {
     /// Ready as soon as the hub and the store are.
     #[must_use]
     pub fn new(hub: Hub, accounts: Arc<dyn AccountStore>) -> Self {
-        Self { draining: Arc::default(), hub, accounts }
+        Self { draining: watch::Sender::new(false), hub, accounts }
     }
 
     /// From now on this hub is on its way out: it is not ready, and stays so.
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
     }
 
     /// Whether the hub is on its way out.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
+    }
+
+    /// Returns once the hub is on its way out: what would never end by itself ends then.
+    pub(super) fn drain_begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.draining.subscribe();
+        async move {
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     /// Looks at everything.

@@ -12,6 +12,7 @@
 
 mod browser;
 mod failure;
+mod process;
 mod rest;
 mod store;
 mod support;

@@ -17,7 +17,6 @@ use crate::directory::{Directory, Tickets, Users};
 use crate::domain::ids::{TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::outlet::Ending;
 use crate::port::{Clock, InboxStore, TicketStore};
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
@@ -227,10 +226,11 @@ impl Hub {
         let mut nth = 0;
         for batch in online.chunks(DRAIN_BATCH) {
             let ends = batch.iter().map(|actor| {
-                let retry_after_ms =
-                    u32::try_from(window_ms.saturating_mul(nth) / count).unwrap_or(u32::MAX);
+                // A slice of the window each, which the actor spreads over its sessions.
+                let begin =
+                    |nth| u32::try_from(window_ms.saturating_mul(nth) / count).unwrap_or(u32::MAX);
+                let (mail, answer) = Mail::new(begin(nth)..begin(nth + 1));
                 nth += 1;
-                let (mail, answer) = Mail::new(Ending::Restarting { retry_after_ms });
                 actor.cast(UserMessage::Drain(mail));
                 answer.within(end.saturating_duration_since(Instant::now()))
             });

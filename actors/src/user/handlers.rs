@@ -1,5 +1,6 @@
 //! What a user actor does with each message.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use ractor::ActorRef;
@@ -118,10 +119,15 @@ impl UserEntity {
     }
 
     /// Ends everything and saves before it answers: the hub is about to stop.
-    pub(super) fn drain(&self, mail: Mail<Ending, ()>, state: &mut UserState) {
-        let Some((why, reply)) = mail.open() else { return };
+    pub(super) fn drain(&self, mail: Mail<Range<u32>, ()>, state: &mut UserState) {
+        let Some((back_ms, reply)) = mail.open() else { return };
         state.is_leaving = true; // it takes nobody in any more
-        for session in std::mem::take(&mut state.sessions) {
+        let sessions = std::mem::take(&mut state.sessions);
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+        let step_ms = (back_ms.end - back_ms.start) / count;
+        let times = (0..count).map(|nth| back_ms.start + step_ms * nth);
+        for (session, retry_after_ms) in sessions.into_iter().zip(times) {
+            let why = Ending::Restarting { retry_after_ms };
             note_delivered(&mut state.delivered, session.close(why));
         }
         let (inboxes, user, delivered) =

@@ -17,6 +17,7 @@ mod session;
 mod store_tasks;
 mod wheel;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -70,8 +71,9 @@ pub enum UserMessage {
         /// What they are told.
         why: Ending,
     },
-    /// End all sessions and save; answered once that is done.
-    Drain(Mail<Ending, ()>),
+    /// End all sessions and save; answered once that is done. They are told to come back within
+    /// this range of milliseconds, each at a time of its own.
+    Drain(Mail<Range<u32>, ()>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?

@@ -14,7 +14,8 @@ use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::NewUser;
 use jiff::Timestamp;
 
-use super::{CliError, SettingFlags, serve};
+use super::serve::Signals;
+use super::{CliError, SettingFlags};
 use crate::app::App;
 use crate::config::Config;
 use crate::telemetry;
@@ -58,13 +59,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let folder = tempfile::tempdir()
         .map_err(|error| CliError::failed(format!("no temporary folder: {error}")))?;
     config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    let mut signals = Signals::listen()?;
     let app = start(config, args.once).await?;
     let outcome = play(&app).await;
     match &outcome {
         Ok(()) if args.once => print::done(),
         Ok(()) => {
             print::serving(&app.url(), PASSWORD, &CAST);
-            serve::until_told_to_stop(&app).await;
+            signals.until_told_to_stop(&app).await;
         }
         Err(_) => {}
     }

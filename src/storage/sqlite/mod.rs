@@ -95,6 +95,7 @@ impl SqliteStore {
         let writer = WriterHandle::start(Writer {
             file: path.clone(),
             max_page_count: options.max_page_count,
+            is_hubs: options.exclusive,
             channels: options.channels,
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),

@@ -1,9 +1,11 @@
 //! The binary itself, in a process that can be killed.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A running hub.
 pub struct Process {
@@ -42,12 +44,26 @@ pub fn run_ok(database: &Path, arguments: &[&str]) -> String {
 impl Process {
     /// Starts `serve` on any port, with these settings.
     pub fn serve(database: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(database)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start(
+            command(database)
+                .args(["serve", "--listen", "127.0.0.1:0"])
+                .envs(settings.iter().copied()),
+        )
+    }
+
+    /// The same with its log in a file.
+    pub fn serve_logged(database: &Path, settings: &[(&str, &str)], log: &Path) -> Self {
+        Self::start(
+            command(database)
+                .args(["serve", "--listen", "127.0.0.1:0"])
+                .envs(settings.iter().copied())
+                .stderr(File::create(log).unwrap()),
+        )
+    }
+
+    /// Starts a hub, and reads its first line.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line
@@ -64,11 +80,28 @@ impl Process {
     }
 
     /// `SIGTERM`; returns once it has exited.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(self) -> ExitStatus {
+        self.signal("-TERM");
+        self.exited()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap()
+    }
+
+    /// Waits for its end; one that does not end in half a minute never will.
+    pub fn exited(mut self) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the hub does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

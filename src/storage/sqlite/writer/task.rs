@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use futures_util::FutureExt;
+use sqlx::sqlite::SqliteQueryResult;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +26,8 @@ const GROUP_MAX: usize = 512;
 pub(in super::super) struct Writer {
     pub(in super::super) file: PathBuf,
     pub(in super::super) max_page_count: Option<u32>,
+    /// Whether this is the hub's own: then the log is copied back when it ends.
+    pub(in super::super) is_hubs: bool,
     pub(in super::super) channels: Channels,
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) letters: Arc<Letters>,
@@ -74,12 +77,16 @@ impl Writer {
         }
     }
 
-    /// Copies the log back into the file, so that the file is all that stays.
+    /// Copies the log back into the file, so that the file is all that stays. A command leaves
+    /// that to SQLite, which does it for the last who closes: asked for by name, it would keep a
+    /// hub on the same file from writing for as long as somebody reads.
     async fn end(self) {
         let Some(mut connection) = self.connection else { return };
-        let checkpoint =
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
-        if let Err(error) = checkpoint.and(connection.close().await) {
+        let emptied = match self.is_hubs {
+            true => sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await,
+            false => Ok(SqliteQueryResult::default()),
+        };
+        if let Err(error) = emptied.and(connection.close().await) {
             tracing::warn!(%error, "the database was not closed cleanly; the log keeps what it has");
         }
     }

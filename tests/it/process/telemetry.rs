@@ -1,0 +1,158 @@
+//! What the hub says of itself: no secret in any log line, and metrics that Prometheus reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::Caller;
+use crate::support::process::{Process, folder};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_and_no_message_is_in_any_log_line() {
+    for format in ["json", "text"] {
+        let (folder, database) = folder();
+        let log = folder.path().join("log");
+        let settings = [
+            ("BELLPULL_LOG", format),
+            ("BELLPULL_LOG_FILTER", "trace"),
+            ("BELLPULL_JWT_SECRET", "the-secret-of-all-secrets"),
+        ];
+        let hub = Process::serve_logged(&database, &settings, &log);
+        // The tokens of the command line are signed with what the hub has only in its environment.
+        let mut secrets = vec!["the-secret-of-all-secrets".to_owned(), "correct horse".to_owned()];
+        crate::support::process::person(&database, "ada", "admin");
+        let nobody = Caller { id: 0, token: "not.a.token".to_owned(), at: hub.address };
+        let login = json!({"username": "ada", "password": "correct horse"});
+        let (status, login) = nobody.post("/api/auth/login/", login).await;
+        assert_eq!(status, 200, "{login}");
+        let wrong = json!({"username": "ada", "password": "a wrong guess"});
+        assert_eq!(nobody.post("/api/auth/login/", wrong).await.0, 401);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let access = text(&login["access"]);
+        let ada = Caller { id: 1, token: access.clone(), at: hub.address };
+        let register = json!({"username": "carl", "password": "carls own word",
+            "email": "carl@example.com", "role": "client"});
+        assert_eq!(nobody.post("/api/auth/register/", register).await.0, 201);
+        let login_of_carl = json!({"username": "carl", "password": "carls own word"});
+        let (_, carl) = nobody.post("/api/auth/login/", login_of_carl).await;
+        let carl = Caller { id: 2, token: text(&carl["access"]), at: hub.address };
+        let mut socket = ada.socket("").await;
+        let body = json!({"title": "Quixotic zebra", "description": "Jabberwock vortex"});
+        let (status, ticket) = carl.post("/api/tickets/", body).await;
+        assert_eq!(status, 201, "{ticket}");
+        while !socket.next().await.to_string().contains("Quixotic zebra") {}
+        socket.expect_nothing().await;
+        assert_eq!(nobody.get("/api/tickets/?token=stray-token-in-a-query").await.0, 401);
+        assert_eq!(ada.restart("user/1").await, 403);
+        let refresh = json!({ "refresh": text(&login["refresh"]) });
+        let (status, fresh) = ada.post("/api/auth/refresh/", refresh.clone()).await;
+        assert_eq!(status, 200, "{fresh}");
+        secrets.extend([text(&login["refresh"]), access, carl.token, text(&fresh["access"])]);
+        ada.post("/api/auth/logout/", refresh).await;
+        assert!(hub.terminate().success());
+        secrets.extend(
+            [
+                "a wrong guess",
+                "carls own word",
+                "Quixotic zebra",
+                "Jabberwock vortex",
+                "not.a.token",
+            ]
+            .map(str::to_owned),
+        );
+        secrets.push("stray-token-in-a-query".to_owned());
+
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert!(text.contains("TRACE"), "{text}");
+        for line in text.lines() {
+            if format == "json" {
+                let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+                assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+            }
+            for secret in &secrets {
+                assert!(!line.contains(secret.as_str()), "{secret} is in: {line}");
+                // A signature alone would do harm too, and a token cut in two is one all the same.
+                let tail = secret.rsplit('.').next().unwrap();
+                assert!(tail.len() < 30 || !line.contains(tail), "{secret} is in: {line}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_what_prometheus_reads() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let mut socket = ada.socket("").await;
+    ada.raise("Own").await;
+    socket.expect_nothing().await;
+    let odd = json!({"username": "no\"body\\\n", "password": "x"});
+    assert_eq!(ada.post("/api/auth/login/", odd).await.0, 401);
+    let (status, text) = ada.get("/metrics").await;
+    assert_eq!(status, 200);
+    let text = text.as_str().expect("a text");
+    let mut kinds = BTreeMap::new();
+    let mut helped = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect(line);
+            assert!(!help.is_empty() && helped.insert(name), "{line}");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect(line);
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert!(kinds.insert(name, kind).is_none(), "{line}");
+        } else {
+            let name = sample(line);
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .filter(|base| kinds.get(base) == Some(&"histogram"))
+                .unwrap_or(name);
+            assert!(kinds.contains_key(base), "no type: {line}");
+            assert!(helped.contains(base), "no help: {line}");
+        }
+    }
+    for (name, kind) in [
+        ("bellpull_sessions", "gauge"),
+        ("bellpull_actors", "gauge"),
+        ("bellpull_http_requests_total", "counter"),
+        ("bellpull_http_request_seconds", "histogram"),
+        ("bellpull_logins_total", "counter"),
+    ] {
+        assert_eq!(kinds.get(name), Some(&kind), "{text}");
+    }
+    assert!(text.lines().any(|line| line == "bellpull_sessions 1"), "{text}");
+    assert!(hub.terminate().success());
+}
+
+/// The name of a sample, which must be one by the grammar of the text format.
+fn sample(line: &str) -> &str {
+    let is_name = |name: &str| {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        !name.is_empty()
+            && name.chars().all(word)
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let (name, mut rest) = line.split_at(line.find(['{', ' ']).expect(line));
+    assert!(is_name(name), "{line}");
+    if let Some(labels) = rest.strip_prefix('{') {
+        rest = labels;
+        while !rest.starts_with('}') {
+            let (label, value) = rest.split_once("=\"").expect(line);
+            assert!(is_name(label), "{line}");
+            let mut escaped = false;
+            let end = value.find(|c| {
+                let is_end = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                is_end
+            });
+            rest = &value[end.expect(line) + 1..];
+            rest = rest.strip_prefix(',').unwrap_or(rest);
+        }
+        rest = &rest[1..];
+    }
+    let value = rest.strip_prefix(' ').expect(line);
+    assert!(value.parse::<f64>().is_ok() || ["+Inf", "-Inf", "NaN"].contains(&value), "{line}");
+    name
+}

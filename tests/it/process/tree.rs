@@ -1,0 +1,201 @@
+//! What operators see: the tree on the command line, and its events as they happen.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Caller, PATIENCE, until};
+use crate::support::process::{Process, folder, run, run_ok};
+
+/// The events' stream, as a client reads it.
+struct Events {
+    response: reqwest::Response,
+    unread: String,
+}
+
+impl Events {
+    async fn open(who: &Caller) -> Self {
+        let url = format!("http://{}/api/operator/events/", who.at);
+        let response = reqwest::Client::new().get(url).bearer_auth(&who.token).send().await;
+        let response = response.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        Self { response, unread: String::new() }
+    }
+
+    /// The next event, or `None` at the end.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+                let event = data.map(|data| serde_json::from_str(data).unwrap());
+                self.unread = rest.to_owned();
+                match event {
+                    Some(event) => return Some(event),
+                    None => continue, // a sign of life
+                }
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event in time");
+            self.unread.push_str(std::str::from_utf8(&chunk.ok()??).unwrap());
+        }
+    }
+
+    /// The next events of that path are these; those of others are passed over.
+    async fn expect(&mut self, path: &str, whats: &[&str]) {
+        for what in whats {
+            let event = loop {
+                let event = self.next().await.expect("no end");
+                if event["path"] == path {
+                    break event;
+                }
+            };
+            assert_eq!(event["what"], *what, "{event}");
+            assert!(event["id"].is_u64() && event["at"].is_string(), "{event}");
+        }
+    }
+}
+
+/// All paths of a tree.
+fn paths(node: &Value, into: &mut BTreeSet<String>) {
+    into.insert(node["path"].as_str().unwrap().to_owned());
+    for child in node["children"].as_array().unwrap() {
+        paths(child, into);
+    }
+}
+
+const SUPERVISORS: [&str; 7] =
+    ["hub", "users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tree_shows_every_actor() {
+    let (_folder, database) = folder();
+    let refused = |wanted: &str| {
+        let output = run(&database, &["tree"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.lines().count() == 1 && stderr.contains(wanted), "{stderr}");
+    };
+    refused("no running hub is known for sqlite://");
+    let hub = Process::serve(&database, &[]);
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let carl = Caller::join(&database, hub.address, "carl", "client");
+    let _sockets = [ada.socket("").await, ada.socket("").await, carl.socket("").await];
+    let tickets = [carl.raise("One").await, carl.raise("Two").await, carl.raise("Three").await];
+    let mut wanted: BTreeSet<String> = SUPERVISORS.map(str::to_owned).into();
+    wanted.extend([ada.id, carl.id].map(|id| format!("user/{id}")));
+    wanted.extend(tickets.map(|id| format!("ticket/{id}")));
+
+    let text = run_ok(&database, &["tree"]);
+    for path in &wanted {
+        let is_there = text.lines().any(|line| line.split_whitespace().any(|word| word == path));
+        assert!(is_there, "{path} in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 1 + wanted.len(), "a line each, and a head:\n{text}");
+    let json = run_ok(&database, &["tree", "--json"]);
+    assert_eq!(json.lines().count(), 1);
+    let tree: Value = serde_json::from_str(&json).unwrap();
+    let mut found = BTreeSet::new();
+    paths(&tree, &mut found);
+    assert_eq!(found, wanted);
+    for key in ["kind", "state", "age_ms", "mailbox_depth", "handled", "restarts", "observed"] {
+        assert!(!tree[key].is_null() || key == "observed", "{key} in {tree}");
+    }
+
+    // With an address and a token it needs no database; an admin's token is not enough.
+    let url = format!("http://{}", hub.address);
+    let service = run_ok(&database, &["tree", "--url", &url]);
+    assert!(service.contains("users/0"), "{service}");
+    let output = run(&database, &["tree", "--url", &url, "--token", &ada.token]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("does not take the token") && !stderr.contains(&ada.token));
+
+    // A hub that stopped said so; one that was killed could not.
+    assert!(hub.terminate().success());
+    refused("no running hub is known for sqlite://");
+    Process::serve(&database, &[]).kill();
+    refused("cannot be reached");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_tell_what_happens_to_every_kind_of_actor() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let mut events = Events::open(&root).await;
+
+    let user = format!("user/{}", ada.id);
+    let mut socket = ada.socket("").await;
+    events.expect(&user, &["spawned"]).await;
+    assert_eq!(root.restart(&user).await, 200);
+    assert_eq!(socket.drained().await.1, 1012);
+    events.expect(&user, &["failed"]).await;
+    let _socket = ada.socket("").await;
+    events.expect(&user, &["restarted"]).await;
+
+    let id = ada.raise("One").await;
+    let ticket = format!("ticket/{id}");
+    events.expect(&ticket, &["spawned"]).await;
+    assert_eq!(root.restart(&ticket).await, 200);
+    events.expect(&ticket, &["failed"]).await;
+    let (status, answer) = ada.post(&format!("/api/tickets/{id}/open/"), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    events.expect(&ticket, &["restarted"]).await;
+
+    for supervisor in ["users/0", "tickets/0"] {
+        assert_eq!(root.restart(supervisor).await, 200);
+        events.expect(supervisor, &["failed", "restarted"]).await;
+    }
+    let shown = run_ok(&database, &["tree", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    for child in shown["children"].as_array().unwrap() {
+        let was_hit = child["path"] == "users/0" || child["path"] == "tickets/0";
+        assert_eq!(child["restarts"], u64::from(was_hit), "{child}");
+        assert_eq!(child["last_failure"].is_object(), was_hit, "{child}");
+    }
+    // The tree on the command line says why, too.
+    assert!(run_ok(&database, &["tree"]).contains("failed: "));
+    assert!(hub.terminate().success());
+    while events.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarting_is_for_super_admins_and_for_what_is_there() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let mut socket = ada.socket("").await;
+    let id = ada.raise("One").await;
+    let there =
+        [format!("user/{}", ada.id), format!("ticket/{id}"), "users/0".into(), "tickets/0".into()];
+    for path in &there {
+        assert_eq!(ada.restart(path).await, 403, "{path}");
+        let nobody = Caller { token: String::new(), ..ada.clone() };
+        assert_eq!(nobody.restart(path).await, 401, "{path}");
+    }
+    for path in [
+        "user/4711",
+        "ticket/4711",
+        "users/9",
+        "tickets/9",
+        "users",
+        "users/x",
+        "user/",
+        "user/-1",
+        "ticket/99999999999999999999",
+        "channels/email",
+        "x",
+    ] {
+        assert_eq!(root.restart(path).await, 404, "{path}");
+        assert_eq!(ada.restart(path).await, 403, "no right comes before not there: {path}");
+    }
+    // Only by POST: a link that somebody follows does nothing.
+    assert_eq!(root.get("/api/operator/actors/users/0/restart/").await.0, 405);
+    assert_eq!(ada.get("/api/operator/tree/").await.0, 403);
+    assert_eq!(ada.get("/api/operator/events/").await.0, 403);
+    socket.expect_nothing().await;
+    until("ready", async || root.readiness().await == 200).await;
+    assert!(hub.terminate().success());
+}
