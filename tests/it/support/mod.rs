@@ -89,10 +89,6 @@ impl Hub {
         self.app.url()
     }
 
-    pub fn app(&self) -> &App {
-        &self.app
-    }
-
     pub fn store(&self) -> &Arc<SqliteStore> {
         self.app.store()
     }
