@@ -24,6 +24,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::LoginName;
+use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::port::{Clock, StoreError};
 use jiff::Timestamp;
 
@@ -183,6 +184,31 @@ impl Auth {
             return Err(AuthError::BadToken("the account is not active"));
         }
         Ok(Principal { user, login, expires_at, is_service: false })
+    }
+
+    /// Whether what a token was good for when it was looked at still stands. Whoever keeps
+    /// something open with it asks once it *is* open: what ended in between has closed only what
+    /// was open by then.
+    ///
+    /// # Errors
+    /// Why it is to be closed. A store that does not answer now is no reason.
+    pub async fn recheck(&self, principal: &Principal) -> Result<(), Ending> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        if principal.expires_at <= now {
+            return Err(Ending::TokenEnded { reason: "token expired" });
+        }
+        if principal.login.is_some_and(|login| inner.ended.contains(login)) {
+            return Err(Ending::TokenEnded { reason: "logged out" });
+        }
+        if principal.is_service {
+            return Ok(());
+        }
+        match inner.accounts.find(principal.user.id, now).await {
+            Ok(Some(user)) if user.is_active && user.role == principal.user.role => Ok(()),
+            Ok(_) => Err(Ending::RightWithdrawn),
+            Err(_) => Ok(()),
+        }
     }
 
     fn service(&self, now: Timestamp, expires_at: Timestamp) -> Result<Principal, AuthError> {

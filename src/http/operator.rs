@@ -23,6 +23,7 @@ use super::query::Params;
 use super::readiness::Readiness;
 use super::who::Operator;
 use super::{Edge, at};
+use crate::auth::{Auth, Principal};
 
 /// How many children of each supervisor are listed where nobody says.
 const CHILDREN_DEFAULT: usize = 50;
@@ -31,6 +32,10 @@ const CHILDREN_MAX: usize = 10_000;
 
 /// Proxies close what is silent for longer, most after 60 s, some after 30.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a stream may outlive its reader's token, login or role: as long as an account is
+/// remembered.
+const RECHECK: Duration = Duration::from_secs(2);
 
 /// What every address serves.
 pub(super) fn health() -> Router<Edge> {
@@ -98,13 +103,31 @@ async fn restart(
 async fn events(
     State(hub): State<Hub>,
     State(readiness): State<Readiness>,
-    _: Operator,
+    State(auth): State<Auth>,
+    Operator(principal): Operator,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    // Without this end a stopping hub would wait for its watchers until its patience ends.
-    let told = told(hub.events(), last).take_until(readiness.drain_begun());
-    Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let end = async move {
+        tokio::select! {
+            // Without this end a stopping hub would wait for its watchers until its patience ends.
+            () = readiness.drain_begun() => {}
+            () = right_ended(auth, principal) => {}
+        }
+    };
+    Sse::new(told(hub.events(), last).take_until(end))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// Returns once whoever reads may not read on. A service token is for one request, however long
+/// that one lasts.
+async fn right_ended(auth: Auth, principal: Principal) {
+    if principal.is_service {
+        return std::future::pending().await;
+    }
+    while auth.recheck(&principal).await.is_ok() {
+        tokio::time::sleep(RECHECK).await;
+    }
 }
 
 /// The events as they come. Where numbers are missing, because the client was away or too slow,

@@ -18,7 +18,7 @@ pub(super) struct Admin(pub(super) Principal);
 
 /// The same, but only a super admin (a service token is one).
 #[derive(Debug, Clone)]
-pub(super) struct Operator;
+pub(super) struct Operator(pub(super) Principal);
 
 impl<S> FromRequestParts<S> for Who
 where
@@ -60,7 +60,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         use bellpull_actors::domain::user::Role;
         let Who(principal) = Who::from_request_parts(parts, state).await?;
-        if principal.user.role == Role::SuperAdmin { Ok(Self) } else { Err(ApiError::forbidden()) }
+        if principal.user.role == Role::SuperAdmin {
+            Ok(Self(principal))
+        } else {
+            Err(ApiError::forbidden())
+        }
     }
 }
 

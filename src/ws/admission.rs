@@ -85,6 +85,13 @@ fn check_handshake(request: &Request<()>) -> Result<(), Refusal> {
         return Err(Refusal::NotWebSocket);
     }
     let headers = request.headers();
+    // Bytes that a proxy takes for a body would be read as frames here, or the other way round.
+    let is_empty = |length: &HeaderValue| length == "0";
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || !headers.get_all(header::CONTENT_LENGTH).iter().all(is_empty)
+    {
+        return Err(Refusal::BadHandshake("A handshake has no body."));
+    }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(Refusal::BadHandshake("The version of WebSocket must be 13."));
     }
@@ -321,11 +328,16 @@ mod tests {
             ("sec-websocket-version", "8"),
             ("sec-websocket-key", "short"),
             ("sec-websocket-key", "dGhl"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
         ] {
             let mut request = good();
             request.headers_mut().insert(name, HeaderValue::from_static(value));
             assert!(matches!(check_handshake(&request), Err(Refusal::BadHandshake(_))), "{name}");
         }
+        let mut bare = good();
+        bare.headers_mut().insert("content-length", HeaderValue::from_static("0"));
+        assert_eq!(check_handshake(&bare), Ok(()));
         let mut old = good();
         *old.version_mut() = Version::HTTP_10;
         assert_eq!(check_handshake(&old), Err(Refusal::NotWebSocket));

@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bellpull_actors::directory::Users;
-use bellpull_actors::session::SessionStart;
+use bellpull_actors::session::{Heard, SessionStart};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -139,7 +139,14 @@ async fn begin(
     let (login, expires_at) = (principal.login, principal.expires_at);
     let start = SessionStart { outlet, begin, login, expires_at };
     match edge.users.attach(principal.caller(), start).await {
-        Ok(session) => shared.introduce(Ear::Actor(session)),
+        Ok(session) => {
+            // A logout or a right withdrawn since the token was looked at has not found this
+            // session; the next one will.
+            if let Err(why) = edge.auth.recheck(&principal).await {
+                session.heard(Heard::Ended(why));
+            }
+            shared.introduce(Ear::Actor(session));
+        }
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }

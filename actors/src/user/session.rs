@@ -230,8 +230,9 @@ impl SessionState {
 
     /// Writes what waits, and ends it. Up to where everything was sent, as [`Self::delivered`].
     pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
-        if self.is_dirty {
-            // Broken or not, it ends here.
+        // A client that has closed reads nothing more, though its connection still takes it: what
+        // was pushed since is for its next session. Broken or not, it ends here.
+        if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
             let _ = self.flush();
         }
         let delivered = self.delivered();

@@ -82,6 +82,20 @@ async fn a_reader_that_ends_ends_its_session_with_the_readers_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_behind_a_clients_own_end_is_kept_for_its_next_session() {
+    let house = House::new().await;
+    let guest = house.attach(1, Begin::Undelivered).await;
+    house.tell(1);
+    assert_eq!(guest.probe.shown(1).await, [1]);
+    // Both are in the mailbox before the actor has its turn.
+    house.tell(1);
+    guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+    guest.probe.ended().await;
+    let again = house.attach(1, Begin::Undelivered).await;
+    assert_eq!(again.probe.shown(2).await, [2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sessions_of_an_actor_that_dies_are_told_to_come_back_and_lose_nothing() {
     for is_panic in [true, false] {
         let house = House::new().await;

@@ -149,6 +149,32 @@ async fn no_token_outlives_its_login() {
 }
 
 #[tokio::test]
+async fn what_was_kept_open_is_looked_at_again() {
+    let bench = bench(config()).await;
+    let kept = async || bench.auth.authenticate(&log_in(&bench).await.access).await.unwrap();
+    let one = kept().await;
+    assert_eq!(bench.auth.recheck(&one).await, Ok(()));
+    bench.auth.logout(&one, None).await.unwrap();
+    let ended = Ending::TokenEnded { reason: "logged out" };
+    assert_eq!(bench.auth.recheck(&one).await, Err(ended));
+    let two = kept().await;
+    bench.store.is_away.store(true, Ordering::Relaxed);
+    bench.auth.forget(UserId(1));
+    assert_eq!(bench.auth.recheck(&two).await, Ok(()), "a store that is away ends nothing");
+    bench.store.is_away.store(false, Ordering::Relaxed);
+    for change in
+        [|ada: &mut User| ada.role = Role::Developer, |ada: &mut User| ada.is_active = false]
+    {
+        bench.store.change(1, change);
+        bench.auth.forget(UserId(1));
+        assert_eq!(bench.auth.recheck(&two).await, Err(Ending::RightWithdrawn));
+    }
+    bench.clock.advance_ms(3_600_000);
+    let expired = Ending::TokenEnded { reason: "token expired" };
+    assert_eq!(bench.auth.recheck(&two).await, Err(expired));
+}
+
+#[tokio::test]
 async fn a_logout_ends_one_login_and_only_ones_own() {
     let bench = bench(config()).await;
     let (one, two) = (log_in(&bench).await, log_in(&bench).await);

@@ -89,6 +89,20 @@ async fn events_are_a_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_right_to_read_it() {
+    let team = Team::gather().await;
+    let eve = team.hub.user("eve", "super_admin").await;
+    let request = team.hub.request(Method::GET, "/api/operator/events/");
+    let mut response = request.bearer_auth(&eve.token).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    let path = format!("/api/users/{}/", eve.id);
+    let (status, user) = team.hub.patch(&team.root, &path, json!({"role": "client"})).await;
+    assert_eq!(status, 200, "{user}");
+    let end = async { while response.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), end).await.expect("an end");
+}
+
+#[tokio::test]
 async fn with_an_address_of_their_own_nothing_of_it_is_elsewhere() {
     let own = Some("127.0.0.1:0".parse().unwrap());
     let hub = Hub::start_with(|config| config.operator_listen = own).await;

@@ -75,6 +75,10 @@ async fn what_is_wrong_with_a_change() {
     let (status, answer) = team.hub.patch(&team.admin, &path, taken).await;
     let text = "A user with that email address already exists.";
     assert_eq!((status, &answer["email"]), (400, &json!([text])));
+    // As at registration.
+    let nowhere = json!({"email": "dora@nowhere"});
+    let (status, answer) = team.hub.patch(&team.admin, &path, nowhere).await;
+    assert_eq!((status, &answer["email"]), (400, &json!(["Enter a valid email address."])));
     let good = json!({"email": "", "phone": "+4915112345678", "whatsapp_number": ""});
     let (status, user) = team.hub.patch(&team.admin, &path, good).await;
     assert_eq!(

@@ -156,6 +156,7 @@ async fn what_is_no_handshake() {
         (good.replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"), 400),
         (good.replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), 400),
         (good.replace("Sec-WebSocket-Key", "X-Key"), 400),
+        (good.replace("Upgrade: websocket", "Upgrade: websocket\r\nContent-Length: 5"), 400),
         (good.replace("GET ", "POST "), 405),
     ] {
         let answer = Raw::connect(hub.address()).await.request(&request).await;
