@@ -164,7 +164,7 @@ mod tests {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for (before, name) in text.split("metrics::").skip(1).filter_map(|call| {
                 let (kind, rest) = call.split_once("!(")?;
                 let quoted = rest.trim_start().strip_prefix('"')?;

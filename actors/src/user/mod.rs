@@ -1,8 +1,9 @@
 //! The user actor: owns one user's sessions on this node, and follows the user's inbox.
 //!
 //! Its parent is a dynamic supervisor; it lives from the user's first session until its last one
-//! has ended, what was delivered is saved, and the wheel has turned once more. When it panics or is killed its sessions close with
-//! 1012, the clients come back, and a new actor reads the store: the store is the truth.
+//! has ended, what was delivered is saved, and the wheel has turned once more. When it panics or is
+//! killed its sessions close with 1012, the clients come back, and a new actor reads the store: the
+//! store is the truth.
 //!
 //! It owns the write side of every session (a reader casts what it hears), the heartbeat, the
 //! replay of the backlog, and the end of sessions whose token ends. It never waits for the store:

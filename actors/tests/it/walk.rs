@@ -51,7 +51,8 @@ enum Step {
 
 fn hint() -> impl Strategy<Value = Hint> {
     prop_oneof![
-        6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled), 1 => Just(Hint::Late)
+        6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
+        1 => Just(Hint::Late)
     ]
 }
 
@@ -206,7 +207,11 @@ impl Walker {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
     #[test]
     fn no_session_is_shown_a_gap_a_double_or_a_step_back(
         backlog in 0usize..=500,

@@ -1,7 +1,9 @@
 //! The binary as its users have it: commands, signals, exit codes, and what dies in it.
 
+mod beside;
 mod cli;
 mod faults;
+mod rivals;
 mod serve;
 mod telemetry;
 mod tree;
