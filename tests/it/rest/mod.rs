@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad_input;
+mod console;
 mod notifications;
 mod operator;
 mod tickets;
