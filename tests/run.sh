@@ -23,7 +23,7 @@ install cc gcc
 install chromium chromium
 
 # With this set, a test that cannot run here fails instead of naming itself as skipped.
-export BELLPULL_TEST_NO_SKIP=1
+export TESTS_MUST_NOT_SKIP=1
 
 say "doc tests"
 cargo test --quiet --workspace --doc

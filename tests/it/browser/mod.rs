@@ -27,7 +27,7 @@ impl Browser {
         match started {
             Ok(process) => Some(Self { process, _profile: profile }),
             Err(error) => {
-                let must_run = std::env::var_os("BELLPULL_TEST_NO_SKIP").is_some();
+                let must_run = std::env::var_os("TESTS_MUST_NOT_SKIP").is_some();
                 assert!(!must_run, "chromium cannot be started: {error}");
                 // Past the test runner's capture: what was skipped is named even where all passes.
                 let _ =

@@ -31,7 +31,7 @@ impl Dice {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("BELLPULL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("KILL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 | 1
     })
@@ -43,7 +43,7 @@ type Seen = Arc<Mutex<Vec<(i64, i64)>>>;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap() {
     let seed = seed();
-    println!("BELLPULL_TEST_SEED={seed}");
+    println!("KILL_TEST_SEED={seed}");
     let mut dice = Dice(seed);
     let (_folder, database) = folder();
     let watchers: Vec<(i64, String)> =
