@@ -6,7 +6,11 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::domain::ids::{LoginId, Seq};
+use crate::domain::ids::{LoginId, NotificationId, Seq, TicketId, UserId};
+use crate::domain::inbox::Mark;
+use crate::domain::notification::{Kind, Notification};
+use crate::domain::stream::Stream;
+use crate::port::inbox::Selection;
 use crate::port::outlet::{Ending, Outlet};
 
 /// Where a session's notifications begin.
@@ -20,12 +24,40 @@ pub enum Begin {
     Live,
 }
 
+/// What of its user's inbox a session is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// Nothing: the session is for a stream alone.
+    Nothing,
+    /// Notifications, by their births (the four families); marks are told as they happen.
+    Births(Begin),
+    /// Every change, each row once in its latest state (`bellpull.v1`).
+    Changes(Resume),
+}
+
+/// Where a session's changes begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// With what was not acknowledged (and not sent to a session that needs not acknowledge).
+    Unacknowledged,
+    /// After this number of this store's. One that is ahead of the store is another store's.
+    After(Seq),
+    /// What the client holds is another store's: it is told to drop it, and shown the inbox from
+    /// its beginning.
+    Reset,
+    /// With the next change.
+    Live,
+}
+
 /// A session that is to be.
 pub struct SessionStart {
     /// Its write side.
     pub outlet: Box<dyn Outlet>,
-    /// Where its notifications begin.
-    pub begin: Begin,
+    /// What of the inbox it is shown.
+    pub feed: Feed,
+    /// The stream that it is for, and with which it ends; `None` for a session that subscribes
+    /// and unsubscribes as it likes, or not at all.
+    pub stream: Option<Stream>,
     /// The login that its token came from; `None` for a foreign or a service token.
     pub login: Option<LoginId>,
     /// When its token expires.
@@ -35,7 +67,8 @@ pub struct SessionStart {
 impl std::fmt::Debug for SessionStart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionStart")
-            .field("begin", &self.begin)
+            .field("feed", &self.feed)
+            .field("stream", &self.stream)
             .field("login", &self.login)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
@@ -47,6 +80,15 @@ impl std::fmt::Debug for SessionStart {
 pub enum Heard {
     /// `{"type":"ping"}`, with its timestamp as it was written.
     Ping(Option<Box<RawValue>>),
+    /// Something that is to be done and answered.
+    Asked(Box<Asked>),
+    /// The client gave another token; what its signature and claims came to.
+    Renewed {
+        /// What the client called its request.
+        tag: Tag,
+        /// The new token's, or why it will not do, for people.
+        renewal: Result<Renewal, String>,
+    },
     /// A message that its dialect does not know; the session stays open and says so.
     Bad {
         /// For machines.
@@ -60,4 +102,142 @@ pub enum Heard {
     Writable,
     /// The session is over, and why.
     Ended(Ending),
+}
+
+/// What a client called a request, to know its answer by: at most 64 characters (the dialect checks
+/// it). `None` where it gave no name, or its dialect has none.
+pub type Tag = Option<Box<str>>;
+
+/// A request over a socket.
+#[derive(Debug)]
+pub struct Asked {
+    /// What the client called it.
+    pub tag: Tag,
+    /// What it wants.
+    pub ask: Ask,
+}
+
+/// What a client can want of its user's actor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Mark rows of its own inbox.
+    Mark {
+        /// Which.
+        selection: Selection,
+        /// How.
+        mark: Mark,
+    },
+    /// Show a part of its own inbox, newest first.
+    List {
+        /// How many; 1 to 100.
+        limit: u32,
+        /// How many newer ones to pass over.
+        offset: u32,
+    },
+    /// Notify somebody.
+    Send(Box<Note>),
+    /// Everything up to this number has arrived.
+    Ack(Seq),
+    /// Begin to tell a stream.
+    Subscribe(Stream),
+    /// End it.
+    Unsubscribe(Stream),
+    /// This person looks at a ticket, or at none.
+    Viewing {
+        /// Where; `None`: on the session's own stream.
+        stream: Option<Stream>,
+        /// At what.
+        ticket: Option<TicketId>,
+    },
+    /// This person types, or has ended.
+    Typing {
+        /// Where; `None`: on the session's own stream.
+        stream: Option<Stream>,
+        /// On what.
+        ticket: TicketId,
+        /// Whether it types.
+        is_typing: bool,
+    },
+    /// Go on with this token. The edge, which knows tokens, turns it into [`Heard::Renewed`].
+    Refresh(Token),
+}
+
+/// A token that nobody prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub Box<str>);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What somebody sends to one person over a socket. Its dialect has checked the lengths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// To whom.
+    pub to: UserId,
+    /// One line, 1 to 255 characters.
+    pub title: String,
+    /// 1 to 10,000 characters.
+    pub message: String,
+    /// The sender's own name for why: becomes the event.
+    pub event: String,
+    /// How it is shown.
+    pub kind: Kind,
+    /// Where a click leads; empty for nowhere.
+    pub link: String,
+    /// The sender's own data.
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a new token gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// Whose it is: another user's will not do.
+    pub user: UserId,
+    /// The login that it came from.
+    pub login: Option<LoginId>,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// What became of an [`Ask`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It is done; nothing else is to be said.
+    Done,
+    /// Rows were marked.
+    Marked {
+        /// How many changed.
+        count: usize,
+        /// Of the rows that were named, is there one that the caller has? (An inbox' client asks
+        /// about one at a time.)
+        is_found: bool,
+        /// The count after it.
+        unread_count: i64,
+    },
+    /// A part of the inbox.
+    Listed {
+        /// The rows.
+        notifications: Vec<Notification>,
+        /// How many there are in all.
+        total: i64,
+        /// How many of them are unread.
+        unread_count: i64,
+    },
+    /// Somebody was notified.
+    Sent {
+        /// The notification.
+        notification: NotificationId,
+    },
+    /// It was not done.
+    Refused {
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        message: String,
+        /// Whether, and after how long, it may be tried again as it is.
+        retry_after_ms: Option<u32>,
+    },
 }

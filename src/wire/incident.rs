@@ -126,7 +126,12 @@ mod tests {
     }
 
     fn birth(message: Message) -> Birth {
-        Birth { id: NotificationId(123), seq: Seq(17), message: Letter::new(message) }
+        Birth {
+            id: NotificationId(123),
+            seq: Seq(17),
+            is_read: false,
+            message: Letter::new(message),
+        }
     }
 
     fn encoded(frame: Outgoing<'_>) -> String {
@@ -144,7 +149,10 @@ mod tests {
     #[test]
     fn what_clients_receive_to_the_byte() {
         let with_ticket = birth(message(Some(snapshot())));
-        assert_eq!(encoded(Outgoing::Notification(&with_ticket)), golden!("ticket_created"));
+        assert_eq!(
+            encoded(Outgoing::Notification { birth: &with_ticket, unread_count: 1 }),
+            golden!("ticket_created")
+        );
 
         let mut own = message(None);
         own.event = Event::from_name("approval");
@@ -152,7 +160,10 @@ mod tests {
         own.body = "Zeile 1\nZeile 2 – schön \u{1F514}\u{0}".to_owned();
         own.created_at = at("2025-12-24T10:30:00.120Z");
         let own = birth(own);
-        assert_eq!(encoded(Outgoing::Notification(&own)), golden!("without_ticket"));
+        assert_eq!(
+            encoded(Outgoing::Notification { birth: &own, unread_count: 1 }),
+            golden!("without_ticket")
+        );
 
         let user = Caller {
             id: UserId(1),
@@ -167,6 +178,7 @@ mod tests {
         let frame = Outgoing::Error {
             code: "unknown_type",
             message: "No message has the type \"pong\" here.",
+            retry_after_ms: None,
         };
         assert_eq!(encoded(frame), golden!("error"));
     }
@@ -184,7 +196,11 @@ mod tests {
         let bad = decode(golden!("client_unknown")).unwrap_err();
         assert_eq!(bad.code, "unknown_type");
         assert_eq!(
-            encoded(Outgoing::Error { code: bad.code, message: &bad.message }),
+            encoded(Outgoing::Error {
+                code: bad.code,
+                message: &bad.message,
+                retry_after_ms: None
+            }),
             golden!("error_to_client_unknown")
         );
     }
@@ -193,7 +209,8 @@ mod tests {
     fn one_letter_goes_to_many_with_each_ones_own_numbers() {
         let first = birth(message(Some(snapshot())));
         let second = Birth { id: NotificationId(124), seq: Seq(2), ..first.clone() };
-        let frames = [&first, &second].map(|birth| encoded(Outgoing::Notification(birth)));
+        let frames = [&first, &second]
+            .map(|birth| encoded(Outgoing::Notification { birth, unread_count: 1 }));
         assert!(frames[0].ends_with(r#","id":123,"seq":17}"#), "{}", frames[0]);
         assert!(frames[1].ends_with(r#","id":124,"seq":2}"#), "{}", frames[1]);
         for frame in frames {

@@ -71,13 +71,21 @@ pub fn encode(dialect: Dialect, frame: Outgoing<'_>, now_ms: i64, out: &mut Vec<
     match frame {
         Outgoing::Established { user } => frames::established(user, out),
         Outgoing::Truncated { skipped } => frames::truncated(skipped, out),
-        Outgoing::Notification(birth) => notification(dialect, birth, out),
+        Outgoing::Notification { birth, .. } => notification(dialect, birth, out),
         Outgoing::Pong(timestamp) => frames::pong(timestamp, now_ms, out),
-        Outgoing::Error { code, message } => frames::error(code, message, out),
+        Outgoing::Error { code, message, .. } => frames::error(code, message, out),
         // Clients of this dialect learn what was read over REST.
         Outgoing::Marked(_) => match dialect {
             Dialect::Incident => {}
         },
+        Outgoing::Welcome(_)
+        | Outgoing::Reset
+        | Outgoing::Row { .. }
+        | Outgoing::Answer { .. }
+        | Outgoing::Stream(_)
+        | Outgoing::Present { .. }
+        | Outgoing::StreamEnded { .. }
+        | Outgoing::TokenExpiring { .. } => {}
         // Not messages: the transport has frames of its own for them.
         Outgoing::Ping | Outgoing::ProtocolPong(_) => {}
     }

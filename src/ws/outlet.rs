@@ -223,8 +223,16 @@ impl Outlet for WsOutlet {
             }
             Outgoing::Established { .. }
             | Outgoing::Truncated { .. }
-            | Outgoing::Notification(_)
+            | Outgoing::Notification { .. }
             | Outgoing::Marked(_)
+            | Outgoing::Welcome(_)
+            | Outgoing::Reset
+            | Outgoing::Row { .. }
+            | Outgoing::Answer { .. }
+            | Outgoing::Stream(_)
+            | Outgoing::Present { .. }
+            | Outgoing::StreamEnded { .. }
+            | Outgoing::TokenExpiring { .. }
             | Outgoing::Pong(_)
             | Outgoing::Error { .. } => {
                 let asks_time = matches!(frame, Outgoing::Pong(None));

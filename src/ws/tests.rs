@@ -63,10 +63,10 @@ fn act(mut outlet: Box<WsOutlet>, mut heard: UnboundedReceiver<Heard>) {
             match heard {
                 Heard::Ping(timestamp) => outlet.push(Outgoing::Pong(timestamp.as_deref())),
                 Heard::Bad { code, message } => {
-                    outlet.push(Outgoing::Error { code, message: &message });
+                    outlet.push(Outgoing::Error { code, message: &message, retry_after_ms: None });
                 }
                 Heard::ProtocolPing(payload) => outlet.push(Outgoing::ProtocolPong(&payload)),
-                Heard::Writable => {}
+                Heard::Writable | Heard::Asked(_) | Heard::Renewed { .. } => {}
                 Heard::Ended(why) => return outlet.close(why),
             }
             if let Err(broken) = outlet.flush() {
@@ -93,7 +93,7 @@ fn birth(id: i64, length: usize) -> Birth {
         priority: Priority::Low,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    Birth { id: NotificationId(id), seq: Seq(id), message: Letter::new(message) }
+    Birth { id: NotificationId(id), seq: Seq(id), is_read: false, message: Letter::new(message) }
 }
 
 /// A client's frame.
@@ -148,7 +148,7 @@ async fn next_close(client: &mut TcpStream) -> (u16, String) {
 /// Pushes notifications until one flush says no; how many went before.
 fn push_until_refused(outlet: &mut WsOutlet, length: usize) -> (i64, Broken) {
     for id in 1.. {
-        outlet.push(Outgoing::Notification(&birth(id, length)));
+        outlet.push(Outgoing::Notification { birth: &birth(id, length), unread_count: 0 });
         if let Err(broken) = outlet.flush() {
             return (id, broken);
         }
@@ -165,7 +165,7 @@ async fn frames_leave_together_and_in_order_and_an_idle_session_holds_no_buffer(
     let Pair { mut client, mut outlet, .. } = pair().await;
     outlet.push(Outgoing::Truncated { skipped: 2 });
     outlet.push(Outgoing::Ping);
-    outlet.push(Outgoing::Notification(&birth(7, 300)));
+    outlet.push(Outgoing::Notification { birth: &birth(7, 300), unread_count: 0 });
     assert!(outlet.waiting_bytes() > 300);
     outlet.flush().unwrap();
     assert_eq!((outlet.waiting_bytes(), outlet.held_bytes()), (0, 0));
@@ -207,11 +207,11 @@ async fn the_bytes_that_wait_are_bounded_too() {
 async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be() {
     let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
     for id in 1..=500 {
-        outlet.push(Outgoing::Notification(&birth(id, 4_000)));
+        outlet.push(Outgoing::Notification { birth: &birth(id, 4_000), unread_count: 0 });
     }
     outlet.flush().unwrap();
     for id in 501..=600 {
-        outlet.push(Outgoing::Notification(&birth(id, 100)));
+        outlet.push(Outgoing::Notification { birth: &birth(id, 100), unread_count: 0 });
         outlet.flush().unwrap();
     }
     // Whenever the connection takes more, the actor is told so.
@@ -468,7 +468,7 @@ async fn rss_of_idle_sessions() {
         let (shared, mut outlet, begun) = opened.recv().await.unwrap();
         shared.introduce(Ear::Probe(ear.clone()));
         start_reader(shared, Dialect::Incident, limits(), begun);
-        outlet.push(Outgoing::Notification(&birth(1, 300)));
+        outlet.push(Outgoing::Notification { birth: &birth(1, 300), unread_count: 0 });
         outlet.flush().unwrap();
         kept.push(outlet);
         tokio::task::yield_now().await;

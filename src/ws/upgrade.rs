@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bellpull_actors::directory::Users;
-use bellpull_actors::session::{Heard, SessionStart};
+use bellpull_actors::session::{Feed, Heard, SessionStart};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -137,7 +137,7 @@ async fn begin(
     let shared = Shared::new(connection.io.into_inner(), held);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect));
     let (login, expires_at) = (principal.login, principal.expires_at);
-    let start = SessionStart { outlet, begin, login, expires_at };
+    let start = SessionStart { outlet, feed: Feed::Births(begin), stream: None, login, expires_at };
     match edge.users.attach(principal.caller(), start).await {
         Ok(session) => {
             // A logout or a right withdrawn since the token was looked at has not found this

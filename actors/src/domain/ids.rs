@@ -46,6 +46,14 @@ id! {
     Seq
 }
 id! {
+    /// A comment, over all tickets.
+    CommentId
+}
+id! {
+    /// A send: one message to many.
+    SendId
+}
+id! {
     /// One login: the refresh tokens that descend from it, and the sockets opened with it.
     LoginId
 }

@@ -81,8 +81,21 @@ pub struct Birth {
     pub id: NotificationId,
     /// Its number.
     pub seq: Seq,
+    /// Whether it has been read; a row that is shown late may be.
+    pub is_read: bool,
     /// Its text, shared by all its recipients.
     pub message: Arc<Letter>,
+}
+
+/// A row in its latest state: what a client that follows changes is shown of what it missed.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The row.
+    pub birth: Birth,
+    /// The number of its last change; its birth's, where there was none since.
+    pub changed_seq: Seq,
+    /// Whether only its tombstone is left.
+    pub is_deleted: bool,
 }
 
 /// A message that is on its way to sockets, with room for its encodings: each dialect's bytes are

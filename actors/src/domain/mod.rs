@@ -1,12 +1,16 @@
 //! Types and rules, pure: no `async`, no clock, no randomness, no client format.
 //!
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
-//! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`].
+//! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
+//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told).
 
+pub mod comment;
 pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod notification;
 pub mod routing;
+pub mod send;
+pub mod stream;
 pub mod ticket;
 pub mod user;

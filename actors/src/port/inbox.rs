@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Head, Mark, Marked};
+use crate::domain::inbox::{Birth, Head, Mark, Marked, Row};
 use crate::domain::notification::{Kind, Notification};
 use crate::domain::routing::Channel;
 
@@ -34,6 +34,25 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
         after: Seq,
         limit: u32,
     ) -> Result<Backlog, StoreError>;
+
+    /// The rows with `changed_seq > after`, tombstones too, each once in its latest state, by
+    /// `changed_seq`, at most `limit`; and the inbox' state in the same snapshot. Where fewer than
+    /// `limit` come, there are no more up to `head.last_seq`.
+    async fn changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<Row>), StoreError>;
+
+    /// The newest `limit` of those rows, the longest unchanged of them first, how many others
+    /// were left out, and the inbox' state, all in one snapshot.
+    async fn newest_changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<ChangedRows, StoreError>;
 
     /// Marks rows of the user's own inbox in one transaction; on the disk when it returns. Rows of
     /// others, missing rows and rows that the mark does not change are passed over; `None` when
@@ -79,6 +98,17 @@ pub struct Backlog {
     pub skipped: i64,
     /// The newest ones, oldest first.
     pub births: Vec<Birth>,
+}
+
+/// What a user who follows changes is sent when a session begins.
+#[derive(Debug, Clone)]
+pub struct ChangedRows {
+    /// The inbox' state.
+    pub head: Head,
+    /// How many rows were left out.
+    pub skipped: i64,
+    /// The others, by their last change.
+    pub rows: Vec<Row>,
 }
 
 /// Which rows of an inbox a mark is for.

@@ -6,14 +6,20 @@
 
 pub mod accounts;
 pub mod clock;
+pub mod comments;
 pub mod inbox;
 pub mod outlet;
+pub mod projects;
+pub mod sends;
 pub mod tickets;
 
 pub use accounts::AccountStore;
 pub use clock::Clock;
+pub use comments::CommentStore;
 pub use inbox::InboxStore;
 pub use outlet::Outlet;
+pub use projects::ProjectStore;
+pub use sends::SendStore;
 pub use tickets::TicketStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.

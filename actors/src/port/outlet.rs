@@ -1,9 +1,13 @@
 //! The write side of a session, as its user's actor sees it.
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::domain::inbox::{Birth, Marked};
+use crate::domain::ids::Seq;
+use crate::domain::inbox::{Birth, Marked, Row};
+use crate::domain::stream::{Present, Stream, StreamLetter};
 use crate::domain::ticket::Caller;
+use crate::session::{Answer, Asked};
 
 /// The write side of one session (a WebSocket, later also an event stream). The user actor owns
 /// it; nobody else writes. Encoding is the outlet's business: it knows its client's dialect.
@@ -44,10 +48,58 @@ pub enum Outgoing<'a> {
         /// How many.
         skipped: i64,
     },
-    /// A notification.
-    Notification(&'a Birth),
+    /// A notification that was just born, or is shown by its birth.
+    Notification {
+        /// What arrived.
+        birth: &'a Birth,
+        /// The unread count after it where it is live, else the count as it was last known.
+        unread_count: i64,
+    },
+    /// A session of changes stands (instead of [`Self::Established`]).
+    Welcome(Welcome<'a>),
+    /// What the client holds is another store's: it drops it and starts from what follows.
+    Reset,
+    /// A row in its latest state, of which the client may have missed several changes.
+    Row {
+        /// The row.
+        row: &'a Row,
+        /// Whether the client has not been shown its birth.
+        is_news: bool,
+        /// The count at the end of what is being caught up with.
+        unread_count: i64,
+    },
     /// Rows were marked.
     Marked(&'a Marked),
+    /// A request was done, or not.
+    Answer {
+        /// The request.
+        asked: &'a Asked,
+        /// What became of it.
+        answer: &'a Answer,
+    },
+    /// What a stream tells.
+    Stream(&'a StreamLetter),
+    /// Who is on a presence stream now.
+    Present {
+        /// Which stream.
+        stream: Stream,
+        /// Everybody who is there.
+        people: &'a [Present],
+    },
+    /// A stream that the client subscribed to is told no further.
+    StreamEnded {
+        /// Which stream.
+        stream: Stream,
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        message: &'a str,
+    },
+    /// The session's token expires soon.
+    TokenExpiring {
+        /// When.
+        expires_at: Timestamp,
+    },
     /// The answer to a client's ping; what the client sent as its timestamp, if it did.
     Pong(Option<&'a RawValue>),
     /// The client sent what it should not.
@@ -56,11 +108,34 @@ pub enum Outgoing<'a> {
         code: &'static str,
         /// For people.
         message: &'a str,
+        /// Whether, and after how long, it may be tried again as it is.
+        retry_after_ms: Option<u32>,
     },
     /// Is the client there? (The protocol's own ping, not a message.)
     Ping,
     /// The answer to the protocol's own ping.
     ProtocolPong(&'a [u8]),
+}
+
+/// How a session of changes begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Welcome<'a> {
+    /// Whose it is.
+    pub user: &'a Caller,
+    /// The session's number among those of its user on this node.
+    pub session: u32,
+    /// Names the store: positions of one mean nothing to another.
+    pub epoch: &'a str,
+    /// Names this process among the cluster's.
+    pub node: &'a str,
+    /// The inbox' last number.
+    pub last_seq: Seq,
+    /// Its unread count at that number.
+    pub unread_count: i64,
+    /// Whether what follows continues what the client holds.
+    pub is_resumed: bool,
+    /// A client that hears nothing for longer than twice this should connect anew, in ms.
+    pub heartbeat_ms: u32,
 }
 
 /// Why a session cannot go on writing.

@@ -90,7 +90,7 @@ impl Told {
     /// The notification at `placed`, as its recipient's actor is told of it.
     #[must_use]
     pub fn birth(&self, placed: Placed) -> Birth {
-        Birth { id: placed.id, seq: placed.seq, message: Arc::clone(&self.letter) }
+        Birth { id: placed.id, seq: placed.seq, is_read: false, message: Arc::clone(&self.letter) }
     }
 }
 

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::store::{FakeStore, Inbox, Op, Row};
 use crate::domain::ids::{NotificationId, Seq, UserId};
-use crate::domain::inbox::{Birth, Head, Mark, Marked, RowState};
+use crate::domain::inbox::{Birth, Head, Mark, Marked, Row as ChangedRow, RowState};
 use crate::domain::notification::Notification;
 use crate::domain::routing::Channel;
-use crate::port::inbox::{Backlog, NotificationFilter, Selection};
+use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
 use crate::port::{InboxStore, Page, PageRequest, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
@@ -19,10 +19,25 @@ fn size(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
+impl Row {
+    fn latest(&self) -> ChangedRow {
+        let (changed_seq, mut birth) = (self.changed_seq, self.birth.clone());
+        birth.is_read = self.state == RowState::Read;
+        ChangedRow { birth, changed_seq, is_deleted: self.state == RowState::Deleted }
+    }
+}
+
 impl Inbox {
     fn births(&self, after: Seq) -> impl Iterator<Item = Birth> {
         let lives = move |row: &&Row| row.birth.seq > after && row.state != RowState::Deleted;
-        self.rows.iter().filter(lives).map(|row| row.birth.clone())
+        self.rows.iter().filter(lives).map(|row| row.latest().birth)
+    }
+
+    fn changes(&self, after: Seq) -> Vec<ChangedRow> {
+        let changed = self.rows.iter().filter(|row| row.changed_seq > after);
+        let mut rows: Vec<ChangedRow> = changed.map(Row::latest).collect();
+        rows.sort_by_key(|row| row.changed_seq);
+        rows
     }
 
     fn mark(&mut self, selection: &Selection, mark: Mark) -> Option<Marked> {
@@ -35,6 +50,7 @@ impl Inbox {
         for row in self.rows.iter_mut().filter(|row| is_meant(&row.birth)) {
             if let Some((seq, after)) = self.head.mark(row.state, mark) {
                 row.state = after;
+                row.changed_seq = seq;
                 changed.push((row.birth.id, seq));
             }
         }
@@ -77,6 +93,36 @@ impl InboxStore for FakeStore {
         births.drain(..left_out);
         let skipped = i64::try_from(left_out).unwrap_or(i64::MAX);
         Ok(Backlog { head: inbox.head, skipped, births })
+    }
+
+    async fn changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<ChangedRow>), StoreError> {
+        self.pass(Op::Births).await?;
+        let mut data = self.data();
+        let inbox = data.inboxes.entry(user).or_default();
+        let mut rows = inbox.changes(after);
+        rows.truncate(size(limit));
+        Ok((inbox.head, rows))
+    }
+
+    async fn newest_changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<ChangedRows, StoreError> {
+        self.pass(Op::Births).await?;
+        let mut data = self.data();
+        let inbox = data.inboxes.entry(user).or_default();
+        let mut rows = inbox.changes(after);
+        let left_out = rows.len().saturating_sub(size(limit));
+        rows.drain(..left_out);
+        let skipped = i64::try_from(left_out).unwrap_or(i64::MAX);
+        Ok(ChangedRows { head: inbox.head, skipped, rows })
     }
 
     async fn mark(

@@ -88,9 +88,17 @@ impl Outlet for FakeOutlet {
         self.pushed.push_back(match frame {
             Outgoing::Established { user } => Frame::Established(user.id),
             Outgoing::Truncated { skipped } => Frame::Truncated(skipped),
-            Outgoing::Notification(birth) => {
+            Outgoing::Notification { birth, .. } => {
                 Frame::Notification(birth.seq, birth.message.message.body.clone())
             }
+            Outgoing::Welcome(_)
+            | Outgoing::Reset
+            | Outgoing::Row { .. }
+            | Outgoing::Answer { .. }
+            | Outgoing::Stream(_)
+            | Outgoing::Present { .. }
+            | Outgoing::StreamEnded { .. }
+            | Outgoing::TokenExpiring { .. } => return,
             Outgoing::Marked(marked) => Frame::Marked(marked.mark, marked.first, marked.last),
             Outgoing::Pong(timestamp) => Frame::Pong(timestamp.map(|raw| raw.get().to_owned())),
             Outgoing::Error { code, .. } => Frame::Error(code),

@@ -56,6 +56,7 @@ struct Gates {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) birth: Birth,
+    pub(super) changed_seq: Seq,
     pub(super) state: RowState,
 }
 
@@ -85,8 +86,8 @@ impl Data {
         let id = NotificationId(self.last_notification);
         let inbox = self.inboxes.entry(recipient).or_default();
         let seq = inbox.head.give_birth();
-        let birth = Birth { id, seq, message: Arc::clone(letter) };
-        inbox.rows.push(Row { birth, state: RowState::Unread });
+        let birth = Birth { id, seq, is_read: false, message: Arc::clone(letter) };
+        inbox.rows.push(Row { birth, changed_seq: seq, state: RowState::Unread });
         Placed { recipient, id, seq, unread_count: inbox.head.unread_count }
     }
 }
@@ -196,7 +197,7 @@ impl FakeStore {
     pub fn give_birth(&self, recipient: UserId, body: &str) -> Change {
         let letter = letter(body);
         let placed = self.data().give_birth(recipient, &letter);
-        let birth = Birth { id: placed.id, seq: placed.seq, message: letter };
+        let birth = Birth { id: placed.id, seq: placed.seq, is_read: false, message: letter };
         Change::Born { birth, unread_count: placed.unread_count }
     }
 

@@ -114,7 +114,7 @@ mod tests {
     use crate::testing::letter;
 
     fn birth(seq: i64) -> Birth {
-        Birth { id: NotificationId(seq * 10), seq: Seq(seq), message: letter("x") }
+        Birth { id: NotificationId(seq * 10), seq: Seq(seq), is_read: false, message: letter("x") }
     }
 
     fn born(seq: i64) -> Change {

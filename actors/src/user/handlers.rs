@@ -45,7 +45,7 @@ impl UserEntity {
         for session in &state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
         }
-        let begin = start.begin;
+        let begin = super::session::begin_of(start.feed);
         let mut session = SessionState::new(id, start, &self.sessions);
         session.push(Outgoing::Established { user: &caller });
         self.arm_expiry(myself, state, &mut session);
@@ -93,13 +93,14 @@ impl UserEntity {
         match heard {
             Heard::Ping(timestamp) => session.push(Outgoing::Pong(timestamp.as_deref())),
             Heard::Bad { code, message } => {
-                session.push(Outgoing::Error { code, message: &message });
+                session.push(Outgoing::Error { code, message: &message, retry_after_ms: None });
             }
             Heard::ProtocolPing(payload) => session.push(Outgoing::ProtocolPong(&payload)),
             Heard::Writable => match session.flush() {
                 Ok(()) => self.advance(myself, index, state),
                 Err(broken) => self.drop_session(myself, index, ending(broken), state),
             },
+            Heard::Asked(_) | Heard::Renewed { .. } => {}
             Heard::Ended(why) => self.drop_session(myself, index, why, state),
         }
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Birth, Change};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
-use crate::session::Begin;
+use crate::session::{Begin, Feed};
 
 /// How many frames of a backlog are written before the connection must have taken them: a fourth
 /// of what may wait for a slow reader.
@@ -79,6 +79,14 @@ impl Drop for Counted {
     }
 }
 
+/// Where births begin.
+pub(super) fn begin_of(feed: Feed) -> Begin {
+    match feed {
+        Feed::Births(begin) => begin,
+        Feed::Nothing | Feed::Changes(_) => Begin::Live,
+    }
+}
+
 /// What the store said of a session's backlog.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -110,7 +118,7 @@ impl SessionState {
         Self {
             id,
             outlet: start.outlet,
-            begin: start.begin,
+            begin: begin_of(start.feed),
             login: start.login,
             expires_at: start.expires_at,
             is_expiry_armed: false,
@@ -246,7 +254,9 @@ impl SessionState {
         }
         self.at = change.last();
         match change {
-            Change::Born { birth, .. } => self.push(Outgoing::Notification(birth)),
+            Change::Born { birth, unread_count } => {
+                self.push(Outgoing::Notification { birth, unread_count: *unread_count })
+            }
             Change::Marked(marked) => self.push(Outgoing::Marked(marked)),
         }
     }

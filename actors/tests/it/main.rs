@@ -29,7 +29,7 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{Hub, HubLimits, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
-use bellpull_actors::session::{Begin, SessionStart};
+use bellpull_actors::session::{Begin, Feed, SessionStart};
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Probe};
 use jiff::SignedDuration;
 
@@ -79,7 +79,9 @@ impl House {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock.now() + SignedDuration::try_from(lasts).unwrap();
         let login = login.map(LoginId);
-        let start = SessionStart { outlet: Box::new(outlet), begin, login, expires_at };
+        let feed = Feed::Births(begin);
+        let start =
+            SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };
         (self.hub.users.attach(self.caller(user), start).await, probe)
     }
 

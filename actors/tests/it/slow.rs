@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::{Broken, Ending};
-use bellpull_actors::session::{Begin, Heard};
+use bellpull_actors::session::{Begin, Feed, Heard};
 use bellpull_actors::testing::{Mode, Op};
 
 use crate::{Guest, House, since, upto};
@@ -23,7 +23,8 @@ async fn slow(house: &House, backlog: usize) -> Guest {
     probe.set(|seen| seen.room = Some(3));
     let start = bellpull_actors::session::SessionStart {
         outlet: Box::new(outlet),
-        begin: since(0),
+        feed: Feed::Births(since(0)),
+        stream: None,
         login: None,
         expires_at: jiff::Timestamp::MAX,
     };

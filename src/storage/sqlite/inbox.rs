@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked};
+use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, NotificationFilter, Selection};
+use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
 use bellpull_actors::port::{InboxStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;
 use super::letters::pick;
@@ -39,6 +40,25 @@ impl InboxStore for SqliteStore {
         limit: u32,
     ) -> Result<Backlog, StoreError> {
         self.read_births(NEWEST, user, after, limit).await
+    }
+
+    async fn changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<(Head, Vec<Changed>), StoreError> {
+        let changed = self.read_changes(OLDEST_CHANGES, user, after, limit).await?;
+        Ok((changed.head, changed.rows))
+    }
+
+    async fn newest_changes(
+        &self,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<ChangedRows, StoreError> {
+        self.read_changes(NEWEST_CHANGES, user, after, limit).await
     }
 
     async fn mark(
@@ -90,8 +110,8 @@ macro_rules! select_births {
     ($count:literal, $order:literal) => {
         concat!(
             "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-             (SELECT json_group_array(json_array(seq, id, message_id)) FROM \
-             (SELECT seq, id, message_id FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
+             (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
+             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
              AND deleted_at IS NULL ORDER BY seq ",
             $order,
             " LIMIT ?3)), ",
@@ -108,7 +128,63 @@ const NEWEST: &str = select_births!(
     "DESC"
 );
 
+/// The same for changes: births after the position, of rows that did not change since, and rows
+/// that did, from the index of those. Both walk their index in order, and merge.
+macro_rules! select_changes {
+    ($count:expr, $order:literal) => {
+        concat!(
+            "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+             (SELECT json_group_array(json_array(changed_seq, seq, id, message_id, \
+             read_at IS NOT NULL, deleted_at IS NOT NULL)) FROM (SELECT * FROM (\
+             SELECT seq AS changed_seq, seq, id, message_id, read_at, deleted_at \
+             FROM notifications \
+             WHERE recipient_id = ?1 AND seq > ?2 AND changed_seq = seq UNION ALL \
+             SELECT changed_seq, seq, id, message_id, read_at, deleted_at FROM notifications \
+             WHERE recipient_id = ?1 AND changed_seq > ?2 AND changed_seq <> seq) \
+             ORDER BY changed_seq ",
+            $order,
+            " LIMIT ?3)), ",
+            $count,
+            " FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1"
+        )
+    };
+}
+
+const OLDEST_CHANGES: &str = select_changes!("0", "ASC");
+const NEWEST_CHANGES: &str = select_changes!(
+    "(SELECT count(*) FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
+     AND changed_seq = seq) + (SELECT count(*) FROM notifications \
+     WHERE recipient_id = ?1 AND changed_seq > ?2 AND changed_seq <> seq)",
+    "DESC"
+);
+
 impl SqliteStore {
+    async fn read_changes(
+        &self,
+        sql: &'static str,
+        user: UserId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<ChangedRows, StoreError> {
+        let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
+        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
+        let head = head_of(&row)?;
+        let rows: &str = row.try_get(3).map_err(unavailable)?;
+        let mut rows: Vec<(i64, i64, i64, i64, i64, i64)> = json(rows)?;
+        rows.sort_unstable();
+        let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.3)).await?;
+        let changed = |(changed_seq, seq, id, message, is_read, is_deleted)| {
+            let (id, seq, is_read) = (NotificationId(id), Seq(seq), is_read != 0);
+            let birth = Birth { id, seq, is_read, message: pick(&letters, message)? };
+            Ok(Changed { birth, changed_seq: Seq(changed_seq), is_deleted: is_deleted != 0 })
+        };
+        let rows: Vec<Changed> =
+            rows.into_iter().map(changed).collect::<Result<_, StoreError>>()?;
+        let total: i64 = row.try_get(4).map_err(unavailable)?;
+        let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        Ok(ChangedRows { head, skipped: (total - returned).max(0), rows })
+    }
+
     async fn read_births(
         &self,
         sql: &'static str,
@@ -118,23 +194,25 @@ impl SqliteStore {
     ) -> Result<Backlog, StoreError> {
         let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let number = |column: usize| row.try_get::<i64, _>(column).map_err(unavailable);
-        let head = Head {
-            last_seq: Seq(number(0)?),
-            unread_count: number(1)?,
-            delivered_seq: Seq(number(2)?),
-        };
+        let head = head_of(&row)?;
         let rows: &str = row.try_get(3).map_err(unavailable)?;
-        let mut rows: Vec<(i64, i64, i64)> = json(rows)?;
+        let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
         rows.sort_unstable();
         let letters =
-            self.letters.of(&self.readers, rows.iter().map(|(_, _, message)| *message)).await?;
-        let birth = |(seq, id, message)| {
+            self.letters.of(&self.readers, rows.iter().map(|(_, _, message, _)| *message)).await?;
+        let birth = |(seq, id, message, is_read)| {
             let (id, seq) = (NotificationId(id), Seq(seq));
-            Ok(Birth { id, seq, message: pick(&letters, message)? })
+            Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
         };
         let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
+        let total: i64 = row.try_get(4).map_err(unavailable)?;
         let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
-        Ok(Backlog { head, skipped: (number(4)? - returned).max(0), births })
+        Ok(Backlog { head, skipped: (total - returned).max(0), births })
     }
+}
+
+/// The inbox' state, from a query's first three columns.
+fn head_of(row: &SqliteRow) -> Result<Head, StoreError> {
+    let number = |column: usize| row.try_get::<i64, _>(column).map_err(unavailable);
+    Ok(Head { last_seq: Seq(number(0)?), unread_count: number(1)?, delivered_seq: Seq(number(2)?) })
 }

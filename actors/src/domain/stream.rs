@@ -1,0 +1,236 @@
+//! A project's streams: what everybody who watches a project is told as it happens.
+//!
+//! Streams are live only. What they tell can be read from the store, so whoever may have missed
+//! something is told so (its socket closes, or its subscription begins again) and reads anew.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use super::comment::Comment;
+use super::ids::{ProjectId, TicketId, UserId};
+use super::ticket::{Status, Ticket};
+
+/// Which of a project's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StreamKind {
+    /// What becomes of its tickets.
+    Tickets,
+    /// Who is there, and what they look at.
+    Presence,
+}
+
+/// One stream of one project: `project:7:tickets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stream {
+    /// The project.
+    pub project: ProjectId,
+    /// Which of its streams.
+    pub kind: StreamKind,
+}
+
+/// A text is not `project:{id}:tickets` or `project:{id}:presence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("A stream is project:ID:tickets or project:ID:presence.")]
+pub struct BadStream;
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            StreamKind::Tickets => "tickets",
+            StreamKind::Presence => "presence",
+        };
+        write!(f, "project:{}:{kind}", self.project)
+    }
+}
+
+impl FromStr for Stream {
+    type Err = BadStream;
+
+    fn from_str(text: &str) -> Result<Self, BadStream> {
+        let rest = text.strip_prefix("project:").ok_or(BadStream)?;
+        let (id, kind) = rest.split_once(':').ok_or(BadStream)?;
+        let kind = match kind {
+            "tickets" => StreamKind::Tickets,
+            "presence" => StreamKind::Presence,
+            _ => return Err(BadStream),
+        };
+        // One spelling only: `+7` and `07` would be other streams to a client.
+        if !id.bytes().all(|byte| byte.is_ascii_digit()) || id.starts_with('0') {
+            return Err(BadStream);
+        }
+        let project = ProjectId(id.parse().map_err(|_| BadStream)?);
+        Ok(Self { project, kind })
+    }
+}
+
+/// Somebody, as others on a stream see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The account.
+    pub id: UserId,
+    /// Its login name.
+    pub username: Arc<str>,
+}
+
+/// Somebody who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// Who.
+    pub person: Person,
+    /// The ticket that this person looks at, if any.
+    pub viewing: Option<TicketId>,
+    /// The tickets that this person types on, in the order of their ids.
+    pub typing: Vec<TicketId>,
+}
+
+/// What happened to a ticket, as a list of tickets sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketAction {
+    /// It was raised.
+    Created,
+    /// It moved, or its text changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+impl TicketAction {
+    /// The action's name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A ticket as a list of tickets shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketLine {
+    /// The ticket.
+    pub id: TicketId,
+    /// Its project's key and its number there.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Counts its changes: an older line than the one that is shown is dropped.
+    pub version: i64,
+}
+
+impl From<&Ticket> for TicketLine {
+    fn from(ticket: &Ticket) -> Self {
+        Self {
+            id: ticket.id,
+            key: ticket.key.clone(),
+            title: ticket.title.clone(),
+            status: ticket.status,
+            version: ticket.version,
+        }
+    }
+}
+
+/// What a stream tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamEvent {
+    /// Something became of a ticket.
+    Ticket {
+        /// What.
+        action: TicketAction,
+        /// The ticket after it.
+        line: TicketLine,
+    },
+    /// Somebody commented on a ticket.
+    Comment(Comment),
+    /// Somebody's first session came.
+    Joined(Person),
+    /// Somebody's last session went.
+    Left(Person),
+    /// Somebody looks at another ticket now, or at none.
+    Viewing {
+        /// Who.
+        person: Person,
+        /// At what.
+        ticket: Option<TicketId>,
+    },
+    /// Somebody began to type, or ended.
+    Typing {
+        /// Who.
+        person: Person,
+        /// On what.
+        ticket: TicketId,
+        /// Whether it began.
+        is_typing: bool,
+    },
+}
+
+impl StreamEvent {
+    /// Which of a project's streams tells of it.
+    #[must_use]
+    pub fn kind(&self) -> StreamKind {
+        match self {
+            Self::Ticket { .. } | Self::Comment(_) => StreamKind::Tickets,
+            Self::Joined(_) | Self::Left(_) | Self::Viewing { .. } | Self::Typing { .. } => {
+                StreamKind::Presence
+            }
+        }
+    }
+}
+
+/// A stream's event on its way to sockets: its bytes are made once, by whoever needs them first,
+/// however many sockets they go to.
+#[derive(Debug)]
+pub struct StreamLetter {
+    /// Which stream tells it.
+    pub stream: Stream,
+    /// What it tells.
+    pub event: StreamEvent,
+    encoded: OnceLock<Box<[u8]>>,
+}
+
+impl StreamLetter {
+    /// An event, not encoded yet.
+    #[must_use]
+    pub fn new(project: ProjectId, event: StreamEvent) -> Arc<Self> {
+        let stream = Stream { project, kind: event.kind() };
+        Arc::new(Self { stream, event, encoded: OnceLock::new() })
+    }
+
+    /// Its bytes, made by `encode` the first time.
+    pub fn encoded(&self, encode: impl FnOnce(&StreamEvent) -> Box<[u8]>) -> &[u8] {
+        self.encoded.get_or_init(|| encode(&self.event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_one_spelling() {
+        for text in ["project:7:tickets", "project:9223372036854775807:presence"] {
+            assert_eq!(text.parse::<Stream>().unwrap().to_string(), text);
+        }
+        for bad in [
+            "",
+            "project",
+            "project:7",
+            "project:7:",
+            "project:7:other",
+            "project::tickets",
+            "project:07:tickets",
+            "project:+7:tickets",
+            "project:-7:tickets",
+            "project:0:tickets",
+            "project:9223372036854775808:tickets",
+            "project:7:tickets:x",
+            "Project:7:tickets",
+        ] {
+            assert_eq!(bad.parse::<Stream>(), Err(BadStream), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What comments need of a store.
+
+use async_trait::async_trait;
+
+use super::tickets::Told;
+use super::{Page, PageRequest, StoreError};
+use crate::domain::comment::Comment;
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::notification::Announcement;
+use crate::domain::user::User;
+
+/// Comments, and the people whom they name.
+#[async_trait]
+pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Writes a comment and its announcement in one transaction; `comment.id` is given by the
+    /// store. On the disk when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the ticket is gone.
+    async fn commit_comment(
+        &self,
+        comment: Comment,
+        announcement: Option<Announcement>,
+    ) -> Result<(Comment, Option<Told>), StoreError>;
+
+    /// A page of a ticket's comments, oldest first.
+    async fn comments(
+        &self,
+        ticket: TicketId,
+        page: PageRequest,
+    ) -> Result<Page<Comment>, StoreError>;
+
+    /// The active accounts of these usernames, each with whether it is on the project's list of
+    /// members, in the order of their ids.
+    async fn people_named(
+        &self,
+        usernames: &[String],
+        project: ProjectId,
+    ) -> Result<Vec<(User, bool)>, StoreError>;
+}

@@ -1,0 +1,55 @@
+//! What projects and their lists of members need of a store.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::ticket::Project;
+use crate::domain::user::User;
+
+/// Projects and who belongs to them.
+#[async_trait]
+pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes a project, closed to all but its members and admins; `creator` becomes its first
+    /// member in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] with `key`.
+    async fn create_project(
+        &self,
+        key: String,
+        name: String,
+        creator: UserId,
+        now: Timestamp,
+    ) -> Result<Project, StoreError>;
+
+    /// The project.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
+
+    /// A page of the projects, by id; of those that are open or have `visible_to` as a member,
+    /// where it is given.
+    async fn projects(
+        &self,
+        visible_to: Option<UserId>,
+        page: PageRequest,
+    ) -> Result<Page<Project>, StoreError>;
+
+    /// A page of a project's members, by id (nobody is on an open project's list).
+    async fn members(&self, id: ProjectId, page: PageRequest) -> Result<Page<User>, StoreError>;
+
+    /// Whether the user is on the project's list of members.
+    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
+
+    /// Puts somebody on the list; whether that was new.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown project or account.
+    async fn add_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
+
+    /// Takes somebody off the list; whether that changed anything.
+    async fn remove_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
+
+    /// Whether both are on some project's list of members.
+    async fn share_project(&self, one: UserId, other: UserId) -> Result<bool, StoreError>;
+}

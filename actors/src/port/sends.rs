@@ -1,0 +1,86 @@
+//! What sends to many need of a store.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::tickets::Told;
+use crate::domain::ids::{SendId, UserId};
+use crate::domain::send::NewSend;
+
+/// Sends: one message, many inboxes, in chunks of a short transaction each, with a cursor that is
+/// moved in the transaction of its chunk. Whatever crashes when: nobody twice, nobody left out.
+#[async_trait]
+pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Takes a send in, in one transaction: its key, its message, how many recipients it has, and
+    /// (unless it is for later) its first chunk of at most `chunk` recipients. What this answers
+    /// with `Ok` is on the disk and will be carried out.
+    async fn begin_send(
+        &self,
+        send: NewSend,
+        chunk: u32,
+        now: Timestamp,
+    ) -> Result<BeginSend, StoreError>;
+
+    /// Writes the next chunk of a send that is due, and moves its cursor, in one transaction. A
+    /// send that is finished or cancelled has no next chunk.
+    async fn continue_send(
+        &self,
+        id: SendId,
+        chunk: u32,
+        now: Timestamp,
+    ) -> Result<Chunk, StoreError>;
+
+    /// The unfinished sends that are due, the longest due first, at most `limit`; and when the
+    /// next one after `now` is due.
+    async fn due_sends(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError>;
+
+    /// Forgets the keys that were first used before that time; how many.
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// What came of the wish to send.
+#[derive(Debug, Clone)]
+pub enum BeginSend {
+    /// It was taken in.
+    Begun {
+        /// The send.
+        send: StoredSend,
+        /// The first chunk's notifications; `None` where it is for later, or for nobody.
+        told: Option<Told>,
+        /// Whether there are further chunks to write.
+        has_more: bool,
+    },
+    /// The key was used before, with the same body: what was answered then.
+    Repeated(StoredSend),
+    /// The key was used before, with another body. Nothing was done.
+    KeyReused,
+    /// Some of the accounts do not exist; the first few of them. Nothing was done.
+    UnknownUsers(Vec<UserId>),
+    /// The project does not exist. Nothing was done.
+    UnknownProject,
+}
+
+/// A send as it was taken in: what its sender is answered, however often it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSend {
+    /// The send.
+    pub id: SendId,
+    /// How many recipients it has.
+    pub recipients: i64,
+    /// Whether it is for later.
+    pub is_scheduled: bool,
+}
+
+/// What a chunk came to.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Its notifications; `None` where there was nobody left.
+    pub told: Option<Told>,
+    /// Whether there are further ones.
+    pub has_more: bool,
+}
