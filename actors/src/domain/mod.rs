@@ -2,13 +2,16 @@
 //!
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
-//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told).
+//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
+//! [`delivery`] and [`retry`] (what leaves the house).
 
 pub mod comment;
+pub mod delivery;
 pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod notification;
+pub mod retry;
 pub mod routing;
 pub mod send;
 pub mod stream;

@@ -7,18 +7,22 @@
 pub mod accounts;
 pub mod clock;
 pub mod comments;
+pub mod deliveries;
 pub mod inbox;
 pub mod outlet;
 pub mod projects;
+pub mod sender;
 pub mod sends;
 pub mod tickets;
 
 pub use accounts::AccountStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
+pub use deliveries::DeliveryStore;
 pub use inbox::InboxStore;
 pub use outlet::Outlet;
 pub use projects::ProjectStore;
+pub use sender::Sender;
 pub use sends::SendStore;
 pub use tickets::TicketStore;
 

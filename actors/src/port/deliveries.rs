@@ -1,0 +1,55 @@
+//! What the channels need of a store: the outbox.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::delivery::{Attempt, Leased, ProviderStatus};
+use crate::domain::ids::DeliveryId;
+use crate::domain::routing::Channel;
+
+/// Deliveries on their way out. They are written in the transaction of their event (see
+/// [`super::TicketStore::commit`]); here they are leased, and what became of them is recorded. No
+/// transaction is ever held while a provider is called.
+#[async_trait]
+pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Leases the longest due deliveries of a channel that nobody has leased, at most `limit`, in
+    /// one transaction: nobody else gets them before `until`. The attempt counts from here, so
+    /// that a process that dies between sending and recording has used it up. A digest's
+    /// deliveries are leased together, as one.
+    async fn lease(
+        &self,
+        channel: Channel,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Leased>, StoreError>;
+
+    /// Records attempts, many in one transaction: the delivery's status, its provider's id, when
+    /// it is due again, and a row an attempt. An attempt whose delivery has moved on since (its
+    /// lease ended, and somebody else has recorded a later one) leaves its row only.
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
+
+    /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
+    /// has opened.
+    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError>;
+
+    /// When the channel's next delivery is due, if it has one that is not leased; and when its
+    /// next lease ends.
+    async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
+
+    /// A provider reports on a message that it took. Never moves a status backwards; `false` for
+    /// one that is unknown here.
+    async fn reported(
+        &self,
+        channel: Channel,
+        provider_id: &str,
+        status: ProviderStatus,
+        error: Option<String>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues a failed delivery again, with all its attempts before it; `false` unless it is
+    /// `FAILED`.
+    async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError>;
+}
