@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::Html;
 use axum::response::sse::{Event, Sse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use serde_json::Value;
@@ -43,10 +44,9 @@ pub(super) async fn serve(sayer: UnboundedSender<Value>, done: UnboundedReceiver
 }
 
 /// A module of the page; anything else that a browser asks for by itself is not there.
-async fn module(
-    Path(name): Path<String>,
-) -> Result<([(axum::http::HeaderName, &'static str); 1], String), axum::http::StatusCode> {
-    let text = std::fs::read_to_string(script(&name));
-    let text = text.map_err(|_| axum::http::StatusCode::NOT_FOUND)?;
-    Ok(([(CONTENT_TYPE, "text/javascript")], text))
+async fn module(Path(name): Path<String>) -> Response {
+    match std::fs::read_to_string(script(&name)) {
+        Ok(text) => ([(CONTENT_TYPE, "text/javascript")], text).into_response(),
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
