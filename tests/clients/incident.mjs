@@ -14,10 +14,14 @@ export default class Incident extends FrontEnd {
       case 'ticket_created':
       case 'ticket_opened':
       case 'work_finished':
-        this.say({ shown: `${frame.ticket.priority_display} · ${frame.ticket.title} · ${frame.message}` });
+        this.show(frame.ticket, frame.message);
         break;
       default:
         this.say({ unknown: frame.type ?? frame.notification_type });
     }
+  }
+
+  show(ticket, message) {
+    this.say({ shown: `${ticket.priority_display} · ${ticket.title} · ${message}` });
   }
 }
