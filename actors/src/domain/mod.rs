@@ -3,8 +3,9 @@
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
-//! [`delivery`] and [`retry`] (what leaves the house).
+//! [`delivery`], [`retry`] and [`circuit`] (what leaves the house).
 
+pub mod circuit;
 pub mod comment;
 pub mod delivery;
 pub mod event;

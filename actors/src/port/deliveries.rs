@@ -16,7 +16,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// Leases the longest due deliveries of a channel that nobody has leased, at most `limit`, in
     /// one transaction: nobody else gets them before `until`. The attempt counts from here, so
     /// that a process that dies between sending and recording has used it up. A digest's
-    /// deliveries are leased together, as one.
+    /// deliveries are leased together, as one. `limit` of them, or all that are due where there
+    /// are fewer.
     async fn lease(
         &self,
         channel: Channel,
@@ -24,6 +25,10 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError>;
+
+    /// Ends all leases of a channel that this node holds: its actor has ended, and whoever sent
+    /// for it with it. Their attempts stay counted. How many there were.
+    async fn release(&self, channel: Channel) -> Result<u64, StoreError>;
 
     /// Records attempts, many in one transaction: the delivery's status, its provider's id, when
     /// it is due again, and a row an attempt. An attempt whose delivery has moved on since (its
@@ -34,8 +39,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// has opened.
     async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError>;
 
-    /// When the channel's next delivery is due, if it has one that is not leased; and when its
-    /// next lease ends.
+    /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
+    /// whichever is first.
     async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
 
     /// A provider reports on a message that it took. Never moves a status backwards; `false` for
