@@ -88,7 +88,7 @@ async fn apply(store: &impl Store, user: &User, model: &mut Model, step: Step) {
 async fn compare(store: &impl Store, user: &User, model: &Model) {
     assert_eq!(store.head(user.id).await.unwrap(), model.head);
     let page =
-        store.notifications(user.id, &NotificationFilter::default(), first(100)).await.unwrap();
+        store.notifications(user.id, &NotificationFilter::default(), first(100).into()).await.unwrap();
     let stored: Vec<Row> = page
         .rows
         .iter()
