@@ -8,8 +8,8 @@ use ractor::ActorRef;
 use serde_json::{Value, json};
 
 use super::backlog::{Loaded, Reading};
-use super::session::SessionState;
 use super::follow::Follow;
+use super::session::SessionState;
 use super::stretch::{Shows, Stretch};
 use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
 use crate::directory::{AttachError, Session};
@@ -195,8 +195,7 @@ impl UserEntity {
             }
             Own::NotSaved => state.is_saving = false,
             Own::TokenEnds { session, expires_at } => {
-                let is_it =
-                    |one: &SessionState| one.id == session && one.expires_at == expires_at;
+                let is_it = |one: &SessionState| one.id == session && one.expires_at == expires_at;
                 if let Some(index) = state.sessions.iter().position(is_it) {
                     let why = Ending::TokenEnded { reason: "token expired" };
                     self.drop_session(myself, index, why, state);

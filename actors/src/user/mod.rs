@@ -48,8 +48,8 @@ use asking::Outcome;
 use backlog::{Loaded, Reading};
 use follow::Follow;
 use session::SessionState;
-use stretch::Shows;
 pub(crate) use store_tasks::in_time;
+use stretch::Shows;
 
 /// A session that wants in.
 #[derive(Debug)]

@@ -70,16 +70,15 @@ impl UserEntity {
             Ask::List { limit, offset } => {
                 let shared = self.shared();
                 tokio::spawn(async move {
-                    let listed = in_time(shared.list(user, Slice { offset: i64::from(offset), limit })).await;
+                    let listed =
+                        in_time(shared.list(user, Slice { offset: i64::from(offset), limit }))
+                            .await;
                     done(&own, session, Outcome::now(listed.unwrap_or_else(|_| unavailable())));
                 });
                 None
             }
             Ask::Send(_) => Some(refused("not_supported", "Nothing is sent here.", None)),
-            Ask::Subscribe(_)
-            | Ask::Unsubscribe(_)
-            | Ask::Viewing { .. }
-            | Ask::Typing { .. } => {
+            Ask::Subscribe(_) | Ask::Unsubscribe(_) | Ask::Viewing { .. } | Ask::Typing { .. } => {
                 Some(refused("not_supported", "There are no streams here.", None))
             }
             // Done when it was heard.
@@ -130,13 +129,7 @@ struct Rows {
 impl UserShared {
     /// Marks, tells the session that wanted it, and then all of the user's sessions: in this
     /// order, so that the answer is there to take the place of the change.
-    async fn mark(
-        &self,
-        rows: Rows,
-        now: Timestamp,
-        own: &Handle<UserMessage>,
-        session: u32,
-    ) {
+    async fn mark(&self, rows: Rows, now: Timestamp, own: &Handle<UserMessage>, session: u32) {
         let Rows { user, selection, mark } = rows;
         // A single row is asked for by its name: whether it is there is part of the answer.
         let named = match &selection {

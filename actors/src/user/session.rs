@@ -192,8 +192,7 @@ impl SessionState {
             }
             Phase::Loading(queue) | Phase::Replaying(queue) => {
                 // A stretch may hold many rows, so only one waits.
-                queue.is_overflowed |=
-                    queue.items.iter().any(|item| matches!(item, Item::Read(_)));
+                queue.is_overflowed |= queue.items.iter().any(|item| matches!(item, Item::Read(_)));
                 queue.add(|| Item::Read(Arc::clone(stretch)));
             }
             Phase::Apart => {}
@@ -425,8 +424,7 @@ impl SessionState {
         if !self.is_greeted {
             return;
         }
-        let Some((asked, mut answer)) =
-            self.asking.as_mut().and_then(|asking| asking.take_due(at))
+        let Some((asked, mut answer)) = self.asking.as_mut().and_then(|asking| asking.take_due(at))
         else {
             return;
         };
