@@ -111,8 +111,8 @@ macro_rules! select_births {
         concat!(
             "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
              (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
-             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
-             AND deleted_at IS NULL ORDER BY seq ",
+             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
+             AND seq > ?2 AND deleted_at IS NULL ORDER BY seq ",
             $order,
             " LIMIT ?3)), ",
             $count,
