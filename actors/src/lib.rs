@@ -6,6 +6,7 @@
 //! of: [`mail`] (questions whose fate is known), [`vitals`] (gauges), [`failures`] (budgets and
 //! back-off), [`observe`] (what operators see).
 
+pub mod channel;
 pub mod directory;
 pub mod domain;
 pub mod failures;

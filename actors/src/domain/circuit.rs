@@ -72,13 +72,6 @@ impl<T: Copy + PartialOrd + std::ops::Add<Duration, Output = T>> Circuit<T> {
         }
     }
 
-    /// The probe came to nothing either way (there was nothing to send): the next one may go.
-    pub fn no_probe(&mut self) {
-        if let Stand::HalfOpen { is_probing } = &mut self.stand {
-            *is_probing = false;
-        }
-    }
-
     /// The provider answered, whatever it said of the delivery: it is there. Whether that has
     /// closed the circuit.
     pub fn answered(&mut self) -> bool {
