@@ -12,8 +12,8 @@
 //! It is told that something is due ([`ChannelMessage::Nudge`]), and looks by itself when the next
 //! delivery falls due, and every [`LOOK_EVERY`] (clocks are set, and other nodes die).
 //!
-//! Limits: [`ChannelLimits`]; at most twice as many deliveries are leased as may be in flight, and
-//! nothing more is leased while more results wait than that (the store is away).
+//! Limits: [`ChannelLimits`]; at most four times as many deliveries are leased as may be in flight,
+//! and nothing more is leased while more results wait than that (the store is away).
 
 mod work;
 
@@ -37,6 +37,10 @@ use crate::vitals::{Handle, Vitals};
 
 /// The store is looked at so often even if nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// So many deliveries are leased at most for each that may be in flight: a lease of one costs the
+/// store as much as a lease of many, and what is leased and not sent delays those who wait.
+const LEASED_PER_PLACE: usize = 4;
 
 /// What a channel is allowed.
 #[derive(Debug, Clone, Copy)]

@@ -10,12 +10,18 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{ChannelActor, ChannelMessage, ChannelState, LOOK_EVERY, Own, OwnMessage};
+use super::{
+    ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
+};
 use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::failures::back_off;
 use crate::user::in_time;
 use crate::vitals::Handle;
+
+/// Attempts that died with their process count less: a delivery is given up after so many times
+/// the attempts that it would have had.
+const CUT_OFF_FACTOR: u32 = 4;
 
 impl ChannelActor {
     /// Ends what a predecessor has leased: whatever it had in flight ended with it.
@@ -97,11 +103,10 @@ impl ChannelActor {
         };
         let is_probe = room == 1 && state.circuit.name() != "closed";
         self.send_what_may_be_sent(room, is_probe, now, state);
-        let wanted = if is_probe { 1 } else { 2 * room };
+        let wanted = if is_probe { 1 } else { LEASED_PER_PLACE * room };
         let held = state.queue.len() + state.in_flight;
-        // In batches: a lease of one delivery costs the store as much as one of many.
-        let is_low = held < wanted && state.queue.len() <= room / 2;
-        let can_record = state.results.len() <= 2 * self.limits.in_flight_max;
+        let is_low = held < wanted && state.queue.len() < room;
+        let can_record = state.results.len() <= LEASED_PER_PLACE * self.limits.in_flight_max;
         if state.has_more && is_low && can_record && !state.is_leasing && !is_store_away {
             self.lease(wanted - held, state);
         }
@@ -141,8 +146,8 @@ impl ChannelActor {
         state.in_flight += 1;
         state.senders.spawn(async move {
             let (started_at, started) = (clock.now(), Instant::now());
-            let outcome = if leased.attempt > retry.attempts {
-                // Attempts that died with their process have used it up.
+            let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
+                // Whatever it is that dies over this delivery, it would die again.
                 Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
             } else {
                 let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
@@ -299,7 +304,7 @@ fn due_again(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let Outcome::Later { after, .. } = outcome else { return None };
-    let wait = retry.wait_after(leased.attempt, chance(), *after)?;
+    let wait = retry.wait_after(leased.failures + 1, chance(), *after)?;
     let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
     Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX))
 }

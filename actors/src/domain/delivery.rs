@@ -80,8 +80,11 @@ pub struct Leased {
     pub id: DeliveryId,
     /// The notification; of a digest, the first.
     pub notification: NotificationId,
-    /// Which attempt this will be, from 1.
+    /// How often it has been leased, this time included: names the attempt.
     pub attempt: u32,
+    /// How many attempts were recorded that came to nothing. Fewer than were leased where a
+    /// process died over some.
+    pub failures: u32,
     /// Whom it is for.
     pub addressee: Addressee,
     /// Where it goes.
@@ -129,7 +132,7 @@ pub enum Outcome {
 pub struct Attempt {
     /// Of which delivery.
     pub delivery: DeliveryId,
-    /// Which attempt, from 1.
+    /// Which: [`Leased::attempt`].
     pub number: u32,
     /// When it began.
     pub started_at: Timestamp,

@@ -14,8 +14,8 @@ use crate::domain::routing::Channel;
 #[async_trait]
 pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// Leases the longest due deliveries of a channel that nobody has leased, at most `limit`, in
-    /// one transaction: nobody else gets them before `until`. The attempt counts from here, so
-    /// that a process that dies between sending and recording has used it up. A digest's
+    /// one transaction: nobody else gets them before `until`. The attempt has its number from
+    /// here, so that one that was cut off and the next can be told apart. A digest's
     /// deliveries are leased together, as one. `limit` of them, or all that are due where there
     /// are fewer.
     async fn lease(
@@ -27,7 +27,7 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Vec<Leased>, StoreError>;
 
     /// Ends all leases of a channel that this node holds: its actor has ended, and whoever sent
-    /// for it with it. Their attempts stay counted. How many there were.
+    /// for it with it. How many there were.
     async fn release(&self, channel: Channel) -> Result<u64, StoreError>;
 
     /// Records attempts, many in one transaction: the delivery's status, its provider's id, when

@@ -4,11 +4,13 @@
 
 mod clock;
 mod inboxes;
+mod outbox;
 mod outlet;
 mod store;
 mod tickets;
 
 pub use clock::FakeClock;
+pub use outbox::{FakeDelivery, FakeOutbox, FakeSender, Reaction};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};
 pub use store::{FakeStore, Mode, Op};
 

@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::domain::delivery::{
-    Addressee, Attempt, Leased, Outcome, ProviderStatus, Target,
-};
+use crate::domain::delivery::{Addressee, Attempt, Leased, Outcome, ProviderStatus, Target};
 use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
@@ -149,6 +147,7 @@ impl DeliveryStore for FakeOutbox {
                 id,
                 notification: NotificationId(id.0),
                 attempt: one.attempts,
+                failures: u32::try_from(one.recorded.len()).unwrap_or(u32::MAX),
                 addressee: Addressee {
                     id: UserId(1),
                     name: "Ada".to_owned(),

@@ -10,6 +10,7 @@
 )]
 
 mod attach;
+mod channel;
 mod ending;
 mod hub;
 mod live;
