@@ -10,6 +10,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod delivery;
 pub mod http;
 pub mod storage;
 pub mod telemetry;
