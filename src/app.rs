@@ -103,11 +103,12 @@ impl App {
         let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
         let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
             clock: Arc::clone(&clock),
-            names: names(&*store).await.map_err(StartError::of("database_url"))?,
+            names: names.clone(),
             limits: limits(config),
         })
         .await
@@ -132,12 +133,14 @@ impl App {
             accounts,
             clock,
             readiness: readiness.clone(),
+            epoch: names.epoch,
         };
         let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
         let sockets = WsEdge::new(auth.clone(), hub.users.clone(), config, stopping.clone());
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
+            .merge(crate::client::router())
             .merge(crate::console::router());
         let (address, listener) = listener;
         let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];

@@ -16,4 +16,5 @@ mod shared;
 mod tests;
 mod upgrade;
 
+pub(crate) use encode::code_and_reason;
 pub use upgrade::{WsEdge, router};
