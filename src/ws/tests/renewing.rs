@@ -14,10 +14,10 @@ fn token(text: String) -> Token {
 }
 
 async fn next_renewal(pair: &mut Pair) -> (String, Result<Renewal, String>) {
-    match next_heard(&mut pair.heard).await {
-        Heard::Renewed { tag, renewal } => (tag.unwrap().into(), renewal),
-        other => panic!("{other:?}"),
-    }
+    let Heard::Renewed { tag, renewal } = next_heard(&mut pair.heard).await else {
+        panic!("something else was told");
+    };
+    (tag.unwrap().into(), renewal)
 }
 
 #[tokio::test]
