@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
-use crate::ws::WsEdge;
+use crate::ws::{WsEdge, WsParts};
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
@@ -133,11 +133,18 @@ impl App {
             accounts,
             clock,
             readiness: readiness.clone(),
-            epoch: names.epoch,
+            epoch: names.epoch.clone(),
         };
         let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
-        let sockets = WsEdge::new(auth.clone(), hub.users.clone(), config, stopping.clone());
+        let sockets = WsParts {
+            auth: auth.clone(),
+            users: hub.users.clone(),
+            projects: store.clone(),
+            epoch: names.epoch,
+            draining: stopping.clone(),
+        };
+        let sockets = WsEdge::new(sockets, config);
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
             .merge(crate::client::router())
