@@ -61,7 +61,10 @@ impl File {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => self.text.into_response(),
         };
-        response.headers_mut().extend(common.into_iter().chain(tag));
+        // In place of what came with the text.
+        for (name, value) in common.into_iter().chain(tag) {
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 }
