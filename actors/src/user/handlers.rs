@@ -45,13 +45,16 @@ impl UserEntity {
         for session in &state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
         }
-        let begin = super::session::begin_of(start.feed);
+        let (begin, stream) = (super::session::begin_of(start.feed), start.stream);
         let mut session = SessionState::new(id, start, &self.sessions);
         session.push(Outgoing::Established { user: &caller });
         self.arm_expiry(myself, state, &mut session);
         state.sessions.push(session);
         state.is_idle = false;
         state.caller = Some(Box::new(caller));
+        if let Some(stream) = stream {
+            self.watch_own(myself, state.sessions.len() - 1, stream, state);
+        }
         self.load(state.own(myself), state.id, id, begin, state.delivered);
         reply.send(Ok(Session { actor: state.own(myself), id }));
     }
@@ -100,7 +103,8 @@ impl UserEntity {
                 Ok(()) => self.advance(myself, index, state),
                 Err(broken) => self.drop_session(myself, index, ending(broken), state),
             },
-            Heard::Asked(_) | Heard::Renewed { .. } => {}
+            Heard::Asked(asked) => self.asked_of_stream(myself, index, asked, state),
+            Heard::Renewed { .. } => {}
             Heard::Ended(why) => self.drop_session(myself, index, why, state),
         }
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
+use super::streams::Subscription;
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Birth, Change};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
@@ -40,6 +41,8 @@ pub(super) struct SessionState {
     pub(super) begin: Begin,
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
+    /// The projects' streams that it watches.
+    pub(super) streams: Vec<Subscription>,
     /// Whether a timer for its token's end runs.
     pub(super) is_expiry_armed: bool,
     /// Whether frames were pushed and not flushed.
@@ -121,6 +124,7 @@ impl SessionState {
             begin: begin_of(start.feed),
             login: start.login,
             expires_at: start.expires_at,
+            streams: Vec::new(),
             is_expiry_armed: false,
             is_dirty: false,
             pings: 0,
