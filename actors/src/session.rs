@@ -91,6 +91,8 @@ pub enum Heard {
     },
     /// A message that its dialect does not know; the session stays open and says so.
     Bad {
+        /// What the client called its request, where that could be read.
+        tag: Tag,
         /// For machines.
         code: &'static str,
         /// For people.
@@ -211,8 +213,7 @@ pub enum Answer {
     Marked {
         /// How many changed.
         count: usize,
-        /// Of the rows that were named, is there one that the caller has? (An inbox' client asks
-        /// about one at a time.)
+        /// Where one row alone was named: whether the caller has it. Else `true`.
         is_found: bool,
         /// The count after it.
         unread_count: i64,

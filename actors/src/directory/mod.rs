@@ -127,4 +127,3 @@ impl<E: Entity> Directory<E> {
         }
     }
 }
-

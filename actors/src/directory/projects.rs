@@ -75,11 +75,7 @@ impl Projects {
         }
     }
 
-    async fn check_right(
-        &self,
-        project: ProjectId,
-        caller: &Caller,
-    ) -> Result<(), NoSubscription> {
+    async fn check_right(&self, project: ProjectId, caller: &Caller) -> Result<(), NoSubscription> {
         match in_time(membership(&*self.store, project, caller)).await {
             Ok(Some(Membership::Member)) => Ok(()),
             Ok(Some(Membership::Outsider) | None) => Err(NoSubscription::NoRight),

@@ -58,8 +58,7 @@ pub fn mentions(body: &str) -> Vec<Mention> {
         }
         let both = if bare == name { vec![name] } else { vec![name, bare] };
         let fits = |spelling: &&str| spelling.chars().count() <= USERNAME_CHARS_MAX;
-        let spellings: Vec<String> =
-            both.into_iter().filter(fits).map(ToOwned::to_owned).collect();
+        let spellings: Vec<String> = both.into_iter().filter(fits).map(ToOwned::to_owned).collect();
         if !spellings.is_empty() {
             found.push(Mention { spellings });
         }
@@ -93,8 +92,11 @@ pub fn comment(
         let membership = if is_member { Membership::Member } else { Membership::Outsider };
         user.is_active && is_visible(ticket, &Caller::from(user), membership)
     };
-    let mut users: Vec<UserId> =
-        named(&mentions(&body), people).into_iter().filter(may_see).map(|(user, _)| user.id).collect();
+    let mut users: Vec<UserId> = named(&mentions(&body), people)
+        .into_iter()
+        .filter(may_see)
+        .map(|(user, _)| user.id)
+        .collect();
     users.sort_unstable();
     users.dedup();
     users.retain(|user| *user != author.id);

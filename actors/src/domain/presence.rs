@@ -303,9 +303,10 @@ mod tests {
             let users: BTreeSet<i64> = self.sessions.iter().map(|(user, _)| *user).collect();
             let one = |user: i64| {
                 let own = self.looks.iter().rev().filter(|(one, _, _)| *one == user);
-                let typed = self.typed.iter().filter(|((one, _, _), said)| {
-                    *one == user && now < **said + 5_000
-                });
+                let typed = self
+                    .typed
+                    .iter()
+                    .filter(|((one, _, _), said)| *one == user && now < **said + 5_000);
                 let typing: BTreeSet<TicketId> =
                     typed.map(|((_, _, ticket), _)| TicketId(*ticket)).collect();
                 Present {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::tickets::Told;
-use crate::domain::ids::{SendId, UserId};
+use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::send::NewSend;
 
 /// Sends: one message, many inboxes, in chunks of a short transaction each, with a cursor that is
@@ -74,6 +74,11 @@ pub struct StoredSend {
     pub recipients: i64,
     /// Whether it is for later.
     pub is_scheduled: bool,
+    /// Its notification, where it is for one account alone ([`Recipients::Users`] of one) and was
+    /// born as it was taken in.
+    ///
+    /// [`Recipients::Users`]: crate::domain::send::Recipients::Users
+    pub notification: Option<NotificationId>,
 }
 
 /// What a chunk came to.

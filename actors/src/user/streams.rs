@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ractor::{ActorId, ActorRef};
 
+use super::asking::Outcome;
+use super::requests::refused;
 use super::session::SessionState;
 use super::{UserEntity, UserMessage, UserState};
 use crate::directory::NoSubscription;
@@ -18,7 +20,7 @@ use crate::domain::stream::{Present, Stream, StreamKind, StreamLetter};
 use crate::domain::ticket::Caller;
 use crate::port::outlet::{Ending, Outgoing};
 use crate::project::{Parting, Subscribe, SubscriptionId, Watch};
-use crate::session::{Answer, Ask, Asked};
+use crate::session::Answer;
 use crate::vitals::Handle;
 
 /// A session has at most so many subscriptions; a person follows a handful of projects.
@@ -37,7 +39,9 @@ const AGAIN_SPREAD_MS: u64 = 200;
 const BACK_SPREAD_MS: u64 = 1_000;
 
 /// What a session is told when its own stream cannot be had now.
-const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+const COME_BACK: Ending = Ending::Restarting { retry_after_ms: RETRY_MS };
+/// After how long a stream that cannot be had now may be asked for again.
+const RETRY_MS: u32 = 1_000;
 
 /// What is heard of projects.
 #[derive(Debug)]
@@ -76,18 +80,24 @@ pub struct Failed {
 pub(super) struct Subscription {
     stream: Stream,
     id: SubscriptionId,
-    /// Whether the session is for this stream alone, and ends with it.
-    is_own: bool,
+    purpose: Purpose,
     /// Whether it ever stood.
     has_stood: bool,
     /// How often it was asked for since it last stood.
     tries: u32,
-    /// The request that is to be answered when it stands, or does not.
-    asked: Option<Box<Asked>>,
     /// What the session looks at, and that look's place among its person's: told again to a
     /// successor of the project's actor.
     looks: Option<(u64, TicketId)>,
     phase: Phase,
+}
+
+/// What a subscription is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The session is for this stream alone, and ends with it.
+    OwnStream,
+    /// The session asked for it; the answer is due when it first stands, or does not.
+    Asked,
 }
 
 #[derive(Debug)]
@@ -99,9 +109,14 @@ enum Phase {
 }
 
 impl Subscription {
-    fn new(stream: Stream, is_own: bool, asked: Option<Box<Asked>>) -> Self {
+    fn new(stream: Stream, purpose: Purpose) -> Self {
         let phase = Phase::Asking { typed: None };
-        Self { stream, id: 0, is_own, has_stood: false, tries: 0, asked, looks: None, phase }
+        Self { stream, id: 0, purpose, has_stood: false, tries: 0, looks: None, phase }
+    }
+
+    /// Whether the session waits for the answer to its request.
+    fn is_awaited(&self) -> bool {
+        self.purpose == Purpose::Asked && !self.has_stood
     }
 
     fn stands_at(&self, actor: ActorId) -> bool {
@@ -118,61 +133,29 @@ impl UserEntity {
         stream: Stream,
         state: &mut UserState,
     ) {
-        state.sessions[index].streams.push(Subscription::new(stream, true, None));
+        state.sessions[index].streams.push(Subscription::new(stream, Purpose::OwnStream));
         self.subscribe(myself, index, state);
     }
 
-    /// A request that is about streams. It has been answered when this returns, unless it is for
-    /// a subscription: that is answered when it stands.
-    pub(super) fn asked_of_stream(
+    /// Subscribes a session that asked to; `None` where that is answered later.
+    pub(super) fn watch(
         &self,
         myself: &ActorRef<UserMessage>,
         index: usize,
-        asked: Box<Asked>,
+        stream: Stream,
         state: &mut UserState,
-    ) {
-        let answer = match asked.ask {
-            Ask::Subscribe(stream) => {
-                let streams = &mut state.sessions[index].streams;
-                if streams.iter().any(|known| known.stream == stream) {
-                    Answer::Done
-                } else if streams.len() >= SUBSCRIPTIONS_MAX {
-                    refused("too_many_streams", "A socket watches at most 64 streams.")
-                } else {
-                    streams.push(Subscription::new(stream, false, Some(asked)));
-                    return self.subscribe(myself, index, state);
-                }
-            }
-            Ask::Unsubscribe(stream) => {
-                let streams = &mut state.sessions[index].streams;
-                let own = |known: &Subscription| known.stream == stream && !known.is_own;
-                match streams.iter().position(own) {
-                    Some(found) => {
-                        streams.remove(found);
-                        Answer::Done
-                    }
-                    None => not_subscribed(),
-                }
-            }
-            Ask::Viewing { stream, ticket } => {
-                state.last_look += 1;
-                let order = state.last_look;
-                match find(&mut state.sessions[index], stream) {
-                    Some(found) => found.view(order, ticket),
-                    None => not_subscribed(),
-                }
-            }
-            Ask::Typing { stream, ticket, is_typing } => {
-                match find(&mut state.sessions[index], stream) {
-                    Some(found) => found.type_on(ticket, is_typing),
-                    None => not_subscribed(),
-                }
-            }
-            Ask::Mark { .. } | Ask::List { .. } | Ask::Send(_) | Ask::Ack(_) | Ask::Refresh(_) => {
-                return;
-            }
-        };
-        answer_to(&mut state.sessions[index], &asked, &answer);
+    ) -> Option<Answer> {
+        let streams = &mut state.sessions[index].streams;
+        if streams.iter().any(|known| known.stream == stream) {
+            return Some(Answer::Done);
+        }
+        if streams.len() >= SUBSCRIPTIONS_MAX {
+            let text = format!("A socket watches at most {SUBSCRIPTIONS_MAX} streams.");
+            return Some(refused("too_many_streams", text, None));
+        }
+        streams.push(Subscription::new(stream, Purpose::Asked));
+        self.subscribe(myself, index, state);
+        None
     }
 
     /// What is heard of projects.
@@ -248,7 +231,7 @@ impl UserEntity {
         id: SubscriptionId,
         after: Duration,
     ) {
-        let projects = self.projects.clone();
+        let projects = self.shared.projects.clone();
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let wish = Subscribe { actor: actor.clone(), caller, kind: stream.kind, id };
@@ -282,19 +265,15 @@ impl UserEntity {
     ) {
         let Some((index, nth)) = place(id, state) else { return };
         let session = &mut state.sessions[index];
-        let known = &mut session.streams[nth];
-        match known.asked.take() {
-            Some(asked) => {
-                session.streams.remove(nth);
-                let answer = Answer::Refused {
-                    code: "unavailable",
-                    message: "This stream cannot be had now.".to_owned(),
-                    retry_after_ms: Some(1_000),
-                };
-                answer_to(session, &asked, &answer);
-            }
-            None if !known.has_stood => self.drop_session(myself, index, COME_BACK, state),
-            None => self.lost(myself, id, state),
+        let known = &session.streams[nth];
+        if known.is_awaited() {
+            session.streams.remove(nth);
+            let text = "This stream cannot be had now.";
+            session.done(Outcome::now(refused("unavailable", text, Some(RETRY_MS))));
+        } else if known.has_stood {
+            self.lost(myself, id, state);
+        } else {
+            self.drop_session(myself, index, COME_BACK, state);
         }
     }
 
@@ -303,37 +282,65 @@ impl UserEntity {
         let Some((index, nth)) = place(id, state) else { return };
         let session = &mut state.sessions[index];
         let gone = session.streams.remove(nth);
-        if gone.is_own {
-            return self.drop_session(myself, index, Ending::RightWithdrawn, state);
-        }
-        match &gone.asked {
+        if gone.purpose == Purpose::OwnStream {
+            self.drop_session(myself, index, Ending::RightWithdrawn, state);
+        } else if gone.is_awaited() {
             // A project that one may not watch is none, as everywhere.
-            Some(asked) => answer_to(session, asked, &refused("not_found", "Not found.")),
-            None => session.push(Outgoing::StreamEnded {
+            session.done(Outcome::now(refused("not_found", "Not found.", None)));
+        } else {
+            session.push(Outgoing::StreamEnded {
                 stream: gone.stream,
                 code: "right_withdrawn",
                 message: "You may not watch this project any more.",
-            }),
+            });
         }
     }
 }
 
-impl Subscription {
-    fn view(&mut self, order: u64, ticket: Option<TicketId>) -> Answer {
-        self.looks = ticket.map(|ticket| (order, ticket));
-        if let Phase::Stands(watch) = &self.phase {
-            watch.view(order, ticket);
+/// Ends a subscription that a session asked for.
+pub(super) fn unwatch(index: usize, stream: Stream, state: &mut UserState) -> Answer {
+    let streams = &mut state.sessions[index].streams;
+    let is_it =
+        |known: &Subscription| known.stream == stream && known.purpose != Purpose::OwnStream;
+    match streams.iter().position(is_it) {
+        Some(found) => {
+            streams.remove(found);
+            Answer::Done
         }
-        Answer::Done
+        None => not_watched(),
     }
+}
 
-    fn type_on(&mut self, ticket: TicketId, is_typing: bool) -> Answer {
-        match &mut self.phase {
-            Phase::Stands(watch) => watch.type_on(ticket, is_typing),
-            Phase::Asking { typed } => *typed = Some((ticket, is_typing)),
-        }
-        Answer::Done
+/// A session looks at another ticket, or at none.
+pub(super) fn view(
+    index: usize,
+    stream: Option<Stream>,
+    ticket: Option<TicketId>,
+    state: &mut UserState,
+) -> Answer {
+    state.last_look += 1;
+    let order = state.last_look;
+    let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
+    known.looks = ticket.map(|ticket| (order, ticket));
+    if let Phase::Stands(watch) = &known.phase {
+        watch.view(order, ticket);
     }
+    Answer::Done
+}
+
+/// A session types, or has ended.
+pub(super) fn type_on(
+    index: usize,
+    stream: Option<Stream>,
+    (ticket, is_typing): (TicketId, bool),
+    state: &mut UserState,
+) -> Answer {
+    let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
+    match &mut known.phase {
+        Phase::Stands(watch) => watch.type_on(ticket, is_typing),
+        Phase::Asking { typed } => *typed = Some((ticket, is_typing)),
+    }
+    Answer::Done
 }
 
 /// A subscription stands: first the answer, then who is there.
@@ -342,8 +349,8 @@ fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
     let Some((index, nth)) = place(watch.id(), state) else { return };
     let session = &mut state.sessions[index];
     let known = &mut session.streams[nth];
-    known.tries = 0;
-    known.has_stood = true;
+    let is_awaited = known.is_awaited();
+    (known.tries, known.has_stood) = (0, true);
     if let Some((order, ticket)) = known.looks {
         watch.view(order, Some(ticket));
     }
@@ -351,9 +358,9 @@ fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
         watch.type_on(ticket, is_typing);
     }
     known.phase = Phase::Stands(watch);
-    let (stream, asked) = (known.stream, known.asked.take());
-    if let Some(asked) = asked {
-        answer_to(session, &asked, &Answer::Done);
+    let stream = known.stream;
+    if is_awaited {
+        session.done(Outcome::now(Answer::Done));
     }
     if let Some(people) = present {
         session.push(Outgoing::Present { stream, people: &people });
@@ -370,25 +377,12 @@ fn place(id: SubscriptionId, state: &UserState) -> Option<(usize, usize)> {
 fn find(session: &mut SessionState, stream: Option<Stream>) -> Option<&mut Subscription> {
     session.streams.iter_mut().find(|known| {
         known.stream.kind == StreamKind::Presence
-            && stream.map_or(known.is_own, |stream| stream == known.stream)
+            && stream.map_or(known.purpose == Purpose::OwnStream, |stream| stream == known.stream)
     })
 }
 
-/// What a client does on a stream is not answered unless it gave the request a name, or it came
-/// to nothing.
-fn answer_to(session: &mut SessionState, asked: &Asked, answer: &Answer) {
-    let is_doing = matches!(asked.ask, Ask::Viewing { .. } | Ask::Typing { .. });
-    if !is_doing || asked.tag.is_some() || *answer != Answer::Done {
-        session.push(Outgoing::Answer { asked, answer });
-    }
-}
-
-fn refused(code: &'static str, message: &str) -> Answer {
-    Answer::Refused { code, message: message.to_owned(), retry_after_ms: None }
-}
-
-fn not_subscribed() -> Answer {
-    refused("not_subscribed", "This socket does not watch that stream.")
+fn not_watched() -> Answer {
+    refused("not_subscribed", "This socket does not watch that stream.", None)
 }
 
 /// A user's own share of a span: neighbours in number are far apart in time.

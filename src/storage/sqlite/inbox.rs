@@ -6,7 +6,7 @@ use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
-use bellpull_actors::port::{InboxStore, Page, PageRequest, StoreError};
+use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -86,9 +86,9 @@ impl InboxStore for SqliteStore {
         &self,
         user: UserId,
         filter: &NotificationFilter,
-        page: PageRequest,
+        slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
-        notifications::page(&self.readers, user, filter, page).await
+        notifications::page(&self.readers, user, filter, slice).await
     }
 
     async fn notification(
@@ -111,8 +111,8 @@ macro_rules! select_births {
         concat!(
             "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
              (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
-             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
-             AND deleted_at IS NULL ORDER BY seq ",
+             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
+             AND seq > ?2 AND deleted_at IS NULL ORDER BY seq ",
             $order,
             " LIMIT ?3)), ",
             $count,

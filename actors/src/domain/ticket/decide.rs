@@ -137,8 +137,7 @@ impl Told {
         now: Timestamp,
     ) -> Announcement {
         let Self { event, admins, users } = self;
-        let audience =
-            Audience { group: admins.then_some(Group::Admins), users, except: None };
+        let audience = Audience { group: admins.then_some(Group::Admins), users, except: None };
         announce(after, event, audience, extra, caller, now)
     }
 }
