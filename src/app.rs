@@ -106,6 +106,7 @@ impl App {
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
+            comments: store.clone(),
             clock: Arc::clone(&clock),
             names: names(&*store).await.map_err(StartError::of("database_url"))?,
             limits: limits(config),

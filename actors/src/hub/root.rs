@@ -165,8 +165,8 @@ impl Actor for Root {
         myself: ActorRef<HubMessage>,
         vitals: Arc<Vitals>,
     ) -> Result<RootState, ActorProcessingErr> {
-        let child = |child: &Box<dyn Permanent>| Child { path: child.path(), actor: None };
-        let children = self.children.iter().map(child).collect();
+        let paths = self.children.iter().map(|child| child.path());
+        let children = paths.map(|path| Child { path, actor: None }).collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {

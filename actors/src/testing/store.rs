@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::letter;
+use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
 use crate::domain::ticket::{Caller, HistoryEntry, Project, Ticket};
@@ -73,6 +74,7 @@ pub(super) struct Data {
     pub(super) projects: BTreeMap<ProjectId, Project>,
     pub(super) members: BTreeSet<(ProjectId, UserId)>,
     pub(super) tickets: BTreeMap<TicketId, Ticket>,
+    pub(super) comments: Vec<Comment>,
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
     pub(super) last_ticket: i64,

@@ -56,6 +56,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
