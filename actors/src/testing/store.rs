@@ -195,6 +195,23 @@ impl FakeStore {
         self.data().members.insert((project, user));
     }
 
+    /// Takes somebody off it; nobody is told.
+    pub fn remove_member_now(&self, project: ProjectId, user: UserId) {
+        self.data().members.remove(&(project, user));
+    }
+
+    /// Switches an account on or off.
+    pub fn set_active(&self, id: UserId, is_active: bool) {
+        if let Some(user) = self.data().users.get_mut(&id) {
+            user.is_active = is_active;
+        }
+    }
+
+    /// A rival on another node deletes a ticket.
+    pub fn remove_ticket(&self, id: TicketId) {
+        self.data().tickets.remove(&id);
+    }
+
     /// Gives birth to a notification; the hint of it, for a test to pass on, double or lose.
     pub fn give_birth(&self, recipient: UserId, body: &str) -> Change {
         let letter = letter(body);
