@@ -100,9 +100,8 @@ impl Guest {
 /// What a connection was told of streams, in order.
 pub(crate) fn told(probe: &Probe) -> Vec<StreamEvent> {
     let frames = &probe.seen().frames;
-    let event = |frame: &Frame| match frame {
-        Frame::Stream(_, event) => Some(event.clone()),
-        _ => None,
+    let event = |frame: &Frame| {
+        if let Frame::Stream(_, event) = frame { Some(event.clone()) } else { None }
     };
     frames.iter().filter_map(event).collect()
 }
@@ -111,17 +110,16 @@ pub(crate) fn told(probe: &Probe) -> Vec<StreamEvent> {
 pub(crate) fn lists(probe: &Probe) -> Vec<Vec<i64>> {
     let frames = &probe.seen().frames;
     let ids = |people: &[Present]| people.iter().map(|one| one.person.id.0).collect();
-    let list = |frame: &Frame| match frame {
-        Frame::Present(_, people) => Some(ids(people)),
-        _ => None,
+    let list = |frame: &Frame| {
+        if let Frame::Present(_, people) = frame { Some(ids(people)) } else { None }
     };
     frames.iter().filter_map(list).collect()
 }
 
 fn lines(probe: &Probe) -> Vec<(TicketAction, TicketId, i64)> {
-    let line = |event| match event {
-        StreamEvent::Ticket { action, line } => Some((action, line.id, line.version)),
-        _ => None,
+    let line = |event| {
+        let StreamEvent::Ticket { action, line } = event else { return None };
+        Some((action, line.id, line.version))
     };
     told(probe).into_iter().filter_map(line).collect()
 }
