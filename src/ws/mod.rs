@@ -16,4 +16,6 @@ mod shared;
 mod tests;
 mod upgrade;
 
+#[cfg(test)]
+pub(crate) use encode::code_and_reason;
 pub use upgrade::{WsEdge, router};
