@@ -27,6 +27,5 @@ mod tests;
 mod turn_away;
 mod upgrade;
 
-#[cfg(test)]
 pub(crate) use encode::code_and_reason;
 pub use upgrade::{WsEdge, WsParts, router};
