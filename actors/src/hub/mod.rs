@@ -3,6 +3,7 @@
 //! The root itself is in [`root`]; this is what the process starts, asks, drains and stops.
 
 mod root;
+mod single;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -17,12 +18,15 @@ use crate::directory::{Directory, Tickets, Users};
 use crate::domain::ids::{TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::{Clock, InboxStore, TicketStore};
+use crate::port::{Clock, InboxStore, ProjectStore, SendStore, TicketStore};
+use crate::scheduler::{Scheduler, SchedulerMessage};
+use crate::sends::Sends;
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
 use crate::user::{UserEntity, UserMessage};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
+use single::SchedulerPlace;
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
 const USER_SHARDS: usize = 4;
@@ -43,6 +47,10 @@ pub struct HubParts {
     pub tickets: Arc<dyn TicketStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
+    /// Where sends are.
+    pub sends: Arc<dyn SendStore>,
+    /// Who shares a project with whom.
+    pub projects: Arc<dyn ProjectStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Limits.
@@ -86,6 +94,8 @@ pub struct Hub {
     pub users: Users,
     /// The way to the ticket actors.
     pub tickets: Tickets,
+    /// The way to notify others in somebody's own words.
+    pub sends: Sends,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
     standing: watch::Receiver<Standing>,
@@ -108,7 +118,7 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, clock, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, sends, projects, clock, limits } = parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
@@ -123,6 +133,16 @@ impl Hub {
         let directory = Directory { live, shards: user_shards };
         let users =
             Users { directory, inboxes, sessions, is_draining: Arc::new(AtomicBool::new(false)) };
+        let (scheduler_slot, scheduler) = watch::channel(None);
+        let place = SchedulerPlace {
+            scheduler: Scheduler {
+                store: Arc::clone(&sends),
+                users: users.clone(),
+                clock: Arc::clone(&clock),
+            },
+            slot: scheduler_slot,
+        };
+        let sends = Sends::new(sends, projects, users.clone(), Arc::clone(&clock), scheduler);
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
             users: users.clone(),
@@ -138,13 +158,14 @@ impl Hub {
         let root = Root {
             users: root::Branch::new(user_entity, &users.directory.live, user_slots),
             tickets: root::Branch::new(ticket_entity, &tickets.directory.live, ticket_slots),
+            scheduler: place,
             log: Arc::clone(&log),
             standing,
         };
         let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
         let (actor, _) = spawned.map_err(|error| error.to_string())?;
         let root = Handle::new(actor, vitals);
-        Ok(Self { users, tickets, root, log, standing: standing_now })
+        Ok(Self { users, tickets, sends, root, log, standing: standing_now })
     }
 
     /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
@@ -166,19 +187,20 @@ impl Hub {
         self.log.listen()
     }
 
-    /// Kills the actor at `path` (`user/42`, `users/0`, …), so that its supervisor does what it
+    /// Kills the actor at `path` (`user/42`, `users/0`, `scheduler`, …), so that its supervisor does what it
     /// does after a failure.
     ///
     /// # Errors
     /// See [`RestartError`].
     pub async fn restart(&self, path: &str) -> Result<(), RestartError> {
-        let (kind, id) = path.split_once('/').ok_or(RestartError::NotFound)?;
-        let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
-        if kind == UserEntity::KIND {
-            return kill(&self.users.directory, UserId(number));
-        }
-        if kind == TicketEntity::KIND {
-            return kill(&self.tickets.directory, TicketId(number));
+        if let Some((kind, id)) = path.split_once('/') {
+            let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
+            if kind == UserEntity::KIND {
+                return kill(&self.users.directory, UserId(number));
+            }
+            if kind == TicketEntity::KIND {
+                return kill(&self.tickets.directory, TicketId(number));
+            }
         }
         let (mail, answer) = Mail::new(path.to_owned());
         self.root.cast(HubMessage::Kill(mail));
@@ -247,6 +269,9 @@ impl Hub {
     /// Makes the actor at `path` panic over its next message.
     #[cfg(feature = "testing")]
     pub fn panic_at(&self, path: &str) {
+        if path == SchedulerPlace::PATH {
+            return self.sends.cast(SchedulerMessage::Panic);
+        }
         let Some((kind, id)) = path.split_once('/') else { return };
         let number = id.parse().unwrap_or_default();
         if kind == UserEntity::KIND

@@ -1,6 +1,6 @@
-//! The root actor: supervises the supervisors, one for one.
+//! The root actor: supervises the supervisors and the scheduler, one for one.
 //!
-//! A supervisor that ends is started again after a back-off; more than [`RESTARTS_MAX`] restarts
+//! A child that ends is started again after a back-off; more than [`RESTARTS_MAX`] restarts
 //! of all of them together within [`RESTARTS_WITHIN`] and the root gives up: readiness is false
 //! from the first failure until all are up again, and for good once it gave up; the process then
 //! exits with an error, so that whatever runs it starts it afresh.
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use super::single::SchedulerPlace;
 use crate::directory::SupervisorSlot;
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail, Reply};
@@ -26,8 +27,8 @@ use crate::vitals::{Handle, Vitals};
 const RESTARTS_MAX: usize = 5;
 /// … in this long are too many.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to report.
-const REPORT_MAX: Duration = Duration::from_secs(3);
+/// How long a child may take to report.
+pub(super) const REPORT_MAX: Duration = Duration::from_secs(3);
 
 /// Whether the tree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,7 @@ impl<E: Entity> Branch<E> {
 pub(super) struct Root {
     pub(super) users: Branch<UserEntity>,
     pub(super) tickets: Branch<TicketEntity>,
+    pub(super) scheduler: SchedulerPlace,
     pub(super) log: Arc<TreeLog>,
     pub(super) standing: watch::Sender<Standing>,
 }
@@ -136,6 +138,7 @@ pub(super) struct RootState {
 #[derive(Debug)]
 struct Child {
     path: String,
+    kind: &'static str,
     actor: Option<ActorCell>,
 }
 
@@ -151,7 +154,12 @@ impl Actor for Root {
     ) -> Result<RootState, ActorProcessingErr> {
         let users = (0..self.users.slots.len()).map(Branch::<UserEntity>::path);
         let tickets = (0..self.tickets.slots.len()).map(Branch::<TicketEntity>::path);
-        let children = users.chain(tickets).map(|path| Child { path, actor: None }).collect();
+        let supervisors = users.chain(tickets).map(|path| (path, "supervisor"));
+        let path = SchedulerPlace::PATH;
+        let children = supervisors
+            .chain([(path.to_owned(), path)])
+            .map(|(path, kind)| Child { path, kind, actor: None })
+            .collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {
@@ -202,12 +210,14 @@ impl Root {
         index: usize,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let users = self.users.slots.len();
+        let (users, tickets) = (self.users.slots.len(), self.tickets.slots.len());
         let root = myself.get_cell();
         let actor = if index < users {
             self.users.spawn(index, &self.log, root).await?
-        } else {
+        } else if index < users + tickets {
             self.tickets.spawn(index - users, &self.log, root).await?
+        } else {
+            self.scheduler.spawn(root).await?
         };
         let restarted = state.failures.started(index);
         let child = &mut state.children[index];
@@ -230,9 +240,9 @@ impl Root {
         let Some(index) = state.children.iter().position(is_it) else { return Ok(()) };
         self.standing.send_replace(Standing::Starting);
         state.children[index].actor = None;
-        let path = state.children[index].path.clone();
-        warn!(path, text, "a supervisor failed");
-        metrics::counter!("bellpull_actor_failures_total", "kind" => "supervisor").increment(1);
+        let (path, kind) = (state.children[index].path.clone(), state.children[index].kind);
+        warn!(path, text, "a child of the root failed");
+        metrics::counter!("bellpull_actor_failures_total", "kind" => kind).increment(1);
         self.log.note(&path, "failed", text);
         let now = Instant::now();
         let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
@@ -262,9 +272,11 @@ impl Root {
         let users = futures_util::future::join_all(users.collect::<Vec<_>>());
         let tickets = (0..self.tickets.slots.len()).map(|shard| self.tickets.report(shard, most));
         let tickets = futures_util::future::join_all(tickets.collect::<Vec<_>>());
+        let scheduler = self.scheduler.report();
         tokio::spawn(async move {
-            let (users, tickets) = futures_util::future::join(users, tickets).await;
-            collect(own, known, users.into_iter().chain(tickets), reply);
+            let (users, tickets, scheduler) =
+                futures_util::future::join3(users, tickets, scheduler).await;
+            collect(own, known, users.into_iter().chain(tickets).chain([scheduler]), reply);
         });
     }
 }
@@ -272,13 +284,13 @@ impl Root {
 fn absent(index: usize, child: &Child, state: &RootState) -> ActorReport {
     let vitals = Vitals::new();
     let record = state.failures.of(index);
-    let mut report = ActorReport::new(child.path.clone(), "supervisor", &vitals, record);
+    let mut report = ActorReport::new(child.path.clone(), child.kind, &vitals, record);
     report.state = if child.actor.is_some() { "busy" } else { "backing_off" };
     report.age_ms = 0;
     report
 }
 
-/// Puts the supervisors' own reports in place of what the root knows, but for their failures,
+/// Puts the children's own reports in place of what the root knows, but for their failures,
 /// which only the root knows.
 fn collect(
     mut own: ActorReport,
