@@ -91,6 +91,8 @@ pub enum Heard {
     },
     /// A message that its dialect does not know; the session stays open and says so.
     Bad {
+        /// What the client called its request, where that could be read.
+        tag: Tag,
         /// For machines.
         code: &'static str,
         /// For people.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::claims::{Claims, Profile};
 use super::register::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX, check_email, check_username};
-use super::{AuthError, unavailable};
+use super::{AuthError, NO_ACCOUNT, unavailable};
 
 /// How long an account is taken to be as it was: a change made on another node shows after this.
 const FRESH_MS: i64 = 2_000;
@@ -119,7 +119,7 @@ impl Accounts {
             }
         }
         let made = self.store.user(id).await.map_err(unavailable)?;
-        made.map(Arc::new).ok_or(AuthError::BadToken("there is no such account"))
+        made.map(Arc::new).ok_or(NO_ACCOUNT)
     }
 }
 

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 
 use super::claims::Refresh;
 use super::issue::Issuer;
-use super::{AuthError, Inner, Principal, Registration, Tokens, register, unavailable};
+use super::{
+    AuthError, INACTIVE, Inner, NO_ACCOUNT, Principal, Registration, Tokens, register, unavailable,
+};
 
 /// Where somebody else issues the tokens.
 const ELSEWHERE: AuthError =
@@ -94,9 +96,9 @@ impl Inner {
             }
         }
         let user = self.accounts.find(old.user, now).await?;
-        let user = user.ok_or(AuthError::BadToken("there is no such account"))?;
+        let user = user.ok_or(NO_ACCOUNT)?;
         if !user.is_active {
-            return Err(AuthError::BadToken("the account is not active"));
+            return Err(INACTIVE);
         }
         let next = old.generation.saturating_add(1);
         self.tokens(issuer, &user, old.login, next, old.expires_at)

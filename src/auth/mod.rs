@@ -2,7 +2,8 @@
 //!
 //! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
 //! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
-//! what they may be called; [`issue`] signs our own tokens, [`password`] hashes.
+//! what they may be called, `ws_tickets` what opens a socket without a token in its URL; [`issue`]
+//! signs our own tokens, [`password`] hashes.
 
 mod accounts;
 mod claims;
@@ -13,9 +14,10 @@ pub mod password;
 pub mod register;
 mod start;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod ws_tickets;
 
 use std::sync::Arc;
 
@@ -34,6 +36,8 @@ use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
 pub use self::start::AuthStartError;
+pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
+use self::ws_tickets::WsTickets;
 use crate::config::AuthConfig;
 
 /// Accounts and tokens, for both edges. Cheap to clone.
@@ -48,6 +52,7 @@ struct Inner {
     issuer: Option<Issuer>,
     accounts: Accounts,
     ended: EndedLogins,
+    ws_tickets: WsTickets,
     passwords: Passwords,
     /// `None` where nobody is connected: in tests.
     users: Option<Users>,
@@ -95,8 +100,14 @@ pub enum AuthError {
     /// A field will not do: its name, and what is wrong with it.
     #[error("{0}: {1}")]
     Invalid(&'static str, String),
-    /// The store cannot answer now.
-    #[error("the store is unavailable")]
+    /// Too many of these for now.
+    #[error("Too many of these at once; try again in {retry_after_s} seconds.")]
+    Throttled {
+        /// When there will be room again.
+        retry_after_s: u32,
+    },
+    /// The hub cannot answer now.
+    #[error("the hub cannot answer now")]
     Unavailable,
 }
 
@@ -141,6 +152,16 @@ impl std::fmt::Debug for Registration {
     }
 }
 
+const NO_ACCOUNT: AuthError = AuthError::BadToken("there is no such account");
+
+const INACTIVE: AuthError = AuthError::BadToken("the account is not active");
+
+fn count_refusal(answer: &Result<Principal, AuthError>) {
+    if let Err(AuthError::BadToken(why)) = answer {
+        metrics::counter!("bellpull_tokens_refused_total", "why" => *why).increment(1);
+    }
+}
+
 /// A store's failure, as a client is told of it; the log keeps the rest.
 fn unavailable(error: StoreError) -> AuthError {
     tracing::warn!(%error, "accounts: the store does not answer");
@@ -155,9 +176,7 @@ impl Auth {
     /// [`AuthError::BadToken`], [`AuthError::Unavailable`].
     pub async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
         let answer = self.principal(token).await;
-        if let Err(AuthError::BadToken(why)) = answer {
-            metrics::counter!("bellpull_tokens_refused_total", "why" => why).increment(1);
-        }
+        count_refusal(&answer);
         answer
     }
 
@@ -170,20 +189,27 @@ impl Auth {
             Access::User { id, login } => (id, login.filter(|_| inner.keys.is_own())),
             Access::Service => return self.service(now, expires_at),
         };
-        if login.is_some_and(|login| inner.ended.contains(login)) {
-            return Err(AuthError::BadToken("its login has ended"));
-        }
+        self.check_login(login)?;
         let user = match inner.accounts.find(id, now).await? {
             Some(user) => user,
             None if inner.config.auto_provision => {
                 inner.accounts.provision(id, &claims, now).await?
             }
-            None => return Err(AuthError::BadToken("there is no such account")),
+            None => return Err(NO_ACCOUNT),
         };
         if !user.is_active {
-            return Err(AuthError::BadToken("the account is not active"));
+            return Err(INACTIVE);
         }
         Ok(Principal { user, login, expires_at, is_service: false })
+    }
+
+    fn check_login(&self, login: Option<LoginId>) -> Result<(), AuthError> {
+        match login {
+            Some(login) if self.0.ended.contains(login) => {
+                Err(AuthError::BadToken("its login has ended"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether what a token was good for when it was looked at still stands. Whoever keeps

@@ -12,6 +12,7 @@ use super::accounts::{Accounts, EndedLogins};
 use super::issue::{Issuer, hub_secret};
 use super::keys::Keys;
 use super::password::{self, Passwords};
+use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
 use crate::config::Config;
 
@@ -89,6 +90,7 @@ impl Auth {
             issuer,
             accounts: Accounts::new(accounts),
             ended: EndedLogins::default(),
+            ws_tickets: WsTickets::default(),
             passwords: Passwords::new(),
             users,
             clock,

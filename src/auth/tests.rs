@@ -2,6 +2,7 @@
 
 mod people;
 mod tokens;
+mod ws_tickets;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

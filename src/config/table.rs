@@ -125,7 +125,7 @@ const fn number(unit: &'static str, min: u64, max: u64) -> Kind {
 }
 
 /// The dialects that a socket can be given.
-pub const DIALECTS: &[&str] = &["incident"];
+pub const DIALECTS: &[&str] = &["incident", "project", "inbox", "academy", "bellpull.v1"];
 
 /// A year: no token of ours lives longer.
 const YEAR_S: u64 = 365 * 24 * 3600;

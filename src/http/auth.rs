@@ -21,7 +21,7 @@ use super::login_limit::LoginLimit;
 use super::users::user_json;
 use super::who::Who;
 use super::{Edge, at};
-use crate::auth::{Auth, Registration};
+use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
 /// An e-mail address has at most so many characters (RFC 5321, 4.5.3.1.3).
 pub(super) const EMAIL_MAX: usize = 254;
@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<Edge> {
     let routes = at(routes, "/api/auth/refresh", post(refresh));
     let routes = at(routes, "/api/auth/register", post(register));
     let routes = at(routes, "/api/auth/logout", post(logout));
+    let routes = at(routes, "/api/auth/ws-ticket", post(ws_ticket));
     at(routes, "/api/auth/me", get(me))
 }
 
@@ -98,6 +99,11 @@ async fn logout(
     let work = async move { Ok(auth.logout(&principal, token.as_deref()).await?) };
     to_the_end(work).await?;
     Ok(Json(json!({ "message": "Logged out", "detail": "Logged out" })))
+}
+
+async fn ws_ticket(State(auth): State<Auth>, Who(principal): Who) -> Result<Json<Value>, ApiError> {
+    let ticket = auth.issue_ticket(&principal)?;
+    Ok(Json(json!({ "ticket": ticket, "expires_in": WS_TICKET_TTL_S })))
 }
 
 async fn me(Who(principal): Who) -> Json<Value> {

@@ -240,6 +240,7 @@ impl From<AuthError> for ApiError {
             AuthError::BadCredentials => Self::BadCredentials(detail),
             AuthError::Disabled(why) => Self::Disabled(why),
             AuthError::Invalid(field, message) => Self::field(field, message),
+            AuthError::Throttled { retry_after_s } => Self::Throttled { retry_after_s },
             AuthError::Unavailable => Self::Unavailable,
         }
     }

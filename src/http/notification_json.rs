@@ -1,6 +1,6 @@
 //! A notification's row as clients see it.
 
-use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
+use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification, time_ago};
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -62,28 +62,12 @@ fn standing(row: &Notification, channel: Channel) -> (DeliveryStatus, Option<Tim
     }
 }
 
-/// How long ago something was, in words. A clock that went back a little shows as now.
-fn time_ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.as_second() - then.as_second();
-    let (count, unit) = match seconds {
-        ..60 => return "Just now".to_owned(),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        86_400..2_592_000 => (seconds / 86_400, "day"),
-        2_592_000..31_536_000 => (seconds / 2_592_000, "month"),
-        31_536_000.. => (seconds / 31_536_000, "year"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural} ago")
-}
-
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::event::Event;
     use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
     use bellpull_actors::domain::notification::{Kind, Message, TicketSnapshot};
     use bellpull_actors::domain::ticket::{Category, Priority, Status};
-    use jiff::ToSpan;
     use serde_json::Map;
 
     use super::*;
@@ -178,26 +162,5 @@ mod tests {
             assert_eq!(shown.get(key), Some(&Value::Null), "{key}");
         }
         assert_eq!((&shown["is_read"], &shown["read_at"]), (&json!(true), &shown["created_at"]));
-    }
-
-    #[test]
-    fn times_in_words() {
-        let now: Timestamp = "2025-12-24T10:30:00Z".parse().unwrap();
-        for (ago, wanted) in [
-            (-5.seconds(), "Just now"),
-            (59.seconds(), "Just now"),
-            (60.seconds(), "1 minute ago"),
-            (5.minutes(), "5 minutes ago"),
-            (59.minutes(), "59 minutes ago"),
-            (1.hour(), "1 hour ago"),
-            (3.hours(), "3 hours ago"),
-            (24.hours(), "1 day ago"),
-            (48.hours(), "2 days ago"),
-            (720.hours(), "1 month ago"),
-            (8_760.hours(), "1 year ago"),
-            (20_000.hours(), "2 years ago"),
-        ] {
-            assert_eq!(time_ago(now - ago, now), wanted);
-        }
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bellpull_actors::session::Heard;
+use bellpull_actors::session::{Heard, Tag};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -20,6 +20,9 @@ const QUOTE_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadFrame {
+    /// What the client called its request, where its dialect has such names and this one could be
+    /// read: whoever waits for the answer learns that none will come.
+    pub tag: Tag,
     /// For machines.
     pub code: &'static str,
     /// For people: what was wrong.
@@ -27,8 +30,23 @@ pub struct BadFrame {
 }
 
 impl BadFrame {
-    fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { tag: None, code, message: message.into() }
+    }
+
+    /// A key that must be there and is not.
+    pub(super) fn missing(key: &str) -> Self {
+        Self::new("missing_field", format!("The key {key:?} is missing."))
+    }
+
+    /// A key whose value will not do; what would.
+    pub(super) fn invalid(key: &str, wanted: impl fmt::Display) -> Self {
+        Self::new("invalid_field", format!("The key {key:?} takes {wanted}."))
+    }
+
+    /// A key that stands there twice.
+    pub(super) fn twice(key: &str) -> Self {
+        Self::new("duplicate_key", format!("The key {key:?} stands there twice."))
     }
 
     /// A `type` that the dialect has no meaning for.
@@ -43,7 +61,7 @@ impl BadFrame {
 
 impl From<BadFrame> for Heard {
     fn from(bad: BadFrame) -> Self {
-        Self::Bad { code: bad.code, message: bad.message }
+        Self::Bad { tag: bad.tag, code: bad.code, message: bad.message }
     }
 }
 
@@ -67,9 +85,7 @@ pub(super) fn read<'t, const N: usize>(
         .deserialize_map(object)
         .map_err(|err| not_json(&err))?;
     match twice {
-        Some(key) => {
-            Err(BadFrame::new("duplicate_key", format!("The key {key:?} stands there twice.")))
-        }
+        Some(key) => Err(BadFrame::twice(key)),
         None => Ok(values),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use bellpull_actors::domain::ticket::Caller;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -24,10 +25,17 @@ pub(super) fn truncated(skipped: i64, out: &mut Vec<u8>) {
 }
 
 /// The answer to a ping: the client's own timestamp as it was written, or the time here.
-pub(super) fn pong(timestamp: Option<&RawValue>, now_ms: i64, out: &mut Vec<u8>) {
+pub(super) fn pong(
+    timestamp: Option<&RawValue>,
+    now: impl FnOnce() -> Timestamp,
+    out: &mut Vec<u8>,
+) {
     match timestamp.map(RawValue::get) {
         Some(sent) => print(out, format_args!(r#"{{"type":"pong","timestamp":{sent}}}"#)),
-        None => print(out, format_args!(r#"{{"type":"pong","timestamp":{now_ms}}}"#)),
+        None => {
+            let now_ms = now().as_millisecond();
+            print(out, format_args!(r#"{{"type":"pong","timestamp":{now_ms}}}"#));
+        }
     }
 }
 
@@ -98,13 +106,14 @@ mod tests {
 
     #[test]
     fn a_pong_has_the_timestamp_as_it_was_written_or_ours() {
+        let seven = || Timestamp::from_millisecond(7).unwrap();
         for sent in ["1735036200000", "1.50", "\"a\\u0041\"", "null", "{\"a\": [1 ]}"] {
             let raw = RawValue::from_string(sent.to_owned()).unwrap();
             assert_eq!(
-                written(|out| pong(Some(&raw), 7, out)),
+                written(|out| pong(Some(&raw), seven, out)),
                 format!(r#"{{"type":"pong","timestamp":{sent}}}"#)
             );
         }
-        assert_eq!(written(|out| pong(None, 7, out)), r#"{"type":"pong","timestamp":7}"#);
+        assert_eq!(written(|out| pong(None, seven, out)), r#"{"type":"pong","timestamp":7}"#);
     }
 }

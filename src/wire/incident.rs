@@ -2,24 +2,19 @@
 
 use bellpull_actors::domain::inbox::Birth;
 use bellpull_actors::domain::notification::{Message, TicketSnapshot};
-use bellpull_actors::session::Heard;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::envelope::{self, BadFrame};
-use super::frames;
+use super::{Dialect, frames};
 
-/// What a client says: it can only ask whether the hub is there.
-pub(super) fn decode(text: &str) -> Result<Heard, BadFrame> {
-    let [kind, timestamp] = envelope::read(text, ["type", "timestamp"])?;
-    match envelope::name(kind)?.as_ref() {
-        "ping" => Ok(Heard::Ping(timestamp.map(ToOwned::to_owned))),
-        other => Err(BadFrame::unknown_type(other)),
-    }
+/// A notification, for one of its recipients.
+pub(super) fn notification(birth: &Birth, out: &mut Vec<u8>) {
+    out.extend_from_slice(birth.message.encoded(Dialect::Incident.slot(), stem));
+    frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, birth.id, birth.seq));
 }
 
 /// What all recipients of a message are told: the frame up to where its recipient's own begins.
-pub(super) fn stem(message: &Message) -> Box<[u8]> {
+fn stem(message: &Message) -> Box<[u8]> {
     let mut out = Vec::with_capacity(512);
     let frame = Alert {
         notification_type: message.event.as_str(),
@@ -32,11 +27,6 @@ pub(super) fn stem(message: &Message) -> Box<[u8]> {
     frames::put(&frame, &mut out);
     out.pop(); // The closing brace stands at the tail's end.
     out.into_boxed_slice()
-}
-
-/// The rest of the frame: what is one recipient's own.
-pub(super) fn tail(birth: &Birth, out: &mut Vec<u8>) {
-    frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, birth.id, birth.seq));
 }
 
 #[derive(Serialize)]
@@ -81,63 +71,21 @@ impl<'a> From<&'a TicketSnapshot> for Ticket<'a> {
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::event::Event;
-    use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-    use bellpull_actors::domain::inbox::{Letter, Marked};
-    use bellpull_actors::domain::notification::Kind;
-    use bellpull_actors::domain::ticket::{Caller, Category, Priority, Status};
-    use bellpull_actors::domain::user::Role;
+    use bellpull_actors::domain::ids::{NotificationId, Seq};
+    use bellpull_actors::domain::inbox::{Mark, Marked};
     use bellpull_actors::port::outlet::Outgoing;
-    use serde_json::Map;
+    use bellpull_actors::session::Heard;
 
     use super::*;
-    use crate::wire::{Dialect, encode};
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn message(ticket: Option<TicketSnapshot>) -> Message {
-        Message {
-            event: Event::TicketCreated,
-            kind: Kind::Info,
-            title: "New Ticket Created".to_owned(),
-            body: "New High priority ticket created: Homepage not loading".to_owned(),
-            action_url: "/tickets/5/".to_owned(),
-            metadata: Map::new(),
-            ticket,
-            sender: Some(UserId(3)),
-            priority: Priority::High,
-            created_at: at("2025-12-24T10:30:00Z"),
-        }
-    }
-
-    fn snapshot() -> TicketSnapshot {
-        TicketSnapshot {
-            id: TicketId(5),
-            key: "WEB-5".to_owned(),
-            title: "Homepage not loading".to_owned(),
-            priority: Priority::High,
-            category: Category::Bug,
-            status: Status::New,
-            created_by_name: "John Client".to_owned(),
-            project_name: "Main Website".to_owned(),
-            created_at: at("2025-12-24T10:30:00Z"),
-        }
-    }
-
-    fn birth(message: Message) -> Birth {
-        Birth {
-            id: NotificationId(123),
-            seq: Seq(17),
-            is_read: false,
-            message: Letter::new(message),
-        }
-    }
+    use crate::wire::testing::{at, birth, caller, message, snapshot, text, texts};
+    use crate::wire::{BadFrame, Endpoint};
 
     fn encoded(frame: Outgoing<'_>) -> String {
-        let mut out = Vec::new();
-        encode(Dialect::Incident, frame, 1_766_572_200_000, &mut out);
-        String::from_utf8(out).unwrap()
+        text(Dialect::Incident, frame)
+    }
+
+    fn decode(text: &str) -> Result<Heard, BadFrame> {
+        crate::wire::decode(Dialect::Incident, Endpoint::Notifications, text)
     }
 
     macro_rules! golden {
@@ -165,17 +113,13 @@ mod tests {
             golden!("without_ticket")
         );
 
-        let user = Caller {
-            id: UserId(1),
-            username: "john_admin".to_owned(),
-            name: "John Admin".to_owned(),
-            role: Role::Admin,
-        };
+        let user = caller();
         let frame = Outgoing::Established { user: &user };
         assert_eq!(encoded(frame), golden!("connection_established"));
         assert_eq!(encoded(Outgoing::Truncated { skipped: 40 }), golden!("backlog_truncated"));
         assert_eq!(encoded(Outgoing::Pong(None)), golden!("pong"));
         let frame = Outgoing::Error {
+            tag: None,
             code: "unknown_type",
             message: "No message has the type \"pong\" here.",
             retry_after_ms: None,
@@ -197,6 +141,7 @@ mod tests {
         assert_eq!(bad.code, "unknown_type");
         assert_eq!(
             encoded(Outgoing::Error {
+                tag: None,
                 code: bad.code,
                 message: &bad.message,
                 retry_after_ms: None
@@ -222,11 +167,11 @@ mod tests {
     fn what_was_marked_has_no_frame_here() {
         let marked = Marked {
             ids: [NotificationId(1)].into(),
-            mark: bellpull_actors::domain::inbox::Mark::Read,
+            mark: Mark::Read,
             first: Seq(1),
             last: Seq(1),
             unread_count: 0,
         };
-        assert_eq!(encoded(Outgoing::Marked(&marked)), "");
+        assert!(texts(Dialect::Incident, Outgoing::Marked(&marked)).is_empty());
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! A dialect is a variant and a file of functions. A notification is encoded in two parts: a *stem*
 //! that all its recipients share (made once per letter and dialect) and a short *tail* that is each
-//! recipient's own. [`envelope`] reads what a client sent, [`frames`] writes what all have.
+//! recipient's own. [`envelope`] and [`fields`] read what a client sent, [`frames`] writes what all
+//! have, [`streams`] what project sockets have.
 
+mod bare;
 mod envelope;
+mod fields;
 mod frames;
 mod incident;
+mod streams;
 
-use bellpull_actors::domain::inbox::Birth;
-use bellpull_actors::domain::notification::Message;
+use bellpull_actors::domain::inbox::{Birth, Row};
 use bellpull_actors::port::outlet::Outgoing;
-use bellpull_actors::session::Heard;
+use bellpull_actors::session::{Answer, Heard};
+use jiff::Timestamp;
 
 pub use envelope::BadFrame;
 
@@ -20,17 +24,52 @@ pub use envelope::BadFrame;
 pub enum Dialect {
     /// Ticket alerts: flat frames with a `notification_type`.
     Incident,
+    /// Notifications about tickets, named by ticket and event.
+    Project,
+    /// An inbox that is read, marked and written to over the socket.
+    Inbox,
+    /// Notifications with a kind, and what becomes of each.
+    Academy,
+    /// Ours: everything on one socket, resumable and acknowledged.
+    BellpullV1,
+}
+
+/// What a socket is for: what its client may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Its user's notifications; in `bellpull.v1` everything.
+    Notifications,
+    /// A project's tickets.
+    Tickets,
+    /// Who is on a project.
+    Presence,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Notifications, Self::Tickets, Self::Presence];
+}
+
+/// Where a client's texts go, each behind the one before, in the way of their transport.
+pub trait Texts {
+    /// Puts a text there that `write` puts behind what is in the buffer.
+    fn text(&mut self, write: impl FnOnce(&mut Vec<u8>));
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Incident];
+    pub const ALL: [Self; 5] =
+        [Self::Incident, Self::Project, Self::Inbox, Self::Academy, Self::BellpullV1];
 
     /// The dialect's name in URLs, subprotocols and settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Incident => "incident",
+            Self::Project => "project",
+            Self::Inbox => "inbox",
+            Self::Academy => "academy",
+            Self::BellpullV1 => "bellpull.v1",
         }
     }
 
@@ -45,6 +84,10 @@ impl Dialect {
     pub fn slot(self) -> usize {
         match self {
             Self::Incident => 0,
+            Self::Project => 1,
+            Self::Inbox => 2,
+            Self::Academy => 3,
+            Self::BellpullV1 => 4,
         }
     }
 }
@@ -59,31 +102,34 @@ impl std::fmt::Display for Dialect {
 ///
 /// # Errors
 /// [`BadFrame`]: what the client is told, while its session stays open.
-pub fn decode(dialect: Dialect, text: &str) -> Result<Heard, BadFrame> {
-    match dialect {
-        Dialect::Incident => incident::decode(text),
-    }
+pub fn decode(dialect: Dialect, endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
+    let _ = dialect;
+    bare::decode(endpoint, text)
 }
 
-/// Puts a message for the client behind what is in `out`; nothing where the dialect has no words
-/// for it. `now_ms` is the time since the epoch, for a pong to a ping without a timestamp.
-pub fn encode(dialect: Dialect, frame: Outgoing<'_>, now_ms: i64, out: &mut Vec<u8>) {
+/// Puts what there is to say to the client into `out`: mostly one text, none where the dialect has
+/// no words for it. `now` is asked where the words depend on the time.
+pub fn encode(
+    dialect: Dialect,
+    frame: Outgoing<'_>,
+    now: impl FnOnce() -> Timestamp,
+    out: &mut impl Texts,
+) {
     match frame {
-        Outgoing::Established { user } => frames::established(user, out),
-        Outgoing::Truncated { skipped } => frames::truncated(skipped, out),
+        Outgoing::Established { user } => out.text(|out| frames::established(user, out)),
+        Outgoing::Truncated { skipped } => out.text(|out| frames::truncated(skipped, out)),
         Outgoing::Notification { birth, .. } => notification(dialect, birth, out),
-        Outgoing::Pong(timestamp) => frames::pong(timestamp, now_ms, out),
-        Outgoing::Error { code, message, .. } => frames::error(code, message, out),
-        // Clients of this dialect learn what was read over REST.
-        Outgoing::Marked(_) => match dialect {
-            Dialect::Incident => {}
-        },
-        Outgoing::Welcome(_)
+        Outgoing::Row { row, is_news, .. } => known_row(dialect, row, is_news, out),
+        Outgoing::Answer { answer, .. } => refused(answer, out),
+        Outgoing::Stream(letter) => out.text(|out| streams::event(dialect, letter, out)),
+        Outgoing::Present { stream, people } => {
+            out.text(|out| streams::present(dialect, stream, people, out));
+        }
+        Outgoing::Pong(timestamp) => out.text(|out| frames::pong(timestamp, now, out)),
+        Outgoing::Error { code, message, .. } => out.text(|out| frames::error(code, message, out)),
+        Outgoing::Marked(_)
+        | Outgoing::Welcome(_)
         | Outgoing::Reset
-        | Outgoing::Row { .. }
-        | Outgoing::Answer { .. }
-        | Outgoing::Stream(_)
-        | Outgoing::Present { .. }
         | Outgoing::StreamEnded { .. }
         | Outgoing::TokenExpiring { .. } => {}
         // Not messages: the transport has frames of its own for them.
@@ -91,54 +137,26 @@ pub fn encode(dialect: Dialect, frame: Outgoing<'_>, now_ms: i64, out: &mut Vec<
     }
 }
 
-fn notification(dialect: Dialect, birth: &Birth, out: &mut Vec<u8>) {
-    let stem = birth.message.encoded(dialect.slot(), |message| stem(dialect, message));
-    out.reserve(stem.len() + TAIL_LEN);
-    out.extend_from_slice(stem);
-    match dialect {
-        Dialect::Incident => incident::tail(birth, out),
+fn notification(dialect: Dialect, birth: &Birth, out: &mut impl Texts) {
+    if dialect == Dialect::Incident {
+        out.text(|out| incident::notification(birth, out));
     }
 }
 
-/// Room for two numbers of 20 digits and their keys.
-const TAIL_LEN: usize = 64;
+fn known_row(dialect: Dialect, row: &Row, is_news: bool, out: &mut impl Texts) {
+    if is_news && !row.is_deleted {
+        notification(dialect, &row.birth, out);
+    }
+}
 
-fn stem(dialect: Dialect, message: &Message) -> Box<[u8]> {
-    match dialect {
-        Dialect::Incident => incident::stem(message),
+/// What was asked for and not done, where the dialect's answers have no words for it.
+fn refused(answer: &Answer, out: &mut impl Texts) {
+    if let Answer::Refused { code, message, .. } = answer {
+        out.text(|out| frames::error(code, message, out));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bellpull_actors::domain::inbox::Letter;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn every_dialect_survives_its_name_and_has_room_in_a_letter() {
-        for dialect in Dialect::ALL {
-            assert_eq!(Dialect::from_name(dialect.as_str()), Some(dialect));
-            assert!(dialect.slot() < Letter::DIALECTS);
-        }
-        assert_eq!(Dialect::from_name("Incident"), None);
-        assert_eq!(Dialect::from_name(""), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_a_decoder_panic(text in "\\PC*") {
-            for dialect in Dialect::ALL {
-                let _ = decode(dialect, &text);
-            }
-        }
-
-        #[test]
-        fn no_text_like_json_makes_a_decoder_panic(text in r#"[\[\]{}":,\\u0-9a-f \ntypeping]{0,80}"#) {
-            for dialect in Dialect::ALL {
-                let _ = decode(dialect, &text);
-            }
-        }
-    }
-}
+mod testing;
+#[cfg(test)]
+mod tests;

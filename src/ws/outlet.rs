@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::encode;
 use super::shared::{LINGER, Shared};
-use crate::wire::{self, Dialect};
+use crate::wire::{self, Dialect, Texts};
 
 /// The most frames that wait for a slow reader.
 const WAITING_FRAMES_MAX: u32 = 256;
@@ -210,16 +210,22 @@ async fn write_all(shared: &Shared, mut bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+impl Texts for WsOutlet {
+    fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.frames += u32::from(encode::text(&mut self.out, write));
+    }
+}
+
 impl Outlet for WsOutlet {
     fn push(&mut self, frame: Outgoing<'_>) {
-        let is_there = match frame {
+        match frame {
             Outgoing::Ping => {
                 encode::ping(&mut self.out);
-                true
+                self.frames += 1;
             }
             Outgoing::ProtocolPong(payload) => {
                 encode::pong(&mut self.out, payload);
-                true
+                self.frames += 1;
             }
             Outgoing::Established { .. }
             | Outgoing::Truncated { .. }
@@ -234,13 +240,8 @@ impl Outlet for WsOutlet {
             | Outgoing::StreamEnded { .. }
             | Outgoing::TokenExpiring { .. }
             | Outgoing::Pong(_)
-            | Outgoing::Error { .. } => {
-                let asks_time = matches!(frame, Outgoing::Pong(None));
-                let now_ms = if asks_time { Timestamp::now().as_millisecond() } else { 0 };
-                encode::text(&mut self.out, |out| wire::encode(self.dialect, frame, now_ms, out))
-            }
-        };
-        self.frames += u32::from(is_there);
+            | Outgoing::Error { .. } => wire::encode(self.dialect, frame, Timestamp::now, self),
+        }
     }
 
     fn flush(&mut self) -> Result<(), Broken> {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::frame::{Decoder, Event, Violation};
 use super::pace::Pace;
 use super::shared::{LINGER, Shared, now_ns};
-use crate::wire::{self, Dialect};
+use crate::wire::{self, Dialect, Endpoint};
 
 /// How much is read at once; on the stack.
 const READ_MAX: usize = 16 * 1024;
@@ -50,6 +50,7 @@ struct State {
     pace: Pace,
     full_at_ns: u64,
     dialect: Dialect,
+    endpoint: Endpoint,
     bad_in_a_row: u8,
     /// The last word is said.
     is_over: bool,
@@ -65,9 +66,20 @@ enum Read {
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, limits: ReadLimits) -> Self {
-        let state =
-            State { pace: limits.pace, full_at_ns: 0, dialect, bad_in_a_row: 0, is_over: false };
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        dialect: Dialect,
+        endpoint: Endpoint,
+        limits: ReadLimits,
+    ) -> Self {
+        let state = State {
+            pace: limits.pace,
+            full_at_ns: 0,
+            dialect,
+            endpoint,
+            bad_in_a_row: 0,
+            is_over: false,
+        };
         Self { shared, decoder: Decoder::new(limits.message_max), state }
     }
 
@@ -150,8 +162,11 @@ impl State {
             .admit(self.full_at_ns, now_ns)
             .map_err(|_| Ending::TooMany { reason: "too many messages" })?;
         let heard = match event {
-            Event::Text(text) => wire::decode(self.dialect, text).unwrap_or_else(Heard::from),
+            Event::Text(text) => {
+                wire::decode(self.dialect, self.endpoint, text).unwrap_or_else(Heard::from)
+            }
             Event::Binary => Heard::Bad {
+                tag: None,
                 code: "binary_not_supported",
                 message: "Messages are text here, not binary.".to_owned(),
             },

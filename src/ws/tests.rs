@@ -25,7 +25,7 @@ use super::reader::{ReadLimits, Reader};
 use super::shared::{Ear, Shared};
 use super::upgrade::{start_reader, take_over};
 use crate::http::listen::{Connections, Listener, serve};
-use crate::wire::Dialect;
+use crate::wire::{Dialect, Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,12 @@ async fn pair() -> Pair {
     let shared = Shared::new(stream, None);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident));
     shared.introduce(Ear::Probe(ear));
-    tokio::spawn(Reader::new(Arc::clone(&shared), Dialect::Incident, limits()));
+    tokio::spawn(Reader::new(
+        Arc::clone(&shared),
+        Dialect::Incident,
+        Endpoint::Notifications,
+        limits(),
+    ));
     Pair { client, shared, outlet, heard }
 }
 
@@ -62,8 +67,9 @@ fn act(mut outlet: Box<WsOutlet>, mut heard: UnboundedReceiver<Heard>) {
         while let Some(heard) = heard.recv().await {
             match heard {
                 Heard::Ping(timestamp) => outlet.push(Outgoing::Pong(timestamp.as_deref())),
-                Heard::Bad { code, message } => {
-                    outlet.push(Outgoing::Error { code, message: &message, retry_after_ms: None });
+                Heard::Bad { tag, code, message } => {
+                    let (tag, message) = (tag.as_deref(), message.as_str());
+                    outlet.push(Outgoing::Error { tag, code, message, retry_after_ms: None });
                 }
                 Heard::ProtocolPing(payload) => outlet.push(Outgoing::ProtocolPong(&payload)),
                 Heard::Writable | Heard::Asked(_) | Heard::Renewed { .. } => {}
@@ -419,7 +425,7 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     let (ear, heard) = unbounded_channel();
     shared.introduce(Ear::Probe(ear));
     act(outlet, heard);
-    start_reader(shared, Dialect::Incident, limits(), begun);
+    start_reader(shared, Dialect::Incident, Endpoint::Notifications, limits(), begun);
     client.write_all(rest).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -467,7 +473,7 @@ async fn rss_of_idle_sessions() {
         clients.push(client);
         let (shared, mut outlet, begun) = opened.recv().await.unwrap();
         shared.introduce(Ear::Probe(ear.clone()));
-        start_reader(shared, Dialect::Incident, limits(), begun);
+        start_reader(shared, Dialect::Incident, Endpoint::Notifications, limits(), begun);
         outlet.push(Outgoing::Notification { birth: &birth(1, 300), unread_count: 0 });
         outlet.flush().unwrap();
         kept.push(outlet);

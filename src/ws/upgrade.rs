@@ -26,7 +26,7 @@ use super::shared::{Ear, Shared};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http::listen::{Connections, Held};
-use crate::wire::Dialect;
+use crate::wire::{Dialect, Endpoint};
 
 /// How long the answer to a handshake may take to go out.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -150,17 +150,19 @@ async fn begin(
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
-    start_reader(shared, dialect, edge.rules.read_limits, Vec::from(connection.read_buf));
+    let begun = Vec::from(connection.read_buf);
+    start_reader(shared, dialect, Endpoint::Notifications, edge.rules.read_limits, begun);
 }
 
 /// Gives the reader a task of its own, and a small one; `begun` is what came with the handshake.
 pub(super) fn start_reader(
     shared: Arc<Shared>,
     dialect: Dialect,
+    endpoint: Endpoint,
     limits: ReadLimits,
     mut begun: Vec<u8>,
 ) {
-    let mut reader = Reader::new(Arc::clone(&shared), dialect, limits);
+    let mut reader = Reader::new(Arc::clone(&shared), dialect, endpoint, limits);
     if !begun.is_empty() && !shared.is_closing() {
         reader.take(&mut begun);
     }

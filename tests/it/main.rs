@@ -11,6 +11,7 @@
 )]
 
 mod browser;
+mod clients;
 mod failure;
 mod process;
 mod rest;

@@ -72,6 +72,14 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
+    /// How a notification is shown to which its sender gave this name as its type: as the kind of
+    /// that name, in capitals or not; as news where it is none.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let is_named = |kind: &Self| kind.as_str().eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(is_named).unwrap_or(Self::Info)
+    }
+
     /// How an event is shown.
     #[must_use]
     pub fn of(event: &Event) -> Self {
@@ -242,4 +250,48 @@ pub struct Notification {
     pub message: Message,
     /// Its ways out of the house.
     pub deliveries: Vec<Delivery>,
+}
+
+/// How long ago something was, in words. A clock that went back a little shows as now.
+#[must_use]
+pub fn time_ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.as_second() - then.as_second();
+    let (count, unit) = match seconds {
+        ..60 => return "Just now".to_owned(),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        86_400..2_592_000 => (seconds / 86_400, "day"),
+        2_592_000..31_536_000 => (seconds / 2_592_000, "month"),
+        31_536_000.. => (seconds / 31_536_000, "year"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural} ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+
+    use super::*;
+
+    #[test]
+    fn times_in_words() {
+        let now: Timestamp = "2025-12-24T10:30:00Z".parse().unwrap();
+        for (ago, wanted) in [
+            (-5.seconds(), "Just now"),
+            (59.seconds(), "Just now"),
+            (60.seconds(), "1 minute ago"),
+            (5.minutes(), "5 minutes ago"),
+            (59.minutes(), "59 minutes ago"),
+            (1.hour(), "1 hour ago"),
+            (3.hours(), "3 hours ago"),
+            (24.hours(), "1 day ago"),
+            (48.hours(), "2 days ago"),
+            (720.hours(), "1 month ago"),
+            (8_760.hours(), "1 year ago"),
+            (20_000.hours(), "2 years ago"),
+        ] {
+            assert_eq!(time_ago(now - ago, now), wanted);
+        }
+    }
 }

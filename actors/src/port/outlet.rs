@@ -104,6 +104,8 @@ pub enum Outgoing<'a> {
     Pong(Option<&'a RawValue>),
     /// The client sent what it should not.
     Error {
+        /// What the client called its request, where it did.
+        tag: Option<&'a str>,
         /// For machines.
         code: &'static str,
         /// For people.

@@ -92,8 +92,9 @@ impl UserEntity {
         let session = &mut state.sessions[index];
         match heard {
             Heard::Ping(timestamp) => session.push(Outgoing::Pong(timestamp.as_deref())),
-            Heard::Bad { code, message } => {
-                session.push(Outgoing::Error { code, message: &message, retry_after_ms: None });
+            Heard::Bad { tag, code, message } => {
+                let (tag, message) = (tag.as_deref(), message.as_str());
+                session.push(Outgoing::Error { tag, code, message, retry_after_ms: None });
             }
             Heard::ProtocolPing(payload) => session.push(Outgoing::ProtocolPong(&payload)),
             Heard::Writable => match session.flush() {

@@ -179,7 +179,8 @@ async fn what_a_client_says_is_answered_to_that_client() {
     let timestamp = RawValue::from_string("17.5".to_owned()).unwrap();
     guest.session.heard(Heard::Ping(Some(timestamp)));
     guest.session.heard(Heard::Ping(None));
-    guest.session.heard(Heard::Bad { code: "unknown_type", message: "what?".to_owned() });
+    let message = "what?".to_owned();
+    guest.session.heard(Heard::Bad { tag: None, code: "unknown_type", message });
     guest.session.heard(Heard::ProtocolPing(b"hi".as_slice().into()));
     let answers = [
         Frame::Pong(Some("17.5".to_owned())),

@@ -142,3 +142,44 @@ async fn tokens_that_will_not_do() {
     let basic = hub.request(Method::GET, "/api/auth/me/").basic_auth("admin", Some("x"));
     assert_eq!(answer(basic).await.1["code"], "not_authenticated");
 }
+
+#[tokio::test]
+async fn a_ticket_for_a_socket_is_anothers_each_time_and_not_for_everybody() {
+    let hub = Hub::start().await;
+    let ada = hub.user("ada", "client").await;
+    let mut seen = std::collections::HashSet::new();
+    for path in ["/api/auth/ws-ticket/", "/api/auth/ws-ticket"] {
+        let request = hub.request(Method::POST, path).bearer_auth(&ada.token);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["expires_in"], 30);
+        let ticket = body["ticket"].as_str().unwrap().to_owned();
+        let is_url_safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(ticket.len() >= 22 && ticket.chars().all(is_url_safe), "{ticket}");
+        assert!(seen.insert(ticket));
+    }
+    let (status, body) = answer(hub.request(Method::POST, "/api/auth/ws-ticket/")).await;
+    assert_eq!((status, &body["code"]), (401, &json!("not_authenticated")));
+    let service =
+        json!({"user_id": 0, "token_type": "service", "exp": crate::support::now_s() + 50});
+    let service = Person { token: crate::support::sign(&service), ..ada.clone() };
+    let (status, body) = hub.post(&service, "/api/auth/ws-ticket/", json!({})).await;
+    assert_eq!((status, &body["code"]), (403, &json!("disabled")), "{body}");
+    // More than anybody opens sockets at once: one's own are held up, not another's.
+    let throttled = async {
+        loop {
+            let request = hub.request(Method::POST, "/api/auth/ws-ticket/").bearer_auth(&ada.token);
+            let response = request.send().await.unwrap();
+            if response.status().as_u16() != 200 {
+                return response;
+            }
+        }
+    };
+    let throttled = throttled.await;
+    assert_eq!(throttled.status().as_u16(), 429);
+    assert_eq!(throttled.headers()["retry-after"], "30");
+    let bob = hub.user("bob", "client").await;
+    assert_eq!(hub.post(&bob, "/api/auth/ws-ticket/", json!({})).await.0, 200);
+}

@@ -1,0 +1,272 @@
+//! Tickets for sockets: good once and for half a minute, so that no long-lived token stands in a
+//! URL, where proxies and browsers write it down.
+//!
+//! They are kept in memory alone: a hub that starts again knows none of them, and their clients
+//! ask for another. A ticket remembers whom it was made for, not what that user may do: that is
+//! looked at when it is used, so what ended in between has ended for the ticket too.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use jiff::Timestamp;
+
+use super::{Auth, AuthError, INACTIVE, NO_ACCOUNT, Principal, count_refusal};
+
+/// How long a ticket waits for its socket, in seconds.
+pub const TTL_S: u32 = 30;
+
+const TTL_MS: i64 = TTL_S as i64 * 1_000;
+
+/// The most tickets that wait, of all users: what a crowd of 100,000 brings that comes back at
+/// once, in about 15 MB.
+const WAITING_MAX: usize = 131_072;
+
+/// The most that wait of one user's: two for each socket that a user may have. Nobody can fill the
+/// hub's memory alone.
+const WAITING_PER_USER_MAX: u32 = 64;
+
+/// How often what has expired is swept out.
+const SWEEP_MS: i64 = 1_000;
+
+const NOT_GOOD: AuthError = AuthError::BadToken("the ticket was used, has expired or never was");
+
+/// A ticket, as it is kept.
+type Key = [u8; 32];
+
+/// Whom a ticket was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) user: UserId,
+    pub(super) login: Option<LoginId>,
+    /// When the token ends with which the ticket was asked for.
+    pub(super) expires_at: Timestamp,
+}
+
+/// The tickets that wait to be used.
+#[derive(Debug, Default)]
+pub(super) struct WsTickets(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    /// With the time at which each was made.
+    tickets: HashMap<Key, (Holder, i64)>,
+    per_user: HashMap<UserId, u32>,
+    swept_ms: i64,
+}
+
+// Whoever holds a ticket is let in: none is ever shown.
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("tickets", &self.tickets.len()).finish_non_exhaustive()
+    }
+}
+
+impl WsTickets {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// [`AuthError::Throttled`] where the user has too many that wait, [`AuthError::Unavailable`]
+    /// where all users together have.
+    pub(super) fn issue(&self, holder: Holder, now: Timestamp) -> Result<String, AuthError> {
+        let mut key: Key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| {
+            tracing::error!(%error, "the system gives no random bytes");
+            AuthError::Unavailable
+        })?;
+        let now_ms = now.as_millisecond();
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.sweep(now_ms);
+        if waiting.tickets.len() >= WAITING_MAX {
+            tracing::warn!("too many tickets for sockets wait to be used");
+            return Err(AuthError::Unavailable);
+        }
+        let of_user = waiting.per_user.entry(holder.user).or_default();
+        if *of_user >= WAITING_PER_USER_MAX {
+            return Err(AuthError::Throttled { retry_after_s: TTL_S });
+        }
+        *of_user += 1;
+        waiting.tickets.insert(key, (holder, now_ms));
+        Ok(URL_SAFE_NO_PAD.encode(key))
+    }
+
+    /// Uses one up. Of several at once who try one gets it.
+    ///
+    /// # Errors
+    /// [`AuthError::BadToken`].
+    pub(super) fn redeem(&self, ticket: &str, now: Timestamp) -> Result<Holder, AuthError> {
+        let mut key: Key = [0; 32];
+        // More than fits is no ticket either.
+        match URL_SAFE_NO_PAD.decode_slice(ticket, &mut key) {
+            Ok(length) if length == key.len() => {}
+            Ok(_) | Err(_) => return Err(NOT_GOOD),
+        }
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (holder, made_ms) = waiting.tickets.remove(&key).ok_or(NOT_GOOD)?;
+        waiting.forget_one(holder.user);
+        if is_good(made_ms, now.as_millisecond()) { Ok(holder) } else { Err(NOT_GOOD) }
+    }
+}
+
+impl Waiting {
+    fn sweep(&mut self, now_ms: i64) {
+        // Also when the clock was set back.
+        if (0..SWEEP_MS).contains(&now_ms.saturating_sub(self.swept_ms)) {
+            return;
+        }
+        self.swept_ms = now_ms;
+        let per_user = &mut self.per_user;
+        self.tickets.retain(|_, (holder, made_ms)| {
+            let stays = is_good(*made_ms, now_ms);
+            if !stays {
+                forget_one(per_user, holder.user);
+            }
+            stays
+        });
+        // A crowd's room is given back once it is over.
+        self.tickets.shrink_to(1_024);
+        self.per_user.shrink_to(1_024);
+    }
+
+    fn forget_one(&mut self, user: UserId) {
+        forget_one(&mut self.per_user, user);
+    }
+}
+
+fn forget_one(per_user: &mut HashMap<UserId, u32>, user: UserId) {
+    if let Some(count) = per_user.get_mut(&user) {
+        *count -= 1;
+        if *count == 0 {
+            per_user.remove(&user);
+        }
+    }
+}
+
+fn is_good(made_ms: i64, now_ms: i64) -> bool {
+    // Also not when the clock was set back: then nobody knows.
+    (0..TTL_MS).contains(&now_ms.saturating_sub(made_ms))
+}
+
+impl Auth {
+    /// A ticket that opens one socket (or one event stream) within [`TTL_S`] seconds.
+    ///
+    /// # Errors
+    /// [`AuthError::Throttled`], [`AuthError::Unavailable`]; [`AuthError::Disabled`] for a service
+    /// token, which opens none.
+    pub fn issue_ticket(&self, who: &Principal) -> Result<String, AuthError> {
+        if who.is_service {
+            return Err(AuthError::Disabled("A service token opens no sockets."));
+        }
+        let holder = Holder { user: who.user.id, login: who.login, expires_at: who.expires_at };
+        self.0.ws_tickets.issue(holder, self.0.clock.now())
+    }
+
+    /// Whoever the ticket was made for, as the account stands now; the ticket is used up, however
+    /// this ends. What has ended since it was made (the token, its login, the account) has ended
+    /// for the ticket.
+    ///
+    /// # Errors
+    /// [`AuthError::BadToken`], [`AuthError::Unavailable`].
+    pub async fn redeem_ticket(&self, ticket: &str) -> Result<Principal, AuthError> {
+        let answer = self.holder(ticket).await;
+        count_refusal(&answer);
+        answer
+    }
+
+    async fn holder(&self, ticket: &str) -> Result<Principal, AuthError> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let Holder { user, login, expires_at } = inner.ws_tickets.redeem(ticket, now)?;
+        if expires_at <= now {
+            return Err(AuthError::BadToken("it has expired"));
+        }
+        self.check_login(login)?;
+        let user = inner.accounts.find(user, now).await?.ok_or(NO_ACCOUNT)?;
+        if !user.is_active {
+            return Err(INACTIVE);
+        }
+        Ok(Principal { user, login, expires_at, is_service: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADA: Holder =
+        Holder { user: UserId(1), login: Some(LoginId(7)), expires_at: Timestamp::MAX };
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_half_a_minute() {
+        let tickets = WsTickets::default();
+        let [one, two, three] = [0; 3].map(|ms| tickets.issue(ADA, at(ms)).unwrap());
+        assert_eq!(one.len(), 43, "32 bytes");
+        assert_eq!(tickets.redeem(&one, at(1)), Ok(ADA));
+        assert_eq!(tickets.redeem(&one, at(1)), Err(NOT_GOOD));
+        assert_eq!(tickets.redeem(&two, at(29_999)), Ok(ADA));
+        assert_eq!(tickets.redeem(&three, at(30_000)), Err(NOT_GOOD));
+        let early = tickets.issue(ADA, at(0)).unwrap();
+        assert_eq!(tickets.redeem(&early, at(-1)), Err(NOT_GOOD), "the clock was set back");
+    }
+
+    #[test]
+    fn what_is_no_ticket() {
+        let tickets = WsTickets::default();
+        let good = tickets.issue(ADA, at(0)).unwrap();
+        let long = format!("{good}AAAA");
+        for bad in ["", "x", "a.b.c", &good[..42], &long, &"A".repeat(43), &"A".repeat(9_000)] {
+            assert_eq!(tickets.redeem(bad, at(0)), Err(NOT_GOOD), "{bad}");
+        }
+        assert_eq!(tickets.redeem(&good, at(0)), Ok(ADA));
+    }
+
+    #[test]
+    fn of_many_who_use_one_ticket_one_gets_in() {
+        let tickets = WsTickets::default();
+        for _ in 0..50 {
+            let ticket = tickets.issue(ADA, at(0)).unwrap();
+            let wins: usize = std::thread::scope(|scope| {
+                let tries: Vec<_> = (0..8)
+                    .map(|_| scope.spawn(|| usize::from(tickets.redeem(&ticket, at(1)).is_ok())))
+                    .collect();
+                tries.into_iter().map(|one| one.join().unwrap()).sum()
+            });
+            assert_eq!(wins, 1);
+        }
+    }
+
+    #[test]
+    fn a_user_has_so_many_and_what_expired_or_was_used_makes_room() {
+        let tickets = WsTickets::default();
+        let first = tickets.issue(ADA, at(0)).unwrap();
+        for _ in 1..WAITING_PER_USER_MAX {
+            tickets.issue(ADA, at(0)).unwrap();
+        }
+        let throttled = Err(AuthError::Throttled { retry_after_s: TTL_S });
+        assert_eq!(tickets.issue(ADA, at(0)), throttled);
+        let bob = Holder { user: UserId(2), ..ADA };
+        tickets.issue(bob, at(0)).unwrap();
+        tickets.redeem(&first, at(1)).unwrap();
+        tickets.issue(ADA, at(1)).unwrap();
+        assert_eq!(tickets.issue(ADA, at(1)), throttled);
+        tickets.issue(ADA, at(30_001)).unwrap();
+        let waiting = tickets.0.lock().unwrap();
+        assert_eq!((waiting.tickets.len(), waiting.per_user.len()), (1, 1), "the others are gone");
+    }
+
+    #[test]
+    fn all_users_together_have_so_many() {
+        let tickets = WsTickets::default();
+        for user in 0..i64::try_from(WAITING_MAX).unwrap() {
+            tickets.issue(Holder { user: UserId(user), ..ADA }, at(0)).unwrap();
+        }
+        assert_eq!(tickets.issue(ADA, at(0)), Err(AuthError::Unavailable));
+        assert!(tickets.issue(ADA, at(30_000)).is_ok());
+    }
+}

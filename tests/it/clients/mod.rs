@@ -1,0 +1,164 @@
+//! Whole sessions with clients of other makes: a browser's WebSocket, Python's `websockets`,
+//! Node's `ws`. One file a family; `tests/clients/` has the families' front ends.
+//!
+//! A front end tells what it hears as JSON values, and does what the test has its user do. The
+//! test plays everybody else, by REST.
+
+mod incident;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bellpull::wire::Dialect;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::browser::Browser;
+use crate::support::skip::skipped;
+use crate::support::{Hub, Person};
+
+/// How long a browser may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whose socket it is.
+#[derive(Debug, Clone, Copy)]
+enum Make {
+    Chromium,
+    Python,
+    Node,
+}
+
+/// A family's front end that runs, with somebody in front of it.
+struct FrontEnd {
+    said: mpsc::UnboundedReceiver<Value>,
+    gestures: mpsc::UnboundedSender<Value>,
+    _running: Running,
+}
+
+/// Ends with the test.
+#[expect(dead_code, reason = "only held")]
+enum Running {
+    Process(Child),
+    Page(Browser),
+}
+
+impl FrontEnd {
+    /// Starts the family's front end; `None` (after saying so) where that make is missing and may
+    /// be.
+    async fn start(make: Make, family: &str, hub: &Hub, person: &Person) -> Option<Self> {
+        let base = format!("ws://{}", hub.address());
+        let (sayer, said) = mpsc::unbounded_channel();
+        let (gestures, done) = mpsc::unbounded_channel();
+        let running = match make {
+            Make::Chromium => {
+                let origin = page::serve(sayer, done).await;
+                let (token, path) = (&person.token, format!("family={family}&base={base}"));
+                Running::Page(Browser::open(&format!("{origin}/?{path}&token={token}"))?)
+            }
+            Make::Python => {
+                let mut command = Command::new(tools().join("python/bin/python"));
+                command.arg(script(&format!("{family}.py")));
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
+                Running::Process(run(command, &[&base, &person.token], sayer, done)?)
+            }
+            Make::Node => {
+                let modules = tools().join("node/node_modules");
+                if !modules.join("ws").exists() {
+                    skipped("Node's ws is not installed (tests/run.sh does)");
+                    return None;
+                }
+                let mut command = Command::new("node");
+                command.arg(script("node.mjs")).arg(family).env("CLIENT_MODULES", modules);
+                Running::Process(run(command, &[&base, &person.token], sayer, done)?)
+            }
+        };
+        Some(Self { said, gestures, _running: running })
+    }
+
+    /// What it says next.
+    async fn says(&mut self) -> Value {
+        let said = timeout(PATIENCE, self.said.recv()).await;
+        said.expect("the front end says something").expect("the front end runs")
+    }
+
+    /// What it says next is a frame that it has heard.
+    async fn hears(&mut self) -> Value {
+        let mut said = self.says().await;
+        let frame = said["frame"].take();
+        assert!(frame.is_object(), "a frame was wanted, not {said}");
+        frame
+    }
+
+    /// Its user does something.
+    fn does(&self, gesture: Value) {
+        self.gestures.send(gesture).unwrap();
+    }
+
+    /// Nothing has come: what would have come would have come before the answer to a ping.
+    async fn hears_nothing(&mut self) {
+        self.does(json!(["ping", "nothing"]));
+        assert_eq!(self.hears().await, json!({"type": "pong", "timestamp": "nothing"}));
+    }
+}
+
+/// A hub whose sockets speak the dialect unasked, as the family's own server did.
+async fn hub(dialect: Dialect) -> Hub {
+    Hub::start_with(|config| {
+        config.dialect = dialect;
+        config.http.allowed_origins = vec!["*".to_owned()];
+    })
+    .await
+}
+
+/// The greeting of the five families.
+fn greeting(person: &Person) -> Value {
+    let message = format!("Connected successfully as {}", person.username);
+    json!({"type": "connection_established", "message": message, "user_id": person.id})
+}
+
+/// Where `tests/run.sh` puts what it installs: beside what cargo builds.
+fn tools() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("test-tools")
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+/// Starts a front end that prints what it says and reads what its user does.
+fn run(
+    mut command: Command,
+    arguments: &[&str],
+    sayer: mpsc::UnboundedSender<Value>,
+    mut done: mpsc::UnboundedReceiver<Value>,
+) -> Option<Child> {
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            let program = command.as_std().get_program().to_string_lossy();
+            skipped(&format!("{program} cannot be started ({error})"));
+            return None;
+        }
+    };
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let said = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it said {line:?}"));
+            let _ = sayer.send(said);
+        }
+    });
+    let mut hand = child.stdin.take().unwrap();
+    tokio::spawn(async move {
+        while let Some(gesture) = done.recv().await {
+            // A front end that ended is noticed by whoever waits for what it says.
+            let _ = hand.write_all(format!("{gesture}\n").as_bytes()).await;
+        }
+    });
+    Some(child)
+}
