@@ -397,6 +397,8 @@ fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState)
             }
             since.elapsed().min(PAUSE_MAX)
         }
+        // Its row is gone: whoever took it away has ended it.
+        Err(StoreError::NotFound) => Duration::ZERO,
         Err(error) => {
             state.due.push_back(due);
             state.failed(&error)

@@ -96,8 +96,7 @@ mod tests {
     fn who_may_send_to_whom() {
         use NoteRight::{Given, IfTheyShareAProject, Withheld};
         let rights = |role: &str, to: i64| {
-            let caller =
-                Caller {
+            let caller = Caller {
                 id: UserId(7),
                 username: "x".to_owned(),
                 name: "x".to_owned(),

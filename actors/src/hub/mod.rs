@@ -18,7 +18,7 @@ use crate::directory::{Directory, Tickets, Users};
 use crate::domain::ids::{TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::{Clock, InboxStore, ProjectStore, SendStore, TicketStore};
+use crate::port::{Clock, InboxStore, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
 use crate::supervisor::Entity;
@@ -49,8 +49,6 @@ pub struct HubParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// Where sends are.
     pub sends: Arc<dyn SendStore>,
-    /// Who shares a project with whom.
-    pub projects: Arc<dyn ProjectStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Limits.
@@ -118,7 +116,7 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, sends, projects, clock, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, sends, clock, limits } = parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
@@ -142,6 +140,7 @@ impl Hub {
             },
             slot: scheduler_slot,
         };
+        let projects = Arc::clone(&ticket_store);
         let sends = Sends::new(sends, projects, users.clone(), Arc::clone(&clock), scheduler);
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),

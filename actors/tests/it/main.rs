@@ -1,7 +1,7 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
 //! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `supervisor`, `hub`.
+//! sessions at random), `ticket`, `sends`, `notes`, `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,8 @@ mod attach;
 mod ending;
 mod hub;
 mod live;
+mod notes;
+mod sends;
 mod slow;
 mod supervisor;
 mod ticket;
@@ -56,6 +58,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            sends: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
         };
