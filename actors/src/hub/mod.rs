@@ -19,11 +19,12 @@ use crate::domain::ids::{TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
 use crate::port::{Clock, InboxStore, SendStore, TicketStore};
-use crate::scheduler::{Scheduler, SchedulerMessage};
+#[cfg(feature = "testing")]
+use crate::scheduler::SchedulerMessage;
 use crate::sends::Sends;
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
-use crate::user::{UserEntity, UserMessage};
+use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
 use single::SchedulerPlace;
@@ -51,8 +52,19 @@ pub struct HubParts {
     pub sends: Arc<dyn SendStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What clients know it by.
+    pub names: HubNames,
     /// Limits.
     pub limits: HubLimits,
+}
+
+/// By what clients know where they are.
+#[derive(Debug, Clone)]
+pub struct HubNames {
+    /// The store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
+    /// This process among the cluster's.
+    pub node: Arc<str>,
 }
 
 /// The tree's limits.
@@ -116,32 +128,29 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, sends, clock, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, sends, clock, names, limits } = parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
-        let user_entity = UserEntity {
-            inboxes: Arc::clone(&inboxes),
-            clock: Arc::clone(&clock),
-            limits: Arc::new(limits),
-            sessions: Arc::clone(&sessions),
-        };
         let (user_slots, user_shards) = root::slots(USER_SHARDS);
         let live = Arc::new(DashMap::new());
         let directory = Directory { live, shards: user_shards };
-        let users =
-            Users { directory, inboxes, sessions, is_draining: Arc::new(AtomicBool::new(false)) };
-        let (scheduler_slot, scheduler) = watch::channel(None);
-        let place = SchedulerPlace {
-            scheduler: Scheduler {
-                store: Arc::clone(&sends),
-                users: users.clone(),
-                clock: Arc::clone(&clock),
-            },
-            slot: scheduler_slot,
+        let users = Users {
+            directory,
+            inboxes: Arc::clone(&inboxes),
+            sessions: Arc::clone(&sessions),
+            is_draining: Arc::new(AtomicBool::new(false)),
         };
-        let projects = Arc::clone(&ticket_store);
-        let sends = Sends::new(sends, projects, users.clone(), Arc::clone(&clock), scheduler);
+        let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock);
+        let user_entity = UserEntity::new(UserShared {
+            inboxes,
+            clock: Arc::clone(&clock),
+            limits,
+            names,
+            sessions,
+            users: users.clone(),
+            sends: sends.clone(),
+        });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
             users: users.clone(),

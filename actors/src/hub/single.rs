@@ -1,19 +1,39 @@
 //! The root's permanent child that is no supervisor: the scheduler.
 
+use std::sync::Arc;
+
 use ractor::{Actor, ActorCell, ActorProcessingErr};
 use tokio::sync::watch;
 
 use super::root::REPORT_MAX;
+use crate::directory::Users;
 use crate::mail::{Fate, Mail};
 use crate::observe::ActorReport;
+use crate::port::{Clock, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
+use crate::sends::Sends;
 use crate::vitals::{Handle, Vitals};
 
 /// The scheduler's place under the root.
 #[derive(Debug)]
 pub(super) struct SchedulerPlace {
-    pub(super) scheduler: Scheduler,
-    pub(super) slot: watch::Sender<Option<Handle<SchedulerMessage>>>,
+    scheduler: Scheduler,
+    slot: watch::Sender<Option<Handle<SchedulerMessage>>>,
+}
+
+/// The scheduler's place, and the way to it.
+pub(super) fn scheduler(
+    store: Arc<dyn SendStore>,
+    tickets: &Arc<dyn TicketStore>,
+    users: &Users,
+    clock: &Arc<dyn Clock>,
+) -> (SchedulerPlace, Sends) {
+    let (slot, up) = watch::channel(None);
+    let (users, clock) = (users.clone(), Arc::clone(clock));
+    let scheduler =
+        Scheduler { store: Arc::clone(&store), users: users.clone(), clock: Arc::clone(&clock) };
+    let projects = Arc::clone(tickets);
+    (SchedulerPlace { scheduler, slot }, Sends::new(store, projects, users, clock, up))
 }
 
 impl SchedulerPlace {
@@ -22,7 +42,7 @@ impl SchedulerPlace {
 
     pub(super) async fn spawn(&self, root: ActorCell) -> Result<ActorCell, ActorProcessingErr> {
         let vitals = Vitals::new();
-        let args = std::sync::Arc::clone(&vitals);
+        let args = Arc::clone(&vitals);
         let (actor, _) = Actor::spawn_linked(None, self.scheduler.clone(), args, root).await?;
         let (cell, handle) = (actor.get_cell(), Handle::new(actor, vitals));
         self.slot.send_replace(Some(handle.clone()));

@@ -5,6 +5,7 @@
 mod clock;
 mod inboxes;
 mod outlet;
+mod projects;
 mod sends;
 mod store;
 mod tickets;

@@ -1,0 +1,397 @@
+//! Sends: which recipients are next, and where a send stands after them. Their notifications are
+//! written with all others of the group, in [`super::set`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{SendId, UserId};
+use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::send::Recipients;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
+use bellpull_actors::port::tickets::Told;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::super::ids::Counter;
+use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::json;
+use super::audience::{Audience, Portion};
+use super::group::{Failure, Place};
+use super::rows::to_json;
+use super::{Answer, BeginSend, Done, Write};
+
+static SENDS: MultiRow = MultiRow::new(
+    "INSERT INTO sends (id, message_id, audience, channels, is_critical, recipients, last_user_id, \
+     cursor, status, is_scheduled, due_at, created_at) SELECT * FROM ",
+    12,
+    " WHERE column1 IS NOT NULL",
+);
+static KEYS: MultiRow = MultiRow::new(
+    "INSERT INTO idempotency_keys (owner_id, key, body_hash, send_id, created_at) SELECT * FROM ",
+    5,
+    " WHERE column1 IS NOT NULL",
+);
+static CURSORS: MultiRow = MultiRow::new(
+    "UPDATE sends SET cursor = v.column2, status = v.column3 FROM ",
+    3,
+    " AS v WHERE id = v.column1",
+);
+
+/// Unknown accounts that are named in a refusal.
+const UNKNOWN_MAX: usize = 10;
+
+/// What the sends of a group come to.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    /// What is to be told.
+    pub(super) chunks: Vec<SendChunk>,
+    /// Where the sends stand then.
+    pub(super) records: Records,
+}
+
+/// The next recipients of a send.
+#[derive(Debug)]
+pub(super) struct SendChunk {
+    /// Its request's place in the group.
+    pub(super) at: usize,
+    pub(super) message_id: i64,
+    pub(super) text: SendText,
+    /// In the order of their ids; nobody for a send that is for later.
+    pub(super) recipients: Vec<UserId>,
+    pub(super) channels: Channels,
+    pub(super) reply: Reply,
+}
+
+/// What a chunk says.
+#[derive(Debug)]
+pub(super) enum SendText {
+    /// It is to be written first.
+    New(Arc<Letter>),
+    /// It was written with the first chunk.
+    Written(Arc<Letter>),
+}
+
+/// What whoever asked is waiting for.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Begun { send: StoredSend, has_more: bool },
+    Continued { has_more: bool },
+}
+
+impl Reply {
+    /// The answer, with what was told.
+    pub(super) fn with(self, told: Option<Told>) -> Done {
+        match self {
+            Self::Begun { send, has_more } => {
+                Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))
+            }
+            Self::Continued { has_more } => Done::Chunk(Box::new(Chunk { told, has_more })),
+        }
+    }
+}
+
+/// Rows of `sends` and of the keys, once the messages that they name are written.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    sends: Vec<Cell>,
+    keys: Vec<Cell>,
+    cursors: Vec<Cell>,
+}
+
+impl Records {
+    /// Writes all of them.
+    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        SENDS.run(connection, self.sends).await?;
+        KEYS.run(connection, self.keys).await?;
+        CURSORS.run(connection, self.cursors).await
+    }
+}
+
+/// Finds out whom the sends of this group reach next. Those that reach nobody, because they are
+/// refused, repeated or finished, are answered here.
+pub(super) async fn plan(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<Sends, Failure> {
+    let (mut begins, mut continues) = (Vec::new(), Vec::new());
+    for (at, write) in writes.iter().enumerate() {
+        if let Write::BeginSend(begin) = write {
+            begins.push((at, &**begin));
+        } else if let Write::ContinueSend { id, chunk, now } = write {
+            continues.push((at, *id, *chunk, *now));
+        }
+    }
+    let mut sends = Sends::default();
+    if !begins.is_empty() {
+        let mut known = Beginnings::read(connection, place, &begins).await?;
+        for (at, begin) in begins {
+            match known.begin(connection, at, begin, &mut sends.records).await? {
+                Ok(chunk) => sends.chunks.push(chunk),
+                Err(outcome) => answers[at] = Some(Ok(Done::Begun(Box::new(outcome)))),
+            }
+        }
+    }
+    if !continues.is_empty() {
+        go_on(connection, place, continues, &mut sends, answers).await?;
+    }
+    Ok(sends)
+}
+
+/// What must be known before sends begin: two queries, however many they are.
+#[derive(Debug)]
+struct Beginnings<'a> {
+    place: Place<'a>,
+    /// The hash and the send of each key that was used before, in earlier groups or in this one.
+    keys: HashMap<(UserId, String), (Vec<u8>, StoredSend)>,
+    /// The accounts that are named one by one, and whether they are active.
+    accounts: HashMap<UserId, bool>,
+}
+
+impl<'a> Beginnings<'a> {
+    async fn read(
+        connection: &mut SqliteConnection,
+        place: Place<'a>,
+        begins: &[(usize, &BeginSend)],
+    ) -> Result<Self, Failure> {
+        let keys: Vec<(i64, &str)> = begins
+            .iter()
+            .filter_map(|(_, begin)| begin.send.key.as_ref())
+            .map(|key| (key.owner.0, key.key.as_str()))
+            .collect();
+        let keys =
+            if keys.is_empty() { HashMap::new() } else { read_keys(connection, &keys).await? };
+        let mut named = BTreeSet::new();
+        for (_, begin) in begins {
+            if let Recipients::Users(users) = &begin.send.recipients {
+                named.extend(users.iter().map(|user| user.0));
+            }
+        }
+        let mut accounts = HashMap::new();
+        if !named.is_empty() {
+            let sql = "SELECT json_group_array(json_array(id, is_active)) FROM users \
+                       WHERE id IN (SELECT value FROM json_each(?))";
+            let query = sqlx::query_scalar(sql).bind(id_list(named));
+            let text: String = query.fetch_one(connection).await?;
+            let rows: Vec<(UserId, i64)> = json(&text)?;
+            accounts.extend(rows.into_iter().map(|(id, is_active)| (id, is_active != 0)));
+        }
+        Ok(Self { place, keys, accounts })
+    }
+
+    /// Takes a send in; or says why not, and leaves no trace.
+    async fn begin(
+        &mut self,
+        connection: &mut SqliteConnection,
+        at: usize,
+        begin: &BeginSend,
+        records: &mut Records,
+    ) -> Result<Result<SendChunk, Outcome>, Failure> {
+        let BeginSend { send, chunk, now } = begin;
+        if let Some(key) = &send.key
+            && let Some((hash, stored)) = self.keys.get(&(key.owner, key.key.clone()))
+        {
+            let is_same = *hash == key.body_hash;
+            return Ok(Err(if is_same { Outcome::Repeated(*stored) } else { Outcome::KeyReused }));
+        }
+        let audience = match self.audience(connection, &send.recipients).await? {
+            Ok(audience) => audience,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let (recipients, last_user) = audience.count(connection).await?;
+        let due_at = send.due_at.unwrap_or(*now);
+        let is_scheduled = due_at > *now;
+        let portion = if is_scheduled {
+            Portion { recipients: Vec::new(), cursor: UserId(0), has_more: recipients > 0 }
+        } else {
+            audience.first(connection, last_user, *chunk).await?
+        };
+        let ids = self.place.ids;
+        let stored = StoredSend { id: SendId(ids.next(Counter::Sends)), recipients, is_scheduled };
+        let message_id = ids.next(Counter::Messages);
+        let mut message = send.message.clone();
+        if is_scheduled {
+            message.created_at = due_at;
+        }
+        records.sends.extend([
+            Cell::Int(stored.id.0),
+            message_id.into(),
+            to_json(&audience)?,
+            to_json(&names(send.channels))?,
+            i64::from(send.is_critical).into(),
+            recipients.into(),
+            last_user.0.into(),
+            portion.cursor.0.into(),
+            status(portion.has_more),
+            i64::from(is_scheduled).into(),
+            due_at.as_millisecond().into(),
+            now.as_millisecond().into(),
+        ]);
+        if let Some(key) = &send.key {
+            let hash = key.body_hash.to_vec();
+            records.keys.extend([Cell::Int(key.owner.0), key.key.as_str().into()]);
+            records.keys.extend([Cell::Blob(hash.clone()), stored.id.0.into()]);
+            records.keys.push(now.as_millisecond().into());
+            self.keys.insert((key.owner, key.key.clone()), (hash, stored));
+        }
+        let Portion { recipients, has_more, .. } = portion;
+        let (text, channels) = (SendText::New(Letter::new(message)), send.channels);
+        let reply = Reply::Begun { send: stored, has_more };
+        Ok(Ok(SendChunk { at, message_id, text, recipients, channels, reply }))
+    }
+
+    /// Whom the send is for, or why it is for nobody.
+    async fn audience(
+        &self,
+        connection: &mut SqliteConnection,
+        recipients: &Recipients,
+    ) -> Result<Result<Audience, Outcome>, Failure> {
+        Ok(Ok(match recipients {
+            Recipients::Users(users) => {
+                let users: BTreeSet<UserId> = users.iter().copied().collect();
+                let is_unknown = |user: &&UserId| !self.accounts.contains_key(user);
+                let unknown: Vec<UserId> =
+                    users.iter().filter(is_unknown).take(UNKNOWN_MAX).copied().collect();
+                if !unknown.is_empty() {
+                    return Ok(Err(Outcome::UnknownUsers(unknown)));
+                }
+                let is_active = |user: &UserId| self.accounts.get(user).is_some_and(|on| *on);
+                Audience::Users(users.into_iter().filter(is_active).collect())
+            }
+            Recipients::Role(role) => Audience::Role(role.clone()),
+            Recipients::Project(project) => {
+                let sql = "SELECT is_open FROM projects WHERE id = ?";
+                let query = sqlx::query_scalar(sql).bind(project.0);
+                match query.fetch_optional(connection).await? {
+                    None => return Ok(Err(Outcome::UnknownProject)),
+                    Some(true) => Audience::All,
+                    Some(false) => Audience::Project(*project),
+                }
+            }
+            Recipients::All => Audience::All,
+        }))
+    }
+}
+
+async fn read_keys(
+    connection: &mut SqliteConnection,
+    keys: &[(i64, &str)],
+) -> Result<HashMap<(UserId, String), (Vec<u8>, StoredSend)>, Failure> {
+    let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled \
+               FROM json_each(?) w CROSS JOIN idempotency_keys k \
+               ON k.owner_id = w.value ->> 0 AND k.key = w.value ->> 1 \
+               CROSS JOIN sends s ON s.id = k.send_id";
+    // Integers and texts cannot fail to be written.
+    let wanted = serde_json::to_string(keys).unwrap_or_default();
+    let rows: Vec<(i64, String, Vec<u8>, i64, i64, bool)> =
+        sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
+    let used = |(owner, key, hash, id, recipients, is_scheduled)| {
+        ((UserId(owner), key), (hash, StoredSend { id: SendId(id), recipients, is_scheduled }))
+    };
+    Ok(rows.into_iter().map(used).collect())
+}
+
+/// A send under way, as it stands within the group.
+#[derive(Debug)]
+struct Running {
+    message_id: i64,
+    letter: Arc<Letter>,
+    audience: Audience,
+    channels: Channels,
+    last_user: UserId,
+    cursor: UserId,
+    has_more: bool,
+    has_moved: bool,
+    due_at_ms: i64,
+}
+
+/// Plans the next chunk of each send that is asked for; two of one send follow each other.
+async fn go_on(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    continues: Vec<(usize, SendId, u32, Timestamp)>,
+    sends: &mut Sends,
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    let mut running: BTreeMap<SendId, Running> = BTreeMap::new();
+    for (at, id, chunk, now) in continues {
+        if !running.contains_key(&id)
+            && let Some(found) = read_running(connection, place, id).await?
+        {
+            running.insert(id, found);
+        }
+        let Some(send) = running.get_mut(&id) else {
+            answers[at] = Some(Err(StoreError::NotFound));
+            continue;
+        };
+        if !send.has_more || send.due_at_ms > now.as_millisecond() {
+            answers[at] = Some(Ok(Reply::Continued { has_more: false }.with(None)));
+            continue;
+        }
+        let portion = send.audience.after(connection, send.cursor, send.last_user, chunk).await?;
+        (send.cursor, send.has_more) = (portion.cursor, portion.has_more);
+        send.has_moved = true;
+        sends.chunks.push(SendChunk {
+            at,
+            message_id: send.message_id,
+            text: SendText::Written(Arc::clone(&send.letter)),
+            recipients: portion.recipients,
+            channels: send.channels,
+            reply: Reply::Continued { has_more: portion.has_more },
+        });
+    }
+    for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
+        let row = [Cell::Int(id.0), send.cursor.0.into(), status(send.has_more)];
+        sends.records.cursors.extend(row);
+    }
+    Ok(())
+}
+
+async fn read_running(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    id: SendId,
+) -> Result<Option<Running>, Failure> {
+    let sql = "SELECT message_id, audience, channels, last_user_id, cursor, status = 'ACTIVE', \
+               due_at FROM sends WHERE id = ?";
+    let row: Option<(i64, String, String, i64, i64, bool, i64)> =
+        sqlx::query_as(sql).bind(id.0).fetch_optional(&mut *connection).await?;
+    let Some((message_id, audience, channels, last_user, cursor, has_more, due_at_ms)) = row else {
+        return Ok(None);
+    };
+    let channels: Vec<Channel> = json(&channels)?;
+    Ok(Some(Running {
+        message_id,
+        letter: place.letters.one(connection, message_id).await?,
+        audience: json(&audience)?,
+        channels: Channels::of(&channels),
+        last_user: UserId(last_user),
+        cursor: UserId(cursor),
+        has_more,
+        has_moved: false,
+        due_at_ms,
+    }))
+}
+
+/// Forgets some of the keys that were first used before that time.
+pub(super) async fn forget_keys(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Answer, Failure> {
+    let sql = "DELETE FROM idempotency_keys WHERE (owner_id, key) IN \
+               (SELECT owner_id, key FROM idempotency_keys WHERE created_at < ? LIMIT ?)";
+    let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::from(limit));
+    Ok(Ok(Done::Changed(query.execute(connection).await?.rows_affected())))
+}
+
+fn names(channels: Channels) -> Vec<Channel> {
+    Channel::ALL.into_iter().filter(|channel| channels.contains(*channel)).collect()
+}
+
+fn status(has_more: bool) -> Cell {
+    Cell::from(if has_more { "ACTIVE" } else { "DONE" })
+}
