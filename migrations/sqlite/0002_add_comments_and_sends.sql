@@ -15,18 +15,19 @@ CREATE INDEX comments_ticket ON comments (ticket_id);
 -- A message on its way to many. Recipients up to `cursor` have it; those above `last_user_id`
 -- registered after it was taken in, and do not get it.
 CREATE TABLE sends (
-    id           INTEGER PRIMARY KEY,
-    message_id   INTEGER NOT NULL REFERENCES messages (id),
-    audience     TEXT NOT NULL,        -- JSON: {"users":[ids]}, {"role":…}, {"project":…}, "all"
-    channels     TEXT NOT NULL,        -- a JSON array of their names
-    is_critical  INTEGER NOT NULL,
-    recipients   INTEGER NOT NULL,
-    last_user_id INTEGER NOT NULL,
-    cursor       INTEGER NOT NULL,
-    status       TEXT NOT NULL,        -- ACTIVE, DONE or CANCELLED
-    is_scheduled INTEGER NOT NULL,
-    due_at       INTEGER NOT NULL,
-    created_at   INTEGER NOT NULL
+    id              INTEGER PRIMARY KEY,
+    message_id      INTEGER NOT NULL REFERENCES messages (id),
+    notification_id INTEGER,             -- of a send to one account that was not for later
+    audience        TEXT NOT NULL,       -- JSON: {"users":[ids]}, {"role":…}, {"project":…}, "all"
+    channels        TEXT NOT NULL,       -- a JSON array of their names
+    is_critical     INTEGER NOT NULL,
+    recipients      INTEGER NOT NULL,
+    last_user_id    INTEGER NOT NULL,
+    cursor          INTEGER NOT NULL,
+    status          TEXT NOT NULL,       -- ACTIVE, DONE or CANCELLED
+    is_scheduled    INTEGER NOT NULL,
+    due_at          INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sends_due ON sends (due_at) WHERE status = 'ACTIVE';
 

@@ -79,7 +79,7 @@ pub struct StoredSend {
     pub recipients: i64,
     /// Whether it is for later.
     pub is_scheduled: bool,
-    /// Its notification, where it is for one account alone ([`Recipients::Users`] of one) and was
+    /// Its notification, where it names one active account alone ([`Recipients::Users`]) and was
     /// born as it was taken in.
     ///
     /// [`Recipients::Users`]: crate::domain::send::Recipients::Users

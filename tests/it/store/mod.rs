@@ -96,6 +96,7 @@ macro_rules! suite {
                 newcomers_are_left_out_and_so_is_who_was_deactivated,
                 a_crash_between_chunks_changes_nothing,
                 a_repeated_key_gives_the_first_answer,
+                a_send_to_one_names_its_notification,
                 a_key_is_its_owners,
                 rivals_with_one_key_send_once,
                 unknown_recipients_stop_a_send,

@@ -232,6 +232,28 @@ pub(crate) async fn a_repeated_key_gives_the_first_answer<F: Fixture>() {
     assert_eq!(store.due_sends(at(50), 10).await.unwrap().0, [stored.id], "one send in all");
 }
 
+pub(crate) async fn a_send_to_one_names_its_notification<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = ids(&people(store, 2, "client").await);
+    let to_one = || keyed(send(users[0], Recipients::Users(vec![users[1]])), "k", 1);
+    let request = || store.begin_send(to_one(), 9, at(10));
+    let (one, again) = futures_util::future::join(request(), request()).await;
+    let BeginSend::Begun { send: stored, told, .. } = one.unwrap() else { panic!("not begun") };
+    let born = told.unwrap().births[0];
+    assert_eq!((born.recipient, Some(born.id)), (users[1], stored.notification));
+    assert!(matches!(again.unwrap(), BeginSend::Repeated(first) if first == stored));
+    let later = request().await.unwrap();
+    assert!(matches!(later, BeginSend::Repeated(first) if first == stored), "{later:?}");
+    let (_, births) = store.births(users[1], Seq::ZERO, 10).await.unwrap();
+    assert_eq!(births.iter().map(|birth| birth.id).collect::<Vec<_>>(), [born.id]);
+    let many = begin(store, send(users[0], Recipients::Users(users.clone())), 9).await.0;
+    let to_one = send(users[0], Recipients::Users(vec![users[1]]));
+    let scheduled = NewSend { due_at: Some(at(500)), ..to_one };
+    let scheduled = begin(store, scheduled, 9).await.0;
+    assert_eq!((many.notification, scheduled.notification), (None, None));
+}
+
 pub(crate) async fn a_key_is_its_owners<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
@@ -390,7 +412,7 @@ pub(crate) async fn deliveries_go_out_on_the_sends_channels<F: Fixture>() {
     let mut seen: Vec<NotificationId> = Vec::new();
     for user in users {
         let filter = NotificationFilter::default();
-        let page = store.notifications(user, &filter, first(10)).await.unwrap();
+        let page = store.notifications(user, &filter, first(10).into()).await.unwrap();
         let [row] = &page.rows[..] else { panic!("{page:?}") };
         let channels: Vec<Channel> = row.deliveries.iter().map(|one| one.channel).collect();
         assert_eq!(channels, [Channel::Email]);

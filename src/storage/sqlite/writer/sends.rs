@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{SendId, UserId};
+use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::Recipients;
@@ -23,9 +23,9 @@ use super::rows::to_json;
 use super::{Answer, BeginSend, Done, Write};
 
 static SENDS: MultiRow = MultiRow::new(
-    "INSERT INTO sends (id, message_id, audience, channels, is_critical, recipients, last_user_id, \
-     cursor, status, is_scheduled, due_at, created_at) SELECT * FROM ",
-    12,
+    "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \
+     recipients, last_user_id, cursor, status, is_scheduled, due_at, created_at) SELECT * FROM ",
+    13,
     " WHERE column1 IS NOT NULL",
 );
 static KEYS: MultiRow = MultiRow::new(
@@ -60,6 +60,8 @@ pub(super) struct SendChunk {
     pub(super) text: SendText,
     /// In the order of their ids; nobody for a send that is for later.
     pub(super) recipients: Vec<UserId>,
+    /// The id that its only notification has been given already.
+    pub(super) only: Option<NotificationId>,
     pub(super) channels: Channels,
     pub(super) reply: Reply,
 }
@@ -210,7 +212,12 @@ impl<'a> Beginnings<'a> {
             audience.first(connection, last_user, *chunk).await?
         };
         let ids = self.place.ids;
-        let stored = StoredSend { id: SendId(ids.next(Counter::Sends)), recipients, is_scheduled };
+        // Whoever repeats the request within this very group is told it too.
+        let is_for_one = matches!(&audience, Audience::Users(users) if users.len() == 1);
+        let only =
+            (is_for_one && !is_scheduled).then(|| NotificationId(ids.next(Counter::Notifications)));
+        let id = SendId(ids.next(Counter::Sends));
+        let stored = StoredSend { id, recipients, is_scheduled, notification: only };
         let message_id = ids.next(Counter::Messages);
         let mut message = send.message.clone();
         if is_scheduled {
@@ -219,6 +226,7 @@ impl<'a> Beginnings<'a> {
         records.sends.extend([
             Cell::Int(stored.id.0),
             message_id.into(),
+            only.map(|id| id.0).into(),
             to_json(&audience)?,
             to_json(&names(send.channels))?,
             i64::from(send.is_critical).into(),
@@ -240,7 +248,7 @@ impl<'a> Beginnings<'a> {
         let Portion { recipients, has_more, .. } = portion;
         let (text, channels) = (SendText::New(Letter::new(message)), send.channels);
         let reply = Reply::Begun { send: stored, has_more };
-        Ok(Ok(SendChunk { at, message_id, text, recipients, channels, reply }))
+        Ok(Ok(SendChunk { at, message_id, text, recipients, only, channels, reply }))
     }
 
     /// Whom the send is for, or why it is for nobody.
@@ -276,20 +284,24 @@ impl<'a> Beginnings<'a> {
     }
 }
 
+type KeyRow = (i64, String, Vec<u8>, i64, i64, bool, Option<i64>);
+
 async fn read_keys(
     connection: &mut SqliteConnection,
     keys: &[(i64, &str)],
 ) -> Result<HashMap<(UserId, String), (Vec<u8>, StoredSend)>, Failure> {
-    let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled \
+    let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled, \
+               s.notification_id \
                FROM json_each(?) w CROSS JOIN idempotency_keys k \
                ON k.owner_id = w.value ->> 0 AND k.key = w.value ->> 1 \
                CROSS JOIN sends s ON s.id = k.send_id";
     // Integers and texts cannot fail to be written.
     let wanted = serde_json::to_string(keys).unwrap_or_default();
-    let rows: Vec<(i64, String, Vec<u8>, i64, i64, bool)> =
-        sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
-    let used = |(owner, key, hash, id, recipients, is_scheduled)| {
-        ((UserId(owner), key), (hash, StoredSend { id: SendId(id), recipients, is_scheduled }))
+    let rows: Vec<KeyRow> = sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
+    let used = |(owner, key, hash, id, recipients, is_scheduled, notification)| {
+        let (id, notification) = (SendId(id), Option::map(notification, NotificationId));
+        let stored = StoredSend { id, recipients, is_scheduled, notification };
+        ((UserId(owner), key), (hash, stored))
     };
     Ok(rows.into_iter().map(used).collect())
 }
@@ -339,6 +351,7 @@ async fn go_on(
             message_id: send.message_id,
             text: SendText::Written(Arc::clone(&send.letter)),
             recipients: portion.recipients,
+            only: None,
             channels: send.channels,
             reply: Reply::Continued { has_more: portion.has_more },
         });

@@ -198,7 +198,7 @@ impl<'a> Set<'a> {
         }
         let message_id = self.place.ids.next(Counter::Messages);
         let letter = self.write_down(message_id, Letter::new(message))?;
-        self.tell(message_id, letter, recipients, announcement.channels).map(Some)
+        self.tell(message_id, letter, &recipients, None, announcement.channels).map(Some)
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
@@ -208,21 +208,23 @@ impl<'a> Set<'a> {
         Ok(letter)
     }
 
-    /// Puts a message into these inboxes, with a delivery for each channel that is switched on.
+    /// Puts a message into these inboxes, with a delivery for each channel that is switched on. A
+    /// single notification may have been given its id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,
         letter: Arc<Letter>,
-        recipients: Vec<UserId>,
+        recipients: &[UserId],
+        only: Option<NotificationId>,
         channels: Channels,
     ) -> Result<Told, StoreError> {
         let due_ms = letter.message.created_at.as_millisecond();
         let outgoing = channels.and(self.place.channels);
         let mut births = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
+        for &recipient in recipients {
             let head = self.heads.get_mut(&recipient).ok_or(StoreError::NotFound)?;
             let seq = head.give_birth();
-            let id = self.place.ids.next(Counter::Notifications);
+            let id = only.map_or_else(|| self.place.ids.next(Counter::Notifications), |id| id.0);
             self.rows.notification(recipient, seq, id, message_id);
             self.rows.head(recipient, *head);
             for channel in outgoing.outgoing() {
@@ -255,10 +257,9 @@ impl<'a> Set<'a> {
             SendText::New(letter) => self.write_down(chunk.message_id, Arc::clone(letter))?,
             SendText::Written(letter) => Arc::clone(letter),
         };
-        let recipients = chunk.recipients.clone();
-        if recipients.is_empty() {
+        if chunk.recipients.is_empty() {
             return Ok(None);
         }
-        self.tell(chunk.message_id, letter, recipients, chunk.channels).map(Some)
+        self.tell(chunk.message_id, letter, &chunk.recipients, chunk.only, chunk.channels).map(Some)
     }
 }
