@@ -1,9 +1,9 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
-//! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`], [`sends`], [`inbox`] with
-//! [`notifications`] and [`heads`], [`accounts`]; and what they share: [`rows`], [`letters`],
-//! [`multi_row`], [`ids`], [`error`].
+//! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
+//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`]; and what they share:
+//! [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;

@@ -3,12 +3,13 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`] and [`marks`] (the rarer writes), [`sends`] with [`audience`] (which recipients are next), and the
-//! hot path: [`known`] (what is read before), [`set`] (what
-//! is decided in memory), [`rows`] (what is written, one statement a table).
+//! [`projects`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which
+//! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
+//! decided in memory), [`rows`] (what is written, one statement a table).
 
 mod accounts;
 mod audience;
+mod begin;
 mod group;
 mod known;
 mod marks;

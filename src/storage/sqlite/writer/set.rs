@@ -1,5 +1,5 @@
-//! The hot path: decisions, comments and announcements of a whole group, decided in memory against what is
-//! known, then written one statement a table.
+//! The hot path: decisions, comments and announcements of a whole group, decided in memory against
+//! what is known, then written one statement a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
