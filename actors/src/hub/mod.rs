@@ -195,8 +195,8 @@ impl Hub {
         self.log.listen()
     }
 
-    /// Kills the actor at `path` (`user/42`, `users/0`, `scheduler`, …), so that its supervisor does what it
-    /// does after a failure.
+    /// Kills the actor at `path` (`user/42`, `users/0`, `scheduler`, …), so that its supervisor
+    /// does what it does after a failure.
     ///
     /// # Errors
     /// See [`RestartError`].
