@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorProcessingErr};
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use ractor::{Actor, ActorCell, SpawnErr};
 use tokio::sync::watch;
 
-use super::root::REPORT_MAX;
+use super::root::{Permanent, REPORT_MAX};
 use crate::directory::Users;
 use crate::mail::{Fate, Mail};
-use crate::observe::ActorReport;
+use crate::observe::{ActorReport, TreeLog};
 use crate::port::{Clock, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
@@ -39,8 +41,19 @@ pub(super) fn scheduler(
 impl SchedulerPlace {
     /// The scheduler's path, and its kind.
     pub(super) const PATH: &str = "scheduler";
+}
 
-    pub(super) async fn spawn(&self, root: ActorCell) -> Result<ActorCell, ActorProcessingErr> {
+#[async_trait]
+impl Permanent for SchedulerPlace {
+    fn path(&self) -> String {
+        Self::PATH.to_owned()
+    }
+
+    fn kind(&self) -> &'static str {
+        Self::PATH
+    }
+
+    async fn spawn(&self, _log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr> {
         let vitals = Vitals::new();
         let args = Arc::clone(&vitals);
         let (actor, _) = Actor::spawn_linked(None, self.scheduler.clone(), args, root).await?;
@@ -51,10 +64,9 @@ impl SchedulerPlace {
         Ok(cell)
     }
 
-    /// Asks it for its report; the answer comes to the returned future.
-    pub(super) fn report(&self) -> impl Future<Output = Option<ActorReport>> + Send + 'static {
+    fn report(&self, _most: usize) -> BoxFuture<'static, Option<ActorReport>> {
         let scheduler = self.slot.borrow().clone();
-        async move {
+        Box::pin(async move {
             let scheduler = scheduler?;
             let (mail, answer) = Mail::new(());
             scheduler.cast(SchedulerMessage::Observe(mail));
@@ -62,6 +74,6 @@ impl SchedulerPlace {
             let path = Self::PATH.to_owned();
             let report = ActorReport::new(path, Self::PATH, scheduler.vitals(), None);
             Some(ActorReport { observed, ..report })
-        }
+        })
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn no_lists<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
 }
 
-fn announce(data: &mut Data, announcement: Announcement) -> Told {
+pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
     let Announcement { message, audience, .. } = announcement;
     let is_in = |user: &&User| match audience.group {
         Some(Group::Admins) => user.role.is_admin(),

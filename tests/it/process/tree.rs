@@ -63,8 +63,18 @@ fn paths(node: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-const PERMANENT: [&str; 8] =
-    ["hub", "users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1", "scheduler"];
+const PERMANENT: [&str; 10] = [
+    "hub",
+    "users/0",
+    "users/1",
+    "users/2",
+    "users/3",
+    "tickets/0",
+    "tickets/1",
+    "projects/0",
+    "projects/1",
+    "scheduler",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tree_shows_every_actor() {

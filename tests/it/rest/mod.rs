@@ -6,6 +6,7 @@ mod console;
 mod notifications;
 mod operator;
 mod sends;
+mod stream;
 mod tickets;
 mod users;
 mod visibility;
