@@ -1,8 +1,8 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
 //! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `comments`, `project`, `presence`, `sends`, `notes`, `supervisor`,
-//! `hub`.
+//! sessions at random), `ticket`, `comments`, `project`, `presence`, `sends`, `notes`,
+//! `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
