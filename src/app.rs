@@ -107,6 +107,7 @@ impl App {
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
+            comments: store.clone(),
             clock: Arc::clone(&clock),
             names: names.clone(),
             limits: limits(config),
