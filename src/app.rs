@@ -135,6 +135,8 @@ impl App {
             ticket_store: store.clone(),
             inboxes: store.clone(),
             accounts,
+            deliveries: store.clone(),
+            delivery_log: store.clone(),
             clock,
             readiness: readiness.clone(),
             epoch: names.epoch.clone(),

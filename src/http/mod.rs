@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod deliveries;
 mod error;
 mod fields;
 mod guard;
@@ -34,7 +35,9 @@ use axum::extract::FromRef;
 use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::{AccountStore, Clock, InboxStore, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, Clock, DeliveryLog, DeliveryStore, InboxStore, TicketStore,
+};
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
@@ -51,6 +54,8 @@ pub struct Edge {
     ticket_store: Arc<dyn TicketStore>,
     inboxes: Arc<dyn InboxStore>,
     accounts: Arc<dyn AccountStore>,
+    deliveries: Arc<dyn DeliveryStore>,
+    delivery_log: Arc<dyn DeliveryLog>,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -77,6 +82,10 @@ pub struct EdgeParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// Where accounts are.
     pub accounts: Arc<dyn AccountStore>,
+    /// The outbox.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// The outbox, for people.
+    pub delivery_log: Arc<dyn DeliveryLog>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -89,14 +98,26 @@ impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness, epoch } =
-            parts;
+        let EdgeParts {
+            hub,
+            auth,
+            ticket_store,
+            inboxes,
+            accounts,
+            deliveries,
+            delivery_log,
+            clock,
+            readiness,
+            epoch,
+        } = parts;
         Self {
             hub,
             auth,
             ticket_store,
             inboxes,
             accounts,
+            deliveries,
+            delivery_log,
             clock,
             readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -136,6 +157,7 @@ fn client_routes() -> Router<Edge> {
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
+        .merge(deliveries::routes())
 }
 
 /// Registers a path in both spellings, with and without the slash at its end.
@@ -163,6 +185,8 @@ handles! {
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
+    Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
+    Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();

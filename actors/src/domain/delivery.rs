@@ -144,6 +144,47 @@ pub struct Attempt {
     pub due_at: Option<Timestamp>,
 }
 
+/// What holds a delivery back, or delays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The recipient does not want it.
+    Preference,
+    /// The recipient has no address there.
+    NoAddress,
+    /// The recipient has unsubscribed, by an e-mail's link.
+    Unsubscribed,
+    /// It waits for the end of the recipient's quiet hours.
+    QuietHours,
+    /// It waits for the recipient's next digest.
+    Digest,
+    /// It waits whether the recipient sees it elsewhere first.
+    Escalation,
+}
+
+impl Rule {
+    /// The rule's name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preference => "preference",
+            Self::NoAddress => "no_address",
+            Self::Unsubscribed => "unsubscribed",
+            Self::QuietHours => "quiet_hours",
+            Self::Digest => "digest",
+            Self::Escalation => "escalation",
+        }
+    }
+
+    /// The rule of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        use Rule::{Digest, Escalation, NoAddress, Preference, QuietHours, Unsubscribed};
+        [Preference, NoAddress, Unsubscribed, QuietHours, Digest, Escalation]
+            .into_iter()
+            .find(|rule| rule.as_str() == name)
+    }
+}
+
 /// What a provider says later of a message that it took (WhatsApp's statuses); each is further
 /// than those before it, and a status never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,4 +197,56 @@ pub enum ProviderStatus {
     Read,
     /// It failed after all. Only something that was not delivered can.
     Failed,
+}
+
+impl ProviderStatus {
+    /// The status' name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Delivered, Self::Read, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+
+    /// Whether it may be reported after `before`: it is further, and what was delivered has not
+    /// failed.
+    #[must_use]
+    pub fn may_follow(self, before: Self) -> bool {
+        match before {
+            Self::Sent => self > before,
+            Self::Delivered => self == Self::Read,
+            Self::Read | Self::Failed => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_never_goes_back() {
+        use ProviderStatus::{Delivered, Failed, Read, Sent};
+        for (before, after) in [
+            (Sent, &[Delivered, Read, Failed][..]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[]),
+        ] {
+            let all = [Sent, Delivered, Read, Failed];
+            let allowed: Vec<_> = all.into_iter().filter(|next| next.may_follow(before)).collect();
+            assert_eq!(allowed, after, "after {before:?}");
+        }
+    }
 }

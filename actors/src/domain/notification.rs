@@ -182,7 +182,7 @@ pub enum DeliveryStatus {
     Sent,
     /// Given up.
     Failed,
-    /// A preference held it back.
+    /// A rule held it back: a preference, or that there is no address.
     Suppressed,
 }
 
@@ -225,7 +225,7 @@ pub struct Delivery {
     pub channel: Channel,
     /// Where it stands.
     pub status: DeliveryStatus,
-    /// How often it was tried.
+    /// How many attempts were begun.
     pub attempts: u32,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,

@@ -2,11 +2,13 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`]; and what they share:
+//! [`sends`], [`deliveries`] with [`delivery_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`]; and what they share:
 //! [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
+mod deliveries;
+mod delivery_log;
 mod error;
 mod heads;
 mod ids;

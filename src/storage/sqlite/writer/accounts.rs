@@ -77,6 +77,12 @@ pub(super) async fn apply(
         | Write::ContinueSend { .. }
         | Write::Mark(_)
         | Write::SaveDelivered(_)
+        | Write::Lease(_)
+        | Write::Release(_)
+        | Write::Record(_)
+        | Write::GiveBack(_)
+        | Write::Report(_)
+        | Write::Retry { .. }
         | Write::LimitPages(_)
         | Write::Ping => return Ok(None),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, NotificationId, UserId};
-use bellpull_actors::domain::inbox::{Head, Letter};
+use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::ticket::Decision;
@@ -17,7 +17,8 @@ use sqlx::SqliteConnection;
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
-use super::known::{Known, KnownTicket, heads};
+use super::known::{Known, KnownTicket, Recipient, recipients};
+use super::outgoing::outgoing;
 use super::rows::Rows;
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write};
@@ -96,7 +97,7 @@ pub(super) async fn apply(
 struct Set<'a> {
     place: Place<'a>,
     known: Known,
-    heads: BTreeMap<UserId, Head>,
+    recipients: BTreeMap<UserId, Recipient>,
     rows: Rows,
     letters: Vec<(i64, Arc<Letter>)>,
 }
@@ -122,11 +123,11 @@ impl<'a> Set<'a> {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
         }
         people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
-        let heads = match people.is_empty() {
+        let recipients = match people.is_empty() {
             true => BTreeMap::new(),
-            false => heads(connection, people.into_iter()).await?,
+            false => recipients(connection, people.into_iter(), place.channels).await?,
         };
-        Ok(Self { place, known, heads, rows: Rows::default(), letters: Vec::new() })
+        Ok(Self { place, known, recipients, rows: Rows::default(), letters: Vec::new() })
     }
 
     /// Puts a decision into the group, or refuses it without a trace.
@@ -181,7 +182,8 @@ impl<'a> Set<'a> {
     }
 
     fn check_recipients(&self, announcement: &Announcement) -> Result<(), StoreError> {
-        let exist = self.recipients(announcement).iter().all(|user| self.heads.contains_key(user));
+        let known = |user: &UserId| self.recipients.contains_key(user);
+        let exist = self.recipients(announcement).iter().all(known);
         if exist { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
@@ -218,19 +220,20 @@ impl<'a> Set<'a> {
         only: Option<NotificationId>,
         channels: Channels,
     ) -> Result<Told, StoreError> {
-        let due_ms = letter.message.created_at.as_millisecond();
-        let outgoing = channels.and(self.place.channels);
+        let due_at_ms = letter.message.created_at.as_millisecond();
+        let wanted = channels.and(self.place.channels);
         let mut births = Vec::with_capacity(recipients.len());
         for &recipient in recipients {
-            let head = self.heads.get_mut(&recipient).ok_or(StoreError::NotFound)?;
-            let seq = head.give_birth();
+            let known = self.recipients.get_mut(&recipient).ok_or(StoreError::NotFound)?;
+            let seq = known.head.give_birth();
             let id = only.map_or_else(|| self.place.ids.next(Counter::Notifications), |id| id.0);
             self.rows.notification(recipient, seq, id, message_id);
-            self.rows.head(recipient, *head);
-            for channel in outgoing.outgoing() {
-                self.rows.delivery(self.place.ids.next(Counter::Deliveries), id, channel, due_ms);
+            self.rows.head(recipient, known.head);
+            for out in outgoing(wanted, known, due_at_ms) {
+                let delivery = self.place.ids.next(Counter::Deliveries);
+                self.rows.delivery(delivery, id, recipient, &out);
             }
-            let (id, unread_count) = (NotificationId(id), head.unread_count);
+            let (id, unread_count) = (NotificationId(id), known.head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
         }
         Ok(Told { letter, births })
