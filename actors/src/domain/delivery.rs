@@ -91,8 +91,9 @@ pub struct Leased {
     pub target: Target,
     /// What it says: one letter, or several in a digest, the oldest first.
     pub letters: Vec<Arc<Letter>>,
-    /// The deliveries that go out with this one, in one e-mail: a digest's others.
-    pub with: Vec<DeliveryId>,
+    /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
+    /// own attempt.
+    pub with: Vec<(DeliveryId, u32)>,
     /// When the lease ends.
     pub leased_until: Timestamp,
 }
@@ -125,6 +126,64 @@ pub enum Outcome {
         /// What it said, for people.
         error: String,
     },
+}
+
+impl Outcome {
+    /// Which it is, without what was said.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Sent { .. } => OutcomeKind::Sent,
+            Self::Later { .. } => OutcomeKind::Later,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Gone { .. } => OutcomeKind::Gone,
+        }
+    }
+
+    /// What the provider said, in a word for people: its own name for the message, or why not.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Sent { provider_id } => provider_id.as_deref(),
+            Self::Later { error, .. } | Self::Refused { error } | Self::Gone { error } => {
+                Some(error)
+            }
+        }
+    }
+}
+
+/// The kinds of [`Outcome`], as they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeKind {
+    /// It was taken.
+    Sent,
+    /// Not now.
+    Later,
+    /// Never.
+    Refused,
+    /// The address does not exist any more.
+    Gone,
+}
+
+impl OutcomeKind {
+    /// Its name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Later => "later",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The one of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Later, Self::Refused, Self::Gone]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
 }
 
 /// An attempt that was made, on its way to the store.

@@ -187,6 +187,9 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed];
+
     /// The status' name in rows and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -212,9 +215,7 @@ impl DeliveryStatus {
     /// The status of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed]
-            .into_iter()
-            .find(|status| status.as_str() == name)
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 

@@ -38,8 +38,9 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
 
     /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
-    /// has opened.
-    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError>;
+    /// has opened. Each is named with its attempt: what somebody else has leased since is left
+    /// alone.
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError>;
 
     /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
     /// whichever is first.

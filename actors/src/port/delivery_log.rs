@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Page, PageRequest, StoreError};
-use crate::domain::delivery::{ProviderStatus, Rule};
+use crate::domain::delivery::{OutcomeKind, ProviderStatus, Rule};
 use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
@@ -21,6 +21,18 @@ pub trait DeliveryLog: std::fmt::Debug + Send + Sync + 'static {
 
     /// One of them, if there is one.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError>;
+
+    /// All of one notification, by channel and address.
+    async fn deliveries_of(
+        &self,
+        notification: NotificationId,
+    ) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// The attempts that were recorded of these deliveries, each delivery's in their order.
+    async fn attempts(&self, deliveries: &[DeliveryId]) -> Result<Vec<AttemptRow>, StoreError>;
+
+    /// What waits on each channel that has something waiting.
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 }
 
 /// Which deliveries.
@@ -63,4 +75,32 @@ pub struct DeliveryRow {
     pub provider_status: Option<ProviderStatus>,
     /// The last failure, for people; none once it was sent.
     pub error: Option<String>,
+}
+
+/// An attempt as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Which: from 1. One that was cut off left no row.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long the provider took, in ms.
+    pub took_ms: u32,
+    /// What it came to.
+    pub outcome: OutcomeKind,
+    /// What the provider said.
+    pub detail: Option<String>,
+}
+
+/// What waits on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The channel.
+    pub channel: Channel,
+    /// How many deliveries are queued, due or for later, and in nobody's hand.
+    pub queued: i64,
+    /// When the first of them is, or was, due.
+    pub first_due_at: Timestamp,
 }

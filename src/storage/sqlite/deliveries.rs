@@ -1,9 +1,7 @@
 //! The outbox: leases and records go through the writer, looks do not.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{
-    Addressee, Attempt, Leased, ProviderStatus, Target,
-};
+use bellpull_actors::domain::delivery::{Addressee, Attempt, Leased, ProviderStatus, Target};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{DeliveryStore, StoreError};
@@ -59,8 +57,8 @@ impl DeliveryStore for SqliteStore {
         self.writer.write(Write::Record(attempts)).await.map(drop)
     }
 
-    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError> {
-        self.writer.write(Write::GiveBack(deliveries)).await.map(drop)
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
+        self.writer.write(Write::GiveBack(leases)).await.map(drop)
     }
 
     async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {

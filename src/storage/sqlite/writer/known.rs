@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::preference::Preferences;
 use bellpull_actors::domain::routing::{Channel, Channels, Group};
 use bellpull_actors::domain::user::Role;
 use sqlx::SqliteConnection;
@@ -103,26 +104,17 @@ impl Known {
     }
 }
 
-macro_rules! select_heads {
-    ($also:literal) => {
-        concat!(
-            "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-             ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0)",
-            $also,
-            ")) FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-             WHERE u.id IN (SELECT value FROM json_each(?))"
-        )
-    };
-}
-
 /// The heads of these users' inboxes; users that do not exist are left out.
 pub(super) async fn heads(
     connection: &mut SqliteConnection,
     users: impl Iterator<Item = UserId>,
 ) -> Result<BTreeMap<UserId, Head>, Failure> {
-    let query = sqlx::query_scalar(select_heads!(""));
-    let text: String =
-        query.bind(id_list(users.map(|user| user.0))).fetch_one(connection).await?;
+    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
+               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0))) \
+               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
+               WHERE u.id IN (SELECT value FROM json_each(?))";
+    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
+    let text: String = query.fetch_one(connection).await?;
     let rows: Vec<(UserId, Seq, i64, Seq)> = json(&text)?;
     let head = |(user, last_seq, unread_count, delivered_seq)| {
         (user, Head { last_seq, unread_count, delivered_seq })
@@ -131,34 +123,40 @@ pub(super) async fn heads(
 }
 
 /// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Recipient {
     pub(super) head: Head,
     /// Where the account has an address.
     pub(super) reach: Channels,
+    pub(super) preferences: Preferences,
 }
 
-/// These users, as far as telling them is concerned; users that do not exist are left out. Where
-/// no channel is on, nobody's addresses are looked at.
+type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Option<Preferences>);
+
+/// These users, as far as telling them is concerned; users that do not exist are left out.
 pub(super) async fn recipients(
     connection: &mut SqliteConnection,
     users: impl Iterator<Item = UserId>,
-    channels: Channels,
 ) -> Result<BTreeMap<UserId, Recipient>, Failure> {
-    if channels.outgoing().next().is_none() {
-        let heads = heads(connection, users).await?;
-        let recipient = |(user, head)| (user, Recipient { head, reach: Channels::NONE });
-        return Ok(heads.into_iter().map(recipient).collect());
-    }
-    let sql = select_heads!(", u.email <> '', u.whatsapp_number <> '', u.phone <> ''");
+    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
+               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), json(p.body))) \
+               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
+               LEFT JOIN preferences p ON p.user_id = u.id \
+               WHERE u.id IN (SELECT value FROM json_each(?))";
     let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
     let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<(UserId, Seq, i64, Seq, i64, i64, i64)> = json(&text)?;
-    let recipient = |(user, last_seq, unread_count, delivered_seq, email, whatsapp, sms)| {
-        let has = [(email, Channel::Email), (whatsapp, Channel::WhatsApp), (sms, Channel::Sms)];
-        let has: Vec<Channel> = has.into_iter().filter(|(has, _)| *has != 0).map(|h| h.1).collect();
+    let rows: Vec<RecipientRow> = json(&text)?;
+    let recipient = |(user, last_seq, unread_count, delivered_seq, addresses, preferences)| {
         let head = Head { last_seq, unread_count, delivered_seq };
-        (user, Recipient { head, reach: Channels::of(&has) })
+        let preferences = Option::unwrap_or_default(preferences);
+        (user, Recipient { head, reach: reach(addresses), preferences })
     };
     Ok(rows.into_iter().map(recipient).collect())
+}
+
+fn reach(has: [i64; 3]) -> Channels {
+    let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms];
+    let has = channels.into_iter().zip(has).filter(|(_, has)| *has != 0);
+    Channels::of(&has.map(|(channel, _)| channel).collect::<Vec<_>>())
 }

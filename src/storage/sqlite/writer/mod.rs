@@ -3,9 +3,10 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which
-//! recipients are next), [`outbox`] (leases, and what came of them), and the hot path: [`known`] (what is read before), [`set`] (what is
-//! decided in memory), [`rows`] (what is written, one statement a table).
+//! [`projects`], [`preferences`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
+//! [`audience`] (which recipients are next), and the hot path: [`known`] (what is read before),
+//! [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is
+//! written, one statement a table); then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -15,6 +16,7 @@ mod known;
 mod marks;
 mod outbox;
 mod outgoing;
+mod preferences;
 mod projects;
 mod rows;
 mod sends;
@@ -28,6 +30,7 @@ use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Mark, Marked};
 use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Decision, Project};
@@ -73,9 +76,10 @@ pub(super) enum Write {
     Lease(Lease),
     Release(Channel),
     Record(Vec<Attempt>),
-    GiveBack(Vec<DeliveryId>),
+    GiveBack(Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
     Retry { delivery: DeliveryId, now: Timestamp },
+    ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
     LimitPages(u32),
     Ping,
 }
@@ -154,6 +158,7 @@ pub(super) enum Done {
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
     Leased(Vec<LeasedRow>),
+    Preferences(Option<Box<Preferences>>),
     /// So many rows changed.
     Changed(u64),
     Nothing,

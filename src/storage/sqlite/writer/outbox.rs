@@ -3,13 +3,14 @@
 //! Of a group all attempts are recorded first, then reports, then leases are given back and ended,
 //! and only then new ones are taken: whoever asks for a lease sees what is free by now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderStatus, Rule};
+use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
+use serde::Deserialize;
 use sqlx::SqliteConnection;
 
 use super::super::multi_row::{Cell, MultiRow, id_list};
@@ -50,6 +51,12 @@ static REPORTS: MultiRow = MultiRow::new(
      WHEN 'read' THEN 0 WHEN 'failed' THEN 0 ELSE 1 END",
 );
 
+static GIVE_BACK: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET leased_until = NULL, leases = leases - 1 FROM ",
+    2,
+    " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL",
+);
+
 /// A provider's report on a message that it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Report {
@@ -70,7 +77,7 @@ pub(in super::super) struct Lease {
 }
 
 /// A delivery that was leased; what it says is read once the lease is committed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub(in super::super) struct LeasedRow {
     pub(in super::super) due_at_ms: i64,
     pub(in super::super) id: DeliveryId,
@@ -92,8 +99,8 @@ pub(super) async fn apply(
     record(connection, writes).await?;
     take_reports(connection, writes).await?;
     for (at, write) in writes.iter().enumerate() {
-        if let Write::GiveBack(deliveries) = write {
-            give_back(connection, deliveries).await?;
+        if let Write::GiveBack(leases) = write {
+            give_back(connection, leases).await?;
         } else if let Write::Release(channel) = write {
             answers[at] = Some(Ok(Done::Changed(release(connection, *channel).await?)));
         } else if let Write::Retry { delivery, now } = write {
@@ -134,13 +141,11 @@ async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<
 
 fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
     use DeliveryStatus::{Failed, Queued, Sent};
-    let (outcome, error, provider_id) = match &attempt.outcome {
-        Outcome::Sent { provider_id } => ("sent", None, provider_id.as_deref()),
-        Outcome::Later { error, .. } => ("later", Some(bounded(error)), None),
-        Outcome::Refused { error } => ("refused", Some(bounded(error)), None),
-        Outcome::Gone { error } => ("gone", Some(bounded(error)), None),
-    };
-    let is_sent = matches!(attempt.outcome, Outcome::Sent { .. });
+    let kind = attempt.outcome.kind();
+    let is_sent = kind == OutcomeKind::Sent;
+    let (said, detail) = (attempt.outcome.detail(), attempt.outcome.detail().map(bounded));
+    // A name is kept whole: the provider will use it.
+    let (error, provider_id) = if is_sent { (None, said) } else { (detail, None) };
     let status = match (is_sent, attempt.due_at) {
         (true, _) => Sent,
         (false, Some(_)) => Queued,
@@ -155,7 +160,7 @@ fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
     moves.extend([text(error), text(provider_id), is_sent.then_some(ended_at_ms).into()]);
     rows.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
     rows.extend([attempt.started_at.as_millisecond(), i64::from(attempt.took_ms)].map(Cell::Int));
-    rows.extend([outcome.into(), text(error.or(provider_id.map(bounded)))]);
+    rows.extend([kind.as_str().into(), text(detail)]);
 }
 
 /// As much of a text as is kept.
@@ -190,12 +195,10 @@ async fn take_reports(
 
 async fn give_back(
     connection: &mut SqliteConnection,
-    deliveries: &[DeliveryId],
+    leases: &[(DeliveryId, u32)],
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE deliveries SET leased_until = NULL, leases = leases - 1 \
-               WHERE id IN (SELECT value FROM json_each(?)) AND leased_until IS NOT NULL";
-    let query = sqlx::query(sql).bind(id_list(deliveries.iter().map(|id| id.0)));
-    query.execute(connection).await.map(drop)
+    let cells = leases.iter().flat_map(|(id, number)| [id.0, i64::from(*number)].map(Cell::Int));
+    GIVE_BACK.run(connection, cells.collect()).await
 }
 
 async fn release(connection: &mut SqliteConnection, channel: Channel) -> Result<u64, sqlx::Error> {
@@ -219,8 +222,8 @@ async fn retry(
     query.execute(connection).await.map(|done| done.rows_affected())
 }
 
-/// The longest due of those that nobody has, and of those whose lease has ended; as one JSON text,
-/// for a row of its own each would cost more.
+/// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
+/// has them; as one JSON text, for a row of its own each would cost more.
 const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
     n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
     CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
@@ -233,68 +236,48 @@ const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notifica
     CROSS JOIN notifications n ON n.id = d.notification_id \
     CROSS JOIN users u ON u.id = d.recipient_id";
 
-type DueRow = (i64, DeliveryId, NotificationId, i64, UserId, String, String, u32, u32);
-
 /// Leases what is due. What has lost its address since it was written is held back, and others
 /// are leased in its place.
 async fn lease(
     connection: &mut SqliteConnection,
     wanted: &Lease,
 ) -> Result<Vec<LeasedRow>, Failure> {
-    let mut leased = BTreeMap::new();
-    let mut room = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
-    while room > 0 {
+    let mut leased: Vec<LeasedRow> = Vec::new();
+    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    loop {
+        let room = limit - leased.len();
         let text: String = sqlx::query_scalar(DUE)
             .bind(wanted.channel.as_str())
             .bind(wanted.now.as_millisecond())
             .bind(i64::try_from(room).unwrap_or(i64::MAX))
             .fetch_one(&mut *connection)
             .await?;
-        let due: Vec<DueRow> = json(&text)?;
+        let due: Vec<LeasedRow> = json(&text)?;
         let is_all = due.len() < room;
-        let (mut ids, mut lost) = (Vec::new(), Vec::new());
-        for (due_at_ms, id, notification, message_id, recipient, name, address, attempt, failures)
-            in due
-        {
-            if address.is_empty() {
-                lost.push(id.0);
-                continue;
-            }
-            ids.push(id.0);
-            let row = LeasedRow {
-                due_at_ms,
-                id,
-                notification,
-                message_id,
-                recipient,
-                name,
-                address,
-                attempt,
-                failures,
-            };
-            leased.insert((due_at_ms, id), row);
-        }
-        room -= ids.len();
-        if !ids.is_empty() {
+        let (found, lost): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|row| !row.address.is_empty());
+        if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
                        WHERE id IN (SELECT value FROM json_each(?1))";
-            let query = sqlx::query(sql).bind(id_list(ids));
+            let query = sqlx::query(sql).bind(id_list(found.iter().map(|row| row.id.0)));
             query.bind(wanted.until.as_millisecond()).execute(&mut *connection).await?;
         }
+        let is_done = is_all || lost.is_empty();
+        leased.extend(found);
         if !lost.is_empty() {
-            hold_back(connection, lost).await?;
+            hold_back(connection, lost.iter().map(|row| row.id.0)).await?;
         }
-        if is_all {
-            break;
+        if is_done {
+            leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
+            return Ok(leased);
         }
     }
-    Ok(leased.into_values().collect())
 }
 
 /// There is no address any more.
 async fn hold_back(
     connection: &mut SqliteConnection,
-    deliveries: Vec<i64>,
+    deliveries: impl Iterator<Item = i64>,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
                WHERE id IN (SELECT value FROM json_each(?1))";

@@ -230,5 +230,10 @@ async fn write_assignees(
 
 /// A value as JSON.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
-    serde_json::to_string(value).map(Cell::Text).map_err(|_| corrupt("JSON"))
+    text(value).map(Cell::Text)
+}
+
+/// The same, for a statement of one row.
+pub(super) fn text<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| corrupt("JSON"))
 }
