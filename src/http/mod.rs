@@ -20,6 +20,7 @@ mod page;
 mod projects;
 mod query;
 mod readiness;
+mod stream;
 mod strict_json;
 mod ticket_actions;
 mod ticket_json;
@@ -60,7 +61,12 @@ pub struct Edge {
     login_limit: LoginLimit,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
+    epoch: Epoch,
 }
+
+/// Names the store: positions of one mean nothing to another.
+#[derive(Debug, Clone)]
+struct Epoch(Arc<str>);
 
 /// What an edge is built from.
 #[derive(Debug, Clone)]
@@ -83,6 +89,8 @@ pub struct EdgeParts {
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
     pub readiness: Readiness,
+    /// Names the store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
 }
 
 impl Edge {
@@ -103,6 +111,7 @@ impl Edge {
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
+            epoch: Epoch(parts.epoch),
         }
     }
 }
@@ -135,6 +144,7 @@ fn client_routes() -> Router<Edge> {
         .merge(comments::routes())
         .merge(projects::routes())
         .merge(notifications::routes())
+        .merge(stream::routes())
         .merge(users::routes())
 }
 
@@ -165,6 +175,7 @@ handles! {
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
+    Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;
     LoginLimit = |edge| edge.login_limit.clone();
