@@ -20,6 +20,7 @@ mod page;
 mod projects;
 mod query;
 mod readiness;
+mod sends;
 mod stream;
 mod strict_json;
 mod ticket_actions;
@@ -38,6 +39,7 @@ use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, InboxStore, ProjectStore, TicketStore,
 };
+use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
@@ -168,6 +170,7 @@ handles! {
     Hub = |edge| edge.hub.clone();
     Users = |edge| edge.hub.users.clone();
     Tickets = |edge| edge.hub.tickets.clone();
+    Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
     Arc<dyn ProjectStore> = |edge| Arc::clone(&edge.project_store);

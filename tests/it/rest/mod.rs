@@ -7,6 +7,7 @@ mod console;
 mod notifications;
 mod operator;
 mod projects;
+mod sends;
 mod stream;
 mod tickets;
 mod users;
