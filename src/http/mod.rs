@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod comments;
 mod error;
 mod fields;
 mod guard;
@@ -16,6 +17,7 @@ mod notification_json;
 mod notifications;
 mod operator;
 mod page;
+mod projects;
 mod query;
 mod readiness;
 mod sends;
@@ -34,7 +36,9 @@ use axum::extract::FromRef;
 use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::{AccountStore, Clock, InboxStore, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, Clock, CommentStore, InboxStore, ProjectStore, TicketStore,
+};
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
@@ -49,6 +53,8 @@ pub struct Edge {
     hub: Hub,
     auth: Auth,
     ticket_store: Arc<dyn TicketStore>,
+    project_store: Arc<dyn ProjectStore>,
+    comments: Arc<dyn CommentStore>,
     inboxes: Arc<dyn InboxStore>,
     accounts: Arc<dyn AccountStore>,
     clock: Arc<dyn Clock>,
@@ -73,6 +79,10 @@ pub struct EdgeParts {
     pub auth: Auth,
     /// Where tickets are.
     pub ticket_store: Arc<dyn TicketStore>,
+    /// Where projects are.
+    pub project_store: Arc<dyn ProjectStore>,
+    /// Where comments are.
+    pub comments: Arc<dyn CommentStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
     /// Where accounts are.
@@ -89,21 +99,21 @@ impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness, epoch } =
-            parts;
         Self {
-            hub,
-            auth,
-            ticket_store,
-            inboxes,
-            accounts,
-            clock,
-            readiness,
+            hub: parts.hub,
+            auth: parts.auth,
+            ticket_store: parts.ticket_store,
+            project_store: parts.project_store,
+            comments: parts.comments,
+            inboxes: parts.inboxes,
+            accounts: parts.accounts,
+            clock: parts.clock,
+            readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
-            epoch: Epoch(epoch),
+            epoch: Epoch(parts.epoch),
         }
     }
 }
@@ -133,6 +143,8 @@ fn client_routes() -> Router<Edge> {
     auth::routes()
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
+        .merge(comments::routes())
+        .merge(projects::routes())
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
@@ -161,6 +173,8 @@ handles! {
     Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
+    Arc<dyn ProjectStore> = |edge| Arc::clone(&edge.project_store);
+    Arc<dyn CommentStore> = |edge| Arc::clone(&edge.comments);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);

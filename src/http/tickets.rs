@@ -162,7 +162,7 @@ pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
 }
 
 /// The ticket, if the caller may know of it.
-async fn visible(
+pub(super) async fn visible(
     store: &dyn TicketStore,
     id: TicketId,
     caller: &Caller,

@@ -1,0 +1,203 @@
+//! `/api/projects/`: projects and their lists of members.
+//!
+//! Admins make projects and put people on their lists; everybody else sees the open ones and those
+//! whose list they are on. Whoever is taken off a list loses that project's streams at once.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use bellpull_actors::directory::Projects;
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::ticket::Project;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::guard::to_the_end;
+use super::page::Paging;
+use super::query::{Id, MemberIds};
+use super::who::{Admin, Who};
+use super::{Edge, at};
+use crate::auth::Principal;
+
+/// What clients' forms and columns are made for.
+const NAME_MAX: usize = 255;
+/// A key stands before each of its tickets' numbers.
+const KEY_MIN: usize = 2;
+const KEY_MAX: usize = 10;
+
+pub(super) fn routes() -> Router<Edge> {
+    let routes = at(Router::new(), "/api/projects", get(list).post(create));
+    let routes = at(routes, "/api/projects/{id}", get(read));
+    let routes = at(routes, "/api/projects/{id}/members", get(members).post(add_member));
+    at(routes, "/api/projects/{id}/members/{user}", delete(remove_member))
+}
+
+/// A project as clients see it.
+fn project_json(project: &Project) -> Value {
+    json!({
+        "id": project.id,
+        "key": project.key,
+        "name": project.name,
+        "is_open": project.is_open,
+    })
+}
+
+/// A member as other members see it: without address and telephone.
+fn member_json(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "full_name": user.full_name,
+        "role": user.role.as_str(),
+        "is_active": user.is_active,
+    })
+}
+
+async fn list(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let user = &principal.user;
+    let visible_to = (!user.role.is_admin()).then_some(user.id);
+    paging.show(&store.projects(visible_to, paging.request()).await?, project_json)
+}
+
+async fn create(
+    State(store): State<Arc<dyn ProjectStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    Admin(principal): Admin,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    if principal.is_service {
+        let text = "A service token cannot make a project, for its maker is its first member: log \
+                    in as somebody.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    let key = body.text("key", TextRule::line(KEY_MAX));
+    if !key.is_empty() && !is_key(&key) {
+        let text = "Enter 2 to 10 of the characters A-Z and 0-9, beginning with a letter.";
+        body.refuse("key", text);
+    }
+    let name = body.text("name", TextRule::line(NAME_MAX));
+    body.finish()?;
+    let made = store.create_project(key, name, principal.user.id, clock.now()).await;
+    Ok((StatusCode::CREATED, Json(project_json(&made?))))
+}
+
+async fn read(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(project_json(&visible(&*store, ProjectId(id), &principal).await?)))
+}
+
+async fn members(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let project = visible(&*store, ProjectId(id), &principal).await?;
+    paging.show(&store.members(project.id, paging.request()).await?, member_json)
+}
+
+/// What changing a list of members takes: the list, the accounts, and the streams that those on
+/// it may watch.
+#[derive(Debug, Clone)]
+struct Desk {
+    store: Arc<dyn ProjectStore>,
+    accounts: Arc<dyn AccountStore>,
+    projects: Projects,
+}
+
+impl FromRef<Edge> for Desk {
+    fn from_ref(edge: &Edge) -> Self {
+        let (store, accounts) = (Arc::clone(&edge.project_store), Arc::clone(&edge.accounts));
+        Self { store, accounts, projects: edge.hub.projects.clone() }
+    }
+}
+
+async fn add_member(
+    State(desk): State<Desk>,
+    Admin(principal): Admin,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let project = visible(&*desk.store, ProjectId(id), &principal).await?;
+    let user = UserId(body.id("user"));
+    body.finish()?;
+    if project.is_open {
+        let text = "This project is open to everybody: it keeps no list of members.";
+        return Err(ApiError::field("user", text));
+    }
+    let nobody =
+        || ApiError::field("user", format!("Invalid pk \"{user}\" - object does not exist."));
+    let member = desk.accounts.user(user).await?.ok_or_else(nobody)?;
+    let is_new = desk.store.add_member(project.id, user).await.map_err(|error| match error {
+        StoreError::NotFound => nobody(),
+        other @ (StoreError::Conflict | StoreError::Taken(_) | StoreError::Unavailable(_)) => {
+            other.into()
+        }
+    })?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(member_json(&member))))
+}
+
+async fn remove_member(
+    State(desk): State<Desk>,
+    _: Admin,
+    MemberIds { id, user }: MemberIds,
+) -> Result<StatusCode, ApiError> {
+    let (project, user) = (ProjectId(id), UserId(user));
+    let was_member = to_the_end(async move {
+        let was_member = desk.store.remove_member(project, user).await?;
+        // Whether or not it was this request that removed it: somebody whose first try was cut
+        // off must be able to try again.
+        desk.projects.withdraw(project, user);
+        Ok(was_member)
+    });
+    if was_member.await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
+}
+
+/// The project, if the caller may know of it.
+async fn visible(
+    store: &dyn ProjectStore,
+    id: ProjectId,
+    principal: &Principal,
+) -> Result<Project, ApiError> {
+    let project = store.project(id).await?.ok_or(ApiError::NotFound)?;
+    let user = &principal.user;
+    if project.is_open || user.role.is_admin() || store.is_member(id, user.id).await? {
+        return Ok(project);
+    }
+    Err(ApiError::NotFound)
+}
+
+fn is_key(text: &str) -> bool {
+    (KEY_MIN..=KEY_MAX).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        for good in ["WEB", "AB", "A1", "PROJECT123"] {
+            assert!(is_key(good), "{good}");
+        }
+        for bad in ["", "A", "web", "Web", "1AB", "A-B", "A B", "ÄB", "PROJECT1234"] {
+            assert!(!is_key(bad), "{bad}");
+        }
+    }
+}
