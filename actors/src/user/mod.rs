@@ -21,6 +21,8 @@ mod requests;
 mod session;
 mod store_tasks;
 mod stretch;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 use std::ops::Range;

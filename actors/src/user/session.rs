@@ -381,10 +381,8 @@ impl SessionState {
     }
 
     fn reach(&mut self, seq: Seq, unread_count: i64) {
-        if seq >= self.at {
-            self.at = seq;
-            self.unread_count = unread_count;
-        }
+        self.at = seq;
+        self.unread_count = unread_count;
         if self.asking.is_some() {
             self.answer();
         }
