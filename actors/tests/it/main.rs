@@ -1,7 +1,7 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
-//! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `supervisor`, `hub`.
+//! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
+//! `walk`, `devices` (a user's sessions at random), `ticket`, `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,9 +10,12 @@
 )]
 
 mod attach;
+mod devices;
 mod ending;
 mod hub;
 mod live;
+mod requests;
+mod resume;
 mod slow;
 mod supervisor;
 mod ticket;
@@ -77,10 +80,20 @@ impl House {
         login: Option<i64>,
         lasts: Duration,
     ) -> (Result<Session, AttachError>, Probe) {
+        self.try_follow(user, Feed::Births(begin), login, lasts).await
+    }
+
+    /// The same for any feed.
+    async fn try_follow(
+        &self,
+        user: i64,
+        feed: Feed,
+        login: Option<i64>,
+        lasts: Duration,
+    ) -> (Result<Session, AttachError>, Probe) {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock.now() + SignedDuration::try_from(lasts).unwrap();
         let login = login.map(LoginId);
-        let feed = Feed::Births(begin);
         let start =
             SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };
         (self.hub.users.attach(self.caller(user), start).await, probe)
@@ -89,6 +102,12 @@ impl House {
     async fn attach(&self, user: i64, begin: Begin) -> Guest {
         let day = Duration::from_secs(86_400);
         let (attached, probe) = self.try_attach(user, begin, None, day).await;
+        Guest { session: attached.unwrap(), probe }
+    }
+
+    async fn follow(&self, user: i64, feed: Feed) -> Guest {
+        let day = Duration::from_secs(86_400);
+        let (attached, probe) = self.try_follow(user, feed, None, day).await;
         Guest { session: attached.unwrap(), probe }
     }
 
