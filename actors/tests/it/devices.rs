@@ -27,7 +27,7 @@ struct Known {
     /// Each row that it has: whether it was read, and the position at which it learned that.
     rows: BTreeMap<NotificationId, (bool, Seq)>,
     /// Births that it was shown as news, ever: none comes twice.
-    news: BTreeSet<NotificationId>,
+    births: BTreeSet<NotificationId>,
     deleted: BTreeSet<NotificationId>,
     unread_count: Option<i64>,
     at: Seq,
@@ -42,17 +42,17 @@ impl Known {
         }
         if let Frame::Notification { seq, id, is_read, unread_count, .. } = frame {
             self.up(*seq)?;
-            self.new(*id, *is_read)?;
+            self.news(*id, *is_read)?;
             self.unread_count = Some(*unread_count);
         }
         if let Frame::Row { changed_seq, id, is_read, is_deleted, is_news, unread_count } = frame {
             self.up(*changed_seq)?;
             if *is_news {
-                self.new(*id, *is_read)?;
+                self.news(*id, *is_read)?;
             } else {
                 // Of a row that it does not know (its line broke over a backlog) it learns here.
                 self.rows.insert(*id, (*is_read, *changed_seq));
-                self.news.insert(*id);
+                self.births.insert(*id);
             }
             if *is_deleted {
                 self.rows.remove(id);
@@ -86,8 +86,8 @@ impl Known {
         Ok(())
     }
 
-    fn new(&mut self, id: NotificationId, is_read: bool) -> Result<(), TestCaseError> {
-        prop_assert!(self.news.insert(id), "a double of {}", id);
+    fn news(&mut self, id: NotificationId, is_read: bool) -> Result<(), TestCaseError> {
+        prop_assert!(self.births.insert(id), "a double of {}", id);
         self.rows.insert(id, (is_read, self.at));
         Ok(())
     }
