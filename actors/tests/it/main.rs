@@ -1,7 +1,8 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
 //! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
-//! `walk`, `devices` (a user's sessions at random), `ticket`, `supervisor`, `hub`.
+//! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
+//! `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,10 +11,13 @@
 )]
 
 mod attach;
+mod comments;
 mod devices;
 mod ending;
 mod hub;
 mod live;
+mod presence;
+mod project;
 mod requests;
 mod resume;
 mod slow;
@@ -32,9 +36,9 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
-use bellpull_actors::session::{Begin, Feed, SessionStart};
-use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Probe};
-use jiff::SignedDuration;
+use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
+use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Probe, Seen};
+use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
 struct House {
@@ -49,6 +53,28 @@ struct Guest {
     probe: Probe,
 }
 
+impl Guest {
+    /// Asks for something under a name.
+    fn ask(&self, name: impl ToString, ask: Ask) {
+        let tag = Some(name.to_string().into());
+        self.session.heard(Heard::Asked(Box::new(Asked { tag, ask })));
+    }
+
+    /// Waits for the answer to a request.
+    async fn answer(&self, name: impl ToString) -> Answer {
+        let name = name.to_string();
+        let answer = |seen: &Seen| {
+            let own = |frame: &Frame| {
+                let Frame::Answer(tag, answer) = frame else { return None };
+                (tag.as_deref() == Some(&*name)).then(|| answer.clone())
+            };
+            seen.frames.iter().find_map(own)
+        };
+        self.probe.until(|seen| answer(seen).is_some()).await;
+        answer(&self.probe.seen()).unwrap()
+    }
+}
+
 impl House {
     async fn new() -> Self {
         Self::with(HubLimits::default()).await
@@ -59,6 +85,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
@@ -70,6 +97,10 @@ impl House {
     fn caller(&self, id: i64) -> Caller {
         let known = self.store.user_row(UserId(id));
         known.as_ref().map_or_else(|| self.store.add_user(id, Role::Client), Caller::from)
+    }
+
+    fn clock_in(&self, time: Duration) -> Timestamp {
+        self.clock.now() + SignedDuration::try_from(time).unwrap()
     }
 
     /// A session of a login that began now and whose token lasts for so long.
@@ -92,7 +123,7 @@ impl House {
         lasts: Duration,
     ) -> (Result<Session, AttachError>, Probe) {
         let (outlet, probe) = FakeOutlet::new();
-        let expires_at = self.clock.now() + SignedDuration::try_from(lasts).unwrap();
+        let expires_at = self.clock_in(lasts);
         let login = login.map(LoginId);
         let start =
             SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };

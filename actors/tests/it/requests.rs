@@ -34,24 +34,12 @@ fn marked(count: usize, is_found: bool, unread_count: i64, seq: i64) -> Answer {
 }
 
 impl Guest {
-    fn ask(&self, name: impl ToString, ask: Ask) {
-        self.session.heard(Heard::Asked(Box::new(Asked { tag: tag(name), ask })));
-    }
-
     fn answers(&self) -> Vec<(String, Answer)> {
         let answer = |frame: &Frame| {
             let Frame::Answer(tag, answer) = frame else { return None };
             Some((tag.as_deref().unwrap_or_default().to_owned(), answer.clone()))
         };
         self.probe.seen().frames.iter().filter_map(answer).collect()
-    }
-
-    /// Waits for the answer to a request.
-    async fn answer(&self, name: impl ToString) -> Answer {
-        let name = name.to_string();
-        let is_it = |frame: &Frame| matches!(frame, Frame::Answer(tag, _) if tag.as_deref() == Some(name.as_str()));
-        self.probe.until(|seen| seen.frames.iter().any(is_it)).await;
-        self.answers().into_iter().find(|(tag, _)| *tag == name).unwrap().1
     }
 
     /// The frames behind the greeting.
