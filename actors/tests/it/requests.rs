@@ -6,7 +6,7 @@ use bellpull_actors::domain::ids::{LoginId, NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, Renewal, Resume, Tag};
+use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, Renewal, Resume, Tag};
 use bellpull_actors::testing::{Frame, Mode, Op};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
