@@ -7,6 +7,7 @@ mod comments;
 mod inboxes;
 mod outlet;
 mod projects;
+mod sends;
 mod store;
 mod tickets;
 

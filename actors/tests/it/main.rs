@@ -2,7 +2,7 @@
 //!
 //! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
 //! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
-//! `supervisor`, `hub`.
+//! `sends`, `notes`, `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,10 +16,12 @@ mod devices;
 mod ending;
 mod hub;
 mod live;
+mod notes;
 mod presence;
 mod project;
 mod requests;
 mod resume;
+mod sends;
 mod slow;
 mod supervisor;
 mod ticket;
@@ -85,6 +87,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            sends: Arc::new(store.clone()),
             comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
