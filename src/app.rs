@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::hub::{Hub, HubLimits, HubParts};
+use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock};
+use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -23,6 +23,9 @@ use crate::ws::WsEdge;
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
+
+/// The setting that tells this store from every other: positions of one mean nothing to another.
+const EPOCH_SETTING: &str = "epoch";
 
 /// How long requests that are under way may take to finish when the hub stops.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -104,6 +107,7 @@ impl App {
             tickets: store.clone(),
             inboxes: store.clone(),
             clock: Arc::clone(&clock),
+            names: names(&*store).await.map_err(StartError::of("database_url"))?,
             limits: limits(config),
         })
         .await
@@ -235,6 +239,14 @@ fn bind(
         StartError { setting, text: format!("cannot listen on {listen}: {error}") }
     })?;
     Ok((listener.local_addr().map_err(StartError::of(setting))?, listener))
+}
+
+/// The store's name is made once and kept in it; this process' is its own.
+async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
+    let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
+    let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
+    let node = format!("{:08x}", random()? & u64::from(u32::MAX));
+    Ok(HubNames { epoch: epoch.into(), node: node.into() })
 }
 
 fn limits(config: &Config) -> HubLimits {

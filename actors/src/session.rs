@@ -213,8 +213,7 @@ pub enum Answer {
     Marked {
         /// How many changed.
         count: usize,
-        /// Of the rows that were named, is there one that the caller has? (An inbox' client asks
-        /// about one at a time.)
+        /// Where one row alone was named: whether the caller has it. Else `true`.
         is_found: bool,
         /// The count after it.
         unread_count: i64,

@@ -73,7 +73,7 @@ impl Desk {
         filter: &NotificationFilter,
         paging: &Paging,
     ) -> Result<Json<Value>, ApiError> {
-        let page = self.inboxes.notifications(user, filter, paging.request()).await?;
+        let page = self.inboxes.notifications(user, filter, paging.request().into()).await?;
         let (channel, now) = (filter.channel.unwrap_or(Channel::System), self.clock.now());
         paging.show(&page, |row| notification_json(row, channel, now))
     }

@@ -20,7 +20,7 @@ use crate::observe::{ActorReport, TreeEvent, TreeLog};
 use crate::port::{Clock, InboxStore, TicketStore};
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
-use crate::user::{UserEntity, UserMessage};
+use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
 
@@ -45,8 +45,19 @@ pub struct HubParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What clients know it by.
+    pub names: HubNames,
     /// Limits.
     pub limits: HubLimits,
+}
+
+/// By what clients know where they are.
+#[derive(Debug, Clone)]
+pub struct HubNames {
+    /// The store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
+    /// This process among the cluster's.
+    pub node: Arc<str>,
 }
 
 /// The tree's limits.
@@ -108,21 +119,27 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, clock, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, clock, names, limits } = parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
-        let user_entity = UserEntity {
-            inboxes: Arc::clone(&inboxes),
-            clock: Arc::clone(&clock),
-            limits: Arc::new(limits),
-            sessions: Arc::clone(&sessions),
-        };
         let (user_slots, user_shards) = root::slots(USER_SHARDS);
         let live = Arc::new(DashMap::new());
         let directory = Directory { live, shards: user_shards };
-        let users =
-            Users { directory, inboxes, sessions, is_draining: Arc::new(AtomicBool::new(false)) };
+        let users = Users {
+            directory,
+            inboxes: Arc::clone(&inboxes),
+            sessions: Arc::clone(&sessions),
+            is_draining: Arc::new(AtomicBool::new(false)),
+        };
+        let user_entity = UserEntity::new(UserShared {
+            inboxes,
+            clock: Arc::clone(&clock),
+            limits,
+            names,
+            sessions,
+            users: users.clone(),
+        });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
             users: users.clone(),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Page, PageRequest, StoreError};
+use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Head, Mark, Marked, Row};
@@ -68,13 +68,13 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// Raises the delivered positions; one that is lower than what is stored is passed over.
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
 
-    /// A page of the user's notifications that match: newest first, or oldest first where the
+    /// A part of the user's notifications that match: newest first, or oldest first where the
     /// filter has `since_seq`.
     async fn notifications(
         &self,
         user: UserId,
         filter: &NotificationFilter,
-        page: PageRequest,
+        slice: Slice,
     ) -> Result<Page<Notification>, StoreError>;
 
     /// One of the user's own notifications, unless it is deleted or somebody else's.

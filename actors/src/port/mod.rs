@@ -57,6 +57,21 @@ impl PageRequest {
     }
 }
 
+/// A part of a list, wherever it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// How many rows come before it.
+    pub offset: i64,
+    /// The most rows that it has; 1 to 100.
+    pub limit: u32,
+}
+
+impl From<PageRequest> for Slice {
+    fn from(page: PageRequest) -> Self {
+        Self { offset: page.offset(), limit: page.page_size }
+    }
+}
+
 /// The rows of one page, and how many there are on all pages together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {

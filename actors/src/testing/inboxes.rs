@@ -9,7 +9,7 @@ use crate::domain::inbox::{Birth, Head, Mark, Marked, Row as ChangedRow, RowStat
 use crate::domain::notification::Notification;
 use crate::domain::routing::Channel;
 use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
-use crate::port::{InboxStore, Page, PageRequest, StoreError};
+use crate::port::{InboxStore, Page, Slice, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
@@ -150,7 +150,7 @@ impl InboxStore for FakeStore {
         &self,
         _user: UserId,
         _filter: &NotificationFilter,
-        _page: PageRequest,
+        _page: Slice,
     ) -> Result<Page<Notification>, StoreError> {
         no_lists()
     }

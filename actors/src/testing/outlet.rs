@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::domain::ids::{Seq, UserId};
-use crate::domain::inbox::Mark;
-use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
+use crate::domain::ids::{NotificationId, Seq, UserId};
+use crate::domain::inbox::Marked;
+use crate::domain::stream::{Present, Stream, StreamEvent};
+use crate::port::outlet::{Broken, Ending, Outgoing, Outlet, Welcome};
+use crate::session::{Answer, Tag};
 
 /// So many frames may wait for the connection, as in a real outlet.
 const FRAMES_MAX: usize = 256;
@@ -16,16 +19,63 @@ const FRAMES_MAX: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A frame as it was pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Frame {
     /// See [`Outgoing::Established`].
     Established(UserId),
+    /// See [`Outgoing::Welcome`].
+    Welcome {
+        /// The inbox' last number.
+        last_seq: Seq,
+        /// Its unread count.
+        unread_count: i64,
+        /// Whether it continues what the client holds.
+        is_resumed: bool,
+    },
+    /// See [`Outgoing::Reset`].
+    Reset,
     /// See [`Outgoing::Truncated`].
     Truncated(i64),
-    /// See [`Outgoing::Notification`]: its number and text.
-    Notification(Seq, String),
-    /// See [`Outgoing::Marked`]: the first and the last number.
-    Marked(Mark, Seq, Seq),
+    /// See [`Outgoing::Notification`].
+    Notification {
+        /// Its birth.
+        seq: Seq,
+        /// The row.
+        id: NotificationId,
+        /// Its text.
+        body: String,
+        /// Whether it was read.
+        is_read: bool,
+        /// The count that came with it.
+        unread_count: i64,
+    },
+    /// See [`Outgoing::Row`].
+    Row {
+        /// Its last change.
+        changed_seq: Seq,
+        /// The row.
+        id: NotificationId,
+        /// Whether it was read.
+        is_read: bool,
+        /// Whether it is gone.
+        is_deleted: bool,
+        /// Whether the client was not shown its birth.
+        is_news: bool,
+        /// The count that came with it.
+        unread_count: i64,
+    },
+    /// See [`Outgoing::Marked`].
+    Marked(Marked),
+    /// See [`Outgoing::Answer`].
+    Answer(Tag, Answer),
+    /// See [`Outgoing::Stream`].
+    Stream(Stream, StreamEvent),
+    /// See [`Outgoing::Present`].
+    Present(Stream, Vec<Present>),
+    /// See [`Outgoing::StreamEnded`]: the stream and the code.
+    StreamEnded(Stream, &'static str),
+    /// See [`Outgoing::TokenExpiring`].
+    TokenExpiring(Timestamp),
     /// See [`Outgoing::Pong`].
     Pong(Option<String>),
     /// See [`Outgoing::Error`]: its code.
@@ -34,6 +84,44 @@ pub enum Frame {
     Ping,
     /// See [`Outgoing::ProtocolPong`].
     ProtocolPong(Vec<u8>),
+}
+
+impl From<Outgoing<'_>> for Frame {
+    fn from(frame: Outgoing<'_>) -> Self {
+        match frame {
+            Outgoing::Established { user } => Self::Established(user.id),
+            Outgoing::Welcome(Welcome { last_seq, unread_count, is_resumed, .. }) => {
+                Self::Welcome { last_seq, unread_count, is_resumed }
+            }
+            Outgoing::Reset => Self::Reset,
+            Outgoing::Truncated { skipped } => Self::Truncated(skipped),
+            Outgoing::Notification { birth, unread_count } => Self::Notification {
+                seq: birth.seq,
+                id: birth.id,
+                body: birth.message.message.body.clone(),
+                is_read: birth.is_read,
+                unread_count,
+            },
+            Outgoing::Row { row, is_news, unread_count } => Self::Row {
+                changed_seq: row.changed_seq,
+                id: row.birth.id,
+                is_read: row.birth.is_read,
+                is_deleted: row.is_deleted,
+                is_news,
+                unread_count,
+            },
+            Outgoing::Marked(marked) => Self::Marked(marked.clone()),
+            Outgoing::Answer { asked, answer } => Self::Answer(asked.tag.clone(), answer.clone()),
+            Outgoing::Stream(letter) => Self::Stream(letter.stream, letter.event.clone()),
+            Outgoing::Present { stream, people } => Self::Present(stream, people.to_vec()),
+            Outgoing::StreamEnded { stream, code, .. } => Self::StreamEnded(stream, code),
+            Outgoing::TokenExpiring { expires_at } => Self::TokenExpiring(expires_at),
+            Outgoing::Pong(timestamp) => Self::Pong(timestamp.map(|raw| raw.get().to_owned())),
+            Outgoing::Error { code, .. } => Self::Error(code),
+            Outgoing::Ping => Self::Ping,
+            Outgoing::ProtocolPong(payload) => Self::ProtocolPong(payload.to_vec()),
+        }
+    }
 }
 
 /// What the connection has seen.
@@ -85,26 +173,7 @@ impl FakeOutlet {
 
 impl Outlet for FakeOutlet {
     fn push(&mut self, frame: Outgoing<'_>) {
-        self.pushed.push_back(match frame {
-            Outgoing::Established { user } => Frame::Established(user.id),
-            Outgoing::Truncated { skipped } => Frame::Truncated(skipped),
-            Outgoing::Notification { birth, .. } => {
-                Frame::Notification(birth.seq, birth.message.message.body.clone())
-            }
-            Outgoing::Welcome(_)
-            | Outgoing::Reset
-            | Outgoing::Row { .. }
-            | Outgoing::Answer { .. }
-            | Outgoing::Stream(_)
-            | Outgoing::Present { .. }
-            | Outgoing::StreamEnded { .. }
-            | Outgoing::TokenExpiring { .. } => return,
-            Outgoing::Marked(marked) => Frame::Marked(marked.mark, marked.first, marked.last),
-            Outgoing::Pong(timestamp) => Frame::Pong(timestamp.map(|raw| raw.get().to_owned())),
-            Outgoing::Error { code, .. } => Frame::Error(code),
-            Outgoing::Ping => Frame::Ping,
-            Outgoing::ProtocolPong(payload) => Frame::ProtocolPong(payload.to_vec()),
-        });
+        self.pushed.push_back(Frame::from(frame));
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
@@ -190,7 +259,7 @@ impl Probe {
 
 fn numbers(seen: &Seen) -> Vec<i64> {
     let number = |frame: &Frame| {
-        if let Frame::Notification(seq, _) = frame { Some(seq.0) } else { None }
+        if let Frame::Notification { seq, .. } = frame { Some(seq.0) } else { None }
     };
     seen.frames.iter().filter_map(number).collect()
 }

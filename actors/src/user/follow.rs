@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::stretch::Stretch;
 use crate::domain::ids::Seq;
-use crate::domain::inbox::{Birth, Change};
+use crate::domain::inbox::Change;
 
 /// How many early hints wait; further ones are left to the store. About 100 KiB.
 const WAITING_MAX: usize = 1_024;
@@ -67,23 +68,15 @@ impl Follow {
         self.drain()
     }
 
-    /// The store's births after the position, complete up to `head`: what can be applied now.
-    pub(super) fn fill(&mut self, head: Seq, births: Vec<Birth>) -> Vec<Change> {
-        let Some(at) = self.at else { return Vec::new() };
-        let news = births.into_iter().filter(|birth| birth.seq > at);
-        let mut applied: Vec<Change> =
-            news.map(|birth| Change::Born { birth, unread_count: 0 }).collect();
-        // The store tells of births alone; marks that were heard of keep their place among them.
-        let later = self.waiting.split_off(&head.next());
-        let early = std::mem::replace(&mut self.waiting, later).into_values();
-        applied.extend(early.filter(|change| {
-            matches!(change, Change::Marked(_)) && change.first() > at && change.last() <= head
-        }));
-        applied.sort_by_key(Change::first);
-        self.at = Some(at.max(head));
-        self.target = self.target.max(head);
-        applied.append(&mut self.drain());
-        applied
+    /// A stretch was read: what waited and is to be applied after it, in order; `None` where it
+    /// says nothing new, or does not reach back to the position.
+    pub(super) fn fill(&mut self, stretch: &Stretch) -> Option<Vec<Change>> {
+        let at = self.at.filter(|at| stretch.after <= *at && *at < stretch.head)?;
+        // What waited up to its end is in it: a change of many rows is one transaction.
+        self.waiting = self.waiting.split_off(&stretch.head.next());
+        self.at = Some(at.max(stretch.head));
+        self.target = self.target.max(stretch.head);
+        Some(self.drain())
     }
 
     fn drain(&mut self) -> Vec<Change> {
@@ -102,71 +95,5 @@ impl Follow {
         }
         self.at = Some(at);
         applied
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::ids::NotificationId;
-    use crate::testing::letter;
-
-    fn birth(seq: i64) -> Birth {
-        Birth { id: NotificationId(seq * 10), seq: Seq(seq), is_read: false, message: letter("x") }
-    }
-
-    fn born(seq: i64) -> Change {
-        Change::Born { birth: birth(seq), unread_count: 0 }
-    }
-
-    fn numbers(changes: &[Change]) -> Vec<i64> {
-        changes.iter().map(|change| change.last().0).collect()
-    }
-
-    #[test]
-    fn the_next_is_applied_an_old_one_dropped_and_a_gap_waits() {
-        let mut follow = Follow::default();
-        assert!(follow.offer(born(4)).is_empty(), "nothing is applied before the store was read");
-        assert_eq!(numbers(&follow.begin(Seq(3))), [4]);
-        assert!(follow.offer(born(2)).is_empty());
-        assert!(follow.offer(born(7)).is_empty());
-        assert!(follow.has_gap());
-        assert!(follow.offer(born(6)).is_empty());
-        assert_eq!(numbers(&follow.offer(born(5))), [5, 6, 7]);
-        assert!(!follow.has_gap());
-    }
-
-    proptest! {
-        /// Hints come in any order, some twice, some never; now and then the store is read. In
-        /// the end each birth was applied once, in order.
-        #[test]
-        fn every_order_becomes_one_sequence(
-            start in 0i64..5,
-            hints in prop::collection::vec((1i64..60, any::<bool>()), 0..200),
-        ) {
-            let mut follow = Follow::default();
-            let mut seen = Vec::new();
-            let mut stored = start;
-            seen.extend(numbers(&follow.begin(Seq(start))));
-            for (seq, read) in hints {
-                // A hint is only ever given for what is stored.
-                stored = stored.max(seq);
-                if read {
-                    let at = follow.at().unwrap().0;
-                    let births = (at + 1..=stored).map(birth).collect();
-                    seen.extend(numbers(&follow.fill(Seq(stored), births)));
-                } else {
-                    seen.extend(numbers(&follow.offer(born(seq))));
-                }
-            }
-            let at = follow.at().unwrap().0;
-            let births = (at + 1..=stored).map(birth).collect();
-            seen.extend(numbers(&follow.fill(Seq(stored), births)));
-            let wanted: Vec<i64> = (start + 1..=stored).collect();
-            prop_assert_eq!(seen, wanted);
-            prop_assert!(!follow.has_gap());
-        }
     }
 }

@@ -1,19 +1,23 @@
 //! What a user actor does with each message.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
 use serde_json::{Value, json};
 
+use super::backlog::{Loaded, Reading};
+use super::follow::Follow;
 use super::session::SessionState;
+use super::stretch::{Shows, Stretch};
 use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
 use crate::directory::{AttachError, Session};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::mail::Mail;
-use crate::port::outlet::{Broken, Ending, Outgoing};
-use crate::session::Heard;
+use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
+use crate::session::{Feed, Heard};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
@@ -35,7 +39,7 @@ impl UserEntity {
             return; // unopened: it goes back, and on to this actor's successor
         }
         let Some((Attach { caller, start }, reply)) = mail.open() else { return };
-        if state.sessions.len() >= self.limits.sessions_per_user_max {
+        if state.sessions.len() >= self.shared.limits.sessions_per_user_max {
             start.outlet.close(Ending::TooMany { reason: "too many sockets" });
             return reply.send(Err(AttachError::TooMany));
         }
@@ -45,14 +49,20 @@ impl UserEntity {
         for session in &state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
         }
-        let begin = super::session::begin_of(start.feed);
-        let mut session = SessionState::new(id, start, &self.sessions);
-        session.push(Outgoing::Established { user: &caller });
-        self.arm_expiry(myself, state, &mut session);
+        let feed = start.feed;
+        let mut session = SessionState::new(id, start, &self.shared.sessions);
+        // A session of changes is welcomed when it is known where it begins.
+        if !matches!(feed, Feed::Changes(_)) {
+            session.push(Outgoing::Established { user: &caller });
+            session.is_greeted = true;
+        }
+        self.arm_expiry(myself, &state.vitals, &mut session);
         state.sessions.push(session);
         state.is_idle = false;
         state.caller = Some(Box::new(caller));
-        self.load(state.own(myself), state.id, id, begin, state.delivered);
+        if feed != Feed::Nothing {
+            self.load(state.own(myself), state.id, id, feed, state.delivered);
+        }
         reply.send(Ok(Session { actor: state.own(myself), id }));
     }
 
@@ -62,6 +72,9 @@ impl UserEntity {
         change: Change,
         state: &mut UserState,
     ) {
+        if state.follow.at().is_none() && !state.follows() {
+            return; // nobody is shown it, and whoever comes reads the store
+        }
         let applied = state.follow.offer(change);
         self.apply(myself, &applied, state);
     }
@@ -101,7 +114,13 @@ impl UserEntity {
                 Ok(()) => self.advance(myself, index, state),
                 Err(broken) => self.drop_session(myself, index, ending(broken), state),
             },
-            Heard::Asked(_) | Heard::Renewed { .. } => {}
+            Heard::Asked(asked) => {
+                state.is_asking = true;
+                super::requests::asked(session, asked);
+            }
+            Heard::Renewed { tag, renewal } => {
+                self.renewed(myself, index, tag, renewal, state);
+            }
             Heard::Ended(why) => self.drop_session(myself, index, why, state),
         }
     }
@@ -132,13 +151,12 @@ impl UserEntity {
             let why = Ending::Restarting { retry_after_ms };
             note_delivered(&mut state.delivered, session.close(why));
         }
-        let (inboxes, user, delivered) =
-            (std::sync::Arc::clone(&self.inboxes), state.id, state.delivered);
+        let (shared, user, delivered) = (self.shared(), state.id, state.delivered);
         let needs_saving = delivered > state.saved;
         tokio::spawn(async move {
             if needs_saving
                 && let Err(error) =
-                    super::in_time(inboxes.save_delivered(&[(user, delivered)])).await
+                    super::in_time(shared.inboxes.save_delivered(&[(user, delivered)])).await
             {
                 tracing::warn!(%error, user = user.0, "a delivered position was not saved");
             }
@@ -162,17 +180,8 @@ impl UserEntity {
                 self.read_gap(state.own(myself), state.id, after);
             }
             Own::GapDue => state.gap = Gap::None,
-            Own::Filled(Ok((head, births))) => {
-                let before = state.follow.at();
-                let applied = state.follow.fill(head, births);
-                // A store that knows less than was heard of is not asked again at once.
-                let is_stuck = state.follow.at() == before && state.follow.has_gap();
-                state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
-                if is_stuck {
-                    Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
-                }
-                self.apply(myself, &applied, state);
-            }
+            Own::Filled(Ok(Reading::Whole(stretch))) => self.filled(myself, stretch, state),
+            Own::Filled(Ok(Reading::TooFar)) => self.start_over(myself, state),
             Own::Filled(Err(_)) => {
                 state.gap = Gap::Waiting;
                 Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
@@ -186,12 +195,53 @@ impl UserEntity {
                 state.saved = state.saved.max(delivered);
             }
             Own::NotSaved => state.is_saving = false,
-            Own::TokenEnds { session } => {
-                if let Some(index) = state.sessions.iter().position(|one| one.id == session) {
+            Own::TokenEnds { session, expires_at } => {
+                let is_it = |one: &SessionState| one.id == session && one.expires_at == expires_at;
+                if let Some(index) = state.sessions.iter().position(is_it) {
                     let why = Ending::TokenEnded { reason: "token expired" };
                     self.drop_session(myself, index, why, state);
                 }
             }
+            Own::Done { session, outcome } => {
+                if let Some(one) = state.sessions.iter_mut().find(|one| one.id == session) {
+                    one.done(*outcome);
+                }
+            }
+        }
+    }
+
+    /// A gap was read: all sessions are shown it, each what it was not shown yet.
+    fn filled(&self, myself: &ActorRef<UserMessage>, stretch: Stretch, state: &mut UserState) {
+        let then = state.follow.fill(&stretch);
+        // A store that knows less than was heard of is not asked again at once.
+        let is_stuck = then.is_none() && state.follow.has_gap();
+        state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
+        if is_stuck {
+            Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
+        }
+        let Some(then) = then else { return };
+        let stretch = Arc::new(stretch);
+        for session in &mut state.sessions {
+            session.read(&stretch);
+        }
+        self.apply(myself, &then, state);
+        let ids: Vec<u32> = state.sessions.iter().map(|session| session.id).collect();
+        for id in ids {
+            if let Some(index) = state.sessions.iter().position(|session| session.id == id) {
+                self.advance(myself, index, state);
+            }
+        }
+    }
+
+    /// The gap is too wide to be read at once: whoever follows the inbox comes back and is sent a
+    /// backlog.
+    fn start_over(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        state.gap = Gap::None;
+        state.follow = Follow::default();
+        while let Some(index) =
+            state.sessions.iter().position(|session| session.shows() != Shows::Nothing)
+        {
+            self.drop_session(myself, index, STORE_AWAY, state);
         }
     }
 
@@ -199,10 +249,13 @@ impl UserEntity {
         &self,
         myself: &ActorRef<UserMessage>,
         index: usize,
-        loaded: super::Loaded,
+        loaded: Loaded,
         state: &mut UserState,
     ) {
-        let head = loaded.head;
+        let head = loaded.stretch.head;
+        if !state.sessions[index].is_greeted {
+            self.welcome(myself, index, &loaded, state);
+        }
         state.delivered = state.delivered.max(loaded.delivered);
         state.saved = state.saved.max(loaded.delivered);
         state.sessions[index].loaded(loaded, state.delivered);
@@ -212,12 +265,41 @@ impl UserEntity {
         self.advance(myself, index, state);
     }
 
+    /// Greets a session of changes.
+    fn welcome(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        loaded: &Loaded,
+        state: &mut UserState,
+    ) {
+        let Some(user) = &state.caller else { return };
+        let session = &mut state.sessions[index];
+        let heartbeat = self.shared.limits.ping_after.as_millis();
+        session.push(Outgoing::Welcome(Welcome {
+            user,
+            session: session.id,
+            epoch: &self.shared.names.epoch,
+            node: &self.shared.names.node,
+            last_seq: loaded.stretch.head,
+            unread_count: loaded.stretch.unread_count,
+            is_resumed: loaded.is_resumed,
+            heartbeat_ms: u32::try_from(heartbeat).unwrap_or(u32::MAX),
+        }));
+        if !loaded.is_resumed {
+            session.push(Outgoing::Reset);
+        }
+        session.is_greeted = true;
+        self.arm_expiry(myself, &state.vitals, session);
+    }
+
     /// Shows a session more of its backlog.
     fn advance(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
         match state.sessions[index].advance() {
             Ok(None) => {}
             Ok(Some(after)) => {
-                let session = state.sessions[index].id;
+                let session = &state.sessions[index];
+                let session = (session.id, session.shows());
                 self.load_more(state.own(myself), state.id, session, after);
             }
             Err(broken) => self.drop_session(myself, index, ending(broken), state),

@@ -6,16 +6,21 @@
 //! store is the truth.
 //!
 //! It owns the write side of every session (a reader casts what it hears), the heartbeat, the
-//! replay of the backlog, and the end of sessions whose token ends. It never waits for the store:
-//! reads and saves are tasks that cast their result back.
+//! replay of the backlog, the sessions' requests, and the end of sessions whose token ends. It
+//! never waits for the store: reads, marks and saves are tasks that cast their result back.
 //!
 //! Limits: sessions a user ([`HubLimits::sessions_per_user_max`]), hints that wait
-//! (`follow`), changes behind a backlog (`session`), frames for a slow reader (the outlet).
+//! (`follow`), changes behind a backlog (`session`), rows that are read at once (`backlog`),
+//! requests that wait (`asking`), frames for a slow reader (the outlet).
 
+mod asking;
+mod backlog;
 mod follow;
 mod handlers;
+mod requests;
 mod session;
 mod store_tasks;
+mod stretch;
 mod wheel;
 
 use std::ops::Range;
@@ -23,24 +28,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::directory::{AttachError, Session};
+use crate::directory::{AttachError, Session, Users};
 use crate::domain::ids::{LoginId, Seq, UserId};
-use crate::domain::inbox::{Birth, Change};
+use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
-use crate::hub::HubLimits;
+use crate::hub::{HubLimits, HubNames};
 use crate::mail::Mail;
 use crate::port::outlet::Ending;
 use crate::port::{Clock, InboxStore, StoreError};
 use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use asking::Outcome;
+use backlog::{Loaded, Reading};
 use follow::Follow;
-use session::{Loaded, SessionState};
+use session::SessionState;
 pub(crate) use store_tasks::in_time;
+use stretch::Shows;
 
 /// A session that wants in.
 #[derive(Debug)]
@@ -96,25 +105,48 @@ enum Own {
     Loaded { session: u32, loaded: Result<Loaded, StoreError> },
     /// A gap was given its moment.
     GapDue,
-    /// A gap's births, complete up to the position.
-    Filled(Result<(Seq, Vec<Birth>), StoreError>),
+    /// What a gap came to.
+    Filled(Result<Reading, StoreError>),
     /// How far the store says that the inbox has come.
     Compared(Seq),
     /// The delivered position is on the disk.
     Saved(Seq),
     /// It could not be saved.
     NotSaved,
-    /// A session's token ends about now.
-    TokenEnds { session: u32 },
+    /// A session's token ends about now, if it is still that one.
+    TokenEnds { session: u32, expires_at: Timestamp },
+    /// What became of a session's request.
+    Done { session: u32, outcome: Box<Outcome> },
+}
+
+/// The user actors of this node: each has a copy, so it is but a pointer.
+#[derive(Debug, Clone)]
+pub struct UserEntity {
+    shared: Arc<UserShared>,
 }
 
 /// What all user actors of this node share.
-#[derive(Debug, Clone)]
-pub struct UserEntity {
+#[derive(Debug)]
+pub(crate) struct UserShared {
     pub(crate) inboxes: Arc<dyn InboxStore>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Arc<HubLimits>,
+    pub(crate) limits: HubLimits,
+    pub(crate) names: HubNames,
+    /// How many sessions there are.
     pub(crate) sessions: Arc<AtomicUsize>,
+    /// The way to all of them: what a request changed is told to whoever is there by then.
+    pub(crate) users: Users,
+}
+
+impl UserEntity {
+    pub(crate) fn new(shared: UserShared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// For a task.
+    fn shared(&self) -> Arc<UserShared> {
+        Arc::clone(&self.shared)
+    }
 }
 
 impl Entity for UserEntity {
@@ -151,6 +183,7 @@ impl Entity for UserEntity {
             is_saving: false,
             is_idle: false,
             is_leaving: false,
+            is_asking: false,
             unflushed: 0,
             compared_at: Instant::now(),
         };
@@ -159,7 +192,8 @@ impl Entity for UserEntity {
     }
 
     fn turn(&self) -> Duration {
-        (self.limits.ping_after / 5).min(self.limits.save_delivered_every)
+        let limits = &self.shared.limits;
+        (limits.ping_after / 5).min(limits.save_delivered_every)
     }
 
     fn tick() -> UserMessage {
@@ -171,10 +205,10 @@ impl Entity for UserEntity {
     }
 
     fn settle(&self, positions: Vec<(UserId, Seq)>) {
-        let inboxes = Arc::clone(&self.inboxes);
+        let shared = self.shared();
         tokio::spawn(async move {
             // Not saved is not lost: the positions only ever spare clients a repetition.
-            if let Err(error) = in_time(inboxes.save_delivered(&positions)).await {
+            if let Err(error) = in_time(shared.inboxes.save_delivered(&positions)).await {
                 tracing::warn!(%error, "delivered positions could not be saved");
             }
         });
@@ -215,6 +249,8 @@ pub struct UserState {
     /// come before the session for which it was made, and a client that comes back soon finds it.
     is_idle: bool,
     is_leaving: bool,
+    /// Whether some session has requests under way.
+    is_asking: bool,
     /// Messages since the sessions were last flushed.
     unflushed: u32,
     /// When the inbox was last compared with the store.
@@ -222,6 +258,11 @@ pub struct UserState {
 }
 
 impl UserState {
+    /// Whether some session is shown something of the inbox.
+    fn follows(&self) -> bool {
+        self.sessions.iter().any(|session| session.shows() != Shows::Nothing)
+    }
+
     /// The way for this actor's own tasks to cast back.
     fn own(&self, myself: &ActorRef<UserMessage>) -> Handle<UserMessage> {
         Handle::new(myself.clone(), Arc::clone(&self.vitals))
@@ -266,6 +307,9 @@ impl Actor for UserEntity {
                     panic!("told to panic")
                 }
             }
+        }
+        if state.is_asking {
+            self.go_on(&myself, state);
         }
         self.flush(&myself, state);
         state.vitals.done(taken);

@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
+use super::asking::{Asking, Outcome};
+use super::backlog::Loaded;
+use super::stretch::{Item, Shows, Stretch};
 use crate::domain::ids::{LoginId, Seq};
-use crate::domain::inbox::{Birth, Change};
+use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
-use crate::session::{Begin, Feed};
+use crate::session::{Answer, Asked};
 
 /// How many frames of a backlog are written before the connection must have taken them: a fourth
 /// of what may wait for a slow reader.
@@ -25,39 +28,66 @@ const BEHIND_MAX: usize = 2_048;
 /// Where a session is in the inbox.
 #[derive(Debug)]
 enum Phase {
-    /// The store is being read; what comes live meanwhile.
-    Loading { behind: VecDeque<Change> },
-    /// What is still to be shown, in order, and the position that is reached after it.
-    Replaying { rest: VecDeque<Change>, head: Seq },
+    /// It is shown nothing of it.
+    Apart,
+    /// The store is being read; what comes live meanwhile waits.
+    Loading(Box<Queue>),
+    /// What is still to be shown.
+    Replaying(Box<Queue>),
     /// Everything up to `at` was shown.
     Live,
+}
+
+/// What is to be shown, in order.
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// Whether changes were left to the store because too many waited.
+    is_overflowed: bool,
+}
+
+/// News that a client was shown at their last change and not at their birth, because they had
+/// changed by then. Until it has acknowledged them all, no birth of theirs counts as delivered.
+#[derive(Debug)]
+struct Displaced {
+    /// The position before the first of their births.
+    before: Seq,
+    /// The last of their changes.
+    until: Seq,
 }
 
 /// One session.
 pub(super) struct SessionState {
     pub(super) id: u32,
     pub(super) outlet: Box<dyn Outlet>,
-    pub(super) begin: Begin,
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
     /// Whether a timer for its token's end runs.
     pub(super) is_expiry_armed: bool,
+    /// Whether it was told that its token ends soon.
+    pub(super) is_warned: bool,
+    /// Whether it was greeted: nothing else is said before.
+    pub(super) is_greeted: bool,
     /// Whether frames were pushed and not flushed.
     pub(super) is_dirty: bool,
     /// Pings of the present silence.
     pub(super) pings: u32,
+    shows: Shows,
     phase: Phase,
     /// The last number that was shown, or need not be.
     at: Seq,
-    /// The last number that the connection has taken. What still waits for it may never arrive,
-    /// and counts as delivered only for the connection that breaks.
-    taken: Seq,
+    /// The unread count there.
+    unread_count: i64,
+    /// The last number that has arrived. For a session of births that is what the connection has
+    /// taken: what still waits for it may never arrive, and counts only for the connection that
+    /// breaks. For one of changes it is what its client has acknowledged.
+    arrived: Seq,
+    displaced: Option<Box<Displaced>>,
+    asking: Option<Box<Asking>>,
     /// Whether the connection did not take all that was flushed last.
     is_blocked: bool,
     /// Whether nothing that was never sent to any socket lies before `at`.
     is_contiguous: bool,
-    /// Whether changes were left to the store because too many waited.
-    is_overflowed: bool,
     _counted: Counted,
 }
 
@@ -79,57 +109,53 @@ impl Drop for Counted {
     }
 }
 
-/// Where births begin.
-pub(super) fn begin_of(feed: Feed) -> Begin {
-    match feed {
-        Feed::Births(begin) => begin,
-        Feed::Nothing | Feed::Changes(_) => Begin::Live,
-    }
-}
-
-/// What the store said of a session's backlog.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    /// Up to where the births are complete.
-    pub(super) head: Seq,
-    /// What the store had noted as delivered by then.
-    pub(super) delivered: Seq,
-    /// How many of the oldest were left out.
-    pub(super) skipped: i64,
-    /// The others.
-    pub(super) births: Vec<Birth>,
-    /// Whether that is all there is up to `head`'s successors: `false` for a full page.
-    pub(super) is_whole: bool,
-}
-
 impl std::fmt::Debug for SessionState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionState").field("id", &self.id).field("at", &self.at).finish()
     }
 }
 
+impl Queue {
+    fn add(&mut self, item: impl FnOnce() -> Item) {
+        if self.items.len() < BEHIND_MAX && !self.is_overflowed {
+            self.items.push_back(item());
+        } else {
+            self.is_overflowed = true;
+        }
+    }
+}
+
 impl SessionState {
-    /// A session that waits for its backlog.
+    /// A session that waits for its backlog, or shows none.
     pub(super) fn new(
         id: u32,
         start: crate::session::SessionStart,
         count: &Arc<AtomicUsize>,
     ) -> Self {
+        let shows = Shows::from(start.feed);
+        let phase = match shows {
+            Shows::Nothing => Phase::Apart,
+            Shows::Births | Shows::Changes => Phase::Loading(Box::default()),
+        };
         Self {
             id,
             outlet: start.outlet,
-            begin: begin_of(start.feed),
             login: start.login,
             expires_at: start.expires_at,
             is_expiry_armed: false,
+            is_warned: false,
+            is_greeted: false,
             is_dirty: false,
             pings: 0,
-            phase: Phase::Loading { behind: VecDeque::new() },
+            shows,
+            phase,
             at: Seq::ZERO,
-            taken: Seq::ZERO,
+            unread_count: 0,
+            arrived: Seq::ZERO,
+            displaced: None,
+            asking: None,
             is_blocked: false,
             is_contiguous: false,
-            is_overflowed: false,
             _counted: Counted::new(count),
         }
     }
@@ -140,41 +166,60 @@ impl SessionState {
         self.is_dirty = true;
     }
 
+    /// What of the inbox it is shown.
+    pub(super) fn shows(&self) -> Shows {
+        self.shows
+    }
+
     /// The next change of the inbox.
     pub(super) fn change(&mut self, change: &Change) {
         match &mut self.phase {
-            Phase::Live => self.show(change),
-            Phase::Loading { behind: waiting } | Phase::Replaying { rest: waiting, .. } => {
-                if waiting.len() < BEHIND_MAX && !self.is_overflowed {
-                    waiting.push_back(change.clone());
-                } else {
-                    self.is_overflowed = true;
-                }
+            Phase::Live => self.show_change(change),
+            Phase::Loading(queue) | Phase::Replaying(queue) => {
+                queue.add(|| Item::Told(change.clone()));
             }
+            Phase::Apart => {}
+        }
+    }
+
+    /// A stretch of changes, which [`Self::advance`] shows in portions like a backlog.
+    pub(super) fn read(&mut self, stretch: &Arc<Stretch>) {
+        match &mut self.phase {
+            Phase::Live => {
+                let mut queue = Queue::default();
+                queue.items.push_back(Item::Read(Arc::clone(stretch)));
+                self.phase = Phase::Replaying(Box::new(queue));
+            }
+            Phase::Loading(queue) | Phase::Replaying(queue) => {
+                // A stretch may hold many rows, so only one waits.
+                queue.is_overflowed |= queue.items.iter().any(|item| matches!(item, Item::Read(_)));
+                queue.add(|| Item::Read(Arc::clone(stretch)));
+            }
+            Phase::Apart => {}
         }
     }
 
     /// The store's answer is here; [`Self::advance`] shows it.
     pub(super) fn loaded(&mut self, loaded: Loaded, delivered: Seq) {
-        let Phase::Loading { behind } = &mut self.phase else { return };
-        let mut behind = std::mem::take(behind);
+        let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {
+            Phase::Loading(queue) => queue,
+            other @ (Phase::Apart | Phase::Replaying(_) | Phase::Live) => {
+                self.phase = other;
+                return;
+            }
+        };
         if !loaded.is_whole {
             // What came live does not follow this page: it is read with the pages to come.
-            behind.clear();
-            self.is_overflowed = true;
+            queue.items.clear();
+            queue.is_overflowed = true;
         }
-        self.is_contiguous |= match self.begin {
-            Begin::Undelivered | Begin::Since(_) => true,
-            Begin::Live => loaded.head <= delivered,
-        };
+        self.is_contiguous |= loaded.is_contiguous || loaded.stretch.head <= delivered;
         if loaded.skipped > 0 {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
         }
-        let births = loaded.births.into_iter();
-        let mut rest: VecDeque<Change> =
-            births.map(|birth| Change::Born { birth, unread_count: 0 }).collect();
-        rest.extend(behind.into_iter().filter(|change| change.last() > loaded.head));
-        self.phase = Phase::Replaying { rest, head: loaded.head };
+        self.at = self.at.max(loaded.stretch.after);
+        queue.items.push_front(Item::Read(Arc::new(loaded.stretch)));
+        self.phase = Phase::Replaying(queue);
     }
 
     /// Shows what can be shown of the backlog now. Returns the position from which the store must
@@ -183,29 +228,56 @@ impl SessionState {
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`].
     pub(super) fn advance(&mut self) -> Result<Option<Seq>, Broken> {
-        loop {
-            if self.is_blocked {
-                return Ok(None); // the outlet says when the connection takes more
-            }
-            let Phase::Replaying { rest, head } = &mut self.phase else { return Ok(None) };
-            let head = *head;
-            let portion: Vec<Change> = rest.drain(..rest.len().min(PORTION)).collect();
-            if portion.is_empty() {
-                self.at = self.at.max(head);
-                self.taken = if self.is_dirty { self.taken } else { self.at };
-                if self.is_overflowed {
-                    self.is_overflowed = false;
-                    self.phase = Phase::Loading { behind: VecDeque::new() };
-                    return Ok(Some(self.at));
+        // While it is blocked: the outlet says when the connection takes more.
+        while !self.is_blocked {
+            let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {
+                Phase::Replaying(queue) => queue,
+                other @ (Phase::Apart | Phase::Loading(_) | Phase::Live) => {
+                    self.phase = other;
+                    return Ok(None);
                 }
-                self.phase = Phase::Live;
+            };
+            let is_over = !self.show_portion(&mut queue);
+            if is_over && queue.is_overflowed {
+                self.phase = Phase::Loading(Box::default());
+                return Ok(Some(self.at));
+            }
+            if is_over {
                 return Ok(None);
             }
-            for change in &portion {
-                self.show(change);
+            self.phase = Phase::Replaying(queue);
+            if self.is_dirty {
+                self.flush()?;
+            } else {
+                self.note_taken();
             }
-            self.flush()?;
         }
+        Ok(None)
+    }
+
+    /// Shows the next few; whether there were any.
+    fn show_portion(&mut self, queue: &mut Queue) -> bool {
+        let mut shown = 0;
+        while shown < PORTION
+            && let Some(item) = queue.items.pop_front()
+        {
+            match item {
+                Item::Read(stretch) => {
+                    let items = stretch.items(self.shows, self.at);
+                    for item in items.into_iter().rev() {
+                        self.note_displaced(&item);
+                        queue.items.push_front(item);
+                    }
+                }
+                Item::Told(change) => self.show_change(&change),
+                Item::Row { row, is_news, unread_count } => {
+                    self.show_row(&row, is_news, unread_count);
+                }
+                Item::Reached { seq, unread_count } => self.reach(seq, unread_count),
+            }
+            shown += 1;
+        }
+        shown > 0
     }
 
     /// Writes what waits.
@@ -217,21 +289,52 @@ impl SessionState {
         self.outlet.flush()?;
         self.is_blocked = self.outlet.waiting_bytes() > 0;
         if !self.is_blocked {
-            self.taken = self.at;
+            self.note_taken();
         }
         Ok(())
     }
 
-    /// Up to where everything was sent to this session, if nothing before it was left out.
-    pub(super) fn delivered(&self) -> Option<Seq> {
-        self.is_contiguous.then_some(self.taken)
+    /// The connection has taken all that was shown.
+    fn note_taken(&mut self) {
+        if self.shows == Shows::Births {
+            self.arrived = self.at;
+        }
     }
 
-    /// `loading`, `replaying`, `live`: for operators.
+    /// The client of a session of changes has everything up to there.
+    pub(super) fn ack(&mut self, seq: Seq) {
+        if self.shows == Shows::Changes {
+            // It cannot have what it was not shown.
+            self.arrived = self.arrived.max(seq.min(self.at));
+            let arrived = self.arrived;
+            self.displaced.take_if(|displaced| displaced.until <= arrived);
+        }
+    }
+
+    fn note_displaced(&mut self, item: &Item) {
+        let Item::Row { row, is_news: true, .. } = item else { return };
+        if row.birth.seq == row.changed_seq {
+            return;
+        }
+        let before = Seq(row.birth.seq.0 - 1);
+        let displaced =
+            self.displaced.get_or_insert_with(|| Box::new(Displaced { before, until: before }));
+        displaced.before = displaced.before.min(before);
+        displaced.until = displaced.until.max(row.changed_seq);
+    }
+
+    /// Up to where everything has arrived, if nothing before it was left out.
+    pub(super) fn delivered(&self) -> Option<Seq> {
+        let before = self.displaced.as_ref().map_or(self.arrived, |displaced| displaced.before);
+        self.is_contiguous.then_some(self.arrived.min(before))
+    }
+
+    /// `apart`, `loading`, `replaying`, `live`: for operators.
     pub(super) fn phase_name(&self) -> &'static str {
         match self.phase {
-            Phase::Loading { .. } => "loading",
-            Phase::Replaying { .. } => "replaying",
+            Phase::Apart => "apart",
+            Phase::Loading(_) => "loading",
+            Phase::Replaying(_) => "replaying",
             Phase::Live => "live",
         }
     }
@@ -248,16 +351,101 @@ impl SessionState {
         delivered
     }
 
-    fn show(&mut self, change: &Change) {
+    fn show_change(&mut self, change: &Change) {
         if change.last() <= self.at {
             return;
         }
-        self.at = change.last();
         match change {
             Change::Born { birth, unread_count } => {
-                self.push(Outgoing::Notification { birth, unread_count: *unread_count })
+                let unread_count = *unread_count;
+                self.push(Outgoing::Notification { birth, unread_count });
+                self.reach(birth.seq, unread_count);
             }
-            Change::Marked(marked) => self.push(Outgoing::Marked(marked)),
+            Change::Marked(marked) => {
+                if !self.has_made(marked.last) {
+                    self.push(Outgoing::Marked(marked));
+                }
+                self.reach(marked.last, marked.unread_count);
+            }
         }
+    }
+
+    fn show_row(&mut self, row: &Row, is_news: bool, unread_count: i64) {
+        if row.changed_seq <= self.at {
+            return;
+        }
+        if is_news || !self.has_made(row.changed_seq) {
+            self.push(Outgoing::Row { row, is_news, unread_count });
+        }
+        self.reach(row.changed_seq, unread_count);
+    }
+
+    fn reach(&mut self, seq: Seq, unread_count: i64) {
+        if seq >= self.at {
+            self.at = seq;
+            self.unread_count = unread_count;
+        }
+        if self.asking.is_some() {
+            self.answer();
+        }
+    }
+
+    fn has_made(&self, seq: Seq) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.made(seq))
+    }
+
+    /// Takes a request in; gives it back when too many wait.
+    pub(super) fn ask(&mut self, asked: Box<Asked>) -> Result<(), Box<Asked>> {
+        self.asking.get_or_insert_default().add(asked)
+    }
+
+    /// Begins the next request, unless one is under way.
+    pub(super) fn next_ask(&mut self) -> Option<&Asked> {
+        self.asking.take_if(|asking| asking.is_over());
+        self.asking.as_mut()?.next()
+    }
+
+    /// Whether requests are under way.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// What became of the request that is under way.
+    pub(super) fn done(&mut self, outcome: Outcome) {
+        if let Some(asking) = &mut self.asking {
+            asking.done(outcome);
+            self.answer();
+        }
+    }
+
+    /// Gives the answer that is due, if one is.
+    pub(super) fn answer(&mut self) {
+        let at = if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at };
+        if !self.is_greeted {
+            return;
+        }
+        let Some((asked, mut answer)) = self.asking.as_mut().and_then(|asking| asking.take_due(at))
+        else {
+            return;
+        };
+        if let Answer::Marked { unread_count, .. } = &mut answer
+            && self.shows != Shows::Nothing
+        {
+            // By now the session may have been shown more than the mark.
+            *unread_count = self.unread_count;
+        }
+        self.push(Outgoing::Answer { asked: &asked, answer: &answer });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let size = size_of::<SessionState>();
+        println!("a session's state takes {size} bytes");
+        assert!(size <= 144, "{size}");
     }
 }

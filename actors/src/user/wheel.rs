@@ -1,5 +1,6 @@
 //! What a user actor does when the wheel turns: silence, tokens, delivered positions, leaving.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
@@ -9,19 +10,21 @@ use super::handlers::note_delivered;
 use super::session::SessionState;
 use super::{Own, OwnMessage, UserEntity, UserMessage, UserState};
 use crate::port::outlet::{Ending, Outgoing};
+use crate::vitals::{Handle, Vitals};
 
 /// How often an inbox is compared with the store, in case a hint was lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long before its token's end a session is told.
+const WARN_BEFORE: Duration = Duration::from_secs(60);
+
 impl UserEntity {
     pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         self.check_silence(myself, state);
-        let mut sessions = std::mem::take(&mut state.sessions);
-        for session in &mut sessions {
+        for session in &mut state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
-            self.arm_expiry(myself, state, session);
+            self.arm_expiry(myself, &state.vitals, session);
         }
-        state.sessions = sessions;
         if state.sessions.is_empty() {
             self.settle_or_leave(myself, state);
         } else if state.delivered > state.noted {
@@ -29,7 +32,7 @@ impl UserEntity {
             state.parent.note((state.id, state.delivered));
         }
         let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
-        if is_due && !state.sessions.is_empty() {
+        if is_due && state.follows() {
             state.compared_at = Instant::now();
             self.compare(state.own(myself), state.id);
         }
@@ -37,8 +40,9 @@ impl UserEntity {
 
     /// Pings whom it has not heard for a while, and gives up those that answer no ping.
     fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        let ping_after = self.limits.ping_after.as_secs().max(1);
-        let silent_max = self.limits.silent_max.as_secs().max(1);
+        let limits = &self.shared.limits;
+        let ping_after = limits.ping_after.as_secs().max(1);
+        let silent_max = limits.silent_max.as_secs().max(1);
         let mut index = 0;
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
@@ -56,25 +60,32 @@ impl UserEntity {
         }
     }
 
-    /// Starts a timer for a token that ends before the wheel comes round again.
+    /// Tells a session that its token ends soon, once a token; starts a timer for one that ends
+    /// before the wheel comes round again.
     pub(super) fn arm_expiry(
         &self,
         myself: &ActorRef<UserMessage>,
-        state: &UserState,
+        vitals: &Arc<Vitals>,
         session: &mut SessionState,
     ) {
-        let left = session.expires_at.duration_since(self.clock.now());
+        let expires_at = session.expires_at;
+        let left = expires_at.duration_since(self.shared.clock.now());
         let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+        if session.is_greeted && !session.is_warned && left <= WARN_BEFORE {
+            session.is_warned = true;
+            session.push(Outgoing::TokenExpiring { expires_at });
+        }
         let turn = crate::supervisor::Entity::turn(self);
         // Twice the turn, for a wheel that is late.
         if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
             return;
         }
         session.is_expiry_armed = true;
-        let (own, session) = (state.own(myself), session.id);
+        let own = Handle::new(myself.clone(), Arc::clone(vitals));
+        let session = session.id;
         tokio::spawn(async move {
             tokio::time::sleep(left).await;
-            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session })));
+            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session, expires_at })));
         });
     }
 

@@ -26,7 +26,7 @@ use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
 use bellpull_actors::domain::inbox::Change;
 use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::hub::{Hub, HubLimits, HubParts};
+use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
 use bellpull_actors::session::{Begin, Feed, SessionStart};
@@ -57,6 +57,7 @@ impl House {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
         };
         Self { hub: Hub::start(parts).await.unwrap(), store, clock }

@@ -77,7 +77,7 @@ async fn a_ticket_lives_and_everybody_concerned_hears_of_it_but_whoever_acts() {
     }
     let frames = &guests[2].probe.seen().frames;
     let text = "You were assigned to TKT-1: It is slow".to_owned();
-    assert!(matches!(&frames[1], Frame::Notification(_, body) if *body == text));
+    assert!(matches!(&frames[1], Frame::Notification { body, .. } if *body == text));
     let deleted = house.command(id, Command::Delete, &creator).await.unwrap();
     assert_eq!(deleted.id, id);
     let gone = house.command(id, Command::Open, &admin).await;

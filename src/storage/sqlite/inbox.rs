@@ -6,7 +6,7 @@ use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
-use bellpull_actors::port::{InboxStore, Page, PageRequest, StoreError};
+use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -86,9 +86,9 @@ impl InboxStore for SqliteStore {
         &self,
         user: UserId,
         filter: &NotificationFilter,
-        page: PageRequest,
+        slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
-        notifications::page(&self.readers, user, filter, page).await
+        notifications::page(&self.readers, user, filter, slice).await
     }
 
     async fn notification(

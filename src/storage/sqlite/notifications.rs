@@ -4,7 +4,7 @@ use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::{Page, PageRequest, StoreError};
+use bellpull_actors::port::{Page, Slice, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
@@ -22,12 +22,12 @@ const SELECT: &str = concat!(
      JOIN users u ON u.id = n.recipient_id"
 );
 
-/// A page of the user's own; the count and the rows are of one snapshot.
+/// A part of the user's own; the count and the rows are of one snapshot.
 pub(super) async fn page(
     readers: &SqlitePool,
     user: UserId,
     filter: &NotificationFilter,
-    page: PageRequest,
+    slice: Slice,
 ) -> Result<Page<Notification>, StoreError> {
     let mut snapshot = readers.begin().await.map_err(unavailable)?;
     // A plain inbox is counted without a look at its messages.
@@ -44,7 +44,7 @@ pub(super) async fn page(
         Some(_) => " ORDER BY n.seq ASC LIMIT ",
         None => " ORDER BY n.seq DESC LIMIT ",
     });
-    rows.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
+    rows.push_bind(i64::from(slice.limit)).push(" OFFSET ").push_bind(slice.offset);
     let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
     Ok(Page { count, rows: rows.iter().map(notification).collect::<Result<_, _>>()? })
 }

@@ -137,7 +137,7 @@ pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {
     // A new ticket goes out by e-mail (off here) and WhatsApp (on).
     raise(store, "One", &client).await;
     let filter = NotificationFilter::default();
-    let page = store.notifications(admin.id, &filter, first(10)).await.unwrap();
+    let page = store.notifications(admin.id, &filter, first(10).into()).await.unwrap();
     let deliveries = &page.rows[0].deliveries;
     assert_eq!(deliveries.len(), 1);
     let only = &deliveries[0];
@@ -148,7 +148,7 @@ pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {
     let store = &**off.store();
     let client = person(store, "client", "client").await;
     fill(store, &client, 1).await;
-    let page = store.notifications(client.id, &filter, first(10)).await.unwrap();
+    let page = store.notifications(client.id, &filter, first(10).into()).await.unwrap();
     assert!(page.rows[0].deliveries.is_empty());
 }
 

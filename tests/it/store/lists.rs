@@ -156,7 +156,7 @@ pub(crate) async fn notifications_are_narrowed_by_each_filter<F: Fixture>() {
         (NotificationFilter { since_seq: Some(Seq(1)), ..all() }, &[2, 3]),
         (NotificationFilter { since_seq: Some(Seq(1)), is_read: Some(false), ..all() }, &[2]),
     ] {
-        let page = store.notifications(admin.id, &filter, first(10)).await.unwrap();
+        let page = store.notifications(admin.id, &filter, first(10).into()).await.unwrap();
         let seqs: Vec<i64> = page.rows.iter().map(|row| row.seq.0).collect();
         assert_eq!(seqs, wanted, "{filter:?}");
         assert_eq!(page.count, i64::try_from(wanted.len()).unwrap(), "{filter:?}");
@@ -178,7 +178,7 @@ pub(crate) async fn notifications_are_paged<F: Fixture>() {
         (&oldest, 3, &[5]),
     ] {
         let request = PageRequest { page, page_size: 2 };
-        let page = store.notifications(client.id, filter, request).await.unwrap();
+        let page = store.notifications(client.id, filter, request.into()).await.unwrap();
         let seqs: Vec<i64> = page.rows.iter().map(|row| row.seq.0).collect();
         assert_eq!((page.count, seqs), (5, wanted.to_vec()));
     }

@@ -70,7 +70,7 @@ pub(crate) async fn a_delete_leaves_a_tombstone<F: Fixture>() {
     }
     assert_eq!(store.notification(user.id, ids[0]).await.unwrap(), None);
     let filter = NotificationFilter::default();
-    assert_eq!(store.notifications(user.id, &filter, first(10)).await.unwrap().count, 1);
+    assert_eq!(store.notifications(user.id, &filter, first(10).into()).await.unwrap().count, 1);
     // Its number is never given again.
     assert_eq!(fill(store, &user, 1).await.len(), 1);
     assert_eq!(store.head(user.id).await.unwrap(), head(5, 2, 0));
@@ -162,7 +162,7 @@ pub(crate) async fn marks_and_births_of_one_group_share_the_numbers<F: Fixture>(
     assert_eq!(numbers, wanted, "each number is one change");
     let found = store.head(user.id).await.unwrap();
     let filter = NotificationFilter { is_read: Some(false), ..NotificationFilter::default() };
-    let unread = store.notifications(user.id, &filter, first(10)).await.unwrap().count;
+    let unread = store.notifications(user.id, &filter, first(10).into()).await.unwrap().count;
     assert_eq!(found.unread_count, unread);
 }
 

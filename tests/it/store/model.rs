@@ -87,8 +87,10 @@ async fn apply(store: &impl Store, user: &User, model: &mut Model, step: Step) {
 
 async fn compare(store: &impl Store, user: &User, model: &Model) {
     assert_eq!(store.head(user.id).await.unwrap(), model.head);
-    let page =
-        store.notifications(user.id, &NotificationFilter::default(), first(100)).await.unwrap();
+    let page = store
+        .notifications(user.id, &NotificationFilter::default(), first(100).into())
+        .await
+        .unwrap();
     let stored: Vec<Row> = page
         .rows
         .iter()

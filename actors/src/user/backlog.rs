@@ -1,0 +1,135 @@
+//! What a session begins with, and what it goes on with after it fell behind: read from the store.
+
+use std::collections::HashMap;
+
+use super::stretch::Stretch;
+use crate::domain::ids::{NotificationId, Seq, UserId};
+use crate::domain::inbox::Row;
+use crate::port::inbox::{Backlog, ChangedRows};
+use crate::port::{InboxStore, StoreError};
+use crate::session::{Begin, Feed, Resume};
+
+/// How many rows are read at once.
+const PAGE: u32 = 500;
+
+/// More rows than this are not read into one stretch: whoever has fallen so far behind is better
+/// served by a backlog with a limit. About 400 KiB while it is shown.
+const ROWS_MAX: usize = 5_000;
+
+/// What the store said of a session's backlog.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The backlog.
+    pub(super) stretch: Stretch,
+    /// What the store had noted as delivered by then.
+    pub(super) delivered: Seq,
+    /// How many of the oldest were left out.
+    pub(super) skipped: i64,
+    /// Whether nothing that was never sent to any socket lies before it.
+    pub(super) is_contiguous: bool,
+    /// Whether it continues what the client holds.
+    pub(super) is_resumed: bool,
+    /// Whether nothing lies between its end and what comes live: `false` for a full page.
+    pub(super) is_whole: bool,
+}
+
+/// What a gap came to.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// All of it.
+    Whole(Stretch),
+    /// There is too much of it.
+    TooFar,
+}
+
+/// What a session that begins there is to be shown. A user with nothing new costs one joined read.
+pub(super) async fn backlog(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    feed: Feed,
+    delivered: Seq,
+    limit: u32,
+) -> Result<Loaded, StoreError> {
+    let head = inboxes.head(user).await?;
+    let delivered = delivered.max(head.delivered_seq);
+    let last = head.last_seq;
+    let (after, is_contiguous, is_resumed) = match feed {
+        Feed::Nothing | Feed::Births(Begin::Live) | Feed::Changes(Resume::Live) => {
+            (last, false, true)
+        }
+        Feed::Births(Begin::Since(since)) | Feed::Changes(Resume::After(since))
+            if since <= last =>
+        {
+            (since, true, true)
+        }
+        // A position ahead of the store was not given by this store: it says nothing.
+        Feed::Births(Begin::Since(_) | Begin::Undelivered)
+        | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
+        Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
+    };
+    let (head, skipped, stretch) = if after >= last {
+        (head, 0, Stretch::none(head))
+    } else if matches!(feed, Feed::Changes(_)) {
+        let ChangedRows { head, skipped, rows } =
+            inboxes.newest_changes(user, after, limit).await?;
+        let (last, unread_count) = (head.last_seq, head.unread_count);
+        (head, skipped, Stretch { after, head: last, unread_count, rows })
+    } else {
+        let Backlog { head, skipped, births } = inboxes.newest_births(user, after, limit).await?;
+        (head, skipped, Stretch::of_births(after, head.last_seq, head.unread_count, births))
+    };
+    let delivered = head.delivered_seq;
+    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, is_whole: true })
+}
+
+/// The births after a position: all of them, or a full page.
+pub(super) async fn births(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    after: Seq,
+) -> Result<Loaded, StoreError> {
+    let (head, births) = inboxes.births(user, after, PAGE).await?;
+    // A full page may not be all there is: it is complete only up to its last row.
+    let last = births.last().map(|birth| birth.seq).filter(|_| is_full(births.len()));
+    let complete = last.unwrap_or(head.last_seq);
+    Ok(Loaded {
+        stretch: Stretch::of_births(after, complete, head.unread_count, births),
+        delivered: head.delivered_seq,
+        skipped: 0,
+        is_contiguous: false,
+        is_resumed: true,
+        is_whole: complete >= head.last_seq,
+    })
+}
+
+/// All changes after a position, of several pages if need be. A row that changes from one page to
+/// the next is in both; its later state counts.
+pub(super) async fn changes(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    after: Seq,
+) -> Result<(Reading, Seq), StoreError> {
+    let mut rows: HashMap<NotificationId, Row> = HashMap::new();
+    let mut read_to = after;
+    loop {
+        let (head, page) = inboxes.changes(user, read_to, PAGE).await?;
+        let last = page.last().map(|row| row.changed_seq).filter(|_| is_full(page.len()));
+        rows.extend(page.into_iter().map(|row| (row.birth.id, row)));
+        if rows.len() > ROWS_MAX {
+            return Ok((Reading::TooFar, head.delivered_seq));
+        }
+        if let Some(last) = last {
+            read_to = last;
+            continue;
+        }
+        let mut rows: Vec<Row> = rows.into_values().collect();
+        rows.sort_by_key(|row| row.changed_seq);
+        let (last, unread_count) = (head.last_seq, head.unread_count);
+        let stretch = Stretch { after, head: last, unread_count, rows };
+        return Ok((Reading::Whole(stretch), head.delivered_seq));
+    }
+}
+
+fn is_full(rows: usize) -> bool {
+    u32::try_from(rows).is_ok_and(|rows| rows >= PAGE)
+}

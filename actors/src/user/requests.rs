@@ -1,0 +1,200 @@
+//! What a user actor does for its sessions' requests.
+
+use jiff::Timestamp;
+use ractor::ActorRef;
+
+use super::asking::Outcome;
+use super::session::SessionState;
+use super::store_tasks::in_time;
+use super::{Own, OwnMessage, UserEntity, UserMessage, UserShared, UserState};
+use crate::domain::ids::{Seq, UserId};
+use crate::domain::inbox::{Change, Mark};
+use crate::port::inbox::{NotificationFilter, Selection};
+use crate::port::outlet::Outgoing;
+use crate::port::{Slice, StoreError};
+use crate::session::{Answer, Ask, Asked, Renewal, Tag, Token};
+use crate::vitals::Handle;
+
+/// After how long what could not be done now may be tried again.
+const RETRY_MS: u32 = 1_000;
+
+/// Takes a request in.
+pub(super) fn asked(session: &mut SessionState, asked: Box<Asked>) {
+    // An acknowledgement is not carried out, it is so: it never waits.
+    if let Ask::Ack(seq) = asked.ask {
+        session.ack(seq);
+        if asked.tag.is_some() {
+            session.push(Outgoing::Answer { asked: &asked, answer: &Answer::Done });
+        }
+        return;
+    }
+    if let Err(asked) = session.ask(asked) {
+        let answer = refused("busy", "Too many requests wait for their answers.", Some(RETRY_MS));
+        session.push(Outgoing::Answer { asked: &asked, answer: &answer });
+    }
+}
+
+impl UserEntity {
+    /// Begins every session's next request, where the one before has been answered.
+    pub(super) fn go_on(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        state.is_asking = false;
+        for index in 0..state.sessions.len() {
+            while let Some(asked) = state.sessions[index].next_ask() {
+                let ask = asked.ask.clone();
+                let Some(answer) = self.carry_out(myself, index, ask, state) else { break };
+                state.sessions[index].done(Outcome::now(answer));
+            }
+            state.is_asking |= state.sessions[index].is_asking();
+        }
+    }
+
+    /// Carries a request out; `None` where a task has it in hand and casts [`Own::Done`].
+    fn carry_out(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        ask: Ask,
+        state: &mut UserState,
+    ) -> Option<Answer> {
+        let (own, user) = (state.own(myself), state.id);
+        let session = state.sessions[index].id;
+        match ask {
+            Ask::Mark { selection, mark } => {
+                let (shared, now) = (self.shared(), self.shared.clock.now());
+                tokio::spawn(async move {
+                    let rows = Rows { user, selection, mark };
+                    shared.mark(rows, now, &own, session).await;
+                });
+                None
+            }
+            Ask::List { limit, offset } => {
+                let shared = self.shared();
+                tokio::spawn(async move {
+                    let listed =
+                        in_time(shared.list(user, Slice { offset: i64::from(offset), limit }))
+                            .await;
+                    done(&own, session, Outcome::now(listed.unwrap_or_else(|_| unavailable())));
+                });
+                None
+            }
+            Ask::Send(_) => Some(refused("not_supported", "Nothing is sent here.", None)),
+            Ask::Subscribe(_) | Ask::Unsubscribe(_) | Ask::Viewing { .. } | Ask::Typing { .. } => {
+                Some(refused("not_supported", "There are no streams here.", None))
+            }
+            // Done when it was heard.
+            Ask::Ack(_) => Some(Answer::Done),
+            // The edge, which knows tokens, says what it came to.
+            Ask::Refresh(_) => Some(token_not_valid("This token was not looked at.".to_owned())),
+        }
+    }
+
+    /// A session goes on with another token, if it is its user's.
+    pub(super) fn renewed(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        tag: Tag,
+        renewal: Result<Renewal, String>,
+        state: &mut UserState,
+    ) {
+        let answer = match renewal {
+            Err(problem) => token_not_valid(problem),
+            Ok(renewal) if renewal.user != state.id => {
+                token_not_valid("This token is another user's.".to_owned())
+            }
+            Ok(renewal) if renewal.expires_at <= self.shared.clock.now() => {
+                token_not_valid("This token has expired.".to_owned())
+            }
+            Ok(renewal) => {
+                let session = &mut state.sessions[index];
+                (session.login, session.expires_at) = (renewal.login, renewal.expires_at);
+                (session.is_expiry_armed, session.is_warned) = (false, false);
+                Answer::Done
+            }
+        };
+        let session = &mut state.sessions[index];
+        let asked = Asked { tag, ask: Ask::Refresh(Token(Box::default())) };
+        session.push(Outgoing::Answer { asked: &asked, answer: &answer });
+        self.arm_expiry(myself, &state.vitals, session);
+    }
+}
+
+/// Rows that are to be marked.
+struct Rows {
+    user: UserId,
+    selection: Selection,
+    mark: Mark,
+}
+
+impl UserShared {
+    /// Marks, tells the session that wanted it, and then all of the user's sessions: in this
+    /// order, so that the answer is there to take the place of the change.
+    async fn mark(&self, rows: Rows, now: Timestamp, own: &Handle<UserMessage>, session: u32) {
+        let Rows { user, selection, mark } = rows;
+        // A single row is asked for by its name: whether it is there is part of the answer.
+        let named = match &selection {
+            Selection::Ids(ids) => <[_; 1]>::try_from(ids.as_slice()).ok().map(|[id]| id),
+            Selection::UpTo(_) | Selection::All { .. } => None,
+        };
+        match in_time(self.inboxes.mark(user, selection, mark, now)).await {
+            Ok(Some(marked)) => {
+                let (count, unread_count) = (marked.ids.len(), marked.unread_count);
+                let answer = Answer::Marked { count, is_found: true, unread_count };
+                done(own, session, Outcome::made(marked.first, marked.last, answer));
+                self.users.tell(user, Change::Marked(marked));
+            }
+            Ok(None) => match in_time(self.unchanged(user, named)).await {
+                Ok((at, answer)) => {
+                    done(own, session, Outcome::at(at, answer));
+                    own.cast(UserMessage::Own(OwnMessage(Own::Compared(at))));
+                }
+                Err(_) => done(own, session, Outcome::now(unavailable())),
+            },
+            Err(_) => done(own, session, Outcome::now(unavailable())),
+        }
+    }
+
+    /// The answer to a mark that changed nothing, and from which position on it is true.
+    async fn unchanged(
+        &self,
+        user: UserId,
+        named: Option<crate::domain::ids::NotificationId>,
+    ) -> Result<(Seq, Answer), StoreError> {
+        let is_found = match named {
+            Some(id) => self.inboxes.notification(user, id).await?.is_some(),
+            None => true,
+        };
+        let head = self.inboxes.head(user).await?;
+        let unread_count = head.unread_count;
+        Ok((head.last_seq, Answer::Marked { count: 0, is_found, unread_count }))
+    }
+
+    async fn list(&self, user: UserId, slice: Slice) -> Result<Answer, StoreError> {
+        let all = NotificationFilter::default();
+        let page = self.inboxes.notifications(user, &all, slice).await?;
+        let unread_count = self.inboxes.head(user).await?.unread_count;
+        Ok(Answer::Listed { notifications: page.rows, total: page.count, unread_count })
+    }
+}
+
+fn done(own: &Handle<UserMessage>, session: u32, outcome: Outcome) {
+    let outcome = Box::new(outcome);
+    own.cast(UserMessage::Own(OwnMessage(Own::Done { session, outcome })));
+}
+
+/// A request that was not carried out.
+pub(super) fn refused(
+    code: &'static str,
+    message: impl Into<String>,
+    retry_after_ms: Option<u32>,
+) -> Answer {
+    Answer::Refused { code, message: message.into(), retry_after_ms }
+}
+
+fn unavailable() -> Answer {
+    refused("unavailable", "The hub cannot do this now.", Some(RETRY_MS))
+}
+
+fn token_not_valid(problem: String) -> Answer {
+    refused("token_not_valid", problem, None)
+}
