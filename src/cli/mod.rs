@@ -6,6 +6,7 @@
 pub mod demo;
 mod error;
 pub mod migrate;
+pub mod openapi;
 pub mod serve;
 mod settings;
 mod store;
@@ -59,6 +60,9 @@ enum Command {
     Token(token::Args),
     /// Prints the running hub's supervision tree.
     Tree(tree::Args),
+    /// Prints what can be asked over HTTP, for machines (OpenAPI).
+    #[command(name = "openapi")]
+    OpenApi(openapi::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -87,6 +91,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(args) => Box::pin(user::run(args)).await,
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::OpenApi(args) => openapi::run(&args),
     }
 }
 

@@ -87,6 +87,14 @@ pub(in crate::http) struct LoggedOut {
     detail: String,
 }
 
+/// What opens a socket, once.
+#[derive(ToSchema)]
+pub(in crate::http) struct SocketTicket {
+    ticket: String,
+    /// In seconds.
+    expires_in: i64,
+}
+
 /// An account that an admin makes.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewUser {

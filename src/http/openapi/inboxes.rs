@@ -133,6 +133,13 @@ pub(in crate::http) struct NotificationFilters {
     since_seq: Option<i64>,
 }
 
+/// Read or not.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ReadFilter {
+    is_read: Option<bool>,
+}
+
 /// Which notifications are marked, in the query or in the body.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -9,6 +9,7 @@ mod accounts;
 mod inboxes;
 mod operators;
 mod problems;
+mod shapes;
 mod tickets;
 
 use std::sync::LazyLock;
@@ -16,17 +17,17 @@ use std::sync::LazyLock;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-use utoipa::openapi::schema::{ArrayBuilder, Components, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
 pub(super) use self::inboxes::*;
 pub(super) use self::operators::*;
+use self::shapes::one_of;
 pub(super) use self::tickets::*;
-use super::Edge;
 use super::routes::Routes;
 
 const DESCRIPTION: &str = "\
@@ -71,6 +72,15 @@ pub(super) struct Paged {
     page_size: Option<u32>,
 }
 
+/// Which one.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the document alone reads the fields")]
+pub(super) struct Id {
+    #[param(minimum = 1)]
+    id: i64,
+}
+
 /// The route of the document itself.
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(schema))
@@ -88,6 +98,7 @@ async fn schema() -> Response {
 pub(super) fn document(routes: Routes) -> OpenApi {
     let mut components = Components::new();
     components.schemas.extend(routes.schemas);
+    components.schemas.values_mut().for_each(shapes::tighten);
     components.schemas.extend(problems::schemas());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.security_schemes.insert(BEARER.to_owned(), bearer.into());
@@ -109,8 +120,15 @@ pub(super) fn document(routes: Routes) -> OpenApi {
         .build()
 }
 
-/// Adds what the layers around the handler answer.
+/// Adds what is the same for all: a name of its own, and what the layers around the handler answer.
 fn complete(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next().map(|tag| tag.to_lowercase());
+    if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{handler}"));
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        shapes::optional(body);
+    }
     let has = |place: ParameterIn| {
         let parameters = operation.parameters.iter().flatten();
         parameters.clone().any(|one| is_in(one, &place))
@@ -147,10 +165,4 @@ fn is_in(parameter: &RefOr<Parameter>, place: &ParameterIn) -> bool {
 
 fn is_named(parameter: &RefOr<Parameter>, name: &str) -> bool {
     matches!(parameter, RefOr::T(one) if one.name == name)
-}
-
-/// One of these names.
-fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
-    let string = SchemaType::Type(Type::String);
-    Schema::Object(ObjectBuilder::new().schema_type(string).enum_values(Some(names)).build())
 }

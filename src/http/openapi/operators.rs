@@ -2,7 +2,7 @@
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 /// The process answers.

@@ -15,9 +15,8 @@ pub(super) fn schemas() -> [(String, RefOr<Schema>); 2] {
 }
 
 fn problem() -> RefOr<Schema> {
-    let text = |description| {
-        ObjectBuilder::new().schema_type(Type::String).description(Some(description))
-    };
+    let text =
+        |description| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
     ObjectBuilder::new()
         .description(Some("What was not done, and why."))
         .property("detail", text("For people."))
@@ -28,9 +27,9 @@ fn problem() -> RefOr<Schema> {
 }
 
 fn field_problems() -> RefOr<Schema> {
-    let texts = ArrayBuilder::new().items(String::schema());
+    let texts = || ArrayBuilder::new().items(String::schema());
     // A field that is itself called `code` has its texts there.
-    let code = AnyOfBuilder::new().item(String::schema()).item(texts.clone());
+    let code = AnyOfBuilder::new().item(String::schema()).item(texts());
     ObjectBuilder::new()
         .description(Some(
             "What is wrong with which field; `non_field_errors` is about the whole. `code` is \
@@ -38,7 +37,7 @@ fn field_problems() -> RefOr<Schema> {
         ))
         .property("code", code)
         .required("code")
-        .additional_properties(Some(texts))
+        .additional_properties(Some(texts()))
         .into()
 }
 
@@ -71,13 +70,13 @@ pub(super) fn complete(status: &str, response: &mut RefOr<Response>) {
         _ => RefOr::Ref(Ref::from_schema_name(PROBLEM)),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    response.content.insert("application/json".to_owned(), content);
+    response.content.insert("application/json".to_owned(), content.into());
     let header = match status {
         "401" => ("WWW-Authenticate", String::schema(), "`Bearer`"),
         "429" | "503" => ("Retry-After", u32::schema(), "When to come back, in seconds."),
         _ => return,
     };
     let (name, schema, description) = header;
-    let header = HeaderBuilder::new().schema(schema).description(Some(description)).build();
+    let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
     response.headers.insert(name.to_owned(), header.into());
 }
