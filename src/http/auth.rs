@@ -124,7 +124,7 @@ async fn register(
 
 /// Ends a login, and closes the sockets that were opened with it.
 #[utoipa::path(
-    post, path = "/api/auth/logout/", tag = "Accounts", request_body = Option<doc::Logout>,
+    post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
     responses((status = 200, description = "It has ended.", body = doc::LoggedOut))
 )]
 async fn logout(

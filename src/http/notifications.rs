@@ -232,7 +232,7 @@ async fn mark_one(
 /// Marks all of the caller's notifications as read, or some of them.
 #[utoipa::path(
     post, path = "/api/notifications/mark_all_as_read/", tag = "Notifications",
-    params(doc::MarkFilters), request_body = Option<doc::MarkSelection>,
+    params(doc::MarkFilters), request_body = doc::MarkSelection,
     responses((status = 200, description = "How many changed.", body = doc::MarkedMany))
 )]
 async fn mark_all_as_read(
@@ -250,7 +250,7 @@ async fn mark_all_as_read(
 /// Empties the caller's inbox, or takes some of it out.
 #[utoipa::path(
     delete, path = "/api/notifications/delete-all/", tag = "Notifications",
-    params(doc::MarkFilters), request_body = Option<doc::MarkSelection>,
+    params(doc::MarkFilters), request_body = doc::MarkSelection,
     responses((status = 200, description = "How many are gone.", body = doc::MarkedMany))
 )]
 async fn delete_all(
@@ -267,9 +267,11 @@ async fn delete_all(
 
 /// All rows, narrowed by what the query or the body says.
 fn all_of(params: &mut Params, body: &mut Fields) -> Result<Selection, ApiError> {
-    let channel = params.choice("notification_type", Channel::from_name);
-    let channel = channel.or_else(|| body.choice("notification_type", Channel::from_name));
-    let ticket = params.integer("ticket").or_else(|| body.integer("ticket")).map(TicketId);
+    // The query goes first, but what is wrong with the body is said in any case.
+    let in_body = body.choice("notification_type", Channel::from_name);
+    let channel = params.choice("notification_type", Channel::from_name).or(in_body);
+    let in_body = body.integer("ticket");
+    let ticket = params.integer("ticket").or(in_body).map(TicketId);
     params.finish()?;
     body.finish()?;
     Ok(Selection::All { channel, ticket })

@@ -3,9 +3,10 @@
 
 use axum::Router;
 use axum::routing::MethodRouter;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{PathItem, RefOr};
+
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::Edge;
@@ -51,7 +52,7 @@ impl Routes {
     fn document(mut self, schemas: Vec<(String, RefOr<Schema>)>, paths: Paths) -> Self {
         self.schemas.extend(schemas);
         for (path, item) in paths.paths {
-            self.paths.paths.entry(path).or_insert_with(PathItem::default).merge_operations(item);
+            self.paths.paths.entry(path).or_default().merge_operations(item);
         }
         self
     }

@@ -138,7 +138,7 @@ async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
 /// Sends a ticket back: admins and the developers are told. For the creator.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/reject/", tag = "Tickets", params(doc::Id),
-    request_body = Option<doc::Rejection>,
+    request_body = doc::Rejection,
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller did not raise it."),

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
@@ -106,7 +106,7 @@ pub(super) fn document(routes: Routes) -> OpenApi {
     for item in paths.paths.values_mut() {
         let methods =
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        methods.into_iter().flatten().for_each(complete);
+        methods.into_iter().flatten().for_each(|one| complete(one, &components));
     }
     let info = InfoBuilder::new()
         .title("Bellpull")
@@ -121,13 +121,15 @@ pub(super) fn document(routes: Routes) -> OpenApi {
 }
 
 /// Adds what is the same for all: a name of its own, and what the layers around the handler answer.
-fn complete(operation: &mut Operation) {
+fn complete(operation: &mut Operation, components: &Components) {
     let tag = operation.tags.iter().flatten().next().map(|tag| tag.to_lowercase());
     if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
         operation.operation_id = Some(format!("{tag}_{handler}"));
     }
-    if let Some(RefOr::T(body)) = &mut operation.request_body {
-        shapes::optional(body);
+    if let Some(RefOr::T(body)) = &mut operation.request_body
+        && shapes::is_optional(body, components)
+    {
+        body.required = Some(Required::False);
     }
     let has = |place: ParameterIn| {
         let parameters = operation.parameters.iter().flatten();

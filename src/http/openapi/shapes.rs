@@ -1,8 +1,8 @@
 //! What holds for all shapes.
 
 use utoipa::openapi::request_body::RequestBody;
-use utoipa::openapi::schema::{ObjectBuilder, OneOf, SchemaType, Type};
-use utoipa::openapi::{RefOr, Required, Schema};
+use utoipa::openapi::schema::{Components, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 /// One of these names.
 pub(super) fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
@@ -20,38 +20,26 @@ pub(super) fn tighten(shape: &mut RefOr<Schema>) {
     }
 }
 
-/// A body that may be left out may not be null either.
-pub(super) fn optional(body: &mut RequestBody) {
-    for content in body.content.values_mut() {
-        let RefOr::T(content) = content else { continue };
-        if content.schema.as_mut().is_some_and(not_null) {
-            body.required = Some(Required::False);
-        }
+/// Takes null away from what may be left out.
+fn not_null(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    let SchemaType::Array(types) = &mut object.schema_type else { return };
+    types.retain(|one| *one != Type::Null);
+    if let [only] = types.as_slice() {
+        object.schema_type = SchemaType::Type(only.clone());
     }
 }
 
-/// Takes null away; whether it was allowed.
-fn not_null(shape: &mut RefOr<Schema>) -> bool {
-    match shape {
-        RefOr::T(Schema::Object(object)) => {
-            let SchemaType::Array(types) = &mut object.schema_type else { return false };
-            types.retain(|one| *one != Type::Null);
-            if let [only] = types.as_slice() {
-                object.schema_type = SchemaType::Type(only.clone());
-            }
-            true
-        }
-        RefOr::T(Schema::OneOf(OneOf { items, .. })) => {
-            items.retain(|item| !is_null(item));
-            let [_] = items.as_slice() else { return false };
-            *shape = items.remove(0);
-            true
-        }
+/// No body is an empty object: one of which nothing is required may be left out.
+pub(super) fn is_optional(body: &RequestBody, components: &Components) -> bool {
+    let shape = body.content.values().find_map(|content| match content {
+        RefOr::T(content) => content.schema.as_ref(),
+        RefOr::Ref(_) => None,
+    });
+    let Some(RefOr::Ref(shape)) = shape else { return false };
+    let name = shape.ref_location.rsplit('/').next().unwrap_or_default();
+    match components.schemas.get(name) {
+        Some(RefOr::T(Schema::Object(object))) => object.required.is_empty(),
         _ => false,
     }
-}
-
-fn is_null(shape: &RefOr<Schema>) -> bool {
-    let RefOr::T(Schema::Object(object)) = shape else { return false };
-    object.schema_type == SchemaType::Type(Type::Null)
 }

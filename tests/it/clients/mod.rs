@@ -122,7 +122,7 @@ fn greeting(person: &Person) -> Value {
 }
 
 /// Where `tests/run.sh` puts what it installs: beside what cargo builds.
-fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("test-tools")
 }
 
