@@ -44,6 +44,11 @@ impl BadFrame {
         Self::new("invalid_field", format!("The key {key:?} takes {wanted}."))
     }
 
+    /// The same, for who waits for this request's answer.
+    pub(super) fn tagged(self, tag: Tag) -> Self {
+        Self { tag, ..self }
+    }
+
     /// A key that stands there twice.
     pub(super) fn twice(key: &str) -> Self {
         Self::new("duplicate_key", format!("The key {key:?} stands there twice."))
@@ -70,6 +75,18 @@ pub(super) fn read<'t, const N: usize>(
     text: &'t str,
     keys: [&'static str; N],
 ) -> Result<[Option<&'t RawValue>; N], BadFrame> {
+    let Object { values, again, .. } = scan(text, keys)?;
+    match again {
+        None => Ok(values),
+        Some((key, _)) => Err(BadFrame::twice(key)),
+    }
+}
+
+/// The same with a second value of one key, for a dialect whose clients write one twice.
+pub(super) fn scan<'t, const N: usize>(
+    text: &'t str,
+    keys: [&'static str; N],
+) -> Result<Object<'t, N>, BadFrame> {
     if is_too_deep(text) {
         let message = format!("A message may nest {DEPTH_MAX} deep at most.");
         return Err(BadFrame::new("too_deep", message));
@@ -79,15 +96,9 @@ pub(super) fn read<'t, const N: usize>(
     if !whole.get().starts_with('{') {
         return Err(BadFrame::new("not_an_object", "A message is a JSON object."));
     }
-    let mut values = [None; N];
-    let object = Object { keys: &keys, values: &mut values };
-    let twice = serde_json::Deserializer::from_str(whole.get())
-        .deserialize_map(object)
-        .map_err(|err| not_json(&err))?;
-    match twice {
-        Some(key) => Err(BadFrame::twice(key)),
-        None => Ok(values),
-    }
+    serde_json::Deserializer::from_str(whole.get())
+        .deserialize_map(Scan(keys))
+        .map_err(|err| not_json(&err))
 }
 
 /// The name that stands in `type`.
@@ -133,29 +144,39 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// Visits an object once; answers with the known key that stands there twice, if one does.
-struct Object<'k, 't, const N: usize> {
-    keys: &'k [&'static str; N],
-    values: &'k mut [Option<&'t RawValue>; N],
+/// What of an object is known.
+#[derive(Debug)]
+pub(super) struct Object<'t, const N: usize> {
+    /// The first value of each key.
+    pub(super) values: [Option<&'t RawValue>; N],
+    /// The first key that stands there once more, and its second value.
+    pub(super) again: Option<(&'static str, &'t RawValue)>,
+    /// Whether that is not all that stands there too often.
+    pub(super) has_more: bool,
 }
 
-impl<'t, const N: usize> Visitor<'t> for Object<'_, 't, N> {
-    type Value = Option<&'static str>;
+/// Visits an object once.
+struct Scan<const N: usize>([&'static str; N]);
+
+impl<'t, const N: usize> Visitor<'t> for Scan<N> {
+    type Value = Object<'t, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut twice = None;
-        while let Some(known) = map.next_key_seed(Key(self.keys))? {
+        let mut object = Object { values: [None; N], again: None, has_more: false };
+        while let Some(known) = map.next_key_seed(Key(&self.0))? {
             let value: &'t RawValue = map.next_value()?;
             let Some(index) = known else { continue };
-            if self.values[index].replace(value).is_some() {
-                twice = twice.or(Some(self.keys[index]));
+            match (&mut object.values[index], object.again) {
+                (first @ None, _) => *first = Some(value),
+                (Some(_), None) => object.again = Some((self.0[index], value)),
+                (Some(_), Some(_)) => object.has_more = true,
             }
         }
-        Ok(twice)
+        Ok(object)
     }
 }
 

@@ -1,13 +1,34 @@
 //! The fields of a client's message: what each may hold, and what is said when it does not.
 
+use std::ops::RangeInclusive;
+
 use bellpull_actors::domain::ids::TicketId;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::envelope::BadFrame;
+
+/// The longest name of an event, in characters: the field's databases keep 64 at most.
+const EVENT_NAME_MAX: usize = 64;
 
 /// What was written behind a key; a `null` counts as nothing.
 fn present(value: Option<&RawValue>) -> Option<&str> {
     value.map(RawValue::get).filter(|written| *written != "null")
+}
+
+/// A whole number within bounds; `None` where there is none.
+pub(super) fn number<T>(
+    key: &str,
+    value: Option<&RawValue>,
+    bounds: &RangeInclusive<T>,
+) -> Result<Option<T>, BadFrame>
+where
+    T: PartialOrd + std::fmt::Display + serde::de::DeserializeOwned,
+{
+    let Some(written) = present(value) else { return Ok(None) };
+    let number = serde_json::from_str(written).ok().filter(|number| bounds.contains(number));
+    let wanted = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
+    number.map(Some).ok_or_else(|| BadFrame::invalid(key, wanted()))
 }
 
 /// An id of anything's; it must be there.
@@ -37,4 +58,52 @@ pub(super) fn switch(key: &str, value: Option<&RawValue>) -> Result<bool, BadFra
         Some("false") => Ok(false),
         Some(_) => Err(BadFrame::invalid(key, "true or false")),
     }
+}
+
+/// A text of so many characters at most; `None` where there is none.
+pub(super) fn text(
+    key: &str,
+    value: Option<&RawValue>,
+    characters_max: usize,
+) -> Result<Option<String>, BadFrame> {
+    let Some(written) = present(value) else { return Ok(None) };
+    let wanted = || format!("a text of {characters_max} characters at most");
+    let text: String =
+        serde_json::from_str(written).map_err(|_| BadFrame::invalid(key, wanted()))?;
+    if text.chars().count() > characters_max {
+        return Err(BadFrame::invalid(key, wanted()));
+    }
+    Ok(Some(text))
+}
+
+/// A text that says something: it must be there, and not blank.
+pub(super) fn words(
+    key: &str,
+    value: Option<&RawValue>,
+    characters_max: usize,
+) -> Result<String, BadFrame> {
+    let text = text(key, value, characters_max)?.ok_or_else(|| BadFrame::missing(key))?;
+    if text.trim().is_empty() {
+        return Err(BadFrame::invalid(key, "a text that is not blank"));
+    }
+    Ok(text)
+}
+
+/// The sender's own data; `None` where there is none.
+pub(super) fn object(
+    key: &str,
+    value: Option<&RawValue>,
+) -> Result<Option<Map<String, Value>>, BadFrame> {
+    let Some(written) = present(value) else { return Ok(None) };
+    serde_json::from_str(written).map(Some).map_err(|_| BadFrame::invalid(key, "an object"))
+}
+
+/// A name of the sender's own, for why a notification was made.
+pub(super) fn event_name(key: &str, name: &str) -> Result<String, BadFrame> {
+    let is_visible = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    let length = name.chars().take(EVENT_NAME_MAX + 1).count();
+    if (1..=EVENT_NAME_MAX).contains(&length) && name.chars().all(is_visible) {
+        return Ok(name.to_owned());
+    }
+    Err(BadFrame::invalid(key, format_args!("1 to {EVENT_NAME_MAX} visible characters")))
 }

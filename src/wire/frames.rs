@@ -3,9 +3,12 @@
 use std::io::Write;
 
 use bellpull_actors::domain::ticket::Caller;
+use bellpull_actors::session::Answer;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use super::Texts;
 
 /// The session stands.
 pub(super) fn established(user: &Caller, out: &mut Vec<u8>) {
@@ -48,6 +51,13 @@ pub(super) fn error(code: &str, message: &str, out: &mut Vec<u8>) {
         message: &'a str,
     }
     put(&Frame { r#type: "error", code, message }, out);
+}
+
+/// What was asked for and not done, where a dialect has no answer of its own for it.
+pub(super) fn refused(answer: &Answer, out: &mut impl Texts) {
+    if let Answer::Refused { code, message, .. } = answer {
+        out.text(|out| error(code, message, out));
+    }
 }
 
 /// Puts a value's JSON behind what is in `out`.

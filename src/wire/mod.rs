@@ -5,16 +5,20 @@
 //! recipient's own. [`envelope`] and [`fields`] read what a client sent, [`frames`] writes what all
 //! have, [`streams`] what project sockets have.
 
+mod academy;
 mod bare;
 mod envelope;
 mod fields;
 mod frames;
+mod inbox;
 mod incident;
+mod project;
 mod streams;
+mod v1;
 
-use bellpull_actors::domain::inbox::{Birth, Row};
+use bellpull_actors::domain::inbox::Birth;
 use bellpull_actors::port::outlet::Outgoing;
-use bellpull_actors::session::{Answer, Heard};
+use bellpull_actors::session::Heard;
 use jiff::Timestamp;
 
 pub use envelope::BadFrame;
@@ -103,8 +107,13 @@ impl std::fmt::Display for Dialect {
 /// # Errors
 /// [`BadFrame`]: what the client is told, while its session stays open.
 pub fn decode(dialect: Dialect, endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
-    let _ = dialect;
-    bare::decode(endpoint, text)
+    match (dialect, endpoint) {
+        (Dialect::BellpullV1, _) => v1::decode(endpoint, text),
+        (Dialect::Inbox, Endpoint::Notifications) => inbox::decode(text),
+        (Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy, _) => {
+            bare::decode(endpoint, text)
+        }
+    }
 }
 
 /// Puts what there is to say to the client into `out`: mostly one text, none where the dialect has
@@ -118,41 +127,73 @@ pub fn encode(
     match frame {
         Outgoing::Established { user } => out.text(|out| frames::established(user, out)),
         Outgoing::Truncated { skipped } => out.text(|out| frames::truncated(skipped, out)),
-        Outgoing::Notification { birth, .. } => notification(dialect, birth, out),
-        Outgoing::Row { row, is_news, .. } => known_row(dialect, row, is_news, out),
-        Outgoing::Answer { answer, .. } => refused(answer, out),
+        Outgoing::Notification { birth, unread_count } => {
+            out.text(|out| notification(dialect, birth, unread_count, now, out));
+        }
+        Outgoing::Row { row, is_news, unread_count } => match dialect {
+            Dialect::BellpullV1 => out.text(|out| v1::row(row, is_news, unread_count, out)),
+            Dialect::Academy if !is_news => academy::row_updated(row, unread_count, out),
+            Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
+                if is_news && !row.is_deleted {
+                    out.text(|out| notification(dialect, &row.birth, unread_count, now, out));
+                }
+            }
+        },
+        Outgoing::Marked(marked) => match dialect {
+            Dialect::Academy => academy::updated(marked, out),
+            Dialect::BellpullV1 => out.text(|out| v1::marked(marked, out)),
+            // Their clients have no frame for it: they ask, or look over REST.
+            Dialect::Incident | Dialect::Project | Dialect::Inbox => {}
+        },
+        Outgoing::Answer { asked, answer } => match dialect {
+            Dialect::Inbox => inbox::answer(asked, answer, out),
+            Dialect::BellpullV1 => v1::reply(asked, answer, out),
+            Dialect::Incident | Dialect::Project | Dialect::Academy => frames::refused(answer, out),
+        },
         Outgoing::Stream(letter) => out.text(|out| streams::event(dialect, letter, out)),
         Outgoing::Present { stream, people } => {
             out.text(|out| streams::present(dialect, stream, people, out));
         }
         Outgoing::Pong(timestamp) => out.text(|out| frames::pong(timestamp, now, out)),
-        Outgoing::Error { code, message, .. } => out.text(|out| frames::error(code, message, out)),
-        Outgoing::Marked(_)
-        | Outgoing::Welcome(_)
-        | Outgoing::Reset
-        | Outgoing::StreamEnded { .. }
-        | Outgoing::TokenExpiring { .. } => {}
+        Outgoing::Error { tag, code, message, retry_after_ms } => out.text(|out| match dialect {
+            Dialect::BellpullV1 => v1::error(tag, code, message, retry_after_ms, out),
+            Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
+                frames::error(code, message, out);
+            }
+        }),
+        Outgoing::Welcome(welcome) => ours(dialect, out, |out| v1::welcome(&welcome, out)),
+        Outgoing::Reset => ours(dialect, out, v1::reset),
+        Outgoing::StreamEnded { stream, code, message } => {
+            ours(dialect, out, |out| v1::stream_ended(stream, code, message, out));
+        }
+        Outgoing::TokenExpiring { expires_at } => {
+            ours(dialect, out, |out| v1::token_expiring(expires_at, now(), out));
+        }
         // Not messages: the transport has frames of its own for them.
         Outgoing::Ping | Outgoing::ProtocolPong(_) => {}
     }
 }
 
-fn notification(dialect: Dialect, birth: &Birth, out: &mut impl Texts) {
-    if dialect == Dialect::Incident {
-        out.text(|out| incident::notification(birth, out));
+fn notification(
+    dialect: Dialect,
+    birth: &Birth,
+    unread_count: i64,
+    now: impl FnOnce() -> Timestamp,
+    out: &mut Vec<u8>,
+) {
+    match dialect {
+        Dialect::Incident => incident::notification(birth, out),
+        Dialect::Project => project::notification(birth, out),
+        Dialect::Inbox => inbox::notification(birth, out),
+        Dialect::Academy => academy::notification(birth, now, out),
+        Dialect::BellpullV1 => v1::notification(birth, birth.seq, unread_count, out),
     }
 }
 
-fn known_row(dialect: Dialect, row: &Row, is_news: bool, out: &mut impl Texts) {
-    if is_news && !row.is_deleted {
-        notification(dialect, &row.birth, out);
-    }
-}
-
-/// What was asked for and not done, where the dialect's answers have no words for it.
-fn refused(answer: &Answer, out: &mut impl Texts) {
-    if let Answer::Refused { code, message, .. } = answer {
-        out.text(|out| frames::error(code, message, out));
+/// A text that only our own dialect has words for.
+fn ours(dialect: Dialect, out: &mut impl Texts, write: impl FnOnce(&mut Vec<u8>)) {
+    if dialect == Dialect::BellpullV1 {
+        out.text(write);
     }
 }
 

@@ -1,7 +1,15 @@
 //! What holds for every dialect.
 
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Letter, Mark, Marked, Row};
+use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::ticket::Priority;
+use jiff::Timestamp;
 use proptest::prelude::*;
+use serde_json::Value;
+
+use super::testing::{snapshot, texts};
 
 use super::*;
 
@@ -14,6 +22,128 @@ fn every_dialect_survives_its_name_and_has_room_in_a_letter() {
     }
     assert_eq!(Dialect::from_name("Incident"), None);
     assert_eq!(Dialect::from_name(""), None);
+}
+
+/// Every key that some dialect knows, and one that none does.
+const KEYS: [&str; 20] = [
+    "type",
+    "timestamp",
+    "id",
+    "seq",
+    "ids",
+    "up_to",
+    "all",
+    "stream",
+    "ticket_id",
+    "is_typing",
+    "token",
+    "notification_id",
+    "limit",
+    "offset",
+    "user_id",
+    "title",
+    "message",
+    "data",
+    "link",
+    "other",
+];
+
+const TYPES: [&str; 16] = [
+    "ping",
+    "send_notification",
+    "get_notifications",
+    "mark_read",
+    "mark_all_read",
+    "delete_notification",
+    "ack",
+    "read",
+    "unread",
+    "delete",
+    "subscribe",
+    "unsubscribe",
+    "ticket_viewing",
+    "user_typing",
+    "refresh",
+    "approval",
+];
+
+fn any_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:e}")),
+        Just("1e999".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        Just(r#""project:7:presence""#.to_owned()),
+        Just("[1,2]".to_owned()),
+        Just(r#"{"a":{"a":[]},"a":1}"#.to_owned()),
+        Just(r#""\ud800""#.to_owned()),
+        any::<String>().prop_map(|text| Value::from(text).to_string()),
+    ]
+}
+
+/// An object with keys that mean something, some of them twice, and values that may not.
+fn any_command() -> impl Strategy<Value = String> {
+    let kind = prop::sample::select(&TYPES[..]).prop_map(|name| format!(r#""type":"{name}""#));
+    let pair = (prop::sample::select(&KEYS[..]), any_value())
+        .prop_map(|(key, value)| format!(r#""{key}":{value}"#));
+    (kind, prop::collection::vec(pair, 0..6)).prop_map(|(kind, mut pairs)| {
+        pairs.push(kind);
+        format!("{{{}}}", pairs.join(","))
+    })
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let texts = (any::<String>(), any::<String>(), any::<String>(), any::<String>());
+    let data = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+    let at = -377_705_023_201_i64..253_402_207_200;
+    let kind = prop::sample::select(&Kind::ALL[..]);
+    (texts, data, at, kind, any::<bool>()).prop_map(|(texts, data, at, kind, has_ticket)| {
+        let (event, title, body, action_url) = texts;
+        let mut ticket = snapshot();
+        ticket.title.clone_from(&body);
+        ticket.key.clone_from(&event);
+        Message {
+            event: Event::from_name(&event),
+            kind,
+            title,
+            body,
+            action_url,
+            metadata: data.into_iter().map(|(key, value)| (key, value.into())).collect(),
+            ticket: has_ticket.then_some(ticket),
+            sender: has_ticket.then_some(UserId(3)),
+            priority: Priority::High,
+            created_at: Timestamp::from_second(at).unwrap(),
+        }
+    })
+}
+
+/// All frames about a notification, in all dialects.
+fn frames_about(message: Message) -> Vec<(Dialect, String)> {
+    let birth = super::testing::birth(message);
+    let row = |is_deleted| Row { birth: birth.clone(), changed_seq: Seq(40), is_deleted };
+    let (known, gone) = (row(false), row(true));
+    let marked = Marked {
+        mark: Mark::Unread,
+        ids: [NotificationId(1), NotificationId(2)].into(),
+        first: Seq(1),
+        last: Seq(2),
+        unread_count: 2,
+    };
+    let frames = [
+        Outgoing::Notification { birth: &birth, unread_count: 1 },
+        Outgoing::Row { row: &known, is_news: true, unread_count: 1 },
+        Outgoing::Row { row: &known, is_news: false, unread_count: 1 },
+        Outgoing::Row { row: &gone, is_news: true, unread_count: 1 },
+        Outgoing::Row { row: &gone, is_news: false, unread_count: 1 },
+        Outgoing::Marked(&marked),
+    ];
+    let of = |dialect| frames.iter().flat_map(move |frame| texts(dialect, *frame));
+    Dialect::ALL
+        .into_iter()
+        .flat_map(|dialect| of(dialect).map(move |text| (dialect, text)))
+        .collect()
 }
 
 proptest! {
@@ -31,6 +161,35 @@ proptest! {
         for dialect in Dialect::ALL {
             for endpoint in Endpoint::ALL {
                 let _ = decode(dialect, endpoint, &text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_command_makes_a_decoder_panic(text in any_command()) {
+        for dialect in Dialect::ALL {
+            for endpoint in Endpoint::ALL {
+                if let Err(bad) = decode(dialect, endpoint, &text) {
+                    prop_assert!(bad.message.chars().count() < 200, "{}", bad.message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_said_arrives_as_json_with_a_type(message in any_message()) {
+        let frames = frames_about(message.clone());
+        prop_assert!(frames.len() >= 12, "{frames:?}");
+        for (dialect, text) in frames {
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            let key = if dialect == Dialect::Incident { "notification_type" } else { "type" };
+            prop_assert!(frame[key].is_string(), "{dialect}: {text}");
+            for holder in [&frame, &frame["notification"], &frame["data"]] {
+                for key in ["body", "message"] {
+                    if let Some(told) = holder.get(key) {
+                        prop_assert_eq!(told, message.body.as_str());
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,164 @@
+//! The dialect `academy`: notifications with a kind, and what becomes of each of them.
+//!
+//! A notification's `type` is its kind in lower case (`info`, `course`, `user_registration`): its
+//! clients choose a colour and an icon by it. Why it was made is not told here.
+
+use bellpull_actors::domain::ids::NotificationId;
+use bellpull_actors::domain::inbox::{Birth, Mark, Marked, Row};
+use bellpull_actors::domain::notification::{Message, time_ago};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Dialect, Texts, frames};
+
+/// A notification, for one of its recipients.
+pub(super) fn notification(birth: &Birth, now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
+    out.extend_from_slice(birth.message.encoded(Dialect::Academy.slot(), stem));
+    let (id, seq, is_read) = (birth.id, birth.seq, birth.is_read);
+    let time_ago = time_ago(birth.message.message.created_at, now());
+    frames::print(
+        out,
+        format_args!(r#","id":{id},"seq":{seq},"is_read":{is_read},"time_ago":"{time_ago}"}}}}"#),
+    );
+}
+
+/// Rows were marked: a frame for each.
+pub(super) fn updated(marked: &Marked, out: &mut impl Texts) {
+    for id in marked.ids.iter() {
+        update(*id, marked.mark, marked.unread_count, out);
+    }
+}
+
+/// A row that the client knows has another state than it had.
+pub(super) fn row_updated(row: &Row, unread_count: i64, out: &mut impl Texts) {
+    let mark = match (row.is_deleted, row.birth.is_read) {
+        (true, _) => Mark::Delete,
+        (false, true) => Mark::Read,
+        (false, false) => Mark::Unread,
+    };
+    update(row.birth.id, mark, unread_count, out);
+}
+
+fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Texts) {
+    // What is gone does not ask to be read.
+    let is_read = mark != Mark::Unread;
+    let deleted = if mark == Mark::Delete { r#","deleted":true"# } else { "" };
+    out.text(|out| {
+        frames::print(
+            out,
+            format_args!(
+                r#"{{"type":"notification_updated","notification_id":{id},"is_read":{is_read},"unread_count":{unread_count}{deleted}}}"#
+            ),
+        );
+    });
+}
+
+/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+fn stem(message: &Message) -> Box<[u8]> {
+    let notification = Notification {
+        r#type: message.kind.as_str().to_ascii_lowercase(),
+        title: &message.title,
+        body: &message.body,
+        action_url: &message.action_url,
+        created_at: message.created_at,
+        metadata: &message.metadata,
+    };
+    let mut out = Vec::with_capacity(512);
+    frames::put(&Frame { r#type: "new_notification", notification }, &mut out);
+    out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
+    out.into_boxed_slice()
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    r#type: &'static str,
+    notification: Notification<'a>,
+}
+
+#[derive(Serialize)]
+struct Notification<'a> {
+    r#type: String,
+    title: &'a str,
+    body: &'a str,
+    action_url: &'a str,
+    created_at: Timestamp,
+    metadata: &'a Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::event::Event;
+    use bellpull_actors::domain::ids::Seq;
+    use bellpull_actors::domain::notification::Kind;
+    use bellpull_actors::port::outlet::Outgoing;
+    use serde_json::json;
+
+    use super::*;
+    use crate::wire::testing::{at, birth, message, texts};
+
+    macro_rules! golden {
+        ($name:literal) => {
+            include_str!(concat!("../../tests/golden/academy/", $name, ".json")).trim_end()
+        };
+    }
+
+    fn encoded(frame: Outgoing<'_>) -> Vec<String> {
+        texts(Dialect::Academy, frame)
+    }
+
+    fn registration() -> Birth {
+        let mut message = message(None);
+        message.event = Event::UserRegistration;
+        message.kind = Kind::UserRegistration;
+        message.title = "New User Registration".to_owned();
+        message.body = "A new Student has registered: John Doe (john@example.com)".to_owned();
+        message.action_url = "/admin/accounts/customuser/123/change/".to_owned();
+        let metadata = json!({"user_id": 123, "user_email": "john@example.com",
+            "user_full_name": "John Doe", "user_role": "student"});
+        message.metadata = serde_json::from_value(metadata).unwrap();
+        Birth { id: NotificationId(1), seq: Seq(1), ..birth(message) }
+    }
+
+    #[test]
+    fn notifications_to_the_byte() {
+        let birth = registration();
+        let frame = Outgoing::Notification { birth: &birth, unread_count: 1 };
+        assert_eq!(encoded(frame), [golden!("new_notification")]);
+        let mut old = registration().message.message.clone();
+        old.created_at = at("2025-12-24T07:30:00Z");
+        old.kind = Kind::Course;
+        let old = Birth { is_read: true, ..super::super::testing::birth(old) };
+        let row = Row { birth: old, changed_seq: Seq(40), is_deleted: false };
+        let frame = Outgoing::Row { row: &row, is_news: true, unread_count: 1 };
+        assert_eq!(encoded(frame), [golden!("new_notification_read_three_hours_ago")]);
+        let gone = Row { is_deleted: true, ..row };
+        let frame = Outgoing::Row { row: &gone, is_news: true, unread_count: 1 };
+        assert!(encoded(frame).is_empty());
+    }
+
+    #[test]
+    fn what_becomes_of_them_to_the_byte() {
+        let marked = |mark| Marked {
+            mark,
+            ids: [NotificationId(1), NotificationId(2)].into(),
+            first: Seq(5),
+            last: Seq(6),
+            unread_count: 2,
+        };
+        let frames = encoded(Outgoing::Marked(&marked(Mark::Read)));
+        assert_eq!(frames, [golden!("notification_updated"), golden!("notification_updated_2")]);
+        let frames = encoded(Outgoing::Marked(&marked(Mark::Unread)));
+        assert_eq!(frames[0], golden!("notification_updated_unread"));
+        let frames = encoded(Outgoing::Marked(&marked(Mark::Delete)));
+        assert_eq!(frames[0], golden!("notification_updated_deleted"));
+
+        let row = Row { birth: registration(), changed_seq: Seq(5), is_deleted: false };
+        let told = |row: &Row| encoded(Outgoing::Row { row, is_news: false, unread_count: 2 });
+        assert_eq!(told(&row), [golden!("notification_updated_unread")]);
+        let read = Row { birth: Birth { is_read: true, ..row.birth.clone() }, ..row.clone() };
+        assert_eq!(told(&read), [golden!("notification_updated")]);
+        let gone = Row { is_deleted: true, ..row };
+        assert_eq!(told(&gone), [golden!("notification_updated_deleted")]);
+    }
+}

@@ -1,0 +1,99 @@
+//! The dialect `project`: notifications that are named by their ticket and event.
+
+use bellpull_actors::domain::inbox::Birth;
+use bellpull_actors::domain::notification::Message;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Dialect, frames};
+
+/// A notification, for one of its recipients.
+pub(super) fn notification(birth: &Birth, out: &mut Vec<u8>) {
+    out.extend_from_slice(birth.message.encoded(Dialect::Project.slot(), stem));
+    if birth.message.message.ticket.is_none() {
+        frames::print(out, format_args!(r#","id":"notification_{}""#, birth.id));
+    }
+    let (id, seq) = (birth.id, birth.seq);
+    frames::print(out, format_args!(r#","notification_id":{id},"seq":{seq}}}}}"#));
+}
+
+/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+fn stem(message: &Message) -> Box<[u8]> {
+    let ticket = message.ticket.as_ref();
+    let event = message.event.as_str();
+    let data = Data {
+        id: ticket.map(|ticket| {
+            let event = event.strip_prefix("ticket_").unwrap_or(event);
+            format!("ticket_{}_{event}", ticket.id)
+        }),
+        notification_type: event,
+        title: &message.title,
+        message: &message.body,
+        ticket_id: ticket.map(|ticket| ticket.id.0),
+        ticket_key: ticket.map(|ticket| &*ticket.key),
+        timestamp: message.created_at,
+    };
+    let mut out = Vec::with_capacity(512);
+    frames::put(&Frame { r#type: "notification_message", data }, &mut out);
+    out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
+    out.into_boxed_slice()
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    r#type: &'static str,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    /// Without a ticket it is named by the recipient's own row, in the tail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    notification_type: &'a str,
+    title: &'a str,
+    message: &'a str,
+    ticket_id: Option<i64>,
+    ticket_key: Option<&'a str>,
+    timestamp: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::event::Event;
+    use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
+    use bellpull_actors::domain::notification::TicketSnapshot;
+    use bellpull_actors::port::outlet::Outgoing;
+
+    use super::*;
+    use crate::wire::testing::{at, birth, message, snapshot, text};
+
+    macro_rules! golden {
+        ($name:literal) => {
+            include_str!(concat!("../../tests/golden/project/", $name, ".json")).trim_end()
+        };
+    }
+
+    fn encoded(birth: &Birth) -> String {
+        text(Dialect::Project, Outgoing::Notification { birth, unread_count: 1 })
+    }
+
+    fn of(event: &str, ticket: Option<TicketSnapshot>) -> Birth {
+        let mut message = message(ticket);
+        message.event = Event::from_name(event);
+        message.title = "Ticket Assigned".to_owned();
+        message.body = "You were assigned to PROJ-456: Fix login bug".to_owned();
+        message.created_at = at("2025-11-05T12:00:00Z");
+        Birth { id: NotificationId(9), seq: Seq(4), ..birth(message) }
+    }
+
+    #[test]
+    fn what_clients_receive_to_the_byte() {
+        let ticket = TicketSnapshot { id: TicketId(123), key: "PROJ-456".to_owned(), ..snapshot() };
+        let assigned = encoded(&of("ticket_assigned", Some(ticket.clone())));
+        assert_eq!(assigned, golden!("ticket_assigned"));
+        let started = encoded(&of("work_started", Some(ticket)));
+        assert_eq!(started, golden!("work_started"));
+        assert_eq!(encoded(&of("say \"hi\"", None)), golden!("without_ticket"));
+    }
+}

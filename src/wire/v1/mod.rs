@@ -1,0 +1,14 @@
+//! The dialect `bellpull.v1`: everything on one socket, resumable and acknowledged.
+//!
+//! In reading order: [`commands`] (what clients say), [`told`] (what happened), [`replies`] (what
+//! became of what they said).
+
+mod commands;
+mod replies;
+#[cfg(test)]
+mod tests;
+mod told;
+
+pub(super) use commands::decode;
+pub(super) use replies::{error, reply};
+pub(super) use told::{marked, notification, reset, row, stream_ended, token_expiring, welcome};

@@ -1,0 +1,109 @@
+//! What became of what a client said.
+//!
+//! A request that its client named is answered by that name. One without a name is answered where
+//! there is something to tell: what it marked, and that it was refused.
+
+use bellpull_actors::session::{Answer, Ask, Asked};
+use serde::Serialize;
+
+use crate::wire::{Texts, frames};
+
+/// What became of a request.
+pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
+    let id = asked.tag.as_deref();
+    let frame = match answer {
+        Answer::Refused { code, message, retry_after_ms } => {
+            if id.is_none() && is_signal(&asked.ask) {
+                return out.text(|out| error(None, code, message, *retry_after_ms, out));
+            }
+            let refusal = Refusal::new(code, message, *retry_after_ms);
+            Reply { refusal: Some(refusal), ..Reply::new(id, false) }
+        }
+        _ if id.is_none() && is_signal(&asked.ask) => return,
+        Answer::Done => Reply::new(id, true),
+        Answer::Marked { count, unread_count, .. } => {
+            Reply { count: Some(*count), unread_count: Some(*unread_count), ..Reply::new(id, true) }
+        }
+        Answer::Listed { total, unread_count, .. } => {
+            Reply { total: Some(*total), unread_count: Some(*unread_count), ..Reply::new(id, true) }
+        }
+        Answer::Sent { notification } => {
+            Reply { notification_id: Some(notification.0), ..Reply::new(id, true) }
+        }
+    };
+    out.text(|out| frames::put(&frame, out));
+}
+
+/// The client sent what it should not.
+pub(in crate::wire) fn error(
+    tag: Option<&str>,
+    code: &str,
+    message: &str,
+    retry_after_ms: Option<u32>,
+    out: &mut Vec<u8>,
+) {
+    let refusal = Refusal::new(code, message, retry_after_ms);
+    frames::put(&Error { r#type: "error", id: tag, refusal }, out);
+}
+
+/// Whether it is said in passing, by clients that wait for no answer.
+fn is_signal(ask: &Ask) -> bool {
+    matches!(ask, Ask::Ack(_) | Ask::Viewing { .. } | Ask::Typing { .. })
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    r#type: &'static str,
+    id: Option<&'a str>,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_id: Option<i64>,
+    #[serde(flatten)]
+    refusal: Option<Refusal<'a>>,
+}
+
+impl<'a> Reply<'a> {
+    fn new(id: Option<&'a str>, ok: bool) -> Self {
+        Self {
+            r#type: "reply",
+            id,
+            ok,
+            unread_count: None,
+            count: None,
+            total: None,
+            notification_id: None,
+            refusal: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(flatten)]
+    refusal: Refusal<'a>,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    code: &'a str,
+    message: &'a str,
+    /// Whether it may be tried again as it is.
+    retry: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u32>,
+}
+
+impl<'a> Refusal<'a> {
+    fn new(code: &'a str, message: &'a str, retry_after_ms: Option<u32>) -> Self {
+        Self { code, message, retry: retry_after_ms.is_some(), retry_after_ms }
+    }
+}

@@ -1,0 +1,200 @@
+//! What happened, and where the session stands.
+
+use bellpull_actors::domain::ids::{NotificationId, Seq};
+use bellpull_actors::domain::inbox::{Birth, Mark, Marked, Row};
+use bellpull_actors::domain::notification::{Message, TicketSnapshot};
+use bellpull_actors::domain::stream::Stream;
+use bellpull_actors::port::outlet::Welcome;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::wire::{Dialect, frames};
+
+/// A notification, for one of its recipients; `seq` is its position among the inbox' changes.
+pub(in crate::wire) fn notification(birth: &Birth, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(birth.message.encoded(Dialect::BellpullV1.slot(), stem));
+    let (id, is_read) = (birth.id, birth.is_read);
+    frames::print(
+        out,
+        format_args!(
+            r#","seq":{seq},"id":{id},"is_read":{is_read},"unread_count":{unread_count}}}"#
+        ),
+    );
+}
+
+/// A row in its latest state. What was born and is gone since is told as gone, so that the
+/// client's position moves over it.
+pub(in crate::wire) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
+    let mark = match (row.is_deleted, row.birth.is_read) {
+        (false, _) if is_news => {
+            return notification(&row.birth, row.changed_seq, unread_count, out);
+        }
+        (true, _) => Mark::Delete,
+        (false, true) => Mark::Read,
+        (false, false) => Mark::Unread,
+    };
+    inbox(&[row.birth.id], mark, row.changed_seq, unread_count, out);
+}
+
+/// Rows were marked.
+pub(in crate::wire) fn marked(marked: &Marked, out: &mut Vec<u8>) {
+    inbox(&marked.ids, marked.mark, marked.last, marked.unread_count, out);
+}
+
+fn inbox(ids: &[NotificationId], mark: Mark, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
+    // What is gone does not ask to be read.
+    let (is_read, deleted) = (mark != Mark::Unread, mark == Mark::Delete);
+    frames::put(&Inbox { r#type: "inbox", seq, ids, is_read, unread_count, deleted }, out);
+}
+
+/// The session stands.
+pub(in crate::wire) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
+    let caller = welcome.user;
+    let frame = Greeting {
+        r#type: "welcome",
+        // A user's sessions are counted; with the user it names one on a node.
+        session: format!("{}-{}", caller.id, welcome.session),
+        user: User { id: caller.id.0, username: &caller.username, role: caller.role.as_str() },
+        epoch: welcome.epoch,
+        last_seq: welcome.last_seq.0,
+        unread_count: welcome.unread_count,
+        heartbeat_ms: welcome.heartbeat_ms,
+        node: welcome.node,
+        resumed: welcome.is_resumed,
+    };
+    frames::put(&frame, out);
+}
+
+/// What the client holds is another store's.
+pub(in crate::wire) fn reset(out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"reset"}"#);
+}
+
+/// A stream is told no further.
+pub(in crate::wire) fn stream_ended(stream: Stream, code: &str, message: &str, out: &mut Vec<u8>) {
+    let stream = stream.to_string();
+    frames::put(&StreamEnded { r#type: "stream_ended", stream, code, message }, out);
+}
+
+/// The session's token expires soon.
+pub(in crate::wire) fn token_expiring(expires_at: Timestamp, now: Timestamp, out: &mut Vec<u8>) {
+    let expires_in_s = expires_at.as_second().saturating_sub(now.as_second()).max(0);
+    let frame = TokenExpiring { r#type: "token_expiring", expires_at, expires_in_s };
+    frames::put(&frame, out);
+}
+
+/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+fn stem(message: &Message) -> Box<[u8]> {
+    let frame = Notification {
+        r#type: "notification",
+        event: message.event.as_str(),
+        kind: message.kind.as_str(),
+        title: &message.title,
+        body: &message.body,
+        action_url: &message.action_url,
+        data: &message.metadata,
+        ticket: message.ticket.as_ref().map(Ticket::from),
+        sender_id: message.sender.map(|sender| sender.0),
+        priority: message.priority.as_str(),
+        created_at: message.created_at,
+    };
+    let mut out = Vec::with_capacity(512);
+    frames::put(&frame, &mut out);
+    out.pop(); // The closing brace stands at the tail's end.
+    out.into_boxed_slice()
+}
+
+#[derive(Serialize)]
+struct Notification<'a> {
+    r#type: &'static str,
+    event: &'a str,
+    kind: &'static str,
+    title: &'a str,
+    body: &'a str,
+    action_url: &'a str,
+    data: &'a Map<String, Value>,
+    ticket: Option<Ticket<'a>>,
+    sender_id: Option<i64>,
+    priority: &'static str,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Ticket<'a> {
+    id: i64,
+    key: &'a str,
+    title: &'a str,
+    priority: &'static str,
+    priority_display: &'static str,
+    category: &'static str,
+    status: &'static str,
+    status_display: &'static str,
+    created_by: &'a str,
+    project_name: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a TicketSnapshot> for Ticket<'a> {
+    fn from(ticket: &'a TicketSnapshot) -> Self {
+        Self {
+            id: ticket.id.0,
+            key: &ticket.key,
+            title: &ticket.title,
+            priority: ticket.priority.as_str(),
+            priority_display: ticket.priority.display(),
+            category: ticket.category.as_str(),
+            status: ticket.status.as_str(),
+            status_display: ticket.status.display(),
+            created_by: &ticket.created_by_name,
+            project_name: &ticket.project_name,
+            created_at: ticket.created_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Inbox<'a> {
+    r#type: &'static str,
+    seq: Seq,
+    ids: &'a [NotificationId],
+    is_read: bool,
+    unread_count: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct StreamEnded<'a> {
+    r#type: &'static str,
+    stream: String,
+    code: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct TokenExpiring {
+    r#type: &'static str,
+    expires_at: Timestamp,
+    expires_in_s: i64,
+}
+
+#[derive(Serialize)]
+struct Greeting<'a> {
+    r#type: &'static str,
+    session: String,
+    user: User<'a>,
+    epoch: &'a str,
+    last_seq: i64,
+    unread_count: i64,
+    heartbeat_ms: u32,
+    node: &'a str,
+    resumed: bool,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    id: i64,
+    username: &'a str,
+    role: &'a str,
+}
