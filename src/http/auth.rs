@@ -80,8 +80,8 @@ async fn login(
 
 /// Gives new tokens for a refresh token.
 ///
-/// A client that keeps its first refresh token may; one that used a newer one and then comes with an
-/// older loses the login, for somebody else must have it.
+/// A client that keeps its first refresh token may; one that used a newer one and then comes with
+/// an older loses the login, for somebody else must have it.
 #[utoipa::path(
     post, path = "/api/auth/refresh/", tag = "Accounts", security(()), request_body = doc::Refresh,
     responses(
