@@ -2,13 +2,15 @@
 //!
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
-//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told).
+//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
+//! [`presence`] (who watches).
 
 pub mod comment;
 pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod notification;
+pub mod presence;
 pub mod routing;
 pub mod send;
 pub mod stream;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::Loaded;
+use super::streams::Subscription;
 use super::stretch::{Item, Shows, Stretch};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
@@ -62,6 +63,8 @@ pub(super) struct SessionState {
     pub(super) outlet: Box<dyn Outlet>,
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
+    /// The projects' streams that it watches.
+    pub(super) streams: Vec<Subscription>,
     /// Whether a timer for its token's end runs.
     pub(super) is_expiry_armed: bool,
     /// Whether it was told that its token ends soon.
@@ -142,6 +145,7 @@ impl SessionState {
             outlet: start.outlet,
             login: start.login,
             expires_at: start.expires_at,
+            streams: Vec::new(),
             is_expiry_armed: false,
             is_warned: false,
             is_greeted: false,
@@ -446,6 +450,6 @@ mod tests {
     fn an_idle_session_is_small() {
         let size = size_of::<SessionState>();
         println!("a session's state takes {size} bytes");
-        assert!(size <= 144, "{size}");
+        assert!(size <= 168, "{size}");
     }
 }
