@@ -134,6 +134,7 @@ impl App {
             accounts,
             clock,
             readiness: readiness.clone(),
+            epoch: names.epoch.clone(),
         };
         let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
@@ -147,6 +148,7 @@ impl App {
         let sockets = WsEdge::new(sockets, config);
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
+            .merge(crate::client::router())
             .merge(crate::console::router());
         let (address, listener) = listener;
         let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed at work, 2 wrong usage or configuration, with one line on stderr
 //! that names the setting at fault.
 
+pub mod asyncapi;
 pub mod demo;
 mod error;
 pub mod migrate;
@@ -63,6 +64,8 @@ enum Command {
     /// Prints what can be asked over HTTP, for machines (OpenAPI).
     #[command(name = "openapi")]
     OpenApi(openapi::Args),
+    /// Prints the sockets' interface for machines (AsyncAPI 3.0).
+    Asyncapi(asyncapi::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -92,6 +95,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
         Command::OpenApi(args) => openapi::run(&args),
+        Command::Asyncapi(args) => asyncapi::run(&args),
     }
 }
 

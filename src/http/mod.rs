@@ -20,6 +20,7 @@ mod page;
 mod query;
 mod readiness;
 mod routes;
+mod stream;
 mod strict_json;
 mod ticket_actions;
 mod ticket_json;
@@ -56,7 +57,12 @@ pub struct Edge {
     login_limit: LoginLimit,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
+    epoch: Epoch,
 }
+
+/// Names the store: positions of one mean nothing to another.
+#[derive(Debug, Clone)]
+struct Epoch(Arc<str>);
 
 /// What an edge is built from.
 #[derive(Debug, Clone)]
@@ -75,13 +81,16 @@ pub struct EdgeParts {
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
     pub readiness: Readiness,
+    /// Names the store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
 }
 
 impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness } = parts;
+        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness, epoch } =
+            parts;
         Self {
             hub,
             auth,
@@ -94,6 +103,7 @@ impl Edge {
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
+            epoch: Epoch(epoch),
         }
     }
 }
@@ -132,6 +142,7 @@ fn client_routes() -> Routes {
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
         .merge(notifications::routes())
+        .merge(stream::routes())
         .merge(users::routes())
         .merge(openapi::routes())
 }
@@ -155,6 +166,7 @@ handles! {
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
+    Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;
     LoginLimit = |edge| edge.login_limit.clone();

@@ -65,7 +65,7 @@ fn control(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
 }
 
 /// The close code of each ending, and the reason that goes with it.
-pub(super) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
+pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
     let (code, reason) = match why {
         Ending::Closed { code } => (code, ""),
         Ending::Protocol { code, reason } => (code, reason),

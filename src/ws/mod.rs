@@ -27,4 +27,5 @@ mod tests;
 mod turn_away;
 mod upgrade;
 
+pub(crate) use encode::code_and_reason;
 pub use upgrade::{WsEdge, WsParts, router};

@@ -83,7 +83,7 @@ pub(super) struct SessionState {
     unread_count: i64,
     /// The last number that has arrived. For a session of births that is what the connection has
     /// taken: what still waits for it may never arrive, and counts only for the connection that
-    /// breaks. For one of changes it is what its client has acknowledged.
+    /// breaks. For one of changes it is what its client has acknowledged, if it can.
     arrived: Seq,
     displaced: Option<Box<Displaced>>,
     asking: Option<Box<Asking>>,
@@ -300,18 +300,22 @@ impl SessionState {
 
     /// The connection has taken all that was shown.
     fn note_taken(&mut self) {
-        if self.shows == Shows::Births {
-            self.arrived = self.at;
+        if self.shows == Shows::Births || self.outlet.is_one_way() {
+            self.arrive(self.at);
         }
+    }
+
+    fn arrive(&mut self, seq: Seq) {
+        self.arrived = self.arrived.max(seq);
+        let arrived = self.arrived;
+        self.displaced.take_if(|displaced| displaced.until <= arrived);
     }
 
     /// The client of a session of changes has everything up to there.
     pub(super) fn ack(&mut self, seq: Seq) {
         if self.shows == Shows::Changes {
             // It cannot have what it was not shown.
-            self.arrived = self.arrived.max(seq.min(self.at));
-            let arrived = self.arrived;
-            self.displaced.take_if(|displaced| displaced.until <= arrived);
+            self.arrive(seq.min(self.at));
         }
     }
 

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::one_of;
 use super::tickets::priority;
+use crate::wire::Dialect;
 
 fn channel() -> Schema {
     one_of(Channel::ALL.iter().map(|channel| channel.as_str()))
@@ -155,4 +156,26 @@ pub(in crate::http) struct MarkSelection {
     #[schema(schema_with = channel)]
     notification_type: Option<String>,
     ticket: Option<i64>,
+}
+
+/// Where the stream begins and how it speaks.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StreamStart {
+    /// `bellpull.v1` where nobody says.
+    #[param(schema_with = dialect)]
+    dialect: Option<String>,
+    /// The last place that the client has seen.
+    #[param(minimum = 0)]
+    since: Option<i64>,
+    /// The epoch that the place is from.
+    epoch: Option<String>,
+    /// The access token, for those who can send no header.
+    token: Option<String>,
+    /// A ticket of `/api/auth/ws-ticket/` instead.
+    ticket: Option<String>,
+}
+
+fn dialect() -> Schema {
+    one_of(Dialect::ALL.into_iter().map(Dialect::as_str))
 }

@@ -104,9 +104,9 @@ pub(super) fn document(routes: Routes) -> OpenApi {
     components.security_schemes.insert(BEARER.to_owned(), bearer.into());
     let mut paths = routes.paths;
     for item in paths.paths.values_mut() {
-        let methods =
-            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        methods.into_iter().flatten().for_each(|one| complete(one, &components));
+        let readers = [&mut item.get, &mut item.head];
+        let methods = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        readers.into_iter().chain(methods).flatten().for_each(|one| complete(one, &components));
     }
     let info = InfoBuilder::new()
         .title("Bellpull")

@@ -4,6 +4,7 @@
 //! A front end tells what it hears as JSON values, and does what the test has its user do. The
 //! test plays everybody else, by REST.
 
+mod academy;
 mod incident;
 mod page;
 
