@@ -207,6 +207,37 @@ async fn a_stalled_line_is_noticed_and_what_is_read_in_one_tab_is_read_in_the_ot
     while one.next_with("state", &mut passed).await["code"] != 1012 {}
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_ends_is_renewed_and_one_that_is_refused_is_replaced() {
+    let hub = open_hub().await;
+    let (admin, client) = people(&hub).await;
+    let options = json!({"renewed": admin.token});
+    let brief = Person { token: hub.token_expiring_in(&admin, 15), ..admin.clone() };
+    let opened = Tab::open(&hub.base(), &brief.token, options.clone()).await;
+    let Some(mut one) = opened else { return };
+    let mut passed = Vec::new();
+    assert_eq!(one.next_with("asked", &mut passed).await["asked"], "first");
+    one.live("websocket").await;
+    assert_eq!(one.next_with("asked", &mut passed).await["asked"], "expiring");
+    // Past the end of the first token the same line still stands.
+    while hub.get(&brief, "/api/auth/me/").await.0 == 200 {
+        tokio::task::yield_now().await;
+    }
+    hub.ticket(&client, "After the first token's end").await;
+    passed.clear();
+    assert_eq!(one.next_with("shown", &mut passed).await["shown"], 1);
+    assert!(passed.iter().all(|said| said["state"].is_null()), "{passed:?}");
+
+    let Some(mut two) = Tab::open(&hub.base(), "bad", options).await else { return };
+    assert_eq!(two.next_with("asked", &mut passed).await["asked"], "first");
+    assert_eq!(two.next_with("asked", &mut passed).await["asked"], "refused");
+    two.live("websocket").await;
+    let Some(mut three) = Tab::open(&hub.base(), "bad", json!({})).await else { return };
+    while three.next_with("state", &mut passed).await["state"] != "closed" {}
+    assert_eq!(three.next_with("error", &mut passed).await["error"], 4401);
+    hub.stop().await;
+}
+
 #[tokio::test]
 async fn the_module_is_served_to_all_and_kept_by_its_tag() {
     let hub = Hub::start().await;
