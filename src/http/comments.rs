@@ -4,29 +4,30 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::port::{CommentStore, TicketStore};
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
+use super::routes::Routes;
 use super::tickets::{commander, visible};
 use super::who::Who;
-use super::{Edge, at};
 
 /// Some five pages of text.
 const BODY_MAX: usize = 10_000;
 
-pub(super) fn routes() -> Router<Edge> {
-    at(Router::new(), "/api/tickets/{id}/comments", get(list).post(create))
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list, create))
 }
 
 /// A comment with the keys that it has on a project's stream, and its ticket.
@@ -41,6 +42,12 @@ fn comment_json(comment: &Comment) -> Value {
     })
 }
 
+/// What people said about a ticket, the oldest first.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id, doc::Paged),
+    operation_id = "comments",
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Comment>))
+)]
 async fn list(
     State(comments): State<Arc<dyn CommentStore>>,
     State(tickets): State<Arc<dyn TicketStore>>,
@@ -52,6 +59,15 @@ async fn list(
     paging.show(&comments.comments(ticket.id, paging.request()).await?, comment_json)
 }
 
+/// Says something about a ticket; who is named by `@username` and may see the ticket is notified.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id),
+    operation_id = "comment", request_body = doc::NewComment,
+    responses(
+        (status = 201, description = "The comment.", body = doc::Comment),
+        (status = 403, description = "The caller is a service."),
+    )
+)]
 async fn create(
     State(tickets): State<Tickets>,
     State(store): State<Arc<dyn TicketStore>>,

@@ -208,9 +208,15 @@ pub(super) fn not_a_choice(value: &Value) -> String {
     format!("\"{shown}\" is not a valid choice.")
 }
 
-/// A whole number, or one as decimal text.
+/// A whole number, or one as decimal text. JSON has one kind of number, so `5.0` is a whole one:
+/// some clients write all of theirs so.
 pub(super) fn integer(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
 fn id(value: &Value) -> Result<i64, String> {

@@ -15,11 +15,13 @@ pub mod listen;
 mod login_limit;
 mod notification_json;
 mod notifications;
+mod openapi;
 mod operator;
 mod page;
 mod projects;
 mod query;
 mod readiness;
+mod routes;
 mod sends;
 mod stream;
 mod strict_json;
@@ -33,7 +35,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
@@ -44,6 +45,7 @@ use bellpull_actors::sends::Sends;
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
 pub use self::readiness::Readiness;
+use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
 
@@ -129,17 +131,25 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.merge(operator::health()), &origins).with_state(edge)
+    guard::guarded(routes.merge(operator::health()).router, &origins).with_state(edge)
 }
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
     let routes = operator::routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes, &origins).with_state(edge)
+    guard::guarded(routes.router, &origins).with_state(edge)
 }
 
-fn client_routes() -> Router<Edge> {
+/// What can be asked of a hub, for machines: OpenAPI as JSON.
+#[must_use]
+pub fn document() -> String {
+    let routes = client_routes().merge(operator::routes()).merge(operator::health());
+    // A tree of maps and strings: this cannot fail.
+    openapi::document(routes).to_pretty_json().unwrap_or_default()
+}
+
+fn client_routes() -> Routes {
     auth::routes()
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
@@ -148,12 +158,7 @@ fn client_routes() -> Router<Edge> {
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
-}
-
-/// Registers a path in both spellings, with and without the slash at its end.
-fn at(routes: Router<Edge>, path: &str, methods: MethodRouter<Edge>) -> Router<Edge> {
-    let bare = path.trim_end_matches('/');
-    routes.route(&format!("{bare}/"), methods.clone()).route(bare, methods)
+        .merge(openapi::routes())
 }
 
 macro_rules! handles {
@@ -192,6 +197,6 @@ mod tests {
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
         let all = client_routes().merge(operator::routes()).merge(operator::health());
-        assert!(guard::guarded(all, &["*".to_owned()]).has_routes());
+        assert!(guard::guarded(all.router, &["*".to_owned()]).has_routes());
     }
 }

@@ -5,24 +5,26 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get};
-use axum::{Json, Router};
 use bellpull_actors::directory::Projects;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
+use super::Edge;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, MemberIds};
+use super::routes::Routes;
 use super::who::{Admin, Who};
-use super::{Edge, at};
 use crate::auth::Principal;
 
 /// What clients' forms and columns are made for.
@@ -31,11 +33,12 @@ const NAME_MAX: usize = 255;
 const KEY_MIN: usize = 2;
 const KEY_MAX: usize = 10;
 
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/api/projects", get(list).post(create));
-    let routes = at(routes, "/api/projects/{id}", get(read));
-    let routes = at(routes, "/api/projects/{id}/members", get(members).post(add_member));
-    at(routes, "/api/projects/{id}/members/{user}", delete(remove_member))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(list, create))
+        .with(routes!(read))
+        .with(routes!(members, add_member))
+        .with(routes!(remove_member))
 }
 
 /// A project as clients see it.
@@ -59,6 +62,11 @@ fn member_json(user: &User) -> Value {
     })
 }
 
+/// The projects that the caller may know of.
+#[utoipa::path(
+    get, path = "/api/projects/", tag = "Projects", params(doc::Paged),
+    responses((status = 200, description = "A page of them.", body = doc::Page<doc::Project>))
+)]
 async fn list(
     State(store): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
@@ -69,6 +77,14 @@ async fn list(
     paging.show(&store.projects(visible_to, paging.request()).await?, project_json)
 }
 
+/// Makes a project, whose first member its maker is.
+#[utoipa::path(
+    post, path = "/api/projects/", tag = "Projects", request_body = doc::NewProject,
+    responses(
+        (status = 201, description = "The project.", body = doc::Project),
+        (status = 403, description = "For admins, and not for services."),
+    )
+)]
 async fn create(
     State(store): State<Arc<dyn ProjectStore>>,
     State(clock): State<Arc<dyn Clock>>,
@@ -91,6 +107,11 @@ async fn create(
     Ok((StatusCode::CREATED, Json(project_json(&made?))))
 }
 
+/// A project.
+#[utoipa::path(
+    get, path = "/api/projects/{id}/", tag = "Projects", params(doc::Id),
+    responses((status = 200, description = "The project.", body = doc::Project))
+)]
 async fn read(
     State(store): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
@@ -99,6 +120,11 @@ async fn read(
     Ok(Json(project_json(&visible(&*store, ProjectId(id), &principal).await?)))
 }
 
+/// Who is on a project's list.
+#[utoipa::path(
+    get, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id, doc::Paged),
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Member>))
+)]
 async fn members(
     State(store): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
@@ -125,6 +151,16 @@ impl FromRef<Edge> for Desk {
     }
 }
 
+/// Puts somebody on a project's list.
+#[utoipa::path(
+    post, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id),
+    request_body = doc::NewMember,
+    responses(
+        (status = 200, description = "They were on it already.", body = doc::Member),
+        (status = 201, description = "They are on it.", body = doc::Member),
+        (status = 403, description = "For admins."),
+    )
+)]
 async fn add_member(
     State(desk): State<Desk>,
     Admin(principal): Admin,
@@ -151,6 +187,15 @@ async fn add_member(
     Ok((status, Json(member_json(&member))))
 }
 
+/// Takes somebody off a project's list; the project's streams end for them.
+#[utoipa::path(
+    delete, path = "/api/projects/{id}/members/{user}/", tag = "Projects",
+    params(doc::ProjectMember),
+    responses(
+        (status = 204, description = "They are off it."),
+        (status = 403, description = "For admins."),
+    )
+)]
 async fn remove_member(
     State(desk): State<Desk>,
     _: Admin,
