@@ -49,6 +49,9 @@ const DESCRIBED: &[Described] = &[
     Described::Gauge("bellpull_actors", "Actors that run on this node, by kind"),
     Described::Counter("bellpull_actor_failures_total", "Actors that failed, by kind"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
+    Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
+    Described::Counter("bellpull_send_recipients_total",
+        "Recipients that the scheduler wrote messages for; each message's first go beside it"),
     Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),
 ];
 
