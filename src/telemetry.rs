@@ -51,6 +51,9 @@ const DESCRIBED: &[Described] = &[
     Described::Gauge("bellpull_deliveries_queued",
         "Deliveries that are queued and in nobody's hand, by channel"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
+    Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
+    Described::Counter("bellpull_send_recipients_total",
+        "Recipients that the scheduler wrote messages for; each message's first go beside it"),
     Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),
 ];
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -12,18 +11,20 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
 use bellpull_actors::port::{Clock, DeliveryLog, DeliveryStore};
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::routes::Routes;
 use super::who::Admin;
-use super::{Edge, at};
 
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/api/deliveries", get(list));
-    at(routes, "/api/deliveries/{id}/retry", post(retry))
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list)).with(routes!(retry))
 }
 
+/// A delivery as operators see it.
 fn delivery_json(row: &DeliveryRow) -> Value {
     json!({
         "id": row.id,
@@ -45,6 +46,15 @@ fn delivery_json(row: &DeliveryRow) -> Value {
     })
 }
 
+/// The deliveries, the newest first.
+#[utoipa::path(
+    get, path = "/api/deliveries/", tag = "Deliveries",
+    params(doc::DeliveryFilters, doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::OutboxDelivery>),
+        (status = 403, description = "For admins."),
+    )
+)]
 async fn list(
     State(log): State<Arc<dyn DeliveryLog>>,
     _: Admin,
@@ -59,7 +69,15 @@ async fn list(
     paging.show(&log.deliveries(filter, paging.request()).await?, delivery_json)
 }
 
-/// Queues it again. Its channel looks for what is due by itself.
+/// Queues a delivery that failed again, with as many attempts before it as a new one.
+#[utoipa::path(
+    post, path = "/api/deliveries/{id}/retry/", tag = "Deliveries", params(doc::Id),
+    responses(
+        (status = 200, description = "It is queued.", body = doc::OutboxDelivery),
+        (status = 403, description = "For admins."),
+        (status = 409, description = "It has not failed."),
+    )
+)]
 async fn retry(
     State(log): State<Arc<dyn DeliveryLog>>,
     State(store): State<Arc<dyn DeliveryStore>>,

@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod comments;
 mod deliveries;
 mod error;
 mod fields;
@@ -15,10 +16,14 @@ pub mod listen;
 mod login_limit;
 mod notification_json;
 mod notifications;
+mod openapi;
 mod operator;
 mod page;
+mod preferences;
+mod projects;
 mod query;
 mod readiness;
+mod routes;
 mod sends;
 mod stream;
 mod strict_json;
@@ -32,17 +37,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, DeliveryLog, DeliveryStore, InboxStore, TicketStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore,
+    ProjectStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
 pub use self::readiness::Readiness;
+use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
 
@@ -52,10 +58,13 @@ pub struct Edge {
     hub: Hub,
     auth: Auth,
     ticket_store: Arc<dyn TicketStore>,
+    project_store: Arc<dyn ProjectStore>,
+    comments: Arc<dyn CommentStore>,
     inboxes: Arc<dyn InboxStore>,
     accounts: Arc<dyn AccountStore>,
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
+    preferences: Arc<dyn PreferenceStore>,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -78,6 +87,10 @@ pub struct EdgeParts {
     pub auth: Auth,
     /// Where tickets are.
     pub ticket_store: Arc<dyn TicketStore>,
+    /// Where projects are.
+    pub project_store: Arc<dyn ProjectStore>,
+    /// Where comments are.
+    pub comments: Arc<dyn CommentStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
     /// Where accounts are.
@@ -86,6 +99,8 @@ pub struct EdgeParts {
     pub deliveries: Arc<dyn DeliveryStore>,
     /// The outbox, for people.
     pub delivery_log: Arc<dyn DeliveryLog>,
+    /// What they wish for.
+    pub preferences: Arc<dyn PreferenceStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -98,33 +113,24 @@ impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts {
-            hub,
-            auth,
-            ticket_store,
-            inboxes,
-            accounts,
-            deliveries,
-            delivery_log,
-            clock,
-            readiness,
-            epoch,
-        } = parts;
         Self {
-            hub,
-            auth,
-            ticket_store,
-            inboxes,
-            accounts,
-            deliveries,
-            delivery_log,
-            clock,
-            readiness,
+            hub: parts.hub,
+            auth: parts.auth,
+            ticket_store: parts.ticket_store,
+            project_store: parts.project_store,
+            comments: parts.comments,
+            inboxes: parts.inboxes,
+            accounts: parts.accounts,
+            deliveries: parts.deliveries,
+            delivery_log: parts.delivery_log,
+            preferences: parts.preferences,
+            clock: parts.clock,
+            readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
-            epoch: Epoch(epoch),
+            epoch: Epoch(parts.epoch),
         }
     }
 }
@@ -140,30 +146,36 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.merge(operator::health()), &origins).with_state(edge)
+    guard::guarded(routes.merge(operator::health()).router, &origins).with_state(edge)
 }
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
     let routes = operator::routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes, &origins).with_state(edge)
+    guard::guarded(routes.router, &origins).with_state(edge)
 }
 
-fn client_routes() -> Router<Edge> {
+/// What can be asked of a hub, for machines: OpenAPI as JSON.
+#[must_use]
+pub fn document() -> String {
+    let routes = client_routes().merge(operator::routes()).merge(operator::health());
+    // A tree of maps and strings: this cannot fail.
+    openapi::document(routes).to_pretty_json().unwrap_or_default()
+}
+
+fn client_routes() -> Routes {
     auth::routes()
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
+        .merge(comments::routes())
+        .merge(projects::routes())
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
         .merge(deliveries::routes())
-}
-
-/// Registers a path in both spellings, with and without the slash at its end.
-fn at(routes: Router<Edge>, path: &str, methods: MethodRouter<Edge>) -> Router<Edge> {
-    let bare = path.trim_end_matches('/');
-    routes.route(&format!("{bare}/"), methods.clone()).route(bare, methods)
+        .merge(preferences::routes())
+        .merge(openapi::routes())
 }
 
 macro_rules! handles {
@@ -183,10 +195,13 @@ handles! {
     Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
+    Arc<dyn ProjectStore> = |edge| Arc::clone(&edge.project_store);
+    Arc<dyn CommentStore> = |edge| Arc::clone(&edge.comments);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
+    Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();
@@ -202,6 +217,6 @@ mod tests {
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
         let all = client_routes().merge(operator::routes()).merge(operator::health());
-        assert!(guard::guarded(all, &["*".to_owned()]).has_routes());
+        assert!(guard::guarded(all.router, &["*".to_owned()]).has_routes());
     }
 }

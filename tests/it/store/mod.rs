@@ -3,7 +3,7 @@
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
 //! [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
-//! what is its own.
+//! what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -22,6 +22,7 @@ mod preferences;
 mod projects;
 mod sends;
 mod sqlite;
+mod sqlite_outbox;
 mod tickets;
 
 use std::sync::Arc;

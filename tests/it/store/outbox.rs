@@ -10,7 +10,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::tickets::Told;
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, TicketStore};
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore};
 use futures_util::future::join_all;
 
 use super::people::{at, fill, first, new_user, news, person, tell};
