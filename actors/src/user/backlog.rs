@@ -72,11 +72,10 @@ pub(super) async fn backlog(
     } else if matches!(feed, Feed::Changes(_)) {
         let ChangedRows { head, skipped, rows } =
             inboxes.newest_changes(user, after, limit).await?;
-        let (last, unread_count) = (head.last_seq, head.unread_count);
-        (head, skipped, Stretch { after, head: last, unread_count, rows })
+        (head, skipped, Stretch::of_changes(after, head, rows))
     } else {
         let Backlog { head, skipped, births } = inboxes.newest_births(user, after, limit).await?;
-        (head, skipped, Stretch::of_births(after, head.last_seq, head.unread_count, births))
+        (head, skipped, Stretch::of_births(after, head, births))
     };
     let delivered = head.delivered_seq;
     Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, is_whole: true })
@@ -93,7 +92,7 @@ pub(super) async fn births(
     let last = births.last().map(|birth| birth.seq).filter(|_| is_full(births.len()));
     let complete = last.unwrap_or(head.last_seq);
     Ok(Loaded {
-        stretch: Stretch::of_births(after, complete, head.unread_count, births),
+        stretch: Stretch { head: complete, ..Stretch::of_births(after, head, births) },
         delivered: head.delivered_seq,
         skipped: 0,
         is_contiguous: false,
@@ -124,8 +123,7 @@ pub(super) async fn changes(
         }
         let mut rows: Vec<Row> = rows.into_values().collect();
         rows.sort_by_key(|row| row.changed_seq);
-        let (last, unread_count) = (head.last_seq, head.unread_count);
-        let stretch = Stretch { after, head: last, unread_count, rows };
+        let stretch = Stretch::of_changes(after, head, rows);
         return Ok((Reading::Whole(stretch), head.delivered_seq));
     }
 }

@@ -207,9 +207,11 @@ impl UserEntity {
                 }
             }
             Own::Done { session, outcome } => {
-                if let Some(one) = state.sessions.iter_mut().find(|one| one.id == session) {
-                    one.done(*outcome);
-                }
+                let found = state.sessions.iter().position(|one| one.id == session);
+                let Some(index) = found else { return };
+                state.sessions[index].done(*outcome);
+                // What it is shown may have waited for that.
+                self.advance(myself, index, state);
             }
         }
     }
