@@ -108,11 +108,5 @@ fn whole((reading, delivered): (Reading, Seq)) -> Result<Loaded, StoreError> {
     let Reading::Whole(stretch) = reading else {
         return Err(StoreError::Unavailable("the session has fallen too far behind".to_owned()));
     };
-    Ok(Loaded {
-        stretch,
-        delivered,
-        skipped: 0,
-        is_contiguous: false,
-        is_resumed: true,
-    })
+    Ok(Loaded { stretch, delivered, skipped: 0, is_contiguous: false, is_resumed: true })
 }
