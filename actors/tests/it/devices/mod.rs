@@ -277,7 +277,8 @@ impl World {
             prop_assert_eq!(known.unread_count, Some(head.unread_count));
             prop_assert!(known.asked.is_empty(), "not answered: {:?}", known.asked);
             if client.is_whole {
-                prop_assert_eq!(&has, &stored);
+                let frames = client.guest.probe.seen().frames.clone();
+                prop_assert_eq!(&has, &stored, "after {:?}", frames);
             } else {
                 let wrong = has.iter().find(|(id, is_read)| stored.get(id) != Some(is_read));
                 prop_assert_eq!(wrong, None, "not as it is stored");
@@ -368,7 +369,9 @@ enum Operation {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 8, failure_persistence: None, ..Default::default()
+    })]
     #[test]
     fn after_a_thousand_operations_on_three_devices_all_counts_are_the_stores(
         operations in prop::collection::vec(
