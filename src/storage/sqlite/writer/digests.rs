@@ -29,8 +29,8 @@ static GATHER: MultiRow = MultiRow::new(
 /// What else is due for these accounts' digests, the oldest first, as [`Waiting`] has it.
 const WAITING: &str = "SELECT json_group_array(json_array(d.recipient_id, d.digest_id, d.id, \
     d.notification_id, d.leases + 1, n.message_id)) FROM (SELECT id FROM deliveries \
-    WHERE recipient_id IN (SELECT value FROM json_each(?1)) AND status = 'QUEUED' \
-    AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 ORDER BY id LIMIT ?3) p \
+    INDEXED BY deliveries_digest WHERE recipient_id IN (SELECT value FROM json_each(?1)) \
+    AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 ORDER BY id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id CROSS JOIN notifications n ON n.id = d.notification_id";
 
 #[derive(Debug, Deserialize)]
