@@ -6,12 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::UserId;
-use serde::Deserialize;
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use sqlx::SqliteConnection;
 
-use super::super::multi_row::{Cell, MultiRow, id_list};
-use super::super::rows::json;
+use super::super::multi_row::{Cell, MultiRow};
 use super::group::Failure;
 use super::outbox::{Lease, LeasedRow, Part};
 
@@ -26,19 +24,15 @@ static GATHER: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
-/// What else is due for these accounts' digests, the oldest first, as [`Waiting`] has it.
-const WAITING: &str = "SELECT json_group_array(json_array(d.recipient_id, d.digest_id, d.id, \
-    d.notification_id, d.leases + 1, n.message_id)) FROM (SELECT id FROM deliveries \
-    INDEXED BY deliveries_digest WHERE recipient_id IN (SELECT value FROM json_each(?1)) \
-    AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 ORDER BY id LIMIT ?3) p \
-    CROSS JOIN deliveries d ON d.id = p.id CROSS JOIN notifications n ON n.id = d.notification_id";
+/// What else is due for an account's digest of a name.
+const WAITING: &str = "SELECT d.id, d.notification_id, d.leases + 1, n.message_id \
+    FROM (SELECT id FROM deliveries INDEXED BY deliveries_digest WHERE recipient_id = ?1 \
+    AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 \
+    AND digest_id IS ?3 ORDER BY due_at LIMIT ?4) p CROSS JOIN deliveries d ON d.id = p.id \
+    CROSS JOIN notifications n ON n.id = d.notification_id";
 
-#[derive(Debug, Deserialize)]
-struct Waiting {
-    recipient: UserId,
-    digest: Option<i64>,
-    part: Part,
-}
+/// E-mails by account and name; those of a first attempt have none yet.
+type Begun = BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>;
 
 /// Makes one row of those that go out in one e-mail, with all that is due for it.
 pub(super) async fn gather(
@@ -50,14 +44,32 @@ pub(super) async fn gather(
     if digests.is_empty() {
         return Ok(rows);
     }
-    let waiting = waiting(connection, wanted, &digests).await?;
-    let mut gathered = Gathered::default();
-    digests.into_iter().for_each(|row| gathered.begin(row));
-    waiting.into_iter().for_each(|one| gathered.join(one));
-    let until = wanted.until.as_millisecond();
-    let (digests, cells) = gathered.end(until);
+    let mut begun = Begun::new();
+    for row in digests {
+        begun.entry((row.recipient, row.digest_id)).or_default().push(row);
+    }
+    let mut cells = Vec::new();
+    for ((recipient, name), begun) in begun {
+        // What is leased already is not leased again, and may not be left out.
+        let room = LETTERS_MAX.saturating_sub(begun.len());
+        let joined = waiting(connection, wanted, (recipient, name), room).await?;
+        let mut parts: Vec<(Part, i64)> = begun.iter().map(|row| (row.part(), 0)).collect();
+        parts.extend(joined.into_iter().map(|part| (part, 1)));
+        parts.sort_unstable_by_key(|(part, _)| part.id);
+        let Some(mut digest) = begun.into_iter().next() else { continue };
+        let name = name.unwrap_or_else(|| parts.first().map_or(digest.id, |(part, _)| part.id).0);
+        for (part, leases) in &parts {
+            let until_ms = wanted.until.as_millisecond();
+            cells.extend([part.id.0, name, until_ms, *leases].map(Cell::Int));
+        }
+        let mut parts = parts.into_iter().map(|(part, _)| part);
+        let Some(head) = parts.next() else { continue };
+        (digest.id, digest.notification) = (head.id, head.notification);
+        (digest.attempt, digest.message_id) = (head.attempt, head.message_id);
+        digest.with = parts.collect();
+        rows.push(digest);
+    }
     GATHER.run(connection, cells).await?;
-    rows.extend(digests);
     rows.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
     Ok(rows)
 }
@@ -65,67 +77,21 @@ pub(super) async fn gather(
 async fn waiting(
     connection: &mut SqliteConnection,
     wanted: &Lease,
-    digests: &[LeasedRow],
-) -> Result<Vec<Waiting>, Failure> {
-    let room = i64::try_from(digests.len() * LETTERS_MAX).unwrap_or(i64::MAX);
-    let text: String = sqlx::query_scalar(WAITING)
-        .bind(id_list(digests.iter().map(|row| row.recipient.0)))
+    (recipient, name): (UserId, Option<i64>),
+    room: usize,
+) -> Result<Vec<Part>, sqlx::Error> {
+    let rows: Vec<(i64, i64, u32, i64)> = sqlx::query_as(WAITING)
+        .bind(recipient.0)
         .bind(wanted.now.as_millisecond())
-        .bind(room)
-        .fetch_one(connection)
+        .bind(name)
+        .bind(i64::try_from(room).unwrap_or(i64::MAX))
+        .fetch_all(connection)
         .await?;
-    let rows: Vec<(UserId, Option<i64>, _, _, u32, i64)> = json(&text)?;
-    let row = |(recipient, digest, id, notification, attempt, message_id)| Waiting {
-        recipient,
-        digest,
-        part: Part { id, notification, attempt, message_id },
+    let part = |(id, notification, attempt, message_id)| Part {
+        id: DeliveryId(id),
+        notification: NotificationId(notification),
+        attempt,
+        message_id,
     };
-    Ok(rows.into_iter().map(row).collect())
-}
-
-/// E-mails by account and name; those of a first attempt have none yet.
-#[derive(Debug, Default)]
-struct Gathered {
-    begun: BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>,
-    joined: BTreeMap<(UserId, Option<i64>), Vec<Part>>,
-}
-
-impl Gathered {
-    fn begin(&mut self, row: LeasedRow) {
-        self.begun.entry((row.recipient, row.digest_id)).or_default().push(row);
-    }
-
-    fn join(&mut self, one: Waiting) {
-        let key = (one.recipient, one.digest);
-        if self.begun.contains_key(&key) {
-            self.joined.entry(key).or_default().push(one.part);
-        }
-    }
-
-    /// The e-mails, and what is to be written of all that they gather.
-    fn end(mut self, until_ms: i64) -> (Vec<LeasedRow>, Vec<Cell>) {
-        let (mut digests, mut cells) = (Vec::new(), Vec::new());
-        for (key, rows) in self.begun {
-            let joined = self.joined.remove(&key).unwrap_or_default();
-            // What is leased already is not leased again, and may not be left out.
-            let room = LETTERS_MAX.saturating_sub(rows.len());
-            let joined = joined.into_iter().take(room).map(|part| (part, 1));
-            let mut parts: Vec<(Part, i64)> =
-                rows.iter().map(|row| (row.part(), 0)).chain(joined).collect();
-            parts.sort_unstable_by_key(|(part, _)| part.id);
-            let Some(mut digest) = rows.into_iter().next() else { continue };
-            let oldest = parts.first().map_or(digest.id, |(part, _)| part.id);
-            let name = key.1.unwrap_or(oldest.0);
-            for (part, leases) in &parts {
-                cells.extend([part.id.0, name, until_ms, *leases].map(Cell::Int));
-            }
-            let mut parts = parts.into_iter().map(|(part, _)| part);
-            let Some(head) = parts.next() else { continue };
-            (digest.id, digest.notification) = (head.id, head.notification);
-            (digest.attempt, digest.message_id) = (head.attempt, head.message_id);
-            digest.with = parts.collect();
-            digests.push(digest);
-        }
-        (digests, cells)
-    }
+    Ok(rows.into_iter().map(part).collect())
 }
