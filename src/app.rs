@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
-use crate::ws::WsEdge;
+use crate::ws::{WsEdge, WsParts};
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
@@ -103,11 +103,13 @@ impl App {
         let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
         let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
+            comments: store.clone(),
             clock: Arc::clone(&clock),
-            names: names(&*store).await.map_err(StartError::of("database_url"))?,
+            names: names.clone(),
             limits: limits(config),
         })
         .await
@@ -132,12 +134,21 @@ impl App {
             accounts,
             clock,
             readiness: readiness.clone(),
+            epoch: names.epoch.clone(),
         };
         let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
-        let sockets = WsEdge::new(auth.clone(), hub.users.clone(), config, stopping.clone());
+        let sockets = WsParts {
+            auth: auth.clone(),
+            users: hub.users.clone(),
+            projects: store.clone(),
+            epoch: names.epoch,
+            draining: stopping.clone(),
+        };
+        let sockets = WsEdge::new(sockets, config);
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
+            .merge(crate::client::router())
             .merge(crate::console::router());
         let (address, listener) = listener;
         let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];

@@ -8,10 +8,12 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod console;
 pub mod delivery;
 pub mod http;
+pub mod sse;
 pub mod storage;
 pub mod telemetry;
 pub mod wire;

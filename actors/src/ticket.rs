@@ -15,16 +15,20 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::directory::{CommandError, Users, unavailable};
+use crate::directory::{CommandError, Projects, TicketNews, Users, unavailable};
+use crate::domain::comment::{Comment, comment, mentions};
 use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::stream::{StreamEvent, TicketAction, TicketLine};
 use crate::domain::ticket::{
     Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
+    is_visible,
 };
 use crate::mail::Mail;
 use crate::port::tickets::Committed;
-use crate::port::{Clock, StoreError, TicketStore};
+use crate::port::{Clock, CommentStore, StoreError, TicketStore};
 use crate::supervisor::{Entity, Parent};
 use crate::user::in_time;
 use crate::vitals::Vitals;
@@ -53,6 +57,15 @@ pub enum TicketAsk {
     },
 }
 
+/// A comment with its author.
+#[derive(Debug)]
+pub struct CommentAsk {
+    /// What is said.
+    pub body: String,
+    /// Who says it.
+    pub caller: Caller,
+}
+
 type Answer = Result<Ticket, CommandError>;
 
 /// What a ticket actor is sent.
@@ -60,6 +73,8 @@ type Answer = Result<Ticket, CommandError>;
 pub enum TicketMessage {
     /// A command.
     Ask(Mail<TicketAsk, Answer>),
+    /// Somebody has something to say about the ticket.
+    Comment(Mail<CommentAsk, Result<Comment, CommandError>>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
@@ -73,7 +88,9 @@ pub enum TicketMessage {
 #[derive(Debug, Clone)]
 pub struct TicketEntity {
     pub(crate) store: Arc<dyn TicketStore>,
+    pub(crate) comments: Arc<dyn CommentStore>,
     pub(crate) users: Users,
+    pub(crate) projects: Projects,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) passivate_after: Duration,
 }
@@ -170,6 +187,7 @@ impl Actor for TicketEntity {
         let taken = state.vitals.take();
         match message {
             TicketMessage::Ask(mail) => self.ask(mail, state).await,
+            TicketMessage::Comment(mail) => self.take_comment(mail, state).await,
             TicketMessage::Tick => self.tick(&myself, state),
             TicketMessage::Observe(mail) => observe(mail, state),
             #[cfg(feature = "testing")]
@@ -214,6 +232,21 @@ impl TicketEntity {
             }
             TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
         };
+        state.is_nobodys = state.known.is_none();
+        reply.send(answer);
+    }
+
+    async fn take_comment(
+        &self,
+        mail: Mail<CommentAsk, Result<Comment, CommandError>>,
+        state: &mut TicketState,
+    ) {
+        if state.is_leaving {
+            return; // as above
+        }
+        state.last_command = Instant::now();
+        let Some((CommentAsk { body, caller }, reply)) = mail.open() else { return };
+        let answer = self.comment(body, &caller, state).await;
         state.is_nobodys = state.known.is_none();
         reply.send(answer);
     }
@@ -279,6 +312,49 @@ impl TicketEntity {
         Err(CommandError::Unavailable("others keep changing this ticket".to_owned()))
     }
 
+    async fn comment(
+        &self,
+        body: String,
+        author: &Caller,
+        state: &mut TicketState,
+    ) -> Result<Comment, CommandError> {
+        let Known { ticket, project } = self.known(state).await?;
+        let membership = self.membership(project, author).await?;
+        if !is_visible(ticket, author, membership) {
+            return Err(Refusal::NotFound.into());
+        }
+        let named: Vec<String> =
+            mentions(&body).into_iter().flat_map(|mention| mention.spellings).collect();
+        let people = if named.is_empty() {
+            Vec::new()
+        } else {
+            let found = self.comments.people_named(&named, project.id);
+            in_time(found).await.map_err(unavailable)?
+        };
+        let (comment, announcement) =
+            comment(ticket, project, author, body, &people, self.clock.now());
+        let ticket = ticket.clone();
+        let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
+        let projects = self.projects.clone();
+        let work = tokio::spawn(async move {
+            let (comment, told) = comments.commit_comment(comment, announcement).await?;
+            if let Some(told) = &told {
+                users.tell_all(told);
+            }
+            let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
+            projects.tell(ticket.project, said);
+            Ok(comment)
+        });
+        match outlive(work).await {
+            Ok(comment) => Ok(comment),
+            Err(StoreError::NotFound) => {
+                state.known = None; // it was deleted elsewhere
+                Err(Refusal::NotFound.into())
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// The ticket as it is known, read from the store where it is not.
     async fn known<'a>(&self, state: &'a mut TicketState) -> Result<&'a mut Known, CommandError> {
         if state.known.is_none() {
@@ -305,17 +381,31 @@ impl TicketEntity {
         Ok(if is_member { Membership::Member } else { Membership::Outsider })
     }
 
-    /// Commits, then tells the recipients, even if this actor is killed or gives up meanwhile.
+    /// Commits, then tells the recipients and whoever watches the project, even if this actor is
+    /// killed or gives up meanwhile.
     async fn commit(&self, decision: Decision) -> Result<Ticket, StoreError> {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
-        let work = tokio::spawn(async move {
+        let projects = self.projects.clone();
+        let action = match (decision.deleted, decision.ticket.version) {
+            (true, _) => TicketAction::Deleted,
+            (false, 1) => TicketAction::Created,
+            (false, _) => TicketAction::Updated,
+        };
+        outlive(tokio::spawn(async move {
             let Committed { ticket, told } = store.commit(decision).await?;
             if let Some(told) = &told {
                 users.tell_all(told);
             }
+            let line = || StreamEvent::Ticket { action, line: TicketLine::from(&ticket) };
+            projects.tell(ticket.project, || TicketNews::new(&ticket, line()));
             Ok(ticket)
-        });
-        let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
-        in_time(async { work.await.map_err(ended)? }).await
+        }))
+        .await
     }
+}
+
+/// Waits for work that goes on whatever becomes of whoever waits.
+async fn outlive<T>(work: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
+    let ended = |error: JoinError| StoreError::Unavailable(error.to_string());
+    in_time(async { work.await.map_err(ended)? }).await
 }

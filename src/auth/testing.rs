@@ -1,18 +1,21 @@
 //! Fakes for this module's tests: a store in memory, and a clock that stands still.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
 use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
 use jiff::{SignedDuration, Timestamp};
+
+use super::Auth;
+use crate::config::{Config, Secret};
 
 #[derive(Debug)]
 pub(super) struct StillClock(Mutex<Timestamp>);
@@ -190,5 +193,51 @@ impl AccountStore for FakeStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.answer().map(|_| ())
+    }
+}
+
+/// Accounts for the tests of other modules: users 1 and 2, and the tokens that they come with.
+pub(crate) struct Accounts {
+    pub(crate) auth: Auth,
+    store: Arc<FakeStore>,
+    clock: Arc<StillClock>,
+}
+
+const SECRET: &str = "a secret for the tests of others";
+
+impl Accounts {
+    pub(crate) async fn gather() -> Self {
+        let secret = Some(Secret::new(SECRET.to_owned()));
+        let config = Config { jwt_secret: secret, ..Config::default() };
+        let (store, clock) = (Arc::new(FakeStore::default()), Arc::new(StillClock::new()));
+        for username in ["ada", "bob"] {
+            let new = NewUser {
+                id: None,
+                username: username.to_owned(),
+                email: String::new(),
+                full_name: String::new(),
+                role: Role::Client,
+                whatsapp_number: String::new(),
+                phone: String::new(),
+                password_hash: None,
+                now: clock.now(),
+            };
+            store.create_user(new, None).await.unwrap();
+        }
+        let auth = Auth::assemble(&config, store.clone(), None, clock.clone()).await.unwrap();
+        Self { auth, store, clock }
+    }
+
+    /// A token of that kind that ends after so many seconds.
+    pub(crate) fn token(&self, user: i64, kind: &str, seconds: i64) -> String {
+        let exp = self.clock.now().as_second() + seconds;
+        let claims = serde_json::json!({"user_id": user, "token_type": kind, "exp": exp});
+        let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    }
+
+    /// The store answers nobody any more.
+    pub(crate) fn take_store_away(&self) {
+        self.store.is_away.store(true, Ordering::Relaxed);
     }
 }

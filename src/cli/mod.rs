@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed at work, 2 wrong usage or configuration, with one line on stderr
 //! that names the setting at fault.
 
+pub mod asyncapi;
 pub mod demo;
 mod error;
 pub mod migrate;
@@ -59,6 +60,8 @@ enum Command {
     Token(token::Args),
     /// Prints the running hub's supervision tree.
     Tree(tree::Args),
+    /// Prints the sockets' interface for machines (AsyncAPI 3.0).
+    Asyncapi(asyncapi::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -87,6 +90,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::User(args) => Box::pin(user::run(args)).await,
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::Asyncapi(args) => asyncapi::run(&args),
     }
 }
 

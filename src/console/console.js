@@ -1,8 +1,10 @@
-// The console: REST for what was, a socket for what happens. No framework, and nothing that others
-// wrote is ever taken for markup.
+// The console: REST for what was, the hub's own client for what happens. No framework, and nothing
+// that others wrote is ever taken for markup.
+
+import { connect } from '/client/bellpull.js';
 
 const $ = (id) => document.getElementById(id);
-const state = { user: null, access: null, refresh: null, last: null, page: 1, retry: 0 };
+const state = { user: null, access: null, refresh: null, page: 1 };
 const kept = sessionStorage.getItem('bellpull');
 if (kept) Object.assign(state, JSON.parse(kept));
 const keep = () => {
@@ -50,37 +52,28 @@ async function renew() {
   return true;
 }
 
-// --- The socket ---------------------------------------------------------------------------------
+// --- What happens -------------------------------------------------------------------------------
 
-let socket = null;
+let hub = null;
 
-function connect() {
-  if (!state.access) return;
-  const from = state.last === null ? 'replay=none' : `since=${state.last}`;
-  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-  const query = `dialect=incident&${from}&token=${encodeURIComponent(state.access)}`;
-  socket = new WebSocket(`${scheme}://${location.host}/ws/notifications/?${query}`);
-  socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = async (event) => {
-    line('off', event.code === 1012 ? 'the hub restarts' : 'reconnecting');
-    if (!state.access) return;
-    if (event.code === 4401 || state.retry > 1) await renew().catch(() => false);
-    let wait = Math.random() * Math.min(30000, 500 * 2 ** state.retry++);
-    try { wait = JSON.parse(event.reason).retry_after_ms ?? wait; } catch { /* not every reason is JSON */ }
-    setTimeout(connect, wait);
+function follow() {
+  const getToken = async ({ why }) => {
+    if (why !== 'first') await renew();
+    return state.access;
   };
-}
-
-function receive(frame) {
-  if (frame.type === 'connection_established') {
-    state.retry = 0;
-    line('on', 'live');
-    return load();
-  }
-  if (frame.notification_type === undefined) return undefined;
-  if (state.last !== null && frame.seq <= state.last) return undefined;
-  state.last = frame.seq;
-  return load();
+  hub = connect({ getToken });
+  hub.on('state', (now) => {
+    line(now.state === 'live' ? 'on' : 'off', now.code === 1012 ? 'the hub restarts' : now.state);
+    if (now.state === 'live') load();
+    if (now.code === 4401 && now.state === 'closed') leave();
+  });
+  hub.on('notification', load);
+  hub.on('inbox', load);
+  hub.on('unread', (count) => {
+    $('unread').textContent = count;
+    document.title = count ? `(${count}) Bellpull` : 'Bellpull';
+    $('read-all').disabled = count === 0;
+  });
 }
 
 function line(kind, text) {
@@ -110,12 +103,7 @@ async function load() {
 
 async function loadNotifications() {
   const page = await api('GET', '/api/notifications/?page_size=20');
-  const { count } = await api('GET', '/api/notifications/unread_count/');
-  $('unread').textContent = count;
-  document.title = count ? `(${count}) Bellpull` : 'Bellpull';
   $('no-notifications').hidden = page.count > 0;
-  $('read-all').disabled = count === 0;
-  if (state.last === null) state.last = page.results[0]?.seq ?? 0;
   $('notifications').replaceChildren(...page.results.map(notification));
 }
 
@@ -266,14 +254,14 @@ async function enter() {
   $('who').textContent = `${state.user.full_name || state.user.username} · ${state.user.role}`;
   $('operator').hidden = state.user.role !== 'super_admin';
   await load();
-  connect();
+  follow();
   await loadTree().catch(fail);
 }
 
 function leave() {
   sessionStorage.removeItem('bellpull');
   state.access = null;
-  socket?.close();
+  hub?.close();
   location.reload();
 }
 
@@ -301,7 +289,7 @@ $('raise').onsubmit = (event) => {
     form.reset();
   });
 };
-$('read-all').onclick = () => act(() => api('POST', '/api/notifications/mark_all_as_read/', {}));
+$('read-all').onclick = () => act(() => hub.markRead('all'));
 $('newer').onclick = () => { state.page -= 1; load(); };
 $('older').onclick = () => { state.page += 1; load(); };
 $('logout').onclick = async () => {

@@ -18,6 +18,7 @@ mod operator;
 mod page;
 mod query;
 mod readiness;
+mod stream;
 mod strict_json;
 mod ticket_actions;
 mod ticket_json;
@@ -54,7 +55,12 @@ pub struct Edge {
     login_limit: LoginLimit,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
+    epoch: Epoch,
 }
+
+/// Names the store: positions of one mean nothing to another.
+#[derive(Debug, Clone)]
+struct Epoch(Arc<str>);
 
 /// What an edge is built from.
 #[derive(Debug, Clone)]
@@ -73,13 +79,16 @@ pub struct EdgeParts {
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
     pub readiness: Readiness,
+    /// Names the store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
 }
 
 impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness } = parts;
+        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness, epoch } =
+            parts;
         Self {
             hub,
             auth,
@@ -92,6 +101,7 @@ impl Edge {
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
+            epoch: Epoch(epoch),
         }
     }
 }
@@ -122,6 +132,7 @@ fn client_routes() -> Router<Edge> {
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
         .merge(notifications::routes())
+        .merge(stream::routes())
         .merge(users::routes())
 }
 
@@ -150,6 +161,7 @@ handles! {
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
+    Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;
     LoginLimit = |edge| edge.login_limit.clone();

@@ -70,7 +70,7 @@ where
 
 /// The token of `Authorization: Bearer …`. Another scheme's credentials are none of ours: as if
 /// there were none.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let value = headers.get(AUTHORIZATION).ok_or(ApiError::NotAuthenticated)?;
     let value = value.to_str().map_err(|_| AuthError::BadToken("it is not readable"))?.trim();
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));

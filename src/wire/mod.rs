@@ -6,6 +6,7 @@
 //! have, [`streams`] what project sockets have.
 
 mod academy;
+pub mod asyncapi;
 mod bare;
 mod envelope;
 mod fields;

@@ -1,15 +1,10 @@
 //! What holds for every dialect.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Letter, Mark, Marked, Row};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::ticket::Priority;
-use jiff::Timestamp;
+use bellpull_actors::domain::inbox::Letter;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::testing::{snapshot, texts};
+use super::testing::{any_message, frames_about};
 
 use super::*;
 
@@ -92,58 +87,6 @@ fn any_command() -> impl Strategy<Value = String> {
         pairs.push(kind);
         format!("{{{}}}", pairs.join(","))
     })
-}
-
-fn any_message() -> impl Strategy<Value = Message> {
-    let texts = (any::<String>(), any::<String>(), any::<String>(), any::<String>());
-    let data = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
-    let at = -377_705_023_201_i64..253_402_207_200;
-    let kind = prop::sample::select(&Kind::ALL[..]);
-    (texts, data, at, kind, any::<bool>()).prop_map(|(texts, data, at, kind, has_ticket)| {
-        let (event, title, body, action_url) = texts;
-        let mut ticket = snapshot();
-        ticket.title.clone_from(&body);
-        ticket.key.clone_from(&event);
-        Message {
-            event: Event::from_name(&event),
-            kind,
-            title,
-            body,
-            action_url,
-            metadata: data.into_iter().map(|(key, value)| (key, value.into())).collect(),
-            ticket: has_ticket.then_some(ticket),
-            sender: has_ticket.then_some(UserId(3)),
-            priority: Priority::High,
-            created_at: Timestamp::from_second(at).unwrap(),
-        }
-    })
-}
-
-/// All frames about a notification, in all dialects.
-fn frames_about(message: Message) -> Vec<(Dialect, String)> {
-    let birth = super::testing::birth(message);
-    let row = |is_deleted| Row { birth: birth.clone(), changed_seq: Seq(40), is_deleted };
-    let (known, gone) = (row(false), row(true));
-    let marked = Marked {
-        mark: Mark::Unread,
-        ids: [NotificationId(1), NotificationId(2)].into(),
-        first: Seq(1),
-        last: Seq(2),
-        unread_count: 2,
-    };
-    let frames = [
-        Outgoing::Notification { birth: &birth, unread_count: 1 },
-        Outgoing::Row { row: &known, is_news: true, unread_count: 1 },
-        Outgoing::Row { row: &known, is_news: false, unread_count: 1 },
-        Outgoing::Row { row: &gone, is_news: true, unread_count: 1 },
-        Outgoing::Row { row: &gone, is_news: false, unread_count: 1 },
-        Outgoing::Marked(&marked),
-    ];
-    let of = |dialect| frames.iter().flat_map(move |frame| texts(dialect, *frame));
-    Dialect::ALL
-        .into_iter()
-        .flat_map(|dialect| of(dialect).map(move |text| (dialect, text)))
-        .collect()
 }
 
 proptest! {

@@ -49,6 +49,11 @@ pub(super) fn pong(out: &mut Vec<u8>, payload: &[u8]) {
 /// Puts the closing frame behind what is in `out`.
 pub(super) fn close(out: &mut Vec<u8>, why: Ending) {
     let (code, reason) = code_and_reason(why);
+    close_with(out, code, &reason);
+}
+
+/// The same with a code and a reason of somebody's own; too long a reason is cut.
+pub(super) fn close_with(out: &mut Vec<u8>, code: u16, reason: &str) {
     let reason = &reason[..reason.floor_char_boundary(CONTROL_MAX - 2)];
     control(out, CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat());
 }
@@ -60,7 +65,7 @@ fn control(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
 }
 
 /// The close code of each ending, and the reason that goes with it.
-pub(super) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
+pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
     let (code, reason) = match why {
         Ending::Closed { code } => (code, ""),
         Ending::Protocol { code, reason } => (code, reason),

@@ -1,19 +1,31 @@
 //! The socket edge: who is let in, and the two halves of a session.
 //!
-//! In reading order: [`admission`] (origin, dialect, token, limits: all before the upgrade),
-//! [`upgrade`] (the handshake, and the way out of hyper's hands), [`reader`] and the [`frame`]s
-//! that it reads, [`outlet`] and what it [`encode`]s, and what both halves have in [`shared`].
+//! In reading order: [`admission`] and what it looks at before the upgrade ([`handshake`],
+//! [`origin`], dialects on [`offer`], where to [`begin`], a [`credential`]), [`upgrade`] (the
+//! handshake, and the way out of hyper's hands) or [`turn_away`], [`reader`] with the [`frame`]s
+//! that it reads and the [`renewal`] of its token, [`outlet`] and what it [`encode`]s, and what
+//! both halves have in [`shared`].
 
 mod admission;
+mod begin;
+mod credential;
 mod encode;
 mod frame;
+mod handshake;
+mod offer;
+mod origin;
 mod outlet;
 mod pace;
 mod reader;
 mod refusal;
+mod renewal;
 mod shared;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+mod turn_away;
 mod upgrade;
 
-pub use upgrade::{WsEdge, router};
+pub(crate) use encode::code_and_reason;
+pub use upgrade::{WsEdge, WsParts, router};

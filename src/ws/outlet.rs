@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::encode;
-use super::shared::{LINGER, Shared};
+use super::shared::{LINGER, Shared, write_all};
 use crate::wire::{self, Dialect, Texts};
 
 /// The most frames that wait for a slow reader.
@@ -182,7 +182,7 @@ impl WsOutlet {
         // Without a runtime the process ends, and the connection with it.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            let _ = timeout(LINGER, write_all(&shared, &rest)).await;
+            let _ = timeout(LINGER, write_all(&shared.stream, &rest)).await;
             shared.finish_writing();
         });
     }
@@ -196,18 +196,6 @@ fn count_ending(why: Ending) {
         encode::code_and_reason(why).0.to_string()
     };
     metrics::counter!("bellpull_socket_closes_total", "code" => code).increment(1);
-}
-
-async fn write_all(shared: &Shared, mut bytes: &[u8]) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        shared.stream.writable().await?;
-        match shared.stream.try_write(bytes) {
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(err) if err.kind() == ErrorKind::WouldBlock => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(())
 }
 
 impl Texts for WsOutlet {

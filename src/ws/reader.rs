@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::Heard;
+use bellpull_actors::session::{Ask, Asked, Heard};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::frame::{Decoder, Event, Violation};
 use super::pace::Pace;
+use super::renewal::Renewer;
 use super::shared::{LINGER, Shared, now_ns};
 use crate::wire::{self, Dialect, Endpoint};
 
@@ -42,6 +44,7 @@ pub(super) struct ReadLimits {
 pub(super) struct Reader {
     shared: Arc<Shared>,
     decoder: Decoder,
+    renewer: Renewer,
     state: State,
 }
 
@@ -70,6 +73,7 @@ impl Reader {
         shared: Arc<Shared>,
         dialect: Dialect,
         endpoint: Endpoint,
+        renewer: Renewer,
         limits: ReadLimits,
     ) -> Self {
         let state = State {
@@ -80,17 +84,22 @@ impl Reader {
             bad_in_a_row: 0,
             is_over: false,
         };
-        Self { shared, decoder: Decoder::new(limits.message_max), state }
+        Self { shared, decoder: Decoder::new(limits.message_max), renewer, state }
+    }
+
+    /// Whether nothing more is heard.
+    pub(super) fn is_closing(&self) -> bool {
+        self.shared.is_closing()
     }
 
     /// Takes bytes that the client sent, and tells what they say.
     pub(super) fn take(&mut self, bytes: &mut [u8]) {
-        let Self { shared, decoder, state } = self;
+        let Self { shared, decoder, renewer, state } = self;
         shared.mark_heard();
         let now_ns = now_ns();
         let fed = decoder.feed(bytes, |event| match state.hear(&event, now_ns) {
             Ok(Some(heard)) => {
-                shared.tell(heard);
+                tell(shared, renewer, heard);
                 ControlFlow::Continue(())
             }
             Ok(None) => ControlFlow::Continue(()),
@@ -113,7 +122,7 @@ impl Reader {
     /// Reads once. Not `async`: its buffer must not become part of the task.
     fn read(&mut self) -> Read {
         let mut buffer = [0; READ_MAX];
-        let read = try_read(&self.shared, &mut buffer);
+        let read = try_read(&self.shared.stream, &mut buffer);
         if let Ok(bytes @ [_, ..]) = read {
             self.take(bytes);
             return Read::Some;
@@ -193,9 +202,21 @@ impl From<Violation> for Ending {
     }
 }
 
+/// Tells the user's actor; but a token is for the edge, which knows tokens.
+fn tell(shared: &Arc<Shared>, renewer: &Renewer, heard: Heard) {
+    if let Heard::Asked(asked) = heard {
+        match *asked {
+            Asked { tag, ask: Ask::Refresh(token) } => renewer.begin(shared, tag, token),
+            other => shared.tell(Heard::Asked(Box::new(other))),
+        }
+    } else {
+        shared.tell(heard);
+    }
+}
+
 /// Reads what there is; no bytes at the end.
-fn try_read<'b>(shared: &Shared, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
-    match shared.stream.try_read(buffer) {
+fn try_read<'b>(stream: &TcpStream, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
+    match stream.try_read(buffer) {
         Ok(count) => buffer.get_mut(..count).ok_or(Read::End),
         Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
             Err(Read::Blocked)
@@ -204,12 +225,17 @@ fn try_read<'b>(shared: &Shared, buffer: &'b mut [u8]) -> Result<&'b mut [u8], R
     }
 }
 
+/// Keeps what both halves share until the client has left.
+async fn linger(shared: Arc<Shared>) {
+    drain(&shared.stream).await;
+}
+
 /// Throws away what a client still sends, until its end or for [`LINGER`]: closing a connection
 /// with unread bytes resets it, and a reset can eat the closing frame.
-async fn linger(shared: Arc<Shared>) {
+pub(super) async fn drain(stream: &TcpStream) {
     let until_end = async {
-        while shared.stream.readable().await.is_ok() {
-            if discard(&shared).is_break() {
+        while stream.readable().await.is_ok() {
+            if discard(stream).is_break() {
                 break;
             }
         }
@@ -218,8 +244,8 @@ async fn linger(shared: Arc<Shared>) {
     let _ = timeout(LINGER, until_end).await;
 }
 
-fn discard(shared: &Shared) -> ControlFlow<()> {
-    match try_read(shared, &mut [0; READ_MAX]) {
+fn discard(stream: &TcpStream) -> ControlFlow<()> {
+    match try_read(stream, &mut [0; READ_MAX]) {
         Ok([_, ..]) | Err(Read::Blocked) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     }

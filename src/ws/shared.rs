@@ -1,6 +1,7 @@
 //! What a session's two halves share: its reader (a task of ours) and its outlet (owned by the
 //! user's actor) see the same connection and tell each other how it stands.
 
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     has_waiter: AtomicBool,
     /// The connection took bytes again before there was anybody to tell.
     missed_writable: AtomicBool,
+    /// A token is being looked at.
+    is_renewing: AtomicBool,
     /// The connection counts among those that the listener takes.
     _held: Option<Held>,
 }
@@ -53,6 +56,7 @@ impl Shared {
             is_closing: AtomicBool::new(false),
             has_waiter: AtomicBool::new(false),
             missed_writable: AtomicBool::new(false),
+            is_renewing: AtomicBool::new(false),
             _held: held,
         })
     }
@@ -95,6 +99,16 @@ impl Shared {
         }
     }
 
+    /// Whether a token may be looked at: none is at the moment.
+    pub(super) fn begin_renewing(&self) -> bool {
+        !self.is_renewing.swap(true, Ordering::SeqCst)
+    }
+
+    /// The next one may be looked at.
+    pub(super) fn end_renewing(&self) {
+        self.is_renewing.store(false, Ordering::SeqCst);
+    }
+
     /// The client gave a sign of life.
     pub(super) fn mark_heard(&self) {
         self.heard_at_ms.store(now_ms(), Ordering::Relaxed);
@@ -125,6 +139,19 @@ impl Shared {
         // It fails where the connection is gone already, and then there is nothing to end.
         let _ = socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
+}
+
+/// Writes all of it, however long the connection takes.
+pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(())
 }
 
 /// Nanoseconds since the program first asked.

@@ -5,56 +5,81 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bellpull_actors::directory::Users;
-use bellpull_actors::session::{Feed, Heard, SessionStart};
+use bellpull_actors::domain::ids::ProjectId;
+use bellpull_actors::domain::stream::BadStream;
+use bellpull_actors::port::{StoreError, TicketStore};
+use bellpull_actors::session::{Heard, SessionStart};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::admission::{Admitted, admit};
+use super::admission::{Admitted, Denied, Door, admit};
 use super::outlet::WsOutlet;
 use super::pace::{AddressPace, Pace};
 use super::reader::{ReadLimits, Reader};
 use super::refusal::Refusal;
+use super::renewal::Renewer;
 use super::shared::{Ear, Shared};
-use crate::auth::Auth;
+use super::turn_away::TurnedAway;
+use crate::auth::{Auth, Principal};
 use crate::config::Config;
 use crate::http::listen::{Connections, Held};
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::Dialect;
 
 /// How long the answer to a handshake may take to go out.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the socket edge needs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WsEdge {
     pub(super) auth: Auth,
     users: Users,
+    projects: Arc<dyn TicketStore>,
     pub(super) rules: Arc<Rules>,
     draining: watch::Receiver<bool>,
+    turned_away: TurnedAway,
+}
+
+/// What an edge is built from.
+#[derive(Debug)]
+pub struct WsParts {
+    /// Accounts and tokens.
+    pub auth: Auth,
+    /// The way to the user actors.
+    pub users: Users,
+    /// Where projects and their members are.
+    pub projects: Arc<dyn TicketStore>,
+    /// The store's name: positions of another mean nothing here.
+    pub epoch: Arc<str>,
+    /// Once it is true, no more sockets are opened.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// What is the same for all sockets.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) dialect: Dialect,
+    pub(super) epoch: Arc<str>,
     pub(super) allowed_origins: Vec<String>,
     pub(super) address_pace: AddressPace,
     read_limits: ReadLimits,
 }
 
 impl WsEdge {
-    /// The edge; once `draining` is true it opens no more sockets.
+    /// The edge, with the limits and origins of the settings.
     #[must_use]
-    pub fn new(auth: Auth, users: Users, config: &Config, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(parts: WsParts, config: &Config) -> Self {
+        let WsParts { auth, users, projects, epoch, draining } = parts;
         let rules = Rules {
             dialect: config.dialect,
+            epoch,
             allowed_origins: config.http.allowed_origins.clone(),
             address_pace: AddressPace::new(Pace::per_second(config.ws.handshakes_per_s)),
             read_limits: ReadLimits {
@@ -62,49 +87,87 @@ impl WsEdge {
                 pace: Pace::per_second(config.ws.messages_per_s),
             },
         };
-        Self { auth, users, rules: Arc::new(rules), draining }
+        let turned_away = TurnedAway::default();
+        Self { auth, users, projects, rules: Arc::new(rules), draining, turned_away }
     }
 
     pub(super) fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
+
+    /// Whether somebody may watch a project's streams: its members and admins may, and everybody
+    /// may an open one's.
+    pub(super) async fn may_watch(
+        &self,
+        who: &Principal,
+        project: ProjectId,
+    ) -> Result<bool, StoreError> {
+        let Some(found) = self.projects.project(project).await? else { return Ok(false) };
+        if found.is_open || who.user.role.is_admin() {
+            return Ok(true);
+        }
+        self.projects.is_member(project, who.user.id).await
+    }
 }
 
-/// The sockets' paths.
+/// The sockets' paths, each in both spellings.
 pub fn router(edge: WsEdge) -> Router {
-    Router::new()
-        .route("/ws/notifications/", get(notifications))
-        .route("/ws/notifications", get(notifications))
+    let mut routes = Router::new();
+    for path in ["/ws", "/ws/"] {
+        routes = routes.route(path, get(everything));
+    }
+    for path in ["/ws/notifications", "/ws/notifications/"] {
+        routes = routes.route(path, get(notifications));
+    }
+    for path in ["/ws/projects/{id}/{stream}", "/ws/projects/{id}/{stream}/"] {
+        routes = routes.route(path, get(project));
+    }
+    routes
+        .method_not_allowed_fallback(async |method: Method| Refusal::Method(method))
         .with_state(edge)
 }
 
-/// Opens a socket on the caller's notifications.
+async fn everything(State(edge): State<WsEdge>, request: Request) -> Response {
+    come_in(edge, Door::Everything, request).await
+}
+
 async fn notifications(State(edge): State<WsEdge>, request: Request) -> Response {
+    come_in(edge, Door::Notifications, request).await
+}
+
+async fn project(
+    State(edge): State<WsEdge>,
+    Path((id, stream)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    match format!("project:{id}:{stream}").parse() {
+        Ok(stream) => come_in(edge, Door::Project(stream), request).await,
+        Err(BadStream) => Refusal::NotFound.into_response(),
+    }
+}
+
+/// Opens a socket, or says why not.
+async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
     // A handshake has no body.
     let request = request.map(drop);
-    let opened = match admit(&edge, &request).await {
-        Ok(admitted) => open(edge, request, admitted),
-        Err(refusal) => Err(refusal),
+    let (outcome, answer) = match admit(&edge, door, &request).await {
+        Ok(admitted) => ("opened", open(edge, request, admitted)),
+        Err(Denied::Http(refusal)) => (refusal.code(), Err(refusal)),
+        Err(Denied::Socket { refusal, subprotocol }) => {
+            (refusal.code(), edge.turned_away.answer(request, refusal, subprotocol))
+        }
     };
-    let outcome = opened.as_ref().map_or_else(Refusal::code, |_| "opened");
     metrics::counter!("bellpull_socket_handshakes_total", "outcome" => outcome).increment(1);
-    opened.unwrap_or_else(IntoResponse::into_response)
+    answer.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Makes the answer, and sets a task to wait until it is out.
 fn open(
     edge: WsEdge,
-    mut request: axum::http::Request<()>,
+    request: axum::http::Request<()>,
     mut admitted: Admitted,
 ) -> Result<Response, Refusal> {
-    let on_upgrade = hyper::upgrade::on(&mut request);
-    let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
-        .map_err(|_| Refusal::BadHandshake("This is not a WebSocket handshake."))?;
-    let mut response = response.map(Body::new);
-    if let Some(subprotocol) = admitted.subprotocol.take() {
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-    }
-    let held = request.extensions().get::<Connections>().map(Connections::hold);
+    let (response, on_upgrade, held) = switch(request, admitted.subprotocol.take())?;
     tokio::spawn(async move {
         match timeout(UPGRADE_TIMEOUT, take_over(on_upgrade)).await {
             Ok(Some(connection)) => begin(edge, connection, admitted, held).await,
@@ -113,6 +176,23 @@ fn open(
         }
     });
     Ok(response)
+}
+
+/// The answer to a good handshake, what is to be waited for until it is out, and the connection's
+/// place among those that the listener takes.
+pub(super) fn switch(
+    mut request: axum::http::Request<()>,
+    subprotocol: Option<HeaderValue>,
+) -> Result<(Response, OnUpgrade, Option<Held>), Refusal> {
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
+        .map_err(|_| Refusal::BadHandshake("This is not a WebSocket handshake."))?;
+    let mut response = response.map(Body::new);
+    if let Some(subprotocol) = subprotocol {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let held = request.extensions().get::<Connections>().map(Connections::hold);
+    Ok((response, on_upgrade, held))
 }
 
 /// The bare connection, out of hyper's hands, and what of the client's bytes hyper had read.
@@ -133,11 +213,11 @@ async fn begin(
     admitted: Admitted,
     held: Option<Held>,
 ) {
-    let Admitted { principal, dialect, begin, .. } = admitted;
+    let Admitted { principal, dialect, feed, door, .. } = admitted;
     let shared = Shared::new(connection.io.into_inner(), held);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect));
     let (login, expires_at) = (principal.login, principal.expires_at);
-    let start = SessionStart { outlet, feed: Feed::Births(begin), stream: None, login, expires_at };
+    let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
     match edge.users.attach(principal.caller(), start).await {
         Ok(session) => {
             // A logout or a right withdrawn since the token was looked at has not found this
@@ -151,19 +231,14 @@ async fn begin(
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
     let begun = Vec::from(connection.read_buf);
-    start_reader(shared, dialect, Endpoint::Notifications, edge.rules.read_limits, begun);
+    let renewer = Renewer::new(edge.auth, principal.user.id);
+    let reader = Reader::new(shared, dialect, door.endpoint(), renewer, edge.rules.read_limits);
+    start_reader(reader, begun);
 }
 
 /// Gives the reader a task of its own, and a small one; `begun` is what came with the handshake.
-pub(super) fn start_reader(
-    shared: Arc<Shared>,
-    dialect: Dialect,
-    endpoint: Endpoint,
-    limits: ReadLimits,
-    mut begun: Vec<u8>,
-) {
-    let mut reader = Reader::new(Arc::clone(&shared), dialect, endpoint, limits);
-    if !begun.is_empty() && !shared.is_closing() {
+pub(super) fn start_reader(mut reader: Reader, mut begun: Vec<u8>) {
+    if !begun.is_empty() && !reader.is_closing() {
         reader.take(&mut begun);
     }
     tokio::spawn(reader);

@@ -12,7 +12,7 @@ use super::user::Role;
 pub enum Recipients {
     /// These accounts, each once, 1 to 10,000 (the edge checks it).
     Users(Vec<UserId>),
-    /// All active users of a role.
+    /// All active users of a role; super admins count among the admins.
     Role(Role),
     /// All active users on a project's list of members; of an open project, all active users.
     Project(ProjectId),

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use ractor::Actor;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use crate::directory::{Directory, Tickets, Users};
-use crate::domain::ids::{TicketId, UserId};
+use crate::directory::{Directory, Projects, Tickets, Users};
+use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::{Clock, InboxStore, TicketStore};
+use crate::port::{Clock, CommentStore, InboxStore, TicketStore};
+use crate::project::ProjectEntity;
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
 use crate::user::{UserEntity, UserMessage, UserShared};
@@ -28,6 +28,8 @@ use root::{HubMessage, Root, Standing};
 const USER_SHARDS: usize = 4;
 /// Supervisors of ticket actors.
 const TICKET_SHARDS: usize = 2;
+/// Supervisors of project actors: there are few, for few projects are watched at once.
+const PROJECT_SHARDS: usize = 2;
 /// How long the root may take to answer.
 const ROOT_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How many sessions are ended at once when the hub drains.
@@ -43,6 +45,8 @@ pub struct HubParts {
     pub tickets: Arc<dyn TicketStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
+    /// Where comments are.
+    pub comments: Arc<dyn CommentStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What clients know it by.
@@ -97,6 +101,8 @@ pub struct Hub {
     pub users: Users,
     /// The way to the ticket actors.
     pub tickets: Tickets,
+    /// The way to the project actors.
+    pub projects: Projects,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
     standing: watch::Receiver<Standing>,
@@ -119,13 +125,15 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, clock, names, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, comments, clock, names, limits } = parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
-        let (user_slots, user_shards) = root::slots(USER_SHARDS);
-        let live = Arc::new(DashMap::new());
-        let directory = Directory { live, shards: user_shards };
+
+        let (project_slots, directory) = root::directory(PROJECT_SHARDS);
+        let projects = Projects { directory, store: Arc::clone(&ticket_store) };
+        let project_entity = ProjectEntity { passivate_after };
+        let (user_slots, directory) = root::directory(USER_SHARDS);
         let users = Users {
             directory,
             inboxes: Arc::clone(&inboxes),
@@ -134,6 +142,7 @@ impl Hub {
         };
         let user_entity = UserEntity::new(UserShared {
             inboxes,
+            projects: projects.clone(),
             clock: Arc::clone(&clock),
             limits,
             names,
@@ -142,26 +151,29 @@ impl Hub {
         });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
+            comments,
             users: users.clone(),
+            projects: projects.clone(),
             clock,
             passivate_after,
         };
-        let (ticket_slots, ticket_shards) = root::slots(TICKET_SHARDS);
-        let directory = Directory { live: Arc::new(DashMap::new()), shards: ticket_shards };
+        let (ticket_slots, directory) = root::directory(TICKET_SHARDS);
         let tickets = Tickets { directory, store: ticket_store };
 
         let (standing, standing_now) = watch::channel(Standing::Starting);
         let vitals = Vitals::new();
         let root = Root {
-            users: root::Branch::new(user_entity, &users.directory.live, user_slots),
-            tickets: root::Branch::new(ticket_entity, &tickets.directory.live, ticket_slots),
+            children: root::shards(&user_entity, &users.directory.live, user_slots)
+                .chain(root::shards(&ticket_entity, &tickets.directory.live, ticket_slots))
+                .chain(root::shards(&project_entity, &projects.directory.live, project_slots))
+                .collect(),
             log: Arc::clone(&log),
             standing,
         };
         let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
         let (actor, _) = spawned.map_err(|error| error.to_string())?;
         let root = Handle::new(actor, vitals);
-        Ok(Self { users, tickets, root, log, standing: standing_now })
+        Ok(Self { users, tickets, projects, root, log, standing: standing_now })
     }
 
     /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
@@ -196,6 +208,9 @@ impl Hub {
         }
         if kind == TicketEntity::KIND {
             return kill(&self.tickets.directory, TicketId(number));
+        }
+        if kind == ProjectEntity::KIND {
+            return kill(&self.projects.directory, ProjectId(number));
         }
         let (mail, answer) = Mail::new(path.to_owned());
         self.root.cast(HubMessage::Kill(mail));
@@ -275,6 +290,11 @@ impl Hub {
             && let Some(actor) = self.tickets.directory.live.get(&TicketId(number))
         {
             actor.cast(crate::ticket::TicketMessage::Panic);
+        }
+        if kind == ProjectEntity::KIND
+            && let Some(actor) = self.projects.directory.live.get(&ProjectId(number))
+        {
+            actor.cast(crate::project::ProjectMessage::Panic);
         }
     }
 }

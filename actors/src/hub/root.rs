@@ -5,21 +5,22 @@
 //! from the first failure until all are up again, and for good once it gave up; the process then
 //! exits with an error, so that whatever runs it starts it afresh.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::directory::SupervisorSlot;
+use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail, Reply};
 use crate::observe::{ActorReport, TreeLog};
 use crate::supervisor::{DynamicSupervisor, Entity, Live, SupervisorMessage};
-use crate::ticket::TicketEntity;
-use crate::user::UserEntity;
 use crate::vitals::{Handle, Vitals};
 
 /// So many restarts of supervisors …
@@ -53,78 +54,93 @@ pub(super) enum HubMessage {
 
 type SlotSender<E> = watch::Sender<Option<Handle<SupervisorMessage<E>>>>;
 
-/// Empty slots for supervisors, and their readers' ends.
-pub(super) fn slots<E: Entity>(count: usize) -> (Vec<SlotSender<E>>, Arc<[SupervisorSlot<E>]>) {
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| watch::channel(None)).unzip();
-    (senders, receivers.into())
+/// Empty slots for so many supervisors, and the directory that finds them there.
+pub(super) fn directory<E: Entity>(count: usize) -> (Vec<SlotSender<E>>, Directory<E>) {
+    let (slots, shards): (Vec<_>, Vec<SupervisorSlot<E>>) =
+        (0..count).map(|_| watch::channel(None)).unzip();
+    (slots, Directory { live: Live::<E>::default(), shards: shards.into() })
 }
 
-/// All supervisors of one kind.
+/// A permanent child of the root: how it is started, and asked how it is.
+#[async_trait]
+pub(super) trait Permanent: Debug + Send + Sync + 'static {
+    /// Its path in the tree.
+    fn path(&self) -> String;
+
+    /// Starts it, for the first time or again.
+    async fn spawn(&self, log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr>;
+
+    /// Asks it for its report, with at most `most` children; the answer comes to the future.
+    fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>>;
+}
+
+/// One of the supervisors of a kind.
 #[derive(Debug)]
-pub(super) struct Branch<E: Entity> {
+struct Shard<E: Entity> {
     entity: E,
     live: Live<E>,
-    slots: Vec<SlotSender<E>>,
+    slot: SlotSender<E>,
+    /// Which one, of how many.
+    number: (usize, usize),
 }
 
-impl<E: Entity> Branch<E> {
-    pub(super) fn new(entity: E, live: &Live<E>, slots: Vec<SlotSender<E>>) -> Self {
-        Self { entity, live: Arc::clone(live), slots }
+/// All supervisors of a kind.
+pub(super) fn shards<E: Entity>(
+    entity: &E,
+    live: &Live<E>,
+    slots: Vec<SlotSender<E>>,
+) -> impl Iterator<Item = Box<dyn Permanent>> {
+    let count = slots.len();
+    slots.into_iter().enumerate().map(move |(nth, slot)| {
+        let (entity, live) = (entity.clone(), Arc::clone(live));
+        Box::new(Shard { entity, live, slot, number: (nth, count) }) as Box<dyn Permanent>
+    })
+}
+
+#[async_trait]
+impl<E: Entity> Permanent for Shard<E> {
+    fn path(&self) -> String {
+        format!("{}s/{}", E::KIND, self.number.0)
     }
 
-    fn path(shard: usize) -> String {
-        format!("{}s/{shard}", E::KIND)
-    }
-
-    async fn spawn(
-        &self,
-        shard: usize,
-        log: &Arc<TreeLog>,
-        root: ActorCell,
-    ) -> Result<ActorCell, ActorProcessingErr> {
+    async fn spawn(&self, log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr> {
         let vitals = Vitals::new();
         let number = |n: usize| u64::try_from(n).unwrap_or(0);
         let supervisor = DynamicSupervisor {
             entity: self.entity.clone(),
             live: Arc::clone(&self.live),
-            shard: (number(shard), number(self.slots.len())),
-            path: Self::path(shard),
+            shard: (number(self.number.0), number(self.number.1)),
+            path: self.path(),
             log: Arc::clone(log),
         };
         let (actor, _) = Actor::spawn_linked(None, supervisor, Arc::clone(&vitals), root).await?;
         let cell = actor.get_cell();
-        self.slots[shard].send_replace(Some(Handle::new(actor, vitals)));
+        self.slot.send_replace(Some(Handle::new(actor, vitals)));
         Ok(cell)
     }
 
-    /// Asks a supervisor for its report; the answer comes to the returned future.
-    fn report(
-        &self,
-        shard: usize,
-        most: usize,
-    ) -> impl Future<Output = Option<ActorReport>> + Send + 'static {
-        let supervisor = self.slots[shard].borrow().clone();
-        async move {
+    fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {
+        let supervisor = self.slot.borrow().clone();
+        Box::pin(async move {
             let (mail, answer) = Mail::new(most);
             supervisor?.cast(SupervisorMessage::Report(mail));
             match answer.within(REPORT_MAX).await {
                 Fate::Answered(report) => Some(report),
                 Fate::Returned(_) | Fate::Lost => None,
             }
-        }
+        })
     }
 }
 
-/// The root, with all that its children are built from.
+/// The root, with all that its children are started from.
 #[derive(Debug)]
 pub(super) struct Root {
-    pub(super) users: Branch<UserEntity>,
-    pub(super) tickets: Branch<TicketEntity>,
+    pub(super) children: Vec<Box<dyn Permanent>>,
     pub(super) log: Arc<TreeLog>,
     pub(super) standing: watch::Sender<Standing>,
 }
 
-/// What the root knows: its children, users' supervisors first.
+/// What the root knows: its children, in the order of [`Root::children`].
 #[derive(Debug)]
 pub(super) struct RootState {
     vitals: Arc<Vitals>,
@@ -149,9 +165,8 @@ impl Actor for Root {
         myself: ActorRef<HubMessage>,
         vitals: Arc<Vitals>,
     ) -> Result<RootState, ActorProcessingErr> {
-        let users = (0..self.users.slots.len()).map(Branch::<UserEntity>::path);
-        let tickets = (0..self.tickets.slots.len()).map(Branch::<TicketEntity>::path);
-        let children = users.chain(tickets).map(|path| Child { path, actor: None }).collect();
+        let paths = self.children.iter().map(|child| child.path());
+        let children = paths.map(|path| Child { path, actor: None }).collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {
@@ -202,13 +217,7 @@ impl Root {
         index: usize,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let users = self.users.slots.len();
-        let root = myself.get_cell();
-        let actor = if index < users {
-            self.users.spawn(index, &self.log, root).await?
-        } else {
-            self.tickets.spawn(index - users, &self.log, root).await?
-        };
+        let actor = self.children[index].spawn(&self.log, myself.get_cell()).await?;
         let restarted = state.failures.started(index);
         let child = &mut state.children[index];
         child.actor = Some(actor);
@@ -258,13 +267,10 @@ impl Root {
         // What is known here of each child, for one that is down or does not answer.
         let known: Vec<ActorReport> =
             state.children.iter().enumerate().map(|(n, child)| absent(n, child, state)).collect();
-        let users = (0..self.users.slots.len()).map(|shard| self.users.report(shard, most));
-        let users = futures_util::future::join_all(users.collect::<Vec<_>>());
-        let tickets = (0..self.tickets.slots.len()).map(|shard| self.tickets.report(shard, most));
-        let tickets = futures_util::future::join_all(tickets.collect::<Vec<_>>());
+        let reports: Vec<_> = self.children.iter().map(|child| child.report(most)).collect();
         tokio::spawn(async move {
-            let (users, tickets) = futures_util::future::join(users, tickets).await;
-            collect(own, known, users.into_iter().chain(tickets), reply);
+            let reports = futures_util::future::join_all(reports).await;
+            collect(own, known, reports.into_iter(), reply);
         });
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::stream::{Present, Stream, StreamLetter};
 use crate::domain::ticket::Caller;
 use crate::session::{Answer, Asked};
 
-/// The write side of one session (a WebSocket, later also an event stream). The user actor owns
+/// The write side of one session (a WebSocket, or an event stream). The user actor owns
 /// it; nobody else writes. Encoding is the outlet's business: it knows its client's dialect.
 ///
 /// Dropping an outlet without [`Outlet::close`] (its actor panicked or was killed) closes the
@@ -33,6 +33,12 @@ pub trait Outlet: Send + 'static {
 
     /// Bytes that wait for the connection to take them.
     fn waiting_bytes(&self) -> usize;
+
+    /// Whether its client can say nothing back (an event stream's cannot): what it would have to
+    /// acknowledge counts as delivered once the connection has taken it.
+    fn is_one_way(&self) -> bool {
+        false
+    }
 }
 
 /// A frame for a client, before its dialect.

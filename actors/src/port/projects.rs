@@ -15,7 +15,7 @@ pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
     /// member in the same transaction.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] with `key`.
+    /// [`StoreError::Taken`] with `key`; [`StoreError::NotFound`] for an unknown creator.
     async fn create_project(
         &self,
         key: String,
@@ -35,13 +35,14 @@ pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<Project>, StoreError>;
 
-    /// A page of a project's members, by id (nobody is on an open project's list).
+    /// A page of a project's members, by id.
     async fn members(&self, id: ProjectId, page: PageRequest) -> Result<Page<User>, StoreError>;
 
-    /// Whether the user is on the project's list of members.
+    /// Whether the user is on the project's list of members (nobody is on an open project's).
     async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
 
-    /// Puts somebody on the list; whether that was new.
+    /// Puts somebody on the list; whether that was new. An open project keeps no list: the edge
+    /// refuses it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown project or account.

@@ -14,7 +14,8 @@ use crate::domain::send::NewSend;
 pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// Takes a send in, in one transaction: its key, its message, how many recipients it has, and
     /// (unless it is for later) its first chunk of at most `chunk` recipients. What this answers
-    /// with `Ok` is on the disk and will be carried out.
+    /// with `Ok` is on the disk and will be carried out. Who registers later is left out; who is
+    /// deactivated before the chunk comes, too. A message for later is dated with that time.
     async fn begin_send(
         &self,
         send: NewSend,
@@ -23,7 +24,10 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<BeginSend, StoreError>;
 
     /// Writes the next chunk of a send that is due, and moves its cursor, in one transaction. A
-    /// send that is finished or cancelled has no next chunk.
+    /// send that is finished, cancelled or not due yet has no next chunk.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such send.
     async fn continue_send(
         &self,
         id: SendId,
@@ -39,7 +43,8 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError>;
 
-    /// Forgets the keys that were first used before that time; how many.
+    /// Forgets the keys that were first used before that time; how many. Not one transaction: a
+    /// crash may leave some for the next time.
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
@@ -74,7 +79,7 @@ pub struct StoredSend {
     pub recipients: i64,
     /// Whether it is for later.
     pub is_scheduled: bool,
-    /// Its notification, where it is for one account alone ([`Recipients::Users`] of one) and was
+    /// Its notification, where it names one active account alone ([`Recipients::Users`]) and was
     /// born as it was taken in.
     ///
     /// [`Recipients::Users`]: crate::domain::send::Recipients::Users

@@ -5,27 +5,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Page, PageRequest, StoreError};
+use super::{Page, PageRequest, ProjectStore, StoreError};
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Letter};
-use crate::domain::ticket::{Decision, Priority, Project, Status, Ticket};
+use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
 
-/// Tickets, their history, and what the workflow's rules need to know of people.
+/// Tickets, their history, and what the workflow's rules need to know of people. A ticket lives in
+/// a project, so whoever keeps tickets keeps projects.
 #[async_trait]
-pub trait TicketStore: std::fmt::Debug + Send + Sync + 'static {
+pub trait TicketStore: ProjectStore {
     /// An id that no ticket has had or will get otherwise. Not durable by itself: an id that was
     /// reserved and never committed may be given again after a restart.
     async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError>;
 
     /// The ticket, unless it never was or is deleted.
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError>;
-
-    /// The project.
-    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
-
-    /// Whether the user is on the project's list of members (nobody is on an open project's).
-    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
 
     /// Those of the accounts that exist, in no particular order.
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;

@@ -3,9 +3,11 @@
 //! A test never sleeps for a result: it waits until a probe or the store shows what it wants.
 
 mod clock;
+mod comments;
 mod inboxes;
 mod outbox;
 mod outlet;
+mod projects;
 mod store;
 mod tickets;
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::letter;
+use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
 use crate::domain::ticket::{Caller, HistoryEntry, Project, Ticket};
@@ -73,6 +74,7 @@ pub(super) struct Data {
     pub(super) projects: BTreeMap<ProjectId, Project>,
     pub(super) members: BTreeSet<(ProjectId, UserId)>,
     pub(super) tickets: BTreeMap<TicketId, Ticket>,
+    pub(super) comments: Vec<Comment>,
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
     pub(super) last_ticket: i64,
@@ -191,6 +193,23 @@ impl FakeStore {
     /// Puts somebody on a project's list of members.
     pub fn add_member(&self, project: ProjectId, user: UserId) {
         self.data().members.insert((project, user));
+    }
+
+    /// Takes somebody off it; nobody is told.
+    pub fn remove_member_now(&self, project: ProjectId, user: UserId) {
+        self.data().members.remove(&(project, user));
+    }
+
+    /// Switches an account on or off.
+    pub fn set_active(&self, id: UserId, is_active: bool) {
+        if let Some(user) = self.data().users.get_mut(&id) {
+            user.is_active = is_active;
+        }
+    }
+
+    /// A rival on another node deletes a ticket.
+    pub fn remove_ticket(&self, id: TicketId) {
+        self.data().tickets.remove(&id);
     }
 
     /// Gives birth to a notification; the hint of it, for a test to pass on, double or lose.

@@ -3,20 +3,20 @@
 use async_trait::async_trait;
 
 use super::store::{Data, FakeStore, Op};
-use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::domain::ids::{TicketId, UserId};
 use crate::domain::inbox::Letter;
 use crate::domain::notification::Announcement;
 use crate::domain::routing::Group;
-use crate::domain::ticket::{Decision, Project, Ticket};
+use crate::domain::ticket::{Decision, Ticket};
 use crate::domain::user::{Role, User};
 use crate::port::tickets::{Committed, StoredEntry, TicketFilter, Told};
 use crate::port::{Page, PageRequest, StoreError, TicketStore};
 
-fn no_lists<T>() -> Result<T, StoreError> {
+pub(super) fn no_lists<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
 }
 
-fn announce(data: &mut Data, announcement: Announcement) -> Told {
+pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
     let Announcement { message, audience, .. } = announcement;
     let is_in = |user: &&User| match audience.group {
         Some(Group::Admins) => user.role.is_admin(),
@@ -42,16 +42,6 @@ impl TicketStore for FakeStore {
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
         self.pass(Op::Ticket).await?;
         Ok(self.ticket_now(id))
-    }
-
-    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
-        self.pass(Op::Ticket).await?;
-        Ok(self.data().projects.get(&id).cloned())
-    }
-
-    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {
-        self.pass(Op::Ticket).await?;
-        Ok(self.data().members.contains(&(project, user)))
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {

@@ -49,7 +49,7 @@ impl UserEntity {
         for session in &state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
         }
-        let feed = start.feed;
+        let (feed, stream) = (start.feed, start.stream);
         let mut session = SessionState::new(id, start, &self.shared.sessions);
         // A session of changes is welcomed when it is known where it begins.
         if !matches!(feed, Feed::Changes(_)) {
@@ -60,6 +60,9 @@ impl UserEntity {
         state.sessions.push(session);
         state.is_idle = false;
         state.caller = Some(Box::new(caller));
+        if let Some(stream) = stream {
+            self.watch_own(myself, state.sessions.len() - 1, stream, state);
+        }
         if feed != Feed::Nothing {
             self.load(state.own(myself), state.id, id, feed, state.delivered);
         }

@@ -20,6 +20,7 @@ mod handlers;
 mod requests;
 mod session;
 mod store_tasks;
+mod streams;
 mod stretch;
 mod wheel;
 
@@ -33,7 +34,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::directory::{AttachError, Session, Users};
+use crate::directory::{AttachError, Projects, Session, Users};
 use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
@@ -49,6 +50,7 @@ use backlog::{Loaded, Reading};
 use follow::Follow;
 use session::SessionState;
 pub(crate) use store_tasks::in_time;
+pub use streams::{Failed, StreamMessage};
 use stretch::Shows;
 
 /// A session that wants in.
@@ -84,6 +86,8 @@ pub enum UserMessage {
     /// End all sessions and save; answered once that is done. They are told to come back within
     /// this range of milliseconds, each at a time of its own.
     Drain(Mail<Range<u32>, ()>),
+    /// Something is heard of a project.
+    Stream(StreamMessage),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
@@ -129,6 +133,7 @@ pub struct UserEntity {
 #[derive(Debug)]
 pub(crate) struct UserShared {
     pub(crate) inboxes: Arc<dyn InboxStore>,
+    pub(crate) projects: Projects,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HubLimits,
     pub(crate) names: HubNames,
@@ -175,6 +180,8 @@ impl Entity for UserEntity {
             caller: None,
             sessions: Vec::new(),
             last_session: 0,
+            last_subscription: 0,
+            last_look: 0,
             follow: Follow::default(),
             gap: Gap::None,
             delivered: Seq::ZERO,
@@ -236,6 +243,9 @@ pub struct UserState {
     caller: Option<Box<Caller>>,
     sessions: Vec<SessionState>,
     last_session: u32,
+    last_subscription: u64,
+    /// Counts the tickets that the user's sessions looked at, so that the newest is known.
+    last_look: u64,
     follow: Follow,
     gap: Gap,
     /// The highest number that some session was sent, without anything left out before it.
@@ -297,6 +307,7 @@ impl Actor for UserEntity {
             UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
             UserMessage::End { login, why } => self.end(&myself, login, why, state),
             UserMessage::Drain(mail) => self.drain(mail, state),
+            UserMessage::Stream(message) => self.stream(&myself, message, state),
             UserMessage::Tick => self.tick(&myself, state),
             UserMessage::Observe(mail) => handlers::observe(mail, state),
             UserMessage::Own(OwnMessage(own)) => self.own(&myself, own, state),

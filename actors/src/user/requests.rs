@@ -39,7 +39,10 @@ impl UserEntity {
     pub(super) fn go_on(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         state.is_asking = false;
         for index in 0..state.sessions.len() {
-            while let Some(asked) = state.sessions[index].next_ask() {
+            // Nothing is said before the greeting, and what a stream says comes unasked.
+            while state.sessions[index].is_greeted
+                && let Some(asked) = state.sessions[index].next_ask()
+            {
                 let ask = asked.ask.clone();
                 let Some(answer) = self.carry_out(myself, index, ask, state) else { break };
                 state.sessions[index].done(Outcome::now(answer));
@@ -78,8 +81,13 @@ impl UserEntity {
                 None
             }
             Ask::Send(_) => Some(refused("not_supported", "Nothing is sent here.", None)),
-            Ask::Subscribe(_) | Ask::Unsubscribe(_) | Ask::Viewing { .. } | Ask::Typing { .. } => {
-                Some(refused("not_supported", "There are no streams here.", None))
+            Ask::Subscribe(stream) => self.watch(myself, index, stream, state),
+            Ask::Unsubscribe(stream) => Some(super::streams::unwatch(index, stream, state)),
+            Ask::Viewing { stream, ticket } => {
+                Some(super::streams::view(index, stream, ticket, state))
+            }
+            Ask::Typing { stream, ticket, is_typing } => {
+                Some(super::streams::type_on(index, stream, (ticket, is_typing), state))
             }
             // Done when it was heard.
             Ask::Ack(_) => Some(Answer::Done),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::Loaded;
+use super::streams::Subscription;
 use super::stretch::{Item, Shows, Stretch};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
@@ -62,6 +63,8 @@ pub(super) struct SessionState {
     pub(super) outlet: Box<dyn Outlet>,
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
+    /// The projects' streams that it watches.
+    pub(super) streams: Vec<Subscription>,
     /// Whether a timer for its token's end runs.
     pub(super) is_expiry_armed: bool,
     /// Whether it was told that its token ends soon.
@@ -80,7 +83,7 @@ pub(super) struct SessionState {
     unread_count: i64,
     /// The last number that has arrived. For a session of births that is what the connection has
     /// taken: what still waits for it may never arrive, and counts only for the connection that
-    /// breaks. For one of changes it is what its client has acknowledged.
+    /// breaks. For one of changes it is what its client has acknowledged, if it can.
     arrived: Seq,
     displaced: Option<Box<Displaced>>,
     asking: Option<Box<Asking>>,
@@ -142,6 +145,7 @@ impl SessionState {
             outlet: start.outlet,
             login: start.login,
             expires_at: start.expires_at,
+            streams: Vec::new(),
             is_expiry_armed: false,
             is_warned: false,
             is_greeted: false,
@@ -296,18 +300,22 @@ impl SessionState {
 
     /// The connection has taken all that was shown.
     fn note_taken(&mut self) {
-        if self.shows == Shows::Births {
-            self.arrived = self.at;
+        if self.shows == Shows::Births || self.outlet.is_one_way() {
+            self.arrive(self.at);
         }
+    }
+
+    fn arrive(&mut self, seq: Seq) {
+        self.arrived = self.arrived.max(seq);
+        let arrived = self.arrived;
+        self.displaced.take_if(|displaced| displaced.until <= arrived);
     }
 
     /// The client of a session of changes has everything up to there.
     pub(super) fn ack(&mut self, seq: Seq) {
         if self.shows == Shows::Changes {
             // It cannot have what it was not shown.
-            self.arrived = self.arrived.max(seq.min(self.at));
-            let arrived = self.arrived;
-            self.displaced.take_if(|displaced| displaced.until <= arrived);
+            self.arrive(seq.min(self.at));
         }
     }
 
@@ -446,6 +454,6 @@ mod tests {
     fn an_idle_session_is_small() {
         let size = size_of::<SessionState>();
         println!("a session's state takes {size} bytes");
-        assert!(size <= 144, "{size}");
+        assert!(size <= 168, "{size}");
     }
 }

@@ -1,7 +1,7 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
 //! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `supervisor`, `hub`.
+//! sessions at random), `ticket`, `comments`, `project`, `presence`, `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,9 +11,12 @@
 
 mod attach;
 mod channel;
+mod comments;
 mod ending;
 mod hub;
 mod live;
+mod presence;
+mod project;
 mod slow;
 mod supervisor;
 mod ticket;
@@ -32,7 +35,7 @@ use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
 use bellpull_actors::session::{Begin, Feed, SessionStart};
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Probe};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
 struct House {
@@ -57,6 +60,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
@@ -70,6 +74,10 @@ impl House {
         known.as_ref().map_or_else(|| self.store.add_user(id, Role::Client), Caller::from)
     }
 
+    fn clock_in(&self, time: Duration) -> Timestamp {
+        self.clock.now() + SignedDuration::try_from(time).unwrap()
+    }
+
     /// A session of a login that began now and whose token lasts for so long.
     async fn try_attach(
         &self,
@@ -79,7 +87,7 @@ impl House {
         lasts: Duration,
     ) -> (Result<Session, AttachError>, Probe) {
         let (outlet, probe) = FakeOutlet::new();
-        let expires_at = self.clock.now() + SignedDuration::try_from(lasts).unwrap();
+        let expires_at = self.clock_in(lasts);
         let login = login.map(LoginId);
         let feed = Feed::Births(begin);
         let start =

@@ -1,4 +1,5 @@
-//! Ids of tickets, messages, notifications and deliveries: given out in memory, kept in `counters`.
+//! Ids of tickets, comments, sends, messages, notifications and deliveries: given out in memory,
+//! kept in `counters`.
 //!
 //! Users, projects and logins are few: their tables count for themselves.
 
@@ -27,20 +28,26 @@ pub(super) enum Counter {
     Notifications,
     /// Deliveries.
     Deliveries,
+    /// Comments.
+    Comments,
+    /// Sends.
+    Sends,
 }
 
-const ALL: [(Counter, &str); 4] = [
+const ALL: [(Counter, &str); 6] = [
     (Counter::Tickets, "tickets"),
     (Counter::Messages, "messages"),
     (Counter::Notifications, "notifications"),
     (Counter::Deliveries, "deliveries"),
+    (Counter::Comments, "comments"),
+    (Counter::Sends, "sends"),
 ];
 
 /// The last ids given out.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    given: [AtomicI64; 4],
-    stored: [AtomicI64; 4],
+    given: [AtomicI64; ALL.len()],
+    stored: [AtomicI64; ALL.len()],
 }
 
 impl Ids {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::port::StoreError;
 use quick_cache::sync::Cache;
-use sqlx::{Row, SqlitePool};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::error::{corrupt, unavailable};
 use super::multi_row::id_list;
@@ -16,6 +17,17 @@ use super::rows::{message, message_columns};
 /// Letters kept: at 1 to 4 KiB each with their encodings, a few MiB.
 const KEPT: usize = 1024;
 
+/// Messages of these ids, each with its id.
+macro_rules! select_messages {
+    ($which:literal) => {
+        concat!(
+            "SELECT m.id AS message_id, ",
+            message_columns!(),
+            " FROM messages m WHERE ",
+            $which
+        )
+    };
+}
 /// The letters that were used last.
 #[derive(Debug)]
 pub(super) struct Letters {
@@ -51,19 +63,34 @@ impl Letters {
         if missing.is_empty() {
             return Ok(found);
         }
-        let sql = concat!(
-            "SELECT m.id AS message_id, ",
-            message_columns!(),
-            " FROM messages m WHERE m.id IN (SELECT value FROM json_each(?))"
-        );
+        let sql = select_messages!("m.id IN (SELECT value FROM json_each(?))");
         let rows = sqlx::query(sql).bind(id_list(missing)).fetch_all(readers).await;
         for row in rows.map_err(unavailable)? {
-            let id: i64 = row.try_get("message_id").map_err(unavailable)?;
-            let letter = Letter::new(message(&row)?);
-            self.keep(id, &letter);
+            let (id, letter) = self.take_in(&row)?;
             found.insert(id, letter);
         }
         Ok(found)
+    }
+
+    /// The letter of one message that was committed before, for the writer.
+    pub(super) async fn one(
+        &self,
+        connection: &mut SqliteConnection,
+        message_id: i64,
+    ) -> Result<Arc<Letter>, StoreError> {
+        if let Some(letter) = self.recent.get(&message_id) {
+            return Ok(letter);
+        }
+        let query = sqlx::query(select_messages!("m.id = ?")).bind(message_id);
+        let row = query.fetch_optional(connection).await.map_err(unavailable)?;
+        row.map_or_else(|| Err(corrupt("message")), |row| Ok(self.take_in(&row)?.1))
+    }
+
+    fn take_in(&self, row: &SqliteRow) -> Result<(i64, Arc<Letter>), StoreError> {
+        let id: i64 = row.try_get("message_id").map_err(unavailable)?;
+        let letter = Letter::new(message(row)?);
+        self.keep(id, &letter);
+        Ok((id, letter))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
-//! (every write, in groups), the ports as they are read: [`tickets`], [`inbox`] with
-//! [`notifications`] and [`heads`], [`accounts`]; and what they share: [`rows`], [`letters`],
-//! [`multi_row`], [`ids`], [`error`].
+//! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
+//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`]; and what they share:
+//! [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
+mod comments;
 mod error;
 mod heads;
 mod ids;
@@ -15,7 +16,9 @@ mod lock;
 mod multi_row;
 mod notifications;
 mod options;
+mod projects;
 mod rows;
+mod sends;
 mod tickets;
 mod writer;
 

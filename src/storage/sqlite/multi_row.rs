@@ -22,6 +22,8 @@ pub(super) enum Cell {
     Int(i64),
     /// A text.
     Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
 }
 
 impl From<i64> for Cell {
@@ -90,6 +92,7 @@ impl MultiRow {
                     Cell::Null => query.bind(None::<i64>),
                     Cell::Int(value) => query.bind(value),
                     Cell::Text(value) => query.bind(value),
+                    Cell::Blob(value) => query.bind(value),
                 };
             }
             query.execute(&mut *connection).await?;

@@ -3,7 +3,7 @@
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::ticket::{Category, Priority, Status, Ticket};
+use bellpull_actors::domain::ticket::{Category, Priority, Project, Status, Ticket};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
@@ -16,6 +16,12 @@ use super::error::{corrupt, unavailable};
 macro_rules! user_columns {
     () => {
         "id, username, email, full_name, role, whatsapp_number, phone, is_active, created_at"
+    };
+}
+
+macro_rules! project_columns {
+    () => {
+        "id, key, name, is_open"
     };
 }
 
@@ -38,7 +44,7 @@ macro_rules! select_tickets {
     };
 }
 
-pub(super) use {message_columns, select_tickets, user_columns};
+pub(super) use {message_columns, project_columns, select_tickets, user_columns};
 
 /// The column's value.
 pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
@@ -89,6 +95,16 @@ pub(super) fn user(row: &SqliteRow) -> Result<User, StoreError> {
         phone: get(row, "phone")?,
         is_active: get(row, "is_active")?,
         created_at: get_time(row, "created_at")?,
+    })
+}
+
+/// A row of [`project_columns!`].
+pub(super) fn project(row: &SqliteRow) -> Result<Project, StoreError> {
+    Ok(Project {
+        id: ProjectId(get(row, "id")?),
+        key: get(row, "key")?,
+        name: get(row, "name")?,
+        is_open: get(row, "is_open")?,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Tickets and their history.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::ticket::{Decision, Project, Status, Ticket};
+use bellpull_actors::domain::ids::{TicketId, UserId};
+use bellpull_actors::domain::ticket::{Decision, Status, Ticket};
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::tickets::{Committed, StoredEntry, TicketFilter};
 use bellpull_actors::port::{Page, PageRequest, StoreError, TicketStore};
@@ -27,23 +27,6 @@ impl TicketStore for SqliteStore {
         let sql = concat!(select_tickets!(), " WHERE t.id = ? AND t.deleted_at IS NULL");
         let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await;
         row.map_err(unavailable)?.as_ref().map(ticket).transpose()
-    }
-
-    async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
-        let row: Option<(String, String, bool)> =
-            sqlx::query_as("SELECT key, name, is_open FROM projects WHERE id = ?")
-                .bind(id.0)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(unavailable)?;
-        Ok(row.map(|(key, name, is_open)| Project { id, key, name, is_open }))
-    }
-
-    async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM project_members \
-                   WHERE project_id = ? AND user_id = ?)";
-        let query = sqlx::query_scalar(sql).bind(project.0).bind(user.0);
-        query.fetch_one(&self.readers).await.map_err(unavailable)
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {

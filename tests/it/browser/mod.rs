@@ -1,5 +1,8 @@
 //! Real front ends in a real browser: headless Chromium.
 
+mod client;
+mod line;
+
 use std::process::{Child, Command, Stdio};
 
 use crate::support::skip;

@@ -63,8 +63,17 @@ fn paths(node: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-const SUPERVISORS: [&str; 7] =
-    ["hub", "users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"];
+const SUPERVISORS: [&str; 9] = [
+    "hub",
+    "users/0",
+    "users/1",
+    "users/2",
+    "users/3",
+    "tickets/0",
+    "tickets/1",
+    "projects/0",
+    "projects/1",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tree_shows_every_actor() {

@@ -10,7 +10,7 @@ async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
     for (path, kind, says) in [
         ("/console/", "text/html", "<title>Bellpull</title>"),
         ("/console", "text/html", "<title>Bellpull</title>"),
-        ("/console/console.js", "text/javascript", "new WebSocket("),
+        ("/console/console.js", "text/javascript", "/client/bellpull.js"),
         ("/console/console.css", "text/css", "[hidden]"),
     ] {
         let response = hub.request(Method::GET, path).send().await.unwrap();

@@ -5,6 +5,7 @@ mod bad_input;
 mod console;
 mod notifications;
 mod operator;
+mod stream;
 mod tickets;
 mod users;
 mod visibility;

@@ -9,7 +9,7 @@ use bellpull_actors::domain::ticket::{Command, Edit, Priority, Status, Ticket};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{InboxStore, Page, PageRequest, TicketStore};
+use bellpull_actors::port::{InboxStore, Page, PageRequest, ProjectStore, TicketStore};
 use serde_json::json;
 
 use super::people::{at, creation, fill, first, news, people, person, raise, step, tell};

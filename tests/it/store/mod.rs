@@ -1,16 +1,21 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`inbox`], [`marks`], [`lists`], [`accounts`], [`groups`] and
-//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own.
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
+//! [`changes`], [`lists`], [`accounts`], [`groups`] and [`model`] know only the ports; [`sqlite`]
+//! runs them all on SQLite, and adds what is its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
+mod changes;
+mod comments;
 mod groups;
 mod inbox;
 mod lists;
 mod marks;
 mod model;
 mod people;
+mod projects;
+mod sends;
 mod sqlite;
 mod tickets;
 
@@ -18,12 +23,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::{AccountStore, InboxStore, TicketStore};
+use bellpull_actors::port::{AccountStore, CommentStore, InboxStore, SendStore, TicketStore};
 
 /// All that a store offers.
-pub(crate) trait Store: TicketStore + InboxStore + AccountStore {}
+pub(crate) trait Store:
+    TicketStore + InboxStore + AccountStore + CommentStore + SendStore
+{
+}
 
-impl<T: TicketStore + InboxStore + AccountStore> Store for T {}
+impl<T: TicketStore + InboxStore + AccountStore + CommentStore + SendStore> Store for T {}
 
 /// A fresh store for one test.
 #[async_trait]
@@ -36,6 +44,9 @@ pub(crate) trait Fixture: Sized + Send + Sync + 'static {
 
     /// What is tested.
     fn store(&self) -> &Arc<Self::Store>;
+
+    /// The same data in a store that was begun anew, as after a crash.
+    async fn reopen(self) -> Self;
 
     /// Runs a statement past the store, as another process would.
     async fn execute(&self, sql: &str);
@@ -64,6 +75,42 @@ macro_rules! suite {
                 a_decision_without_an_announcement_tells_nobody,
                 projects_and_members_are_found,
                 accounts_are_found_by_their_ids,
+            }
+            projects {
+                a_project_has_a_key_of_its_own,
+                members_come_and_go,
+                lists_show_open_projects_and_ones_own,
+                people_share_a_project_by_its_list,
+            }
+            comments {
+                a_comment_is_kept_and_tells_whom_it_names,
+                comments_are_paged_oldest_first,
+                a_comment_on_a_ticket_that_is_gone_is_refused,
+                a_comment_that_cannot_be_told_is_not_written,
+                people_are_found_by_their_names,
+            }
+            sends {
+                a_send_reaches_each_audience,
+                chunks_reach_everybody_once,
+                two_chunks_in_one_group_follow_each_other,
+                newcomers_are_left_out_and_so_is_who_was_deactivated,
+                a_crash_between_chunks_changes_nothing,
+                a_repeated_key_gives_the_first_answer,
+                a_send_to_one_names_its_notification,
+                a_key_is_its_owners,
+                rivals_with_one_key_send_once,
+                unknown_recipients_stop_a_send,
+                a_send_for_nobody_is_done,
+                a_send_for_later_waits,
+                due_sends_come_the_longest_due_first,
+                old_keys_are_forgotten,
+                a_letter_is_shared_by_all_chunks,
+                deliveries_go_out_on_the_sends_channels,
+            }
+            changes {
+                changes_are_a_compacted_log,
+                changes_are_paged_without_gap,
+                newest_changes_say_how_many_they_leave_out,
             }
             inbox {
                 nobody_and_newcomers_have_an_empty_inbox,

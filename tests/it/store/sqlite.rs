@@ -25,6 +25,17 @@ use super::{Fixture, suite};
 
 pub(crate) struct Sqlite {
     store: Arc<SqliteStore>,
+    channels: Channels,
+    directory: TempDir,
+    url: String,
+}
+
+impl Sqlite {
+    async fn on(directory: TempDir, url: String, channels: Channels) -> Self {
+        let options = StoreOptions { channels, ..hub() };
+        let store = Arc::new(open(&url, options).await);
+        Self { store, channels, directory, url }
+    }
 }
 
 #[async_trait]
@@ -32,12 +43,18 @@ impl Fixture for Sqlite {
     type Store = SqliteStore;
 
     async fn with_channels(channels: Channels) -> Self {
-        let options = StoreOptions { channels, exclusive: true, ..StoreOptions::default() };
-        Self { store: Arc::new(SqliteStore::open("sqlite::memory:", options).await.unwrap()) }
+        let (directory, url) = file();
+        Self::on(directory, url, channels).await
     }
 
     fn store(&self) -> &Arc<SqliteStore> {
         &self.store
+    }
+
+    async fn reopen(self) -> Self {
+        let Self { store, channels, directory, url } = self;
+        drop(store);
+        Self::on(directory, url, channels).await
     }
 
     async fn execute(&self, sql: &str) {

@@ -4,7 +4,9 @@ use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::ticket::{Command, Edit, Status};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, StoreError, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore,
+};
 use futures_util::future::join_all;
 
 use super::Fixture;

@@ -122,6 +122,11 @@ impl Hub {
         ticket["id"].as_i64().unwrap()
     }
 
+    /// How many sessions it has.
+    pub fn sessions(&self) -> usize {
+        self.app.hub().users.sessions()
+    }
+
     pub async fn stop(self) {
         self.app.stop().await;
     }

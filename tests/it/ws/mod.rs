@@ -7,16 +7,21 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod doors;
 mod frames;
 mod handshake;
 mod limits;
 mod resume;
+mod tickets;
+mod v1;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -34,11 +39,28 @@ struct Socket(WebSocketStream<TcpStream>);
 impl Socket {
     /// Opens one with the person's token in the URL; `more` is the rest of the query.
     async fn open(hub: &Hub, person: &Person, more: &str) -> Self {
-        let address = hub.address();
-        let url = format!("ws://{address}/ws/notifications/?token={}{more}", person.token);
+        let path = format!("/ws/notifications/?token={}{more}", person.token);
+        Self::open_at(hub.address(), &path).await
+    }
+
+    /// Opens one at a path; its query is behind it already.
+    async fn open_at(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let handshake = tokio_tungstenite::client_async(url, stream);
+        let handshake = tokio_tungstenite::client_async(format!("ws://{address}{path}"), stream);
         Self(timeout(PATIENCE, handshake).await.expect("a handshake").unwrap().0)
+    }
+
+    /// Opens one for everything; and its welcome.
+    async fn v1(hub: &Hub, person: &Person, more: &str) -> (Self, Value) {
+        Self::v1_at(hub.address(), &person.token, more).await
+    }
+
+    /// The same of any hub.
+    async fn v1_at(address: SocketAddr, token: &str, more: &str) -> (Self, Value) {
+        let mut socket = Self::open_at(address, &format!("/ws/?token={token}{more}")).await;
+        let welcome = socket.next().await;
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        (socket, welcome)
     }
 
     /// Opens one, and has read its first frame.
@@ -248,4 +270,19 @@ async fn raise(hub: &Hub, person: &Person, title: &str) -> i64 {
     let (status, body) = hub.post(person, "/api/tickets/", ticket).await;
     assert_eq!(status, 201, "{body}");
     body["id"].as_i64().unwrap()
+}
+
+/// A project that is closed to all but these and admins; its id.
+async fn closed_project(hub: &Hub, members: &[&Person]) -> i64 {
+    let options = SqliteConnectOptions::new().filename(hub.store().path());
+    let mut beside = options.connect().await.unwrap();
+    let project = "INSERT INTO projects (id, key, name, is_open, created_at) \
+                   VALUES (7, 'WEB', 'Main Website', 0, 0)";
+    sqlx::query(project).execute(&mut beside).await.unwrap();
+    for member in members {
+        let query = sqlx::query("INSERT INTO project_members (project_id, user_id) VALUES (7, ?)");
+        query.bind(member.id).execute(&mut beside).await.unwrap();
+    }
+    beside.close().await.unwrap();
+    7
 }

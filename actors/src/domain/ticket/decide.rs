@@ -47,7 +47,7 @@ pub fn create(
         updated_at: now,
     };
     let told = Told { event: Event::TicketCreated, admins: true, users: Vec::new() };
-    let announcement = Some(announce(&ticket, told, "", caller, now));
+    let announcement = Some(told.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
     Ok(Decision { ticket, deleted: false, entry, announcement })
 }
@@ -82,7 +82,7 @@ pub fn decide(
             (told(ticket, command), String::new())
         }
     };
-    let announcement = told.map(|told| announce(&after, told, &note, caller, now));
+    let announcement = told.map(|told| told.announce(&after, &note, caller, now));
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
     Ok(Decision { ticket: after, deleted, entry, announcement })
@@ -126,6 +126,20 @@ struct Told {
     event: Event,
     admins: bool,
     users: Vec<UserId>,
+}
+
+impl Told {
+    fn announce(
+        self,
+        after: &Ticket,
+        extra: &str,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Announcement {
+        let Self { event, admins, users } = self;
+        let audience = Audience { group: admins.then_some(Group::Admins), users, except: None };
+        announce(after, event, audience, extra, caller, now)
+    }
 }
 
 /// Who hears of a transition (of every one but `assign`, whose recipients are its own).
@@ -211,16 +225,16 @@ fn entry(
     HistoryEntry { version: after.version, action, from, to: after.status, by, by_name, note, at }
 }
 
-fn announce(
+/// What is announced of a ticket; `extra` is the reason of a rejection, or what a comment says.
+pub(in crate::domain) fn announce(
     after: &Ticket,
-    told: Told,
+    event: Event,
+    mut audience: Audience,
     extra: &str,
     caller: &Caller,
     now: Timestamp,
 ) -> Announcement {
-    let Told { event, admins, users } = told;
-    let audience =
-        Audience { group: admins.then_some(Group::Admins), users, except: Some(caller.id) };
+    audience.except = Some(caller.id);
     let message = Message {
         kind: Kind::of(&event),
         title: event.title().to_owned(),

@@ -12,6 +12,7 @@ mod walk;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::domain) use decide::announce;
 pub use decide::{create, decide};
 
 use super::ids::{ProjectId, TicketId, UserId};
@@ -329,12 +330,46 @@ pub struct Decision {
     pub announcement: Option<Announcement>,
 }
 
+/// Who has to do with a ticket: what decides, besides a role, who may know that it exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stakes {
+    /// Who raised it.
+    pub created_by: UserId,
+    /// The developers on it.
+    pub assigned_to: Vec<UserId>,
+}
+
+impl Ticket {
+    /// Who has to do with it.
+    #[must_use]
+    pub fn stakes(&self) -> Stakes {
+        Stakes { created_by: self.created_by, assigned_to: self.assigned_to.clone() }
+    }
+}
+
 /// Whether the caller may know that the ticket exists: admins all, developers those of their
 /// projects and those they are assigned to, everybody those they raised.
 #[must_use]
 pub fn is_visible(ticket: &Ticket, caller: &Caller, membership: Membership) -> bool {
+    is_known_to(ticket.created_by, &ticket.assigned_to, caller, membership)
+}
+
+impl Stakes {
+    /// The same as [`is_visible`], of a ticket that is not at hand.
+    #[must_use]
+    pub fn are_visible(&self, caller: &Caller, membership: Membership) -> bool {
+        is_known_to(self.created_by, &self.assigned_to, caller, membership)
+    }
+}
+
+fn is_known_to(
+    created_by: UserId,
+    assigned_to: &[UserId],
+    caller: &Caller,
+    membership: Membership,
+) -> bool {
     caller.role.is_admin()
-        || ticket.created_by == caller.id
-        || ticket.assigned_to.contains(&caller.id)
+        || created_by == caller.id
+        || assigned_to.contains(&caller.id)
         || (caller.role == Role::Developer && membership == Membership::Member)
 }

@@ -1,4 +1,5 @@
-//! Accounts, logins and settings: rare, so each is its own statement in the group's transaction.
+//! Accounts, logins, settings and projects: rare, so each is its own statement in the group's
+//! transaction.
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
@@ -10,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write};
+use super::{Answer, Done, Write, projects, sends};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -60,7 +61,20 @@ pub(super) async fn apply(
             sqlx::query(sql).bind(name).bind(value).execute(connection).await?;
             Ok(Done::Nothing)
         }
+        Write::CreateProject(new) => projects::create(connection, new).await?,
+        Write::AddMember(project, user) => {
+            projects::add_member(connection, *project, *user).await?
+        }
+        Write::RemoveMember(project, user) => {
+            projects::remove_member(connection, *project, *user).await?
+        }
+        Write::ForgetKeys { before, limit } => {
+            sends::forget_keys(connection, *before, *limit).await?
+        }
         Write::Commit(_)
+        | Write::Comment(_)
+        | Write::BeginSend(_)
+        | Write::ContinueSend { .. }
         | Write::Mark(_)
         | Write::SaveDelivered(_)
         | Write::LimitPages(_)

@@ -1,4 +1,5 @@
-//! A group within its transaction: accounts first, then marks, then the announcements.
+//! A group within its transaction: accounts and projects first, then marks, then all that is
+//! announced: decisions, comments, and chunks of sends.
 //!
 //! All of a group happen at once as far as anybody outside can tell, so that their order is free:
 //! each kind is applied together, in the order in which its requests came.
@@ -13,8 +14,11 @@ use bellpull_actors::port::StoreError;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::ids::Ids;
+use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
-use super::{Answer, Done, Write, accounts, marks, set};
+use super::sends::Sends;
+use super::set::Work;
+use super::{Answer, Done, Write, accounts, marks, sends, set};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
     "UPDATE inboxes SET delivered_seq = v.column2 FROM ",
@@ -26,6 +30,8 @@ static RAISE_DELIVERED: MultiRow = MultiRow::new(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) ids: &'a Ids,
+    /// Those that were used last.
+    pub(super) letters: &'a Letters,
     /// Those that are switched on.
     pub(super) channels: Channels,
 }
@@ -84,7 +90,10 @@ pub(super) async fn apply(
     }
     marks::apply(connection, writes, &mut answers).await?;
     save_delivered(connection, writes).await?;
-    applied.letters = set::apply(connection, place, writes, created, &mut answers).await?;
+    let Sends { chunks, records } = sends::plan(connection, place, writes, &mut answers).await?;
+    let work = Work::of(writes, created, chunks);
+    applied.letters = set::apply(connection, place, work, &mut answers).await?;
+    records.write(connection).await?;
     place.ids.save(connection).await?;
     // What is left has nothing to say.
     applied.answers =

@@ -2,27 +2,36 @@
 //! takes them all.
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
-//! what happens when they fail), [`group`] (a group within its transaction), [`accounts`] and
-//! [`marks`] (the rarer writes), and the hot path: [`known`] (what is read before), [`set`] (what
-//! is decided in memory), [`rows`] (what is written, one statement a table).
+//! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
+//! [`projects`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which
+//! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
+//! decided in memory), [`rows`] (what is written, one statement a table).
 
 mod accounts;
+mod audience;
+mod begin;
 mod group;
 mod known;
 mod marks;
+mod projects;
 mod rows;
+mod sends;
 mod set;
 mod task;
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::ids::{LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Mark, Marked};
-use bellpull_actors::domain::ticket::Decision;
+use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::send::{NewSend, Recipients};
+use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Write {
     Commit(Box<Decision>),
+    Comment(Box<NewComment>),
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
     UpdateUser(UserId, Box<UserChanges>),
     BeginLogin { user: UserId, now: Timestamp, expires_at: Timestamp },
@@ -49,8 +59,58 @@ pub(super) enum Write {
     SetSetting { name: String, value: String },
     Mark(Box<MarkRows>),
     SaveDelivered(Vec<(UserId, Seq)>),
+    BeginSend(Box<BeginSend>),
+    ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    ForgetKeys { before: Timestamp, limit: u32 },
+    CreateProject(Box<NewProject>),
+    AddMember(ProjectId, UserId),
+    RemoveMember(ProjectId, UserId),
     LimitPages(u32),
     Ping,
+}
+
+/// A comment, and whom to tell of it.
+#[derive(Debug)]
+pub(super) struct NewComment {
+    pub(super) comment: Comment,
+    pub(super) announcement: Option<Announcement>,
+}
+
+/// A send to be taken in.
+#[derive(Debug)]
+pub(super) struct BeginSend {
+    pub(super) send: NewSend,
+    pub(super) chunk: u32,
+    pub(super) now: Timestamp,
+}
+
+/// A project to be made.
+#[derive(Debug)]
+pub(super) struct NewProject {
+    pub(super) key: String,
+    pub(super) name: String,
+    pub(super) creator: UserId,
+    pub(super) now: Timestamp,
+}
+
+impl Write {
+    /// About how many rows it writes: what it counts for in a group.
+    fn rows(&self) -> usize {
+        let size = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
+        if let Self::BeginSend(begin) = self {
+            let named = if let Recipients::Users(users) = &begin.send.recipients {
+                users.len()
+            } else {
+                usize::MAX
+            };
+            return size(begin.chunk).min(named);
+        }
+        if let Self::ContinueSend { chunk: rows, .. } | Self::ForgetKeys { limit: rows, .. } = self
+        {
+            return size(*rows);
+        }
+        1
+    }
 }
 
 /// A mark on rows of one inbox.
@@ -66,12 +126,18 @@ pub(super) struct MarkRows {
 #[derive(Debug)]
 pub(super) enum Done {
     Committed(Box<Committed>),
+    Commented(Box<(Comment, Option<Told>)>),
     Created(Box<(User, Option<Told>)>),
     Updated(Box<User>),
     Login(LoginId),
     Refresh(RefreshUse),
     Setting(String),
     Marked(Option<Marked>),
+    Project(Box<Project>),
+    Begun(Box<BeginOutcome>),
+    Chunk(Box<Chunk>),
+    /// So many rows changed.
+    Changed(u64),
     Nothing,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::notification::{DeliveryStatus, Message};
@@ -52,6 +53,12 @@ static HISTORY: MultiRow = MultiRow::new(
     9,
     " WHERE column1 IS NOT NULL",
 );
+static COMMENTS: MultiRow = MultiRow::new(
+    "INSERT INTO comments (id, ticket_id, author_id, author_name, body, created_at) \
+     SELECT * FROM ",
+    6,
+    " WHERE column1 IS NOT NULL",
+);
 static MESSAGES: MultiRow = MultiRow::new(
     "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, ticket_id, ticket, \
      sender_id, priority, created_at) SELECT * FROM ",
@@ -78,6 +85,7 @@ pub(super) struct Rows {
     numbers: BTreeMap<ProjectId, i64>,
     assignees: BTreeMap<TicketId, Vec<UserId>>,
     history: Vec<Cell>,
+    comments: Vec<Cell>,
     messages: Vec<Cell>,
     notifications: Vec<Cell>,
     deliveries: Vec<Cell>,
@@ -122,6 +130,18 @@ impl Rows {
             entry.by_name.as_str().into(),
             entry.note.as_str().into(),
             entry.at.as_millisecond().into(),
+        ]);
+    }
+
+    /// A comment.
+    pub(super) fn comment(&mut self, comment: &Comment) {
+        self.comments.extend([
+            Cell::Int(comment.id.0),
+            comment.ticket.0.into(),
+            comment.author.0.into(),
+            comment.author_name.as_str().into(),
+            comment.body.as_str().into(),
+            comment.created_at.as_millisecond().into(),
         ]);
     }
 
@@ -175,6 +195,7 @@ impl Rows {
         NUMBERS.run(connection, numbers.collect()).await?;
         write_assignees(connection, self.assignees).await?;
         HISTORY.run(connection, self.history).await?;
+        COMMENTS.run(connection, self.comments).await?;
         MESSAGES.run(connection, self.messages).await?;
         NOTIFICATIONS.run(connection, self.notifications).await?;
         DELIVERIES.run(connection, self.deliveries).await?;
@@ -206,6 +227,7 @@ async fn write_assignees(
     ASSIGNEES.run(connection, cells).await
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
+/// A value as JSON.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
     serde_json::to_string(value).map(Cell::Text).map_err(|_| corrupt("JSON"))
 }

@@ -1,12 +1,14 @@
-//! The hot path: decisions and announcements of a whole group, decided in memory against what is
-//! known, then written one statement a table.
+//! The hot path: decisions, comments and announcements of a whole group, decided in memory against
+//! what is known, then written one statement a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{NotificationId, UserId};
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::ids::{CommentId, NotificationId, UserId};
 use bellpull_actors::domain::inbox::{Head, Letter};
 use bellpull_actors::domain::notification::{Announcement, Message};
+use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
@@ -17,35 +19,73 @@ use super::accounts::Created;
 use super::group::{Failure, Place};
 use super::known::{Known, KnownTicket, heads};
 use super::rows::Rows;
-use super::{Answer, Done, Write};
+use super::sends::{SendChunk, SendText};
+use super::{Answer, Done, NewComment, Write};
 
-/// Applies all decisions, and announces the accounts that were made. The new messages, by id.
+/// What a group has to write here, each with its request's place in the group.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    decisions: Vec<(usize, &'a Decision)>,
+    comments: Vec<(usize, &'a NewComment)>,
+    created: Vec<Created>,
+    chunks: Vec<SendChunk>,
+}
+
+impl<'a> Work<'a> {
+    /// What these writes ask for, besides accounts to be announced and chunks of sends.
+    pub(super) fn of(writes: &[&'a Write], created: Vec<Created>, chunks: Vec<SendChunk>) -> Self {
+        let (mut decisions, mut comments) = (Vec::new(), Vec::new());
+        for (at, write) in writes.iter().enumerate() {
+            if let Write::Commit(decision) = write {
+                decisions.push((at, &**decision));
+            } else if let Write::Comment(comment) = write {
+                comments.push((at, &**comment));
+            }
+        }
+        Self { decisions, comments, created, chunks }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.decisions.is_empty()
+            && self.comments.is_empty()
+            && self.created.is_empty()
+            && self.chunks.is_empty()
+    }
+
+    fn announcements(&self) -> impl Iterator<Item = &Announcement> {
+        let decided = self.decisions.iter().filter_map(|(_, one)| one.announcement.as_ref());
+        let commented = self.comments.iter().filter_map(|(_, one)| one.announcement.as_ref());
+        decided.chain(commented).chain(self.created.iter().map(|one| &one.announcement))
+    }
+}
+
+/// Applies all decisions and comments, announces the accounts that were made, and writes the
+/// chunks of sends. The new messages, by id.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     place: Place<'_>,
-    writes: &[&Write],
-    created: Vec<Created>,
+    work: Work<'_>,
     answers: &mut [Option<Answer>],
 ) -> Result<Vec<(i64, Arc<Letter>)>, Failure> {
-    let decisions: Vec<(usize, &Decision)> = writes
-        .iter()
-        .enumerate()
-        .filter_map(|(at, write)| {
-            let Write::Commit(decision) = write else { return None };
-            Some((at, &**decision))
-        })
-        .collect();
-    if decisions.is_empty() && created.is_empty() {
+    if work.is_empty() {
         return Ok(Vec::new());
     }
-    let mut set = Set::read(connection, place, &decisions, &created).await?;
-    for (at, decision) in decisions {
+    let mut set = Set::read(connection, place, &work).await?;
+    for (at, decision) in work.decisions {
         answers[at] = Some(set.commit(decision).map(|done| Done::Committed(Box::new(done))));
     }
-    for Created { at, user, announcement } in created {
+    for (at, new) in work.comments {
+        answers[at] = Some(set.comment(new).map(|done| Done::Commented(Box::new(done))));
+    }
+    for Created { at, user, announcement } in work.created {
         // The account is written already: if nobody can be told of it, all is taken back.
         let told = set.announce(&announcement, announcement.message.clone())?;
         answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
+    }
+    for chunk in work.chunks {
+        // So is the send's cursor.
+        let told = set.send(&chunk)?;
+        answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
     }
     set.rows.write(connection).await?;
     Ok(set.letters)
@@ -65,25 +105,23 @@ impl<'a> Set<'a> {
     async fn read(
         connection: &mut SqliteConnection,
         place: Place<'a>,
-        decisions: &[(usize, &Decision)],
-        created: &[Created],
+        work: &Work<'_>,
     ) -> Result<Self, Failure> {
-        let announcements = || {
-            let decided = decisions.iter().filter_map(|(_, one)| one.announcement.as_ref());
-            decided.chain(created.iter().map(|one| &one.announcement))
-        };
-        let tickets = decisions.iter().map(|(_, decision)| decision.ticket.id);
-        let projects: BTreeSet<_> = decisions
+        let decided = work.decisions.iter().map(|(_, decision)| decision.ticket.id);
+        let tickets = decided.chain(work.comments.iter().map(|(_, new)| new.comment.ticket));
+        let projects: BTreeSet<_> = work
+            .decisions
             .iter()
             .filter(|(_, decision)| decision.ticket.version == 1)
             .map(|(_, decision)| decision.ticket.project)
             .collect();
-        let needs_members = announcements().any(|one| one.audience.group.is_some());
+        let needs_members = work.announcements().any(|one| one.audience.group.is_some());
         let known = Known::read(connection, tickets, projects.into_iter(), needs_members).await?;
         let mut people = BTreeSet::new();
-        for one in announcements() {
+        for one in work.announcements() {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
         }
+        people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
         let heads = match people.is_empty() {
             true => BTreeMap::new(),
             false => heads(connection, people.into_iter()).await?,
@@ -159,14 +197,34 @@ impl<'a> Set<'a> {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
-        self.rows.message(message_id, &message)?;
-        let due_ms = message.created_at.as_millisecond();
-        let outgoing = announcement.channels.and(self.place.channels);
+        let letter = self.write_down(message_id, Letter::new(message))?;
+        self.tell(message_id, letter, &recipients, None, announcement.channels).map(Some)
+    }
+
+    /// Writes a message, and keeps its letter for those who will replay it.
+    fn write_down(&mut self, id: i64, letter: Arc<Letter>) -> Result<Arc<Letter>, StoreError> {
+        self.rows.message(id, &letter.message)?;
+        self.letters.push((id, Arc::clone(&letter)));
+        Ok(letter)
+    }
+
+    /// Puts a message into these inboxes, with a delivery for each channel that is switched on. A
+    /// single notification may have been given its id before (`only`).
+    fn tell(
+        &mut self,
+        message_id: i64,
+        letter: Arc<Letter>,
+        recipients: &[UserId],
+        only: Option<NotificationId>,
+        channels: Channels,
+    ) -> Result<Told, StoreError> {
+        let due_ms = letter.message.created_at.as_millisecond();
+        let outgoing = channels.and(self.place.channels);
         let mut births = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
+        for &recipient in recipients {
             let head = self.heads.get_mut(&recipient).ok_or(StoreError::NotFound)?;
             let seq = head.give_birth();
-            let id = self.place.ids.next(Counter::Notifications);
+            let id = only.map_or_else(|| self.place.ids.next(Counter::Notifications), |id| id.0);
             self.rows.notification(recipient, seq, id, message_id);
             self.rows.head(recipient, *head);
             for channel in outgoing.outgoing() {
@@ -175,8 +233,33 @@ impl<'a> Set<'a> {
             let (id, unread_count) = (NotificationId(id), head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
         }
-        let letter = Letter::new(message);
-        self.letters.push((message_id, Arc::clone(&letter)));
-        Ok(Some(Told { letter, births }))
+        Ok(Told { letter, births })
+    }
+
+    /// Puts a comment into the group, or refuses it without a trace.
+    fn comment(&mut self, new: &NewComment) -> Result<(Comment, Option<Told>), StoreError> {
+        let mut comment = new.comment.clone();
+        if self.known.tickets.get(&comment.ticket).is_none_or(|ticket| ticket.is_deleted) {
+            return Err(StoreError::NotFound);
+        }
+        let told = match &new.announcement {
+            None => None,
+            Some(announcement) => self.announce(announcement, announcement.message.clone())?,
+        };
+        comment.id = CommentId(self.place.ids.next(Counter::Comments));
+        self.rows.comment(&comment);
+        Ok((comment, told))
+    }
+
+    /// Writes the next recipients of a send, and its message with the first of them.
+    fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
+        let letter = match &chunk.text {
+            SendText::New(letter) => self.write_down(chunk.message_id, Arc::clone(letter))?,
+            SendText::Written(letter) => Arc::clone(letter),
+        };
+        if chunk.recipients.is_empty() {
+            return Ok(None);
+        }
+        self.tell(chunk.message_id, letter, &chunk.recipients, chunk.only, chunk.channels).map(Some)
     }
 }

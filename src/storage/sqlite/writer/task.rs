@@ -18,7 +18,8 @@ use super::super::options::for_writer;
 use super::group::{self, Failure};
 use super::{Answer, Letterbox, Request, Write};
 
-/// Requests of one transaction. More gain nothing by then, and keep the first waiting.
+/// Requests of one transaction; one that writes for many recipients counts for as many. More gain
+/// nothing by then, and keep the first waiting.
 const GROUP_MAX: usize = 512;
 
 /// The writer's own; nobody else writes in this process.
@@ -51,17 +52,20 @@ impl Writer {
     pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Letterbox>) {
         let mut closing: Vec<oneshot::Sender<()>> = Vec::new();
         while let Some(first) = waiting.recv().await {
-            let mut group = Vec::new();
+            let (mut group, mut rows) = (Vec::new(), 0);
             let mut next = Some(first);
             while let Some(letter) = next {
                 match letter {
-                    Letterbox::Request(request) => group.push(request),
+                    Letterbox::Request(request) => {
+                        rows += request.write.rows();
+                        group.push(request);
+                    }
                     Letterbox::Close(reply) => {
                         waiting.close();
                         closing.push(reply);
                     }
                 }
-                next = (group.len() < GROUP_MAX).then(|| waiting.try_recv().ok()).flatten();
+                next = (rows < GROUP_MAX).then(|| waiting.try_recv().ok()).flatten();
             }
             let writing = AssertUnwindSafe(self.write_group(group)).catch_unwind();
             if Box::pin(writing).await.is_err() {
@@ -161,7 +165,8 @@ impl Writer {
         if self.seen != Some(seen) {
             self.ids.load(connection).await?;
         }
-        let place = group::Place { ids: &self.ids, channels: self.channels };
+        let place =
+            group::Place { ids: &self.ids, letters: &self.letters, channels: self.channels };
         let applied = group::apply(connection, place, writes).await?;
         sqlx::query("COMMIT").execute(connection).await?;
         self.seen = Some(seen);

@@ -1,0 +1,129 @@
+//! Typed find-or-spawn: the handles through which the edges reach the actors of users,
+//! tickets and projects.
+
+mod projects;
+mod tickets;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::mail::{Fate, Mail};
+use crate::supervisor::{Entity, Live, SupervisorMessage, Wanted};
+use crate::vitals::Handle;
+
+pub(crate) use projects::NoSubscription;
+pub use projects::{Projects, TicketNews};
+pub(crate) use tickets::unavailable;
+pub use tickets::{CommandError, Tickets};
+pub use users::{AttachError, Session, Users};
+
+/// How long an edge waits for an actor to be found or spawned.
+const OBTAIN_MAX: Duration = Duration::from_secs(5);
+/// How long to wait before the successor of a supervisor that has just ended is asked.
+const OBTAIN_RETRY: Duration = Duration::from_millis(1);
+/// So many messages may wait for an actor; further questions are refused at once (hints and
+/// control messages are not: they are few, or merge into one reading of the store).
+const DEPTH_MAX: u32 = 4_096;
+/// How long an edge waits for an actor's answer; the store's own limit is 5 s.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How often a returned question is asked again before the edge gives up.
+const TRIES: usize = 4;
+
+/// A shard's supervisor, while there is one.
+pub(crate) type SupervisorSlot<E> = watch::Receiver<Option<Handle<SupervisorMessage<E>>>>;
+
+/// The way to all actors of a kind.
+#[derive(Debug)]
+pub(crate) struct Directory<E: Entity> {
+    pub(crate) live: Live<E>,
+    pub(crate) shards: Arc<[SupervisorSlot<E>]>,
+}
+
+impl<E: Entity> Clone for Directory<E> {
+    fn clone(&self) -> Self {
+        Self { live: Arc::clone(&self.live), shards: Arc::clone(&self.shards) }
+    }
+}
+
+/// Why a question got no answer.
+#[derive(Debug)]
+enum Unanswered<Q> {
+    /// It was certainly not handled; here it is.
+    Returned(Q),
+    /// It may have been handled.
+    Lost,
+}
+
+impl<E: Entity> Directory<E> {
+    /// Asks the actor of `id`, spawned if need be; asks its successor where it was leaving.
+    async fn ask<Q, A>(
+        &self,
+        id: E::Id,
+        mut question: Q,
+        wrap: fn(Mail<Q, A>) -> E::Message,
+    ) -> Result<A, Unanswered<Q>> {
+        // Only the first try may trust the map: an actor that returns mail is about to leave it,
+        // and its supervisor knows that before it answers.
+        let mut found = self.live.get(&id).map(|entry| entry.clone());
+        let mut but_not = None;
+        for _ in 0..TRIES {
+            let actor = match found.take() {
+                Some(actor) => actor,
+                None => match self.obtain(Wanted { id, but_not }).await {
+                    Some(actor) => actor,
+                    None => break,
+                },
+            };
+            if actor.vitals().depth() >= DEPTH_MAX {
+                break;
+            }
+            let (mail, answer) = Mail::new(question);
+            actor.cast(wrap(mail));
+            match answer.within(ANSWER_MAX).await {
+                Fate::Answered(answer) => return Ok(answer),
+                Fate::Returned(unasked) => question = unasked,
+                Fate::Lost => return Err(Unanswered::Lost),
+            }
+            but_not = Some(actor.actor().get_id());
+        }
+        Err(Unanswered::Returned(question))
+    }
+
+    /// The actor wanted, by its supervisor; `None` when the supervisor is down for long or keeps
+    /// the actor down.
+    async fn obtain(&self, wanted: Wanted<E::Id>) -> Option<Handle<E::Message>> {
+        tokio::time::timeout(OBTAIN_MAX, async {
+            loop {
+                let supervisor = self.supervisor(wanted.id).await?;
+                let (mail, answer) = Mail::new(wanted);
+                supervisor.cast(SupervisorMessage::Obtain(mail));
+                match answer.within(OBTAIN_MAX).await {
+                    Fate::Answered(found) => return found.ok(),
+                    // It ended before it came to this: its successor is asked. The pause is for
+                    // the moment in which it has ended and does not look so yet.
+                    Fate::Returned(_) => tokio::time::sleep(OBTAIN_RETRY).await,
+                    Fate::Lost => return None,
+                }
+            }
+        })
+        .await
+        .ok()?
+    }
+
+    /// The supervisor of the shard that `id` belongs to, waited for while it is down.
+    async fn supervisor(&self, id: E::Id) -> Option<Handle<SupervisorMessage<E>>> {
+        let shards = self.shards.len().max(1);
+        let shard = usize::try_from(E::number(id)).unwrap_or(0) % shards;
+        let mut slot = self.shards.get(shard)?.clone();
+        loop {
+            let up = slot.borrow_and_update().clone().filter(|handle| !handle.is_gone());
+            if let Some(supervisor) = up {
+                return Some(supervisor);
+            }
+            slot.changed().await.ok()?;
+        }
+    }
+}

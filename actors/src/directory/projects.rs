@@ -1,0 +1,98 @@
+//! The way to the project actors.
+
+use std::sync::Arc;
+
+use super::{Directory, Unanswered};
+use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::stream::{StreamEvent, StreamLetter};
+use crate::domain::ticket::{Caller, Membership, Stakes, Ticket};
+use crate::port::{StoreError, TicketStore};
+use crate::project::{ProjectEntity, ProjectMessage, Subscribe};
+use crate::user::in_time;
+
+/// The way to the project actors.
+#[derive(Debug, Clone)]
+pub struct Projects {
+    pub(crate) directory: Directory<ProjectEntity>,
+    pub(crate) store: Arc<dyn TicketStore>,
+}
+
+/// What a project's tickets stream is told, with what decides who may hear it.
+#[derive(Debug)]
+pub struct TicketNews {
+    /// What is told.
+    pub letter: Arc<StreamLetter>,
+    /// Who has to do with the ticket.
+    pub stakes: Stakes,
+}
+
+impl TicketNews {
+    /// Something happened to (or on) a ticket.
+    pub(crate) fn new(ticket: &Ticket, event: StreamEvent) -> Self {
+        Self { letter: StreamLetter::new(ticket.project, event), stakes: ticket.stakes() }
+    }
+}
+
+/// Why a subscription does not stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSubscription {
+    /// There is no such project, or it is not for this person to know.
+    NoRight,
+    /// The store or the project's actor does not answer now.
+    Unavailable,
+}
+
+impl Projects {
+    /// Subscribes. The right is looked at before, and once more after the subscription stands: a
+    /// right that is withdrawn in between is either seen by the second look or, withdrawn after
+    /// it, finds the subscription standing.
+    pub(crate) async fn subscribe(
+        &self,
+        project: ProjectId,
+        wish: Subscribe,
+    ) -> Result<(), NoSubscription> {
+        let caller = wish.caller.clone();
+        self.check_right(project, &caller).await?;
+        match self.directory.ask(project, wish, ProjectMessage::Subscribe).await {
+            Ok(()) => self.check_right(project, &caller).await,
+            Err(Unanswered::Returned(_) | Unanswered::Lost) => Err(NoSubscription::Unavailable),
+        }
+    }
+
+    /// Tells those who watch a project's tickets; where nobody does this costs a look into a map.
+    pub(crate) fn tell(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
+        if let Some(actor) = self.directory.live.get(&project) {
+            actor.cast(ProjectMessage::Tell(news()));
+        }
+    }
+
+    /// The user was taken off the project's list of members (call it once that is on the disk):
+    /// the sockets that are for one of its streams alone are closed with 4403, other sessions are
+    /// told that the stream has ended. Admins, who need not be on the list, are left alone.
+    pub fn withdraw(&self, project: ProjectId, user: UserId) {
+        if let Some(actor) = self.directory.live.get(&project) {
+            actor.cast(ProjectMessage::Withdraw(user));
+        }
+    }
+
+    async fn check_right(&self, project: ProjectId, caller: &Caller) -> Result<(), NoSubscription> {
+        match in_time(membership(&*self.store, project, caller)).await {
+            Ok(Some(Membership::Member)) => Ok(()),
+            Ok(Some(Membership::Outsider) | None) => Err(NoSubscription::NoRight),
+            Err(_) => Err(NoSubscription::Unavailable),
+        }
+    }
+}
+
+/// What somebody is to a project; `None` where there is no such project.
+async fn membership(
+    store: &dyn TicketStore,
+    id: ProjectId,
+    caller: &Caller,
+) -> Result<Option<Membership>, StoreError> {
+    let Some(project) = store.project(id).await? else { return Ok(None) };
+    if project.is_open || caller.role.is_admin() || store.is_member(id, caller.id).await? {
+        return Ok(Some(Membership::Member));
+    }
+    Ok(Some(Membership::Outsider))
+}

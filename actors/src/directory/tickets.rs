@@ -1,0 +1,101 @@
+//! The way to the ticket actors.
+
+use std::sync::Arc;
+
+use super::{Directory, Unanswered};
+use crate::domain::comment::Comment;
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
+use crate::mail::Mail;
+use crate::port::StoreError;
+use crate::ticket::{CommentAsk, TicketAsk, TicketEntity, TicketMessage};
+
+/// The way to the ticket actors.
+#[derive(Debug, Clone)]
+pub struct Tickets {
+    pub(crate) directory: Directory<TicketEntity>,
+    pub(crate) store: Arc<dyn crate::port::TicketStore>,
+}
+
+/// Why a ticket command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store or the actor cannot answer now; nothing was acknowledged.
+    #[error("the hub cannot carry this out now: {0}")]
+    Unavailable(String),
+}
+
+impl Tickets {
+    /// Raises a ticket in a project. When this returns `Ok`, ticket, history and notifications
+    /// are on the disk.
+    ///
+    /// # Errors
+    /// See [`CommandError`]; an unknown project is [`Refusal::Invalid`] of `project`.
+    pub async fn create(
+        &self,
+        project: ProjectId,
+        new: NewTicket,
+        caller: Caller,
+    ) -> Result<Ticket, CommandError> {
+        let id = self.store.reserve_ticket_id().await.map_err(unavailable)?;
+        self.ask(id, TicketAsk::Create { project, new, caller }).await
+    }
+
+    /// Carries out a command on a ticket; the ticket after it.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn command(
+        &self,
+        id: TicketId,
+        command: Command,
+        caller: Caller,
+    ) -> Result<Ticket, CommandError> {
+        self.ask(id, TicketAsk::Command { command, caller }).await
+    }
+
+    /// Comments on a ticket; whoever is named in the body (`@username`) and may see the ticket is
+    /// notified, and whoever watches the project is told. When this returns `Ok`, the comment and
+    /// the notifications are on the disk.
+    ///
+    /// `body` has 1 to 10,000 characters and is not blank (the edge checks it).
+    ///
+    /// # Errors
+    /// See [`CommandError`]; [`Refusal::NotFound`] for a ticket that the caller may not see.
+    pub async fn comment(
+        &self,
+        id: TicketId,
+        body: String,
+        caller: Caller,
+    ) -> Result<Comment, CommandError> {
+        self.put(id, CommentAsk { body, caller }, TicketMessage::Comment).await
+    }
+
+    async fn ask(&self, id: TicketId, ask: TicketAsk) -> Result<Ticket, CommandError> {
+        self.put(id, ask, TicketMessage::Ask).await
+    }
+
+    async fn put<Q, T>(
+        &self,
+        id: TicketId,
+        question: Q,
+        wrap: fn(Mail<Q, Result<T, CommandError>>) -> TicketMessage,
+    ) -> Result<T, CommandError> {
+        match self.directory.ask(id, question, wrap).await {
+            Ok(answer) => answer,
+            Err(Unanswered::Returned(_)) => Err(CommandError::Unavailable(
+                "the ticket's actor is down or overloaded".to_owned(),
+            )),
+            Err(Unanswered::Lost) => {
+                Err(CommandError::Unavailable("the ticket's actor did not answer".to_owned()))
+            }
+        }
+    }
+}
+
+pub(crate) fn unavailable(error: StoreError) -> CommandError {
+    CommandError::Unavailable(error.to_string())
+}

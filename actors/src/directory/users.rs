@@ -1,0 +1,137 @@
+//! The way to the user actors, and a session's way to its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use jiff::Timestamp;
+
+use super::{Directory, Unanswered};
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::inbox::{Change, Mark, Marked};
+use crate::domain::ticket::Caller;
+use crate::port::inbox::Selection;
+use crate::port::outlet::Ending;
+use crate::port::tickets::Told;
+use crate::port::{InboxStore, StoreError};
+use crate::session::{Heard, SessionStart};
+use crate::user::{Attach, UserEntity, UserMessage};
+use crate::vitals::Handle;
+
+/// What a session is told that cannot be taken in now.
+const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+
+/// The way to the user actors.
+#[derive(Debug, Clone)]
+pub struct Users {
+    pub(crate) directory: Directory<UserEntity>,
+    pub(crate) inboxes: Arc<dyn InboxStore>,
+    pub(crate) sessions: Arc<AtomicUsize>,
+    pub(crate) is_draining: Arc<AtomicBool>,
+}
+
+/// A session that its user's actor has taken in: its reader's way to that actor.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(crate) actor: Handle<UserMessage>,
+    pub(crate) id: u32,
+}
+
+/// Why a session was not taken in. The outlet comes back closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The user has as many sessions as one may have.
+    #[error("the user has too many sessions")]
+    TooMany,
+    /// The hub cannot take it in now.
+    #[error("the hub cannot take a session in now")]
+    Unavailable,
+}
+
+impl Users {
+    /// Gives a session to its user's actor, which greets it, sends its backlog and then what
+    /// comes live. When it cannot, the outlet has been closed with the fitting [`Ending`].
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub async fn attach(
+        &self,
+        caller: Caller,
+        start: SessionStart,
+    ) -> Result<Session, AttachError> {
+        if self.is_draining.load(Relaxed) {
+            start.outlet.close(COME_BACK);
+            return Err(AttachError::Unavailable);
+        }
+        let id = caller.id;
+        match self.directory.ask(id, Attach { caller, start }, UserMessage::Attach).await {
+            Ok(attached) => attached,
+            Err(Unanswered::Returned(attach)) => {
+                attach.start.outlet.close(COME_BACK);
+                Err(AttachError::Unavailable)
+            }
+            // The actor died with the outlet, which has closed itself.
+            Err(Unanswered::Lost) => Err(AttachError::Unavailable),
+        }
+    }
+
+    /// Tells the user's actor of a change, if the user has a session on this node.
+    pub fn tell(&self, user: UserId, change: Change) {
+        if let Some(actor) = self.directory.live.get(&user) {
+            actor.cast(UserMessage::Changed(change));
+        }
+    }
+
+    /// Tells all recipients of an announcement, those with a session on this node.
+    pub fn tell_all(&self, told: &Told) {
+        for placed in &told.births {
+            if let Some(actor) = self.directory.live.get(&placed.recipient) {
+                let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
+                actor.cast(UserMessage::Changed(Change::Born { birth, unread_count }));
+            }
+        }
+    }
+
+    /// Marks rows of the user's inbox and tells all of the user's sessions. Whoever calls may be
+    /// cancelled at any time: what was written is told all the same.
+    ///
+    /// # Errors
+    /// See [`InboxStore::mark`].
+    pub async fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
+    ) -> Result<Option<Marked>, StoreError> {
+        let users = self.clone();
+        let work = tokio::spawn(async move {
+            let marked = users.inboxes.mark(user, selection, mark, now).await?;
+            if let Some(marked) = &marked {
+                users.tell(user, Change::Marked(marked.clone()));
+            }
+            Ok(marked)
+        });
+        work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    /// Ends the user's sessions that were opened with a login (`None`: all of them).
+    pub fn end_sessions(&self, user: UserId, login: Option<LoginId>, why: Ending) {
+        if let Some(actor) = self.directory.live.get(&user) {
+            actor.cast(UserMessage::End { login, why });
+        }
+    }
+
+    /// How many sessions this node has.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Relaxed)
+    }
+}
+
+impl Session {
+    /// Tells the user's actor what was heard. Once the actor is gone this does nothing: its
+    /// outlet has closed the connection.
+    pub fn heard(&self, heard: Heard) {
+        self.actor.cast(UserMessage::Heard { session: self.id, heard });
+    }
+}

@@ -1,0 +1,367 @@
+//! Who is on a project, what they look at and what they type on: the roster behind a presence
+//! stream.
+//!
+//! A person is there while one of its sessions is. Sessions come and go, look at tickets and type;
+//! what others are told is what that changes about the *person*: one join and one leave however
+//! many sessions, the ticket that the newest look of a live session is at, and whether any session
+//! types. Whoever applies the events to an earlier [`Roster::present`] has the present one.
+//!
+//! Times are what has passed since a moment that the caller chose.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::ids::{TicketId, UserId};
+use super::stream::{Person, Present, StreamEvent};
+
+/// Typing that is not renewed ends after so long.
+pub const TYPING_LASTS: Duration = Duration::from_secs(5);
+
+/// A session types on at most so many tickets; nobody does on more, so further ones are passed
+/// over.
+const TYPING_MAX: usize = 16;
+
+/// A session of a person, told from that person's others.
+pub type SessionNumber = u64;
+
+/// Everybody who is there.
+#[derive(Debug, Default)]
+pub struct Roster {
+    people: BTreeMap<UserId, Here>,
+    /// Those of whom some session types.
+    typists: BTreeSet<UserId>,
+}
+
+/// Somebody who is there.
+#[derive(Debug)]
+struct Here {
+    person: Person,
+    sessions: BTreeMap<SessionNumber, Doing>,
+}
+
+/// What one session does.
+#[derive(Debug, Default)]
+struct Doing {
+    /// The ticket that it looks at, and when it began to, as a place in the order of its person's
+    /// looks.
+    viewing: Option<(u64, TicketId)>,
+    /// The tickets that it types on, and when that ends.
+    typing: BTreeMap<TicketId, Duration>,
+}
+
+impl Here {
+    fn viewing(&self) -> Option<TicketId> {
+        let newest = self.sessions.values().filter_map(|doing| doing.viewing).max();
+        newest.map(|(_, ticket)| ticket)
+    }
+
+    fn typing(&self) -> BTreeSet<TicketId> {
+        self.sessions.values().flat_map(|doing| doing.typing.keys().copied()).collect()
+    }
+
+    fn present(&self) -> Present {
+        Present {
+            person: self.person.clone(),
+            viewing: self.viewing(),
+            typing: self.typing().into_iter().collect(),
+        }
+    }
+}
+
+impl Roster {
+    /// A session comes; one that is there already changes nothing.
+    pub fn join(&mut self, person: Person, session: SessionNumber) -> Vec<StreamEvent> {
+        let mut events = Vec::new();
+        let here = self.people.entry(person.id).or_insert_with(|| {
+            events.push(StreamEvent::Joined(person.clone()));
+            Here { person, sessions: BTreeMap::new() }
+        });
+        here.sessions.entry(session).or_default();
+        events
+    }
+
+    /// A session goes, and what it did ends.
+    pub fn leave(&mut self, user: UserId, session: SessionNumber) -> Vec<StreamEvent> {
+        let Some(here) = self.people.get(&user) else { return Vec::new() };
+        if here.sessions.len() == 1 && here.sessions.contains_key(&session) {
+            return self.leave_all(user);
+        }
+        self.change(user, |sessions| {
+            sessions.remove(&session);
+        })
+    }
+
+    /// All sessions of a person go.
+    pub fn leave_all(&mut self, user: UserId) -> Vec<StreamEvent> {
+        self.typists.remove(&user);
+        let gone = self.people.remove(&user);
+        gone.map(|here| StreamEvent::Left(here.person)).into_iter().collect()
+    }
+
+    /// A session looks at a ticket, or at none. `order` says which of its person's looks is newer.
+    pub fn view(
+        &mut self,
+        user: UserId,
+        session: SessionNumber,
+        order: u64,
+        ticket: Option<TicketId>,
+    ) -> Vec<StreamEvent> {
+        self.change(user, |sessions| {
+            if let Some(doing) = sessions.get_mut(&session) {
+                doing.viewing = ticket.map(|ticket| (order, ticket));
+            }
+        })
+    }
+
+    /// A session types on a ticket (or goes on to), or has ended.
+    pub fn type_on(
+        &mut self,
+        user: UserId,
+        session: SessionNumber,
+        ticket: TicketId,
+        is_typing: bool,
+        now: Duration,
+    ) -> Vec<StreamEvent> {
+        self.change(user, |sessions| {
+            let Some(Doing { typing, .. }) = sessions.get_mut(&session) else { return };
+            if !is_typing {
+                typing.remove(&ticket);
+            } else if typing.len() < TYPING_MAX || typing.contains_key(&ticket) {
+                typing.insert(ticket, now + TYPING_LASTS);
+            }
+        })
+    }
+
+    /// Ends the typing that was not renewed in time.
+    pub fn expire(&mut self, now: Duration) -> Vec<StreamEvent> {
+        let typists: Vec<UserId> = self.typists.iter().copied().collect();
+        let mut events = Vec::new();
+        for user in typists {
+            events.append(&mut self.change(user, |sessions| {
+                for doing in sessions.values_mut() {
+                    doing.typing.retain(|_, ends| *ends > now);
+                }
+            }));
+        }
+        events
+    }
+
+    /// When the next typing ends unless it is renewed.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Duration> {
+        let typists = self.typists.iter().filter_map(|user| self.people.get(user));
+        let sessions = typists.flat_map(|here| here.sessions.values());
+        sessions.flat_map(|doing| doing.typing.values().copied()).min()
+    }
+
+    /// Everybody who is there, by id.
+    #[must_use]
+    pub fn present(&self) -> Vec<Present> {
+        self.people.values().map(Here::present).collect()
+    }
+
+    /// How many people are there.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.people.len()
+    }
+
+    /// Changes what a person's sessions do; what that changes about the person.
+    fn change(
+        &mut self,
+        user: UserId,
+        change: impl FnOnce(&mut BTreeMap<SessionNumber, Doing>),
+    ) -> Vec<StreamEvent> {
+        let Some(here) = self.people.get_mut(&user) else { return Vec::new() };
+        let (viewing, typing) = (here.viewing(), here.typing());
+        change(&mut here.sessions);
+        let (viewing_now, typing_now) = (here.viewing(), here.typing());
+        if typing_now.is_empty() {
+            self.typists.remove(&user);
+        } else {
+            self.typists.insert(user);
+        }
+        let person = || here.person.clone();
+        let mut events = Vec::new();
+        if viewing != viewing_now {
+            events.push(StreamEvent::Viewing { person: person(), ticket: viewing_now });
+        }
+        let typed = |ticket: &TicketId, is_typing| StreamEvent::Typing {
+            person: person(),
+            ticket: *ticket,
+            is_typing,
+        };
+        events.extend(typing.difference(&typing_now).map(|ticket| typed(ticket, false)));
+        events.extend(typing_now.difference(&typing).map(|ticket| typed(ticket, true)));
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Join,
+        Leave,
+        LeaveAll,
+        View(Option<i64>),
+        Type(i64, bool),
+        Wait(u64),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            3 => Just(Act::Join),
+            2 => Just(Act::Leave),
+            1 => Just(Act::LeaveAll),
+            3 => prop::option::of(1i64..4).prop_map(Act::View),
+            4 => (1i64..4, prop::bool::weighted(0.8)).prop_map(|(on, is)| Act::Type(on, is)),
+            3 => (1u64..4_000).prop_map(Act::Wait),
+        ]
+    }
+
+    fn person(id: i64) -> Person {
+        Person { id: UserId(id), username: format!("user{id}").into() }
+    }
+
+    /// What a client knows that was shown the roster once and applies what it is told.
+    #[derive(Debug, Default)]
+    struct Client {
+        people: BTreeMap<UserId, Present>,
+    }
+
+    impl Client {
+        fn hear(&mut self, event: StreamEvent) {
+            match event {
+                StreamEvent::Joined(person) => {
+                    let newcomer =
+                        Present { person: person.clone(), viewing: None, typing: Vec::new() };
+                    assert!(self.people.insert(person.id, newcomer).is_none(), "joined twice");
+                }
+                StreamEvent::Left(person) => {
+                    assert!(self.people.remove(&person.id).is_some(), "left twice");
+                }
+                StreamEvent::Viewing { person, ticket } => {
+                    let one = self.people.get_mut(&person.id).unwrap();
+                    assert_ne!(one.viewing, ticket, "nothing new");
+                    one.viewing = ticket;
+                }
+                StreamEvent::Typing { person, ticket, is_typing } => {
+                    let one = self.people.get_mut(&person.id).unwrap();
+                    assert_ne!(one.typing.contains(&ticket), is_typing, "nothing new");
+                    one.typing.retain(|other| *other != ticket);
+                    if is_typing {
+                        one.typing.push(ticket);
+                        one.typing.sort_unstable();
+                    }
+                }
+                StreamEvent::Ticket { .. } | StreamEvent::Comment(_) => unreachable!(),
+            }
+        }
+    }
+
+    /// All that was ever said, by a session that is still there: the roster is read from it.
+    #[derive(Debug, Default)]
+    struct Model {
+        sessions: BTreeSet<(i64, u64)>,
+        /// Newest last: whose session looks at what.
+        looks: Vec<(i64, u64, Option<i64>)>,
+        /// Who typed on what, and when that was last said.
+        typed: BTreeMap<(i64, u64, i64), u64>,
+    }
+
+    impl Model {
+        fn forget(&mut self, gone: impl Fn(i64, u64) -> bool) {
+            self.sessions.retain(|(user, session)| !gone(*user, *session));
+            self.looks.retain(|(user, session, _)| !gone(*user, *session));
+            self.typed.retain(|(user, session, _), _| !gone(*user, *session));
+        }
+
+        fn act(&mut self, user: i64, session: u64, act: &Act, now: u64) {
+            let is_there = self.sessions.contains(&(user, session));
+            match act {
+                Act::Join => drop(self.sessions.insert((user, session))),
+                Act::Leave => self.forget(|one, other| (one, other) == (user, session)),
+                Act::LeaveAll => self.forget(|one, _| one == user),
+                Act::View(ticket) if is_there => {
+                    self.looks.retain(|(one, other, _)| (*one, *other) != (user, session));
+                    self.looks.push((user, session, *ticket));
+                }
+                Act::Type(ticket, true) if is_there => {
+                    self.typed.insert((user, session, *ticket), now);
+                }
+                Act::Type(ticket, _) => drop(self.typed.remove(&(user, session, *ticket))),
+                Act::View(_) | Act::Wait(_) => {}
+            }
+        }
+
+        fn present(&self, now: u64) -> Vec<Present> {
+            let users: BTreeSet<i64> = self.sessions.iter().map(|(user, _)| *user).collect();
+            let one = |user: i64| {
+                let own = self.looks.iter().rev().filter(|(one, _, _)| *one == user);
+                let typed = self
+                    .typed
+                    .iter()
+                    .filter(|((one, _, _), said)| *one == user && now < **said + 5_000);
+                let typing: BTreeSet<TicketId> =
+                    typed.map(|((_, _, ticket), _)| TicketId(*ticket)).collect();
+                Present {
+                    person: person(user),
+                    viewing: own.filter_map(|(_, _, ticket)| *ticket).next().map(TicketId),
+                    typing: typing.into_iter().collect(),
+                }
+            };
+            users.into_iter().map(one).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_roster_the_model_and_whoever_heard_all_events_agree(
+            acts in prop::collection::vec((1i64..4, 1u64..4, act()), 0..120),
+        ) {
+            let (mut roster, mut model) = (Roster::default(), Model::default());
+            let (mut client, mut now) = (Client::default(), 0);
+            for (order, (user, session, act)) in (1..).zip(acts) {
+                let (id, at) = (UserId(user), Duration::from_millis(now));
+                let events = match &act {
+                    Act::Join => roster.join(person(user), session),
+                    Act::Leave => roster.leave(id, session),
+                    Act::LeaveAll => roster.leave_all(id),
+                    Act::View(ticket) => roster.view(id, session, order, ticket.map(TicketId)),
+                    Act::Type(ticket, is_typing) => {
+                        roster.type_on(id, session, TicketId(*ticket), *is_typing, at)
+                    }
+                    Act::Wait(ms) => {
+                        now += ms;
+                        roster.expire(Duration::from_millis(now))
+                    }
+                };
+                events.into_iter().for_each(|event| client.hear(event));
+                model.act(user, session, &act, now);
+                let wanted = model.present(now);
+                prop_assert_eq!(&roster.present(), &wanted);
+                let heard: Vec<Present> = client.people.values().cloned().collect();
+                prop_assert_eq!(&heard, &wanted);
+                let is_typed_on = wanted.iter().any(|present| !present.typing.is_empty());
+                let next = roster.next_expiry();
+                prop_assert_eq!(next.is_some(), is_typed_on, "a timer is needed, or not");
+                prop_assert!(next.is_none_or(|at| at > Duration::from_millis(now)));
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_types_on_more_tickets_than_anybody_can() {
+        let mut roster = Roster::default();
+        roster.join(person(1), 1);
+        for ticket in 1..=40 {
+            roster.type_on(UserId(1), 1, TicketId(ticket), true, Duration::ZERO);
+        }
+        assert_eq!(roster.present()[0].typing.len(), TYPING_MAX);
+    }
+}

@@ -1,0 +1,365 @@
+//! The project actor: who on this node watches a project, and what they are told.
+//!
+//! Its parent is a dynamic supervisor; it lives from the first subscription until a whole turn of
+//! the wheel has passed without one. It owns the subscribers of the project's two streams and the
+//! roster of presence, and stores nothing: whatever it tells can be read elsewhere. When it panics
+//! or is killed every subscriber's actor is told so by what its state drops, and subscribes anew
+//! (presence) or ends the sessions that may have missed something (tickets).
+//!
+//! News are cast once to each user's actor, which gives them to its sessions. A subscription ends
+//! when its [`Watch`] is dropped, wherever that is: with its session, with the user's actor, or in
+//! a mailbox that nobody will open. So nobody stays on the roster whose actor is gone.
+//!
+//! Limits: subscriptions a session (`user::streams`), tickets that a session types on
+//! ([`crate::domain::presence`]), people that operators are shown ([`SHOWN_MAX`]).
+
+mod subscriber;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::directory::TicketNews;
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::domain::presence::Roster;
+use crate::domain::stream::{Present, StreamEvent, StreamKind, StreamLetter};
+use crate::domain::ticket::Membership;
+use crate::mail::Mail;
+use crate::supervisor::{Entity, Parent};
+use crate::user::{StreamMessage, UserMessage};
+use crate::vitals::{Handle, Vitals};
+use subscriber::Subscriber;
+pub use subscriber::{Parting, Subscribe, SubscriptionId, Watch, Watcher};
+
+/// A project that nobody watches leaves after so long at most.
+const TURN_MAX: Duration = Duration::from_secs(5);
+
+/// How many people of the roster operators are shown.
+const SHOWN_MAX: usize = 100;
+
+/// What a project actor is sent.
+#[derive(Debug)]
+pub enum ProjectMessage {
+    /// Somebody's session wants to be told a stream.
+    Subscribe(Mail<Subscribe, ()>),
+    /// A subscription has ended.
+    Leave(Watcher),
+    /// A session looks at another ticket, or at none.
+    View {
+        /// Whose.
+        watcher: Watcher,
+        /// Its place among its person's looks: the newest counts.
+        order: u64,
+        /// At what.
+        ticket: Option<TicketId>,
+    },
+    /// A session types, or has ended.
+    Type {
+        /// Whose.
+        watcher: Watcher,
+        /// On what.
+        ticket: TicketId,
+        /// Whether it types.
+        is_typing: bool,
+    },
+    /// Something became of one of its tickets.
+    Tell(TicketNews),
+    /// Somebody has no right to watch any more.
+    Withdraw(UserId),
+    /// Somebody's typing may have ended.
+    TypingDue,
+    /// The supervisor's wheel has turned.
+    Tick,
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// What all project actors of this node share.
+#[derive(Debug, Clone)]
+pub struct ProjectEntity {
+    pub(crate) passivate_after: Duration,
+}
+
+/// What a project actor knows.
+#[derive(Debug)]
+pub struct ProjectState {
+    id: ProjectId,
+    parent: Parent<ProjectEntity>,
+    vitals: Arc<Vitals>,
+    subscribers: HashMap<UserId, Subscriber>,
+    roster: Roster,
+    /// The roster's times are what has passed since.
+    born: Instant,
+    /// Whether a timer runs for whoever types; it never does otherwise.
+    is_timer_armed: bool,
+    /// Whether nobody watched at the last turn of the wheel.
+    is_idle: bool,
+    is_leaving: bool,
+}
+
+impl Entity for ProjectEntity {
+    type Id = ProjectId;
+    type Message = ProjectMessage;
+    type Note = ();
+
+    const KIND: &'static str = "project";
+
+    fn number(id: ProjectId) -> u64 {
+        id.0.unsigned_abs()
+    }
+
+    async fn spawn(
+        &self,
+        id: ProjectId,
+        parent: Parent<Self>,
+        vitals: Arc<Vitals>,
+        supervisor: ActorCell,
+    ) -> Result<ActorRef<ProjectMessage>, SpawnErr> {
+        let args = ProjectState {
+            id,
+            parent,
+            vitals,
+            subscribers: HashMap::new(),
+            roster: Roster::default(),
+            born: Instant::now(),
+            is_timer_armed: false,
+            is_idle: false,
+            is_leaving: false,
+        };
+        let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
+        Ok(actor)
+    }
+
+    fn turn(&self) -> Duration {
+        self.passivate_after.min(TURN_MAX)
+    }
+
+    fn tick() -> ProjectMessage {
+        ProjectMessage::Tick
+    }
+
+    fn observe(mail: Mail<(), Value>) -> ProjectMessage {
+        ProjectMessage::Observe(mail)
+    }
+
+    fn settle(&self, _notes: Vec<()>) {}
+}
+
+impl Actor for ProjectEntity {
+    type Msg = ProjectMessage;
+    type State = ProjectState;
+    type Arguments = ProjectState;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<ProjectMessage>,
+        state: ProjectState,
+    ) -> Result<ProjectState, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ProjectMessage>,
+        message: ProjectMessage,
+        state: &mut ProjectState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            ProjectMessage::Subscribe(mail) => state.subscribe(&myself, mail),
+            ProjectMessage::Leave(watcher) => state.leave(watcher),
+            ProjectMessage::View { watcher, order, ticket } => {
+                if state.has(watcher) {
+                    let Watcher { user, id, .. } = watcher;
+                    let events = state.roster.view(user, id, order, ticket);
+                    state.announce(events);
+                }
+            }
+            ProjectMessage::Type { watcher, ticket, is_typing } => {
+                if state.has(watcher) {
+                    state.type_on(&myself, watcher, ticket, is_typing);
+                }
+            }
+            ProjectMessage::Tell(news) => state.tell(&news),
+            ProjectMessage::Withdraw(user) => state.withdraw(user),
+            ProjectMessage::TypingDue => state.typing_due(&myself),
+            ProjectMessage::Tick => state.tick(&myself),
+            ProjectMessage::Observe(mail) => state.observe(mail),
+            #[cfg(feature = "testing")]
+            ProjectMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
+        }
+        state.vitals.done(taken);
+        Ok(())
+    }
+}
+
+impl ProjectState {
+    fn subscribe(&mut self, myself: &ActorRef<ProjectMessage>, mail: Mail<Subscribe, ()>) {
+        if self.is_leaving {
+            return; // unopened: it goes back, and on to this actor's successor
+        }
+        let Some((Subscribe { actor, caller, kind, id }, reply)) = mail.open() else { return };
+        self.is_idle = false;
+        let (user, actor_id) = (caller.id, actor.actor().get_id());
+        if self.subscribers.get(&user).is_some_and(|known| known.actor_id() != actor_id) {
+            self.forget(user, None); // an earlier actor of this user: there is one at a time
+        }
+        let project = Handle::new(myself.clone(), Arc::clone(&self.vitals));
+        let watcher = Watcher { user, actor: actor_id, id };
+        let person = subscriber::person(&caller);
+        let own = myself.get_id();
+        let known = self
+            .subscribers
+            .entry(user)
+            .or_insert_with(|| Subscriber::new(actor.clone(), caller, self.id, own));
+        known.add(kind, id);
+        let present = match kind {
+            StreamKind::Tickets => None,
+            StreamKind::Presence => {
+                let events = self.roster.join(person, id);
+                self.announce(events);
+                Some(self.roster.present())
+            }
+        };
+        // Behind whatever was told before and ahead of what will be, in the user's mailbox. A
+        // subscription that nobody takes up ends with its watch.
+        let begun = StreamMessage::Begun { watch: Watch::new(project, watcher), present };
+        actor.cast(UserMessage::Stream(begun));
+        reply.send(());
+    }
+
+    /// Whether the watcher is known still: what a user's earlier actor said may come late.
+    fn has(&self, watcher: Watcher) -> bool {
+        let known = self.subscribers.get(&watcher.user);
+        known.is_some_and(|known| known.actor_id() == watcher.actor)
+    }
+
+    fn leave(&mut self, watcher: Watcher) {
+        let Some(known) = self.subscribers.get_mut(&watcher.user) else { return };
+        if known.actor_id() != watcher.actor {
+            return;
+        }
+        known.remove(watcher.id);
+        if known.is_empty()
+            && let Some(gone) = self.subscribers.remove(&watcher.user)
+        {
+            gone.part(None);
+        }
+        let events = self.roster.leave(watcher.user, watcher.id);
+        self.announce(events);
+    }
+
+    fn type_on(
+        &mut self,
+        myself: &ActorRef<ProjectMessage>,
+        watcher: Watcher,
+        ticket: TicketId,
+        is_typing: bool,
+    ) {
+        let (user, now) = (watcher.user, self.born.elapsed());
+        let events = self.roster.type_on(user, watcher.id, ticket, is_typing, now);
+        self.announce(events);
+        self.arm_timer(myself);
+    }
+
+    fn typing_due(&mut self, myself: &ActorRef<ProjectMessage>) {
+        self.is_timer_armed = false;
+        let events = self.roster.expire(self.born.elapsed());
+        self.announce(events);
+        self.arm_timer(myself);
+    }
+
+    /// Lets a timer run while somebody types. One is enough: a renewal or another's typing never
+    /// ends before what it already waits for, and when that comes the next is looked up.
+    fn arm_timer(&mut self, myself: &ActorRef<ProjectMessage>) {
+        if self.is_timer_armed {
+            return;
+        }
+        let Some(ends) = self.roster.next_expiry() else { return };
+        self.is_timer_armed = true;
+        let own = Handle::new(myself.clone(), Arc::clone(&self.vitals));
+        let at = self.born + ends;
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            own.cast(ProjectMessage::TypingDue);
+        });
+    }
+
+    fn tell(&self, news: &TicketNews) {
+        for known in self.subscribers.values().filter(|known| known.is_watching_tickets()) {
+            // Whoever stands here is a member: the right was looked at, and is withdrawn else.
+            if news.stakes.are_visible(known.caller(), Membership::Member) {
+                known.tell(&news.letter);
+            }
+        }
+    }
+
+    /// Tells everybody on the presence stream but the person whom an event is about.
+    fn announce(&self, events: Vec<StreamEvent>) {
+        for event in events {
+            let about = subscriber::whom(&event);
+            let letter = StreamLetter::new(self.id, event);
+            for (user, known) in &self.subscribers {
+                if Some(*user) != about && known.is_present() {
+                    known.tell(&letter);
+                }
+            }
+        }
+    }
+
+    fn withdraw(&mut self, user: UserId) {
+        let known = self.subscribers.get(&user);
+        if known.is_some_and(|known| !known.caller().role.is_admin()) {
+            self.forget(user, Some(Parting::Withdrawn));
+        }
+    }
+
+    /// Ends all subscriptions of a user, and tells the user's actor so where there is a reason.
+    fn forget(&mut self, user: UserId, why: Option<Parting>) {
+        if let Some(gone) = self.subscribers.remove(&user) {
+            gone.part(why);
+        }
+        let events = self.roster.leave_all(user);
+        self.announce(events);
+    }
+
+    fn tick(&mut self, myself: &ActorRef<ProjectMessage>) {
+        let was_idle = std::mem::replace(&mut self.is_idle, self.subscribers.is_empty());
+        if self.is_idle && was_idle && !self.is_leaving {
+            self.is_leaving = true;
+            self.parent.idle(self.id, myself.get_id());
+        }
+    }
+
+    fn observe(&self, mail: Mail<(), Value>) {
+        let Some(((), reply)) = mail.open() else { return };
+        let person = |present: Present| {
+            json!({
+                "username": &*present.person.username,
+                "viewing": present.viewing,
+                "typing": present.typing,
+            })
+        };
+        let watching =
+            self.subscribers.values().filter(|known| known.is_watching_tickets()).count();
+        reply.send(json!({
+            "subscribers": self.subscribers.len(),
+            "on_tickets": watching,
+            "on_presence": self.roster.count(),
+            "roster":
+                self.roster.present().into_iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>(),
+        }));
+    }
+}

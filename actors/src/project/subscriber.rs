@@ -1,0 +1,182 @@
+//! Both ends of a subscription. Each is a guard: whichever actor dies, the other is told.
+
+use std::sync::Arc;
+
+use ractor::ActorId;
+
+use super::ProjectMessage;
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::domain::presence::SessionNumber;
+use crate::domain::stream::{Person, StreamEvent, StreamKind, StreamLetter};
+use crate::domain::ticket::Caller;
+use crate::user::{StreamMessage, UserMessage};
+use crate::vitals::Handle;
+
+/// Tells apart the subscriptions of one user actor, over all its sessions and projects; a
+/// subscription that begins anew is another one.
+pub type SubscriptionId = SessionNumber;
+
+/// Somebody's session wants to be told a stream; the right was looked at.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// The user's actor.
+    pub actor: Handle<UserMessage>,
+    /// Whose session.
+    pub caller: Caller,
+    /// Which of the project's streams.
+    pub kind: StreamKind,
+    /// What the user's actor calls the subscription.
+    pub id: SubscriptionId,
+}
+
+/// Whose subscription it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watcher {
+    /// The user.
+    pub user: UserId,
+    /// Which of the user's actors, of which there is one at a time.
+    pub actor: ActorId,
+    /// Which of that actor's subscriptions.
+    pub id: SubscriptionId,
+}
+
+/// Why a project's actor tells a user no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// It died: something may have been missed.
+    Lost,
+    /// The right was withdrawn.
+    Withdrawn,
+}
+
+/// The user's end of a subscription that stands; dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Watch {
+    project: Handle<ProjectMessage>,
+    watcher: Watcher,
+}
+
+impl Watch {
+    pub(super) fn new(project: Handle<ProjectMessage>, watcher: Watcher) -> Self {
+        Self { project, watcher }
+    }
+
+    /// What the user's actor calls the subscription.
+    pub(crate) fn id(&self) -> SubscriptionId {
+        self.watcher.id
+    }
+
+    /// The project's actor that it stands at.
+    pub(crate) fn stands_at(&self) -> ActorId {
+        self.project.actor().get_id()
+    }
+
+    /// This session looks at another ticket, or at none.
+    pub(crate) fn view(&self, order: u64, ticket: Option<TicketId>) {
+        self.project.cast(ProjectMessage::View { watcher: self.watcher, order, ticket });
+    }
+
+    /// This session types, or has ended.
+    pub(crate) fn type_on(&self, ticket: TicketId, is_typing: bool) {
+        self.project.cast(ProjectMessage::Type { watcher: self.watcher, ticket, is_typing });
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.project.cast(ProjectMessage::Leave(self.watcher));
+    }
+}
+
+/// The project's end of all subscriptions of one user. Dropped by a dying actor, it tells the
+/// user's actor that the project's is lost.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    actor: Handle<UserMessage>,
+    caller: Caller,
+    project: ProjectId,
+    /// The project's actor.
+    own: ActorId,
+    tickets: Vec<SubscriptionId>,
+    presence: Vec<SubscriptionId>,
+    /// What the user's actor is told at the end.
+    parting: Option<Parting>,
+}
+
+impl Subscriber {
+    pub(super) fn new(
+        actor: Handle<UserMessage>,
+        caller: Caller,
+        project: ProjectId,
+        own: ActorId,
+    ) -> Self {
+        let (tickets, presence) = (Vec::new(), Vec::new());
+        Self { actor, caller, project, own, tickets, presence, parting: Some(Parting::Lost) }
+    }
+
+    pub(super) fn actor_id(&self) -> ActorId {
+        self.actor.actor().get_id()
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(super) fn add(&mut self, kind: StreamKind, id: SubscriptionId) {
+        match kind {
+            StreamKind::Tickets => self.tickets.push(id),
+            StreamKind::Presence => self.presence.push(id),
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: SubscriptionId) {
+        self.tickets.retain(|one| *one != id);
+        self.presence.retain(|one| *one != id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.presence.is_empty()
+    }
+
+    pub(super) fn is_watching_tickets(&self) -> bool {
+        !self.tickets.is_empty()
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        !self.presence.is_empty()
+    }
+
+    pub(super) fn tell(&self, letter: &Arc<StreamLetter>) {
+        self.actor.cast(UserMessage::Stream(StreamMessage::News(Arc::clone(letter))));
+    }
+
+    /// Ends in peace: the user's actor is told why, or nothing where it ended them itself.
+    pub(super) fn part(mut self, why: Option<Parting>) {
+        self.parting = why;
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        if let Some(why) = self.parting {
+            let ended = StreamMessage::Ended { project: self.project, actor: self.own, why };
+            self.actor.cast(UserMessage::Stream(ended));
+        }
+    }
+}
+
+/// Somebody, as others see them.
+pub(super) fn person(caller: &Caller) -> Person {
+    Person { id: caller.id, username: caller.username.as_str().into() }
+}
+
+/// Whom an event of a presence stream is about.
+pub(super) fn whom(event: &StreamEvent) -> Option<UserId> {
+    match event {
+        StreamEvent::Joined(person)
+        | StreamEvent::Left(person)
+        | StreamEvent::Viewing { person, .. }
+        | StreamEvent::Typing { person, .. } => Some(person.id),
+        StreamEvent::Ticket { .. } | StreamEvent::Comment(_) => None,
+    }
+}

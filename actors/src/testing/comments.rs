@@ -1,0 +1,61 @@
+//! The fake store as a store of comments.
+
+use async_trait::async_trait;
+
+use super::store::{FakeStore, Op};
+use super::tickets::announce;
+use crate::domain::comment::Comment;
+use crate::domain::ids::{CommentId, ProjectId, TicketId};
+use crate::domain::notification::Announcement;
+use crate::domain::user::User;
+use crate::port::tickets::Told;
+use crate::port::{CommentStore, Page, PageRequest, StoreError};
+
+#[async_trait]
+impl CommentStore for FakeStore {
+    async fn commit_comment(
+        &self,
+        mut comment: Comment,
+        announcement: Option<Announcement>,
+    ) -> Result<(Comment, Option<Told>), StoreError> {
+        self.pass(Op::Commit).await?;
+        let mut data = self.data();
+        if !data.tickets.contains_key(&comment.ticket) {
+            return Err(StoreError::NotFound);
+        }
+        let last = data.comments.last().map_or(0, |comment| comment.id.0);
+        comment.id = CommentId(last + 1);
+        data.comments.push(comment.clone());
+        let told = announcement.map(|announcement| announce(&mut data, announcement));
+        Ok((comment, told))
+    }
+
+    async fn comments(
+        &self,
+        ticket: TicketId,
+        page: PageRequest,
+    ) -> Result<Page<Comment>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let data = self.data();
+        let own = || data.comments.iter().filter(|comment| comment.ticket == ticket);
+        let number = |n: i64| usize::try_from(n).unwrap_or(0);
+        let rows = own().skip(number(page.offset())).take(number(page.page_size.into()));
+        Ok(Page {
+            count: i64::try_from(own().count()).unwrap_or(i64::MAX),
+            rows: rows.cloned().collect(),
+        })
+    }
+
+    async fn people_named(
+        &self,
+        usernames: &[String],
+        project: ProjectId,
+    ) -> Result<Vec<(User, bool)>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let data = self.data();
+        let named = data.users.values().filter(|user| usernames.contains(&user.username));
+        let is_member = |user: &User| data.members.contains(&(project, user.id));
+        let active = named.filter(|user| user.is_active);
+        Ok(active.map(|user| (user.clone(), is_member(user))).collect())
+    }
+}

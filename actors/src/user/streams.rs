@@ -1,0 +1,393 @@
+//! What a user actor's sessions watch: subscriptions to projects' streams.
+//!
+//! A subscription is asked for by a task, which looks at the right and asks the project's actor;
+//! it stands from [`StreamMessage::Begun`], which that actor casts before any news. When it is
+//! lost, one to presence begins anew by itself, with a fresh list of who is there; a session that
+//! watched tickets ends, for it may have missed one: its client comes back and reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorId, ActorRef};
+
+use super::asking::Outcome;
+use super::requests::refused;
+use super::session::SessionState;
+use super::{UserEntity, UserMessage, UserState};
+use crate::directory::NoSubscription;
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::domain::stream::{Present, Stream, StreamKind, StreamLetter};
+use crate::domain::ticket::Caller;
+use crate::port::outlet::{Ending, Outgoing};
+use crate::project::{Parting, Subscribe, SubscriptionId, Watch};
+use crate::session::Answer;
+use crate::vitals::Handle;
+
+/// A session has at most so many subscriptions; a person follows a handful of projects.
+const SUBSCRIPTIONS_MAX: usize = 64;
+
+/// How long to wait before a lost subscription is asked for again: doubled with each try. The
+/// first is soon enough for the roster to be right again within a second.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// So often the wait is doubled.
+const DOUBLINGS_MAX: u32 = 6;
+/// After so many tries (ten seconds) the session ends: its client comes back in its own time.
+const TRIES_MAX: u32 = 9;
+/// Those who lost a project together ask for it again spread over so many milliseconds, …
+const AGAIN_SPREAD_MS: u64 = 200;
+/// … and those whose sessions end come back spread over so many.
+const BACK_SPREAD_MS: u64 = 1_000;
+
+/// What a session is told when its own stream cannot be had now.
+const COME_BACK: Ending = Ending::Restarting { retry_after_ms: RETRY_MS };
+/// After how long a stream that cannot be had now may be asked for again.
+const RETRY_MS: u32 = 1_000;
+
+/// What is heard of projects.
+#[derive(Debug)]
+pub enum StreamMessage {
+    /// A subscription stands; it does until the watch is dropped.
+    Begun {
+        /// The subscription.
+        watch: Watch,
+        /// Who is there, on a stream of presence.
+        present: Option<Vec<Present>>,
+    },
+    /// What a stream tells.
+    News(Arc<StreamLetter>),
+    /// All subscriptions to a project have ended.
+    Ended {
+        /// Which project.
+        project: ProjectId,
+        /// Which of its actors says so: by now another one may be subscribed to.
+        actor: ActorId,
+        /// Why.
+        why: Parting,
+    },
+    /// One does not stand, or should not.
+    Failed(Failed),
+}
+
+/// A subscription that came to nothing.
+#[derive(Debug)]
+pub struct Failed {
+    id: SubscriptionId,
+    why: NoSubscription,
+}
+
+/// A session's subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    stream: Stream,
+    id: SubscriptionId,
+    purpose: Purpose,
+    /// Whether it ever stood.
+    has_stood: bool,
+    /// How often it was asked for since it last stood.
+    tries: u32,
+    /// What the session looks at, and that look's place among its person's: told again to a
+    /// successor of the project's actor.
+    looks: Option<(u64, TicketId)>,
+    phase: Phase,
+}
+
+/// What a subscription is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The session is for this stream alone, and ends with it.
+    OwnStream,
+    /// The session asked for it; the answer is due when it first stands, or does not.
+    Asked,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The project's actor is being asked; what the session typed on last meanwhile.
+    Asking { typed: Option<(TicketId, bool)> },
+    /// It stands.
+    Stands(Watch),
+}
+
+impl Subscription {
+    fn new(stream: Stream, purpose: Purpose) -> Self {
+        let phase = Phase::Asking { typed: None };
+        Self { stream, id: 0, purpose, has_stood: false, tries: 0, looks: None, phase }
+    }
+
+    /// Whether the session waits for the answer to its request.
+    fn is_awaited(&self) -> bool {
+        self.purpose == Purpose::Asked && !self.has_stood
+    }
+
+    fn stands_at(&self, actor: ActorId) -> bool {
+        matches!(&self.phase, Phase::Stands(watch) if watch.stands_at() == actor)
+    }
+}
+
+impl UserEntity {
+    /// Subscribes a new session to the stream that it is for.
+    pub(super) fn watch_own(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        stream: Stream,
+        state: &mut UserState,
+    ) {
+        state.sessions[index].streams.push(Subscription::new(stream, Purpose::OwnStream));
+        self.subscribe(myself, index, state);
+    }
+
+    /// Subscribes a session that asked to; `None` where that is answered later.
+    pub(super) fn watch(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        stream: Stream,
+        state: &mut UserState,
+    ) -> Option<Answer> {
+        let streams = &mut state.sessions[index].streams;
+        if streams.iter().any(|known| known.stream == stream) {
+            return Some(Answer::Done);
+        }
+        if streams.len() >= SUBSCRIPTIONS_MAX {
+            let text = format!("A socket watches at most {SUBSCRIPTIONS_MAX} streams.");
+            return Some(refused("too_many_streams", text, None));
+        }
+        streams.push(Subscription::new(stream, Purpose::Asked));
+        self.subscribe(myself, index, state);
+        None
+    }
+
+    /// What is heard of projects.
+    pub(super) fn stream(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        message: StreamMessage,
+        state: &mut UserState,
+    ) {
+        match message {
+            StreamMessage::Begun { watch, present } => begun(watch, present, state),
+            StreamMessage::News(letter) => {
+                for session in &mut state.sessions {
+                    let is_told = |known: &Subscription| {
+                        known.stream == letter.stream && matches!(known.phase, Phase::Stands(_))
+                    };
+                    if session.streams.iter().any(is_told) {
+                        session.push(Outgoing::Stream(&letter));
+                    }
+                }
+            }
+            StreamMessage::Ended { project, actor, why } => {
+                let is_his = |known: &&Subscription| {
+                    known.stream.project == project && known.stands_at(actor)
+                };
+                let streams = state.sessions.iter().flat_map(|session| &session.streams);
+                let ended: Vec<_> = streams.filter(is_his).map(|known| known.id).collect();
+                for id in ended {
+                    match why {
+                        Parting::Lost => self.lost(myself, id, state),
+                        Parting::Withdrawn => self.no_right(myself, id, state),
+                    }
+                }
+            }
+            StreamMessage::Failed(Failed { id, why }) => match why {
+                NoSubscription::NoRight => self.no_right(myself, id, state),
+                NoSubscription::Unavailable => self.unavailable(myself, id, state),
+            },
+        }
+    }
+
+    /// Asks for the session's last subscription.
+    fn subscribe(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
+        let last = state.sessions[index].streams.len().saturating_sub(1);
+        self.ask_for(myself, (index, last), Duration::ZERO, state);
+    }
+
+    /// Asks for a subscription, as another one than it may have been before.
+    fn ask_for(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        (session, nth): (usize, usize),
+        after: Duration,
+        state: &mut UserState,
+    ) {
+        let (Some(caller), own) = (state.caller.as_deref().cloned(), state.own(myself)) else {
+            return;
+        };
+        state.last_subscription += 1;
+        let known = &mut state.sessions[session].streams[nth];
+        known.id = state.last_subscription;
+        known.phase = Phase::Asking { typed: None };
+        known.tries += 1;
+        let (stream, id) = (known.stream, known.id);
+        self.spawn_subscribe(own, caller, stream, id, after);
+    }
+
+    fn spawn_subscribe(
+        &self,
+        actor: Handle<UserMessage>,
+        caller: Caller,
+        stream: Stream,
+        id: SubscriptionId,
+        after: Duration,
+    ) {
+        let projects = self.shared.projects.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let wish = Subscribe { actor: actor.clone(), caller, kind: stream.kind, id };
+            if let Err(why) = projects.subscribe(stream.project, wish).await {
+                actor.cast(UserMessage::Stream(StreamMessage::Failed(Failed { id, why })));
+            }
+        });
+    }
+
+    /// The project's actor died, or may have: something may have been missed.
+    fn lost(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
+        let Some((index, nth)) = place(id, state) else { return };
+        let known = &state.sessions[index].streams[nth];
+        let (kind, tries) = (known.stream.kind, known.tries);
+        if kind == StreamKind::Presence && tries < TRIES_MAX {
+            let wait = BACK_OFF * (1 << tries.min(DOUBLINGS_MAX));
+            let wait = wait + Duration::from_millis(spread(state.id, AGAIN_SPREAD_MS));
+            return self.ask_for(myself, (index, nth), wait, state);
+        }
+        let back_ms = spread(state.id, BACK_SPREAD_MS);
+        let retry_after_ms = u32::try_from(back_ms).unwrap_or(0);
+        self.drop_session(myself, index, Ending::Restarting { retry_after_ms }, state);
+    }
+
+    /// The store or the project's actor did not answer.
+    fn unavailable(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        id: SubscriptionId,
+        state: &mut UserState,
+    ) {
+        let Some((index, nth)) = place(id, state) else { return };
+        let session = &mut state.sessions[index];
+        let known = &session.streams[nth];
+        if known.is_awaited() {
+            session.streams.remove(nth);
+            let text = "This stream cannot be had now.";
+            session.done(Outcome::now(refused("unavailable", text, Some(RETRY_MS))));
+        } else if known.has_stood {
+            self.lost(myself, id, state);
+        } else {
+            self.drop_session(myself, index, COME_BACK, state);
+        }
+    }
+
+    /// There is no right to it, or no more.
+    fn no_right(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
+        let Some((index, nth)) = place(id, state) else { return };
+        let session = &mut state.sessions[index];
+        let gone = session.streams.remove(nth);
+        if gone.purpose == Purpose::OwnStream {
+            self.drop_session(myself, index, Ending::RightWithdrawn, state);
+        } else if gone.is_awaited() {
+            // A project that one may not watch is none, as everywhere.
+            session.done(Outcome::now(refused("not_found", "Not found.", None)));
+        } else {
+            session.push(Outgoing::StreamEnded {
+                stream: gone.stream,
+                code: "right_withdrawn",
+                message: "You may not watch this project any more.",
+            });
+        }
+    }
+}
+
+/// Ends a subscription that a session asked for.
+pub(super) fn unwatch(index: usize, stream: Stream, state: &mut UserState) -> Answer {
+    let streams = &mut state.sessions[index].streams;
+    let is_it =
+        |known: &Subscription| known.stream == stream && known.purpose != Purpose::OwnStream;
+    match streams.iter().position(is_it) {
+        Some(found) => {
+            streams.remove(found);
+            Answer::Done
+        }
+        None => not_watched(),
+    }
+}
+
+/// A session looks at another ticket, or at none.
+pub(super) fn view(
+    index: usize,
+    stream: Option<Stream>,
+    ticket: Option<TicketId>,
+    state: &mut UserState,
+) -> Answer {
+    state.last_look += 1;
+    let order = state.last_look;
+    let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
+    known.looks = ticket.map(|ticket| (order, ticket));
+    if let Phase::Stands(watch) = &known.phase {
+        watch.view(order, ticket);
+    }
+    Answer::Done
+}
+
+/// A session types, or has ended.
+pub(super) fn type_on(
+    index: usize,
+    stream: Option<Stream>,
+    (ticket, is_typing): (TicketId, bool),
+    state: &mut UserState,
+) -> Answer {
+    let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
+    match &mut known.phase {
+        Phase::Stands(watch) => watch.type_on(ticket, is_typing),
+        Phase::Asking { typed } => *typed = Some((ticket, is_typing)),
+    }
+    Answer::Done
+}
+
+/// A subscription stands: first the answer, then who is there.
+fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
+    // One that nobody wants any more ends here: its watch is dropped.
+    let Some((index, nth)) = place(watch.id(), state) else { return };
+    let session = &mut state.sessions[index];
+    let known = &mut session.streams[nth];
+    let is_awaited = known.is_awaited();
+    (known.tries, known.has_stood) = (0, true);
+    if let Some((order, ticket)) = known.looks {
+        watch.view(order, Some(ticket));
+    }
+    if let Phase::Asking { typed: Some((ticket, is_typing)) } = known.phase {
+        watch.type_on(ticket, is_typing);
+    }
+    known.phase = Phase::Stands(watch);
+    let stream = known.stream;
+    if is_awaited {
+        session.done(Outcome::now(Answer::Done));
+    }
+    if let Some(people) = present {
+        session.push(Outgoing::Present { stream, people: &people });
+    }
+}
+
+/// Which session's subscription it is, and which of that session's.
+fn place(id: SubscriptionId, state: &UserState) -> Option<(usize, usize)> {
+    let of = |session: &SessionState| session.streams.iter().position(|known| known.id == id);
+    state.sessions.iter().enumerate().find_map(|(index, session)| Some((index, of(session)?)))
+}
+
+/// The presence stream that is meant; where none is named, the session's own.
+fn find(session: &mut SessionState, stream: Option<Stream>) -> Option<&mut Subscription> {
+    session.streams.iter_mut().find(|known| {
+        known.stream.kind == StreamKind::Presence
+            && stream.map_or(known.purpose == Purpose::OwnStream, |stream| stream == known.stream)
+    })
+}
+
+fn not_watched() -> Answer {
+    refused("not_subscribed", "This socket does not watch that stream.", None)
+}
+
+/// A user's own share of a span: neighbours in number are far apart in time.
+fn spread(user: UserId, span_ms: u64) -> u64 {
+    /// The golden ratio of the span of `u64`, as in Fibonacci hashing.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    (user.0.unsigned_abs().wrapping_mul(GOLDEN) >> 32) % span_ms.max(1)
+}

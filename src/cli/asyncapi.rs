@@ -1,0 +1,18 @@
+//! `bellpull asyncapi`: the sockets' interface for machines.
+
+use super::CliError;
+use crate::wire::asyncapi;
+
+/// Nothing to set.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Prints the document.
+///
+/// # Errors
+/// [`CliError`] when it cannot be written.
+pub fn run(_: &Args) -> Result<(), CliError> {
+    let document = asyncapi::document();
+    let text = document.and_then(|document| serde_json::to_string_pretty(&document));
+    super::print_line(&text.map_err(|err| CliError::failed(err.to_string()))?)
+}

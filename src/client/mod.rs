@@ -1,0 +1,70 @@
+//! `/client/`: the browsers' client of `bellpull.v1`, as one module that needs nothing else.
+//!
+//! Pages of any origin may import it. A cache asks each time whether it changed, so that a hub and
+//! the client that it serves are of one version.
+
+use axum::Router;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use axum::http::header::{IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// The module and its types.
+pub fn router() -> Router {
+    let module = File::new("text/javascript; charset=utf-8", include_str!("bellpull.js"));
+    let types = File::new("text/plain; charset=utf-8", include_str!("bellpull.d.ts"));
+    Router::new()
+        .route(
+            "/client/bellpull.js",
+            get(move |headers: HeaderMap| async move { module.answer(&headers) }),
+        )
+        .route(
+            "/client/bellpull.d.ts",
+            get(move |headers: HeaderMap| async move { types.answer(&headers) }),
+        )
+}
+
+/// A file that is part of the program.
+#[derive(Debug, Clone)]
+struct File {
+    kind: &'static str,
+    text: &'static str,
+    tag: String,
+}
+
+impl File {
+    fn new(kind: &'static str, text: &'static str) -> Self {
+        let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);
+        Self { kind, text, tag: format!("\"{hash}\"") }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let held = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let is_held = held
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == self.tag || tag == "*");
+        let fixed = |name: HeaderName, value| (name, HeaderValue::from_static(value));
+        let common = [
+            fixed(CONTENT_TYPE, self.kind),
+            fixed(CACHE_CONTROL, "no-cache"),
+            fixed(ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            fixed(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+            fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let tag = HeaderValue::from_str(&self.tag).ok().map(|tag| (ETAG, tag));
+        let mut response = match is_held {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => self.text.into_response(),
+        };
+        // In place of what came with the text.
+        for (name, value) in common.into_iter().chain(tag) {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}

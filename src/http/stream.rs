@@ -1,0 +1,132 @@
+//! `GET /api/notifications/stream/`: the caller's session as server-sent events.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bellpull_actors::directory::{AttachError, Users};
+use bellpull_actors::domain::ids::Seq;
+use bellpull_actors::session::{Begin, Feed, Heard, Resume, SessionStart};
+
+use super::error::ApiError;
+use super::query::Params;
+use super::who::bearer;
+use super::{Edge, Epoch, at};
+use crate::auth::{Auth, Principal};
+use crate::sse;
+use crate::wire::Dialect;
+
+/// When somebody with too many sessions may try again: one of them may have gone by then.
+const CROWDED_RETRY_S: u32 = 30;
+
+pub(super) fn routes() -> Router<Edge> {
+    // With a HEAD of its own: the one that comes with `get` would open a session.
+    at(Router::new(), "/api/notifications/stream", get(stream).head(head))
+}
+
+async fn head(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    // A ticket is used once, and not for this.
+    auth.authenticate(token(&headers, &params)?).await?;
+    Ok(answer(Body::empty()))
+}
+
+async fn stream(
+    State(auth): State<Auth>,
+    State(users): State<Users>,
+    State(Epoch(epoch)): State<Epoch>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let dialect = params.choice("dialect", Dialect::from_name).unwrap_or(Dialect::BellpullV1);
+    let feed = feed(dialect, &epoch, &headers, &mut params);
+    params.finish()?;
+    let principal = principal(&auth, &headers, &params).await?;
+    if principal.is_service {
+        return Err(ApiError::Forbidden("A service token has no inbox.".to_owned()));
+    }
+    let (outlet, events, line) = sse::stream(dialect);
+    let start = SessionStart {
+        outlet: Box::new(outlet),
+        feed: feed?,
+        stream: None,
+        login: principal.login,
+        expires_at: principal.expires_at,
+    };
+    let session = users.attach(principal.caller(), start).await.map_err(|error| match error {
+        AttachError::TooMany => ApiError::Throttled { retry_after_s: CROWDED_RETRY_S },
+        AttachError::Unavailable => ApiError::Unavailable,
+    })?;
+    // What ended since the token was looked at has not ended this session.
+    if let Err(why) = auth.recheck(&principal).await {
+        session.heard(Heard::Ended(why));
+    }
+    line.introduce(session);
+    Ok(answer(Body::from_stream(events)))
+}
+
+fn answer(body: Body) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // nginx would gather events until a buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+/// The token of the header or of the URL: `EventSource` can send no header.
+fn token<'a>(headers: &'a HeaderMap, params: &'a Params) -> Result<&'a str, ApiError> {
+    params.text("token").map_or_else(|| bearer(headers), Ok)
+}
+
+async fn principal(
+    auth: &Auth,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<Principal, ApiError> {
+    Ok(match params.text("ticket") {
+        Some(ticket) => auth.redeem_ticket(ticket).await?,
+        None => auth.authenticate(token(headers, params)?).await?,
+    })
+}
+
+/// Where the stream begins: after the header that a browser sends when it comes back, else where
+/// the URL says.
+fn feed(
+    dialect: Dialect,
+    epoch: &str,
+    headers: &HeaderMap,
+    params: &mut Params,
+) -> Result<Feed, ApiError> {
+    let last = headers.get("last-event-id").filter(|value| !value.is_empty());
+    let last = last.map(|value| {
+        let number = value.to_str().ok().and_then(|text| text.parse().ok());
+        let natural = number.filter(|number: &i64| *number >= 0);
+        natural.ok_or_else(|| ApiError::field("Last-Event-ID", "A valid integer is required."))
+    });
+    let since = last.transpose()?.or(params.natural("since")).map(Seq);
+    let live = params.choice("replay", |name| (name == "none").then_some(())).is_some();
+    let is_other = params.text("epoch").is_some_and(|held| held != epoch);
+    Ok(match dialect {
+        Dialect::BellpullV1 => Feed::Changes(match since {
+            _ if live => Resume::Live,
+            _ if is_other => Resume::Reset,
+            Some(seq) => Resume::After(seq),
+            None => Resume::Unacknowledged,
+        }),
+        Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
+            Feed::Births(match since {
+                _ if live => Begin::Live,
+                Some(seq) => Begin::Since(seq),
+                None => Begin::Undelivered,
+            })
+        }
+    })
+}

@@ -1,0 +1,239 @@
+//! An event stream's write side, as its user's actor holds it.
+//!
+//! A frame is `data:` with the same JSON as on a socket, and `id:` where it has a position to resume
+//! from. The heartbeat is a comment. The last event says why, with the sockets' close codes.
+
+use bellpull_actors::domain::ids::Seq;
+use bellpull_actors::port::Outlet;
+use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::pipe::{Backlog, Writer};
+use crate::wire::{self, Dialect, Texts};
+use crate::ws::code_and_reason;
+
+/// The most events that wait for a slow reader, beyond what one flush began with: as for a socket.
+const WAITING_EVENTS_MAX: usize = 256;
+
+/// The most bytes that wait for a slow reader, beyond what one flush began with.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// How long a browser waits before it comes back by itself.
+const RETRY_MS: u32 = 3_000;
+
+/// What a client of an actor that died is told to wait at most: spread, as for sockets.
+const SPREAD_MS_MAX: u32 = 2_000;
+
+/// The write side of one event stream.
+#[derive(Debug)]
+pub(crate) struct SseOutlet {
+    writer: Writer,
+    dialect: Dialect,
+    /// What was pushed and not flushed, and where each event ends in it.
+    pushed: Pushed,
+    /// What the flush that found nothing waiting left over: a long backlog is no slow reader.
+    burst: Backlog,
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Pushed {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// The position of the frame that is being written.
+    id: Option<Seq>,
+}
+
+impl Texts for Pushed {
+    fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.bytes.len();
+        if let Some(Seq(id)) = self.id {
+            self.bytes.extend_from_slice(format!("id: {id}\n").as_bytes());
+        }
+        self.bytes.extend_from_slice(b"data: ");
+        let body = self.bytes.len();
+        write(&mut self.bytes);
+        if self.bytes.len() == body {
+            return self.bytes.truncate(begin);
+        }
+        self.end();
+    }
+}
+
+impl Pushed {
+    fn end(&mut self) {
+        self.bytes.extend_from_slice(b"\n\n");
+        self.ends.push(self.bytes.len());
+    }
+
+    fn line(&mut self, line: &str) {
+        self.bytes.extend_from_slice(line.as_bytes());
+        self.end();
+    }
+}
+
+impl SseOutlet {
+    pub(super) fn new(writer: Writer, dialect: Dialect) -> Self {
+        let mut pushed = Pushed::default();
+        pushed.line(&format!("retry: {RETRY_MS}"));
+        let burst = Backlog { events: 0, bytes: 0 };
+        Self { writer, dialect, pushed, burst, is_closed: false }
+    }
+
+    /// The position after a frame, in the sense of its dialect: of births, or of changes.
+    fn position(&self, frame: &Outgoing<'_>) -> Option<Seq> {
+        let is_of_changes = self.dialect == Dialect::BellpullV1;
+        match frame {
+            Outgoing::Notification { birth, .. } => Some(birth.seq),
+            Outgoing::Row { row, .. } if is_of_changes => Some(row.changed_seq),
+            Outgoing::Row { row, is_news, .. } => is_news.then_some(row.birth.seq),
+            Outgoing::Marked(marked) => is_of_changes.then_some(marked.last),
+            Outgoing::Established { .. }
+            | Outgoing::Truncated { .. }
+            | Outgoing::Welcome(_)
+            | Outgoing::Reset
+            | Outgoing::Answer { .. }
+            | Outgoing::Stream(_)
+            | Outgoing::Present { .. }
+            | Outgoing::StreamEnded { .. }
+            | Outgoing::TokenExpiring { .. }
+            | Outgoing::Pong(_)
+            | Outgoing::Error { .. }
+            | Outgoing::Ping
+            | Outgoing::ProtocolPong(_) => None,
+        }
+    }
+
+    fn finish(&mut self, why: Ending) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        self.writer.close(&goodbye(why), why == Ending::TooSlow);
+    }
+}
+
+/// The last event: why, and (where it is known) when to come back.
+fn goodbye(why: Ending) -> Vec<u8> {
+    let (code, reason) = code_and_reason(why);
+    let (retry, data) = match why {
+        Ending::Restarting { retry_after_ms } => (
+            format!("retry: {retry_after_ms}\n"),
+            json!({"code": code, "reason": "restarting", "retry_after_ms": retry_after_ms}),
+        ),
+        Ending::Closed { .. }
+        | Ending::Protocol { .. }
+        | Ending::TooBig
+        | Ending::Abuse
+        | Ending::TokenEnded { .. }
+        | Ending::RightWithdrawn
+        | Ending::Silent
+        | Ending::TooSlow
+        | Ending::TooMany { .. } => (String::new(), json!({"code": code, "reason": reason})),
+    };
+    format!("{retry}event: close\ndata: {data}\n\n").into_bytes()
+}
+
+impl Outlet for SseOutlet {
+    fn push(&mut self, frame: Outgoing<'_>) {
+        if matches!(frame, Outgoing::Ping) {
+            return self.pushed.line(":");
+        }
+        self.pushed.id = self.position(&frame);
+        wire::encode(self.dialect, frame, Timestamp::now, &mut self.pushed);
+    }
+
+    fn flush(&mut self) -> Result<(), Broken> {
+        let pushed = std::mem::take(&mut self.pushed);
+        let was_idle = self.writer.waiting_bytes() == 0;
+        let written = self.writer.write(&pushed.bytes, &pushed.ends);
+        let backlog = written.map_err(|super::pipe::Gone| Broken::Gone)?;
+        if was_idle {
+            self.burst = backlog;
+        } else if backlog.events > self.burst.events + WAITING_EVENTS_MAX
+            || backlog.bytes > self.burst.bytes + WAITING_BYTES_MAX
+        {
+            return Err(Broken::TooSlow);
+        }
+        // What went out of the first burst does not come back.
+        self.burst.events = self.burst.events.min(backlog.events);
+        self.burst.bytes = self.burst.bytes.min(backlog.bytes);
+        Ok(())
+    }
+
+    fn close(mut self: Box<Self>, why: Ending) {
+        self.finish(why);
+    }
+
+    /// Its client says nothing; that the connection takes bytes is its sign of life.
+    fn silent_s(&self) -> u32 {
+        self.writer.untaken_s()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.writer.waiting_bytes()
+    }
+
+    fn is_one_way(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for SseOutlet {
+    fn drop(&mut self) {
+        let random = getrandom::u32().unwrap_or(0);
+        self.finish(Ending::Restarting { retry_after_ms: random % SPREAD_MS_MAX });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::stream;
+
+    fn text(events: crate::sse::Events) -> String {
+        use futures_util::{FutureExt, StreamExt};
+        let parts = events.map(|Ok(bytes)| bytes).collect::<Vec<_>>().now_or_never().unwrap();
+        String::from_utf8(parts.concat()).unwrap()
+    }
+
+    #[test]
+    fn it_begins_with_a_pause_and_ends_with_a_reason() {
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1);
+        outlet.push(Outgoing::Reset);
+        outlet.push(Outgoing::Ping);
+        outlet.push(Outgoing::ProtocolPong(b"none"));
+        outlet.flush().unwrap();
+        Box::new(outlet).close(Ending::Restarting { retry_after_ms: 150 });
+        let text = text(events);
+        assert!(text.starts_with("retry: 3000\n\n"), "{text}");
+        let last = "\n\n:\n\nretry: 150\nevent: close\n\
+            data: {\"code\":1012,\"reason\":\"restarting\",\"retry_after_ms\":150}\n\n";
+        assert!(text.ends_with(last), "{text}");
+    }
+
+    #[test]
+    fn one_that_is_dropped_says_come_back() {
+        let (outlet, events, _line) = stream(Dialect::Incident);
+        drop(outlet);
+        assert!(text(events).contains("event: close\ndata: {\"code\":1012,"));
+    }
+
+    #[test]
+    fn a_slow_reader_is_one_behind_whose_first_burst_too_much_waits() {
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1);
+        for _ in 0..1_000 {
+            outlet.push(Outgoing::Ping);
+        }
+        outlet.flush().unwrap();
+        for _ in 0..WAITING_EVENTS_MAX {
+            outlet.push(Outgoing::Ping);
+            outlet.flush().unwrap();
+        }
+        outlet.push(Outgoing::Ping);
+        assert_eq!(outlet.flush(), Err(Broken::TooSlow));
+        Box::new(outlet).close(Ending::TooSlow);
+        let text = text(events);
+        assert_eq!(text, "event: close\ndata: {\"code\":4413,\"reason\":\"reader too slow\"}\n\n");
+    }
+}

@@ -1,0 +1,86 @@
+//! Comments, and the people whom they name.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
+use sqlx::sqlite::SqliteRow;
+
+use super::SqliteStore;
+use super::error::unavailable;
+use super::rows::{get, get_time, user, user_columns};
+use super::writer::{Done, NewComment, Write, mismatch};
+
+#[async_trait]
+impl CommentStore for SqliteStore {
+    async fn commit_comment(
+        &self,
+        comment: Comment,
+        announcement: Option<Announcement>,
+    ) -> Result<(Comment, Option<Told>), StoreError> {
+        let new = NewComment { comment, announcement };
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
+    }
+
+    async fn comments(
+        &self,
+        ticket: TicketId,
+        page: PageRequest,
+    ) -> Result<Page<Comment>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let count = sqlx::query_scalar("SELECT count(*) FROM comments WHERE ticket_id = ?")
+            .bind(ticket.0)
+            .fetch_one(&mut *snapshot)
+            .await
+            .map_err(unavailable)?;
+        let sql = "SELECT id, ticket_id, author_id, author_name, body, created_at FROM comments \
+                   WHERE ticket_id = ? ORDER BY id LIMIT ? OFFSET ?";
+        let rows = sqlx::query(sql)
+            .bind(ticket.0)
+            .bind(i64::from(page.page_size))
+            .bind(page.offset())
+            .fetch_all(&mut *snapshot)
+            .await
+            .map_err(unavailable)?;
+        Ok(Page { count, rows: rows.iter().map(comment).collect::<Result<_, _>>()? })
+    }
+
+    async fn people_named(
+        &self,
+        usernames: &[String],
+        project: ProjectId,
+    ) -> Result<Vec<(User, bool)>, StoreError> {
+        if usernames.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", EXISTS (SELECT 1 FROM project_members WHERE project_id = ?2 AND user_id = id) \
+             AS is_member FROM users \
+             WHERE username IN (SELECT value FROM json_each(?1)) AND is_active = 1 ORDER BY id"
+        );
+        // Texts cannot fail to be written.
+        let usernames = serde_json::to_string(usernames).unwrap_or_default();
+        let rows = sqlx::query(sql).bind(usernames).bind(project.0).fetch_all(&self.readers).await;
+        let named = |row: &SqliteRow| Ok((user(row)?, get(row, "is_member")?));
+        rows.map_err(unavailable)?.iter().map(named).collect()
+    }
+}
+
+fn comment(row: &SqliteRow) -> Result<Comment, StoreError> {
+    Ok(Comment {
+        id: CommentId(get(row, "id")?),
+        ticket: TicketId(get(row, "ticket_id")?),
+        author: UserId(get(row, "author_id")?),
+        author_name: get(row, "author_name")?,
+        body: get(row, "body")?,
+        created_at: get_time(row, "created_at")?,
+    })
+}

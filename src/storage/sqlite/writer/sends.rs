@@ -1,0 +1,244 @@
+//! Sends: which recipients are next, and where a send stands after them. Their notifications are
+//! written with all others of the group, in [`super::set`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
+use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
+use bellpull_actors::port::tickets::Told;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::super::multi_row::{Cell, MultiRow};
+use super::super::rows::json;
+use super::audience::Audience;
+use super::begin::Beginnings;
+use super::group::{Failure, Place};
+use super::{Answer, Done, Write};
+
+static SENDS: MultiRow = MultiRow::new(
+    "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \
+     recipients, last_user_id, cursor, status, is_scheduled, due_at, created_at) SELECT * FROM ",
+    13,
+    " WHERE column1 IS NOT NULL",
+);
+static KEYS: MultiRow = MultiRow::new(
+    "INSERT INTO idempotency_keys (owner_id, key, body_hash, send_id, created_at) SELECT * FROM ",
+    5,
+    " WHERE column1 IS NOT NULL",
+);
+static CURSORS: MultiRow = MultiRow::new(
+    "UPDATE sends SET cursor = v.column2, status = v.column3 FROM ",
+    3,
+    " AS v WHERE id = v.column1",
+);
+
+/// What the sends of a group come to.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    /// What is to be told.
+    pub(super) chunks: Vec<SendChunk>,
+    /// Where the sends stand then.
+    pub(super) records: Records,
+}
+
+/// The next recipients of a send.
+#[derive(Debug)]
+pub(super) struct SendChunk {
+    /// Its request's place in the group.
+    pub(super) at: usize,
+    pub(super) message_id: i64,
+    pub(super) text: SendText,
+    /// In the order of their ids; nobody for a send that is for later.
+    pub(super) recipients: Vec<UserId>,
+    /// The id that its only notification has been given already.
+    pub(super) only: Option<NotificationId>,
+    pub(super) channels: Channels,
+    pub(super) reply: Reply,
+}
+
+/// What a chunk says.
+#[derive(Debug)]
+pub(super) enum SendText {
+    /// It is to be written first.
+    New(Arc<Letter>),
+    /// It was written with the first chunk.
+    Written(Arc<Letter>),
+}
+
+/// What whoever asked is waiting for.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Begun { send: StoredSend, has_more: bool },
+    Continued { has_more: bool },
+}
+
+impl Reply {
+    /// The answer, with what was told.
+    pub(super) fn with(self, told: Option<Told>) -> Done {
+        match self {
+            Self::Begun { send, has_more } => {
+                Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))
+            }
+            Self::Continued { has_more } => Done::Chunk(Box::new(Chunk { told, has_more })),
+        }
+    }
+}
+
+/// Rows of `sends` and of the keys, once the messages that they name are written.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) sends: Vec<Cell>,
+    pub(super) keys: Vec<Cell>,
+    cursors: Vec<Cell>,
+}
+
+impl Records {
+    /// Writes all of them.
+    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        SENDS.run(connection, self.sends).await?;
+        KEYS.run(connection, self.keys).await?;
+        CURSORS.run(connection, self.cursors).await
+    }
+}
+
+/// Finds out whom the sends of this group reach next. Those that reach nobody, because they are
+/// refused, repeated or finished, are answered here.
+pub(super) async fn plan(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<Sends, Failure> {
+    let (mut begins, mut continues) = (Vec::new(), Vec::new());
+    for (at, write) in writes.iter().enumerate() {
+        if let Write::BeginSend(begin) = write {
+            begins.push((at, &**begin));
+        } else if let Write::ContinueSend { id, chunk, now } = write {
+            continues.push((at, *id, *chunk, *now));
+        }
+    }
+    let mut sends = Sends::default();
+    if !begins.is_empty() {
+        let mut known = Beginnings::read(connection, place, &begins).await?;
+        for (at, begin) in begins {
+            match known.begin(connection, at, begin, &mut sends.records).await? {
+                Ok(chunk) => sends.chunks.push(chunk),
+                Err(outcome) => answers[at] = Some(Ok(Done::Begun(Box::new(outcome)))),
+            }
+        }
+    }
+    if !continues.is_empty() {
+        go_on(connection, place, continues, &mut sends, answers).await?;
+    }
+    Ok(sends)
+}
+
+/// A send under way, as it stands within the group.
+#[derive(Debug)]
+struct Running {
+    message_id: i64,
+    letter: Arc<Letter>,
+    audience: Audience,
+    channels: Channels,
+    last_user: UserId,
+    cursor: UserId,
+    has_more: bool,
+    has_moved: bool,
+    due_at_ms: i64,
+}
+
+/// Plans the next chunk of each send that is asked for; two of one send follow each other.
+async fn go_on(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    continues: Vec<(usize, SendId, u32, Timestamp)>,
+    sends: &mut Sends,
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    let mut running: BTreeMap<SendId, Running> = BTreeMap::new();
+    for (at, id, chunk, now) in continues {
+        if !running.contains_key(&id)
+            && let Some(found) = read_running(connection, place, id).await?
+        {
+            running.insert(id, found);
+        }
+        let Some(send) = running.get_mut(&id) else {
+            answers[at] = Some(Err(StoreError::NotFound));
+            continue;
+        };
+        if !send.has_more || send.due_at_ms > now.as_millisecond() {
+            answers[at] = Some(Ok(Reply::Continued { has_more: false }.with(None)));
+            continue;
+        }
+        let portion = send.audience.after(connection, send.cursor, send.last_user, chunk).await?;
+        (send.cursor, send.has_more) = (portion.cursor, portion.has_more);
+        send.has_moved = true;
+        sends.chunks.push(SendChunk {
+            at,
+            message_id: send.message_id,
+            text: SendText::Written(Arc::clone(&send.letter)),
+            recipients: portion.recipients,
+            only: None,
+            channels: send.channels,
+            reply: Reply::Continued { has_more: portion.has_more },
+        });
+    }
+    for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
+        let row = [Cell::Int(id.0), send.cursor.0.into(), status(send.has_more)];
+        sends.records.cursors.extend(row);
+    }
+    Ok(())
+}
+
+async fn read_running(
+    connection: &mut SqliteConnection,
+    place: Place<'_>,
+    id: SendId,
+) -> Result<Option<Running>, Failure> {
+    let sql = "SELECT message_id, audience, channels, last_user_id, cursor, status = 'ACTIVE', \
+               due_at FROM sends WHERE id = ?";
+    let row: Option<(i64, String, String, i64, i64, bool, i64)> =
+        sqlx::query_as(sql).bind(id.0).fetch_optional(&mut *connection).await?;
+    let Some((message_id, audience, channels, last_user, cursor, has_more, due_at_ms)) = row else {
+        return Ok(None);
+    };
+    let channels: Vec<Channel> = json(&channels)?;
+    Ok(Some(Running {
+        message_id,
+        letter: place.letters.one(connection, message_id).await?,
+        audience: json(&audience)?,
+        channels: Channels::of(&channels),
+        last_user: UserId(last_user),
+        cursor: UserId(cursor),
+        has_more,
+        has_moved: false,
+        due_at_ms,
+    }))
+}
+
+/// Forgets some of the keys that were first used before that time.
+pub(super) async fn forget_keys(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Answer, Failure> {
+    let sql = "DELETE FROM idempotency_keys WHERE (owner_id, key) IN \
+               (SELECT owner_id, key FROM idempotency_keys WHERE created_at < ? LIMIT ?)";
+    let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::from(limit));
+    Ok(Ok(Done::Changed(query.execute(connection).await?.rows_affected())))
+}
+
+/// The channels, as they are stored.
+pub(super) fn names(channels: Channels) -> Vec<Channel> {
+    Channel::ALL.into_iter().filter(|channel| channels.contains(*channel)).collect()
+}
+
+/// Where a send stands.
+pub(super) fn status(has_more: bool) -> Cell {
+    Cell::from(if has_more { "ACTIVE" } else { "DONE" })
+}

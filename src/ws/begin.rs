@@ -1,0 +1,112 @@
+//! Where a socket's notifications begin, as its URL says.
+
+use bellpull_actors::domain::ids::Seq;
+use bellpull_actors::session::{Begin, Feed, Resume};
+
+use super::refusal::Refusal;
+use crate::wire::Dialect;
+
+/// What the URL says of it, as it was written.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) since: Option<&'a str>,
+    pub(super) epoch: Option<&'a str>,
+    pub(super) replay: Option<&'a str>,
+}
+
+impl Wish<'_> {
+    /// What a session of the user's inbox is shown. `epoch` is this store's.
+    pub(super) fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, Refusal> {
+        let since = self.since.map(seq).transpose()?;
+        let wants_none = match self.replay {
+            None => false,
+            Some("none") => true,
+            Some(_) => return Err(Refusal::Invalid("replay", "The only value is \"none\".")),
+        };
+        // The families know no epoch: their numbers have always been this store's.
+        let is_other = self.epoch.is_some_and(|held| held != epoch);
+        Ok(match dialect {
+            Dialect::BellpullV1 => Feed::Changes(match since {
+                _ if wants_none => Resume::Live,
+                _ if is_other => Resume::Reset,
+                Some(seq) => Resume::After(seq),
+                None => Resume::Unacknowledged,
+            }),
+            Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
+                Feed::Births(match since {
+                    _ if wants_none => Begin::Live,
+                    Some(seq) => Begin::Since(seq),
+                    None => Begin::Undelivered,
+                })
+            }
+        })
+    }
+}
+
+fn seq(text: &str) -> Result<Seq, Refusal> {
+    // `parse` alone would take a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| is_number);
+    number.map(Seq).ok_or(Refusal::Invalid("since", "A whole number, 0 or more."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish<'a>(
+        since: Option<&'a str>,
+        epoch: Option<&'a str>,
+        replay: Option<&'a str>,
+    ) -> Wish<'a> {
+        Wish { since, epoch, replay }
+    }
+
+    #[test]
+    fn of_births() {
+        for (since, replay, begin) in [
+            (None, None, Begin::Undelivered),
+            (Some("0"), None, Begin::Since(Seq(0))),
+            (Some("17"), None, Begin::Since(Seq(17))),
+            (None, Some("none"), Begin::Live),
+            (Some("17"), Some("none"), Begin::Live),
+        ] {
+            for epoch in [None, Some("e1"), Some("e2")] {
+                let feed = wish(since, epoch, replay).feed(Dialect::Incident, "e1");
+                assert_eq!(feed, Ok(Feed::Births(begin)), "{since:?} {replay:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_changes() {
+        let after = Resume::After(Seq(17));
+        for (since, epoch, replay, resume) in [
+            (None, None, None, Resume::Unacknowledged),
+            (None, Some("e1"), None, Resume::Unacknowledged),
+            (Some("17"), None, None, after),
+            (Some("17"), Some("e1"), None, after),
+            (Some("17"), Some("e2"), None, Resume::Reset),
+            (Some("17"), Some(""), None, Resume::Reset),
+            (None, Some("e2"), None, Resume::Reset),
+            (None, None, Some("none"), Resume::Live),
+            (Some("17"), Some("e2"), Some("none"), Resume::Live),
+        ] {
+            let feed = wish(since, epoch, replay).feed(Dialect::BellpullV1, "e1");
+            assert_eq!(feed, Ok(Feed::Changes(resume)), "{since:?} {epoch:?} {replay:?}");
+        }
+    }
+
+    #[test]
+    fn what_will_not_do() {
+        for dialect in Dialect::ALL {
+            for bad in ["", "-1", "+1", "x", "1.5", " 1", "9223372036854775808"] {
+                let refused = Refusal::Invalid("since", "A whole number, 0 or more.");
+                let feed = wish(Some(bad), None, Some("none")).feed(dialect, "e1");
+                assert_eq!(feed, Err(refused), "{bad}");
+            }
+            let refused = Refusal::Invalid("replay", "The only value is \"none\".");
+            assert_eq!(wish(None, None, Some("all")).feed(dialect, "e1"), Err(refused));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Which dialect a socket speaks: named in the URL, offered as a subprotocol, or the default.
+
+use axum::http::{HeaderMap, header};
+
+use super::refusal::Refusal;
+use crate::wire::Dialect;
+
+/// What the subprotocol that carries a token begins with: the one way for a browser to send one
+/// outside the URL.
+const BEARER: &str = "bearer.";
+
+/// How much of a name that nobody knows an answer repeats, in characters.
+const QUOTE_MAX: usize = 64;
+
+/// The subprotocols that a client offers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Offered<'a> {
+    /// Their names in the client's order, without the one that carries a token.
+    names: Vec<&'a str>,
+    /// The one that carries a token, as a whole.
+    carrier: Option<&'a str>,
+    /// The token that it carries.
+    pub(super) token: Option<&'a str>,
+}
+
+/// The dialects that a path's sockets can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// All; this one where none is named.
+    All(Dialect),
+    /// This one only.
+    Only(Dialect),
+}
+
+impl Spoken {
+    fn default(self) -> Dialect {
+        match self {
+            Self::All(dialect) | Self::Only(dialect) => dialect,
+        }
+    }
+
+    /// The dialect of that name, if it is spoken here.
+    fn named(self, name: &str) -> Result<Dialect, Refusal> {
+        let quote = || name.chars().take(QUOTE_MAX).collect();
+        let dialect = Dialect::from_name(name).ok_or_else(|| Refusal::UnknownDialect(quote()))?;
+        match self {
+            Self::Only(only) if dialect != only => Err(Refusal::WrongDialect { only }),
+            Self::All(_) | Self::Only(_) => Ok(dialect),
+        }
+    }
+}
+
+impl<'a> Offered<'a> {
+    /// What the request offers.
+    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+        let mut offered = Self::default();
+        for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+            let value = value
+                .to_str()
+                .map_err(|_| Refusal::BadHandshake("Sec-WebSocket-Protocol is not ASCII."))?;
+            for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                let Some(token) = name.strip_prefix(BEARER) else {
+                    offered.names.push(name);
+                    continue;
+                };
+                if offered.token.replace(token).is_some() {
+                    return Err(Refusal::BadHandshake("Two subprotocols carry a token."));
+                }
+                offered.carrier = Some(name);
+            }
+        }
+        Ok(offered)
+    }
+
+    /// The dialect that the URL names, or the first that is offered and spoken, or the default;
+    /// and the subprotocol to answer with: a browser that offered some fails without one of them.
+    pub(super) fn choose(
+        &self,
+        named: Option<&str>,
+        spoken: Spoken,
+    ) -> Result<(Dialect, Option<&'a str>), Refusal> {
+        let from_url = named.map(|name| spoken.named(name)).transpose()?;
+        let from_offer = self
+            .names
+            .iter()
+            .find_map(|name| Some((spoken.named(name).ok()?, *name)))
+            .filter(|(dialect, _)| from_url.is_none_or(|url| url == *dialect));
+        match (from_url, from_offer, self.names.first()) {
+            (_, Some((dialect, name)), _) => Ok((dialect, Some(name))),
+            (Some(dialect), None, _) => Ok((dialect, self.carrier)),
+            (None, None, Some(name)) => {
+                spoken.named(name).map(|dialect| (dialect, Some(*name))) // the first one's fault
+            }
+            // Only a token was offered: then that has to be answered with.
+            (None, None, None) => Ok((spoken.default(), self.carrier)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::headers;
+    use super::*;
+
+    const INCIDENT: Dialect = Dialect::Incident;
+    const V1: Dialect = Dialect::BellpullV1;
+
+    fn unknown(name: &str) -> Refusal {
+        Refusal::UnknownDialect(name.to_owned())
+    }
+
+    type Chosen = Result<(Dialect, Option<&'static str>), Refusal>;
+
+    fn check(spoken: Spoken, table: &[(Option<&str>, &str, Chosen)]) {
+        for (named, offer, wanted) in table {
+            let headers = headers(&[("sec-websocket-protocol", offer)]);
+            let offered = Offered::read(&headers).unwrap();
+            assert_eq!(&offered.choose(*named, spoken), wanted, "{named:?} {offer}");
+        }
+    }
+
+    #[test]
+    fn where_all_are_spoken() {
+        check(
+            Spoken::All(INCIDENT),
+            &[
+                (None, "", Ok((INCIDENT, None))),
+                (Some("incident"), "", Ok((INCIDENT, None))),
+                (Some("academy"), "", Ok((Dialect::Academy, None))),
+                (None, "incident", Ok((INCIDENT, Some("incident")))),
+                (None, "incident, bearer.abc", Ok((INCIDENT, Some("incident")))),
+                (None, "bellpull.v1, bearer.abc", Ok((V1, Some("bellpull.v1")))),
+                (None, "bearer.abc,incident", Ok((INCIDENT, Some("incident")))),
+                (None, "bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
+                (None, "graphql-ws, incident", Ok((INCIDENT, Some("incident")))),
+                (None, "inbox, bellpull.v1", Ok((Dialect::Inbox, Some("inbox")))),
+                (Some("incident"), "graphql-ws", Ok((INCIDENT, None))),
+                (Some("incident"), "bellpull.v1", Ok((INCIDENT, None))),
+                (Some("incident"), "bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
+                (Some("nobody"), "incident", Err(unknown("nobody"))),
+                (Some(""), "", Err(unknown(""))),
+                (None, "graphql-ws", Err(unknown("graphql-ws"))),
+            ],
+        );
+    }
+
+    #[test]
+    fn where_only_one_is_spoken() {
+        let wrong = || Err(Refusal::WrongDialect { only: V1 });
+        check(
+            Spoken::Only(V1),
+            &[
+                (None, "", Ok((V1, None))),
+                (Some("bellpull.v1"), "", Ok((V1, None))),
+                (None, "bellpull.v1", Ok((V1, Some("bellpull.v1")))),
+                (None, "bellpull.v1, bearer.abc", Ok((V1, Some("bellpull.v1")))),
+                (None, "bearer.abc", Ok((V1, Some("bearer.abc")))),
+                (None, "incident, bellpull.v1", Ok((V1, Some("bellpull.v1")))),
+                (Some("incident"), "bellpull.v1", wrong()),
+                (None, "incident", wrong()),
+                (None, "incident, bearer.abc", wrong()),
+                (None, "nobody", Err(unknown("nobody"))),
+                (Some("nobody"), "", Err(unknown("nobody"))),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_token_may_be_offered_once() {
+        let protocols =
+            [("sec-websocket-protocol", "incident"), ("sec-websocket-protocol", "bearer.a.b.c")];
+        assert_eq!(Offered::read(&headers(&protocols)).unwrap().token, Some("a.b.c"));
+        let two = headers(&[("sec-websocket-protocol", "bearer.a, bearer.b")]);
+        let refused = Refusal::BadHandshake("Two subprotocols carry a token.");
+        assert_eq!(Offered::read(&two), Err(refused));
+    }
+}

@@ -1,0 +1,80 @@
+//! Which pages may open sockets: a browser sends its page's origin, and nobody else needs one.
+
+use axum::http::{HeaderMap, header};
+
+use super::refusal::Refusal;
+
+/// What a refused page's origin may take in the log, in characters.
+const LOGGED_MAX: usize = 200;
+
+/// Whether the request comes from no page, or from one that may.
+pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    // Only browsers send one, and only browsers need to be kept from what their pages try.
+    let Some(origin) = origins.next() else { return Ok(()) };
+    let origin = if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_allowed = match allowed {
+        [] => is_same_host(origin, host),
+        listed => listed.iter().any(|one| one == "*" || one == origin),
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    let origin: String = origin.chars().take(LOGGED_MAX).collect();
+    tracing::warn!(?origin, "refused a socket: its Origin is not on http.allowed_origins");
+    Err(Refusal::Origin)
+}
+
+/// Whether a page of that origin came from the host and port that the request is for.
+fn is_same_host(origin: &str, host: &str) -> bool {
+    let (authority, default_port) = match origin.split_once("://") {
+        Some(("http", authority)) => (authority, ":80"),
+        Some(("https", authority)) => (authority, ":443"),
+        _ => return false,
+    };
+    let bare = |name: &str| name.strip_suffix(default_port).unwrap_or(name).to_ascii_lowercase();
+    !authority.is_empty() && bare(authority) == bare(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::headers;
+    use super::*;
+
+    #[test]
+    fn origins() {
+        let listed = |origins: &[&str]| origins.iter().map(|one| (*one).to_owned()).collect();
+        let ours = listed(&["https://app.example.com", "http://localhost:3000"]);
+        let (nobody, all): (Vec<String>, Vec<String>) = (Vec::new(), listed(&["*"]));
+        let table: &[(&str, &str, &[String], bool)] = &[
+            ("https://app.example.com", "api.example.com", &ours, true),
+            ("http://localhost:3000", "localhost:8000", &ours, true),
+            ("http://app.example.com", "api.example.com", &ours, false),
+            ("https://app.example.com:8443", "api.example.com", &ours, false),
+            ("https://app.example.com.evil.org", "api.example.com", &ours, false),
+            ("https://api.example.com", "api.example.com", &ours, false),
+            ("null", "api.example.com", &ours, false),
+            ("https://anybody.example.org", "api.example.com", &all, true),
+            ("null", "api.example.com", &all, true),
+            ("http://localhost:8000", "localhost:8000", &nobody, true),
+            ("http://LOCALHOST:8000", "localhost:8000", &nobody, true),
+            ("https://api.example.com", "api.example.com", &nobody, true),
+            ("https://api.example.com", "api.example.com:443", &nobody, true),
+            ("http://api.example.com:80", "api.example.com", &nobody, true),
+            ("http://localhost:3000", "localhost:8000", &nobody, false),
+            ("https://evil.org", "api.example.com", &nobody, false),
+            ("http://", "", &nobody, false),
+            ("null", "null", &nobody, false),
+            ("", "", &nobody, false),
+        ];
+        for (origin, host, allowed, is_allowed) in table {
+            let headers = headers(&[("origin", origin), ("host", host)]);
+            let checked = check_origin(&headers, allowed);
+            assert_eq!(checked.is_ok(), *is_allowed, "{origin} to {host} with {allowed:?}");
+        }
+        assert_eq!(check_origin(&headers(&[("host", "x")]), &ours), Ok(()));
+        let two = headers(&[("host", "x"), ("origin", "http://x"), ("origin", "http://x")]);
+        assert_eq!(check_origin(&two, &nobody), Err(Refusal::Origin));
+    }
+}

@@ -1,0 +1,93 @@
+//! What waits for a connection, and how much of it may.
+
+use super::*;
+
+#[tokio::test]
+async fn frames_leave_together_and_in_order_and_an_idle_session_holds_no_buffer() {
+    let Pair { mut client, mut outlet, .. } = pair().await;
+    outlet.push(Outgoing::Truncated { skipped: 2 });
+    outlet.push(Outgoing::Ping);
+    outlet.push(Outgoing::Notification { birth: &birth(7, 300), unread_count: 0 });
+    assert!(outlet.waiting_bytes() > 300);
+    outlet.flush().unwrap();
+    assert_eq!((outlet.waiting_bytes(), outlet.held_bytes()), (0, 0));
+    assert_eq!(next_text(&mut client).await, r#"{"type":"backlog_truncated","skipped":2}"#);
+    assert_eq!(next_frame(&mut client).await, Some((0x89, Vec::new())));
+    assert!(next_text(&mut client).await.ends_with(r#","id":7,"seq":7}"#));
+}
+
+#[tokio::test]
+async fn a_reader_too_slow_gets_whole_frames_and_then_the_reason() {
+    let Pair { mut client, mut outlet, .. } = pair().await;
+    let (count, broken) = push_until_refused(&mut outlet, 2_000);
+    assert_eq!(broken, Broken::TooSlow);
+    assert!(count > 256, "{count}");
+    outlet.close(Ending::TooSlow);
+    for id in 1..=count {
+        let (first, payload) = next_frame(&mut client).await.unwrap();
+        if first == 0x88 {
+            assert_eq!(payload[..2], 4413_u16.to_be_bytes());
+            assert!(id > 1, "what was out before came before");
+            assert_eq!(next_frame(&mut client).await, None);
+            return;
+        }
+        let text = String::from_utf8(payload).unwrap();
+        assert!(text.ends_with(&format!(r#","id":{id},"seq":{id}}}"#)), "{text}");
+    }
+    panic!("what waited was not to be sent");
+}
+
+#[tokio::test]
+async fn the_bytes_that_wait_are_bounded_too() {
+    let Pair { client: _client, mut outlet, .. } = pair().await;
+    let (count, broken) = push_until_refused(&mut outlet, 100_000);
+    assert_eq!(broken, Broken::TooSlow);
+    assert!((10..=32).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be() {
+    let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
+    for id in 1..=500 {
+        outlet.push(Outgoing::Notification { birth: &birth(id, 4_000), unread_count: 0 });
+    }
+    outlet.flush().unwrap();
+    for id in 501..=600 {
+        outlet.push(Outgoing::Notification { birth: &birth(id, 100), unread_count: 0 });
+        outlet.flush().unwrap();
+    }
+    // Whenever the connection takes more, the actor is told so.
+    let writer = tokio::spawn(async move {
+        while outlet.waiting_bytes() > 0 {
+            assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
+            outlet.flush().unwrap();
+        }
+        assert_eq!(outlet.held_bytes(), 0);
+        outlet
+    });
+    for id in 1..=600 {
+        let text = next_text(&mut client).await;
+        assert!(text.ends_with(&format!(r#","id":{id},"seq":{id}}}"#)), "{text}");
+    }
+    let mut outlet = writer.await.unwrap();
+    let (count, broken) = push_until_refused(&mut outlet, 2_000);
+    assert_eq!(broken, Broken::TooSlow);
+    assert!(count > 256, "{count}");
+}
+
+#[tokio::test]
+async fn that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell() {
+    let Pair { mut client, shared: first, .. } = pair().await;
+    drop(first);
+    next_frame(&mut client).await; // The outlet was dropped with the pair.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let shared = Shared::new(stream, None);
+    assert!(shared.begin_waiting());
+    shared.end_waiting();
+    let (ear, mut heard) = unbounded_channel();
+    shared.introduce(Ear::Probe(ear));
+    assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
+    assert!(heard.try_recv().is_err());
+}

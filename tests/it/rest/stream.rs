@@ -1,0 +1,196 @@
+//! Server-sent events: the same session as over a socket, told in another way.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{Hub, Person};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PATH: &str = "/api/notifications/stream/";
+
+/// A stream that is read event by event.
+struct Events {
+    response: Response,
+    rest: String,
+}
+
+/// One event.
+#[derive(Debug, PartialEq)]
+struct Told {
+    id: Option<i64>,
+    event: Option<String>,
+    data: Value,
+}
+
+impl Events {
+    async fn open(hub: &Hub, who: &Person, last: Option<i64>) -> Self {
+        let mut request = hub.request(Method::GET, PATH).bearer_auth(&who.token);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        Self { response, rest: String::new() }
+    }
+
+    /// The next event with data; `None` at the end.
+    async fn next(&mut self) -> Option<Told> {
+        loop {
+            while let Some((event, rest)) = self.rest.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.rest = rest;
+                let field = |name: &str| {
+                    let line = event.lines().find_map(|line| line.strip_prefix(name));
+                    line.and_then(|line| line.strip_prefix(": ")).map(str::to_owned)
+                };
+                if let Some(data) = field("data") {
+                    let id = field("id").map(|id| id.parse().unwrap());
+                    let data = serde_json::from_str(&data).unwrap();
+                    return Some(Told { id, event: field("event"), data });
+                }
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event");
+            self.rest.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+        }
+    }
+
+    async fn next_seq(&mut self) -> i64 {
+        let told = self.next().await.expect("an event");
+        assert_eq!(told.data["type"], "notification", "{told:?}");
+        assert_eq!(told.id, told.data["seq"].as_i64());
+        told.id.expect("a position")
+    }
+
+    /// The last event: its code.
+    async fn closed(&mut self) -> Value {
+        loop {
+            let told = self.next().await.expect("a reason before the end");
+            if told.event.as_deref() == Some("close") {
+                assert_eq!(self.next().await, None);
+                return told.data;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_greets_tells_what_happens_and_resumes_without_gap_or_double() {
+    let hub = Hub::start().await;
+    let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let mut events = Events::open(&hub, &admin, None).await;
+    let header = |name: &str| events.response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "text/event-stream");
+    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("x-accel-buffering"), "no");
+    let welcome = events.next().await.unwrap();
+    assert_eq!((welcome.id, &welcome.data["type"]), (None, &json!("welcome")));
+    for seq in 1..=3 {
+        hub.ticket(&client, "live").await;
+        assert_eq!(events.next_seq().await, seq);
+    }
+    drop(events);
+    hub.ticket(&client, "away").await;
+    // While it resumes, new ones stream in.
+    let raising = async {
+        for _ in 0..30 {
+            hub.ticket(&client, "meanwhile").await;
+        }
+    };
+    let reading = async {
+        let mut events = Events::open(&hub, &admin, Some(2)).await;
+        assert_eq!(events.next().await.unwrap().data["resumed"], true);
+        for seq in 3..=34 {
+            assert_eq!(events.next_seq().await, seq);
+        }
+    };
+    tokio::join!(raising, reading);
+    // What was written counts as delivered: without a position there is nothing to tell again.
+    let mut events = Events::open(&hub, &admin, None).await;
+    assert_eq!(events.next().await.unwrap().data["last_seq"], 34);
+    hub.ticket(&client, "next").await;
+    assert_eq!(events.next_seq().await, 35);
+    hub.stop().await;
+    assert_eq!(events.closed().await["code"], 1012);
+}
+
+#[tokio::test]
+async fn a_mark_is_told_and_another_store_s_position_is_reset() {
+    let hub = Hub::start().await;
+    let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    hub.ticket(&client, "one").await;
+    let mut events = Events::open(&hub, &admin, Some(9)).await;
+    assert_eq!(events.next().await.unwrap().data["resumed"], false);
+    assert_eq!(events.next().await.unwrap().data["type"], "reset");
+    assert_eq!(events.next_seq().await, 1);
+    hub.post(&admin, "/api/notifications/mark_all_as_read/", json!({})).await;
+    let told = events.next().await.unwrap();
+    assert_eq!((told.id, &told.data["type"]), (Some(2), &json!("inbox")));
+    assert_eq!(told.data["unread_count"], 0);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn logging_out_ends_it_and_a_client_that_goes_leaves_no_session() {
+    let hub = Hub::start().await;
+    hub.request(Method::POST, "/api/auth/register/")
+        .json(
+            &json!({"username": "dora", "email": "dora@example.com", "password": "correct horse"}),
+        )
+        .send()
+        .await
+        .unwrap();
+    let login = hub
+        .request(Method::POST, "/api/auth/login/")
+        .json(&json!({"username": "dora", "password": "correct horse"}));
+    let login: Value = login.send().await.unwrap().json().await.unwrap();
+    let token = login["access"].as_str().unwrap().to_owned();
+    let dora = Person { id: login["user"]["id"].as_i64().unwrap(), username: "dora".into(), token };
+    let mut events = Events::open(&hub, &dora, None).await;
+    events.next().await.unwrap();
+    let leaver = Events::open(&hub, &dora, None).await;
+    assert_eq!(hub.sessions(), 2);
+    drop(leaver);
+    let gone = async {
+        while hub.sessions() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the session ends with its client");
+    hub.post(&dora, "/api/auth/logout/", json!({"refresh": login["refresh"]})).await;
+    assert_eq!(events.closed().await["code"], 4401);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_and_what_will_not_do() {
+    let hub = Hub::start().await;
+    let ada = hub.user("ada", "admin").await;
+    let status = async |method: Method, query: &str, last: Option<&str>, token: bool| {
+        let mut request = hub.request(method, &format!("{PATH}{query}"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        if token {
+            request = request.bearer_auth(&ada.token);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(Method::GET, "", None, false).await, 401);
+    assert_eq!(status(Method::GET, "?token=bad", None, false).await, 401);
+    assert_eq!(status(Method::GET, "?ticket=bad", None, false).await, 401);
+    assert_eq!(status(Method::POST, "", None, true).await, 405);
+    assert_eq!(status(Method::GET, "?since=-1", None, true).await, 400);
+    assert_eq!(status(Method::GET, "?dialect=none", None, true).await, 400);
+    assert_eq!(status(Method::GET, "", Some("x"), true).await, 400);
+    assert_eq!(status(Method::HEAD, "", None, true).await, 200);
+    assert_eq!(status(Method::HEAD, "", None, false).await, 401);
+    assert_eq!(hub.sessions(), 0, "a HEAD opens no session");
+    let (_, ticket) = hub.post(&ada, "/api/auth/ws-ticket/", json!({})).await;
+    let query = format!("?ticket={}", ticket["ticket"].as_str().unwrap());
+    assert_eq!(status(Method::GET, &query, None, false).await, 200);
+    assert_eq!(status(Method::GET, &query, None, false).await, 401, "a ticket is good once");
+    hub.stop().await;
+}

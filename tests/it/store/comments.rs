@@ -1,0 +1,147 @@
+//! Comments, and whom they name.
+
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
+use bellpull_actors::domain::notification::{Announcement, Kind, Message};
+use bellpull_actors::domain::routing::{Audience, channels};
+use bellpull_actors::domain::ticket::{Command, Priority, Ticket};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::{
+    AccountStore, CommentStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore,
+};
+use futures_util::future::join_all;
+
+use super::Fixture;
+use super::people::{at, first, head, person, raise, step};
+
+fn comment(ticket: TicketId, author: &User, body: &str) -> Comment {
+    Comment {
+        id: CommentId(0),
+        ticket,
+        author: author.id,
+        author_name: author.display_name().to_owned(),
+        body: body.to_owned(),
+        created_at: at(5),
+    }
+}
+
+fn mention(ticket: &Ticket, author: &User, users: &[UserId]) -> Announcement {
+    let event = Event::Mentioned;
+    Announcement {
+        channels: channels(&event),
+        audience: Audience { group: None, users: users.to_vec(), except: Some(author.id) },
+        message: Message {
+            kind: Kind::of(&event),
+            title: event.title().to_owned(),
+            body: "You were mentioned".to_owned(),
+            action_url: String::new(),
+            metadata: serde_json::Map::new(),
+            ticket: Some(ticket.into()),
+            sender: Some(author.id),
+            priority: Priority::Medium,
+            created_at: at(5),
+            event,
+        },
+    }
+}
+
+pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let dev = person(store, "dev", "developer").await;
+    let ticket = raise(store, "One", &client).await.ticket;
+    let new = comment(ticket.id, &client, "Hello @dev — 'quoted'");
+    let told = mention(&ticket, &client, &[dev.id, client.id]);
+    let (written, told) = store.commit_comment(new.clone(), Some(told)).await.unwrap();
+    assert_ne!(written.id, CommentId(0));
+    assert_eq!(written, Comment { id: written.id, ..new });
+    let told = told.unwrap();
+    assert_eq!(told.births.len(), 1, "whoever wrote it is not told");
+    assert_eq!((told.births[0].recipient, told.births[0].seq), (dev.id, Seq(1)));
+    assert_eq!(store.head(dev.id).await.unwrap(), head(1, 1, 0));
+    let page = store.comments(ticket.id, first(10)).await.unwrap();
+    assert_eq!((page.count, page.rows), (1, vec![written]));
+
+    let (_, told) = store.commit_comment(comment(ticket.id, &dev, "Nobody"), None).await.unwrap();
+    assert!(told.is_none());
+    let only_self = mention(&ticket, &dev, &[dev.id]);
+    let (_, told) =
+        store.commit_comment(comment(ticket.id, &dev, "@dev"), Some(only_self)).await.unwrap();
+    assert!(told.is_none(), "nobody was left to tell");
+}
+
+pub(crate) async fn comments_are_paged_oldest_first<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let tickets =
+        [raise(store, "One", &client).await.ticket, raise(store, "Two", &client).await.ticket];
+    let all = (0..10)
+        .map(|n| store.commit_comment(comment(tickets[n % 2].id, &client, &format!("c{n}")), None));
+    let written: Vec<Comment> = join_all(all).await.into_iter().map(|c| c.unwrap().0).collect();
+    assert!(written.windows(2).all(|pair| pair[0].id < pair[1].id), "each has an id of its own");
+    let page = store.comments(tickets[1].id, PageRequest { page: 2, page_size: 2 }).await.unwrap();
+    let bodies: Vec<&str> = page.rows.iter().map(|row| row.body.as_str()).collect();
+    assert_eq!((page.count, bodies), (5, vec!["c5", "c7"]));
+    assert_eq!(store.comments(TicketId(99), first(10)).await.unwrap().count, 0);
+    // Ids go on after a crash.
+    let fixture = fixture.reopen().await;
+    let store = &**fixture.store();
+    let (next, _) = store.commit_comment(comment(tickets[0].id, &client, "c"), None).await.unwrap();
+    assert!(next.id > written[9].id);
+}
+
+pub(crate) async fn a_comment_on_a_ticket_that_is_gone_is_refused<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    let ticket = raise(store, "One", &client).await.ticket;
+    store.commit(step(&ticket, Command::Delete, &admin)).await.unwrap();
+    for id in [ticket.id, TicketId(99)] {
+        let told = mention(&ticket, &client, &[admin.id]);
+        let refused = store.commit_comment(comment(id, &client, "Late"), Some(told)).await;
+        assert_eq!(refused.unwrap_err(), StoreError::NotFound);
+    }
+    assert_eq!(store.head(admin.id).await.unwrap().last_seq, Seq(1), "nobody was told");
+    assert_eq!(store.comments(ticket.id, first(10)).await.unwrap().count, 0);
+}
+
+pub(crate) async fn a_comment_that_cannot_be_told_is_not_written<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let ticket = raise(store, "One", &client).await.ticket;
+    let bad = store.commit_comment(
+        comment(ticket.id, &client, "To nobody"),
+        Some(mention(&ticket, &client, &[UserId(99)])),
+    );
+    let good = store.commit_comment(comment(ticket.id, &client, "Fine"), None);
+    let (bad, good) = futures_util::future::join(bad, good).await;
+    assert_eq!(bad.unwrap_err(), StoreError::NotFound);
+    good.unwrap();
+    let page = store.comments(ticket.id, first(10)).await.unwrap();
+    assert_eq!((page.count, page.rows[0].body.as_str()), (1, "Fine"));
+}
+
+pub(crate) async fn people_are_found_by_their_names<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let admin = person(store, "admin", "admin").await;
+    let ann = person(store, "ann", "developer").await;
+    let bob = person(store, "bob", "client").await;
+    let gone = person(store, "gone", "client").await;
+    let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
+    store.update_user(gone.id, off).await.unwrap();
+    let web = store.create_project("WEB".into(), "Web".into(), admin.id, at(1)).await.unwrap().id;
+    store.add_member(web, ann.id).await.unwrap();
+    let names = ["bob", "ann", "nobody", "gone", "ANN", "it's"].map(str::to_owned);
+    let found = store.people_named(&names, web).await.unwrap();
+    assert_eq!(found, [(ann.clone(), true), (bob.clone(), false)]);
+    let found = store.people_named(&names, ProjectId::DEFAULT).await.unwrap();
+    assert_eq!(found, [(ann, false), (bob, false)]);
+    assert!(store.people_named(&[], web).await.unwrap().is_empty());
+}

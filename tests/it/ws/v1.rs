@@ -1,0 +1,205 @@
+//! `bellpull.v1`: one socket for everything.
+
+use serde_json::{Value, json};
+
+use super::{Socket, raise};
+use crate::support::process::{Process, folder, person};
+use crate::support::{Hub, Person};
+
+/// The next frame, which is a notification with this number.
+async fn notification(socket: &mut Socket, seq: i64) -> Value {
+    let frame = socket.next().await;
+    assert_eq!((&frame["type"], &frame["seq"]), (&json!("notification"), &json!(seq)), "{frame}");
+    frame
+}
+
+/// The next frame, which is the answer to the request of that name.
+async fn reply(socket: &mut Socket, id: &str) -> Value {
+    let frame = socket.next().await;
+    assert_eq!((&frame["type"], &frame["id"]), (&json!("reply"), &json!(id)), "{frame}");
+    frame
+}
+
+#[tokio::test]
+async fn a_whole_session() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let (mut one, welcome) = Socket::v1(&hub, &ada, "").await;
+    let user = json!({"id": ada.id, "username": "ada", "role": "admin"});
+    assert_eq!((&welcome["user"], &welcome["last_seq"]), (&user, &json!(0)), "{welcome}");
+    assert_eq!((&welcome["unread_count"], &welcome["heartbeat_ms"]), (&json!(0), &json!(25_000)));
+    for key in ["session", "epoch", "node"] {
+        assert!(welcome[key].as_str().is_some_and(|text| !text.is_empty()), "{welcome}");
+    }
+
+    let ticket = raise(&hub, &carl, "Homepage not loading").await;
+    let first = notification(&mut one, 1).await;
+    assert_eq!((&first["event"], &first["kind"]), (&json!("ticket_created"), &json!("INFO")));
+    assert_eq!((&first["ticket"]["id"], &first["is_read"]), (&json!(ticket), &json!(false)));
+    assert_eq!((&first["unread_count"], &first["sender_id"]), (&json!(1), &json!(carl.id)));
+    raise(&hub, &carl, "Another").await;
+    let second = notification(&mut one, 2).await;
+
+    one.say(r#"{"type":"ack","seq":1}"#).await;
+    one.expect_nothing().await;
+    let (mut two, welcome) = Socket::v1(&hub, &ada, "").await;
+    assert_eq!((&welcome["last_seq"], &welcome["unread_count"]), (&json!(2), &json!(2)));
+    assert_eq!(notification(&mut two, 2).await["id"], second["id"]);
+    two.expect_nothing().await;
+
+    one.say(json!({"type": "read", "id": "r1", "ids": [first["id"]]}).to_string()).await;
+    let answer = reply(&mut one, "r1").await;
+    assert_eq!((&answer["ok"], &answer["unread_count"]), (&json!(true), &json!(1)));
+    let told = json!({"type": "inbox", "seq": 3, "ids": [first["id"]], "is_read": true,
+        "unread_count": 1});
+    assert_eq!(two.next().await, told);
+    two.say(json!({"type": "delete", "id": "r2", "ids": [second["id"]]}).to_string()).await;
+    assert_eq!(reply(&mut two, "r2").await["unread_count"], 0);
+    let told = one.next().await;
+    assert_eq!((&told["type"], &told["seq"]), (&json!("inbox"), &json!(4)), "{told}");
+    assert_eq!((&told["deleted"], &told["ids"]), (&json!(true), &json!([second["id"]])));
+
+    one.say("nonsense").await;
+    let error = one.next().await;
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("invalid_json")));
+    assert_eq!(error["retry"], false);
+    one.say(r#"{"type":"mark_all_read","id":"r3"}"#).await;
+    assert_eq!(one.next().await["code"], "unknown_type");
+    for socket in [&mut one, &mut two] {
+        socket.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_in_this_dialect_too() {
+    let hub = Hub::start_with(|config| {
+        config.ws.max_frame = 1_000;
+        config.ws.messages_per_s = 20;
+        config.ws.max_sessions_per_user = 1;
+    })
+    .await;
+    let ada = hub.user("ada", "client").await;
+    for (texts, code) in [
+        (vec!["?".to_owned(); 32], 4400),
+        (vec![r#"{"type":"ping"}"#.to_owned(); 120], 4429),
+        (vec!["x".repeat(1_001)], 1009),
+    ] {
+        let mut socket = loop {
+            // The place of the one before is free once its actor has heard of its end.
+            let mut socket =
+                Socket::open_at(hub.address(), &format!("/ws/?token={}", ada.token)).await;
+            if let tokio_tungstenite::tungstenite::Message::Text(_) = socket.next_message().await {
+                break socket;
+            }
+        };
+        let mut second = Socket::open_at(hub.address(), &format!("/ws/?token={}", ada.token)).await;
+        assert_eq!(second.next_close().await.0, 4429, "one socket a user");
+        for text in texts {
+            socket.say(text).await;
+        }
+        assert_eq!(socket.next_close().await.0, code);
+    }
+}
+
+#[tokio::test]
+async fn a_socket_outlives_its_first_token() {
+    let hub = Hub::start().await;
+    let (ada, bob) = (hub.user("ada", "client").await, hub.user("bob", "client").await);
+    let brief = Person { token: hub.token_expiring_in(&ada, 4), ..ada.clone() };
+    let (mut renewed, _) = Socket::v1(&hub, &brief, "").await;
+    let (mut not_renewed, _) = Socket::v1(&hub, &brief, "").await;
+    for socket in [&mut renewed, &mut not_renewed] {
+        let warning = socket.next().await;
+        assert_eq!(warning["type"], "token_expiring", "{warning}");
+        assert!(warning["expires_in_s"].as_i64().unwrap() <= 4, "{warning}");
+    }
+    for (id, token) in [("r1", &bob.token), ("r2", &"x".to_owned())] {
+        for socket in [&mut renewed, &mut not_renewed] {
+            socket.say(json!({"type": "refresh", "id": id, "token": token}).to_string()).await;
+            let refused = reply(socket, id).await;
+            let wanted = (&json!(false), &json!("token_not_valid"));
+            assert_eq!((&refused["ok"], &refused["code"]), wanted, "{refused}");
+        }
+    }
+    renewed.say(json!({"type": "refresh", "id": "r3", "token": ada.token}).to_string()).await;
+    assert_eq!(reply(&mut renewed, "r3").await["ok"], true);
+    let (code, reason) = not_renewed.next_close().await;
+    assert_eq!((code, reason.as_str()), (4401, "token expired"));
+    renewed.expect_nothing().await;
+    // The new token has its own end.
+    let brief = hub.token_expiring_in(&ada, 2);
+    renewed.say(json!({"type": "refresh", "id": "r4", "token": brief}).to_string()).await;
+    assert_eq!(reply(&mut renewed, "r4").await["ok"], true);
+    assert_eq!(renewed.next().await["type"], "token_expiring");
+    assert_eq!(renewed.next_close().await.0, 4401);
+}
+
+#[tokio::test]
+async fn a_position_of_this_store_is_resumed_and_any_other_is_not() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["1", "2", "3"] {
+        raise(&hub, &carl, title).await;
+    }
+    let (mut first, welcome) = Socket::v1(&hub, &ada, "&replay=none").await;
+    first.expect_nothing().await;
+    let epoch = welcome["epoch"].as_str().unwrap();
+    for query in ["&since=1".to_owned(), format!("&since=1&epoch={epoch}")] {
+        let (mut socket, welcome) = Socket::v1(&hub, &ada, &query).await;
+        assert_eq!(welcome["resumed"], true, "{query}");
+        notification(&mut socket, 2).await;
+        notification(&mut socket, 3).await;
+        socket.expect_nothing().await;
+    }
+    for query in [
+        "&since=1&epoch=another".to_owned(),
+        format!("&since=99&epoch={epoch}"),
+        "&since=99".to_owned(),
+        "&epoch=another".to_owned(),
+    ] {
+        let (mut socket, welcome) = Socket::v1(&hub, &ada, &query).await;
+        assert_eq!(welcome["resumed"], false, "{query}");
+        assert_eq!(socket.next().await, json!({"type": "reset"}), "{query}");
+        for seq in 1..=3 {
+            notification(&mut socket, seq).await;
+        }
+        socket.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_position_outlives_the_process() {
+    let (_folder, database) = folder();
+    let (_, ada) = person(&database, "ada", "admin");
+    let (_, carl) = person(&database, "carl", "client");
+    let hub = Process::serve(&database, &[]);
+    let (mut socket, welcome) = Socket::v1_at(hub.address, &ada, "").await;
+    let epoch = welcome["epoch"].clone();
+    raise_at(&hub, &carl, "before").await;
+    let before = notification(&mut socket, 1).await;
+    socket.say(json!({"type": "read", "id": "r", "ids": [before["id"]]}).to_string()).await;
+    assert_eq!(reply(&mut socket, "r").await["ok"], true);
+    hub.kill();
+
+    let hub = Process::serve(&database, &[]);
+    raise_at(&hub, &carl, "meanwhile").await;
+    let query = format!("&since=1&epoch={}", epoch.as_str().unwrap());
+    let (mut socket, welcome) = Socket::v1_at(hub.address, &ada, &query).await;
+    assert_eq!((&welcome["epoch"], &welcome["resumed"]), (&epoch, &json!(true)));
+    assert_eq!(welcome["last_seq"], 3);
+    let told = socket.next().await;
+    assert_eq!((&told["type"], &told["seq"]), (&json!("inbox"), &json!(2)), "{told}");
+    assert_eq!((&told["ids"], &told["is_read"]), (&json!([before["id"]]), &json!(true)));
+    let missed = notification(&mut socket, 3).await;
+    assert_eq!(missed["ticket"]["title"], "meanwhile");
+    raise_at(&hub, &carl, "after").await;
+    notification(&mut socket, 4).await;
+    socket.expect_nothing().await;
+}
+
+async fn raise_at(hub: &Process, token: &str, title: &str) {
+    let url = format!("http://{}/api/tickets/", hub.address);
+    let request = reqwest::Client::new().post(url).bearer_auth(token);
+    let response = request.json(&json!({"title": title})).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 201);
+}
