@@ -23,6 +23,8 @@ use crate::ws::{WsEdge, WsParts};
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
+/// The setting in which a running hub says where its clients' endpoints are.
+pub const API_URL_SETTING: &str = "api_url";
 
 /// The setting that tells this store from every other: positions of one mean nothing to another.
 const EPOCH_SETTING: &str = "epoch";
@@ -107,6 +109,7 @@ impl App {
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
+            sends: store.clone(),
             comments: store.clone(),
             clock: Arc::clone(&clock),
             names: names.clone(),
@@ -177,9 +180,11 @@ impl App {
     /// Tells the command line where this hub is, and people which channels are off.
     async fn announce(&self, channels: Channels) {
         let operator = self.operator_address.unwrap_or(self.address);
-        let url = format!("http://{operator}");
-        if let Err(error) = self.store.set_setting(HUB_URL_SETTING, &url).await {
-            warn!(%error, "the hub's address could not be stored: `bellpull tree` needs --url");
+        for (setting, address) in [(HUB_URL_SETTING, operator), (API_URL_SETTING, self.address)] {
+            let stored = self.store.set_setting(setting, &format!("http://{address}")).await;
+            if let Err(error) = stored {
+                warn!(%error, "the hub's address could not be stored: commands need --url");
+            }
         }
         if channels == Channels::NONE {
             info!("no delivery channel is switched on: notifications stay in the inbox");
@@ -233,8 +238,10 @@ impl App {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
         self.upkeep.abort();
-        if let Err(error) = self.store.set_setting(HUB_URL_SETTING, "").await {
-            warn!(%error, "the hub's address stays stored: `bellpull tree` will not find it there");
+        for setting in [HUB_URL_SETTING, API_URL_SETTING] {
+            if let Err(error) = self.store.set_setting(setting, "").await {
+                warn!(%error, "the hub's address stays stored: commands will not find it there");
+            }
         }
         self.hub.stop().await;
         self.store.close().await;

@@ -2,9 +2,10 @@
 //!
 //! In reading order: [`domain`] (types and rules, pure), [`port`] (what the outside must provide),
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
-//! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves); then what they
-//! are made of: [`mail`] (questions whose fate is known), [`vitals`] (gauges), [`failures`]
-//! (budgets and back-off), [`observe`] (what operators see).
+//! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
+//! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
+//! is known), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`observe`] (what operators
+//! see).
 
 pub mod channel;
 pub mod directory;
@@ -15,6 +16,8 @@ pub mod mail;
 pub mod observe;
 pub mod port;
 pub mod project;
+pub mod scheduler;
+pub mod sends;
 pub mod session;
 pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]

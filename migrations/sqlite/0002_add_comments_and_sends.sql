@@ -33,7 +33,7 @@ CREATE INDEX sends_due ON sends (due_at) WHERE status = 'ACTIVE';
 
 -- What a sender's retry is recognised by: the same key, and the hash of the same body.
 CREATE TABLE idempotency_keys (
-    owner_id   INTEGER NOT NULL REFERENCES users (id),
+    owner_id   INTEGER NOT NULL,         -- a user; 0: the service tokens, which are nobody's
     key        TEXT NOT NULL,
     body_hash  BLOB NOT NULL,
     send_id    INTEGER NOT NULL REFERENCES sends (id),

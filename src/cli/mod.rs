@@ -7,6 +7,8 @@ pub mod asyncapi;
 pub mod demo;
 mod error;
 pub mod migrate;
+pub mod notify;
+mod running;
 pub mod serve;
 mod settings;
 mod store;
@@ -32,6 +34,7 @@ Examples:
   bellpull serve --listen 0.0.0.0:8000 --database sqlite:///var/lib/bellpull/hub.db
   bellpull user create --username ada --password 'long enough' --role admin
   TOKEN=$(bellpull token --user ada)
+  bellpull notify --user-id 7 --title Deploy --message 'Version 2.1 is live'
   bellpull tree
 
 Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in this order of weight:
@@ -58,6 +61,8 @@ enum Command {
     User(user::Args),
     /// Prints an access token, and nothing else.
     Token(token::Args),
+    /// Notifies a user, through the running hub.
+    Notify(notify::Args),
     /// Prints the running hub's supervision tree.
     Tree(tree::Args),
     /// Prints the sockets' interface for machines (AsyncAPI 3.0).
@@ -89,6 +94,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(args) => Box::pin(migrate::run(args)).await,
         Command::User(args) => Box::pin(user::run(args)).await,
         Command::Token(args) => Box::pin(token::run(args)).await,
+        Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
         Command::Asyncapi(args) => asyncapi::run(&args),
     }

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::fields::Fields;
@@ -24,15 +25,44 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let limit = BodyLimit::from_ref(state);
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, limit).await?;
+        let bytes = read(&parts.headers, body, BodyLimit::from_ref(state)).await?;
+        Self::parse(&parts.headers, &bytes)
+    }
+}
+
+/// A body's fields with what tells it from every other body.
+#[derive(Debug)]
+pub(super) struct Fingerprinted {
+    pub(super) fields: Fields,
+    /// SHA-256 of the bytes as they were received.
+    pub(super) hash: [u8; 32],
+}
+
+impl<S> FromRequest<S> for Fingerprinted
+where
+    BodyLimit: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, BodyLimit::from_ref(state)).await?;
+        let fields = Fields::parse(&parts.headers, &bytes)?;
+        Ok(Self { fields, hash: Sha256::digest(&bytes).into() })
+    }
+}
+
+impl Fields {
+    /// The fields of a body that has been read.
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
         // Many clients send an action's POST without any body, some of them with a type.
         if bytes.is_empty() {
             return Ok(Self::new(Map::new()));
         }
-        check_type(&parts.headers)?;
-        let value = strict_json::parse(&bytes).map_err(ApiError::Parse)?;
+        check_type(headers)?;
+        let value = strict_json::parse(bytes).map_err(ApiError::Parse)?;
         let kind = kind(&value);
         let Value::Object(object) = value else {
             let text = format!("Invalid data. Expected a dictionary, but got {kind}.");

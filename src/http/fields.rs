@@ -4,6 +4,8 @@
 //! A getter that notes an error answers with something empty; [`Fields::finish`] comes before any
 //! of the values is used.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::body::kind;
@@ -45,6 +47,11 @@ impl TextRule {
     /// Any number of lines, or nothing.
     pub(super) const fn prose(max: usize) -> Self {
         Self { max, is_blank_allowed: true, lines: Lines::Many }
+    }
+
+    /// Any number of lines that say something.
+    pub(super) const fn lines(max: usize) -> Self {
+        Self { max, is_blank_allowed: false, lines: Lines::Many }
     }
 
     /// Something that is not looked into.
@@ -154,7 +161,12 @@ impl Fields {
         Err(ApiError::Fields(std::mem::take(&mut self.errors)))
     }
 
-    fn require(&mut self, field: &str) {
+    /// Any value, which may be left out: for what has a shape of its own.
+    pub(super) fn value(&mut self, field: &str) -> Option<Value> {
+        self.not_null(field)
+    }
+
+    pub(super) fn require(&mut self, field: &str) {
         if !self.has(field) {
             self.refuse(field, "This field is required.");
         }
@@ -169,7 +181,8 @@ impl Fields {
         Some(value)
     }
 
-    fn note<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+    /// The value, or a note of what is wrong with it.
+    pub(super) fn note<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|message| self.refuse(field, message)).ok()
     }
 }
@@ -181,11 +194,13 @@ pub(super) fn not_a_choice(value: &Value) -> String {
     format!("\"{shown}\" is not a valid choice.")
 }
 
-fn integer(value: &Value) -> Option<i64> {
+/// A whole number, or one as decimal text.
+pub(super) fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
+/// A list of 1 to `max` ids, each taken once.
+pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
     let Value::Array(items) = value else {
         return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
     };
@@ -195,12 +210,12 @@ fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
     if items.len() > max {
         return Err(format!("Ensure this field has no more than {max} elements."));
     }
-    let mut ids = Vec::with_capacity(items.len());
+    let (mut ids, mut seen) = (Vec::with_capacity(items.len()), HashSet::new());
     for item in items {
         let id = integer(item).ok_or_else(|| {
             format!("Incorrect type. Expected pk value, received {}.", kind(item))
         })?;
-        if !ids.contains(&id) {
+        if seen.insert(id) {
             ids.push(id);
         }
     }

@@ -18,6 +18,7 @@ mod operator;
 mod page;
 mod query;
 mod readiness;
+mod sends;
 mod stream;
 mod strict_json;
 mod ticket_actions;
@@ -34,6 +35,7 @@ use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{AccountStore, Clock, InboxStore, TicketStore};
+use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
@@ -156,6 +158,7 @@ handles! {
     Hub = |edge| edge.hub.clone();
     Users = |edge| edge.hub.users.clone();
     Tickets = |edge| edge.hub.tickets.clone();
+    Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);

@@ -24,13 +24,13 @@ use super::notification_json::notification_json;
 use super::page::Paging;
 use super::query::{Id, Params};
 use super::who::Who;
-use super::{Edge, at};
+use super::{Edge, at, sends};
 
 /// The longest name that a sender may give an event.
-const EVENT_MAX: usize = 64;
+pub(super) const EVENT_MAX: usize = 64;
 
 pub(super) fn routes() -> Router<Edge> {
-    let mut routes = at(Router::new(), "/api/notifications", get(list));
+    let mut routes = at(Router::new(), "/api/notifications", get(list).post(sends::send));
     routes = at(routes, "/api/notifications/unread", get(unread));
     for path in ["unread_count", "unread-count"] {
         routes = at(routes, &format!("/api/notifications/{path}"), get(unread_count));

@@ -1,7 +1,7 @@
 //! An event stream's write side, as its user's actor holds it.
 //!
-//! A frame is `data:` with the same JSON as on a socket, and `id:` where it has a position to resume
-//! from. The heartbeat is a comment. The last event says why, with the sockets' close codes.
+//! A frame is `data:` with the same JSON as on a socket, and `id:` where it has a position to
+//! resume from. The heartbeat is a comment. The last event says why, with the sockets' close codes.
 
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::port::Outlet;

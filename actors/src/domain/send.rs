@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::ids::{ProjectId, UserId};
 use super::notification::Message;
 use super::routing::Channels;
+use super::ticket::Caller;
 use super::user::Role;
 
 /// Whom a send is for. Who that is, is looked up when it begins; whoever comes later is not told.
@@ -46,4 +47,103 @@ pub struct NewSend {
     pub due_at: Option<Timestamp>,
     /// What makes a retry the same request.
     pub key: Option<IdempotencyKey>,
+}
+
+/// Whether somebody may send to somebody over a socket, as far as the rules alone can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteRight {
+    /// Yes.
+    Given,
+    /// If both are on some project's list of members.
+    IfTheyShareAProject,
+    /// No.
+    Withheld,
+}
+
+/// Admins may send to anyone, developers to those with whom they share a project, everybody to
+/// themselves.
+#[must_use]
+pub fn note_right(caller: &Caller, to: UserId) -> NoteRight {
+    match &caller.role {
+        Role::Admin | Role::SuperAdmin => NoteRight::Given,
+        _ if caller.id == to => NoteRight::Given,
+        Role::Developer => NoteRight::IfTheyShareAProject,
+        Role::Client | Role::Other(_) => NoteRight::Withheld,
+    }
+}
+
+/// Whether a click may lead there: somewhere on the client's own origin, or to a page of the web;
+/// never into a script. Nowhere (empty) will do.
+#[must_use]
+pub fn is_good_link(link: &str) -> bool {
+    // Browsers drop line breaks and tabs inside of an address, and white space before it: what
+    // stands behind them might be a scheme.
+    if link.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return false;
+    }
+    let head = link.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((scheme, _)) = head.split_once(':') else { return true };
+    let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let rest = link.get(scheme.len() + 1..).unwrap_or_default();
+    is_web && rest.strip_prefix("//").is_some_and(|host| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_send_to_whom() {
+        use NoteRight::{Given, IfTheyShareAProject, Withheld};
+        let rights = |role: &str, to: i64| {
+            let caller = Caller {
+                id: UserId(7),
+                username: "x".to_owned(),
+                name: "x".to_owned(),
+                role: role.parse().unwrap(),
+            };
+            note_right(&caller, UserId(to))
+        };
+        for (role, to_others) in [
+            ("client", Withheld),
+            ("student", Withheld),
+            ("developer", IfTheyShareAProject),
+            ("admin", Given),
+            ("super_admin", Given),
+        ] {
+            assert_eq!((rights(role, 7), rights(role, 8)), (Given, to_others), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_to_a_page_and_never_into_a_script() {
+        for good in [
+            "",
+            "/tickets/5/",
+            "tickets/5?at=10:30",
+            "?page=2",
+            "#a:b",
+            "//cdn.example/x",
+            "http://a.example",
+            "HTTPS://a.example/x?y=javascript:z",
+        ] {
+            assert!(is_good_link(good), "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            " javascript:alert(1)",
+            "java\nscript:alert(1)",
+            "java\u{0}script:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "mailto:a@b.example",
+            "http:",
+            "http://",
+            "https:evil",
+            "/a b",
+        ] {
+            assert!(!is_good_link(bad), "{bad:?}");
+        }
+    }
 }

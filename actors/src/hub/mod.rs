@@ -3,6 +3,7 @@
 //! The root itself is in [`root`]; this is what the process starts, asks, drains and stops.
 
 mod root;
+mod single;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -16,13 +17,17 @@ use crate::directory::{Directory, Projects, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::{Clock, CommentStore, InboxStore, TicketStore};
+use crate::port::{Clock, CommentStore, InboxStore, SendStore, TicketStore};
 use crate::project::ProjectEntity;
+#[cfg(feature = "testing")]
+use crate::scheduler::SchedulerMessage;
+use crate::sends::Sends;
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
+use single::SchedulerPlace;
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
 const USER_SHARDS: usize = 4;
@@ -45,6 +50,8 @@ pub struct HubParts {
     pub tickets: Arc<dyn TicketStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
+    /// Where sends are.
+    pub sends: Arc<dyn SendStore>,
     /// Where comments are.
     pub comments: Arc<dyn CommentStore>,
     /// The time.
@@ -101,6 +108,8 @@ pub struct Hub {
     pub users: Users,
     /// The way to the ticket actors.
     pub tickets: Tickets,
+    /// The way to notify others in somebody's own words.
+    pub sends: Sends,
     /// The way to the project actors.
     pub projects: Projects,
     root: Handle<HubMessage>,
@@ -125,7 +134,8 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, comments, clock, names, limits } = parts;
+        let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, names, limits } =
+            parts;
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
@@ -140,6 +150,7 @@ impl Hub {
             sessions: Arc::clone(&sessions),
             is_draining: Arc::new(AtomicBool::new(false)),
         };
+        let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock);
         let user_entity = UserEntity::new(UserShared {
             inboxes,
             projects: projects.clone(),
@@ -148,6 +159,7 @@ impl Hub {
             names,
             sessions,
             users: users.clone(),
+            sends: sends.clone(),
         });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),
@@ -166,6 +178,7 @@ impl Hub {
             children: root::shards(&user_entity, &users.directory.live, user_slots)
                 .chain(root::shards(&ticket_entity, &tickets.directory.live, ticket_slots))
                 .chain(root::shards(&project_entity, &projects.directory.live, project_slots))
+                .chain([Box::new(place) as Box<dyn root::Permanent>])
                 .collect(),
             log: Arc::clone(&log),
             standing,
@@ -173,7 +186,7 @@ impl Hub {
         let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
         let (actor, _) = spawned.map_err(|error| error.to_string())?;
         let root = Handle::new(actor, vitals);
-        Ok(Self { users, tickets, projects, root, log, standing: standing_now })
+        Ok(Self { users, tickets, sends, projects, root, log, standing: standing_now })
     }
 
     /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
@@ -195,22 +208,23 @@ impl Hub {
         self.log.listen()
     }
 
-    /// Kills the actor at `path` (`user/42`, `users/0`, …), so that its supervisor does what it
-    /// does after a failure.
+    /// Kills the actor at `path` (`user/42`, `users/0`, `scheduler`, …), so that its supervisor
+    /// does what it does after a failure.
     ///
     /// # Errors
     /// See [`RestartError`].
     pub async fn restart(&self, path: &str) -> Result<(), RestartError> {
-        let (kind, id) = path.split_once('/').ok_or(RestartError::NotFound)?;
-        let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
-        if kind == UserEntity::KIND {
-            return kill(&self.users.directory, UserId(number));
-        }
-        if kind == TicketEntity::KIND {
-            return kill(&self.tickets.directory, TicketId(number));
-        }
-        if kind == ProjectEntity::KIND {
-            return kill(&self.projects.directory, ProjectId(number));
+        if let Some((kind, id)) = path.split_once('/') {
+            let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
+            if kind == UserEntity::KIND {
+                return kill(&self.users.directory, UserId(number));
+            }
+            if kind == TicketEntity::KIND {
+                return kill(&self.tickets.directory, TicketId(number));
+            }
+            if kind == ProjectEntity::KIND {
+                return kill(&self.projects.directory, ProjectId(number));
+            }
         }
         let (mail, answer) = Mail::new(path.to_owned());
         self.root.cast(HubMessage::Kill(mail));
@@ -279,6 +293,9 @@ impl Hub {
     /// Makes the actor at `path` panic over its next message.
     #[cfg(feature = "testing")]
     pub fn panic_at(&self, path: &str) {
+        if path == SchedulerPlace::PATH {
+            return self.sends.cast(SchedulerMessage::Panic);
+        }
         let Some((kind, id)) = path.split_once('/') else { return };
         let number = id.parse().unwrap_or_default();
         if kind == UserEntity::KIND

@@ -1,6 +1,6 @@
-//! The root actor: supervises the supervisors, one for one.
+//! The root actor: supervises the supervisors and the scheduler, one for one.
 //!
-//! A supervisor that ends is started again after a back-off; more than [`RESTARTS_MAX`] restarts
+//! A child that ends is started again after a back-off; more than [`RESTARTS_MAX`] restarts
 //! of all of them together within [`RESTARTS_WITHIN`] and the root gives up: readiness is false
 //! from the first failure until all are up again, and for good once it gave up; the process then
 //! exits with an error, so that whatever runs it starts it afresh.
@@ -27,8 +27,8 @@ use crate::vitals::{Handle, Vitals};
 const RESTARTS_MAX: usize = 5;
 /// … in this long are too many.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to report.
-const REPORT_MAX: Duration = Duration::from_secs(3);
+/// How long a child may take to report.
+pub(super) const REPORT_MAX: Duration = Duration::from_secs(3);
 
 /// Whether the tree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,9 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
     /// Its path in the tree.
     fn path(&self) -> String;
 
+    /// Its kind, as operators see it.
+    fn kind(&self) -> &'static str;
+
     /// Starts it, for the first time or again.
     async fn spawn(&self, log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr>;
 
@@ -101,6 +104,10 @@ pub(super) fn shards<E: Entity>(
 impl<E: Entity> Permanent for Shard<E> {
     fn path(&self) -> String {
         format!("{}s/{}", E::KIND, self.number.0)
+    }
+
+    fn kind(&self) -> &'static str {
+        "supervisor"
     }
 
     async fn spawn(&self, log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr> {
@@ -152,6 +159,7 @@ pub(super) struct RootState {
 #[derive(Debug)]
 struct Child {
     path: String,
+    kind: &'static str,
     actor: Option<ActorCell>,
 }
 
@@ -165,8 +173,8 @@ impl Actor for Root {
         myself: ActorRef<HubMessage>,
         vitals: Arc<Vitals>,
     ) -> Result<RootState, ActorProcessingErr> {
-        let paths = self.children.iter().map(|child| child.path());
-        let children = paths.map(|path| Child { path, actor: None }).collect();
+        let known = self.children.iter().map(|child| (child.path(), child.kind()));
+        let children = known.map(|(path, kind)| Child { path, kind, actor: None }).collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {
@@ -239,9 +247,9 @@ impl Root {
         let Some(index) = state.children.iter().position(is_it) else { return Ok(()) };
         self.standing.send_replace(Standing::Starting);
         state.children[index].actor = None;
-        let path = state.children[index].path.clone();
-        warn!(path, text, "a supervisor failed");
-        metrics::counter!("bellpull_actor_failures_total", "kind" => "supervisor").increment(1);
+        let (path, kind) = (state.children[index].path.clone(), state.children[index].kind);
+        warn!(path, text, "a child of the root failed");
+        metrics::counter!("bellpull_actor_failures_total", "kind" => kind).increment(1);
         self.log.note(&path, "failed", text);
         let now = Instant::now();
         let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
@@ -278,13 +286,13 @@ impl Root {
 fn absent(index: usize, child: &Child, state: &RootState) -> ActorReport {
     let vitals = Vitals::new();
     let record = state.failures.of(index);
-    let mut report = ActorReport::new(child.path.clone(), "supervisor", &vitals, record);
+    let mut report = ActorReport::new(child.path.clone(), child.kind, &vitals, record);
     report.state = if child.actor.is_some() { "busy" } else { "backing_off" };
     report.age_ms = 0;
     report
 }
 
-/// Puts the supervisors' own reports in place of what the root knows, but for their failures,
+/// Puts the children's own reports in place of what the root knows, but for their failures,
 /// which only the root knows.
 fn collect(
     mut own: ActorReport,

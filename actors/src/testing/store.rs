@@ -31,6 +31,16 @@ pub enum Op {
     Ticket,
     /// Writing a decision.
     Commit,
+    /// Taking a send in.
+    Begin,
+    /// Writing a send's next chunk.
+    Chunk,
+    /// Answering that a chunk was written.
+    Chunked,
+    /// Reading what is due.
+    Due,
+    /// Forgetting keys.
+    Forget,
 }
 
 /// How the store answers.
@@ -77,6 +87,7 @@ pub(super) struct Data {
     pub(super) comments: Vec<Comment>,
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
+    pub(super) sends: super::sends::Kept,
     pub(super) last_ticket: i64,
     pub(super) last_notification: i64,
 }

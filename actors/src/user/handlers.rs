@@ -17,7 +17,7 @@ use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::mail::Mail;
 use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
-use crate::session::{Feed, Heard};
+use crate::session::{Begin, Feed, Heard};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
@@ -51,8 +51,9 @@ impl UserEntity {
         }
         let (feed, stream) = (start.feed, start.stream);
         let mut session = SessionState::new(id, start, &self.shared.sessions);
-        // A session of changes is welcomed when it is known where it begins.
-        if !matches!(feed, Feed::Changes(_)) {
+        // A session of changes is welcomed when it is known where it begins; and one that wants
+        // only what is to come is greeted then, for its client counts from its greeting on.
+        if !matches!(feed, Feed::Changes(_) | Feed::Births(Begin::Live)) {
             session.push(Outgoing::Established { user: &caller });
             session.is_greeted = true;
         }
@@ -257,7 +258,7 @@ impl UserEntity {
     ) {
         let head = loaded.stretch.head;
         if !state.sessions[index].is_greeted {
-            self.welcome(myself, index, &loaded, state);
+            self.greet(myself, index, &loaded, state);
         }
         state.delivered = state.delivered.max(loaded.delivered);
         state.saved = state.saved.max(loaded.delivered);
@@ -268,8 +269,8 @@ impl UserEntity {
         self.advance(myself, index, state);
     }
 
-    /// Greets a session of changes.
-    fn welcome(
+    /// Greets a session of which it is known by now where it begins.
+    fn greet(
         &self,
         myself: &ActorRef<UserMessage>,
         index: usize,
@@ -279,16 +280,19 @@ impl UserEntity {
         let Some(user) = &state.caller else { return };
         let session = &mut state.sessions[index];
         let heartbeat = self.shared.limits.ping_after.as_millis();
-        session.push(Outgoing::Welcome(Welcome {
-            user,
-            session: session.id,
-            epoch: &self.shared.names.epoch,
-            node: &self.shared.names.node,
-            last_seq: loaded.stretch.head,
-            unread_count: loaded.stretch.unread_count,
-            is_resumed: loaded.is_resumed,
-            heartbeat_ms: u32::try_from(heartbeat).unwrap_or(u32::MAX),
-        }));
+        session.push(match session.shows() {
+            Shows::Nothing | Shows::Births => Outgoing::Established { user },
+            Shows::Changes => Outgoing::Welcome(Welcome {
+                user,
+                session: session.id,
+                epoch: &self.shared.names.epoch,
+                node: &self.shared.names.node,
+                last_seq: loaded.stretch.head,
+                unread_count: loaded.stretch.unread_count,
+                is_resumed: loaded.is_resumed,
+                heartbeat_ms: u32::try_from(heartbeat).unwrap_or(u32::MAX),
+            }),
+        });
         if !loaded.is_resumed {
             session.push(Outgoing::Reset);
         }

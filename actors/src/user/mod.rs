@@ -42,6 +42,7 @@ use crate::hub::{HubLimits, HubNames};
 use crate::mail::Mail;
 use crate::port::outlet::Ending;
 use crate::port::{Clock, InboxStore, StoreError};
+use crate::sends::Sends;
 use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
@@ -141,6 +142,8 @@ pub(crate) struct UserShared {
     pub(crate) sessions: Arc<AtomicUsize>,
     /// The way to all of them: what a request changed is told to whoever is there by then.
     pub(crate) users: Users,
+    /// The way to notify others.
+    pub(crate) sends: Sends,
 }
 
 impl UserEntity {

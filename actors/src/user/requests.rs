@@ -80,7 +80,19 @@ impl UserEntity {
                 });
                 None
             }
-            Ask::Send(_) => Some(refused("not_supported", "Nothing is sent here.", None)),
+            Ask::Send(note) => {
+                // A session has a caller: its actor is given one with it.
+                let Some(caller) = state.caller.clone() else { return Some(unavailable()) };
+                let shared = self.shared();
+                tokio::spawn(async move {
+                    let answer = match shared.sends.send_note(&caller, *note).await {
+                        Ok(notification) => Answer::Sent { notification },
+                        Err(refusal) => refusal.into(),
+                    };
+                    done(&own, session, Outcome::now(answer));
+                });
+                None
+            }
             Ask::Subscribe(stream) => self.watch(myself, index, stream, state),
             Ask::Unsubscribe(stream) => Some(super::streams::unwatch(index, stream, state)),
             Ask::Viewing { stream, ticket } => {

@@ -67,6 +67,24 @@ async fn a_live_session_does_not_swallow_what_was_never_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_only_what_is_to_come_is_told_all_of_it_from_the_greeting_on() {
+    let house = House::new().await;
+    house.born(1, 3);
+    house.store.set(Op::Head, Mode::Hang);
+    let live = house.attach(1, Begin::Live).await;
+    house.store.until_asked(Op::Head, 1).await;
+    // It is not known yet where it begins: what is born now comes before its greeting.
+    house.tell(1);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(live.probe.seen().frames, []);
+    house.store.set(Op::Head, Mode::Good);
+    live.probe.until(|seen| !seen.frames.is_empty()).await;
+    assert_eq!(live.probe.seen().frames[0], Frame::Established(UserId(1)));
+    house.tell(1);
+    assert_eq!(live.probe.shown(5).await, [5]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backlog_over_the_limit_loses_its_oldest_and_says_how_many() {
     let house = House::with(HubLimits { replay_max: 4, ..HubLimits::default() }).await;
     house.born(1, 10);

@@ -1,7 +1,8 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
 //! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `comments`, `project`, `presence`, `supervisor`, `hub`.
+//! sessions at random), `ticket`, `comments`, `project`, `presence`, `sends`, `notes`,
+//! `supervisor`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,8 +16,10 @@ mod comments;
 mod ending;
 mod hub;
 mod live;
+mod notes;
 mod presence;
 mod project;
+mod sends;
 mod slow;
 mod supervisor;
 mod ticket;
@@ -60,6 +63,7 @@ impl House {
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
+            sends: Arc::new(store.clone()),
             comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },

@@ -205,7 +205,7 @@ async fn the_tree_shows_everybody_and_a_busy_child_does_not_hold_it_up() {
     assert_eq!(house.find("ticket/1").await.unwrap().observed["status"], "NEW");
     // At rest nothing waits anywhere, and no gauge went below nothing.
     let tree = house.hub.tree(10).await.unwrap();
-    assert_eq!((tree.kind, tree.children_total, tree.children.len()), ("hub", 8, 8));
+    assert_eq!((tree.kind, tree.children_total, tree.children.len()), ("hub", 9, 9));
     assert!(depths(&tree).iter().all(|depth| *depth == 0), "{tree:?}");
 
     house.store.set(Op::Commit, Mode::Hang);
@@ -249,7 +249,7 @@ async fn operators_restart_what_there_is_and_nothing_else() {
     let creator = house.caller(1);
     let guest = house.attach(1, Begin::Undelivered).await;
     house.raise(&creator).await;
-    for path in ["user/1", "ticket/1", "users/3", "tickets/0"] {
+    for path in ["user/1", "ticket/1", "users/3", "tickets/0", "scheduler"] {
         assert_eq!(house.hub.restart(path).await, Ok(()), "{path}");
     }
     guest.probe.ended().await;
@@ -262,6 +262,7 @@ async fn operators_restart_what_there_is_and_nothing_else() {
         "users/-1",
         "project/1",
         "projects/9",
+        "scheduler/1",
         "",
         "/",
         "user/",

@@ -4,6 +4,7 @@ mod beside;
 mod cli;
 mod faults;
 mod rivals;
+mod sends;
 mod serve;
 mod telemetry;
 mod tree;

@@ -63,7 +63,7 @@ fn paths(node: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-const SUPERVISORS: [&str; 9] = [
+const PERMANENT: [&str; 10] = [
     "hub",
     "users/0",
     "users/1",
@@ -73,6 +73,7 @@ const SUPERVISORS: [&str; 9] = [
     "tickets/1",
     "projects/0",
     "projects/1",
+    "scheduler",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,7 +91,7 @@ async fn the_tree_shows_every_actor() {
     let carl = Caller::join(&database, hub.address, "carl", "client");
     let _sockets = [ada.socket("").await, ada.socket("").await, carl.socket("").await];
     let tickets = [carl.raise("One").await, carl.raise("Two").await, carl.raise("Three").await];
-    let mut wanted: BTreeSet<String> = SUPERVISORS.map(str::to_owned).into();
+    let mut wanted: BTreeSet<String> = PERMANENT.map(str::to_owned).into();
     wanted.extend([ada.id, carl.id].map(|id| format!("user/{id}")));
     wanted.extend(tickets.map(|id| format!("ticket/{id}")));
 
@@ -152,14 +153,15 @@ async fn events_tell_what_happens_to_every_kind_of_actor() {
     assert_eq!(status, 200, "{answer}");
     events.expect(&ticket, &["restarted"]).await;
 
-    for supervisor in ["users/0", "tickets/0"] {
-        assert_eq!(root.restart(supervisor).await, 200);
-        events.expect(supervisor, &["failed", "restarted"]).await;
+    for permanent in ["users/0", "tickets/0", "scheduler"] {
+        assert_eq!(root.restart(permanent).await, 200);
+        events.expect(permanent, &["failed", "restarted"]).await;
     }
     let shown = run_ok(&database, &["tree", "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     for child in shown["children"].as_array().unwrap() {
-        let was_hit = child["path"] == "users/0" || child["path"] == "tickets/0";
+        let was_hit =
+            ["users/0", "tickets/0", "scheduler"].iter().any(|path| child["path"] == *path);
         assert_eq!(child["restarts"], u64::from(was_hit), "{child}");
         assert_eq!(child["last_failure"].is_object(), was_hit, "{child}");
     }
@@ -178,7 +180,7 @@ async fn restarting_is_for_super_admins_and_for_what_is_there() {
     let mut socket = ada.socket("").await;
     let id = ada.raise("One").await;
     let there =
-        [format!("user/{}", ada.id), format!("ticket/{id}"), "users/0".into(), "tickets/0".into()];
+        [format!("user/{}", ada.id), format!("ticket/{id}"), "users/0".into(), "scheduler".into()];
     for path in &there {
         assert_eq!(ada.restart(path).await, 403, "{path}");
         let nobody = Caller { token: String::new(), ..ada.clone() };
@@ -190,6 +192,7 @@ async fn restarting_is_for_super_admins_and_for_what_is_there() {
         "users/9",
         "tickets/9",
         "users",
+        "scheduler/0",
         "users/x",
         "user/",
         "user/-1",

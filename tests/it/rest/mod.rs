@@ -5,6 +5,7 @@ mod bad_input;
 mod console;
 mod notifications;
 mod operator;
+mod sends;
 mod stream;
 mod tickets;
 mod users;

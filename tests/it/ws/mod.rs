@@ -12,6 +12,7 @@ mod frames;
 mod handshake;
 mod limits;
 mod resume;
+mod streams;
 mod tickets;
 mod v1;
 

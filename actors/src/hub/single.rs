@@ -1,0 +1,79 @@
+//! The root's permanent child that is no supervisor: the scheduler.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use ractor::{Actor, ActorCell, SpawnErr};
+use tokio::sync::watch;
+
+use super::root::{Permanent, REPORT_MAX};
+use crate::directory::Users;
+use crate::mail::{Fate, Mail};
+use crate::observe::{ActorReport, TreeLog};
+use crate::port::{Clock, SendStore, TicketStore};
+use crate::scheduler::{Scheduler, SchedulerMessage};
+use crate::sends::Sends;
+use crate::vitals::{Handle, Vitals};
+
+/// The scheduler's place under the root.
+#[derive(Debug)]
+pub(super) struct SchedulerPlace {
+    scheduler: Scheduler,
+    slot: watch::Sender<Option<Handle<SchedulerMessage>>>,
+}
+
+/// The scheduler's place, and the way to it.
+pub(super) fn scheduler(
+    store: Arc<dyn SendStore>,
+    tickets: &Arc<dyn TicketStore>,
+    users: &Users,
+    clock: &Arc<dyn Clock>,
+) -> (SchedulerPlace, Sends) {
+    let (slot, up) = watch::channel(None);
+    let (users, clock) = (users.clone(), Arc::clone(clock));
+    let scheduler =
+        Scheduler { store: Arc::clone(&store), users: users.clone(), clock: Arc::clone(&clock) };
+    let projects = Arc::clone(tickets);
+    (SchedulerPlace { scheduler, slot }, Sends::new(store, projects, users, clock, up))
+}
+
+impl SchedulerPlace {
+    /// The scheduler's path, and its kind.
+    pub(super) const PATH: &str = "scheduler";
+}
+
+#[async_trait]
+impl Permanent for SchedulerPlace {
+    fn path(&self) -> String {
+        Self::PATH.to_owned()
+    }
+
+    fn kind(&self) -> &'static str {
+        Self::PATH
+    }
+
+    async fn spawn(&self, _log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr> {
+        let vitals = Vitals::new();
+        let args = Arc::clone(&vitals);
+        let (actor, _) = Actor::spawn_linked(None, self.scheduler.clone(), args, root).await?;
+        let (cell, handle) = (actor.get_cell(), Handle::new(actor, vitals));
+        self.slot.send_replace(Some(handle.clone()));
+        // Only now: what was taken in before it could be found is seen by this look.
+        handle.cast(SchedulerMessage::Look);
+        Ok(cell)
+    }
+
+    fn report(&self, _most: usize) -> BoxFuture<'static, Option<ActorReport>> {
+        let scheduler = self.slot.borrow().clone();
+        Box::pin(async move {
+            let scheduler = scheduler?;
+            let (mail, answer) = Mail::new(());
+            scheduler.cast(SchedulerMessage::Observe(mail));
+            let Fate::Answered(observed) = answer.within(REPORT_MAX).await else { return None };
+            let path = Self::PATH.to_owned();
+            let report = ActorReport::new(path, Self::PATH, scheduler.vitals(), None);
+            Some(ActorReport { observed, ..report })
+        })
+    }
+}

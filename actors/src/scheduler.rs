@@ -1,0 +1,413 @@
+//! The scheduler: carries out what is due, a chunk at a time.
+//!
+//! Its parent is the root, which restarts it; it is always there. It owns the list of the sends
+//! that are due and nothing else: each send's cursor is in the store, moved in the transaction of
+//! its chunk, so a successor goes on where this one ended, and nobody is told twice or left out.
+//!
+//! It never waits for the store. One chunk at a time is written by a task, which tells the
+//! recipients itself (a kill cannot come between commit and telling) and casts its end back; the
+//! sends take turns, so that a small one does not wait for a huge one. Between two chunks it pauses
+//! for as long as the last one took: half of the store's time is for others, whatever is sent.
+//!
+//! It looks at the store when it starts, when a send falls due, when its list is used up, and every
+//! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
+//! is away is asked again with back-off.
+//!
+//! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::directory::Users;
+use crate::domain::ids::SendId;
+use crate::failures::back_off;
+use crate::mail::Mail;
+use crate::port::sends::Chunk;
+use crate::port::{Clock, SendStore, StoreError};
+use crate::sends::CHUNK;
+use crate::user::in_time;
+use crate::vitals::{Handle, Vitals};
+
+/// The store is looked at so often even if nobody says that there is something.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// So many due sends are known at a time.
+const DUE_MAX: u32 = 1_000;
+/// A clock that runs ahead of this one by a little must not make it look without end.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+/// The pause after a chunk is at most so long, however slow the store was.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// Keys are remembered for so long.
+const KEYS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// And forgotten so often.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What the scheduler is sent.
+#[derive(Debug)]
+pub enum SchedulerMessage {
+    /// A send was taken in, and has recipients who do not have it yet.
+    More(SendId),
+    /// A send was taken in for that time.
+    Scheduled(Timestamp),
+    /// Look what is due.
+    Look,
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// A task of its own has something to say.
+    Own(OwnMessage),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// What the actor's own tasks cast back.
+#[derive(Debug)]
+pub struct OwnMessage(Own);
+
+#[derive(Debug)]
+enum Own {
+    /// What is due, and when the next one is.
+    Looked(Result<(Vec<SendId>, Option<Timestamp>), StoreError>),
+    /// A chunk was written (so many recipients, and whether there are more), or not.
+    Wrote(Result<(usize, bool), StoreError>),
+    /// A pause is over.
+    Paused,
+    /// Old keys were forgotten, or not.
+    Forgot(Result<u64, StoreError>),
+}
+
+/// What the scheduler is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Scheduler {
+    pub(crate) store: Arc<dyn SendStore>,
+    pub(crate) users: Users,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A send that is due.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    id: SendId,
+    /// Since when it is known here.
+    since: Instant,
+}
+
+/// What is being done at the moment.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Nothing.
+    None,
+    /// A chunk of this send is being written.
+    Writing { due: Due, since: Instant },
+    /// The store is left to others.
+    Pausing,
+}
+
+/// What the scheduler knows.
+#[derive(Debug)]
+pub(crate) struct SchedulerState {
+    vitals: Arc<Vitals>,
+    own: Handle<SchedulerMessage>,
+    due: VecDeque<Due>,
+    work: Work,
+    /// Whether there may be due sends that are not in the list.
+    has_more_due: bool,
+    /// When the next send falls due, as far as is known.
+    next_due: Option<Timestamp>,
+    is_looking: bool,
+    alarm: Option<JoinHandle<()>>,
+    forgot_at: Option<Instant>,
+    /// Answers of the store in a row that were failures.
+    failures: u32,
+    /// The last failure, while the store has not answered since.
+    trouble: Option<String>,
+    chunks: u64,
+    recipients: u64,
+}
+
+impl Drop for SchedulerState {
+    fn drop(&mut self) {
+        if let Some(alarm) = &self.alarm {
+            alarm.abort();
+        }
+    }
+}
+
+impl Actor for Scheduler {
+    type Msg = SchedulerMessage;
+    type State = SchedulerState;
+    type Arguments = Arc<Vitals>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SchedulerMessage>,
+        vitals: Arc<Vitals>,
+    ) -> Result<SchedulerState, ActorProcessingErr> {
+        // The root has it look once it can be found: whatever was taken in while it could not be
+        // found is seen then.
+        Ok(SchedulerState {
+            own: Handle::new(myself, Arc::clone(&vitals)),
+            vitals,
+            due: VecDeque::new(),
+            work: Work::None,
+            has_more_due: false,
+            next_due: None,
+            is_looking: false,
+            alarm: None,
+            forgot_at: None,
+            failures: 0,
+            trouble: None,
+            chunks: 0,
+            recipients: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<SchedulerMessage>,
+        message: SchedulerMessage,
+        state: &mut SchedulerState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            SchedulerMessage::More(id) => state.add(id),
+            SchedulerMessage::Scheduled(due_at) => self.scheduled(due_at, state),
+            SchedulerMessage::Look => self.look(state),
+            SchedulerMessage::Observe(mail) => observe(mail, state),
+            SchedulerMessage::Own(OwnMessage(own)) => self.own(own, state),
+            #[cfg(feature = "testing")]
+            SchedulerMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
+        }
+        self.write_next(state);
+        state.vitals.done(taken);
+        Ok(())
+    }
+}
+
+fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
+    let Some(((), reply)) = mail.open() else { return };
+    let current = match state.work {
+        Work::Writing { due, since } => Some((due, since)),
+        Work::None | Work::Pausing => None,
+    };
+    let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let waiting = state.due.iter().chain(current.as_ref().map(|(due, _)| due));
+    reply.send(json!({
+        "current_send": current.map(|(due, _)| due.id),
+        "current_chunk_ms": current.map(|(_, since)| ms(since)),
+        "due_sends": state.due.len() + usize::from(current.is_some()),
+        "lag_ms": waiting.map(|due| ms(due.since)).max().unwrap_or(0),
+        "chunks": state.chunks,
+        "recipients": state.recipients,
+        "next_due": state.next_due,
+        "store": state.trouble.as_deref().unwrap_or("ok"),
+    }));
+}
+
+impl SchedulerState {
+    /// Puts a send at the end of the list, unless it is known or the list is full.
+    fn add(&mut self, id: SendId) {
+        let is_current = matches!(self.work, Work::Writing { due, .. } if due.id == id);
+        if is_current || self.due.iter().any(|due| due.id == id) {
+            return;
+        }
+        if u32::try_from(self.due.len()).is_ok_and(|known| known < DUE_MAX) {
+            self.due.push_back(Due { id, since: Instant::now() });
+        } else {
+            self.has_more_due = true;
+        }
+    }
+
+    /// The store answered.
+    fn answered(&mut self) {
+        self.failures = 0;
+        if self.trouble.take().is_some() {
+            tracing::info!("the scheduler's store answers again");
+        }
+    }
+
+    /// The store did not answer: how long it is left alone.
+    fn failed(&mut self, error: &StoreError) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        tracing::warn!(%error, in_a_row = self.failures, "the scheduler's store does not answer");
+        self.trouble = Some(error.to_string());
+        // Never at once: the first failure of a restart in a row may be, a store's may not.
+        back_off(self.failures.saturating_add(1))
+    }
+
+    /// Looks again after so long, or sooner if something falls due before.
+    fn wake_in(&mut self, wait: Duration) {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.abort();
+        }
+        let own = self.own.clone();
+        self.alarm = Some(tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            own.cast(SchedulerMessage::Look);
+        }));
+    }
+
+    fn cast_back(own: &Handle<SchedulerMessage>, what: Own) {
+        own.cast(SchedulerMessage::Own(OwnMessage(what)));
+    }
+}
+
+impl Scheduler {
+    fn own(&self, own: Own, state: &mut SchedulerState) {
+        match own {
+            Own::Looked(found) => self.looked(found, state),
+            Own::Wrote(outcome) => wrote(outcome, state),
+            Own::Paused => state.work = Work::None,
+            Own::Forgot(Ok(0)) => {}
+            Own::Forgot(Ok(count)) => tracing::debug!(count, "old idempotency keys are forgotten"),
+            Own::Forgot(Err(error)) => {
+                tracing::warn!(%error, "old idempotency keys could not be forgotten");
+                state.forgot_at = None; // the next look tries again
+            }
+        }
+    }
+
+    /// A send was taken in for later: wakes for it if it is the next one.
+    fn scheduled(&self, due_at: Timestamp, state: &mut SchedulerState) {
+        if state.next_due.is_none_or(|next| due_at < next) {
+            state.next_due = Some(due_at);
+            // A look that is under way may have read the store before: its end sets the alarm.
+            if !state.is_looking {
+                state.wake_in(self.until_next(state));
+            }
+        }
+    }
+
+    /// Reads what is due, unless that is being done.
+    fn look(&self, state: &mut SchedulerState) {
+        if state.is_looking {
+            return;
+        }
+        state.is_looking = true;
+        state.has_more_due = false;
+        state.next_due = None;
+        let (store, now, own) = (Arc::clone(&self.store), self.clock.now(), state.own.clone());
+        tokio::spawn(async move {
+            let found = in_time(store.due_sends(now, DUE_MAX)).await;
+            SchedulerState::cast_back(&own, Own::Looked(found));
+        });
+        self.forget_keys(state);
+    }
+
+    fn looked(
+        &self,
+        found: Result<(Vec<SendId>, Option<Timestamp>), StoreError>,
+        state: &mut SchedulerState,
+    ) {
+        state.is_looking = false;
+        match found {
+            Ok((due, next_due)) => {
+                state.answered();
+                state.has_more_due |= u32::try_from(due.len()).is_ok_and(|known| known >= DUE_MAX);
+                due.into_iter().for_each(|id| state.add(id));
+                // What was taken in for later during the look may not be in its answer.
+                let told = state.next_due.into_iter();
+                state.next_due = told.chain(next_due).min();
+                state.wake_in(self.until_next(state));
+            }
+            Err(error) => {
+                let wait = state.failed(&error);
+                state.wake_in(wait);
+            }
+        }
+    }
+
+    /// How long until something falls due by this clock, or is to be looked for.
+    fn until_next(&self, state: &SchedulerState) -> Duration {
+        let until = |due: Timestamp| {
+            // The store keeps milliseconds: to wake a little early would be to wake twice.
+            let wait = due.duration_since(self.clock.now()) + SignedDuration::from_millis(1);
+            Duration::try_from(wait).unwrap_or(Duration::ZERO)
+        };
+        state.next_due.map_or(LOOK_EVERY, |due| until(due).clamp(WAIT_MIN, LOOK_EVERY))
+    }
+
+    /// Has the next chunk written, unless one is, or there is none.
+    fn write_next(&self, state: &mut SchedulerState) {
+        if !matches!(state.work, Work::None) {
+            return;
+        }
+        let Some(due) = state.due.pop_front() else {
+            if state.has_more_due {
+                self.look(state);
+            }
+            return;
+        };
+        state.work = Work::Writing { due, since: Instant::now() };
+        let (store, users) = (Arc::clone(&self.store), self.users.clone());
+        let (now, own) = (self.clock.now(), state.own.clone());
+        // A task of its own for the writing: what is written too late for us is told all the same.
+        let writing = tokio::spawn(async move {
+            let Chunk { told, has_more } = store.continue_send(due.id, CHUNK, now).await?;
+            if let Some(told) = &told {
+                users.tell_all(told);
+            }
+            Ok((told.map_or(0, |told| told.births.len()), has_more))
+        });
+        tokio::spawn(async move {
+            let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
+            let outcome = in_time(async { writing.await.map_err(ended)? }).await;
+            SchedulerState::cast_back(&own, Own::Wrote(outcome));
+        });
+    }
+
+    /// Forgets old keys, if that was not done for an hour.
+    fn forget_keys(&self, state: &mut SchedulerState) {
+        if state.forgot_at.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
+            return;
+        }
+        state.forgot_at = Some(Instant::now());
+        let before = self.clock.now().saturating_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);
+        let (store, own) = (Arc::clone(&self.store), state.own.clone());
+        tokio::spawn(async move {
+            let forgot = in_time(store.forget_keys(before)).await;
+            SchedulerState::cast_back(&own, Own::Forgot(forgot));
+        });
+    }
+}
+
+/// A chunk has ended: its send goes behind the others, and the store is left to others.
+fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState) {
+    let Work::Writing { due, since } = state.work else { return };
+    let pause = match outcome {
+        Ok((recipients, has_more)) => {
+            state.answered();
+            state.chunks += 1;
+            let recipients = u64::try_from(recipients).unwrap_or(0);
+            state.recipients += recipients;
+            metrics::counter!("bellpull_send_recipients_total").increment(recipients);
+            if has_more {
+                state.due.push_back(due);
+            }
+            since.elapsed().min(PAUSE_MAX)
+        }
+        // Its row is gone: whoever took it away has ended it.
+        Err(StoreError::NotFound) => Duration::ZERO,
+        Err(error) => {
+            state.due.push_back(due);
+            state.failed(&error)
+        }
+    };
+    state.work = Work::Pausing;
+    let own = state.own.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        SchedulerState::cast_back(&own, Own::Paused);
+    });
+}

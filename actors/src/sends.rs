@@ -1,0 +1,242 @@
+//! Sends: how the edges and the user actors notify others in somebody's own words.
+//!
+//! What is taken in is on the disk, its first recipients are told by a task that outlives whoever
+//! asked, and the [scheduler](crate::scheduler) does the rest.
+
+mod rate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::rate::NoteRate;
+use crate::directory::Users;
+use crate::domain::event::Event;
+use crate::domain::ids::{NotificationId, UserId};
+use crate::domain::notification::Message;
+use crate::domain::routing::{Channel, Channels};
+use crate::domain::send::{NewSend, NoteRight, Recipients, is_good_link, note_right};
+use crate::domain::ticket::{Caller, Priority};
+use crate::port::sends::{BeginSend, StoredSend};
+use crate::port::tickets::Told;
+use crate::port::{Clock, ProjectStore, SendStore, StoreError};
+use crate::scheduler::SchedulerMessage;
+use crate::session::{Answer, Note};
+use crate::user::in_time;
+use crate::vitals::Handle;
+
+/// So many recipients are written in one transaction: some 10 ms of the store's time, which is
+/// what a ticket's commit may have to wait for a send.
+pub const CHUNK: u32 = 512;
+
+/// After so long a store that was away may be asked again.
+const AWAY_RETRY_MS: u32 = 1_000;
+
+/// The way to the scheduler, while it is up.
+pub(crate) type SchedulerSlot = watch::Receiver<Option<Handle<SchedulerMessage>>>;
+
+/// The way to send. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sends {
+    store: Arc<dyn SendStore>,
+    projects: Arc<dyn ProjectStore>,
+    users: Users,
+    clock: Arc<dyn Clock>,
+    scheduler: SchedulerSlot,
+    rate: Arc<NoteRate>,
+}
+
+/// A send that was taken in.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// What its sender is answered.
+    pub stored: StoredSend,
+    /// Whether it had been taken in before, by its key.
+    pub is_repeated: bool,
+}
+
+/// Why a send was not taken in. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Its key was used for another body.
+    #[error("the key was used before, with another body")]
+    KeyReused,
+    /// Some of its recipients do not exist; the first few of them.
+    #[error("there are no such users: {0:?}")]
+    UnknownUsers(Vec<UserId>),
+    /// The project whose people it is for does not exist.
+    #[error("there is no such project")]
+    UnknownProject,
+    /// The store does not answer in time: it may yet be taken in, and a key tells.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a note over a socket was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendRefusal {
+    /// The sender may not send to that person, or to anybody (who may not is not told whether
+    /// there is such a person).
+    #[error("You may not send notifications to this user.")]
+    Forbidden,
+    /// The sender has sent too many.
+    #[error("Too many notifications, try again in {retry_after_ms} ms.")]
+    Throttled {
+        /// When the next one is welcome.
+        retry_after_ms: u32,
+    },
+    /// There is no such person.
+    #[error("There is no such user.")]
+    NotFound,
+    /// Its link leads where none may.
+    #[error("The link must be relative or begin with http:// or https://.")]
+    BadLink,
+    /// The store does not answer.
+    #[error("The hub cannot send this now, try again later.")]
+    Unavailable,
+}
+
+impl From<SendRefusal> for Answer {
+    fn from(refusal: SendRefusal) -> Self {
+        let (code, retry_after_ms) = match &refusal {
+            SendRefusal::Forbidden => ("permission_denied", None),
+            SendRefusal::Throttled { retry_after_ms } => ("throttled", Some(*retry_after_ms)),
+            SendRefusal::NotFound => ("not_found", None),
+            SendRefusal::BadLink => ("invalid", None),
+            SendRefusal::Unavailable => ("unavailable", Some(AWAY_RETRY_MS)),
+        };
+        Self::Refused { code, message: refusal.to_string(), retry_after_ms }
+    }
+}
+
+impl Sends {
+    pub(crate) fn new(
+        store: Arc<dyn SendStore>,
+        projects: Arc<dyn ProjectStore>,
+        users: Users,
+        clock: Arc<dyn Clock>,
+        scheduler: SchedulerSlot,
+    ) -> Self {
+        Self { store, projects, users, clock, scheduler, rate: Arc::default() }
+    }
+
+    /// Takes a send in. When this returns `Ok`, it is on the disk with its first recipients, and
+    /// will be carried out whatever crashes. Whoever calls may be cancelled at any time: what was
+    /// taken in is told all the same.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(&self, new: NewSend) -> Result<Sent, SendError> {
+        let (sends, due_at) = (self.clone(), new.due_at);
+        let work = tokio::spawn(async move {
+            let begun = sends.store.begin_send(new, CHUNK, sends.clock.now()).await?;
+            if let BeginSend::Begun { send, told, has_more } = &begun {
+                sends.begun(*send, told.as_ref(), *has_more, due_at);
+            }
+            Ok(begun)
+        });
+        let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
+        match in_time(async { work.await.map_err(ended)? }).await? {
+            BeginSend::Begun { send, .. } => Ok(Sent { stored: send, is_repeated: false }),
+            BeginSend::Repeated(send) => Ok(Sent { stored: send, is_repeated: true }),
+            BeginSend::KeyReused => Err(SendError::KeyReused),
+            BeginSend::UnknownUsers(users) => Err(SendError::UnknownUsers(users)),
+            BeginSend::UnknownProject => Err(SendError::UnknownProject),
+        }
+    }
+
+    /// Tells whom a send has reached, and the scheduler what is left of it.
+    fn begun(
+        &self,
+        send: StoredSend,
+        told: Option<&Told>,
+        has_more: bool,
+        due_at: Option<Timestamp>,
+    ) {
+        metrics::counter!("bellpull_sends_total").increment(1);
+        if let Some(told) = told {
+            self.users.tell_all(told);
+        }
+        let left = match due_at {
+            Some(due_at) if send.is_scheduled => SchedulerMessage::Scheduled(due_at),
+            _ if has_more => SchedulerMessage::More(send.id),
+            Some(_) | None => return,
+        };
+        self.cast(left);
+    }
+
+    /// Tells the scheduler; one that is down looks at the store when it is up again.
+    pub(crate) fn cast(&self, message: SchedulerMessage) {
+        if let Some(scheduler) = &*self.scheduler.borrow() {
+            scheduler.cast(message);
+        }
+    }
+
+    /// Sends a note of somebody's to one person, if the rules allow it and it is not too fast.
+    /// When this returns `Ok`, the notification is on the disk.
+    ///
+    /// # Errors
+    /// See [`SendRefusal`].
+    pub async fn send_note(
+        &self,
+        caller: &Caller,
+        note: Note,
+    ) -> Result<NotificationId, SendRefusal> {
+        let right = note_right(caller, note.to);
+        if right == NoteRight::Withheld {
+            return Err(SendRefusal::Forbidden);
+        }
+        self.rate.admit(caller.id, Instant::now()).map_err(|wait| SendRefusal::Throttled {
+            // Rounded up: who comes back then is let in.
+            retry_after_ms: u32::try_from((wait + Duration::from_micros(999)).as_millis())
+                .unwrap_or(u32::MAX),
+        })?;
+        if !is_good_link(&note.link) {
+            return Err(SendRefusal::BadLink);
+        }
+        if right == NoteRight::IfTheyShareAProject {
+            let shares = in_time(self.projects.share_project(caller.id, note.to)).await;
+            if !shares.map_err(away)? {
+                return Err(SendRefusal::Forbidden);
+            }
+        }
+        match self.send(of_note(note, caller.id, self.clock.now())).await {
+            Ok(Sent { stored, .. }) => stored.notification.ok_or(SendRefusal::NotFound),
+            Err(SendError::UnknownUsers(_)) => Err(SendRefusal::NotFound),
+            Err(error) => Err(away(error)),
+        }
+    }
+}
+
+fn away(error: impl std::fmt::Display) -> SendRefusal {
+    tracing::warn!(%error, "a note was not sent");
+    SendRefusal::Unavailable
+}
+
+/// A note as a send to one. It stays in the house whatever it calls itself: the events that go out
+/// by e-mail are the hub's own to tell.
+fn of_note(note: Note, sender: UserId, now: Timestamp) -> NewSend {
+    let Note { to, title, message, event, kind, link, data } = note;
+    NewSend {
+        message: Message {
+            event: Event::from_name(&event),
+            kind,
+            title,
+            body: message,
+            action_url: link,
+            metadata: data,
+            ticket: None,
+            sender: Some(sender),
+            priority: Priority::Medium,
+            created_at: now,
+        },
+        recipients: Recipients::Users(vec![to]),
+        channels: Channels::of(&[Channel::System]),
+        is_critical: false,
+        due_at: None,
+        key: None,
+    }
+}

@@ -1,0 +1,173 @@
+//! The fake store as a store of sends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::store::{Data, FakeStore, Op};
+use crate::domain::ids::{NotificationId, SendId, UserId};
+use crate::domain::inbox::Letter;
+use crate::domain::send::{NewSend, Recipients};
+use crate::port::sends::{BeginSend, Chunk, StoredSend};
+use crate::port::tickets::Told;
+use crate::port::{SendStore, StoreError};
+
+/// The sends that were taken in, and their keys.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    sends: BTreeMap<SendId, Unfinished>,
+    keys: BTreeMap<(UserId, String), Key>,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    letter: Arc<Letter>,
+    left: Vec<UserId>,
+    due_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Key {
+    body_hash: [u8; 32],
+    first_used: Timestamp,
+    send: StoredSend,
+}
+
+impl Data {
+    /// Whom a send is for, in the order of their ids.
+    fn people(&self, recipients: &Recipients) -> Result<Vec<UserId>, BeginSend> {
+        let active = || self.users.values().filter(|user| user.is_active);
+        Ok(match recipients {
+            Recipients::Users(ids) => {
+                let is_unknown = |id: &&UserId| !self.users.contains_key(id);
+                let unknown: Vec<UserId> = ids.iter().filter(is_unknown).copied().collect();
+                if !unknown.is_empty() {
+                    return Err(BeginSend::UnknownUsers(unknown));
+                }
+                let mut ids = ids.clone();
+                ids.sort_unstable();
+                ids
+            }
+            Recipients::Role(role) => {
+                active().filter(|user| user.role == *role).map(|user| user.id).collect()
+            }
+            Recipients::Project(id) => {
+                let project = self.projects.get(id).ok_or(BeginSend::UnknownProject)?;
+                let is_in = |user: UserId| project.is_open || self.members.contains(&(*id, user));
+                active().map(|user| user.id).filter(|user| is_in(*user)).collect()
+            }
+            Recipients::All => active().map(|user| user.id).collect(),
+        })
+    }
+
+    fn write_chunk(&mut self, id: SendId, chunk: u32) -> Chunk {
+        let Some(send) = self.sends.sends.get_mut(&id) else {
+            return Chunk { told: None, has_more: false };
+        };
+        let size = send.left.len().min(usize::try_from(chunk).unwrap_or(usize::MAX));
+        let next: Vec<UserId> = send.left.drain(..size).collect();
+        let (letter, has_more) = (Arc::clone(&send.letter), !send.left.is_empty());
+        if !has_more {
+            self.sends.sends.remove(&id);
+        }
+        if next.is_empty() {
+            return Chunk { told: None, has_more };
+        }
+        let births = next.into_iter().map(|user| self.give_birth(user, &letter)).collect();
+        Chunk { told: Some(Told { letter, births }), has_more }
+    }
+}
+
+#[async_trait]
+impl SendStore for FakeStore {
+    async fn begin_send(
+        &self,
+        send: NewSend,
+        chunk: u32,
+        now: Timestamp,
+    ) -> Result<BeginSend, StoreError> {
+        self.pass(Op::Begin).await?;
+        let mut data = self.data();
+        let slot = send.key.as_ref().map(|key| (key.owner, key.key.clone()));
+        if let (Some(slot), Some(key)) = (&slot, &send.key)
+            && let Some(used) = data.sends.keys.get(slot)
+        {
+            let is_same = used.body_hash == key.body_hash;
+            return Ok(if is_same { BeginSend::Repeated(used.send) } else { BeginSend::KeyReused });
+        }
+        let people = match data.people(&send.recipients) {
+            Ok(people) => people,
+            Err(refused) => return Ok(refused),
+        };
+        data.last_ticket += 1; // any number that counts up will do
+        let id = SendId(data.last_ticket);
+        let recipients = i64::try_from(people.len()).unwrap_or(i64::MAX);
+        let due_at = send.due_at.unwrap_or(now);
+        let is_scheduled = due_at > now;
+        let letter = Letter::new(send.message);
+        data.sends.sends.insert(id, Unfinished { letter, left: people, due_at });
+        let first = if is_scheduled {
+            Chunk { told: None, has_more: true }
+        } else {
+            data.write_chunk(id, chunk)
+        };
+        let notification: Option<NotificationId> = match (&send.recipients, &first.told) {
+            (Recipients::Users(users), Some(told)) if users.len() == 1 => {
+                told.births.first().map(|placed| placed.id)
+            }
+            _ => None,
+        };
+        let stored = StoredSend { id, recipients, is_scheduled, notification };
+        if let (Some(slot), Some(key)) = (slot, send.key) {
+            let key = Key { body_hash: key.body_hash, first_used: now, send: stored };
+            data.sends.keys.insert(slot, key);
+        }
+        let Chunk { told, has_more } = first;
+        Ok(BeginSend::Begun { send: stored, told, has_more: has_more && !is_scheduled })
+    }
+
+    async fn continue_send(
+        &self,
+        id: SendId,
+        chunk: u32,
+        _now: Timestamp,
+    ) -> Result<Chunk, StoreError> {
+        self.pass(Op::Chunk).await?;
+        let written = self.data().write_chunk(id, chunk);
+        self.pass(Op::Chunked).await?;
+        Ok(written)
+    }
+
+    async fn due_sends(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError> {
+        self.pass(Op::Due).await?;
+        let data = self.data();
+        let mut all: Vec<(Timestamp, SendId)> =
+            data.sends.sends.iter().map(|(id, send)| (send.due_at, *id)).collect();
+        all.sort_unstable();
+        let next = all.iter().find(|(due_at, _)| *due_at > now).map(|(due_at, _)| *due_at);
+        let due = all.into_iter().filter(|(due_at, _)| *due_at <= now).map(|(_, id)| id);
+        Ok((due.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect(), next))
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.pass(Op::Forget).await?;
+        let keys = &mut self.data().sends.keys;
+        let count = keys.len();
+        keys.retain(|_, key| key.first_used >= before);
+        Ok(u64::try_from(count - keys.len()).unwrap_or(u64::MAX))
+    }
+}
+
+impl FakeStore {
+    /// How many sends are not finished.
+    #[must_use]
+    pub fn unfinished_sends(&self) -> usize {
+        self.data().sends.sends.len()
+    }
+}

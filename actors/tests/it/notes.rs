@@ -1,0 +1,95 @@
+//! Notes over sockets: who may send to whom, and how often.
+
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::notification::Kind;
+use bellpull_actors::domain::ticket::Caller;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::sends::SendRefusal;
+use bellpull_actors::session::{Answer, Begin, Note};
+use bellpull_actors::testing::{Mode, Op};
+
+use crate::House;
+
+fn note(to: i64) -> Note {
+    Note {
+        to: UserId(to),
+        title: "Approved".to_owned(),
+        message: "Your request was approved".to_owned(),
+        event: "approval".to_owned(),
+        kind: Kind::Info,
+        link: "/requests/7/".to_owned(),
+        data: serde_json::Map::new(),
+    }
+}
+
+/// Client 1, developer 2, admin 3, developer 4, client 5; 2 and 4 share a project.
+async fn house() -> (House, [Caller; 5]) {
+    let house = House::new().await;
+    let roles = [Role::Client, Role::Developer, Role::Admin, Role::Developer, Role::Client];
+    let mut id = 0;
+    let callers = roles.map(|role| {
+        id += 1;
+        house.store.add_user(id, role)
+    });
+    house.store.add_project(ProjectId(7), "WEB", false);
+    for user in [2, 4] {
+        house.store.add_member(ProjectId(7), UserId(user));
+    }
+    (house, callers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_sends_to_those_they_may_and_strangers_learn_nothing() {
+    let (house, [client, developer, admin, ..]) = house().await;
+    let guest = house.attach(4, Begin::Undelivered).await;
+    let forbidden = Err(SendRefusal::Forbidden);
+    for (caller, to, wanted) in [
+        (&client, 1, Ok(())),
+        (&client, 2, forbidden.clone()),
+        (&client, 99, forbidden.clone()),
+        (&developer, 2, Ok(())),
+        (&developer, 4, Ok(())),
+        (&developer, 1, forbidden.clone()),
+        (&developer, 99, forbidden),
+        (&admin, 5, Ok(())),
+        (&admin, 4, Ok(())),
+        (&admin, 99, Err(SendRefusal::NotFound)),
+    ] {
+        let sent = house.hub.sends.send_note(caller, note(to)).await;
+        assert_eq!(sent.map(|_| ()), wanted, "{} to {to}", caller.username);
+    }
+    assert_eq!(guest.probe.shown(2).await, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_too_fast_waits_and_does_not_hold_up_others() {
+    let (house, [client, developer, ..]) = house().await;
+    let sends = &house.hub.sends;
+    for _ in 0..20 {
+        sends.send_note(&client, note(1)).await.unwrap();
+    }
+    let refused = sends.send_note(&client, note(1)).await.unwrap_err();
+    assert_eq!(refused, SendRefusal::Throttled { retry_after_ms: 200 });
+    let Answer::Refused { code, retry_after_ms, .. } = Answer::from(refused) else { panic!() };
+    assert_eq!((code, retry_after_ms), ("throttled", Some(200)));
+    sends.send_note(&developer, note(2)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    sends.send_note(&client, note(1)).await.unwrap();
+    assert_eq!(house.store.head_now(UserId(1)).last_seq.0, 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_into_a_script_is_refused_and_a_store_that_is_away_says_so() {
+    let (house, [client, developer, ..]) = house().await;
+    let bad = Note { link: "javascript:alert(1)".to_owned(), ..note(1) };
+    let refused = house.hub.sends.send_note(&client, bad).await.unwrap_err();
+    assert_eq!(refused, SendRefusal::BadLink);
+    for (op, caller, to) in [(Op::Begin, &client, 1), (Op::Ticket, &developer, 4)] {
+        house.store.set(op, Mode::Fail);
+        let refused = house.hub.sends.send_note(caller, note(to)).await.unwrap_err();
+        let Answer::Refused { code, retry_after_ms, .. } = Answer::from(refused) else { panic!() };
+        assert_eq!((code, retry_after_ms), ("unavailable", Some(1_000)));
+    }
+}

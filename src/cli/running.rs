@@ -1,0 +1,144 @@
+//! The running hub, as the commands beside it find it and talk to it.
+
+use std::time::Duration;
+
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{AccountStore, Clock};
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Method, Response};
+use serde_json::Value;
+
+use super::{CliError, SettingFlags, open_store, token};
+use crate::auth::issue::{Issuer, hub_secret};
+use crate::config::Config;
+
+/// The hub asks each of its actors, with limits of its own that are shorter.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// Where a hub is, and what it is asked with.
+pub(super) struct RunningHub {
+    url: String,
+    token: String,
+}
+
+impl RunningHub {
+    /// The hub of the flags; what they leave open is looked up in the database: its address in
+    /// the setting of that name, and the secret that signs a service token.
+    ///
+    /// # Errors
+    /// See [`CliError`].
+    pub(super) async fn find(
+        settings: SettingFlags<false>,
+        setting: &str,
+        url: Option<String>,
+        token: Option<String>,
+    ) -> Result<Self, CliError> {
+        let config = settings.load()?;
+        match (url, token) {
+            // Nothing is missing: the database may be on another machine.
+            (Some(url), Some(token)) => Ok(Self { url, token }),
+            (url, token) => {
+                let store = open_store(&config).await?;
+                let found = complete(&config, &*store, setting, url, token).await;
+                store.close().await;
+                found
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks it; an answer of whatever status.
+    ///
+    /// # Errors
+    /// [`CliError::Wrong`] for an address that is none, [`CliError::Failed`] for a hub that does
+    /// not answer.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, CliError> {
+        let url = &self.url;
+        check(url)?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(ANSWER_MAX)
+            .build()
+            .map_err(|error| self.away(&error))?;
+        let request = client
+            .request(method, format!("{}{path}", url.trim_end_matches('/')))
+            .header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        request.send().await.map_err(|error| self.away(&error))
+    }
+
+    /// It could not be asked.
+    pub(super) fn away(&self, error: &reqwest::Error) -> CliError {
+        let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
+        CliError::failed(format!("the hub at {} {why}", self.url))
+    }
+
+    /// It does not take the token, which should be that role's.
+    pub(super) fn refused(&self, whose: &str) -> CliError {
+        CliError::failed(format!(
+            "the hub at {} does not take the token: it wants {whose}, signed with its own \
+             jwt_secret",
+            self.url
+        ))
+    }
+}
+
+fn check(url: &str) -> Result<(), CliError> {
+    let bad = |why: String| Err(CliError::wrong(format!("--url: {why}")));
+    match reqwest::Url::parse(url) {
+        Ok(base) if base.scheme() == "http" => Ok(()),
+        Ok(_) => bad(format!("{} is not http: this build has no TLS", url.escape_debug())),
+        Err(_) => bad(format!("{} is not a URL", url.escape_debug())),
+    }
+}
+
+/// What was not given, from the database.
+async fn complete(
+    config: &Config,
+    store: &dyn AccountStore,
+    setting: &str,
+    url: Option<String>,
+    token: Option<String>,
+) -> Result<RunningHub, CliError> {
+    let url = match url {
+        Some(url) => url,
+        None => place(config, store, setting).await?,
+    };
+    let token = match token {
+        Some(token) => token,
+        None => service_token(config, store).await?,
+    };
+    Ok(RunningHub { url, token })
+}
+
+/// Where the hub is that runs on the database.
+async fn place(
+    config: &Config,
+    store: &dyn AccountStore,
+    setting: &str,
+) -> Result<String, CliError> {
+    store.setting(setting).await?.filter(|url| !url.is_empty()).ok_or_else(|| {
+        let place = &config.database_url;
+        CliError::failed(format!("no running hub is known for {place}; start one or give --url"))
+    })
+}
+
+async fn service_token(config: &Config, store: &dyn AccountStore) -> Result<String, CliError> {
+    let own =
+        token::issuer(config).map_err(|error| CliError::wrong(format!("{error}; give --token")))?;
+    let secret = hub_secret(own, store).await?;
+    Ok(Issuer::new(&secret).service(SystemClock.now())?)
+}

@@ -1,0 +1,344 @@
+//! `POST /api/notifications/`: one message to many, for admins and service tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::routing::{Channel, Channels, channels};
+use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients, is_good_link};
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::sends::StoredSend;
+use bellpull_actors::port::{Clock, InboxStore};
+use bellpull_actors::sends::{SendError, Sends};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::Edge;
+use super::body::{Fingerprinted, kind};
+use super::error::{ApiError, FieldErrors};
+use super::fields::{self, Fields, TextRule, not_a_choice};
+use super::notification_json::notification_json;
+use super::notifications::EVENT_MAX;
+use super::who::Admin;
+use crate::auth::Principal;
+
+/// The most recipients that one request may name. More are a role, a project or all.
+const RECIPIENTS_MAX: usize = 10_000;
+/// As long as a ticket's title may be.
+const TITLE_MAX: usize = 255;
+/// As long as a ticket's description may be.
+const MESSAGE_MAX: usize = 10_000;
+/// What browsers take without complaint.
+const URL_MAX: usize = 2_000;
+/// Every recipient's client is sent all of it.
+const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Further ahead it is a mistake of the unit.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// As long as a header's value that a database keeps in its index should be.
+const KEY_MAX: usize = 255;
+/// What an event is called that the sender does not name.
+const EVENT_DEFAULT: &str = "general";
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What takes a send in and shows it.
+#[derive(Debug, Clone)]
+pub(super) struct Counter {
+    sends: Sends,
+    inboxes: Arc<dyn InboxStore>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FromRef<Edge> for Counter {
+    fn from_ref(edge: &Edge) -> Self {
+        let (inboxes, clock) = (Arc::clone(&edge.inboxes), Arc::clone(&edge.clock));
+        Self { sends: edge.hub.sends.clone(), inboxes, clock }
+    }
+}
+
+pub(super) async fn send(
+    State(counter): State<Counter>,
+    Admin(principal): Admin,
+    headers: HeaderMap,
+    Fingerprinted { mut fields, hash }: Fingerprinted,
+) -> Result<Response, ApiError> {
+    let key = key(&headers)?;
+    let mut new = new_send(&mut fields, &principal, counter.clock.now())?;
+    let owner = principal.user.id;
+    new.key = key.map(|key| IdempotencyKey { owner, key, body_hash: hash });
+    let named = match &new.recipients {
+        Recipients::Users(users) => <[UserId; 1]>::try_from(users.as_slice()).ok(),
+        Recipients::Role(_) | Recipients::Project(_) | Recipients::All => None,
+    };
+    let sent = counter.sends.send(new).await?;
+    let answer = Json(counter.answer(sent.stored, named.map(|[user]| user)).await);
+    let mut response = (StatusCode::ACCEPTED, answer).into_response();
+    if sent.is_repeated {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+impl Counter {
+    /// The answer; to a send to one account alone, with its notification as it stands now.
+    async fn answer(&self, send: StoredSend, named: Option<UserId>) -> Value {
+        let mut answer = json!({
+            "id": send.id,
+            "recipients": send.recipients,
+            "scheduled": send.is_scheduled,
+        });
+        if let (Some(user), Some(id)) = (named, send.notification)
+            // What was sent is sent, whether or not it can be shown.
+            && let Ok(Some(row)) = self.inboxes.notification(user, id).await
+        {
+            answer["notification"] = notification_json(&row, Channel::System, self.clock.now());
+        }
+        answer
+    }
+}
+
+/// What makes a retry the same request, if the client says so.
+fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let bad = || {
+        let text = format!("Must be one header of 1 to {KEY_MAX} visible ASCII characters.");
+        ApiError::field("Idempotency-Key", text)
+    };
+    let mut values = headers.get_all(KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_good = |key: &&[u8]| (1..=KEY_MAX).contains(&key.len()) && key.iter().all(visible);
+    let key = Some(value.as_bytes()).filter(is_good).ok_or_else(bad)?;
+    if values.next().is_some() {
+        return Err(bad());
+    }
+    Ok(Some(String::from_utf8_lossy(key).into_owned()))
+}
+
+fn visible(byte: &u8) -> bool {
+    byte.is_ascii_graphic()
+}
+
+/// The send that the body asks for, or all that is wrong with it.
+fn new_send(
+    fields: &mut Fields,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<NewSend, ApiError> {
+    fields.require("recipients");
+    let recipients = fields.value("recipients").map(|value| recipients(&value));
+    let recipients = recipients.and_then(|parsed| fields.note("recipients", parsed));
+    let title = fields.text("title", TextRule::line(TITLE_MAX));
+    let body = fields.text("message", TextRule::lines(MESSAGE_MAX));
+    let event = fields.text_if_sent("event", TextRule::line(EVENT_MAX));
+    let event = Event::from_name(event.as_deref().unwrap_or(EVENT_DEFAULT));
+    let kind = fields.choice("type", Kind::from_name).unwrap_or_else(|| Kind::of(&event));
+    let action_url = fields.text_if_sent("action_url", TextRule::line(URL_MAX).or_blank());
+    let action_url = action_url.unwrap_or_default();
+    if !is_good_link(&action_url) {
+        fields.refuse("action_url", "Enter a relative URL or one that begins with http(s)://.");
+    }
+    let metadata = fields.value("metadata").map(metadata);
+    let metadata = metadata.and_then(|checked| fields.note("metadata", checked));
+    let chosen = fields.value("channels").map(|value| chosen_channels(&value));
+    let chosen = chosen.and_then(|checked| fields.note("channels", checked));
+    let priority = fields.choice("priority", Priority::from_name).unwrap_or(Priority::Medium);
+    let due_at = fields.value("send_at").map(|value| send_at(&value, now));
+    let due_at = due_at.and_then(|checked| fields.note("send_at", checked)).flatten();
+    let is_critical = fields.boolean("critical").unwrap_or(false);
+    fields.finish()?;
+    // It is there: what is not there has been refused.
+    let recipients = recipients.ok_or(ApiError::Internal)?;
+    Ok(NewSend {
+        recipients,
+        channels: chosen.unwrap_or_else(|| channels(&event)),
+        is_critical,
+        due_at,
+        key: None,
+        message: Message {
+            event,
+            kind,
+            title,
+            body,
+            action_url,
+            metadata: metadata.unwrap_or_default(),
+            ticket: None,
+            // A service token's account exists nowhere.
+            sender: (!principal.is_service).then_some(principal.user.id),
+            priority,
+            created_at: due_at.unwrap_or(now),
+        },
+    })
+}
+
+/// `[ids]`, `{"role"}`, `{"project"}` or `"all"`.
+fn recipients(value: &Value) -> Result<Recipients, String> {
+    let shapes =
+        || "Expected a list of ids, {\"role\": …}, {\"project\": …} or \"all\".".to_owned();
+    match value {
+        Value::Array(_) => {
+            let ids = fields::ids(value, RECIPIENTS_MAX)?;
+            Ok(Recipients::Users(ids.into_iter().map(UserId).collect()))
+        }
+        Value::String(text) if text == "all" => Ok(Recipients::All),
+        Value::Object(object) if object.len() == 1 => {
+            if let Some(role) = object.get("role") {
+                let slug = role.as_str().ok_or_else(|| not_a_choice(role))?;
+                slug.parse::<Role>().map(Recipients::Role).map_err(|error| error.to_string())
+            } else if let Some(project) = object.get("project") {
+                let id = fields::integer(project).ok_or("A valid integer is required.")?;
+                Ok(Recipients::Project(ProjectId(id)))
+            } else {
+                Err(shapes())
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(shapes())
+        }
+    }
+}
+
+fn metadata(value: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(object) = value else {
+        return Err(format!("Expected a dictionary of items but got type \"{}\".", kind(&value)));
+    };
+    let length = serde_json::to_string(&object).map_or(usize::MAX, |text| text.len());
+    if length > METADATA_BYTES_MAX {
+        return Err(format!("Ensure this field has no more than {METADATA_BYTES_MAX} bytes."));
+    }
+    Ok(object)
+}
+
+/// The channels by their names; the inbox is always among them.
+fn chosen_channels(value: &Value) -> Result<Channels, String> {
+    let Value::Array(names) = value else {
+        return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
+    };
+    let mut chosen = vec![Channel::System];
+    for name in names {
+        let channel = name.as_str().and_then(Channel::from_name);
+        chosen.push(channel.ok_or_else(|| not_a_choice(name))?);
+    }
+    Ok(Channels::of(&chosen))
+}
+
+/// When it is to begin; `None` for a time that has come.
+fn send_at(value: &Value, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    let parsed = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let at = parsed.ok_or("Enter a date and time with an offset, as 2026-01-31T08:00:00Z.")?;
+    if at.duration_since(now) > AHEAD_MAX {
+        return Err("Must be at most a year ahead.".to_owned());
+    }
+    // The stores keep milliseconds.
+    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    Ok(Some(at).filter(|at| *at > now))
+}
+
+impl From<SendError> for ApiError {
+    fn from(error: SendError) -> Self {
+        let no_such = |id: i64| format!("Invalid pk \"{id}\" - object does not exist.");
+        match error {
+            SendError::KeyReused => Self::Conflict {
+                code: "idempotency_key_reused",
+                detail: "This Idempotency-Key was used with another body.".to_owned(),
+            },
+            SendError::UnknownUsers(users) => {
+                let mut errors = FieldErrors::default();
+                users.into_iter().for_each(|user| errors.add("recipients", no_such(user.0)));
+                Self::Fields(errors)
+            }
+            SendError::UnknownProject => {
+                Self::field("recipients", "Invalid project - object does not exist.")
+            }
+            SendError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(value: &Value) -> Result<Recipients, String> {
+        recipients(value)
+    }
+
+    #[test]
+    fn whom_it_is_for_has_four_shapes() {
+        let users = Recipients::Users(vec![UserId(7), UserId(2)]);
+        assert_eq!(of(&json!([7, "2", 7])), Ok(users));
+        assert_eq!(of(&json!("all")), Ok(Recipients::All));
+        let role = Recipients::Role(Role::Other("student".into()));
+        assert_eq!(of(&json!({"role": "student"})), Ok(role));
+        assert_eq!(of(&json!({"project": 3})), Ok(Recipients::Project(ProjectId(3))));
+        for bad in [
+            json!([]),
+            json!([1.5]),
+            json!(vec![1; RECIPIENTS_MAX + 1]),
+            json!("some"),
+            json!(7),
+            json!(true),
+            json!({}),
+            json!({"role": "student", "project": 3}),
+            json!({"role": 7}),
+            json!({"role": "Not A Role"}),
+            json!({"project": "x"}),
+            json!({"user": 7}),
+        ] {
+            assert!(of(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_an_offset_and_is_at_most_a_year_ahead() {
+        let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+        let at = |text: &str| send_at(&json!(text), now);
+        let later = "2026-01-31T08:00:00.123Z".parse().unwrap();
+        assert_eq!(at("2026-01-31T10:00:00.1239+02:00"), Ok(Some(later)));
+        for past in ["2026-01-31T08:00:00Z", "2020-01-01T00:00:00Z", "2026-01-31T09:00:00+02:00"] {
+            assert_eq!(at(past), Ok(None), "{past}");
+        }
+        for bad in ["2026-02-01T08:00:00", "2026-02-01", "soon", "", "2027-02-03T00:00:00Z"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+        assert!(send_at(&json!(1_800_000_000), now).is_err());
+    }
+
+    #[test]
+    fn a_key_is_one_short_visible_header() {
+        let of = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(KEY, HeaderValue::from_bytes(value).unwrap());
+            }
+            key(&headers)
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&[b"a-1!"]), Ok(Some("a-1!".to_owned())));
+        assert_eq!(of(&[&[b'x'; 255]]), Ok(Some("x".repeat(255))));
+        let bad: [&[&[u8]]; 5] =
+            [&[b""], &[b"a b"], &[&[b'x'; 256]], &[b"\xc3\xbc"], &[b"a", b"a"]];
+        for bad in bad {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn channels_go_by_their_names_and_metadata_has_a_bound() {
+        let chosen = chosen_channels(&json!(["EMAIL", "SMS"])).unwrap();
+        assert_eq!(chosen, Channels::of(&[Channel::System, Channel::Email, Channel::Sms]));
+        assert_eq!(chosen_channels(&json!([])), Ok(Channels::of(&[Channel::System])));
+        for bad in [json!(["email"]), json!([7]), json!("EMAIL"), json!({})] {
+            assert!(chosen_channels(&bad).is_err(), "{bad}");
+        }
+        let fits = "x".repeat(METADATA_BYTES_MAX - r#"{"a":""}"#.len());
+        assert!(metadata(json!({"a": fits})).is_ok());
+        assert!(metadata(json!({"a": format!("{fits}x")})).is_err());
+        assert!(metadata(json!([1])).is_err());
+    }
+}

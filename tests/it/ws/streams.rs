@@ -1,0 +1,159 @@
+//! A project's streams: on a socket of their own, and on the one for everything.
+
+use serde_json::{Value, json};
+
+use super::{Socket, closed_project, raise};
+use crate::support::{Hub, Person};
+
+const TICKETS: &str = "project:1:tickets";
+const PRESENCE: &str = "project:1:presence";
+
+/// A socket of a project's, past its greeting.
+async fn project_socket(hub: &Hub, person: &Person, project: i64, stream: &str) -> Socket {
+    let path = format!("/ws/projects/{project}/{stream}/?token={}", person.token);
+    let mut socket = Socket::open_at(hub.address(), &path).await;
+    let greeting = socket.next().await;
+    assert_eq!(greeting["type"], "connection_established", "{greeting}");
+    socket
+}
+
+async fn say(socket: &mut Socket, what: Value) {
+    socket.say(what.to_string()).await;
+}
+
+/// Subscribes or unsubscribes; the answer.
+async fn ask(socket: &mut Socket, what: &str, stream: &str) -> Value {
+    say(socket, json!({"type": what, "id": what, "stream": stream})).await;
+    let answer = socket.next().await;
+    assert_eq!((&answer["type"], &answer["id"]), (&json!("reply"), &json!(what)), "{answer}");
+    answer
+}
+
+/// The people of a `presence_state`, by their names.
+fn names(state: &Value) -> Vec<&str> {
+    assert_eq!(state["type"], "presence_state", "{state}");
+    let users = state["users"].as_array().unwrap();
+    let mut names: Vec<_> = users.iter().map(|user| user["username"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn what_happens_to_tickets_is_told_in_their_streams() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let mut family = project_socket(&hub, &ada, 1, "tickets").await;
+    let (mut one, _) = Socket::v1(&hub, &ada, "").await;
+    assert_eq!(ask(&mut one, "subscribe", TICKETS).await["ok"], true);
+
+    let ticket = raise(&hub, &carl, "Homepage not loading").await;
+    let update = family.next().await;
+    assert_eq!((&update["type"], &update["action"]), (&json!("ticket_update"), &json!("created")));
+    assert_eq!(
+        (&update["data"]["ticket_id"], &update["data"]["key"]),
+        (&json!(ticket), &json!("TKT-1"))
+    );
+    assert_eq!(update["data"]["status"]["id"], 1, "{update}");
+    // On the one socket it comes beside the notification, in either order, and by its name.
+    let mut both = [one.next().await, one.next().await];
+    both.sort_by_key(|frame| frame["type"].to_string());
+    assert_eq!(both[0]["type"], "notification");
+    let mut named = update.clone();
+    named["stream"] = json!(TICKETS);
+    assert_eq!(both[1], named);
+    // Whoever acts is told of it in a list like all others, and notified of nothing.
+    let path = format!("/api/tickets/{ticket}/open/");
+    assert_eq!(hub.post(&ada, &path, json!({})).await.0, 200);
+    for socket in [&mut family, &mut one] {
+        let update = socket.next().await;
+        assert_eq!(update["action"], "updated", "{update}");
+        assert_eq!(update["data"]["status"]["name"], "Opened", "{update}");
+    }
+
+    assert_eq!(ask(&mut one, "unsubscribe", TICKETS).await["ok"], true);
+    raise(&hub, &carl, "Another").await;
+    assert_eq!(one.next().await["type"], "notification");
+    one.expect_nothing().await;
+    assert_eq!(family.next().await["action"], "created");
+    family.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn people_see_each_other_whichever_socket_they_are_on() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let (mut one, _) = Socket::v1(&hub, &ada, "").await;
+    say(&mut one, json!({"type": "subscribe", "id": "s", "stream": PRESENCE})).await;
+    let mut both = [one.next().await, one.next().await];
+    both.sort_by_key(|frame| frame["type"].to_string());
+    assert_eq!((names(&both[0]), &both[0]["stream"]), (vec!["ada"], &json!(PRESENCE)));
+    assert_eq!((&both[1]["type"], &both[1]["ok"]), (&json!("reply"), &json!(true)));
+
+    let mut carls = project_socket(&hub, &carl, 1, "presence").await;
+    assert_eq!(names(&carls.next().await), ["ada", "carl"]);
+    let status = |action: &str, who: &Person| {
+        json!({"type": "user_status", "action": action, "username": who.username,
+            "user_id": who.id})
+    };
+    let named = |mut frame: Value| {
+        frame["stream"] = json!(PRESENCE);
+        frame
+    };
+    assert_eq!(one.next().await, named(status("joined", &carl)));
+    // Another tab of the same person's is no news.
+    let mut tab = project_socket(&hub, &carl, 1, "presence").await;
+    assert_eq!(names(&tab.next().await), ["ada", "carl"]);
+    one.expect_nothing().await;
+
+    say(&mut carls, json!({"type": "ticket_viewing", "ticket_id": 5})).await;
+    let viewing = json!({"type": "ticket_viewing", "user_id": carl.id, "username": "carl",
+        "ticket_id": 5});
+    assert_eq!(one.next().await, named(viewing));
+    say(
+        &mut one,
+        json!({"type": "user_typing", "stream": PRESENCE, "ticket_id": 5,
+        "is_typing": true}),
+    )
+    .await;
+    let typing = json!({"type": "user_typing", "user_id": ada.id, "username": "ada",
+        "ticket_id": 5, "is_typing": true});
+    for socket in [&mut carls, &mut tab] {
+        assert_eq!(socket.next().await, typing);
+    }
+
+    tab.close().await;
+    one.expect_nothing().await;
+    carls.close().await;
+    assert_eq!(one.next().await, named(status("left", &carl)));
+    let mut carls = project_socket(&hub, &carl, 1, "presence").await;
+    carls.next().await;
+    one.next().await;
+    assert_eq!(ask(&mut one, "unsubscribe", PRESENCE).await["ok"], true);
+    loop {
+        let told = carls.next().await;
+        if told["type"] == "user_status" {
+            assert_eq!(told, status("left", &ada));
+            break;
+        }
+        assert_eq!(told["type"], "user_typing", "what ends before: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ones_own_cannot_be_subscribed_to() {
+    let hub = Hub::start().await;
+    let (mia, eve) = (hub.user("mia", "client").await, hub.user("eve", "client").await);
+    let closed = closed_project(&hub, &[&mia]).await;
+    let stream = format!("project:{closed}:tickets");
+    let (mut hers, _) = Socket::v1(&hub, &mia, "").await;
+    assert_eq!(ask(&mut hers, "subscribe", &stream).await["ok"], true);
+    let (mut socket, _) = Socket::v1(&hub, &eve, "").await;
+    for stream in [stream.as_str(), "project:999:presence"] {
+        let refused = ask(&mut socket, "subscribe", stream).await;
+        assert_eq!(refused["ok"], false, "{refused}");
+        assert!(refused["code"].is_string() && refused["message"].is_string(), "{refused}");
+    }
+    say(&mut socket, json!({"type": "subscribe", "id": "s", "stream": "project:07:tickets"})).await;
+    assert_eq!(socket.next().await["code"], "invalid_field");
+    socket.expect_nothing().await;
+}
