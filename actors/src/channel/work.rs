@@ -68,6 +68,7 @@ impl ChannelActor {
                 state.results.splice(0..0, unrecorded);
                 self.store_fails(&error.to_string(), state);
             }
+            Own::GivenBack => state.giving_back -= 1,
             Own::Alarm => {
                 state.alarm = None;
                 state.has_more = true;
@@ -233,7 +234,8 @@ impl ChannelActor {
             return;
         }
         state.has_more = true;
-        let store = self.store.clone();
+        state.giving_back += 1;
+        let (store, own) = (self.store.clone(), state.own.clone());
         let ids = unused.iter().flat_map(|one| std::iter::once(one.id).chain(one.with.clone()));
         let ids = ids.collect();
         tokio::spawn(async move {
@@ -241,12 +243,14 @@ impl ChannelActor {
             if let Err(error) = in_time(store.give_back(ids)).await {
                 warn!(%error, "leases were not given back");
             }
+            own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack)));
         });
     }
 
     fn drain(&self, state: &mut ChannelState) {
         self.give_back(state);
-        let is_done = state.in_flight == 0 && state.results.is_empty();
+        let is_done =
+            state.in_flight == 0 && state.results.is_empty() && state.giving_back == 0;
         if is_done
             && !state.is_recording
             && !state.is_leasing

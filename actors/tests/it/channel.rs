@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage};
+use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage, ChannelStart};
 use bellpull_actors::domain::delivery::Outcome;
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
@@ -60,7 +60,8 @@ async fn post(
 
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
     let vitals = Vitals::new();
-    let (spawned, _) = Actor::spawn(None, actor.clone(), Arc::clone(&vitals)).await.unwrap();
+    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::default() };
+    let (spawned, _) = Actor::spawn(None, actor.clone(), start).await.unwrap();
     Handle::new(spawned, vitals)
 }
 
