@@ -6,7 +6,7 @@
 //! root starts it again within the root's own budget.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicBool, Ordering::Release, Ordering::SeqCst};
 use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -19,6 +19,7 @@ use crate::directory::Channels;
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
+use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
 
 /// So many restarts of channel actors …
@@ -54,6 +55,15 @@ impl ChannelPlace {
     /// The actor, unless it is down.
     pub(crate) fn up(&self) -> Option<Handle<ChannelMessage>> {
         self.slot.borrow().clone().filter(|actor| !actor.is_gone())
+    }
+
+    /// Ends the actor with whatever it has begun, and then its leases.
+    pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
+        actor.actor().kill();
+        let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
+        if let Err(error) = in_time(self.actor.store.release(self.actor.channel)).await {
+            warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
+        }
     }
 }
 
@@ -150,6 +160,9 @@ impl ChannelSupervisor {
         index: usize,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
+        if self.channels.is_draining.load(SeqCst) {
+            return Ok(()); // it would only begin what is to be ended
+        }
         let place = &self.channels.places[index];
         let before = place.slot.borrow().clone();
         if let Some(before) = before {
@@ -157,13 +170,17 @@ impl ChannelSupervisor {
             let _ = before.actor().wait(Some(GONE_MAX)).await;
         }
         let vitals = Vitals::new();
-        let start =
-            ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::clone(&place.nudged) };
+        let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::clone(&place.nudged) };
         let parent = myself.get_cell();
         let (actor, _) = Actor::spawn_linked(None, place.actor.clone(), start, parent).await?;
         state.children[index] = Some(actor.get_id());
         let handle = Handle::new(actor, vitals);
         place.slot.send_replace(Some(handle.clone()));
+        // A drain sets its mark before it looks for actors: it has found this one, or is seen here.
+        if self.channels.is_draining.load(SeqCst) {
+            handle.actor().kill();
+            return Ok(());
+        }
         // Only now that it can be found: a nudge that went to its predecessor is made good.
         place.nudged.store(false, Release);
         handle.cast(ChannelMessage::Nudge);
@@ -190,10 +207,7 @@ impl ChannelSupervisor {
         let now = Instant::now();
         let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
         let wait = record.down_until().saturating_duration_since(now);
-        if self.channels.is_draining.load(Relaxed) {
-            return Ok(()); // a successor would only begin what is to be ended
-        }
-        if !state.budget.spend(now) {
+        if !self.channels.is_draining.load(SeqCst) && !state.budget.spend(now) {
             self.log.note(&Self::PATH, "escalated", &format!("{path}: {text}"));
             return Err(format!("channels fail too often; the last: {path}: {text}").into());
         }
@@ -225,10 +239,7 @@ impl ChannelSupervisor {
 }
 
 /// Asks a channel how it is, without its supervisor having to wait for it.
-async fn observe(
-    mut report: ActorReport,
-    actor: Option<Handle<ChannelMessage>>,
-) -> ActorReport {
+async fn observe(mut report: ActorReport, actor: Option<Handle<ChannelMessage>>) -> ActorReport {
     let Some(actor) = actor else {
         report.state = "backing_off";
         return report;

@@ -76,8 +76,21 @@ impl ChannelActor {
         }
     }
 
-    /// Begins whatever can be begun.
+    /// Begins whatever can be begun, and says how much there is.
     pub(super) fn pump(&self, state: &mut ChannelState) {
+        self.begin(state);
+        let channel = self.channel.as_str();
+        for (name, count) in [
+            ("bellpull_deliveries_leased", state.queue.len()),
+            ("bellpull_deliveries_in_flight", state.in_flight),
+        ] {
+            // Some thousands at most.
+            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            metrics::gauge!(name, "channel" => channel).set(count);
+        }
+    }
+
+    fn begin(&self, state: &mut ChannelState) {
         let now = Instant::now();
         // A store that fails is asked again when the alarm rings, not after every message.
         let is_store_away = state.store_failures > 0 && state.alarm.is_some();
@@ -249,8 +262,7 @@ impl ChannelActor {
 
     fn drain(&self, state: &mut ChannelState) {
         self.give_back(state);
-        let is_done =
-            state.in_flight == 0 && state.results.is_empty() && state.giving_back == 0;
+        let is_done = state.in_flight == 0 && state.results.is_empty() && state.giving_back == 0;
         if is_done
             && !state.is_recording
             && !state.is_leasing

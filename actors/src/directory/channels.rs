@@ -1,7 +1,7 @@
 //! The way to the channel actors: a nudge after each commit, and their end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::channel::{ChannelMessage, ChannelPlace};
@@ -29,17 +29,24 @@ impl Channels {
     }
 
     /// Ends all sending: what is with a provider is waited for, at most so long, and recorded;
-    /// what is leased and not begun is given back. Whether all came to that in time. A channel
-    /// whose actor is down has nothing to end: its leases end with the next start.
+    /// what is leased and not begun is given back. What takes longer is cut off and its leases
+    /// end, so that it goes out again, with the same key, from whichever node is there. Whether
+    /// all came to its end in time. A channel whose actor is down has nothing to end: its leases
+    /// end with the next start.
     pub async fn drain(&self, within: Duration) -> bool {
-        self.is_draining.store(true, Relaxed);
-        let drains = self.places.iter().filter_map(ChannelPlace::up).map(|actor| {
+        self.is_draining.store(true, SeqCst);
+        let drains = self.places.iter().map(|place| async move {
+            let Some(actor) = place.up() else { return true };
             let (mail, answer) = Mail::new(());
             actor.cast(ChannelMessage::Drain(mail));
-            answer.within(within)
+            let is_over = !matches!(answer.within(within).await, Fate::Lost);
+            if !is_over {
+                place.cut_off(&actor).await;
+            }
+            is_over
         });
-        let fates = futures_util::future::join_all(drains.collect::<Vec<_>>()).await;
-        fates.iter().all(|fate| !matches!(fate, Fate::Lost))
+        let ends = futures_util::future::join_all(drains.collect::<Vec<_>>()).await;
+        ends.into_iter().all(|is_over| is_over)
     }
 
     /// The actor at a path of the tree (`channels/email`), while it is up.
