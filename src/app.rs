@@ -133,6 +133,8 @@ impl App {
             hub: hub.clone(),
             auth: auth.clone(),
             ticket_store: store.clone(),
+            project_store: store.clone(),
+            comments: store.clone(),
             inboxes: store.clone(),
             accounts,
             clock,

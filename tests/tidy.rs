@@ -101,6 +101,18 @@ fn sql_stays_in_storage() {
 }
 
 #[test]
+fn routes_are_made_where_they_are_documented() {
+    for (path, text) in sources() {
+        let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        if place.starts_with("src/http/") && place != "src/http/routes.rs" {
+            for banned in [".route(", ".nest(", ".route_service(", ".nest_service("] {
+                assert!(!without_tests(&text).contains(banned), "{place} has {banned}");
+            }
+        }
+    }
+}
+
+#[test]
 fn migrations_are_numbered_without_a_gap_and_paired() {
     let names = |store: &str| -> Option<Vec<String>> {
         let entries = fs::read_dir(root().join("migrations").join(store)).ok()?;

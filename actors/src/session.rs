@@ -215,8 +215,11 @@ pub enum Answer {
         count: usize,
         /// Where one row alone was named: whether the caller has it. Else `true`.
         is_found: bool,
-        /// The count after it.
+        /// The count as its session has been told it.
         unread_count: i64,
+        /// From which position on it is so: a client that was told of a later change of one of
+        /// these rows keeps to that.
+        seq: Seq,
     },
     /// A part of the inbox.
     Listed {

@@ -8,6 +8,7 @@ pub mod demo;
 mod error;
 pub mod migrate;
 pub mod notify;
+pub mod openapi;
 mod running;
 pub mod serve;
 mod settings;
@@ -65,6 +66,9 @@ enum Command {
     Notify(notify::Args),
     /// Prints the running hub's supervision tree.
     Tree(tree::Args),
+    /// Prints what can be asked over HTTP, for machines (OpenAPI).
+    #[command(name = "openapi")]
+    OpenApi(openapi::Args),
     /// Prints the sockets' interface for machines (AsyncAPI 3.0).
     Asyncapi(asyncapi::Args),
 }
@@ -96,6 +100,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),
     }
 }

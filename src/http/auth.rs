@@ -4,23 +4,24 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::Clock;
 use bellpull_actors::port::accounts::LoginName;
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
 use super::login_limit::LoginLimit;
+use super::openapi as doc;
+use super::routes::Routes;
 use super::users::user_json;
 use super::who::Who;
-use super::{Edge, at};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
 /// An e-mail address has at most so many characters (RFC 5321, 4.5.3.1.3).
@@ -33,15 +34,26 @@ pub(super) const FULL_NAME_MAX: usize = 150;
 const TOKEN_MAX: usize = 8_192;
 pub(super) const PASSWORD_MAX: usize = 1_024;
 
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/api/auth/login", post(login));
-    let routes = at(routes, "/api/auth/refresh", post(refresh));
-    let routes = at(routes, "/api/auth/register", post(register));
-    let routes = at(routes, "/api/auth/logout", post(logout));
-    let routes = at(routes, "/api/auth/ws-ticket", post(ws_ticket));
-    at(routes, "/api/auth/me", get(me))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(login))
+        .with(routes!(refresh))
+        .with(routes!(register))
+        .with(routes!(logout))
+        .with(routes!(ws_ticket))
+        .with(routes!(me))
 }
 
+/// Logs in with a username or an e-mail address.
+#[utoipa::path(
+    post, path = "/api/auth/login/", tag = "Accounts", security(()), request_body = doc::Login,
+    responses(
+        (status = 200, description = "The tokens, and whose they are.", body = doc::LoggedIn),
+        (status = 401, description = "Wrong name or password, or the account is switched off."),
+        (status = 403, description = "Tokens come from elsewhere here."),
+        (status = 429, description = "Too many failed attempts."),
+    )
+)]
 async fn login(
     State(auth): State<Auth>,
     State(limit): State<LoginLimit>,
@@ -66,6 +78,18 @@ async fn login(
     })))
 }
 
+/// Gives new tokens for a refresh token.
+///
+/// A client that keeps its first refresh token may; one that used a newer one and then comes with
+/// an older loses the login, for somebody else must have it.
+#[utoipa::path(
+    post, path = "/api/auth/refresh/", tag = "Accounts", security(()), request_body = doc::Refresh,
+    responses(
+        (status = 200, description = "New tokens.", body = doc::Refreshed),
+        (status = 401, description = "The token is not valid, or its login has ended."),
+        (status = 403, description = "Tokens come from elsewhere here."),
+    )
+)]
 async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Value>, ApiError> {
     let token = body.text("refresh", TextRule::line(TOKEN_MAX));
     body.finish()?;
@@ -73,6 +97,15 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     Ok(Json(json!({ "access": tokens.access, "refresh": tokens.refresh })))
 }
 
+/// Makes an account of one's own; every super admin is told.
+#[utoipa::path(
+    post, path = "/api/auth/register/", tag = "Accounts", security(()),
+    request_body = doc::NewAccount,
+    responses(
+        (status = 201, description = "The account.", body = doc::User),
+        (status = 403, description = "Tokens come from elsewhere here."),
+    )
+)]
 async fn register(
     State(auth): State<Auth>,
     mut body: Fields,
@@ -89,6 +122,11 @@ async fn register(
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
+/// Ends a login, and closes the sockets that were opened with it.
+#[utoipa::path(
+    post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
+    responses((status = 200, description = "It has ended.", body = doc::LoggedOut))
+)]
 async fn logout(
     State(auth): State<Auth>,
     Who(principal): Who,
@@ -101,11 +139,27 @@ async fn logout(
     Ok(Json(json!({ "message": "Logged out", "detail": "Logged out" })))
 }
 
+/// A ticket for `?ticket=` of one socket, so that no long-lived token stands in a URL.
+#[utoipa::path(
+    post, path = "/api/auth/ws-ticket/", tag = "Accounts",
+    responses(
+        (
+            status = 200, description = "The ticket, for half a minute and a single use.",
+            body = doc::SocketTicket,
+        ),
+        (status = 403, description = "The caller is a service, or may not open sockets."),
+    )
+)]
 async fn ws_ticket(State(auth): State<Auth>, Who(principal): Who) -> Result<Json<Value>, ApiError> {
     let ticket = auth.issue_ticket(&principal)?;
     Ok(Json(json!({ "ticket": ticket, "expires_in": WS_TICKET_TTL_S })))
 }
 
+/// Whose token it is.
+#[utoipa::path(
+    get, path = "/api/auth/me/", tag = "Accounts",
+    responses((status = 200, description = "The account.", body = doc::User))
+)]
 async fn me(Who(principal): Who) -> Json<Value> {
     Json(user_json(&principal.user))
 }

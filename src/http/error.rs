@@ -219,8 +219,12 @@ impl From<StoreError> for ApiError {
                 Self::Conflict { code: "conflict", detail }
             }
             StoreError::Taken(field) => {
-                let what = if field == "email" { "email address" } else { field };
-                Self::field(field, format!("A user with that {what} already exists."))
+                let (whose, what) = match field {
+                    "email" => ("user", "email address"),
+                    "key" => ("project", field),
+                    _ => ("user", field),
+                };
+                Self::field(field, format!("A {whose} with that {what} already exists."))
             }
             StoreError::NotFound => Self::NotFound,
             StoreError::Unavailable(why) => {

@@ -65,6 +65,12 @@ impl TextRule {
         self
     }
 
+    /// White space alone will not do.
+    pub(super) const fn not_blank(mut self) -> Self {
+        self.is_blank_allowed = false;
+        self
+    }
+
     fn check(self, text: &str) -> Result<String, String> {
         let text = if self.lines == Lines::One { text.trim() } else { text };
         if text.trim().is_empty() && !self.is_blank_allowed {
@@ -138,6 +144,14 @@ impl Fields {
         self.note(field, number)
     }
 
+    /// An id that must be there; a decimal string will do.
+    pub(super) fn id(&mut self, field: &str) -> i64 {
+        self.require(field);
+        let Some(value) = self.not_null(field) else { return 0 };
+        let checked = id(&value);
+        self.note(field, checked).unwrap_or_default()
+    }
+
     /// Yes or no, which may be left out.
     pub(super) fn boolean(&mut self, field: &str) -> Option<bool> {
         let value = self.not_null(field)?;
@@ -194,9 +208,20 @@ pub(super) fn not_a_choice(value: &Value) -> String {
     format!("\"{shown}\" is not a valid choice.")
 }
 
-/// A whole number, or one as decimal text.
+/// A whole number, or one as decimal text. JSON has one kind of number, so `5.0` is a whole one:
+/// some clients write all of theirs so.
 pub(super) fn integer(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
+}
+
+fn id(value: &Value) -> Result<i64, String> {
+    let wrong = || format!("Incorrect type. Expected pk value, received {}.", kind(value));
+    integer(value).ok_or_else(wrong)
 }
 
 /// A list of 1 to `max` ids, each taken once.
@@ -212,9 +237,7 @@ pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
     }
     let (mut ids, mut seen) = (Vec::with_capacity(items.len()), HashSet::new());
     for item in items {
-        let id = integer(item).ok_or_else(|| {
-            format!("Incorrect type. Expected pk value, received {}.", kind(item))
-        })?;
+        let id = id(item)?;
         if seen.insert(id) {
             ids.push(id);
         }

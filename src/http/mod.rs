@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod comments;
 mod error;
 mod fields;
 mod guard;
@@ -14,10 +15,13 @@ pub mod listen;
 mod login_limit;
 mod notification_json;
 mod notifications;
+mod openapi;
 mod operator;
 mod page;
+mod projects;
 mod query;
 mod readiness;
+mod routes;
 mod sends;
 mod stream;
 mod strict_json;
@@ -31,15 +35,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::MethodRouter;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::{AccountStore, Clock, InboxStore, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, Clock, CommentStore, InboxStore, ProjectStore, TicketStore,
+};
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
 pub use self::readiness::Readiness;
+use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
 
@@ -49,6 +55,8 @@ pub struct Edge {
     hub: Hub,
     auth: Auth,
     ticket_store: Arc<dyn TicketStore>,
+    project_store: Arc<dyn ProjectStore>,
+    comments: Arc<dyn CommentStore>,
     inboxes: Arc<dyn InboxStore>,
     accounts: Arc<dyn AccountStore>,
     clock: Arc<dyn Clock>,
@@ -73,6 +81,10 @@ pub struct EdgeParts {
     pub auth: Auth,
     /// Where tickets are.
     pub ticket_store: Arc<dyn TicketStore>,
+    /// Where projects are.
+    pub project_store: Arc<dyn ProjectStore>,
+    /// Where comments are.
+    pub comments: Arc<dyn CommentStore>,
     /// Where inboxes are.
     pub inboxes: Arc<dyn InboxStore>,
     /// Where accounts are.
@@ -89,21 +101,21 @@ impl Edge {
     /// An edge with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
-        let EdgeParts { hub, auth, ticket_store, inboxes, accounts, clock, readiness, epoch } =
-            parts;
         Self {
-            hub,
-            auth,
-            ticket_store,
-            inboxes,
-            accounts,
-            clock,
-            readiness,
+            hub: parts.hub,
+            auth: parts.auth,
+            ticket_store: parts.ticket_store,
+            project_store: parts.project_store,
+            comments: parts.comments,
+            inboxes: parts.inboxes,
+            accounts: parts.accounts,
+            clock: parts.clock,
+            readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
-            epoch: Epoch(epoch),
+            epoch: Epoch(parts.epoch),
         }
     }
 }
@@ -119,29 +131,34 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.merge(operator::health()), &origins).with_state(edge)
+    guard::guarded(routes.merge(operator::health()).router, &origins).with_state(edge)
 }
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
     let routes = operator::routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes, &origins).with_state(edge)
+    guard::guarded(routes.router, &origins).with_state(edge)
 }
 
-fn client_routes() -> Router<Edge> {
+/// What can be asked of a hub, for machines: OpenAPI as JSON.
+#[must_use]
+pub fn document() -> String {
+    let routes = client_routes().merge(operator::routes()).merge(operator::health());
+    // A tree of maps and strings: this cannot fail.
+    openapi::document(routes).to_pretty_json().unwrap_or_default()
+}
+
+fn client_routes() -> Routes {
     auth::routes()
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
+        .merge(comments::routes())
+        .merge(projects::routes())
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
-}
-
-/// Registers a path in both spellings, with and without the slash at its end.
-fn at(routes: Router<Edge>, path: &str, methods: MethodRouter<Edge>) -> Router<Edge> {
-    let bare = path.trim_end_matches('/');
-    routes.route(&format!("{bare}/"), methods.clone()).route(bare, methods)
+        .merge(openapi::routes())
 }
 
 macro_rules! handles {
@@ -161,6 +178,8 @@ handles! {
     Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
     Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
+    Arc<dyn ProjectStore> = |edge| Arc::clone(&edge.project_store);
+    Arc<dyn CommentStore> = |edge| Arc::clone(&edge.comments);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
@@ -178,6 +197,6 @@ mod tests {
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
         let all = client_routes().merge(operator::routes()).merge(operator::health());
-        assert!(guard::guarded(all, &["*".to_owned()]).has_routes());
+        assert!(guard::guarded(all.router, &["*".to_owned()]).has_routes());
     }
 }

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
@@ -16,39 +15,32 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::{Clock, InboxStore};
 use serde_json::{Map, Value, json};
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::Fields;
 use super::guard::to_the_end;
 use super::notification_json::notification_json;
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::routes::Routes;
 use super::who::Who;
-use super::{Edge, at, sends};
+use super::{Edge, sends};
 
 /// The longest name that a sender may give an event.
 pub(super) const EVENT_MAX: usize = 64;
 
-pub(super) fn routes() -> Router<Edge> {
-    let mut routes = at(Router::new(), "/api/notifications", get(list).post(sends::send));
-    routes = at(routes, "/api/notifications/unread", get(unread));
-    for path in ["unread_count", "unread-count"] {
-        routes = at(routes, &format!("/api/notifications/{path}"), get(unread_count));
-    }
-    for path in ["mark_all_as_read", "mark-all-as-read"] {
-        routes = at(routes, &format!("/api/notifications/{path}"), post(mark_all_as_read));
-    }
-    for path in ["delete-all", "delete_all"] {
-        let methods = axum::routing::delete(delete_all);
-        routes = at(routes, &format!("/api/notifications/{path}"), methods);
-    }
-    for path in ["mark_as_read", "mark-as-read"] {
-        routes = at(routes, &format!("/api/notifications/{{id}}/{path}"), post(mark_as_read));
-    }
-    for path in ["mark_as_unread", "mark-as-unread"] {
-        routes = at(routes, &format!("/api/notifications/{{id}}/{path}"), post(mark_as_unread));
-    }
-    at(routes, "/api/notifications/{id}", get(read).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(list, sends::send))
+        .with(routes!(unread))
+        .with(routes!(unread_count))
+        .with(routes!(mark_all_as_read))
+        .with(routes!(delete_all))
+        .with(routes!(mark_as_read))
+        .with(routes!(mark_as_unread))
+        .with(routes!(read, delete))
 }
 
 /// An inbox' owner's hold on it: what reads, marks, and tells of the marks.
@@ -103,6 +95,12 @@ impl Desk {
     }
 }
 
+/// The caller's inbox, the newest first.
+#[utoipa::path(
+    get, path = "/api/notifications/", tag = "Notifications",
+    params(doc::ReadFilter, doc::NotificationFilters, doc::Paged),
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
+)]
 async fn list(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -114,6 +112,12 @@ async fn list(
     desk.page(principal.user.id, &filter, &paging).await
 }
 
+/// What the caller has not read.
+#[utoipa::path(
+    get, path = "/api/notifications/unread/", tag = "Notifications",
+    params(doc::NotificationFilters, doc::Paged),
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
+)]
 async fn unread(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -137,6 +141,11 @@ fn narrow(params: &mut Params) -> NotificationFilter {
     }
 }
 
+/// How much the caller has not read.
+#[utoipa::path(
+    get, path = "/api/notifications/unread_count/", tag = "Notifications",
+    responses((status = 200, description = "In all, and by channel.", body = doc::UnreadCount))
+)]
 async fn unread_count(
     State(inboxes): State<Arc<dyn InboxStore>>,
     Who(principal): Who,
@@ -149,6 +158,11 @@ async fn unread_count(
     Ok(Json(json!({ "count": count, "unread_count": count, "by_type": by_type })))
 }
 
+/// A notification of the caller's.
+#[utoipa::path(
+    get, path = "/api/notifications/{id}/", tag = "Notifications", params(doc::Id),
+    responses((status = 200, description = "The row.", body = doc::Notification))
+)]
 async fn read(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -157,6 +171,11 @@ async fn read(
     desk.one(principal.user.id, NotificationId(id)).await.map(Json)
 }
 
+/// Takes a notification out of the caller's inbox.
+#[utoipa::path(
+    delete, path = "/api/notifications/{id}/", tag = "Notifications", params(doc::Id),
+    responses((status = 204, description = "It is gone."))
+)]
 async fn delete(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -170,6 +189,11 @@ async fn delete(
     }
 }
 
+/// Marks a notification as read; the owner's other sessions are told.
+#[utoipa::path(
+    post, path = "/api/notifications/{id}/mark_as_read/", tag = "Notifications", params(doc::Id),
+    responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
+)]
 async fn mark_as_read(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -178,6 +202,11 @@ async fn mark_as_read(
     mark_one(&desk, principal.user.id, id, Mark::Read, "Notification marked as read").await
 }
 
+/// Marks a notification as unread; the owner's other sessions are told.
+#[utoipa::path(
+    post, path = "/api/notifications/{id}/mark_as_unread/", tag = "Notifications", params(doc::Id),
+    responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
+)]
 async fn mark_as_unread(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -200,6 +229,12 @@ async fn mark_one(
     Ok(Json(json!({ "message": message, "notification": row })))
 }
 
+/// Marks all of the caller's notifications as read, or some of them.
+#[utoipa::path(
+    post, path = "/api/notifications/mark_all_as_read/", tag = "Notifications",
+    params(doc::MarkFilters), request_body = doc::MarkSelection,
+    responses((status = 200, description = "How many changed.", body = doc::MarkedMany))
+)]
 async fn mark_all_as_read(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -212,6 +247,12 @@ async fn mark_all_as_read(
     Ok(Json(json!({ "message": message, "count": count })))
 }
 
+/// Empties the caller's inbox, or takes some of it out.
+#[utoipa::path(
+    delete, path = "/api/notifications/delete-all/", tag = "Notifications",
+    params(doc::MarkFilters), request_body = doc::MarkSelection,
+    responses((status = 200, description = "How many are gone.", body = doc::MarkedMany))
+)]
 async fn delete_all(
     State(desk): State<Desk>,
     Who(principal): Who,
@@ -226,9 +267,11 @@ async fn delete_all(
 
 /// All rows, narrowed by what the query or the body says.
 fn all_of(params: &mut Params, body: &mut Fields) -> Result<Selection, ApiError> {
-    let channel = params.choice("notification_type", Channel::from_name);
-    let channel = channel.or_else(|| body.choice("notification_type", Channel::from_name));
-    let ticket = params.integer("ticket").or_else(|| body.integer("ticket")).map(TicketId);
+    // The query goes first, but what is wrong with the body is said in any case.
+    let in_body = body.choice("notification_type", Channel::from_name);
+    let channel = params.choice("notification_type", Channel::from_name).or(in_body);
+    let in_body = body.integer("ticket");
+    let ticket = params.integer("ticket").or(in_body).map(TicketId);
     params.finish()?;
     body.finish()?;
     Ok(Selection::All { channel, ticket })

@@ -4,25 +4,26 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::observe::TreeEvent;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::openapi as doc;
 use super::query::Params;
 use super::readiness::Readiness;
+use super::routes::Routes;
 use super::who::Operator;
-use super::{Edge, at};
 use crate::auth::{Auth, Principal};
 
 /// How many children of each supervisor are listed where nobody says.
@@ -38,24 +39,37 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RECHECK: Duration = Duration::from_secs(2);
 
 /// What every address serves.
-pub(super) fn health() -> Router<Edge> {
-    let routes = at(Router::new(), "/healthz", get(healthz));
-    at(routes, "/readyz", get(readyz))
+pub(super) fn health() -> Routes {
+    Routes::default().with(routes!(healthz)).with(routes!(readyz))
 }
 
 /// What may be served on an address of its own.
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/metrics", get(metrics));
-    let routes = at(routes, "/api/operator/tree", get(tree));
-    let routes = at(routes, "/api/operator/events", get(events));
-    // An actor's path has slashes of its own, so the whole rest is one parameter.
-    routes.route("/api/operator/actors/{*rest}", post(restart))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(metrics))
+        .with(routes!(tree))
+        .with(routes!(events))
+        // An actor's path has slashes of its own, so the whole rest is one parameter.
+        .with_served_at("/api/operator/actors/{*rest}", routes!(restart))
 }
 
+/// Whether the process answers.
+#[utoipa::path(
+    get, path = "/healthz/", tag = "Operator", security(()),
+    responses((status = 200, description = "It does.", body = doc::Alive))
+)]
 async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
+/// Whether this hub should be sent work.
+#[utoipa::path(
+    get, path = "/readyz/", tag = "Operator", security(()),
+    responses(
+        (status = 200, description = "It should.", body = doc::Ready),
+        (status = 503, description = "It should not.", body = doc::Ready),
+    )
+)]
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
     let checks = readiness.check().await;
     let word = |holds: bool, otherwise: &'static str| if holds { "ok" } else { otherwise };
@@ -71,11 +85,29 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>)
     (status, Json(body))
 }
 
+/// Numbers for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics/", tag = "Operator", security(()),
+    responses(
+        (
+            status = 200, description = "In the text format.", body = String,
+            content_type = "text/plain",
+        ),
+    )
+)]
 async fn metrics() -> Response {
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, crate::telemetry::render()).into_response()
 }
 
+/// The supervision tree.
+#[utoipa::path(
+    get, path = "/api/operator/tree/", tag = "Operator", params(doc::TreeSize),
+    responses(
+        (status = 200, description = "The root, and all below it.", body = doc::Actor),
+        (status = 403, description = "The caller is no super admin."),
+    )
+)]
 async fn tree(
     State(hub): State<Hub>,
     _: Operator,
@@ -89,6 +121,16 @@ async fn tree(
     Ok(Json(hub.tree(children).await?).into_response())
 }
 
+/// Has an actor started again.
+#[utoipa::path(
+    post, path = "/api/operator/actors/{path}/restart/", tag = "Operator",
+    params(("path" = String, Path, description = "As the tree shows it: `users/0`, written \
+         `users%2F0`; plain slashes will do too.")),
+    responses(
+        (status = 200, description = "It starts again.", body = doc::Restarting),
+        (status = 403, description = "The caller is no super admin."),
+    )
+)]
 async fn restart(
     State(hub): State<Hub>,
     _: Operator,
@@ -100,6 +142,19 @@ async fn restart(
     Ok(Json(json!({ "message": format!("{path} starts again"), "path": path })))
 }
 
+/// What happens in the supervision tree, as it happens (Server-Sent Events).
+#[utoipa::path(
+    get, path = "/api/operator/events/", tag = "Operator",
+    params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that the client \
+         has: it is told how many it missed since.")),
+    responses(
+        (
+            status = 200, description = "One JSON object an event; `missed` where some were.",
+            body = String, content_type = "text/event-stream",
+        ),
+        (status = 403, description = "The caller is no super admin."),
+    )
+)]
 async fn events(
     State(hub): State<Hub>,
     State(readiness): State<Readiness>,

@@ -98,14 +98,42 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let found = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Path(pairs) = found.map_err(|_| ApiError::NotFound)?;
-        let (_, id) = pairs.iter().find(|(name, _)| name == "id").ok_or(ApiError::NotFound)?;
+        Ok(Self(Ids::of(parts, state).await?.named("id")?))
+    }
+}
+
+/// The `{id}` and the `{user}` of a path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MemberIds {
+    pub(super) id: i64,
+    pub(super) user: i64,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MemberIds {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let ids = Ids::of(parts, state).await?;
+        Ok(Self { id: ids.named("id")?, user: ids.named("user")? })
+    }
+}
+
+/// What stands in a path for the names in its pattern.
+struct Ids(Vec<(String, String)>);
+
+impl Ids {
+    async fn of<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found = Path::from_request_parts(parts, state).await;
+        found.map(|Path(pairs)| Self(pairs)).map_err(|_| ApiError::NotFound)
+    }
+
+    fn named(&self, wanted: &str) -> Result<i64, ApiError> {
+        let (_, id) = self.0.iter().find(|(name, _)| name == wanted).ok_or(ApiError::NotFound)?;
         // `+5` and `-5` parse as numbers, but no link of ours is written so.
         if !id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ApiError::NotFound);
         }
-        id.parse().map(Self).map_err(|_| ApiError::NotFound)
+        id.parse().map_err(|_| ApiError::NotFound)
     }
 }
 

@@ -25,6 +25,7 @@ use super::error::{ApiError, FieldErrors};
 use super::fields::{self, Fields, TextRule, not_a_choice};
 use super::notification_json::notification_json;
 use super::notifications::EVENT_MAX;
+use super::openapi as doc;
 use super::who::Admin;
 use crate::auth::Principal;
 
@@ -63,6 +64,22 @@ impl FromRef<Edge> for Counter {
     }
 }
 
+/// One message to many: taken in at once, told to the first few at once and to the others soon.
+#[utoipa::path(
+    post, path = "/api/notifications/", tag = "Notifications", request_body = doc::NewSend,
+    params(doc::IdempotencyHeader),
+    responses(
+        (
+            status = 202, description = "It is stored, and will be told.", body = doc::Sent,
+            headers((
+                "Idempotency-Replayed" = String,
+                description = "`true` where this key was known: nothing was sent again."
+            )),
+        ),
+        (status = 403, description = "For admins and services."),
+        (status = 409, description = "The key was used with another body."),
+    )
+)]
 pub(super) async fn send(
     State(counter): State<Counter>,
     Admin(principal): Admin,

@@ -1,20 +1,20 @@
 //! `GET /api/notifications/stream/`: the caller's session as server-sent events.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bellpull_actors::directory::{AttachError, Users};
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::session::{Begin, Feed, Heard, Resume, SessionStart};
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::query::Params;
+use super::routes::Routes;
 use super::who::bearer;
-use super::{Edge, Epoch, at};
+use super::{Epoch, openapi as doc};
 use crate::auth::{Auth, Principal};
 use crate::sse;
 use crate::wire::Dialect;
@@ -22,11 +22,16 @@ use crate::wire::Dialect;
 /// When somebody with too many sessions may try again: one of them may have gone by then.
 const CROWDED_RETRY_S: u32 = 30;
 
-pub(super) fn routes() -> Router<Edge> {
+pub(super) fn routes() -> Routes {
     // With a HEAD of its own: the one that comes with `get` would open a session.
-    at(Router::new(), "/api/notifications/stream", get(stream).head(head))
+    Routes::default().with(routes!(stream, head))
 }
 
+/// Whether the caller's token would open the stream.
+#[utoipa::path(
+    head, path = "/api/notifications/stream/", tag = "Notifications",
+    responses((status = 200, description = "It would.")),
+)]
 async fn head(
     State(auth): State<Auth>,
     headers: HeaderMap,
@@ -37,6 +42,20 @@ async fn head(
     Ok(answer(Body::empty()))
 }
 
+/// The caller's session as Server-Sent Events, for those whose proxy breaks WebSocket.
+///
+/// `id:` is the row's place; a browser that comes back sends the last one, and gets what it missed.
+#[utoipa::path(
+    get, path = "/api/notifications/stream/", tag = "Notifications", params(doc::StreamStart),
+    responses(
+        (
+            status = 200, description = "One JSON object an event, as on a socket.",
+            body = String, content_type = "text/event-stream",
+        ),
+        (status = 403, description = "A service token has no inbox."),
+        (status = 429, description = "Too many sessions."),
+    )
+)]
 async fn stream(
     State(auth): State<Auth>,
     State(users): State<Users>,

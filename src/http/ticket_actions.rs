@@ -2,40 +2,29 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::TicketStore;
 use serde_json::Value;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::openapi as doc;
 use super::query::Id;
+use super::routes::Routes;
 use super::ticket_json::ticket_json;
 use super::tickets::{commander, rights_first};
 use super::who::Who;
-use super::{Edge, at};
 
 /// A paragraph: it stands in every admin's notification.
 const REASON_MAX: usize = 2_000;
 /// One ticket's developers; each of them gets a notification on every channel.
 const DEVELOPERS_MAX: usize = 100;
-
-/// The steps of the workflow in both spellings.
-const ACTIONS: [(&str, Action); 8] = [
-    ("open", Action::Open),
-    ("assign", Action::Assign),
-    ("start_work", Action::StartWork),
-    ("start-work", Action::StartWork),
-    ("finish_work", Action::FinishWork),
-    ("finish-work", Action::FinishWork),
-    ("approve", Action::Approve),
-    ("reject", Action::Reject),
-];
 
 #[derive(Debug, Clone, Copy)]
 enum Action {
@@ -47,21 +36,126 @@ enum Action {
     Reject,
 }
 
-pub(super) fn routes() -> Router<Edge> {
-    ACTIONS.into_iter().fold(Router::new(), |routes, (name, action)| {
-        let handler =
-            move |tickets, store, who, id, body| act(action, tickets, store, who, id, body);
-        at(routes, &format!("/api/tickets/{{id}}/{name}"), post(handler))
-    })
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(open))
+        .with(routes!(assign))
+        .with(routes!(start_work))
+        .with(routes!(finish_work))
+        .with(routes!(approve))
+        .with(routes!(reject))
+}
+
+/// What a step takes out of a request, in the order of `act`.
+type Step = (State<Tickets>, State<Arc<dyn TicketStore>>, Who, Id, Fields);
+
+/// Takes note of a ticket: its creator is told. For admins.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/open/", tag = "Tickets", params(doc::Id),
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller is no admin."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn open(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::Open, step).await
+}
+
+/// Gives a ticket to developers; those who are newly on it are told. For admins.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/assign/", tag = "Tickets", params(doc::Id),
+    request_body = doc::Assignment,
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller is no admin."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn assign(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::Assign, step).await
+}
+
+/// Starts work on a ticket: its creator is told. For developers who are on it.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/start_work/", tag = "Tickets", params(doc::Id),
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller is not on it."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn start_work(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::StartWork, step).await
+}
+
+/// Says that the work is done: the creator and all admins are told. For developers who are on it.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/finish_work/", tag = "Tickets", params(doc::Id),
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller is not on it."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn finish_work(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::FinishWork, step).await
+}
+
+/// Accepts what was done: admins and the developers are told. For the creator.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/approve/", tag = "Tickets", params(doc::Id),
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller did not raise it."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::Approve, step).await
+}
+
+/// Sends a ticket back: admins and the developers are told. For the creator.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/reject/", tag = "Tickets", params(doc::Id),
+    request_body = doc::Rejection,
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller did not raise it."),
+        (
+            status = 409,
+            description = "The ticket's status does not allow it, or somebody else changed it at \
+                 the same time.",
+        ),
+    )
+)]
+async fn reject(step: Step) -> Result<Json<Value>, ApiError> {
+    act(Action::Reject, step).await
 }
 
 async fn act(
     action: Action,
-    State(tickets): State<Tickets>,
-    State(store): State<Arc<dyn TicketStore>>,
-    Who(principal): Who,
-    Id(id): Id,
-    mut body: Fields,
+    (State(tickets), State(store), Who(principal), Id(id), mut body): Step,
 ) -> Result<Json<Value>, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
     let command = match command(action, &*store, &mut body).await {

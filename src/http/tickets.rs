@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::ticket::{
@@ -19,14 +18,16 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::TicketStore;
 use bellpull_actors::port::tickets::TicketFilter;
 use serde_json::Value;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::routes::Routes;
 use super::ticket_json::{entry_json, ticket_json};
 use super::who::Who;
-use super::{Edge, at};
 use crate::auth::Principal;
 
 /// What clients' forms and columns are made for.
@@ -48,12 +49,24 @@ const READ_ONLY: [(&str, &str); 4] = [
     ("project", "This field is read-only: a ticket stays in its project."),
 ];
 
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/api/tickets", get(list).post(create));
-    let routes = at(routes, "/api/tickets/{id}", get(read).patch(edit).delete(delete));
-    at(routes, "/api/tickets/{id}/history", get(history))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(list, create))
+        .with(routes!(read, edit, delete))
+        .with(routes!(history))
 }
 
+/// The tickets that the caller may see: clients those that they created, developers those of their
+/// projects, admins all.
+#[utoipa::path(
+    get, path = "/api/tickets/", tag = "Tickets", params(doc::TicketFilters, doc::Paged),
+    responses(
+        (
+            status = 200, description = "A page of them, the newest first.",
+            body = doc::Page<doc::Ticket>,
+        ),
+    )
+)]
 async fn list(
     State(store): State<Arc<dyn TicketStore>>,
     Who(principal): Who,
@@ -74,6 +87,15 @@ async fn list(
     paging.show(&store.tickets(&filter, paging.request()).await?, ticket_json)
 }
 
+/// Raises a ticket; all admins are told.
+#[utoipa::path(
+    post, path = "/api/tickets/", tag = "Tickets", request_body = doc::NewTicket,
+    responses(
+        (status = 201, description = "The ticket.", body = doc::Ticket),
+        (status = 403, description = "The caller is not in the project, or is a service."),
+        (status = 404, description = "No such project, or the caller may not know of it."),
+    )
+)]
 async fn create(
     State(tickets): State<Tickets>,
     Who(principal): Who,
@@ -94,6 +116,11 @@ async fn create(
     Ok((StatusCode::CREATED, Json(ticket_json(&ticket))))
 }
 
+/// A ticket.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
+    responses((status = 200, description = "The ticket.", body = doc::Ticket))
+)]
 async fn read(
     State(store): State<Arc<dyn TicketStore>>,
     Who(principal): Who,
@@ -103,6 +130,11 @@ async fn read(
     Ok(Json(ticket_json(&ticket)))
 }
 
+/// What happened to a ticket, in order.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/history/", tag = "Tickets", params(doc::Id, doc::Paged),
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::HistoryEntry>))
+)]
 async fn history(
     State(store): State<Arc<dyn TicketStore>>,
     Who(principal): Who,
@@ -113,6 +145,16 @@ async fn history(
     paging.show(&store.history(ticket.id, paging.request()).await?, entry_json)
 }
 
+/// Changes a ticket's text, priority or category.
+#[utoipa::path(
+    patch, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
+    request_body = doc::TicketEdit,
+    responses(
+        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 403, description = "The caller may not."),
+        (status = 409, description = "Somebody else changed it first."),
+    )
+)]
 async fn edit(
     State(tickets): State<Tickets>,
     State(store): State<Arc<dyn TicketStore>>,
@@ -141,6 +183,15 @@ async fn edit(
     Ok(Json(ticket_json(&ticket)))
 }
 
+/// Takes a ticket away.
+#[utoipa::path(
+    delete, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 403, description = "The caller may not."),
+        (status = 409, description = "Somebody else changed it at the same time."),
+    )
+)]
 async fn delete(
     State(tickets): State<Tickets>,
     Who(principal): Who,
@@ -162,7 +213,7 @@ pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
 }
 
 /// The ticket, if the caller may know of it.
-async fn visible(
+pub(super) async fn visible(
     store: &dyn TicketStore,
     id: TicketId,
     caller: &Caller,

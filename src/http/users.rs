@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
@@ -14,15 +13,18 @@ use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::port::{AccountStore, Clock};
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
+use super::Edge;
 use super::auth::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
+use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::routes::Routes;
 use super::who::Admin;
-use super::{Edge, at};
 use crate::auth::register::check_email;
 use crate::auth::{Auth, Principal};
 
@@ -32,9 +34,8 @@ const PASSWORD_MIN: usize = 8;
 /// A plus sign and 15 digits (E.164).
 const PHONE_MAX: usize = 16;
 
-pub(super) fn routes() -> Router<Edge> {
-    let routes = at(Router::new(), "/api/users", get(list).post(create));
-    at(routes, "/api/users/{id}", get(read).patch(edit))
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list, create)).with(routes!(read, edit))
 }
 
 /// An account as clients see it: its owner, and admins.
@@ -68,6 +69,14 @@ impl FromRef<Edge> for Desk {
     }
 }
 
+/// All accounts.
+#[utoipa::path(
+    get, path = "/api/users/", tag = "Accounts", params(doc::UserFilters, doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::User>),
+        (status = 403, description = "The caller is no admin."),
+    )
+)]
 async fn list(
     State(accounts): State<Arc<dyn AccountStore>>,
     _: Admin,
@@ -82,6 +91,14 @@ async fn list(
     paging.show(&accounts.list_users(&filter, paging.request()).await?, user_json)
 }
 
+/// An account.
+#[utoipa::path(
+    get, path = "/api/users/{id}/", tag = "Accounts", params(doc::Id),
+    responses(
+        (status = 200, description = "The account.", body = doc::User),
+        (status = 403, description = "The caller is no admin."),
+    )
+)]
 async fn read(
     State(accounts): State<Arc<dyn AccountStore>>,
     _: Admin,
@@ -91,6 +108,14 @@ async fn read(
     Ok(Json(user_json(&user)))
 }
 
+/// Makes an account.
+#[utoipa::path(
+    post, path = "/api/users/", tag = "Accounts", request_body = doc::NewUser,
+    responses(
+        (status = 201, description = "The account.", body = doc::User),
+        (status = 403, description = "The caller is no admin, or is none that may make admins."),
+    )
+)]
 async fn create(
     State(desk): State<Desk>,
     State(clock): State<Arc<dyn Clock>>,
@@ -129,6 +154,15 @@ async fn create(
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
+/// Changes an account. Whose role changes, and who is switched off, loses all sessions.
+#[utoipa::path(
+    patch, path = "/api/users/{id}/", tag = "Accounts", params(doc::Id),
+    request_body = doc::UserEdit,
+    responses(
+        (status = 200, description = "The account as it is now.", body = doc::User),
+        (status = 403, description = "The caller may not change that of this account."),
+    )
+)]
 async fn edit(
     State(desk): State<Desk>,
     Admin(principal): Admin,

@@ -15,6 +15,7 @@ mod clients;
 mod failure;
 mod process;
 mod rest;
+mod schema;
 mod store;
 mod support;
 mod ws;

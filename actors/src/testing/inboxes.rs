@@ -12,7 +12,7 @@ use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
 use crate::port::{InboxStore, Page, Slice, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
-    Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
+    Err(StoreError::Unavailable("the fake does not filter".to_owned()))
 }
 
 fn size(limit: u32) -> usize {
@@ -31,6 +31,22 @@ impl Inbox {
     fn births(&self, after: Seq) -> impl Iterator<Item = Birth> {
         let lives = move |row: &&Row| row.birth.seq > after && row.state != RowState::Deleted;
         self.rows.iter().filter(lives).map(|row| row.latest().birth)
+    }
+
+    /// What is not deleted, newest first.
+    fn listed(&self, recipient: UserId) -> Vec<Notification> {
+        let lives = self.rows.iter().rev().filter(|row| row.state != RowState::Deleted);
+        lives
+            .map(|row| Notification {
+                id: row.birth.id,
+                seq: row.birth.seq,
+                recipient,
+                recipient_name: String::new(),
+                read_at: (row.state == RowState::Read).then_some(Timestamp::UNIX_EPOCH),
+                message: row.birth.message.message.clone(),
+                deliveries: Vec::new(),
+            })
+            .collect()
     }
 
     fn changes(&self, after: Seq) -> Vec<ChangedRow> {
@@ -148,19 +164,31 @@ impl InboxStore for FakeStore {
 
     async fn notifications(
         &self,
-        _user: UserId,
-        _filter: &NotificationFilter,
-        _page: Slice,
+        user: UserId,
+        filter: &NotificationFilter,
+        slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
-        no_lists()
+        self.pass(Op::List).await?;
+        if *filter != NotificationFilter::default() {
+            return no_lists();
+        }
+        let mut data = self.data();
+        let rows = data.inboxes.entry(user).or_default().listed(user);
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let offset = usize::try_from(slice.offset).unwrap_or(usize::MAX);
+        let rows = rows.into_iter().skip(offset).take(size(slice.limit)).collect();
+        Ok(Page { count, rows })
     }
 
     async fn notification(
         &self,
-        _user: UserId,
-        _id: NotificationId,
+        user: UserId,
+        id: NotificationId,
     ) -> Result<Option<Notification>, StoreError> {
-        no_lists()
+        self.pass(Op::List).await?;
+        let mut data = self.data();
+        let rows = data.inboxes.entry(user).or_default().listed(user);
+        Ok(rows.into_iter().find(|row| row.id == id))
     }
 
     async fn unread_counts(&self, _user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {

@@ -25,6 +25,8 @@ pub enum Op {
     Births,
     /// Marks.
     Mark,
+    /// Lists, and single rows.
+    List,
     /// Delivered positions.
     Save,
     /// Reading tickets, projects, people.

@@ -22,6 +22,8 @@ mod session;
 mod store_tasks;
 mod streams;
 mod stretch;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 use std::ops::Range;

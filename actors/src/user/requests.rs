@@ -7,8 +7,8 @@ use super::asking::Outcome;
 use super::session::SessionState;
 use super::store_tasks::in_time;
 use super::{Own, OwnMessage, UserEntity, UserMessage, UserShared, UserState};
-use crate::domain::ids::{Seq, UserId};
-use crate::domain::inbox::{Change, Mark};
+use crate::domain::ids::{NotificationId, Seq, UserId};
+use crate::domain::inbox::{Change, Head, Mark};
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
 use crate::port::{Slice, StoreError};
@@ -158,9 +158,10 @@ impl UserShared {
         };
         match in_time(self.inboxes.mark(user, selection, mark, now)).await {
             Ok(Some(marked)) => {
-                let (count, unread_count) = (marked.ids.len(), marked.unread_count);
-                let answer = Answer::Marked { count, is_found: true, unread_count };
-                done(own, session, Outcome::made(marked.first, marked.last, answer));
+                let (count, unread_count, seq) =
+                    (marked.ids.len(), marked.unread_count, marked.last);
+                let answer = Answer::Marked { count, is_found: true, unread_count, seq };
+                done(own, session, Outcome::made(marked.first, seq, answer));
                 self.users.tell(user, Change::Marked(marked));
             }
             Ok(None) => match in_time(self.unchanged(user, named)).await {
@@ -178,15 +179,14 @@ impl UserShared {
     async fn unchanged(
         &self,
         user: UserId,
-        named: Option<crate::domain::ids::NotificationId>,
+        named: Option<NotificationId>,
     ) -> Result<(Seq, Answer), StoreError> {
         let is_found = match named {
             Some(id) => self.inboxes.notification(user, id).await?.is_some(),
             None => true,
         };
-        let head = self.inboxes.head(user).await?;
-        let unread_count = head.unread_count;
-        Ok((head.last_seq, Answer::Marked { count: 0, is_found, unread_count }))
+        let Head { last_seq: seq, unread_count, .. } = self.inboxes.head(user).await?;
+        Ok((seq, Answer::Marked { count: 0, is_found, unread_count, seq }))
     }
 
     async fn list(&self, user: UserId, slice: Slice) -> Result<Answer, StoreError> {

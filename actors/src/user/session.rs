@@ -277,7 +277,10 @@ impl SessionState {
                 Item::Row { row, is_news, unread_count } => {
                     self.show_row(&row, is_news, unread_count);
                 }
-                Item::Reached { seq, unread_count } => self.reach(seq, unread_count),
+                Item::Reached { seq, unread_count } => {
+                    self.approach(seq);
+                    self.reach(seq, unread_count);
+                }
             }
             shown += 1;
         }
@@ -363,6 +366,7 @@ impl SessionState {
         if change.last() <= self.at {
             return;
         }
+        self.approach(change.last());
         match change {
             Change::Born { birth, unread_count } => {
                 let unread_count = *unread_count;
@@ -382,19 +386,26 @@ impl SessionState {
         if row.changed_seq <= self.at {
             return;
         }
+        self.approach(row.changed_seq);
         if is_news || !self.has_made(row.changed_seq) {
             self.push(Outgoing::Row { row, is_news, unread_count });
         }
         self.reach(row.changed_seq, unread_count);
     }
 
-    fn reach(&mut self, seq: Seq, unread_count: i64) {
-        if seq >= self.at {
-            self.at = seq;
-            self.unread_count = unread_count;
-        }
+    /// Something of that position is about to be shown: an answer that is due before comes before.
+    fn approach(&mut self, seq: Seq) {
         if self.asking.is_some() {
-            self.answer();
+            self.answer(Seq(seq.0 - 1));
+        }
+    }
+
+    /// Everything up to a position was shown.
+    fn reach(&mut self, seq: Seq, unread_count: i64) {
+        self.at = seq;
+        self.unread_count = unread_count;
+        if self.asking.is_some() {
+            self.answer(seq);
         }
     }
 
@@ -418,29 +429,26 @@ impl SessionState {
         self.asking.is_some()
     }
 
-    /// What became of the request that is under way.
+    /// What became of the request that is under way. Its answer waits until it is due.
     pub(super) fn done(&mut self, outcome: Outcome) {
         if let Some(asking) = &mut self.asking {
             asking.done(outcome);
-            self.answer();
+            let at = if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at };
+            self.answer(at);
         }
     }
 
-    /// Gives the answer that is due, if one is.
-    pub(super) fn answer(&mut self) {
-        let at = if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at };
+    /// Gives the answer that is due at a position, if one is.
+    fn answer(&mut self, at: Seq) {
         if !self.is_greeted {
             return;
         }
-        let Some((asked, mut answer)) = self.asking.as_mut().and_then(|asking| asking.take_due(at))
-        else {
-            return;
-        };
-        if let Answer::Marked { unread_count, .. } = &mut answer
-            && self.shows != Shows::Nothing
+        let due = self.asking.as_mut().and_then(|asking| asking.take_due(at));
+        let Some((asked, mut answer)) = due else { return };
+        if let Answer::Marked { unread_count, seq, .. } = &mut answer
+            && self.at >= *seq
         {
-            // By now the session may have been shown more than the mark.
-            *unread_count = self.unread_count;
+            *unread_count = self.unread_count; // it may have been shown more than the mark
         }
         self.push(Outgoing::Answer { asked: &asked, answer: &answer });
     }

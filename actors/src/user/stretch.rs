@@ -114,7 +114,9 @@ impl Stretch {
         if shows == Shows::Births {
             items.sort_by_key(Item::last);
         }
-        items.push(Item::Reached { seq: self.head, unread_count });
+        if self.head >= at {
+            items.push(Item::Reached { seq: self.head, unread_count });
+        }
         items
     }
 }

@@ -1,8 +1,8 @@
 //! Whole trees on fake ports: the actors as the edges and the operators meet them.
 //!
-//! In reading order: `attach`, `live`, `slow`, `ending` (a user's sessions), `walk` (a user's
-//! sessions at random), `ticket`, `comments`, `project`, `presence`, `sends`, `notes`,
-//! `supervisor`, `channel`, `channels`, `hub`.
+//! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
+//! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
+//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,12 +14,15 @@ mod attach;
 mod channel;
 mod channels;
 mod comments;
+mod devices;
 mod ending;
 mod hub;
 mod live;
 mod notes;
 mod presence;
 mod project;
+mod requests;
+mod resume;
 mod sends;
 mod slow;
 mod supervisor;
@@ -38,8 +41,8 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
-use bellpull_actors::session::{Begin, Feed, SessionStart};
-use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Probe};
+use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
+use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Probe, Seen};
 use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
@@ -53,6 +56,28 @@ struct House {
 struct Guest {
     session: Session,
     probe: Probe,
+}
+
+impl Guest {
+    /// Asks for something under a name.
+    fn ask(&self, name: impl ToString, ask: Ask) {
+        let tag = Some(name.to_string().into());
+        self.session.heard(Heard::Asked(Box::new(Asked { tag, ask })));
+    }
+
+    /// Waits for the answer to a request.
+    async fn answer(&self, name: impl ToString) -> Answer {
+        let name = name.to_string();
+        let answer = |seen: &Seen| {
+            let own = |frame: &Frame| {
+                let Frame::Answer(tag, answer) = frame else { return None };
+                (tag.as_deref() == Some(&*name)).then(|| answer.clone())
+            };
+            seen.frames.iter().find_map(own)
+        };
+        self.probe.until(|seen| answer(seen).is_some()).await;
+        answer(&self.probe.seen()).unwrap()
+    }
 }
 
 impl House {
@@ -101,10 +126,20 @@ impl House {
         login: Option<i64>,
         lasts: Duration,
     ) -> (Result<Session, AttachError>, Probe) {
+        self.try_follow(user, Feed::Births(begin), login, lasts).await
+    }
+
+    /// The same for any feed.
+    async fn try_follow(
+        &self,
+        user: i64,
+        feed: Feed,
+        login: Option<i64>,
+        lasts: Duration,
+    ) -> (Result<Session, AttachError>, Probe) {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock_in(lasts);
         let login = login.map(LoginId);
-        let feed = Feed::Births(begin);
         let start =
             SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };
         (self.hub.users.attach(self.caller(user), start).await, probe)
@@ -113,6 +148,12 @@ impl House {
     async fn attach(&self, user: i64, begin: Begin) -> Guest {
         let day = Duration::from_secs(86_400);
         let (attached, probe) = self.try_attach(user, begin, None, day).await;
+        Guest { session: attached.unwrap(), probe }
+    }
+
+    async fn follow(&self, user: i64, feed: Feed) -> Guest {
+        let day = Duration::from_secs(86_400);
+        let (attached, probe) = self.try_follow(user, feed, None, day).await;
         Guest { session: attached.unwrap(), probe }
     }
 

@@ -76,24 +76,9 @@ impl House {
 }
 
 impl Guest {
-    pub(crate) fn ask(&self, tag: &str, ask: Ask) {
-        self.session.heard(Heard::Asked(Box::new(Asked { tag: Some(tag.into()), ask })));
-    }
-
     /// What a client of the older families asks, which has no names for requests.
     pub(crate) fn say(&self, ask: Ask) {
         self.session.heard(Heard::Asked(Box::new(Asked { tag: None, ask })));
-    }
-
-    /// Waits for the answer to a request.
-    pub(crate) async fn answer(&self, tag: &str) -> Answer {
-        let is_it = |frame: &Frame| matches!(frame, Frame::Answer(Some(one), _) if &**one == tag);
-        self.probe.until(|seen| seen.frames.iter().any(is_it)).await;
-        let seen = self.probe.seen();
-        let Some(Frame::Answer(_, answer)) = seen.frames.iter().find(|frame| is_it(frame)) else {
-            unreachable!()
-        };
-        answer.clone()
     }
 }
 

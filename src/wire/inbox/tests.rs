@@ -196,7 +196,7 @@ fn answers_to_the_byte() {
     let later = refused("throttled", "Too many at once.", Some(200));
     assert_eq!(answered(send, &later), golden!("notification_sent_throttled"));
 
-    let marked = |count, is_found| Answer::Marked { count, is_found, unread_count: 3 };
+    let marked = |count, is_found| Answer::Marked { count, is_found, unread_count: 3, seq: Seq(7) };
     let read = golden!("client_mark_read");
     assert_eq!(answered(read, &marked(1, true)), golden!("notification_marked_read"));
     // What was read before is read now.

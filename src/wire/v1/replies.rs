@@ -21,9 +21,12 @@ pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Text
         }
         _ if id.is_none() && is_signal(&asked.ask) => return,
         Answer::Done => Reply::new(id, true),
-        Answer::Marked { count, unread_count, .. } => {
-            Reply { count: Some(*count), unread_count: Some(*unread_count), ..Reply::new(id, true) }
-        }
+        Answer::Marked { count, unread_count, seq, .. } => Reply {
+            count: Some(*count),
+            unread_count: Some(*unread_count),
+            seq: Some(seq.0),
+            ..Reply::new(id, true)
+        },
         Answer::Listed { total, unread_count, .. } => {
             Reply { total: Some(*total), unread_count: Some(*unread_count), ..Reply::new(id, true) }
         }
@@ -60,6 +63,9 @@ struct Reply<'a> {
     unread_count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<usize>,
+    /// What the client knows of a later number holds against what it asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +82,7 @@ impl<'a> Reply<'a> {
             ok,
             unread_count: None,
             count: None,
+            seq: None,
             total: None,
             notification_id: None,
             refusal: None,

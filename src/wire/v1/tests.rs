@@ -99,7 +99,7 @@ fn replies_to_the_byte() {
     let reply = |text, answer: &Answer| {
         texts(Dialect::BellpullV1, Outgoing::Answer { asked: &asked(text), answer })
     };
-    let marked = Answer::Marked { count: 3, is_found: true, unread_count: 0 };
+    let marked = Answer::Marked { count: 3, is_found: true, unread_count: 0, seq: Seq(21) };
     assert_eq!(reply(golden!("client_read_up_to"), &marked), [golden!("reply")]);
     assert_eq!(reply(golden!("client_subscribe"), &Answer::Done), [golden!("reply_done")]);
     let no = Answer::Refused {

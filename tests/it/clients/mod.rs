@@ -4,6 +4,7 @@
 //! A front end tells what it hears as JSON values, and does what the test has its user do. The
 //! test plays everybody else, by REST.
 
+mod academy;
 mod incident;
 mod page;
 
@@ -122,7 +123,7 @@ fn greeting(person: &Person) -> Value {
 }
 
 /// Where `tests/run.sh` puts what it installs: beside what cargo builds.
-fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("test-tools")
 }
 

@@ -2,9 +2,11 @@
 
 mod auth;
 mod bad_input;
+mod comments;
 mod console;
 mod notifications;
 mod operator;
+mod projects;
 mod sends;
 mod stream;
 mod tickets;

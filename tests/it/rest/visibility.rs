@@ -39,7 +39,8 @@ async fn ids_that_are_none_name_nothing() {
     let team = Team::gather().await;
     team.raise(&team.carl, "One").await;
     for id in ["0", "-1", "+1", "x", "1.0", "99999999999999999999", "%00", "1%2f", "%ff"] {
-        for path in [format!("/api/tickets/{id}/"), format!("/api/notifications/{id}/")] {
+        let prefixes = ["tickets", "notifications", "projects"];
+        for path in prefixes.map(|prefix| format!("/api/{prefix}/{id}/")) {
             let (status, body) = team.hub.get(&team.root, &path).await;
             assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{path}");
         }
@@ -54,6 +55,10 @@ async fn both_spellings_of_every_path() {
         "/api/tickets",
         &format!("/api/tickets/{id}"),
         &format!("/api/tickets/{id}/history"),
+        &format!("/api/tickets/{id}/comments"),
+        "/api/projects",
+        "/api/projects/1",
+        "/api/projects/1/members",
         "/api/notifications",
         "/api/notifications/unread",
         "/api/notifications/unread_count",

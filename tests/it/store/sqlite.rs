@@ -1,7 +1,7 @@
 //! The suite on SQLite, and what is SQLite's own: files, locks, full disks, other processes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bellpull::storage::{OpenError, SqliteStore, StoreOptions};
@@ -9,9 +9,11 @@ use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
+use bellpull_actors::port::sends::BeginSend;
+use bellpull_actors::port::{AccountStore, InboxStore, SendStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
@@ -21,6 +23,7 @@ use super::accounts::registration;
 use super::people::{
     at, creation, default_project, fill, head, new_user, news, people, person, raise, tell,
 };
+use super::sends::send;
 use super::{Fixture, suite};
 
 pub(crate) struct Sqlite {
@@ -313,6 +316,41 @@ async fn frequent_statements_find_their_rows_by_index() {
              ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1",
             "INDEX notifications_id (id=?",
         ),
+        (
+            "SELECT * FROM (SELECT seq AS changed_seq, id FROM notifications \
+             WHERE recipient_id = 1 AND seq > 2 AND changed_seq = seq UNION ALL \
+             SELECT changed_seq, id FROM notifications \
+             WHERE recipient_id = 1 AND changed_seq > 2 AND changed_seq <> seq) \
+             ORDER BY changed_seq DESC LIMIT 5",
+            "MERGE (UNION ALL)",
+        ),
+        (
+            "SELECT id FROM users NOT INDEXED \
+             WHERE is_active = 1 AND id > 1 AND id <= 9 ORDER BY id LIMIT 5",
+            "SEARCH users USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        (
+            "SELECT id FROM users WHERE role = 'admin' AND is_active = 1 AND id > 1 AND id <= 9 \
+             UNION ALL SELECT id FROM users \
+             WHERE role = 'super_admin' AND is_active = 1 AND id > 1 AND id <= 9 \
+             ORDER BY id LIMIT 5",
+            "users_active_role (role=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            "SELECT u.id FROM project_members m CROSS JOIN users u ON u.id = m.user_id \
+             WHERE m.project_id = 1 AND m.user_id > 1 AND m.user_id <= 9 AND u.is_active = 1 \
+             ORDER BY m.user_id LIMIT 5",
+            "SEARCH m USING PRIMARY KEY (project_id=? AND user_id>? AND user_id<?)",
+        ),
+        (
+            "SELECT id FROM sends WHERE status = 'ACTIVE' AND due_at <= 9 \
+             ORDER BY due_at, id LIMIT 5",
+            "INDEX sends_due (due_at<?)",
+        ),
+        (
+            "SELECT id FROM comments WHERE ticket_id = 1 ORDER BY id LIMIT 5",
+            "comments_ticket (ticket_id=?)",
+        ),
     ] {
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
         let rows: Vec<(i64, i64, i64, String)> =
@@ -351,5 +389,39 @@ async fn commits_per_second() {
             per_second * 30.0
         );
         assert_eq!(store.head(UserId(2)).await.unwrap(), head(total.into(), total.into(), 0));
+    }
+}
+
+/// How many recipients a second a send to 100,000 people reaches, in chunks of 512, and how long
+/// the longest chunk takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn recipients_per_second() {
+    let (_directory, url) = file();
+    let store = Arc::new(open(&url, hub()).await);
+    let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
+               INSERT INTO users (username, email, full_name, role, whatsapp_number, phone, \
+               created_at) SELECT 'user' || n, '', '', 'client', '', '', 0 FROM n";
+    let mut other = beside(&store).await;
+    sqlx::query(sql).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    for round in 1..=3 {
+        let (mut longest, mut reached, begun) = (Duration::ZERO, 0, Instant::now());
+        let outcome = store.begin_send(send(UserId(1), Recipients::All), 512, at(1)).await.unwrap();
+        let BeginSend::Begun { send: stored, told, mut has_more } = outcome else {
+            panic!("{outcome:?}")
+        };
+        reached += told.unwrap().births.len();
+        while has_more {
+            let chunk_begun = Instant::now();
+            let chunk = store.continue_send(stored.id, 512, at(2)).await.unwrap();
+            longest = longest.max(chunk_begun.elapsed());
+            reached += chunk.told.unwrap().births.len();
+            has_more = chunk.has_more;
+        }
+        let took = begun.elapsed();
+        let per_second = f64::from(u32::try_from(reached).unwrap()) / took.as_secs_f64();
+        println!("round {round}: {reached} in {took:?}: {per_second:.0}/s, longest {longest:?}");
+        assert_eq!(store.head(UserId(99_999)).await.unwrap(), head(round, round, 0));
     }
 }

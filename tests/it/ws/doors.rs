@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Raw, closed_project, handshake};
+use super::{Raw, Socket, closed_project, handshake};
 use crate::support::{Hub, Person, now_s, sign};
 
 /// Asks for a socket at a path; the query is behind it already.
@@ -232,4 +232,34 @@ async fn a_project_is_watched_by_its_members_and_admins_only() {
         let (_, answer) = ask(&hub, &format!("{path}?token={}", root.token), &[]).await;
         assert_eq!((answer.status, &answer.body["code"]), (404, &json!("not_found")), "{path}");
     }
+}
+
+#[tokio::test]
+async fn whoever_is_taken_off_the_list_loses_the_project_and_nothing_else() {
+    let hub = Hub::start().await;
+    let (root, mia) = (hub.user("root", "admin").await, hub.user("mia", "client").await);
+    let closed = closed_project(&hub, &[&mia]).await;
+    let at = |stream: &str| format!("/ws/projects/{closed}/{stream}/?token={}", mia.token);
+    let mut tickets = Socket::open_at(hub.address(), &at("tickets")).await;
+    assert_eq!(tickets.next().await["type"], "connection_established");
+    let mut presence = Socket::open_at(hub.address(), &at("presence")).await;
+    assert_eq!(presence.next().await["type"], "connection_established");
+    assert_eq!(presence.next().await["type"], "presence_state");
+    let (mut everything, _) = Socket::v1(&hub, &mia, "").await;
+    let stream = format!("project:{closed}:tickets");
+    let wish = json!({"type": "subscribe", "id": "r1", "stream": stream});
+    everything.say(wish.to_string()).await;
+    let reply = everything.next().await;
+    assert_eq!((&reply["type"], &reply["ok"]), (&json!("reply"), &json!(true)), "{reply}");
+
+    let member = format!("/api/projects/{closed}/members/{}/", mia.id);
+    assert_eq!(hub.delete(&root, &member).await.0, 204);
+    assert_eq!(tickets.next_close().await.0, 4403);
+    assert_eq!(presence.next_close().await.0, 4403);
+    let ended = everything.next().await;
+    assert_eq!((&ended["stream"], &ended["code"]), (&json!(stream), &json!("right_withdrawn")));
+    everything.say(json!({"type": "ping", "timestamp": 5}).to_string()).await;
+    assert_eq!(everything.next().await, json!({"type": "pong", "timestamp": 5}));
+    everything.say(wish.to_string()).await;
+    assert_eq!(everything.next().await["ok"], false, "and it does not come back");
 }

@@ -11,6 +11,7 @@ mod doors;
 mod frames;
 mod handshake;
 mod limits;
+mod notes;
 mod resume;
 mod streams;
 mod tickets;

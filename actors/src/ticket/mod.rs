@@ -10,6 +10,8 @@
 //! the death of this actor cannot come between them. A rival on another node makes the commit
 //! conflict: the ticket is read again and the command decided again, at most [`TRIES`] times.
 
+mod comment;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +21,11 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::directory::{CommandError, Projects, TicketNews, Users, unavailable};
-use crate::domain::comment::{Comment, comment, mentions};
+use crate::domain::comment::Comment;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine};
 use crate::domain::ticket::{
     Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
-    is_visible,
 };
 use crate::mail::Mail;
 use crate::port::tickets::Committed;
@@ -32,6 +33,7 @@ use crate::port::{Clock, CommentStore, StoreError, TicketStore};
 use crate::supervisor::{Entity, Parent};
 use crate::user::in_time;
 use crate::vitals::Vitals;
+pub use comment::CommentAsk;
 
 /// How often a command is decided against a rival's newer version before it is refused.
 const TRIES: usize = 3;
@@ -55,15 +57,6 @@ pub enum TicketAsk {
         /// Who.
         caller: Caller,
     },
-}
-
-/// A comment with its author.
-#[derive(Debug)]
-pub struct CommentAsk {
-    /// What is said.
-    pub body: String,
-    /// Who says it.
-    pub caller: Caller,
 }
 
 type Answer = Result<Ticket, CommandError>;
@@ -236,21 +229,6 @@ impl TicketEntity {
         reply.send(answer);
     }
 
-    async fn take_comment(
-        &self,
-        mail: Mail<CommentAsk, Result<Comment, CommandError>>,
-        state: &mut TicketState,
-    ) {
-        if state.is_leaving {
-            return; // as above
-        }
-        state.last_command = Instant::now();
-        let Some((CommentAsk { body, caller }, reply)) = mail.open() else { return };
-        let answer = self.comment(body, &caller, state).await;
-        state.is_nobodys = state.known.is_none();
-        reply.send(answer);
-    }
-
     fn tick(&self, myself: &ActorRef<TicketMessage>, state: &mut TicketState) {
         if state.last_command.elapsed() >= self.passivate_after {
             self.leave(myself, state);
@@ -310,49 +288,6 @@ impl TicketEntity {
             }
         }
         Err(CommandError::Unavailable("others keep changing this ticket".to_owned()))
-    }
-
-    async fn comment(
-        &self,
-        body: String,
-        author: &Caller,
-        state: &mut TicketState,
-    ) -> Result<Comment, CommandError> {
-        let Known { ticket, project } = self.known(state).await?;
-        let membership = self.membership(project, author).await?;
-        if !is_visible(ticket, author, membership) {
-            return Err(Refusal::NotFound.into());
-        }
-        let named: Vec<String> =
-            mentions(&body).into_iter().flat_map(|mention| mention.spellings).collect();
-        let people = if named.is_empty() {
-            Vec::new()
-        } else {
-            let found = self.comments.people_named(&named, project.id);
-            in_time(found).await.map_err(unavailable)?
-        };
-        let (comment, announcement) =
-            comment(ticket, project, author, body, &people, self.clock.now());
-        let ticket = ticket.clone();
-        let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
-        let projects = self.projects.clone();
-        let work = tokio::spawn(async move {
-            let (comment, told) = comments.commit_comment(comment, announcement).await?;
-            if let Some(told) = &told {
-                users.tell_all(told);
-            }
-            let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
-            projects.tell(ticket.project, said);
-            Ok(comment)
-        });
-        match outlive(work).await {
-            Ok(comment) => Ok(comment),
-            Err(StoreError::NotFound) => {
-                state.known = None; // it was deleted elsewhere
-                Err(Refusal::NotFound.into())
-            }
-            Err(error) => Err(unavailable(error)),
-        }
     }
 
     /// The ticket as it is known, read from the store where it is not.

@@ -1,0 +1,84 @@
+//! What a ticket actor does with comments: it changes nothing of the ticket, but knows it, and so
+//! who may comment and who may be told.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Known, TicketEntity, TicketState, outlive};
+use crate::directory::{CommandError, TicketNews, unavailable};
+use crate::domain::comment::{Comment, comment, mentions};
+use crate::domain::stream::StreamEvent;
+use crate::domain::ticket::{Caller, Refusal, is_visible};
+use crate::mail::Mail;
+use crate::port::StoreError;
+use crate::user::in_time;
+
+/// A comment with its author.
+#[derive(Debug)]
+pub struct CommentAsk {
+    /// What is said.
+    pub body: String,
+    /// Who says it.
+    pub caller: Caller,
+}
+
+impl TicketEntity {
+    pub(super) async fn take_comment(
+        &self,
+        mail: Mail<CommentAsk, Result<Comment, CommandError>>,
+        state: &mut TicketState,
+    ) {
+        if state.is_leaving {
+            return; // unopened: it goes back, and on to this actor's successor
+        }
+        state.last_command = Instant::now();
+        let Some((CommentAsk { body, caller }, reply)) = mail.open() else { return };
+        let answer = self.comment(body, &caller, state).await;
+        state.is_nobodys = state.known.is_none();
+        reply.send(answer);
+    }
+
+    async fn comment(
+        &self,
+        body: String,
+        author: &Caller,
+        state: &mut TicketState,
+    ) -> Result<Comment, CommandError> {
+        let Known { ticket, project } = self.known(state).await?;
+        let membership = self.membership(project, author).await?;
+        if !is_visible(ticket, author, membership) {
+            return Err(Refusal::NotFound.into());
+        }
+        let named: Vec<String> =
+            mentions(&body).into_iter().flat_map(|mention| mention.spellings).collect();
+        let people = if named.is_empty() {
+            Vec::new()
+        } else {
+            let found = self.comments.people_named(&named, project.id);
+            in_time(found).await.map_err(unavailable)?
+        };
+        let (comment, announcement) =
+            comment(ticket, project, author, body, &people, self.clock.now());
+        let ticket = ticket.clone();
+        let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
+        let projects = self.projects.clone();
+        let work = tokio::spawn(async move {
+            let (comment, told) = comments.commit_comment(comment, announcement).await?;
+            if let Some(told) = &told {
+                users.tell_all(told);
+            }
+            let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
+            projects.tell(ticket.project, said);
+            Ok(comment)
+        });
+        match outlive(work).await {
+            Ok(comment) => Ok(comment),
+            Err(StoreError::NotFound) => {
+                state.known = None; // it was deleted elsewhere
+                Err(Refusal::NotFound.into())
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+}

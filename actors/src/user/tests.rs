@@ -1,0 +1,265 @@
+//! Following an inbox, without a runtime: hints in every order, doubled and lost, and readings of
+//! the store that are late, against a model of the inbox; seen by both kinds of sessions.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::follow::Follow;
+use super::stretch::{Item, Shows, Stretch};
+use crate::domain::ids::{NotificationId, Seq};
+use crate::domain::inbox::{Birth, Change, Head, Mark, Marked, Row, RowState};
+use crate::testing::letter;
+
+/// An inbox as the store keeps it.
+#[derive(Default)]
+struct Model {
+    head: Head,
+    rows: Vec<Row>,
+    told: Vec<Change>,
+}
+
+impl Model {
+    fn bear(&mut self) {
+        let seq = self.head.give_birth();
+        let id = NotificationId(seq.0 * 10);
+        let birth = Birth { id, seq, is_read: false, message: letter("x") };
+        self.rows.push(Row { birth: birth.clone(), changed_seq: seq, is_deleted: false });
+        self.told.push(Change::Born { birth, unread_count: self.head.unread_count });
+    }
+
+    fn mark(&mut self, from: usize, count: usize, mark: Mark) {
+        let mut marked: Vec<(NotificationId, Seq)> = Vec::new();
+        for row in self.rows.iter_mut().skip(from).take(count) {
+            let state = match (row.is_deleted, row.birth.is_read) {
+                (true, _) => RowState::Deleted,
+                (false, true) => RowState::Read,
+                (false, false) => RowState::Unread,
+            };
+            if let Some((seq, after)) = self.head.mark(state, mark) {
+                row.changed_seq = seq;
+                row.birth.is_read = after == RowState::Read;
+                row.is_deleted = after == RowState::Deleted;
+                marked.push((row.birth.id, seq));
+            }
+        }
+        let (Some((_, first)), Some((_, last))) = (marked.first(), marked.last()) else { return };
+        let (first, last) = (*first, *last);
+        let ids = marked.into_iter().map(|(id, _)| id).collect();
+        let unread_count = self.head.unread_count;
+        self.told.push(Change::Marked(Marked { mark, ids, first, last, unread_count }));
+    }
+
+    /// What a reading of the store would give now.
+    fn read(&self, after: Seq) -> Stretch {
+        let changed = self.rows.iter().filter(|row| row.changed_seq > after);
+        let mut rows: Vec<Row> = changed.cloned().collect();
+        rows.sort_by_key(|row| row.changed_seq);
+        let (head, unread_count) = (self.head.last_seq, self.head.unread_count);
+        Stretch { after, head, unread_count, rows }
+    }
+}
+
+/// What a client knows.
+struct Viewer {
+    shows: Shows,
+    at: Seq,
+    /// The rows that it has, and whether they were read.
+    has: BTreeMap<NotificationId, bool>,
+    /// The births that it was shown.
+    births: Vec<Seq>,
+    unread_count: i64,
+}
+
+impl Viewer {
+    fn change(&mut self, change: &Change) -> Result<(), TestCaseError> {
+        if change.last() <= self.at {
+            return Ok(());
+        }
+        prop_assert_eq!(change.first(), self.at.next(), "a gap");
+        match change {
+            Change::Born { birth, unread_count } => {
+                prop_assert!(self.has.insert(birth.id, birth.is_read).is_none(), "a double");
+                self.births.push(birth.seq);
+                self.unread_count = *unread_count;
+            }
+            Change::Marked(marked) => {
+                for id in &*marked.ids {
+                    self.mark(*id, marked.mark == Mark::Read, marked.mark == Mark::Delete);
+                }
+                self.unread_count = marked.unread_count;
+            }
+        }
+        self.at = change.last();
+        Ok(())
+    }
+
+    fn mark(&mut self, id: NotificationId, is_read: bool, is_deleted: bool) {
+        if is_deleted {
+            self.has.remove(&id);
+        } else if let Some(was_read) = self.has.get_mut(&id) {
+            *was_read = is_read;
+        }
+    }
+
+    fn read(&mut self, stretch: &Stretch) -> Result<(), TestCaseError> {
+        for item in stretch.items(self.shows, self.at) {
+            prop_assert!(item.last() >= self.at, "a step back");
+            self.at = item.last();
+            match item {
+                Item::Told(Change::Born { birth, .. }) => {
+                    prop_assert_eq!(self.shows, Shows::Births);
+                    prop_assert!(self.has.insert(birth.id, birth.is_read).is_none(), "a double");
+                    self.births.push(birth.seq);
+                }
+                Item::Row { row, is_news: true, .. } => {
+                    let Birth { id, seq, is_read, .. } = row.birth;
+                    prop_assert!(self.has.insert(id, is_read).is_none(), "a double");
+                    self.births.push(seq);
+                }
+                Item::Row { row, is_news: false, .. } => {
+                    self.mark(row.birth.id, row.birth.is_read, row.is_deleted);
+                }
+                Item::Reached { unread_count, .. } => self.unread_count = unread_count,
+                Item::Told(Change::Marked(_)) | Item::Read(_) => prop_assert!(false, "{item:?}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, model: &Model) -> Result<(), TestCaseError> {
+        let rows = model.rows.iter().filter(|row| !row.is_deleted);
+        let wanted: BTreeMap<_, _> = rows.map(|row| (row.birth.id, row.birth.is_read)).collect();
+        prop_assert_eq!(&self.has, &wanted);
+        prop_assert_eq!(self.unread_count, model.head.unread_count);
+        prop_assert_eq!(self.at, model.head.last_seq);
+        if self.shows == Shows::Births {
+            prop_assert!(self.births.is_sorted(), "births come in their order");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Birth,
+    Mark(usize, usize, Mark),
+    /// One of the latest hints arrives, counted from the last.
+    Hint(usize),
+    /// The store is read for the gap …
+    Read,
+    /// … and the answer arrives.
+    Filled,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let mark = prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
+    let step = prop_oneof![
+        4 => Just(Step::Birth),
+        3 => (0usize..30, 1usize..6, mark).prop_map(|(from, n, mark)| Step::Mark(from, n, mark)),
+        8 => prop_oneof![3 => Just(0), 1 => 0usize..12].prop_map(Step::Hint),
+        1 => Just(Step::Read),
+        2 => Just(Step::Filled),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+struct World {
+    model: Model,
+    follow: Follow,
+    viewers: [Viewer; 2],
+}
+
+impl World {
+    fn apply(&mut self, changes: &[Change]) -> Result<(), TestCaseError> {
+        changes.iter().try_for_each(|change| {
+            self.viewers.iter_mut().try_for_each(|viewer| viewer.change(change))
+        })
+    }
+
+    fn fill(&mut self, stretch: &Stretch) -> Result<(), TestCaseError> {
+        let Some(then) = self.follow.fill(stretch) else { return Ok(()) };
+        self.viewers.iter_mut().try_for_each(|viewer| viewer.read(stretch))?;
+        self.apply(&then)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn every_order_of_hints_becomes_one_sequence_for_both_kinds_of_sessions(
+        steps in steps(),
+        ahead in 0usize..20,
+    ) {
+        let viewer = |shows| Viewer {
+            shows, at: Seq::ZERO, has: BTreeMap::new(), births: Vec::new(), unread_count: 0,
+        };
+        let viewers = [viewer(Shows::Births), viewer(Shows::Changes)];
+        let mut world = World { model: Model::default(), follow: Follow::default(), viewers };
+        world.follow.begin(Seq::ZERO);
+        let mut reading = None;
+        for (n, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Birth => world.model.bear(),
+                Step::Mark(from, count, mark) => world.model.mark(from, count, mark),
+                Step::Hint(back) => {
+                    let told = &world.model.told;
+                    if let Some(change) = told.len().checked_sub(back + 1).map(|n| told[n].clone()) {
+                        let applied = world.follow.offer(change);
+                        world.apply(&applied)?;
+                    }
+                }
+                Step::Read => {
+                    reading = world.follow.at().map(|after| world.model.read(after));
+                }
+                Step::Filled => {
+                    if let Some(stretch) = reading.take() {
+                        world.fill(&stretch)?;
+                    }
+                }
+            }
+            // A session that began with a later reading of the store than the others.
+            if n == ahead {
+                let stretch = world.model.read(world.viewers[n % 2].at);
+                world.viewers[n % 2].read(&stretch)?;
+            }
+        }
+        let last = world.model.read(world.follow.at().unwrap());
+        world.fill(&last)?;
+        prop_assert!(!world.follow.has_gap());
+        let World { model, viewers, .. } = world;
+        viewers.iter().try_for_each(|viewer| viewer.check(&model))?;
+    }
+}
+
+#[test]
+fn the_next_is_applied_an_old_one_dropped_and_a_gap_waits() {
+    let mut model = Model::default();
+    (0..7).for_each(|_| model.bear());
+    let born = |seq: usize| model.told[seq - 1].clone();
+    let numbers =
+        |changes: &[Change]| changes.iter().map(|change| change.last().0).collect::<Vec<_>>();
+    let mut follow = Follow::default();
+    assert!(follow.offer(born(4)).is_empty(), "nothing is applied before the store was read");
+    assert_eq!(numbers(&follow.begin(Seq(3))), [4]);
+    assert!(follow.offer(born(2)).is_empty());
+    assert!(follow.offer(born(7)).is_empty());
+    assert!(follow.has_gap());
+    assert!(follow.offer(born(6)).is_empty());
+    assert_eq!(numbers(&follow.offer(born(5))), [5, 6, 7]);
+    assert!(!follow.has_gap());
+}
+
+#[test]
+fn a_reading_that_does_not_reach_back_to_the_position_says_nothing() {
+    let mut model = Model::default();
+    (0..7).for_each(|_| model.bear());
+    let mut follow = Follow::default();
+    assert!(follow.fill(&model.read(Seq(0))).is_none(), "before the first reading");
+    follow.begin(Seq(3));
+    assert!(follow.fill(&model.read(Seq(5))).is_none());
+    assert_eq!(follow.at(), Some(Seq(3)));
+    assert!(follow.fill(&model.read(Seq(2))).is_some());
+    assert!(follow.fill(&model.read(Seq(2))).is_none(), "it says nothing new");
+    assert_eq!(follow.at(), Some(Seq(7)));
+}

@@ -1,0 +1,538 @@
+//! A user's devices at random: sessions of every feed come, stall, go and come back, read, unread
+//! and delete, while notifications stream in and hints are lost, doubled and late, and the actor is
+//! killed. No client is ever shown a gap, a double or a step back; what each of them knows in the
+//! end is what the store has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Change, Mark};
+use bellpull_actors::hub::HubLimits;
+use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, Resume};
+use bellpull_actors::testing::Frame;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use crate::{Guest, House};
+
+const USER: UserId = UserId(1);
+
+/// What a client knows from its frames.
+#[derive(Debug, Default)]
+struct Known {
+    /// Each row that it has: whether it was read, and the position at which it learned that.
+    rows: BTreeMap<NotificationId, (bool, Seq)>,
+    /// Births that it was shown as news, ever: none comes twice.
+    births: BTreeSet<NotificationId>,
+    deleted: BTreeSet<NotificationId>,
+    unread_count: Option<i64>,
+    at: Seq,
+    /// What it asked for and was not answered yet.
+    asked: BTreeMap<String, (Selection, Mark)>,
+}
+
+impl Known {
+    fn frame(&mut self, frame: &Frame) -> Result<(), TestCaseError> {
+        if let Frame::Welcome { unread_count, .. } = frame {
+            self.unread_count = Some(*unread_count);
+        }
+        if let Frame::Notification { seq, id, is_read, unread_count, .. } = frame {
+            self.up(*seq)?;
+            self.news(*id, *is_read)?;
+            self.unread_count = Some(*unread_count);
+        }
+        if let Frame::Row { changed_seq, id, is_read, is_deleted, is_news, unread_count } = frame {
+            self.up(*changed_seq)?;
+            if *is_news {
+                self.news(*id, *is_read)?;
+            } else {
+                // Of a row that it does not know (its line broke over a backlog) it learns here.
+                self.rows.insert(*id, (*is_read, *changed_seq));
+                self.births.insert(*id);
+            }
+            if *is_deleted {
+                self.rows.remove(id);
+                self.deleted.insert(*id);
+            }
+            self.unread_count = Some(*unread_count);
+        }
+        if let Frame::Marked(marked) = frame {
+            self.up(marked.last)?;
+            for id in &*marked.ids {
+                self.mark(*id, marked.mark, marked.last);
+            }
+            self.unread_count = Some(marked.unread_count);
+        }
+        if let Frame::Answer(tag, answer) = frame {
+            let asked = self.asked.remove(tag.as_deref().unwrap_or_default());
+            prop_assert!(asked.is_some(), "answered twice: {:?}", tag);
+            if let (Some((selection, mark)), Answer::Marked { seq, unread_count, .. }) =
+                (asked, answer)
+            {
+                self.own(&selection, mark, *seq);
+                self.unread_count = Some(*unread_count);
+            }
+        }
+        Ok(())
+    }
+
+    fn up(&mut self, seq: Seq) -> Result<(), TestCaseError> {
+        prop_assert!(seq > self.at, "a step back from {} to {}", self.at, seq);
+        self.at = seq;
+        Ok(())
+    }
+
+    fn news(&mut self, id: NotificationId, is_read: bool) -> Result<(), TestCaseError> {
+        prop_assert!(self.births.insert(id), "a double of {}", id);
+        self.rows.insert(id, (is_read, self.at));
+        Ok(())
+    }
+
+    fn mark(&mut self, id: NotificationId, mark: Mark, seq: Seq) {
+        if mark == Mark::Delete {
+            self.rows.remove(&id);
+            self.deleted.insert(id);
+        } else if let Some(row) = self.rows.get_mut(&id) {
+            *row = (mark == Mark::Read, seq);
+        }
+    }
+
+    /// What it asked for is done: so are the rows that it knows nothing later of.
+    fn own(&mut self, selection: &Selection, mark: Mark, seq: Seq) {
+        let is_meant = |id: NotificationId| match selection {
+            Selection::Ids(ids) => ids.contains(&id),
+            Selection::UpTo(_) | Selection::All { .. } => true,
+        };
+        let known = self.rows.iter().filter(|(id, row)| is_meant(**id) && row.1 < seq);
+        let ids: Vec<NotificationId> = known.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.mark(id, mark, seq);
+        }
+    }
+}
+
+/// A client that comes back when its session has ended.
+struct Client {
+    /// Where it began: with everything after 0, or with what was not acknowledged or sent.
+    is_whole: bool,
+    is_births: bool,
+    guest: Guest,
+    /// How many frames of the present session it has looked at.
+    read: usize,
+    known: Known,
+}
+
+impl Client {
+    /// Takes in what its connection has taken.
+    fn look(&mut self) -> Result<(), TestCaseError> {
+        let seen = self.guest.probe.seen();
+        for frame in &seen.frames[self.read..] {
+            self.known.frame(frame)?;
+        }
+        self.read = seen.frames.len();
+        Ok(())
+    }
+
+    fn ask(&mut self, selection: Selection, mark: Mark, number: usize) {
+        let tag = number.to_string();
+        self.known.asked.insert(tag.clone(), (selection.clone(), mark));
+        let ask = Ask::Mark { selection, mark };
+        let asked = Asked { tag: Some(tag.into()), ask };
+        self.guest.session.heard(Heard::Asked(Box::new(asked)));
+    }
+
+    fn is_open(&self) -> bool {
+        self.guest.probe.seen().closed.is_none()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Hint {
+    Told,
+    Lost,
+    Doubled,
+    Late,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Whom {
+    /// One row, by so many thousandths of all that there are.
+    One(i64),
+    All,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Born(Hint),
+    /// Something else than this hub's sessions marks.
+    Marked(Whom, Mark, Hint),
+    /// A device marks.
+    Ask(usize, Whom, Mark),
+    /// The late hints arrive, the latest first.
+    Late,
+    /// A device comes, with a feed.
+    Come(usize),
+    Ack(usize),
+    End(usize),
+    /// A device that went comes back with what it holds.
+    Back(usize),
+    Stall(usize, usize),
+    Release(usize),
+    Kill,
+    Wait(u64),
+    Yield,
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    prop_oneof![3 => Just(Mark::Read), 2 => Just(Mark::Unread), 1 => Just(Mark::Delete)]
+}
+
+fn whom() -> impl Strategy<Value = Whom> {
+    prop_oneof![5 => (0i64..1_000).prop_map(Whom::One), 1 => Just(Whom::All)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hint = || {
+        prop_oneof![
+            6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
+            1 => Just(Hint::Late)
+        ]
+    };
+    prop_oneof![
+        8 => hint().prop_map(Step::Born),
+        4 => (whom(), mark(), hint()).prop_map(|(whom, mark, hint)| Step::Marked(whom, mark, hint)),
+        6 => (0usize..8, whom(), mark()).prop_map(|(n, whom, mark)| Step::Ask(n, whom, mark)),
+        2 => Just(Step::Late),
+        3 => (0usize..4).prop_map(Step::Come),
+        2 => (0usize..8).prop_map(Step::Ack),
+        1 => (0usize..8).prop_map(Step::End),
+        3 => (0usize..8).prop_map(Step::Back),
+        1 => (0usize..8, 0usize..100).prop_map(|(which, room)| Step::Stall(which, room)),
+        2 => (0usize..8).prop_map(Step::Release),
+        1 => Just(Step::Kill),
+        3 => prop_oneof![0u64..40, 0u64..20_000].prop_map(Step::Wait),
+        5 => Just(Step::Yield),
+    ]
+}
+
+struct World {
+    house: House,
+    clients: Vec<Client>,
+    late: Vec<Change>,
+    asks: usize,
+}
+
+impl World {
+    async fn new(backlog: usize) -> Self {
+        let limits = HubLimits { replay_max: 5_000, ..HubLimits::default() };
+        let house = House::with(limits).await;
+        house.born(1, backlog);
+        Self { house, clients: Vec::new(), late: Vec::new(), asks: 0 }
+    }
+
+    fn hint(&mut self, change: Change, hint: Hint) {
+        let users = &self.house.hub.users;
+        match hint {
+            Hint::Told => users.tell(USER, change),
+            Hint::Lost => {}
+            Hint::Doubled => {
+                users.tell(USER, change.clone());
+                users.tell(USER, change);
+            }
+            Hint::Late => self.late.push(change),
+        }
+    }
+
+    fn selection(&self, whom: Whom) -> Selection {
+        match whom {
+            Whom::All => Selection::All { channel: None, ticket: None },
+            Whom::One(share) => {
+                let head = self.house.store.head_now(USER).last_seq.0;
+                Selection::Ids(vec![NotificationId(1 + head * share / 1_000)])
+            }
+        }
+    }
+
+    async fn mark(&mut self, whom: Whom, mark: Mark, hint: Hint) {
+        let selection = self.selection(whom);
+        let now = Timestamp::UNIX_EPOCH;
+        let marked = self.house.store.mark(USER, selection, mark, now).await.unwrap();
+        if let Some(marked) = marked {
+            self.hint(Change::Marked(marked), hint);
+        }
+    }
+
+    async fn follow(&self, feed: Feed) -> Option<Guest> {
+        let day = Duration::from_secs(86_400);
+        let (session, probe) = self.house.try_follow(1, feed, None, day).await;
+        session.ok().map(|session| Guest { session, probe })
+    }
+
+    async fn come(&mut self, kind: usize) {
+        let feed = [
+            Feed::Births(Begin::Since(Seq::ZERO)),
+            Feed::Changes(Resume::After(Seq::ZERO)),
+            Feed::Changes(Resume::Unacknowledged),
+            Feed::Nothing,
+        ][kind];
+        let Some(guest) = self.follow(feed).await else { return };
+        if feed == Feed::Nothing {
+            return; // it is shown nothing, and must not disturb the others
+        }
+        let (is_whole, is_births) = (kind != 2, kind == 0);
+        self.clients.push(Client { is_whole, is_births, guest, read: 0, known: Known::default() });
+    }
+
+    /// A client of changes goes on with what it holds; one of births begins anew.
+    async fn back(&mut self, which: usize) -> Result<(), TestCaseError> {
+        let Some(client) = self.clients.get_mut(which).filter(|one| !one.is_open()) else {
+            return Ok(());
+        };
+        client.look()?;
+        client.known.asked.clear(); // whether it was done, nobody says
+        let feed = if client.is_births {
+            Feed::Births(Begin::Since(Seq::ZERO))
+        } else {
+            Feed::Changes(Resume::After(client.known.at))
+        };
+        if let Some(guest) = self.follow(feed).await {
+            let client = &mut self.clients[which];
+            (client.guest, client.read) = (guest, 0);
+            if client.is_births {
+                client.known = Known::default();
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let index = |which: usize| which % self.clients.len().max(1);
+        match step {
+            Step::Born(hint) => {
+                let change = self.house.store.give_birth(USER, "x");
+                self.hint(change, hint);
+            }
+            Step::Marked(whom, mark, hint) => self.mark(whom, mark, hint).await,
+            Step::Ask(which, whom, mark) => {
+                let (selection, index) = (self.selection(whom), index(which));
+                self.asks += 1;
+                if let Some(client) = self.clients.get_mut(index).filter(|one| one.is_open()) {
+                    client.ask(selection, mark, self.asks);
+                }
+            }
+            Step::Late => {
+                while let Some(change) = self.late.pop() {
+                    self.hint(change, Hint::Told);
+                }
+            }
+            Step::Come(kind) => self.come(kind).await,
+            Step::Ack(which) => {
+                let index = index(which);
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.look()?;
+                    let ack = Asked { tag: None, ask: Ask::Ack(client.known.at) };
+                    client.guest.session.heard(Heard::Asked(Box::new(ack)));
+                }
+            }
+            Step::End(which) => {
+                if let Some(client) = self.clients.get(index(which)) {
+                    client.guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+                }
+            }
+            Step::Back(which) => self.back(index(which)).await?,
+            Step::Stall(which, room) => {
+                if let Some(client) = self.clients.get(index(which)) {
+                    client.guest.probe.set(|seen| seen.room = Some(room));
+                    client.guest.session.heard(Heard::Writable);
+                }
+            }
+            Step::Release(which) => {
+                if let Some(client) = self.clients.get(index(which)) {
+                    client.guest.release();
+                }
+            }
+            Step::Kill => {
+                let _ = self.house.hub.restart("user/1").await;
+            }
+            Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Step::Yield => tokio::task::yield_now().await,
+        }
+        Ok(())
+    }
+
+    /// Everybody is there, and everything is settled.
+    async fn settle(&mut self) -> Result<(), TestCaseError> {
+        for client in &self.clients {
+            client.guest.release();
+        }
+        // Past every back-off.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        for which in 0..self.clients.len() {
+            self.back(which).await?;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.house.tell(1);
+        let last = self.house.store.head_now(USER).last_seq;
+        for client in &mut self.clients {
+            let is_last = |frame: &Frame| {
+                if let Frame::Row { changed_seq, .. } = frame {
+                    return *changed_seq == last;
+                }
+                matches!(frame, Frame::Notification { seq, .. } if *seq == last)
+            };
+            client.guest.probe.until(|seen| seen.frames.iter().any(is_last)).await;
+            client.look()?;
+        }
+        Ok(())
+    }
+
+    async fn check(&mut self) -> Result<(), TestCaseError> {
+        self.settle().await?;
+        let (head, rows) = self.house.store.changes(USER, Seq::ZERO, u32::MAX).await.unwrap();
+        let lives = rows.iter().filter(|row| !row.is_deleted);
+        let stored: BTreeMap<NotificationId, bool> =
+            lives.map(|row| (row.birth.id, row.birth.is_read)).collect();
+        for client in &self.clients {
+            let known = &client.known;
+            let has: BTreeMap<NotificationId, bool> =
+                known.rows.iter().map(|(id, row)| (*id, row.0)).collect();
+            prop_assert_eq!(known.unread_count, Some(head.unread_count));
+            prop_assert!(known.asked.is_empty(), "not answered: {:?}", known.asked);
+            if client.is_whole {
+                prop_assert_eq!(&has, &stored);
+            } else {
+                let wrong = has.iter().find(|(id, is_read)| stored.get(id) != Some(is_read));
+                prop_assert_eq!(wrong, None, "not as it is stored");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// The connection takes everything again.
+    fn release(&self) {
+        self.probe.set(|seen| seen.room = None);
+        self.session.heard(Heard::Writable);
+    }
+}
+
+fn run(work: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(work)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+    #[test]
+    fn what_every_client_knows_in_the_end_is_what_the_store_has(
+        backlog in 0usize..=500,
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        run(async {
+            let mut world = World::new(backlog).await;
+            world.come(0).await;
+            world.come(1).await;
+            for step in steps {
+                world.step(step).await?;
+            }
+            world.check().await
+        })?;
+    }
+
+    /// What was acknowledged is not shown to the next session without a position; what was not,
+    /// is; wherever in a backlog of 500 the line broke.
+    #[test]
+    fn unacknowledged_changes_are_shown_again_from_any_point(
+        acked in 0i64..=500,
+        marks in prop::collection::vec((1i64..=500, mark()), 0..20),
+    ) {
+        run(async {
+            let mut world = World::new(500).await;
+            world.come(2).await;
+            let frames = |seen: &bellpull_actors::testing::Seen| seen.frames.len() == 501;
+            world.clients[0].guest.probe.until(frames).await;
+            let ack = Asked { tag: Some("ack".into()), ask: Ask::Ack(Seq(acked)) };
+            world.clients[0].guest.session.heard(Heard::Asked(Box::new(ack)));
+            for (id, mark) in marks {
+                world.mark(Whom::One(id * 2 - 2), mark, Hint::Told).await;
+            }
+            let end = Heard::Ended(Ending::Closed { code: 1000 });
+            world.clients[0].guest.session.heard(end);
+            world.clients[0].guest.probe.ended().await;
+            let (_, wanted) = world.house.store.changes(USER, Seq(acked), 500).await.unwrap();
+            world.come(2).await;
+            let again = &world.clients[1].guest.probe;
+            again.until(|seen| seen.frames.len() == wanted.len() + 1).await;
+            let seen = again.seen();
+            for (row, frame) in wanted.iter().zip(&seen.frames[1..]) {
+                let Frame::Row { changed_seq, id, is_news, .. } = frame else {
+                    return Err(TestCaseError::fail(format!("{frame:?}")));
+                };
+                prop_assert_eq!((changed_seq, id), (&row.changed_seq, &row.birth.id));
+                prop_assert_eq!(*is_news, row.birth.seq > Seq(acked) && !row.is_deleted);
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// One of the thousand.
+#[derive(Debug, Clone)]
+enum Operation {
+    New,
+    Mark(usize, Whom, Mark),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn after_a_thousand_operations_on_three_devices_all_counts_are_the_stores(
+        operations in prop::collection::vec(
+            prop_oneof![
+                1 => Just(Operation::New),
+                2 => (0usize..3, whom(), mark()).prop_map(|(n, whom, m)| Operation::Mark(n, whom, m)),
+            ],
+            1_000,
+        ),
+    ) {
+        run(async {
+            let mut world = World::new(20).await;
+            for kind in [0, 1, 1] {
+                world.come(kind).await;
+            }
+            for (number, operation) in operations.into_iter().enumerate() {
+                match operation {
+                    Operation::New => world.house.tell(1),
+                    Operation::Mark(which, whom, mark) => {
+                        let selection = world.selection(whom);
+                        world.clients[which].ask(selection, mark, number);
+                    }
+                }
+                // Never more than may wait.
+                if number % 16 == 0 {
+                    for client in &mut world.clients {
+                        let asked = client.known.asked.len();
+                        let answered = |seen: &bellpull_actors::testing::Seen| {
+                            let news = &seen.frames[client.read..];
+                            let answers = news.iter();
+                            asked == answers.filter(|one| matches!(one, Frame::Answer(..))).count()
+                        };
+                        client.guest.probe.until(answered).await;
+                        client.look()?;
+                    }
+                }
+            }
+            world.check().await
+        })?;
+    }
+}

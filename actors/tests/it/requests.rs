@@ -1,0 +1,364 @@
+//! What a client asks of its user's actor: in order, answered in the place of what was done.
+
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{LoginId, NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Change, Mark};
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, Renewal, Resume, Tag};
+use bellpull_actors::testing::{Frame, Mode, Op};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::{Guest, House, since};
+
+const USER: UserId = UserId(1);
+const CHANGES: Feed = Feed::Changes(Resume::After(Seq(0)));
+
+fn tag(name: impl ToString) -> Tag {
+    Some(name.to_string().into())
+}
+
+fn read(ids: &[i64]) -> Ask {
+    let ids = ids.iter().map(|id| NotificationId(*id)).collect();
+    Ask::Mark { selection: Selection::Ids(ids), mark: Mark::Read }
+}
+
+fn read_all() -> Ask {
+    Ask::Mark { selection: Selection::All { channel: None, ticket: None }, mark: Mark::Read }
+}
+
+fn marked(count: usize, is_found: bool, unread_count: i64, seq: i64) -> Answer {
+    Answer::Marked { count, is_found, unread_count, seq: Seq(seq) }
+}
+
+impl Guest {
+    fn answers(&self) -> Vec<(String, Answer)> {
+        let answer = |frame: &Frame| {
+            let Frame::Answer(tag, answer) = frame else { return None };
+            Some((tag.as_deref().unwrap_or_default().to_owned(), answer.clone()))
+        };
+        self.probe.seen().frames.iter().filter_map(answer).collect()
+    }
+
+    /// The frames behind the greeting.
+    fn tail(&self, from: usize) -> Vec<Frame> {
+        self.probe.seen().frames[from..].to_vec()
+    }
+}
+
+fn refusal(answer: &Answer) -> &'static str {
+    let Answer::Refused { code, .. } = answer else { panic!("{answer:?}") };
+    code
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_is_answered_to_its_session_and_told_to_all_others() {
+    let house = House::new().await;
+    house.born(1, 3);
+    let asker = house.follow(1, CHANGES).await;
+    let device = house.follow(1, CHANGES).await;
+    let family = house.attach(1, since(0)).await;
+    family.probe.shown(3).await;
+    asker.ask("r1", read(&[1, 3]));
+    assert_eq!(asker.answer("r1").await, marked(2, true, 1, 5));
+    let is_marked = |frame: &Frame| {
+        let Frame::Marked(marked) = frame else { return false };
+        (marked.first, marked.last, marked.unread_count) == (Seq(4), Seq(5), 1)
+    };
+    device.probe.until(|seen| seen.frames.iter().any(is_marked)).await;
+    family.probe.until(|seen| seen.frames.iter().any(is_marked)).await;
+    assert!(!asker.probe.seen().frames.iter().any(is_marked), "it has its answer");
+    house.tell(1);
+    let is_last = |frame: &Frame| matches!(frame, Frame::Notification { unread_count: 2, .. });
+    asker.probe.until(|seen| seen.frames.last().is_some_and(is_last)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_over_rest_is_told_to_all_sessions() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let device = house.follow(1, CHANGES).await;
+    let all = Selection::All { channel: None, ticket: None };
+    house.hub.users.mark(USER, all, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
+    device.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_changes_nothing_says_so_and_whether_its_row_is_there() {
+    let house = House::new().await;
+    house.born(1, 1);
+    house.born(2, 1);
+    let asker = house.follow(1, CHANGES).await;
+    for (name, ask, wanted) in [
+        ("first", read(&[1]), marked(1, true, 0, 2)),
+        ("again", read(&[1]), marked(0, true, 0, 2)),
+        ("another's", read(&[2]), marked(0, false, 0, 2)),
+        ("several", read(&[2, 77]), marked(0, true, 0, 2)),
+        ("all", read_all(), marked(0, true, 0, 2)),
+    ] {
+        asker.ask(name, ask);
+        assert_eq!(asker.answer(name).await, wanted, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_its_place_behind_a_gap() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let asker = house.follow(1, CHANGES).await;
+    asker.probe.until(|seen| seen.frames.len() == 2).await;
+    // The second is on its way while both are read, the third comes behind.
+    let late = house.born(1, 1);
+    asker.ask("all", read_all());
+    house.store.until_asked(Op::Mark, 1).await;
+    tokio::task::yield_now().await;
+    house.tell(1);
+    assert_eq!(asker.answers(), []);
+    for hint in late {
+        house.hub.users.tell(USER, hint);
+    }
+    assert_eq!(asker.answer("all").await, marked(2, true, 0, 4));
+    let counts: Vec<i64> = asker.tail(2).iter().filter_map(count).collect();
+    assert_eq!(counts, [2, 0, 1]);
+}
+
+fn count(frame: &Frame) -> Option<i64> {
+    if let Frame::Answer(_, Answer::Marked { unread_count, .. }) = frame {
+        return Some(*unread_count);
+    }
+    if let Frame::Row { unread_count, .. } = frame {
+        return Some(*unread_count);
+    }
+    let Frame::Notification { unread_count, .. } = frame else { return None };
+    Some(*unread_count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_keeps_its_place_when_the_gap_is_read_from_the_store() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let asker = house.follow(1, CHANGES).await;
+    asker.probe.until(|seen| seen.frames.len() == 2).await;
+    drop(house.born(1, 1));
+    asker.ask("one", read(&[1]));
+    house.store.until_asked(Op::Mark, 1).await;
+    tokio::task::yield_now().await;
+    house.tell(1);
+    assert_eq!(asker.answer("one").await, marked(1, true, 2, 3));
+    let rows = |frame: &Frame| {
+        let Frame::Row { changed_seq, .. } = frame else { return None };
+        Some(changed_seq.0)
+    };
+    asker.probe.until(|seen| seen.frames.iter().filter_map(rows).any(|seq| seq == 4)).await;
+    let shown: Vec<i64> = asker.tail(2).iter().filter_map(rows).collect();
+    assert_eq!(shown, [2, 4], "its own mark is not told to it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_shows_any_part_of_the_inbox_newest_first() {
+    let house = House::new().await;
+    house.born(1, 7);
+    let asker = house.attach(1, since(7)).await;
+    asker.ask("read", read(&[4]));
+    asker.ask("part", Ask::List { limit: 3, offset: 2 });
+    let Answer::Listed { notifications, total, unread_count } = asker.answer("part").await else {
+        panic!()
+    };
+    let rows: Vec<(i64, bool)> =
+        notifications.iter().map(|row| (row.id.0, row.read_at.is_some())).collect();
+    assert_eq!(rows, [(5, false), (4, true), (3, false)]);
+    assert_eq!((total, unread_count), (7, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_answered_in_their_order_and_too_many_are_refused() {
+    let house = House::new().await;
+    house.born(1, 50);
+    let asker = house.follow(1, CHANGES).await;
+    asker.probe.until(|seen| seen.frames.len() == 51).await;
+    house.store.set(Op::Mark, Mode::Hang);
+    for n in 1..=40 {
+        asker.ask(n, read(&[n]));
+    }
+    // One is under way and 32 wait.
+    let busy = asker.answer(34).await;
+    assert!(matches!(busy, Answer::Refused { code: "busy", retry_after_ms: Some(_), .. }));
+    asker.probe.until(|seen| seen.frames.len() == 51 + 7).await;
+    house.store.set(Op::Mark, Mode::Good);
+    asker.answer(33).await;
+    let names: Vec<String> = asker.answers().into_iter().map(|(name, _)| name).collect();
+    let wanted: Vec<String> = (34..=40).chain(1..=33).map(|n| n.to_string()).collect();
+    assert_eq!(names, wanted);
+    asker.ask("later", read(&[40]));
+    assert_eq!(asker.answer("later").await, marked(1, true, 16, 84));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_before_the_welcome_is_answered_behind_the_backlog() {
+    let house = House::new().await;
+    house.born(1, 3);
+    house.store.set(Op::Head, Mode::Delay(Duration::from_millis(100)));
+    let asker = house.follow(1, CHANGES).await;
+    asker.ask("all", read_all());
+    asker.ask("list", Ask::List { limit: 1, offset: 0 });
+    asker.answer("list").await;
+    let frames = asker.probe.seen().frames.clone();
+    assert!(matches!(frames[0], Frame::Welcome { unread_count: 0, .. }), "{frames:?}");
+    assert!(matches!(frames[4], Frame::Answer(_, Answer::Marked { .. })), "{frames:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_refuses_with_a_hint_and_the_next_request_is_tried() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let asker = house.attach(1, since(1)).await;
+    for mode in [Mode::Fail, Mode::Hang] {
+        house.store.set(Op::Mark, mode);
+        asker.ask(format!("{mode:?}"), read_all());
+        let answer = asker.answer(format!("{mode:?}")).await;
+        let is_hinted = matches!(answer, Answer::Refused { retry_after_ms: Some(_), .. });
+        assert_eq!((refusal(&answer), is_hinted), ("unavailable", true));
+    }
+    house.store.set(Op::Mark, Mode::Good);
+    asker.ask("good", read_all());
+    assert_eq!(asker.answer("good").await, marked(1, true, 0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_asked_for_is_told_although_it_or_its_actor_goes_away() {
+    for is_killed in [false, true] {
+        let house = House::new().await;
+        house.born(1, 1);
+        let asker = house.follow(1, CHANGES).await;
+        let before = house.attach(1, since(1)).await;
+        house.store.set(Op::Mark, Mode::Hang);
+        asker.ask("all", read_all());
+        house.store.until_asked(Op::Mark, 1).await;
+        if is_killed {
+            house.hub.restart("user/1").await.unwrap();
+            before.probe.ended().await;
+        } else {
+            asker.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+        }
+        asker.probe.ended().await;
+        let other = house.attach(1, since(1)).await;
+        house.store.until_asked(Op::Head, 3).await;
+        tokio::task::yield_now().await;
+        house.store.set(Op::Mark, Mode::Good);
+        other.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_nothing_is_answered_at_once() {
+    let house = House::new().await;
+    house.born(1, 2);
+    let asker = house.follow(1, Feed::Nothing).await;
+    asker.ask("all", read_all());
+    assert_eq!(asker.answer("all").await, marked(2, true, 0, 4));
+    asker.ask("again", read_all());
+    assert_eq!(asker.answer("again").await, marked(0, true, 0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_with_a_name_is_answered_at_once() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let asker = house.follow(1, CHANGES).await;
+    house.store.set(Op::Mark, Mode::Hang);
+    asker.ask("all", read_all());
+    asker.ask("ack", Ask::Ack(Seq(1)));
+    assert_eq!(asker.answer("ack").await, Answer::Done);
+}
+
+impl Guest {
+    fn renew(&self, name: &str, user: i64, expires_at: Timestamp) {
+        let renewal = Renewal { user: UserId(user), login: Some(LoginId(9)), expires_at };
+        self.session.heard(Heard::Renewed { tag: tag(name), renewal: Ok(renewal) });
+    }
+
+    fn warnings(&self) -> Vec<Timestamp> {
+        let warning = |frame: &Frame| {
+            let Frame::TokenExpiring(at) = frame else { return None };
+            Some(*at)
+        };
+        self.probe.seen().frames.iter().filter_map(warning).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_told_once_that_its_token_ends_soon() {
+    for feed in [CHANGES, Feed::Births(Begin::Undelivered), Feed::Nothing] {
+        let house = House::new().await;
+        let begun = Instant::now();
+        let lasts = Duration::from_secs(150);
+        let (session, probe) = house.try_follow(1, feed, None, lasts).await;
+        let guest = Guest { session: session.unwrap(), probe };
+        guest.probe.until(|_| !guest.warnings().is_empty()).await;
+        let left = lasts - begun.elapsed();
+        assert!(left <= Duration::from_secs(60) && left >= Duration::from_secs(50), "{left:?}");
+        assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
+        assert_eq!(guest.warnings().len(), 1);
+    }
+    let house = House::new().await;
+    let (session, probe) = house.try_follow(1, CHANGES, None, Duration::from_secs(20)).await;
+    let guest = Guest { session: session.unwrap(), probe };
+    let begun = Instant::now();
+    guest.probe.until(|seen| seen.frames.len() == 2).await;
+    assert!(matches!(guest.tail(0)[..], [Frame::Welcome { .. }, Frame::TokenExpiring(_)]));
+    assert!(begun.elapsed() < Duration::from_secs(1), "less was left: it is told at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
+    let house = House::new().await;
+    let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+    let begun = Instant::now();
+    let (session, probe) = house.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
+    let guest = Guest { session: session.unwrap(), probe };
+    guest.renew("another's", 2, at(500));
+    guest.renew("expired", 1, at(0));
+    let bad = Heard::Renewed { tag: tag("bad"), renewal: Err("It was tampered with.".to_owned()) };
+    guest.session.heard(bad);
+    for name in ["another's", "expired", "bad"] {
+        assert_eq!(refusal(&guest.answer(name).await), "token_not_valid", "{name}");
+    }
+    guest.probe.until(|_| !guest.warnings().is_empty()).await;
+    guest.renew("good", 1, at(150));
+    assert_eq!(guest.answer("good").await, Answer::Done);
+    house.hub.users.end_sessions(USER, Some(LoginId(8)), Ending::RightWithdrawn);
+    guest.probe.until(|_| guest.warnings() == [at(70), at(150)]).await;
+    guest.renew("shorter", 1, at(140));
+    assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
+    let lasted = begun.elapsed();
+    assert!(lasted >= Duration::from_secs(140) && lasted < Duration::from_secs(142), "{lasted:?}");
+    assert_eq!(guest.warnings(), [at(70), at(150), at(140)]);
+
+    let (session, probe) = house.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
+    let guest = Guest { session: session.unwrap(), probe };
+    guest.renew("good", 1, at(100_000));
+    guest.answer("good").await;
+    house.hub.users.end_sessions(USER, Some(LoginId(9)), Ending::RightWithdrawn);
+    assert_eq!(guest.probe.ended().await, Ending::RightWithdrawn, "its login is the new one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_whose_hint_is_doubled_is_told_once() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let asker = house.follow(1, CHANGES).await;
+    let device = house.follow(1, CHANGES).await;
+    asker.ask("all", read_all());
+    asker.answer("all").await;
+    device.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
+    let Some(Frame::Marked(marked)) = device.probe.seen().frames.last().cloned() else { panic!() };
+    house.hub.users.tell(USER, Change::Marked(marked));
+    house.tell(1);
+    let is_new = |frame: &Frame| matches!(frame, Frame::Notification { .. });
+    for guest in [&asker, &device] {
+        guest.probe.until(|seen| seen.frames.last().is_some_and(is_new)).await;
+        assert_eq!(guest.tail(0).len(), 4);
+    }
+}

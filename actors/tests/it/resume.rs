@@ -1,0 +1,341 @@
+//! Sessions of changes, and sessions of nothing: how they begin, what they are shown, and what of
+//! it counts as delivered.
+
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Change, Mark};
+use bellpull_actors::hub::HubLimits;
+use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
+use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
+
+use crate::{Guest, House, since, upto};
+
+const USER: UserId = UserId(1);
+
+fn after(seq: i64) -> Feed {
+    Feed::Changes(Resume::After(Seq(seq)))
+}
+
+const UNACKNOWLEDGED: Feed = Feed::Changes(Resume::Unacknowledged);
+
+impl House {
+    /// Marks a row; nobody is told.
+    async fn mark(&self, id: i64, mark: Mark) -> Option<Change> {
+        let ids = Selection::Ids(vec![NotificationId(id)]);
+        let marked = self.store.mark(USER, ids, mark, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        marked.map(Change::Marked)
+    }
+}
+
+impl Guest {
+    fn ack(&self, seq: i64) {
+        let ack = Asked { tag: None, ask: Ask::Ack(Seq(seq)) };
+        self.session.heard(Heard::Asked(Box::new(ack)));
+    }
+
+    /// The rows and notifications that it was shown: position, row, whether as news.
+    fn rows(&self) -> Vec<(i64, i64, bool)> {
+        let row = |frame: &Frame| {
+            if let Frame::Row { changed_seq, id, is_news, .. } = frame {
+                return Some((changed_seq.0, id.0, *is_news));
+            }
+            let Frame::Notification { seq, id, .. } = frame else { return None };
+            Some((seq.0, id.0, true))
+        };
+        self.probe.seen().frames.iter().filter_map(row).collect()
+    }
+
+    async fn reached(&self, seq: i64) -> Vec<(i64, i64, bool)> {
+        let is_it = |frame: &Frame| {
+            if let Frame::Row { changed_seq, .. } = frame {
+                return changed_seq.0 == seq;
+            }
+            matches!(frame, Frame::Notification { seq: at, .. } if at.0 == seq)
+        };
+        self.probe.until(|seen| seen.frames.iter().any(is_it)).await;
+        self.rows()
+    }
+
+    async fn until_frame(&self, wanted: &Frame) {
+        self.probe.until(|seen| seen.frames.contains(wanted)).await;
+    }
+
+    async fn close(self, house: &House) {
+        self.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+        self.probe.ended().await;
+        house.until_listed("user/1", false).await;
+    }
+}
+
+fn welcome(last: i64, unread_count: i64, is_resumed: bool) -> Frame {
+    Frame::Welcome { last_seq: Seq(last), unread_count, is_resumed }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_welcome_is_first_then_what_changed_in_its_latest_state_then_what_comes_live() {
+    let house = House::new().await;
+    house.born(1, 4);
+    house.mark(2, Mark::Read).await;
+    house.mark(4, Mark::Read).await;
+    house.mark(3, Mark::Delete).await;
+    let guest = house.follow(1, after(2)).await;
+    guest.reached(7).await;
+    let row = |changed_seq, id, is_read, is_deleted, is_news| Frame::Row {
+        changed_seq: Seq(changed_seq),
+        id: NotificationId(id),
+        is_read,
+        is_deleted,
+        is_news,
+        unread_count: 1,
+    };
+    let shown = [
+        welcome(7, 1, true),
+        row(5, 2, true, false, false),
+        row(6, 4, true, false, true),
+        row(7, 3, false, true, false),
+    ];
+    assert_eq!(guest.probe.seen().frames, shown);
+    house.tell(1);
+    assert_eq!(guest.reached(8).await.last(), Some(&(8, 5, true)));
+    let change = house.mark(5, Mark::Read).await.unwrap();
+    house.hub.users.tell(USER, change.clone());
+    let Change::Marked(marked) = change else { panic!() };
+    guest.until_frame(&Frame::Marked(marked)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_takes_up_where_it_says_or_is_told_to_start_over() {
+    for (feed, is_resumed, wanted) in [
+        (after(0), true, vec![1, 2, 3, 4, 5, 6]),
+        (after(3), true, vec![4, 5, 6]),
+        (after(5), true, vec![6]),
+        (after(6), false, vec![1, 2, 3, 4, 5, 6]),
+        (after(i64::MAX), false, vec![1, 2, 3, 4, 5, 6]),
+        (Feed::Changes(Resume::Reset), false, vec![1, 2, 3, 4, 5, 6]),
+        (UNACKNOWLEDGED, true, vec![3, 4, 5, 6]),
+        (Feed::Changes(Resume::Live), true, vec![6]),
+    ] {
+        let house = House::new().await;
+        house.born(1, 5);
+        house.store.set_delivered(USER, 2);
+        let guest = house.follow(1, feed).await;
+        guest.until_frame(&welcome(5, 5, is_resumed)).await;
+        house.tell(1);
+        let shown: Vec<i64> = guest.reached(6).await.iter().map(|row| row.0).collect();
+        assert_eq!(shown, wanted, "{feed:?}");
+        let is_reset = guest.probe.seen().frames[1] == Frame::Reset;
+        assert_eq!(is_reset, !is_resumed, "{feed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_limit_leaves_out_what_is_longest_unchanged() {
+    let house = House::with(HubLimits { replay_max: 3, ..HubLimits::default() }).await;
+    house.born(1, 6);
+    house.mark(1, Mark::Read).await;
+    for feed in [after(0), Feed::Changes(Resume::Reset)] {
+        let guest = house.follow(1, feed).await;
+        assert_eq!(guest.reached(7).await, [(5, 5, true), (6, 6, true), (7, 1, true)]);
+        guest.until_frame(&Frame::Truncated(3)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_acknowledged_is_shown_again_and_what_was_is_not() {
+    let house = House::new().await;
+    house.born(1, 5);
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    guest.reached(5).await;
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 0, "shown is not acknowledged");
+
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    guest.reached(5).await;
+    guest.ack(3);
+    guest.ack(2);
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 3, "going back says nothing");
+
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(guest.reached(5).await, [(4, 4, true), (5, 5, true)]);
+    guest.ack(99);
+    house.tell(1);
+    guest.reached(6).await;
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 5, "nobody has what was not shown");
+    let families = house.attach(1, Begin::Undelivered).await;
+    assert_eq!(families.probe.shown(6).await, [6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_birth_that_is_shown_late_counts_only_when_that_is_acknowledged() {
+    let house = House::new().await;
+    house.born(1, 5);
+    house.mark(2, Mark::Read).await;
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(guest.reached(6).await.last(), Some(&(6, 2, true)));
+    guest.ack(4);
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 1, "the second was shown behind the fifth");
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(guest.reached(6).await.last(), Some(&(6, 2, true)));
+    guest.ack(6);
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_changes_that_is_live_alone_does_not_swallow_what_was_never_delivered() {
+    let house = House::new().await;
+    house.born(1, 2);
+    let guest = house.follow(1, Feed::Changes(Resume::Live)).await;
+    guest.until_frame(&welcome(2, 2, true)).await;
+    house.tell(1);
+    guest.reached(3).await;
+    guest.ack(3);
+    guest.close(&house).await;
+    assert_eq!(house.delivered(1), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_nothing_is_greeted_and_shown_nothing_and_counts_for_nothing() {
+    let house = House::new().await;
+    house.born(1, 2);
+    let guest = house.follow(1, Feed::Nothing).await;
+    house.tell(1);
+    let other = house.attach(1, since(0)).await;
+    other.probe.shown(3).await;
+    house.tell(1);
+    other.probe.shown(4).await;
+    assert_eq!(guest.probe.seen().frames, [Frame::Established(USER)]);
+    assert_eq!(house.hub.users.sessions(), 2);
+    house.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    assert_eq!(guest.probe.ended().await, Ending::RightWithdrawn);
+    let alone = House::new().await;
+    let guest = alone.follow(1, Feed::Nothing).await;
+    alone.tell(1);
+    guest.close(&alone).await;
+    assert_eq!((alone.delivered(1), alone.store.asked(Op::Head)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_sends_a_session_of_changes_back_unwelcomed() {
+    let house = House::new().await;
+    house.store.set(Op::Head, Mode::Fail);
+    let guest = house.follow(1, after(0)).await;
+    assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
+    assert_eq!(guest.probe.seen().frames, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_mark_is_shown_to_every_session_that_follows() {
+    let house = House::new().await;
+    house.born(1, 3);
+    let births = house.attach(1, since(0)).await;
+    let changes = house.follow(1, after(0)).await;
+    births.probe.shown(3).await;
+    changes.reached(3).await;
+    house.mark(1, Mark::Read).await;
+    house.mark(2, Mark::Delete).await;
+    let lost = house.born(1, 1);
+    house.mark(4, Mark::Read).await;
+    drop(lost);
+    house.tell(1);
+    // The fourth was born and read in the gap: it is one thing, at its birth for the families and
+    // at its last change for those who follow the changes.
+    let known = [(4, 1, false), (5, 2, false)];
+    assert_eq!(births.reached(8).await[3..], [known[0], known[1], (6, 4, true), (8, 5, true)]);
+    assert_eq!(changes.reached(8).await[3..], [known[0], known[1], (7, 4, true), (8, 5, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_is_too_wide_sends_who_follows_back_for_a_backlog() {
+    let house = House::new().await;
+    house.born(1, 1);
+    let births = house.attach(1, since(0)).await;
+    let changes = house.follow(1, after(0)).await;
+    let nothing = house.follow(1, Feed::Nothing).await;
+    births.probe.shown(1).await;
+    changes.reached(1).await;
+    drop(house.born(1, 5_001));
+    house.tell(1);
+    assert!(matches!(births.probe.ended().await, Ending::Restarting { .. }));
+    assert!(matches!(changes.probe.ended().await, Ending::Restarting { .. }));
+    let again = house.follow(1, after(1)).await;
+    assert_eq!(again.reached(5_003).await.len(), 500);
+    again.until_frame(&Frame::Truncated(4_502)).await;
+    house.tell(1);
+    again.reached(5_004).await;
+    assert_eq!(nothing.probe.seen().closed, None);
+}
+
+/// A session of changes whose connection takes only the welcome and a few more.
+async fn slow(house: &House) -> Guest {
+    let (outlet, probe) = FakeOutlet::new();
+    probe.set(|seen| seen.room = Some(3));
+    let start = bellpull_actors::session::SessionStart {
+        outlet: Box::new(outlet),
+        feed: after(0),
+        stream: None,
+        login: None,
+        expires_at: jiff::Timestamp::MAX,
+    };
+    let session = house.hub.users.attach(house.caller(1), start).await.unwrap();
+    probe.until(|seen| !seen.waiting.is_empty()).await;
+    Guest { session, probe }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_may_wait_behind_a_backlog_of_changes_is_read_again() {
+    let house = House::with(HubLimits { replay_max: 100, ..HubLimits::default() }).await;
+    house.born(1, 100);
+    let guest = slow(&house).await;
+    let other = house.attach(1, Begin::Live).await;
+    other.probe.until(|seen| !seen.frames.is_empty()).await;
+    for n in 1..=25 {
+        for _ in 0..100 {
+            house.tell(1);
+        }
+        other.probe.shown(100 + n * 100).await;
+    }
+    house.store.set(Op::Births, Mode::Delay(Duration::from_millis(30)));
+    while !guest.rows().iter().any(|row| row.0 == 2_600) {
+        let taken = guest.probe.seen().frames.len();
+        guest.probe.set(|seen| seen.room = seen.room.map(|room| room + 50));
+        guest.session.heard(Heard::Writable);
+        let wait = guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
+        let _ = tokio::time::timeout(Duration::from_millis(10), wait).await;
+        assert_eq!(guest.probe.seen().closed, None);
+    }
+    assert_eq!(guest.rows().iter().map(|row| row.0).collect::<Vec<_>>(), upto(2_600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_every_feed_come_back_from_the_death_of_their_actor() {
+    for is_panic in [true, false] {
+        let house = House::new().await;
+        let births = house.attach(1, Begin::Undelivered).await;
+        let changes = house.follow(1, UNACKNOWLEDGED).await;
+        let nothing = house.follow(1, Feed::Nothing).await;
+        house.tell(1);
+        births.probe.shown(1).await;
+        changes.reached(1).await;
+        if is_panic {
+            house.hub.panic_at("user/1");
+        } else {
+            house.hub.restart("user/1").await.unwrap();
+        }
+        for probe in [&births.probe, &changes.probe, &nothing.probe] {
+            assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
+        }
+        house.mark(1, Mark::Read).await;
+        house.tell(1);
+        let again = house.follow(1, after(1)).await;
+        assert_eq!(again.reached(3).await, [(2, 1, false), (3, 2, true)]);
+        crate::until("one session is left", || house.hub.users.sessions() == 1).await;
+    }
+}

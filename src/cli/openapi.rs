@@ -1,0 +1,23 @@
+//! `openapi`: what can be asked over HTTP, for machines. Needs no hub and no database.
+
+use super::{CliError, print_line};
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull openapi > openapi.json
+  bellpull openapi | jq '.paths | keys'
+
+A running hub serves the same at /api/schema/.";
+
+/// What `openapi` takes: nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {}
+
+/// Prints the document.
+///
+/// # Errors
+/// See [`CliError`].
+pub fn run(Args {}: &Args) -> Result<(), CliError> {
+    print_line(&crate::http::document())
+}

@@ -1,0 +1,109 @@
+//! `/api/tickets/{id}/comments/`: what people said about a ticket.
+//!
+//! A comment goes to the ticket's actor, which knows whom it names and who may see the ticket.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bellpull_actors::directory::Tickets;
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::ids::TicketId;
+use bellpull_actors::port::{CommentStore, TicketStore};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::Id;
+use super::routes::Routes;
+use super::tickets::{commander, visible};
+use super::who::Who;
+
+/// Some five pages of text.
+const BODY_MAX: usize = 10_000;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list, create))
+}
+
+/// A comment with the keys that it has on a project's stream, and its ticket.
+fn comment_json(comment: &Comment) -> Value {
+    json!({
+        "id": comment.id,
+        "ticket": comment.ticket,
+        "author": comment.author_name,
+        "author_id": comment.author,
+        "body": comment.body,
+        "created_at": comment.created_at,
+    })
+}
+
+/// What people said about a ticket, the oldest first.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id, doc::Paged),
+    operation_id = "comments",
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Comment>))
+)]
+async fn list(
+    State(comments): State<Arc<dyn CommentStore>>,
+    State(tickets): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let ticket = visible(&*tickets, TicketId(id), &principal.caller()).await?;
+    paging.show(&comments.comments(ticket.id, paging.request()).await?, comment_json)
+}
+
+/// Says something about a ticket; who is named by `@username` and may see the ticket is notified.
+#[utoipa::path(
+    post, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id),
+    operation_id = "comment", request_body = doc::NewComment,
+    responses(
+        (status = 201, description = "The comment.", body = doc::Comment),
+        (status = 403, description = "The caller is a service."),
+    )
+)]
+async fn create(
+    State(tickets): State<Tickets>,
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let (caller, id) = (commander(&principal)?, TicketId(id));
+    let text = body.text("body", TextRule::prose(BODY_MAX).not_blank());
+    if let Err(bad) = body.finish() {
+        // What is wrong with a body concerns only those who may see the ticket.
+        visible(&*store, id, &caller).await?;
+        return Err(bad);
+    }
+    let comment = tickets.comment(id, text, caller).await?;
+    Ok((StatusCode::CREATED, Json(comment_json(&comment))))
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ids::{CommentId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_comment_has_the_keys_that_clients_read() {
+        let comment = Comment {
+            id: CommentId(9),
+            ticket: TicketId(5),
+            author: UserId(7),
+            author_name: "John Client".to_owned(),
+            body: "Any news?".to_owned(),
+            created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+        };
+        let wanted = json!({"id": 9, "ticket": 5, "author": "John Client", "author_id": 7,
+            "body": "Any news?", "created_at": "2025-12-24T10:30:00Z"});
+        assert_eq!(comment_json(&comment), wanted);
+    }
+}

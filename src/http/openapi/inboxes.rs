@@ -1,0 +1,181 @@
+//! Notifications, as the document has them.
+#![expect(dead_code, reason = "the schemas alone read the fields")]
+
+use std::collections::HashMap;
+
+use bellpull_actors::domain::notification::{DeliveryStatus, Kind};
+use bellpull_actors::domain::routing::Channel;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use utoipa::openapi::Schema;
+use utoipa::{IntoParams, ToSchema};
+
+use super::one_of;
+use super::tickets::priority;
+use crate::wire::Dialect;
+
+pub(super) fn channel() -> Schema {
+    one_of(Channel::ALL.iter().map(|channel| channel.as_str()))
+}
+
+pub(super) fn kind() -> Schema {
+    one_of(Kind::ALL.iter().map(|kind| kind.as_str()))
+}
+
+/// A preference that holds a delivery back shows in `deliveries` only.
+fn standing() -> Schema {
+    use DeliveryStatus::{Failed, Queued, Sent};
+    one_of([Queued, Sent, Failed].map(DeliveryStatus::as_str))
+}
+
+fn delivery_status() -> Schema {
+    use DeliveryStatus::{Failed, Queued, Sent, Suppressed};
+    one_of([Queued, Sent, Failed, Suppressed].map(DeliveryStatus::as_str))
+}
+
+/// A row of an inbox.
+#[derive(ToSchema)]
+pub(in crate::http) struct Notification {
+    id: i64,
+    /// Its place in its owner's inbox, from 1 on.
+    seq: i64,
+    #[schema(required)]
+    ticket: Option<i64>,
+    #[schema(required)]
+    ticket_title: Option<String>,
+    recipient: i64,
+    recipient_name: String,
+    /// The channel that the row is shown for.
+    #[schema(schema_with = channel)]
+    notification_type: String,
+    notification_type_display: String,
+    subject: String,
+    message: String,
+    #[schema(schema_with = standing)]
+    status: String,
+    status_display: String,
+    #[schema(required)]
+    sent_at: Option<Timestamp>,
+    created_at: Timestamp,
+    is_read: bool,
+    #[schema(required)]
+    read_at: Option<Timestamp>,
+    /// `ticket_created`, `mentioned`, or a sender's own name for what happened.
+    event: String,
+    #[schema(schema_with = kind)]
+    r#type: String,
+    title: String,
+    body: String,
+    action_url: String,
+    metadata: Map<String, Value>,
+    #[schema(examples("Just now"))]
+    time_ago: String,
+    /// The account that sent it, where it was one.
+    #[schema(required)]
+    sender: Option<i64>,
+    #[schema(schema_with = priority)]
+    priority: String,
+    deliveries: Vec<Delivery>,
+}
+
+/// What became of it on its way out of the house.
+#[derive(ToSchema)]
+pub(in crate::http) struct Delivery {
+    #[schema(schema_with = channel)]
+    channel: String,
+    #[schema(schema_with = delivery_status)]
+    status: String,
+    attempts: i64,
+    #[schema(required)]
+    sent_at: Option<Timestamp>,
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// How many rows are unread.
+#[derive(ToSchema)]
+pub(in crate::http) struct UnreadCount {
+    count: i64,
+    /// The same number.
+    unread_count: i64,
+    /// By channel; `SYSTEM` has all.
+    by_type: HashMap<String, i64>,
+}
+
+/// A row that was marked.
+#[derive(ToSchema)]
+pub(in crate::http) struct MarkedOne {
+    message: String,
+    notification: Notification,
+}
+
+/// How many rows changed.
+#[derive(ToSchema)]
+pub(in crate::http) struct MarkedMany {
+    #[schema(examples("5 notification(s) marked as read"))]
+    message: String,
+    count: i64,
+}
+
+/// Which notifications.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct NotificationFilters {
+    /// Those with a delivery on that channel; the row then shows that channel's status.
+    #[param(schema_with = channel)]
+    notification_type: Option<String>,
+    #[param(schema_with = kind)]
+    r#type: Option<String>,
+    #[param(max_length = 64)]
+    event: Option<String>,
+    ticket: Option<i64>,
+    /// Those born after that number, in ascending order, for catching up.
+    #[param(minimum = 0)]
+    since_seq: Option<i64>,
+}
+
+/// Read or not.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ReadFilter {
+    is_read: Option<bool>,
+}
+
+/// Which notifications are marked, in the query or in the body.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct MarkFilters {
+    #[param(schema_with = channel)]
+    notification_type: Option<String>,
+    ticket: Option<i64>,
+}
+
+/// The same in the body, for clients that send it there.
+#[derive(ToSchema)]
+pub(in crate::http) struct MarkSelection {
+    #[schema(schema_with = channel)]
+    notification_type: Option<String>,
+    ticket: Option<i64>,
+}
+
+/// Where the stream begins and how it speaks.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StreamStart {
+    /// `bellpull.v1` where nobody says.
+    #[param(schema_with = dialect)]
+    dialect: Option<String>,
+    /// The last place that the client has seen.
+    #[param(minimum = 0)]
+    since: Option<i64>,
+    /// The epoch that the place is from.
+    epoch: Option<String>,
+    /// The access token, for those who can send no header.
+    token: Option<String>,
+    /// A ticket of `/api/auth/ws-ticket/` instead.
+    ticket: Option<String>,
+}
+
+fn dialect() -> Schema {
+    one_of(Dialect::ALL.into_iter().map(Dialect::as_str))
+}

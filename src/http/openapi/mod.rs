@@ -1,0 +1,174 @@
+//! `/api/schema/`: what can be asked and what is answered, for machines.
+//!
+//! The paths come from the list that makes the router ([`super::routes`]), each operation from
+//! what stands on its handler. What the layers around a handler answer is the same for all that
+//! have them, and is added here: whoever asks for a token can say 401, whoever reads a body 413.
+//! The shapes are in one file a subject; the tests hold them against a running hub.
+
+mod accounts;
+mod inboxes;
+mod operators;
+mod problems;
+mod projects;
+mod sends;
+mod shapes;
+mod tickets;
+
+use std::sync::LazyLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::Components;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+pub(super) use self::accounts::*;
+pub(super) use self::inboxes::*;
+pub(super) use self::operators::*;
+pub(super) use self::projects::*;
+pub(super) use self::sends::*;
+use self::shapes::one_of;
+pub(super) use self::tickets::*;
+use super::routes::Routes;
+
+const DESCRIPTION: &str = "\
+A ticket changes, and everybody whom it concerns knows at once.
+
+JSON in, JSON out, by Django REST framework's conventions. Paths end in `/`; they are served \
+without it too, and a last word with `_` also with `-` (`mark_as_read`, `mark-as-read`). What goes \
+wrong is `{\"detail\",\"code\"}`, or for fields `{\"title\":[\"…\"],\"code\":\"invalid\"}`. What the \
+caller may not see is not there: 404. Times are RFC 3339 in UTC.
+
+The sockets are described by AsyncAPI (`bellpull asyncapi`).";
+
+/// The name of the one way to say who asks.
+const BEARER: &str = "bearer";
+
+/// A page of a list.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema alone reads the fields")]
+pub(super) struct Page<T> {
+    /// How many rows there are on all pages.
+    count: i64,
+    /// The next page's address.
+    #[schema(required)]
+    next: Option<String>,
+    /// The address of the page before.
+    #[schema(required)]
+    previous: Option<String>,
+    /// The rows of this page.
+    results: Vec<T>,
+}
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document alone reads the fields")]
+pub(super) struct Paged {
+    /// From 1 on; one past the end is a 404.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// Rows a page: 20 where nobody says; who asks for more than 100 gets 100.
+    #[param(minimum = 1)]
+    page_size: Option<u32>,
+}
+
+/// Which one.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the document alone reads the fields")]
+pub(super) struct Id {
+    #[param(minimum = 1)]
+    id: i64,
+}
+
+/// The route of the document itself.
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(schema))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/schema/", tag = "Operator", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+async fn schema() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(super::document);
+    ([(CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
+}
+
+/// The whole document over these routes.
+pub(super) fn document(routes: Routes) -> OpenApi {
+    let mut components = Components::new();
+    components.schemas.extend(routes.schemas);
+    components.schemas.values_mut().for_each(shapes::tighten);
+    components.schemas.extend(problems::schemas());
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.security_schemes.insert(BEARER.to_owned(), bearer.into());
+    let mut paths = routes.paths;
+    for item in paths.paths.values_mut() {
+        let readers = [&mut item.get, &mut item.head];
+        let methods = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        readers.into_iter().chain(methods).flatten().for_each(|one| complete(one, &components));
+    }
+    let info = InfoBuilder::new()
+        .title("Bellpull")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION));
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new::<_, [String; 0], String>(BEARER, [])]))
+        .build()
+}
+
+/// Adds what is the same for all: a name of its own, and what the layers around the handler answer.
+fn complete(operation: &mut Operation, components: &Components) {
+    let tag = operation.tags.iter().flatten().next().map(|tag| tag.to_lowercase());
+    if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{handler}"));
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body
+        && shapes::is_optional(body, components)
+    {
+        body.required = Some(Required::False);
+    }
+    let has = |place: ParameterIn| {
+        let parameters = operation.parameters.iter().flatten();
+        parameters.clone().any(|one| is_in(one, &place))
+    };
+    let (has_path, has_query) = (has(ParameterIn::Path), has(ParameterIn::Query));
+    let is_paged = operation.parameters.iter().flatten().any(|one| is_named(one, "page"));
+    let has_body = operation.request_body.is_some();
+    let mut statuses = vec!["500", "503"];
+    if operation.security.is_none() {
+        statuses.push("401");
+    }
+    if has_path || is_paged {
+        statuses.push("404");
+    }
+    if has_query || has_body {
+        statuses.push("400");
+    }
+    if has_body {
+        statuses.extend(["413", "415"]);
+    }
+    for status in statuses {
+        let missing = operation.responses.responses.entry(status.to_owned());
+        missing.or_insert_with(|| problems::response(status).into());
+    }
+    // Where a handler names a status of a problem, its answer is the same as everywhere.
+    for (status, response) in &mut operation.responses.responses {
+        problems::complete(status, response);
+    }
+}
+
+fn is_in(parameter: &RefOr<Parameter>, place: &ParameterIn) -> bool {
+    matches!(parameter, RefOr::T(one) if one.parameter_in == *place)
+}
+
+fn is_named(parameter: &RefOr<Parameter>, name: &str) -> bool {
+    matches!(parameter, RefOr::T(one) if one.name == name)
+}

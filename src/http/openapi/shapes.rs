@@ -1,0 +1,45 @@
+//! What holds for all shapes.
+
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::schema::{Components, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+/// One of these names.
+pub(super) fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+}
+
+/// What may be left out may not be null: bodies say "no" by not naming a field, and answers have
+/// all their fields.
+pub(super) fn tighten(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    for (name, property) in &mut object.properties {
+        if !object.required.contains(name) {
+            not_null(property);
+        }
+    }
+}
+
+/// Takes null away from what may be left out.
+fn not_null(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    let SchemaType::Array(types) = &mut object.schema_type else { return };
+    types.retain(|one| *one != Type::Null);
+    if let [only] = types.as_slice() {
+        object.schema_type = SchemaType::Type(only.clone());
+    }
+}
+
+/// No body is an empty object: one of which nothing is required may be left out.
+pub(super) fn is_optional(body: &RequestBody, components: &Components) -> bool {
+    let shape = body.content.values().find_map(|content| match content {
+        RefOr::T(content) => content.schema.as_ref(),
+        RefOr::Ref(_) => None,
+    });
+    let Some(RefOr::Ref(shape)) = shape else { return false };
+    let name = shape.ref_location.rsplit('/').next().unwrap_or_default();
+    match components.schemas.get(name) {
+        Some(RefOr::T(Schema::Object(object))) => object.required.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,139 @@
+//! Tickets, as the document has them.
+#![expect(dead_code, reason = "the schemas alone read the fields")]
+
+use bellpull_actors::domain::ticket::{Category, Priority, Status};
+use jiff::Timestamp;
+use utoipa::openapi::Schema;
+use utoipa::{IntoParams, ToSchema};
+
+use super::one_of;
+
+fn status() -> Schema {
+    one_of(Status::ALL.iter().map(|status| status.as_str()))
+}
+
+fn from_status() -> Schema {
+    one_of(Status::ALL.iter().map(|status| status.as_str()))
+}
+
+pub(super) fn priority() -> Schema {
+    one_of(Priority::ALL.iter().map(|priority| priority.as_str()))
+}
+
+fn category() -> Schema {
+    one_of(Category::ALL.iter().map(|category| category.as_str()))
+}
+
+/// A ticket.
+#[derive(ToSchema)]
+pub(in crate::http) struct Ticket {
+    id: i64,
+    /// The project's key and a number that counts up within the project.
+    #[schema(examples("WEB-5"))]
+    key: String,
+    project: i64,
+    project_name: String,
+    title: String,
+    description: String,
+    #[schema(schema_with = priority)]
+    priority: String,
+    priority_display: String,
+    #[schema(schema_with = category)]
+    category: String,
+    category_display: String,
+    #[schema(schema_with = status)]
+    status: String,
+    status_display: String,
+    created_by: i64,
+    created_by_name: String,
+    /// The developers' ids.
+    assigned_to: Vec<i64>,
+    /// Goes up with each change.
+    version: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A line of a ticket's history.
+#[derive(ToSchema)]
+pub(in crate::http) struct HistoryEntry {
+    /// The ticket's version from then on.
+    version: i64,
+    /// `create`, `edit`, `delete`, or a step of the workflow.
+    action: String,
+    /// Null for the first line.
+    #[schema(required)]
+    from_status: Option<String>,
+    #[schema(required)]
+    from_status_display: Option<String>,
+    #[schema(schema_with = status)]
+    to_status: String,
+    to_status_display: String,
+    by: i64,
+    by_name: String,
+    note: String,
+    created_at: Timestamp,
+}
+
+/// A ticket to raise; only its title is required.
+#[derive(ToSchema)]
+pub(in crate::http) struct NewTicket {
+    #[schema(min_length = 1, max_length = 255)]
+    title: String,
+    #[schema(max_length = 20_000)]
+    description: Option<String>,
+    /// `MEDIUM` where nobody says.
+    #[schema(schema_with = priority)]
+    priority: Option<String>,
+    /// `OTHER` where nobody says.
+    #[schema(schema_with = category)]
+    category: Option<String>,
+    /// The project that is open to everybody where nobody says.
+    project: Option<i64>,
+}
+
+/// What is to change.
+#[derive(ToSchema)]
+pub(in crate::http) struct TicketEdit {
+    #[schema(min_length = 1, max_length = 255)]
+    title: Option<String>,
+    #[schema(max_length = 20_000)]
+    description: Option<String>,
+    #[schema(schema_with = priority)]
+    priority: Option<String>,
+    #[schema(schema_with = category)]
+    category: Option<String>,
+    /// The version that the caller has seen: another one is a 409.
+    version: Option<i64>,
+}
+
+/// Who is to work on it.
+#[derive(ToSchema)]
+pub(in crate::http) struct Assignment {
+    /// Developers' ids.
+    #[schema(min_items = 1, max_items = 100)]
+    developers: Vec<i64>,
+}
+
+/// Why it will not do.
+#[derive(ToSchema)]
+pub(in crate::http) struct Rejection {
+    #[schema(max_length = 2_000)]
+    reason: Option<String>,
+}
+
+/// Which tickets.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct TicketFilters {
+    #[param(schema_with = status)]
+    status: Option<String>,
+    project: Option<i64>,
+    #[param(schema_with = priority)]
+    priority: Option<String>,
+    assigned_to: Option<i64>,
+    created_by: Option<i64>,
+    /// A part of the title or the description.
+    #[param(max_length = 200)]
+    search: Option<String>,
+}

@@ -1,0 +1,248 @@
+//! `/api/projects/`: projects and their lists of members.
+//!
+//! Admins make projects and put people on their lists; everybody else sees the open ones and those
+//! whose list they are on. Whoever is taken off a list loses that project's streams at once.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use bellpull_actors::directory::Projects;
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::ticket::Project;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::Edge;
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::guard::to_the_end;
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::{Id, MemberIds};
+use super::routes::Routes;
+use super::who::{Admin, Who};
+use crate::auth::Principal;
+
+/// What clients' forms and columns are made for.
+const NAME_MAX: usize = 255;
+/// A key stands before each of its tickets' numbers.
+const KEY_MIN: usize = 2;
+const KEY_MAX: usize = 10;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(list, create))
+        .with(routes!(read))
+        .with(routes!(members, add_member))
+        .with(routes!(remove_member))
+}
+
+/// A project as clients see it.
+fn project_json(project: &Project) -> Value {
+    json!({
+        "id": project.id,
+        "key": project.key,
+        "name": project.name,
+        "is_open": project.is_open,
+    })
+}
+
+/// A member as other members see it: without address and telephone.
+fn member_json(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "full_name": user.full_name,
+        "role": user.role.as_str(),
+        "is_active": user.is_active,
+    })
+}
+
+/// The projects that the caller may know of.
+#[utoipa::path(
+    get, path = "/api/projects/", tag = "Projects", params(doc::Paged),
+    responses((status = 200, description = "A page of them.", body = doc::Page<doc::Project>))
+)]
+async fn list(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let user = &principal.user;
+    let visible_to = (!user.role.is_admin()).then_some(user.id);
+    paging.show(&store.projects(visible_to, paging.request()).await?, project_json)
+}
+
+/// Makes a project, whose first member its maker is.
+#[utoipa::path(
+    post, path = "/api/projects/", tag = "Projects", request_body = doc::NewProject,
+    responses(
+        (status = 201, description = "The project.", body = doc::Project),
+        (status = 403, description = "For admins, and not for services."),
+    )
+)]
+async fn create(
+    State(store): State<Arc<dyn ProjectStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    Admin(principal): Admin,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    if principal.is_service {
+        let text = "A service token cannot make a project, for its maker is its first member: log \
+                    in as somebody.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    let key = body.text("key", TextRule::line(KEY_MAX));
+    if !key.is_empty() && !is_key(&key) {
+        let text = "Enter 2 to 10 of the characters A-Z and 0-9, beginning with a letter.";
+        body.refuse("key", text);
+    }
+    let name = body.text("name", TextRule::line(NAME_MAX));
+    body.finish()?;
+    let made = store.create_project(key, name, principal.user.id, clock.now()).await;
+    Ok((StatusCode::CREATED, Json(project_json(&made?))))
+}
+
+/// A project.
+#[utoipa::path(
+    get, path = "/api/projects/{id}/", tag = "Projects", params(doc::Id),
+    responses((status = 200, description = "The project.", body = doc::Project))
+)]
+async fn read(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(project_json(&visible(&*store, ProjectId(id), &principal).await?)))
+}
+
+/// Who is on a project's list.
+#[utoipa::path(
+    get, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id, doc::Paged),
+    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Member>))
+)]
+async fn members(
+    State(store): State<Arc<dyn ProjectStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    let project = visible(&*store, ProjectId(id), &principal).await?;
+    paging.show(&store.members(project.id, paging.request()).await?, member_json)
+}
+
+/// What changing a list of members takes: the list, the accounts, and the streams that those on
+/// it may watch.
+#[derive(Debug, Clone)]
+struct Desk {
+    store: Arc<dyn ProjectStore>,
+    accounts: Arc<dyn AccountStore>,
+    projects: Projects,
+}
+
+impl FromRef<Edge> for Desk {
+    fn from_ref(edge: &Edge) -> Self {
+        let (store, accounts) = (Arc::clone(&edge.project_store), Arc::clone(&edge.accounts));
+        Self { store, accounts, projects: edge.hub.projects.clone() }
+    }
+}
+
+/// Puts somebody on a project's list.
+#[utoipa::path(
+    post, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id),
+    request_body = doc::NewMember,
+    responses(
+        (status = 200, description = "They were on it already.", body = doc::Member),
+        (status = 201, description = "They are on it.", body = doc::Member),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn add_member(
+    State(desk): State<Desk>,
+    Admin(principal): Admin,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let project = visible(&*desk.store, ProjectId(id), &principal).await?;
+    let user = UserId(body.id("user"));
+    body.finish()?;
+    if project.is_open {
+        let text = "This project is open to everybody: it keeps no list of members.";
+        return Err(ApiError::field("user", text));
+    }
+    let nobody =
+        || ApiError::field("user", format!("Invalid pk \"{user}\" - object does not exist."));
+    let member = desk.accounts.user(user).await?.ok_or_else(nobody)?;
+    let is_new = desk.store.add_member(project.id, user).await.map_err(|error| match error {
+        StoreError::NotFound => nobody(),
+        other @ (StoreError::Conflict | StoreError::Taken(_) | StoreError::Unavailable(_)) => {
+            other.into()
+        }
+    })?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(member_json(&member))))
+}
+
+/// Takes somebody off a project's list; the project's streams end for them.
+#[utoipa::path(
+    delete, path = "/api/projects/{id}/members/{user}/", tag = "Projects",
+    params(doc::ProjectMember),
+    responses(
+        (status = 204, description = "They are off it."),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn remove_member(
+    State(desk): State<Desk>,
+    _: Admin,
+    MemberIds { id, user }: MemberIds,
+) -> Result<StatusCode, ApiError> {
+    let (project, user) = (ProjectId(id), UserId(user));
+    let was_member = to_the_end(async move {
+        let was_member = desk.store.remove_member(project, user).await?;
+        // Whether or not it was this request that removed it: somebody whose first try was cut
+        // off must be able to try again.
+        desk.projects.withdraw(project, user);
+        Ok(was_member)
+    });
+    if was_member.await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
+}
+
+/// The project, if the caller may know of it.
+async fn visible(
+    store: &dyn ProjectStore,
+    id: ProjectId,
+    principal: &Principal,
+) -> Result<Project, ApiError> {
+    let project = store.project(id).await?.ok_or(ApiError::NotFound)?;
+    let user = &principal.user;
+    if project.is_open || user.role.is_admin() || store.is_member(id, user.id).await? {
+        return Ok(project);
+    }
+    Err(ApiError::NotFound)
+}
+
+fn is_key(text: &str) -> bool {
+    (KEY_MIN..=KEY_MAX).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        for good in ["WEB", "AB", "A1", "PROJECT123"] {
+            assert!(is_key(good), "{good}");
+        }
+        for bad in ["", "A", "web", "Web", "1AB", "A-B", "A B", "ÄB", "PROJECT1234"] {
+            assert!(!is_key(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Routes and what the document says of them: one list makes both. A path that is served is
+//! documented, and what is documented is served.
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::schema::Schema;
+
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use super::Edge;
+
+/// What `routes!` makes of handlers that share a path.
+pub(super) type Documented = UtoipaMethodRouter<Edge>;
+
+/// Routes, with their part of the document.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// What is served.
+    pub(super) router: Router<Edge>,
+    /// What is said of it.
+    pub(super) paths: Paths,
+    /// The shapes that it speaks of.
+    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Routes {
+    /// Adds handlers at the path that they document, in all its spellings.
+    pub(super) fn with(mut self, documented: Documented) -> Self {
+        let (schemas, paths, methods) = documented;
+        for path in paths.paths.keys() {
+            self.router = spelled(self.router, path, &methods);
+        }
+        self.document(schemas, paths)
+    }
+
+    /// The same where a parameter may have slashes of its own, which the document's paths cannot
+    /// say: the router has it as `served`.
+    pub(super) fn with_served_at(mut self, served: &str, documented: Documented) -> Self {
+        let (schemas, paths, methods) = documented;
+        self.router = self.router.route(served, methods);
+        self.document(schemas, paths)
+    }
+
+    /// Both lists as one.
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.document(other.schemas, other.paths)
+    }
+
+    fn document(mut self, schemas: Vec<(String, RefOr<Schema>)>, paths: Paths) -> Self {
+        self.schemas.extend(schemas);
+        for (path, item) in paths.paths {
+            self.paths.paths.entry(path).or_default().merge_operations(item);
+        }
+        self
+    }
+}
+
+/// Registers a path with and without the slash at its end, and its last word with `_` and `-`.
+fn spelled(routes: Router<Edge>, path: &str, methods: &MethodRouter<Edge>) -> Router<Edge> {
+    spellings(path).into_iter().fold(routes, |routes, path| routes.route(&path, methods.clone()))
+}
+
+fn spellings(path: &str) -> Vec<String> {
+    let bare = path.trim_end_matches('/');
+    let (before, last) = bare.rsplit_once('/').unwrap_or(("", bare));
+    let mut words = vec![last.to_owned()];
+    if !last.starts_with('{') {
+        words.push(last.replace('_', "-"));
+        words.push(last.replace('-', "_"));
+    }
+    words.sort();
+    words.dedup();
+    words.iter().flat_map(|word| ["", "/"].map(|end| format!("{before}/{word}{end}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_served_in_every_spelling() {
+        assert_eq!(spellings("/api/tickets/"), ["/api/tickets", "/api/tickets/"]);
+        let item = "/api/some_things/{some_id}";
+        assert_eq!(spellings(item), [item.to_owned(), format!("{item}/")]);
+        for given in ["/api/{id}/mark_as_read/", "/api/{id}/mark-as-read"] {
+            let wanted = ["/api/{id}/mark-as-read", "/api/{id}/mark-as-read/"];
+            let more = ["/api/{id}/mark_as_read", "/api/{id}/mark_as_read/"];
+            assert_eq!(spellings(given), [wanted, more].concat(), "{given}");
+        }
+    }
+}
