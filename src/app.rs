@@ -114,6 +114,7 @@ impl App {
             clock: Arc::clone(&clock),
             names: names.clone(),
             limits: limits(config),
+            channels: Vec::new(),
         })
         .await
         .map_err(StartError::of("the supervision tree"))?;

@@ -31,6 +31,7 @@ use crate::ticket::TicketEntity;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
+#[cfg(feature = "testing")]
 use single::SchedulerPlace;
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.

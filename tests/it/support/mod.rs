@@ -57,7 +57,7 @@ impl Hub {
         };
         change(&mut config);
         let app = App::start_with(config, options).await.unwrap();
-        Self { app, http: Client::new(), _folder: folder }
+        Self { app, http: bellpull::tls::client().build().unwrap(), _folder: folder }
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.
