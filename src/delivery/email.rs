@@ -25,7 +25,7 @@ use super::link::Unsubscribe;
 use super::template::Rendered;
 use super::words::Words;
 use super::{refused, said};
-use crate::config::Secret;
+use crate::config::delivery::SmtpConfig;
 
 /// How long a server may take for one answer. The whole attempt has the channel's own limit.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -58,27 +58,26 @@ pub enum EmailSetup {
 }
 
 impl EmailSender {
-    /// A sender through the server at `url` (`smtp://user:password@host:port`, `smtps://`,
+    /// A sender through the server of the settings (`smtp://user:password@host:port`, `smtps://`,
     /// `?tls=required`), at most `connections` at once. `epoch` names this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
     pub fn new(
-        url: &Secret,
-        from: &str,
+        config: &SmtpConfig,
         connections: u32,
         epoch: &str,
         words: Words,
     ) -> Result<Self, EmailSetup> {
-        let from: Mailbox = from.parse().map_err(|_| EmailSetup::From)?;
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.reveal());
+        let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.url.reveal());
         let pool = PoolConfig::new().max_size(connections).idle_timeout(IDLE_MAX);
         let transport = builder
             .map_err(|_| EmailSetup::Url)?
             .timeout(Some(ANSWER_MAX))
             .pool_config(pool)
             .build();
-        let message_domain = format!("{epoch}.{}", from.email.domain());
+        let message_domain = format!("{epoch}.bellpull");
         Ok(Self { transport, from, message_domain, words })
     }
 

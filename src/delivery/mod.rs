@@ -1,13 +1,16 @@
 //! The ways out of the house: one adapter a channel, each a [`Sender`] of one provider's protocol.
 //!
 //! In reading order: [`template`] (what is said), [`link`] (where it leads), [`words`] (both for
-//! one delivery); [`email`]; [`provider`] (what all that speak HTTP share), [`whatsapp`], [`sms`].
+//! one delivery); [`email`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with its
+//! [`reports`], [`sms`]; [`channels`] (which are on, and what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
+pub mod channels;
 pub mod email;
 pub mod link;
 mod provider;
+pub mod reports;
 pub mod sms;
 pub mod template;
 #[cfg(test)]
