@@ -140,13 +140,7 @@ struct ErrorData {
 
 impl Status {
     fn report(self) -> Option<Report> {
-        let status = match self.status.as_str() {
-            "sent" => ProviderStatus::Sent,
-            "delivered" => ProviderStatus::Delivered,
-            "read" => ProviderStatus::Read,
-            "failed" => ProviderStatus::Failed,
-            _ => return None,
-        };
+        let status = ProviderStatus::from_name(&self.status)?;
         let at = Timestamp::from_second(self.timestamp.parse().ok()?).ok()?;
         let error = self.errors.into_iter().next().map(|error| {
             let details = error.error_data.map(|data| data.details);

@@ -249,11 +249,14 @@ impl ChannelActor {
         state.has_more = true;
         state.giving_back += 1;
         let (store, own) = (self.store.clone(), state.own.clone());
-        let ids = unused.iter().flat_map(|one| std::iter::once(one.id).chain(one.with.clone()));
-        let ids = ids.collect();
+        let leases = unused.into_iter().flat_map(|one| {
+            let Leased { id, attempt, with, .. } = one;
+            std::iter::once((id, attempt)).chain(with)
+        });
+        let leases = leases.collect();
         tokio::spawn(async move {
             // Not given back is not lost: the lease ends by itself.
-            if let Err(error) = in_time(store.give_back(ids)).await {
+            if let Err(error) = in_time(store.give_back(leases)).await {
                 warn!(%error, "leases were not given back");
             }
             own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack)));

@@ -91,8 +91,9 @@ pub struct Leased {
     pub target: Target,
     /// What it says: one letter, or several in a digest, the oldest first.
     pub letters: Vec<Arc<Letter>>,
-    /// The deliveries that go out with this one, in one e-mail: a digest's others.
-    pub with: Vec<DeliveryId>,
+    /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
+    /// own attempt.
+    pub with: Vec<(DeliveryId, u32)>,
     /// When the lease ends.
     pub leased_until: Timestamp,
 }
@@ -127,6 +128,64 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Which it is, without what was said.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Sent { .. } => OutcomeKind::Sent,
+            Self::Later { .. } => OutcomeKind::Later,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Gone { .. } => OutcomeKind::Gone,
+        }
+    }
+
+    /// What the provider said, in a word for people: its own name for the message, or why not.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Sent { provider_id } => provider_id.as_deref(),
+            Self::Later { error, .. } | Self::Refused { error } | Self::Gone { error } => {
+                Some(error)
+            }
+        }
+    }
+}
+
+/// The kinds of [`Outcome`], as they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeKind {
+    /// It was taken.
+    Sent,
+    /// Not now.
+    Later,
+    /// Never.
+    Refused,
+    /// The address does not exist any more.
+    Gone,
+}
+
+impl OutcomeKind {
+    /// Its name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Later => "later",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The one of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Later, Self::Refused, Self::Gone]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
 /// An attempt that was made, on its way to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -144,6 +203,47 @@ pub struct Attempt {
     pub due_at: Option<Timestamp>,
 }
 
+/// What holds a delivery back, or delays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The recipient does not want it.
+    Preference,
+    /// The recipient has no address there.
+    NoAddress,
+    /// The recipient has unsubscribed, by an e-mail's link.
+    Unsubscribed,
+    /// It waits for the end of the recipient's quiet hours.
+    QuietHours,
+    /// It waits for the recipient's next digest.
+    Digest,
+    /// It waits whether the recipient sees it elsewhere first.
+    Escalation,
+}
+
+impl Rule {
+    /// The rule's name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preference => "preference",
+            Self::NoAddress => "no_address",
+            Self::Unsubscribed => "unsubscribed",
+            Self::QuietHours => "quiet_hours",
+            Self::Digest => "digest",
+            Self::Escalation => "escalation",
+        }
+    }
+
+    /// The rule of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        use Rule::{Digest, Escalation, NoAddress, Preference, QuietHours, Unsubscribed};
+        [Preference, NoAddress, Unsubscribed, QuietHours, Digest, Escalation]
+            .into_iter()
+            .find(|rule| rule.as_str() == name)
+    }
+}
+
 /// What a provider says later of a message that it took (WhatsApp's statuses); each is further
 /// than those before it, and a status never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,4 +256,56 @@ pub enum ProviderStatus {
     Read,
     /// It failed after all. Only something that was not delivered can.
     Failed,
+}
+
+impl ProviderStatus {
+    /// The status' name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Delivered, Self::Read, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+
+    /// Whether it may be reported after `before`: it is further, and what was delivered has not
+    /// failed.
+    #[must_use]
+    pub fn may_follow(self, before: Self) -> bool {
+        match before {
+            Self::Sent => self > before,
+            Self::Delivered => self == Self::Read,
+            Self::Read | Self::Failed => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_never_goes_back() {
+        use ProviderStatus::{Delivered, Failed, Read, Sent};
+        for (before, after) in [
+            (Sent, &[Delivered, Read, Failed][..]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[]),
+        ] {
+            let all = [Sent, Delivered, Read, Failed];
+            let allowed: Vec<_> = all.into_iter().filter(|next| next.may_follow(before)).collect();
+            assert_eq!(allowed, after, "after {before:?}");
+        }
+    }
 }

@@ -31,13 +31,16 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     async fn release(&self, channel: Channel) -> Result<u64, StoreError>;
 
     /// Records attempts, many in one transaction: the delivery's status, its provider's id, when
-    /// it is due again, and a row an attempt. An attempt whose delivery has moved on since (its
-    /// lease ended, and somebody else has recorded a later one) leaves its row only.
+    /// it is due again, and a row an attempt. An attempt that has been recorded before changes
+    /// nothing. One whose delivery has moved on since (its lease ended, and somebody else has it,
+    /// or has recorded a later one) leaves its row only, unless the provider took it: then the
+    /// delivery is sent, whatever became of it meanwhile.
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
 
     /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
-    /// has opened.
-    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError>;
+    /// has opened. Each is named with its attempt: what somebody else has leased since is left
+    /// alone.
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError>;
 
     /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
     /// whichever is first.
@@ -54,7 +57,7 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         at: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Queues a failed delivery again, with all its attempts before it; `false` unless it is
-    /// `FAILED`.
+    /// Queues a failed delivery again, with as many attempts before it as a new one; `false`
+    /// unless it is `FAILED`.
     async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError>;
 }

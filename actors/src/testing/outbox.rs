@@ -192,10 +192,13 @@ impl DeliveryStore for FakeOutbox {
         Ok(())
     }
 
-    async fn give_back(&self, deliveries: Vec<DeliveryId>) -> Result<(), StoreError> {
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
         let mut data = self.open()?;
-        for id in deliveries {
+        for (id, attempt) in leases {
             let Some(one) = data.deliveries.get_mut(&id) else { continue };
+            if one.attempts != attempt {
+                continue;
+            }
             one.leased_until = None;
             one.attempts -= 1;
         }

@@ -204,7 +204,8 @@ proptest! {
                 Step::Mark(from, count, mark) => world.model.mark(from, count, mark),
                 Step::Hint(back) => {
                     let told = &world.model.told;
-                    if let Some(change) = told.len().checked_sub(back + 1).map(|n| told[n].clone()) {
+                    let index = told.len().checked_sub(back + 1);
+                    if let Some(change) = index.map(|n| told[n].clone()) {
                         let applied = world.follow.offer(change);
                         world.apply(&applied)?;
                     }

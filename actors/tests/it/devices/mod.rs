@@ -3,7 +3,9 @@
 //! killed. No client is ever shown a gap, a double or a step back; what each of them knows in the
 //! end is what the store has.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
@@ -12,143 +14,15 @@ use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, Resume};
+use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
 use bellpull_actors::testing::Frame;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use self::known::{Client, Known};
 use crate::{Guest, House};
 
 const USER: UserId = UserId(1);
-
-/// What a client knows from its frames.
-#[derive(Debug, Default)]
-struct Known {
-    /// Each row that it has: whether it was read, and the position at which it learned that.
-    rows: BTreeMap<NotificationId, (bool, Seq)>,
-    /// Births that it was shown as news, ever: none comes twice.
-    births: BTreeSet<NotificationId>,
-    deleted: BTreeSet<NotificationId>,
-    unread_count: Option<i64>,
-    at: Seq,
-    /// What it asked for and was not answered yet.
-    asked: BTreeMap<String, (Selection, Mark)>,
-}
-
-impl Known {
-    fn frame(&mut self, frame: &Frame) -> Result<(), TestCaseError> {
-        if let Frame::Welcome { unread_count, .. } = frame {
-            self.unread_count = Some(*unread_count);
-        }
-        if let Frame::Notification { seq, id, is_read, unread_count, .. } = frame {
-            self.up(*seq)?;
-            self.news(*id, *is_read)?;
-            self.unread_count = Some(*unread_count);
-        }
-        if let Frame::Row { changed_seq, id, is_read, is_deleted, is_news, unread_count } = frame {
-            self.up(*changed_seq)?;
-            if *is_news {
-                self.news(*id, *is_read)?;
-            } else {
-                // Of a row that it does not know (its line broke over a backlog) it learns here.
-                self.rows.insert(*id, (*is_read, *changed_seq));
-                self.births.insert(*id);
-            }
-            if *is_deleted {
-                self.rows.remove(id);
-                self.deleted.insert(*id);
-            }
-            self.unread_count = Some(*unread_count);
-        }
-        if let Frame::Marked(marked) = frame {
-            self.up(marked.last)?;
-            for id in &*marked.ids {
-                self.mark(*id, marked.mark, marked.last);
-            }
-            self.unread_count = Some(marked.unread_count);
-        }
-        if let Frame::Answer(tag, answer) = frame {
-            let asked = self.asked.remove(tag.as_deref().unwrap_or_default());
-            prop_assert!(asked.is_some(), "answered twice: {:?}", tag);
-            if let (Some((selection, mark)), Answer::Marked { seq, unread_count, .. }) =
-                (asked, answer)
-            {
-                self.own(&selection, mark, *seq);
-                self.unread_count = Some(*unread_count);
-            }
-        }
-        Ok(())
-    }
-
-    fn up(&mut self, seq: Seq) -> Result<(), TestCaseError> {
-        prop_assert!(seq > self.at, "a step back from {} to {}", self.at, seq);
-        self.at = seq;
-        Ok(())
-    }
-
-    fn news(&mut self, id: NotificationId, is_read: bool) -> Result<(), TestCaseError> {
-        prop_assert!(self.births.insert(id), "a double of {}", id);
-        self.rows.insert(id, (is_read, self.at));
-        Ok(())
-    }
-
-    fn mark(&mut self, id: NotificationId, mark: Mark, seq: Seq) {
-        if mark == Mark::Delete {
-            self.rows.remove(&id);
-            self.deleted.insert(id);
-        } else if let Some(row) = self.rows.get_mut(&id) {
-            *row = (mark == Mark::Read, seq);
-        }
-    }
-
-    /// What it asked for is done: so are the rows that it knows nothing later of.
-    fn own(&mut self, selection: &Selection, mark: Mark, seq: Seq) {
-        let is_meant = |id: NotificationId| match selection {
-            Selection::Ids(ids) => ids.contains(&id),
-            Selection::UpTo(_) | Selection::All { .. } => true,
-        };
-        let known = self.rows.iter().filter(|(id, row)| is_meant(**id) && row.1 < seq);
-        let ids: Vec<NotificationId> = known.map(|(id, _)| *id).collect();
-        for id in ids {
-            self.mark(id, mark, seq);
-        }
-    }
-}
-
-/// A client that comes back when its session has ended.
-struct Client {
-    /// Where it began: with everything after 0, or with what was not acknowledged or sent.
-    is_whole: bool,
-    is_births: bool,
-    guest: Guest,
-    /// How many frames of the present session it has looked at.
-    read: usize,
-    known: Known,
-}
-
-impl Client {
-    /// Takes in what its connection has taken.
-    fn look(&mut self) -> Result<(), TestCaseError> {
-        let seen = self.guest.probe.seen();
-        for frame in &seen.frames[self.read..] {
-            self.known.frame(frame)?;
-        }
-        self.read = seen.frames.len();
-        Ok(())
-    }
-
-    fn ask(&mut self, selection: Selection, mark: Mark, number: usize) {
-        let tag = number.to_string();
-        self.known.asked.insert(tag.clone(), (selection.clone(), mark));
-        let ask = Ask::Mark { selection, mark };
-        let asked = Asked { tag: Some(tag.into()), ask };
-        self.guest.session.heard(Heard::Asked(Box::new(asked)));
-    }
-
-    fn is_open(&self) -> bool {
-        self.guest.probe.seen().closed.is_none()
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Hint {
