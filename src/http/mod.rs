@@ -12,6 +12,7 @@ mod deliveries;
 mod error;
 mod fields;
 mod guard;
+mod hooks;
 pub mod listen;
 mod login_limit;
 mod notification_json;
@@ -51,6 +52,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::reports::Reports;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
 #[derive(Debug, Clone)]
@@ -65,6 +67,7 @@ pub struct Edge {
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
+    reports: Reports,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -124,6 +127,7 @@ impl Edge {
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
+            reports: Reports::new(config.delivery.whatsapp.as_ref()),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -175,6 +179,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(hooks::routes())
         .merge(openapi::routes())
 }
 
@@ -202,6 +207,7 @@ handles! {
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
+    Reports = |edge| edge.reports.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();

@@ -101,8 +101,8 @@ enum Own {
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
     /// An attempt has ended.
     Tried(Box<Attempt>),
-    /// Attempts were recorded; or not, and here they are.
-    Recorded(Result<(), (StoreError, Vec<Attempt>)>),
+    /// Attempts were recorded, and the first of them is due again then; or not, and here they are.
+    Recorded(Result<Option<Timestamp>, (StoreError, Vec<Attempt>)>),
     /// Leases were given back, or end by themselves.
     GivenBack,
     /// The alarm rings.

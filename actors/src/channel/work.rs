@@ -53,8 +53,11 @@ impl ChannelActor {
                 self.judge(&attempt, state);
                 state.results.push(*attempt);
             }
-            Own::Recorded(Ok(())) => {
+            Own::Recorded(Ok(due_again)) => {
                 state.is_recording = false;
+                if let Some(due) = due_again {
+                    self.wake_at(Instant::now() + self.until(due).min(LOOK_EVERY), state);
+                }
                 self.store_answers(state);
             }
             Own::Released(Err(error)) => self.store_fails(&error.to_string(), state),
@@ -231,7 +234,8 @@ impl ChannelActor {
         let results = std::mem::take(&mut state.results);
         tokio::spawn(async move {
             let recorded = in_time(store.record(results.clone())).await;
-            let recorded = recorded.map_err(|error| (error, results));
+            let due_again = results.iter().filter_map(|attempt| attempt.due_at).min();
+            let recorded = recorded.map(|()| due_again).map_err(|error| (error, results));
             own.cast(ChannelMessage::Own(OwnMessage(Own::Recorded(recorded))));
         });
     }

@@ -119,6 +119,23 @@ async fn a_failure_that_may_pass_is_tried_again_and_the_providers_wish_honoured(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_attempt_is_made_when_it_is_due_and_not_at_the_next_look() {
+    let retry = RetryRule { base_ms: 100, attempts: 5 };
+    let limits = ChannelLimits { retry, ..ChannelLimits::default() };
+    let post = post(1, limits, |_, attempt| {
+        let error = "mailbox full".to_owned();
+        let later = Outcome::Later { error, after: None, is_outage: false };
+        Reaction::Answers(Duration::ZERO, if attempt < 5 { later } else { sent() })
+    })
+    .await;
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    // 100, 200, 400 and 800 ms, an eighth more or less.
+    let took = begun.elapsed().as_millis();
+    assert!((1_300..1_750).contains(&took), "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_last_attempt_it_has_failed_with_the_reason() {
     let retry = RetryRule { base_ms: 1_000, attempts: 4 };
     let limits = ChannelLimits { retry, ..ChannelLimits::default() };
