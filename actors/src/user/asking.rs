@@ -2,12 +2,13 @@
 //!
 //! An answer may have to wait for its place: the answer to a mark takes the place of the mark in
 //! what its session is shown, so that the counts in a session's frames are always those of its
-//! position. The next request begins only when the answer was given, which bounds everything.
+//! position. Where births are shown by a later state than their position's, the answer to a mark
+//! comes before that state. The next request begins only when the answer was given, which bounds everything.
 
 use std::collections::VecDeque;
 
 use crate::domain::ids::Seq;
-use crate::session::{Answer, Asked};
+use crate::session::{Answer, Ask, Asked};
 
 /// How many requests may wait behind the one that is being carried out; further ones are refused.
 const WAITING_MAX: usize = 32;
@@ -75,6 +76,12 @@ impl Asking {
     /// What became of the one that is under way.
     pub(super) fn done(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
+    }
+
+    /// Whether it is not known yet what became of a mark.
+    pub(super) fn is_marking(&self) -> bool {
+        let is_mark = |asked: &Asked| matches!(asked.ask, Ask::Mark { .. });
+        self.outcome.is_none() && self.current.as_deref().is_some_and(is_mark)
     }
 
     /// Whether a change was made by the request that is under way.

@@ -29,8 +29,6 @@ pub(super) struct Loaded {
     pub(super) is_contiguous: bool,
     /// Whether it continues what the client holds.
     pub(super) is_resumed: bool,
-    /// Whether nothing lies between its end and what comes live: `false` for a full page.
-    pub(super) is_whole: bool,
 }
 
 /// What a gap came to.
@@ -72,34 +70,13 @@ pub(super) async fn backlog(
     } else if matches!(feed, Feed::Changes(_)) {
         let ChangedRows { head, skipped, rows } =
             inboxes.newest_changes(user, after, limit).await?;
-        let (last, unread_count) = (head.last_seq, head.unread_count);
-        (head, skipped, Stretch { after, head: last, unread_count, rows })
+        (head, skipped, Stretch::of_changes(after, head, rows))
     } else {
         let Backlog { head, skipped, births } = inboxes.newest_births(user, after, limit).await?;
-        (head, skipped, Stretch::of_births(after, head.last_seq, head.unread_count, births))
+        (head, skipped, Stretch::of_births(after, head, births))
     };
     let delivered = head.delivered_seq;
-    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, is_whole: true })
-}
-
-/// The births after a position: all of them, or a full page.
-pub(super) async fn births(
-    inboxes: &dyn InboxStore,
-    user: UserId,
-    after: Seq,
-) -> Result<Loaded, StoreError> {
-    let (head, births) = inboxes.births(user, after, PAGE).await?;
-    // A full page may not be all there is: it is complete only up to its last row.
-    let last = births.last().map(|birth| birth.seq).filter(|_| is_full(births.len()));
-    let complete = last.unwrap_or(head.last_seq);
-    Ok(Loaded {
-        stretch: Stretch::of_births(after, complete, head.unread_count, births),
-        delivered: head.delivered_seq,
-        skipped: 0,
-        is_contiguous: false,
-        is_resumed: true,
-        is_whole: complete >= head.last_seq,
-    })
+    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed })
 }
 
 /// All changes after a position, of several pages if need be. A row that changes from one page to
@@ -124,8 +101,7 @@ pub(super) async fn changes(
         }
         let mut rows: Vec<Row> = rows.into_values().collect();
         rows.sort_by_key(|row| row.changed_seq);
-        let (last, unread_count) = (head.last_seq, head.unread_count);
-        let stretch = Stretch { after, head: last, unread_count, rows };
+        let stretch = Stretch::of_changes(after, head, rows);
         return Ok((Reading::Whole(stretch), head.delivered_seq));
     }
 }

@@ -207,9 +207,11 @@ impl UserEntity {
                 }
             }
             Own::Done { session, outcome } => {
-                if let Some(one) = state.sessions.iter_mut().find(|one| one.id == session) {
-                    one.done(*outcome);
-                }
+                let found = state.sessions.iter().position(|one| one.id == session);
+                let Some(index) = found else { return };
+                state.sessions[index].done(*outcome);
+                // What it is shown may have waited for that.
+                self.advance(myself, index, state);
             }
         }
     }
@@ -305,8 +307,7 @@ impl UserEntity {
         match state.sessions[index].advance() {
             Ok(None) => {}
             Ok(Some(after)) => {
-                let session = &state.sessions[index];
-                let session = (session.id, session.shows());
+                let session = state.sessions[index].id;
                 self.load_more(state.own(myself), state.id, session, after);
             }
             Err(broken) => self.drop_session(myself, index, ending(broken), state),

@@ -212,11 +212,6 @@ impl SessionState {
                 return;
             }
         };
-        if !loaded.is_whole {
-            // What came live does not follow this page: it is read with the pages to come.
-            queue.items.clear();
-            queue.is_overflowed = true;
-        }
         self.is_contiguous |= loaded.is_contiguous || loaded.stretch.head <= delivered;
         if loaded.skipped > 0 {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
@@ -241,6 +236,10 @@ impl SessionState {
                     return Ok(None);
                 }
             };
+            if self.must_wait(&queue) {
+                self.phase = Phase::Replaying(queue);
+                return Ok(None);
+            }
             let is_over = !self.show_portion(&mut queue);
             if is_over && queue.is_overflowed {
                 self.phase = Phase::Loading(Box::default());
@@ -259,14 +258,27 @@ impl SessionState {
         Ok(None)
     }
 
+    /// Whether what is next shows rows in a later state than their births', which a mark of its
+    /// own client, of which nothing is known yet, may be older than: the answer to that, coming
+    /// after them, would undo for the client what came after the mark.
+    fn must_wait(&self, queue: &Queue) -> bool {
+        self.shows == Shows::Births
+            && matches!(queue.items.front(), Some(Item::Read(_)))
+            && self.asking.as_ref().is_some_and(|asking| asking.is_marking())
+    }
+
     /// Shows the next few; whether there were any.
     fn show_portion(&mut self, queue: &mut Queue) -> bool {
         let mut shown = 0;
         while shown < PORTION
+            && !self.must_wait(queue)
             && let Some(item) = queue.items.pop_front()
         {
             match item {
                 Item::Read(stretch) => {
+                    if self.shows == Shows::Births {
+                        self.answer(stretch.head);
+                    }
                     let items = stretch.items(self.shows, self.at);
                     for item in items.into_iter().rev() {
                         self.note_displaced(&item);

@@ -78,9 +78,17 @@ impl Stretch {
     }
 
     /// Births alone, as if nothing had happened to them since: what sessions of births begin with.
-    pub(super) fn of_births(after: Seq, head: Seq, unread_count: i64, births: Vec<Birth>) -> Self {
+    pub(super) fn of_births(after: Seq, head: Head, births: Vec<Birth>) -> Self {
         let row = |birth: Birth| Row { changed_seq: birth.seq, birth, is_deleted: false };
-        Self { after, head, unread_count, rows: births.into_iter().map(row).collect() }
+        let Head { last_seq, unread_count, .. } = head;
+        let rows = births.into_iter().map(row).collect();
+        Self { after, head: last_seq, unread_count, rows }
+    }
+
+    /// What a store that is at `head` has changed after a position.
+    pub(super) fn of_changes(after: Seq, head: Head, rows: Vec<Row>) -> Self {
+        let Head { last_seq, unread_count, .. } = head;
+        Self { after, head: last_seq, unread_count, rows }
     }
 
     /// What a session that was shown everything up to `at` is to be shown of it, each thing with a

@@ -55,8 +55,7 @@ impl Model {
         let changed = self.rows.iter().filter(|row| row.changed_seq > after);
         let mut rows: Vec<Row> = changed.cloned().collect();
         rows.sort_by_key(|row| row.changed_seq);
-        let (head, unread_count) = (self.head.last_seq, self.head.unread_count);
-        Stretch { after, head, unread_count, rows }
+        Stretch::of_changes(after, self.head, rows)
     }
 }
 

@@ -77,9 +77,10 @@ impl DeliveryLog for SqliteStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        // Without its name SQLite would go by the status, and sort.
         let sql = "SELECT channel, count(*) AS queued, min(due_at) AS first_due_at \
-                   FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
-                   GROUP BY channel";
+                   FROM deliveries INDEXED BY deliveries_due \
+                   WHERE status = 'QUEUED' AND leased_until IS NULL GROUP BY channel";
         let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(unavailable)?;
         let waiting = |row: &SqliteRow| {
             Ok(Waiting {

