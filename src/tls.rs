@@ -22,7 +22,6 @@ static TLS: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
 });
 
 /// The beginning of a client.
-#[must_use]
 pub fn client() -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none());
     match TLS.clone() {

@@ -41,11 +41,11 @@ impl Reply {
     }
 
     /// The same with a header.
-    pub(super) fn with(self, header: &str) -> Self {
-        match self {
-            Self::Whole(status, _, body) => Self::Whole(status, format!("{header}\r\n"), body),
-            other => other,
+    pub(super) fn with(mut self, header: &str) -> Self {
+        if let Self::Whole(_, more, _) = &mut self {
+            *more = format!("{header}\r\n");
         }
+        self
     }
 
     async fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
