@@ -261,7 +261,8 @@ impl App {
     }
 
     /// Stops without losing anything: readiness goes false, nothing new comes in, requests under
-    /// way finish, sessions are told when to come back, what is with a provider is recorded, the store's last commit is on the disk.
+    /// way finish, sessions are told when to come back, what is with a provider is recorded, the
+    /// store's last commit is on the disk.
     pub async fn stop(mut self) {
         self.readiness.begin_drain();
         self.stop.send_replace(true);

@@ -83,14 +83,12 @@ impl ChannelActor {
     pub(super) fn pump(&self, state: &mut ChannelState) {
         self.begin(state);
         let channel = self.channel.as_str();
-        for (name, count) in [
-            ("bellpull_deliveries_leased", state.queue.len()),
-            ("bellpull_deliveries_in_flight", state.in_flight),
-        ] {
-            // Some thousands at most.
-            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-            metrics::gauge!(name, "channel" => channel).set(count);
-        }
+        // Some thousands at most.
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        metrics::gauge!("bellpull_deliveries_leased", "channel" => channel)
+            .set(count(state.queue.len()));
+        metrics::gauge!("bellpull_deliveries_in_flight", "channel" => channel)
+            .set(count(state.in_flight));
     }
 
     fn begin(&self, state: &mut ChannelState) {
