@@ -9,6 +9,7 @@
 
 mod doors;
 mod frames;
+mod gapless;
 mod handshake;
 mod limits;
 mod notes;
