@@ -181,7 +181,10 @@ async fn tickets(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd) {
 /// Three tabs, one join, one leave; and what is said about whoever is there.
 async fn presence(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd, ticket: i64) {
     let (john, jane) = (&team.john, &team.jane);
-    let idle = |who: &Person| json!({"user_id": who.id, "username": who.username, "viewing": null, "typing": []});
+    let idle = |who: &Person| {
+        let (id, name) = (who.id, &who.username);
+        json!({"user_id": id, "username": name, "viewing": null, "typing": []})
+    };
     let state = |users: Value| json!({"type": "presence_state", "users": users});
     let status = |action: &str| {
         json!({"type": "user_status", "action": action, "username": john.username,

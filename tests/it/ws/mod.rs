@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod devices;
 mod doors;
 mod frames;
 mod gapless;
