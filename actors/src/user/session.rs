@@ -441,12 +441,16 @@ impl SessionState {
         self.asking.is_some()
     }
 
+    /// Up to where its client has been told everything: a session of nothing waits for nothing.
+    pub(super) fn position(&self) -> Seq {
+        if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at }
+    }
+
     /// What became of the request that is under way. Its answer waits until it is due.
     pub(super) fn done(&mut self, outcome: Outcome) {
         if let Some(asking) = &mut self.asking {
             asking.done(outcome);
-            let at = if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at };
-            self.answer(at);
+            self.answer(self.position());
         }
     }
 
