@@ -399,9 +399,9 @@ impl SessionState {
             return;
         }
         self.approach(row.changed_seq);
-        if is_news || !self.has_made(row.changed_seq) {
-            self.push(Outgoing::Row { row, is_news, unread_count });
-        }
+        // Also what it has asked for itself: the answer comes with the last of those changes, and
+        // the connection may end before, with the client's position past some of them.
+        self.push(Outgoing::Row { row, is_news, unread_count });
         self.reach(row.changed_seq, unread_count);
     }
 

@@ -173,7 +173,8 @@ async fn an_answer_keeps_its_place_when_the_gap_is_read_from_the_store() {
     };
     asker.probe.until(|seen| seen.frames.iter().filter_map(rows).any(|seq| seq == 4)).await;
     let shown: Vec<i64> = asker.tail(2).iter().filter_map(rows).collect();
-    assert_eq!(shown, [2, 4], "its own mark is not told to it");
+    // Its own mark too: the connection could have ended between it and the answer.
+    assert_eq!(shown, [2, 3, 4]);
 }
 
 #[tokio::test(start_paused = true)]
