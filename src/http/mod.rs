@@ -10,8 +10,10 @@ mod body;
 mod comments;
 mod deliveries;
 mod error;
+mod explain;
 mod fields;
 mod guard;
+mod hooks;
 pub mod listen;
 mod login_limit;
 mod notification_json;
@@ -40,8 +42,8 @@ use axum::extract::FromRef;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore,
-    ProjectStore, TicketStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
+    PreferenceStore, ProjectStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -51,6 +53,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::reports::Reports;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
 #[derive(Debug, Clone)]
@@ -65,6 +68,8 @@ pub struct Edge {
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
+    explain: Arc<dyn ExplainStore>,
+    reports: Reports,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -101,6 +106,8 @@ pub struct EdgeParts {
     pub delivery_log: Arc<dyn DeliveryLog>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
+    /// Why they were told.
+    pub explain: Arc<dyn ExplainStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -124,6 +131,8 @@ impl Edge {
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
+            explain: parts.explain,
+            reports: Reports::new(config.delivery.whatsapp.as_ref()),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -175,6 +184,8 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(explain::routes())
+        .merge(hooks::routes())
         .merge(openapi::routes())
 }
 
@@ -202,6 +213,7 @@ handles! {
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
+    Reports = |edge| edge.reports.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();

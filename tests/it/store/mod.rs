@@ -2,8 +2,8 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
-//! what is its own, as [`sqlite_outbox`] does.
+//! [`digests`], [`explain`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them
+//! all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -12,6 +12,7 @@ mod changes;
 mod comments;
 mod delivery_log;
 mod digests;
+mod explain;
 mod groups;
 mod inbox;
 mod lists;
@@ -31,8 +32,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore, SendStore,
-    TicketStore,
+    AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
+    PreferenceStore, SendStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -45,6 +46,7 @@ pub(crate) trait Store:
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
+    + ExplainStore
 {
 }
 
@@ -56,7 +58,8 @@ impl<
         + SendStore
         + DeliveryStore
         + DeliveryLog
-        + PreferenceStore,
+        + PreferenceStore
+        + ExplainStore,
 > Store for T
 {
 }
@@ -231,6 +234,10 @@ macro_rules! suite {
                 a_notification_shows_one_delivery_a_channel,
                 what_waits_is_counted,
                 a_refused_decision_leaves_no_delivery,
+            }
+            explain {
+                a_notification_says_what_it_is_of,
+                a_tickets_events_are_told_or_not,
             }
             preferences {
                 wishes_are_merged_and_kept,
