@@ -172,6 +172,7 @@ impl App {
             preferences: store.clone(),
             explain: store.clone(),
             links,
+            push_store: store.clone(),
             clock,
             readiness: readiness.clone(),
             epoch: names.epoch.clone(),
@@ -223,7 +224,7 @@ impl App {
                 warn!(%error, "the hub's address could not be stored: commands need --url");
             }
         }
-        let off: Vec<&str> = [Channel::Email, Channel::WhatsApp, Channel::Sms]
+        let off: Vec<&str> = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push]
             .into_iter()
             .filter(|channel| !channels.contains(*channel))
             .map(Channel::display)

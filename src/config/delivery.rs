@@ -1,4 +1,4 @@
-//! `smtp.*`, `whatsapp.*`, `sms.*`, `retry.*`: the ways out of the house.
+//! `smtp.*`, `whatsapp.*`, `sms.*`, `vapid.*`, `retry.*`: the ways out of the house.
 //!
 //! A channel is on when its settings are there; some of them without the others are a mistake.
 
@@ -7,6 +7,8 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 
 use super::Secret;
 use super::load::{ConfigError, Values, error};
+use crate::delivery::outside::Outside;
+use crate::delivery::push_crypt::Vapid;
 
 /// The delivery channels.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub struct DeliveryConfig {
     pub whatsapp: Option<WhatsAppConfig>,
     /// `sms.*`, where SMS is on.
     pub sms: Option<SmsConfig>,
+    /// `vapid.*`, where web push is on.
+    pub push: Option<PushConfig>,
+    /// `webhook.allow_private`: what addresses users may give.
+    pub outside: Outside,
 }
 
 /// `smtp.*`
@@ -70,6 +76,15 @@ pub struct SmsConfig {
     pub per_s: u32,
 }
 
+/// `vapid.*`
+#[derive(Debug, Clone)]
+pub struct PushConfig {
+    /// `vapid.private_key` and `vapid.subject`.
+    pub vapid: Vapid,
+    /// `vapid.per_s`: pushes that may begin in a second; 0: any number.
+    pub per_s: u32,
+}
+
 impl DeliveryConfig {
     /// The channels that are on.
     #[must_use]
@@ -78,6 +93,7 @@ impl DeliveryConfig {
             (Channel::Email, self.smtp.is_some()),
             (Channel::WhatsApp, self.whatsapp.is_some()),
             (Channel::Sms, self.sms.is_some()),
+            (Channel::Push, self.push.is_some()),
         ];
         let on: Vec<Channel> =
             on.into_iter().filter(|(_, is_on)| *is_on).map(|(channel, _)| channel).collect();
@@ -94,6 +110,11 @@ impl DeliveryConfig {
             smtp: smtp(values)?,
             whatsapp: whatsapp(values)?,
             sms: sms(values)?,
+            push: push(values)?,
+            outside: match values.switch("webhook.allow_private")? {
+                true => Outside::Any,
+                false => Outside::Public,
+            },
         })
     }
 }
@@ -137,4 +158,16 @@ fn sms(values: &Values) -> Result<Option<SmsConfig>, ConfigError> {
     let Some([account, token, from]) = together(values, keys)? else { return Ok(None) };
     let (token, api_url) = (Secret::new(token), values.must_text("sms.api_url")?);
     Ok(Some(SmsConfig { api_url, account, token, from, per_s: values.number("sms.per_s")? }))
+}
+
+fn push(values: &Values) -> Result<Option<PushConfig>, ConfigError> {
+    let keys = ["vapid.private_key", "vapid.subject"];
+    let Some([key, subject]) = together(values, keys)? else { return Ok(None) };
+    // Push services refuse what nobody answers for.
+    if !["mailto:", "https://"].iter().any(|begin| subject.starts_with(begin)) {
+        return Err(error("vapid.subject", "must begin with mailto: or https://".to_owned()));
+    }
+    let vapid = Vapid::new(&key, &subject);
+    let vapid = vapid.map_err(|bad| error("vapid.private_key", bad.to_string()))?;
+    Ok(Some(PushConfig { vapid, per_s: values.number("vapid.per_s")? }))
 }

@@ -9,6 +9,7 @@ use bellpull_actors::port::{Clock, DeliveryStore, Sender};
 
 use super::email::{EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
+use super::push::PushSender;
 use super::sms::SmsSender;
 use super::whatsapp::WhatsAppSender;
 use super::words::Words;
@@ -83,6 +84,12 @@ pub fn channels(
     if let Some(sms) = &config.sms {
         let sender = SmsSender::new(sms, ATTEMPT_MAX, words()).map_err(bad("sms.api_url"))?;
         on.push(channel(Channel::Sms, sms.per_s, Arc::new(sender)));
+    }
+    if let Some(push) = &config.push {
+        let vapid = push.vapid.clone();
+        let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, words());
+        let sender = sender.map_err(bad("vapid.private_key"))?;
+        on.push(channel(Channel::Push, push.per_s, Arc::new(sender)));
     }
     Ok(on)
 }

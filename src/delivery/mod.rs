@@ -2,14 +2,18 @@
 //!
 //! In reading order: [`template`] (what is said), [`link`] (where it leads), [`words`] (both for
 //! one delivery); [`email`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with its
-//! [`reports`], [`sms`]; [`channels`] (which are on, and what each sends by).
+//! [`reports`], [`sms`], and [`push`] with [`push_crypt`] (to where users say: [`outside`]);
+//! [`channels`] (which are on, and what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
 pub mod channels;
 pub mod email;
 pub mod link;
+pub mod outside;
 mod provider;
+pub mod push;
+pub mod push_crypt;
 pub mod reports;
 pub mod sms;
 pub mod template;

@@ -2,6 +2,7 @@
 //! a provider may answer, and what its status means for a delivery.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::delivery::Outcome;
@@ -10,7 +11,8 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
-use super::said;
+use super::outside::{NotOutside, Outside, PublicResolver};
+use super::{refused, said};
 
 /// How long an attempt may take in all, from the name's resolution to the answer's last byte. The
 /// channel's own limit, 30 s, is only for adapters that fail to keep theirs.
@@ -41,9 +43,23 @@ pub(super) struct Answer {
 impl Provider {
     /// A way to it on which an attempt may take so long.
     pub(super) fn new(attempt_max: Duration) -> Result<Self, reqwest::Error> {
+        Self::to(Outside::Any, attempt_max)
+    }
+
+    /// A way to addresses that users give.
+    pub(super) fn to(outside: Outside, attempt_max: Duration) -> Result<Self, reqwest::Error> {
         let builder = crate::tls::client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
+        let builder = match outside {
+            Outside::Public => builder.dns_resolver(Arc::new(PublicResolver)),
+            Outside::Any => builder,
+        };
         let agent = concat!("bellpull/", env!("CARGO_PKG_VERSION"));
         Ok(Self { client: builder.user_agent(agent).build()? })
+    }
+
+    /// A post to exactly this address.
+    pub(super) fn post_to(&self, url: Url) -> RequestBuilder {
+        self.client.request(Method::POST, url)
     }
 
     /// A post to a path under the base, each segment escaped.
@@ -117,9 +133,12 @@ fn unanswered(error: reqwest::Error) -> Outcome {
         "the answer broke off"
     };
     let error = error.without_url();
-    let mut cause: &dyn Error = &error;
+    let mut cause: &(dyn Error + 'static) = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
+    }
+    if let Some(inside) = cause.downcast_ref::<NotOutside>() {
+        return refused(&inside.to_string());
     }
     let error = if error.is_timeout() { what.to_owned() } else { format!("{what}: {cause}") };
     Outcome::Later { error: said(&error), after: None, is_outage: true }

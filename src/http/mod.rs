@@ -23,6 +23,7 @@ mod operator;
 mod page;
 mod preferences;
 mod projects;
+mod push;
 mod query;
 mod readiness;
 mod routes;
@@ -44,12 +45,13 @@ use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, ProjectStore, TicketStore,
+    PreferenceStore, ProjectStore, PushStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::login_limit::LoginLimit;
+use self::push::PushDesk;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
@@ -73,6 +75,8 @@ pub struct Edge {
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
+    push_store: Arc<dyn PushStore>,
+    push_desk: PushDesk,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -113,6 +117,8 @@ pub struct EdgeParts {
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
     pub links: Links,
+    /// Browsers that are told.
+    pub push_store: Arc<dyn PushStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -139,6 +145,8 @@ impl Edge {
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
+            push_store: parts.push_store,
+            push_desk: PushDesk::new(config),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -192,6 +200,7 @@ fn client_routes() -> Routes {
         .merge(preferences::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
+        .merge(push::routes())
         .merge(unsubscribe::routes())
         .merge(openapi::routes())
 }
@@ -222,6 +231,7 @@ handles! {
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
+    Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();

@@ -197,7 +197,10 @@ impl Preferences {
     /// itself, or that its sender has named.
     #[must_use]
     pub fn decide(&self, event: &Event, channel: Channel, routed: Routed) -> Verdict {
-        match (self.wish(event, channel), routed.channels.contains(channel)) {
+        // Whoever has let a browser be pushed to wants it to be.
+        let is_pushed = channel == Channel::Push && routed.by == RoutedBy::Hub;
+        let is_routed = is_pushed || routed.channels.contains(channel);
+        match (self.wish(event, channel), is_routed) {
             (None, false) => Verdict::NotConcerned,
             (None | Some(Wish::Yes), true) => Verdict::GoesOut,
             (Some(Wish::Yes), false) if routed.by == RoutedBy::Hub => Verdict::GoesOut,
@@ -278,7 +281,8 @@ mod tests {
             (Sms, false, RoutedBy::Hub, Verdict::GoesOut),
             (Sms, false, RoutedBy::Sender, Verdict::NotConcerned),
             (Channel::Push, true, RoutedBy::Hub, Verdict::GoesOut),
-            (Channel::Push, false, RoutedBy::Hub, Verdict::NotConcerned),
+            (Channel::Push, false, RoutedBy::Hub, Verdict::GoesOut),
+            (Channel::Push, false, RoutedBy::Sender, Verdict::NotConcerned),
         ] {
             let channels = if routed { Channels::of(&[channel]) } else { Channels::NONE };
             let verdict = preferences.decide(&Event::Mentioned, channel, Routed { channels, by });

@@ -1,7 +1,9 @@
 //! The outbox: leases and records go through the writer, looks do not.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Addressee, Attempt, Leased, ProviderStatus, Target};
+use bellpull_actors::domain::delivery::{
+    Addressee, Attempt, Leased, ProviderStatus, PushTarget, Target,
+};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{DeliveryStore, StoreError};
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use super::SqliteStore;
 use super::error::{corrupt, unavailable};
 use super::letters::pick;
-use super::rows::optional_timestamp;
+use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
 
 /// The language of everybody's templates: accounts have none of their own.
@@ -104,12 +106,16 @@ impl SqliteStore {
     }
 }
 
-/// Where a delivery goes whose account has one address on that channel.
+/// Where a delivery goes, as the lease has found it: an address, or a browser as JSON.
 fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
     match channel {
         Channel::Email => Ok(Target::Email(address)),
         Channel::WhatsApp => Ok(Target::WhatsApp(address)),
         Channel::Sms => Ok(Target::Sms(address)),
-        Channel::System | Channel::Push | Channel::Webhook => Err(corrupt("target")),
+        Channel::Push => {
+            let (id, endpoint, p256dh, auth) = json(&address)?;
+            Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
+        }
+        Channel::System | Channel::Webhook => Err(corrupt("target")),
     }
 }

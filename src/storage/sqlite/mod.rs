@@ -3,6 +3,7 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
+//! [`push`],
 //! [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`], [`letters`],
 //! [`multi_row`], [`ids`], [`error`].
 
@@ -22,6 +23,7 @@ mod notifications;
 mod options;
 mod preferences;
 mod projects;
+mod push;
 mod rows;
 mod sends;
 mod tickets;

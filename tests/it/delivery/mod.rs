@@ -3,6 +3,7 @@
 
 mod email;
 mod kill;
+mod push;
 mod sink;
 mod unsubscribe;
 mod whatsapp;

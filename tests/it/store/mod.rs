@@ -2,7 +2,7 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`explain`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs
+//! [`digests`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports; [`sqlite`] runs
 //! them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -22,6 +22,7 @@ mod outbox;
 mod people;
 mod preferences;
 mod projects;
+mod push;
 mod sends;
 mod sqlite;
 mod sqlite_outbox;
@@ -33,7 +34,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, SendStore, TicketStore,
+    PreferenceStore, PushStore, SendStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -46,6 +47,7 @@ pub(crate) trait Store:
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
+    + PushStore
     + ExplainStore
 {
 }
@@ -59,6 +61,7 @@ impl<
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore
+        + PushStore
         + ExplainStore,
 > Store for T
 {
@@ -112,6 +115,12 @@ macro_rules! suite {
                 members_come_and_go,
                 lists_show_open_projects_and_ones_own,
                 people_share_a_project_by_its_list,
+            }
+            push {
+                each_browser_gets_a_delivery_of_its_own,
+                a_browser_is_one_users_and_has_its_newest_keys,
+                a_browser_that_is_gone_is_forgotten_with_the_attempt,
+                of_too_many_browsers_the_oldest_goes,
             }
             comments {
                 a_comment_is_kept_and_tells_whom_it_names,

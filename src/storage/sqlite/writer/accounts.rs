@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, preferences, projects, sends};
+use super::{Answer, Done, Write, preferences, projects, push, sends};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -70,6 +70,12 @@ pub(super) async fn apply(
         }
         Write::ChangePreferences { user, changes, now } => {
             preferences::change(connection, *user, changes, *now).await?
+        }
+        Write::Subscribe { user, browser, now } => {
+            push::subscribe(connection, *user, browser, *now).await?
+        }
+        Write::Unsubscribe { user, endpoint } => {
+            push::unsubscribe(connection, *user, endpoint).await?
         }
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?

@@ -128,35 +128,55 @@ pub(super) struct Recipient {
     pub(super) head: Head,
     /// Where the account has an address.
     pub(super) reach: Channels,
+    /// The browsers that may be told.
+    pub(super) browsers: Vec<i64>,
     pub(super) preferences: Preferences,
 }
 
-type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Option<Preferences>);
+type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Vec<i64>, Option<Preferences>);
 
 /// These users, as far as telling them is concerned; users that do not exist are left out.
 pub(super) async fn recipients(
     connection: &mut SqliteConnection,
     users: impl Iterator<Item = UserId>,
+    on: Channels,
 ) -> Result<BTreeMap<UserId, Recipient>, Failure> {
     let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
                ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), json(p.body))) \
+               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), \
+               json(iif(?2, (SELECT json_group_array(s.id) FROM push_subscriptions s \
+               WHERE s.user_id = u.id), '[]')), json(p.body))) \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                LEFT JOIN preferences p ON p.user_id = u.id \
-               WHERE u.id IN (SELECT value FROM json_each(?))";
+               WHERE u.id IN (SELECT value FROM json_each(?1))";
     let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
+    let query = query.bind(on.contains(Channel::Push));
     let text: String = query.fetch_one(connection).await?;
     let rows: Vec<RecipientRow> = json(&text)?;
-    let recipient = |(user, last_seq, unread_count, delivered_seq, addresses, preferences)| {
+    let recipient = |row: RecipientRow| {
+        let (user, last_seq, unread_count, delivered_seq, addresses, browsers, preferences) = row;
         let head = Head { last_seq, unread_count, delivered_seq };
-        let preferences = Option::unwrap_or_default(preferences);
-        (user, Recipient { head, reach: reach(addresses), preferences })
+        let (reach, preferences) = (reach(addresses, &browsers), preferences.unwrap_or_default());
+        (user, Recipient { head, reach, browsers, preferences })
     };
     Ok(rows.into_iter().map(recipient).collect())
 }
 
-fn reach(has: [i64; 3]) -> Channels {
-    let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms];
-    let has = channels.into_iter().zip(has).filter(|(_, has)| *has != 0);
+impl Recipient {
+    /// The addresses of a channel; 0 is the account's own.
+    pub(super) fn targets(&self, channel: Channel) -> &[i64] {
+        match channel {
+            Channel::Email | Channel::WhatsApp | Channel::Sms => &[0],
+            Channel::Push => &self.browsers,
+            Channel::System | Channel::Webhook => &[],
+        }
+    }
+}
+
+fn reach(has: [i64; 3], browsers: &[i64]) -> Channels {
+    let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
+    let [email, whatsapp, sms] = has.map(|has| has != 0);
+    let has = [email, whatsapp, sms, !browsers.is_empty()];
+    let has = channels.into_iter().zip(has).filter(|(_, has)| *has);
     Channels::of(&has.map(|(channel, _)| channel).collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
+//! [`projects`], [`preferences`], [`push`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
 //! [`audience`] (which recipients are next), and the hot path: [`known`] (what is read before),
 //! [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is
 //! written, one statement a table); then [`outbox`] (leases, and what came of them).
@@ -19,6 +19,7 @@ mod outbox;
 mod outgoing;
 mod preferences;
 mod projects;
+mod push;
 mod rows;
 mod sends;
 mod set;
@@ -39,6 +40,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
@@ -81,6 +83,8 @@ pub(super) enum Write {
     Report(Box<Report>),
     Retry { delivery: DeliveryId, now: Timestamp },
     ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
+    Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
+    Unsubscribe { user: UserId, endpoint: String },
     LimitPages(u32),
     Ping,
 }
@@ -160,6 +164,8 @@ pub(super) enum Done {
     Chunk(Box<Chunk>),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    /// A browser, by its id.
+    Subscribed(i64),
     /// So many rows changed.
     Changed(u64),
     Nothing,

@@ -16,7 +16,7 @@ use sqlx::SqliteConnection;
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::json;
 use super::group::Failure;
-use super::{Answer, Done, Write, digests};
+use super::{Answer, Done, Write, digests, push};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -150,6 +150,7 @@ async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<
             left.extend(attempts);
         }
     }
+    let all = left.clone();
     while !left.is_empty() {
         let mut deliveries = BTreeSet::new();
         let (wave, later): (Vec<_>, Vec<_>) =
@@ -162,7 +163,7 @@ async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<
         ATTEMPTS.run(connection, rows).await?;
         left = later;
     }
-    Ok(())
+    Ok(push::forget_gone(connection, &all).await?)
 }
 
 fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
@@ -253,7 +254,9 @@ async fn retry(
 const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
     n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
     CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
-    WHEN 'SMS' THEN u.phone ELSE '' END, d.leases + 1, d.failures, \
+    WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
+    s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
+    AND s.user_id = d.recipient_id), '') ELSE '' END, d.leases + 1, d.failures, \
     iif(d.rule = 'digest', json('true'), json('false')), d.digest_id)) \
     FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
     WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \

@@ -44,25 +44,33 @@ impl Announced<'_> {
     /// The deliveries of a notification to this recipient. The one place where the recipient's
     /// rules decide: what they hold back is written too, with the rule.
     ///
-    /// A browser or somebody's server is told only where it was registered, so that without one
-    /// there is no delivery at all.
+    /// A browser is told only where it was registered, each by a delivery of its own, so that
+    /// without one there is no delivery at all.
     pub(super) fn outgoing(self, recipient: &Recipient) -> impl Iterator<Item = Outgoing> {
-        let is_asked_for = |channel: &Channel| !matches!(channel, Channel::Push | Channel::Webhook);
-        self.on.outgoing().filter(is_asked_for).filter_map(move |channel| {
-            let held_back = match self.verdict(recipient, channel) {
-                Verdict::NotConcerned => return None,
-                Verdict::HeldBack(rule) => Some(rule),
-                Verdict::GoesOut if recipient.reach.contains(channel) => None,
-                Verdict::GoesOut => Some(Rule::NoAddress),
-            };
-            let (status, rule, due_at) = match (held_back, self.delay(recipient, channel)) {
-                (Some(rule), _) => (DeliveryStatus::Suppressed, Some(rule), self.due_at),
-                (None, Some(delay)) => (DeliveryStatus::Queued, Some(delay.rule), delay.until),
-                (None, None) => (DeliveryStatus::Queued, None, self.due_at),
-            };
-            let due_at_ms = due_at.as_millisecond();
-            Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms })
+        self.on.outgoing().flat_map(move |channel| {
+            let out = self.out(recipient, channel).into_iter();
+            out.flat_map(move |out| {
+                let targets = recipient.targets(channel).iter();
+                targets.map(move |&target_id| Outgoing { target_id, ..out })
+            })
         })
+    }
+
+    /// What becomes of it on a channel, whatever its addresses there.
+    fn out(self, recipient: &Recipient, channel: Channel) -> Option<Outgoing> {
+        let held_back = match self.verdict(recipient, channel) {
+            Verdict::NotConcerned => return None,
+            Verdict::HeldBack(rule) => Some(rule),
+            Verdict::GoesOut if recipient.reach.contains(channel) => None,
+            Verdict::GoesOut => Some(Rule::NoAddress),
+        };
+        let (status, rule, due_at) = match (held_back, self.delay(recipient, channel)) {
+            (Some(rule), _) => (DeliveryStatus::Suppressed, Some(rule), self.due_at),
+            (None, Some(delay)) => (DeliveryStatus::Queued, Some(delay.rule), delay.until),
+            (None, None) => (DeliveryStatus::Queued, None, self.due_at),
+        };
+        let due_at_ms = due_at.as_millisecond();
+        Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms })
     }
 
     /// What is critical neither waits for the morning nor is gathered.
@@ -91,7 +99,8 @@ mod tests {
         let mut changes = PreferenceChanges::default();
         changes.events.insert("mentioned".to_owned(), wishes.iter().copied().collect());
         let preferences = Preferences::default().with(&changes).unwrap();
-        Recipient { head: Head::default(), reach: Channels::of(reach), preferences }
+        let reach = Channels::of(reach);
+        Recipient { head: Head::default(), reach, browsers: Vec::new(), preferences }
     }
 
     fn announced(channels: &[Channel]) -> Announced<'static> {
@@ -127,6 +136,22 @@ mod tests {
         assert_eq!(rows(announced, &somebody), expected);
         let off = Announced { on: Channels::NONE, ..announced };
         assert_eq!(off.outgoing(&somebody).count(), 0);
+    }
+
+    #[test]
+    fn each_browser_has_a_delivery_and_without_one_there_is_none() {
+        let push = |recipient: &Recipient| {
+            let announced = Announced { on: Channels::of(&[Channel::Push]), ..announced(&[]) };
+            let out = announced.outgoing(recipient);
+            out.map(|out| (out.target_id, out.rule.map(Rule::as_str))).collect::<Vec<_>>()
+        };
+        let mut somebody = recipient(&[Channel::Push], &[]);
+        assert_eq!(push(&somebody), []);
+        somebody.browsers = vec![3, 5];
+        assert_eq!(push(&somebody), [(3, None), (5, None)]);
+        let wish = recipient(&[Channel::Push], &[(Channel::Push, Wish::No)]);
+        let unwilling = Recipient { browsers: vec![3], ..wish };
+        assert_eq!(push(&unwilling), [(3, Some("preference"))]);
     }
 
     #[test]

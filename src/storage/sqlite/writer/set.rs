@@ -125,7 +125,7 @@ impl<'a> Set<'a> {
         people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
         let recipients = match people.is_empty() {
             true => BTreeMap::new(),
-            false => recipients(connection, people.into_iter()).await?,
+            false => recipients(connection, people.into_iter(), place.channels).await?,
         };
         Ok(Self { place, known, recipients, rows: Rows::default(), letters: Vec::new() })
     }

@@ -1,0 +1,234 @@
+//! Web push (RFC 8030): to a browser's own push service, which can read nothing of it.
+//!
+//! Push services are many, and users name them: one that is down is no outage of the channel.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellpull_actors::domain::delivery::{Leased, Outcome, PushTarget, Target};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::port::Sender;
+use jiff::Timestamp;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::json;
+
+use super::outside::Outside;
+use super::provider::{Answer, Provider};
+use super::push_crypt::{BrowserKeys, TEXT_MAX, Vapid};
+use super::words::Words;
+use super::{refused, shortened};
+
+/// How long a push service keeps what a browser that is off has not fetched, in seconds. Who comes
+/// back after a day looks into the inbox.
+const TTL_S: &str = "86400";
+/// What a system shows of a title, in characters.
+const TITLE_MAX: usize = 120;
+/// The same of a text.
+const BODY_MAX: usize = 500;
+
+/// Sends to push services.
+#[derive(Debug)]
+pub struct PushSender {
+    provider: Provider,
+    vapid: Vapid,
+    outside: Outside,
+    words: Words,
+}
+
+impl PushSender {
+    /// A sender whose attempts may take so long.
+    ///
+    /// # Errors
+    /// A text, where no HTTP client can be made.
+    pub fn new(
+        vapid: Vapid,
+        outside: Outside,
+        attempt_max: Duration,
+        words: Words,
+    ) -> Result<Self, String> {
+        let provider = Provider::to(outside, attempt_max).map_err(|error| error.to_string())?;
+        Ok(Self { provider, vapid, outside, words })
+    }
+
+    /// What the page's service worker is given, as JSON.
+    fn text(&self, leased: &Leased) -> Vec<u8> {
+        let rendered = self.words.render(leased, Channel::Push, None);
+        let message = leased.letters.first().map(|letter| &letter.message);
+        let link = message.and_then(|message| self.words.links.action(&message.action_url));
+        let text = |body_max: usize, link: Option<&str>| {
+            let text = json!({
+                "title": shortened(&rendered.subject, TITLE_MAX),
+                "body": shortened(rendered.text.trim(), body_max),
+                "url": link,
+                "notification_id": leased.notification,
+                "event": message.map(|message| message.event.as_str()),
+                // A browser shows one of those that have the same.
+                "tag": format!("notification-{}", leased.notification),
+            });
+            text.to_string().into_bytes()
+        };
+        // A link of somebody's own may be longer than anything else here.
+        let candidates = [(BODY_MAX, link.as_deref()), (BODY_MAX, None), (BODY_MAX / 5, None)];
+        let fits = |text: &Vec<u8>| text.len() <= TEXT_MAX;
+        let mut texts = candidates.into_iter().map(|(body_max, link)| text(body_max, link));
+        texts.find(fits).unwrap_or_else(|| text(0, None))
+    }
+
+    async fn push(&self, leased: &Leased, target: &PushTarget) -> Result<Outcome, String> {
+        let url: Url = target.endpoint.parse().map_err(|_| "the endpoint is no URL")?;
+        self.outside.check(&url)?;
+        let keys = BrowserKeys::of(target).map_err(|bad| bad.to_string())?;
+        let body = keys.encrypt(&self.text(leased)).map_err(|bad| bad.to_string())?;
+        let origin = url.origin().ascii_serialization();
+        let request = self
+            .provider
+            .post_to(url)
+            .header(AUTHORIZATION, self.vapid.authorization(&origin, Timestamp::now()))
+            .header(CONTENT_ENCODING, "aes128gcm")
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header("TTL", TTL_S)
+            .header("Urgency", urgency(leased))
+            // Of two with the same topic the service keeps the later: a repeat is shown once.
+            .header("Topic", format!("delivery-{}", leased.id))
+            .body(body);
+        Ok(match self.provider.ask(request).await {
+            Ok(answer) => judge(&answer),
+            Err(outcome) => outcome,
+        })
+    }
+}
+
+#[async_trait]
+impl Sender for PushSender {
+    async fn send(&self, leased: &Leased) -> Outcome {
+        let Target::Push(target) = &leased.target else {
+            return refused("it is not for a browser");
+        };
+        match self.push(leased, target).await {
+            Ok(Outcome::Later { error, after, .. }) => {
+                Outcome::Later { error, after, is_outage: false }
+            }
+            Ok(outcome) => outcome,
+            Err(error) => refused(&error),
+        }
+    }
+}
+
+/// A phone that is saving its battery fetches only what is urgent.
+fn urgency(leased: &Leased) -> &'static str {
+    let is_urgent = |priority| matches!(priority, Priority::High | Priority::Critical);
+    match leased.letters.iter().any(|letter| is_urgent(letter.message.priority)) {
+        true => "high",
+        false => "normal",
+    }
+}
+
+/// A service's words are left out: some repeat the endpoint, which is a secret.
+fn judge(answer: &Answer) -> Outcome {
+    match answer.status.as_u16() {
+        200..300 => Outcome::Sent { provider_id: None },
+        status @ (404 | 410) => {
+            Outcome::Gone { error: format!("HTTP {status}: the browser's subscription has ended") }
+        }
+        _ => answer.judge(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Reply, Server, leased, words};
+    use super::*;
+
+    const KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
+
+    fn sender(outside: Outside) -> PushSender {
+        let vapid = Vapid::new(KEY, "mailto:desk@example.com").unwrap();
+        PushSender::new(vapid, outside, Duration::from_millis(700), words()).unwrap()
+    }
+
+    fn to(endpoint: String) -> Leased {
+        let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZ\
+                      GH6SRpkNtoIAiw4";
+        let auth = "BTBZMqHH6r4Tts7J_aSIgg".to_owned();
+        let target = PushTarget { id: 1, endpoint, p256dh: p256dh.to_owned(), auth };
+        leased(Target::Push(target), "Title", "Body")
+    }
+
+    async fn outcome(reply: Reply) -> Outcome {
+        let server = Server::start(vec![reply]).await;
+        sender(Outside::Any).send(&to(format!("{}/push/a", server.url))).await
+    }
+
+    #[tokio::test]
+    async fn a_push_has_the_exact_form() {
+        let server = Server::start(vec![Reply::json(201, "")]).await;
+        let outcome = sender(Outside::Any).send(&to(format!("{}/p/a?b=c", server.url))).await;
+        assert_eq!(outcome, Outcome::Sent { provider_id: None });
+        let request = server.request(0);
+        assert_eq!(request.line, "POST /p/a?b=c HTTP/1.1");
+        for (name, value) in [
+            ("content-encoding", "aes128gcm"),
+            ("ttl", "86400"),
+            ("topic", "delivery-7"),
+            ("content-type", "application/octet-stream"),
+        ] {
+            assert_eq!(request.header(name), Some(value), "{name}");
+        }
+        let authorization = request.header("authorization").unwrap();
+        assert!(authorization.starts_with("vapid t=eyJ"), "{authorization}");
+        assert!(authorization.contains(", k=BP4z9KsN6nGR"), "{authorization}");
+        assert!(!request.body.windows(5).any(|part| part == b"Title"), "it can be read");
+    }
+
+    #[tokio::test]
+    async fn each_answer_means_what_it_should() {
+        for status in [404, 410] {
+            let is_gone = matches!(outcome(Reply::json(status, "x")).await, Outcome::Gone { .. });
+            assert!(is_gone, "{status}");
+        }
+        let error = "HTTP 403".to_owned();
+        assert_eq!(outcome(Reply::json(403, "x")).await, Outcome::Refused { error });
+        let busy = Outcome::Later {
+            error: "HTTP 429".to_owned(),
+            after: Some(Duration::from_secs(3)),
+            is_outage: false,
+        };
+        assert_eq!(outcome(Reply::json(429, "").with("Retry-After: 3")).await, busy);
+        for reply in [Reply::json(500, ""), Reply::Hang, Reply::Drop, Reply::Garbage] {
+            let name = format!("{reply:?}");
+            let outcome = outcome(reply).await;
+            let is_later = matches!(outcome, Outcome::Later { is_outage: false, .. });
+            assert!(is_later, "{name}: {outcome:?}");
+        }
+        let redirect = outcome(Reply::json(307, "").with("Location: http://127.0.0.1:9/")).await;
+        assert_eq!(redirect, Outcome::Refused { error: "HTTP 307".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_into_the_operators_own_network() {
+        let server = Server::start(vec![]).await;
+        let port = server.url.rsplit(':').next().unwrap().to_owned();
+        for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+            let outcome =
+                sender(Outside::Public).send(&to(format!("https://{host}:{port}/"))).await;
+            assert!(matches!(outcome, Outcome::Refused { .. }), "{host}: {outcome:?}");
+        }
+        assert_eq!(server.count(), 0);
+    }
+
+    #[test]
+    fn whatever_is_said_fits() {
+        let sender = sender(Outside::Public);
+        let long = "\u{1f514}\u{7}".repeat(2_000);
+        let mut leased = leased(to(String::new()).target, &long, &long);
+        let mut message = leased.letters[0].message.clone();
+        message.action_url = format!("https://a.example/{}", "x".repeat(5_000));
+        leased.letters = vec![bellpull_actors::domain::inbox::Letter::new(message)];
+        let text = sender.text(&leased);
+        assert!(text.len() <= TEXT_MAX, "{}", text.len());
+        let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(text["tag"], "notification-3");
+    }
+}

@@ -1,0 +1,239 @@
+//! What makes a push readable for one browser alone (RFC 8291), and says who sends it (RFC 8292).
+
+use aes_gcm::aead::Aead;
+use aes_gcm::{Aes128Gcm, KeyInit};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::delivery::PushTarget;
+use hkdf::Hkdf;
+use jiff::Timestamp;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::elliptic_curve::sec1::ToEncodedPoint;
+use p256::{PublicKey, SecretKey};
+use serde_json::json;
+use sha2::Sha256;
+
+/// The one record's size: push services take no larger body.
+const RECORD_SIZE: u32 = 4096;
+/// What a record has besides its text: the head (salt, size, a key's length, a key), the mark of
+/// its end, the tag.
+const AROUND: usize = 16 + 4 + 1 + 65 + 1 + 16;
+/// The longest text, in bytes.
+pub const TEXT_MAX: usize = 4096 - AROUND;
+/// The mark of the last record's end.
+const LAST: u8 = 2;
+/// How long a signature holds; push services take none over 24 h.
+const SIGNED_S: i64 = 12 * 3600;
+
+/// What cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// The browser's public key.
+    #[error("the browser's key is none")]
+    Browser,
+    /// The browser's secret.
+    #[error("the browser's secret is none")]
+    Secret,
+    /// The hub's own private key.
+    #[error("is no P-256 private key in base64url (32 bytes)")]
+    Own,
+    /// The text is longer than [`TEXT_MAX`], or this machine has no randomness.
+    #[error("it could not be encrypted")]
+    Failed,
+}
+
+/// A browser's keys, checked.
+#[derive(Debug, Clone)]
+pub struct BrowserKeys {
+    public: PublicKey,
+    auth: [u8; 16],
+}
+
+impl BrowserKeys {
+    /// The keys as the Push API gives them.
+    ///
+    /// # Errors
+    /// [`BadKey`] for the one that will not do.
+    pub fn read(p256dh: &str, auth: &str) -> Result<Self, BadKey> {
+        let point = decode(p256dh).filter(|bytes| bytes.len() == 65).ok_or(BadKey::Browser)?;
+        let public = PublicKey::from_sec1_bytes(&point).map_err(|_| BadKey::Browser)?;
+        let auth = decode(auth).and_then(|bytes| bytes.try_into().ok()).ok_or(BadKey::Secret)?;
+        Ok(Self { public, auth })
+    }
+
+    /// The same of a subscription.
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn of(target: &PushTarget) -> Result<Self, BadKey> {
+        Self::read(&target.p256dh, &target.auth)
+    }
+
+    /// A text that this browser alone can read.
+    ///
+    /// # Errors
+    /// [`BadKey::Failed`].
+    pub fn encrypt(&self, text: &[u8]) -> Result<Vec<u8>, BadKey> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|_| BadKey::Failed)?;
+        self.encrypt_with(text, &random_key()?, salt)
+    }
+
+    fn encrypt_with(
+        &self,
+        text: &[u8],
+        own: &SecretKey,
+        salt: [u8; 16],
+    ) -> Result<Vec<u8>, BadKey> {
+        if text.len() > TEXT_MAX {
+            return Err(BadKey::Failed);
+        }
+        let theirs = uncompressed(&self.public);
+        let ours = uncompressed(&own.public_key());
+        let shared = p256::ecdh::diffie_hellman(own.to_nonzero_scalar(), self.public.as_affine());
+        let info = [b"WebPush: info\0", &theirs[..], &ours].concat();
+        let input: [u8; 32] = expand(&self.auth, shared.raw_secret_bytes(), &info)?;
+        let key: [u8; 16] = expand(&salt, &input, b"Content-Encoding: aes128gcm\0")?;
+        let nonce: [u8; 12] = expand(&salt, &input, b"Content-Encoding: nonce\0")?;
+        let plain = [text, &[LAST]].concat();
+        let cipher = Aes128Gcm::new(&key.into());
+        let sealed = cipher.encrypt(&nonce.into(), &plain[..]).map_err(|_| BadKey::Failed)?;
+        let length = u8::try_from(ours.len()).map_err(|_| BadKey::Failed)?;
+        Ok([&salt[..], &RECORD_SIZE.to_be_bytes(), &[length], &ours, &sealed].concat())
+    }
+}
+
+/// HKDF with SHA-256, as RFC 5869 has it.
+fn expand<const N: usize>(salt: &[u8], input: &[u8], info: &[u8]) -> Result<[u8; N], BadKey> {
+    let mut out = [0; N];
+    Hkdf::<Sha256>::new(Some(salt), input).expand(info, &mut out).map_err(|_| BadKey::Failed)?;
+    Ok(out)
+}
+
+/// What the hub signs with: one key, by which push services and browsers know it.
+#[derive(Clone)]
+pub struct Vapid {
+    key: SigningKey,
+    public: String,
+    subject: String,
+}
+
+impl std::fmt::Debug for Vapid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vapid").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl Vapid {
+    /// The key of the settings (`vapid.private_key`), and who is responsible for what it signs.
+    ///
+    /// # Errors
+    /// [`BadKey::Own`].
+    pub fn new(private_key: &str, subject: &str) -> Result<Self, BadKey> {
+        let bytes = decode(private_key.trim()).ok_or(BadKey::Own)?;
+        let secret = SecretKey::from_slice(&bytes).map_err(|_| BadKey::Own)?;
+        let public = URL_SAFE_NO_PAD.encode(uncompressed(&secret.public_key()));
+        Ok(Self { key: secret.into(), public, subject: subject.to_owned() })
+    }
+
+    /// The public key, as `PushManager.subscribe` wants its `applicationServerKey`.
+    #[must_use]
+    pub fn public_key(&self) -> &str {
+        &self.public
+    }
+
+    /// `Authorization` for a push service (`https://push.example`).
+    #[must_use]
+    pub fn authorization(&self, origin: &str, now: Timestamp) -> String {
+        let head = json!({ "typ": "JWT", "alg": "ES256" });
+        let expires_s = now.as_second().saturating_add(SIGNED_S);
+        let claims = json!({ "aud": origin, "exp": expires_s, "sub": self.subject });
+        let [head, claims] = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = format!("{head}.{claims}");
+        let signature: Signature = self.key.sign(signed.as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
+        format!("vapid t={signed}.{signature}, k={}", self.public)
+    }
+}
+
+fn uncompressed(key: &PublicKey) -> Vec<u8> {
+    key.to_encoded_point(false).as_bytes().to_vec()
+}
+
+/// base64url; some libraries pad it.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+}
+
+/// A key for one message. All but one in 2^32 of random numbers are keys.
+fn random_key() -> Result<SecretKey, BadKey> {
+    for _ in 0..4 {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| BadKey::Failed)?;
+        if let Ok(key) = SecretKey::from_slice(&bytes) {
+            return Ok(key);
+        }
+    }
+    Err(BadKey::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZ\
+                          GH6SRpkNtoIAiw4";
+    const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
+
+    /// RFC 8291, section 5.
+    #[test]
+    fn the_standards_own_example_comes_out() {
+        let keys = BrowserKeys::read(P256DH, AUTH).unwrap();
+        let own = decode("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw").unwrap();
+        let own = SecretKey::from_slice(&own).unwrap();
+        let salt = decode("DGv6ra1nlYgDCS1FRnbzlw").unwrap().try_into().unwrap();
+        let text = b"When I grow up, I want to be a watermelon";
+        let sealed = keys.encrypt_with(text, &own, salt).unwrap();
+        assert_eq!(
+            URL_SAFE_NO_PAD.encode(sealed),
+            "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLoc\
+             InmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLV\
+             WGNWQexSgSxsj_Qulcy4a-fN"
+        );
+    }
+
+    #[test]
+    fn no_two_pushes_share_a_key_and_none_is_too_long() {
+        let keys = BrowserKeys::read(P256DH, AUTH).unwrap();
+        let (one, two) = (keys.encrypt(b"x").unwrap(), keys.encrypt(b"x").unwrap());
+        assert_ne!((&one[..16], &one[21..86]), (&two[..16], &two[21..86]));
+        assert_eq!(keys.encrypt(&[b'x'; TEXT_MAX]).unwrap().len(), 4096);
+        assert_eq!(keys.encrypt(&[b'x'; TEXT_MAX + 1]), Err(BadKey::Failed));
+    }
+
+    #[test]
+    fn keys_that_are_none_are_refused() {
+        let bad = |p256dh: &str, auth: &str| BrowserKeys::read(p256dh, auth).unwrap_err();
+        // A point that is not on the curve, a compressed one, nonsense.
+        let off_curve = URL_SAFE_NO_PAD.encode([&[4][..], &[7; 64]].concat());
+        let compressed = URL_SAFE_NO_PAD.encode([&[2][..], &[7; 32]].concat());
+        for key in [off_curve.as_str(), &compressed, "", "!", "AAAA"] {
+            assert_eq!(bad(key, AUTH), BadKey::Browser, "{key}");
+        }
+        for auth in ["", "AAAA", "!", P256DH] {
+            assert_eq!(bad(P256DH, auth), BadKey::Secret, "{auth}");
+        }
+        assert!(BrowserKeys::read(P256DH, &format!("{AUTH}==")).is_ok());
+        for key in ["", "AAAA", "!", P256DH, &URL_SAFE_NO_PAD.encode([0; 32])] {
+            assert_eq!(Vapid::new(key, "mailto:a@example.com").unwrap_err(), BadKey::Own);
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_not_shown() {
+        let key = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
+        let shown = format!("{:?}", Vapid::new(key, "mailto:a@example.com").unwrap());
+        assert!(!shown.contains("yfWP") && shown.contains("BP4z9KsN"), "{shown}");
+    }
+}

@@ -1,0 +1,155 @@
+//! `/api/push/`: the browsers that somebody wants to be told on.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::{Clock, PushStore};
+use reqwest::Url;
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::Edge;
+use super::body::kind;
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::openapi as doc;
+use super::routes::Routes;
+use super::who::Who;
+use crate::auth::Principal;
+use crate::config::Config;
+use crate::delivery::outside::Outside;
+use crate::delivery::push_crypt::{BadKey, BrowserKeys};
+
+/// The longest endpoints in use have some 500 characters.
+const ENDPOINT_MAX: usize = 2_000;
+
+/// What browsers are told of this hub, where web push is on.
+#[derive(Debug, Clone)]
+pub(super) struct PushDesk {
+    key: Option<Arc<str>>,
+    outside: Outside,
+}
+
+impl PushDesk {
+    pub(super) fn new(config: &Config) -> Self {
+        let key = config.delivery.push.as_ref().map(|push| push.vapid.public_key().into());
+        Self { key, outside: config.delivery.outside }
+    }
+
+    fn key(&self) -> Result<&str, ApiError> {
+        self.key.as_deref().ok_or(ApiError::Disabled("Web push is not set up here."))
+    }
+}
+
+impl FromRef<Edge> for PushDesk {
+    fn from_ref(edge: &Edge) -> Self {
+        edge.push_desk.clone()
+    }
+}
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(key)).with(routes!(subscribe, unsubscribe))
+}
+
+/// The key that a browser subscribes with (`applicationServerKey`).
+#[utoipa::path(
+    get, path = "/api/push/key/", tag = "Push",
+    responses(
+        (status = 200, description = "The key.", body = doc::PushKey),
+        (status = 403, description = "Web push is not set up here."),
+    )
+)]
+async fn key(State(desk): State<PushDesk>, Who(_): Who) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!({ "key": desk.key()? })))
+}
+
+/// Tells a browser from now on; the body is what its `PushSubscription` gives as JSON. The same
+/// browser again is no other one. Of more than 20 the oldest is told no more.
+#[utoipa::path(
+    post, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::NewSubscription,
+    responses(
+        (status = 201, description = "It will be told.", body = doc::Subscription),
+        (status = 403, description = "Web push is not set up here; or a service asks."),
+    )
+)]
+async fn subscribe(
+    State(desk): State<PushDesk>,
+    State(store): State<Arc<dyn PushStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    desk.key()?;
+    somebody(&principal)?;
+    let endpoint = endpoint(&mut body);
+    if !endpoint.is_empty() {
+        let checked = match endpoint.parse::<Url>() {
+            Ok(url) => desk.outside.check(&url),
+            Err(_) => Err("Enter a valid URL."),
+        };
+        body.note("endpoint", checked.map_err(str::to_owned));
+    }
+    body.require("keys");
+    let keys = body.value("keys").map(|keys| self::keys(&keys));
+    let keys = keys.and_then(|keys| body.note("keys", keys));
+    body.finish()?;
+    let (p256dh, auth) = keys.unwrap_or_default();
+    let browser = NewSubscription { endpoint: endpoint.clone(), p256dh, auth };
+    let id = store.subscribe(principal.user.id, browser, clock.now()).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "id": id, "endpoint": endpoint }))))
+}
+
+/// Tells a browser of the caller's no more.
+#[utoipa::path(
+    delete, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::OldSubscription,
+    responses(
+        (status = 204, description = "It is told no more."),
+        (status = 403, description = "A service asks."),
+        (status = 404, description = "It was told nothing."),
+    )
+)]
+async fn unsubscribe(
+    State(store): State<Arc<dyn PushStore>>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<StatusCode, ApiError> {
+    somebody(&principal)?;
+    let endpoint = endpoint(&mut body);
+    body.finish()?;
+    match store.unsubscribe(principal.user.id, &endpoint).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::NotFound),
+    }
+}
+
+fn somebody(principal: &Principal) -> Result<(), ApiError> {
+    if principal.is_service {
+        let text = "A service token is nobody's: it has no browser.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    Ok(())
+}
+
+fn endpoint(body: &mut Fields) -> String {
+    body.text("endpoint", TextRule::line(ENDPOINT_MAX))
+}
+
+/// A browser's keys, as it names them, once they are known to be some.
+fn keys(value: &Value) -> Result<(String, String), String> {
+    let Value::Object(keys) = value else {
+        let kind = kind(value);
+        return Err(format!("Expected a dictionary of items but got type \"{kind}\"."));
+    };
+    let text = |name: &str| keys.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (p256dh, auth) = (text("p256dh"), text("auth"));
+    match BrowserKeys::read(&p256dh, &auth) {
+        Ok(_) => Ok((p256dh, auth)),
+        Err(BadKey::Secret) => Err("auth: 16 bytes in base64url are required.".to_owned()),
+        Err(BadKey::Browser | BadKey::Own | BadKey::Failed) => {
+            Err("p256dh: an uncompressed P-256 key in base64url is required.".to_owned())
+        }
+    }
+}

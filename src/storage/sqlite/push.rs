@@ -1,0 +1,32 @@
+//! Browsers that may be told.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::{PushStore, StoreError};
+use jiff::Timestamp;
+
+use super::SqliteStore;
+use super::writer::{Done, Write, mismatch};
+
+#[async_trait]
+impl PushStore for SqliteStore {
+    async fn subscribe(
+        &self,
+        user: UserId,
+        browser: NewSubscription,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let write = Write::Subscribe { user, browser: Box::new(browser), now };
+        let Done::Subscribed(id) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(id)
+    }
+
+    async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
+        let write = Write::Unsubscribe { user, endpoint: endpoint.to_owned() };
+        let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
+        Ok(rows > 0)
+    }
+}

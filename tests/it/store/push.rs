@@ -1,0 +1,125 @@
+//! Browsers: who has which, what is written for them, and how they go.
+
+use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, PushTarget, Target};
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
+use bellpull_actors::port::{DeliveryStore, PushStore, StoreError};
+
+use super::people::{at, person, tell};
+use super::{Fixture, Store};
+
+fn browser(name: &str, auth: &str) -> NewSubscription {
+    NewSubscription {
+        endpoint: format!("https://push.example/{name}"),
+        p256dh: "key".to_owned(),
+        auth: auth.to_owned(),
+    }
+}
+
+async fn with_push<F: Fixture>() -> F {
+    F::with_channels(Channels::of(&[Channel::Push])).await
+}
+
+async fn lease(store: &impl Store, now: i64) -> Vec<Leased> {
+    store.lease(Channel::Push, 99, at(now), at(now + 1_000)).await.unwrap()
+}
+
+fn targets(leased: &[Leased]) -> Vec<PushTarget> {
+    let target = |one: &Leased| match &one.target {
+        Target::Push(target) => target.clone(),
+        other => panic!("{other:?}"),
+    };
+    leased.iter().map(target).collect()
+}
+
+fn endpoints(leased: &[Leased]) -> Vec<String> {
+    targets(leased).into_iter().map(|target| target.endpoint).collect()
+}
+
+pub(crate) async fn each_browser_gets_a_delivery_of_its_own<F: Fixture>() {
+    let fixture = with_push::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    assert!(lease(store, 50).await.is_empty(), "nobody has a browser yet");
+    let laptop = store.subscribe(ann.id, browser("laptop", "a"), at(1)).await.unwrap();
+    let phone = store.subscribe(ann.id, browser("phone", "b"), at(2)).await.unwrap();
+    tell(store, "ticket_created", &bob, &[ann.id, bob.id]).await;
+    let leased = lease(store, 50).await;
+    let wanted = [(laptop, "laptop", "a"), (phone, "phone", "b")].map(|(id, name, auth)| {
+        let NewSubscription { endpoint, p256dh, auth } = browser(name, auth);
+        PushTarget { id, endpoint, p256dh, auth }
+    });
+    assert_eq!(targets(&leased), wanted);
+    assert_eq!(leased[0].notification, leased[1].notification);
+    assert!(leased.iter().all(|one| one.addressee.id == ann.id));
+}
+
+pub(crate) async fn a_browser_is_one_users_and_has_its_newest_keys<F: Fixture>() {
+    let fixture = with_push::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    let first = store.subscribe(ann.id, browser("laptop", "old"), at(1)).await.unwrap();
+    let again = store.subscribe(ann.id, browser("laptop", "new"), at(2)).await.unwrap();
+    assert_eq!(first, again);
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    let [target] = &targets(&lease(store, 50).await)[..] else { panic!("not one") };
+    assert_eq!(target.auth, "new");
+
+    // Bob logs in there: what is still on its way to Ann is not shown to him.
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    let his = store.subscribe(bob.id, browser("laptop", "his"), at(3)).await.unwrap();
+    assert_ne!(his, first);
+    tell(store, "ticket_created", &ann, &[bob.id]).await;
+    let [one] = &lease(store, 60).await[..] else { panic!("not one") };
+    assert_eq!(one.addressee.id, bob.id);
+
+    assert!(!store.unsubscribe(ann.id, "https://push.example/laptop").await.unwrap());
+    assert!(store.unsubscribe(bob.id, "https://push.example/laptop").await.unwrap());
+    assert!(!store.unsubscribe(bob.id, "https://push.example/laptop").await.unwrap());
+    let nobody = store.subscribe(UserId(99), browser("x", "x"), at(4)).await;
+    assert_eq!(nobody, Err(StoreError::NotFound));
+}
+
+pub(crate) async fn a_browser_that_is_gone_is_forgotten_with_the_attempt<F: Fixture>() {
+    let fixture = with_push::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    for name in ["gone", "here"] {
+        store.subscribe(ann.id, browser(name, "a"), at(1)).await.unwrap();
+    }
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    let first = lease(store, 50).await;
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    let attempt = Attempt {
+        delivery: first[0].id,
+        number: 1,
+        started_at: at(51),
+        took_ms: 1,
+        outcome: Outcome::Gone { error: "HTTP 410".to_owned() },
+        due_at: None,
+    };
+    store.record(vec![attempt]).await.unwrap();
+    // The second one was written for both; one of them has no address any more.
+    assert_eq!(endpoints(&lease(store, 60).await), ["https://push.example/here"]);
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    assert_eq!(endpoints(&lease(store, 70).await), ["https://push.example/here"]);
+}
+
+pub(crate) async fn of_too_many_browsers_the_oldest_goes<F: Fixture>() {
+    let fixture = with_push::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    for n in 0..=i64::from(SUBSCRIPTIONS_MAX) {
+        store.subscribe(ann.id, browser(&n.to_string(), "a"), at(n)).await.unwrap();
+    }
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    let told = endpoints(&lease(store, 50).await);
+    assert_eq!(told.len(), usize::try_from(SUBSCRIPTIONS_MAX).unwrap());
+    assert!(!told.contains(&"https://push.example/0".to_owned()));
+}
