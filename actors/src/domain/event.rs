@@ -62,6 +62,12 @@ impl Event {
         }
     }
 
+    /// Whether the hub alone tells it: clients take its word for what it says of tickets and people.
+    #[must_use]
+    pub fn is_the_hubs(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+
     /// The title of a notification of this event; empty for a sender's own, which brings its own.
     #[must_use]
     pub fn title(&self) -> &'static str {
@@ -106,7 +112,9 @@ mod tests {
             let event = Event::from_name(name);
             assert_eq!(event.as_str(), name);
             assert!(!event.title().is_empty(), "{name} has a title");
+            assert!(event.is_the_hubs(), "{name}");
         }
-        assert_eq!(Event::from_name("approval").as_str(), "approval");
+        let own = Event::from_name("approval");
+        assert_eq!((own.as_str(), own.is_the_hubs()), ("approval", false));
     }
 }
