@@ -146,7 +146,10 @@ impl Viewer {
 /// Whoever goes on from a position that says so is still shown all news behind it as news.
 fn check_resumable(item: &Item, later: &[Item]) -> Result<(), TestCaseError> {
     let Item::Row { row, is_resumable, .. } = item else { return Ok(()) };
-    let is_missed = |later: &Item| matches!(later, Item::Row { row: later, is_news: true, .. } if later.birth.seq <= row.changed_seq);
+    let is_missed = |later: &Item| {
+        let Item::Row { row: later, is_news: true, .. } = later else { return false };
+        later.birth.seq <= row.changed_seq
+    };
     prop_assert_eq!(*is_resumable, !later.iter().any(is_missed));
     Ok(())
 }
