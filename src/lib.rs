@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod console;
+pub mod delivery;
 pub mod http;
 pub mod sse;
 pub mod storage;

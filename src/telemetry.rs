@@ -48,6 +48,8 @@ const DESCRIBED: &[Described] = &[
         "From a request's head to its answer's head, by method and route"),
     Described::Gauge("bellpull_actors", "Actors that run on this node, by kind"),
     Described::Counter("bellpull_actor_failures_total", "Actors that failed, by kind"),
+    Described::Gauge("bellpull_deliveries_queued",
+        "Deliveries that are queued and in nobody's hand, by channel"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
     Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
     Described::Counter("bellpull_send_recipients_total",

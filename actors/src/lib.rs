@@ -7,6 +7,7 @@
 //! is known), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`observe`] (what operators
 //! see).
 
+pub mod channel;
 pub mod directory;
 pub mod domain;
 pub mod failures;

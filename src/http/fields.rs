@@ -180,6 +180,11 @@ impl Fields {
         self.not_null(field)
     }
 
+    /// Any value, null too, which may be left out.
+    pub(super) fn value_or_null(&self, field: &str) -> Option<Value> {
+        self.values.get(field).cloned()
+    }
+
     pub(super) fn require(&mut self, field: &str) {
         if !self.has(field) {
             self.refuse(field, "This field is required.");

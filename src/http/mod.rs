@@ -8,6 +8,7 @@
 mod auth;
 mod body;
 mod comments;
+mod deliveries;
 mod error;
 mod fields;
 mod guard;
@@ -18,6 +19,7 @@ mod notifications;
 mod openapi;
 mod operator;
 mod page;
+mod preferences;
 mod projects;
 mod query;
 mod readiness;
@@ -38,7 +40,8 @@ use axum::extract::FromRef;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, InboxStore, ProjectStore, TicketStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore,
+    ProjectStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -60,6 +63,9 @@ pub struct Edge {
     comments: Arc<dyn CommentStore>,
     inboxes: Arc<dyn InboxStore>,
     accounts: Arc<dyn AccountStore>,
+    deliveries: Arc<dyn DeliveryStore>,
+    delivery_log: Arc<dyn DeliveryLog>,
+    preferences: Arc<dyn PreferenceStore>,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -87,6 +93,12 @@ pub struct EdgeParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// Where accounts are.
     pub accounts: Arc<dyn AccountStore>,
+    /// The outbox.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// The outbox, for people.
+    pub delivery_log: Arc<dyn DeliveryLog>,
+    /// What they wish for.
+    pub preferences: Arc<dyn PreferenceStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -109,6 +121,9 @@ impl Edge {
             comments: parts.comments,
             inboxes: parts.inboxes,
             accounts: parts.accounts,
+            deliveries: parts.deliveries,
+            delivery_log: parts.delivery_log,
+            preferences: parts.preferences,
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -159,6 +174,8 @@ fn client_routes() -> Routes {
         .merge(notifications::routes())
         .merge(stream::routes())
         .merge(users::routes())
+        .merge(deliveries::routes())
+        .merge(preferences::routes())
         .merge(openapi::routes())
 }
 
@@ -183,6 +200,9 @@ handles! {
     Arc<dyn CommentStore> = |edge| Arc::clone(&edge.comments);
     Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
+    Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
+    Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
+    Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;

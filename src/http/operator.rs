@@ -2,6 +2,7 @@
 //! what happens in it, and let this actor start again.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -10,8 +11,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::hub::Hub;
 use bellpull_actors::observe::TreeEvent;
+use bellpull_actors::port::DeliveryLog;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -95,9 +98,21 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>)
         ),
     )
 )]
-async fn metrics() -> Response {
+async fn metrics(State(log): State<Arc<dyn DeliveryLog>>) -> Response {
+    count_waiting(&*log).await;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, crate::telemetry::render()).into_response()
+}
+
+/// Counts what waits in the outbox. A store that does not answer leaves the figures as they were.
+async fn count_waiting(log: &dyn DeliveryLog) {
+    let Ok(waiting) = log.waiting().await else { return };
+    for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::System) {
+        let queued = waiting.iter().find(|one| one.channel == channel).map_or(0, |one| one.queued);
+        let queued = u32::try_from(queued).unwrap_or(u32::MAX);
+        metrics::gauge!("bellpull_deliveries_queued", "channel" => channel.as_str())
+            .set(f64::from(queued));
+    }
 }
 
 /// The supervision tree.

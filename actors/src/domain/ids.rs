@@ -50,6 +50,10 @@ id! {
     CommentId
 }
 id! {
+    /// A notification's way to one address on one channel.
+    DeliveryId
+}
+id! {
     /// A send: one message to many.
     SendId
 }

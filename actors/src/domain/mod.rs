@@ -3,14 +3,19 @@
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
-//! [`presence`] (who watches).
+//! [`presence`] (who watches), [`delivery`], [`preference`], [`retry`] and [`circuit`] (what leaves
+//! the house).
 
+pub mod circuit;
 pub mod comment;
+pub mod delivery;
 pub mod event;
 pub mod ids;
 pub mod inbox;
 pub mod notification;
+pub mod preference;
 pub mod presence;
+pub mod retry;
 pub mod routing;
 pub mod send;
 pub mod stream;

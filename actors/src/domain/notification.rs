@@ -182,11 +182,14 @@ pub enum DeliveryStatus {
     Sent,
     /// Given up.
     Failed,
-    /// A preference held it back.
+    /// A rule held it back: a preference, or that there is no address.
     Suppressed,
 }
 
 impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed];
+
     /// The status' name in rows and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -212,9 +215,7 @@ impl DeliveryStatus {
     /// The status of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed]
-            .into_iter()
-            .find(|status| status.as_str() == name)
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
@@ -225,7 +226,7 @@ pub struct Delivery {
     pub channel: Channel,
     /// Where it stands.
     pub status: DeliveryStatus,
-    /// How often it was tried.
+    /// How many attempts were begun.
     pub attempts: u32,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,

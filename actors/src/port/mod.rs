@@ -7,18 +7,26 @@
 pub mod accounts;
 pub mod clock;
 pub mod comments;
+pub mod deliveries;
+pub mod delivery_log;
 pub mod inbox;
 pub mod outlet;
+pub mod preferences;
 pub mod projects;
+pub mod sender;
 pub mod sends;
 pub mod tickets;
 
 pub use accounts::AccountStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
+pub use deliveries::DeliveryStore;
+pub use delivery_log::DeliveryLog;
 pub use inbox::InboxStore;
 pub use outlet::Outlet;
+pub use preferences::PreferenceStore;
 pub use projects::ProjectStore;
+pub use sender::Sender;
 pub use sends::SendStore;
 pub use tickets::TicketStore;
 

@@ -5,6 +5,7 @@
 mod clock;
 mod comments;
 mod inboxes;
+mod outbox;
 mod outlet;
 mod projects;
 mod sends;
@@ -12,6 +13,7 @@ mod store;
 mod tickets;
 
 pub use clock::FakeClock;
+pub use outbox::{FakeDelivery, FakeOutbox, FakeSender, Reaction};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};
 pub use store::{FakeStore, Mode, Op};
 

@@ -29,8 +29,6 @@ pub(super) struct Loaded {
     pub(super) is_contiguous: bool,
     /// Whether it continues what the client holds.
     pub(super) is_resumed: bool,
-    /// Whether nothing lies between its end and what comes live: `false` for a full page.
-    pub(super) is_whole: bool,
 }
 
 /// What a gap came to.
@@ -78,27 +76,7 @@ pub(super) async fn backlog(
         (head, skipped, Stretch::of_births(after, head, births))
     };
     let delivered = head.delivered_seq;
-    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, is_whole: true })
-}
-
-/// The births after a position: all of them, or a full page.
-pub(super) async fn births(
-    inboxes: &dyn InboxStore,
-    user: UserId,
-    after: Seq,
-) -> Result<Loaded, StoreError> {
-    let (head, births) = inboxes.births(user, after, PAGE).await?;
-    // A full page may not be all there is: it is complete only up to its last row.
-    let last = births.last().map(|birth| birth.seq).filter(|_| is_full(births.len()));
-    let complete = last.unwrap_or(head.last_seq);
-    Ok(Loaded {
-        stretch: Stretch { head: complete, ..Stretch::of_births(after, head, births) },
-        delivered: head.delivered_seq,
-        skipped: 0,
-        is_contiguous: false,
-        is_resumed: true,
-        is_whole: complete >= head.last_seq,
-    })
+    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed })
 }
 
 /// All changes after a position, of several pages if need be. A row that changes from one page to

@@ -319,8 +319,7 @@ impl UserEntity {
         match state.sessions[index].advance() {
             Ok(None) => {}
             Ok(Some(after)) => {
-                let session = &state.sessions[index];
-                let session = (session.id, session.shows());
+                let session = state.sessions[index].id;
                 self.load_more(state.own(myself), state.id, session, after);
             }
             Err(broken) => self.drop_session(myself, index, ending(broken), state),

@@ -216,11 +216,6 @@ impl SessionState {
                 return;
             }
         };
-        if !loaded.is_whole {
-            // What came live does not follow this page: it is read with the pages to come.
-            queue.items.clear();
-            queue.is_overflowed = true;
-        }
         self.is_contiguous |= loaded.is_contiguous || loaded.stretch.head <= delivered;
         if loaded.skipped > 0 {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
@@ -286,7 +281,7 @@ impl SessionState {
             match item {
                 Item::Read(stretch) => {
                     if self.shows == Shows::Births {
-                        self.answer(stretch.as_of);
+                        self.answer(stretch.head);
                     }
                     let items = stretch.items(self.shows, self.at);
                     for item in items.into_iter().rev() {

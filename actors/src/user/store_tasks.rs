@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::backlog::{self, Loaded, Reading};
-use super::stretch::Shows;
 use super::{Own, OwnMessage, UserEntity, UserMessage};
 use crate::domain::ids::{Seq, UserId};
 use crate::port::StoreError;
@@ -41,17 +40,13 @@ impl UserEntity {
         &self,
         own: Handle<UserMessage>,
         user: UserId,
-        (session, shows): (u32, Shows),
+        session: u32,
         after: Seq,
     ) {
         let shared = self.shared();
         tokio::spawn(async move {
             let inboxes = &*shared.inboxes;
-            let loaded = if shows == Shows::Changes {
-                in_time(backlog::changes(inboxes, user, after)).await.and_then(whole)
-            } else {
-                in_time(backlog::births(inboxes, user, after)).await
-            };
+            let loaded = in_time(backlog::changes(inboxes, user, after)).await.and_then(whole);
             own.cast(UserMessage::Own(OwnMessage(Own::Loaded { session, loaded })));
         });
     }
@@ -113,12 +108,5 @@ fn whole((reading, delivered): (Reading, Seq)) -> Result<Loaded, StoreError> {
     let Reading::Whole(stretch) = reading else {
         return Err(StoreError::Unavailable("the session has fallen too far behind".to_owned()));
     };
-    Ok(Loaded {
-        stretch,
-        delivered,
-        skipped: 0,
-        is_contiguous: false,
-        is_resumed: true,
-        is_whole: true,
-    })
+    Ok(Loaded { stretch, delivered, skipped: 0, is_contiguous: false, is_resumed: true })
 }

@@ -38,8 +38,6 @@ pub(super) struct Stretch {
     pub(super) after: Seq,
     /// Up to where it is complete.
     pub(super) head: Seq,
-    /// When its rows were as they are: at `head`, or, where that is the end of a page, later.
-    pub(super) as_of: Seq,
     /// The unread count then.
     pub(super) unread_count: i64,
     /// The rows, by their last change.
@@ -78,7 +76,7 @@ impl Stretch {
     /// No change at all, at a position.
     pub(super) fn none(head: Head) -> Self {
         let Head { last_seq, unread_count, .. } = head;
-        Self { after: last_seq, head: last_seq, as_of: last_seq, unread_count, rows: Vec::new() }
+        Self { after: last_seq, head: last_seq, unread_count, rows: Vec::new() }
     }
 
     /// Births alone, as if nothing had happened to them since: what sessions of births begin with.
@@ -86,13 +84,13 @@ impl Stretch {
         let row = |birth: Birth| Row { changed_seq: birth.seq, birth, is_deleted: false };
         let Head { last_seq, unread_count, .. } = head;
         let rows = births.into_iter().map(row).collect();
-        Self { after, head: last_seq, as_of: last_seq, unread_count, rows }
+        Self { after, head: last_seq, unread_count, rows }
     }
 
     /// What a store that is at `head` has changed after a position.
     pub(super) fn of_changes(after: Seq, head: Head, rows: Vec<Row>) -> Self {
         let Head { last_seq, unread_count, .. } = head;
-        Self { after, head: last_seq, as_of: last_seq, unread_count, rows }
+        Self { after, head: last_seq, unread_count, rows }
     }
 
     /// What a session that was shown everything up to `at` is to be shown of it, each thing with a

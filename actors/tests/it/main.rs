@@ -11,6 +11,7 @@
 )]
 
 mod attach;
+mod channel;
 mod comments;
 mod devices;
 mod ending;

@@ -22,15 +22,14 @@ pub(super) fn kind() -> Schema {
     one_of(Kind::ALL.iter().map(|kind| kind.as_str()))
 }
 
-/// A preference that holds a delivery back shows in `deliveries` only.
+/// A rule that holds a delivery back shows in `deliveries` only.
 fn standing() -> Schema {
     use DeliveryStatus::{Failed, Queued, Sent};
     one_of([Queued, Sent, Failed].map(DeliveryStatus::as_str))
 }
 
-fn delivery_status() -> Schema {
-    use DeliveryStatus::{Failed, Queued, Sent, Suppressed};
-    one_of([Queued, Sent, Failed, Suppressed].map(DeliveryStatus::as_str))
+pub(super) fn delivery_status() -> Schema {
+    one_of(DeliveryStatus::ALL.map(DeliveryStatus::as_str))
 }
 
 /// A row of an inbox.

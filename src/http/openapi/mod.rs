@@ -6,8 +6,10 @@
 //! The shapes are in one file a subject; the tests hold them against a running hub.
 
 mod accounts;
+mod deliveries;
 mod inboxes;
 mod operators;
+mod preferences;
 mod problems;
 mod projects;
 mod sends;
@@ -26,8 +28,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
+pub(super) use self::deliveries::*;
 pub(super) use self::inboxes::*;
 pub(super) use self::operators::*;
+pub(super) use self::preferences::*;
 pub(super) use self::projects::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;

@@ -2,11 +2,14 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`]; and what they share:
-//! [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
+//! [`deliveries`] with [`delivery_log`]; and what they share: [`rows`], [`letters`], [`multi_row`],
+//! [`ids`], [`error`].
 
 mod accounts;
 mod comments;
+mod deliveries;
+mod delivery_log;
 mod error;
 mod heads;
 mod ids;
@@ -16,6 +19,7 @@ mod lock;
 mod multi_row;
 mod notifications;
 mod options;
+mod preferences;
 mod projects;
 mod rows;
 mod sends;

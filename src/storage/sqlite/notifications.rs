@@ -15,7 +15,7 @@ use super::rows::{get, json, message, message_columns, optional_timestamp};
 const SELECT: &str = concat!(
     "SELECT n.id, n.seq, n.recipient_id, n.read_at, \
      iif(u.full_name = '', u.username, u.full_name) AS recipient_name, \
-     (SELECT json_group_array(json_array(d.channel, d.status, d.attempts, d.sent_at, d.error)) \
+     (SELECT json_group_array(json_array(d.channel, d.status, d.leases, d.sent_at, d.error)) \
      FROM deliveries d WHERE d.notification_id = n.id) AS deliveries, ",
     message_columns!(),
     " FROM notifications n JOIN messages m ON m.id = n.message_id \
@@ -71,7 +71,7 @@ pub(super) async fn unread_counts(
     let sql = "WITH head AS (SELECT ifnull(max(unread_count), 0) AS unread FROM inboxes \
                WHERE user_id = ?1) \
                SELECT unread, (SELECT json_group_array(json_array(channel, times)) FROM \
-               (SELECT d.channel, count(*) AS times FROM (SELECT id FROM notifications \
+               (SELECT d.channel, count(DISTINCT n.id) AS times FROM (SELECT id FROM notifications \
                WHERE recipient_id = ?1 AND read_at IS NULL AND deleted_at IS NULL \
                ORDER BY seq DESC LIMIT (SELECT unread FROM head)) n \
                JOIN deliveries d ON d.notification_id = n.id GROUP BY d.channel)) FROM head";
@@ -122,7 +122,9 @@ fn notification(row: &SqliteRow) -> Result<Notification, StoreError> {
     let deliveries: Vec<DeliveryRow> = json(get(row, "deliveries")?)?;
     let mut deliveries =
         deliveries.into_iter().map(delivery).collect::<Result<Vec<_>, StoreError>>()?;
-    deliveries.sort_unstable_by_key(|delivery| delivery.channel);
+    // One a channel, though it may have several addresses: the one that fared best.
+    deliveries.sort_by_key(|delivery| (delivery.channel, rank(delivery.status)));
+    deliveries.dedup_by_key(|delivery| delivery.channel);
     Ok(Notification {
         id: NotificationId(get(row, "id")?),
         seq: Seq(get(row, "seq")?),
@@ -138,6 +140,16 @@ fn delivery((name, status, attempts, sent_at, error): DeliveryRow) -> Result<Del
     let status = DeliveryStatus::from_name(&status).ok_or_else(|| corrupt("status"))?;
     let sent_at = optional_timestamp(sent_at)?;
     Ok(Delivery { channel: channel(&name)?, status, attempts, sent_at, error })
+}
+
+/// The best first.
+fn rank(status: DeliveryStatus) -> u8 {
+    match status {
+        DeliveryStatus::Sent => 0,
+        DeliveryStatus::Queued => 1,
+        DeliveryStatus::Failed => 2,
+        DeliveryStatus::Suppressed => 3,
+    }
 }
 
 fn channel(name: &str) -> Result<Channel, StoreError> {

@@ -4,8 +4,10 @@ mod auth;
 mod bad_input;
 mod comments;
 mod console;
+mod deliveries;
 mod notifications;
 mod operator;
+mod preferences;
 mod projects;
 mod sends;
 mod stream;
@@ -36,7 +38,11 @@ struct Team {
 
 impl Team {
     async fn gather() -> Self {
-        let hub = Hub::start().await;
+        Self::gather_on(Hub::start().await).await
+    }
+
+    /// The same on a hub of one's own.
+    async fn gather_on(hub: Hub) -> Self {
         Self {
             root: hub.user("root", "super_admin").await,
             admin: hub.user("admin", "admin").await,

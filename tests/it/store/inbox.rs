@@ -6,8 +6,9 @@ use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::{Head, Mark};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use bellpull_actors::port::{AccountStore, InboxStore};
 use futures_util::future::join_all;
 
 use super::Fixture;
@@ -134,6 +135,9 @@ pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let admin = person(store, "admin", "admin").await;
+    let number = Some("+4915100000001".to_owned());
+    let reachable = UserChanges { whatsapp_number: number, ..UserChanges::default() };
+    store.update_user(admin.id, reachable).await.unwrap();
     // A new ticket goes out by e-mail (off here) and WhatsApp (on).
     raise(store, "One", &client).await;
     let filter = NotificationFilter::default();

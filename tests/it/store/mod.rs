@@ -1,37 +1,64 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
-//! [`changes`], [`lists`], [`accounts`], [`groups`] and [`model`] know only the ports; [`sqlite`]
-//! runs them all on SQLite, and adds what is its own.
+//! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
+//! [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
+//! what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
+mod attempts;
 mod changes;
 mod comments;
+mod delivery_log;
 mod groups;
 mod inbox;
 mod lists;
 mod marks;
 mod model;
+mod outbox;
 mod people;
+mod preferences;
 mod projects;
 mod sends;
 mod sqlite;
+mod sqlite_outbox;
 mod tickets;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::{AccountStore, CommentStore, InboxStore, SendStore, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore, SendStore,
+    TicketStore,
+};
 
 /// All that a store offers.
 pub(crate) trait Store:
-    TicketStore + InboxStore + AccountStore + CommentStore + SendStore
+    TicketStore
+    + InboxStore
+    + AccountStore
+    + CommentStore
+    + SendStore
+    + DeliveryStore
+    + DeliveryLog
+    + PreferenceStore
 {
 }
 
-impl<T: TicketStore + InboxStore + AccountStore + CommentStore + SendStore> Store for T {}
+impl<
+    T: TicketStore
+        + InboxStore
+        + AccountStore
+        + CommentStore
+        + SendStore
+        + DeliveryStore
+        + DeliveryLog
+        + PreferenceStore,
+> Store for T
+{
+}
 
 /// A fresh store for one test.
 #[async_trait]
@@ -164,6 +191,48 @@ macro_rules! suite {
                 a_missing_recipient_fails_only_its_own,
                 requests_of_every_kind_share_a_group,
                 a_caller_that_gives_up_harms_nobody,
+            }
+            outbox {
+                what_is_due_is_leased_the_longest_due_first,
+                nobody_leases_what_somebody_has,
+                a_lease_says_all_that_a_sender_needs,
+                a_lease_outlives_a_crash_and_ends,
+                an_ended_lease_is_an_attempt_of_its_own,
+                a_restarted_channel_frees_its_leases_and_no_others,
+                leases_are_given_back_unused,
+                a_late_return_takes_nothing_from_the_next,
+                the_next_due_is_known,
+                an_address_that_is_gone_holds_back,
+                a_crowd_of_leases_shares_nothing,
+            }
+            attempts {
+                a_sent_one_is_sent_once,
+                a_later_one_comes_back_when_it_is_due,
+                a_refused_one_has_failed,
+                a_record_may_be_repeated,
+                a_late_failure_leaves_its_row_only,
+                a_late_success_counts_whatever_came_meanwhile,
+                several_attempts_in_one_record_follow_each_other,
+                records_of_a_crowd_are_written_together,
+                what_a_provider_says_is_bounded,
+                a_provider_that_took_it_may_have_died_with_us,
+                reports_never_go_back,
+                a_failed_one_is_retried_and_no_other,
+            }
+            delivery_log {
+                deliveries_are_narrowed_and_paged_newest_first,
+                a_notification_shows_one_delivery_a_channel,
+                what_waits_is_counted,
+                a_refused_decision_leaves_no_delivery,
+            }
+            preferences {
+                wishes_are_merged_and_kept,
+                wishes_need_an_account_and_have_a_bound,
+                a_wish_against_a_channel_is_recorded,
+                a_wish_for_a_channel_adds_it,
+                a_wish_against_the_inbox_makes_nothing,
+                sends_go_by_wishes_and_what_is_critical_passes,
+                wishes_count_for_whatever_comes_after_them,
             }
             model { inboxes_behave_as_their_model, }
         );

@@ -70,22 +70,22 @@ impl Fixture for Sqlite {
 suite!(crate::store::sqlite::Sqlite);
 
 /// A connection of somebody else's to the same file.
-async fn beside(store: &SqliteStore) -> SqliteConnection {
+pub(crate) async fn beside(store: &SqliteStore) -> SqliteConnection {
     SqliteConnectOptions::new().filename(store.path()).connect().await.unwrap()
 }
 
 /// A directory, and the address of a database in it.
-fn file() -> (TempDir, String) {
+pub(crate) fn file() -> (TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/hub.db", directory.path().display());
     (directory, url)
 }
 
-fn hub() -> StoreOptions {
+pub(crate) fn hub() -> StoreOptions {
     StoreOptions { exclusive: true, ..StoreOptions::default() }
 }
 
-async fn open(url: &str, options: StoreOptions) -> SqliteStore {
+pub(crate) async fn open(url: &str, options: StoreOptions) -> SqliteStore {
     SqliteStore::open(url, options).await.unwrap()
 }
 
@@ -289,8 +289,7 @@ async fn a_writer_elsewhere_is_waited_for() {
 async fn frequent_statements_find_their_rows_by_index() {
     let (_directory, url) = file();
     let store = open(&url, hub()).await;
-    let mut connection = beside(&store).await;
-    for (sql, wanted) in [
+    let plans = [
         (
             "UPDATE notifications SET changed_seq = v.column3 FROM (VALUES (1,2,3),(4,5,6)) AS v \
              WHERE recipient_id = v.column1 AND seq = v.column2",
@@ -351,7 +350,14 @@ async fn frequent_statements_find_their_rows_by_index() {
             "SELECT id FROM comments WHERE ticket_id = 1 ORDER BY id LIMIT 5",
             "comments_ticket (ticket_id=?)",
         ),
-    ] {
+    ];
+    expect_plans(&store, &plans).await;
+}
+
+/// Asks SQLite what it would do for each statement: what is wanted, and no sorting.
+pub(crate) async fn expect_plans(store: &SqliteStore, plans: &[(&str, &str)]) {
+    let mut connection = beside(store).await;
+    for (sql, wanted) in plans {
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
         let rows: Vec<(i64, i64, i64, String)> =
             sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();

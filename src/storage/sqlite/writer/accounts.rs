@@ -1,5 +1,5 @@
-//! Accounts, logins, settings and projects: rare, so each is its own statement in the group's
-//! transaction.
+//! Accounts, logins, settings, projects and preferences: rare, so each is its own statement in the
+//! group's transaction.
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, projects, sends};
+use super::{Answer, Done, Write, preferences, projects, sends};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -68,6 +68,9 @@ pub(super) async fn apply(
         Write::RemoveMember(project, user) => {
             projects::remove_member(connection, *project, *user).await?
         }
+        Write::ChangePreferences { user, changes, now } => {
+            preferences::change(connection, *user, changes, *now).await?
+        }
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?
         }
@@ -77,6 +80,12 @@ pub(super) async fn apply(
         | Write::ContinueSend { .. }
         | Write::Mark(_)
         | Write::SaveDelivered(_)
+        | Write::Lease(_)
+        | Write::Release(_)
+        | Write::Record(_)
+        | Write::GiveBack(_)
+        | Write::Report(_)
+        | Write::Retry { .. }
         | Write::LimitPages(_)
         | Write::Ping => return Ok(None),
     };

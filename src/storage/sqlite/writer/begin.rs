@@ -124,9 +124,16 @@ impl<'a> Beginnings<'a> {
             self.keys.insert((key.owner, key.key.clone()), (hash, stored));
         }
         let Portion { recipients, has_more, .. } = portion;
-        let (text, channels) = (SendText::New(Letter::new(message)), send.channels);
-        let reply = Reply::Begun { send: stored, has_more };
-        Ok(Ok(SendChunk { at, message_id, text, recipients, only, channels, reply }))
+        Ok(Ok(SendChunk {
+            at,
+            message_id,
+            text: SendText::New(Letter::new(message)),
+            recipients,
+            only,
+            channels: send.channels,
+            is_critical: send.is_critical,
+            reply: Reply::Begun { send: stored, has_more },
+        }))
     }
 
     /// Whom the send is for, or why it is for nobody.

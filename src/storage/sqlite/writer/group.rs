@@ -1,5 +1,6 @@
 //! A group within its transaction: accounts and projects first, then marks, then all that is
-//! announced: decisions, comments, and chunks of sends.
+//! announced: decisions, comments, and chunks of sends; the outbox last, so that a lease sees what
+//! has just been written.
 //!
 //! All of a group happen at once as far as anybody outside can tell, so that their order is free:
 //! each kind is applied together, in the order in which its requests came.
@@ -18,7 +19,7 @@ use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
 use super::sends::Sends;
 use super::set::Work;
-use super::{Answer, Done, Write, accounts, marks, sends, set};
+use super::{Answer, Done, Write, accounts, marks, outbox, sends, set};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
     "UPDATE inboxes SET delivered_seq = v.column2 FROM ",
@@ -94,6 +95,7 @@ pub(super) async fn apply(
     let work = Work::of(writes, created, chunks);
     applied.letters = set::apply(connection, place, work, &mut answers).await?;
     records.write(connection).await?;
+    outbox::apply(connection, writes, &mut answers).await?;
     place.ids.save(connection).await?;
     // What is left has nothing to say.
     applied.answers =

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::routing::Group;
+use bellpull_actors::domain::preference::Preferences;
+use bellpull_actors::domain::routing::{Channel, Channels, Group};
 use bellpull_actors::domain::user::Role;
 use sqlx::SqliteConnection;
 
@@ -112,13 +113,50 @@ pub(super) async fn heads(
                ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0))) \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                WHERE u.id IN (SELECT value FROM json_each(?))";
-    let text: String = sqlx::query_scalar(sql)
-        .bind(id_list(users.map(|user| user.0)))
-        .fetch_one(connection)
-        .await?;
+    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
+    let text: String = query.fetch_one(connection).await?;
     let rows: Vec<(UserId, Seq, i64, Seq)> = json(&text)?;
     let head = |(user, last_seq, unread_count, delivered_seq)| {
         (user, Head { last_seq, unread_count, delivered_seq })
     };
     Ok(rows.into_iter().map(head).collect())
+}
+
+/// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
+#[derive(Debug, Clone)]
+pub(super) struct Recipient {
+    pub(super) head: Head,
+    /// Where the account has an address.
+    pub(super) reach: Channels,
+    pub(super) preferences: Preferences,
+}
+
+type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Option<Preferences>);
+
+/// These users, as far as telling them is concerned; users that do not exist are left out.
+pub(super) async fn recipients(
+    connection: &mut SqliteConnection,
+    users: impl Iterator<Item = UserId>,
+) -> Result<BTreeMap<UserId, Recipient>, Failure> {
+    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
+               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), json(p.body))) \
+               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
+               LEFT JOIN preferences p ON p.user_id = u.id \
+               WHERE u.id IN (SELECT value FROM json_each(?))";
+    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
+    let text: String = query.fetch_one(connection).await?;
+    let rows: Vec<RecipientRow> = json(&text)?;
+    let recipient = |(user, last_seq, unread_count, delivered_seq, addresses, preferences)| {
+        let head = Head { last_seq, unread_count, delivered_seq };
+        let preferences = Option::unwrap_or_default(preferences);
+        (user, Recipient { head, reach: reach(addresses), preferences })
+    };
+    Ok(rows.into_iter().map(recipient).collect())
+}
+
+fn reach(has: [i64; 3]) -> Channels {
+    let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms];
+    let has = channels.into_iter().zip(has).filter(|(_, has)| *has != 0);
+    Channels::of(&has.map(|(channel, _)| channel).collect::<Vec<_>>())
 }

@@ -3,9 +3,10 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which
-//! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
-//! decided in memory), [`rows`] (what is written, one statement a table).
+//! [`projects`], [`preferences`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
+//! [`audience`] (which recipients are next), and the hot path: [`known`] (what is read before),
+//! [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is
+//! written, one statement a table); then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -13,6 +14,9 @@ mod begin;
 mod group;
 mod known;
 mod marks;
+mod outbox;
+mod outgoing;
+mod preferences;
 mod projects;
 mod rows;
 mod sends;
@@ -22,9 +26,12 @@ mod task;
 use std::time::Duration;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{LoginId, ProjectId, SendId, Seq, UserId};
+use bellpull_actors::domain::delivery::Attempt;
+use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Mark, Marked};
 use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
+use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
@@ -36,6 +43,7 @@ use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use outbox::{Lease, LeasedRow, Report};
 pub(super) use task::{Writer, connect};
 
 /// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
@@ -65,6 +73,13 @@ pub(super) enum Write {
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
+    Lease(Lease),
+    Release(Channel),
+    Record(Vec<Attempt>),
+    GiveBack(Vec<(DeliveryId, u32)>),
+    Report(Box<Report>),
+    Retry { delivery: DeliveryId, now: Timestamp },
+    ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
     LimitPages(u32),
     Ping,
 }
@@ -109,6 +124,12 @@ impl Write {
         {
             return size(*rows);
         }
+        if let Self::Lease(Lease { limit, .. }) = self {
+            return size(*limit);
+        }
+        if let Self::Record(attempts) = self {
+            return attempts.len();
+        }
         1
     }
 }
@@ -136,6 +157,8 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
+    Leased(Vec<LeasedRow>),
+    Preferences(Option<Box<Preferences>>),
     /// So many rows changed.
     Changed(u64),
     Nothing,

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::notification::{DeliveryStatus, Message};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::ticket::{Decision, Ticket};
 use bellpull_actors::port::StoreError;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use sqlx::SqliteConnection;
 
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::outgoing::Outgoing;
 
 /// The moved heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -72,8 +72,9 @@ static NOTIFICATIONS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 static DELIVERIES: MultiRow = MultiRow::new(
-    "INSERT INTO deliveries (id, notification_id, channel, status, due_at) SELECT * FROM ",
-    5,
+    "INSERT INTO deliveries (id, notification_id, recipient_id, channel, target_id, status, rule, \
+     due_at) SELECT * FROM ",
+    8,
     " WHERE column1 IS NOT NULL",
 );
 
@@ -170,14 +171,14 @@ impl Rows {
         self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
     }
 
-    /// A delivery that is due.
-    pub(super) fn delivery(&mut self, id: i64, notification: i64, channel: Channel, due_ms: i64) {
+    /// A notification's way out of the house.
+    pub(super) fn delivery(&mut self, id: i64, notification: i64, to: UserId, out: &Outgoing) {
+        self.deliveries.extend([id, notification, to.0].map(Cell::Int));
+        self.deliveries.extend([Cell::from(out.channel.as_str()), out.target_id.into()]);
         self.deliveries.extend([
-            Cell::Int(id),
-            notification.into(),
-            channel.as_str().into(),
-            DeliveryStatus::Queued.as_str().into(),
-            due_ms.into(),
+            out.status.as_str().into(),
+            out.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
+            out.due_at_ms.into(),
         ]);
     }
 
@@ -229,5 +230,10 @@ async fn write_assignees(
 
 /// A value as JSON.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
-    serde_json::to_string(value).map(Cell::Text).map_err(|_| corrupt("JSON"))
+    text(value).map(Cell::Text)
+}
+
+/// The same, for a statement of one row.
+pub(super) fn text<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| corrupt("JSON"))
 }

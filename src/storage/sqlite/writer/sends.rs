@@ -58,6 +58,8 @@ pub(super) struct SendChunk {
     /// The id that its only notification has been given already.
     pub(super) only: Option<NotificationId>,
     pub(super) channels: Channels,
+    /// Whether it passes everybody's rules.
+    pub(super) is_critical: bool,
     pub(super) reply: Reply,
 }
 
@@ -145,6 +147,7 @@ struct Running {
     letter: Arc<Letter>,
     audience: Audience,
     channels: Channels,
+    is_critical: bool,
     last_user: UserId,
     cursor: UserId,
     has_more: bool,
@@ -185,6 +188,7 @@ async fn go_on(
             recipients: portion.recipients,
             only: None,
             channels: send.channels,
+            is_critical: send.is_critical,
             reply: Reply::Continued { has_more: portion.has_more },
         });
     }
@@ -195,24 +199,26 @@ async fn go_on(
     Ok(())
 }
 
+type RunningRow = (i64, String, String, bool, i64, i64, bool, i64);
+
 async fn read_running(
     connection: &mut SqliteConnection,
     place: Place<'_>,
     id: SendId,
 ) -> Result<Option<Running>, Failure> {
-    let sql = "SELECT message_id, audience, channels, last_user_id, cursor, status = 'ACTIVE', \
-               due_at FROM sends WHERE id = ?";
-    let row: Option<(i64, String, String, i64, i64, bool, i64)> =
+    let sql = "SELECT message_id, audience, channels, is_critical, last_user_id, cursor, \
+               status = 'ACTIVE', due_at FROM sends WHERE id = ?";
+    let row: Option<RunningRow> =
         sqlx::query_as(sql).bind(id.0).fetch_optional(&mut *connection).await?;
-    let Some((message_id, audience, channels, last_user, cursor, has_more, due_at_ms)) = row else {
-        return Ok(None);
-    };
+    let Some(row) = row else { return Ok(None) };
+    let (message_id, audience, channels, is_critical, last_user, cursor, has_more, due_at_ms) = row;
     let channels: Vec<Channel> = json(&channels)?;
     Ok(Some(Running {
         message_id,
         letter: place.letters.one(connection, message_id).await?,
         audience: json(&audience)?,
         channels: Channels::of(&channels),
+        is_critical,
         last_user: UserId(last_user),
         cursor: UserId(cursor),
         has_more,

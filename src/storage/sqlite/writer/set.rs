@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, NotificationId, UserId};
-use bellpull_actors::domain::inbox::{Head, Letter};
+use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
-use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::preference::{Routed, RoutedBy};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
@@ -17,7 +17,8 @@ use sqlx::SqliteConnection;
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
-use super::known::{Known, KnownTicket, heads};
+use super::known::{Known, KnownTicket, Recipient, recipients};
+use super::outgoing::Announced;
 use super::rows::Rows;
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write};
@@ -96,7 +97,7 @@ pub(super) async fn apply(
 struct Set<'a> {
     place: Place<'a>,
     known: Known,
-    heads: BTreeMap<UserId, Head>,
+    recipients: BTreeMap<UserId, Recipient>,
     rows: Rows,
     letters: Vec<(i64, Arc<Letter>)>,
 }
@@ -122,11 +123,11 @@ impl<'a> Set<'a> {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
         }
         people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
-        let heads = match people.is_empty() {
+        let recipients = match people.is_empty() {
             true => BTreeMap::new(),
-            false => heads(connection, people.into_iter()).await?,
+            false => recipients(connection, people.into_iter()).await?,
         };
-        Ok(Self { place, known, heads, rows: Rows::default(), letters: Vec::new() })
+        Ok(Self { place, known, recipients, rows: Rows::default(), letters: Vec::new() })
     }
 
     /// Puts a decision into the group, or refuses it without a trace.
@@ -181,7 +182,8 @@ impl<'a> Set<'a> {
     }
 
     fn check_recipients(&self, announcement: &Announcement) -> Result<(), StoreError> {
-        let exist = self.recipients(announcement).iter().all(|user| self.heads.contains_key(user));
+        let known = |user: &UserId| self.recipients.contains_key(user);
+        let exist = self.recipients(announcement).iter().all(known);
         if exist { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
@@ -192,48 +194,69 @@ impl<'a> Set<'a> {
         message: Message,
     ) -> Result<Option<Told>, StoreError> {
         self.check_recipients(announcement)?;
-        let recipients = self.recipients(announcement);
+        let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
+        let letter = Letter::new(message);
+        let announced = self.announced(&letter, routed, false);
+        let mut recipients = self.recipients(announcement);
+        recipients
+            .retain(|user| self.recipients.get(user).is_some_and(|one| announced.reaches(one)));
         if recipients.is_empty() {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
-        let letter = self.write_down(message_id, Letter::new(message))?;
-        self.tell(message_id, letter, &recipients, None, announcement.channels).map(Some)
+        self.write_down(message_id, &letter)?;
+        self.tell(message_id, &letter, announced, &recipients, None)
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
-    fn write_down(&mut self, id: i64, letter: Arc<Letter>) -> Result<Arc<Letter>, StoreError> {
+    fn write_down(&mut self, id: i64, letter: &Arc<Letter>) -> Result<(), StoreError> {
         self.rows.message(id, &letter.message)?;
-        self.letters.push((id, Arc::clone(&letter)));
-        Ok(letter)
+        self.letters.push((id, Arc::clone(letter)));
+        Ok(())
     }
 
-    /// Puts a message into these inboxes, with a delivery for each channel that is switched on. A
-    /// single notification may have been given its id before (`only`).
+    /// What a letter says, as far as its ways out of the house are concerned.
+    fn announced<'l>(
+        &self,
+        letter: &'l Letter,
+        routed: Routed,
+        is_critical: bool,
+    ) -> Announced<'l> {
+        let due_at_ms = letter.message.created_at.as_millisecond();
+        let event = &letter.message.event;
+        Announced { event, routed, is_critical, on: self.place.channels, due_at_ms }
+    }
+
+    /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
+    /// which it goes out; `None` where nobody does. A single notification may have been given its
+    /// id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,
-        letter: Arc<Letter>,
+        letter: &Arc<Letter>,
+        announced: Announced<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
-        channels: Channels,
-    ) -> Result<Told, StoreError> {
-        let due_ms = letter.message.created_at.as_millisecond();
-        let outgoing = channels.and(self.place.channels);
+    ) -> Result<Option<Told>, StoreError> {
         let mut births = Vec::with_capacity(recipients.len());
         for &recipient in recipients {
-            let head = self.heads.get_mut(&recipient).ok_or(StoreError::NotFound)?;
-            let seq = head.give_birth();
+            let known = self.recipients.get_mut(&recipient).ok_or(StoreError::NotFound)?;
+            if !announced.reaches(known) {
+                continue;
+            }
+            let seq = known.head.give_birth();
             let id = only.map_or_else(|| self.place.ids.next(Counter::Notifications), |id| id.0);
             self.rows.notification(recipient, seq, id, message_id);
-            self.rows.head(recipient, *head);
-            for channel in outgoing.outgoing() {
-                self.rows.delivery(self.place.ids.next(Counter::Deliveries), id, channel, due_ms);
+            self.rows.head(recipient, known.head);
+            for out in announced.outgoing(known) {
+                let delivery = self.place.ids.next(Counter::Deliveries);
+                self.rows.delivery(delivery, id, recipient, &out);
             }
-            let (id, unread_count) = (NotificationId(id), head.unread_count);
+            let (id, unread_count) = (NotificationId(id), known.head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
         }
-        Ok(Told { letter, births })
+        let letter = Arc::clone(letter);
+        Ok((!births.is_empty()).then_some(Told { letter, births }))
     }
 
     /// Puts a comment into the group, or refuses it without a trace.
@@ -254,12 +277,14 @@ impl<'a> Set<'a> {
     /// Writes the next recipients of a send, and its message with the first of them.
     fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
         let letter = match &chunk.text {
-            SendText::New(letter) => self.write_down(chunk.message_id, Arc::clone(letter))?,
-            SendText::Written(letter) => Arc::clone(letter),
+            SendText::New(letter) => {
+                self.write_down(chunk.message_id, letter)?;
+                letter
+            }
+            SendText::Written(letter) => letter,
         };
-        if chunk.recipients.is_empty() {
-            return Ok(None);
-        }
-        self.tell(chunk.message_id, letter, &chunk.recipients, chunk.only, chunk.channels).map(Some)
+        let routed = Routed { channels: chunk.channels, by: RoutedBy::Sender };
+        let announced = self.announced(letter, routed, chunk.is_critical);
+        self.tell(chunk.message_id, letter, announced, &chunk.recipients, chunk.only)
     }
 }

@@ -1,0 +1,236 @@
+//! A channel actor: leases what is due on its channel, has it sent, and records what came of it.
+//!
+//! Its parent is the channels' supervisor, which restarts it; it is there as long as its channel
+//! is switched on. Everything that counts is in the store: a delivery is leased in one
+//! transaction, sent without one, and recorded in another. What a dead actor had in flight is
+//! aborted with it, and its leases end at once; only a delivery whose provider had taken it and
+//! whose record was not written yet goes out again, with the same key.
+//!
+//! It never waits for the store or a provider: leases, attempts and records are tasks that cast
+//! their end back. Results gather while a record is on its way, and the next takes them all.
+//!
+//! It is told that something is due ([`ChannelMessage::Nudge`]), and looks by itself when the next
+//! delivery falls due, and every [`LOOK_EVERY`] (clocks are set, and other nodes die).
+//!
+//! Limits: [`ChannelLimits`]; at most four times as many deliveries are leased as may be in flight,
+//! and nothing more is leased while more results wait than that (the store is away).
+
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde_json::{Value, json};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::domain::circuit::Circuit;
+use crate::domain::delivery::{Attempt, Leased};
+use crate::domain::retry::RetryRule;
+use crate::domain::routing::Channel;
+use crate::mail::{Mail, Reply};
+use crate::port::{Clock, DeliveryStore, Sender, StoreError};
+use crate::vitals::{Handle, Vitals};
+
+/// The store is looked at so often even if nobody says that there is something.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// So many deliveries are leased at most for each that may be in flight: a lease of one costs the
+/// store as much as a lease of many, and what is leased and not sent delays those who wait.
+const LEASED_PER_PLACE: usize = 4;
+
+/// What a channel is allowed.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelLimits {
+    /// How many deliveries may be with the provider at once; 1 or more.
+    pub in_flight_max: usize,
+    /// How many may begin in a second; 0 for any number.
+    pub per_s: u32,
+    /// How long a lease lasts: longer than [`Self::send_max`].
+    pub lease: Duration,
+    /// How long one attempt may take. Then the provider counts as down.
+    pub send_max: Duration,
+    /// When a delivery is tried again.
+    pub retry: RetryRule,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 16,
+            per_s: 0,
+            lease: Duration::from_secs(120),
+            send_max: Duration::from_secs(30),
+            retry: RetryRule::default(),
+        }
+    }
+}
+
+/// What a channel actor is sent.
+#[derive(Debug)]
+pub enum ChannelMessage {
+    /// There may be something due.
+    Nudge,
+    /// Begin nothing more, give back what is leased, and answer when all that was in flight is
+    /// recorded.
+    Drain(Mail<(), ()>),
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// A task of its own has something to say.
+    Own(OwnMessage),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// What the actor's own tasks cast back.
+#[derive(Debug)]
+pub struct OwnMessage(Own);
+
+#[derive(Debug)]
+enum Own {
+    /// The leases of a predecessor are ended, or not.
+    Released(Result<u64, StoreError>),
+    /// What was leased, whether that was all, and when the next is due.
+    Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
+    /// An attempt has ended.
+    Tried(Box<Attempt>),
+    /// Attempts were recorded; or not, and here they are.
+    Recorded(Result<(), (StoreError, Vec<Attempt>)>),
+    /// The alarm rings.
+    Alarm,
+}
+
+/// What a channel actor is made of.
+#[derive(Debug, Clone)]
+pub struct ChannelActor {
+    /// Which channel.
+    pub channel: Channel,
+    /// The outbox.
+    pub store: Arc<dyn DeliveryStore>,
+    /// The way to the provider.
+    pub sender: Arc<dyn Sender>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What it is allowed.
+    pub limits: ChannelLimits,
+}
+
+/// What the actor knows.
+#[derive(Debug)]
+pub struct ChannelState {
+    vitals: Arc<Vitals>,
+    own: Handle<ChannelMessage>,
+    /// Leased, and not begun.
+    queue: VecDeque<Leased>,
+    /// How many deliveries are with the provider.
+    in_flight: usize,
+    /// The tasks that sent them. Dropped with the state, and then aborted.
+    senders: JoinSet<()>,
+    /// What is to be recorded.
+    results: Vec<Attempt>,
+    /// What this actor's predecessor held is given free first: nothing is leased before.
+    is_released: bool,
+    is_leasing: bool,
+    is_recording: bool,
+    /// Whether more may be due than is leased.
+    has_more: bool,
+    circuit: Circuit<Instant>,
+    /// When the next attempt may begin, by the channel's rate.
+    next_at: Instant,
+    alarm: Option<(Instant, JoinHandle<()>)>,
+    drain: Option<Reply<(), ()>>,
+    /// Answers of the store in a row that were failures.
+    store_failures: u32,
+    /// The last failure of the store's, or of the provider's as a whole; until it works again.
+    trouble: Option<String>,
+    sent: u64,
+    failed: u64,
+    again: u64,
+}
+
+impl Drop for ChannelState {
+    fn drop(&mut self) {
+        if let Some((_, alarm)) = &self.alarm {
+            alarm.abort();
+        }
+    }
+}
+
+impl Actor for ChannelActor {
+    type Msg = ChannelMessage;
+    type State = ChannelState;
+    type Arguments = Arc<Vitals>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ChannelMessage>,
+        vitals: Arc<Vitals>,
+    ) -> Result<ChannelState, ActorProcessingErr> {
+        let own = Handle::new(myself, Arc::clone(&vitals));
+        self.release(own.clone());
+        Ok(ChannelState {
+            vitals,
+            own,
+            queue: VecDeque::new(),
+            in_flight: 0,
+            senders: JoinSet::new(),
+            results: Vec::new(),
+            is_released: false,
+            is_leasing: false,
+            is_recording: false,
+            has_more: true,
+            circuit: Circuit::default(),
+            next_at: Instant::now(),
+            alarm: None,
+            drain: None,
+            store_failures: 0,
+            trouble: None,
+            sent: 0,
+            failed: 0,
+            again: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<ChannelMessage>,
+        message: ChannelMessage,
+        state: &mut ChannelState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            ChannelMessage::Nudge => state.has_more = true,
+            ChannelMessage::Drain(mail) => state.drain = mail.open().map(|((), reply)| reply),
+            ChannelMessage::Observe(mail) => observe(mail, state),
+            ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
+            #[cfg(feature = "testing")]
+            ChannelMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
+        }
+        self.pump(state);
+        state.vitals.done(taken);
+        Ok(())
+    }
+}
+
+fn observe(mail: Mail<(), Value>, state: &ChannelState) {
+    let Some(((), reply)) = mail.open() else { return };
+    reply.send(json!({
+        "circuit": state.circuit.name(),
+        "leased": state.queue.len(),
+        "in_flight": state.in_flight,
+        "to_record": state.results.len(),
+        "sent": state.sent,
+        "failed": state.failed,
+        "tried_again": state.again,
+        "trouble": state.trouble,
+    }));
+}

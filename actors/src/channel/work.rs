@@ -1,0 +1,319 @@
+//! What a channel actor does: one look at everything it knows, after every message, and whatever
+//! can be begun is begun.
+
+use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{
+    ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
+};
+use crate::domain::circuit::Pass;
+use crate::domain::delivery::{Attempt, Leased, Outcome};
+use crate::failures::back_off;
+use crate::user::in_time;
+use crate::vitals::Handle;
+
+/// Attempts that died with their process count less: a delivery is given up after so many times
+/// the attempts that it would have had.
+const CUT_OFF_FACTOR: u32 = 4;
+
+impl ChannelActor {
+    /// Ends what a predecessor has leased: whatever it had in flight ended with it.
+    pub(super) fn release(&self, own: Handle<ChannelMessage>) {
+        let (store, channel) = (self.store.clone(), self.channel);
+        tokio::spawn(async move {
+            let released = in_time(store.release(channel)).await;
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released))));
+        });
+    }
+
+    pub(super) fn own(&self, own: Own, state: &mut ChannelState) {
+        match own {
+            Own::Released(Ok(_)) => {
+                state.is_released = true;
+                self.store_answers(state);
+            }
+            Own::Leased(Ok((leased, is_all, next_due))) => {
+                state.is_leasing = false;
+                state.has_more |= !is_all;
+                state.queue.extend(leased);
+                let wait = next_due.map_or(LOOK_EVERY, |due| self.until(due)).min(LOOK_EVERY);
+                self.wake_at(Instant::now() + wait, state);
+                self.store_answers(state);
+            }
+            Own::Tried(attempt) => {
+                state.in_flight -= 1;
+                while state.senders.try_join_next().is_some() {}
+                self.judge(&attempt, state);
+                state.results.push(*attempt);
+            }
+            Own::Recorded(Ok(())) => {
+                state.is_recording = false;
+                self.store_answers(state);
+            }
+            Own::Released(Err(error)) => self.store_fails(&error.to_string(), state),
+            Own::Leased(Err(error)) => {
+                state.is_leasing = false;
+                state.has_more = true;
+                self.store_fails(&error.to_string(), state);
+            }
+            Own::Recorded(Err((error, unrecorded))) => {
+                state.is_recording = false;
+                state.results.splice(0..0, unrecorded);
+                self.store_fails(&error.to_string(), state);
+            }
+            Own::Alarm => {
+                state.alarm = None;
+                state.has_more = true;
+            }
+        }
+    }
+
+    /// Begins whatever can be begun.
+    pub(super) fn pump(&self, state: &mut ChannelState) {
+        let now = Instant::now();
+        // A store that fails is asked again when the alarm rings, not after every message.
+        let is_store_away = state.store_failures > 0 && state.alarm.is_some();
+        if !state.results.is_empty() && !state.is_recording && !is_store_away {
+            self.record(state);
+        }
+        if state.drain.is_some() {
+            return self.drain(state);
+        }
+        if !state.is_released {
+            if !is_store_away && state.store_failures > 0 {
+                self.release(state.own.clone());
+            }
+            return;
+        }
+        let room = match state.circuit.pass(now) {
+            Pass::All => self.limits.in_flight_max,
+            Pass::Probe => 1,
+            Pass::Wait => return,
+            Pass::NotBefore(until) => {
+                self.give_back(state);
+                return self.wake_at(until, state);
+            }
+        };
+        let is_probe = room == 1 && state.circuit.name() != "closed";
+        self.send_what_may_be_sent(room, is_probe, now, state);
+        let wanted = if is_probe { 1 } else { LEASED_PER_PLACE * room };
+        let held = state.queue.len() + state.in_flight;
+        let is_low = held < wanted && state.queue.len() < room;
+        let can_record = state.results.len() <= LEASED_PER_PLACE * self.limits.in_flight_max;
+        if state.has_more && is_low && can_record && !state.is_leasing && !is_store_away {
+            self.lease(wanted - held, state);
+        }
+    }
+
+    fn send_what_may_be_sent(
+        &self,
+        room: usize,
+        is_probe: bool,
+        now: Instant,
+        state: &mut ChannelState,
+    ) {
+        while state.in_flight < room && !state.queue.is_empty() {
+            if state.next_at > now {
+                return self.wake_at(state.next_at, state);
+            }
+            let Some(leased) = state.queue.pop_front() else { return };
+            if self.until(leased.leased_until) < self.limits.send_max {
+                // It may be somebody else's before it is sent: it is leased anew.
+                self.give_back_these(vec![leased], state);
+                continue;
+            }
+            if let Some(gap) = Duration::from_secs(1).checked_div(self.limits.per_s) {
+                state.next_at = state.next_at.max(now) + gap;
+            }
+            self.send(leased, state);
+            if is_probe {
+                return state.circuit.probe();
+            }
+        }
+    }
+
+    /// Sends one, in a task of its own.
+    fn send(&self, leased: Leased, state: &mut ChannelState) {
+        let (sender, own, clock) = (self.sender.clone(), state.own.clone(), self.clock.clone());
+        let (retry, send_max) = (self.limits.retry, self.limits.send_max);
+        state.in_flight += 1;
+        state.senders.spawn(async move {
+            let (started_at, started) = (clock.now(), Instant::now());
+            let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
+                // Whatever it is that dies over this delivery, it would die again.
+                Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
+            } else {
+                let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
+                match tokio::time::timeout(send_max, sending).await {
+                    Ok(Ok(outcome)) => outcome,
+                    Ok(Err(_)) => later("the sender failed", false),
+                    Err(_) => later("the provider did not answer in time", true),
+                }
+            };
+            let took_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+            let due_at = due_again(&leased, &outcome, retry, clock.now());
+            let (delivery, number) = (leased.id, leased.attempt);
+            let attempt = Attempt { delivery, number, started_at, took_ms, outcome, due_at };
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Tried(Box::new(attempt)))));
+        });
+    }
+
+    /// Counts an attempt, and lets the circuit know of it.
+    fn judge(&self, attempt: &Attempt, state: &mut ChannelState) {
+        let outcome = match &attempt.outcome {
+            Outcome::Sent { .. } => "sent",
+            Outcome::Later { .. } if attempt.due_at.is_some() => "later",
+            Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => "failed",
+        };
+        match outcome {
+            "sent" => state.sent += 1,
+            "later" => state.again += 1,
+            _ => state.failed += 1,
+        }
+        let channel = self.channel.as_str();
+        metrics::counter!("bellpull_attempts_total", "channel" => channel, "outcome" => outcome)
+            .increment(1);
+        if let Outcome::Later { error, is_outage: true, .. } = &attempt.outcome {
+            if state.circuit.outage(Instant::now()) {
+                warn!(channel, error, "the provider is down: its circuit is open");
+                state.trouble = Some(error.clone());
+            }
+        } else if state.circuit.answered() {
+            info!(channel, "the provider answers again: its circuit is closed");
+            state.trouble = None;
+        }
+        let is_open = f64::from(u8::from(state.circuit.name() != "closed"));
+        metrics::gauge!("bellpull_circuit_open", "channel" => channel).set(is_open);
+    }
+
+    fn lease(&self, limit: usize, state: &mut ChannelState) {
+        state.is_leasing = true;
+        state.has_more = false;
+        let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
+        let (now, limit) = (self.clock.now(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let lease = jiff::SignedDuration::try_from(self.limits.lease).unwrap_or_default();
+        let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
+        tokio::spawn(async move {
+            let leased = in_time(async {
+                let leased = store.lease(channel, limit, now, until).await?;
+                let is_all = u32::try_from(leased.len()).is_ok_and(|count| count < limit);
+                let next_due = if is_all { store.next_due(channel).await? } else { None };
+                Ok((leased, is_all, next_due))
+            });
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased.await))));
+        });
+    }
+
+    fn record(&self, state: &mut ChannelState) {
+        state.is_recording = true;
+        let (store, own) = (self.store.clone(), state.own.clone());
+        let results = std::mem::take(&mut state.results);
+        tokio::spawn(async move {
+            let recorded = in_time(store.record(results.clone())).await;
+            let recorded = recorded.map_err(|error| (error, results));
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Recorded(recorded))));
+        });
+    }
+
+    /// Gives back what is leased and not begun.
+    fn give_back(&self, state: &mut ChannelState) {
+        let unused: Vec<Leased> = state.queue.drain(..).collect();
+        self.give_back_these(unused, state);
+    }
+
+    fn give_back_these(&self, unused: Vec<Leased>, state: &mut ChannelState) {
+        if unused.is_empty() {
+            return;
+        }
+        state.has_more = true;
+        let store = self.store.clone();
+        let leases = unused.into_iter().flat_map(|one| {
+            let Leased { id, attempt, with, .. } = one;
+            std::iter::once((id, attempt)).chain(with)
+        });
+        let leases = leases.collect();
+        tokio::spawn(async move {
+            // Not given back is not lost: the lease ends by itself.
+            if let Err(error) = in_time(store.give_back(leases)).await {
+                warn!(%error, "leases were not given back");
+            }
+        });
+    }
+
+    fn drain(&self, state: &mut ChannelState) {
+        self.give_back(state);
+        let is_done = state.in_flight == 0 && state.results.is_empty();
+        if is_done
+            && !state.is_recording
+            && !state.is_leasing
+            && let Some(reply) = state.drain.take()
+        {
+            reply.send(());
+        }
+    }
+
+    fn store_answers(&self, state: &mut ChannelState) {
+        if std::mem::take(&mut state.store_failures) > 0 {
+            state.trouble = None;
+            info!(channel = self.channel.as_str(), "the store answers again");
+        }
+    }
+
+    fn store_fails(&self, error: &str, state: &mut ChannelState) {
+        state.store_failures = state.store_failures.saturating_add(1);
+        state.trouble = Some(error.to_owned());
+        warn!(channel = self.channel.as_str(), error, "the outbox does not answer");
+        // Never at once: the first of `back_off` is none.
+        let wait = back_off(state.store_failures.saturating_add(1));
+        self.wake_at(Instant::now() + wait, state);
+    }
+
+    fn until(&self, then: Timestamp) -> Duration {
+        Duration::try_from(then.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+    }
+
+    /// Has the alarm ring then, or sooner where it is set already.
+    fn wake_at(&self, then: Instant, state: &mut ChannelState) {
+        match &state.alarm {
+            Some((set, _)) if *set <= then => return,
+            Some((_, alarm)) => alarm.abort(),
+            None => {}
+        }
+        let own = state.own.clone();
+        let alarm = tokio::spawn(async move {
+            tokio::time::sleep_until(then).await;
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Alarm)));
+        });
+        state.alarm = Some((then, alarm));
+    }
+}
+
+fn later(error: &str, is_outage: bool) -> Outcome {
+    Outcome::Later { error: error.to_owned(), after: None, is_outage }
+}
+
+/// When a delivery is tried again, if it is.
+fn due_again(
+    leased: &Leased,
+    outcome: &Outcome,
+    retry: crate::domain::retry::RetryRule,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let Outcome::Later { after, .. } = outcome else { return None };
+    let wait = retry.wait_after(leased.failures + 1, chance(), *after)?;
+    let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
+    Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX))
+}
+
+/// A random number: each state of the standard library's hash has random keys.
+fn chance() -> u32 {
+    let hash = RandomState::new().hash_one(());
+    u32::try_from(hash >> 32).unwrap_or_default()
+}

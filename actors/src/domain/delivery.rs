@@ -1,0 +1,311 @@
+//! A delivery: one notification on its way out of the house, to one address on one channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ids::{DeliveryId, NotificationId, UserId};
+use super::inbox::Letter;
+use super::routing::Channel;
+
+/// Where a delivery goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An e-mail address.
+    Email(String),
+    /// A number at WhatsApp, in international form.
+    WhatsApp(String),
+    /// A telephone number, in international form.
+    Sms(String),
+    /// One browser.
+    Push(PushTarget),
+    /// Somebody's own server.
+    Webhook(WebhookTarget),
+}
+
+impl Target {
+    /// Its channel.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Email(_) => Channel::Email,
+            Self::WhatsApp(_) => Channel::WhatsApp,
+            Self::Sms(_) => Channel::Sms,
+            Self::Push(_) => Channel::Push,
+            Self::Webhook(_) => Channel::Webhook,
+        }
+    }
+}
+
+/// A browser's subscription, as the Push API gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushTarget {
+    /// The subscription's id here.
+    pub id: i64,
+    /// The push service's URL for this browser: whoever has it may push, so it is a secret.
+    pub endpoint: String,
+    /// The browser's public key, uncompressed P-256, base64url.
+    pub p256dh: String,
+    /// The browser's secret for authentication, 16 bytes, base64url.
+    pub auth: String,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookTarget {
+    /// The webhook's id here.
+    pub id: i64,
+    /// Where to post.
+    pub url: String,
+    /// What signs the post.
+    pub secret: String,
+}
+
+/// Whom a delivery is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// The account.
+    pub id: UserId,
+    /// The full name, or the username where there is none.
+    pub name: String,
+    /// The language of its templates (`en`, `de-AT`).
+    pub locale: String,
+}
+
+/// A delivery that this node may try, until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// The delivery. Its provider sees the same key for every attempt: `delivery-{id}`.
+    pub id: DeliveryId,
+    /// The notification; of a digest, the first.
+    pub notification: NotificationId,
+    /// How often it has been leased, this time included: names the attempt.
+    pub attempt: u32,
+    /// How many attempts were recorded that came to nothing. Fewer than were leased where a
+    /// process died over some.
+    pub failures: u32,
+    /// Whom it is for.
+    pub addressee: Addressee,
+    /// Where it goes.
+    pub target: Target,
+    /// What it says: one letter, or several in a digest, the oldest first.
+    pub letters: Vec<Arc<Letter>>,
+    /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
+    /// own attempt.
+    pub with: Vec<(DeliveryId, u32)>,
+    /// When the lease ends.
+    pub leased_until: Timestamp,
+}
+
+/// What a provider made of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took it.
+    Sent {
+        /// Its own name for it, by which it reports later.
+        provider_id: Option<String>,
+    },
+    /// Not now: worth another attempt.
+    Later {
+        /// What it said, for people. Never a secret, never the notification's text.
+        error: String,
+        /// When it wants to be asked again.
+        after: Option<Duration>,
+        /// Whether the provider as a whole seems to be down (no connection, 5xx, a time-out), and
+        /// not this delivery alone: what opens the channel's circuit.
+        is_outage: bool,
+    },
+    /// Never: the same would be answered again.
+    Refused {
+        /// What it said, for people.
+        error: String,
+    },
+    /// The address does not exist any more (a push subscription that has ended).
+    Gone {
+        /// What it said, for people.
+        error: String,
+    },
+}
+
+impl Outcome {
+    /// Which it is, without what was said.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Sent { .. } => OutcomeKind::Sent,
+            Self::Later { .. } => OutcomeKind::Later,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Gone { .. } => OutcomeKind::Gone,
+        }
+    }
+
+    /// What the provider said, in a word for people: its own name for the message, or why not.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Sent { provider_id } => provider_id.as_deref(),
+            Self::Later { error, .. } | Self::Refused { error } | Self::Gone { error } => {
+                Some(error)
+            }
+        }
+    }
+}
+
+/// The kinds of [`Outcome`], as they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeKind {
+    /// It was taken.
+    Sent,
+    /// Not now.
+    Later,
+    /// Never.
+    Refused,
+    /// The address does not exist any more.
+    Gone,
+}
+
+impl OutcomeKind {
+    /// Its name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Later => "later",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The one of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Later, Self::Refused, Self::Gone]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
+/// An attempt that was made, on its way to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Which: [`Leased::attempt`].
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long the provider took, in ms.
+    pub took_ms: u32,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// When it is tried again; `None` when it is not.
+    pub due_at: Option<Timestamp>,
+}
+
+/// What holds a delivery back, or delays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The recipient does not want it.
+    Preference,
+    /// The recipient has no address there.
+    NoAddress,
+    /// The recipient has unsubscribed, by an e-mail's link.
+    Unsubscribed,
+    /// It waits for the end of the recipient's quiet hours.
+    QuietHours,
+    /// It waits for the recipient's next digest.
+    Digest,
+    /// It waits whether the recipient sees it elsewhere first.
+    Escalation,
+}
+
+impl Rule {
+    /// The rule's name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preference => "preference",
+            Self::NoAddress => "no_address",
+            Self::Unsubscribed => "unsubscribed",
+            Self::QuietHours => "quiet_hours",
+            Self::Digest => "digest",
+            Self::Escalation => "escalation",
+        }
+    }
+
+    /// The rule of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        use Rule::{Digest, Escalation, NoAddress, Preference, QuietHours, Unsubscribed};
+        [Preference, NoAddress, Unsubscribed, QuietHours, Digest, Escalation]
+            .into_iter()
+            .find(|rule| rule.as_str() == name)
+    }
+}
+
+/// What a provider says later of a message that it took (WhatsApp's statuses); each is further
+/// than those before it, and a status never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProviderStatus {
+    /// It left the provider.
+    Sent,
+    /// It is on the device.
+    Delivered,
+    /// It was read there.
+    Read,
+    /// It failed after all. Only something that was not delivered can.
+    Failed,
+}
+
+impl ProviderStatus {
+    /// The status' name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sent, Self::Delivered, Self::Read, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
+
+    /// Whether it may be reported after `before`: it is further, and what was delivered has not
+    /// failed.
+    #[must_use]
+    pub fn may_follow(self, before: Self) -> bool {
+        match before {
+            Self::Sent => self > before,
+            Self::Delivered => self == Self::Read,
+            Self::Read | Self::Failed => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_never_goes_back() {
+        use ProviderStatus::{Delivered, Failed, Read, Sent};
+        for (before, after) in [
+            (Sent, &[Delivered, Read, Failed][..]),
+            (Delivered, &[Read]),
+            (Read, &[]),
+            (Failed, &[]),
+        ] {
+            let all = [Sent, Delivered, Read, Failed];
+            let allowed: Vec<_> = all.into_iter().filter(|next| next.may_follow(before)).collect();
+            assert_eq!(allowed, after, "after {before:?}");
+        }
+    }
+}

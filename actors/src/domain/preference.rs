@@ -1,0 +1,309 @@
+//! What somebody wants to be told of, and how.
+//!
+//! A preference is a wish on an event and a channel. Where there is none, an event goes out on the
+//! channels that it has by itself ([`channels`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::delivery::Rule;
+use super::event::Event;
+use super::routing::{Channel, Channels, channels};
+
+/// The most events that somebody has wishes on: nine are the hub's own, the others are senders'.
+pub const EVENTS_MAX: usize = 200;
+
+/// The channels that wishes can be had on. A webhook is made by whoever wants to be called.
+pub const CHANNELS: [Channel; 5] =
+    [Channel::System, Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
+
+/// A wish on one event and one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wish {
+    /// To be told.
+    Yes,
+    /// Not to be told.
+    No,
+    /// Not to be told, said by an e-mail's link.
+    Unsubscribed,
+}
+
+/// What somebody has wished for; nothing yet is [`Preferences::default`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// By event and channel. What is not there was never said.
+    #[serde(default)]
+    pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
+    /// When nothing is to leave the house.
+    #[serde(default)]
+    pub quiet_hours: Option<QuietHours>,
+    /// Whether e-mails are gathered.
+    #[serde(default)]
+    pub email_digest: EmailDigest,
+}
+
+/// From `start` until the next `end`, on the days on which it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuietHours {
+    /// On the clock of [`Self::timezone`].
+    pub start: Time,
+    /// The same; before `start` it is on the next day.
+    pub end: Time,
+    /// An IANA name (`Europe/Berlin`).
+    pub timezone: String,
+    /// The days on which it begins; never none.
+    pub days: BTreeSet<Day>,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Day {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+impl Day {
+    /// All of them, from Monday.
+    pub const ALL: [Self; 7] =
+        [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+
+    /// The day's name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mon => "mon",
+            Self::Tue => "tue",
+            Self::Wed => "wed",
+            Self::Thu => "thu",
+            Self::Fri => "fri",
+            Self::Sat => "sat",
+            Self::Sun => "sun",
+        }
+    }
+
+    /// The day of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|day| day.as_str() == name)
+    }
+}
+
+/// How often e-mails are gathered into one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmailDigest {
+    /// Each goes out by itself.
+    #[default]
+    Off,
+    /// Once an hour.
+    Hourly,
+    /// Once a day.
+    Daily,
+}
+
+impl EmailDigest {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+        }
+    }
+
+    /// The one of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Hourly, Self::Daily].into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// Whether a name is a time zone's.
+#[must_use]
+pub fn is_timezone(name: &str) -> bool {
+    TimeZone::get(name).is_ok()
+}
+
+/// New wishes; what is not there stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PreferenceChanges {
+    /// By event and channel.
+    pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
+    /// New quiet hours, or `Some(None)` for none any more.
+    pub quiet_hours: Option<Option<QuietHours>>,
+    /// Another way of gathering e-mails.
+    pub email_digest: Option<EmailDigest>,
+}
+
+impl Preferences {
+    /// With these changes; `None` where that would be wishes on too many events.
+    #[must_use]
+    pub fn with(mut self, changes: &PreferenceChanges) -> Option<Self> {
+        for (event, wishes) in &changes.events {
+            self.events.entry(event.clone()).or_default().extend(wishes);
+        }
+        if let Some(quiet_hours) = &changes.quiet_hours {
+            self.quiet_hours.clone_from(quiet_hours);
+        }
+        if let Some(email_digest) = changes.email_digest {
+            self.email_digest = email_digest;
+        }
+        (self.events.len() <= EVENTS_MAX).then_some(self)
+    }
+
+    /// What was said of an event on a channel.
+    #[must_use]
+    pub fn wish(&self, event: &Event, channel: Channel) -> Option<Wish> {
+        self.events.get(event.as_str())?.get(&channel).copied()
+    }
+
+    /// Whether an event of the hub's own goes out on a channel, as far as wishes are concerned.
+    #[must_use]
+    pub fn is_wanted(&self, event: &Event, channel: Channel) -> bool {
+        // Whoever has let a browser be pushed to wants it to be.
+        let by_itself = channels(event).contains(channel) || channel == Channel::Push;
+        self.wish(event, channel).map_or(by_itself, |wish| wish == Wish::Yes)
+    }
+
+    /// Whether a notification is made at all: the inbox is a channel too.
+    #[must_use]
+    pub fn wants_notification(&self, event: &Event) -> bool {
+        !matches!(self.wish(event, Channel::System), Some(Wish::No | Wish::Unsubscribed))
+    }
+
+    /// What becomes of a channel on which an event may go out: `routed` are those that it has by
+    /// itself, or that its sender has named.
+    #[must_use]
+    pub fn decide(&self, event: &Event, channel: Channel, routed: Routed) -> Verdict {
+        match (self.wish(event, channel), routed.channels.contains(channel)) {
+            (None, false) => Verdict::NotConcerned,
+            (None | Some(Wish::Yes), true) => Verdict::GoesOut,
+            (Some(Wish::Yes), false) if routed.by == RoutedBy::Hub => Verdict::GoesOut,
+            (Some(_), false) => Verdict::NotConcerned,
+            (Some(Wish::No), true) => Verdict::HeldBack(Rule::Preference),
+            (Some(Wish::Unsubscribed), true) => Verdict::HeldBack(Rule::Unsubscribed),
+        }
+    }
+}
+
+/// The channels of an announcement before anybody's wishes, and who has chosen them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Routed {
+    /// The channels.
+    pub channels: Channels,
+    /// Who has chosen them.
+    pub by: RoutedBy,
+}
+
+/// Who chooses the channels of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutedBy {
+    /// The hub, by the event: a wish may add a channel.
+    Hub,
+    /// Whoever sends it: a wish may only hold it back.
+    Sender,
+}
+
+/// What becomes of an announcement on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes out.
+    GoesOut,
+    /// It would, but for a wish.
+    HeldBack(Rule),
+    /// Nobody has asked for it there.
+    NotConcerned,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wishes(of: &[(&str, Channel, Wish)]) -> PreferenceChanges {
+        let mut changes = PreferenceChanges::default();
+        for (event, channel, wish) in of {
+            changes.events.entry((*event).to_owned()).or_default().insert(*channel, *wish);
+        }
+        changes
+    }
+
+    #[test]
+    fn what_was_never_said_goes_by_the_event() {
+        let none = Preferences::default();
+        let wanted = |event: &Event| {
+            let wanted = CHANNELS.into_iter().filter(|channel| none.is_wanted(event, *channel));
+            wanted.map(Channel::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&Event::TicketCreated), ["SYSTEM", "EMAIL", "WHATSAPP", "PUSH"]);
+        assert_eq!(wanted(&Event::TicketApproved), ["SYSTEM", "WHATSAPP", "PUSH"]);
+        assert!(none.wants_notification(&Event::TicketCreated));
+    }
+
+    #[test]
+    fn a_wish_holds_back_and_adds_only_where_the_hub_has_chosen() {
+        use Channel::{Email, Sms, WhatsApp};
+        let changes = wishes(&[
+            ("mentioned", Email, Wish::No),
+            ("mentioned", WhatsApp, Wish::Unsubscribed),
+            ("mentioned", Sms, Wish::Yes),
+        ]);
+        let preferences = Preferences::default().with(&changes).unwrap();
+        for (channel, routed, by, wanted) in [
+            (Email, true, RoutedBy::Hub, Verdict::HeldBack(Rule::Preference)),
+            (Email, false, RoutedBy::Hub, Verdict::NotConcerned),
+            (WhatsApp, true, RoutedBy::Sender, Verdict::HeldBack(Rule::Unsubscribed)),
+            (Sms, true, RoutedBy::Sender, Verdict::GoesOut),
+            (Sms, false, RoutedBy::Hub, Verdict::GoesOut),
+            (Sms, false, RoutedBy::Sender, Verdict::NotConcerned),
+            (Channel::Push, true, RoutedBy::Hub, Verdict::GoesOut),
+            (Channel::Push, false, RoutedBy::Hub, Verdict::NotConcerned),
+        ] {
+            let channels = if routed { Channels::of(&[channel]) } else { Channels::NONE };
+            let verdict = preferences.decide(&Event::Mentioned, channel, Routed { channels, by });
+            assert_eq!(verdict, wanted, "{channel:?} {routed} {by:?}");
+        }
+    }
+
+    #[test]
+    fn changes_are_merged_and_bounded() {
+        let first = wishes(&[("a", Channel::Email, Wish::No), ("a", Channel::Sms, Wish::Yes)]);
+        let second = wishes(&[("a", Channel::Email, Wish::Yes), ("b", Channel::System, Wish::No)]);
+        let merged = Preferences::default().with(&first).unwrap().with(&second).unwrap();
+        assert_eq!(merged.events["a"].len(), 2);
+        assert_eq!(merged.wish(&Event::from_name("a"), Channel::Email), Some(Wish::Yes));
+        assert!(!merged.wants_notification(&Event::from_name("b")));
+        let many: Vec<String> = (0..EVENTS_MAX).map(|n| format!("event{n}")).collect();
+        let many: Vec<_> =
+            many.iter().map(|name| (name.as_str(), Channel::Email, Wish::No)).collect();
+        assert!(Preferences::default().with(&wishes(&many)).is_some());
+        assert_eq!(merged.with(&wishes(&many)), None);
+    }
+
+    #[test]
+    fn names_survive_and_zones_are_known() {
+        assert!(Day::ALL.into_iter().all(|day| Day::from_name(day.as_str()) == Some(day)));
+        for name in ["off", "hourly", "daily"] {
+            assert_eq!(EmailDigest::from_name(name).unwrap().as_str(), name);
+        }
+        assert!(is_timezone("Europe/Berlin") && is_timezone("UTC"));
+        assert!(!is_timezone("Mars/Olympus") && !is_timezone(""));
+    }
+}

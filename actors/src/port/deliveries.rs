@@ -1,0 +1,63 @@
+//! What the channels need of a store: the outbox.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::delivery::{Attempt, Leased, ProviderStatus};
+use crate::domain::ids::DeliveryId;
+use crate::domain::routing::Channel;
+
+/// Deliveries on their way out. They are written in the transaction of their event (see
+/// [`super::TicketStore::commit`]); here they are leased, and what became of them is recorded. No
+/// transaction is ever held while a provider is called.
+#[async_trait]
+pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Leases the longest due deliveries of a channel that nobody has leased, at most `limit`, in
+    /// one transaction: nobody else gets them before `until`. The attempt has its number from
+    /// here, so that one that was cut off and the next can be told apart. A digest's
+    /// deliveries are leased together, as one. `limit` of them, or all that are due where there
+    /// are fewer.
+    async fn lease(
+        &self,
+        channel: Channel,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Leased>, StoreError>;
+
+    /// Ends all leases of a channel that this node holds: its actor has ended, and whoever sent
+    /// for it with it. How many there were.
+    async fn release(&self, channel: Channel) -> Result<u64, StoreError>;
+
+    /// Records attempts, many in one transaction: the delivery's status, its provider's id, when
+    /// it is due again, and a row an attempt. An attempt that has been recorded before changes
+    /// nothing. One whose delivery has moved on since (its lease ended, and somebody else has it,
+    /// or has recorded a later one) leaves its row only, unless the provider took it: then the
+    /// delivery is sent, whatever became of it meanwhile.
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
+
+    /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
+    /// has opened. Each is named with its attempt: what somebody else has leased since is left
+    /// alone.
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError>;
+
+    /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
+    /// whichever is first.
+    async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
+
+    /// A provider reports on a message that it took. Never moves a status backwards; `false` for
+    /// one that is unknown here.
+    async fn reported(
+        &self,
+        channel: Channel,
+        provider_id: &str,
+        status: ProviderStatus,
+        error: Option<String>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues a failed delivery again, with as many attempts before it as a new one; `false`
+    /// unless it is `FAILED`.
+    async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError>;
+}

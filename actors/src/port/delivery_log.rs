@@ -1,0 +1,106 @@
+//! What operators see of the deliveries.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::delivery::{OutcomeKind, ProviderStatus, Rule};
+use crate::domain::ids::{DeliveryId, NotificationId, UserId};
+use crate::domain::notification::DeliveryStatus;
+use crate::domain::routing::Channel;
+
+/// Deliveries as they stand, for people.
+#[async_trait]
+pub trait DeliveryLog: std::fmt::Debug + Send + Sync + 'static {
+    /// One page, the newest first; the count and the rows are of one snapshot.
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<DeliveryRow>, StoreError>;
+
+    /// One of them, if there is one.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError>;
+
+    /// All of one notification, by channel and address.
+    async fn deliveries_of(
+        &self,
+        notification: NotificationId,
+    ) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// The attempts that were recorded of these deliveries, each delivery's in their order.
+    async fn attempts(&self, deliveries: &[DeliveryId]) -> Result<Vec<AttemptRow>, StoreError>;
+
+    /// What waits on each channel that has something waiting.
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
+}
+
+/// Which deliveries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Only those that stand so.
+    pub status: Option<DeliveryStatus>,
+    /// Only those on this channel.
+    pub channel: Option<Channel>,
+}
+
+/// A delivery as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its notification.
+    pub notification: NotificationId,
+    /// Whom it is for.
+    pub recipient: UserId,
+    /// The recipient's name.
+    pub recipient_name: String,
+    /// Its channel.
+    pub channel: Channel,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// What holds it back, or has delayed it.
+    pub rule: Option<Rule>,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// When it is, or was, due.
+    pub due_at: Timestamp,
+    /// Until when a channel has it in hand.
+    pub leased_until: Option<Timestamp>,
+    /// When the provider took it.
+    pub sent_at: Option<Timestamp>,
+    /// The provider's own name for it.
+    pub provider_id: Option<String>,
+    /// What the provider has said of it since.
+    pub provider_status: Option<ProviderStatus>,
+    /// The last failure, for people; none once it was sent.
+    pub error: Option<String>,
+}
+
+/// An attempt as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Which: from 1. One that was cut off left no row.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long the provider took, in ms.
+    pub took_ms: u32,
+    /// What it came to.
+    pub outcome: OutcomeKind,
+    /// What the provider said.
+    pub detail: Option<String>,
+}
+
+/// What waits on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The channel.
+    pub channel: Channel,
+    /// How many deliveries are queued, due or for later, and in nobody's hand.
+    pub queued: i64,
+    /// When the first of them is, or was, due.
+    pub first_due_at: Timestamp,
+}

@@ -1,0 +1,331 @@
+//! The outbox in memory, and a provider whose answers a test chooses.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::domain::delivery::{Addressee, Attempt, Leased, Outcome, ProviderStatus, Target};
+use crate::domain::ids::{DeliveryId, NotificationId, UserId};
+use crate::domain::notification::DeliveryStatus;
+use crate::domain::routing::Channel;
+use crate::port::{Clock, DeliveryStore, Sender, StoreError};
+
+/// How long a test waits for what it wants to see, before it fails.
+const PATIENCE: Duration = Duration::from_secs(7_200);
+
+/// A delivery as the fake outbox keeps it.
+#[derive(Debug, Clone)]
+pub struct FakeDelivery {
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// Until when somebody has it.
+    pub leased_until: Option<Timestamp>,
+    /// What was recorded of it.
+    pub recorded: Vec<Attempt>,
+}
+
+#[derive(Debug, Default)]
+struct Data {
+    deliveries: BTreeMap<DeliveryId, FakeDelivery>,
+    is_away: bool,
+    leases: usize,
+}
+
+/// An outbox of e-mails; its clones are the same one.
+#[derive(Debug, Clone)]
+pub struct FakeOutbox {
+    data: Arc<Mutex<Data>>,
+    changed: watch::Sender<()>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FakeOutbox {
+    /// An empty one.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { data: Arc::default(), changed: watch::Sender::new(()), clock }
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
+        let data = self.data();
+        match data.is_away {
+            true => Err(StoreError::Unavailable("the fake is away".to_owned())),
+            false => Ok(data),
+        }
+    }
+
+    /// Puts a delivery into it that is due after so long.
+    pub fn put(&self, id: i64, after: jiff::SignedDuration) {
+        let due_at = self.clock.now() + after;
+        let status = DeliveryStatus::Queued;
+        let one =
+            FakeDelivery { status, attempts: 0, due_at, leased_until: None, recorded: Vec::new() };
+        self.data().deliveries.insert(DeliveryId(id), one);
+    }
+
+    /// Whether it answers.
+    pub fn set_away(&self, is_away: bool) {
+        self.data().is_away = is_away;
+    }
+
+    /// How often something was asked of it to be leased.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.data().leases
+    }
+
+    /// A delivery as it stands.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn of(&self, id: i64) -> FakeDelivery {
+        self.data().deliveries[&DeliveryId(id)].clone()
+    }
+
+    /// How many deliveries stand so.
+    #[must_use]
+    pub fn count(&self, status: DeliveryStatus) -> usize {
+        self.data().deliveries.values().filter(|one| one.status == status).count()
+    }
+
+    /// Waits until it is so.
+    ///
+    /// # Panics
+    /// When it never comes to that.
+    #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
+    pub async fn until(&self, mut is_so: impl FnMut(&Self) -> bool) {
+        let mut changed = self.changed.subscribe();
+        let waiting = async {
+            while !is_so(self) {
+                let _ = changed.changed().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("it never came to that: {:?}", self.data());
+        }
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for FakeOutbox {
+    async fn lease(
+        &self,
+        _channel: Channel,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let mut data = self.open()?;
+        data.leases += 1;
+        let mut due: Vec<(Timestamp, DeliveryId)> = data
+            .deliveries
+            .iter()
+            .filter(|(_, one)| one.status == DeliveryStatus::Queued && one.due_at <= now)
+            .filter(|(_, one)| one.leased_until.is_none_or(|until| until <= now))
+            .map(|(id, one)| (one.due_at, *id))
+            .collect();
+        due.sort_unstable();
+        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let lease = |(_, id): (Timestamp, DeliveryId)| {
+            let one = data.deliveries.get_mut(&id)?;
+            one.leased_until = Some(until);
+            one.attempts += 1;
+            Some(Leased {
+                id,
+                notification: NotificationId(id.0),
+                attempt: one.attempts,
+                failures: u32::try_from(one.recorded.len()).unwrap_or(u32::MAX),
+                addressee: Addressee {
+                    id: UserId(1),
+                    name: "Ada".to_owned(),
+                    locale: "en".to_owned(),
+                },
+                target: Target::Email("ada@example.com".to_owned()),
+                letters: vec![super::letter("x")],
+                with: Vec::new(),
+                leased_until: until,
+            })
+        };
+        Ok(due.into_iter().filter_map(lease).collect())
+    }
+
+    async fn release(&self, _channel: Channel) -> Result<u64, StoreError> {
+        let mut data = self.open()?;
+        let leased = data.deliveries.values_mut().filter(|one| one.leased_until.is_some());
+        let mut count = 0;
+        for one in leased {
+            one.leased_until = None;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        let mut data = self.open()?;
+        for attempt in attempts {
+            let Some(one) = data.deliveries.get_mut(&attempt.delivery) else { continue };
+            if one.attempts == attempt.number && one.status == DeliveryStatus::Queued {
+                one.leased_until = None;
+                match (&attempt.outcome, attempt.due_at) {
+                    (Outcome::Sent { .. }, _) => one.status = DeliveryStatus::Sent,
+                    (Outcome::Later { .. }, Some(due_at)) => one.due_at = due_at,
+                    _ => one.status = DeliveryStatus::Failed,
+                }
+            }
+            one.recorded.push(attempt);
+        }
+        drop(data);
+        self.changed.send_replace(());
+        Ok(())
+    }
+
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
+        let mut data = self.open()?;
+        for (id, attempt) in leases {
+            let Some(one) = data.deliveries.get_mut(&id) else { continue };
+            if one.attempts != attempt {
+                continue;
+            }
+            one.leased_until = None;
+            one.attempts -= 1;
+        }
+        drop(data);
+        self.changed.send_replace(());
+        Ok(())
+    }
+
+    async fn next_due(&self, _channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        let data = self.open()?;
+        let queued = data.deliveries.values().filter(|one| one.status == DeliveryStatus::Queued);
+        Ok(queued.map(|one| one.leased_until.unwrap_or(one.due_at)).min())
+    }
+
+    async fn reported(
+        &self,
+        _channel: Channel,
+        _provider_id: &str,
+        _status: ProviderStatus,
+        _error: Option<String>,
+        _at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut data = self.open()?;
+        let failed = data.deliveries.get_mut(&delivery);
+        let Some(one) = failed.filter(|one| one.status == DeliveryStatus::Failed) else {
+            return Ok(false);
+        };
+        one.status = DeliveryStatus::Queued;
+        one.due_at = now;
+        Ok(true)
+    }
+}
+
+/// What the provider does with a delivery: given its id and the attempt.
+type Does = dyn Fn(DeliveryId, u32) -> Reaction + Send + Sync;
+
+/// What a provider does.
+#[derive(Debug)]
+pub enum Reaction {
+    /// It answers, after so long.
+    Answers(Duration, Outcome),
+    /// It never does.
+    Hangs,
+    /// Whoever asks it panics.
+    Panics,
+}
+
+/// A provider that does what a test says, and remembers what it was given.
+pub struct FakeSender {
+    does: Box<Does>,
+    /// The deliveries that it was given, with their attempts, in order.
+    given: Mutex<Vec<(DeliveryId, u32)>>,
+    in_flight: watch::Sender<usize>,
+    most: watch::Sender<usize>,
+}
+
+impl std::fmt::Debug for FakeSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeSender").field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+impl FakeSender {
+    /// A provider that does so.
+    #[must_use]
+    pub fn new(does: impl Fn(DeliveryId, u32) -> Reaction + Send + Sync + 'static) -> Arc<Self> {
+        let (given, does) = (Mutex::default(), Box::new(does));
+        let (in_flight, most) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { does, given, in_flight, most })
+    }
+
+    /// What it was given so far.
+    #[must_use]
+    pub fn given(&self) -> Vec<(i64, u32)> {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.iter().map(|(id, attempt)| (id.0, *attempt)).collect()
+    }
+
+    /// The most that it had to do at once.
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
+        *self.most.borrow()
+    }
+
+    /// Waits until it has so many to do.
+    ///
+    /// # Panics
+    /// When it never has.
+    #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
+    pub async fn until_in_flight(&self, count: usize) {
+        let mut in_flight = self.in_flight.subscribe();
+        let waiting = in_flight.wait_for(|now| *now == count);
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("it never had {count} to do");
+        }
+    }
+}
+
+/// Counts down however a call ends.
+struct InFlight<'a>(&'a watch::Sender<usize>);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[async_trait]
+impl Sender for FakeSender {
+    #[expect(clippy::panic, reason = "tests ask for it")]
+    async fn send(&self, leased: &Leased) -> Outcome {
+        let given = (leased.id, leased.attempt);
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).push(given);
+        self.in_flight.send_modify(|count| *count += 1);
+        let _counted = InFlight(&self.in_flight);
+        self.most.send_modify(|most| *most = (*most).max(*self.in_flight.borrow()));
+        match (self.does)(leased.id, leased.attempt) {
+            Reaction::Answers(after, outcome) => {
+                tokio::time::sleep(after).await;
+                outcome
+            }
+            Reaction::Hangs => std::future::pending().await,
+            Reaction::Panics => panic!("the provider's answer was too much"),
+        }
+    }
+}

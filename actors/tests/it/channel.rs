@@ -1,0 +1,227 @@
+//! A channel actor on a fake outbox and a provider whose answers the test chooses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage};
+use bellpull_actors::domain::delivery::Outcome;
+use bellpull_actors::domain::ids::DeliveryId;
+use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
+use bellpull_actors::domain::retry::RetryRule;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::mail::{Fate, Mail};
+use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
+use bellpull_actors::vitals::{Handle, Vitals};
+use jiff::SignedDuration;
+use ractor::Actor;
+use serde_json::Value;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Post {
+    outbox: FakeOutbox,
+    sender: Arc<FakeSender>,
+    actor: ChannelActor,
+    handle: Handle<ChannelMessage>,
+}
+
+fn sent() -> Outcome {
+    Outcome::Sent { provider_id: None }
+}
+
+fn down() -> Outcome {
+    Outcome::Later { error: "connection refused".to_owned(), after: None, is_outage: true }
+}
+
+fn takes(time: Duration) -> impl Fn(DeliveryId, u32) -> Reaction + Send + Sync {
+    move |_, _| Reaction::Answers(time, sent())
+}
+
+/// So many deliveries are due when the actor begins.
+async fn post(
+    count: i64,
+    limits: ChannelLimits,
+    does: impl Fn(DeliveryId, u32) -> Reaction + Send + Sync + 'static,
+) -> Post {
+    let clock = Arc::new(FakeClock::default());
+    let outbox = FakeOutbox::new(clock.clone());
+    (1..=count).for_each(|id| outbox.put(id, SignedDuration::ZERO));
+    let sender = FakeSender::new(does);
+    let actor = ChannelActor {
+        channel: Channel::Email,
+        store: Arc::new(outbox.clone()),
+        sender: sender.clone(),
+        clock,
+        limits,
+    };
+    let handle = spawn(&actor).await;
+    Post { outbox, sender, actor, handle }
+}
+
+async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
+    let vitals = Vitals::new();
+    let (spawned, _) = Actor::spawn(None, actor.clone(), Arc::clone(&vitals)).await.unwrap();
+    Handle::new(spawned, vitals)
+}
+
+impl Post {
+    async fn observe(&self) -> Value {
+        let (mail, answer) = Mail::new(());
+        self.handle.cast(ChannelMessage::Observe(mail));
+        match answer.within(SECOND).await {
+            Fate::Answered(observed) => observed,
+            fate @ (Fate::Returned(()) | Fate::Lost) => panic!("{fate:?}"),
+        }
+    }
+}
+
+fn two_at_once() -> ChannelLimits {
+    ChannelLimits { in_flight_max: 2, ..ChannelLimits::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_due_is_sent_once_a_bounded_number_at_a_time() {
+    let post = post(50, two_at_once(), takes(SECOND)).await;
+    post.outbox.until(|outbox| outbox.count(Sent) == 50).await;
+    let mut given = post.sender.given();
+    given.sort_unstable();
+    assert_eq!(given, (1..=50).map(|id| (id, 1)).collect::<Vec<_>>());
+    assert_eq!(post.sender.most_in_flight(), 2);
+    // In batches: never one lease a delivery.
+    assert!(post.outbox.leases() <= 15, "{}", post.outbox.leases());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_later_is_sent_when_it_is_due_or_when_the_actor_is_told() {
+    let post = post(0, ChannelLimits::default(), takes(SECOND)).await;
+    post.outbox.put(1, SignedDuration::from_secs(7));
+    post.handle.cast(ChannelMessage::Nudge);
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    let took = begun.elapsed();
+    assert!((8..9).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_may_pass_is_tried_again_and_the_providers_wish_honoured() {
+    let wish = Some(Duration::from_secs(90));
+    let post = post(1, ChannelLimits::default(), move |_, attempt| {
+        let later = Outcome::Later { error: "slow down".into(), after: wish, is_outage: false };
+        Reaction::Answers(SECOND, if attempt < 3 { later } else { sent() })
+    })
+    .await;
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    assert!(begun.elapsed() >= Duration::from_secs(183), "{:?}", begun.elapsed());
+    let numbers: Vec<u32> = post.outbox.of(1).recorded.iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_attempt_it_has_failed_with_the_reason() {
+    let retry = RetryRule { base_ms: 1_000, attempts: 4 };
+    let limits = ChannelLimits { retry, ..ChannelLimits::default() };
+    let post = post(1, limits, |_, _| {
+        let error = "mailbox full".to_owned();
+        Reaction::Answers(SECOND, Outcome::Later { error, after: None, is_outage: false })
+    })
+    .await;
+    post.outbox.until(|outbox| outbox.count(Failed) == 1).await;
+    assert_eq!(post.sender.given().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_a_panic_and_a_hang_concern_their_own_delivery_alone() {
+    let limits =
+        ChannelLimits { retry: RetryRule { base_ms: 1_000, attempts: 2 }, ..two_at_once() };
+    let post = post(20, limits, |id, _| match id.0 {
+        3 => Reaction::Answers(SECOND, Outcome::Refused { error: "no such mailbox".into() }),
+        5 => Reaction::Panics,
+        7 => Reaction::Hangs,
+        _ => Reaction::Answers(SECOND, sent()),
+    })
+    .await;
+    post.outbox.until(|outbox| outbox.count(Sent) == 17 && outbox.count(Failed) == 3).await;
+    assert_eq!(post.outbox.of(3).recorded.len(), 1);
+    assert_eq!(post.outbox.of(5).recorded.len(), 2);
+    let hung = post.outbox.of(7).recorded;
+    assert!(hung.iter().all(|attempt| attempt.took_ms >= 30_000), "{hung:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_down_costs_few_attempts_and_is_found_again_by_one_probe() {
+    let clock = tokio::time::Instant::now();
+    let post = post(100, two_at_once(), move |_, _| {
+        let is_back = clock.elapsed() > Duration::from_secs(120);
+        Reaction::Answers(SECOND, if is_back { sent() } else { down() })
+    })
+    .await;
+    post.handle.cast(ChannelMessage::Nudge);
+    post.outbox.until(|outbox| outbox.of(1).recorded.len() + outbox.of(2).recorded.len() > 1).await;
+    let mut opened = false;
+    while !opened {
+        tokio::time::sleep(SECOND).await;
+        opened = post.observe().await["circuit"] == "open";
+    }
+    assert_eq!(post.observe().await["trouble"], "connection refused");
+    assert_eq!(post.observe().await["leased"], 0, "leases are given back while it is open");
+    post.outbox.until(|outbox| outbox.count(Sent) == 100).await;
+    // Five or six to open it, and a probe after 5, 10, 20, 40 and 80 s.
+    let wasted = post.sender.given().len() - 100;
+    assert!((6..=12).contains(&wasted), "{wasted} attempts on a provider that was down");
+    assert_eq!(post.observe().await["circuit"], "closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_kept() {
+    let limits = ChannelLimits { per_s: 5, ..ChannelLimits::default() };
+    let post = post(50, limits, takes(Duration::from_millis(1))).await;
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 50).await;
+    let took = begun.elapsed().as_millis();
+    assert!((9_700..10_500).contains(&took), "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_asked_again_and_nothing_is_sent_twice() {
+    let post = post(10, two_at_once(), takes(SECOND)).await;
+    post.sender.until_in_flight(2).await;
+    post.outbox.set_away(true);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(post.observe().await["to_record"], 8, "what was leased is sent, and kept in mind");
+    assert_eq!(post.sender.given().len(), 8);
+    post.outbox.set_away(false);
+    post.outbox.until(|outbox| outbox.count(Sent) == 10).await;
+    assert_eq!(post.sender.given().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_actors_successor_goes_on_at_once() {
+    let post = post(10, two_at_once(), takes(SECOND)).await;
+    post.sender.until_in_flight(2).await;
+    post.handle.actor().kill();
+    post.sender.until_in_flight(0).await;
+    let begun = tokio::time::Instant::now();
+    let _successor = spawn(&post.actor).await;
+    post.outbox.until(|outbox| outbox.count(Sent) == 10).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // The two that were cut off are given to the provider again; no other is.
+    let mut given: Vec<i64> = post.sender.given().into_iter().map(|(id, _)| id).collect();
+    given.sort_unstable();
+    let twice = given.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    assert_eq!((given.len(), twice), (12, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_gives_back_what_was_not_begun_and_records_what_was() {
+    let post = post(10, two_at_once(), takes(SECOND)).await;
+    post.sender.until_in_flight(2).await;
+    let (mail, answer) = Mail::new(());
+    post.handle.cast(ChannelMessage::Drain(mail));
+    assert!(matches!(answer.within(Duration::from_secs(5)).await, Fate::Answered(())));
+    assert_eq!((post.outbox.count(Sent), post.outbox.count(Queued)), (2, 8));
+    let untouched = (1..=10).map(|id| post.outbox.of(id)).filter(|one| one.attempts == 0).count();
+    assert_eq!(untouched, 8);
+    post.handle.cast(ChannelMessage::Nudge);
+    assert_eq!(post.observe().await["leased"], 0);
+}

@@ -1,0 +1,365 @@
+//! What is said on each channel: templates, with defaults for every event.
+//!
+//! A template has a subject, a text and, for e-mail, an HTML part in which everything that is put
+//! in is escaped. It sees `title`, `body`, `event`, `priority`, `name` (the recipient's), `link`,
+//! `unsubscribe`, `ticket` (`key`, `title`, `status`, `priority`, `project`), `data` (the sender's
+//! own), and for a digest `items`, each with `title`, `body`, `link`.
+//!
+//! Whoever edits templates is an admin, not a programmer: a template can neither loop without end
+//! nor fill the memory, and one that fails at the moment of sending is replaced by the default.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bellpull_actors::domain::notification::Message;
+use bellpull_actors::domain::routing::Channel;
+use minijinja::{AutoEscape, Environment, ErrorKind};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The most that a template may be, in characters; each of its parts.
+pub const SOURCE_MAX: usize = 20_000;
+/// The most that a part may become, in bytes: an e-mail that a phone still opens.
+const OUTPUT_MAX: usize = 256 * 1024;
+/// The most steps that a part may take: a digest of 500 items needs some 20,000.
+const FUEL: u64 = 100_000;
+/// What a subject may be, in characters: longer ones are cut by clients anyway.
+const SUBJECT_MAX: usize = 255;
+
+/// What somebody wrote for an event, a channel and a language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// One line; of e-mail and push.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML part of an e-mail; empty for none.
+    pub html: String,
+}
+
+/// What goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line, without any control character: no header can be smuggled in by it.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML part, where there is one.
+    pub html: Option<String>,
+}
+
+/// What is wrong with a template: its part, the line, and what.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part}: {problem}")]
+pub struct BadTemplate {
+    /// `subject`, `text` or `html`.
+    pub part: &'static str,
+    /// For people.
+    pub problem: String,
+}
+
+/// What a template sees of a notification.
+#[derive(Debug, Clone)]
+pub struct View(Value);
+
+impl View {
+    /// What a template sees of one message to somebody of that name.
+    #[must_use]
+    pub fn of(
+        message: &Message,
+        name: &str,
+        link: Option<&str>,
+        unsubscribe: Option<&str>,
+    ) -> Self {
+        let ticket = message.ticket.as_ref().map(|ticket| {
+            json!({
+                "key": ticket.key,
+                "title": ticket.title,
+                "status": ticket.status.display(),
+                "priority": ticket.priority.display(),
+                "project": ticket.project_name,
+            })
+        });
+        Self(json!({
+            "event": message.event.as_str(),
+            "title": message.title,
+            "body": message.body,
+            "priority": message.priority.display(),
+            "name": name,
+            "link": link,
+            "unsubscribe": unsubscribe,
+            "ticket": ticket,
+            "data": message.metadata,
+        }))
+    }
+
+    /// What a template sees of a digest.
+    #[must_use]
+    pub fn of_digest(items: &[(&Message, Option<String>)], name: &str) -> Self {
+        let item = |(message, link): &(&Message, Option<String>)| json!({ "title": message.title, "body": message.body, "link": link });
+        Self(json!({
+            "event": "digest",
+            "title": format!("{} notifications", items.len()),
+            "name": name,
+            "items": items.iter().map(item).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+/// An event, a channel and a language, by their names.
+type Key = (String, Channel, String);
+
+/// All templates: what admins wrote, over the defaults. Its clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Templates {
+    written: Arc<RwLock<HashMap<Key, Arc<Source>>>>,
+}
+
+impl Templates {
+    /// Puts a template over the default, or (`None`) takes it away again.
+    pub fn set(&self, event: &str, channel: Channel, locale: &str, source: Option<Source>) {
+        let key = (event.to_owned(), channel, locale.to_owned());
+        let mut written = self.written.write().unwrap_or_else(PoisonError::into_inner);
+        match source {
+            Some(source) => written.insert(key, Arc::new(source)),
+            None => written.remove(&key),
+        };
+    }
+
+    /// The template for it: the language's own, its parent's (`de` for `de-AT`), English, or the
+    /// default.
+    #[must_use]
+    pub fn find(&self, event: &str, channel: Channel, locale: &str) -> Arc<Source> {
+        let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
+        let parent = locale.split(['-', '_']).next().unwrap_or_default();
+        [locale, parent, "en"]
+            .into_iter()
+            .find_map(|locale| {
+                written.get(&(event.to_owned(), channel, locale.to_owned())).cloned()
+            })
+            .unwrap_or_else(|| Arc::new(default_of(event, channel)))
+    }
+
+    /// What goes out. A template that fails is replaced by the default, which cannot.
+    #[must_use]
+    pub fn render(&self, event: &str, channel: Channel, locale: &str, view: &View) -> Rendered {
+        let source = self.find(event, channel, locale);
+        render(&source, view).unwrap_or_else(|bad| {
+            tracing::warn!(event, channel = channel.as_str(), locale, %bad, "a template failed");
+            render(&default_of(event, channel), view).unwrap_or_else(|_| plain(view))
+        })
+    }
+}
+
+/// Checks a template by rendering it.
+///
+/// # Errors
+/// [`BadTemplate`] with the part at fault.
+pub fn render(source: &Source, View(view): &View) -> Result<Rendered, BadTemplate> {
+    let subject = part("subject", &source.subject, view)?;
+    let text = part("text", &source.text, view)?;
+    let html = match source.html.is_empty() {
+        true => None,
+        false => Some(part("html", &source.html, view)?),
+    };
+    Ok(Rendered { subject: one_line(&subject), text, html })
+}
+
+fn part(part: &'static str, source: &str, view: &Value) -> Result<String, BadTemplate> {
+    let bad = |problem: String| BadTemplate { part, problem };
+    if source.chars().count() > SOURCE_MAX {
+        return Err(bad(format!("it has more than {SOURCE_MAX} characters")));
+    }
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_keep_trailing_newline(true);
+    environment.set_auto_escape_callback(|name| match name {
+        "html" => AutoEscape::Html,
+        _ => AutoEscape::None,
+    });
+    let problem = |error: &minijinja::Error| match (error.kind(), error.line()) {
+        (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
+        (_, Some(line)) => format!("line {line}: {}", error.detail().unwrap_or("it is wrong")),
+        (kind, None) => format!("{kind}"),
+    };
+    environment.add_template(part, source).map_err(|error| bad(problem(&error)))?;
+    let template = environment.get_template(part).map_err(|error| bad(problem(&error)))?;
+    let mut out = Bounded::default();
+    match template.render_captured_to(view, &mut out) {
+        Ok(_) if !out.is_over => String::from_utf8(out.bytes).map_err(|_| bad("not text".into())),
+        Err(_) | Ok(_) if out.is_over => {
+            Err(bad(format!("it becomes more than {OUTPUT_MAX} bytes")))
+        }
+        Ok(_) => Err(bad("it is wrong".to_owned())),
+        Err(error) => Err(bad(problem(&error))),
+    }
+}
+
+/// Takes [`OUTPUT_MAX`] bytes, and fails over the next.
+#[derive(Debug, Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > OUTPUT_MAX {
+            self.is_over = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A line that no header can be smuggled in by.
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.trim().chars().take(SUBJECT_MAX).collect()
+}
+
+/// The words alone, for the case that even a default fails.
+fn plain(View(view): &View) -> Rendered {
+    let word = |name: &str| view.get(name).and_then(Value::as_str).unwrap_or_default();
+    Rendered { subject: one_line(word("title")), text: word("body").to_owned(), html: None }
+}
+
+/// What is said where nobody wrote anything else.
+#[must_use]
+pub fn default_of(event: &str, channel: Channel) -> Source {
+    let (text, html) = match (channel, event) {
+        (Channel::Email, "digest") => (DIGEST_TEXT, DIGEST_HTML),
+        (Channel::Email, _) => (EMAIL_TEXT, EMAIL_HTML),
+        (Channel::WhatsApp, _) => {
+            ("*{{ title }}*\n{{ body }}{% if link %}\n{{ link }}{% endif %}", "")
+        }
+        (Channel::Sms, _) => ("{{ title }}: {{ body }}{% if link %} {{ link }}{% endif %}", ""),
+        (Channel::System | Channel::Push | Channel::Webhook, _) => ("{{ body }}", ""),
+    };
+    let [subject, text, html] = ["{{ title }}", text, html].map(str::to_owned);
+    Source { subject, text, html }
+}
+
+const EMAIL_TEXT: &str = "Hello {{ name }},\n\n{{ body }}\n\
+    {% if link %}\n{{ link }}\n{% endif %}\
+    {% if unsubscribe %}\n-- \nNo more e-mails of this kind: {{ unsubscribe }}\n{% endif %}";
+
+const EMAIL_HTML: &str = include_str!("email.html");
+
+const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
+    {% for item in items %}\n* {{ item.title }}\n  {{ item.body }}\n\
+    {% if item.link %}  {{ item.link }}\n{% endif %}{% endfor %}";
+
+const DIGEST_HTML: &str = include_str!("digest.html");
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::event::Event;
+    use bellpull_actors::domain::notification::Kind;
+    use bellpull_actors::domain::ticket::Priority;
+    use jiff::Timestamp;
+    use serde_json::Map;
+
+    use super::*;
+
+    fn message(title: &str, body: &str) -> Message {
+        Message {
+            event: Event::Other("general".into()),
+            kind: Kind::Info,
+            title: title.to_owned(),
+            body: body.to_owned(),
+            action_url: String::new(),
+            metadata: Map::new(),
+            ticket: None,
+            sender: None,
+            priority: Priority::Medium,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn view(title: &str, body: &str) -> View {
+        View::of(&message(title, body), "Ada", Some("https://desk.example/x?a=1&b=2"), None)
+    }
+
+    fn source(subject: &str, text: &str, html: &str) -> Source {
+        let [subject, text, html] = [subject, text, html].map(str::to_owned);
+        Source { subject, text, html }
+    }
+
+    #[test]
+    fn what_is_put_into_html_is_escaped_and_into_text_is_not() {
+        let view = view("<b>Hi</b>", "1 < 2 & \"3\"");
+        let rendered = Templates::default().render("general", Channel::Email, "en", &view);
+        let html = rendered.html.unwrap();
+        assert!(html.contains("1 &lt; 2 &amp; &quot;3&quot;"), "{html}");
+        assert!(html.contains("a=1&amp;b=2") && !html.contains("<b>Hi"), "{html}");
+        assert_eq!(rendered.subject, "<b>Hi</b>");
+        assert!(rendered.text.contains("1 < 2 & \"3\""), "{}", rendered.text);
+    }
+
+    #[test]
+    fn no_header_is_smuggled_into_a_subject() {
+        let view = view("Hello\r\nBcc: all@example.com\u{b}\u{0}", "x");
+        for channel in Channel::ALL {
+            let rendered = Templates::default().render("general", channel, "en", &view);
+            assert!(!rendered.subject.contains(char::is_control), "{:?}", rendered.subject);
+        }
+        let written = render(&source("a\nBcc: {{ title }}", "", ""), &view).unwrap();
+        assert!(!written.subject.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_language_falls_back_to_its_parent_to_english_to_the_default() {
+        let templates = Templates::default();
+        let of = |locale: &str| templates.find("mentioned", Channel::Sms, locale).text.clone();
+        assert!(of("de-AT").contains("{{ title }}"));
+        templates.set("mentioned", Channel::Sms, "en", Some(source("", "english", "")));
+        assert_eq!(of("de-AT"), "english");
+        templates.set("mentioned", Channel::Sms, "de", Some(source("", "deutsch", "")));
+        assert_eq!((of("de-AT").as_str(), of("fr").as_str()), ("deutsch", "english"));
+        templates.set("mentioned", Channel::Sms, "de-AT", Some(source("", "servus", "")));
+        assert_eq!((of("de-AT").as_str(), of("de").as_str()), ("servus", "deutsch"));
+        templates.set("mentioned", Channel::Sms, "en", None);
+        assert!(of("fr").contains("{{ title }}"));
+    }
+
+    #[test]
+    fn a_bad_template_is_named_with_its_part_and_line() {
+        let bad = |subject, text, html| {
+            render(&source(subject, text, html), &view("t", "b")).unwrap_err().to_string()
+        };
+        assert!(bad("{{ title", "", "").starts_with("subject: line 1: "));
+        assert!(bad("", "a\nb\n{% if %}", "").starts_with("text: line 3: "));
+        assert!(bad("", "", "{{ nothing() }}").starts_with("html: line 1: "));
+        let endless =
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+        assert_eq!(bad("", endless, ""), "text: it takes too many steps");
+        let huge = "{{ 'x' * 1000000 }}";
+        assert!(bad("", huge, "").starts_with("text: "), "{}", bad("", huge, ""));
+        assert!(bad("", &"x".repeat(SOURCE_MAX + 1), "").contains("more than 20000 characters"));
+    }
+
+    #[test]
+    fn a_template_that_fails_when_it_is_sent_gives_way_to_the_default() {
+        let templates = Templates::default();
+        templates.set("general", Channel::Sms, "en", Some(source("", "{{ data.a.b.c }}", "")));
+        let rendered = templates.render("general", Channel::Sms, "en", &view("Title", "Body"));
+        assert!(rendered.text.starts_with("Title: Body"), "{}", rendered.text);
+    }
+
+    #[test]
+    fn a_digest_lists_all_its_items() {
+        let (one, two) = (message("One", "first"), message("Two", "<second>"));
+        let view =
+            View::of_digest(&[(&one, Some("https://x.example/".into())), (&two, None)], "Ada");
+        let rendered = Templates::default().render("digest", Channel::Email, "en", &view);
+        assert_eq!(rendered.subject, "2 notifications");
+        assert!(rendered.text.contains("* One\n  first\n  https://x.example/\n\n* Two\n"));
+        assert!(rendered.html.unwrap().contains("&lt;second&gt;"));
+    }
+}

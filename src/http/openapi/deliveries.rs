@@ -1,0 +1,53 @@
+//! What leaves the house, as the document has it.
+#![expect(dead_code, reason = "the schemas alone read the fields")]
+
+use jiff::Timestamp;
+use utoipa::{IntoParams, ToSchema};
+
+use super::inboxes::{channel, delivery_status};
+
+/// A notification on its way out of the house, to one address on one channel.
+#[derive(ToSchema)]
+pub(in crate::http) struct OutboxDelivery {
+    id: i64,
+    notification: i64,
+    recipient: i64,
+    recipient_name: String,
+    #[schema(schema_with = channel)]
+    channel: String,
+    channel_display: String,
+    #[schema(schema_with = delivery_status)]
+    status: String,
+    status_display: String,
+    /// What holds it back, or delays it: one of `preference`, `no_address`, `unsubscribed`,
+    /// `quiet_hours`, `digest` and `escalation`.
+    #[schema(required)]
+    rule: Option<String>,
+    /// How many attempts were begun.
+    attempts: i64,
+    due_at: Timestamp,
+    /// Until when a channel has it in hand.
+    #[schema(required)]
+    leased_until: Option<Timestamp>,
+    #[schema(required)]
+    sent_at: Option<Timestamp>,
+    /// The provider's own name for it.
+    #[schema(required)]
+    provider_id: Option<String>,
+    /// What the provider has said of it since: one of `sent`, `delivered`, `read` and `failed`.
+    #[schema(required)]
+    provider_status: Option<String>,
+    /// The last failure; none once it was sent.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// Which deliveries.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DeliveryFilters {
+    #[param(schema_with = delivery_status)]
+    status: Option<String>,
+    #[param(schema_with = channel)]
+    channel: Option<String>,
+}

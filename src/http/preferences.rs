@@ -1,0 +1,253 @@
+//! `/api/preferences/`: what the caller wants to be told of, and how.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::preference::{
+    CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, Preferences, QuietHours, Wish,
+    is_timezone,
+};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::{Clock, PreferenceStore};
+use jiff::civil::Time;
+use serde_json::{Map, Value, json};
+use utoipa_axum::routes;
+
+use super::body::kind;
+use super::error::ApiError;
+use super::fields::{Fields, not_a_choice};
+use super::notifications::EVENT_MAX;
+use super::openapi as doc;
+use super::routes::Routes;
+use super::who::Who;
+
+/// A day may be named twice, but not without end.
+const DAYS_MAX: usize = 100;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(read, change))
+}
+
+/// What the caller wants to be told of, and how.
+#[utoipa::path(
+    get, path = "/api/preferences/", tag = "Preferences",
+    responses((status = 200, description = "All wishes.", body = doc::Preferences))
+)]
+async fn read(
+    State(store): State<Arc<dyn PreferenceStore>>,
+    Who(principal): Who,
+) -> Result<Json<Value>, ApiError> {
+    let preferences = store.preferences(principal.user.id).await?;
+    Ok(Json(preferences_json(&preferences)))
+}
+
+/// New wishes. What is not named stays as it was.
+#[utoipa::path(
+    put, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
+    responses(
+        (status = 200, description = "All wishes.", body = doc::Preferences),
+        (status = 403, description = "A service has no wishes."),
+    )
+)]
+async fn change(
+    State(store): State<Arc<dyn PreferenceStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    if principal.is_service {
+        return Err(ApiError::Forbidden(
+            "A service token is nobody's: it has no wishes.".to_owned(),
+        ));
+    }
+    let changes = changes(&mut body)?;
+    let after = store.change_preferences(principal.user.id, changes, clock.now()).await?;
+    let after = after.ok_or_else(|| {
+        ApiError::field("events", format!("Ensure there are wishes on no more than {EVENTS_MAX}."))
+    })?;
+    Ok(Json(preferences_json(&after)))
+}
+
+/// All wishes, those that were never made too, as they count.
+fn preferences_json(preferences: &Preferences) -> Value {
+    let mut events = Map::new();
+    let wished = preferences.events.keys().map(|name| Event::from_name(name));
+    for event in Event::OWN.into_iter().chain(wished) {
+        let wanted = |channel: Channel| {
+            (channel.as_str().to_owned(), preferences.is_wanted(&event, channel).into())
+        };
+        let wanted: Map<String, Value> = CHANNELS.into_iter().map(wanted).collect();
+        events.insert(event.as_str().to_owned(), wanted.into());
+    }
+    json!({
+        "events": events,
+        "quiet_hours": preferences.quiet_hours.as_ref().map(quiet_hours_json),
+        "email_digest": preferences.email_digest.as_str(),
+    })
+}
+
+fn quiet_hours_json(quiet: &QuietHours) -> Value {
+    let clock = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
+    json!({
+        "start": clock(quiet.start),
+        "end": clock(quiet.end),
+        "timezone": quiet.timezone,
+        "days": quiet.days.iter().map(|day| day.as_str()).collect::<Vec<_>>(),
+    })
+}
+
+/// The changes that a body asks for, or all that is wrong with it.
+fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
+    let events = body.value("events").map(|value| events(&value));
+    let events = events.and_then(|checked| body.note("events", checked)).unwrap_or_default();
+    let quiet_hours = body.value_or_null("quiet_hours").map(|value| quiet_hours(&value));
+    let quiet_hours = quiet_hours.and_then(|checked| body.note("quiet_hours", checked));
+    let email_digest = body.choice("email_digest", EmailDigest::from_name);
+    body.finish()?;
+    Ok(PreferenceChanges { events, quiet_hours, email_digest })
+}
+
+type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;
+
+fn events(value: &Value) -> Result<Wishes, String> {
+    let mut all = Wishes::new();
+    for (event, wishes) in object(value)? {
+        let is_name = (1..=EVENT_MAX).contains(&event.chars().count())
+            && event.trim() == event
+            && !event.contains(char::is_control);
+        if !is_name {
+            return Err(format!("An event's name has 1 to {EVENT_MAX} visible characters."));
+        }
+        let wishes = object(wishes).map_err(|why| format!("{event}: {why}"))?;
+        for (name, wish) in wishes {
+            let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
+            let bad = |why: &str| format!("{event}: {why}");
+            let channel = channel.ok_or_else(|| bad(&not_a_choice(&json!(name))))?;
+            let is_yes = wish.as_bool();
+            let is_yes = is_yes.ok_or_else(|| bad(&format!("{name}: Must be a valid boolean.")))?;
+            let wish = if is_yes { Wish::Yes } else { Wish::No };
+            all.entry(event.clone()).or_default().insert(channel, wish);
+        }
+    }
+    Ok(all)
+}
+
+fn object(value: &Value) -> Result<&Map<String, Value>, String> {
+    let bad = || format!("Expected a dictionary of items but got type \"{}\".", kind(value));
+    value.as_object().ok_or_else(bad)
+}
+
+/// Quiet hours, or null for none.
+fn quiet_hours(value: &Value) -> Result<Option<QuietHours>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let fields = object(value)?;
+    let text = |field: &str| {
+        let text = fields.get(field).and_then(Value::as_str);
+        text.ok_or_else(|| format!("{field}: This field is required."))
+    };
+    let clock = |field: &str| {
+        let time = clock(text(field)?);
+        time.ok_or_else(|| format!("{field}: Enter a time of day as HH:MM."))
+    };
+    let (start, end) = (clock("start")?, clock("end")?);
+    if start == end {
+        return Err("end: Must not be the same as start.".to_owned());
+    }
+    let timezone = text("timezone")?;
+    if !is_timezone(timezone) {
+        return Err("timezone: Enter a time zone's name, as Europe/Berlin.".to_owned());
+    }
+    let days = match fields.get("days") {
+        None => Day::ALL.into_iter().collect(),
+        Some(days) => self::days(days).map_err(|why| format!("days: {why}"))?,
+    };
+    Ok(Some(QuietHours { start, end, timezone: timezone.to_owned(), days }))
+}
+
+/// `HH:MM`, and nothing else.
+fn clock(text: &str) -> Option<Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let number = |digits: &str| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse::<i8>().ok()).flatten()
+    };
+    Time::new(number(hour)?, number(minute)?, 0, 0).ok()
+}
+
+fn days(value: &Value) -> Result<BTreeSet<Day>, String> {
+    let bad = || format!("Expected a list of items but got type \"{}\".", kind(value));
+    let days = value.as_array().ok_or_else(bad)?;
+    if days.is_empty() || days.len() > DAYS_MAX {
+        return Err("Name at least one day, and each once.".to_owned());
+    }
+    let day = |day: &Value| day.as_str().and_then(Day::from_name).ok_or_else(|| not_a_choice(day));
+    days.iter().map(day).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_has_two_and_two_digits() {
+        assert_eq!(clock("07:05"), Time::new(7, 5, 0, 0).ok());
+        assert_eq!(clock("23:59"), Time::new(23, 59, 0, 0).ok());
+        for bad in ["24:00", "7:05", "07:60", "07:5", "0705", "+7:05", "-1:00", "", ":", "07:05:00"]
+        {
+            assert_eq!(clock(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_have_a_beginning_an_end_and_a_place() {
+        let good = json!({"start": "22:00", "end": "07:00", "timezone": "Europe/Berlin"});
+        let quiet = quiet_hours(&good).unwrap().unwrap();
+        assert_eq!(quiet.days.len(), 7);
+        assert_eq!(quiet_hours(&Value::Null), Ok(None));
+        for (field, bad) in [
+            ("start", json!(null)),
+            ("start", json!("25:00")),
+            ("end", json!("22:00")),
+            ("end", json!(7)),
+            ("timezone", json!("Mars/Olympus")),
+            ("days", json!([])),
+            ("days", json!(["monday"])),
+            ("days", json!("mon")),
+            ("days", json!(vec!["mon"; DAYS_MAX + 1])),
+        ] {
+            let mut value = good.clone();
+            value[field] = bad.clone();
+            let why = quiet_hours(&value).unwrap_err();
+            assert!(why.starts_with(field), "{field} {bad}: {why}");
+        }
+        assert!(quiet_hours(&json!([])).is_err());
+        assert!(quiet_hours(&json!({})).is_err());
+    }
+
+    #[test]
+    fn wishes_name_an_event_and_a_channel() {
+        let good = events(&json!({"mentioned": {"EMAIL": false, "SMS": true}, "x": {}})).unwrap();
+        assert_eq!(good["mentioned"][&Channel::Email], Wish::No);
+        assert_eq!(good["mentioned"][&Channel::Sms], Wish::Yes);
+        assert!(!good.contains_key("x"), "nothing was wished for");
+        for bad in [
+            json!([]),
+            json!({"mentioned": true}),
+            json!({"mentioned": {"email": true}}),
+            json!({"mentioned": {"WEBHOOK": true}}),
+            json!({"mentioned": {"EMAIL": 1}}),
+            json!({"mentioned": {"EMAIL": null}}),
+            json!({"": {"EMAIL": true}}),
+            json!({" a": {"EMAIL": true}}),
+            json!({"a\nb": {"EMAIL": true}}),
+            json!({"x".repeat(65): {"EMAIL": true}}),
+        ] {
+            assert!(events(&bad).is_err(), "{bad}");
+        }
+    }
+}

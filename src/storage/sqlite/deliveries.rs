@@ -1,0 +1,113 @@
+//! The outbox: leases and records go through the writer, looks do not.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::delivery::{Addressee, Attempt, Leased, ProviderStatus, Target};
+use bellpull_actors::domain::ids::DeliveryId;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::{DeliveryStore, StoreError};
+use jiff::Timestamp;
+
+use super::SqliteStore;
+use super::error::{corrupt, unavailable};
+use super::letters::pick;
+use super::rows::optional_timestamp;
+use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
+
+/// The language of everybody's templates: accounts have none of their own.
+const LOCALE: &str = "en";
+
+#[async_trait]
+impl DeliveryStore for SqliteStore {
+    async fn lease(
+        &self,
+        channel: Channel,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let lease = Write::Lease(Lease { channel, limit, now, until });
+        let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
+        // Should this fail, the leases end by themselves.
+        let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.message_id)).await?;
+        let leased = |row: LeasedRow| {
+            Ok(Leased {
+                id: row.id,
+                notification: row.notification,
+                attempt: row.attempt,
+                failures: row.failures,
+                addressee: Addressee {
+                    id: row.recipient,
+                    name: row.name,
+                    locale: LOCALE.to_owned(),
+                },
+                target: target(channel, row.address)?,
+                letters: vec![pick(&letters, row.message_id)?],
+                with: Vec::new(),
+                leased_until: until,
+            })
+        };
+        rows.into_iter().map(leased).collect()
+    }
+
+    async fn release(&self, channel: Channel) -> Result<u64, StoreError> {
+        self.changed(Write::Release(channel)).await
+    }
+
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.writer.write(Write::Record(attempts)).await.map(drop)
+    }
+
+    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
+        self.writer.write(Write::GiveBack(leases)).await.map(drop)
+    }
+
+    async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM deliveries \
+                   WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 \
+                   UNION ALL SELECT min(leased_until) FROM deliveries \
+                   WHERE leased_until IS NOT NULL AND channel = ?1)";
+        let query = sqlx::query_scalar(sql).bind(channel.as_str());
+        let next: Option<i64> = query.fetch_one(&self.readers).await.map_err(unavailable)?;
+        optional_timestamp(next)
+    }
+
+    async fn reported(
+        &self,
+        channel: Channel,
+        provider_id: &str,
+        status: ProviderStatus,
+        error: Option<String>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ? AND provider_id = ?)";
+        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(provider_id);
+        if !query.fetch_one(&self.readers).await.map_err(unavailable)? {
+            return Ok(false);
+        }
+        let provider_id = provider_id.to_owned();
+        let report = Report { channel, provider_id, status, error, at };
+        self.writer.write(Write::Report(Box::new(report))).await?;
+        Ok(true)
+    }
+
+    async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.changed(Write::Retry { delivery, now }).await? > 0)
+    }
+}
+
+impl SqliteStore {
+    async fn changed(&self, write: Write) -> Result<u64, StoreError> {
+        let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
+        Ok(rows)
+    }
+}
+
+/// Where a delivery goes whose account has one address on that channel.
+fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
+    match channel {
+        Channel::Email => Ok(Target::Email(address)),
+        Channel::WhatsApp => Ok(Target::WhatsApp(address)),
+        Channel::Sms => Ok(Target::Sms(address)),
+        Channel::System | Channel::Push | Channel::Webhook => Err(corrupt("target")),
+    }
+}

@@ -1,0 +1,178 @@
+//! Deliveries as operators see them.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::delivery::{OutcomeKind, ProviderStatus, Rule};
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
+use bellpull_actors::port::{DeliveryLog, Page, PageRequest, StoreError};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::SqliteStore;
+use super::error::{corrupt, unavailable};
+use super::multi_row::id_list;
+use super::rows::{get, get_name, get_time, optional_timestamp};
+
+/// Deliveries `d` with their recipients' names.
+const SELECT: &str = "SELECT d.id, d.notification_id, d.recipient_id, \
+    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.status, d.rule, \
+    d.leases, d.due_at, d.leased_until, d.sent_at, d.provider_id, d.provider_status, d.error \
+    FROM deliveries d JOIN users u ON u.id = d.recipient_id WHERE d.id";
+
+#[async_trait]
+impl DeliveryLog for SqliteStore {
+    async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<DeliveryRow>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut count = QueryBuilder::new("SELECT count(*) FROM deliveries");
+        let mut rows = QueryBuilder::new(SELECT);
+        rows.push(" IN (SELECT id FROM (");
+        match parts(filter) {
+            None => drop(rows.push("SELECT id FROM deliveries")),
+            Some(parts) => {
+                narrow(&mut count, filter);
+                newest_of_each(&mut rows, &parts, page);
+            }
+        }
+        rows.push(") ORDER BY id DESC LIMIT ").push_bind(i64::from(page.page_size));
+        rows.push(" OFFSET ").push_bind(page.offset()).push(") ORDER BY d.id DESC");
+        let count =
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        Ok(Page { count, rows: rows.iter().map(delivery).collect::<Result<_, _>>()? })
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+        sql.push(" = ").push_bind(id.0);
+        let row = sql.build().fetch_optional(&self.readers).await.map_err(unavailable)?;
+        row.as_ref().map(delivery).transpose()
+    }
+
+    async fn deliveries_of(
+        &self,
+        notification: NotificationId,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+        sql.push(" IN (SELECT id FROM deliveries WHERE notification_id = ");
+        sql.push_bind(notification.0).push(")");
+        let rows = sql.build().fetch_all(&self.readers).await.map_err(unavailable)?;
+        let mut rows = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+        rows.sort_by_key(|row| (row.channel, row.id));
+        Ok(rows)
+    }
+
+    async fn attempts(&self, deliveries: &[DeliveryId]) -> Result<Vec<AttemptRow>, StoreError> {
+        let sql = "SELECT delivery_id, number, started_at, took_ms, outcome, detail \
+                   FROM delivery_attempts WHERE delivery_id IN (SELECT value FROM json_each(?)) \
+                   ORDER BY delivery_id, number";
+        let query = sqlx::query(sql).bind(id_list(deliveries.iter().map(|id| id.0)));
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(attempt).collect()
+    }
+
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        // Without its name SQLite would go by the status, and sort.
+        let sql = "SELECT channel, count(*) AS queued, min(due_at) AS first_due_at \
+                   FROM deliveries INDEXED BY deliveries_due \
+                   WHERE status = 'QUEUED' AND leased_until IS NULL GROUP BY channel";
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(unavailable)?;
+        let waiting = |row: &SqliteRow| {
+            Ok(Waiting {
+                channel: get_name(row, "channel", Channel::from_name)?,
+                queued: get(row, "queued")?,
+                first_due_at: get_time(row, "first_due_at")?,
+            })
+        };
+        rows.iter().map(waiting).collect()
+    }
+}
+
+/// The parts of the index that a filter leaves, each a status and a channel; `None` for a filter
+/// that leaves everything.
+fn parts(filter: DeliveryFilter) -> Option<Vec<(DeliveryStatus, Channel)>> {
+    let DeliveryFilter { status, channel } = filter;
+    if status.is_none() && channel.is_none() {
+        return None;
+    }
+    let statuses = DeliveryStatus::ALL.into_iter().filter(|one| status.is_none_or(|s| s == *one));
+    let channels = |status| {
+        let channels = Channel::ALL.into_iter().filter(|one| channel.is_none_or(|c| c == *one));
+        channels.map(move |channel| (status, channel))
+    };
+    Some(statuses.flat_map(channels).collect())
+}
+
+/// What the filter leaves. The index begins with the status: for a channel alone, all are named.
+fn narrow(sql: &mut QueryBuilder<Sqlite>, DeliveryFilter { status, channel }: DeliveryFilter) {
+    if let Some(status) = status {
+        sql.push(" WHERE status = ").push_bind(status.as_str());
+    } else {
+        sql.push(" WHERE status IN ('QUEUED', 'SENT', 'FAILED', 'SUPPRESSED')");
+    }
+    if let Some(channel) = channel {
+        sql.push(" AND channel = ").push_bind(channel.as_str());
+    }
+}
+
+/// Within a part the index is in the order of ids: of each no more is visited than the page needs,
+/// however many there are.
+fn newest_of_each(
+    sql: &mut QueryBuilder<Sqlite>,
+    parts: &[(DeliveryStatus, Channel)],
+    page: PageRequest,
+) {
+    let needed = page.offset().saturating_add(i64::from(page.page_size));
+    let mut word = "";
+    for (status, channel) in parts {
+        sql.push(word).push("SELECT id FROM (SELECT id FROM deliveries WHERE status = ");
+        sql.push_bind(status.as_str()).push(" AND channel = ").push_bind(channel.as_str());
+        sql.push(" ORDER BY id DESC LIMIT ").push_bind(needed).push(")");
+        word = " UNION ALL ";
+    }
+}
+
+fn attempt(row: &SqliteRow) -> Result<AttemptRow, StoreError> {
+    Ok(AttemptRow {
+        delivery: DeliveryId(get(row, "delivery_id")?),
+        number: get(row, "number")?,
+        started_at: get_time(row, "started_at")?,
+        took_ms: get(row, "took_ms")?,
+        outcome: get_name(row, "outcome", OutcomeKind::from_name)?,
+        detail: get(row, "detail")?,
+    })
+}
+
+fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        id: DeliveryId(get(row, "id")?),
+        notification: NotificationId(get(row, "notification_id")?),
+        recipient: UserId(get(row, "recipient_id")?),
+        recipient_name: get(row, "recipient_name")?,
+        channel: get_name(row, "channel", Channel::from_name)?,
+        status: get_name(row, "status", DeliveryStatus::from_name)?,
+        rule: optional_name(row, "rule", Rule::from_name)?,
+        attempts: get(row, "leases")?,
+        due_at: get_time(row, "due_at")?,
+        leased_until: optional_timestamp(get(row, "leased_until")?)?,
+        sent_at: optional_timestamp(get(row, "sent_at")?)?,
+        provider_id: get(row, "provider_id")?,
+        provider_status: optional_name(row, "provider_status", ProviderStatus::from_name)?,
+        error: get(row, "error")?,
+    })
+}
+
+/// The column's name where it has one, as the enum that it is of.
+fn optional_name<T>(
+    row: &SqliteRow,
+    column: &str,
+    from_name: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let name: Option<&str> = get(row, column)?;
+    name.map(|name| from_name(name).ok_or_else(|| corrupt(column))).transpose()
+}

@@ -1,0 +1,298 @@
+//! The outbox: leases, what came of them, and what providers report.
+//!
+//! Of a group all attempts are recorded first, then reports, then leases are given back and ended,
+//! and only then new ones are taken: whoever asks for a lease sees what is free by now.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::routing::Channel;
+use jiff::Timestamp;
+use serde::Deserialize;
+use sqlx::SqliteConnection;
+
+use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::json;
+use super::group::Failure;
+use super::{Answer, Done, Write};
+
+/// What is kept of a provider's words, in characters: a page of a log shows it whole.
+const DETAIL_MAX: usize = 500;
+
+/// The delivery moves where this attempt is its last, or where the provider took it; never twice
+/// for one attempt.
+static MOVE: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET status = v.column3, due_at = ifnull(v.column4, due_at), \
+     error = v.column5, provider_id = ifnull(v.column6, provider_id), sent_at = v.column7, \
+     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL FROM ",
+    7,
+    " AS v WHERE id = v.column1 AND ((status = 'QUEUED' AND leases = v.column2) \
+     OR (v.column3 = 'SENT' AND status IN ('QUEUED', 'FAILED'))) \
+     AND NOT EXISTS (SELECT 1 FROM delivery_attempts a \
+     WHERE a.delivery_id = v.column1 AND a.number = v.column2)",
+);
+static ATTEMPTS: MultiRow = MultiRow::new(
+    "INSERT INTO delivery_attempts (delivery_id, number, started_at, took_ms, outcome, detail) \
+     SELECT column1, column2, column3, column4, column5, column6 FROM ",
+    6,
+    " WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.id = column1) \
+     ON CONFLICT (delivery_id, number) DO NOTHING",
+);
+/// As [`ProviderStatus::may_follow`] has it.
+static REPORTS: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET provider_status = v.column3, \
+     status = iif(v.column3 = 'failed' AND status = 'SENT', 'FAILED', status), \
+     error = iif(v.column3 = 'failed', v.column4, error), provider_at = v.column5 FROM ",
+    5,
+    " AS v WHERE channel = v.column1 AND provider_id = v.column2 AND CASE provider_status \
+     WHEN 'sent' THEN v.column3 <> 'sent' WHEN 'delivered' THEN v.column3 = 'read' \
+     WHEN 'read' THEN 0 WHEN 'failed' THEN 0 ELSE 1 END",
+);
+
+static GIVE_BACK: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET leased_until = NULL, leases = leases - 1 FROM ",
+    2,
+    " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL",
+);
+
+/// A provider's report on a message that it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Report {
+    pub(in super::super) channel: Channel,
+    pub(in super::super) provider_id: String,
+    pub(in super::super) status: ProviderStatus,
+    pub(in super::super) error: Option<String>,
+    pub(in super::super) at: Timestamp,
+}
+
+/// A lease that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Lease {
+    pub(in super::super) channel: Channel,
+    pub(in super::super) limit: u32,
+    pub(in super::super) now: Timestamp,
+    pub(in super::super) until: Timestamp,
+}
+
+/// A delivery that was leased; what it says is read once the lease is committed.
+#[derive(Debug, Clone, Deserialize)]
+pub(in super::super) struct LeasedRow {
+    pub(in super::super) due_at_ms: i64,
+    pub(in super::super) id: DeliveryId,
+    pub(in super::super) notification: NotificationId,
+    pub(in super::super) message_id: i64,
+    pub(in super::super) recipient: UserId,
+    pub(in super::super) name: String,
+    pub(in super::super) address: String,
+    pub(in super::super) attempt: u32,
+    pub(in super::super) failures: u32,
+}
+
+/// Applies what the group asks of the outbox.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    record(connection, writes).await?;
+    take_reports(connection, writes).await?;
+    for (at, write) in writes.iter().enumerate() {
+        if let Write::GiveBack(leases) = write {
+            give_back(connection, leases).await?;
+        } else if let Write::Release(channel) = write {
+            answers[at] = Some(Ok(Done::Changed(release(connection, *channel).await?)));
+        } else if let Write::Retry { delivery, now } = write {
+            answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now).await?)));
+        }
+    }
+    for (at, write) in writes.iter().enumerate() {
+        if let Write::Lease(wanted) = write {
+            answers[at] = Some(Ok(Done::Leased(lease(connection, wanted).await?)));
+        }
+    }
+    Ok(())
+}
+
+/// Records all attempts, in waves in which each delivery comes once: a second one must see what
+/// the first has left.
+async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), Failure> {
+    let mut left: Vec<&Attempt> = Vec::new();
+    for write in writes {
+        if let Write::Record(attempts) = write {
+            left.extend(attempts);
+        }
+    }
+    while !left.is_empty() {
+        let mut deliveries = BTreeSet::new();
+        let (wave, later): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|attempt| deliveries.insert(attempt.delivery));
+        let (mut moves, mut rows) = (Vec::new(), Vec::new());
+        for attempt in wave {
+            put_attempt(attempt, &mut moves, &mut rows);
+        }
+        MOVE.run(connection, moves).await?;
+        ATTEMPTS.run(connection, rows).await?;
+        left = later;
+    }
+    Ok(())
+}
+
+fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
+    use DeliveryStatus::{Failed, Queued, Sent};
+    let kind = attempt.outcome.kind();
+    let is_sent = kind == OutcomeKind::Sent;
+    let (said, detail) = (attempt.outcome.detail(), attempt.outcome.detail().map(bounded));
+    // A name is kept whole: the provider will use it.
+    let (error, provider_id) = if is_sent { (None, said) } else { (detail, None) };
+    let status = match (is_sent, attempt.due_at) {
+        (true, _) => Sent,
+        (false, Some(_)) => Queued,
+        (false, None) => Failed,
+    };
+    let due_at = attempt.due_at.filter(|_| !is_sent);
+    let ended_at_ms =
+        attempt.started_at.as_millisecond().saturating_add(i64::from(attempt.took_ms));
+    let text = |text: Option<&str>| text.map_or(Cell::Null, Cell::from);
+    moves.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
+    moves.extend([status.as_str().into(), due_at.map(Timestamp::as_millisecond).into()]);
+    moves.extend([text(error), text(provider_id), is_sent.then_some(ended_at_ms).into()]);
+    rows.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
+    rows.extend([attempt.started_at.as_millisecond(), i64::from(attempt.took_ms)].map(Cell::Int));
+    rows.extend([kind.as_str().into(), text(detail)]);
+}
+
+/// As much of a text as is kept.
+fn bounded(text: &str) -> &str {
+    text.char_indices().nth(DETAIL_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Takes the furthest report on each message.
+async fn take_reports(
+    connection: &mut SqliteConnection,
+    writes: &[&Write],
+) -> Result<(), sqlx::Error> {
+    let mut furthest: HashMap<(Channel, &str), &Report> = HashMap::new();
+    for write in writes {
+        if let Write::Report(report) = write {
+            let key = (report.channel, report.provider_id.as_str());
+            let known = furthest.entry(key).or_insert(report);
+            if report.status.may_follow(known.status) {
+                *known = report;
+            }
+        }
+    }
+    let mut cells = Vec::new();
+    for report in furthest.into_values() {
+        cells.extend([Cell::from(report.channel.as_str()), report.provider_id.as_str().into()]);
+        let error = report.error.as_deref().map(bounded);
+        cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);
+        cells.push(report.at.as_millisecond().into());
+    }
+    REPORTS.run(connection, cells).await
+}
+
+async fn give_back(
+    connection: &mut SqliteConnection,
+    leases: &[(DeliveryId, u32)],
+) -> Result<(), sqlx::Error> {
+    let cells = leases.iter().flat_map(|(id, number)| [id.0, i64::from(*number)].map(Cell::Int));
+    GIVE_BACK.run(connection, cells.collect()).await
+}
+
+async fn release(connection: &mut SqliteConnection, channel: Channel) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE deliveries SET leased_until = NULL \
+               WHERE leased_until IS NOT NULL AND channel = ?";
+    let query = sqlx::query(sql).bind(channel.as_str());
+    query.execute(connection).await.map(|done| done.rows_affected())
+}
+
+/// What the provider said of the message before is no news of the one to come.
+async fn retry(
+    connection: &mut SqliteConnection,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE deliveries SET status = 'QUEUED', due_at = ?2, failures = 0, \
+               provider_id = NULL, provider_status = NULL, \
+               provider_at = NULL, sent_at = NULL \
+               WHERE id = ?1 AND status = 'FAILED'";
+    let query = sqlx::query(sql).bind(delivery.0).bind(now.as_millisecond());
+    query.execute(connection).await.map(|done| done.rows_affected())
+}
+
+/// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
+/// has them; as one JSON text, for a row of its own each would cost more.
+const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
+    n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
+    CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
+    WHEN 'SMS' THEN u.phone ELSE '' END, d.leases + 1, d.failures)) \
+    FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
+    WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
+    ORDER BY due_at, id LIMIT ?3) UNION ALL SELECT id, due_at FROM deliveries \
+    WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2) \
+    ORDER BY due_at, id LIMIT ?3) p CROSS JOIN deliveries d ON d.id = p.id \
+    CROSS JOIN notifications n ON n.id = d.notification_id \
+    CROSS JOIN users u ON u.id = d.recipient_id";
+
+/// Leases what is due. What has lost its address since it was written is held back, and others
+/// are leased in its place.
+async fn lease(
+    connection: &mut SqliteConnection,
+    wanted: &Lease,
+) -> Result<Vec<LeasedRow>, Failure> {
+    let mut leased: Vec<LeasedRow> = Vec::new();
+    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    loop {
+        let room = limit - leased.len();
+        let text: String = sqlx::query_scalar(DUE)
+            .bind(wanted.channel.as_str())
+            .bind(wanted.now.as_millisecond())
+            .bind(i64::try_from(room).unwrap_or(i64::MAX))
+            .fetch_one(&mut *connection)
+            .await?;
+        let due: Vec<LeasedRow> = json(&text)?;
+        let is_all = due.len() < room;
+        let (found, lost): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|row| !row.address.is_empty());
+        if !found.is_empty() {
+            let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
+                       WHERE id IN (SELECT value FROM json_each(?1))";
+            let query = sqlx::query(sql).bind(id_list(found.iter().map(|row| row.id.0)));
+            query.bind(wanted.until.as_millisecond()).execute(&mut *connection).await?;
+        }
+        let is_done = is_all || lost.is_empty();
+        leased.extend(found);
+        if !lost.is_empty() {
+            hold_back(connection, lost.iter().map(|row| row.id.0)).await?;
+        }
+        if is_done {
+            leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
+            return Ok(leased);
+        }
+    }
+}
+
+/// There is no address any more.
+async fn hold_back(
+    connection: &mut SqliteConnection,
+    deliveries: impl Iterator<Item = i64>,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
+               WHERE id IN (SELECT value FROM json_each(?1))";
+    let query = sqlx::query(sql).bind(id_list(deliveries)).bind(Rule::NoAddress.as_str());
+    query.execute(connection).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_words_are_bounded_at_a_letter() {
+        assert_eq!(bounded("550 no such mailbox"), "550 no such mailbox");
+        let long = "ä".repeat(DETAIL_MAX + 1);
+        assert_eq!(bounded(&long).chars().count(), DETAIL_MAX);
+    }
+}

@@ -1,0 +1,228 @@
+//! Leases: who may try which delivery, until when, and what becomes of it when nobody does.
+
+use std::collections::BTreeSet;
+
+use bellpull_actors::domain::delivery::{Leased, Target};
+use bellpull_actors::domain::ids::{DeliveryId, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::{NewUser, UserChanges};
+use bellpull_actors::port::delivery_log::DeliveryFilter;
+use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore};
+use futures_util::future::join_all;
+
+use super::people::{at, fill, first, new_user, news, person, tell};
+use super::{Fixture, Store};
+
+/// Somebody with an address on every channel.
+pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
+    let new = NewUser {
+        whatsapp_number: "+4915100000001".to_owned(),
+        phone: "+4915100000002".to_owned(),
+        full_name: format!("{username} Example"),
+        ..new_user(username, "client")
+    };
+    store.create_user(new, None).await.unwrap().0
+}
+
+/// Leases e-mails that are due at `now`, for a second.
+pub(crate) async fn lease(store: &impl Store, limit: u32, now: i64) -> Vec<Leased> {
+    store.lease(Channel::Email, limit, at(now), at(now + 1_000)).await.unwrap()
+}
+
+/// Ids and attempts.
+pub(crate) fn names(leased: &[Leased]) -> Vec<(i64, u32)> {
+    leased.iter().map(|one| (one.id.0, one.attempt)).collect()
+}
+
+/// Tells them something that is due at `due`.
+pub(crate) async fn due(store: &impl Store, event: &str, to: &User, due: i64) -> Told {
+    let mut decision = news(store, event, to, &[to.id]).await;
+    decision.announcement.as_mut().unwrap().message.created_at = at(due);
+    store.commit(decision).await.unwrap().told.unwrap()
+}
+
+pub(crate) async fn what_is_due_is_leased_the_longest_due_first<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    for (event, ms) in [("third", 30), ("first", 10), ("later", 99), ("second", 20)] {
+        due(store, event, &ann, ms).await;
+    }
+    let said = |leased: &[Leased]| {
+        let one = |one: &Leased| one.letters[0].message.event.as_str().to_owned();
+        leased.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&lease(store, 2, 50).await), ["first", "second"]);
+    assert_eq!(said(&lease(store, 9, 50).await), ["third"], "what is due later waits");
+    assert!(lease(store, 9, 50).await.is_empty());
+    assert_eq!(said(&lease(store, 9, 99).await), ["later"]);
+    assert!(lease(store, 0, 99).await.is_empty());
+}
+
+pub(crate) async fn nobody_leases_what_somebody_has<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 3).await;
+    // E-mail and SMS are on: each notification has one of each.
+    let emails = lease(store, 10, 50).await;
+    assert_eq!(emails.len(), 3);
+    assert!(lease(store, 10, 1_049).await.is_empty());
+    let texts = store.lease(Channel::Sms, 10, at(50), at(1_050)).await.unwrap();
+    assert_eq!(texts.len(), 3, "another channel's are not touched");
+    let ids: BTreeSet<DeliveryId> = emails.iter().chain(&texts).map(|one| one.id).collect();
+    assert_eq!(ids.len(), 6);
+    assert!(store.lease(Channel::WhatsApp, 10, at(50), at(60)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
+    let all = [Channel::Email, Channel::WhatsApp, Channel::Sms];
+    let fixture = F::with_channels(Channels::of(&all)).await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    let bob = person(store, "bob", "client").await;
+    let told = tell(store, "news", &bob, &[ann.id]).await;
+    for (channel, target) in [
+        (Channel::Email, Target::Email("ann@example.com".to_owned())),
+        (Channel::WhatsApp, Target::WhatsApp("+4915100000001".to_owned())),
+        (Channel::Sms, Target::Sms("+4915100000002".to_owned())),
+    ] {
+        let leased = store.lease(channel, 10, at(50), at(77)).await.unwrap();
+        let [one] = &leased[..] else { panic!("{leased:?}") };
+        assert_eq!(one.target, target);
+        assert_eq!(one.notification, told.births[0].id);
+        assert_eq!((one.attempt, one.failures, one.leased_until), (1, 0, at(77)));
+        assert_eq!(one.letters[0].message, told.letter.message);
+        assert_eq!((one.addressee.id, one.addressee.name.as_str()), (ann.id, "ann Example"));
+        assert!(one.with.is_empty());
+    }
+}
+
+pub(crate) async fn a_lease_outlives_a_crash_and_ends<F: Fixture>() {
+    let fixture = F::make().await;
+    let ann = reachable(&**fixture.store(), "ann").await;
+    fill(&**fixture.store(), &ann, 3).await;
+    let before = lease(&**fixture.store(), 2, 50).await;
+    let fixture = fixture.reopen().await;
+    let store = &**fixture.store();
+    // The third was nobody's; the two are until their lease ends.
+    let third = lease(store, 10, 51).await;
+    assert_eq!((third.len(), third[0].attempt), (1, 1));
+    assert!(before.iter().all(|one| one.id != third[0].id));
+    assert!(lease(store, 10, 1_049).await.is_empty());
+    let again = lease(store, 10, 1_050).await;
+    let wanted: Vec<(i64, u32)> = before.iter().map(|one| (one.id.0, 2)).collect();
+    assert_eq!(names(&again), wanted);
+    assert!(again.iter().all(|one| one.failures == 0), "nothing of the first was recorded");
+    assert_eq!(again[0].letters[0].message, before[0].letters[0].message);
+}
+
+pub(crate) async fn an_ended_lease_is_an_attempt_of_its_own<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    due(store, "old", &ann, 10).await;
+    let id = lease(store, 1, 50).await[0].id;
+    due(store, "new", &ann, 20).await;
+    // What was due longest comes first, though somebody had it meanwhile.
+    let both = lease(store, 1, 1_050).await;
+    assert_eq!(names(&both), [(id.0, 2)]);
+    assert_eq!(lease(store, 10, 2_050).await.len(), 2);
+    let row = store.delivery(id).await.unwrap().unwrap();
+    assert_eq!((row.attempts, row.leased_until), (3, Some(at(3_050))));
+    assert!(store.attempts(&[id]).await.unwrap().is_empty(), "none was recorded");
+}
+
+pub(crate) async fn a_restarted_channel_frees_its_leases_and_no_others<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 2).await;
+    let first = lease(store, 10, 50).await;
+    store.lease(Channel::Sms, 10, at(50), at(1_050)).await.unwrap();
+    assert_eq!(store.release(Channel::Email).await.unwrap(), 2);
+    assert_eq!(store.release(Channel::Email).await.unwrap(), 0);
+    let again = lease(store, 10, 51).await;
+    assert_eq!(names(&again), [(first[0].id.0, 2), (first[1].id.0, 2)]);
+    assert!(store.lease(Channel::Sms, 10, at(51), at(60)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn leases_are_given_back_unused<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 3).await;
+    let leased = lease(store, 10, 50).await;
+    store.give_back(vec![(leased[0].id, 1), (leased[2].id, 1)]).await.unwrap();
+    store.give_back(vec![(DeliveryId(9_999), 1)]).await.unwrap();
+    store.give_back(Vec::new()).await.unwrap();
+    let again = lease(store, 10, 51).await;
+    assert_eq!(names(&again), [(leased[0].id.0, 1), (leased[2].id.0, 1)], "as if never taken");
+}
+
+pub(crate) async fn a_late_return_takes_nothing_from_the_next<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 1).await;
+    let first = lease(store, 1, 50).await;
+    let second = lease(store, 1, 1_050).await;
+    assert_eq!(second[0].attempt, 2);
+    store.give_back(vec![(first[0].id, first[0].attempt)]).await.unwrap();
+    assert!(lease(store, 1, 1_051).await.is_empty(), "the second has it");
+    store.give_back(vec![(second[0].id, 2)]).await.unwrap();
+    store.give_back(vec![(second[0].id, 1)]).await.unwrap();
+    assert_eq!(names(&lease(store, 1, 1_052).await), [(first[0].id.0, 2)]);
+}
+
+pub(crate) async fn the_next_due_is_known<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    assert_eq!(store.next_due(Channel::Email).await.unwrap(), None);
+    due(store, "later", &ann, 5_000).await;
+    due(store, "soon", &ann, 20).await;
+    assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(20)));
+    assert_eq!(store.next_due(Channel::WhatsApp).await.unwrap(), None);
+    lease(store, 10, 50).await;
+    assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(1_050)), "a lease ends");
+    lease(store, 10, 5_000).await;
+    assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(6_000)));
+}
+
+pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
+    for n in 0..3 {
+        tell(store, &format!("n{n}"), &bob, &[ann.id, bob.id]).await;
+    }
+    let gone = UserChanges { email: Some(String::new()), ..UserChanges::default() };
+    store.update_user(ann.id, gone).await.unwrap();
+    // Of the first three that are due two are hers; others come in their place.
+    let leased = lease(store, 3, 50).await;
+    let to: Vec<UserId> = leased.iter().map(|one| one.addressee.id).collect();
+    assert_eq!(to, [bob.id; 3]);
+    let filter =
+        DeliveryFilter { status: Some(DeliveryStatus::Suppressed), channel: Some(Channel::Email) };
+    let page = store.deliveries(filter, first(10)).await.unwrap();
+    assert_eq!(page.count, 3);
+    assert!(page.rows.iter().all(|row| row.recipient == ann.id));
+    assert!(page.rows.iter().all(|row| row.rule.map(|rule| rule.as_str()) == Some("no_address")));
+    assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(1_050)));
+}
+
+pub(crate) async fn a_crowd_of_leases_shares_nothing<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 40).await;
+    let leases = join_all((0..8).map(|_| lease(store, 6, 50))).await;
+    let all: Vec<i64> = leases.iter().flatten().map(|one| one.id.0).collect();
+    let distinct: BTreeSet<i64> = all.iter().copied().collect();
+    assert_eq!((all.len(), distinct.len()), (40, 40));
+    assert!(leases.iter().all(|lease| lease.len() <= 6));
+}
