@@ -277,7 +277,8 @@ impl World {
             prop_assert_eq!(known.unread_count, Some(head.unread_count));
             prop_assert!(known.asked.is_empty(), "not answered: {:?}", known.asked);
             if client.is_whole {
-                prop_assert_eq!(&has, &stored);
+                let frames = client.guest.probe.seen().frames.clone();
+                prop_assert_eq!(&has, &stored, "after {:?}", frames);
             } else {
                 let wrong = has.iter().find(|(id, is_read)| stored.get(id) != Some(is_read));
                 prop_assert_eq!(wrong, None, "not as it is stored");
