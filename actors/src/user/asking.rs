@@ -3,7 +3,8 @@
 //! An answer may have to wait for its place: the answer to a mark takes the place of the mark in
 //! what its session is shown, so that the counts in a session's frames are always those of its
 //! position. Where births are shown by a later state than their position's, the answer to a mark
-//! comes before that state. The next request begins only when the answer was given, which bounds everything.
+//! comes before that state. The next request begins only when the answer was given, which bounds
+//! everything.
 
 use std::collections::VecDeque;
 
