@@ -75,7 +75,8 @@ impl Event {
         }
     }
 
-    /// Whether the hub alone tells it: clients take its word for what it says of tickets and people.
+    /// Whether the hub alone tells it: clients take its word for what it says of tickets and
+    /// people.
     #[must_use]
     pub fn is_the_hubs(&self) -> bool {
         !matches!(self, Self::Other(_))
