@@ -377,7 +377,8 @@ proptest! {
         operations in prop::collection::vec(
             prop_oneof![
                 1 => Just(Operation::New),
-                2 => (0usize..3, whom(), mark()).prop_map(|(n, whom, m)| Operation::Mark(n, whom, m)),
+                2 => (0usize..3, whom(), mark())
+                    .prop_map(|(n, whom, m)| Operation::Mark(n, whom, m)),
             ],
             1_000,
         ),
