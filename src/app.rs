@@ -141,6 +141,7 @@ impl App {
             deliveries: store.clone(),
             delivery_log: store.clone(),
             preferences: store.clone(),
+            explain: store.clone(),
             clock,
             readiness: readiness.clone(),
             epoch: names.epoch.clone(),

@@ -10,6 +10,7 @@ mod body;
 mod comments;
 mod deliveries;
 mod error;
+mod explain;
 mod fields;
 mod guard;
 pub mod listen;
@@ -40,8 +41,8 @@ use axum::extract::FromRef;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore,
-    ProjectStore, TicketStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
+    PreferenceStore, ProjectStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -66,6 +67,7 @@ pub struct Edge {
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
+    explain: Arc<dyn ExplainStore>,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -99,6 +101,8 @@ pub struct EdgeParts {
     pub delivery_log: Arc<dyn DeliveryLog>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
+    /// Why they were told.
+    pub explain: Arc<dyn ExplainStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -124,6 +128,7 @@ impl Edge {
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
+            explain: parts.explain,
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -176,6 +181,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(explain::routes())
         .merge(openapi::routes())
 }
 

@@ -4,12 +4,13 @@
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
 //! [`presence`] (who watches), [`delivery`], [`preference`], [`retry`] and [`circuit`] (what leaves
-//! the house).
+//! the house), [`explain`] (why somebody was told).
 
 pub mod circuit;
 pub mod comment;
 pub mod delivery;
 pub mod event;
+pub mod explain;
 pub mod ids;
 pub mod inbox;
 pub mod notification;

@@ -22,10 +22,10 @@ pub trait DeliveryLog: std::fmt::Debug + Send + Sync + 'static {
     /// One of them, if there is one.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError>;
 
-    /// All of one notification, by channel and address.
+    /// All of these notifications, each one's by channel and address.
     async fn deliveries_of(
         &self,
-        notification: NotificationId,
+        notifications: &[NotificationId],
     ) -> Result<Vec<DeliveryRow>, StoreError>;
 
     /// The attempts that were recorded of these deliveries, each delivery's in their order.

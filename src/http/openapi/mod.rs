@@ -7,6 +7,7 @@
 
 mod accounts;
 mod deliveries;
+mod explain;
 mod inboxes;
 mod operators;
 mod preferences;
@@ -29,6 +30,7 @@ use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
 pub(super) use self::deliveries::*;
+pub(super) use self::explain::*;
 pub(super) use self::inboxes::*;
 pub(super) use self::operators::*;
 pub(super) use self::preferences::*;

@@ -56,14 +56,16 @@ impl DeliveryLog for SqliteStore {
 
     async fn deliveries_of(
         &self,
-        notification: NotificationId,
+        notifications: &[NotificationId],
     ) -> Result<Vec<DeliveryRow>, StoreError> {
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push(" IN (SELECT id FROM deliveries WHERE notification_id = ");
-        sql.push_bind(notification.0).push(")");
+        sql.push(
+            " IN (SELECT id FROM deliveries WHERE notification_id IN (SELECT value FROM json_each(",
+        );
+        sql.push_bind(id_list(notifications.iter().map(|id| id.0))).push(")))");
         let rows = sql.build().fetch_all(&self.readers).await.map_err(unavailable)?;
         let mut rows = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
-        rows.sort_by_key(|row| (row.channel, row.id));
+        rows.sort_by_key(|row| (row.notification, row.channel, row.id));
         Ok(rows)
     }
 

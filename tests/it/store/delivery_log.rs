@@ -66,7 +66,7 @@ pub(crate) async fn a_notification_shows_one_delivery_a_channel<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     let id = tell(store, "news", &ann, &[ann.id]).await.births[0].id;
-    let all = store.deliveries_of(id).await.unwrap();
+    let all = store.deliveries_of(&[id]).await.unwrap();
     let channels: Vec<Channel> = all.iter().map(|row| row.channel).collect();
     assert_eq!(channels, [Channel::Email, Channel::Sms]);
     assert!(all.iter().all(|row| row.notification == id && row.recipient == ann.id));
@@ -80,7 +80,7 @@ pub(crate) async fn a_notification_shows_one_delivery_a_channel<F: Fixture>() {
     let shown = store.notification(ann.id, id).await.unwrap().unwrap().deliveries;
     let shown: Vec<_> = shown.iter().map(|one| (one.channel, one.status, one.attempts)).collect();
     assert_eq!(shown, [(Channel::Email, Queued, 0), (Channel::Sms, Sent, 1)]);
-    assert_eq!(store.deliveries_of(id).await.unwrap().len(), 3);
+    assert_eq!(store.deliveries_of(&[id]).await.unwrap().len(), 3);
     let counts = store.unread_counts(ann.id).await.unwrap();
     assert_eq!(counts, (1, vec![(Channel::Email, 1), (Channel::Sms, 1)]));
     let filter = NotificationFilter { channel: Some(Channel::Sms), ..Default::default() };

@@ -2,7 +2,7 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
+//! [`explain`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
 //! what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -11,6 +11,7 @@ mod attempts;
 mod changes;
 mod comments;
 mod delivery_log;
+mod explain;
 mod groups;
 mod inbox;
 mod lists;
@@ -30,8 +31,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, InboxStore, PreferenceStore, SendStore,
-    TicketStore,
+    AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
+    PreferenceStore, SendStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -44,6 +45,7 @@ pub(crate) trait Store:
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
+    + ExplainStore
 {
 }
 
@@ -55,7 +57,8 @@ impl<
         + SendStore
         + DeliveryStore
         + DeliveryLog
-        + PreferenceStore,
+        + PreferenceStore
+        + ExplainStore,
 > Store for T
 {
 }
@@ -224,6 +227,10 @@ macro_rules! suite {
                 a_notification_shows_one_delivery_a_channel,
                 what_waits_is_counted,
                 a_refused_decision_leaves_no_delivery,
+            }
+            explain {
+                a_notification_says_what_it_is_of,
+                a_tickets_events_are_told_or_not,
             }
             preferences {
                 wishes_are_merged_and_kept,

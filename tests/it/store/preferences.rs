@@ -35,7 +35,7 @@ async fn wish(store: &impl Store, user: &User, event: &str, of: &[(Channel, Wish
 /// The deliveries of a user's newest notification.
 async fn newest(store: &impl Store, user: UserId) -> Vec<(Channel, DeliveryStatus, Option<Rule>)> {
     let page = store.notifications(user, &Default::default(), first(1).into()).await.unwrap();
-    let rows = store.deliveries_of(page.rows[0].id).await.unwrap();
+    let rows = store.deliveries_of(&[page.rows[0].id]).await.unwrap();
     rows.into_iter().map(|row| (row.channel, row.status, row.rule)).collect()
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::super::explain::fits;
 use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::user::{Role, User};
 use super::*;
@@ -106,6 +107,10 @@ fn check_told(decision: &Decision, by: &User) -> Result<(), TestCaseError> {
     prop_assert!(!told.contains(&by.id), "{} was told of its own act", by.username);
     let once: BTreeSet<_> = told.iter().collect();
     prop_assert_eq!(once.len(), told.len(), "somebody was told twice");
+    let (event, ticket) = (&announcement.message.event, &decision.ticket);
+    let is_explained =
+        fits(event, &announcement.audience, (ticket.created_by, &ticket.assigned_to));
+    prop_assert!(is_explained, "{event} is explained otherwise");
     prop_assert_eq!(&announcement.message.ticket.as_ref().unwrap().status, &decision.ticket.status);
     Ok(())
 }

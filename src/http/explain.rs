@@ -1,0 +1,269 @@
+//! Why somebody was told of something, or was not; and what became of each way out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
+use bellpull_actors::domain::explain::{Concern, Person};
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::preference::Preferences;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::Ticket;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryRow};
+use bellpull_actors::port::explain::Announced;
+use bellpull_actors::port::{DeliveryLog, ExplainStore, PreferenceStore, TicketStore};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::Edge;
+use super::error::ApiError;
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::{Id, Params};
+use super::routes::Routes;
+use super::tickets::visible;
+use super::who::Who;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(notification)).with(routes!(ticket))
+}
+
+/// All that is asked for an explanation.
+#[derive(Debug, Clone)]
+struct Desk {
+    explain: Arc<dyn ExplainStore>,
+    log: Arc<dyn DeliveryLog>,
+    preferences: Arc<dyn PreferenceStore>,
+    tickets: Arc<dyn TicketStore>,
+}
+
+impl FromRef<Edge> for Desk {
+    fn from_ref(edge: &Edge) -> Self {
+        Self {
+            explain: Arc::clone(&edge.explain),
+            log: Arc::clone(&edge.delivery_log),
+            preferences: Arc::clone(&edge.preferences),
+            tickets: Arc::clone(&edge.ticket_store),
+        }
+    }
+}
+
+/// Why a notification was made, and what became of each of its ways out: the caller's own; of an
+/// admin's, anybody's.
+#[utoipa::path(
+    get, path = "/api/notifications/{id}/explain/", tag = "Notifications", params(doc::Id),
+    operation_id = "explain",
+    responses((status = 200, description = "Why, and how.", body = doc::Explanation))
+)]
+async fn notification(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let told = desk.explain.told(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
+    let row = told.row.ok_or(ApiError::NotFound)?;
+    if row.recipient != principal.user.id && !principal.user.role.is_admin() {
+        return Err(ApiError::NotFound);
+    }
+    let ticket = match told.ticket {
+        Some(ticket) => desk.tickets.ticket(ticket).await?,
+        None => None,
+    };
+    let somebody = desk.somebody(row.recipient).await?;
+    let ways = desk.ways(&[row.id]).await?;
+    Ok(Json(somebody.explain(&told, ticket.as_ref(), &ways)))
+}
+
+/// Of everything that happened to a ticket: whether somebody was told, and why, or why not. Of
+/// the caller; of anybody, for admins.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/explain/", tag = "Tickets",
+    operation_id = "explain", params(doc::Id, doc::ExplainWhom, doc::Paged),
+    responses(
+        (status = 200, description = "A page of it, oldest first.",
+            body = doc::Page<doc::Explanation>),
+        (status = 403, description = "Only admins ask about others."),
+    )
+)]
+async fn ticket(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+    mut params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let user = params.integer("user").map_or(principal.user.id, UserId);
+    params.finish()?;
+    let ticket = visible(&*desk.tickets, TicketId(id), &principal.caller()).await?;
+    if user != principal.user.id && !principal.user.role.is_admin() {
+        return Err(ApiError::forbidden());
+    }
+    let somebody = desk.somebody(user).await?;
+    let page = desk.explain.announced(ticket.id, user, paging.request()).await?;
+    let told: Vec<NotificationId> =
+        page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
+    let ways = desk.ways(&told).await?;
+    paging.show(&page, |one| somebody.explain(one, Some(&ticket), &ways))
+}
+
+impl Desk {
+    async fn somebody(&self, user: UserId) -> Result<Somebody, ApiError> {
+        let found = self.tickets.users(&[user]).await?.pop();
+        let user = found.ok_or_else(|| ApiError::field("user", "There is no such account."))?;
+        let preferences = self.preferences.preferences(user.id).await?;
+        Ok(Somebody { user, preferences })
+    }
+
+    /// The ways out of these notifications, with their attempts.
+    async fn ways(&self, of: &[NotificationId]) -> Result<Ways, ApiError> {
+        let mut ways = Ways::default();
+        if of.is_empty() {
+            return Ok(ways);
+        }
+        let rows = self.log.deliveries_of(of).await?;
+        let ids: Vec<DeliveryId> = rows.iter().map(|row| row.id).collect();
+        for attempt in self.log.attempts(&ids).await? {
+            ways.attempts.entry(attempt.delivery).or_default().push(attempt);
+        }
+        for row in rows {
+            ways.deliveries.entry(row.notification).or_default().push(row);
+        }
+        Ok(ways)
+    }
+}
+
+/// Deliveries by their notification, attempts by their delivery.
+#[derive(Debug, Default)]
+struct Ways {
+    deliveries: HashMap<NotificationId, Vec<DeliveryRow>>,
+    attempts: HashMap<DeliveryId, Vec<AttemptRow>>,
+}
+
+/// Whom it is about.
+#[derive(Debug)]
+struct Somebody {
+    user: User,
+    preferences: Preferences,
+}
+
+impl Somebody {
+    fn explain(&self, what: &Announced, ticket: Option<&Ticket>, ways: &Ways) -> Value {
+        let person = Person {
+            user: &self.user,
+            preferences: &self.preferences,
+            ticket: ticket.map(|ticket| (ticket.created_by, ticket.assigned_to.as_slice())),
+        };
+        let reason = |code: &str, text: &str| json!({ "code": code, "text": text });
+        let because = match what.row {
+            None => {
+                let why = person.why_not_told(&what.event, what.by);
+                vec![reason(why.as_str(), why.text())]
+            }
+            Some(_) => {
+                let why = person.why_told(&what.event);
+                why.into_iter().map(|why: Concern| reason(why.as_str(), why.text())).collect()
+            }
+        };
+        let because = if because.is_empty() {
+            vec![reason("then", "It was concerned then; its role or the ticket has changed since.")]
+        } else {
+            because
+        };
+        let none = Vec::new();
+        let deliveries = what.row.and_then(|row| ways.deliveries.get(&row.id)).unwrap_or(&none);
+        let channels = Channel::ALL.into_iter().filter(|one| *one != Channel::System);
+        let channels: Vec<Value> = match what.row {
+            None => Vec::new(),
+            Some(_) => channels.flat_map(|channel| way_json(channel, deliveries, ways)).collect(),
+        };
+        json!({
+            "user": self.user.id,
+            "username": self.user.username,
+            "event": what.event.as_str(),
+            "by": what.by,
+            "at": what.at,
+            "ticket": what.ticket,
+            "told": what.row.is_some(),
+            "because": because,
+            "notification": what.row.map(|row| row.id),
+            "seq": what.row.map(|row| row.seq),
+            "read_at": what.row.and_then(|row| row.read_at),
+            "deleted_at": what.row.and_then(|row| row.deleted_at),
+            "channels": channels,
+        })
+    }
+}
+
+/// What became of a channel: a line for each of its addresses, or one that says that it has none.
+fn way_json(channel: Channel, deliveries: &[DeliveryRow], ways: &Ways) -> Vec<Value> {
+    let of_channel = deliveries.iter().filter(|row| row.channel == channel);
+    let lines: Vec<Value> = of_channel.map(|row| delivery_json(row, ways)).collect();
+    if !lines.is_empty() {
+        return lines;
+    }
+    let text = "Nothing goes out here: the channel is off, the event is not sent on it, or there \
+                is no address.";
+    vec![json!({
+        "channel": channel.as_str(), "delivery": null, "status": null, "rule": null, "text": text,
+        "due_at": null, "sent_at": null, "provider_status": null, "attempts": [],
+    })]
+}
+
+fn delivery_json(row: &DeliveryRow, ways: &Ways) -> Value {
+    let attempts = ways.attempts.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+    json!({
+        "channel": row.channel.as_str(),
+        "delivery": row.id,
+        "status": row.status.as_str(),
+        "rule": row.rule.map(Rule::as_str),
+        "text": text(row),
+        "due_at": row.due_at,
+        "sent_at": row.sent_at,
+        "provider_status": row.provider_status.map(ProviderStatus::as_str),
+        "attempts": attempts.iter().map(attempt_json).collect::<Vec<_>>(),
+    })
+}
+
+fn attempt_json(attempt: &AttemptRow) -> Value {
+    json!({
+        "number": attempt.number,
+        "started_at": attempt.started_at,
+        "took_ms": attempt.took_ms,
+        "outcome": attempt.outcome.as_str(),
+        "detail": attempt.detail,
+    })
+}
+
+/// How a delivery stands, for people.
+fn text(row: &DeliveryRow) -> String {
+    let (due_at, attempts) = (row.due_at, row.attempts);
+    match (row.status, row.rule) {
+        (DeliveryStatus::Suppressed, Some(Rule::NoAddress)) => {
+            "Held back: the account has no address there.".to_owned()
+        }
+        (DeliveryStatus::Suppressed, Some(Rule::Unsubscribed)) => {
+            "Held back: ended by the link in an e-mail.".to_owned()
+        }
+        (DeliveryStatus::Suppressed, _) => "Held back: not wanted on this channel.".to_owned(),
+        (DeliveryStatus::Sent, _) => "The provider took it.".to_owned(),
+        (DeliveryStatus::Failed, _) => format!("Given up after {attempts} attempt(s)."),
+        (DeliveryStatus::Queued, _) if row.leased_until.is_some() => "On its way.".to_owned(),
+        (DeliveryStatus::Queued, _) if attempts > 0 => {
+            format!("Tried {attempts} time(s); again at {due_at}.")
+        }
+        (DeliveryStatus::Queued, Some(Rule::QuietHours)) => {
+            format!("Waits for the end of quiet hours at {due_at}.")
+        }
+        (DeliveryStatus::Queued, Some(Rule::Digest)) => {
+            format!("Waits for the digest at {due_at}.")
+        }
+        (DeliveryStatus::Queued, Some(Rule::Escalation)) => {
+            format!("Goes out at {due_at}, unless it was seen by then.")
+        }
+        (DeliveryStatus::Queued, _) => format!("Queued; due at {due_at}."),
+    }
+}

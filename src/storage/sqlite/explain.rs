@@ -1,0 +1,85 @@
+//! What was announced, and who has a notification of it.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_actors::port::explain::{Announced, ToldRow};
+use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
+use sqlx::sqlite::SqliteRow;
+
+use super::SqliteStore;
+use super::error::unavailable;
+use super::rows::{get, get_time, optional_timestamp};
+
+/// The messages about ticket `?1`, and the steps of its history that are announced but have no
+/// message, for there was nobody to tell.
+macro_rules! announced {
+    () => {
+        "WITH steps AS (SELECT actor_id, created_at, CASE action WHEN 'create' \
+         THEN 'ticket_created' WHEN 'open' THEN 'ticket_opened' WHEN 'assign' \
+         THEN 'ticket_assigned' WHEN 'start_work' THEN 'work_started' WHEN 'finish_work' \
+         THEN 'work_finished' WHEN 'approve' THEN 'ticket_approved' WHEN 'reject' \
+         THEN 'ticket_rejected' END AS event FROM ticket_history WHERE ticket_id = ?1), \
+         said AS (SELECT id, event, sender_id, created_at FROM messages WHERE ticket_id = ?1), \
+         announced AS (SELECT id, event, sender_id, created_at FROM said UNION ALL \
+         SELECT NULL, event, actor_id, created_at FROM steps s WHERE event IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM said m WHERE m.created_at = s.created_at \
+         AND m.event = s.event)) "
+    };
+}
+
+/// A page of them. The user's inbox is walked once, as its list of a ticket's notifications is.
+const PAGE: &str = concat!(
+    announced!(),
+    "SELECT p.event, p.sender_id, p.created_at, ?1 AS ticket_id, n.id, n.recipient_id, n.seq, \
+     n.read_at, n.deleted_at FROM (SELECT * FROM announced ORDER BY created_at, id LIMIT ?3 \
+     OFFSET ?4) p LEFT JOIN (SELECT * FROM notifications WHERE recipient_id = ?2 \
+     AND message_id IN (SELECT id FROM said)) n ON n.message_id = p.id ORDER BY p.created_at, p.id"
+);
+
+#[async_trait]
+impl ExplainStore for SqliteStore {
+    async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError> {
+        let sql = "SELECT m.event, m.sender_id, m.created_at, m.ticket_id, n.id, n.recipient_id, \
+                   n.seq, n.read_at, n.deleted_at FROM notifications n \
+                   JOIN messages m ON m.id = n.message_id WHERE n.id = ?";
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await;
+        row.map_err(unavailable)?.as_ref().map(announced).transpose()
+    }
+
+    async fn announced(
+        &self,
+        ticket: TicketId,
+        user: UserId,
+        page: PageRequest,
+    ) -> Result<Page<Announced>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let count = concat!(announced!(), "SELECT count(*) FROM announced");
+        let count = sqlx::query_scalar(count).bind(ticket.0).fetch_one(&mut *snapshot);
+        let count = count.await.map_err(unavailable)?;
+        let query = sqlx::query(PAGE).bind(ticket.0).bind(user.0);
+        let query = query.bind(i64::from(page.page_size)).bind(page.offset());
+        let rows = query.fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        Ok(Page { count, rows: rows.iter().map(announced).collect::<Result<_, _>>()? })
+    }
+}
+
+fn announced(row: &SqliteRow) -> Result<Announced, StoreError> {
+    let id: Option<i64> = get(row, "id")?;
+    let told = |id| {
+        Ok(ToldRow {
+            id: NotificationId(id),
+            recipient: UserId(get(row, "recipient_id")?),
+            seq: Seq(get(row, "seq")?),
+            read_at: optional_timestamp(get(row, "read_at")?)?,
+            deleted_at: optional_timestamp(get(row, "deleted_at")?)?,
+        })
+    };
+    Ok(Announced {
+        event: Event::from_name(get(row, "event")?),
+        by: get::<Option<i64>>(row, "sender_id")?.map(UserId),
+        at: get_time(row, "created_at")?,
+        ticket: get::<Option<i64>>(row, "ticket_id")?.map(TicketId),
+        row: id.map(told).transpose()?,
+    })
+}
