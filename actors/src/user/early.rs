@@ -12,6 +12,7 @@ const EARLY_MAX: usize = 32;
 
 /// What waits; nothing is allocated before anything does.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a word in every open session, and mostly empty")]
 pub(super) struct Early(Option<Box<Vec<Heard>>>);
 
 impl Early {
