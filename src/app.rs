@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::routing::Channels;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
@@ -15,7 +17,11 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::auth::{Auth, AuthStartError};
-use crate::config::Config;
+use crate::config::{Config, Secret};
+use crate::delivery::channels::{BadChannel, ChannelParts, channels};
+use crate::delivery::link::Links;
+use crate::delivery::template::Templates;
+use crate::delivery::words::Words;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
@@ -28,6 +34,9 @@ pub const API_URL_SETTING: &str = "api_url";
 
 /// The setting that tells this store from every other: positions of one mean nothing to another.
 const EPOCH_SETTING: &str = "epoch";
+
+/// The setting that signs links in what leaves the house.
+const LINK_SETTING: &str = "link_secret";
 
 /// How long requests that are under way may take to finish when the hub stops.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -63,6 +72,12 @@ impl StartError {
     }
 }
 
+impl From<BadChannel> for StartError {
+    fn from(BadChannel { setting, problem }: BadChannel) -> Self {
+        Self { setting, text: problem }
+    }
+}
+
 impl From<AuthStartError> for StartError {
     fn from(error: AuthStartError) -> Self {
         match error {
@@ -86,6 +101,9 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn start_with(config: Config, options: StoreOptions) -> Result<Self, StartError> {
+        // A test may have rows made of a channel that nothing sends.
+        let mut options = options;
+        options.channels = options.channels.or(config.delivery.channels());
         let channels = options.channels;
         let store = SqliteStore::open(&config.database_url, options)
             .await
@@ -106,6 +124,16 @@ impl App {
         let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
+        let words = words(config, &*store).await?;
+        let channels = channels(
+            &config.delivery,
+            &ChannelParts {
+                store: store.clone(),
+                clock: Arc::clone(&clock),
+                epoch: names.epoch.clone(),
+                words,
+            },
+        )?;
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
@@ -114,6 +142,7 @@ impl App {
             clock: Arc::clone(&clock),
             names: names.clone(),
             limits: limits(config),
+            channels,
         })
         .await
         .map_err(StartError::of("the supervision tree"))?;
@@ -195,8 +224,13 @@ impl App {
                 warn!(%error, "the hub's address could not be stored: commands need --url");
             }
         }
-        if channels == Channels::NONE {
-            info!("no delivery channel is switched on: notifications stay in the inbox");
+        let off: Vec<&str> = [Channel::Email, Channel::WhatsApp, Channel::Sms]
+            .into_iter()
+            .filter(|channel| !channels.contains(*channel))
+            .map(Channel::display)
+            .collect();
+        if !off.is_empty() {
+            info!("off, for their settings are not there: {}", off.join(", "));
         }
     }
 
@@ -231,7 +265,8 @@ impl App {
     }
 
     /// Stops without losing anything: readiness goes false, nothing new comes in, requests under
-    /// way finish, sessions are told when to come back, the store's last commit is on the disk.
+    /// way finish, sessions are told when to come back, what is with a provider is recorded, the
+    /// store's last commit is on the disk.
     pub async fn stop(mut self) {
         self.readiness.begin_drain();
         self.stop.send_replace(true);
@@ -242,7 +277,9 @@ impl App {
             }
         };
         let finished = tokio::time::timeout(FINISH_MAX, finish);
-        let ((), finished) = tokio::join!(self.hub.end_sessions(self.drain_window), finished);
+        let ended = self.hub.end_sessions(self.drain_window);
+        // What a request still commits now is sent after the next start, or by another node.
+        let ((), (), finished) = tokio::join!(ended, self.hub.end_sending(), finished);
         if finished.is_err() {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
@@ -274,6 +311,17 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
     let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
     let node = format!("{:08x}", random()? & u64::from(u32::MAX));
     Ok(HubNames { epoch: epoch.into(), node: node.into() })
+}
+
+/// What is said, and the links in it, which a secret of their own signs: tokens may come from
+/// elsewhere, and then the hub has no other.
+async fn words(config: &Config, accounts: &dyn AccountStore) -> Result<Words, StartError> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(StartError::of("database_url"))?;
+    let secret = accounts.setting_or_insert(LINK_SETTING, &URL_SAFE_NO_PAD.encode(random)).await;
+    let secret = Secret::new(secret.map_err(StartError::of("database_url"))?);
+    let links = Links::new(config.http.public_url.clone(), secret);
+    Ok(Words { templates: Templates::default(), links })
 }
 
 fn limits(config: &Config) -> HubLimits {

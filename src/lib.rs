@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`cli`] (one file a subcommand), [`config`], [`app`] (what is put together
 //! from what), the edges [`http`] and [`ws`] with their client formats in [`wire`], accounts and
-//! tokens in [`auth`], rows and SQL in [`storage`], and what operators need in [`telemetry`].
-//! The actors and the rules are a crate of their own: `bellpull_actors`.
+//! tokens in [`auth`], rows and SQL in [`storage`], the ways out of the house in [`delivery`] (HTTP
+//! by [`tls`]), and what operators need in [`telemetry`]. The actors and the rules are a crate of
+//! their own: `bellpull_actors`.
 
 pub mod app;
 pub mod auth;
@@ -16,5 +17,6 @@ pub mod http;
 pub mod sse;
 pub mod storage;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;
 pub mod ws;

@@ -229,7 +229,7 @@ pub enum Answer {
         /// The count as its session has been told it.
         unread_count: i64,
         /// From which position on it is so: a client that was told of a later change of one of
-        /// these rows keeps to that.
+        /// these rows keeps to that. Where nothing changed, where the session was when it asked.
         seq: Seq,
     },
     /// A part of the inbox.

@@ -64,12 +64,8 @@ impl RunningHub {
     ) -> Result<Response, CliError> {
         let url = &self.url;
         check(url)?;
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_MAX)
-            .build()
-            .map_err(|error| self.away(&error))?;
+        let client =
+            crate::tls::client().timeout(ANSWER_MAX).build().map_err(|error| self.away(&error))?;
         let request = client
             .request(method, format!("{}{path}", url.trim_end_matches('/')))
             .header(AUTHORIZATION, format!("Bearer {}", self.token));

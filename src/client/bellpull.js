@@ -404,7 +404,9 @@ class Bellpull {
           return settle(new BellpullError(answer.code, answer.message, { isRefusal: true }));
         }
         if (answer.unread_count !== undefined) this.#count(answer.unread_count);
-        if (['read', 'unread', 'delete'].includes(frame.type)) this.#emitOwn(frame, answer);
+        // Where nothing changed the page has been told already how the rows are now.
+        const isMark = ['read', 'unread', 'delete'].includes(frame.type);
+        if (isMark && answer.count !== 0) this.#emitOwn(frame, answer);
         return settle(null, answer);
       };
       const make = () => {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
-use super::{AuthConfig, Config, HttpConfig, Secret, WsConfig};
 use crate::wire::Dialect;
 
 /// Every variable of ours begins so; one that is nobody's is refused.
@@ -81,15 +80,15 @@ impl Sources {
     }
 }
 
-fn error(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+pub(super) fn error(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
     ConfigError { place: place.into(), problem: problem.into() }
 }
 
 /// The value of each key that counts, and where it came from.
-struct Values(HashMap<&'static str, (Value, String)>);
+pub(super) struct Values(HashMap<&'static str, (Value, String)>);
 
 impl Values {
-    fn gather(sources: &Sources) -> Result<Self, ConfigError> {
+    pub(super) fn gather(sources: &Sources) -> Result<Self, ConfigError> {
         let mut values = Self(HashMap::with_capacity(SETTINGS.len()));
         for setting in SETTINGS {
             if setting.default.is_empty() {
@@ -149,45 +148,45 @@ impl Values {
         Ok(())
     }
 
-    fn place(&self, key: &str) -> String {
+    pub(super) fn place(&self, key: &str) -> String {
         self.0.get(key).map_or_else(|| key.to_owned(), |(_, place)| place.clone())
     }
 
-    fn get(&self, key: &str) -> &Value {
+    pub(super) fn get(&self, key: &str) -> &Value {
         self.0.get(key).map_or(&Value::None, |(value, _)| value)
     }
 
     /// That a key has a value of another kind than its field is a mistake in this file.
-    fn mismatch(&self, key: &str) -> ConfigError {
+    pub(super) fn mismatch(&self, key: &str) -> ConfigError {
         error(self.place(key), "is not of the kind that is wanted here")
     }
 
-    fn address(&self, key: &str) -> Option<SocketAddr> {
+    pub(super) fn address(&self, key: &str) -> Option<SocketAddr> {
         if let Value::Address(address) = self.get(key) { Some(*address) } else { None }
     }
 
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         if let Value::Text(text) = self.get(key) { Some(text.clone()) } else { None }
     }
 
-    fn must_text(&self, key: &str) -> Result<String, ConfigError> {
+    pub(super) fn must_text(&self, key: &str) -> Result<String, ConfigError> {
         self.text(key).ok_or_else(|| self.mismatch(key))
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
+    pub(super) fn list(&self, key: &str) -> Vec<String> {
         if let Value::List(list) = self.get(key) { list.clone() } else { Vec::new() }
     }
 
-    fn switch(&self, key: &str) -> Result<bool, ConfigError> {
+    pub(super) fn switch(&self, key: &str) -> Result<bool, ConfigError> {
         if let Value::Switch(on) = self.get(key) { Ok(*on) } else { Err(self.mismatch(key)) }
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str) -> Result<T, ConfigError> {
+    pub(super) fn number<T: TryFrom<u64>>(&self, key: &str) -> Result<T, ConfigError> {
         let Value::Number(number) = self.get(key) else { return Err(self.mismatch(key)) };
         T::try_from(*number).map_err(|_| self.mismatch(key))
     }
 
-    fn dialect(&self, key: &str) -> Result<Dialect, ConfigError> {
+    pub(super) fn dialect(&self, key: &str) -> Result<Dialect, ConfigError> {
         Dialect::from_name(&self.must_text(key)?).ok_or_else(|| self.mismatch(key))
     }
 }
@@ -230,61 +229,5 @@ fn plain(value: toml::Value) -> Option<String> {
             texts.map(|texts| texts.join(","))
         }
         toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
-    }
-}
-
-impl Config {
-    /// Puts the sources in their order and checks every value, also those that do not count.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, and where.
-    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let values = Values::gather(sources)?;
-        let config = Self::build(&values)?;
-        if config.ws.silent_max_s <= config.ws.ping_after_s {
-            let problem = "must be greater than ws.ping_after_s";
-            return Err(error(values.place("ws.silent_max_s"), problem));
-        }
-        if config.auth.public_key_file.is_some() && config.auth.jwks_file.is_some() {
-            let problem = "cannot be set together with auth.public_key_file";
-            return Err(error(values.place("auth.jwks_file"), problem));
-        }
-        Ok(config)
-    }
-
-    fn build(values: &Values) -> Result<Self, ConfigError> {
-        Ok(Self {
-            listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
-            database_url: values.must_text("database_url")?,
-            jwt_secret: values.text("jwt_secret").map(Secret::new),
-            dialect: values.dialect("dialect")?,
-            auth: AuthConfig {
-                auto_provision: values.switch("auth.auto_provision")?,
-                public_key_file: values.text("auth.public_key_file").map(PathBuf::from),
-                jwks_file: values.text("auth.jwks_file").map(PathBuf::from),
-                audience: values.text("auth.audience"),
-                access_ttl_s: values.number("auth.access_ttl_s")?,
-                refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
-                registration: values.switch("auth.registration")?,
-            },
-            http: HttpConfig {
-                allowed_origins: values.list("http.allowed_origins"),
-                max_body_bytes: values.number("http.max_body_bytes")?,
-            },
-            ws: WsConfig {
-                max_frame: values.number("ws.max_frame")?,
-                max_sessions_per_user: values.number("ws.max_sessions_per_user")?,
-                max_connections: values.number("ws.max_connections")?,
-                handshakes_per_s: values.number("ws.handshakes_per_s")?,
-                messages_per_s: values.number("ws.messages_per_s")?,
-                ping_after_s: values.number("ws.ping_after_s")?,
-                silent_max_s: values.number("ws.silent_max_s")?,
-            },
-            replay_limit: values.number("replay.limit")?,
-            drain_window_ms: values.number("drain.window_ms")?,
-            operator_listen: values.address("operator.listen"),
-            log_json: values.must_text("log")? == "json",
-            log_filter: values.must_text("log_filter")?,
-        })
     }
 }

@@ -1,8 +1,10 @@
 //! Settings: read once, validated at start, secrets never printed.
 //!
 //! [`table`] lists them all; `load` puts flags, environment, file and defaults in their order;
-//! `value` says what is wrong with a value.
+//! `value` says what is wrong with a value; `build` and [`delivery`] make what others are given.
 
+mod build;
+pub mod delivery;
 mod load;
 pub mod table;
 mod value;
@@ -13,6 +15,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use delivery::DeliveryConfig;
 pub use load::{ConfigError, Sources};
 
 use crate::wire::Dialect;
@@ -34,6 +37,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `ws.*`
     pub ws: WsConfig,
+    /// `smtp.*`, `whatsapp.*`, `sms.*`, `retry.*`
+    pub delivery: DeliveryConfig,
     /// `replay.limit`: the most notifications that a session is sent of its backlog (500).
     pub replay_limit: u32,
     /// `drain.window_ms`: over how long a stopping hub spreads its clients' return (10,000).
@@ -72,6 +77,8 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// `http.max_body_bytes`: the largest request body (1 MiB).
     pub max_body_bytes: usize,
+    /// `http.public_url`: where people reach this hub, without a slash at its end.
+    pub public_url: Option<String>,
 }
 
 /// `ws.*`

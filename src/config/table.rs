@@ -29,6 +29,8 @@ pub enum Kind {
     Secret,
     /// Any text.
     Text,
+    /// An absolute HTTP URL without a query.
+    Url,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true` or `false`.
@@ -68,7 +70,7 @@ impl Setting {
     pub fn value_name(&self) -> &'static str {
         match self.kind {
             Kind::Address => "IP:PORT",
-            Kind::Database | Kind::Redis => "URL",
+            Kind::Database | Kind::Redis | Kind::Url => "URL",
             Kind::Secret => "SECRET",
             Kind::Text => "TEXT",
             Kind::Choice(_) => "NAME",
@@ -91,6 +93,7 @@ impl Setting {
             | Kind::Redis
             | Kind::Secret
             | Kind::Text
+            | Kind::Url
             | Kind::Switch
             | Kind::File
             | Kind::Origins
@@ -162,6 +165,8 @@ pub static SETTINGS: &[Setting] = &[
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
         "The largest request body"),
+    setting("http.public_url", "", "", Kind::Url,
+        "Where people reach this hub, for links in e-mails; not set: no links, no List-Unsubscribe"),
     setting("ws.max_frame", "", "65536", number("bytes", 125, 16_777_216),
         "The largest message of a client's"),
     setting("ws.max_sessions_per_user", "", "32", number("sockets", 1, 10_000),
@@ -181,6 +186,45 @@ pub static SETTINGS: &[Setting] = &[
         "The most that a socket is sent of its backlog"),
     setting("drain.window_ms", "", "10000", number("milliseconds", 0, 600_000),
         "Over how long a stopping hub spreads its clients' return"),
+    setting("retry.base_ms", "", "14000", number("milliseconds", 1, 3_600_000),
+        "The wait before a delivery's second attempt; doubled before each further one"),
+    setting("retry.attempts", "", "8", number("attempts", 1, 100),
+        "After so many attempts a delivery has failed"),
+    setting("delivery.in_flight", "", "16", number("deliveries", 1, 1_000),
+        "How many deliveries a channel has with its provider at once; of e-mail, connections"),
+    setting("smtp.url", "", "", Kind::Secret,
+        "E-mail: smtp://user:password@host:587?tls=required, or smtps://; not set: off"),
+    setting("smtp.from", "", "", Kind::Text,
+        "E-mail: whom it is from, such as Desk <desk@example.com>"),
+    setting("smtp.per_s", "", "0", number("e-mails a second", 0, 100_000),
+        "E-mail: the most that begin in a second; 0: no limit"),
+    setting("whatsapp.token", "", "", Kind::Secret,
+        "WhatsApp: the access token of the Cloud API; not set: off"),
+    setting("whatsapp.phone_number_id", "", "", Kind::Text,
+        "WhatsApp: the id of the number that messages come from"),
+    setting("whatsapp.api_url", "", "https://graph.facebook.com/v23.0", Kind::Url,
+        "WhatsApp: where the Cloud API is, with its version"),
+    setting("whatsapp.app_secret", "", "", Kind::Secret,
+        "WhatsApp: signs what the provider reports to /hooks/whatsapp/; not set: reports are refused"),
+    setting("whatsapp.verify_token", "", "", Kind::Secret,
+        "WhatsApp: what the provider proves itself with when /hooks/whatsapp/ is entered there"),
+    setting("whatsapp.template", "", "", Kind::Text,
+        "WhatsApp: an approved template with two parameters, the title and the text; not set: text \
+         messages, which reach only who wrote within 24 hours"),
+    setting("whatsapp.template_language", "", "en", Kind::Text,
+        "WhatsApp: the language in which that template is approved"),
+    setting("whatsapp.per_s", "", "80", number("messages a second", 0, 100_000),
+        "WhatsApp: the most that begin in a second; 0: no limit"),
+    setting("sms.api_url", "", "https://api.twilio.com/2010-04-01", Kind::Url,
+        "SMS: where Twilio's API is, or one like it"),
+    setting("sms.account", "", "", Kind::Text,
+        "SMS: the account's SID; not set: off"),
+    setting("sms.token", "", "", Kind::Secret,
+        "SMS: the account's token"),
+    setting("sms.from", "", "", Kind::Text,
+        "SMS: the number that messages come from, or a messaging service's SID"),
+    setting("sms.per_s", "", "0", number("messages a second", 0, 100_000),
+        "SMS: the most that begin in a second; 0: no limit"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
     setting("log", "", "text", Kind::Choice(&["text", "json"]),

@@ -88,7 +88,7 @@ fn an_unknown_name_is_refused_with_the_one_that_was_meant() {
         "bellpull.toml: ws.max_frames: no such setting; did you mean ws.max_frame?"
     );
     assert_eq!(refused(&file("zzz = 1")), "bellpull.toml: zzz: no such setting");
-    assert_eq!(refused(&env(&[("BELLPULL_SMTP_URL", "")])), "BELLPULL_SMTP_URL: no such setting");
+    assert_eq!(refused(&env(&[("BELLPULL_QQQ", "")])), "BELLPULL_QQQ: no such setting");
     assert!(refused(&file("a = [")).starts_with("bellpull.toml: line 1: "));
     assert!(Config::load(&env(&[("BELLPULL_CONFIG", "x")])).is_ok(), "not a setting, but ours");
 }
@@ -133,6 +133,50 @@ fn a_wrong_value_is_refused_and_named() {
         refused(&env(&both)),
         "BELLPULL_AUTH_JWKS_FILE: cannot be set together with auth.public_key_file"
     );
+}
+
+#[test]
+fn a_channel_is_on_when_its_settings_are_there_and_half_of_them_are_a_mistake() {
+    use bellpull_actors::domain::routing::{Channel, Channels};
+    assert_eq!(Config::default().delivery.channels(), Channels::NONE);
+    let all = env(&[
+        ("BELLPULL_SMTP_URL", "smtp://u:hunter2@mail.example:587?tls=required"),
+        ("BELLPULL_SMTP_FROM", "Desk <desk@example.com>"),
+        ("BELLPULL_WHATSAPP_TOKEN", "hunter2"),
+        ("BELLPULL_WHATSAPP_PHONE_NUMBER_ID", "1055"),
+        ("BELLPULL_WHATSAPP_API_URL", "http://127.0.0.1:9/v1/"),
+        ("BELLPULL_WHATSAPP_APP_SECRET", "hunter2"),
+        ("BELLPULL_WHATSAPP_VERIFY_TOKEN", "hunter2"),
+        ("BELLPULL_SMS_ACCOUNT", "AC1"),
+        ("BELLPULL_SMS_TOKEN", "hunter2"),
+        ("BELLPULL_SMS_FROM", "+4930"),
+        ("BELLPULL_RETRY_BASE_MS", "50"),
+    ]);
+    let config = Config::load(&all).unwrap();
+    let three = Channels::of(&[Channel::Email, Channel::WhatsApp, Channel::Sms]);
+    assert_eq!(config.delivery.channels(), three);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let whatsapp = config.delivery.whatsapp.unwrap();
+    assert_eq!(whatsapp.api_url, "http://127.0.0.1:9/v1");
+    assert_eq!((config.delivery.retry.base_ms, config.delivery.retry.attempts), (50, 8));
+    for (name, missing) in [
+        ("SMTP_URL", "smtp.from: must be set together with smtp.url"),
+        ("SMTP_FROM", "smtp.url: must be set together with smtp.from"),
+        ("WHATSAPP_TOKEN", "whatsapp.phone_number_id: must be set together with whatsapp.token"),
+        ("SMS_TOKEN", "sms.account: must be set together with sms.token"),
+        ("SMS_ACCOUNT", "sms.token: must be set together with sms.account"),
+    ] {
+        assert_eq!(refused(&env(&[(&format!("BELLPULL_{name}"), "x")])), missing);
+    }
+    for (url, problem) in [
+        ("hub.example", "hub.example is not a URL such as https://hub.example.com"),
+        ("ftp://hub.example", "ftp://hub.example is not a URL such as https://hub.example.com"),
+        ("https://h/?a", "https://h/?a is not a URL such as https://hub.example.com"),
+        ("https://u:hunter2@h/", "must have no user and no password"),
+    ] {
+        let refused = refused(&env(&[("BELLPULL_HTTP_PUBLIC_URL", url)]));
+        assert_eq!(refused, format!("BELLPULL_HTTP_PUBLIC_URL: {problem}"));
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
             Err("must not be empty".to_owned())
         }
         Kind::Secret | Kind::Text | Kind::File => Ok(text()),
+        Kind::Url => url(raw).map(Value::Text),
         Kind::Choice(words) if words.contains(&raw) => Ok(text()),
         Kind::Choice(words) => Err(format!("{} is not one of: {}", shown(raw), words.join(", "))),
         Kind::Switch => match raw {
@@ -90,6 +91,23 @@ fn database(raw: &str) -> Result<(), String> {
     // Whatever it is, it may have a password in it: only its scheme is repeated.
     let scheme = raw.split_once("://").map_or("this", |(scheme, _)| scheme);
     Err(format!("{} is neither sqlite://PATH nor sqlite::memory:", shown(scheme)))
+}
+
+/// A URL to which a path is put: without a slash at its end.
+fn url(raw: &str) -> Result<String, String> {
+    let wrong = || format!("{} is not a URL such as https://hub.example.com", shown(raw));
+    let parsed = reqwest::Url::parse(raw).map_err(|_| wrong())?;
+    let is_http = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
+    let has_more = parsed.query().is_some() || parsed.fragment().is_some();
+    let has_login = !parsed.username().is_empty() || parsed.password().is_some();
+    if !is_http || has_more || has_login {
+        return Err(if has_login {
+            "must have no user and no password".to_owned()
+        } else {
+            wrong()
+        });
+    }
+    Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
 fn origins(raw: &str) -> Result<Vec<String>, String> {

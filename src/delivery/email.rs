@@ -21,10 +21,11 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::PoolConfig;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-use super::link::{Links, Unsubscribe};
-use super::said;
-use super::template::{Rendered, Templates, View};
-use crate::config::Secret;
+use super::link::Unsubscribe;
+use super::template::Rendered;
+use super::words::Words;
+use super::{refused, said};
+use crate::config::delivery::SmtpConfig;
 
 /// How long a server may take for one answer. The whole attempt has the channel's own limit.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -42,8 +43,7 @@ pub struct EmailSender {
     from: Mailbox,
     /// What stands behind the `@` of every `Message-ID`.
     message_domain: String,
-    templates: Templates,
-    links: Links,
+    words: Words,
 }
 
 /// Why e-mail cannot be set up; the text names what is wrong, never the password.
@@ -58,34 +58,33 @@ pub enum EmailSetup {
 }
 
 impl EmailSender {
-    /// A sender through the server at `url` (`smtp://user:password@host:port`, `smtps://`,
+    /// A sender through the server of the settings (`smtp://user:password@host:port`, `smtps://`,
     /// `?tls=required`), at most `connections` at once. `epoch` names this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
     pub fn new(
-        url: &Secret,
-        from: &str,
+        config: &SmtpConfig,
         connections: u32,
         epoch: &str,
-        templates: Templates,
-        links: Links,
+        words: Words,
     ) -> Result<Self, EmailSetup> {
-        let from: Mailbox = from.parse().map_err(|_| EmailSetup::From)?;
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.reveal());
+        let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.url.reveal());
         let pool = PoolConfig::new().max_size(connections).idle_timeout(IDLE_MAX);
         let transport = builder
             .map_err(|_| EmailSetup::Url)?
             .timeout(Some(ANSWER_MAX))
             .pool_config(pool)
             .build();
-        let message_domain = format!("{epoch}.{}", from.email.domain());
-        Ok(Self { transport, from, message_domain, templates, links })
+        let message_domain = format!("{epoch}.bellpull");
+        Ok(Self { transport, from, message_domain, words })
     }
 
     fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
         let unsubscribe = self.unsubscribe(leased);
-        let Rendered { subject, text, html } = self.render(leased, unsubscribe.as_deref());
+        let rendered = self.words.render(leased, Channel::Email, unsubscribe.as_deref());
+        let Rendered { subject, text, html } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(Some(leased.addressee.name.clone()), to))
@@ -103,27 +102,11 @@ impl EmailSender {
         }
     }
 
-    fn render(&self, leased: &Leased, unsubscribe: Option<&str>) -> Rendered {
-        let (name, locale) = (&leased.addressee.name, &leased.addressee.locale);
-        if let [letter] = &leased.letters[..] {
-            let message = &letter.message;
-            let link = self.links.action(&message.action_url);
-            let view = View::of(message, name, link.as_deref(), unsubscribe);
-            return self.templates.render(message.event.as_str(), Channel::Email, locale, &view);
-        }
-        let item = |letter: &std::sync::Arc<bellpull_actors::domain::inbox::Letter>| {
-            self.links.action(&letter.message.action_url)
-        };
-        let items: Vec<_> =
-            leased.letters.iter().map(|letter| (&letter.message, item(letter))).collect();
-        self.templates.render("digest", Channel::Email, locale, &View::of_digest(&items, name))
-    }
-
     /// A digest is of many events: it is ended in the preferences.
     fn unsubscribe(&self, leased: &Leased) -> Option<String> {
         let [letter] = &leased.letters[..] else { return None };
         let event = letter.message.event.as_str().to_owned();
-        self.links.unsubscribe(&Unsubscribe { user: leased.addressee.id, event })
+        self.words.links.unsubscribe(&Unsubscribe { user: leased.addressee.id, event })
     }
 }
 
@@ -168,10 +151,6 @@ fn judge(error: &SmtpError) -> Outcome {
     let is_recipients =
         error.is_transient() && error.status().is_some_and(|code| u16::from(code) != 421);
     Outcome::Later { error: error_text, after: None, is_outage: !is_recipients }
-}
-
-fn refused(error: &str) -> Outcome {
-    Outcome::Refused { error: said(error) }
 }
 
 macro_rules! header {

@@ -97,9 +97,11 @@ impl View {
     #[must_use]
     pub fn of_digest(items: &[(&Message, Option<String>)], name: &str) -> Self {
         let item = |(message, link): &(&Message, Option<String>)| json!({ "title": message.title, "body": message.body, "link": link });
+        let titles: Vec<&str> = items.iter().map(|(message, _)| message.title.as_str()).collect();
         Self(json!({
             "event": "digest",
             "title": format!("{} notifications", items.len()),
+            "body": titles.join("\n"),
             "name": name,
             "items": items.iter().map(item).collect::<Vec<_>>(),
         }))

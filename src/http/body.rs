@@ -31,6 +31,23 @@ where
     }
 }
 
+/// A body as it came, whatever it is: for those who sign its bytes.
+#[derive(Debug)]
+pub(super) struct Raw(pub(super) Vec<u8>);
+
+impl<S> FromRequest<S> for Raw
+where
+    BodyLimit: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        read(&parts.headers, body, BodyLimit::from_ref(state)).await.map(Self)
+    }
+}
+
 /// A body's fields with what tells it from every other body.
 #[derive(Debug)]
 pub(super) struct Fingerprinted {

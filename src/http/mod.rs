@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod fields;
 mod guard;
+mod hooks;
 pub mod listen;
 mod login_limit;
 mod notification_json;
@@ -52,6 +53,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::reports::Reports;
 use crate::ws::AddressPace;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
@@ -68,6 +70,7 @@ pub struct Edge {
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
     explain: Arc<dyn ExplainStore>,
+    reports: Reports,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -129,6 +132,7 @@ impl Edge {
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
             explain: parts.explain,
+            reports: Reports::new(config.delivery.whatsapp.as_ref()),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -182,6 +186,7 @@ fn client_routes() -> Routes {
         .merge(deliveries::routes())
         .merge(preferences::routes())
         .merge(explain::routes())
+        .merge(hooks::routes())
         .merge(openapi::routes())
 }
 
@@ -209,6 +214,7 @@ handles! {
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
+    Reports = |edge| edge.reports.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;

@@ -8,18 +8,20 @@ import json
 import sys
 import threading
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 
 class FrontEnd:
-    """A socket with the token in its URL. A family adds its path and its gestures."""
+    """A socket with the token in its URL. A family adds its path and its gestures. Further sockets
+    are tabs: each has a name, which stands in whatever is said of it."""
 
     path = "/ws/notifications/"
 
     def __init__(self, base, token):
         self.base, self.token = base, token
         self.last = 0  # the highest number seen: what a client that resumes asks for
+        self.tabs = {}
         self.output = threading.Lock()
 
     def say(self, what):
@@ -27,22 +29,33 @@ class FrontEnd:
         with self.output:
             print(json.dumps(what), flush=True)
 
-    def open(self, query="", path=None):
+    def open(self, query=""):
         """Opens the family's socket; `query` is what follows the token."""
-        url = f"{self.base}{path or self.path}?token={self.token}{query}"
-        self.socket = connect(url, proxy=None)
-        threading.Thread(target=self.listen, args=(self.socket,), daemon=True).start()
-        return self.socket
+        self.socket = self.connect(self.path, query)
 
-    def listen(self, socket):
+    def connect(self, path, query="", tab=None):
+        try:
+            socket = connect(proxy=None, **self.address(path, query))
+        except InvalidStatus:
+            # As other makes tell it: a socket that ended without a closing frame.
+            self.say({"tab": tab, "closed": 1006})
+            return None
+        threading.Thread(target=self.listen, args=(socket, tab), daemon=True).start()
+        return socket
+
+    def address(self, path, query):
+        """What a socket is made of: where it leads, and the subprotocols that it offers, if any."""
+        return {"uri": f"{self.base}{path}?token={self.token}{query}"}
+
+    def listen(self, socket, tab):
         try:
             while True:
                 frame = json.loads(socket.recv())
                 self.last = max(self.last, self.number(frame))
-                self.say({"frame": frame})
+                self.say({"tab": tab, "frame": frame})
                 self.receive(frame)
         except ConnectionClosed:
-            self.say({"closed": socket.close_code})
+            self.say({"tab": tab, **self.ended(socket)})
 
     def number(self, frame):
         """The number that a frame carries in this family; 0 where it carries none."""
@@ -51,13 +64,18 @@ class FrontEnd:
     def receive(self, frame):
         """What the family does with a frame, beyond the log."""
 
-    def send(self, frame):
-        self.socket.send(json.dumps(frame))
+    def ended(self, socket):
+        """What is told of a socket's end."""
+        return {"closed": socket.close_code}
+
+    def send(self, frame, tab=None):
+        socket = self.socket if tab is None else self.tabs[tab]
+        socket.send(json.dumps(frame))
 
     # Gestures.
 
-    def ping(self, *timestamp):
-        self.send({"type": "ping", **{"timestamp": sent for sent in timestamp}})
+    def ping(self, timestamp=None, tab=None):
+        self.send({"type": "ping", **({} if timestamp is None else {"timestamp": timestamp})}, tab)
 
     def blurt(self, text):
         """Sends what no front end of the field would."""
@@ -71,6 +89,12 @@ class FrontEnd:
 
     def come_back_since(self):
         self.open(f"&since={self.last}")
+
+    def open_tab(self, tab, path):
+        self.tabs[tab] = self.connect(path, tab=tab)
+
+    def close_tab(self, tab):
+        self.tabs[tab].close(1000)
 
 
 def play(family):

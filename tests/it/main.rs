@@ -12,6 +12,7 @@
 
 mod browser;
 mod clients;
+mod delivery;
 mod failure;
 mod process;
 mod rest;

@@ -15,10 +15,12 @@
 //! Limits: [`ChannelLimits`]; at most four times as many deliveries are leased as may be in flight,
 //! and nothing more is leased while more results wait than that (the store is away).
 
+mod supervisor;
 mod work;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +36,7 @@ use crate::domain::routing::Channel;
 use crate::mail::{Mail, Reply};
 use crate::port::{Clock, DeliveryStore, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
+pub(crate) use supervisor::{ChannelPlace, ChannelSupervisor, ChannelsMessage};
 
 /// The store is looked at so often even if nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -98,8 +101,10 @@ enum Own {
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
     /// An attempt has ended.
     Tried(Box<Attempt>),
-    /// Attempts were recorded; or not, and here they are.
-    Recorded(Result<(), (StoreError, Vec<Attempt>)>),
+    /// Attempts were recorded, and the first of them is due again then; or not, and here they are.
+    Recorded(Result<Option<Timestamp>, (StoreError, Vec<Attempt>)>),
+    /// Leases were given back, or end by themselves.
+    GivenBack,
     /// The alarm rings.
     Alarm,
 }
@@ -119,10 +124,21 @@ pub struct ChannelActor {
     pub limits: ChannelLimits,
 }
 
+/// What a channel actor is started with.
+#[derive(Debug)]
+pub struct ChannelStart {
+    /// Its counters.
+    pub vitals: Arc<Vitals>,
+    /// Set by whoever sends a nudge; while it is set, nobody sends another. The actor clears it
+    /// when it takes the nudge: what is committed after that is worth one of its own.
+    pub nudged: Arc<AtomicBool>,
+}
+
 /// What the actor knows.
 #[derive(Debug)]
 pub struct ChannelState {
     vitals: Arc<Vitals>,
+    nudged: Arc<AtomicBool>,
     own: Handle<ChannelMessage>,
     /// Leased, and not begun.
     queue: VecDeque<Leased>,
@@ -136,6 +152,8 @@ pub struct ChannelState {
     is_released: bool,
     is_leasing: bool,
     is_recording: bool,
+    /// How many times leases are on their way back.
+    giving_back: usize,
     /// Whether more may be due than is leased.
     has_more: bool,
     circuit: Circuit<Instant>,
@@ -163,17 +181,18 @@ impl Drop for ChannelState {
 impl Actor for ChannelActor {
     type Msg = ChannelMessage;
     type State = ChannelState;
-    type Arguments = Arc<Vitals>;
+    type Arguments = ChannelStart;
 
     async fn pre_start(
         &self,
         myself: ActorRef<ChannelMessage>,
-        vitals: Arc<Vitals>,
+        ChannelStart { vitals, nudged }: ChannelStart,
     ) -> Result<ChannelState, ActorProcessingErr> {
         let own = Handle::new(myself, Arc::clone(&vitals));
         self.release(own.clone());
         Ok(ChannelState {
             vitals,
+            nudged,
             own,
             queue: VecDeque::new(),
             in_flight: 0,
@@ -182,6 +201,7 @@ impl Actor for ChannelActor {
             is_released: false,
             is_leasing: false,
             is_recording: false,
+            giving_back: 0,
             has_more: true,
             circuit: Circuit::default(),
             next_at: Instant::now(),
@@ -203,7 +223,11 @@ impl Actor for ChannelActor {
     ) -> Result<(), ActorProcessingErr> {
         let taken = state.vitals.take();
         match message {
-            ChannelMessage::Nudge => state.has_more = true,
+            ChannelMessage::Nudge => {
+                // Before the store is looked at: what is committed meanwhile nudges anew.
+                state.nudged.store(false, Release);
+                state.has_more = true;
+            }
             ChannelMessage::Drain(mail) => state.drain = mail.open().map(|((), reply)| reply),
             ChannelMessage::Observe(mail) => observe(mail, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),

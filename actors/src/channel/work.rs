@@ -53,8 +53,11 @@ impl ChannelActor {
                 self.judge(&attempt, state);
                 state.results.push(*attempt);
             }
-            Own::Recorded(Ok(())) => {
+            Own::Recorded(Ok(due_again)) => {
                 state.is_recording = false;
+                if let Some(due) = due_again {
+                    self.wake_at(Instant::now() + self.until(due).min(LOOK_EVERY), state);
+                }
                 self.store_answers(state);
             }
             Own::Released(Err(error)) => self.store_fails(&error.to_string(), state),
@@ -68,6 +71,7 @@ impl ChannelActor {
                 state.results.splice(0..0, unrecorded);
                 self.store_fails(&error.to_string(), state);
             }
+            Own::GivenBack => state.giving_back -= 1,
             Own::Alarm => {
                 state.alarm = None;
                 state.has_more = true;
@@ -75,8 +79,19 @@ impl ChannelActor {
         }
     }
 
-    /// Begins whatever can be begun.
+    /// Begins whatever can be begun, and says how much there is.
     pub(super) fn pump(&self, state: &mut ChannelState) {
+        self.begin(state);
+        let channel = self.channel.as_str();
+        // Some thousands at most.
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        metrics::gauge!("bellpull_deliveries_leased", "channel" => channel)
+            .set(count(state.queue.len()));
+        metrics::gauge!("bellpull_deliveries_in_flight", "channel" => channel)
+            .set(count(state.in_flight));
+    }
+
+    fn begin(&self, state: &mut ChannelState) {
         let now = Instant::now();
         // A store that fails is asked again when the alarm rings, not after every message.
         let is_store_away = state.store_failures > 0 && state.alarm.is_some();
@@ -217,7 +232,8 @@ impl ChannelActor {
         let results = std::mem::take(&mut state.results);
         tokio::spawn(async move {
             let recorded = in_time(store.record(results.clone())).await;
-            let recorded = recorded.map_err(|error| (error, results));
+            let due_again = results.iter().filter_map(|attempt| attempt.due_at).min();
+            let recorded = recorded.map(|()| due_again).map_err(|error| (error, results));
             own.cast(ChannelMessage::Own(OwnMessage(Own::Recorded(recorded))));
         });
     }
@@ -233,7 +249,8 @@ impl ChannelActor {
             return;
         }
         state.has_more = true;
-        let store = self.store.clone();
+        state.giving_back += 1;
+        let (store, own) = (self.store.clone(), state.own.clone());
         let leases = unused.into_iter().flat_map(|one| {
             let Leased { id, attempt, with, .. } = one;
             std::iter::once((id, attempt)).chain(with)
@@ -244,12 +261,13 @@ impl ChannelActor {
             if let Err(error) = in_time(store.give_back(leases)).await {
                 warn!(%error, "leases were not given back");
             }
+            own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack)));
         });
     }
 
     fn drain(&self, state: &mut ChannelState) {
         self.give_back(state);
-        let is_done = state.in_flight == 0 && state.results.is_empty();
+        let is_done = state.in_flight == 0 && state.results.is_empty() && state.giving_back == 0;
         if is_done
             && !state.is_recording
             && !state.is_leasing

@@ -1,6 +1,7 @@
 //! Typed find-or-spawn: the handles through which the edges reach the actors of users,
-//! tickets and projects.
+//! tickets and projects; and the way to the channels, which are always there.
 
+mod channels;
 mod projects;
 mod tickets;
 mod users;
@@ -14,6 +15,7 @@ use crate::mail::{Fate, Mail};
 use crate::supervisor::{Entity, Live, SupervisorMessage, Wanted};
 use crate::vitals::Handle;
 
+pub use channels::Channels;
 pub(crate) use projects::NoSubscription;
 pub use projects::{Projects, TicketNews};
 pub(crate) use tickets::unavailable;

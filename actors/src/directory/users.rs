@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
-use super::{Directory, Unanswered};
+use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
 use crate::domain::ticket::Caller;
@@ -27,6 +27,7 @@ pub struct Users {
     pub(crate) inboxes: Arc<dyn InboxStore>,
     pub(crate) sessions: Arc<AtomicUsize>,
     pub(crate) is_draining: Arc<AtomicBool>,
+    pub(crate) channels: Channels,
 }
 
 /// A session that its user's actor has taken in: its reader's way to that actor.
@@ -81,8 +82,10 @@ impl Users {
         }
     }
 
-    /// Tells all recipients of an announcement, those with a session on this node.
+    /// Tells all recipients of an announcement, those with a session on this node, and has the
+    /// channels look for its deliveries.
     pub fn tell_all(&self, told: &Told) {
+        self.channels.nudge();
         for placed in &told.births {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let (birth, unread_count) = (told.birth(*placed), placed.unread_count);

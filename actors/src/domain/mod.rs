@@ -8,6 +8,7 @@
 
 pub mod circuit;
 pub mod comment;
+pub mod delay;
 pub mod delivery;
 pub mod event;
 pub mod explain;

@@ -81,6 +81,12 @@ impl Channels {
         self.0 & (1 << channel as u8) != 0
     }
 
+    /// Those in either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those in both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -12,8 +12,12 @@ use std::time::Duration;
 use ractor::Actor;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
+use tracing::warn;
 
-use crate::directory::{Directory, Projects, Tickets, Users};
+#[cfg(feature = "testing")]
+use crate::channel::ChannelMessage;
+use crate::channel::{ChannelActor, ChannelPlace, ChannelSupervisor};
+use crate::directory::{Channels, Directory, Projects, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
@@ -27,6 +31,7 @@ use crate::ticket::TicketEntity;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
+#[cfg(feature = "testing")]
 use single::SchedulerPlace;
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
@@ -42,6 +47,10 @@ const DRAIN_BATCH: usize = 256;
 /// How long the hub waits for sessions to end and be saved, all of them together: a store that
 /// hangs must not hold up the end of the process.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the hub waits for what is with the providers. What is cut off there goes out again
+/// after the next start, with the same key.
+const SENDING_MAX: Duration = Duration::from_secs(10);
 
 /// What the tree is built from.
 #[derive(Debug, Clone)]
@@ -60,6 +69,8 @@ pub struct HubParts {
     pub names: HubNames,
     /// Limits.
     pub limits: HubLimits,
+    /// The delivery channels that are switched on; without any there is no branch for them.
+    pub channels: Vec<ChannelActor>,
 }
 
 /// By what clients know where they are.
@@ -112,6 +123,8 @@ pub struct Hub {
     pub sends: Sends,
     /// The way to the project actors.
     pub projects: Projects,
+    /// The way to the channel actors.
+    pub channels: Channels,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
     standing: watch::Receiver<Standing>,
@@ -134,8 +147,10 @@ impl Hub {
     /// # Errors
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
-        let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, names, limits } =
-            parts;
+        let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
+        let HubParts { names, limits, .. } = parts;
+        let places = parts.channels.into_iter().map(ChannelPlace::new);
+        let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
         let sessions = Arc::new(AtomicUsize::new(0));
         let passivate_after = limits.passivate_after;
@@ -149,6 +164,7 @@ impl Hub {
             inboxes: Arc::clone(&inboxes),
             sessions: Arc::clone(&sessions),
             is_draining: Arc::new(AtomicBool::new(false)),
+            channels: channels.clone(),
         };
         let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock);
         let user_entity = UserEntity::new(UserShared {
@@ -179,6 +195,7 @@ impl Hub {
                 .chain(root::shards(&ticket_entity, &tickets.directory.live, ticket_slots))
                 .chain(root::shards(&project_entity, &projects.directory.live, project_slots))
                 .chain([Box::new(place) as Box<dyn root::Permanent>])
+                .chain(single::channels(&channels, &log))
                 .collect(),
             log: Arc::clone(&log),
             standing,
@@ -186,7 +203,7 @@ impl Hub {
         let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
         let (actor, _) = spawned.map_err(|error| error.to_string())?;
         let root = Handle::new(actor, vitals);
-        Ok(Self { users, tickets, sends, projects, root, log, standing: standing_now })
+        Ok(Self { users, tickets, sends, projects, channels, root, log, standing: standing_now })
     }
 
     /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
@@ -215,6 +232,10 @@ impl Hub {
     /// See [`RestartError`].
     pub async fn restart(&self, path: &str) -> Result<(), RestartError> {
         if let Some((kind, id)) = path.split_once('/') {
+            if kind == ChannelSupervisor::PATH {
+                self.channels.at(path).ok_or(RestartError::NotFound)?.actor().kill();
+                return Ok(());
+            }
             let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
             if kind == UserEntity::KIND {
                 return kill(&self.users.directory, UserId(number));
@@ -254,9 +275,11 @@ impl Hub {
         let _ = standing.wait_for(|standing| *standing == Standing::Escalated).await;
     }
 
-    /// Ends every session and then the tree: see [`Self::end_sessions`] and [`Self::stop`].
+    /// Ends every session, then all sending, and then the tree: see [`Self::end_sessions`],
+    /// [`Self::end_sending`] and [`Self::stop`].
     pub async fn drain(&self, window: Duration) {
         self.end_sessions(window).await;
+        self.end_sending().await;
         self.stop().await;
     }
 
@@ -284,6 +307,14 @@ impl Hub {
         }
     }
 
+    /// Ends all sending: what is with a provider is waited for and recorded, what was not begun is
+    /// given back.
+    pub async fn end_sending(&self) {
+        if !self.channels.drain(SENDING_MAX).await {
+            warn!("attempts that took longer than {} s were cut off", SENDING_MAX.as_secs());
+        }
+    }
+
     /// Stops the tree; nothing works afterwards.
     pub async fn stop(&self) {
         // A tree that does not stop in time is cut off by the end of the process.
@@ -295,6 +326,9 @@ impl Hub {
     pub fn panic_at(&self, path: &str) {
         if path == SchedulerPlace::PATH {
             return self.sends.cast(SchedulerMessage::Panic);
+        }
+        if let Some(channel) = self.channels.at(path) {
+            return channel.cast(ChannelMessage::Panic);
         }
         let Some((kind, id)) = path.split_once('/') else { return };
         let number = id.parse().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The root's permanent child that is no supervisor: the scheduler.
+//! The root's permanent children of which there is one: the scheduler, the channels' supervisor.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use ractor::{Actor, ActorCell, SpawnErr};
 use tokio::sync::watch;
 
 use super::root::{Permanent, REPORT_MAX};
-use crate::directory::Users;
+use crate::channel::{ChannelSupervisor, ChannelsMessage};
+use crate::directory::{Channels, Users};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
 use crate::port::{Clock, SendStore, TicketStore};
@@ -74,6 +75,52 @@ impl Permanent for SchedulerPlace {
             let path = Self::PATH.to_owned();
             let report = ActorReport::new(path, Self::PATH, scheduler.vitals(), None);
             Some(ActorReport { observed, ..report })
+        })
+    }
+}
+
+/// The channels' place under the root.
+#[derive(Debug)]
+struct ChannelsPlace {
+    supervisor: ChannelSupervisor,
+    slot: watch::Sender<Option<Handle<ChannelsMessage>>>,
+}
+
+/// The channels' place, where any channel is switched on.
+pub(super) fn channels(channels: &Channels, log: &Arc<TreeLog>) -> Option<Box<dyn Permanent>> {
+    let supervisor = ChannelSupervisor { channels: channels.clone(), log: Arc::clone(log) };
+    let place = ChannelsPlace { supervisor, slot: watch::channel(None).0 };
+    (!channels.places.is_empty()).then(|| Box::new(place) as Box<dyn Permanent>)
+}
+
+#[async_trait]
+impl Permanent for ChannelsPlace {
+    fn path(&self) -> String {
+        ChannelSupervisor::PATH.to_owned()
+    }
+
+    fn kind(&self) -> &'static str {
+        "supervisor"
+    }
+
+    async fn spawn(&self, _log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr> {
+        let vitals = Vitals::new();
+        let args = Arc::clone(&vitals);
+        let (actor, _) = Actor::spawn_linked(None, self.supervisor.clone(), args, root).await?;
+        let cell = actor.get_cell();
+        self.slot.send_replace(Some(Handle::new(actor, vitals)));
+        Ok(cell)
+    }
+
+    fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {
+        let supervisor = self.slot.borrow().clone();
+        Box::pin(async move {
+            let (mail, answer) = Mail::new(most);
+            supervisor?.cast(ChannelsMessage::Report(mail));
+            match answer.within(REPORT_MAX).await {
+                Fate::Answered(report) => Some(report),
+                Fate::Returned(_) | Fate::Lost => None,
+            }
         })
     }
 }

@@ -64,8 +64,9 @@ impl UserEntity {
         match ask {
             Ask::Mark { selection, mark } => {
                 let (shared, now) = (self.shared(), self.shared.clock.now());
+                let asked_at = state.sessions[index].position();
                 tokio::spawn(async move {
-                    let rows = Rows { user, selection, mark };
+                    let rows = Rows { user, selection, mark, asked_at };
                     shared.mark(rows, now, &own, session).await;
                 });
                 None
@@ -148,13 +149,15 @@ struct Rows {
     user: UserId,
     selection: Selection,
     mark: Mark,
+    /// Where the session was that wants it.
+    asked_at: Seq,
 }
 
 impl UserShared {
     /// Marks, tells the session that wanted it, and then all of the user's sessions: in this
     /// order, so that the answer is there to take the place of the change.
     async fn mark(&self, rows: Rows, now: Timestamp, own: &Handle<UserMessage>, session: u32) {
-        let Rows { user, selection, mark } = rows;
+        let Rows { user, selection, mark, asked_at } = rows;
         // A single row is asked for by its name: whether it is there is part of the answer.
         let named = match &selection {
             Selection::Ids(ids) => <[_; 1]>::try_from(ids.as_slice()).ok().map(|[id]| id),
@@ -168,7 +171,7 @@ impl UserShared {
                 done(own, session, Outcome::made(marked.first, seq, answer));
                 self.users.tell(user, Change::Marked(marked));
             }
-            Ok(None) => match in_time(self.unchanged(user, named)).await {
+            Ok(None) => match in_time(self.unchanged(user, named, asked_at)).await {
                 Ok((at, answer)) => {
                     done(own, session, Outcome::at(at, answer));
                     own.cast(UserMessage::Own(OwnMessage(Own::Compared(at))));
@@ -179,18 +182,24 @@ impl UserShared {
         }
     }
 
-    /// The answer to a mark that changed nothing, and from which position on it is true.
+    /// The answer to a mark that changed nothing, and the position at which it is due.
+    ///
+    /// The rows were so when the mark was tried, and may have been marked again since, so what the
+    /// client is told behind the place where it asked holds against the answer. What it had been
+    /// told there it knows to be so, or is told before the answer why it is.
     async fn unchanged(
         &self,
         user: UserId,
         named: Option<NotificationId>,
+        asked_at: Seq,
     ) -> Result<(Seq, Answer), StoreError> {
         let is_found = match named {
             Some(id) => self.inboxes.notification(user, id).await?.is_some(),
             None => true,
         };
-        let Head { last_seq: seq, unread_count, .. } = self.inboxes.head(user).await?;
-        Ok((seq, Answer::Marked { count: 0, is_found, unread_count, seq }))
+        let Head { last_seq, unread_count, .. } = self.inboxes.head(user).await?;
+        let seq = asked_at.min(last_seq);
+        Ok((last_seq, Answer::Marked { count: 0, is_found, unread_count, seq }))
     }
 
     async fn list(&self, user: UserId, slice: Slice) -> Result<Answer, StoreError> {

@@ -403,9 +403,9 @@ impl SessionState {
             return;
         }
         self.approach(row.changed_seq);
-        if is_news || !self.has_made(row.changed_seq) {
-            self.push(Outgoing::Row { row, is_news, is_resumable, unread_count });
-        }
+        // Also what it has asked for itself: the answer comes with the last of those changes, and
+        // the connection may end before, with the client's position past some of them.
+        self.push(Outgoing::Row { row, is_news, is_resumable, unread_count });
         self.reach(row.changed_seq, unread_count);
     }
 
@@ -445,12 +445,16 @@ impl SessionState {
         self.asking.is_some()
     }
 
+    /// Up to where its client has been told everything: a session of nothing waits for nothing.
+    pub(super) fn position(&self) -> Seq {
+        if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at }
+    }
+
     /// What became of the request that is under way. Its answer waits until it is due.
     pub(super) fn done(&mut self, outcome: Outcome) {
         if let Some(asking) = &mut self.asking {
             asking.done(outcome);
-            let at = if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at };
-            self.answer(at);
+            self.answer(self.position());
         }
     }
 

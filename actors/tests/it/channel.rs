@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage};
+use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage, ChannelStart};
 use bellpull_actors::domain::delivery::Outcome;
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
@@ -60,7 +60,8 @@ async fn post(
 
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
     let vitals = Vitals::new();
-    let (spawned, _) = Actor::spawn(None, actor.clone(), Arc::clone(&vitals)).await.unwrap();
+    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::default() };
+    let (spawned, _) = Actor::spawn(None, actor.clone(), start).await.unwrap();
     Handle::new(spawned, vitals)
 }
 
@@ -115,6 +116,23 @@ async fn a_failure_that_may_pass_is_tried_again_and_the_providers_wish_honoured(
     assert!(begun.elapsed() >= Duration::from_secs(183), "{:?}", begun.elapsed());
     let numbers: Vec<u32> = post.outbox.of(1).recorded.iter().map(|one| one.number).collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_attempt_is_made_when_it_is_due_and_not_at_the_next_look() {
+    let retry = RetryRule { base_ms: 100, attempts: 5 };
+    let limits = ChannelLimits { retry, ..ChannelLimits::default() };
+    let post = post(1, limits, |_, attempt| {
+        let error = "mailbox full".to_owned();
+        let later = Outcome::Later { error, after: None, is_outage: false };
+        Reaction::Answers(Duration::ZERO, if attempt < 5 { later } else { sent() })
+    })
+    .await;
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    // 100, 200, 400 and 800 ms, an eighth more or less.
+    let took = begun.elapsed().as_millis();
+    assert!((1_300..1_750).contains(&took), "{took} ms");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
 //! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
-//! `sends`, `notes`, `supervisor`, `hub`.
+//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod attach;
 mod channel;
+mod channels;
 mod comments;
 mod devices;
 mod ending;
@@ -31,6 +32,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::directory::{AttachError, Session};
 use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
 use bellpull_actors::domain::inbox::Change;
@@ -84,7 +86,15 @@ impl House {
     }
 
     async fn with(limits: HubLimits) -> Self {
-        let (store, clock) = (FakeStore::new(), Arc::new(FakeClock::default()));
+        Self::with_channels(limits, Arc::new(FakeClock::default()), Vec::new()).await
+    }
+
+    async fn with_channels(
+        limits: HubLimits,
+        clock: Arc<FakeClock>,
+        channels: Vec<ChannelActor>,
+    ) -> Self {
+        let store = FakeStore::new();
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
@@ -93,6 +103,7 @@ impl House {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
+            channels,
         };
         Self { hub: Hub::start(parts).await.unwrap(), store, clock }
     }
@@ -167,6 +178,17 @@ impl House {
         let tree = self.hub.tree(1_000).await.unwrap();
         let leaves = tree.children.iter().flat_map(|child| &child.children);
         std::iter::once(&tree).chain(&tree.children).chain(leaves).find(|r| r.path == path).cloned()
+    }
+
+    /// Waits until the tree shows an actor in that state.
+    async fn until_state(&self, path: &str, state: &str) {
+        let look = async {
+            while self.find(path).await.is_none_or(|report| report.state != state) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let limit = Duration::from_secs(600);
+        tokio::time::timeout(limit, look).await.unwrap_or_else(|_| panic!("{path} {state}"));
     }
 
     /// Waits until the tree shows an actor (or shows it no more).

@@ -8,6 +8,7 @@
 mod accounts;
 mod deliveries;
 mod explain;
+mod hooks;
 mod inboxes;
 mod operators;
 mod preferences;
@@ -31,6 +32,7 @@ use utoipa_axum::routes;
 pub(super) use self::accounts::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::explain::*;
+pub(super) use self::hooks::*;
 pub(super) use self::inboxes::*;
 pub(super) use self::operators::*;
 pub(super) use self::preferences::*;

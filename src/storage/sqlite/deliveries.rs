@@ -28,10 +28,14 @@ impl DeliveryStore for SqliteStore {
         let lease = Write::Lease(Lease { channel, limit, now, until });
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
         // Should this fail, the leases end by themselves.
-        let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.message_id)).await?;
+        let all = rows.iter().flat_map(LeasedRow::messages);
+        let letters = self.letters.of(&self.readers, all).await?;
         let leased = |row: LeasedRow| {
+            let said = row.messages().map(|message| pick(&letters, message));
             Ok(Leased {
                 id: row.id,
+                letters: said.collect::<Result<_, _>>()?,
+                with: row.with.iter().map(|part| (part.id, part.attempt)).collect(),
                 notification: row.notification,
                 attempt: row.attempt,
                 failures: row.failures,
@@ -41,8 +45,6 @@ impl DeliveryStore for SqliteStore {
                     locale: LOCALE.to_owned(),
                 },
                 target: target(channel, row.address)?,
-                letters: vec![pick(&letters, row.message_id)?],
-                with: Vec::new(),
                 leased_until: until,
             })
         };

@@ -121,7 +121,7 @@ async fn over_killed_hubs_and_cut_lines_everything_is_shown_once_and_in_order() 
     let line = Line::to(hub.address, Mood::Good).await;
     let Some(mut tab) = Tab::open(&line.base(), &admin, json!({})).await else { return };
     tab.live("websocket").await;
-    let http = reqwest::Client::new();
+    let http = bellpull::tls::client().build().unwrap();
     let mut made = 0;
     for round in 0..4 {
         for n in 0..EACH {

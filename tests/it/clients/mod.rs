@@ -5,9 +5,14 @@
 //! test plays everybody else, by REST.
 
 mod academy;
+mod bellpull_v1;
+mod inbox;
 mod incident;
 mod page;
+mod project;
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,6 +42,8 @@ enum Make {
 /// A family's front end that runs, with somebody in front of it.
 struct FrontEnd {
     said: mpsc::UnboundedReceiver<Value>,
+    /// What was said of other tabs than the one that was asked about, in its order.
+    passed: VecDeque<Value>,
     gestures: mpsc::UnboundedSender<Value>,
     _running: Running,
 }
@@ -52,20 +59,25 @@ impl FrontEnd {
     /// Starts the family's front end; `None` (after saying so) where that make is missing and may
     /// be.
     async fn start(make: Make, family: &str, hub: &Hub, person: &Person) -> Option<Self> {
-        let base = format!("ws://{}", hub.address());
+        Self::start_at(make, family, hub.address(), &person.token).await
+    }
+
+    /// The same at any hub's address.
+    async fn start_at(make: Make, family: &str, hub: SocketAddr, token: &str) -> Option<Self> {
+        let base = base(hub);
         let (sayer, said) = mpsc::unbounded_channel();
         let (gestures, done) = mpsc::unbounded_channel();
         let running = match make {
             Make::Chromium => {
                 let origin = page::serve(sayer, done).await;
-                let (token, path) = (&person.token, format!("family={family}&base={base}"));
-                Running::Page(Browser::open(&format!("{origin}/?{path}&token={token}"))?)
+                let query = format!("family={family}&base={base}&token={token}");
+                Running::Page(Browser::open(&format!("{origin}/?{query}"))?)
             }
             Make::Python => {
                 let mut command = Command::new(tools().join("python/bin/python"));
                 command.arg(script(&format!("{family}.py")));
                 command.env("PYTHONDONTWRITEBYTECODE", "1");
-                Running::Process(run(command, &[&base, &person.token], sayer, done)?)
+                Running::Process(run(command, &[&base, token], sayer, done)?)
             }
             Make::Node => {
                 let modules = tools().join("node/node_modules");
@@ -75,24 +87,43 @@ impl FrontEnd {
                 }
                 let mut command = Command::new("node");
                 command.arg(script("node.mjs")).arg(family).env("CLIENT_MODULES", modules);
-                Running::Process(run(command, &[&base, &person.token], sayer, done)?)
+                Running::Process(run(command, &[&base, token], sayer, done)?)
             }
         };
-        Some(Self { said, gestures, _running: running })
+        Some(Self { said, passed: VecDeque::new(), gestures, _running: running })
     }
 
-    /// What it says next.
+    /// What it says next of its family's socket.
     async fn says(&mut self) -> Value {
-        let said = timeout(PATIENCE, self.said.recv()).await;
-        said.expect("the front end says something").expect("the front end runs")
+        self.says_of(None).await
+    }
+
+    /// What it says next of that tab.
+    async fn says_of(&mut self, tab: Option<&str>) -> Value {
+        let is_of_it = |said: &Value| said["tab"].as_str() == tab;
+        let mut said = match self.passed.iter().position(is_of_it) {
+            Some(found) => self.passed.remove(found).unwrap(),
+            None => loop {
+                let said = timeout(PATIENCE, self.said.recv()).await;
+                let said = said.expect("the front end says something").expect("it runs");
+                if is_of_it(&said) {
+                    break said;
+                }
+                self.passed.push_back(said);
+            },
+        };
+        said.as_object_mut().unwrap().remove("tab");
+        said
     }
 
     /// What it says next is a frame that it has heard.
     async fn hears(&mut self) -> Value {
-        let mut said = self.says().await;
-        let frame = said["frame"].take();
-        assert!(frame.is_object(), "a frame was wanted, not {said}");
-        frame
+        frame(self.says().await)
+    }
+
+    /// What it says next of that tab is a frame that it has heard there.
+    async fn hears_in(&mut self, tab: &str) -> Value {
+        frame(self.says_of(Some(tab)).await)
     }
 
     /// Its user does something.
@@ -105,6 +136,31 @@ impl FrontEnd {
         self.does(json!(["ping", "nothing"]));
         assert_eq!(self.hears().await, json!({"type": "pong", "timestamp": "nothing"}));
     }
+
+    /// The same of a tab.
+    async fn hears_nothing_in(&mut self, tab: &str) {
+        self.does(json!(["ping", "nothing", tab]));
+        assert_eq!(self.hears_in(tab).await, json!({"type": "pong", "timestamp": "nothing"}));
+    }
+}
+
+/// The frame that a front end says it has heard.
+fn frame(mut said: Value) -> Value {
+    let frame = said["frame"].take();
+    assert!(frame.is_object(), "a frame was wanted, not {said}");
+    frame
+}
+
+/// Takes a time out of what has one: nobody can know it before.
+fn take_time(object: &mut Value, key: &str) {
+    let time = object.as_object_mut().unwrap().remove(key).unwrap_or_default();
+    let is_utc = |text: &str| text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
+    assert!(time.as_str().is_some_and(is_utc), "{key} is {time} in {object}");
+}
+
+/// Where a hub's sockets are.
+fn base(hub: SocketAddr) -> String {
+    format!("ws://{hub}")
 }
 
 /// A hub whose sockets speak the dialect unasked, as the family's own server did.

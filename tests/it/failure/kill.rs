@@ -114,7 +114,7 @@ async fn write(
     token: String,
     stop: Arc<AtomicBool>,
 ) -> BTreeMap<i64, String> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+    let client = bellpull::tls::client().timeout(Duration::from_secs(5)).build().unwrap();
     let mut acknowledged = BTreeMap::new();
     for count in 0.. {
         if stop.load(Relaxed) {
@@ -158,7 +158,7 @@ async fn watch_inbox(address: watch::Receiver<SocketAddr>, token: String, seen: 
 
 /// The whole inbox by REST, oldest first: number and ticket.
 async fn inbox(address: SocketAddr, token: &str) -> Vec<(i64, i64)> {
-    let client = reqwest::Client::new();
+    let client = bellpull::tls::client().build().unwrap();
     let mut rows = Vec::new();
     let mut next = Some(format!("http://{address}/api/notifications/?since_seq=0&page_size=100"));
     while let Some(url) = next {

@@ -48,7 +48,7 @@ impl Caller {
 
     /// A request's status and body; status 0 where the hub does not answer at all.
     async fn ask(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = bellpull::tls::client().timeout(PATIENCE).build().unwrap();
         let request = client.request(method, format!("http://{}{path}", self.at));
         let request = request.bearer_auth(&self.token).json(body);
         let Ok(response) = request.send().await else { return (0, Value::Null) };

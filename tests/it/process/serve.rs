@@ -56,7 +56,14 @@ async fn a_signal_stops_it_gracefully_and_nothing_is_lost() {
         }
         // Somebody watches the tree: that must not hold up the end.
         let url = format!("http://{}/api/operator/events/", hub.address);
-        let watch = reqwest::Client::new().get(url).bearer_auth(&root.token).send().await.unwrap();
+        let watch = bellpull::tls::client()
+            .build()
+            .unwrap()
+            .get(url)
+            .bearer_auth(&root.token)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(watch.status().as_u16(), 200);
 
         // Requests are under way all the time.

@@ -2,8 +2,8 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`explain`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds
-//! what is its own, as [`sqlite_outbox`] does.
+//! [`digests`], [`explain`], [`preferences`] and [`model`] know only the ports; [`sqlite`] runs
+//! them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -11,6 +11,7 @@ mod attempts;
 mod changes;
 mod comments;
 mod delivery_log;
+mod digests;
 mod explain;
 mod groups;
 mod inbox;
@@ -194,6 +195,12 @@ macro_rules! suite {
                 a_missing_recipient_fails_only_its_own,
                 requests_of_every_kind_share_a_group,
                 a_caller_that_gives_up_harms_nobody,
+            }
+            digests {
+                quiet_hours_delay_what_leaves_the_house,
+                a_digest_gathers_all_that_is_due_and_nobody_elses,
+                a_digest_says_the_same_over_retries_and_a_crash,
+                a_long_digest_goes_on_in_another_e_mail,
             }
             outbox {
                 what_is_due_is_leased_the_longest_due_first,

@@ -58,6 +58,12 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "USING COVERING INDEX deliveries_status (status=? AND channel=?)",
         ),
         (
+            "SELECT id FROM deliveries INDEXED BY deliveries_digest WHERE recipient_id = ? \
+             AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL \
+             AND due_at <= ? AND digest_id IS ? ORDER BY due_at LIMIT ?",
+            "INDEX deliveries_digest (recipient_id=? AND due_at<?)",
+        ),
+        (
             "SELECT u.id, json(p.body) FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
              LEFT JOIN preferences p ON p.user_id = u.id \
              WHERE u.id IN (SELECT value FROM json_each('[]'))",

@@ -57,7 +57,10 @@ impl Hub {
         };
         change(&mut config);
         let app = App::start_with(config, options).await.unwrap();
-        Self { app, http: Client::new(), _folder: folder }
+        // As browsers do.
+        let follow = reqwest::redirect::Policy::limited(5);
+        let http = bellpull::tls::client().redirect(follow).build().unwrap();
+        Self { app, http, _folder: folder }
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.

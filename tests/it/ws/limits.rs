@@ -125,7 +125,9 @@ async fn a_user_who_is_switched_off_loses_every_socket() {
     let (root, ada) = (hub.user("root", "super_admin").await, hub.user("ada", "admin").await);
     let mut sockets =
         [Socket::established(&hub, &ada, "").await, Socket::established(&hub, &ada, "").await];
-    let patched = reqwest::Client::new()
+    let patched = bellpull::tls::client()
+        .build()
+        .unwrap()
         .patch(format!("http://{}/api/users/{}/", hub.address(), ada.id))
         .bearer_auth(&root.token)
         .json(&json!({"is_active": false}))

@@ -7,8 +7,10 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod devices;
 mod doors;
 mod frames;
+mod gapless;
 mod handshake;
 mod limits;
 mod notes;

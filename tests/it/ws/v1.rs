@@ -224,7 +224,7 @@ async fn a_position_outlives_the_process() {
 
 async fn raise_at(hub: &Process, token: &str, title: &str) {
     let url = format!("http://{}/api/tickets/", hub.address);
-    let request = reqwest::Client::new().post(url).bearer_auth(token);
+    let request = bellpull::tls::client().build().unwrap().post(url).bearer_auth(token);
     let response = request.json(&json!({"title": title})).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 201);
 }

@@ -378,7 +378,7 @@ proptest! {
             prop_oneof![
                 1 => Just(Operation::New),
                 2 => (0usize..3, whom(), mark())
-                    .prop_map(|(n, whom, m)| Operation::Mark(n, whom, m)),
+                    .prop_map(|(n, whom, mark)| Operation::Mark(n, whom, mark)),
             ],
             1_000,
         ),

@@ -11,6 +11,7 @@
 mod accounts;
 mod audience;
 mod begin;
+mod digests;
 mod group;
 mod known;
 mod marks;

@@ -16,7 +16,7 @@ use sqlx::SqliteConnection;
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::json;
 use super::group::Failure;
-use super::{Answer, Done, Write};
+use super::{Answer, Done, Write, digests};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -88,6 +88,32 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) address: String,
     pub(in super::super) attempt: u32,
     pub(in super::super) failures: u32,
+    pub(in super::super) is_digest: bool,
+    pub(in super::super) digest_id: Option<i64>,
+    /// What goes out with it.
+    #[serde(default)]
+    pub(in super::super) with: Vec<Part>,
+}
+
+/// A delivery that goes out with another one.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(in super::super) struct Part {
+    pub(in super::super) id: DeliveryId,
+    pub(in super::super) notification: NotificationId,
+    pub(in super::super) attempt: u32,
+    pub(in super::super) message_id: i64,
+}
+
+impl LeasedRow {
+    /// The messages that go out, the oldest first.
+    pub(in super::super) fn messages(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message_id))
+    }
+
+    pub(super) fn part(&self) -> Part {
+        let Self { id, notification, attempt, message_id, .. } = *self;
+        Part { id, notification, attempt, message_id }
+    }
 }
 
 /// Applies what the group asks of the outbox.
@@ -227,7 +253,8 @@ async fn retry(
 const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
     n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
     CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
-    WHEN 'SMS' THEN u.phone ELSE '' END, d.leases + 1, d.failures)) \
+    WHEN 'SMS' THEN u.phone ELSE '' END, d.leases + 1, d.failures, \
+    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id)) \
     FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
     WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
     ORDER BY due_at, id LIMIT ?3) UNION ALL SELECT id, due_at FROM deliveries \
@@ -269,7 +296,7 @@ async fn lease(
         }
         if is_done {
             leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
-            return Ok(leased);
+            return digests::gather(connection, wanted, leased).await;
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A notification's ways out of the house, as they are written with it.
 
+use bellpull_actors::domain::delay::Delay;
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::preference::{Routed, Verdict};
 use bellpull_actors::domain::routing::{Channel, Channels};
+use jiff::Timestamp;
 
 use super::known::Recipient;
 
@@ -17,7 +19,8 @@ pub(super) struct Announced<'a> {
     pub(super) is_critical: bool,
     /// The channels that are switched on.
     pub(super) on: Channels,
-    pub(super) due_at_ms: i64,
+    /// When it is due where no rule delays it.
+    pub(super) due_at: Timestamp,
 }
 
 /// A delivery that is to be written.
@@ -52,10 +55,20 @@ impl Announced<'_> {
                 Verdict::GoesOut if recipient.reach.contains(channel) => None,
                 Verdict::GoesOut => Some(Rule::NoAddress),
             };
-            let status = held_back.map_or(DeliveryStatus::Queued, |_| DeliveryStatus::Suppressed);
-            let (rule, due_at_ms) = (held_back, self.due_at_ms);
+            let (status, rule, due_at) = match (held_back, self.delay(recipient, channel)) {
+                (Some(rule), _) => (DeliveryStatus::Suppressed, Some(rule), self.due_at),
+                (None, Some(delay)) => (DeliveryStatus::Queued, Some(delay.rule), delay.until),
+                (None, None) => (DeliveryStatus::Queued, None, self.due_at),
+            };
+            let due_at_ms = due_at.as_millisecond();
             Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms })
         })
+    }
+
+    /// What is critical neither waits for the morning nor is gathered.
+    fn delay(self, recipient: &Recipient, channel: Channel) -> Option<Delay> {
+        let delay = recipient.preferences.delay(channel, self.due_at);
+        delay.filter(|_| !self.is_critical)
     }
 
     fn verdict(self, recipient: &Recipient, channel: Channel) -> Verdict {
@@ -87,7 +100,7 @@ mod tests {
             routed: Routed { channels: Channels::of(channels), by: RoutedBy::Hub },
             is_critical: false,
             on: Channels::of(&Channel::ALL),
-            due_at_ms: 7,
+            due_at: Timestamp::from_millisecond(7).unwrap(),
         }
     }
 

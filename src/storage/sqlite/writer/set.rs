@@ -222,9 +222,9 @@ impl<'a> Set<'a> {
         routed: Routed,
         is_critical: bool,
     ) -> Announced<'l> {
-        let due_at_ms = letter.message.created_at.as_millisecond();
+        let due_at = letter.message.created_at;
         let event = &letter.message.event;
-        Announced { event, routed, is_critical, on: self.place.channels, due_at_ms }
+        Announced { event, routed, is_critical, on: self.place.channels, due_at }
     }
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on

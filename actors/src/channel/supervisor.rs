@@ -1,0 +1,255 @@
+//! The channels' supervisor: one permanent child for each channel that is switched on.
+//!
+//! Its parent is the root. A channel actor that ends is started again after a back-off; its
+//! siblings are untouched. More than [`RESTARTS_MAX`] restarts within [`RESTARTS_WITHIN`] and the
+//! supervisor fails itself (whatever the channels share is broken), its children with it, and the
+//! root starts it again within the root's own budget.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Release, Ordering::SeqCst};
+use std::time::Duration;
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{ChannelActor, ChannelMessage, ChannelStart};
+use crate::directory::Channels;
+use crate::failures::{Budget, Failures};
+use crate::mail::{Fate, Mail};
+use crate::observe::{ActorReport, TreeLog};
+use crate::user::in_time;
+use crate::vitals::{Handle, Vitals};
+
+/// So many restarts of channel actors …
+const RESTARTS_MAX: usize = 5;
+/// … in this long are too many.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a predecessor may take to be gone. Its attempts are aborted with it; a successor that
+/// began before that could send the same delivery beside it.
+const GONE_MAX: Duration = Duration::from_secs(1);
+/// How long a channel may take to say how it is before the report goes on without.
+const OBSERVE_MAX: Duration = Duration::from_millis(500);
+
+/// A channel's place in the tree: what its actor is made of, and where the actor is found.
+#[derive(Debug)]
+pub(crate) struct ChannelPlace {
+    actor: ChannelActor,
+    slot: watch::Sender<Option<Handle<ChannelMessage>>>,
+    /// Whether a nudge is on its way to the actor.
+    pub(crate) nudged: Arc<AtomicBool>,
+}
+
+impl ChannelPlace {
+    pub(crate) fn new(actor: ChannelActor) -> Self {
+        Self { actor, slot: watch::channel(None).0, nudged: Arc::default() }
+    }
+
+    /// `channels/email`, …
+    pub(crate) fn path(&self) -> String {
+        let name = self.actor.channel.as_str().to_lowercase();
+        format!("{}/{name}", ChannelSupervisor::PATH)
+    }
+
+    /// The actor, unless it is down.
+    pub(crate) fn up(&self) -> Option<Handle<ChannelMessage>> {
+        self.slot.borrow().clone().filter(|actor| !actor.is_gone())
+    }
+
+    /// Ends the actor with whatever it has begun, and then its leases.
+    pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
+        actor.actor().kill();
+        let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
+        if let Err(error) = in_time(self.actor.store.release(self.actor.channel)).await {
+            warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
+        }
+    }
+}
+
+/// What the supervisor is sent.
+#[derive(Debug)]
+pub(crate) enum ChannelsMessage {
+    /// A child's back-off is over.
+    Respawn(usize),
+    /// How are you all?
+    Report(Mail<usize, ActorReport>),
+}
+
+/// The supervisor, with all that its children are started from.
+#[derive(Debug, Clone)]
+pub(crate) struct ChannelSupervisor {
+    pub(crate) channels: Channels,
+    pub(crate) log: Arc<TreeLog>,
+}
+
+/// What the supervisor knows: its children, in the order of their places.
+#[derive(Debug)]
+pub(crate) struct SupervisorState {
+    vitals: Arc<Vitals>,
+    failures: Failures<usize>,
+    budget: Budget,
+    /// Which actor is at each place; `None` while it is down.
+    children: Vec<Option<ActorId>>,
+}
+
+impl Actor for ChannelSupervisor {
+    type Msg = ChannelsMessage;
+    type State = SupervisorState;
+    type Arguments = Arc<Vitals>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ChannelsMessage>,
+        vitals: Arc<Vitals>,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
+        let count = self.channels.places.len();
+        let mut state = SupervisorState {
+            vitals,
+            failures: Failures::default(),
+            budget: Budget::new(RESTARTS_MAX, RESTARTS_WITHIN),
+            children: vec![None; count],
+        };
+        for index in 0..count {
+            self.spawn(&myself, index, &mut state).await?;
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ChannelsMessage>,
+        message: ChannelsMessage,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        let taken = state.vitals.take();
+        match message {
+            ChannelsMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
+            ChannelsMessage::Report(mail) => self.report(mail, state),
+        }
+        state.vitals.done(taken);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<ChannelsMessage>,
+        event: SupervisionEvent,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(child, error) => {
+                self.lost(&myself, child.get_id(), &error.to_string(), state)
+            }
+            SupervisionEvent::ActorTerminated(child, _, reason) => {
+                let reason = reason.as_deref().unwrap_or("stopped");
+                self.lost(&myself, child.get_id(), reason, state)
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+}
+
+impl ChannelSupervisor {
+    /// Its path in the tree.
+    pub(crate) const PATH: &'static str = "channels";
+
+    async fn spawn(
+        &self,
+        myself: &ActorRef<ChannelsMessage>,
+        index: usize,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.channels.is_draining.load(SeqCst) {
+            return Ok(()); // it would only begin what is to be ended
+        }
+        let place = &self.channels.places[index];
+        let before = place.slot.borrow().clone();
+        if let Some(before) = before {
+            // One that is not gone by then hangs in its own code, which sends nothing.
+            let _ = before.actor().wait(Some(GONE_MAX)).await;
+        }
+        let vitals = Vitals::new();
+        let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::clone(&place.nudged) };
+        let parent = myself.get_cell();
+        let (actor, _) = Actor::spawn_linked(None, place.actor.clone(), start, parent).await?;
+        state.children[index] = Some(actor.get_id());
+        let handle = Handle::new(actor, vitals);
+        place.slot.send_replace(Some(handle.clone()));
+        // A drain sets its mark before it looks for actors: it has found this one, or is seen here.
+        if self.channels.is_draining.load(SeqCst) {
+            handle.actor().kill();
+            return Ok(());
+        }
+        // Only now that it can be found: a nudge that went to its predecessor is made good.
+        place.nudged.store(false, Release);
+        handle.cast(ChannelMessage::Nudge);
+        let restarted = state.failures.started(index);
+        self.log.note(&place.path(), if restarted { "restarted" } else { "spawned" }, "");
+        Ok(())
+    }
+
+    fn lost(
+        &self,
+        myself: &ActorRef<ChannelsMessage>,
+        actor: ActorId,
+        text: &str,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(index) = state.children.iter().position(|child| *child == Some(actor)) else {
+            return Ok(());
+        };
+        state.children[index] = None;
+        let path = self.channels.places[index].path();
+        warn!(path, text, "a channel failed");
+        metrics::counter!("bellpull_actor_failures_total", "kind" => "channel").increment(1);
+        self.log.note(&path, "failed", text);
+        let now = Instant::now();
+        let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
+        let wait = record.down_until().saturating_duration_since(now);
+        if !self.channels.is_draining.load(SeqCst) && !state.budget.spend(now) {
+            self.log.note(&Self::PATH, "escalated", &format!("{path}: {text}"));
+            return Err(format!("channels fail too often; the last: {path}: {text}").into());
+        }
+        let own = Handle::new(myself.clone(), Arc::clone(&state.vitals));
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            own.cast(ChannelsMessage::Respawn(index));
+        });
+        Ok(())
+    }
+
+    fn report(&self, mail: Mail<usize, ActorReport>, state: &SupervisorState) {
+        let Some((most, reply)) = mail.open() else { return };
+        let mut own = ActorReport::new(Self::PATH.to_owned(), "supervisor", &state.vitals, None);
+        own.children_total = state.children.len();
+        let reports = self.channels.places.iter().enumerate().take(most).map(|(index, place)| {
+            let actor = place.slot.borrow().clone().filter(|_| state.children[index].is_some());
+            let down = Vitals::new();
+            let vitals = actor.as_ref().map_or(&*down, Handle::vitals);
+            let record = state.failures.of(index);
+            observe(ActorReport::new(place.path(), "channel", vitals, record), actor)
+        });
+        let reports = futures_util::future::join_all(reports.collect::<Vec<_>>());
+        tokio::spawn(async move {
+            own.children = reports.await;
+            reply.send(own);
+        });
+    }
+}
+
+/// Asks a channel how it is, without its supervisor having to wait for it.
+async fn observe(mut report: ActorReport, actor: Option<Handle<ChannelMessage>>) -> ActorReport {
+    let Some(actor) = actor else {
+        report.state = "backing_off";
+        return report;
+    };
+    let (mail, answer) = Mail::new(());
+    actor.cast(ChannelMessage::Observe(mail));
+    match answer.within(OBSERVE_MAX).await {
+        Fate::Answered(observed) => report.observed = observed,
+        Fate::Returned(()) => report.state = "stopping",
+        Fate::Lost => report.state = "busy",
+    }
+    report
+}

@@ -1,0 +1,56 @@
+//! The way to the channel actors: a nudge after each commit, and their end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
+use std::time::Duration;
+
+use crate::channel::{ChannelMessage, ChannelPlace};
+use crate::mail::{Fate, Mail};
+use crate::vitals::Handle;
+
+/// The way to the channel actors. Cheap to clone; without a channel it does nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Channels {
+    pub(crate) places: Arc<[ChannelPlace]>,
+    pub(crate) is_draining: Arc<AtomicBool>,
+}
+
+impl Channels {
+    /// There may be new deliveries: every channel looks. Nudges merge until the channel's actor
+    /// has taken the first of them, so any number of commits makes one message.
+    pub fn nudge(&self) {
+        for place in self.places.iter() {
+            if !place.nudged.swap(true, AcqRel)
+                && let Some(actor) = place.up()
+            {
+                actor.cast(ChannelMessage::Nudge);
+            }
+        }
+    }
+
+    /// Ends all sending: what is with a provider is waited for, at most so long, and recorded;
+    /// what is leased and not begun is given back. What takes longer is cut off and its leases
+    /// end, so that it goes out again, with the same key, from whichever node is there. Whether
+    /// all came to its end in time. A channel whose actor is down has nothing to end: its leases
+    /// end with the next start.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.is_draining.store(true, SeqCst);
+        let drains = self.places.iter().map(|place| async move {
+            let Some(actor) = place.up() else { return true };
+            let (mail, answer) = Mail::new(());
+            actor.cast(ChannelMessage::Drain(mail));
+            let is_over = !matches!(answer.within(within).await, Fate::Lost);
+            if !is_over {
+                place.cut_off(&actor).await;
+            }
+            is_over
+        });
+        let ends = futures_util::future::join_all(drains.collect::<Vec<_>>()).await;
+        ends.into_iter().all(|is_over| is_over)
+    }
+
+    /// The actor at a path of the tree (`channels/email`), while it is up.
+    pub(crate) fn at(&self, path: &str) -> Option<Handle<ChannelMessage>> {
+        self.places.iter().find(|place| place.path() == path)?.up()
+    }
+}

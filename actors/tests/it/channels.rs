@@ -1,0 +1,263 @@
+//! The channels in the tree: started with it, started again, shown, and drained with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::channel::{ChannelActor, ChannelLimits};
+use bellpull_actors::domain::delivery::Outcome;
+use bellpull_actors::domain::notification::DeliveryStatus::{Queued, Sent};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::Command;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::hub::{HubLimits, RestartError};
+use bellpull_actors::observe::{ActorReport, TreeEvent};
+use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast::Receiver;
+use tokio::time::Instant;
+
+use crate::House;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A hub with e-mail and WhatsApp.
+struct Office {
+    house: House,
+    email: Desk,
+    whatsapp: Desk,
+}
+
+/// One channel's outbox and provider.
+struct Desk {
+    outbox: FakeOutbox,
+    sender: Arc<FakeSender>,
+}
+
+fn sends() -> Reaction {
+    Reaction::Answers(SECOND, Outcome::Sent { provider_id: None })
+}
+
+impl Desk {
+    fn open(clock: &Arc<FakeClock>, does: fn() -> Reaction) -> Self {
+        let outbox = FakeOutbox::new(clock.clone());
+        Self { outbox, sender: FakeSender::new(move |_, _| does()) }
+    }
+
+    fn actor(&self, channel: Channel, clock: &Arc<FakeClock>) -> ChannelActor {
+        ChannelActor {
+            channel,
+            store: Arc::new(self.outbox.clone()),
+            sender: self.sender.clone(),
+            clock: clock.clone(),
+            limits: ChannelLimits { in_flight_max: 2, ..ChannelLimits::default() },
+        }
+    }
+
+    fn put(&self, ids: std::ops::RangeInclusive<i64>) {
+        ids.for_each(|id| self.outbox.put(id, SignedDuration::ZERO));
+    }
+
+    async fn until_sent(&self, count: usize) {
+        self.outbox.until(|outbox| outbox.count(Sent) == count).await;
+    }
+
+    /// How often each delivery was given to the provider, in the order of their ids.
+    fn times_given(&self) -> Vec<usize> {
+        let mut ids: Vec<i64> = self.sender.given().iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.chunk_by(|a, b| a == b).map(<[i64]>::len).collect()
+    }
+}
+
+impl Office {
+    async fn open(email: fn() -> Reaction) -> Self {
+        let clock = Arc::new(FakeClock::default());
+        let (email, whatsapp) = (Desk::open(&clock, email), Desk::open(&clock, sends));
+        let channels =
+            vec![email.actor(Channel::Email, &clock), whatsapp.actor(Channel::WhatsApp, &clock)];
+        let house = House::with_channels(HubLimits::default(), clock, channels).await;
+        Self { house, email, whatsapp }
+    }
+
+    async fn find(&self, path: &str) -> ActorReport {
+        self.house.find(path).await.unwrap_or_else(|| panic!("{path} is not in the tree"))
+    }
+}
+
+/// When the tree's log tells that this happened to e-mail's actor.
+async fn told(events: &mut Receiver<TreeEvent>, what: &str) -> Timestamp {
+    let telling = async {
+        loop {
+            let event = events.recv().await.unwrap();
+            if event.path == "channels/email" && event.what == what {
+                return event.at;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), telling)
+        .await
+        .unwrap_or_else(|_| panic!("never {what}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_has_every_channel_look_at_once() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=1);
+    office.email.until_sent(0).await;
+    let creator = office.house.store.add_user(1, Role::Client);
+    let begun = Instant::now();
+    office.whatsapp.put(1..=3);
+    office.house.raise(&creator).await;
+    office.email.until_sent(1).await;
+    office.whatsapp.until_sent(3).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_see_each_channel_with_what_it_is_doing() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=20);
+    office.house.hub.channels.nudge();
+    office.email.sender.until_in_flight(2).await;
+    let parent = office.find("channels").await;
+    assert_eq!((parent.kind, parent.children_total), ("supervisor", 2));
+    let email = office.find("channels/email").await;
+    assert_eq!((email.kind, email.state), ("channel", "running"));
+    assert_eq!(email.observed["circuit"], "closed");
+    assert_eq!((&email.observed["leased"], &email.observed["in_flight"]), (&6.into(), &2.into()));
+    office.email.until_sent(20).await;
+    assert_eq!(office.find("channels/email").await.observed["sent"], 20);
+    assert_eq!(office.find("channels/whatsapp").await.observed["sent"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=10);
+    office.whatsapp.put(1..=10);
+    office.house.hub.channels.nudge();
+    office.email.sender.until_in_flight(2).await;
+    assert_eq!(office.house.hub.restart("channels/email").await, Ok(()));
+    office.email.until_sent(10).await;
+    office.whatsapp.until_sent(10).await;
+    let email = office.find("channels/email").await;
+    assert_eq!((email.restarts, email.last_failure.unwrap().text.as_str()), (1, "killed"));
+    assert_eq!(office.find("channels/whatsapp").await.restarts, 0);
+    // What was with the provider is given to it again, nothing else is.
+    assert_eq!(office.email.times_given().iter().sum::<usize>(), 12);
+    assert_eq!(office.whatsapp.times_given(), [1; 10]);
+    assert!(office.house.hub.is_ready());
+    for missing in ["channels/sms", "channels/", "channels/email/x"] {
+        assert_eq!(office.house.hub.restart(missing).await, Err(RestartError::NotFound));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_panics_comes_back_after_a_growing_while() {
+    let office = Office::open(sends).await;
+    let mut events = office.house.hub.events();
+    for wait_ms in [0, 100, 200, 400] {
+        office.house.hub.panic_at("channels/email");
+        let failed = told(&mut events, "failed").await;
+        let restarted = told(&mut events, "restarted").await;
+        let took = restarted.duration_since(failed).as_millis();
+        assert!((wait_ms..wait_ms + 5).contains(&took), "{took} ms instead of {wait_ms}");
+    }
+    let email = office.find("channels/email").await;
+    assert_eq!((email.restarts, email.last_failure.unwrap().text.as_str()), (4, "told to panic"));
+    office.email.put(1..=3);
+    office.house.hub.channels.nudge();
+    office.email.until_sent(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_that_fail_too_often_are_their_supervisors_failure() {
+    let office = Office::open(sends).await;
+    let mut events = office.house.hub.events();
+    for nth in 1..=6 {
+        office.house.hub.panic_at("channels/email");
+        told(&mut events, "failed").await;
+        // The sixth is one too many: its supervisor's successor knows nothing of it.
+        told(&mut events, if nth < 6 { "restarted" } else { "spawned" }).await;
+    }
+    let parent = office.find("channels").await;
+    assert_eq!(parent.restarts, 1);
+    let text = parent.last_failure.unwrap().text;
+    assert!(text.starts_with("channels fail too often; the last: channels/email"), "{text}");
+    office.whatsapp.put(1..=3);
+    office.house.hub.channels.nudge();
+    office.whatsapp.until_sent(3).await;
+    assert!(office.house.hub.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_supervisor_takes_the_channels_along_and_nothing_is_lost() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=10);
+    office.whatsapp.put(1..=10);
+    office.house.hub.channels.nudge();
+    office.email.sender.until_in_flight(2).await;
+    office.house.hub.restart("channels").await.unwrap();
+    office.email.until_sent(10).await;
+    office.whatsapp.until_sent(10).await;
+    assert_eq!(office.find("channels").await.restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_what_is_with_the_provider_and_begins_nothing() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=10);
+    office.house.hub.channels.nudge();
+    office.email.sender.until_in_flight(2).await;
+    let begun = Instant::now();
+    office.house.hub.drain(Duration::from_secs(10)).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((office.email.outbox.count(Sent), office.email.outbox.count(Queued)), (2, 8));
+    assert!((1..=10).all(|id| office.email.outbox.of(id).leased_until.is_none()));
+    assert_eq!(office.email.times_given(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_cuts_off_what_hangs_and_ends_its_leases() {
+    let office = Office::open(|| Reaction::Hangs).await;
+    office.email.put(1..=10);
+    office.whatsapp.put(1..=2);
+    office.house.hub.channels.nudge();
+    office.email.sender.until_in_flight(2).await;
+    let begun = Instant::now();
+    office.house.hub.drain(Duration::from_secs(10)).await;
+    assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
+    assert_eq!(office.whatsapp.outbox.count(Sent), 2);
+    assert_eq!(office.email.outbox.count(Queued), 10);
+    assert!((1..=10).all(|id| office.email.outbox.of(id).leased_until.is_none()));
+    // The two that were begun keep their number: the next attempt is told apart from it.
+    let begun: u32 = (1..=10).map(|id| office.email.outbox.of(id).attempts).sum();
+    assert_eq!(begun, 2);
+    office.email.sender.until_in_flight(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_down_does_not_hold_up_a_drain_nor_come_back_after_it() {
+    let office = Office::open(sends).await;
+    let mut events = office.house.hub.events();
+    office.house.hub.panic_at("channels/email");
+    told(&mut events, "restarted").await;
+    office.house.hub.panic_at("channels/email");
+    office.house.until_state("channels/email", "backing_off").await;
+    office.email.put(1..=1);
+    office.house.hub.end_sending().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(office.email.times_given(), [0_usize; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_channel_there_is_no_branch_for_them() {
+    let house = House::new().await;
+    assert!(house.find("channels").await.is_none());
+    assert_eq!(house.hub.restart("channels").await, Err(RestartError::NotFound));
+    assert_eq!(house.hub.restart("channels/email").await, Err(RestartError::NotFound));
+    let creator = house.store.add_user(1, Role::Client);
+    let id = house.raise(&creator).await.id;
+    house.command(id, Command::Delete, &creator).await.unwrap();
+    house.hub.drain(SECOND).await;
+}

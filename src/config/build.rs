@@ -1,0 +1,64 @@
+//! From values to the settings of each concern, and what must fit together.
+
+use std::path::PathBuf;
+
+use super::load::{ConfigError, Sources, Values, error};
+use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, Secret, WsConfig};
+
+impl Config {
+    /// Puts the sources in their order and checks every value, also those that do not count.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let values = Values::gather(sources)?;
+        let config = Self::build(&values)?;
+        if config.ws.silent_max_s <= config.ws.ping_after_s {
+            let problem = "must be greater than ws.ping_after_s";
+            return Err(error(values.place("ws.silent_max_s"), problem));
+        }
+        if config.auth.public_key_file.is_some() && config.auth.jwks_file.is_some() {
+            let problem = "cannot be set together with auth.public_key_file";
+            return Err(error(values.place("auth.jwks_file"), problem));
+        }
+        Ok(config)
+    }
+
+    fn build(values: &Values) -> Result<Self, ConfigError> {
+        Ok(Self {
+            listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
+            database_url: values.must_text("database_url")?,
+            jwt_secret: values.text("jwt_secret").map(Secret::new),
+            dialect: values.dialect("dialect")?,
+            auth: AuthConfig {
+                auto_provision: values.switch("auth.auto_provision")?,
+                public_key_file: values.text("auth.public_key_file").map(PathBuf::from),
+                jwks_file: values.text("auth.jwks_file").map(PathBuf::from),
+                audience: values.text("auth.audience"),
+                access_ttl_s: values.number("auth.access_ttl_s")?,
+                refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
+                registration: values.switch("auth.registration")?,
+            },
+            http: HttpConfig {
+                allowed_origins: values.list("http.allowed_origins"),
+                max_body_bytes: values.number("http.max_body_bytes")?,
+                public_url: values.text("http.public_url"),
+            },
+            ws: WsConfig {
+                max_frame: values.number("ws.max_frame")?,
+                max_sessions_per_user: values.number("ws.max_sessions_per_user")?,
+                max_connections: values.number("ws.max_connections")?,
+                handshakes_per_s: values.number("ws.handshakes_per_s")?,
+                messages_per_s: values.number("ws.messages_per_s")?,
+                ping_after_s: values.number("ws.ping_after_s")?,
+                silent_max_s: values.number("ws.silent_max_s")?,
+            },
+            delivery: DeliveryConfig::build(values)?,
+            replay_limit: values.number("replay.limit")?,
+            drain_window_ms: values.number("drain.window_ms")?,
+            operator_listen: values.address("operator.listen"),
+            log_json: values.must_text("log")? == "json",
+            log_filter: values.must_text("log_filter")?,
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! `smtp.*`, `whatsapp.*`, `sms.*`, `retry.*`: the ways out of the house.
+//!
+//! A channel is on when its settings are there; some of them without the others are a mistake.
+
+use bellpull_actors::domain::retry::RetryRule;
+use bellpull_actors::domain::routing::{Channel, Channels};
+
+use super::Secret;
+use super::load::{ConfigError, Values, error};
+
+/// The delivery channels.
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// `retry.*`: when a delivery is tried again.
+    pub retry: RetryRule,
+    /// `delivery.in_flight`: what a channel has with its provider at once (16).
+    pub in_flight: u32,
+    /// `smtp.*`, where e-mail is on.
+    pub smtp: Option<SmtpConfig>,
+    /// `whatsapp.*`, where WhatsApp is on.
+    pub whatsapp: Option<WhatsAppConfig>,
+    /// `sms.*`, where SMS is on.
+    pub sms: Option<SmsConfig>,
+}
+
+/// `smtp.*`
+#[derive(Debug, Clone)]
+pub struct SmtpConfig {
+    /// `smtp.url`: the server, with the password for it.
+    pub url: Secret,
+    /// `smtp.from`: `Desk <desk@example.com>`.
+    pub from: String,
+    /// `smtp.per_s`: e-mails that may begin in a second; 0: any number.
+    pub per_s: u32,
+}
+
+/// `whatsapp.*`
+#[derive(Debug, Clone)]
+pub struct WhatsAppConfig {
+    /// `whatsapp.token`
+    pub token: Secret,
+    /// `whatsapp.phone_number_id`
+    pub phone_number_id: String,
+    /// `whatsapp.api_url`: without a slash at its end.
+    pub api_url: String,
+    /// `whatsapp.app_secret`: without it no report is believed.
+    pub app_secret: Option<Secret>,
+    /// `whatsapp.verify_token`: without it the provider's verification is refused.
+    pub verify_token: Option<Secret>,
+    /// `whatsapp.template`: `None`: text messages.
+    pub template: Option<String>,
+    /// `whatsapp.template_language`
+    pub template_language: String,
+    /// `whatsapp.per_s`: messages that may begin in a second; 0: any number.
+    pub per_s: u32,
+}
+
+/// `sms.*`
+#[derive(Debug, Clone)]
+pub struct SmsConfig {
+    /// `sms.api_url`: without a slash at its end.
+    pub api_url: String,
+    /// `sms.account`
+    pub account: String,
+    /// `sms.token`
+    pub token: Secret,
+    /// `sms.from`
+    pub from: String,
+    /// `sms.per_s`: messages that may begin in a second; 0: any number.
+    pub per_s: u32,
+}
+
+impl DeliveryConfig {
+    /// The channels that are on.
+    #[must_use]
+    pub fn channels(&self) -> Channels {
+        let on = [
+            (Channel::Email, self.smtp.is_some()),
+            (Channel::WhatsApp, self.whatsapp.is_some()),
+            (Channel::Sms, self.sms.is_some()),
+        ];
+        let on: Vec<Channel> =
+            on.into_iter().filter(|(_, is_on)| *is_on).map(|(channel, _)| channel).collect();
+        Channels::of(&on)
+    }
+
+    pub(super) fn build(values: &Values) -> Result<Self, ConfigError> {
+        Ok(Self {
+            retry: RetryRule {
+                base_ms: values.number("retry.base_ms")?,
+                attempts: values.number("retry.attempts")?,
+            },
+            in_flight: values.number("delivery.in_flight")?,
+            smtp: smtp(values)?,
+            whatsapp: whatsapp(values)?,
+            sms: sms(values)?,
+        })
+    }
+}
+
+/// The values of settings that go together: all of them, or none.
+fn together<const N: usize>(
+    values: &Values,
+    keys: [&str; N],
+) -> Result<Option<[String; N]>, ConfigError> {
+    let Some(set) = keys.iter().find(|key| values.text(key).is_some()) else { return Ok(None) };
+    let mut texts = [const { String::new() }; N];
+    for (text, key) in texts.iter_mut().zip(keys) {
+        let missing = || error(key, format!("must be set together with {set}"));
+        *text = values.text(key).ok_or_else(missing)?;
+    }
+    Ok(Some(texts))
+}
+
+fn smtp(values: &Values) -> Result<Option<SmtpConfig>, ConfigError> {
+    let Some([url, from]) = together(values, ["smtp.url", "smtp.from"])? else { return Ok(None) };
+    Ok(Some(SmtpConfig { url: Secret::new(url), from, per_s: values.number("smtp.per_s")? }))
+}
+
+fn whatsapp(values: &Values) -> Result<Option<WhatsAppConfig>, ConfigError> {
+    let keys = ["whatsapp.token", "whatsapp.phone_number_id"];
+    let Some([token, phone_number_id]) = together(values, keys)? else { return Ok(None) };
+    Ok(Some(WhatsAppConfig {
+        token: Secret::new(token),
+        phone_number_id,
+        api_url: values.must_text("whatsapp.api_url")?,
+        app_secret: values.text("whatsapp.app_secret").map(Secret::new),
+        verify_token: values.text("whatsapp.verify_token").map(Secret::new),
+        template: values.text("whatsapp.template"),
+        template_language: values.must_text("whatsapp.template_language")?,
+        per_s: values.number("whatsapp.per_s")?,
+    }))
+}
+
+fn sms(values: &Values) -> Result<Option<SmsConfig>, ConfigError> {
+    let keys = ["sms.account", "sms.token", "sms.from"];
+    let Some([account, token, from]) = together(values, keys)? else { return Ok(None) };
+    let (token, api_url) = (Secret::new(token), values.must_text("sms.api_url")?);
+    Ok(Some(SmsConfig { api_url, account, token, from, per_s: values.number("sms.per_s")? }))
+}

@@ -1,0 +1,88 @@
+//! Which channels are on, and what each sends by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::channel::{ChannelActor, ChannelLimits};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::{Clock, DeliveryStore, Sender};
+
+use super::email::{EmailSender, EmailSetup};
+use super::provider::ATTEMPT_MAX;
+use super::sms::SmsSender;
+use super::whatsapp::WhatsAppSender;
+use super::words::Words;
+use crate::config::DeliveryConfig;
+
+/// Longer than any attempt takes, and than its record waits for a busy store.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// A channel that cannot be set up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {problem}")]
+pub struct BadChannel {
+    /// The setting at fault.
+    pub setting: &'static str,
+    /// What is wrong with it; never a secret.
+    pub problem: String,
+}
+
+/// What all channels are made of.
+#[derive(Debug)]
+pub struct ChannelParts {
+    /// The outbox.
+    pub store: Arc<dyn DeliveryStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Names the store.
+    pub epoch: Arc<str>,
+    /// What is said.
+    pub words: Words,
+}
+
+/// The channels whose settings are there.
+///
+/// # Errors
+/// [`BadChannel`] for settings that will not do.
+pub fn channels(
+    config: &DeliveryConfig,
+    parts: &ChannelParts,
+) -> Result<Vec<ChannelActor>, BadChannel> {
+    let bad = |setting: &'static str| move |problem| BadChannel { setting, problem };
+    let words = || parts.words.clone();
+    let channel = |channel: Channel, per_s: u32, sender: Arc<dyn Sender>| ChannelActor {
+        channel,
+        store: Arc::clone(&parts.store),
+        sender,
+        clock: Arc::clone(&parts.clock),
+        limits: ChannelLimits {
+            in_flight_max: usize::try_from(config.in_flight).unwrap_or(usize::MAX),
+            per_s,
+            lease: LEASE,
+            retry: config.retry,
+            ..ChannelLimits::default()
+        },
+    };
+    let mut on = Vec::new();
+    if let Some(smtp) = &config.smtp {
+        let sender = EmailSender::new(smtp, config.in_flight, &parts.epoch, words());
+        let sender = sender.map_err(|error| {
+            let setting = match error {
+                EmailSetup::Url => "smtp.url",
+                EmailSetup::From => "smtp.from",
+            };
+            bad(setting)(error.to_string())
+        })?;
+        on.push(channel(Channel::Email, smtp.per_s, Arc::new(sender)));
+    }
+    if let Some(whatsapp) = &config.whatsapp {
+        let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, words());
+        let sender = sender.map_err(bad("whatsapp.api_url"))?;
+        on.push(channel(Channel::WhatsApp, whatsapp.per_s, Arc::new(sender)));
+    }
+    if let Some(sms) = &config.sms {
+        let sender = SmsSender::new(sms, ATTEMPT_MAX, words()).map_err(bad("sms.api_url"))?;
+        on.push(channel(Channel::Sms, sms.per_s, Arc::new(sender)));
+    }
+    Ok(on)
+}

@@ -1,0 +1,177 @@
+//! SMS, by Twilio's Messages resource, which others have copied.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellpull_actors::domain::delivery::{Leased, Outcome, Target};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::Sender;
+use reqwest::Url;
+
+use super::provider::{Answer, Provider};
+use super::words::Words;
+use super::{refused, shortened, telephone};
+use crate::config::Secret;
+use crate::config::delivery::SmsConfig;
+
+/// A message's body, in characters; the API refuses longer ones.
+const BODY_MAX: usize = 1_600;
+
+/// How the ids of messaging services begin, which choose a number themselves.
+const SERVICE_PREFIX: &str = "MG";
+
+/// Sends by Twilio's API.
+#[derive(Debug)]
+pub struct SmsSender {
+    provider: Provider,
+    url: Url,
+    account: String,
+    token: Secret,
+    from: String,
+    words: Words,
+}
+
+impl SmsSender {
+    /// A sender whose attempts may take so long.
+    ///
+    /// # Errors
+    /// A text, where no HTTP client can be made or the address is none.
+    pub fn new(config: &SmsConfig, attempt_max: Duration, words: Words) -> Result<Self, String> {
+        let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
+        let url = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
+        let SmsConfig { account, token, from, .. } = config.clone();
+        Ok(Self { provider, url, account, token, from, words })
+    }
+}
+
+#[async_trait]
+impl Sender for SmsSender {
+    async fn send(&self, leased: &Leased) -> Outcome {
+        let Target::Sms(number) = &leased.target else { return refused("it is not for SMS") };
+        let Some(to) = telephone(number) else {
+            return refused("the recipient's number is none in international form");
+        };
+        let rendered = self.words.render(leased, Channel::Sms, None);
+        let body = shortened(rendered.text.trim(), BODY_MAX);
+        let is_service = self.from.starts_with(SERVICE_PREFIX);
+        let from = if is_service { "MessagingServiceSid" } else { "From" };
+        let request = self
+            .provider
+            .post(&self.url, &["Accounts", &self.account, "Messages.json"])
+            .basic_auth(&self.account, Some(self.token.reveal()))
+            // Twilio itself looks at none; some that copied its API do.
+            .header("Idempotency-Key", format!("delivery-{}", leased.id))
+            .form(&[("To", to.as_str()), (from, &self.from), ("Body", &body)]);
+        match self.provider.ask(request).await {
+            Ok(answer) => judge(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+fn judge(answer: &Answer) -> Outcome {
+    let body = answer.json();
+    if !answer.status.is_success() {
+        let text = body["message"].as_str().map(|text| match body["code"].as_i64() {
+            Some(code) => format!("{code} {text}"),
+            None => text.to_owned(),
+        });
+        return answer.judge(text);
+    }
+    let Some(sid) = body["sid"].as_str().filter(|sid| !sid.is_empty()) else {
+        return answer.is_none();
+    };
+    // Taken, and given up at once.
+    if matches!(body["status"].as_str(), Some("failed" | "undelivered" | "canceled")) {
+        let code = body["error_code"].as_i64().unwrap_or_default();
+        let text = body["error_message"].as_str().unwrap_or("it failed");
+        return refused(&format!("{code} {text}"));
+    }
+    Outcome::Sent { provider_id: Some(sid.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Reply, Server, leased, words};
+    use super::*;
+
+    const QUEUED: &str = r#"{"sid":"SM123","status":"queued","error_code":null}"#;
+
+    fn sender(server: &Server, from: &str) -> SmsSender {
+        let config = SmsConfig {
+            api_url: format!("{}/2010-04-01", server.url),
+            account: "AC42".to_owned(),
+            token: Secret::new("s3cret".to_owned()),
+            from: from.to_owned(),
+            per_s: 0,
+        };
+        SmsSender::new(&config, Duration::from_millis(700), words()).unwrap()
+    }
+
+    fn text(body: &str) -> Leased {
+        leased(Target::Sms("+4930123456".to_owned()), "Title", body)
+    }
+
+    async fn outcome(reply: Reply) -> Outcome {
+        let server = Server::start(vec![reply]).await;
+        sender(&server, "+4930").send(&text("x")).await
+    }
+
+    #[tokio::test]
+    async fn a_message_has_the_exact_form() {
+        let server = Server::start(vec![Reply::json(201, QUEUED)]).await;
+        let outcome = sender(&server, "+4930").send(&text("50% off & more + ü")).await;
+        assert_eq!(outcome, Outcome::Sent { provider_id: Some("SM123".to_owned()) });
+        let request = server.request(0);
+        assert_eq!(request.line, "POST /2010-04-01/Accounts/AC42/Messages.json HTTP/1.1");
+        assert_eq!(request.header("authorization"), Some("Basic QUM0MjpzM2NyZXQ="));
+        assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
+        assert_eq!(request.header("idempotency-key"), Some("delivery-7"));
+        assert_eq!(
+            request.text(),
+            "To=%2B4930123456&From=%2B4930&Body=Title%3A+50%25+off+%26+more+%2B+%C3%BC\
+             +https%3A%2F%2Fdesk.example%2Ftickets%2F5%2F"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_messaging_service_chooses_the_number_and_a_long_text_is_cut() {
+        let server = Server::start(vec![Reply::json(201, QUEUED)]).await;
+        sender(&server, "MG77").send(&text(&"a".repeat(3_000))).await;
+        let sent = server.request(0).text();
+        assert!(sent.starts_with("To=%2B4930123456&MessagingServiceSid=MG77&Body=Title"), "{sent}");
+        assert!(sent.ends_with("aaa%E2%80%A6"), "{sent}");
+    }
+
+    #[tokio::test]
+    async fn each_answer_means_what_it_should() {
+        let busy = r#"{"code":20429,"message":"Too Many Requests","status":429}"#;
+        let wanted = Outcome::Later {
+            error: "HTTP 429: 20429 Too Many Requests".to_owned(),
+            after: Some(Duration::from_secs(3)),
+            is_outage: false,
+        };
+        assert_eq!(outcome(Reply::json(429, busy).with("Retry-After: 3")).await, wanted);
+        let bad = r#"{"code":21211,"message":"Invalid 'To' Phone Number","status":400}"#;
+        let error = "HTTP 400: 21211 Invalid 'To' Phone Number".to_owned();
+        assert_eq!(outcome(Reply::json(400, bad)).await, Outcome::Refused { error });
+        let failed = r#"{"sid":"SM1","status":"failed","error_code":30007,"error_message":"Carrier violation"}"#;
+        let error = "30007 Carrier violation".to_owned();
+        assert_eq!(outcome(Reply::json(201, failed)).await, Outcome::Refused { error });
+        for reply in [
+            Reply::json(500, "{}"),
+            Reply::json(200, "{"),
+            Reply::json(201, r#"{"sid":null}"#),
+            Reply::SlowBody,
+            Reply::Hang,
+            Reply::Drop,
+            Reply::HalfBody,
+            Reply::Garbage,
+        ] {
+            let name = format!("{reply:?}");
+            let outcome = outcome(reply).await;
+            let is_outage = matches!(outcome, Outcome::Later { is_outage: true, .. });
+            assert!(is_outage, "{name}: {outcome:?}");
+        }
+    }
+}

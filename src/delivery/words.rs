@@ -1,0 +1,36 @@
+//! What is said in one delivery.
+
+use bellpull_actors::domain::delivery::Leased;
+use bellpull_actors::domain::routing::Channel;
+
+use super::link::Links;
+use super::template::{Rendered, Templates, View};
+
+/// Templates, and the links that are put into them.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// What is said.
+    pub templates: Templates,
+    /// Where it leads.
+    pub links: Links,
+}
+
+impl Words {
+    /// What goes out on a channel: one letter's words, or a digest's.
+    #[must_use]
+    pub fn render(&self, leased: &Leased, channel: Channel, unsubscribe: Option<&str>) -> Rendered {
+        let (name, locale) = (&leased.addressee.name, &leased.addressee.locale);
+        if let [letter] = &leased.letters[..] {
+            let message = &letter.message;
+            let link = self.links.action(&message.action_url);
+            let view = View::of(message, name, link.as_deref(), unsubscribe);
+            return self.templates.render(message.event.as_str(), channel, locale, &view);
+        }
+        let items: Vec<_> = leased
+            .letters
+            .iter()
+            .map(|letter| (&letter.message, self.links.action(&letter.message.action_url)))
+            .collect();
+        self.templates.render("digest", channel, locale, &View::of_digest(&items, name))
+    }
+}

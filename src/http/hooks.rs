@@ -1,0 +1,74 @@
+//! `/hooks/`: what providers call. They have no account here; each proves itself in its own way.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::DeliveryStore;
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::body::Raw;
+use super::error::ApiError;
+use super::openapi as doc;
+use super::query::Params;
+use super::routes::Routes;
+use crate::delivery::reports::{Reports, SIGNATURE_HEADER, read};
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(verify, report))
+}
+
+/// Proves to WhatsApp that this address is the operator's, by the token that was entered there.
+#[utoipa::path(
+    get, path = "/hooks/whatsapp/", tag = "Hooks", security(()), params(doc::Verification),
+    responses(
+        (status = 200, description = "The challenge.", body = String, content_type = "text/plain"),
+        (status = 403, description = "Another token, or none is set here."),
+    )
+)]
+async fn verify(State(reports): State<Reports>, params: Params) -> Result<Response, ApiError> {
+    let is_subscribing = params.text("hub.mode") == Some("subscribe");
+    let token = params.text("hub.verify_token").unwrap_or_default();
+    if !is_subscribing || !reports.is_verified(token) {
+        return Err(ApiError::forbidden());
+    }
+    let challenge = params.text("hub.challenge").unwrap_or_default().to_owned();
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response())
+}
+
+/// Takes what WhatsApp reports of messages: sent, delivered, read or failed. It is reported again
+/// until it is taken, and no report moves a status back.
+#[utoipa::path(
+    post, path = "/hooks/whatsapp/", tag = "Hooks", security(()), request_body = Object,
+    params(doc::Signature),
+    responses(
+        (status = 200, description = "Taken.", body = doc::Taken),
+        (status = 403, description = "It is not signed with the app's secret."),
+    )
+)]
+async fn report(
+    State(reports): State<Reports>,
+    State(store): State<Arc<dyn DeliveryStore>>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Json<Value>, ApiError> {
+    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+    if !reports.is_signed(&body, signature.unwrap_or_default()) {
+        return Err(ApiError::forbidden());
+    }
+    let told = read(&body).map_err(|error| ApiError::Parse(error.to_string()))?;
+    let mut known = 0_u32;
+    for one in told {
+        let (id, channel) = (&one.provider_id, Channel::WhatsApp);
+        if store.reported(channel, id, one.status, one.error, one.at).await? {
+            known += 1;
+        }
+    }
+    // Others may send by the same number: what is not from here is none of ours.
+    Ok(Json(json!({ "known": known })))
+}

@@ -1,0 +1,35 @@
+//! What providers call, as the document has it.
+#![expect(dead_code, reason = "the schemas alone read the fields")]
+
+use utoipa::{IntoParams, ToSchema};
+
+/// How a provider proves that it is asked for by this hub's operator.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct Verification {
+    /// `subscribe`.
+    #[param(rename = "hub.mode")]
+    mode: String,
+    /// `whatsapp.verify_token`.
+    #[param(rename = "hub.verify_token")]
+    verify_token: String,
+    /// What is answered.
+    #[param(rename = "hub.challenge")]
+    challenge: Option<String>,
+}
+
+/// Who calls.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct Signature {
+    /// `sha256=` and the HMAC of the body's bytes with `whatsapp.app_secret`, in hex.
+    #[param(rename = "X-Hub-Signature-256")]
+    signature: Option<String>,
+}
+
+/// What was taken of a report.
+#[derive(ToSchema)]
+pub(in crate::http) struct Taken {
+    /// Of how many of the messages this hub knows.
+    known: u32,
+}

@@ -1,0 +1,97 @@
+//! Digests: what is leased for one account's digest goes out in one e-mail.
+//!
+//! What an e-mail has gathered is fixed by its first attempt: it keeps its `Message-ID` over
+//! retries, and a server that has taken the first of two attempts may drop the second unread. So
+//! what came meanwhile goes out with the next one.
+
+use std::collections::BTreeMap;
+
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use sqlx::SqliteConnection;
+
+use super::super::multi_row::{Cell, MultiRow};
+use super::group::Failure;
+use super::outbox::{Lease, LeasedRow, Part};
+
+/// The most letters of one e-mail: more than anybody reads. The others follow in another one.
+const LETTERS_MAX: usize = 100;
+
+/// What the others of a digest are leased with: its name, and until when.
+static GATHER: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET digest_id = v.column2, leased_until = v.column3, \
+     leases = leases + v.column4 FROM ",
+    4,
+    " AS v WHERE id = v.column1",
+);
+
+/// What else is due for an account's digest of a name.
+const WAITING: &str = "SELECT d.id, d.notification_id, d.leases + 1, n.message_id \
+    FROM (SELECT id FROM deliveries INDEXED BY deliveries_digest WHERE recipient_id = ?1 \
+    AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 \
+    AND digest_id IS ?3 ORDER BY due_at LIMIT ?4) p CROSS JOIN deliveries d ON d.id = p.id \
+    CROSS JOIN notifications n ON n.id = d.notification_id";
+
+/// E-mails by account and name; those of a first attempt have none yet.
+type Begun = BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>;
+
+/// Makes one row of those that go out in one e-mail, with all that is due for it.
+pub(super) async fn gather(
+    connection: &mut SqliteConnection,
+    wanted: &Lease,
+    leased: Vec<LeasedRow>,
+) -> Result<Vec<LeasedRow>, Failure> {
+    let (digests, mut rows): (Vec<_>, Vec<_>) = leased.into_iter().partition(|row| row.is_digest);
+    if digests.is_empty() {
+        return Ok(rows);
+    }
+    let mut begun = Begun::new();
+    for row in digests {
+        begun.entry((row.recipient, row.digest_id)).or_default().push(row);
+    }
+    let mut cells = Vec::new();
+    for ((recipient, name), begun) in begun {
+        // What is leased already is not leased again, and may not be left out.
+        let room = LETTERS_MAX.saturating_sub(begun.len());
+        let joined = waiting(connection, wanted, (recipient, name), room).await?;
+        let mut parts: Vec<(Part, i64)> = begun.iter().map(|row| (row.part(), 0)).collect();
+        parts.extend(joined.into_iter().map(|part| (part, 1)));
+        parts.sort_unstable_by_key(|(part, _)| part.id);
+        let Some(mut digest) = begun.into_iter().next() else { continue };
+        let name = name.unwrap_or_else(|| parts.first().map_or(digest.id, |(part, _)| part.id).0);
+        for (part, leases) in &parts {
+            let until_ms = wanted.until.as_millisecond();
+            cells.extend([part.id.0, name, until_ms, *leases].map(Cell::Int));
+        }
+        let mut parts = parts.into_iter().map(|(part, _)| part);
+        let Some(head) = parts.next() else { continue };
+        (digest.id, digest.notification) = (head.id, head.notification);
+        (digest.attempt, digest.message_id) = (head.attempt, head.message_id);
+        digest.with = parts.collect();
+        rows.push(digest);
+    }
+    GATHER.run(connection, cells).await?;
+    rows.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
+    Ok(rows)
+}
+
+async fn waiting(
+    connection: &mut SqliteConnection,
+    wanted: &Lease,
+    (recipient, name): (UserId, Option<i64>),
+    room: usize,
+) -> Result<Vec<Part>, sqlx::Error> {
+    let rows: Vec<(i64, i64, u32, i64)> = sqlx::query_as(WAITING)
+        .bind(recipient.0)
+        .bind(wanted.now.as_millisecond())
+        .bind(name)
+        .bind(i64::try_from(room).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    let part = |(id, notification, attempt, message_id)| Part {
+        id: DeliveryId(id),
+        notification: NotificationId(notification),
+        attempt,
+        message_id,
+    };
+    Ok(rows.into_iter().map(part).collect())
+}
