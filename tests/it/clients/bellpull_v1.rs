@@ -32,7 +32,7 @@ impl Hub {
             ("BELLPULL_WS_MESSAGES_PER_S", "1000"),
         ];
         let process = Process::serve(database, &settings);
-        Self { process, http: reqwest::Client::new() }
+        Self { process, http: bellpull::tls::client().build().unwrap() }
     }
 
     fn url(&self, path: &str) -> String {
