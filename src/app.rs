@@ -125,6 +125,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let words = words(config, &*store).await?;
+        let links = words.links.clone();
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -171,6 +172,7 @@ impl App {
             delivery_log: store.clone(),
             preferences: store.clone(),
             explain: store.clone(),
+            links,
             clock,
             readiness: readiness.clone(),
             epoch: names.epoch.clone(),

@@ -32,6 +32,7 @@ mod strict_json;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
+mod unsubscribe;
 mod users;
 mod who;
 
@@ -53,6 +54,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::ws::AddressPace;
 
@@ -71,6 +73,7 @@ pub struct Edge {
     preferences: Arc<dyn PreferenceStore>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
+    links: Links,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -106,6 +109,8 @@ pub struct EdgeParts {
     pub preferences: Arc<dyn PreferenceStore>,
     /// Why they were told.
     pub explain: Arc<dyn ExplainStore>,
+    /// What unsubscribe links say.
+    pub links: Links,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -133,6 +138,7 @@ impl Edge {
             preferences: parts.preferences,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
+            links: parts.links,
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -187,6 +193,7 @@ fn client_routes() -> Routes {
         .merge(preferences::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
+        .merge(unsubscribe::routes())
         .merge(openapi::routes())
 }
 
@@ -215,6 +222,7 @@ handles! {
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Reports = |edge| edge.reports.clone();
+    Links = |edge| edge.links.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;

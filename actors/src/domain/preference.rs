@@ -14,6 +14,8 @@ use super::event::Event;
 use super::routing::{Channel, Channels, channels};
 
 /// The most events that somebody has wishes on: nine are the hub's own, the others are senders'.
+/// What only an e-mail's link has ended does not count, for it must always be possible, and the
+/// hub itself has made the links.
 pub const EVENTS_MAX: usize = 200;
 
 /// The channels that wishes can be had on. A webhook is made by whoever wants to be called.
@@ -166,7 +168,9 @@ impl Preferences {
         if let Some(email_digest) = changes.email_digest {
             self.email_digest = email_digest;
         }
-        (self.events.len() <= EVENTS_MAX).then_some(self)
+        let is_wished = |wish: &Wish| *wish != Wish::Unsubscribed;
+        let wished = self.events.values().filter(|wishes| wishes.values().any(is_wished));
+        (wished.count() <= EVENTS_MAX).then_some(self)
     }
 
     /// What was said of an event on a channel.
@@ -293,7 +297,9 @@ mod tests {
         let many: Vec<String> = (0..EVENTS_MAX).map(|n| format!("event{n}")).collect();
         let many: Vec<_> =
             many.iter().map(|name| (name.as_str(), Channel::Email, Wish::No)).collect();
-        assert!(Preferences::default().with(&wishes(&many)).is_some());
+        let full = Preferences::default().with(&wishes(&many)).unwrap();
+        let one_more = |wish| full.clone().with(&wishes(&[("one more", Channel::Email, wish)]));
+        assert!(one_more(Wish::Unsubscribed).is_some() && one_more(Wish::No).is_none());
         assert_eq!(merged.with(&wishes(&many)), None);
     }
 

@@ -1,4 +1,4 @@
-//! What providers call, as the document has it.
+//! What providers and e-mails' links call, as the document has it.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +16,14 @@ pub(in crate::http) struct Verification {
     /// What is answered.
     #[param(rename = "hub.challenge")]
     challenge: Option<String>,
+}
+
+/// Which e-mails, and whose.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct UnsubscribeToken {
+    /// As it stands in an e-mail's link.
+    token: String,
 }
 
 /// Who calls.

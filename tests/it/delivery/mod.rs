@@ -4,6 +4,7 @@
 mod email;
 mod kill;
 mod sink;
+mod unsubscribe;
 mod whatsapp;
 
 use std::net::SocketAddr;

@@ -1,0 +1,139 @@
+//! `/unsubscribe/{token}/`: where an e-mail's own link leads, without a login.
+//!
+//! Whoever looks is shown a page with a button; only a POST ends anything, for scanners of mail
+//! follow every link. A mail program posts by itself (RFC 8058). Whatever its body says, the
+//! token alone decides: nobody should go on getting e-mails over the spelling of a form.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::preference::{PreferenceChanges, Wish};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::{Clock, PreferenceStore, StoreError};
+use minijinja::Environment;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use utoipa_axum::routes;
+
+use super::body::Raw;
+use super::error::ApiError;
+use super::openapi as doc;
+use super::routes::Routes;
+use crate::delivery::link::{Links, Unsubscribe};
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+
+/// The page runs no script, loads nothing, stands in nobody's frame, and posts only to here.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    )
+});
+
+/// No search engine should keep somebody's link.
+const ROBOTS: (HeaderName, &str) = (HeaderName::from_static("x-robots-tag"), "noindex");
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(look, unsubscribe))
+}
+
+/// The page behind an e-mail's link: which e-mails it ends, and a button. It changes nothing.
+#[utoipa::path(
+    get, path = "/unsubscribe/{token}/", tag = "Unsubscribe", security(()),
+    params(doc::UnsubscribeToken),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 404, description = "A page that says so: the link is none of this hub's.",
+            body = String, content_type = "text/html"),
+    )
+)]
+async fn look(
+    State(links): State<Links>,
+    token: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    match read(&links, token) {
+        Some(Unsubscribe { event, .. }) => {
+            let kind = kind_of(&event);
+            page(StatusCode::OK, &json!({ "state": "question", "kind": kind }))
+        }
+        None => unknown(),
+    }
+}
+
+/// Ends the e-mails that the link is about: by the page's button, or by a mail program with
+/// `List-Unsubscribe=One-Click` (RFC 8058). A second time changes nothing.
+#[utoipa::path(
+    post, path = "/unsubscribe/{token}/", tag = "Unsubscribe", security(()),
+    params(doc::UnsubscribeToken),
+    responses(
+        (status = 200, description = "They have ended.", body = String,
+            content_type = "text/html"),
+        (status = 404, description = "A page that says so: the link is none of this hub's.",
+            body = String, content_type = "text/html"),
+        (status = 413, description = "The body is larger than `http.max_body_bytes`."),
+    )
+)]
+async fn unsubscribe(
+    State(links): State<Links>,
+    State(store): State<Arc<dyn PreferenceStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    token: Result<Path<String>, PathRejection>,
+    Raw(_): Raw, // read to its end, so that the connection can be used again
+) -> Result<Response, ApiError> {
+    let Some(Unsubscribe { user, event }) = read(&links, token) else { return unknown() };
+    let kind = kind_of(&event);
+    let mut changes = PreferenceChanges::default();
+    changes.events.entry(event).or_default().insert(Channel::Email, Wish::Unsubscribed);
+    match store.change_preferences(user, changes, clock.now()).await {
+        // What a link ends has room however many wishes there are.
+        Ok(Some(_)) => page(StatusCode::OK, &json!({ "state": "done", "kind": kind })),
+        Ok(None) => Err(ApiError::Internal),
+        Err(StoreError::NotFound) => unknown(),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read(links: &Links, token: Result<Path<String>, PathRejection>) -> Option<Unsubscribe> {
+    let Ok(Path(token)) = token else { return None };
+    links.read_unsubscribe(&token)
+}
+
+/// The event as people know it: a sender's own has its name only.
+fn kind_of(event: &str) -> String {
+    match Event::from_name(event).title() {
+        "" => event.to_owned(),
+        title => title.to_owned(),
+    }
+}
+
+fn unknown() -> Result<Response, ApiError> {
+    page(StatusCode::NOT_FOUND, &json!({ "state": "unknown" }))
+}
+
+/// The page; what is put into it is escaped.
+fn page(status: StatusCode, view: &Value) -> Result<Response, ApiError> {
+    let mut environment = Environment::new();
+    environment.add_global("style", minijinja::Value::from_safe_string(STYLE.to_owned()));
+    let text = environment.render_named_str("page.html", PAGE, view).map_err(|error| {
+        tracing::error!(%error, "the page of unsubscribe links cannot be made");
+        ApiError::Internal
+    })?;
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY.as_str()),
+        // The address is as good as a key: no other page is to be told of it.
+        (REFERRER_POLICY, "no-referrer"),
+        ROBOTS,
+    ];
+    Ok((status, headers, text).into_response())
+}
