@@ -25,7 +25,7 @@ use crate::delivery::words::Words;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
-use crate::ws::{WsEdge, WsParts};
+use crate::ws::{AddressPace, WsEdge, WsParts};
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
@@ -158,6 +158,7 @@ impl App {
             }
         };
 
+        let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
         let readiness = Readiness::new(hub.clone(), Arc::clone(&accounts));
         let parts = EdgeParts {
             hub: hub.clone(),
@@ -176,6 +177,7 @@ impl App {
             clock,
             readiness: readiness.clone(),
             epoch: names.epoch.clone(),
+            address_pace: Arc::clone(&address_pace),
         };
         let edge = Edge::new(parts, config);
         let (stop, stopping) = watch::channel(false);
@@ -184,6 +186,7 @@ impl App {
             users: hub.users.clone(),
             projects: store.clone(),
             epoch: names.epoch,
+            address_pace,
             draining: stopping.clone(),
         };
         let sockets = WsEdge::new(sockets, config);

@@ -86,8 +86,8 @@ pub enum Heard {
     Renewed {
         /// What the client called its request.
         tag: Tag,
-        /// The new token's, or why it will not do, for people.
-        renewal: Result<Renewal, String>,
+        /// The new token's, or why there is none.
+        renewal: Result<Renewal, NotRenewed>,
     },
     /// A message that its dialect does not know; the session stays open and says so.
     Bad {
@@ -202,6 +202,17 @@ pub struct Renewal {
     pub login: Option<LoginId>,
     /// When it expires.
     pub expires_at: Timestamp,
+}
+
+/// Why a session does not go on with another token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotRenewed {
+    /// The token will not do, and why, for people.
+    BadToken(String),
+    /// Another token is being looked at: this one was not.
+    Busy,
+    /// Nobody could look at it now: it may be good.
+    Unavailable,
 }
 
 /// What became of an [`Ask`].

@@ -135,7 +135,7 @@ class Bellpull {
       if (credential.ticket) url.searchParams.set('ticket', credential.ticket);
       const tell = {
         frame: (frame) => { if (this.#line === line) this.#receive(line, frame); },
-        heard: () => { if (this.#line === line) this.#heard(); },
+        heard: () => { if (this.#line === line) this.#idle(); },
         over: (why) => this.#lost(line, why),
       };
       (viaSocket ? openSocket : openStream)(line, url, credential.token, tell);
@@ -217,8 +217,12 @@ class Bellpull {
   #heard() {
     this.#heardAt = Date.now();
     clearTimeout(this.#timers.probe);
-    // Nothing but a sign of life came since the welcome: there was no backlog.
+  }
+
+  /** A sign of life and nothing else. If it is the first since the welcome, there was no backlog. */
+  #idle() {
     if (this.#isLive && this.#since === null && this.#seen < 0) this.#reach(this.#head);
+    this.#heard();
   }
 
   #watch() {
@@ -261,7 +265,7 @@ class Bellpull {
         else this.#emit('error', new BellpullError(frame.code, frame.message, { frame }));
         break;
       case 'stream_ended': this.#streams.delete(frame.stream); this.#emit(frame.type, frame); break;
-      case 'pong': break;
+      case 'pong': return this.#idle();
       default: this.#emit(frame.type, frame); // a stream's, or one that is newer than this client
     }
     return this.#heard();
@@ -276,6 +280,11 @@ class Bellpull {
       this.#forget(null);
       this.#emit('reset', {});
       return this.#lost(line, { code: 1006, reason: 'another user', retryAfterMs: 0 });
+    }
+    if (this.#since === null && this.#epoch !== null && this.#epoch !== frame.epoch) {
+      // It never had a position to tell, so only it knows that what it was shown is another store's.
+      this.#forget(null);
+      this.#emit('reset', {});
     }
     Object.assign(line, { isOpen: true });
     this.#isLive = true;

@@ -1,13 +1,10 @@
 //! `/api/auth/`: who is there.
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::Clock;
 use bellpull_actors::port::accounts::LoginName;
@@ -21,7 +18,7 @@ use super::login_limit::LoginLimit;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::users::user_json;
-use super::who::Who;
+use super::who::{Address, Who};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
 /// An e-mail address has at most so many characters (RFC 5321, 4.5.3.1.3).
@@ -178,19 +175,4 @@ pub(super) fn role(body: &mut Fields) -> Option<Role> {
             body.refuse("role", bad.to_string());
         })
         .ok()
-}
-
-/// The address at the other end of the connection: what a proxy adds in a header anybody could
-/// add. Unknown where whoever serves the router does not say.
-#[derive(Debug, Clone, Copy)]
-struct Address(IpAddr);
-
-impl<S: Send + Sync> FromRequestParts<S> for Address {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self(peer.map_or(unknown, |ConnectInfo(peer)| peer.ip())))
-    }
 }

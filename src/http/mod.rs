@@ -58,6 +58,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
+use crate::ws::AddressPace;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
 #[derive(Debug, Clone)]
@@ -83,12 +84,9 @@ pub struct Edge {
     login_limit: LoginLimit,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
-    epoch: Epoch,
+    epoch: Arc<str>,
+    address_pace: Arc<AddressPace>,
 }
-
-/// Names the store: positions of one mean nothing to another.
-#[derive(Debug, Clone)]
-struct Epoch(Arc<str>);
 
 /// What an edge is built from.
 #[derive(Debug, Clone)]
@@ -125,6 +123,8 @@ pub struct EdgeParts {
     pub readiness: Readiness,
     /// Names the store: positions of one mean nothing to another.
     pub epoch: Arc<str>,
+    /// How often each address may try to open a session.
+    pub address_pace: Arc<AddressPace>,
 }
 
 impl Edge {
@@ -153,7 +153,8 @@ impl Edge {
             login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
-            epoch: Epoch(parts.epoch),
+            epoch: parts.epoch,
+            address_pace: parts.address_pace,
         }
     }
 }
@@ -233,7 +234,6 @@ handles! {
     Links = |edge| edge.links.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
-    Epoch = |edge| edge.epoch.clone();
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;
     LoginLimit = |edge| edge.login_limit.clone();

@@ -1,26 +1,49 @@
 //! `GET /api/notifications/stream/`: the caller's session as server-sent events.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::directory::{AttachError, Users};
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::session::{Begin, Feed, Heard, Resume, SessionStart};
+use bellpull_actors::session::{Feed, Heard, SessionStart};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::query::Params;
 use super::routes::Routes;
-use super::who::bearer;
-use super::{Epoch, openapi as doc};
+use super::who::{Address, bearer};
+use super::{Edge, openapi as doc};
 use crate::auth::{Auth, Principal};
 use crate::sse;
-use crate::wire::Dialect;
+use crate::wire::{BadWish, Dialect, Wish};
+use crate::ws::AddressPace;
 
 /// When somebody with too many sessions may try again: one of them may have gone by then.
 const CROWDED_RETRY_S: u32 = 30;
+
+/// What a session takes.
+#[derive(Debug, Clone)]
+struct Door {
+    auth: Auth,
+    users: Users,
+    /// Names the store: positions of one mean nothing to another.
+    epoch: Arc<str>,
+    pace: Arc<AddressPace>,
+}
+
+impl FromRef<Edge> for Door {
+    fn from_ref(edge: &Edge) -> Self {
+        Self {
+            auth: edge.auth.clone(),
+            users: edge.hub.users.clone(),
+            epoch: Arc::clone(&edge.epoch),
+            pace: Arc::clone(&edge.address_pace),
+        }
+    }
+}
 
 pub(super) fn routes() -> Routes {
     // With a HEAD of its own: the one that comes with `get` would open a session.
@@ -53,19 +76,23 @@ async fn head(
             body = String, content_type = "text/event-stream",
         ),
         (status = 403, description = "A service token has no inbox."),
-        (status = 429, description = "Too many sessions."),
+        (status = 429, description = "Too many sessions, or too fast."),
     )
 )]
 async fn stream(
-    State(auth): State<Auth>,
-    State(users): State<Users>,
-    State(Epoch(epoch)): State<Epoch>,
+    State(door): State<Door>,
+    Address(address): Address,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
+    let Door { auth, users, epoch, pace } = door;
+    pace.admit_now(address).map_err(|wait_s| {
+        let retry_after_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
+        ApiError::Throttled { retry_after_s }
+    })?;
     let dialect = params.choice("dialect", Dialect::from_name).unwrap_or(Dialect::BellpullV1);
-    let feed = feed(dialect, &epoch, &headers, &mut params);
     params.finish()?;
+    let feed = feed(dialect, &epoch, &headers, &params)?;
     let principal = principal(&auth, &headers, &params).await?;
     if principal.is_service {
         return Err(ApiError::Forbidden("A service token has no inbox.".to_owned()));
@@ -73,7 +100,7 @@ async fn stream(
     let (outlet, events, line) = sse::stream(dialect);
     let start = SessionStart {
         outlet: Box::new(outlet),
-        feed: feed?,
+        feed,
         stream: None,
         login: principal.login,
         expires_at: principal.expires_at,
@@ -117,35 +144,23 @@ async fn principal(
 }
 
 /// Where the stream begins: after the header that a browser sends when it comes back, else where
-/// the URL says.
+/// the URL says. It comes back with the URL that it came with, so what that says of where to begin
+/// was for the first time.
 fn feed(
     dialect: Dialect,
     epoch: &str,
     headers: &HeaderMap,
-    params: &mut Params,
+    params: &Params,
 ) -> Result<Feed, ApiError> {
     let last = headers.get("last-event-id").filter(|value| !value.is_empty());
-    let last = last.map(|value| {
-        let number = value.to_str().ok().and_then(|text| text.parse().ok());
-        let natural = number.filter(|number: &i64| *number >= 0);
-        natural.ok_or_else(|| ApiError::field("Last-Event-ID", "A valid integer is required."))
-    });
-    let since = last.transpose()?.or(params.natural("since")).map(Seq);
-    let live = params.choice("replay", |name| (name == "none").then_some(())).is_some();
-    let is_other = params.text("epoch").is_some_and(|held| held != epoch);
-    Ok(match dialect {
-        Dialect::BellpullV1 => Feed::Changes(match since {
-            _ if live => Resume::Live,
-            _ if is_other => Resume::Reset,
-            Some(seq) => Resume::After(seq),
-            None => Resume::Unacknowledged,
-        }),
-        Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
-            Feed::Births(match since {
-                _ if live => Begin::Live,
-                Some(seq) => Begin::Since(seq),
-                None => Begin::Undelivered,
-            })
-        }
+    // What is no text is no number.
+    let last = last.map(|value| value.to_str().unwrap_or_default());
+    let held = params.text("epoch");
+    let wish = match last {
+        Some(_) => Wish { since: last, epoch: held, replay: None },
+        None => Wish { since: params.text("since"), epoch: held, replay: params.text("replay") },
+    };
+    wish.feed(dialect, epoch).map_err(|BadWish { parameter, problem }| {
+        ApiError::field(if last.is_some() { "Last-Event-ID" } else { parameter }, problem)
     })
 }

@@ -55,11 +55,7 @@ type Step = (State<Tickets>, State<Arc<dyn TicketStore>>, Who, Id, Fields);
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller is no admin."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn open(step: Step) -> Result<Json<Value>, ApiError> {
@@ -73,11 +69,7 @@ async fn open(step: Step) -> Result<Json<Value>, ApiError> {
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller is no admin."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn assign(step: Step) -> Result<Json<Value>, ApiError> {
@@ -90,11 +82,7 @@ async fn assign(step: Step) -> Result<Json<Value>, ApiError> {
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller is not on it."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn start_work(step: Step) -> Result<Json<Value>, ApiError> {
@@ -107,11 +95,7 @@ async fn start_work(step: Step) -> Result<Json<Value>, ApiError> {
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller is not on it."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn finish_work(step: Step) -> Result<Json<Value>, ApiError> {
@@ -124,11 +108,7 @@ async fn finish_work(step: Step) -> Result<Json<Value>, ApiError> {
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller did not raise it."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
@@ -142,11 +122,7 @@ async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller did not raise it."),
-        (
-            status = 409,
-            description = "The ticket's status does not allow it, or somebody else changed it at \
-                 the same time.",
-        ),
+        doc::TooLate,
     )
 )]
 async fn reject(step: Step) -> Result<Json<Value>, ApiError> {

@@ -1,6 +1,9 @@
-//! Who asks: the principal of a request's bearer token.
+//! Who asks: the principal of a request's bearer token, and the address that it comes from.
 
-use axum::extract::{FromRef, FromRequestParts};
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -80,6 +83,21 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     match token.trim() {
         "" => Err(AuthError::BadToken("it is empty").into()),
         token => Ok(token),
+    }
+}
+
+/// The address at the other end of the connection: what a proxy adds in a header anybody could
+/// add. Unknown where whoever serves the router does not say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address(pub(super) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Ok(Self(peer.map_or(unknown, |ConnectInfo(peer)| peer.ip())))
     }
 }
 

@@ -81,12 +81,16 @@ impl SseOutlet {
         Self { writer, dialect, pushed, burst, is_closed: false }
     }
 
-    /// The position after a frame, in the sense of its dialect: of births, or of changes.
+    /// The position to resume from after a frame, in the sense of its dialect: of births, or of
+    /// changes. Among changes that are caught up with not every frame has one: a browser resumes
+    /// from the last that it was given, and must not come behind what it was still to be shown.
     fn position(&self, frame: &Outgoing<'_>) -> Option<Seq> {
         let is_of_changes = self.dialect == Dialect::BellpullV1;
         match frame {
             Outgoing::Notification { birth, .. } => Some(birth.seq),
-            Outgoing::Row { row, .. } if is_of_changes => Some(row.changed_seq),
+            Outgoing::Row { row, is_resumable, .. } if is_of_changes => {
+                is_resumable.then_some(row.changed_seq)
+            }
             Outgoing::Row { row, is_news, .. } => is_news.then_some(row.birth.seq),
             Outgoing::Marked(marked) => is_of_changes.then_some(marked.last),
             Outgoing::Established { .. }

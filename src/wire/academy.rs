@@ -130,10 +130,11 @@ mod tests {
         old.kind = Kind::Course;
         let old = Birth { is_read: true, ..super::super::testing::birth(old) };
         let row = Row { birth: old, changed_seq: Seq(40), is_deleted: false };
-        let frame = Outgoing::Row { row: &row, is_news: true, unread_count: 1 };
+        let frame = Outgoing::Row { row: &row, is_news: true, is_resumable: true, unread_count: 1 };
         assert_eq!(encoded(frame), [golden!("new_notification_read_three_hours_ago")]);
         let gone = Row { is_deleted: true, ..row };
-        let frame = Outgoing::Row { row: &gone, is_news: true, unread_count: 1 };
+        let frame =
+            Outgoing::Row { row: &gone, is_news: true, is_resumable: true, unread_count: 1 };
         assert!(encoded(frame).is_empty());
     }
 
@@ -154,7 +155,9 @@ mod tests {
         assert_eq!(frames[0], golden!("notification_updated_deleted"));
 
         let row = Row { birth: registration(), changed_seq: Seq(5), is_deleted: false };
-        let told = |row: &Row| encoded(Outgoing::Row { row, is_news: false, unread_count: 2 });
+        let told = |row: &Row| {
+            encoded(Outgoing::Row { row, is_news: false, is_resumable: true, unread_count: 2 })
+        };
         assert_eq!(told(&row), [golden!("notification_updated_unread")]);
         let read = Row { birth: Birth { is_read: true, ..row.birth.clone() }, ..row.clone() };
         assert_eq!(told(&read), [golden!("notification_updated")]);

@@ -8,6 +8,7 @@
 mod academy;
 pub mod asyncapi;
 mod bare;
+mod begin;
 mod envelope;
 mod fields;
 mod frames;
@@ -22,6 +23,7 @@ use bellpull_actors::port::outlet::Outgoing;
 use bellpull_actors::session::Heard;
 use jiff::Timestamp;
 
+pub(crate) use begin::{BadWish, Wish};
 pub use envelope::BadFrame;
 
 /// A family of clients, each with frames of its own.
@@ -131,7 +133,7 @@ pub fn encode(
         Outgoing::Notification { birth, unread_count } => {
             out.text(|out| notification(dialect, birth, unread_count, now, out));
         }
-        Outgoing::Row { row, is_news, unread_count } => match dialect {
+        Outgoing::Row { row, is_news, unread_count, .. } => match dialect {
             Dialect::BellpullV1 => out.text(|out| v1::row(row, is_news, unread_count, out)),
             Dialect::Academy if !is_news => academy::row_updated(row, unread_count, out),
             Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {

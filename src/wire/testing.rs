@@ -126,10 +126,10 @@ pub(super) fn frames_about(message: Message) -> Vec<(Dialect, String)> {
     };
     let frames = [
         Outgoing::Notification { birth: &birth, unread_count: 1 },
-        Outgoing::Row { row: &known, is_news: true, unread_count: 1 },
-        Outgoing::Row { row: &known, is_news: false, unread_count: 1 },
-        Outgoing::Row { row: &gone, is_news: true, unread_count: 1 },
-        Outgoing::Row { row: &gone, is_news: false, unread_count: 1 },
+        Outgoing::Row { row: &known, is_news: true, is_resumable: true, unread_count: 1 },
+        Outgoing::Row { row: &known, is_news: false, is_resumable: true, unread_count: 1 },
+        Outgoing::Row { row: &gone, is_news: true, is_resumable: true, unread_count: 1 },
+        Outgoing::Row { row: &gone, is_news: false, is_resumable: true, unread_count: 1 },
         Outgoing::Marked(&marked),
     ];
     let of = |dialect| frames.iter().flat_map(move |frame| texts(dialect, *frame));

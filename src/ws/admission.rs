@@ -14,16 +14,14 @@ use bellpull_actors::domain::stream::{Stream, StreamKind};
 use bellpull_actors::session::Feed;
 use serde::Deserialize;
 
-use super::begin::Wish;
 use super::credential::Credential;
 use super::handshake::check_handshake;
 use super::offer::{Offered, Spoken};
 use super::origin::check_origin;
 use super::refusal::Refusal;
-use super::shared::now_ns;
 use super::upgrade::WsEdge;
 use crate::auth::{AuthError, Principal};
-use crate::wire::{Dialect, Endpoint};
+use crate::wire::{Dialect, Endpoint, Wish};
 
 /// Where a socket was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +112,7 @@ pub(super) async fn admit(
         return Err(Refusal::Draining.into());
     }
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let admitted = edge.rules.address_pace.admit(peer.ip(), now_ns());
+        let admitted = edge.rules.address_pace.admit_now(peer.ip());
         admitted.map_err(|retry_after_s| Refusal::TooFast { retry_after_s })?;
     }
     check_origin(request.headers(), &edge.rules.allowed_origins)?;

@@ -1,13 +1,12 @@
 //! The socket edge: who is let in, and the two halves of a session.
 //!
 //! In reading order: [`admission`] and what it looks at before the upgrade ([`handshake`],
-//! [`origin`], dialects on [`offer`], where to [`begin`], a [`credential`]), [`upgrade`] (the
+//! [`origin`], dialects on [`offer`], a [`credential`]), [`upgrade`] (the
 //! handshake, and the way out of hyper's hands) or [`turn_away`], [`reader`] with the [`frame`]s
 //! that it reads and the [`renewal`] of its token, [`outlet`] and what it [`encode`]s, and what
 //! both halves have in [`shared`].
 
 mod admission;
-mod begin;
 mod credential;
 mod encode;
 mod frame;
@@ -28,4 +27,5 @@ mod turn_away;
 mod upgrade;
 
 pub(crate) use encode::code_and_reason;
+pub use pace::AddressPace;
 pub use upgrade::{WsEdge, WsParts, router};

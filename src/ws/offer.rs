@@ -73,7 +73,12 @@ impl<'a> Offered<'a> {
     }
 
     /// The dialect that the URL names, or the first that is offered and spoken, or the default;
-    /// and the subprotocol to answer with: a browser that offered some fails without one of them.
+    /// and the subprotocol to answer with.
+    ///
+    /// A server need not choose any that was offered (RFC 6455, 4.2.2), and never chooses one that
+    /// it will not speak. So a client whose URL names another dialect than its subprotocols is
+    /// answered with none: browsers then fail the socket and say so in their console, as the
+    /// standard of the web has it, and other clients may go on, in the dialect of their URL.
     pub(super) fn choose(
         &self,
         named: Option<&str>,
@@ -83,8 +88,8 @@ impl<'a> Offered<'a> {
         let from_offer = self
             .names
             .iter()
-            .find_map(|name| Some((spoken.named(name).ok()?, *name)))
-            .filter(|(dialect, _)| from_url.is_none_or(|url| url == *dialect));
+            .filter_map(|name| Some((spoken.named(name).ok()?, *name)))
+            .find(|(dialect, _)| from_url.is_none_or(|url| url == *dialect));
         match (from_url, from_offer, self.names.first()) {
             (_, Some((dialect, name)), _) => Ok((dialect, Some(name))),
             (Some(dialect), None, _) => Ok((dialect, self.carrier)),
@@ -136,6 +141,7 @@ mod tests {
                 (None, "inbox, bellpull.v1", Ok((Dialect::Inbox, Some("inbox")))),
                 (Some("incident"), "graphql-ws", Ok((INCIDENT, None))),
                 (Some("incident"), "bellpull.v1", Ok((INCIDENT, None))),
+                (Some("incident"), "bellpull.v1, incident", Ok((INCIDENT, Some("incident")))),
                 (Some("incident"), "bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
                 (Some("nobody"), "incident", Err(unknown("nobody"))),
                 (Some(""), "", Err(unknown(""))),

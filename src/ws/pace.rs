@@ -33,10 +33,11 @@ impl Pace {
     }
 }
 
-/// How often each address may try to open a socket, in memory that does not grow: addresses that
-/// fall into the same of [`SLOTS`] slots share a bucket. Nobody can choose whose slot to share.
+/// How often each address may try to open a session, be it a socket or an event stream, in memory
+/// that does not grow: addresses that fall into the same of [`SLOTS`] slots share a bucket. Nobody
+/// can choose whose slot to share.
 #[derive(Debug)]
-pub(super) struct AddressPace {
+pub struct AddressPace {
     pace: Pace,
     slots: Box<[AtomicU64]>,
     hasher: RandomState,
@@ -46,13 +47,23 @@ pub(super) struct AddressPace {
 const SLOTS: usize = 8_192;
 
 impl AddressPace {
-    pub(super) fn new(pace: Pace) -> Self {
+    /// So many a second on average, five times as many at once; 0 is no limit.
+    #[must_use]
+    pub fn per_second(count: u32) -> Self {
+        Self::new(Pace::per_second(count))
+    }
+
+    fn new(pace: Pace) -> Self {
         let slots = std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect();
         Self { pace, slots, hasher: RandomState::new() }
     }
 
-    /// Whether one more from there may pass, or after how many whole seconds it may.
-    pub(super) fn admit(&self, address: IpAddr, now_ns: u64) -> Result<(), u64> {
+    /// Whether one more from there may pass now, or after how many whole seconds it may.
+    pub(crate) fn admit_now(&self, address: IpAddr) -> Result<(), u64> {
+        self.admit(address, super::shared::now_ns())
+    }
+
+    fn admit(&self, address: IpAddr, now_ns: u64) -> Result<(), u64> {
         let hash = self.hasher.hash_one(network(address));
         let index = usize::try_from(hash % SLOTS as u64).unwrap_or(0);
         let Some(slot) = self.slots.get(index) else { return Ok(()) };

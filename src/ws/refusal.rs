@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::encode::code_and_reason;
 use crate::auth::AuthError;
-use crate::wire::Dialect;
+use crate::wire::{BadWish, Dialect};
 
 /// When to come back to a hub that stops, or whose store does not answer.
 const COME_BACK_S: u32 = 5;
@@ -65,6 +65,12 @@ impl From<AuthError> for Refusal {
             | AuthError::Invalid(..)
             | AuthError::Throttled { .. } => Self::Token(error),
         }
+    }
+}
+
+impl From<BadWish> for Refusal {
+    fn from(BadWish { parameter, problem }: BadWish) -> Self {
+        Self::Invalid(parameter, problem)
     }
 }
 

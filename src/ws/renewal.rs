@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::session::{Heard, Renewal, Tag, Token};
+use bellpull_actors::session::{Heard, NotRenewed, Renewal, Tag, Token};
 
 use super::shared::Shared;
 use crate::auth::{Auth, AuthError, Principal};
@@ -25,8 +25,7 @@ impl Renewer {
     /// for each socket, so that a client cannot pile them up.
     pub(super) fn begin(&self, shared: &Arc<Shared>, tag: Tag, token: Token) {
         if !shared.begin_renewing() {
-            let busy = Err("Another token is being looked at.".to_owned());
-            return shared.tell(Heard::Renewed { tag, renewal: busy });
+            return shared.tell(Heard::Renewed { tag, renewal: Err(NotRenewed::Busy) });
         }
         let (renewer, shared) = (self.clone(), Arc::clone(shared));
         tokio::spawn(async move {
@@ -43,13 +42,17 @@ impl Renewer {
         });
     }
 
-    async fn look(&self, token: &Token) -> Result<Principal, String> {
-        let looked = self.auth.authenticate(&token.0).await;
-        let principal = looked.map_err(|error: AuthError| error.to_string())?;
-        if principal.is_service || principal.user.id != self.user {
-            return Err("Given token not valid: it is somebody else's".to_owned());
+    async fn look(&self, token: &Token) -> Result<Principal, NotRenewed> {
+        let bad = |problem: &str| Err(NotRenewed::BadToken(problem.to_owned()));
+        match self.auth.authenticate(&token.0).await {
+            Ok(principal) if principal.is_service || principal.user.id != self.user => {
+                bad("Given token not valid: it is somebody else's")
+            }
+            Ok(principal) => Ok(principal),
+            // A client that took this for a bad token would throw a good one away.
+            Err(AuthError::Unavailable) => Err(NotRenewed::Unavailable),
+            Err(error) => bad(&error.to_string()),
         }
-        Ok(principal)
     }
 }
 

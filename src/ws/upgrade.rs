@@ -58,6 +58,8 @@ pub struct WsParts {
     pub projects: Arc<dyn TicketStore>,
     /// The store's name: positions of another mean nothing here.
     pub epoch: Arc<str>,
+    /// How often each address may try to open a session.
+    pub address_pace: Arc<AddressPace>,
     /// Once it is true, no more sockets are opened.
     pub draining: watch::Receiver<bool>,
 }
@@ -68,7 +70,7 @@ pub(super) struct Rules {
     pub(super) dialect: Dialect,
     pub(super) epoch: Arc<str>,
     pub(super) allowed_origins: Vec<String>,
-    pub(super) address_pace: AddressPace,
+    pub(super) address_pace: Arc<AddressPace>,
     read_limits: ReadLimits,
 }
 
@@ -76,12 +78,12 @@ impl WsEdge {
     /// The edge, with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: WsParts, config: &Config) -> Self {
-        let WsParts { auth, users, projects, epoch, draining } = parts;
+        let WsParts { auth, users, projects, epoch, address_pace, draining } = parts;
         let rules = Rules {
             dialect: config.dialect,
             epoch,
             allowed_origins: config.http.allowed_origins.clone(),
-            address_pace: AddressPace::new(Pace::per_second(config.ws.handshakes_per_s)),
+            address_pace,
             read_limits: ReadLimits {
                 message_max: config.ws.max_frame,
                 pace: Pace::per_second(config.ws.messages_per_s),

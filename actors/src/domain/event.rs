@@ -75,6 +75,13 @@ impl Event {
         }
     }
 
+    /// Whether the hub alone tells it: clients take its word for what it says of tickets and
+    /// people.
+    #[must_use]
+    pub fn is_the_hubs(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+
     /// The title of a notification of this event; empty for a sender's own, which brings its own.
     #[must_use]
     pub fn title(&self) -> &'static str {
@@ -108,7 +115,9 @@ mod tests {
         for event in Event::OWN {
             assert_eq!(Event::from_name(event.as_str()), event);
             assert!(!event.title().is_empty(), "{event} has a title");
+            assert!(event.is_the_hubs(), "{event}");
         }
-        assert_eq!(Event::from_name("approval").as_str(), "approval");
+        let own = Event::from_name("approval");
+        assert_eq!((own.as_str(), own.is_the_hubs()), ("approval", false));
     }
 }

@@ -16,16 +16,6 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// The state of an inbox. Calls that come in crowds are answered by one query.
     async fn head(&self, user: UserId) -> Result<Head, StoreError>;
 
-    /// The births with `seq > after` that are not deleted, in order, at most `limit`, and the
-    /// inbox' state in the same snapshot. Where fewer than `limit` come, there are no more up to
-    /// `head.last_seq`.
-    async fn births(
-        &self,
-        user: UserId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<(Head, Vec<Birth>), StoreError>;
-
     /// The newest `limit` of the births with `seq > after` that are not deleted, oldest of them
     /// first, how many older ones were left out, and the inbox' state, all in one snapshot.
     async fn newest_births(

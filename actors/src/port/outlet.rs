@@ -71,6 +71,9 @@ pub enum Outgoing<'a> {
         row: &'a Row,
         /// Whether the client has not been shown its birth.
         is_news: bool,
+        /// Whether a client that goes on from this position misses nothing. It would miss news
+        /// that come later, being changed later, and were born before.
+        is_resumable: bool,
         /// The count at the end of what is being caught up with.
         unread_count: i64,
     },

@@ -83,18 +83,6 @@ impl InboxStore for FakeStore {
         Ok(self.head_now(user))
     }
 
-    async fn births(
-        &self,
-        user: UserId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<(Head, Vec<Birth>), StoreError> {
-        self.pass(Op::Births).await?;
-        let mut data = self.data();
-        let inbox = data.inboxes.entry(user).or_default();
-        Ok((inbox.head, inbox.births(after).take(size(limit)).collect()))
-    }
-
     async fn newest_births(
         &self,
         user: UserId,

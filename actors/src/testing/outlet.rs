@@ -102,7 +102,7 @@ impl From<Outgoing<'_>> for Frame {
                 is_read: birth.is_read,
                 unread_count,
             },
-            Outgoing::Row { row, is_news, unread_count } => Self::Row {
+            Outgoing::Row { row, is_news, unread_count, .. } => Self::Row {
                 changed_seq: row.changed_seq,
                 id: row.birth.id,
                 is_read: row.birth.is_read,

@@ -107,6 +107,14 @@ impl UserEntity {
             return;
         };
         let session = &mut state.sessions[index];
+        let heard = match session.is_greeted {
+            true => heard,
+            false => match session.early.keep(heard) {
+                Ok(Some(heard)) => heard,
+                Ok(None) => return,
+                Err(why) => return self.drop_session(myself, index, why, state),
+            },
+        };
         match heard {
             Heard::Ping(timestamp) => session.push(Outgoing::Pong(timestamp.as_deref())),
             Heard::Bad { tag, code, message } => {
@@ -258,10 +266,11 @@ impl UserEntity {
         loaded: Loaded,
         state: &mut UserState,
     ) {
-        let head = loaded.stretch.head;
+        let (head, id) = (loaded.stretch.head, state.sessions[index].id);
         if !state.sessions[index].is_greeted {
             self.greet(myself, index, &loaded, state);
         }
+        let early = state.sessions[index].early.take();
         state.delivered = state.delivered.max(loaded.delivered);
         state.saved = state.saved.max(loaded.delivered);
         state.sessions[index].loaded(loaded, state.delivered);
@@ -269,6 +278,9 @@ impl UserEntity {
         state.follow.heard_of(head);
         self.apply(myself, &waited, state);
         self.advance(myself, index, state);
+        for heard in early {
+            self.heard(myself, id, heard, state);
+        }
     }
 
     /// Greets a session of which it is known by now where it begins.

@@ -15,6 +15,7 @@
 
 mod asking;
 mod backlog;
+mod early;
 mod follow;
 mod handlers;
 mod requests;

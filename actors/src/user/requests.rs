@@ -12,7 +12,7 @@ use crate::domain::inbox::{Change, Head, Mark};
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
 use crate::port::{Slice, StoreError};
-use crate::session::{Answer, Ask, Asked, Renewal, Tag, Token};
+use crate::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
 use crate::vitals::Handle;
 
 /// After how long what could not be done now may be tried again.
@@ -115,11 +115,15 @@ impl UserEntity {
         myself: &ActorRef<UserMessage>,
         index: usize,
         tag: Tag,
-        renewal: Result<Renewal, String>,
+        renewal: Result<Renewal, NotRenewed>,
         state: &mut UserState,
     ) {
         let answer = match renewal {
-            Err(problem) => token_not_valid(problem),
+            Err(NotRenewed::BadToken(problem)) => token_not_valid(problem),
+            Err(NotRenewed::Busy) => {
+                refused("busy", "Another token is being looked at.", Some(RETRY_MS))
+            }
+            Err(NotRenewed::Unavailable) => unavailable(),
             Ok(renewal) if renewal.user != state.id => {
                 token_not_valid("This token is another user's.".to_owned())
             }

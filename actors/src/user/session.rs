@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::Loaded;
+use super::early::Early;
 use super::streams::Subscription;
 use super::stretch::{Item, Shows, Stretch};
 use crate::domain::ids::{LoginId, Seq};
@@ -71,6 +72,8 @@ pub(super) struct SessionState {
     pub(super) is_warned: bool,
     /// Whether it was greeted: nothing else is said before.
     pub(super) is_greeted: bool,
+    /// What its client said before.
+    pub(super) early: Early,
     /// Whether frames were pushed and not flushed.
     pub(super) is_dirty: bool,
     /// Pings of the present silence.
@@ -149,6 +152,7 @@ impl SessionState {
             is_expiry_armed: false,
             is_warned: false,
             is_greeted: false,
+            early: Early::default(),
             is_dirty: false,
             pings: 0,
             shows,
@@ -286,8 +290,8 @@ impl SessionState {
                     }
                 }
                 Item::Told(change) => self.show_change(&change),
-                Item::Row { row, is_news, unread_count } => {
-                    self.show_row(&row, is_news, unread_count);
+                Item::Row { row, is_news, is_resumable, unread_count } => {
+                    self.show_row(&row, (is_news, is_resumable), unread_count);
                 }
                 Item::Reached { seq, unread_count } => {
                     self.approach(seq);
@@ -394,14 +398,14 @@ impl SessionState {
         }
     }
 
-    fn show_row(&mut self, row: &Row, is_news: bool, unread_count: i64) {
+    fn show_row(&mut self, row: &Row, (is_news, is_resumable): (bool, bool), unread_count: i64) {
         if row.changed_seq <= self.at {
             return;
         }
         self.approach(row.changed_seq);
         // Also what it has asked for itself: the answer comes with the last of those changes, and
         // the connection may end before, with the client's position past some of them.
-        self.push(Outgoing::Row { row, is_news, unread_count });
+        self.push(Outgoing::Row { row, is_news, is_resumable, unread_count });
         self.reach(row.changed_seq, unread_count);
     }
 

@@ -58,6 +58,8 @@ pub(super) enum Item {
         row: Row,
         /// Whether the session was not shown its birth.
         is_news: bool,
+        /// Whether no news come behind it that were born before its last change.
+        is_resumable: bool,
         /// The count at the end of the stretch.
         unread_count: i64,
     },
@@ -103,7 +105,7 @@ impl Stretch {
                 .map(|row| {
                     // What was born and deleted meanwhile is no news any more, only gone.
                     let is_news = row.birth.seq > at && !row.is_deleted;
-                    Item::Row { row: row.clone(), is_news, unread_count }
+                    Item::Row { row: row.clone(), is_news, is_resumable: true, unread_count }
                 })
                 .collect(),
             Shows::Births => later
@@ -114,18 +116,35 @@ impl Stretch {
                         Some(Item::Told(Change::Born { birth, unread_count }))
                     }
                     (false, _) => {
-                        Some(Item::Row { row: row.clone(), is_news: false, unread_count })
+                        let row = row.clone();
+                        Some(Item::Row { row, is_news: false, is_resumable: true, unread_count })
                     }
                 })
                 .collect(),
         };
-        if shows == Shows::Births {
-            items.sort_by_key(Item::last);
+        match shows {
+            Shows::Births => items.sort_by_key(Item::last),
+            Shows::Changes => note_resumable(&mut items),
+            Shows::Nothing => {}
         }
         if self.head >= at {
             items.push(Item::Reached { seq: self.head, unread_count });
         }
         items
+    }
+}
+
+/// Notes from where a client could go on without missing anything: from behind all news that were
+/// born before.
+fn note_resumable(items: &mut [Item]) {
+    let mut first_birth = None;
+    for item in items.iter_mut().rev() {
+        let Item::Row { row, is_news, is_resumable, .. } = item else { continue };
+        *is_resumable = first_birth.is_none_or(|birth| birth > row.changed_seq);
+        if *is_news {
+            first_birth =
+                Some(first_birth.map_or(row.birth.seq, |birth: Seq| birth.min(row.birth.seq)));
+        }
     }
 }
 

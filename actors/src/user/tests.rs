@@ -102,7 +102,11 @@ impl Viewer {
     }
 
     fn read(&mut self, stretch: &Stretch) -> Result<(), TestCaseError> {
-        for item in stretch.items(self.shows, self.at) {
+        let items = stretch.items(self.shows, self.at);
+        for (nth, item) in items.iter().enumerate() {
+            check_resumable(item, &items[nth + 1..])?;
+        }
+        for item in items {
             prop_assert!(item.last() >= self.at, "a step back");
             self.at = item.last();
             match item {
@@ -137,6 +141,17 @@ impl Viewer {
         }
         Ok(())
     }
+}
+
+/// Whoever goes on from a position that says so is still shown all news behind it as news.
+fn check_resumable(item: &Item, later: &[Item]) -> Result<(), TestCaseError> {
+    let Item::Row { row, is_resumable, .. } = item else { return Ok(()) };
+    let is_missed = |later: &Item| {
+        let Item::Row { row: later, is_news: true, .. } = later else { return false };
+        later.birth.seq <= row.changed_seq
+    };
+    prop_assert_eq!(*is_resumable, !later.iter().any(is_missed));
+    Ok(())
 }
 
 #[derive(Debug, Clone)]

@@ -93,3 +93,23 @@ async fn a_link_into_a_script_is_refused_and_a_store_that_is_away_says_so() {
         assert_eq!((code, retry_after_ms), ("unavailable", Some(1_000)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_but_an_admin_speaks_as_the_hub() {
+    let (house, [client, developer, admin, ..]) = house().await;
+    for event in ["ticket_created", "ticket_assigned", "mentioned", "user_registration"] {
+        let note = |to| Note { event: event.to_owned(), ..note(to) };
+        for (caller, to) in [(&client, 1), (&developer, 4), (&developer, 2)] {
+            let refused = house.hub.sends.send_note(caller, note(to)).await.unwrap_err();
+            let answer = Answer::from(refused);
+            let Answer::Refused { code, message, retry_after_ms } = answer else { panic!() };
+            assert_eq!((code, retry_after_ms), ("invalid", None));
+            assert!(message.contains(event) && message.contains("notification type"), "{message}");
+        }
+        // Whoever may not send to somebody learns that first.
+        let refused = house.hub.sends.send_note(&client, note(2)).await;
+        assert_eq!(refused, Err(SendRefusal::Forbidden));
+        house.hub.sends.send_note(&admin, note(5)).await.unwrap();
+    }
+    assert_eq!(house.store.head_now(UserId(4)).last_seq.0, 0);
+}

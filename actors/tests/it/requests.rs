@@ -6,7 +6,7 @@ use bellpull_actors::domain::ids::{LoginId, NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, Renewal, Resume, Tag};
+use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, NotRenewed, Renewal, Resume, Tag};
 use bellpull_actors::testing::{Frame, Mode, Op};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -342,8 +342,19 @@ async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
     let guest = Guest { session: session.unwrap(), probe };
     guest.renew("another's", 2, at(500));
     guest.renew("expired", 1, at(0));
-    let bad = Heard::Renewed { tag: tag("bad"), renewal: Err("It was tampered with.".to_owned()) };
-    guest.session.heard(bad);
+    let not_renewed = |name, why| {
+        guest.session.heard(Heard::Renewed { tag: tag(name), renewal: Err(why) });
+    };
+    not_renewed("bad", NotRenewed::BadToken("It was tampered with.".to_owned()));
+    // A token that nobody looked at is no bad one: it may be tried again.
+    for (name, why, code) in
+        [("busy", NotRenewed::Busy, "busy"), ("away", NotRenewed::Unavailable, "unavailable")]
+    {
+        not_renewed(name, why);
+        let answer = guest.answer(name).await;
+        let Answer::Refused { code: found, retry_after_ms, .. } = &answer else { panic!() };
+        assert_eq!((*found, *retry_after_ms), (code, Some(1_000)));
+    }
     for name in ["another's", "expired", "bad"] {
         assert_eq!(refusal(&guest.answer(name).await), "token_not_valid", "{name}");
     }

@@ -9,7 +9,7 @@ use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
+use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
 
 use crate::{Guest, House, since, upto};
@@ -338,4 +338,49 @@ async fn sessions_of_every_feed_come_back_from_the_death_of_their_actor() {
         assert_eq!(again.reached(3).await, [(2, 1, false), (3, 2, true)]);
         crate::until("one session is left", || house.hub.users.sessions() == 1).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_before_the_greeting_whatever_came_with_the_handshake() {
+    for feed in [UNACKNOWLEDGED, after(2), Feed::Births(Begin::Live)] {
+        let house = House::new().await;
+        house.born(1, 2);
+        house.store.set(Op::Head, Mode::Hang);
+        let guest = house.follow(1, feed).await;
+        guest.session.heard(Heard::Ping(None));
+        let (code, message) = ("unknown_type", "No.".to_owned());
+        guest.session.heard(Heard::Bad { tag: None, code, message });
+        guest.ask("ack", Ask::Ack(Seq(2)));
+        let renewal = Err(NotRenewed::Busy);
+        guest.session.heard(Heard::Renewed { tag: Some("token".into()), renewal });
+        house.store.until_asked(Op::Head, 1).await;
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert_eq!(guest.probe.seen().frames, [], "{feed:?}");
+        house.store.set(Op::Head, Mode::Good);
+        guest.answer("token").await;
+        let frames = guest.probe.seen().frames.clone();
+        assert!(matches!(frames[0], Frame::Welcome { .. } | Frame::Established(_)), "{feed:?}");
+        let answers =
+            |frame: &&Frame| matches!(frame, Frame::Pong(_) | Frame::Error(_) | Frame::Answer(..));
+        let answers: Vec<_> = frames.iter().filter(answers).collect();
+        assert!(matches!(answers[..2], [Frame::Pong(None), Frame::Error("unknown_type")]));
+        assert_eq!(answers.len(), 4, "{feed:?}: {answers:?}");
+        house.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+        house.until_listed("user/1", false).await;
+        // What a client says that it has, it has, as soon as it is known what it was shown.
+        let wanted = if matches!(feed, Feed::Changes(_)) { 2 } else { 0 };
+        assert_eq!(house.delivered(1), wanted, "{feed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_too_much_before_its_greeting_is_too_fast() {
+    let house = House::new().await;
+    house.store.set(Op::Head, Mode::Hang);
+    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    for _ in 0..33 {
+        guest.session.heard(Heard::Ping(None));
+    }
+    assert!(matches!(guest.probe.ended().await, Ending::TooMany { .. }));
+    assert_eq!(guest.probe.seen().frames, []);
 }

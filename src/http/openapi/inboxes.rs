@@ -169,6 +169,9 @@ pub(in crate::http) struct StreamStart {
     since: Option<i64>,
     /// The epoch that the place is from.
     epoch: Option<String>,
+    /// `none` for only what is to come.
+    #[param(schema_with = replay)]
+    replay: Option<String>,
     /// The access token, for those who can send no header.
     token: Option<String>,
     /// A ticket of `/api/auth/ws-ticket/` instead.
@@ -177,4 +180,8 @@ pub(in crate::http) struct StreamStart {
 
 fn dialect() -> Schema {
     one_of(Dialect::ALL.into_iter().map(Dialect::as_str))
+}
+
+fn replay() -> Schema {
+    one_of(["none"])
 }

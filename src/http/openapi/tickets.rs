@@ -4,7 +4,7 @@
 use bellpull_actors::domain::ticket::{Category, Priority, Status};
 use jiff::Timestamp;
 use utoipa::openapi::Schema;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::one_of;
 
@@ -106,6 +106,15 @@ pub(in crate::http) struct TicketEdit {
     /// The version that the caller has seen: another one is a 409.
     version: Option<i64>,
 }
+
+/// What any step may meet with.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "The ticket's status does not allow it, or somebody else changed it at the same \
+         time."
+)]
+pub(in crate::http) struct TooLate;
 
 /// Who is to work on it.
 #[derive(ToSchema)]

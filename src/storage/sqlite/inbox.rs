@@ -23,23 +23,28 @@ impl InboxStore for SqliteStore {
         self.heads.of(user).await
     }
 
-    async fn births(
-        &self,
-        user: UserId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<(Head, Vec<Birth>), StoreError> {
-        let backlog = self.read_births(OLDEST, user, after, limit).await?;
-        Ok((backlog.head, backlog.births))
-    }
-
     async fn newest_births(
         &self,
         user: UserId,
         after: Seq,
         limit: u32,
     ) -> Result<Backlog, StoreError> {
-        self.read_births(NEWEST, user, after, limit).await
+        let query = sqlx::query(NEWEST_BIRTHS).bind(user.0).bind(after.0).bind(i64::from(limit));
+        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
+        let head = head_of(&row)?;
+        let rows: &str = row.try_get(3).map_err(unavailable)?;
+        let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
+        rows.sort_unstable();
+        let letters =
+            self.letters.of(&self.readers, rows.iter().map(|(_, _, message, _)| *message)).await?;
+        let birth = |(seq, id, message, is_read)| {
+            let (id, seq) = (NotificationId(id), Seq(seq));
+            Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
+        };
+        let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
+        let total: i64 = row.try_get(4).map_err(unavailable)?;
+        let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
+        Ok(Backlog { head, skipped: (total - returned).max(0), births })
     }
 
     async fn changes(
@@ -106,27 +111,14 @@ impl InboxStore for SqliteStore {
 
 /// One statement is one snapshot: the head, the rows as one JSON text (a row of their own each
 /// would cost more than parsing it), and how many births there are in all.
-macro_rules! select_births {
-    ($count:literal, $order:literal) => {
-        concat!(
-            "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-             (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
-             (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
-             AND seq > ?2 AND deleted_at IS NULL ORDER BY seq ",
-            $order,
-            " LIMIT ?3)), ",
-            $count,
-            " FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1"
-        )
-    };
-}
-
-const OLDEST: &str = select_births!("0", "ASC");
-const NEWEST: &str = select_births!(
-    "(SELECT count(*) FROM notifications \
-     WHERE recipient_id = ?1 AND seq > ?2 AND deleted_at IS NULL)",
-    "DESC"
-);
+const NEWEST_BIRTHS: &str = "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), \
+    ifnull(i.delivered_seq, 0), \
+    (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
+    (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
+    AND seq > ?2 AND deleted_at IS NULL ORDER BY seq DESC LIMIT ?3)), \
+    (SELECT count(*) FROM notifications \
+    WHERE recipient_id = ?1 AND seq > ?2 AND deleted_at IS NULL) \
+    FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1";
 
 /// The same for changes: births after the position, of rows that did not change since, and rows
 /// that did, from the index of those. Both walk their index in order, and merge.
@@ -183,31 +175,6 @@ impl SqliteStore {
         let total: i64 = row.try_get(4).map_err(unavailable)?;
         let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         Ok(ChangedRows { head, skipped: (total - returned).max(0), rows })
-    }
-
-    async fn read_births(
-        &self,
-        sql: &'static str,
-        user: UserId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<Backlog, StoreError> {
-        let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
-        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let head = head_of(&row)?;
-        let rows: &str = row.try_get(3).map_err(unavailable)?;
-        let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
-        rows.sort_unstable();
-        let letters =
-            self.letters.of(&self.readers, rows.iter().map(|(_, _, message, _)| *message)).await?;
-        let birth = |(seq, id, message, is_read)| {
-            let (id, seq) = (NotificationId(id), Seq(seq));
-            Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
-        };
-        let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
-        let total: i64 = row.try_get(4).map_err(unavailable)?;
-        let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
-        Ok(Backlog { head, skipped: (total - returned).max(0), births })
     }
 }
 

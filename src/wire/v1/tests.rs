@@ -73,7 +73,8 @@ fn changes_to_the_byte() {
     own.sender = None;
     let birth = Birth { is_read: true, ..birth(own) };
     let row = Row { birth, changed_seq: Seq(40), is_deleted: false };
-    let told_of = |row, is_news| told(Outgoing::Row { row, is_news, unread_count: 4 });
+    let told_of =
+        |row, is_news| told(Outgoing::Row { row, is_news, is_resumable: true, unread_count: 4 });
     assert_eq!(told_of(&row, true), golden!("notification_read_since"));
     assert_eq!(told_of(&row, false), golden!("inbox_row"));
     let gone = Row { is_deleted: true, ..row.clone() };

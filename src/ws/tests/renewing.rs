@@ -1,6 +1,6 @@
 //! Another token for an open session.
 
-use bellpull_actors::session::{Renewal, Token};
+use bellpull_actors::session::{NotRenewed, Renewal, Token};
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn token(text: String) -> Token {
     Token(text.into())
 }
 
-async fn next_renewal(pair: &mut Pair) -> (String, Result<Renewal, String>) {
+async fn next_renewal(pair: &mut Pair) -> (String, Result<Renewal, NotRenewed>) {
     let Heard::Renewed { tag, renewal } = next_heard(&mut pair.heard).await else {
         panic!("something else was told");
     };
@@ -55,6 +55,7 @@ async fn a_token_that_will_not_do_is_told_with_what_is_wrong() {
         let (mut pair, renewer) = session(&accounts).await;
         renewer.begin(&pair.shared, Some("r".into()), token(text));
         let why = next_renewal(&mut pair).await.1.unwrap_err();
+        let NotRenewed::BadToken(why) = why else { panic!("{part}: {why:?}") };
         assert!(why.contains(part), "{why}");
         assert!(pair.heard.try_recv().is_err(), "the session goes on");
     }
@@ -63,7 +64,7 @@ async fn a_token_that_will_not_do_is_told_with_what_is_wrong() {
     let (mut pair, renewer) = session(&accounts).await;
     renewer.begin(&pair.shared, Some("r".into()), token(accounts.token(1, "access", 60)));
     let why = next_renewal(&mut pair).await.1.unwrap_err();
-    assert_eq!(why, "the hub cannot answer now");
+    assert_eq!(why, NotRenewed::Unavailable);
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn one_token_at_a_time_is_looked_at() {
         renewer.begin(&pair.shared, Some(name.into()), token(accounts.token(1, "access", 60)));
     }
     for name in ["second", "third"] {
-        let busy = (name.to_owned(), Err("Another token is being looked at.".to_owned()));
+        let busy = (name.to_owned(), Err(NotRenewed::Busy));
         assert_eq!(next_renewal(&mut pair).await, busy);
     }
     let (tag, renewal) = next_renewal(&mut pair).await;

@@ -208,6 +208,29 @@ async fn a_stalled_line_is_noticed_and_what_is_read_in_one_tab_is_read_in_the_ot
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_backlog_that_was_cut_short_is_shown() {
+    let hub = Hub::start_with(|config| {
+        config.http.allowed_origins = vec!["*".to_owned()];
+        config.replay_limit = 4;
+    })
+    .await;
+    let (admin, client) = people(&hub).await;
+    let other = hub.user("jack_admin", "admin").await;
+    for _ in 0..10 {
+        hub.ticket(&client, "While nobody was there").await;
+    }
+    for (admin, transport) in [(admin, "websocket"), (other, "sse")] {
+        let options = json!({"transport": transport});
+        let Some(mut tab) = Tab::open(&hub.base(), &admin.token, options).await else { return };
+        let mut passed = Vec::new();
+        for seq in 7..=10 {
+            assert_eq!(tab.next_with("shown", &mut passed).await["shown"], seq, "{transport}");
+        }
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_ends_is_renewed_and_one_that_is_refused_is_replaced() {
     let hub = open_hub().await;
     let (admin, client) = people(&hub).await;

@@ -117,6 +117,68 @@ async fn a_stream_greets_tells_what_happens_and_resumes_without_gap_or_double() 
 }
 
 #[tokio::test]
+async fn a_position_is_given_only_where_nothing_is_missed_behind_it() {
+    let hub = Hub::start().await;
+    let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["one", "two", "three"] {
+        hub.ticket(&client, title).await;
+    }
+    let (_, list) = hub.get(&admin, "/api/notifications/").await;
+    let first = &list["results"][2]["id"];
+    let path = format!("/api/notifications/{first}/mark_as_read/");
+    assert_eq!(hub.post(&admin, &path, json!({})).await.0, 200);
+    // The first of them has changed since, so it comes last. A browser whose line breaks before
+    // it must come back to before its birth.
+    let mut events = Events::open(&hub, &admin, Some(0)).await;
+    assert_eq!(events.next().await.unwrap().data["type"], "welcome");
+    for (seq, id) in [(2, None), (3, None), (4, Some(4))] {
+        let told = events.next().await.unwrap();
+        assert_eq!((&told.data["type"], &told.data["seq"]), (&json!("notification"), &json!(seq)));
+        assert_eq!(told.id, id, "{told:?}");
+    }
+    assert_eq!(events.rest, "");
+    hub.ticket(&client, "four").await;
+    assert_eq!(events.next_seq().await, 5);
+}
+
+#[tokio::test]
+async fn who_comes_back_resumes_even_if_it_first_wanted_only_what_is_to_come() {
+    let hub = Hub::start().await;
+    let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["one", "two"] {
+        hub.ticket(&client, title).await;
+    }
+    // A browser asks for the same URL again, with the last position in a header.
+    for dialect in ["bellpull.v1", "incident"] {
+        let path = format!("{PATH}?replay=none&dialect={dialect}");
+        let request = hub.request(Method::GET, &path).bearer_auth(&admin.token);
+        let response = request.header("last-event-id", 1).send().await.unwrap();
+        let mut events = Events { response, rest: String::new() };
+        events.next().await.unwrap();
+        assert_eq!(events.next().await.unwrap().id, Some(2), "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_opened_no_faster_than_sockets() {
+    let hub = Hub::start_with(|config| config.ws.handshakes_per_s = 1).await;
+    let ada = hub.user("ada", "admin").await;
+    let mut refused = None;
+    for _ in 0..20 {
+        let request = hub.request(Method::GET, PATH).bearer_auth(&ada.token);
+        let response = request.send().await.unwrap();
+        if response.status().as_u16() != 200 {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("too fast at last");
+    assert_eq!(refused.status().as_u16(), 429);
+    let wait: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=5).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
 async fn a_mark_is_told_and_another_store_s_position_is_reset() {
     let hub = Hub::start().await;
     let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Leased, Target};
+use bellpull_actors::domain::delivery::{Leased, Rule, Target};
 use bellpull_actors::domain::ids::{DeliveryId, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
@@ -194,25 +194,27 @@ pub(crate) async fn the_next_due_is_known<F: Fixture>() {
 }
 
 pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
-    let fixture = F::make().await;
-    let store = &**fixture.store();
-    let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
-    for n in 0..3 {
-        tell(store, &format!("n{n}"), &bob, &[ann.id, bob.id]).await;
-    }
     let gone = UserChanges { email: Some(String::new()), ..UserChanges::default() };
-    store.update_user(ann.id, gone).await.unwrap();
-    // Of the first three that are due two are hers; others come in their place.
-    let leased = lease(store, 3, 50).await;
-    let to: Vec<UserId> = leased.iter().map(|one| one.addressee.id).collect();
-    assert_eq!(to, [bob.id; 3]);
-    let filter =
-        DeliveryFilter { status: Some(DeliveryStatus::Suppressed), channel: Some(Channel::Email) };
-    let page = store.deliveries(filter, first(10)).await.unwrap();
-    assert_eq!(page.count, 3);
-    assert!(page.rows.iter().all(|row| row.recipient == ann.id));
-    assert!(page.rows.iter().all(|row| row.rule.map(|rule| rule.as_str()) == Some("no_address")));
-    assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(1_050)));
+    let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
+    for changes in [gone, off] {
+        let fixture = F::make().await;
+        let store = &**fixture.store();
+        let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
+        for n in 0..3 {
+            tell(store, &format!("n{n}"), &bob, &[ann.id, bob.id]).await;
+        }
+        store.update_user(ann.id, changes).await.unwrap();
+        // Of the first three that are due two are hers; others come in their place.
+        let leased = lease(store, 3, 50).await;
+        let to: Vec<UserId> = leased.iter().map(|one| one.addressee.id).collect();
+        assert_eq!(to, [bob.id; 3]);
+        let (status, channel) = (Some(DeliveryStatus::Suppressed), Some(Channel::Email));
+        let page = store.deliveries(DeliveryFilter { status, channel }, first(10)).await.unwrap();
+        assert_eq!(page.count, 3);
+        assert!(page.rows.iter().all(|row| row.recipient == ann.id));
+        assert!(page.rows.iter().all(|row| row.rule == Some(Rule::NoAddress)));
+        assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(1_050)));
+    }
 }
 
 pub(crate) async fn a_crowd_of_leases_shares_nothing<F: Fixture>() {

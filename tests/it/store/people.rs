@@ -2,7 +2,7 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::inbox::{Birth, Head};
 use bellpull_actors::domain::routing::{Audience, Channel, Channels};
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
@@ -19,6 +19,12 @@ use super::Store;
 /// So many milliseconds after the tests' beginning of time.
 pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+}
+
+/// All births after a position, and the inbox' state.
+pub(crate) async fn births(store: &impl Store, user: UserId, after: Seq) -> (Head, Vec<Birth>) {
+    let backlog = store.newest_births(user, after, 1_000_000).await.unwrap();
+    (backlog.head, backlog.births)
 }
 
 /// The first page of so many.

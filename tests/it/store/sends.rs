@@ -18,7 +18,7 @@ use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
 
-use super::people::{at, first, head, people, person};
+use super::people::{at, births, first, head, people, person};
 use super::{Fixture, Store};
 
 pub(crate) fn send(by: UserId, recipients: Recipients) -> NewSend {
@@ -245,7 +245,7 @@ pub(crate) async fn a_send_to_one_names_its_notification<F: Fixture>() {
     assert!(matches!(again.unwrap(), BeginSend::Repeated(first) if first == stored));
     let later = request().await.unwrap();
     assert!(matches!(later, BeginSend::Repeated(first) if first == stored), "{later:?}");
-    let (_, births) = store.births(users[1], Seq::ZERO, 10).await.unwrap();
+    let (_, births) = births(store, users[1], Seq::ZERO).await;
     assert_eq!(births.iter().map(|birth| birth.id).collect::<Vec<_>>(), [born.id]);
     let many = begin(store, send(users[0], Recipients::Users(users.clone())), 9).await.0;
     let to_one = send(users[0], Recipients::Users(vec![users[1]]));
@@ -395,7 +395,7 @@ pub(crate) async fn a_letter_is_shared_by_all_chunks<F: Fixture>() {
         letters.push(next.told.unwrap().letter);
     }
     for user in &users {
-        let (_, births) = store.births(*user, Seq::ZERO, 10).await.unwrap();
+        let (_, births) = births(store, *user, Seq::ZERO).await;
         letters.push(Arc::clone(&births[0].message));
     }
     assert!(letters.iter().all(|letter| Arc::ptr_eq(letter, &letters[0])));

@@ -190,7 +190,7 @@ async fn a_project_is_watched_by_its_members_and_admins_only() {
     let hub = Hub::start().await;
     let (root, dev) = (hub.user("root", "admin").await, hub.user("dev", "developer").await);
     let (member, stranger) = (hub.user("mia", "client").await, hub.user("eve", "client").await);
-    let closed = closed_project(&hub, &[&member]).await;
+    let closed = closed_project(&hub, &root, &[&member]).await;
     for stream in ["tickets", "presence"] {
         for (who, project, may) in [
             (&stranger, 1, true),
@@ -238,7 +238,7 @@ async fn a_project_is_watched_by_its_members_and_admins_only() {
 async fn whoever_is_taken_off_the_list_loses_the_project_and_nothing_else() {
     let hub = Hub::start().await;
     let (root, mia) = (hub.user("root", "admin").await, hub.user("mia", "client").await);
-    let closed = closed_project(&hub, &[&mia]).await;
+    let closed = closed_project(&hub, &root, &[&mia]).await;
     let at = |stream: &str| format!("/ws/projects/{closed}/{stream}/?token={}", mia.token);
     let mut tickets = Socket::open_at(hub.address(), &at("tickets")).await;
     assert_eq!(tickets.next().await["type"], "connection_established");
@@ -262,4 +262,25 @@ async fn whoever_is_taken_off_the_list_loses_the_project_and_nothing_else() {
     assert_eq!(everything.next().await, json!({"type": "pong", "timestamp": 5}));
     everything.say(wish.to_string()).await;
     assert_eq!(everything.next().await["ok"], false, "and it does not come back");
+}
+
+#[tokio::test]
+async fn the_url_names_the_dialect_and_no_subprotocol_is_answered_that_is_not_spoken() {
+    let hub = Hub::start().await;
+    let ada = hub.user("ada", "client").await;
+    let bearer = format!("bearer.{}", ada.token);
+    for (offered, chosen) in [
+        ("bellpull.v1".to_owned(), None),
+        ("inbox, bellpull.v1".to_owned(), None),
+        ("bellpull.v1, incident".to_owned(), Some("incident")),
+        // The token's own is no dialect's: with it a browser goes on.
+        (format!("bellpull.v1, {bearer}"), Some(bearer.as_str())),
+    ] {
+        let path = format!("/ws/notifications/?token={}&dialect=incident", ada.token);
+        let headers = [("Sec-WebSocket-Protocol", offered.as_str())];
+        let (mut raw, answer) = ask(&hub, &path, &headers).await;
+        assert_eq!(answer.status, 101, "{offered}");
+        assert_eq!(answer.header("sec-websocket-protocol"), chosen, "{offered}");
+        assert_eq!(raw.next_text().await["type"], "connection_established", "{offered}");
+    }
 }

@@ -24,8 +24,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -276,17 +274,16 @@ async fn raise(hub: &Hub, person: &Person, title: &str) -> i64 {
     body["id"].as_i64().unwrap()
 }
 
-/// A project that is closed to all but these and admins; its id.
-async fn closed_project(hub: &Hub, members: &[&Person]) -> i64 {
-    let options = SqliteConnectOptions::new().filename(hub.store().path());
-    let mut beside = options.connect().await.unwrap();
-    let project = "INSERT INTO projects (id, key, name, is_open, created_at) \
-                   VALUES (7, 'WEB', 'Main Website', 0, 0)";
-    sqlx::query(project).execute(&mut beside).await.unwrap();
+/// A project that is closed to all but these, its maker and other admins; its id.
+async fn closed_project(hub: &Hub, maker: &Person, members: &[&Person]) -> i64 {
+    let project = json!({"key": "WEB", "name": "Main Website"});
+    let (status, body) = hub.post(maker, "/api/projects/", project).await;
+    assert_eq!(status, 201, "{body}");
+    let id = body["id"].as_i64().unwrap();
     for member in members {
-        let query = sqlx::query("INSERT INTO project_members (project_id, user_id) VALUES (7, ?)");
-        query.bind(member.id).execute(&mut beside).await.unwrap();
+        let path = format!("/api/projects/{id}/members/");
+        let (status, body) = hub.post(maker, &path, json!({"user": member.id})).await;
+        assert_eq!(status, 201, "{body}");
     }
-    beside.close().await.unwrap();
-    7
+    id
 }

@@ -142,8 +142,9 @@ async fn people_see_each_other_whichever_socket_they_are_on() {
 #[tokio::test]
 async fn what_is_not_ones_own_cannot_be_subscribed_to() {
     let hub = Hub::start().await;
+    let root = hub.user("root", "admin").await;
     let (mia, eve) = (hub.user("mia", "client").await, hub.user("eve", "client").await);
-    let closed = closed_project(&hub, &[&mia]).await;
+    let closed = closed_project(&hub, &root, &[&mia]).await;
     let stream = format!("project:{closed}:tickets");
     let (mut hers, _) = Socket::v1(&hub, &mia, "").await;
     assert_eq!(ask(&mut hers, "subscribe", &stream).await["ok"], true);

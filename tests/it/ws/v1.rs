@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Socket, raise};
+use super::{Raw, Socket, frame, handshake, raise};
 use crate::support::process::{Process, folder, person};
 use crate::support::{Hub, Person};
 
@@ -67,6 +67,31 @@ async fn a_whole_session() {
     assert_eq!(one.next().await["code"], "unknown_type");
     for socket in [&mut one, &mut two] {
         socket.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_with_the_handshake_is_answered_behind_the_greeting() {
+    let hub = Hub::start().await;
+    let ada = hub.user("ada", "client").await;
+    for (path, greeting) in [
+        ("/ws/?", "welcome"),
+        ("/ws/notifications/?", "connection_established"),
+        ("/ws/notifications/?replay=none&", "connection_established"),
+        ("/ws/projects/1/presence/?", "connection_established"),
+    ] {
+        let mut raw = Raw::connect(hub.address()).await;
+        let mut bytes = handshake(&format!("{path}token={}", ada.token), &[]).into_bytes();
+        bytes.extend(frame(0x81, br#"{"type":"ping","timestamp":1}"#));
+        bytes.extend(frame(0x81, b"nonsense"));
+        raw.send(&bytes).await;
+        assert_eq!(raw.answer().await.status, 101, "{path}");
+        let mut told = Vec::new();
+        while told.last() != Some(&json!("error")) {
+            told.push(raw.next_text().await["type"].clone());
+        }
+        assert_eq!(told[0], greeting, "{path}: {told:?}");
+        assert!(told.contains(&json!("pong")), "{path}: {told:?}");
     }
 }
 

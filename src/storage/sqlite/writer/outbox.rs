@@ -253,10 +253,10 @@ async fn retry(
 /// has them; as one JSON text, for a row of its own each would cost more.
 const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
     n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
-    CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
+    iif(u.is_active, CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
-    AND s.user_id = d.recipient_id), '') ELSE '' END, d.leases + 1, d.failures, \
+    AND s.user_id = d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
     iif(d.rule = 'digest', json('true'), json('false')), d.digest_id)) \
     FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
     WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
@@ -267,7 +267,7 @@ const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notifica
     CROSS JOIN users u ON u.id = d.recipient_id";
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
-/// are leased in its place.
+/// are leased in its place; so is what is for an account that was switched off.
 async fn lease(
     connection: &mut SqliteConnection,
     wanted: &Lease,

@@ -1,27 +1,38 @@
-//! Where a socket's notifications begin, as its URL says.
+//! Where a session's notifications begin, as its client says in the URL or a header.
 
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::session::{Begin, Feed, Resume};
 
-use super::refusal::Refusal;
-use crate::wire::Dialect;
+use super::Dialect;
 
-/// What the URL says of it, as it was written.
+/// What the client says of it, as it was written.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Wish<'a> {
-    pub(super) since: Option<&'a str>,
-    pub(super) epoch: Option<&'a str>,
-    pub(super) replay: Option<&'a str>,
+pub(crate) struct Wish<'a> {
+    /// The last position that it has.
+    pub(crate) since: Option<&'a str>,
+    /// Whose position that is.
+    pub(crate) epoch: Option<&'a str>,
+    /// `none` where it wants only what is to come.
+    pub(crate) replay: Option<&'a str>,
+}
+
+/// What will not do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadWish {
+    /// Which parameter.
+    pub(crate) parameter: &'static str,
+    /// What is wrong with it, for people.
+    pub(crate) problem: &'static str,
 }
 
 impl Wish<'_> {
     /// What a session of the user's inbox is shown. `epoch` is this store's.
-    pub(super) fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, Refusal> {
+    pub(crate) fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, BadWish> {
         let since = self.since.map(seq).transpose()?;
         let wants_none = match self.replay {
             None => false,
             Some("none") => true,
-            Some(_) => return Err(Refusal::Invalid("replay", "The only value is \"none\".")),
+            Some(_) => return Err(bad("replay", "The only value is \"none\".")),
         };
         // The families know no epoch: their numbers have always been this store's.
         let is_other = self.epoch.is_some_and(|held| held != epoch);
@@ -43,11 +54,15 @@ impl Wish<'_> {
     }
 }
 
-fn seq(text: &str) -> Result<Seq, Refusal> {
+fn bad(parameter: &'static str, problem: &'static str) -> BadWish {
+    BadWish { parameter, problem }
+}
+
+fn seq(text: &str) -> Result<Seq, BadWish> {
     // `parse` alone would take a sign.
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_number);
-    number.map(Seq).ok_or(Refusal::Invalid("since", "A whole number, 0 or more."))
+    number.map(Seq).ok_or(bad("since", "A whole number, 0 or more."))
 }
 
 #[cfg(test)]
@@ -100,12 +115,12 @@ mod tests {
     #[test]
     fn what_will_not_do() {
         for dialect in Dialect::ALL {
-            for bad in ["", "-1", "+1", "x", "1.5", " 1", "9223372036854775808"] {
-                let refused = Refusal::Invalid("since", "A whole number, 0 or more.");
-                let feed = wish(Some(bad), None, Some("none")).feed(dialect, "e1");
-                assert_eq!(feed, Err(refused), "{bad}");
+            for text in ["", "-1", "+1", "x", "1.5", " 1", "9223372036854775808"] {
+                let refused = bad("since", "A whole number, 0 or more.");
+                let feed = wish(Some(text), None, Some("none")).feed(dialect, "e1");
+                assert_eq!(feed, Err(refused), "{text}");
             }
-            let refused = Refusal::Invalid("replay", "The only value is \"none\".");
+            let refused = bad("replay", "The only value is \"none\".");
             assert_eq!(wish(None, None, Some("all")).feed(dialect, "e1"), Err(refused));
         }
     }
