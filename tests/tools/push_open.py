@@ -1,4 +1,4 @@
-"""A browser as a push service's other end sees it: prints its keys as a line of JSON, and then opens
+"""A browser as a push service's other end sees it: prints its keys as a line of JSON, then opens
 each push that it is given as a line of JSON (`body` in base64, `authorization`), and prints what it
 says and what its sender has signed. By another implementation (`http_ece`) than the hub's.
 """
@@ -34,7 +34,8 @@ def signed(authorization):
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), unpack(parts["k"]))
     text = f"{head}.{claims}".encode()
     key.verify(encode_dss_signature(*numbers), text, ec.ECDSA(hashes.SHA256()))
-    return {"head": json.loads(unpack(head)), "claims": json.loads(unpack(claims)), "key": parts["k"]}
+    head, claims = (json.loads(unpack(part)) for part in (head, claims))
+    return {"head": head, "claims": claims, "key": parts["k"]}
 
 
 own = ec.generate_private_key(ec.SECP256R1())
