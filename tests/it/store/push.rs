@@ -26,9 +26,9 @@ async fn lease(store: &impl Store, now: i64) -> Vec<Leased> {
 }
 
 fn targets(leased: &[Leased]) -> Vec<PushTarget> {
-    let target = |one: &Leased| match &one.target {
-        Target::Push(target) => target.clone(),
-        other => panic!("{other:?}"),
+    let target = |one: &Leased| {
+        let Target::Push(target) = &one.target else { panic!("{one:?}") };
+        target.clone()
     };
     leased.iter().map(target).collect()
 }
