@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::auth::{Auth, AuthStartError};
+use crate::auth::{Auth, AuthStartError, Signing};
 use crate::config::{Config, Secret};
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::link::Links;
@@ -124,6 +124,7 @@ impl App {
         let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
+        let signing = Signing::read(config, &*store).await?;
         let words = words(config, &*store).await?;
         let links = words.links.clone();
         let channels = channels(
@@ -148,16 +149,8 @@ impl App {
         .await
         .map_err(StartError::of("the supervision tree"))?;
         let accounts: Arc<dyn AccountStore> = store.clone();
-        let auth =
-            Auth::start(config, Arc::clone(&accounts), hub.users.clone(), clock.clone()).await;
-        let auth = match auth {
-            Ok(auth) => auth,
-            Err(error) => {
-                hub.stop().await;
-                return Err(error.into());
-            }
-        };
-
+        let users = Some(hub.users.clone());
+        let auth = Auth::new(signing, config, Arc::clone(&accounts), users, clock.clone());
         let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
         let readiness = Readiness::new(hub.clone(), Arc::clone(&accounts));
         let parts = EdgeParts {

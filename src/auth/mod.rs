@@ -35,7 +35,7 @@ use self::claims::{Access, SERVICE_TTL_MAX_S};
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
-pub use self::start::AuthStartError;
+pub use self::start::{AuthStartError, Signing};
 pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
 use self::ws_tickets::WsTickets;
 use crate::config::AuthConfig;

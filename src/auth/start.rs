@@ -50,41 +50,51 @@ fn service_account() -> User {
     }
 }
 
-impl Auth {
+/// What tokens are read with, and issued with where they are ours. Read before anything runs that a
+/// wrong setting would have to stop again.
+#[derive(Debug)]
+pub struct Signing {
+    keys: Keys,
+    issuer: Option<Issuer>,
+}
+
+impl Signing {
     /// Reads the keys, or the secret (which is made where there is none yet).
     ///
     /// # Errors
     /// See [`AuthStartError`].
-    pub async fn start(
+    pub async fn read(
         config: &Config,
-        accounts: Arc<dyn AccountStore>,
-        users: Users,
-        clock: Arc<dyn Clock>,
+        accounts: &dyn AccountStore,
     ) -> Result<Self, AuthStartError> {
-        Self::assemble(config, accounts, Some(users), clock).await
+        if let Some(keys) = Keys::foreign(&config.auth)? {
+            if config.jwt_secret.is_some() {
+                tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
+            }
+            return Ok(Self { keys, issuer: None });
+        }
+        let secret = hub_secret(config, accounts).await?;
+        if secret.reveal().len() < SECRET_BYTES_WISE {
+            tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
+        }
+        // An unknown user must not take longer than a known one, not even the first.
+        drop(tokio::task::spawn_blocking(password::warm_up));
+        Ok(Self { keys: Keys::own(&secret), issuer: Some(Issuer::new(&secret)) })
     }
+}
 
-    pub(super) async fn assemble(
+impl Auth {
+    /// Accounts and tokens of a hub; without `users`, nobody's sockets are closed.
+    #[must_use]
+    pub fn new(
+        signing: Signing,
         config: &Config,
         accounts: Arc<dyn AccountStore>,
         users: Option<Users>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, AuthStartError> {
-        let (keys, issuer) = if let Some(keys) = Keys::foreign(&config.auth)? {
-            if config.jwt_secret.is_some() {
-                tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
-            }
-            (keys, None)
-        } else {
-            let secret = hub_secret(config, &*accounts).await?;
-            if secret.reveal().len() < SECRET_BYTES_WISE {
-                tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
-            }
-            // An unknown user must not take longer than a known one, not even the first.
-            drop(tokio::task::spawn_blocking(password::warm_up));
-            (Keys::own(&secret), Some(Issuer::new(&secret)))
-        };
-        Ok(Self(Arc::new(Inner {
+    ) -> Self {
+        let Signing { keys, issuer } = signing;
+        Self(Arc::new(Inner {
             config: config.auth.clone(),
             keys,
             issuer,
@@ -95,6 +105,6 @@ impl Auth {
             users,
             clock,
             service: Arc::new(service_account()),
-        })))
+        }))
     }
 }

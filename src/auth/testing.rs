@@ -14,7 +14,7 @@ use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Auth;
+use super::{Auth, AuthStartError, Signing};
 use crate::config::{Config, Secret};
 
 #[derive(Debug)]
@@ -224,7 +224,7 @@ impl Accounts {
             };
             store.create_user(new, None).await.unwrap();
         }
-        let auth = Auth::assemble(&config, store.clone(), None, clock.clone()).await.unwrap();
+        let auth = Auth::assemble(&config, store.clone(), clock.clone()).await.unwrap();
         Self { auth, store, clock }
     }
 
@@ -239,5 +239,17 @@ impl Accounts {
     /// The store answers nobody any more.
     pub(crate) fn take_store_away(&self) {
         self.store.is_away.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Auth {
+    /// Accounts and tokens without sockets.
+    pub(super) async fn assemble(
+        config: &Config,
+        accounts: Arc<dyn AccountStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthStartError> {
+        let signing = Signing::read(config, &*accounts).await?;
+        Ok(Self::new(signing, config, accounts, None, clock))
     }
 }

@@ -31,7 +31,7 @@ fn config() -> Config {
 async fn bench(config: Config) -> Bench {
     let store = Arc::new(FakeStore::default());
     let clock = Arc::new(StillClock::new());
-    let auth = Auth::assemble(&config, store.clone(), None, clock.clone()).await.unwrap();
+    let auth = Auth::assemble(&config, store.clone(), clock.clone()).await.unwrap();
     let ada = bellpull_actors::port::accounts::NewUser {
         id: None,
         username: "ada".to_owned(),

@@ -264,6 +264,6 @@ async fn a_secret_is_made_once_where_none_is_set() {
     let config = Config { jwt_secret: None, ..config() };
     let secret = issue::hub_secret(&config, &*bench.store).await.unwrap();
     assert_eq!(secret.reveal().len(), 43, "32 bytes");
-    let again = Auth::assemble(&config, bench.store.clone(), None, bench.clock.clone()).await;
+    let again = Auth::assemble(&config, bench.store.clone(), bench.clock.clone()).await;
     assert!(again.unwrap().authenticate(&tokens.access).await.is_ok(), "after a restart");
 }

@@ -245,7 +245,7 @@ async fn a_key_that_will_not_do_is_refused_at_start() {
     let start = async |config: Config| {
         let store = Arc::new(FakeStore::default());
         let clock = Arc::new(StillClock::new());
-        Auth::assemble(&config, store, None, clock).await.unwrap_err().to_string()
+        Auth::assemble(&config, store, clock).await.unwrap_err().to_string()
     };
     for (file, why) in [
         ("rsa.pem", "is a private key; give the public key alone"),
