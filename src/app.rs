@@ -87,6 +87,53 @@ impl From<AuthStartError> for StartError {
     }
 }
 
+/// What runs behind the edges.
+struct Inside {
+    store: Arc<SqliteStore>,
+    hub: Hub,
+    auth: Auth,
+    readiness: Readiness,
+    clock: Arc<dyn Clock>,
+    links: Links,
+    epoch: Arc<str>,
+}
+
+impl Inside {
+    /// The edges, which share one pace for each address: a stream is opened like a socket.
+    fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
+        let Self { store, hub, auth, readiness, clock, links, epoch } = self;
+        let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
+        let sockets = WsParts {
+            auth: auth.clone(),
+            users: hub.users.clone(),
+            projects: store.clone(),
+            epoch: Arc::clone(&epoch),
+            address_pace: Arc::clone(&address_pace),
+            draining,
+        };
+        let parts = EdgeParts {
+            hub,
+            auth,
+            ticket_store: store.clone(),
+            project_store: store.clone(),
+            comments: store.clone(),
+            inboxes: store.clone(),
+            accounts: store.clone(),
+            deliveries: store.clone(),
+            delivery_log: store.clone(),
+            preferences: store.clone(),
+            explain: store.clone(),
+            links,
+            push_store: store,
+            clock,
+            readiness,
+            epoch,
+            address_pace,
+        };
+        (Edge::new(parts, config), WsEdge::new(sockets, config))
+    }
+}
+
 impl App {
     /// Opens the store, starts the tree, and serves.
     ///
@@ -148,41 +195,20 @@ impl App {
         })
         .await
         .map_err(StartError::of("the supervision tree"))?;
-        let accounts: Arc<dyn AccountStore> = store.clone();
-        let users = Some(hub.users.clone());
-        let auth = Auth::new(signing, config, Arc::clone(&accounts), users, clock.clone());
-        let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
-        let readiness = Readiness::new(hub.clone(), Arc::clone(&accounts));
-        let parts = EdgeParts {
+        let (accounts, users) = (store.clone(), Some(hub.users.clone()));
+        let auth = Auth::new(signing, config, accounts, users, clock.clone());
+        let readiness = Readiness::new(hub.clone(), store.clone());
+        let (stop, stopping) = watch::channel(false);
+        let inside = Inside {
+            store: Arc::clone(&store),
             hub: hub.clone(),
             auth: auth.clone(),
-            ticket_store: store.clone(),
-            project_store: store.clone(),
-            comments: store.clone(),
-            inboxes: store.clone(),
-            accounts,
-            deliveries: store.clone(),
-            delivery_log: store.clone(),
-            preferences: store.clone(),
-            explain: store.clone(),
-            links,
-            push_store: store.clone(),
-            clock,
             readiness: readiness.clone(),
-            epoch: names.epoch.clone(),
-            address_pace: Arc::clone(&address_pace),
-        };
-        let edge = Edge::new(parts, config);
-        let (stop, stopping) = watch::channel(false);
-        let sockets = WsParts {
-            auth: auth.clone(),
-            users: hub.users.clone(),
-            projects: store.clone(),
+            clock,
+            links,
             epoch: names.epoch,
-            address_pace,
-            draining: stopping.clone(),
         };
-        let sockets = WsEdge::new(sockets, config);
+        let (edge, sockets) = inside.edges(config, stopping.clone());
         let router = crate::http::router(edge.clone())
             .merge(crate::ws::router(sockets))
             .merge(crate::client::router())
