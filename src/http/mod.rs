@@ -30,6 +30,7 @@ mod routes;
 mod sends;
 mod stream;
 mod strict_json;
+mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
@@ -56,6 +57,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::ws::AddressPace;
@@ -76,6 +78,7 @@ pub struct Edge {
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
+    templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
     clock: Arc<dyn Clock>,
@@ -115,6 +118,8 @@ pub struct EdgeParts {
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
     pub links: Links,
+    /// What is said on each channel.
+    pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
     /// The time.
@@ -145,6 +150,7 @@ impl Edge {
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
+            templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
             clock: parts.clock,
@@ -199,6 +205,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(templates::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -232,6 +239,7 @@ handles! {
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
+    TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();

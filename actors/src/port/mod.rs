@@ -17,6 +17,7 @@ pub mod projects;
 pub mod push;
 pub mod sender;
 pub mod sends;
+pub mod templates;
 pub mod tickets;
 
 pub use accounts::AccountStore;
@@ -32,6 +33,7 @@ pub use projects::ProjectStore;
 pub use push::PushStore;
 pub use sender::Sender;
 pub use sends::SendStore;
+pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.

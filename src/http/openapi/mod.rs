@@ -17,6 +17,7 @@ mod projects;
 mod push;
 mod sends;
 mod shapes;
+mod templates;
 mod tickets;
 
 use std::sync::LazyLock;
@@ -41,6 +42,7 @@ pub(super) use self::projects::*;
 pub(super) use self::push::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
+pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
 use super::routes::Routes;
 

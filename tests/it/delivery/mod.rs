@@ -5,6 +5,7 @@ mod email;
 mod kill;
 mod push;
 mod sink;
+mod templates;
 mod unsubscribe;
 mod whatsapp;
 

@@ -12,6 +12,7 @@ mod preferences;
 mod projects;
 mod sends;
 mod stream;
+mod templates;
 mod tickets;
 mod users;
 mod visibility;

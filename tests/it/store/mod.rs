@@ -2,8 +2,8 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
+//! [`digests`], [`explain`], [`preferences`], [`push`], [`templates`] and [`model`] know only the
+//! ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -26,6 +26,7 @@ mod push;
 mod sends;
 mod sqlite;
 mod sqlite_outbox;
+mod templates;
 mod tickets;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, PushStore, SendStore, TicketStore,
+    PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -48,6 +49,7 @@ pub(crate) trait Store:
     + DeliveryLog
     + PreferenceStore
     + PushStore
+    + TemplateStore
     + ExplainStore
 {
 }
@@ -62,6 +64,7 @@ impl<
         + DeliveryLog
         + PreferenceStore
         + PushStore
+        + TemplateStore
         + ExplainStore,
 > Store for T
 {
@@ -121,6 +124,11 @@ macro_rules! suite {
                 a_browser_is_one_users_and_has_its_newest_keys,
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
+            }
+            templates {
+                templates_are_kept_replaced_and_forgotten,
+                there_is_a_bound_on_templates,
+                a_lease_has_its_recipients_language,
             }
             comments {
                 a_comment_is_kept_and_tells_whom_it_names,

@@ -3,8 +3,8 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`] and [`marks`] (the rarer writes), [`sends`] with
-//! [`begin`] and [`audience`] (which recipients are next), and the hot path: [`known`] (what is
+//! [`projects`], [`preferences`], [`push`], [`templates`] and [`marks`] (the rarer writes), [`sends`]
+//! with [`begin`] and [`audience`] (which recipients are next), and the hot path: [`known`] (what is
 //! read before), [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house),
 //! [`rows`] (what is written, one statement a table); then [`outbox`] (leases, and what came of
 //! them).
@@ -25,6 +25,7 @@ mod rows;
 mod sends;
 mod set;
 mod task;
+mod templates;
 
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserCha
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
+use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -86,6 +88,8 @@ pub(super) enum Write {
     ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
+    PutTemplate(Box<WrittenTemplate>),
+    DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
     Ping,
 }
@@ -165,6 +169,7 @@ pub(super) enum Done {
     Chunk(Box<Chunk>),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    Template(PutTemplate),
     /// A browser, by its id.
     Subscribed(i64),
     /// So many rows changed.
