@@ -27,11 +27,11 @@ async fn an_edit_counts_for_the_next_mail_and_outlives_a_restart() {
     let (status, told) = ada.ask(at, Method::PUT, path, &template).await;
     assert_eq!(status, 201, "{told}");
 
-    carl.raise(at, "<b>Slow</b> & late").await;
+    carl.raise(at, "<b>Slow & late").await;
     let mail = sink.mail().await;
-    assert_eq!(mail.header("Subject"), "TKT-1 <b>Slow</b> & late");
-    assert!(mail.text.contains("<p>&lt;b&gt;Slow&lt;/b&gt; &amp; late</p>"), "{}", mail.text);
-    assert!(mail.text.contains("ada: <b>Slow</b> & late"), "{}", mail.text);
+    assert_eq!(mail.header("Subject"), "TKT-1 <b>Slow & late");
+    assert!(mail.text.contains("<p>&lt;b&gt;Slow &amp; late</p>"), "{}", mail.text);
+    assert!(mail.text.contains("ada: <b>Slow & late"), "{}", mail.text);
 
     assert!(hub.terminate().success());
     let hub = Process::serve(&database, &settings);

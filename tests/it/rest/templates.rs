@@ -134,7 +134,7 @@ async fn what_is_wrong_is_named_with_its_line_and_nothing_is_kept() {
         ("html", json!("{{ body | shout }}"), "line 1: "),
         ("html", json!("{{ ticket.number }}"), "line 1: there is no ticket.number"),
         ("subject", json!("a\nBcc: everybody@example.com"), "one line"),
-        ("subject", json!("{{ '\\r\\n' }}Bcc: x"), "one line"),
+        ("subject", json!("a{{ '\\r\\n' }}Bcc: x"), "one line"),
         ("subject", json!("{# nothing #}"), "nothing is left"),
         ("text", json!("x".repeat(20_001)), "20000"),
         ("text", json!("{% for a in range(100000) %}x{% endfor %}"), ""),
