@@ -147,11 +147,12 @@ fn summary_json(said: &Said) -> Value {
 
 /// An event's title, or its name where it has none.
 fn display(event: &str) -> String {
-    match Event::from_name(event) {
-        Event::Other(_) if event == DIGEST => "Digest".to_owned(),
-        Event::Other(name) => name.into(),
-        own => own.title().to_owned(),
-    }
+    let shown = match Event::from_name(event).title() {
+        "" if event == DIGEST => "Digest",
+        "" => event,
+        title => title,
+    };
+    shown.to_owned()
 }
 
 fn template_json(key: &TemplateKey, found: &Found) -> Value {
