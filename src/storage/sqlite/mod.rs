@@ -3,7 +3,7 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
+//! [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
 //! [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
@@ -11,6 +11,7 @@ mod comments;
 mod deliveries;
 mod delivery_log;
 mod error;
+mod escalations;
 mod explain;
 mod heads;
 mod ids;
