@@ -56,7 +56,7 @@ pub(super) struct Options {
     /// from another one, so that two builds can be compared. [default where there is no --url]
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true,
           default_missing_value = "", help_heading = "Servers")]
-    spawn: Vec<PathBuf>,
+    spawn: Vec<String>,
     /// Measures a server that runs: ws://HOST:PORT[/PATH]; {user} and {token} in it are filled in
     #[arg(long, help_heading = "Servers")]
     url: Vec<String>,
@@ -214,8 +214,8 @@ impl Options {
 
     fn servers(&self, has_baseline: bool) -> Result<Vec<Server>, LoadError> {
         let spawned = self.spawn.iter().map(|program| {
-            let is_own = program.as_os_str().is_empty();
-            Server::Spawned((!is_own).then(|| absolute(program)))
+            let is_another = !program.is_empty();
+            Server::Spawned(is_another.then(|| absolute(Path::new(program))))
         });
         let mut servers: Vec<Server> = spawned.collect();
         for (option, count) in
