@@ -123,6 +123,7 @@ impl Inside {
             deliveries: store.clone(),
             delivery_log: store.clone(),
             preferences: store.clone(),
+            escalations: store.clone(),
             explain: store.clone(),
             links,
             templates,
