@@ -75,18 +75,16 @@ impl WsEdge {
                 Err(refusal) => refuse(arrived, refusal).await,
             },
             Err(Denied::Http(refusal)) => refuse(arrived, refusal).await,
-            Err(Denied::Socket { refusal, subprotocol }) => {
-                match self.turned_away.say(refusal) {
-                    Ok(last_word) => match answer_to(&mut request, subprotocol) {
-                        Ok(answer) => {
-                            count_handshake(last_word.outcome);
-                            last_word.write(&arrived.stream, head(&answer)).await;
-                        }
-                        Err(refusal) => refuse(arrived, refusal).await,
-                    },
+            Err(Denied::Socket { refusal, subprotocol }) => match self.turned_away.say(refusal) {
+                Ok(last_word) => match answer_to(&mut request, subprotocol) {
+                    Ok(answer) => {
+                        count_handshake(last_word.outcome);
+                        last_word.write(&arrived.stream, head(&answer)).await;
+                    }
                     Err(refusal) => refuse(arrived, refusal).await,
-                }
-            }
+                },
+                Err(refusal) => refuse(arrived, refusal).await,
+            },
         }
         None
     }

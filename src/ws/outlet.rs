@@ -67,15 +67,7 @@ enum Written {
 impl WsOutlet {
     /// `answer`: the answer to the handshake, where it is to go out with the first frame.
     pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, answer: Vec<u8>) -> Self {
-        Self {
-            shared,
-            out: answer,
-            written: 0,
-            frames: 0,
-            dialect,
-            is_closed: false,
-            stuck: None,
-        }
+        Self { shared, out: answer, written: 0, frames: 0, dialect, is_closed: false, stuck: None }
     }
 
     /// How much memory waits for frames.
