@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, preferences, projects, push, sends};
+use super::{Answer, Done, Write, escalations, preferences, projects, push, sends, templates};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -77,9 +77,15 @@ pub(super) async fn apply(
         Write::Unsubscribe { user, endpoint } => {
             push::unsubscribe(connection, *user, endpoint).await?
         }
+        Write::PutTemplate(template) => templates::put(connection, template).await?,
+        Write::DeleteTemplate(key) => templates::delete(connection, key).await?,
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?
         }
+        Write::SetEscalation { event, escalation, now } => {
+            escalations::set(connection, event, escalation, *now).await?
+        }
+        Write::RemoveEscalation(event) => escalations::remove(connection, event).await?,
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)
