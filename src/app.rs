@@ -21,6 +21,7 @@ use crate::config::{Config, Secret};
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::link::Links;
 use crate::delivery::template::Templates;
+use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
@@ -95,13 +96,14 @@ struct Inside {
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     links: Links,
+    webhooks: WebhookCaller,
     epoch: Arc<str>,
 }
 
 impl Inside {
     /// The edges, which share one pace for each address: a stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self { store, hub, auth, readiness, clock, links, epoch } = self;
+        let Self { store, hub, auth, readiness, clock, links, webhooks, epoch } = self;
         let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
         let sockets = WsParts {
             auth: auth.clone(),
@@ -124,7 +126,9 @@ impl Inside {
             preferences: store.clone(),
             explain: store.clone(),
             links,
-            push_store: store,
+            push_store: store.clone(),
+            webhook_store: store,
+            webhooks,
             clock,
             readiness,
             epoch,
@@ -174,6 +178,8 @@ impl App {
         let signing = Signing::read(config, &*store).await?;
         let words = words(config, &*store).await?;
         let links = words.links.clone();
+        let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
+            .map_err(StartError::of("webhook.allow_private"))?;
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -181,6 +187,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
                 words,
+                webhooks: webhooks.clone(),
             },
         )?;
         let hub = Hub::start(HubParts {
@@ -206,6 +213,7 @@ impl App {
             readiness: readiness.clone(),
             clock,
             links,
+            webhooks,
             epoch: names.epoch,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`template`] (what is said), [`link`] (where it leads), [`words`] (both for
 //! one delivery); [`email`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with its
-//! [`reports`], [`sms`], and [`push`] with [`push_crypt`] (to where users say: [`outside`]);
+//! [`reports`], [`sms`], and, to where users say ([`outside`]), [`push`] with [`push_crypt`] and
+//! [`webhook`];
 //! [`channels`] (which are on, and what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
@@ -19,6 +20,7 @@ pub mod sms;
 pub mod template;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 pub mod whatsapp;
 pub mod words;
 

@@ -19,7 +19,8 @@ impl Words {
     /// What goes out on a channel: one letter's words, or a digest's.
     #[must_use]
     pub fn render(&self, leased: &Leased, channel: Channel, unsubscribe: Option<&str>) -> Rendered {
-        let (name, locale) = (&leased.addressee.name, &leased.addressee.locale);
+        let addressee = leased.addressee.as_ref();
+        let (name, locale) = addressee.map_or(("", "en"), |one| (&*one.name, &*one.locale));
         if let [letter] = &leased.letters[..] {
             let message = &letter.message;
             let link = self.links.action(&message.action_url);

@@ -18,11 +18,12 @@ pub mod push;
 pub mod sender;
 pub mod sends;
 pub mod tickets;
+pub mod webhooks;
 
 pub use accounts::AccountStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
-pub use deliveries::DeliveryStore;
+pub use deliveries::{DeliveryStore, LeaseLimit};
 pub use delivery_log::DeliveryLog;
 pub use explain::ExplainStore;
 pub use inbox::InboxStore;
@@ -33,6 +34,7 @@ pub use push::PushStore;
 pub use sender::Sender;
 pub use sends::SendStore;
 pub use tickets::TicketStore;
+pub use webhooks::WebhookStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

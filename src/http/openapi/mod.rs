@@ -18,6 +18,7 @@ mod push;
 mod sends;
 mod shapes;
 mod tickets;
+mod webhooks;
 
 use std::sync::LazyLock;
 
@@ -42,6 +43,7 @@ pub(super) use self::push::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
 pub(super) use self::tickets::*;
+pub(super) use self::webhooks::*;
 use super::routes::Routes;
 
 const DESCRIPTION: &str = "\

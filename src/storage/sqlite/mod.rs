@@ -3,8 +3,8 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
-//! [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`push`], [`webhooks`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
+//! [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -15,6 +15,7 @@ mod explain;
 mod heads;
 mod ids;
 mod inbox;
+mod lanes;
 mod letters;
 mod lock;
 mod multi_row;
@@ -26,6 +27,7 @@ mod push;
 mod rows;
 mod sends;
 mod tickets;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ mod kill;
 mod push;
 mod sink;
 mod unsubscribe;
+mod webhook;
 mod whatsapp;
 
 use std::net::SocketAddr;

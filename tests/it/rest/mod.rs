@@ -15,6 +15,7 @@ mod stream;
 mod tickets;
 mod users;
 mod visibility;
+mod webhooks;
 mod workflow;
 
 use serde_json::{Value, json};
