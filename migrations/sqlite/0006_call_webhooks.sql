@@ -46,11 +46,11 @@ CREATE TABLE new_deliveries (
     status          TEXT NOT NULL,
     rule            TEXT,                        -- what held it back, or delays it
     leases          INTEGER NOT NULL DEFAULT 0,  -- attempts that were begun: the last one's number
-    failures        INTEGER NOT NULL DEFAULT 0,  -- attempts that came to nothing since it was queued
+    failures        INTEGER NOT NULL DEFAULT 0,  -- attempts that came to nothing since queued
     due_at          INTEGER NOT NULL,
     leased_until    INTEGER,
     provider_id     TEXT,
-    provider_status TEXT,                        -- sent, delivered, read or failed, as it says itself
+    provider_status TEXT,                        -- sent, delivered, read or failed, it says
     provider_at     INTEGER,                     -- when it said so
     error           TEXT,                        -- the last failure; none once it was sent
     sent_at         INTEGER,
