@@ -120,7 +120,9 @@ impl Sender for WebhookCaller {
             Outcome::Later { error, after, .. } => {
                 Outcome::Later { error, after, is_outage: false }
             }
-            outcome => outcome,
+            outcome @ (Outcome::Sent { .. } | Outcome::Refused { .. } | Outcome::Gone { .. }) => {
+                outcome
+            }
         }
     }
 }
