@@ -124,6 +124,7 @@ impl Inside {
             deliveries: store.clone(),
             delivery_log: store.clone(),
             preferences: store.clone(),
+            escalations: store.clone(),
             explain: store.clone(),
             links,
             push_store: store.clone(),

@@ -10,6 +10,7 @@ mod body;
 mod comments;
 mod deliveries;
 mod error;
+mod escalations;
 mod explain;
 mod fields;
 mod guard;
@@ -46,8 +47,8 @@ use axum::extract::FromRef;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, ProjectStore, PushStore, TicketStore, WebhookStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore, WebhookStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -77,6 +78,7 @@ pub struct Edge {
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
+    escalations: Arc<dyn EscalationStore>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
@@ -117,6 +119,8 @@ pub struct EdgeParts {
     pub delivery_log: Arc<dyn DeliveryLog>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
+    /// How loudly they are told.
+    pub escalations: Arc<dyn EscalationStore>,
     /// Why they were told.
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
@@ -152,6 +156,7 @@ impl Edge {
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
+            escalations: parts.escalations,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
@@ -211,6 +216,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(escalations::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -243,6 +249,7 @@ handles! {
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
+    Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);

@@ -21,6 +21,7 @@ use super::error::ApiError;
 use super::fields::{Fields, not_a_choice};
 use super::notifications::EVENT_MAX;
 use super::openapi as doc;
+use super::query::is_event_name;
 use super::routes::Routes;
 use super::who::Who;
 
@@ -115,10 +116,7 @@ type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;
 fn events(value: &Value) -> Result<Wishes, String> {
     let mut all = Wishes::new();
     for (event, wishes) in object(value)? {
-        let is_name = (1..=EVENT_MAX).contains(&event.chars().count())
-            && event.trim() == event
-            && !event.contains(char::is_control);
-        if !is_name {
+        if !is_event_name(event) {
             return Err(format!("An event's name has 1 to {EVENT_MAX} visible characters."));
         }
         let wishes = object(wishes).map_err(|why| format!("{event}: {why}"))?;

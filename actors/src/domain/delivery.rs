@@ -221,9 +221,25 @@ pub enum Rule {
     Digest,
     /// It waits whether the recipient sees it elsewhere first.
     Escalation,
+    /// The recipient has seen it elsewhere first.
+    Seen,
+    /// Its ticket moved on before the recipient had seen it.
+    MovedOn,
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Preference,
+        Self::NoAddress,
+        Self::Unsubscribed,
+        Self::QuietHours,
+        Self::Digest,
+        Self::Escalation,
+        Self::Seen,
+        Self::MovedOn,
+    ];
+
     /// The rule's name in rows and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -234,16 +250,15 @@ impl Rule {
             Self::QuietHours => "quiet_hours",
             Self::Digest => "digest",
             Self::Escalation => "escalation",
+            Self::Seen => "seen",
+            Self::MovedOn => "moved_on",
         }
     }
 
     /// The rule of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use Rule::{Digest, Escalation, NoAddress, Preference, QuietHours, Unsubscribed};
-        [Preference, NoAddress, Unsubscribed, QuietHours, Digest, Escalation]
-            .into_iter()
-            .find(|rule| rule.as_str() == name)
+        Self::ALL.into_iter().find(|rule| rule.as_str() == name)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod comment;
 pub mod delay;
 pub mod delivery;
+pub mod escalation;
 pub mod event;
 pub mod explain;
 pub mod ids;

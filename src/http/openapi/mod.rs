@@ -7,6 +7,7 @@
 
 mod accounts;
 mod deliveries;
+mod escalations;
 mod explain;
 mod hooks;
 mod inboxes;
@@ -33,6 +34,7 @@ use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
 pub(super) use self::deliveries::*;
+pub(super) use self::escalations::*;
 pub(super) use self::explain::*;
 pub(super) use self::hooks::*;
 pub(super) use self::inboxes::*;

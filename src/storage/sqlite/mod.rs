@@ -3,14 +3,15 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`push`], [`webhooks`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share:
-//! [`rows`], [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
+//! [`escalations`], [`push`], [`webhooks`], [`deliveries`] with [`delivery_log`], [`explain`]; and
+//! what they share: [`rows`], [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
 mod deliveries;
 mod delivery_log;
 mod error;
+mod escalations;
 mod explain;
 mod heads;
 mod ids;

@@ -2,6 +2,7 @@
 //! of WhatsApp's.
 
 mod email;
+mod escalation;
 mod kill;
 mod push;
 mod sink;

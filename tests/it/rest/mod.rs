@@ -5,6 +5,7 @@ mod bad_input;
 mod comments;
 mod console;
 mod deliveries;
+mod escalations;
 mod explain;
 mod notifications;
 mod operator;

@@ -2,8 +2,9 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`explain`], [`preferences`], [`push`], [`webhooks`] and [`model`] know only the
-//! ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
+//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`webhooks`] and [`model`]
+//! know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
+//! [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -12,6 +13,7 @@ mod changes;
 mod comments;
 mod delivery_log;
 mod digests;
+mod escalations;
 mod explain;
 mod groups;
 mod inbox;
@@ -34,8 +36,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, PushStore, SendStore, TicketStore, WebhookStore,
+    AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
+    InboxStore, PreferenceStore, PushStore, SendStore, TicketStore, WebhookStore,
 };
 
 /// All that a store offers.
@@ -50,6 +52,7 @@ pub(crate) trait Store:
     + PreferenceStore
     + PushStore
     + WebhookStore
+    + EscalationStore
     + ExplainStore
 {
 }
@@ -65,6 +68,7 @@ impl<
         + PreferenceStore
         + PushStore
         + WebhookStore
+        + EscalationStore
         + ExplainStore,
 > Store for T
 {
@@ -260,6 +264,19 @@ macro_rules! suite {
                 a_notification_shows_one_delivery_a_channel,
                 what_waits_is_counted,
                 a_refused_decision_leaves_no_delivery,
+            }
+            escalations {
+                policies_are_kept_listed_and_taken_away,
+                policies_have_a_bound,
+                a_step_is_due_when_it_has_waited,
+                a_read_or_a_delete_calls_the_rest_off,
+                marks_of_one_group_call_off_each_its_own,
+                a_ticket_that_moves_on_calls_the_rest_off,
+                two_steps_of_a_ticket_in_one_group_leave_the_last_ones,
+                what_is_with_a_provider_may_go_out,
+                a_late_success_of_what_was_called_off_counts,
+                wishes_hold_back_steps_too,
+                sends_go_by_their_events_policy,
             }
             explain {
                 a_notification_says_what_it_is_of,

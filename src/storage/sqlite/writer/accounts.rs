@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, preferences, projects, push, sends, webhooks};
+use super::{Answer, Done, Write, escalations, preferences, projects, push, sends, webhooks};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -81,6 +81,10 @@ pub(super) async fn apply(
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?
         }
+        Write::SetEscalation { event, escalation, now } => {
+            escalations::set(connection, event, escalation, *now).await?
+        }
+        Write::RemoveEscalation(event) => escalations::remove(connection, event).await?,
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)

@@ -2,7 +2,9 @@
 //! applied: two queries, however many requests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
@@ -15,6 +17,7 @@ use sqlx::SqliteConnection;
 use super::super::multi_row::id_list;
 use super::super::rows::json;
 use super::group::Failure;
+use super::rows::text;
 
 /// A ticket that exists, as far as the next decision about it is concerned.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(super) struct KnownTicket {
     pub(super) version: i64,
     pub(super) is_deleted: bool,
     pub(super) assigned_to: Vec<UserId>,
+    /// Whether something may be called off when it moves on.
+    pub(super) has_steps: bool,
 }
 
 /// A project's counter of tickets.
@@ -106,7 +111,9 @@ pub(super) struct Sought {
 const READ: &str = "SELECT \
     (SELECT json_group_array(json_array(t.id, t.version, t.deleted_at IS NOT NULL, \
         (SELECT json_group_array(a.user_id ORDER BY a.position) FROM ticket_assignees a \
-         WHERE a.ticket_id = t.id))) \
+         WHERE a.ticket_id = t.id), EXISTS (SELECT 1 FROM deliveries d \
+         INDEXED BY deliveries_until_moved WHERE d.until_seen = t.id AND d.status = 'QUEUED' \
+         AND d.leased_until IS NULL))) \
      FROM tickets t WHERE t.id IN (SELECT value FROM json_each(?1))), \
     (SELECT json_group_array(json_array(p.id, p.key, p.last_number)) \
      FROM projects p WHERE p.id IN (SELECT value FROM json_each(?2))), \
@@ -115,7 +122,7 @@ const READ: &str = "SELECT \
     (SELECT json_group_array(json_array(w.project_id, json_array(w.id, w.lane, json(w.events)))) \
      FROM webhooks w WHERE w.project_id IN (SELECT value FROM json_each(?4)) AND w.is_active = 1)";
 
-type TicketRow = (TicketId, i64, i64, Vec<UserId>);
+type TicketRow = (TicketId, i64, i64, Vec<UserId>, i64);
 
 impl Known {
     /// Reads them.
@@ -146,8 +153,9 @@ impl Known {
         for (project, hook) in called {
             hooks.entry(project).or_default().push(Hook::of(hook));
         }
-        let ticket = |(id, version, deleted, assigned_to)| {
-            (id, KnownTicket { version, is_deleted: deleted != 0, assigned_to })
+        let ticket = |(id, version, deleted, assigned_to, steps)| {
+            let (is_deleted, has_steps) = (deleted != 0, steps != 0);
+            (id, KnownTicket { version, is_deleted, assigned_to, has_steps })
         };
         let project = |(id, key, last_number)| (id, KnownProject { key, last_number });
         Ok(Self {
@@ -165,22 +173,34 @@ impl Known {
     }
 }
 
-/// The heads of these users' inboxes; users that do not exist are left out.
-pub(super) async fn heads(
+/// An inbox that is marked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inbox {
+    pub(super) head: Head,
+    /// Whether something may be called off when a row of it is seen.
+    pub(super) has_steps: bool,
+}
+
+/// These users' inboxes; users that do not exist are left out.
+pub(super) async fn inboxes(
     connection: &mut SqliteConnection,
     users: impl Iterator<Item = UserId>,
-) -> Result<BTreeMap<UserId, Head>, Failure> {
+) -> Result<BTreeMap<UserId, Inbox>, Failure> {
     let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0))) \
+               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+               EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_seen \
+               WHERE d.recipient_id = u.id AND d.until_seen IS NOT NULL \
+               AND d.status = 'QUEUED' AND d.leased_until IS NULL))) \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                WHERE u.id IN (SELECT value FROM json_each(?))";
     let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
     let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<(UserId, Seq, i64, Seq)> = json(&text)?;
-    let head = |(user, last_seq, unread_count, delivered_seq)| {
-        (user, Head { last_seq, unread_count, delivered_seq })
+    let rows: Vec<(UserId, Seq, i64, Seq, i64)> = json(&text)?;
+    let inbox = |(user, last_seq, unread_count, delivered_seq, steps)| {
+        let head = Head { last_seq, unread_count, delivered_seq };
+        (user, Inbox { head, has_steps: steps != 0 })
     };
-    Ok(rows.into_iter().map(head).collect())
+    Ok(rows.into_iter().map(inbox).collect())
 }
 
 /// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
@@ -199,28 +219,42 @@ pub(super) struct Recipient {
 type Browsers = Vec<(i64, String)>;
 type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Browsers, Vec<HookRow>, Option<Preferences>);
 
-/// These users, as far as telling them is concerned; users that do not exist are left out.
-pub(super) async fn recipients(
+/// Who is told, and how loudly.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    pub(super) recipients: BTreeMap<UserId, Recipient>,
+    /// The policies of the events.
+    pub(super) escalations: HashMap<String, Arc<Escalation>>,
+}
+
+/// These users, as far as telling them of these events is concerned; users that do not exist are
+/// left out.
+pub(super) async fn people(
     connection: &mut SqliteConnection,
     users: impl Iterator<Item = UserId>,
+    events: &BTreeSet<&str>,
     on: Channels,
-) -> Result<BTreeMap<UserId, Recipient>, Failure> {
+) -> Result<People, Failure> {
     let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
                ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
                json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), \
                json(iif(?2, (SELECT json_group_array(json_array(s.id, s.lane)) \
                FROM push_subscriptions s WHERE s.user_id = u.id), '[]')), \
-               json(iif(?3 AND EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL), \
+               json(iif(?4 AND EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL), \
                (SELECT json_group_array(json_array(w.id, w.lane, json(w.events))) \
                FROM webhooks w WHERE w.user_id = u.id AND w.is_active = 1), '[]')), \
-               json(p.body))) \
+               json(p.body))), \
+               (SELECT json_group_object(e.event, json(e.steps)) FROM escalations e \
+               WHERE e.event IN (SELECT value FROM json_each(?3))) \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                LEFT JOIN preferences p ON p.user_id = u.id \
                WHERE u.id IN (SELECT value FROM json_each(?1))";
-    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
-    let query = query.bind(on.contains(Channel::Push)).bind(on.contains(Channel::Webhook));
-    let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<RecipientRow> = json(&text)?;
+    let query = sqlx::query_as(sql).bind(id_list(users.map(|user| user.0)));
+    let query = query.bind(on.contains(Channel::Push)).bind(text(events)?);
+    let query = query.bind(on.contains(Channel::Webhook));
+    let (found, policies): (String, String) = query.fetch_one(connection).await?;
+    let rows: Vec<RecipientRow> = json(&found)?;
+    let policies: HashMap<String, Escalation> = json(&policies)?;
     let recipient = |row: RecipientRow| {
         let (user, last_seq, unread_count, delivered_seq, own, browsers, hooks, preferences) = row;
         let head = Head { last_seq, unread_count, delivered_seq };
@@ -231,7 +265,9 @@ pub(super) async fn recipients(
         let reach = reach(own, !browsers.is_empty(), !hooks.is_empty());
         (user, Recipient { head, reach, browsers, hooks, preferences })
     };
-    Ok(rows.into_iter().map(recipient).collect())
+    let policies = policies.into_iter().map(|(event, policy)| (event, Arc::new(policy)));
+    let recipients = rows.into_iter().map(recipient).collect();
+    Ok(People { recipients, escalations: policies.collect() })
 }
 
 impl Recipient {

@@ -3,16 +3,17 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`] and [`marks`] (the rarer writes),
-//! [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot path:
-//! [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`] (what
-//! leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`] (leases,
-//! and what came of them).
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`] and [`marks`] (the rarer
+//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
+//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
+//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
+//! (leases, and what came of them).
 
 mod accounts;
 mod audience;
 mod begin;
 mod digests;
+mod escalations;
 mod group;
 mod known;
 mod marks;
@@ -31,6 +32,8 @@ use std::time::Duration;
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::delivery::Attempt;
+use bellpull_actors::domain::escalation::Escalation;
+use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Mark, Marked};
 use bellpull_actors::domain::notification::Announcement;
@@ -42,6 +45,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
@@ -87,6 +91,8 @@ pub(super) enum Write {
     Report(Box<Report>),
     Retry { delivery: DeliveryId, now: Timestamp },
     ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
+    SetEscalation { event: Event, escalation: Box<Escalation>, now: Timestamp },
+    RemoveEscalation(Event),
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
     Webhook(Box<WebhookWrite>, Timestamp),
@@ -171,6 +177,7 @@ pub(super) enum Done {
     Preferences(Option<Box<Preferences>>),
     /// A webhook as it stands now; none, where it is not there or may not be made.
     Webhook(Option<Box<Webhook>>),
+    Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),
     /// So many rows changed.

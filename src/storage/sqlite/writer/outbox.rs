@@ -29,10 +29,11 @@ const DETAIL_MAX: usize = 500;
 static MOVE: MultiRow = MultiRow::new(
     "UPDATE deliveries SET status = v.column3, due_at = ifnull(v.column4, due_at), \
      error = v.column5, provider_id = ifnull(v.column6, provider_id), sent_at = v.column7, \
-     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL FROM ",
+     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL, \
+     rule = iif(status = 'SUPPRESSED', NULL, rule) FROM ",
     7,
     " AS v WHERE id = v.column1 AND ((status = 'QUEUED' AND leases = v.column2) \
-     OR (v.column3 = 'SENT' AND status IN ('QUEUED', 'FAILED'))) \
+     OR (v.column3 = 'SENT' AND status <> 'SENT')) \
      AND NOT EXISTS (SELECT 1 FROM delivery_attempts a \
      WHERE a.delivery_id = v.column1 AND a.number = v.column2)",
 );
@@ -94,6 +95,8 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) failures: u32,
     pub(in super::super) is_digest: bool,
     pub(in super::super) digest_id: Option<i64>,
+    /// Whether it was a policy's step, and what it is about has been seen meanwhile.
+    is_seen: bool,
     /// What goes out with it.
     #[serde(default)]
     pub(in super::super) with: Vec<Part>,
@@ -284,7 +287,9 @@ const DUE: &str = concat!(
     webhook_target!(),
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
     AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id)) \
+    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, \
+    iif(d.until_seen IS NOT NULL AND d.digest_id IS NULL \
+    AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL), json('true'), json('false')))) \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
@@ -292,7 +297,8 @@ const DUE: &str = concat!(
 );
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
-/// are leased in its place; so is what is for an account that was switched off.
+/// are leased in its place; so is what is for an account that was switched off, and a policy's
+/// step that was with a provider when its notification was seen, and came back.
 async fn lease(
     connection: &mut SqliteConnection,
     wanted: &Lease,
@@ -311,7 +317,7 @@ async fn lease(
         let due: Vec<LeasedRow> = json(&text)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|row| !row.address.is_empty());
+            due.into_iter().partition(|row| !row.address.is_empty() && !row.is_seen);
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
                        WHERE id IN (SELECT value FROM json_each(?1))";
@@ -321,7 +327,10 @@ async fn lease(
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
         if !lost.is_empty() {
-            hold_back(connection, lost.iter().map(|row| row.id.0)).await?;
+            for (is_seen, rule) in [(false, Rule::NoAddress), (true, Rule::Seen)] {
+                let of_rule = lost.iter().filter(|row| row.is_seen == is_seen);
+                hold_back(connection, rule, of_rule.map(|row| row.id.0).collect()).await?;
+            }
         }
         if is_done {
             leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
@@ -330,14 +339,17 @@ async fn lease(
     }
 }
 
-/// There is no address any more.
 async fn hold_back(
     connection: &mut SqliteConnection,
-    deliveries: impl Iterator<Item = i64>,
+    rule: Rule,
+    deliveries: Vec<i64>,
 ) -> Result<(), sqlx::Error> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
     let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
                WHERE id IN (SELECT value FROM json_each(?1))";
-    let query = sqlx::query(sql).bind(id_list(deliveries)).bind(Rule::NoAddress.as_str());
+    let query = sqlx::query(sql).bind(id_list(deliveries)).bind(rule.as_str());
     query.execute(connection).await.map(drop)
 }
 

@@ -13,6 +13,7 @@ use sqlx::SqliteConnection;
 
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::escalations::call_off_moved;
 use super::outgoing::Outgoing;
 
 /// The moved heads of inboxes: user, last number, unread count.
@@ -73,8 +74,8 @@ static NOTIFICATIONS: MultiRow = MultiRow::new(
 );
 static DELIVERIES: MultiRow = MultiRow::new(
     "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, target_id, \
-     lane, status, rule, due_at) SELECT * FROM ",
-    10,
+     lane, status, rule, due_at, until_seen) SELECT * FROM ",
+    11,
     " WHERE column1 IS NOT NULL",
 );
 
@@ -100,6 +101,7 @@ pub(super) struct Rows {
     notifications: Vec<Cell>,
     deliveries: Vec<Cell>,
     heads: BTreeMap<UserId, Head>,
+    moved_on: Vec<(TicketId, i64)>,
 }
 
 impl Rows {
@@ -193,12 +195,18 @@ impl Rows {
             out.way.status.as_str().into(),
             out.way.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
             out.way.due_at_ms.into(),
+            out.way.until_seen.into(),
         ]);
     }
 
     /// Where an inbox stands now.
     pub(super) fn head(&mut self, user: UserId, head: Head) {
         self.heads.insert(user, head);
+    }
+
+    /// A ticket has moved on: what waited since the deliveries up to this one is called off.
+    pub(super) fn moved_on(&mut self, ticket: TicketId, last_delivery: i64) {
+        self.moved_on.push((ticket, last_delivery));
     }
 
     /// Writes all of it.
@@ -214,6 +222,7 @@ impl Rows {
         MESSAGES.run(connection, self.messages).await?;
         NOTIFICATIONS.run(connection, self.notifications).await?;
         DELIVERIES.run(connection, self.deliveries).await?;
+        call_off_moved(connection, &self.moved_on).await?;
         let heads = self
             .heads
             .into_iter()
