@@ -7,14 +7,15 @@ use std::time::Duration;
 use bellpull_actors::domain::delivery::{Addressee, Leased, Target};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::locale::Locale;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::desk::Templates;
 use super::link::Links;
-use super::template::Templates;
 use super::words::Words;
 use crate::config::Secret;
 
@@ -179,7 +180,7 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
     title.clone_into(&mut message.title);
     body.clone_into(&mut message.body);
     "/tickets/5/".clone_into(&mut message.action_url);
-    let (name, locale) = ("Ada".to_owned(), "en".to_owned());
+    let (name, locale) = ("Ada".to_owned(), Locale::english());
     let addressee = Addressee { id: UserId(1), name, locale };
     Leased {
         id: DeliveryId(7),

@@ -1,10 +1,13 @@
 //! What is said in one delivery.
 
 use bellpull_actors::domain::delivery::Leased;
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 
+use super::defaults::DIGEST;
+use super::desk::Templates;
 use super::link::Links;
-use super::template::{Rendered, Templates, View};
+use super::template::{Rendered, View};
 
 /// Templates, and the links that are put into them.
 #[derive(Debug, Clone)]
@@ -20,7 +23,8 @@ impl Words {
     #[must_use]
     pub fn render(&self, leased: &Leased, channel: Channel, unsubscribe: Option<&str>) -> Rendered {
         let addressee = leased.addressee.as_ref();
-        let (name, locale) = addressee.map_or(("", "en"), |one| (&*one.name, &*one.locale));
+        let english = Locale::english();
+        let (name, locale) = addressee.map_or(("", &english), |one| (&*one.name, &one.locale));
         if let [letter] = &leased.letters[..] {
             let message = &letter.message;
             let link = self.links.action(&message.action_url);
@@ -32,6 +36,6 @@ impl Words {
             .iter()
             .map(|letter| (&letter.message, self.links.action(&letter.message.action_url)))
             .collect();
-        self.templates.render("digest", channel, locale, &View::of_digest(&items, name))
+        self.templates.render(DIGEST, channel, locale, &View::of_digest(&items, name))
     }
 }

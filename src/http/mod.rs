@@ -23,6 +23,7 @@ mod openapi;
 mod operator;
 mod page;
 mod preferences;
+pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;
@@ -31,6 +32,7 @@ mod routes;
 mod sends;
 mod stream;
 mod strict_json;
+mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
@@ -60,6 +62,7 @@ use self::routes::Routes;
 use self::webhooks::HookRules;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::delivery::webhook::WebhookCaller;
@@ -82,6 +85,7 @@ pub struct Edge {
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
+    templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
     webhook_store: Arc<dyn WebhookStore>,
@@ -125,6 +129,8 @@ pub struct EdgeParts {
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
     pub links: Links,
+    /// What is said on each channel.
+    pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
     /// Servers that are called.
@@ -160,6 +166,7 @@ impl Edge {
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
+            templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
             webhook_store: parts.webhook_store,
@@ -216,6 +223,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(templates::routes())
         .merge(escalations::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
@@ -252,6 +260,7 @@ handles! {
     Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
+    TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();

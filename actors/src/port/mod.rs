@@ -18,6 +18,7 @@ pub mod projects;
 pub mod push;
 pub mod sender;
 pub mod sends;
+pub mod templates;
 pub mod tickets;
 pub mod webhooks;
 
@@ -35,6 +36,7 @@ pub use projects::ProjectStore;
 pub use push::PushStore;
 pub use sender::Sender;
 pub use sends::SendStore;
+pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 pub use webhooks::WebhookStore;
 

@@ -18,6 +18,7 @@ mod projects;
 mod push;
 mod sends;
 mod shapes;
+mod templates;
 mod tickets;
 mod webhooks;
 
@@ -44,6 +45,7 @@ pub(super) use self::projects::*;
 pub(super) use self::push::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
+pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
 pub(super) use self::webhooks::*;
 use super::routes::Routes;

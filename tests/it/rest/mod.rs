@@ -13,6 +13,7 @@ mod preferences;
 mod projects;
 mod sends;
 mod stream;
+mod templates;
 mod tickets;
 mod users;
 mod visibility;

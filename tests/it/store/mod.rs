@@ -2,9 +2,9 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`webhooks`] and [`model`]
-//! know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
-//! [`sqlite_outbox`] does.
+//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`], [`webhooks`]
+//! and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own,
+//! as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -28,6 +28,7 @@ mod push;
 mod sends;
 mod sqlite;
 mod sqlite_outbox;
+mod templates;
 mod tickets;
 mod webhooks;
 
@@ -37,7 +38,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendStore, TicketStore, WebhookStore,
+    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore, WebhookStore,
 };
 
 /// All that a store offers.
@@ -52,6 +53,7 @@ pub(crate) trait Store:
     + PreferenceStore
     + PushStore
     + WebhookStore
+    + TemplateStore
     + EscalationStore
     + ExplainStore
 {
@@ -68,6 +70,7 @@ impl<
         + PreferenceStore
         + PushStore
         + WebhookStore
+        + TemplateStore
         + EscalationStore
         + ExplainStore,
 > Store for T
@@ -142,6 +145,11 @@ macro_rules! suite {
                 a_record_that_is_repeated_counts_once,
                 a_full_lane_does_not_hold_up_the_others,
                 what_is_in_a_full_lane_is_not_due,
+            }
+            templates {
+                templates_are_kept_replaced_and_forgotten,
+                there_is_a_bound_on_templates,
+                a_lease_has_its_recipients_language,
             }
             comments {
                 a_comment_is_kept_and_tells_whom_it_names,

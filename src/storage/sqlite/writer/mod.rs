@@ -3,11 +3,11 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`] and [`marks`] (the rarer
-//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
-//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
-//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
-//! (leases, and what came of them).
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
+//! [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which recipients are
+//! next), and the hot path: [`known`] (what is read before), [`set`] (what is decided in memory)
+//! with [`outgoing`] (what leaves the house), [`rows`] (what is written, one statement a table);
+//! then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -26,6 +26,7 @@ mod rows;
 mod sends;
 mod set;
 mod task;
+mod templates;
 mod webhooks;
 
 use std::time::Duration;
@@ -49,6 +50,7 @@ use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
+use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +98,8 @@ pub(super) enum Write {
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
     Webhook(Box<WebhookWrite>, Timestamp),
+    PutTemplate(Box<WrittenTemplate>),
+    DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
     Ping,
 }
@@ -177,6 +181,7 @@ pub(super) enum Done {
     Preferences(Option<Box<Preferences>>),
     /// A webhook as it stands now; none, where it is not there or may not be made.
     Webhook(Option<Box<Webhook>>),
+    Template(PutTemplate),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::LeaseLimit;
@@ -95,6 +96,8 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) failures: u32,
     pub(in super::super) is_digest: bool,
     pub(in super::super) digest_id: Option<i64>,
+    /// The recipient's language, where one was said.
+    pub(in super::super) locale: Option<Locale>,
     /// Whether it was a policy's step, and what it is about has been seen meanwhile.
     is_seen: bool,
     /// What goes out with it.
@@ -287,13 +290,14 @@ const DUE: &str = concat!(
     webhook_target!(),
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
     AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, \
+    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, s.body ->> '$.locale', \
     iif(d.until_seen IS NOT NULL AND d.digest_id IS NULL \
     AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL), json('true'), json('false')))) \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
-    LEFT JOIN users u ON u.id = d.recipient_id"
+    LEFT JOIN users u ON u.id = d.recipient_id \
+    LEFT JOIN preferences s ON s.user_id = d.recipient_id"
 );
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
