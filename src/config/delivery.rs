@@ -94,6 +94,8 @@ impl DeliveryConfig {
             (Channel::WhatsApp, self.whatsapp.is_some()),
             (Channel::Sms, self.sms.is_some()),
             (Channel::Push, self.push.is_some()),
+            // Nobody is called who has not asked for it.
+            (Channel::Webhook, true),
         ];
         let on: Vec<Channel> =
             on.into_iter().filter(|(_, is_on)| *is_on).map(|(channel, _)| channel).collect();

@@ -232,8 +232,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("vapid.per_s", "", "0", number("pushes a second", 0, 100_000),
         "Web push: the most that begin in a second; 0: no limit"),
     setting("webhook.allow_private", "", "false", Kind::Switch,
-        "Whether addresses that users give (push services) may be private ones, and without TLS: \
-         for tests and closed networks"),
+        "Whether addresses that users give (push services, webhooks) may be private ones, and \
+         without TLS: for tests and closed networks"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
     setting("log", "", "text", Kind::Choice(&["text", "json"]),

@@ -87,7 +87,7 @@ impl EmailSender {
         let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(Some(leased.addressee.name.clone()), to))
+            .to(Mailbox::new(leased.addressee.as_ref().map(|one| one.name.clone()), to))
             .message_id(Some(format!("<delivery-{}@{}>", leased.id, self.message_domain)))
             .subject(subject)
             .header(AutoSubmitted("auto-generated".to_owned()));
@@ -106,7 +106,8 @@ impl EmailSender {
     fn unsubscribe(&self, leased: &Leased) -> Option<String> {
         let [letter] = &leased.letters[..] else { return None };
         let event = letter.message.event.as_str().to_owned();
-        self.words.links.unsubscribe(&Unsubscribe { user: leased.addressee.id, event })
+        let user = leased.addressee.as_ref()?.id;
+        self.words.links.unsubscribe(&Unsubscribe { user, event })
     }
 }
 

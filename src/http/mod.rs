@@ -36,8 +36,10 @@ mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
+mod try_limit;
 mod unsubscribe;
 mod users;
+mod webhooks;
 mod who;
 
 use std::sync::Arc;
@@ -48,7 +50,7 @@ use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore, WebhookStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -57,11 +59,13 @@ use self::login_limit::LoginLimit;
 use self::push::PushDesk;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
+use self::webhooks::HookRules;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
+use crate::delivery::webhook::WebhookCaller;
 use crate::ws::AddressPace;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
@@ -84,6 +88,8 @@ pub struct Edge {
     templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
+    webhook_store: Arc<dyn WebhookStore>,
+    hook_rules: HookRules,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -127,6 +133,10 @@ pub struct EdgeParts {
     pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
+    /// Servers that are called.
+    pub webhook_store: Arc<dyn WebhookStore>,
+    /// How they are.
+    pub webhooks: WebhookCaller,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -159,6 +169,8 @@ impl Edge {
             templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
+            webhook_store: parts.webhook_store,
+            hook_rules: HookRules::new(config, parts.webhooks),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -216,6 +228,7 @@ fn client_routes() -> Routes {
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
+        .merge(webhooks::routes())
         .merge(unsubscribe::routes())
         .merge(openapi::routes())
 }

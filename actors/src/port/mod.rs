@@ -20,11 +20,12 @@ pub mod sender;
 pub mod sends;
 pub mod templates;
 pub mod tickets;
+pub mod webhooks;
 
 pub use accounts::AccountStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
-pub use deliveries::DeliveryStore;
+pub use deliveries::{DeliveryStore, LeaseLimit};
 pub use delivery_log::DeliveryLog;
 pub use escalations::EscalationStore;
 pub use explain::ExplainStore;
@@ -37,6 +38,7 @@ pub use sender::Sender;
 pub use sends::SendStore;
 pub use templates::TemplateStore;
 pub use tickets::TicketStore;
+pub use webhooks::WebhookStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

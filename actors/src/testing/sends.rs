@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::inbox::Letter;
+use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, StoredSend};
 use crate::port::tickets::Told;
@@ -76,7 +77,8 @@ impl Data {
             return Chunk { told: None, has_more };
         }
         let births = next.into_iter().map(|user| self.give_birth(user, &letter)).collect();
-        Chunk { told: Some(Told { letter, births }), has_more }
+        let channels = Channels::of(&Channel::ALL);
+        Chunk { told: Some(Told { letter, births, channels }), has_more }
     }
 }
 

@@ -20,6 +20,7 @@ mod sends;
 mod shapes;
 mod templates;
 mod tickets;
+mod webhooks;
 
 use std::sync::LazyLock;
 
@@ -46,6 +47,7 @@ pub(super) use self::sends::*;
 use self::shapes::one_of;
 pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
+pub(super) use self::webhooks::*;
 use super::routes::Routes;
 
 const DESCRIPTION: &str = "\

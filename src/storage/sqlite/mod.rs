@@ -3,8 +3,9 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`]; and
-//! what they share: [`joined`] reads, [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
+//! [`explain`]; and what they share: [`joined`] reads, [`rows`], [`letters`], [`lanes`],
+//! [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -17,6 +18,7 @@ mod heads;
 mod ids;
 mod inbox;
 mod joined;
+mod lanes;
 mod letters;
 mod lock;
 mod multi_row;
@@ -29,6 +31,7 @@ mod rows;
 mod sends;
 mod templates;
 mod tickets;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

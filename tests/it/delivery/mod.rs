@@ -8,6 +8,7 @@ mod push;
 mod sink;
 mod templates;
 mod unsubscribe;
+mod webhook;
 mod whatsapp;
 
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ mod templates;
 mod tickets;
 mod users;
 mod visibility;
+mod webhooks;
 mod workflow;
 
 use serde_json::{Value, json};

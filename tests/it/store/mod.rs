@@ -2,9 +2,9 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`] and
-//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
-//! [`sqlite_outbox`] does.
+//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`], [`webhooks`]
+//! and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own,
+//! as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -30,6 +30,7 @@ mod sqlite;
 mod sqlite_outbox;
 mod templates;
 mod tickets;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore,
+    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore, WebhookStore,
 };
 
 /// All that a store offers.
@@ -51,6 +52,7 @@ pub(crate) trait Store:
     + DeliveryLog
     + PreferenceStore
     + PushStore
+    + WebhookStore
     + TemplateStore
     + EscalationStore
     + ExplainStore
@@ -67,6 +69,7 @@ impl<
         + DeliveryLog
         + PreferenceStore
         + PushStore
+        + WebhookStore
         + TemplateStore
         + EscalationStore
         + ExplainStore,
@@ -128,6 +131,20 @@ macro_rules! suite {
                 a_browser_is_one_users_and_has_its_newest_keys,
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
+            }
+            webhooks {
+                a_webhook_is_kept_changed_and_forgotten,
+                there_are_so_many_webhooks_and_no_more,
+                a_list_shows_ones_own_and_those_of_projects,
+                a_users_webhook_hears_of_what_comes_into_the_inbox,
+                a_projects_webhook_is_told_once_an_event_whoever_else_hears_of_it,
+                an_event_that_nobody_hears_of_reaches_a_projects_webhook,
+                an_old_secret_signs_beside_the_new_one_for_a_day,
+                a_webhook_that_is_gone_is_switched_off,
+                a_webhook_that_fails_for_long_is_switched_off,
+                a_record_that_is_repeated_counts_once,
+                a_full_lane_does_not_hold_up_the_others,
+                what_is_in_a_full_lane_is_not_due,
             }
             templates {
                 templates_are_kept_replaced_and_forgotten,

@@ -11,7 +11,9 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, escalations, preferences, projects, push, sends, templates};
+use super::{
+    Answer, Done, Write, escalations, preferences, projects, push, sends, templates, webhooks,
+};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ pub(super) async fn apply(
         Write::ChangePreferences { user, changes, now } => {
             preferences::change(connection, *user, changes, *now).await?
         }
+        Write::Webhook(write, now) => webhooks::apply(connection, write, *now).await?,
         Write::Subscribe { user, browser, now } => {
             push::subscribe(connection, *user, browser, *now).await?
         }

@@ -46,7 +46,10 @@ pub(super) async fn gather(
     }
     let mut begun = Begun::new();
     for row in digests {
-        begun.entry((row.recipient, row.digest_id)).or_default().push(row);
+        match row.recipient {
+            Some(recipient) => begun.entry((recipient, row.digest_id)).or_default().push(row),
+            None => rows.push(row),
+        }
     }
     let mut cells = Vec::new();
     for ((recipient, name), begun) in begun {
@@ -89,7 +92,7 @@ async fn waiting(
         .await?;
     let part = |(id, notification, attempt, message_id)| Part {
         id: DeliveryId(id),
-        notification: NotificationId(notification),
+        notification: Some(NotificationId(notification)),
         attempt,
         message_id,
     };

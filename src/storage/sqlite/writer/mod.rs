@@ -3,11 +3,11 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`escalations`], [`templates`] and [`marks`] (the rarer
-//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
-//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
-//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
-//! (leases, and what came of them).
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
+//! [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which recipients are
+//! next), and the hot path: [`known`] (what is read before), [`set`] (what is decided in memory)
+//! with [`outgoing`] (what leaves the house), [`rows`] (what is written, one statement a table);
+//! then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -27,6 +27,7 @@ mod sends;
 mod set;
 mod task;
 mod templates;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::escalations::EscalationRow;
@@ -55,6 +57,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) use outbox::{Lease, LeasedRow, Report};
 pub(super) use task::{Writer, connect};
+pub(super) use webhooks::WebhookWrite;
 
 /// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
 /// more; beyond it callers are told, instead of waiting without end.
@@ -94,6 +97,7 @@ pub(super) enum Write {
     RemoveEscalation(Event),
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
+    Webhook(Box<WebhookWrite>, Timestamp),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
@@ -141,7 +145,7 @@ impl Write {
             return size(*rows);
         }
         if let Self::Lease(Lease { limit, .. }) = self {
-            return size(*limit);
+            return size(limit.most);
         }
         if let Self::Record(attempts) = self {
             return attempts.len();
@@ -175,6 +179,8 @@ pub(super) enum Done {
     Chunk(Box<Chunk>),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    /// A webhook as it stands now; none, where it is not there or may not be made.
+    Webhook(Option<Box<Webhook>>),
     Template(PutTemplate),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.

@@ -29,13 +29,14 @@ pub(super) async fn subscribe(
     let sql = "DELETE FROM push_subscriptions WHERE endpoint = ? AND user_id <> ?";
     let query = sqlx::query(sql).bind(&browser.endpoint).bind(user.0);
     query.execute(&mut *connection).await?;
-    let sql = "INSERT INTO push_subscriptions (user_id, endpoint, p256dh, auth, created_at) \
-               VALUES (?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
+    let sql = "INSERT INTO push_subscriptions (user_id, endpoint, lane, p256dh, auth, created_at) \
+               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
                p256dh = excluded.p256dh, auth = excluded.auth, created_at = excluded.created_at \
                RETURNING id";
     let id: i64 = sqlx::query_scalar(sql)
         .bind(user.0)
         .bind(&browser.endpoint)
+        .bind(&browser.lane)
         .bind(&browser.p256dh)
         .bind(&browser.auth)
         .bind(now.as_millisecond())

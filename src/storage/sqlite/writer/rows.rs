@@ -73,11 +73,20 @@ static NOTIFICATIONS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 static DELIVERIES: MultiRow = MultiRow::new(
-    "INSERT INTO deliveries (id, notification_id, recipient_id, channel, target_id, status, rule, \
-     due_at, until_seen) SELECT * FROM ",
-    9,
+    "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, target_id, \
+     lane, status, rule, due_at, until_seen) SELECT * FROM ",
+    11,
     " WHERE column1 IS NOT NULL",
 );
+
+/// What a delivery brings out of the house.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DeliveryOf {
+    /// A notification, and whose it is.
+    Notification(i64, UserId),
+    /// A message that is nobody's notification.
+    Message(i64),
+}
 
 /// What a group writes. Of a ticket or an inbox that changes twice, the last state is written.
 #[derive(Debug, Default)]
@@ -173,15 +182,20 @@ impl Rows {
         self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
     }
 
-    /// A notification's way out of the house.
-    pub(super) fn delivery(&mut self, id: i64, notification: i64, to: UserId, out: &Outgoing) {
-        self.deliveries.extend([id, notification, to.0].map(Cell::Int));
-        self.deliveries.extend([Cell::from(out.channel.as_str()), out.target_id.into()]);
+    /// A notification's way out of the house, or a message's to a project's webhook.
+    pub(super) fn delivery(&mut self, id: i64, of: DeliveryOf, out: &Outgoing<'_>) {
+        let [notification, recipient, message] = match of {
+            DeliveryOf::Notification(id, to) => [Cell::Int(id), Cell::Int(to.0), Cell::Null],
+            DeliveryOf::Message(id) => [Cell::Null, Cell::Null, Cell::Int(id)],
+        };
+        self.deliveries.extend([Cell::Int(id), notification, recipient, message]);
+        self.deliveries.extend([Cell::from(out.way.channel.as_str()), out.to.id.into()]);
         self.deliveries.extend([
-            out.status.as_str().into(),
-            out.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
-            out.due_at_ms.into(),
-            out.until_seen.into(),
+            out.to.lane.as_str().into(),
+            out.way.status.as_str().into(),
+            out.way.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
+            out.way.due_at_ms.into(),
+            out.way.until_seen.into(),
         ]);
     }
 

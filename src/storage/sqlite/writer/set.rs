@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, NotificationId, TicketId, UserId};
+use bellpull_actors::domain::ids::{CommentId, NotificationId, ProjectId, TicketId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::preference::{Routed, RoutedBy};
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
@@ -17,9 +18,9 @@ use sqlx::SqliteConnection;
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
-use super::known::{self, Known, KnownTicket, People};
-use super::outgoing::Announced;
-use super::rows::Rows;
+use super::known::{self, Known, KnownTicket, People, Sought};
+use super::outgoing::{Announced, Outgoing};
+use super::rows::{DeliveryOf, Rows};
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write};
 
@@ -87,7 +88,7 @@ pub(super) async fn apply(
     }
     for Created { at, user, announcement } in work.created {
         // The account is written already: if nobody can be told of it, all is taken back.
-        let told = set.announce(&announcement, announcement.message.clone())?;
+        let told = set.announce(&announcement, announcement.message.clone(), None)?;
         answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
     }
     for chunk in work.chunks {
@@ -115,16 +116,19 @@ impl<'a> Set<'a> {
         place: Place<'a>,
         work: &Work<'_>,
     ) -> Result<Self, Failure> {
-        let decided = work.decisions.iter().map(|(_, decision)| decision.ticket.id);
-        let tickets = decided.chain(work.comments.iter().map(|(_, new)| new.comment.ticket));
-        let projects: BTreeSet<_> = work
-            .decisions
-            .iter()
-            .filter(|(_, decision)| decision.ticket.version == 1)
-            .map(|(_, decision)| decision.ticket.project)
-            .collect();
-        let needs_members = work.announcements().any(|one| one.audience.group.is_some());
-        let known = Known::read(connection, tickets, projects.into_iter(), needs_members).await?;
+        let decided = || work.decisions.iter().map(|(_, decision)| *decision);
+        let commented = work.comments.iter().map(|(_, new)| new.comment.ticket);
+        let of = |decision: &Decision| decision.ticket.project;
+        let tells = |decision: &&Decision| decision.announcement.is_some();
+        let is_hook_on = place.channels.contains(Channel::Webhook);
+        let announcing = decided().filter(|decision| is_hook_on && tells(decision)).map(of);
+        let sought = Sought {
+            tickets: decided().map(|decision| decision.ticket.id).chain(commented).collect(),
+            projects: decided().filter(|one| one.ticket.version == 1).map(of).collect(),
+            needs_members: work.announcements().any(|one| one.audience.group.is_some()),
+            announcing: announcing.collect(),
+        };
+        let known = Known::read(connection, &sought).await?;
         let mut people = BTreeSet::new();
         for one in work.announcements() {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
@@ -186,7 +190,7 @@ impl<'a> Set<'a> {
                 if let (true, Some(shown)) = (is_new, &mut message.ticket) {
                     shown.key.clone_from(&ticket.key);
                 }
-                self.announce(announcement, message)?
+                self.announce(announcement, message, Some(ticket.project))?
             }
         };
         Ok(Committed { ticket, told })
@@ -203,11 +207,13 @@ impl<'a> Set<'a> {
         if exist { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
-    /// Puts a notification into each recipient's inbox. Nobody to tell: nothing is written.
+    /// Puts a notification into each recipient's inbox, and has the webhooks of the project called
+    /// in which it happens. Nobody to tell: nothing is written.
     fn announce(
         &mut self,
         announcement: &Announcement,
         message: Message,
+        project: Option<ProjectId>,
     ) -> Result<Option<Told>, StoreError> {
         self.check_recipients(announcement)?;
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
@@ -216,12 +222,21 @@ impl<'a> Set<'a> {
         let known = &self.people.recipients;
         let mut recipients = self.recipients(announcement);
         recipients.retain(|user| known.get(user).is_some_and(|one| announced.reaches(one)));
-        if recipients.is_empty() {
+        let called = project.map(|project| self.known.called(project, announced.event));
+        let called = called.unwrap_or_default();
+        if recipients.is_empty() && called.is_empty() {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
         self.write_down(message_id, &letter)?;
-        self.tell(message_id, &letter, &announced, &recipients, None)
+        let mut told = self.tell(message_id, &letter, &announced, &recipients, None)?;
+        for to in &called {
+            let delivery = self.place.ids.next(Counter::Deliveries);
+            let out = Outgoing { to, way: announced.to_project() };
+            self.rows.delivery(delivery, DeliveryOf::Message(message_id), &out);
+            told.channels = told.channels.with(out.way.channel);
+        }
+        Ok(Some(told))
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
@@ -246,8 +261,7 @@ impl<'a> Set<'a> {
     }
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
-    /// which it goes out; `None` where nobody does. A single notification may have been given its
-    /// id before (`only`).
+    /// which it goes out. A single notification may have been given its id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,
@@ -255,8 +269,9 @@ impl<'a> Set<'a> {
         announced: &Announced<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Told, StoreError> {
         let mut births = Vec::with_capacity(recipients.len());
+        let mut channels = Channels::NONE;
         for &recipient in recipients {
             let known = self.people.recipients.get_mut(&recipient);
             let known = known.ok_or(StoreError::NotFound)?;
@@ -269,7 +284,10 @@ impl<'a> Set<'a> {
             self.rows.head(recipient, known.head);
             for out in announced.outgoing(known) {
                 let delivery = self.place.ids.next(Counter::Deliveries);
-                self.rows.delivery(delivery, id, recipient, &out);
+                self.rows.delivery(delivery, DeliveryOf::Notification(id, recipient), &out);
+                if out.way.is_queued() {
+                    channels = channels.with(out.way.channel);
+                }
             }
             let (id, unread_count) = (NotificationId(id), known.head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
@@ -278,8 +296,7 @@ impl<'a> Set<'a> {
         if let (Some(ticket), Some(_)) = (ticket, &announced.escalation) {
             ticket.has_steps = true; // for a later decision of this group
         }
-        let letter = Arc::clone(letter);
-        Ok((!births.is_empty()).then_some(Told { letter, births }))
+        Ok(Told { letter: Arc::clone(letter), births, channels })
     }
 
     /// Puts a comment into the group, or refuses it without a trace.
@@ -290,7 +307,9 @@ impl<'a> Set<'a> {
         }
         let told = match &new.announcement {
             None => None,
-            Some(announcement) => self.announce(announcement, announcement.message.clone())?,
+            Some(announcement) => {
+                self.announce(announcement, announcement.message.clone(), None)?
+            }
         };
         comment.id = CommentId(self.place.ids.next(Counter::Comments));
         self.rows.comment(&comment);
@@ -308,6 +327,8 @@ impl<'a> Set<'a> {
         announced.is_critical = chunk.is_critical;
         // One that was for a time when nobody was there to send it begins to wait only now.
         announced.due_at = announced.due_at.max(chunk.now);
-        self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)
+        let told =
+            self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)?;
+        Ok((!told.births.is_empty()).then_some(told))
     }
 }
