@@ -123,6 +123,7 @@ impl Inside {
             delivery_log: store.clone(),
             preferences: store.clone(),
             escalations: store.clone(),
+            send_log: store.clone(),
             explain: store.clone(),
             links,
             push_store: store,

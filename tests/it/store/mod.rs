@@ -1,6 +1,6 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
 //! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports;
 //! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
@@ -24,7 +24,8 @@ mod people;
 mod preferences;
 mod projects;
 mod push;
-mod sends;
+mod scheduled;
+pub(crate) mod sends;
 mod sqlite;
 mod sqlite_outbox;
 mod tickets;
@@ -35,7 +36,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendStore, TicketStore,
+    InboxStore, PreferenceStore, PushStore, SendLog, SendStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -45,6 +46,7 @@ pub(crate) trait Store:
     + AccountStore
     + CommentStore
     + SendStore
+    + SendLog
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
@@ -60,6 +62,7 @@ impl<
         + AccountStore
         + CommentStore
         + SendStore
+        + SendLog
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore
@@ -131,6 +134,13 @@ macro_rules! suite {
                 a_comment_on_a_ticket_that_is_gone_is_refused,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
+            }
+            scheduled {
+                what_waits_and_what_is_under_way_is_listed,
+                a_send_is_cancelled_before_it_begins,
+                a_send_under_way_stops_where_it_is,
+                a_chunk_and_a_cancellation_at_once_agree,
+                a_clock_that_is_put_back_begins_nothing_twice,
             }
             sends {
                 a_send_reaches_each_audience,

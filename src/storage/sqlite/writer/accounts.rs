@@ -77,6 +77,7 @@ pub(super) async fn apply(
         Write::Unsubscribe { user, endpoint } => {
             push::unsubscribe(connection, *user, endpoint).await?
         }
+        Write::CancelSend(id) => sends::cancel(connection, *id).await?,
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?
         }

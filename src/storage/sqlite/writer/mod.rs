@@ -46,6 +46,7 @@ use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserCha
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
@@ -77,6 +78,7 @@ pub(super) enum Write {
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    CancelSend(SendId),
     ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
@@ -169,6 +171,7 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
+    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
     Escalation(Option<Box<EscalationRow>>),
