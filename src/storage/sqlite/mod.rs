@@ -3,7 +3,8 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
+//! [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`retention`]; and what they share: [`rows`],
 //! [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
@@ -24,6 +25,7 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod rows;
 mod send_log;
 mod sends;

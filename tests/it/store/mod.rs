@@ -1,6 +1,6 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`], [`inbox`], [`marks`],
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`], [`retention`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
 //! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports;
 //! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
@@ -24,6 +24,7 @@ mod people;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod scheduled;
 pub(crate) mod sends;
 mod sqlite;
@@ -36,7 +37,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendLog, SendStore, TicketStore,
+    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -47,6 +48,7 @@ pub(crate) trait Store:
     + CommentStore
     + SendStore
     + SendLog
+    + RetentionStore
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
@@ -63,6 +65,8 @@ impl<
         + CommentStore
         + SendStore
         + SendLog
+        + RetentionStore
+        + RetentionStore
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore
@@ -134,6 +138,12 @@ macro_rules! suite {
                 a_comment_on_a_ticket_that_is_gone_is_refused,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
+            }
+            retention {
+                deliveries_that_ended_go_with_their_attempts,
+                a_walk_goes_in_small_steps_over_what_stays,
+                tombstones_go_and_their_inbox_knows,
+                a_tombstone_stays_with_its_deliveries,
             }
             scheduled {
                 what_waits_and_what_is_under_way_is_listed,

@@ -1,0 +1,123 @@
+//! What is old is forgotten, a small step at a time.
+//!
+//! A step looks at so many rows and no more, whether or not it may remove them, and goes on behind
+//! them: rows that something else still needs are not looked at again and again.
+
+use bellpull_actors::port::retention::{Forgotten, Old, Position};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::group::Failure;
+use super::{Answer, Done};
+
+/// The highest change of those that an inbox has forgotten.
+static FORGOTTEN: MultiRow = MultiRow::new(
+    "UPDATE inboxes SET forgotten_seq = max(forgotten_seq, v.column2) FROM ",
+    2,
+    " AS v WHERE user_id = v.column1",
+);
+
+/// Ids were given in the order of births, so the oldest lie ahead of all others.
+const DELIVERIES: &str = "SELECT id, max(due_at, ifnull(sent_at, 0)) < ?2, status <> 'QUEUED' \
+    FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3";
+
+const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_seq, n.id, \
+    EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) AS is_needed \
+    FROM notifications n INDEXED BY notifications_deleted \
+    WHERE n.deleted_at IS NOT NULL AND n.deleted_at < ?4 \
+    AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
+    ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
+
+/// A step of a walk that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Step {
+    pub(in super::super) what: Old,
+    pub(in super::super) before: Timestamp,
+    pub(in super::super) from: Position,
+    pub(in super::super) limit: u32,
+}
+
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    step: Step,
+) -> Result<Answer, Failure> {
+    let forgotten = match step.what {
+        Old::Deliveries => deliveries(connection, step).await?,
+        Old::Tombstones => tombstones(connection, step).await?,
+    };
+    Ok(Ok(Done::Forgotten(forgotten)))
+}
+
+/// Whether there may be others behind so many.
+fn is_full(found: usize, step: Step) -> bool {
+    u32::try_from(found).is_ok_and(|found| found >= step.limit)
+}
+
+async fn deliveries(
+    connection: &mut SqliteConnection,
+    step: Step,
+) -> Result<Forgotten, sqlx::Error> {
+    let Position([last, ..]) = step.from;
+    let found: Vec<(i64, bool, bool)> = sqlx::query_as(DELIVERIES)
+        .bind(last)
+        .bind(step.before.as_millisecond())
+        .bind(i64::from(step.limit))
+        .fetch_all(&mut *connection)
+        .await?;
+    let old = found.iter().filter(|(_, is_old, has_ended)| *is_old && *has_ended);
+    let old: Vec<i64> = old.map(|(id, ..)| *id).collect();
+    if !old.is_empty() {
+        let list = id_list(old.iter().copied());
+        let attempts = "DELETE FROM delivery_attempts \
+                        WHERE delivery_id IN (SELECT value FROM json_each(?))";
+        sqlx::query(attempts).bind(list.clone()).execute(&mut *connection).await?;
+        let rows = "DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))";
+        sqlx::query(rows).bind(list).execute(connection).await?;
+    }
+    // Where none of them is old, none behind them is: but for a few, which are a later walk's.
+    let goes_on = is_full(found.len(), step) && found.iter().any(|(_, is_old, _)| *is_old);
+    let next = found.last().filter(|_| goes_on).map(|(id, ..)| Position([*id, 0, 0]));
+    Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
+}
+
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+struct Tombstone {
+    deleted_at: i64,
+    recipient_id: i64,
+    seq: i64,
+    changed_seq: i64,
+    id: i64,
+    is_needed: bool,
+}
+
+async fn tombstones(
+    connection: &mut SqliteConnection,
+    step: Step,
+) -> Result<Forgotten, sqlx::Error> {
+    let Position([deleted_at, recipient, seq]) = step.from;
+    let found: Vec<Tombstone> = sqlx::query_as(TOMBSTONES)
+        .bind(deleted_at)
+        .bind(recipient)
+        .bind(seq)
+        .bind(step.before.as_millisecond())
+        .bind(i64::from(step.limit))
+        .fetch_all(&mut *connection)
+        .await?;
+    let old: Vec<Tombstone> = found.iter().filter(|row| !row.is_needed).copied().collect();
+    if !old.is_empty() {
+        let mut highest = std::collections::BTreeMap::new();
+        for row in &old {
+            let known = highest.entry(row.recipient_id).or_insert(row.changed_seq);
+            *known = (*known).max(row.changed_seq);
+        }
+        let cells = highest.into_iter().flat_map(|(user, seq)| [user, seq].map(Cell::Int));
+        FORGOTTEN.run(connection, cells.collect()).await?;
+        let rows = "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))";
+        let query = sqlx::query(rows).bind(id_list(old.iter().map(|row| row.id)));
+        query.execute(connection).await?;
+    }
+    let last = found.last().filter(|_| is_full(found.len(), step));
+    let next = last.map(|row| Position([row.deleted_at, row.recipient_id, row.seq]));
+    Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
+}
