@@ -66,7 +66,6 @@ impl<
         + SendStore
         + SendLog
         + RetentionStore
-        + RetentionStore
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore

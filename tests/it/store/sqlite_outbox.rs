@@ -70,6 +70,18 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "INDEX deliveries_until_moved (until_seen=?)",
         ),
         (
+            "SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3",
+            "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>?)",
+        ),
+        (
+            "SELECT n.id, EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) \
+             FROM notifications n INDEXED BY notifications_deleted \
+             WHERE n.deleted_at IS NOT NULL AND n.deleted_at < ?4 \
+             AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
+             ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5",
+            "SEARCH n USING INDEX notifications_deleted (deleted_at>? AND deleted_at<?)",
+        ),
+        (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
              AND channel = ?",
             "INDEX deliveries_leased (channel=?",
