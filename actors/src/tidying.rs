@@ -1,4 +1,4 @@
-//! The forgetting of what is old: idempotency keys, deliveries, tombstones.
+//! The forgetting of what is old: idempotency keys, deliveries, tombstones, messages that nobody has.
 //!
 //! A task of the scheduler's, once an hour: it walks through each kind in small steps, and rests
 //! after each for as long as the step took, so that half of the store's time is for others,
@@ -48,7 +48,7 @@ impl Retention {
     fn of(&self, what: Old) -> Option<SignedDuration> {
         match what {
             Old::Deliveries => self.deliveries,
-            Old::Tombstones => self.tombstones,
+            Old::Tombstones | Old::Messages => self.tombstones,
         }
     }
 }

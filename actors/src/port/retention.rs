@@ -15,12 +15,15 @@ pub enum Old {
     /// kept with it. Its inbox notes the number of its last change: who has not come as far cannot
     /// be told any more that it is gone.
     Tombstones,
+    /// Messages that no inbox has any more, by when they were said, and the sends that said them.
+    /// Never one that is still to be said, nor while somebody may ask with its key.
+    Messages,
 }
 
 impl Old {
     /// All kinds, in the order in which they are to be forgotten: what is done for one lets go of
     /// the next.
-    pub const ALL: [Self; 2] = [Self::Deliveries, Self::Tombstones];
+    pub const ALL: [Self; 3] = [Self::Deliveries, Self::Tombstones, Self::Messages];
 
     /// Its name in metrics and logs.
     #[must_use]
@@ -28,6 +31,7 @@ impl Old {
         match self {
             Self::Deliveries => "deliveries",
             Self::Tombstones => "tombstones",
+            Self::Messages => "messages",
         }
     }
 }

@@ -143,6 +143,8 @@ macro_rules! suite {
                 a_walk_goes_in_small_steps_over_what_stays,
                 tombstones_go_and_their_inbox_knows,
                 a_tombstone_stays_with_its_deliveries,
+                a_message_goes_with_its_last_row,
+                a_message_stays_while_its_key_is_remembered,
             }
             scheduled {
                 what_waits_and_what_is_under_way_is_listed,

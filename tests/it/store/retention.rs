@@ -5,13 +5,19 @@ use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq};
 use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Sent, Suppressed};
 use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::{DeliveryLog, DeliveryStore, InboxStore, RetentionStore};
+use bellpull_actors::port::sends::BeginSend;
+use bellpull_actors::port::{
+    AccountStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore, RetentionStore, SendLog,
+    SendStore,
+};
 
 use super::outbox::{due, lease, reachable};
 use super::people::{at, fill, first, head, tell};
+use super::sends::send;
 use super::{Fixture, Store};
 
 /// Forgets what is older than that, `limit` at a time; how many went in each step.
@@ -164,4 +170,66 @@ pub(crate) async fn a_tombstone_stays_with_its_deliveries<F: Fixture>() {
     // The others' e-mails are queued.
     assert_eq!(store.head(ann.id).await.unwrap().forgotten_seq, Seq(4));
     assert_eq!(lease(store, 9, 60).await.len(), 2);
+}
+
+pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
+    let fixture = F::with_channels(Channels::NONE).await;
+    let store = &**fixture.store();
+    let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
+    let both = Recipients::Users(vec![ann.id, bob.id]);
+    let outcome = store.begin_send(send(ann.id, both.clone()), 1, at(10)).await.unwrap();
+    let BeginSend::Begun { send: stored, .. } = outcome else { panic!("{outcome:?}") };
+    store.continue_send(stored.id, 1, at(20)).await.unwrap();
+    let ticket = tell(store, "news", &bob, &[ann.id]).await.births[0].id;
+    let later = NewSend { due_at: Some(at(5_000)), ..send(ann.id, both) };
+    let outcome = store.begin_send(later, 1, at(10)).await.unwrap();
+    let BeginSend::Begun { send: waiting, .. } = outcome else { panic!("{outcome:?}") };
+    let newest = async |user: &User| {
+        let page = store.notifications(user.id, &Default::default(), first(9).into()).await;
+        page.unwrap().rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let (anns, bobs) = (newest(&ann).await, newest(&bob).await);
+    assert_eq!((anns.len(), bobs.len()), (2, 1));
+    for id in anns {
+        delete(store, &ann, id, 100).await;
+    }
+    assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [2]);
+    // The ticket's message is nobody's any more; bob has the other one still.
+    assert_eq!(forget(store, Old::Messages, i64::from(i32::MAX), 10).await, [1]);
+    assert!(store.told(ticket).await.unwrap().is_none());
+    assert_eq!(
+        store.notification(bob.id, bobs[0]).await.unwrap().unwrap().message.title,
+        "Maintenance"
+    );
+    delete(store, &bob, bobs[0], 100).await;
+    assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
+    assert_eq!(forget(store, Old::Messages, 1_000, 1).await, [1, 0]);
+    assert_eq!(store.send(stored.id).await.unwrap(), None, "the send goes with it");
+    // What waits for its time has no row yet, and is said when that comes, unless it is cancelled.
+    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
+    let told = store.continue_send(waiting.id, 1, at(5_000)).await.unwrap().told.unwrap();
+    assert_eq!(told.births.len(), 1);
+    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
+    store.cancel_send(waiting.id).await.unwrap();
+    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0], "somebody has it");
+    delete(store, &ann, told.births[0].id, 6_000).await;
+    assert_eq!(forget(store, Old::Tombstones, 9_000, 10).await, [1]);
+    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [1]);
+}
+
+pub(crate) async fn a_message_stays_while_its_key_is_remembered<F: Fixture>() {
+    let fixture = F::with_channels(Channels::NONE).await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    let key = IdempotencyKey { owner: ann.id, key: "k".to_owned(), body_hash: [1; 32] };
+    let keyed = NewSend { key: Some(key), ..send(ann.id, Recipients::Users(vec![ann.id])) };
+    let outcome = store.begin_send(keyed.clone(), 9, at(10)).await.unwrap();
+    let BeginSend::Begun { told: Some(told), .. } = outcome else { panic!("{outcome:?}") };
+    delete(store, &ann, told.births[0].id, 20).await;
+    assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
+    assert_eq!(forget(store, Old::Messages, 1_000, 10).await, [0]);
+    let again = store.begin_send(keyed, 9, at(30)).await.unwrap();
+    assert!(matches!(again, BeginSend::Repeated(_)), "{again:?}");
+    assert_eq!(store.forget_keys(at(50)).await.unwrap(), 1);
+    assert_eq!(forget(store, Old::Messages, 1_000, 10).await, [1]);
 }

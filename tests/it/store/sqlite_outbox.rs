@@ -82,6 +82,14 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "SEARCH n USING INDEX notifications_deleted (deleted_at>? AND deleted_at<?)",
         ),
         (
+            "SELECT m.id, EXISTS (SELECT 1 FROM sends s WHERE s.message_id = m.id \
+             AND (s.status = 'ACTIVE' OR EXISTS (SELECT 1 FROM idempotency_keys k \
+             WHERE k.send_id = s.id))) FROM messages m INDEXED BY messages_free \
+             WHERE m.copies = 0 AND m.created_at < ?3 AND (m.created_at, m.id) > (?1, ?2) \
+             ORDER BY m.created_at, m.id LIMIT ?4",
+            "SEARCH m USING INDEX messages_free (created_at>? AND created_at<?)",
+        ),
+        (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
              AND channel = ?",
             "INDEX deliveries_leased (channel=?",

@@ -3,6 +3,8 @@
 //! A step looks at so many rows and no more, whether or not it may remove them, and goes on behind
 //! them: rows that something else still needs are not looked at again and again.
 
+use std::collections::BTreeMap;
+
 use bellpull_actors::port::retention::{Forgotten, Old, Position};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -23,11 +25,25 @@ const DELIVERIES: &str = "SELECT id, max(due_at, ifnull(sent_at, 0)) < ?2, statu
     FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3";
 
 const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_seq, n.id, \
-    EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) AS is_needed \
+    n.message_id, EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) AS is_needed \
     FROM notifications n INDEXED BY notifications_deleted \
     WHERE n.deleted_at IS NOT NULL AND n.deleted_at < ?4 \
     AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
     ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
+
+/// What is still to be said is no more in the way than what is remembered by its key: both are few.
+const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s \
+    WHERE s.message_id = m.id AND (s.status = 'ACTIVE' \
+    OR EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.send_id = s.id))) \
+    FROM messages m INDEXED BY messages_free WHERE m.copies = 0 AND m.created_at < ?3 \
+    AND (m.created_at, m.id) > (?1, ?2) ORDER BY m.created_at, m.id LIMIT ?4";
+
+/// Rows of these messages are gone.
+static COPIES: MultiRow = MultiRow::new(
+    "UPDATE messages SET copies = max(copies - v.column2, 0) FROM ",
+    2,
+    " AS v WHERE id = v.column1",
+);
 
 /// A step of a walk that is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +61,7 @@ pub(super) async fn forget(
     let forgotten = match step.what {
         Old::Deliveries => deliveries(connection, step).await?,
         Old::Tombstones => tombstones(connection, step).await?,
+        Old::Messages => messages(connection, step).await?,
     };
     Ok(Ok(Done::Forgotten(forgotten)))
 }
@@ -88,6 +105,7 @@ struct Tombstone {
     seq: i64,
     changed_seq: i64,
     id: i64,
+    message_id: i64,
     is_needed: bool,
 }
 
@@ -106,13 +124,16 @@ async fn tombstones(
         .await?;
     let old: Vec<Tombstone> = found.iter().filter(|row| !row.is_needed).copied().collect();
     if !old.is_empty() {
-        let mut highest = std::collections::BTreeMap::new();
+        let (mut highest, mut copies) = (BTreeMap::new(), BTreeMap::new());
         for row in &old {
+            *copies.entry(row.message_id).or_default() += 1;
             let known = highest.entry(row.recipient_id).or_insert(row.changed_seq);
             *known = (*known).max(row.changed_seq);
         }
         let cells = highest.into_iter().flat_map(|(user, seq)| [user, seq].map(Cell::Int));
         FORGOTTEN.run(connection, cells.collect()).await?;
+        let cells = copies.into_iter().flat_map(|(id, count)| [id, count].map(Cell::Int));
+        COPIES.run(connection, cells.collect()).await?;
         let rows = "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))";
         let query = sqlx::query(rows).bind(id_list(old.iter().map(|row| row.id)));
         query.execute(connection).await?;
@@ -120,4 +141,27 @@ async fn tombstones(
     let last = found.last().filter(|_| is_full(found.len(), step));
     let next = last.map(|row| Position([row.deleted_at, row.recipient_id, row.seq]));
     Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
+}
+
+async fn messages(connection: &mut SqliteConnection, step: Step) -> Result<Forgotten, sqlx::Error> {
+    let Position([created_at, last, _]) = step.from;
+    let found: Vec<(i64, i64, bool)> = sqlx::query_as(MESSAGES)
+        .bind(created_at)
+        .bind(last)
+        .bind(step.before.as_millisecond())
+        .bind(i64::from(step.limit))
+        .fetch_all(&mut *connection)
+        .await?;
+    let free = found.iter().filter(|(.., is_needed)| !*is_needed);
+    let free: Vec<i64> = free.map(|(_, id, _)| *id).collect();
+    if !free.is_empty() {
+        let list = id_list(free.iter().copied());
+        let sends = "DELETE FROM sends WHERE message_id IN (SELECT value FROM json_each(?))";
+        sqlx::query(sends).bind(list.clone()).execute(&mut *connection).await?;
+        let rows = "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))";
+        sqlx::query(rows).bind(list).execute(connection).await?;
+    }
+    let goes_on = found.last().filter(|_| is_full(found.len(), step));
+    let next = goes_on.map(|(created_at, id, _)| Position([*created_at, *id, 0]));
+    Ok(Forgotten { removed: u64::try_from(free.len()).unwrap_or(u64::MAX), next })
 }
