@@ -2,10 +2,9 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`retention`]; and what they share: [`rows`],
-//! [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
+//! [`preferences`], [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`retention`]; and what they share: [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
