@@ -12,9 +12,10 @@ use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
-use crate::port::{Clock, SendStore, TicketStore};
+use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
+use crate::tidying::{Retention, Tidying};
 use crate::vitals::{Handle, Vitals};
 
 /// The scheduler's place under the root.

@@ -4,8 +4,8 @@
 use bellpull_actors::domain::send::SendStatus;
 use jiff::Timestamp;
 use utoipa::ToSchema;
-use utoipa::openapi::Schema;
 use utoipa::openapi::schema::ArrayBuilder;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::inboxes::{channel, kind};
 use super::one_of;
@@ -16,7 +16,7 @@ fn status() -> Schema {
 }
 
 fn channels() -> Schema {
-    ArrayBuilder::new().items(channel()).into()
+    ArrayBuilder::new().items(RefOr::T(channel())).into()
 }
 
 /// A message to many, and how far it has come.

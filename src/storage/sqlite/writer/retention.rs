@@ -98,16 +98,9 @@ async fn deliveries(
     Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
 }
 
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
-struct Tombstone {
-    deleted_at: i64,
-    recipient_id: i64,
-    seq: i64,
-    changed_seq: i64,
-    id: i64,
-    message_id: i64,
-    is_needed: bool,
-}
+/// A tombstone: when it was deleted, whose it is, its birth, its last change, its id, its message,
+/// and whether a delivery of it is kept.
+type Tombstone = (i64, i64, i64, i64, i64, i64, bool);
 
 async fn tombstones(
     connection: &mut SqliteConnection,
@@ -122,24 +115,24 @@ async fn tombstones(
         .bind(i64::from(step.limit))
         .fetch_all(&mut *connection)
         .await?;
-    let old: Vec<Tombstone> = found.iter().filter(|row| !row.is_needed).copied().collect();
+    let (mut old, mut highest, mut copies) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    for (_, recipient, _, changed_seq, id, message, _) in found.iter().filter(|row| !row.6) {
+        old.push(*id);
+        *copies.entry(*message).or_default() += 1;
+        let known = highest.entry(*recipient).or_insert(*changed_seq);
+        *known = (*known).max(*changed_seq);
+    }
     if !old.is_empty() {
-        let (mut highest, mut copies) = (BTreeMap::new(), BTreeMap::new());
-        for row in &old {
-            *copies.entry(row.message_id).or_default() += 1;
-            let known = highest.entry(row.recipient_id).or_insert(row.changed_seq);
-            *known = (*known).max(row.changed_seq);
-        }
         let cells = highest.into_iter().flat_map(|(user, seq)| [user, seq].map(Cell::Int));
         FORGOTTEN.run(connection, cells.collect()).await?;
         let cells = copies.into_iter().flat_map(|(id, count)| [id, count].map(Cell::Int));
         COPIES.run(connection, cells.collect()).await?;
         let rows = "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))";
-        let query = sqlx::query(rows).bind(id_list(old.iter().map(|row| row.id)));
+        let query = sqlx::query(rows).bind(id_list(old.iter().copied()));
         query.execute(connection).await?;
     }
     let last = found.last().filter(|_| is_full(found.len(), step));
-    let next = last.map(|row| Position([row.deleted_at, row.recipient_id, row.seq]));
+    let next = last.map(|(deleted_at, user, seq, ..)| Position([*deleted_at, *user, *seq]));
     Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
 }
 
