@@ -22,6 +22,7 @@ mod outgoing;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod rows;
 mod sends;
 mod set;
@@ -46,12 +47,15 @@ use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserCha
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::retention::Forgotten;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) use outbox::{Lease, LeasedRow, Report};
+pub(super) use retention::Step;
 pub(super) use task::{Writer, connect};
 
 /// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
@@ -77,6 +81,7 @@ pub(super) enum Write {
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    CancelSend(SendId),
     ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
@@ -92,6 +97,7 @@ pub(super) enum Write {
     RemoveEscalation(Event),
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
+    Forget(Step),
     LimitPages(u32),
     Ping,
 }
@@ -136,7 +142,7 @@ impl Write {
         {
             return size(*rows);
         }
-        if let Self::Lease(Lease { limit, .. }) = self {
+        if let Self::Lease(Lease { limit, .. }) | Self::Forget(Step { limit, .. }) = self {
             return size(*limit);
         }
         if let Self::Record(attempts) = self {
@@ -169,11 +175,13 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
+    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),
+    Forgotten(Forgotten),
     /// So many rows changed.
     Changed(u64),
     Nothing,
