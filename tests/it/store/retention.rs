@@ -11,8 +11,7 @@ use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::retention::{Old, Position};
 use bellpull_actors::port::sends::BeginSend;
 use bellpull_actors::port::{
-    AccountStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore, RetentionStore, SendLog,
-    SendStore,
+    AccountStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore, SendLog, SendStore,
 };
 
 use super::outbox::{due, lease, reachable};

@@ -5,7 +5,7 @@ use bellpull_actors::domain::send::{NewSend, Recipients, SendStatus};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::send_log::{CancelSend, SendRow};
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{InboxStore, SendLog, SendStore, StoreError};
+use bellpull_actors::port::{SendLog, SendStore, StoreError};
 
 use super::people::{at, first, people};
 use super::sends::send;
