@@ -32,6 +32,7 @@ mod scheduled;
 mod sends;
 mod stream;
 mod strict_json;
+mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
@@ -58,6 +59,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::ws::AddressPace;
@@ -80,6 +82,7 @@ pub struct Edge {
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
+    templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
     clock: Arc<dyn Clock>,
@@ -123,6 +126,8 @@ pub struct EdgeParts {
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
     pub links: Links,
+    /// What is said on each channel.
+    pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
     /// The time.
@@ -155,6 +160,7 @@ impl Edge {
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
+            templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
             clock: parts.clock,
@@ -209,6 +215,7 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(templates::routes())
         .merge(escalations::routes())
         .merge(scheduled::routes())
         .merge(explain::routes())
@@ -246,6 +253,7 @@ handles! {
     Arc<dyn SendLog> = |edge| Arc::clone(&edge.send_log);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
+    TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();

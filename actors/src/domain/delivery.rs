@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ids::{DeliveryId, NotificationId, UserId};
 use super::inbox::Letter;
+use super::locale::Locale;
 use super::routing::Channel;
 
 /// Where a delivery goes.
@@ -69,8 +70,8 @@ pub struct Addressee {
     pub id: UserId,
     /// The full name, or the username where there is none.
     pub name: String,
-    /// The language of its templates (`en`, `de-AT`).
-    pub locale: String,
+    /// The language of its templates.
+    pub locale: Locale,
 }
 
 /// A delivery that this node may try, until its lease ends.

@@ -20,6 +20,7 @@ pub mod retention;
 pub mod send_log;
 pub mod sender;
 pub mod sends;
+pub mod templates;
 pub mod tickets;
 
 pub use accounts::AccountStore;
@@ -38,6 +39,7 @@ pub use retention::RetentionStore;
 pub use send_log::SendLog;
 pub use sender::Sender;
 pub use sends::SendStore;
+pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.

@@ -19,6 +19,7 @@ mod push;
 mod scheduled;
 mod sends;
 mod shapes;
+mod templates;
 mod tickets;
 
 use std::sync::LazyLock;
@@ -45,6 +46,7 @@ pub(super) use self::push::*;
 pub(super) use self::scheduled::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
+pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
 use super::routes::Routes;
 

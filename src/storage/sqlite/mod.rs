@@ -3,8 +3,9 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
-//! [`preferences`], [`escalations`], [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`retention`]; and what they share: [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`preferences`], [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`],
+//! [`explain`], [`retention`]; and what they share: [`rows`], [`letters`], [`multi_row`], [`ids`],
+//! [`error`].
 
 mod accounts;
 mod comments;
@@ -28,6 +29,7 @@ mod retention;
 mod rows;
 mod send_log;
 mod sends;
+mod templates;
 mod tickets;
 mod writer;
 

@@ -6,6 +6,7 @@ mod escalation;
 mod kill;
 mod push;
 mod sink;
+mod templates;
 mod unsubscribe;
 mod whatsapp;
 

@@ -14,6 +14,7 @@ mod projects;
 mod scheduled;
 mod sends;
 mod stream;
+mod templates;
 mod tickets;
 mod users;
 mod visibility;

@@ -1,9 +1,10 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`], [`retention`], [`inbox`], [`marks`],
-//! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
+//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`] and
+//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
+//! [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -29,6 +30,7 @@ mod scheduled;
 pub(crate) mod sends;
 mod sqlite;
 mod sqlite_outbox;
+mod templates;
 mod tickets;
 
 use std::sync::Arc;
@@ -37,7 +39,8 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TicketStore,
+    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TemplateStore,
+    TicketStore,
 };
 
 /// All that a store offers.
@@ -53,6 +56,7 @@ pub(crate) trait Store:
     + DeliveryLog
     + PreferenceStore
     + PushStore
+    + TemplateStore
     + EscalationStore
     + ExplainStore
 {
@@ -70,6 +74,7 @@ impl<
         + DeliveryLog
         + PreferenceStore
         + PushStore
+        + TemplateStore
         + EscalationStore
         + ExplainStore,
 > Store for T
@@ -130,6 +135,11 @@ macro_rules! suite {
                 a_browser_is_one_users_and_has_its_newest_keys,
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
+            }
+            templates {
+                templates_are_kept_replaced_and_forgotten,
+                there_is_a_bound_on_templates,
+                a_lease_has_its_recipients_language,
             }
             comments {
                 a_comment_is_kept_and_tells_whom_it_names,

@@ -11,7 +11,9 @@ use sqlx::SqliteConnection;
 
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
-use super::{Answer, Done, Write, escalations, preferences, projects, push, retention, sends};
+use super::{
+    Answer, Done, Write, escalations, preferences, projects, push, retention, sends, templates,
+};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -77,6 +79,8 @@ pub(super) async fn apply(
         Write::Unsubscribe { user, endpoint } => {
             push::unsubscribe(connection, *user, endpoint).await?
         }
+        Write::PutTemplate(template) => templates::put(connection, template).await?,
+        Write::DeleteTemplate(key) => templates::delete(connection, key).await?,
         Write::Forget(step) => retention::forget(connection, *step).await?,
         Write::CancelSend(id) => sends::cancel(connection, *id).await?,
         Write::ForgetKeys { before, limit } => {

@@ -3,11 +3,11 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`escalations`] and [`marks`] (the rarer writes), [`sends`] with
-//! [`begin`] and [`audience`] (which recipients are next), and the hot path: [`known`] (what is
-//! read before), [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house),
-//! [`rows`] (what is written, one statement a table); then [`outbox`] (leases, and what came of
-//! them).
+//! [`projects`], [`preferences`], [`push`], [`escalations`], [`templates`] and [`marks`] (the rarer
+//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
+//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
+//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
+//! (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -27,6 +27,7 @@ mod rows;
 mod sends;
 mod set;
 mod task;
+mod templates;
 
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::retention::Forgotten;
 use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
+use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -98,6 +100,8 @@ pub(super) enum Write {
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
     Forget(Step),
+    PutTemplate(Box<WrittenTemplate>),
+    DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
     Ping,
 }
@@ -178,6 +182,7 @@ pub(super) enum Done {
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    Template(PutTemplate),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
@@ -91,6 +92,8 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) failures: u32,
     pub(in super::super) is_digest: bool,
     pub(in super::super) digest_id: Option<i64>,
+    /// The recipient's language, where one was said.
+    pub(in super::super) locale: Option<Locale>,
     /// Whether it was a policy's step, and what it is about has been seen meanwhile.
     is_seen: bool,
     /// What goes out with it.
@@ -260,16 +263,17 @@ const DUE: &str = "SELECT json_group_array(json_array(d.due_at, d.id, d.notifica
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
     AND s.user_id = d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, \
+    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, p.body ->> '$.locale', \
     iif(d.until_seen IS NOT NULL AND d.digest_id IS NULL \
     AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL), json('true'), json('false')))) \
     FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
     WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
     ORDER BY due_at, id LIMIT ?3) UNION ALL SELECT id, due_at FROM deliveries \
     WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2) \
-    ORDER BY due_at, id LIMIT ?3) p CROSS JOIN deliveries d ON d.id = p.id \
+    ORDER BY due_at, id LIMIT ?3) due CROSS JOIN deliveries d ON d.id = due.id \
     CROSS JOIN notifications n ON n.id = d.notification_id \
-    CROSS JOIN users u ON u.id = d.recipient_id";
+    CROSS JOIN users u ON u.id = d.recipient_id \
+    LEFT JOIN preferences p ON p.user_id = d.recipient_id";
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
 /// are leased in its place; so is what is for an account that was switched off, and a policy's
