@@ -1,10 +1,10 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
-//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`] and
-//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
-//! [`sqlite_outbox`] does.
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`],
+//! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
+//! [`preferences`], [`push`], [`templates`] and [`model`] know only the ports; [`sqlite`] runs them
+//! all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
