@@ -126,6 +126,7 @@ impl Inside {
             delivery_log: store.clone(),
             preferences: store.clone(),
             escalations: store.clone(),
+            send_log: store.clone(),
             explain: store.clone(),
             links,
             templates,
@@ -199,6 +200,7 @@ impl App {
             tickets: store.clone(),
             inboxes: store.clone(),
             sends: store.clone(),
+            retention: store.clone(),
             comments: store.clone(),
             clock: Arc::clone(&clock),
             names: names.clone(),
@@ -370,6 +372,7 @@ fn limits(config: &Config) -> HubLimits {
         sessions_per_user_max: ws.max_sessions_per_user,
         ping_after: Duration::from_secs(u64::from(ws.ping_after_s)),
         silent_max: Duration::from_secs(u64::from(ws.silent_max_s)),
+        retention: config.retention,
         ..HubLimits::default()
     }
 }

@@ -234,6 +234,14 @@ pub static SETTINGS: &[Setting] = &[
     setting("webhook.allow_private", "", "false", Kind::Switch,
         "Whether addresses that users give (push services, webhooks) may be private ones, and \
          without TLS: for tests and closed networks"),
+    setting("retention.deleted_days", "", "30", number("days", 0, 36_500),
+        "How long a notification that its owner deleted leaves a trace for clients that were away; \
+         0: for ever. Who comes back later begins anew"),
+    setting("retention.deliveries_days", "", "90", number("days", 0, 36_500),
+        "How long a delivery that has come to an end is kept, with its attempts; 0: for ever. One \
+         that is queued always is"),
+    setting("retention.idempotency_hours", "", "24", number("hours", 24, 8_760),
+        "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
     setting("log", "", "text", Kind::Choice(&["text", "json"]),

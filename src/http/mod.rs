@@ -29,6 +29,7 @@ mod push;
 mod query;
 mod readiness;
 mod routes;
+mod scheduled;
 mod sends;
 mod stream;
 mod strict_json;
@@ -50,7 +51,7 @@ use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore, WebhookStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, SendLog, TicketStore, WebhookStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -82,6 +83,7 @@ pub struct Edge {
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
     escalations: Arc<dyn EscalationStore>,
+    send_log: Arc<dyn SendLog>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
@@ -125,6 +127,8 @@ pub struct EdgeParts {
     pub preferences: Arc<dyn PreferenceStore>,
     /// How loudly they are told.
     pub escalations: Arc<dyn EscalationStore>,
+    /// What is sent to many, for people.
+    pub send_log: Arc<dyn SendLog>,
     /// Why they were told.
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
@@ -163,6 +167,7 @@ impl Edge {
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
             escalations: parts.escalations,
+            send_log: parts.send_log,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
@@ -225,6 +230,7 @@ fn client_routes() -> Routes {
         .merge(preferences::routes())
         .merge(templates::routes())
         .merge(escalations::routes())
+        .merge(scheduled::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -258,6 +264,7 @@ handles! {
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
+    Arc<dyn SendLog> = |edge| Arc::clone(&edge.send_log);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
     TemplateDesk = |edge| edge.templates.clone();

@@ -134,9 +134,12 @@ impl SendStore for FakeStore {
         &self,
         id: SendId,
         chunk: u32,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Chunk, StoreError> {
         self.pass(Op::Chunk).await?;
+        if self.data().sends.sends.get(&id).is_some_and(|send| send.due_at > now) {
+            return Ok(Chunk { told: None, has_more: false });
+        }
         let written = self.data().write_chunk(id, chunk);
         self.pass(Op::Chunked).await?;
         Ok(written)
@@ -167,6 +170,11 @@ impl SendStore for FakeStore {
 }
 
 impl FakeStore {
+    /// An admin cancels a send.
+    pub fn cancel_send_now(&self, id: SendId) {
+        self.data().sends.sends.remove(&id);
+    }
+
     /// How many sends are not finished.
     #[must_use]
     pub fn unfinished_sends(&self) -> usize {

@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`]; and what they share: [`joined`] reads, [`rows`], [`letters`], [`lanes`],
-//! [`multi_row`], [`ids`], [`error`].
+//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
+//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
+//! [`delivery_log`], [`explain`], [`retention`]; and what they share: [`joined`] reads, [`rows`],
+//! [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -27,7 +27,9 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod rows;
+mod send_log;
 mod sends;
 mod templates;
 mod tickets;

@@ -11,6 +11,7 @@ mod notifications;
 mod operator;
 mod preferences;
 mod projects;
+mod scheduled;
 mod sends;
 mod stream;
 mod templates;

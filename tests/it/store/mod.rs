@@ -1,10 +1,10 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
-//! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`], [`webhooks`]
-//! and [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own,
-//! as [`sqlite_outbox`] does.
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`],
+//! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
+//! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
+//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -25,7 +25,9 @@ mod people;
 mod preferences;
 mod projects;
 mod push;
-mod sends;
+mod retention;
+mod scheduled;
+pub(crate) mod sends;
 mod sqlite;
 mod sqlite_outbox;
 mod templates;
@@ -38,7 +40,8 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore, WebhookStore,
+    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TemplateStore,
+    TicketStore, WebhookStore,
 };
 
 /// All that a store offers.
@@ -48,6 +51,8 @@ pub(crate) trait Store:
     + AccountStore
     + CommentStore
     + SendStore
+    + SendLog
+    + RetentionStore
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
@@ -65,6 +70,8 @@ impl<
         + AccountStore
         + CommentStore
         + SendStore
+        + SendLog
+        + RetentionStore
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore
@@ -157,6 +164,21 @@ macro_rules! suite {
                 a_comment_on_a_ticket_that_is_gone_is_refused,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
+            }
+            retention {
+                deliveries_that_ended_go_with_their_attempts,
+                a_walk_goes_in_small_steps_over_what_stays,
+                tombstones_go_and_their_inbox_knows,
+                a_tombstone_stays_with_its_deliveries,
+                a_message_goes_with_its_last_row,
+                a_message_stays_while_its_key_is_remembered,
+            }
+            scheduled {
+                what_waits_and_what_is_under_way_is_listed,
+                a_send_is_cancelled_before_it_begins,
+                a_send_under_way_stops_where_it_is,
+                a_chunk_and_a_cancellation_at_once_agree,
+                a_clock_that_is_put_back_begins_nothing_twice,
             }
             sends {
                 a_send_reaches_each_audience,

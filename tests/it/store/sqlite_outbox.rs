@@ -84,6 +84,26 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "INDEX deliveries_until_moved (until_seen=?)",
         ),
         (
+            "SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3",
+            "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>?)",
+        ),
+        (
+            "SELECT n.id, EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) \
+             FROM notifications n INDEXED BY notifications_deleted \
+             WHERE n.deleted_at IS NOT NULL AND n.deleted_at < ?4 \
+             AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
+             ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5",
+            "SEARCH n USING INDEX notifications_deleted (",
+        ),
+        (
+            "SELECT m.id, EXISTS (SELECT 1 FROM sends s WHERE s.message_id = m.id \
+             AND (s.status = 'ACTIVE' OR EXISTS (SELECT 1 FROM idempotency_keys k \
+             WHERE k.send_id = s.id))) FROM messages m INDEXED BY messages_free \
+             WHERE m.copies = 0 AND m.created_at < ?3 AND (m.created_at, m.id) > (?1, ?2) \
+             ORDER BY m.created_at, m.id LIMIT ?4",
+            "SEARCH m USING INDEX messages_free (",
+        ),
+        (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
              AND channel = ?",
             "INDEX deliveries_leased (channel=?",

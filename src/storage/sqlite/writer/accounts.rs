@@ -12,7 +12,8 @@ use sqlx::SqliteConnection;
 use super::super::rows::{user, user_columns};
 use super::group::Failure;
 use super::{
-    Answer, Done, Write, escalations, preferences, projects, push, sends, templates, webhooks,
+    Answer, Done, Write, escalations, preferences, projects, push, retention, sends, templates,
+    webhooks,
 };
 
 /// An account that was made in this group and is still to be announced.
@@ -82,6 +83,8 @@ pub(super) async fn apply(
         }
         Write::PutTemplate(template) => templates::put(connection, template).await?,
         Write::DeleteTemplate(key) => templates::delete(connection, key).await?,
+        Write::Forget(step) => retention::forget(connection, *step).await?,
+        Write::CancelSend(id) => sends::cancel(connection, *id).await?,
         Write::ForgetKeys { before, limit } => {
             sends::forget_keys(connection, *before, *limit).await?
         }

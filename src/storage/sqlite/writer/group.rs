@@ -91,9 +91,11 @@ pub(super) async fn apply(
     }
     marks::apply(connection, writes, &mut answers).await?;
     save_delivered(connection, writes).await?;
-    let Sends { chunks, records } = sends::plan(connection, place, writes, &mut answers).await?;
+    let Sends { chunks, mut records } =
+        sends::plan(connection, place, writes, &mut answers).await?;
     let work = Work::of(writes, created, chunks);
-    applied.letters = set::apply(connection, place, work, &mut answers).await?;
+    let written = set::apply(connection, place, work, &mut answers).await?;
+    (applied.letters, records.told) = (written.letters, written.told);
     records.write(connection).await?;
     outbox::apply(connection, writes, &mut answers).await?;
     place.ids.save(connection).await?;

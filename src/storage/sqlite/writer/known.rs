@@ -197,7 +197,7 @@ pub(super) async fn inboxes(
     let text: String = query.fetch_one(connection).await?;
     let rows: Vec<(UserId, Seq, i64, Seq, i64)> = json(&text)?;
     let inbox = |(user, last_seq, unread_count, delivered_seq, steps)| {
-        let head = Head { last_seq, unread_count, delivered_seq };
+        let head = Head { last_seq, unread_count, delivered_seq, ..Head::default() };
         (user, Inbox { head, has_steps: steps != 0 })
     };
     Ok(rows.into_iter().map(inbox).collect())
@@ -257,7 +257,7 @@ pub(super) async fn people(
     let policies: HashMap<String, Escalation> = json(&policies)?;
     let recipient = |row: RecipientRow| {
         let (user, last_seq, unread_count, delivered_seq, own, browsers, hooks, preferences) = row;
-        let head = Head { last_seq, unread_count, delivered_seq };
+        let head = Head { last_seq, unread_count, delivered_seq, ..Head::default() };
         let preferences = preferences.unwrap_or_default();
         let address = |(id, lane)| Address { id, lane };
         let browsers: Vec<Address> = browsers.into_iter().map(address).collect();

@@ -22,6 +22,7 @@ mod outgoing;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod rows;
 mod sends;
 mod set;
@@ -49,6 +50,8 @@ use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserCha
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::retention::Forgotten;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
@@ -56,6 +59,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) use outbox::{Lease, LeasedRow, Report};
+pub(super) use retention::Step;
 pub(super) use task::{Writer, connect};
 pub(super) use webhooks::WebhookWrite;
 
@@ -82,6 +86,7 @@ pub(super) enum Write {
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    CancelSend(SendId),
     ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
@@ -98,6 +103,7 @@ pub(super) enum Write {
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
     Webhook(Box<WebhookWrite>, Timestamp),
+    Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
@@ -147,6 +153,9 @@ impl Write {
         if let Self::Lease(Lease { limit, .. }) = self {
             return size(limit.most);
         }
+        if let Self::Forget(Step { limit, .. }) = self {
+            return size(*limit);
+        }
         if let Self::Record(attempts) = self {
             return attempts.len();
         }
@@ -177,6 +186,7 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
+    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
     /// A webhook as it stands now; none, where it is not there or may not be made.
@@ -185,6 +195,7 @@ pub(super) enum Done {
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),
+    Forgotten(Forgotten),
     /// So many rows changed.
     Changed(u64),
     Nothing,

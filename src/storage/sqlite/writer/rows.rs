@@ -62,9 +62,15 @@ static COMMENTS: MultiRow = MultiRow::new(
 );
 static MESSAGES: MultiRow = MultiRow::new(
     "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, ticket_id, ticket, \
-     sender_id, priority, created_at) SELECT * FROM ",
-    12,
+     sender_id, priority, created_at, copies) SELECT * FROM ",
+    13,
     " WHERE column1 IS NOT NULL",
+);
+/// Of messages that were written before this group.
+static COPIES: MultiRow = MultiRow::new(
+    "UPDATE messages SET copies = copies + v.column2 FROM ",
+    2,
+    " AS v WHERE id = v.column1",
 );
 static NOTIFICATIONS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
@@ -97,7 +103,9 @@ pub(super) struct Rows {
     assignees: BTreeMap<TicketId, Vec<UserId>>,
     history: Vec<Cell>,
     comments: Vec<Cell>,
-    messages: Vec<Cell>,
+    messages: BTreeMap<i64, [Cell; 12]>,
+    /// How many rows say each message.
+    copies: BTreeMap<i64, i64>,
     notifications: Vec<Cell>,
     deliveries: Vec<Cell>,
     heads: BTreeMap<UserId, Head>,
@@ -160,7 +168,7 @@ impl Rows {
     /// A message.
     pub(super) fn message(&mut self, id: i64, message: &Message) -> Result<(), StoreError> {
         let ticket = message.ticket.as_ref();
-        self.messages.extend([
+        let row = [
             Cell::Int(id),
             message.event.as_str().into(),
             message.kind.as_str().into(),
@@ -173,13 +181,15 @@ impl Rows {
             message.sender.map(|user| user.0).into(),
             message.priority.as_str().into(),
             message.created_at.as_millisecond().into(),
-        ]);
+        ];
+        self.messages.insert(id, row);
         Ok(())
     }
 
     /// A notification.
     pub(super) fn notification(&mut self, recipient: UserId, seq: Seq, id: i64, message_id: i64) {
         self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
+        *self.copies.entry(message_id).or_default() += 1;
     }
 
     /// A notification's way out of the house, or a message's to a project's webhook.
@@ -210,7 +220,10 @@ impl Rows {
     }
 
     /// Writes all of it.
-    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(super) async fn write(
+        mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
         NEW_TICKETS.run(connection, self.new_tickets).await?;
         TICKETS.run(connection, self.tickets.into_values().flatten().collect()).await?;
         let numbers = self.numbers.into_iter();
@@ -219,7 +232,15 @@ impl Rows {
         write_assignees(connection, self.assignees).await?;
         HISTORY.run(connection, self.history).await?;
         COMMENTS.run(connection, self.comments).await?;
-        MESSAGES.run(connection, self.messages).await?;
+        let mut messages = Vec::new();
+        for (id, row) in self.messages {
+            messages.extend(row);
+            messages.push(self.copies.remove(&id).unwrap_or(0).into());
+        }
+        MESSAGES.run(connection, messages).await?;
+        let copies = self.copies.into_iter();
+        let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int)).collect();
+        COPIES.run(connection, copies).await?;
         NOTIFICATIONS.run(connection, self.notifications).await?;
         DELIVERIES.run(connection, self.deliveries).await?;
         call_off_moved(connection, &self.moved_on).await?;

@@ -8,6 +8,7 @@ use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use jiff::Timestamp;
@@ -37,6 +38,12 @@ static CURSORS: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
+static TOLD: MultiRow = MultiRow::new(
+    "UPDATE sends SET told = told + v.column2 FROM ",
+    2,
+    " AS v WHERE id = v.column1",
+);
+
 /// What the sends of a group come to.
 #[derive(Debug, Default)]
 pub(super) struct Sends {
@@ -51,6 +58,7 @@ pub(super) struct Sends {
 pub(super) struct SendChunk {
     /// Its request's place in the group.
     pub(super) at: usize,
+    pub(super) send: SendId,
     pub(super) message_id: i64,
     pub(super) text: SendText,
     /// In the order of their ids; nobody for a send that is for later.
@@ -107,6 +115,8 @@ pub(super) struct Records {
     pub(super) sends: Vec<Cell>,
     pub(super) keys: Vec<Cell>,
     cursors: Vec<Cell>,
+    /// How many were told of each in this group.
+    pub(super) told: BTreeMap<SendId, i64>,
 }
 
 impl Records {
@@ -114,7 +124,9 @@ impl Records {
     pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         SENDS.run(connection, self.sends).await?;
         KEYS.run(connection, self.keys).await?;
-        CURSORS.run(connection, self.cursors).await
+        CURSORS.run(connection, self.cursors).await?;
+        let told = self.told.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
+        TOLD.run(connection, told.collect()).await
     }
 }
 
@@ -193,6 +205,7 @@ async fn go_on(
         send.has_moved = true;
         sends.chunks.push(SendChunk {
             at,
+            send: id,
             message_id: send.message_id,
             text: SendText::Written(Arc::clone(&send.letter)),
             recipients: portion.recipients,
@@ -236,6 +249,23 @@ async fn read_running(
         has_moved: false,
         due_at_ms,
     }))
+}
+
+/// Stops a send. A chunk of the same group comes after this, and finds it stopped.
+pub(super) async fn cancel(
+    connection: &mut SqliteConnection,
+    id: SendId,
+) -> Result<Answer, Failure> {
+    let sql = "SELECT status, cursor > 0, told FROM sends WHERE id = ?";
+    let query = sqlx::query_as(sql).bind(id.0);
+    let row: Option<(String, bool, i64)> = query.fetch_optional(&mut *connection).await?;
+    let Some((status, was_begun, told)) = row else { return Ok(Err(StoreError::NotFound)) };
+    if status == "DONE" {
+        return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
+    }
+    let query = sqlx::query("UPDATE sends SET status = 'CANCELLED' WHERE id = ?").bind(id.0);
+    query.execute(connection).await?;
+    Ok(Ok(Done::Cancelled(CancelSend::Cancelled { told, was_begun })))
 }
 
 /// Forgets some of the keys that were first used before that time.

@@ -1,11 +1,13 @@
 //! The hot path: decisions, comments and announcements of a whole group, decided in memory against
 //! what is known, then written one statement a table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, NotificationId, ProjectId, TicketId, UserId};
+use bellpull_actors::domain::ids::{
+    CommentId, NotificationId, ProjectId, SendId, TicketId, UserId,
+};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::preference::{Routed, RoutedBy};
@@ -68,17 +70,27 @@ impl<'a> Work<'a> {
     }
 }
 
+/// What was written of a group.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The new messages, by id.
+    pub(super) letters: Vec<(i64, Arc<Letter>)>,
+    /// How many were told of each send.
+    pub(super) told: BTreeMap<SendId, i64>,
+}
+
 /// Applies all decisions and comments, announces the accounts that were made, and writes the
-/// chunks of sends. The new messages, by id.
+/// chunks of sends.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     place: Place<'_>,
     work: Work<'_>,
     answers: &mut [Option<Answer>],
-) -> Result<Vec<(i64, Arc<Letter>)>, Failure> {
+) -> Result<Written, Failure> {
     if work.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Written::default());
     }
+    let mut counts: BTreeMap<SendId, i64> = BTreeMap::new();
     let mut set = Set::read(connection, place, &work).await?;
     for (at, decision) in work.decisions {
         answers[at] = Some(set.commit(decision).map(|done| Done::Committed(Box::new(done))));
@@ -94,10 +106,12 @@ pub(super) async fn apply(
     for chunk in work.chunks {
         // So is the send's cursor.
         let told = set.send(&chunk)?;
+        let count = told.as_ref().map_or(0, |told| told.births.len());
+        *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
         answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
     }
     set.rows.write(connection).await?;
-    Ok(set.letters)
+    Ok(Written { letters: set.letters, told: counts })
 }
 
 /// What is known, and how it changes as the group is applied.
