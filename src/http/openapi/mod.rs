@@ -6,6 +6,7 @@
 //! The shapes are in one file a subject; the tests hold them against a running hub.
 
 mod accounts;
+mod analytics;
 mod deliveries;
 mod explain;
 mod hooks;
@@ -32,6 +33,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
+pub(super) use self::analytics::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::explain::*;
 pub(super) use self::hooks::*;

@@ -3,11 +3,11 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`templates`] and [`marks`] (the rarer writes), [`sends`]
-//! with [`begin`] and [`audience`] (which recipients are next), and the hot path: [`known`] (what is
-//! read before), [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house),
-//! [`rows`] (what is written, one statement a table); then [`outbox`] (leases, and what came of
-//! them).
+//! [`projects`], [`preferences`], [`push`], [`templates`] and [`marks`] (the rarer writes),
+//! [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot path:
+//! [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`] (what
+//! leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`] (leases,
+//! and what came of them).
 
 mod accounts;
 mod audience;
