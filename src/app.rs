@@ -122,6 +122,7 @@ impl Inside {
             accounts: store.clone(),
             deliveries: store.clone(),
             delivery_log: store.clone(),
+            figures: store.clone(),
             preferences: store.clone(),
             escalations: store.clone(),
             explain: store.clone(),

@@ -5,6 +5,7 @@
 //! every implementation.
 
 pub mod accounts;
+pub mod analytics;
 pub mod clock;
 pub mod comments;
 pub mod deliveries;
@@ -22,6 +23,7 @@ pub mod templates;
 pub mod tickets;
 
 pub use accounts::AccountStore;
+pub use analytics::ReportStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::DeliveryStore;

@@ -3,8 +3,8 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`]; and
-//! what they share: [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`report`]; and what they share: [`rows`], [`letters`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -24,6 +24,7 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod report;
 mod rows;
 mod sends;
 mod templates;
@@ -65,6 +66,8 @@ pub struct SqliteStore {
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     lock: Mutex<Option<HubLock>>,
+    /// Whoever reads a report holds it: one at a time.
+    reports: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -115,7 +118,18 @@ impl SqliteStore {
         });
         let heads = Heads::start(readers.clone());
         let lock = Mutex::new(lock);
-        Ok(Self { path, readers, writer, heads, letters, ids, lock, _temporary: temporary })
+        let reports = tokio::sync::Mutex::default();
+        Ok(Self {
+            path,
+            readers,
+            writer,
+            heads,
+            letters,
+            ids,
+            lock,
+            reports,
+            _temporary: temporary,
+        })
     }
 
     /// Where the database is.
