@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
+#![allow(clippy::cast_possible_wrap, reason = "figures")]
 #![allow(unreachable_pub, missing_debug_implementations, reason = "a bench")]
 
 mod rig;
