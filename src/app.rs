@@ -124,6 +124,7 @@ impl Inside {
             accounts: store.clone(),
             deliveries: store.clone(),
             delivery_log: store.clone(),
+            figures: store.clone(),
             preferences: store.clone(),
             escalations: store.clone(),
             send_log: store.clone(),

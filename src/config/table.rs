@@ -196,6 +196,8 @@ pub static SETTINGS: &[Setting] = &[
         "E-mail: smtp://user:password@host:587?tls=required, or smtps://; not set: off"),
     setting("smtp.from", "", "", Kind::Text,
         "E-mail: whom it is from, such as Desk <desk@example.com>"),
+    setting("smtp.ca_file", "", "", Kind::File,
+        "E-mail: PEM certificates that are trusted beside those of browsers: a server of one's own"),
     setting("smtp.per_s", "", "0", number("e-mails a second", 0, 100_000),
         "E-mail: the most that begin in a second; 0: no limit"),
     setting("whatsapp.token", "", "", Kind::Secret,

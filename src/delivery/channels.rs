@@ -7,7 +7,7 @@ use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, DeliveryStore, Sender};
 
-use super::email::{EmailSender, EmailSetup};
+use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
 use super::push::PushSender;
 use super::sms::SmsSender;
@@ -70,10 +70,11 @@ pub fn channels(
     };
     let mut on = Vec::new();
     if let Some(smtp) = &config.smtp {
-        let sender = EmailSender::new(smtp, config.in_flight, &parts.epoch, words());
+        let sender = EmailSender::new(smtp, config.in_flight, ANSWER_MAX, &parts.epoch, words());
         let sender = sender.map_err(|error| {
             let setting = match error {
-                EmailSetup::Url => "smtp.url",
+                EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
+                EmailSetup::NoCertificates(_) | EmailSetup::NoTls => "smtp.ca_file",
                 EmailSetup::From => "smtp.from",
             };
             bad(setting)(error.to_string())

@@ -5,6 +5,7 @@
 //! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
 //! [`error`] is the one table of what can go wrong.
 
+mod analytics;
 mod auth;
 mod body;
 mod comments;
@@ -51,7 +52,8 @@ use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, SendLog, TicketStore, WebhookStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, TicketStore,
+    WebhookStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -66,6 +68,7 @@ use crate::config::Config;
 use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
+use crate::delivery::sms_reports::SmsReports;
 use crate::delivery::webhook::WebhookCaller;
 use crate::ws::AddressPace;
 
@@ -81,11 +84,13 @@ pub struct Edge {
     accounts: Arc<dyn AccountStore>,
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
+    figures: Arc<dyn ReportStore>,
     preferences: Arc<dyn PreferenceStore>,
     escalations: Arc<dyn EscalationStore>,
     send_log: Arc<dyn SendLog>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
+    sms_reports: SmsReports,
     links: Links,
     templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
@@ -123,6 +128,8 @@ pub struct EdgeParts {
     pub deliveries: Arc<dyn DeliveryStore>,
     /// The outbox, for people.
     pub delivery_log: Arc<dyn DeliveryLog>,
+    /// What became of it, in figures.
+    pub figures: Arc<dyn ReportStore>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
     /// How loudly they are told.
@@ -165,11 +172,13 @@ impl Edge {
             accounts: parts.accounts,
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
+            figures: parts.figures,
             preferences: parts.preferences,
             escalations: parts.escalations,
             send_log: parts.send_log,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
+            sms_reports: SmsReports::new(config.delivery.sms.as_ref(), &parts.links),
             links: parts.links,
             templates: parts.templates,
             push_store: parts.push_store,
@@ -231,6 +240,7 @@ fn client_routes() -> Routes {
         .merge(templates::routes())
         .merge(escalations::routes())
         .merge(scheduled::routes())
+        .merge(analytics::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -262,10 +272,12 @@ handles! {
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
+    Arc<dyn ReportStore> = |edge| Arc::clone(&edge.figures);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
     Arc<dyn SendLog> = |edge| Arc::clone(&edge.send_log);
     Reports = |edge| edge.reports.clone();
+    SmsReports = |edge| edge.sms_reports.clone();
     Links = |edge| edge.links.clone();
     TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);

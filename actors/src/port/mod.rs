@@ -5,6 +5,7 @@
 //! every implementation.
 
 pub mod accounts;
+pub mod analytics;
 pub mod clock;
 pub mod comments;
 pub mod deliveries;
@@ -25,6 +26,7 @@ pub mod tickets;
 pub mod webhooks;
 
 pub use accounts::AccountStore;
+pub use analytics::ReportStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::{DeliveryStore, LeaseLimit};

@@ -6,6 +6,7 @@
 //! The shapes are in one file a subject; the tests hold them against a running hub.
 
 mod accounts;
+mod analytics;
 mod deliveries;
 mod escalations;
 mod explain;
@@ -35,6 +36,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
+pub(super) use self::analytics::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::escalations::*;
 pub(super) use self::explain::*;

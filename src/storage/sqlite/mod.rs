@@ -4,8 +4,8 @@
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
-//! [`delivery_log`], [`explain`], [`retention`]; and what they share: [`joined`] reads, [`rows`],
-//! [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
+//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
+//! [`rows`], [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -27,6 +27,7 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod report;
 mod retention;
 mod rows;
 mod send_log;
@@ -74,6 +75,8 @@ pub struct SqliteStore {
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     lock: Mutex<Option<HubLock>>,
+    /// Whoever reads a report holds it: one at a time.
+    reports: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -127,7 +130,19 @@ impl SqliteStore {
         let reads = readers.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
-        Ok(Self { path, readers, writer, heads, users, letters, ids, lock, _temporary: temporary })
+        let reports = tokio::sync::Mutex::default();
+        Ok(Self {
+            path,
+            readers,
+            writer,
+            heads,
+            users,
+            letters,
+            ids,
+            lock,
+            reports,
+            _temporary: temporary,
+        })
     }
 
     /// Where the database is.

@@ -1,5 +1,6 @@
 //! The REST edge, request by request.
 
+mod analytics;
 mod auth;
 mod bad_input;
 mod comments;

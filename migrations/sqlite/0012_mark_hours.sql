@@ -1,0 +1,15 @@
+-- Which ids were the last ones when an hour's first notification was written. Ids only grow, so
+-- what was written in a range of time is a range of ids: reports find it without an index on time,
+-- which every write would have to keep.
+CREATE TABLE id_marks (
+    hour            INTEGER PRIMARY KEY,  -- since 1970
+    notification_id INTEGER NOT NULL,
+    delivery_id     INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER counters_mark AFTER UPDATE OF value ON counters WHEN new.name = 'notifications'
+BEGIN
+    INSERT INTO id_marks (hour, notification_id, delivery_id)
+    SELECT unixepoch() / 3600, old.value,
+        ifnull((SELECT value FROM counters WHERE name = 'deliveries'), 0)
+    WHERE NOT EXISTS (SELECT 1 FROM id_marks WHERE hour = unixepoch() / 3600);
+END;
