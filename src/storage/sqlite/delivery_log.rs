@@ -173,7 +173,7 @@ fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
 }
 
 /// The column's name where it has one, as the enum that it is of.
-pub(super) fn optional_name<T>(
+fn optional_name<T>(
     row: &SqliteRow,
     column: &str,
     from_name: impl FnOnce(&str) -> Option<T>,

@@ -1,10 +1,13 @@
 //! Reports: one pass over the deliveries of a range of ids, on a connection of its own.
 //!
 //! No index knows when a delivery was made, for every write would have to keep it. Ids only grow,
-//! and `id_marks` has the last one of each hour: they lead to where a range begins and ends, and
+//! and `id_marks` has the last ones of each hour: they lead to where a range begins and ends, and
 //! the time of each message decides about the rows between.
+//!
+//! They are added up here, for SQLite would sort them first, which takes thrice the time of reading
+//! them; and read in portions, so that a report can be given up between two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -13,78 +16,99 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
 use bellpull_actors::port::{ReportStore, StoreError};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::SqliteStore;
-use super::delivery_log::optional_name;
-use super::error::unavailable;
+use super::error::{corrupt, unavailable};
 use super::options::for_readers;
-use super::rows::{get, get_name};
 
-/// How long a report may read. A million deliveries take about three seconds.
+/// How long a report may read; with the wait for the one before, less than a request may take.
 const READ_MAX: Duration = Duration::from_secs(10);
 /// How long one waits for the one before.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How many steps of SQLite's machine pass between two looks at the clock: some 0.1 ms.
-const STEPS: i32 = 10_000;
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Ids that are looked at in one statement: some 20 ms of reading.
+const PORTION: i64 = 20_000;
 /// So much later than its message's time may a notification be written: a send to very many takes
 /// its time, and one that was due while the hub was off comes late.
 const LATE_MAX_HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
+/// The most messages of a report, for all of them are in memory: some 100 MiB.
+const MESSAGES_MAX: usize = 2_000_000;
 
-/// How long it took until a notification was read, in seconds, coarser the longer it took: so the
-/// groups stay few.
-macro_rules! read_after {
-    () => {
-        "CASE WHEN n.read_at IS NULL THEN NULL \
-         WHEN n.read_at - m.created_at < 600000 THEN max(n.read_at - m.created_at, 0) / 1000 \
-         WHEN n.read_at - m.created_at < 36000000 \
-         THEN (n.read_at - m.created_at) / 60000 * 60 \
-         ELSE (n.read_at - m.created_at) / 3600000 * 3600 END AS read_after_s"
+/// Where a table's part of a range of time begins (`?1`, an hour) and ends (`?2`).
+macro_rules! range {
+    ($column:literal, $table:literal) => {
+        concat!(
+            "SELECT ifnull((SELECT ",
+            $column,
+            " FROM id_marks WHERE hour <= ?1 ORDER BY hour DESC LIMIT 1), 0), \
+             ifnull((SELECT ",
+            $column,
+            " FROM id_marks WHERE hour > ?2 ORDER BY hour LIMIT 1), \
+             ifnull((SELECT max(id) FROM ",
+            $table,
+            "), 0))"
+        )
     };
 }
 
-const DELIVERIES: &str = concat!(
-    "SELECT m.event, d.channel, d.status, d.rule, d.provider_status, ",
-    read_after!(),
-    ", count(*) AS found FROM deliveries d CROSS JOIN notifications n ON n.id = d.notification_id \
-     CROSS JOIN messages m ON m.id = n.message_id WHERE d.id > "
-);
+/// A part of a table, as one JSON text: for a row of its own each would cost more.
+struct Part {
+    /// The ids of the range: greater than the first, and up to the second.
+    range: &'static str,
+    /// What stands between `?1` and `?2` of it.
+    rows: &'static str,
+}
 
-const NOTIFICATIONS: &str = concat!(
-    "SELECT m.event, 'SYSTEM' AS channel, 'SENT' AS status, NULL AS rule, \
-     NULL AS provider_status, ",
-    read_after!(),
-    ", count(*) AS found FROM notifications n INDEXED BY notifications_id \
-     CROSS JOIN messages m ON m.id = n.message_id WHERE n.id > "
-);
+const MESSAGES: Part = Part {
+    range: range!("message_id", "messages"),
+    rows: "SELECT json_group_array(json_array(id, event, created_at)) FROM messages \
+           WHERE id > ?1 AND id <= ?2",
+};
 
-/// The ids of a range of time: greater than the first, and up to the second.
-const RANGE: &str = "SELECT \
-    ifnull((SELECT notification_id FROM id_marks WHERE hour <= ?1 ORDER BY hour DESC LIMIT 1), 0), \
-    ifnull((SELECT delivery_id FROM id_marks WHERE hour <= ?1 ORDER BY hour DESC LIMIT 1), 0), \
-    ifnull((SELECT notification_id FROM id_marks WHERE hour > ?2 ORDER BY hour LIMIT 1), ?3), \
-    ifnull((SELECT delivery_id FROM id_marks WHERE hour > ?2 ORDER BY hour LIMIT 1), ?3)";
+const NOTIFICATIONS: Part = Part {
+    range: range!("notification_id", "notifications"),
+    rows: "SELECT json_group_array(json_array(message_id, 'SYSTEM', 'SENT', NULL, NULL, read_at)) \
+           FROM notifications INDEXED BY notifications_id WHERE id > ?1 AND id <= ?2",
+};
+
+const DELIVERIES: Part = Part {
+    range: range!("delivery_id", "deliveries"),
+    rows: "SELECT json_group_array(json_array(n.message_id, d.channel, d.status, d.rule, \
+           d.provider_status, n.read_at)) FROM deliveries d \
+           CROSS JOIN notifications n ON n.id = d.notification_id \
+           WHERE d.id > ?1 AND d.id <= ?2",
+};
+
+type MessageRow = (i64, String, i64);
+type Row<'t> = (i64, &'t str, &'t str, Option<&'t str>, Option<&'t str>, Option<i64>);
+
+/// Why a report was not finished.
+enum Stop {
+    TooMuch,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 #[async_trait]
 impl ReportStore for SqliteStore {
     async fn report(&self, filter: ReportFilter) -> Result<Option<Vec<ReportRow>>, StoreError> {
         let late = |_| StoreError::Unavailable("other reports take too long".to_owned());
-        let turn = tokio::time::timeout(PATIENCE, self.reports.lock()).await.map_err(late)?;
+        let _turn = tokio::time::timeout(PATIENCE, self.reports.lock()).await.map_err(late)?;
         let mut connection = for_readers(&self.path).connect().await.map_err(unavailable)?;
         let deadline = Instant::now() + READ_MAX;
-        let mut handle = connection.lock_handle().await.map_err(unavailable)?;
-        handle.set_progress_handler(STEPS, move || Instant::now() < deadline);
-        drop(handle);
-        let read = read(&mut connection, &filter).await;
-        let is_late = Instant::now() >= deadline;
+        let read = read(&mut connection, &filter, deadline).await;
         // A connection that only reads has nothing to lose.
         let _ = connection.close().await;
-        drop(turn);
         match read {
-            Err(_) if is_late => Ok(None),
-            read => Ok(Some(read?).filter(|rows| rows.len() <= REPORT_ROWS_MAX)),
+            Ok(rows) => Ok(Some(rows).filter(|rows| rows.len() <= REPORT_ROWS_MAX)),
+            Err(Stop::TooMuch) => Ok(None),
+            Err(Stop::Failed(error)) => Err(error),
         }
     }
 }
@@ -92,65 +116,66 @@ impl ReportStore for SqliteStore {
 async fn read(
     connection: &mut SqliteConnection,
     filter: &ReportFilter,
-) -> Result<Vec<ReportRow>, StoreError> {
+    deadline: Instant,
+) -> Result<Vec<ReportRow>, Stop> {
     let mut snapshot = connection.begin().await.map_err(unavailable)?;
-    let (from_ms, to_ms) = (filter.from.as_millisecond(), filter.to.as_millisecond());
-    let (notifications_after, deliveries_after, notifications_to, deliveries_to): (
-        i64,
-        i64,
-        i64,
-        i64,
-    ) = sqlx::query_as(RANGE)
-        .bind(from_ms.div_euclid(HOUR_MS))
-        .bind(to_ms.div_euclid(HOUR_MS) + LATE_MAX_HOURS)
-        .bind(i64::MAX)
-        .fetch_one(&mut *snapshot)
-        .await
-        .map_err(unavailable)?;
     let mut sums = Sums::default();
+    each(&mut snapshot, &MESSAGES, filter, deadline, |text| sums.take_messages(text, filter))
+        .await?;
     if filter.channel.is_none_or(|channel| channel == Channel::System) {
-        let ids = ("n.id", notifications_after, notifications_to);
-        let mut sql = narrowed(NOTIFICATIONS, ids, filter);
-        let rows = sql.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
-        rows.iter().try_for_each(|row| sums.add(row))?;
+        each(&mut snapshot, &NOTIFICATIONS, filter, deadline, |text| sums.add(text)).await?;
     }
     if filter.channel != Some(Channel::System) {
-        let mut sql = narrowed(DELIVERIES, ("d.id", deliveries_after, deliveries_to), filter);
-        let rows = sql.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
-        rows.iter().try_for_each(|row| sums.add(row))?;
+        each(&mut snapshot, &DELIVERIES, filter, deadline, |text| sums.add(text)).await?;
     }
-    Ok(sums.rows())
+    Ok(sums.rows(filter.channel))
 }
 
-fn narrowed(
-    select: &'static str,
-    (id, after, to): (&'static str, i64, i64),
+/// Reads a part of a table portion by portion.
+async fn each(
+    connection: &mut SqliteConnection,
+    part: &Part,
     filter: &ReportFilter,
-) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(select);
-    sql.push_bind(after).push(" AND ").push(id).push(" <= ").push_bind(to);
-    sql.push(" AND m.created_at >= ").push_bind(filter.from.as_millisecond());
-    sql.push(" AND m.created_at < ").push_bind(filter.to.as_millisecond());
-    if let Some(event) = &filter.event {
-        sql.push(" AND m.event = ").push_bind(event.clone());
+    deadline: Instant,
+    mut take: impl FnMut(&str) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let (from_ms, to_ms) = (filter.from.as_millisecond(), filter.to.as_millisecond());
+    let (mut after, to): (i64, i64) = sqlx::query_as(part.range)
+        .bind(from_ms.div_euclid(HOUR_MS))
+        .bind(to_ms.div_euclid(HOUR_MS) + LATE_MAX_HOURS)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    while after < to {
+        if Instant::now() >= deadline {
+            return Err(Stop::TooMuch);
+        }
+        let until = (after + PORTION).min(to);
+        let query = sqlx::query_scalar(part.rows).bind(after).bind(until);
+        let text: String = query.fetch_one(&mut *connection).await.map_err(unavailable)?;
+        take(&text)?;
+        after = until;
     }
-    if let Some(channel) = filter.channel.filter(|channel| *channel != Channel::System) {
-        sql.push(" AND d.channel = ").push_bind(channel.as_str());
-    }
-    sql.push(" GROUP BY 1, 2, 3, 4, 5, 6");
-    sql
+    Ok(())
 }
 
-/// What was counted so far, by event and channel.
+/// What was counted so far.
 #[derive(Debug, Default)]
-struct Sums(BTreeMap<(String, Channel), Sum>);
+struct Sums {
+    /// The events, each with its place.
+    events: HashMap<String, usize>,
+    /// The messages that count: the place of their event, and when they were made.
+    messages: HashMap<i64, (usize, i64)>,
+    /// By the event's place and the channel.
+    sums: HashMap<(usize, Channel), Sum>,
+}
 
 #[derive(Debug, Default)]
 struct Sum {
     queued: i64,
     sent: i64,
     failed: i64,
-    suppressed: Vec<(Rule, i64)>,
+    suppressed: BTreeMap<&'static str, (Rule, i64)>,
     delivered: i64,
     read_there: i64,
     /// How many were read after so many seconds.
@@ -158,56 +183,101 @@ struct Sum {
 }
 
 impl Sums {
-    fn add(&mut self, row: &SqliteRow) -> Result<(), StoreError> {
-        let channel = get_name(row, "channel", Channel::from_name)?;
-        let rows: i64 = get(row, "found")?;
-        let sum = self.0.entry((get(row, "event")?, channel)).or_default();
-        match get_name(row, "status", DeliveryStatus::from_name)? {
-            DeliveryStatus::Queued => sum.queued += rows,
-            DeliveryStatus::Sent => sum.sent += rows,
-            DeliveryStatus::Failed => sum.failed += rows,
-            DeliveryStatus::Suppressed => {
-                if let Some(rule) = optional_name(row, "rule", Rule::from_name)? {
-                    match sum.suppressed.iter_mut().find(|(known, _)| *known == rule) {
-                        Some((_, count)) => *count += rows,
-                        None => sum.suppressed.push((rule, rows)),
-                    }
-                }
+    fn take_messages(&mut self, text: &str, filter: &ReportFilter) -> Result<(), Stop> {
+        let rows: Vec<MessageRow> = serde_json::from_str(text).map_err(|_| corrupt("messages"))?;
+        let range_ms = filter.from.as_millisecond()..filter.to.as_millisecond();
+        for (id, event, created_ms) in rows {
+            let is_other = filter.event.as_ref().is_some_and(|wanted| *wanted != event);
+            if is_other || !range_ms.contains(&created_ms) {
+                continue;
             }
+            let next = self.events.len();
+            let place = *self.events.entry(event).or_insert(next);
+            self.messages.insert(id, (place, created_ms));
         }
-        match optional_name(row, "provider_status", ProviderStatus::from_name)? {
-            Some(ProviderStatus::Delivered) => sum.delivered += rows,
-            Some(ProviderStatus::Read) => {
-                sum.delivered += rows;
-                sum.read_there += rows;
+        if self.messages.len() > MESSAGES_MAX { Err(Stop::TooMuch) } else { Ok(()) }
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), Stop> {
+        let rows: Vec<Row<'_>> = serde_json::from_str(text).map_err(|_| corrupt("deliveries"))?;
+        for (message, channel, status, rule, said, read_ms) in rows {
+            let Some(&(event, created_ms)) = self.messages.get(&message) else { continue };
+            let channel = Channel::from_name(channel).ok_or_else(|| corrupt("channel"))?;
+            let status = DeliveryStatus::from_name(status).ok_or_else(|| corrupt("status"))?;
+            let sum = self.sums.entry((event, channel)).or_default();
+            sum.count(
+                status,
+                rule.and_then(Rule::from_name),
+                said.and_then(ProviderStatus::from_name),
+            );
+            if let Some(read_ms) = read_ms {
+                *sum.read_after_s.entry(rounded_s(read_ms - created_ms)).or_default() += 1;
             }
-            Some(ProviderStatus::Sent | ProviderStatus::Failed) | None => {}
-        }
-        if let Some(seconds) = get::<Option<i64>>(row, "read_after_s")? {
-            *sum.read_after_s.entry(seconds).or_default() += rows;
         }
         Ok(())
     }
 
-    fn rows(self) -> Vec<ReportRow> {
-        let row = |((event, channel), sum): ((String, Channel), Sum)| {
-            let mut suppressed = sum.suppressed;
-            suppressed.sort_unstable_by_key(|(rule, _)| rule.as_str());
-            ReportRow {
-                event,
-                channel,
-                queued: sum.queued,
-                sent: sum.sent,
-                failed: sum.failed,
-                suppressed,
-                delivered: sum.delivered,
-                read_there: sum.read_there,
-                read: sum.read_after_s.values().sum(),
-                read_p50_s: within(&sum.read_after_s, 50),
-                read_p95_s: within(&sum.read_after_s, 95),
+    fn rows(self, only: Option<Channel>) -> Vec<ReportRow> {
+        let mut names: HashMap<usize, String> =
+            self.events.into_iter().map(|(name, place)| (place, name)).collect();
+        let is_wanted = |channel| only.is_none_or(|wanted| wanted == channel);
+        let mut sums: BTreeMap<(usize, Channel), Sum> = self.sums.into_iter().collect();
+        sums.retain(|(_, channel), _| is_wanted(*channel));
+        let mut rows = Vec::with_capacity(sums.len());
+        for ((place, channel), sum) in sums {
+            let name = names.entry(place).or_default();
+            rows.push(sum.row(name.clone(), channel));
+        }
+        rows.sort_by(|a, b| (&a.event, a.channel).cmp(&(&b.event, b.channel)));
+        rows
+    }
+}
+
+impl Sum {
+    fn count(&mut self, status: DeliveryStatus, rule: Option<Rule>, said: Option<ProviderStatus>) {
+        match (status, rule) {
+            (DeliveryStatus::Queued, _) => self.queued += 1,
+            (DeliveryStatus::Sent, _) => self.sent += 1,
+            (DeliveryStatus::Failed, _) => self.failed += 1,
+            (DeliveryStatus::Suppressed, Some(rule)) => {
+                self.suppressed.entry(rule.as_str()).or_insert((rule, 0)).1 += 1;
             }
-        };
-        self.0.into_iter().map(row).collect()
+            (DeliveryStatus::Suppressed, None) => {}
+        }
+        match said {
+            Some(ProviderStatus::Delivered) => self.delivered += 1,
+            Some(ProviderStatus::Read) => {
+                self.delivered += 1;
+                self.read_there += 1;
+            }
+            Some(ProviderStatus::Sent | ProviderStatus::Failed) | None => {}
+        }
+    }
+
+    fn row(self, event: String, channel: Channel) -> ReportRow {
+        ReportRow {
+            event,
+            channel,
+            queued: self.queued,
+            sent: self.sent,
+            failed: self.failed,
+            suppressed: self.suppressed.into_values().collect(),
+            delivered: self.delivered,
+            read_there: self.read_there,
+            read: self.read_after_s.values().sum(),
+            read_p50_s: within(&self.read_after_s, 50),
+            read_p95_s: within(&self.read_after_s, 95),
+        }
+    }
+}
+
+/// Whole seconds for ten minutes, whole minutes for ten hours, whole hours from then on: so the
+/// different times stay few.
+fn rounded_s(ms: i64) -> i64 {
+    match ms.max(0) / 1_000 {
+        s @ 0..600 => s,
+        s @ 600..36_000 => s / 60 * 60,
+        s => s / 3_600 * 3_600,
     }
 }
 
@@ -230,11 +300,24 @@ mod tests {
     #[test]
     fn so_many_of_a_hundred_were_read_within() {
         let times = BTreeMap::from([(1, 50), (10, 44), (60, 5), (3600, 1)]);
-        assert_eq!(
-            [50, 51, 95, 100].map(|percent| within(&times, percent)),
-            [Some(1), Some(10), Some(60), Some(3600)]
-        );
+        let found = [50, 51, 95, 100].map(|percent| within(&times, percent));
+        assert_eq!(found, [Some(1), Some(10), Some(60), Some(3600)]);
         assert_eq!(within(&BTreeMap::from([(7, 1)]), 50), Some(7));
         assert_eq!(within(&BTreeMap::new(), 95), None);
+    }
+
+    #[test]
+    fn times_are_coarser_the_longer_they_are() {
+        for (ms, wanted) in [
+            (-5, 0),
+            (1_999, 1),
+            (599_999, 599),
+            (659_000, 600),
+            (35_999_000, 35_940),
+            (36_000_000, 36_000),
+            (90_061_000, 90_000),
+        ] {
+            assert_eq!(rounded_s(ms), wanted, "{ms}");
+        }
     }
 }
