@@ -218,16 +218,17 @@ impl App {
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let router = crate::http::router(edge.clone())
-            .merge(crate::ws::router(sockets))
+            .merge(crate::ws::router(sockets.clone()))
             .merge(crate::client::router())
             .merge(crate::console::router());
         let (address, listener) = listener;
-        let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];
+        let serving = listen::serve(listener, router, Some(sockets), stopping.clone());
+        let mut servers = vec![tokio::spawn(serving)];
         let mut operator_address = None;
         if let Some((address, listener)) = operator {
             let router = crate::http::operator_router(edge);
             operator_address = Some(address);
-            servers.push(tokio::spawn(listen::serve(listener, router, stopping)));
+            servers.push(tokio::spawn(listen::serve(listener, router, None, stopping)));
         }
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = vec![

@@ -23,6 +23,7 @@ mod openapi;
 mod operator;
 mod page;
 mod preferences;
+pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;

@@ -1,20 +1,14 @@
 //! `fan-out`: one message to everybody, and how long until each of them has it.
 
-use std::time::Duration;
-
 use super::{Cpu, Outcome};
 use crate::load::LoadError;
 use crate::load::check::Faults;
 use crate::load::clock::{figure, now_ns, seconds};
 use crate::load::crew::{Crew, count_missing};
 use crate::load::mark::Mark;
-use crate::load::pipe::Tally;
 use crate::load::plan::{FanOut, Plan};
 use crate::load::rest::Rest;
 use crate::load::target::Target;
-
-/// So long after the last frame that was owed another one is waited for.
-const AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// Sends, and what they are sent on.
 struct Sender<'a> {
@@ -45,7 +39,8 @@ pub(super) fn run(
         return Ok(outcome);
     }
     let connect = |_| Rest::connect(publish.place.address, &publish.place.host, plan.patience);
-    let connections = (0..fan_out.burst.max(1)).map(connect).collect::<Result<_, _>>()?;
+    let count = if target.setup.has_positions { fan_out.burst.max(1) } else { 1 };
+    let connections = (0..count).map(connect).collect::<Result<_, _>>()?;
     let mut sender = Sender { target, fan_out, connections, n: 0 };
     let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
     outcome.add("users", "users", figure(sockets), 0);
@@ -53,7 +48,7 @@ pub(super) fn run(
     let cpu = Cpu::start(target, crew)?;
     let single = sender.rounds(crew, 1, &mut outcome.faults)?;
     let spent = cpu.stop(target, crew)?;
-    let tally = last_of_all(crew)?;
+    let tally = crew.last_of_all()?;
     outcome.faults.add(&tally.faults);
     let single_rate = figure(tally.received) / seconds(single.took_ns);
     outcome.add("frames_per_s", "frames/s", single_rate, 0);
@@ -67,7 +62,7 @@ pub(super) fn run(
 
     if fan_out.burst > 1 && outcome.faults.is_clean() {
         let burst = sender.rounds(crew, fan_out.burst, &mut outcome.faults)?;
-        let tally = last_of_all(crew)?;
+        let tally = crew.last_of_all()?;
         outcome.faults.add(&tally.faults);
         let rate = figure(tally.received) / seconds(burst.took_ns);
         outcome.add("burst_frames_per_s", "burst frames/s", rate, 0);
@@ -78,12 +73,6 @@ pub(super) fn run(
         count_missing(&mut outcome.faults, burst.frames, tally.received);
     }
     Ok(outcome)
-}
-
-/// What there is, and what still comes that nobody is owed.
-fn last_of_all(crew: &mut Crew) -> Result<Tally, LoadError> {
-    std::thread::sleep(AFTERWARDS);
-    crew.reset()
 }
 
 impl Sender<'_> {
@@ -114,21 +103,27 @@ impl Sender<'_> {
         Ok(rounds)
     }
 
-    /// Sends so many messages at once: each request is out before an answer is waited for.
+    /// Sends so many messages at once. A hub of ours numbers them itself, so each has a connection
+    /// of its own, and is out before an answer is waited for; elsewhere their own marks must come
+    /// in order, so each is answered before the next is sent.
     fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<(), LoadError> {
         let publish = self.target.publish()?;
-        let at_once = usize::try_from(at_once).unwrap_or(usize::MAX);
-        for connection in self.connections.iter_mut().take(at_once) {
-            let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
-            self.n += 1;
-            let body = self.target.body(publish, mark, self.fan_out.bytes);
-            connection.send("POST", &publish.place.path, &publish.headers, &body)?;
-        }
-        for connection in self.connections.iter_mut().take(at_once) {
-            let answer = connection.answer()?;
-            if !answer.is_success() {
-                faults.failed_requests += 1;
-                faults.reason(&answer.text());
+        let mut left = usize::try_from(at_once).unwrap_or(usize::MAX);
+        while left > 0 {
+            let now = left.min(self.connections.len());
+            left -= now;
+            for connection in self.connections.iter_mut().take(now) {
+                let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
+                self.n += 1;
+                let body = self.target.body(publish, mark, self.fan_out.bytes);
+                connection.send("POST", &publish.place.path, &publish.headers, &body)?;
+            }
+            for connection in self.connections.iter_mut().take(now) {
+                let answer = connection.answer()?;
+                if !answer.is_success() {
+                    faults.failed_requests += 1;
+                    faults.reason(&answer.text());
+                }
             }
         }
         Ok(())

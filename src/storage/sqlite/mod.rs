@@ -4,8 +4,8 @@
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`], [`retention`]; and what they share: [`rows`], [`letters`], [`multi_row`], [`ids`],
-//! [`error`].
+//! [`explain`], [`retention`]; and what they share: [`joined`] reads, [`rows`], [`letters`],
+//! [`multi_row`], [`ids`], [`error`].
 
 mod accounts;
 mod comments;
@@ -17,6 +17,7 @@ mod explain;
 mod heads;
 mod ids;
 mod inbox;
+mod joined;
 mod letters;
 mod lock;
 mod multi_row;
@@ -37,7 +38,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::TicketId;
+use bellpull_actors::domain::ids::{TicketId, UserId};
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -47,8 +50,8 @@ use tempfile::TempDir;
 pub use options::{OpenError, StoreOptions};
 
 use error::unavailable;
-use heads::Heads;
 use ids::{Counter, Ids};
+use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
 use options::{Place, for_readers, place};
@@ -64,7 +67,8 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
     writer: WriterHandle,
-    heads: Heads,
+    heads: Joined<UserId, Head>,
+    users: Joined<UserId, User>,
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     lock: Mutex<Option<HubLock>>,
@@ -116,9 +120,12 @@ impl SqliteStore {
             connection: Some(connection),
             seen: None,
         });
-        let heads = Heads::start(readers.clone());
+        let reads = readers.clone();
+        let heads = Joined::start(move |users| heads::read(reads.clone(), users));
+        let reads = readers.clone();
+        let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
-        Ok(Self { path, readers, writer, heads, letters, ids, lock, _temporary: temporary })
+        Ok(Self { path, readers, writer, heads, users, letters, ids, lock, _temporary: temporary })
     }
 
     /// Where the database is.
