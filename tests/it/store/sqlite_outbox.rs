@@ -101,7 +101,7 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
              WHERE k.send_id = s.id))) FROM messages m INDEXED BY messages_free \
              WHERE m.copies = 0 AND m.created_at < ?3 AND (m.created_at, m.id) > (?1, ?2) \
              ORDER BY m.created_at, m.id LIMIT ?4",
-            "SEARCH m USING INDEX messages_free (",
+            "SEARCH m USING COVERING INDEX messages_free (",
         ),
         (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
