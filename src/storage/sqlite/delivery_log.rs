@@ -17,17 +17,10 @@ use super::rows::{get, get_name, get_time, optional_timestamp};
 
 /// Deliveries `d` with their recipients' names.
 const SELECT: &str = "SELECT d.id, d.notification_id, d.recipient_id, \
-<<<<<<< .merge_file_bnM225
     iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.target_id, \
     d.status, d.rule, d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, \
     d.sent_at, d.provider_id, d.provider_status, d.error \
     FROM deliveries d LEFT JOIN users u ON u.id = d.recipient_id WHERE d.id";
-=======
-    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.status, d.rule, \
-    d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, d.sent_at, \
-    d.provider_id, d.provider_status, d.error \
-    FROM deliveries d JOIN users u ON u.id = d.recipient_id WHERE d.id";
->>>>>>> .merge_file_AaQHNJ
 
 #[async_trait]
 impl DeliveryLog for SqliteStore {
