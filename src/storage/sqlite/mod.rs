@@ -4,7 +4,11 @@
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
 //! [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
-//! [`letters`], [`multi_row`], [`ids`], [`error`].
+//! [`letters`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//!
+//! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
+//! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
+//! statement that goes to a thread and back costs more than the statement.
 
 mod accounts;
 mod comments;
@@ -25,6 +29,7 @@ mod projects;
 mod push;
 mod rows;
 mod sends;
+mod statement;
 mod tickets;
 mod writer;
 
@@ -36,7 +41,7 @@ use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::port::StoreError;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
 pub use options::{OpenError, StoreOptions};
@@ -46,7 +51,7 @@ use heads::Heads;
 use ids::{Counter, Ids};
 use letters::Letters;
 use lock::HubLock;
-use options::{Place, for_readers, place};
+use options::{Place, for_migration, for_readers, place};
 use writer::{Write, Writer, WriterHandle};
 
 /// Connections that read. Reads are short and never wait for the writer; on more than four cores
@@ -84,14 +89,11 @@ impl SqliteStore {
             }
         };
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
-        let failed = |source| OpenError::Database { path: path.clone(), source };
-        let mut connection =
-            writer::connect(&path, options.max_page_count).await.map_err(failed)?;
-        migrate(&mut connection)
+        let failed = |error| OpenError::database(&path, error);
+        let mut migrating = for_migration(&path).connect().await.map_err(failed)?;
+        migrate(&mut migrating)
             .await
             .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
-        let ids = Arc::new(Ids::default());
-        ids.load(&mut connection).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
@@ -100,7 +102,9 @@ impl SqliteStore {
             .connect_with(for_readers(&path))
             .await
             .map_err(failed)?;
-        let letters = Arc::new(Letters::new());
+        // Only now, for the last who closes copies the log back.
+        migrating.close().await.map_err(failed)?;
+        let (ids, letters) = (Arc::new(Ids::default()), Arc::new(Letters::new()));
         let writer = WriterHandle::start(Writer {
             file: path.clone(),
             max_page_count: options.max_page_count,
@@ -108,9 +112,11 @@ impl SqliteStore {
             channels: options.channels,
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),
-            connection: Some(connection),
+            connection: None,
             seen: None,
-        });
+        })
+        .await
+        .map_err(|error| OpenError::database(&path, error))?;
         let heads = Heads::start(readers.clone());
         let lock = Mutex::new(lock);
         Ok(Self { path, readers, writer, heads, letters, ids, lock, _temporary: temporary })

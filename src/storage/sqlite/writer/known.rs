@@ -1,5 +1,6 @@
 //! What the tables say of a group's tickets, projects, groups of people and inboxes, before it is
-//! applied: two queries, however many requests.
+//! applied. Each is looked up by its id: a statement that is prepared already costs no more than a
+//! row of a long one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,11 +8,10 @@ use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::preference::Preferences;
 use bellpull_actors::domain::routing::{Channel, Channels, Group};
-use bellpull_actors::domain::user::Role;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, Row};
 
-use super::super::multi_row::id_list;
 use super::super::rows::json;
+use super::super::statement::{all, each};
 use super::group::Failure;
 
 /// A ticket that exists, as far as the next decision about it is concerned.
@@ -47,7 +47,7 @@ impl Members {
     }
 }
 
-/// What the first query found.
+/// What a group's decisions and comments are about.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) tickets: HashMap<TicketId, KnownTicket>,
@@ -55,71 +55,76 @@ pub(super) struct Known {
     pub(super) members: Members,
 }
 
-/// All three in one row: each row of its own would cost more than its JSON.
-const READ: &str = "SELECT \
-    (SELECT json_group_array(json_array(t.id, t.version, t.deleted_at IS NOT NULL, \
-        (SELECT json_group_array(a.user_id ORDER BY a.position) FROM ticket_assignees a \
-         WHERE a.ticket_id = t.id))) \
-     FROM tickets t WHERE t.id IN (SELECT value FROM json_each(?1))), \
-    (SELECT json_group_array(json_array(p.id, p.key, p.last_number)) \
-     FROM projects p WHERE p.id IN (SELECT value FROM json_each(?2))), \
-    (SELECT json_group_array(json_array(u.id, u.role)) \
-     FROM users u WHERE ?3 AND u.role IN ('admin', 'super_admin') AND u.is_active = 1)";
-
-type TicketRow = (TicketId, i64, i64, Vec<UserId>);
-
 impl Known {
     /// Reads them. The members of groups only if somebody of this group of writes needs them.
-    pub(super) async fn read(
-        connection: &mut SqliteConnection,
+    pub(super) fn read(
+        connection: &Connection,
         tickets: impl Iterator<Item = TicketId>,
         projects: impl Iterator<Item = ProjectId>,
         needs_members: bool,
     ) -> Result<Self, Failure> {
-        let (tickets, projects, members): (String, String, String) = sqlx::query_as(READ)
-            .bind(id_list(tickets.map(|id| id.0)))
-            .bind(id_list(projects.map(|id| id.0)))
-            .bind(needs_members)
-            .fetch_one(connection)
-            .await?;
-        let tickets: Vec<TicketRow> = json(&tickets)?;
-        let projects: Vec<(ProjectId, String, i64)> = json(&projects)?;
-        let people: Vec<(UserId, Role)> = json(&members)?;
-        let mut members = Members::default();
-        for (user, role) in people {
-            members.admins.push(user);
-            if role == Role::SuperAdmin {
-                members.super_admins.push(user);
-            }
-        }
-        let ticket = |(id, version, deleted, assigned_to)| {
-            (id, KnownTicket { version, is_deleted: deleted != 0, assigned_to })
-        };
-        let project = |(id, key, last_number)| (id, KnownProject { key, last_number });
-        Ok(Self {
-            tickets: tickets.into_iter().map(ticket).collect(),
-            projects: projects.into_iter().map(project).collect(),
-            members,
-        })
+        let tickets = read_tickets(connection, tickets)?;
+        let sql = "SELECT id, key, last_number FROM projects WHERE id = ?";
+        let projects = each(connection, sql, projects.map(|id| id.0), |row| {
+            let project = KnownProject { key: row.get(1)?, last_number: row.get(2)? };
+            Ok((ProjectId(row.get(0)?), project))
+        })?;
+        let members = if needs_members { read_members(connection)? } else { Members::default() };
+        Ok(Self { tickets, projects: projects.into_iter().collect(), members })
     }
 }
 
+fn read_tickets(
+    connection: &Connection,
+    tickets: impl Iterator<Item = TicketId>,
+) -> rusqlite::Result<HashMap<TicketId, KnownTicket>> {
+    let sql = "SELECT id, version, deleted_at IS NOT NULL FROM tickets WHERE id = ?";
+    let found = each(connection, sql, tickets.map(|id| id.0), |row| {
+        let (version, is_deleted) = (row.get(1)?, row.get(2)?);
+        Ok((TicketId(row.get(0)?), KnownTicket { version, is_deleted, assigned_to: Vec::new() }))
+    })?;
+    let mut found: HashMap<_, _> = found.into_iter().collect();
+    let sql = "SELECT position, user_id FROM ticket_assignees WHERE ticket_id = ?";
+    for (id, ticket) in &mut found {
+        let mut people: Vec<(i64, i64)> = all(connection, sql, (id.0,), |row| row.try_into())?;
+        people.sort_unstable();
+        ticket.assigned_to = people.into_iter().map(|(_, user)| UserId(user)).collect();
+    }
+    Ok(found)
+}
+
+fn read_members(connection: &Connection) -> Result<Members, Failure> {
+    let sql = "SELECT id, role = 'super_admin' FROM users \
+               WHERE role IN ('admin', 'super_admin') AND is_active = 1";
+    let people = all(connection, sql, (), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+    let mut members = Members::default();
+    for (user, is_super_admin) in people {
+        members.admins.push(user);
+        if is_super_admin {
+            members.super_admins.push(user);
+        }
+    }
+    Ok(members)
+}
+
 /// The heads of these users' inboxes; users that do not exist are left out.
-pub(super) async fn heads(
-    connection: &mut SqliteConnection,
+pub(super) fn heads(
+    connection: &Connection,
     users: impl Iterator<Item = UserId>,
 ) -> Result<BTreeMap<UserId, Head>, Failure> {
-    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0))) \
-               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-               WHERE u.id IN (SELECT value FROM json_each(?))";
-    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
-    let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<(UserId, Seq, i64, Seq)> = json(&text)?;
-    let head = |(user, last_seq, unread_count, delivered_seq)| {
-        (user, Head { last_seq, unread_count, delivered_seq })
-    };
-    Ok(rows.into_iter().map(head).collect())
+    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq \
+               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id WHERE u.id = ?";
+    let heads = each(connection, sql, users.map(|user| user.0), |row| {
+        Ok((UserId(row.get(0)?), head(row)?))
+    })?;
+    Ok(heads.into_iter().collect())
+}
+
+/// The second to the fourth column; all NULL where nothing has ever come.
+fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
+    let number = |column| row.get::<usize, Option<i64>>(column).map(Option::unwrap_or_default);
+    let (last_seq, unread_count) = (Seq(number(1)?), number(2)?);
+    Ok(Head { last_seq, unread_count, delivered_seq: Seq(number(3)?) })
 }
 
 /// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
@@ -133,34 +138,35 @@ pub(super) struct Recipient {
     pub(super) preferences: Preferences,
 }
 
-type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Vec<i64>, Option<Preferences>);
-
 /// These users, as far as telling them is concerned; users that do not exist are left out.
-pub(super) async fn recipients(
-    connection: &mut SqliteConnection,
+pub(super) fn recipients(
+    connection: &Connection,
     users: impl Iterator<Item = UserId>,
     on: Channels,
 ) -> Result<BTreeMap<UserId, Recipient>, Failure> {
-    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), \
-               json(iif(?2, (SELECT json_group_array(s.id) FROM push_subscriptions s \
-               WHERE s.user_id = u.id), '[]')), json(p.body))) \
+    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
+               u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-               LEFT JOIN preferences p ON p.user_id = u.id \
-               WHERE u.id IN (SELECT value FROM json_each(?1))";
-    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
-    let query = query.bind(on.contains(Channel::Push));
-    let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<RecipientRow> = json(&text)?;
-    let recipient = |row: RecipientRow| {
-        let (user, last_seq, unread_count, delivered_seq, addresses, browsers, preferences) = row;
-        let head = Head { last_seq, unread_count, delivered_seq };
-        let (reach, preferences) = (reach(addresses, &browsers), preferences.unwrap_or_default());
-        (user, Recipient { head, reach, browsers, preferences })
-    };
-    Ok(rows.into_iter().map(recipient).collect())
+               LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?";
+    let found = each(connection, sql, users.map(|user| user.0), |row| {
+        let has = [row.get(4)?, row.get(5)?, row.get(6)?];
+        let preferences: Option<String> = row.get(7)?;
+        Ok((UserId(row.get(0)?), head(row)?, has, preferences))
+    })?;
+    let mut recipients = BTreeMap::new();
+    for (user, head, has, preferences) in found {
+        let browsers = match on.contains(Channel::Push) {
+            true => all(connection, BROWSERS, (user.0,), |row| row.get(0))?,
+            false => Vec::new(),
+        };
+        let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
+        let reach = reach(has, &browsers);
+        recipients.insert(user, Recipient { head, reach, browsers, preferences });
+    }
+    Ok(recipients)
 }
+
+const BROWSERS: &str = "SELECT id FROM push_subscriptions WHERE user_id = ?";
 
 impl Recipient {
     /// The addresses of a channel; 0 is the account's own.
@@ -173,9 +179,9 @@ impl Recipient {
     }
 }
 
-fn reach(has: [i64; 3], browsers: &[i64]) -> Channels {
+fn reach(has: [bool; 3], browsers: &[i64]) -> Channels {
     let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
-    let [email, whatsapp, sms] = has.map(|has| has != 0);
+    let [email, whatsapp, sms] = has;
     let has = [email, whatsapp, sms, !browsers.is_empty()];
     let has = channels.into_iter().zip(has).filter(|(_, has)| *has);
     Channels::of(&has.map(|(channel, _)| channel).collect::<Vec<_>>())

@@ -12,7 +12,7 @@ use bellpull_actors::domain::preference::{Routed, RoutedBy};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::ids::Counter;
 use super::accounts::Created;
@@ -62,16 +62,16 @@ impl<'a> Work<'a> {
 
 /// Applies all decisions and comments, announces the accounts that were made, and writes the
 /// chunks of sends. The new messages, by id.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
-    place: Place<'_>,
-    work: Work<'_>,
+pub(super) fn apply<'a>(
+    connection: &Connection,
+    place: Place<'a>,
+    work: Work<'a>,
     answers: &mut [Option<Answer>],
 ) -> Result<Vec<(i64, Arc<Letter>)>, Failure> {
     if work.is_empty() {
         return Ok(Vec::new());
     }
-    let mut set = Set::read(connection, place, &work).await?;
+    let mut set = Set::read(connection, place, &work)?;
     for (at, decision) in work.decisions {
         answers[at] = Some(set.commit(decision).map(|done| Done::Committed(Box::new(done))));
     }
@@ -88,7 +88,7 @@ pub(super) async fn apply(
         let told = set.send(&chunk)?;
         answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
     }
-    set.rows.write(connection).await?;
+    set.rows.write(connection, &set.letters)?;
     Ok(set.letters)
 }
 
@@ -98,16 +98,12 @@ struct Set<'a> {
     place: Place<'a>,
     known: Known,
     recipients: BTreeMap<UserId, Recipient>,
-    rows: Rows,
+    rows: Rows<'a>,
     letters: Vec<(i64, Arc<Letter>)>,
 }
 
 impl<'a> Set<'a> {
-    async fn read(
-        connection: &mut SqliteConnection,
-        place: Place<'a>,
-        work: &Work<'_>,
-    ) -> Result<Self, Failure> {
+    fn read(connection: &Connection, place: Place<'a>, work: &Work<'a>) -> Result<Self, Failure> {
         let decided = work.decisions.iter().map(|(_, decision)| decision.ticket.id);
         let tickets = decided.chain(work.comments.iter().map(|(_, new)| new.comment.ticket));
         let projects: BTreeSet<_> = work
@@ -117,7 +113,7 @@ impl<'a> Set<'a> {
             .map(|(_, decision)| decision.ticket.project)
             .collect();
         let needs_members = work.announcements().any(|one| one.audience.group.is_some());
-        let known = Known::read(connection, tickets, projects.into_iter(), needs_members).await?;
+        let known = Known::read(connection, tickets, projects.into_iter(), needs_members)?;
         let mut people = BTreeSet::new();
         for one in work.announcements() {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
@@ -125,13 +121,13 @@ impl<'a> Set<'a> {
         people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
         let recipients = match people.is_empty() {
             true => BTreeMap::new(),
-            false => recipients(connection, people.into_iter(), place.channels).await?,
+            false => recipients(connection, people.into_iter(), place.channels)?,
         };
         Ok(Self { place, known, recipients, rows: Rows::default(), letters: Vec::new() })
     }
 
     /// Puts a decision into the group, or refuses it without a trace.
-    fn commit(&mut self, decision: &Decision) -> Result<Committed, StoreError> {
+    fn commit(&mut self, decision: &'a Decision) -> Result<Committed, StoreError> {
         let mut ticket = decision.ticket.clone();
         let before = self.known.tickets.get(&ticket.id);
         let fits = match before {
@@ -154,7 +150,7 @@ impl<'a> Set<'a> {
             self.rows.new_ticket(&ticket, project.last_number);
             self.place.ids.used(Counter::Tickets, ticket.id.0);
         }
-        self.rows.ticket(decision, &ticket, ticket.assigned_to != was_assigned);
+        self.rows.ticket(decision, ticket.assigned_to != was_assigned);
         self.known.tickets.insert(
             ticket.id,
             KnownTicket {
@@ -204,15 +200,13 @@ impl<'a> Set<'a> {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
-        self.write_down(message_id, &letter)?;
+        self.write_down(message_id, &letter);
         self.tell(message_id, &letter, announced, &recipients, None)
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
-    fn write_down(&mut self, id: i64, letter: &Arc<Letter>) -> Result<(), StoreError> {
-        self.rows.message(id, &letter.message)?;
+    fn write_down(&mut self, id: i64, letter: &Arc<Letter>) {
         self.letters.push((id, Arc::clone(letter)));
-        Ok(())
     }
 
     /// What a letter says, as far as its ways out of the house are concerned.
@@ -260,7 +254,7 @@ impl<'a> Set<'a> {
     }
 
     /// Puts a comment into the group, or refuses it without a trace.
-    fn comment(&mut self, new: &NewComment) -> Result<(Comment, Option<Told>), StoreError> {
+    fn comment(&mut self, new: &'a NewComment) -> Result<(Comment, Option<Told>), StoreError> {
         let mut comment = new.comment.clone();
         if self.known.tickets.get(&comment.ticket).is_none_or(|ticket| ticket.is_deleted) {
             return Err(StoreError::NotFound);
@@ -270,7 +264,7 @@ impl<'a> Set<'a> {
             Some(announcement) => self.announce(announcement, announcement.message.clone())?,
         };
         comment.id = CommentId(self.place.ids.next(Counter::Comments));
-        self.rows.comment(&comment);
+        self.rows.comment(comment.id, &new.comment);
         Ok((comment, told))
     }
 
@@ -278,7 +272,7 @@ impl<'a> Set<'a> {
     fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
         let letter = match &chunk.text {
             SendText::New(letter) => {
-                self.write_down(chunk.message_id, letter)?;
+                self.write_down(chunk.message_id, letter);
                 letter
             }
             SendText::Written(letter) => letter,
