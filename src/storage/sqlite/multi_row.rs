@@ -1,8 +1,7 @@
 //! Statements for many rows at once.
 //!
-//! A statement costs some 50 µs on its way to SQLite and back, a row within it a few. The rows of
-//! a statement are its `VALUES`; so that few different texts are ever prepared, their number is
-//! rounded up to a power of two, and what is not bound is NULL and passed over.
+//! The rows of a statement are its `VALUES`; so that few different texts are ever prepared, their
+//! number is rounded up to a power of two, and what is not bound is NULL and passed over.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
