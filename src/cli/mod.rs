@@ -6,6 +6,7 @@
 pub mod asyncapi;
 pub mod demo;
 mod error;
+pub mod load;
 pub mod migrate;
 pub mod notify;
 pub mod openapi;
@@ -66,6 +67,8 @@ enum Command {
     Notify(notify::Args),
     /// Prints the running hub's supervision tree.
     Tree(tree::Args),
+    /// Measures a hub, or any WebSocket server, under load.
+    Load(Box<load::Args>),
     /// Prints what can be asked over HTTP, for machines (OpenAPI).
     #[command(name = "openapi")]
     OpenApi(openapi::Args),
@@ -100,6 +103,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::Load(args) => Box::pin(load::run(*args)).await,
         Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),
     }

@@ -32,7 +32,7 @@ fn refused_with(
 fn help_and_version_answer_a_newcomer() {
     let (_folder, database) = folder();
     // What each help must say: what one came for.
-    let commands: [(&[&str], &[&str]); 8] = [
+    let commands: [(&[&str], &[&str]); 10] = [
         (&[], &["demo", "serve", "migrate", "user", "token", "tree", "Examples:"]),
         (&["serve"], &["--listen", "BELLPULL_LISTEN", "bellpull.toml", "Examples:"]),
         (&["demo"], &["--once", "Ctrl-C"]),
@@ -41,6 +41,8 @@ fn help_and_version_answer_a_newcomer() {
         (&["user", "create"], &["--password", "super_admin", "stdin", "Examples:"]),
         (&["token"], &["--ttl", "seconds", "curl"]),
         (&["tree"], &["--json", "--url", "Examples:"]),
+        (&["load"], &["fan-out", "connect", "--plain", "--scale", "exit with 1", "Examples:"]),
+        (&["load", "fan-out"], &["--baseline", "--burst", "--jwt-secret", "--publish-url"]),
     ];
     for (command, wanted) in commands {
         for flag in ["--help", "-h"] {

@@ -3,6 +3,7 @@
 mod beside;
 mod cli;
 mod faults;
+mod load;
 mod rivals;
 mod sends;
 mod serve;

@@ -1,0 +1,159 @@
+//! `load`: the load tester.
+
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::{CliError, print_line};
+use crate::load::plan::{FanOut, Plan, Workload};
+use crate::load::report::{self, Table};
+use crate::load::run::Results;
+use crate::load::{LoadError, bare, plot, run, worker};
+use options::Options;
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull load fan-out --users 10000 --baseline
+  bellpull load idle --scale 1000,5000,10000,19000 --plot memory.svg
+  bellpull load connect --users 10000 --runs 3 --json
+  bellpull load fan-out --spawn --spawn=./bellpull-before --users 5000
+  bellpull load connect --url ws://127.0.0.1:8000 --pid \"$PID\" \\
+      --jwt-secret \"$SECRET\" --users 1..10000
+  bellpull load fan-out --users 1000 --plain --url 'ws://127.0.0.1:8080/sub/x' \\
+      --publish-url 'http://127.0.0.1:8080/pub/x'
+
+Without --url a hub is started for each run, on a temporary database with accounts of its own, so
+one command repeats a figure. With several servers each does the same in turn, and ratios are
+printed. A frame that is missing, doubled or out of order makes the command exit with 1.
+
+Keys of --json: format, bellpull, workload, processes, ok, rows (server, size, run, figures,
+latencies, faults), ratios (server, to, size, ratios). They stay as they are for one `format`.";
+
+/// What `load` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, subcommand_value_name = "WORKLOAD")]
+#[command(subcommand_help_heading = "Workloads")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everybody connects and nothing happens: the server's memory per user
+    Idle(Options),
+    /// Everybody connects at once: users/s, and how long until the first frame
+    Connect(Options),
+    /// One stored notification to everybody: frames/s, and how long until each has it
+    FanOut(FanOutArgs),
+    /// One of this tool's own processes
+    #[command(hide = true)]
+    Worker,
+    /// The server that does nothing but write
+    #[command(hide = true)]
+    BareLoop,
+}
+
+#[derive(Debug, clap::Args)]
+struct FanOutArgs {
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: u64,
+    /// After that, as often, so many notifications at once; 0: none
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    burst: u64,
+    /// How large a frame is, about, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 400,
+          value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    size: u32,
+    /// Also measures the bare loop: two threads that write to as many sockets
+    #[arg(long)]
+    baseline: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Runs a load test.
+///
+/// # Errors
+/// What is wrong with the options; what kept it from being run; and that frames were missing,
+/// doubled or out of order, after the table that says how many.
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let (workload, options, has_baseline) = match args.command {
+        Command::Worker => {
+            return child(|| {
+                worker::run(std::io::BufReader::new(std::io::stdin()), std::io::stdout().lock())
+            })
+            .await;
+        }
+        Command::BareLoop => return child(bare::run).await,
+        Command::Idle(options) => (Workload::Idle, options, false),
+        Command::Connect(options) => (Workload::Connect, options, false),
+        Command::FanOut(FanOutArgs { rounds, burst, size, baseline, options }) => {
+            let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+            (Workload::FanOut(FanOut { rounds, burst, bytes }), options, baseline)
+        }
+    };
+    let (json, plot) = (options.json, options.plot.clone());
+    let plan = options.plan(workload, has_baseline)?;
+    measure(&plan, json, plot.as_deref()).await
+}
+
+async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), CliError> {
+    let mut table = Table::new(plan);
+    let mut printed = Ok(());
+    let results = run::run(plan, |row| {
+        if !json && printed.is_ok() {
+            printed = print_line(table.row(row).trim_end());
+        }
+    })
+    .await?;
+    printed?;
+    if json {
+        print_line(&report::json(plan, &results).to_string())?;
+    } else if plan.servers.len() > 1 {
+        print_line(table.ratios(plan, &results).trim_end())?;
+    }
+    if let Some(file) = plot {
+        plot::write(plan, &results, file)?;
+    }
+    verdict(&results)
+}
+
+fn verdict(results: &Results) -> Result<(), CliError> {
+    if results.is_clean() {
+        return Ok(());
+    }
+    let mut all = crate::load::check::Faults::default();
+    for row in results.rows.iter().filter(|row| row.run > 0) {
+        all.add(&row.outcome.faults);
+    }
+    let wrong = all.counts().into_iter().filter(|(_, count)| *count > 0);
+    let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();
+    let why = all.reasons.keys().next().map(|why| format!(" ({why})")).unwrap_or_default();
+    Err(CliError::failed(format!("not everything arrived as it should: {}{why}", wrong.join(", "))))
+}
+
+/// Work of a process that this tool started: it waits, in a thread where that is no harm.
+async fn child(
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::failed(format!("load: {error}"));
+    let worked = tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?;
+    worked.map_err(|error| failed(&error))
+}
+
+impl From<LoadError> for CliError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Wrong(text) => Self::Wrong(text),
+            LoadError::Failed(text) => Self::Failed(text),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The options that all workloads share, and the plan that they make.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::load::LoadError;
+use crate::load::pipe::{Pace, Ready};
+use crate::load::plan::{Place, Plain, Plan, Publish, Running, Server, Workload};
+use crate::load::tokens::Login;
+
+/// So many take part where nobody says how many.
+const USERS: usize = 1_000;
+
+/// What all workloads take.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// How many users, or (with --jwt-secret) which: N, or FROM..TO with both ends [default: 1000]
+    #[arg(long, value_name = "N|FROM..TO", value_parser = users)]
+    users: Option<Users>,
+    /// Runs at each of these sizes, in turn
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    scale: Vec<u32>,
+    /// Runs so often, and prints the medians too
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// Handshakes that are under way at once
+    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "rate",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: u32,
+    /// Begins so many handshakes a second, whatever becomes of them
+    #[arg(long, value_name = "PER_SECOND",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// How many processes of the tool share the sockets
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    processes: u16,
+    /// Connects from these addresses in turn [default: 127.0.0.1 to 127.0.0.8 for 127.0.0.1]
+    #[arg(long, value_name = "IP,IP,…", value_delimiter = ',')]
+    source: Vec<IpAddr>,
+    /// No step may take longer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    timeout: u32,
+    /// Prints one JSON text instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Writes a picture (SVG) of the curves over --scale
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
+
+    /// Measures a hub that is started for each run on a temporary database; from this program, or
+    /// from another one, so that two builds can be compared. [default where there is no --url]
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true,
+          default_missing_value = "", help_heading = "Servers")]
+    spawn: Vec<String>,
+    /// Measures a server that runs: ws://HOST:PORT[/PATH]; {user} and {token} in it are filled in
+    #[arg(long, help_heading = "Servers")]
+    url: Vec<String>,
+    /// The process of the first, second… --url: its memory and CPU time are measured
+    #[arg(long, requires = "url", help_heading = "Servers",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pid: Vec<u32>,
+    /// Signs tokens for --users, as another issuer would: the hub needs auth.auto_provision, or
+    /// accounts with these ids. The user after the last one sends
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "url",
+        conflicts_with = "tokens",
+        help_heading = "Servers"
+    )]
+    jwt_secret: Option<String>,
+    /// A file with one access token a line
+    #[arg(long, value_name = "FILE", requires = "url", help_heading = "Servers")]
+    tokens: Option<PathBuf>,
+    /// The token of the admin who sends, beside --tokens
+    #[arg(long, value_name = "TOKEN", requires = "tokens", help_heading = "Servers")]
+    sender_token: Option<String>,
+
+    /// The servers at --url are none of ours
+    #[arg(long, requires = "url", help_heading = "Servers of another make")]
+    plain: bool,
+    /// Is sent on each socket; {user} and {token} in it are filled in
+    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
+    subscribe: Option<String>,
+    /// A socket is open once a frame came with this in it [default: once it is upgraded]
+    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
+    ready: Option<String>,
+    /// One more line of each handshake, with {user} and {token} filled in
+    #[arg(
+        long,
+        value_name = "NAME: VALUE",
+        requires = "plain",
+        help_heading = "Servers of another make"
+    )]
+    header: Vec<String>,
+    /// Where a message for everybody is posted at the first, second… --url
+    #[arg(long, value_name = "URL", requires = "plain", help_heading = "Servers of another make")]
+    publish_url: Vec<String>,
+    /// What is posted; {message} stands for the message
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "{message}",
+        help_heading = "Servers of another make"
+    )]
+    publish_body: String,
+    /// One more line of each such request
+    #[arg(
+        long,
+        value_name = "NAME: VALUE",
+        requires = "publish_url",
+        help_heading = "Servers of another make"
+    )]
+    publish_header: Vec<String>,
+}
+
+// Without what opens doors.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("users", &self.users)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many, or which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Users {
+    Count(usize),
+    Range(u64, u64),
+}
+
+fn users(text: &str) -> Result<Users, String> {
+    let bad = || format!("{text} is neither a number from 1 nor FROM..TO");
+    match text.split_once("..") {
+        None => text.parse().ok().filter(|count| *count > 0).map(Users::Count).ok_or_else(bad),
+        Some((from, to)) => {
+            let (from, to) = (from.parse().map_err(|_| bad())?, to.parse().map_err(|_| bad())?);
+            if from == 0 || to < from { Err(bad()) } else { Ok(Users::Range(from, to)) }
+        }
+    }
+}
+
+impl Options {
+    /// The plan, checked as far as it can be before anything runs.
+    pub(super) fn plan(self, workload: Workload, has_baseline: bool) -> Result<Plan, LoadError> {
+        let servers = self.servers(has_baseline)?;
+        let login = self.login()?;
+        let pace = match self.rate {
+            Some(per_second) => Pace::Open { every_ns: 1_000_000_000 / u64::from(per_second) },
+            None => Pace::Closed(usize::try_from(self.concurrency).unwrap_or(usize::MAX)),
+        };
+        Ok(Plan {
+            workload,
+            servers,
+            sizes: self.sizes(&login)?,
+            runs: usize::from(self.runs),
+            login,
+            pace,
+            processes: usize::from(self.processes),
+            sources: self.source,
+            patience: Duration::from_secs(u64::from(self.timeout)),
+        })
+    }
+
+    fn sizes(&self, login: &Login) -> Result<Vec<usize>, LoadError> {
+        if !self.scale.is_empty() {
+            if matches!(self.users, Some(Users::Count(_))) {
+                return Err(LoadError::wrong("--scale: --users says another number"));
+            }
+            let sizes = self.scale.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX));
+            return Ok(sizes.collect());
+        }
+        match (self.users, login) {
+            (Some(Users::Count(count)), _) => Ok(vec![count]),
+            (Some(Users::Range(from, to)), Login::Signed { .. }) => {
+                Ok(vec![usize::try_from(to - from + 1).unwrap_or(usize::MAX)])
+            }
+            (Some(Users::Range(..)), Login::Nobody | Login::Tokens { .. }) => {
+                Err(LoadError::wrong("--users: FROM..TO goes with --jwt-secret: give a number"))
+            }
+            (None, Login::Tokens { tokens, .. }) => Ok(vec![tokens.len()]),
+            (None, Login::Nobody | Login::Signed { .. }) => Ok(vec![USERS]),
+        }
+    }
+
+    fn login(&self) -> Result<Login, LoadError> {
+        if let Some(secret) = &self.jwt_secret {
+            let last = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            let largest = self.scale.iter().copied().max().map_or(last(USERS), u64::from);
+            let (from, to) = match self.users {
+                Some(Users::Range(from, to)) => (from, to),
+                Some(Users::Count(count)) => (1, last(count)),
+                None => (1, largest),
+            };
+            return Ok(Login::Signed { secret: secret.clone(), from, to });
+        }
+        let Some(file) = &self.tokens else { return Ok(Login::Nobody) };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| LoadError::Wrong(format!("--tokens: {}: {error}", file.display())))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let tokens: Vec<String> = lines.map(str::to_owned).collect();
+        if tokens.is_empty() {
+            return Err(LoadError::Wrong(format!("--tokens: {} has none", file.display())));
+        }
+        Ok(Login::Tokens { tokens, sender: self.sender_token.clone() })
+    }
+
+    fn servers(&self, has_baseline: bool) -> Result<Vec<Server>, LoadError> {
+        let spawned = self.spawn.iter().map(|program| {
+            let is_another = !program.is_empty();
+            Server::Spawned(is_another.then(|| absolute(Path::new(program))))
+        });
+        let mut servers: Vec<Server> = spawned.collect();
+        for (option, count) in
+            [("--pid", self.pid.len()), ("--publish-url", self.publish_url.len())]
+        {
+            if count > self.url.len() {
+                return Err(LoadError::Wrong(format!("{option}: there are more than --url")));
+            }
+        }
+        for (n, url) in self.url.iter().enumerate() {
+            servers.push(Server::Running(Box::new(self.running(n, url)?)));
+        }
+        if servers.is_empty() {
+            servers.push(Server::Spawned(None));
+        }
+        if has_baseline {
+            servers.push(Server::Bare);
+        }
+        let twice = servers
+            .iter()
+            .enumerate()
+            .find(|(n, server)| servers[..*n].iter().any(|other| other.name() == server.name()));
+        match twice {
+            Some((_, server)) => {
+                Err(LoadError::Wrong(format!("--url, --spawn: {} is there twice", server.name())))
+            }
+            None => Ok(servers),
+        }
+    }
+
+    fn running(&self, n: usize, url: &str) -> Result<Running, LoadError> {
+        let place = named("--url", Place::parse(url))?;
+        let publish = self.publish_url.get(n).map(|url| {
+            let place = named("--publish-url", Place::parse(url))?;
+            let headers = self.publish_header.clone();
+            Ok(Publish { place, headers, body: self.publish_body.clone() })
+        });
+        let publish = publish.transpose()?;
+        let ready = self.ready.clone().map_or(Ready::Upgraded, Ready::Frame);
+        let plain = self.plain.then(|| Plain {
+            subscribe: self.subscribe.clone(),
+            ready,
+            headers: self.header.clone(),
+            publish,
+        });
+        Ok(Running { place, pid: self.pid.get(n).copied(), plain })
+    }
+}
+
+/// A program's path: a hub runs in a folder of its own.
+fn absolute(program: &Path) -> PathBuf {
+    std::path::absolute(program).unwrap_or_else(|_| program.to_owned())
+}
+
+/// What is wrong, with the option at fault before it.
+fn named<T>(option: &str, read: Result<T, LoadError>) -> Result<T, LoadError> {
+    read.map_err(|error| LoadError::Wrong(format!("{option}: {error}")))
+}

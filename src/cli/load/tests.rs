@@ -1,0 +1,58 @@
+//! What `load` takes, and the plan that it makes of it.
+
+use clap::Parser;
+
+use super::*;
+use crate::load::pipe::Pace;
+use crate::load::plan::Server;
+use crate::load::tokens::Login;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn plan(line: &[&str]) -> Result<Plan, LoadError> {
+    let line = Line::try_parse_from(["load"].iter().chain(line)).unwrap();
+    match line.args.command {
+        Command::Idle(options) => options.plan(Workload::Idle, false),
+        Command::Connect(options) => options.plan(Workload::Connect, true),
+        Command::FanOut(_) | Command::Worker | Command::BareLoop => panic!("not here"),
+    }
+}
+
+#[test]
+fn without_a_server_one_is_started_with_a_thousand_users() {
+    let plan = plan(&["idle"]).unwrap();
+    assert_eq!((plan.servers, plan.sizes), (vec![Server::Spawned(None)], vec![1000]));
+    assert_eq!((plan.pace, plan.login), (Pace::Closed(64), Login::Nobody));
+}
+
+#[test]
+fn servers_are_measured_in_their_order_and_the_bare_loop_last() {
+    let line = ["connect", "--spawn", "--spawn=/x/old", "--url", "ws://127.0.0.1:1/a", "--pid=9"];
+    let plan = plan(&[&line[..], &["--rate", "500", "--scale", "5,10"]].concat()).unwrap();
+    let names: Vec<String> = plan.servers.iter().map(Server::name).collect();
+    assert_eq!(names, ["bellpull", "/x/old", "ws://127.0.0.1:1/a", "bare loop"]);
+    assert_eq!((plan.sizes, plan.pace), (vec![5, 10], Pace::Open { every_ns: 2_000_000 }));
+}
+
+#[test]
+fn users_are_a_number_or_a_range() {
+    let url = ["idle", "--url", "ws://127.0.0.1:1", "--jwt-secret", "hunter2"];
+    for (users, sizes, range) in [
+        (&["--users", "7..11"][..], vec![5], (7, 11)),
+        (&["--users", "30"], vec![30], (1, 30)),
+        (&["--users", "7..11", "--scale", "2,4"], vec![2, 4], (7, 11)),
+        (&["--scale", "2,4000"], vec![2, 4000], (1, 4000)),
+        (&[], vec![1000], (1, 1000)),
+    ] {
+        let plan = plan(&[&url[..], users].concat()).unwrap();
+        let secret = "hunter2".to_owned();
+        let login = Login::Signed { secret, from: range.0, to: range.1 };
+        assert_eq!((plan.sizes.clone(), &plan.login), (sizes, &login), "{users:?}");
+        assert!(!format!("{plan:?}").contains("hunter2"));
+    }
+    assert!(Line::try_parse_from(["load", "idle", "--users", "11..7"]).is_err());
+}

@@ -1,0 +1,254 @@
+//! The worker processes of a run, and what they say.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::process::{ChildStdin, Command as Process, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::LoadError;
+use super::check::Faults;
+use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
+use super::readings::{allow_files, cpu_us};
+use super::spawn::own_binary;
+
+/// The worker processes of a run. They end with it.
+#[derive(Debug)]
+pub struct Crew {
+    workers: Vec<Worker>,
+    events: Receiver<(usize, Option<Event>)>,
+    patience: Duration,
+    bar: ProgressBar,
+    /// Frames that were told of and not yet fetched.
+    told: Vec<Told>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    child: std::process::Child,
+    input: BufWriter<ChildStdin>,
+    sockets: usize,
+    open: u64,
+    received: u64,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it has ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+impl Crew {
+    /// Starts so many processes and spreads the people over them.
+    ///
+    /// # Errors
+    /// They do not start, or a process may not open as many files.
+    pub fn start(setup: &Setup, processes: usize, patience: Duration) -> Result<Self, LoadError> {
+        let share = setup.people.len().div_ceil(processes.max(1)).max(1);
+        let more = setup.people.len().div_ceil(10_000).max(processes + 1);
+        allow_files(share, "a process of the tool", &format!("try --processes {more}"))?;
+        let (sender, events) = channel();
+        let mut workers = Vec::new();
+        for (index, people) in setup.people.chunks(share).enumerate() {
+            let mut worker = Worker::start(index, people.len(), sender.clone())?;
+            let setup = Setup { people: people.to_vec(), ..setup.clone() };
+            worker.tell(&Command::Setup(Box::new(setup)))?;
+            workers.push(worker);
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+        bar.set_style(style.map_err(|error| LoadError::Failed(error.to_string()))?);
+        Ok(Self { workers, events, patience, bar, told: Vec::new() })
+    }
+
+    /// How many sockets there are to be.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.workers.iter().map(|worker| worker.sockets).sum()
+    }
+
+    /// The CPU time of the whole tool so far, in µs.
+    ///
+    /// # Errors
+    /// A worker has ended.
+    pub fn cpu_us(&self) -> Result<u64, LoadError> {
+        let own = cpu_us(std::process::id())?;
+        let workers = self.workers.iter().map(|worker| cpu_us(worker.child.id()));
+        workers.sum::<Result<u64, _>>().map(|workers| own + workers)
+    }
+
+    /// Opens all sockets that are not open, and waits until that is over.
+    ///
+    /// # Errors
+    /// It took too long.
+    pub fn connect(&mut self, pace: Pace, backlog: u64) -> Result<(), LoadError> {
+        self.watch("connecting", self.sockets());
+        let share = |pace| match pace {
+            Pace::Closed(at_once) => Pace::Closed(at_once.div_ceil(self.workers.len().max(1))),
+            Pace::Open { every_ns } => {
+                let workers = u64::try_from(self.workers.len()).unwrap_or(1);
+                Pace::Open { every_ns: every_ns * workers }
+            }
+        };
+        let pace = share(pace);
+        self.tell_all(|_| Command::Connect { pace, backlog })?;
+        let mut left = self.workers.len();
+        while left > 0 {
+            match self.next()? {
+                Some(Event::Connected) => left -= 1,
+                Some(_) => {}
+                None => {
+                    let open: u64 = self.workers.iter().map(|worker| worker.open).sum();
+                    return Err(LoadError::Failed(format!(
+                        "--timeout: after {} s {open} of {} sockets were open",
+                        self.patience.as_secs(),
+                        self.sockets()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has it said when each socket was sent so many marked frames since the last reset.
+    ///
+    /// # Errors
+    /// A worker has ended.
+    pub fn expect(&mut self, each: u64) -> Result<(), LoadError> {
+        let owed = |worker: &Worker| each * u64::try_from(worker.sockets).unwrap_or(u64::MAX);
+        self.tell_all(|worker| Command::Expect(owed(worker)))
+    }
+
+    /// Waits for what was expected; when the last frame came, or `None` where some did not.
+    ///
+    /// # Errors
+    /// A worker has ended.
+    pub fn reached(&mut self) -> Result<Option<u64>, LoadError> {
+        let (mut left, mut last_ns) = (self.workers.len(), 0);
+        while left > 0 {
+            match self.next()? {
+                Some(Event::Reached { at_ns }) => {
+                    left -= 1;
+                    last_ns = last_ns.max(at_ns);
+                }
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(last_ns))
+    }
+
+    /// What happened since the last reset; it begins anew.
+    ///
+    /// # Errors
+    /// A worker has ended, or does not answer.
+    pub fn reset(&mut self) -> Result<Tally, LoadError> {
+        self.tell_all(|_| Command::Reset)?;
+        let (mut left, mut all) = (self.workers.len(), Tally::default());
+        while left > 0 {
+            match self.next()? {
+                Some(Event::Tally(tally)) => {
+                    left -= 1;
+                    all.add(&tally);
+                }
+                Some(_) => {}
+                None => return Err(LoadError::failed("a worker process does not answer")),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Shows people what is waited for.
+    pub fn watch(&self, what: &'static str, count: usize) {
+        self.bar.reset();
+        self.bar.set_message(what);
+        self.bar.set_length(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Tells every worker something.
+    fn tell_all(&mut self, command: impl Fn(&Worker) -> Command) -> Result<(), LoadError> {
+        self.workers.iter_mut().try_for_each(|worker| worker.tell(&command(worker)))
+    }
+
+    /// The next thing that somebody says; `None`: nobody said anything of weight for too long.
+    fn next(&mut self) -> Result<Option<Event>, LoadError> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let (index, event) = match self.events.recv_timeout(wait) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => (0, None),
+            };
+            match event {
+                Some(Event::Progress { open, received }) => self.progress(index, open, received),
+                Some(Event::Frames(frames)) => self.told.extend(frames),
+                Some(event) => return Ok(Some(event)),
+                None => return Err(LoadError::failed("a worker process ended: see above")),
+            }
+        }
+    }
+
+    fn progress(&mut self, index: usize, open: u64, received: u64) {
+        if let Some(worker) = self.workers.get_mut(index) {
+            (worker.open, worker.received) = (open, received);
+        }
+        let sum = |of: fn(&Worker) -> u64| self.workers.iter().map(of).sum();
+        let is_connecting = self.bar.message() == "connecting";
+        self.bar.set_position(sum(if is_connecting { |w| w.open } else { |w| w.received }));
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Worker {
+    fn start(
+        index: usize,
+        sockets: usize,
+        events: Sender<(usize, Option<Event>)>,
+    ) -> Result<Self, LoadError> {
+        let failed =
+            |error: &dyn std::fmt::Display| LoadError::Failed(format!("a worker process: {error}"));
+        let mut child = Process::new(own_binary()?)
+            .args(["load", "worker"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed(&"it has no pipes"));
+        };
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let event = serde_json::from_str(&line).ok();
+                let is_garbage = event.is_none();
+                if events.send((index, event)).is_err() || is_garbage {
+                    return;
+                }
+            }
+            let _ = events.send((index, None)); // unless nobody listens any more
+        });
+        let input = BufWriter::new(input);
+        Ok(Self { child, input, sockets, open: 0, received: 0 })
+    }
+
+    fn tell(&mut self, command: &Command) -> Result<(), LoadError> {
+        let failed =
+            |error: &dyn std::fmt::Display| LoadError::Failed(format!("a worker process: {error}"));
+        serde_json::to_writer(&mut self.input, command).map_err(|error| failed(&error))?;
+        self.input.write_all(b"\n").map_err(|error| failed(&error))?;
+        self.input.flush().map_err(|error| failed(&error))
+    }
+}
+
+/// Frames that were owed and did not come, and those that came too often.
+pub fn count_missing(faults: &mut Faults, owed: u64, received: u64) {
+    faults.missing += owed.saturating_sub(received);
+    faults.doubles += received.saturating_sub(owed);
+}

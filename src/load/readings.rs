@@ -1,0 +1,116 @@
+//! What the kernel says of a process: its memory, its CPU time; and how many files one may open.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::LoadError;
+
+/// Files that a process of ours has open beside its sockets.
+const OTHER_FILES: u64 = 64;
+
+/// Memory of a process, in KiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident.
+    pub rss_kib: u64,
+    /// The same with shared pages divided among those who share them; 0 where one may not know.
+    pub pss_kib: u64,
+}
+
+/// Reads a process' memory.
+///
+/// # Errors
+/// There is no such process.
+pub fn memory(pid: u32) -> Result<Memory, LoadError> {
+    let rss_kib = value(&read(pid, "status")?, "VmRSS:").unwrap_or_default();
+    let shared = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    Ok(Memory { rss_kib, pss_kib: value(&shared, "Pss:").unwrap_or_default() })
+}
+
+/// A process' CPU time so far, user and system, in µs. The kernel counts it in ticks, mostly of
+/// 10 ms.
+///
+/// # Errors
+/// There is no such process.
+pub fn cpu_us(pid: u32) -> Result<u64, LoadError> {
+    let stat = read(pid, "stat")?;
+    let ticks = ticks(&stat)
+        .ok_or_else(|| LoadError::Failed(format!("/proc/{pid}/stat cannot be understood")))?;
+    Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// User and system time; the name before them may have anything in it.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    let (user, system) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
+    Some(user + system)
+}
+
+fn read(pid: u32, file: &str) -> Result<String, LoadError> {
+    fs::read_to_string(format!("/proc/{pid}/{file}"))
+        .map_err(|error| LoadError::Failed(format!("--pid: process {pid}: {error}")))
+}
+
+fn value(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Lets this process (and those that it starts) open as many files as the system allows it, and
+/// checks that `sockets` in one process fit.
+///
+/// # Errors
+/// They do not; the text says what would help.
+pub fn allow_files(sockets: usize, whose: &str, remedy: &str) -> Result<(), LoadError> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let _ = setrlimit(Resource::Nofile, raised); // what was allowed before still is
+    }
+    let needed = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match getrlimit(Resource::Nofile).current {
+        Some(allowed) if allowed < needed => Err(LoadError::Wrong(format!(
+            "--users: {whose} needs {needed} open files for {sockets} sockets, and the limit of \
+             open files (ulimit -n, RLIMIT_NOFILE) is {allowed}: {remedy}"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_memory_and_cpu_time() {
+        let own = std::process::id();
+        let memory = memory(own).unwrap();
+        assert!(memory.rss_kib > 500 && memory.pss_kib > 0, "{memory:?}");
+        let before = cpu_us(own).unwrap();
+        let mut spent = 0_u64;
+        while cpu_us(own).unwrap() < before + 20_000 {
+            spent = spent.wrapping_add(1);
+        }
+        assert!(spent > 0);
+        let error = cpu_us(u32::MAX).unwrap_err().to_string();
+        assert!(error.starts_with("--pid: process 4294967295: "), "{error}");
+    }
+
+    #[test]
+    fn a_name_with_blanks_and_brackets_is_no_trouble() {
+        let stat = "12 (a b) c) S 1 1 1 0 -1 4194560 1 2 3 4 70 8 0 0 20 0 1 0 5 6 7";
+        assert_eq!(ticks(stat), Some(78));
+        assert_eq!(ticks("12 (x) S"), None);
+    }
+
+    #[test]
+    fn too_many_sockets_for_one_process_are_refused_with_the_limits_name() {
+        allow_files(1, "the tool", "").unwrap();
+        if getrlimit(Resource::Nofile).current.is_some() {
+            let text = allow_files(usize::MAX, "a process", "use less").unwrap_err().to_string();
+            for word in ["--users: a process", "RLIMIT_NOFILE", "ulimit -n", "use less"] {
+                assert!(text.contains(word), "{text}");
+            }
+        }
+    }
+}

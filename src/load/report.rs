@@ -1,0 +1,150 @@
+//! What was measured, for people (a table) and for machines (JSON with keys that stay).
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::plan::{Plan, Server};
+use super::run::{Results, Row};
+use super::workload::{Figure, Outcome};
+
+/// The version of what machines are told: it changes when a key does.
+const FORMAT: u32 = 1;
+
+/// The table's rows, one after the other as they come.
+#[derive(Debug, Default)]
+pub struct Table {
+    widths: Vec<usize>,
+    server_width: usize,
+}
+
+impl Table {
+    /// A table for these servers.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let names = plan.servers.iter().map(|server| server.name().chars().count());
+        Self { widths: Vec::new(), server_width: names.max().unwrap_or(0).max("ratio".len()) }
+    }
+
+    /// A row, with the heading before the first and whenever the columns are others.
+    pub fn row(&mut self, row: &Row) -> String {
+        let figures = &row.outcome.figures;
+        let mut text = String::new();
+        if self.widths.len() != figures.len() {
+            let wide = |figure: &Figure| figure.title.chars().count().max(8);
+            self.widths = figures.iter().map(wide).collect();
+            let titles = figures.iter().map(|figure| figure.title.to_owned());
+            self.line(&mut text, "server", "run", titles);
+        }
+        let run = if row.run == 0 { "mid".to_owned() } else { row.run.to_string() };
+        let cells = figures.iter().map(|figure| format!("{:.*}", figure.digits, figure.value));
+        self.line(&mut text, &row.server, &run, cells);
+        text.push_str(&faults(row));
+        text
+    }
+
+    /// What each server reaches of the first (or of the bare loop), at each size.
+    #[must_use]
+    pub fn ratios(&self, plan: &Plan, results: &Results) -> String {
+        let mut text = String::new();
+        let reference = reference(plan).name();
+        for &size in &plan.sizes {
+            for server in plan.servers.iter().map(Server::name).filter(|name| *name != reference) {
+                let Some(row) = results.row(&server, size) else { continue };
+                let cells = row.outcome.figures.iter().map(|figure| {
+                    let ratio = ratio(results, &reference, size, figure);
+                    ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"))
+                });
+                let _ = writeln!(text, "{server} ÷ {reference}, {size} users:");
+                self.line(&mut text, "ratio", "", cells);
+            }
+        }
+        text
+    }
+
+    fn line(&self, out: &mut String, server: &str, run: &str, cells: impl Iterator<Item = String>) {
+        let _ = write!(out, "{server:<width$}  {run:>3}", width = self.server_width);
+        for (cell, width) in cells.zip(&self.widths) {
+            let _ = write!(out, "  {cell:>width$}");
+        }
+        out.push('\n');
+    }
+}
+
+/// What was wrong in a run, by its name; nothing where nothing was.
+fn faults(row: &Row) -> String {
+    let faults = &row.outcome.faults;
+    if faults.is_clean() {
+        return String::new();
+    }
+    let wrong = faults.counts().into_iter().filter(|(_, count)| *count > 0);
+    let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();
+    let mut text = format!("  WRONG: {}\n", wrong.join(", "));
+    for (why, count) in &faults.reasons {
+        let _ = writeln!(text, "    {count} × {why}");
+    }
+    text
+}
+
+/// Against whom ratios are made.
+fn reference(plan: &Plan) -> &Server {
+    let bare = plan.servers.iter().find(|server| **server == Server::Bare);
+    bare.unwrap_or(&plan.servers[0])
+}
+
+fn ratio(results: &Results, reference: &str, size: usize, figure: &Figure) -> Option<f64> {
+    let other = results.figure(reference, size, figure.key).filter(|other| *other > 0.0)?;
+    figure.is_compared.then_some(figure.value / other)
+}
+
+/// All of it for machines.
+#[must_use]
+pub fn json(plan: &Plan, results: &Results) -> Value {
+    let rows: Vec<Value> = results.rows.iter().map(row_json).collect();
+    json!({
+        "format": FORMAT,
+        "bellpull": env!("CARGO_PKG_VERSION"),
+        "workload": plan.workload.name(),
+        "processes": plan.processes,
+        "ok": results.is_clean(),
+        "rows": rows,
+        "ratios": ratios_json(plan, results),
+    })
+}
+
+fn row_json(row: &Row) -> Value {
+    let Outcome { figures, times, faults } = &row.outcome;
+    let figures: Map<String, Value> =
+        figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value))).collect();
+    let times: Map<String, Value> =
+        times.iter().map(|(name, times)| ((*name).to_owned(), times.json())).collect();
+    json!({
+        "server": row.server,
+        "size": row.size,
+        "run": if row.run == 0 { json!("median") } else { json!(row.run) },
+        "figures": figures,
+        "latencies": times,
+        "faults": faults,
+    })
+}
+
+fn ratios_json(plan: &Plan, results: &Results) -> Vec<Value> {
+    let reference = reference(plan).name();
+    let mut all = Vec::new();
+    for &size in &plan.sizes {
+        for server in plan.servers.iter().map(Server::name).filter(|name| *name != reference) {
+            let Some(row) = results.row(&server, size) else { continue };
+            let ratios: Map<String, Value> = row
+                .outcome
+                .figures
+                .iter()
+                .filter_map(|figure| {
+                    let ratio = ratio(results, &reference, size, figure)?;
+                    Some((figure.key.to_owned(), json!(ratio)))
+                })
+                .collect();
+            all.push(json!({"server": server, "to": reference, "size": size, "ratios": ratios}));
+        }
+    }
+    all
+}

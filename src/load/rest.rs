@@ -1,0 +1,188 @@
+//! A kept HTTP connection that waits: requests go out, answers are read when they are wanted.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::LoadError;
+
+/// The most that an answer may be.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Rest {
+    stream: TcpStream,
+    host: String,
+    buffer: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether it is a yes.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as text, as far as people read.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(200).collect();
+        format!("{} {text}", self.status)
+    }
+}
+
+impl Rest {
+    /// Connects; nothing on it may take longer than `patience`.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn connect(address: SocketAddr, host: &str, patience: Duration) -> Result<Self, LoadError> {
+        let failed = |error| LoadError::Failed(format!("{address}: {error}"));
+        let stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_read_timeout(Some(patience)).map_err(failed)?;
+        stream.set_write_timeout(Some(patience)).map_err(failed)?;
+        Ok(Self { stream, host: host.to_owned(), buffer: Vec::new() })
+    }
+
+    /// Sends a request; [`Self::answer`] waits for what it brings.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[String],
+        body: &str,
+    ) -> Result<(), LoadError> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        for header in headers {
+            request.push_str(header);
+            request.push_str("\r\n");
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        self.stream
+            .write_all(request.as_bytes())
+            .map_err(|error| LoadError::Failed(format!("{method} {path}: {error}")))
+    }
+
+    /// The next answer.
+    ///
+    /// # Errors
+    /// It did not come, or is none.
+    pub fn answer(&mut self) -> Result<Answer, LoadError> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if let Some((answer, used)) = whole(&self.buffer)? {
+                self.buffer.drain(..used);
+                return Ok(answer);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(LoadError::failed("the server closed an HTTP connection")),
+                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(LoadError::Failed(format!("no answer: {error}"))),
+            }
+        }
+    }
+
+    /// A request and its answer.
+    ///
+    /// # Errors
+    /// See [`Self::send`] and [`Self::answer`].
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[String],
+        body: &str,
+    ) -> Result<Answer, LoadError> {
+        self.send(method, path, headers, body)?;
+        self.answer()
+    }
+}
+
+/// The answer at the beginning of these bytes, once it is whole, and how long it is.
+fn whole(bytes: &[u8]) -> Result<Option<(Answer, usize)>, LoadError> {
+    let no_http = || LoadError::failed("the server's answer is no HTTP");
+    if bytes.len() > ANSWER_MAX {
+        return Err(LoadError::failed("the server's answer has no end"));
+    }
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let head = std::str::from_utf8(&bytes[..end]).map_err(|_| no_http())?.to_ascii_lowercase();
+    let status = head.get(9..12).and_then(|digits| digits.parse().ok()).ok_or_else(no_http)?;
+    let begin = end + 4;
+    let header = |name: &str| {
+        let lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| *key == name).map(|(_, value)| value.trim()).next()
+    };
+    if header("transfer-encoding") == Some("chunked") {
+        return Ok(chunks(bytes, begin).map(|(body, used)| (Answer { status, body }, used)));
+    }
+    let length = header("content-length").map_or(Ok(0), str::parse::<usize>);
+    let length = length.map_err(|_| no_http())?;
+    let body = bytes.get(begin..begin.saturating_add(length));
+    Ok(body.map(|body| (Answer { status, body: body.to_vec() }, begin + length)))
+}
+
+/// A body in chunks, once the last is there, and where it ends.
+fn chunks(bytes: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
+    let mut body = Vec::new();
+    loop {
+        let line = memchr::memmem::find(bytes.get(at..)?, b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[at..at + line]).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        let begin = at + line + 2;
+        body.extend_from_slice(bytes.get(begin..begin + size)?);
+        at = begin + size + 2;
+        bytes.get(..at)?;
+        if size == 0 {
+            return Some((body, at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_one_after_the_other() {
+        let two = b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 204 No\r\n\r\n";
+        let (first, used) = whole(two).unwrap().unwrap();
+        assert_eq!((first.status, first.body.as_slice(), used), (201, &b"abc"[..], 45));
+        assert!(first.is_success());
+        let (second, _) = whole(&two[used..]).unwrap().unwrap();
+        assert_eq!((second.status, second.body.len()), (204, 0));
+        for cut in 0..used {
+            assert_eq!(whole(&two[..cut]).unwrap(), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn chunked_answers_are_put_together() {
+        let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let (answer, used) = whole(text).unwrap().unwrap();
+        assert_eq!((answer.body.as_slice(), used), (&b"abcde"[..], text.len()));
+        for cut in 0..used {
+            assert_eq!(whole(&text[..cut]).unwrap(), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_told() {
+        assert!(whole(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
+        assert!(whole(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! A whole run: each server at each size, as often as was asked for.
+
+use tokio::task::spawn_blocking;
+
+use super::LoadError;
+use super::plan::Plan;
+use super::target::Target;
+use super::workload::{self, Figure, Outcome};
+
+/// All that was measured.
+#[derive(Debug, Clone, Default)]
+pub struct Results {
+    /// In the order in which it was measured.
+    pub rows: Vec<Row>,
+}
+
+/// One run at one size against one server.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its name.
+    pub server: String,
+    /// So many users.
+    pub size: usize,
+    /// From 1; 0 for the medians of all.
+    pub run: usize,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl Results {
+    /// Whether nothing was wrong anywhere.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.rows.iter().all(|row| row.outcome.faults.is_clean())
+    }
+
+    /// The row that speaks for this server at this size: the medians, or the only run.
+    #[must_use]
+    pub fn row(&self, server: &str, size: usize) -> Option<&Row> {
+        let mut rows = self.rows.iter().filter(|row| row.server == server && row.size == size);
+        let first = rows.next();
+        first.into_iter().chain(rows).find(|row| row.run == 0).or(first)
+    }
+
+    /// A figure of that row.
+    #[must_use]
+    pub fn figure(&self, server: &str, size: usize, key: &str) -> Option<f64> {
+        let figures = &self.row(server, size)?.outcome.figures;
+        Some(figures.iter().find(|figure| figure.key == key)?.value)
+    }
+}
+
+/// Runs a plan; `done` is told of each row as it comes.
+///
+/// # Errors
+/// What kept it from being run. What servers did wrong is in the results.
+pub async fn run(plan: &Plan, mut done: impl FnMut(&Row)) -> Result<Results, LoadError> {
+    let mut results = Results::default();
+    for &size in &plan.sizes {
+        // In turns, so that what the machine does beside them falls on all servers alike.
+        for run in 1..=plan.runs {
+            for server in &plan.servers {
+                let roster = workload::roster(&plan.workload, size);
+                let target = server.open(plan, &roster).await?;
+                let name = target.name.clone();
+                let outcome = measure(plan.clone(), target).await?;
+                let row = Row { server: name, size, run, outcome };
+                done(&row);
+                results.rows.push(row);
+            }
+        }
+        if plan.runs > 1 {
+            for server in &plan.servers {
+                let row = middle(&results.rows, &server.name(), size);
+                done(&row);
+                results.rows.push(row);
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// The workload waits for sockets and pipes: in a thread where that is no harm.
+async fn measure(plan: Plan, target: Target) -> Result<Outcome, LoadError> {
+    let measured = spawn_blocking(move || workload::run(&plan, &target)).await;
+    measured.map_err(|error| LoadError::Failed(error.to_string()))?
+}
+
+/// The medians of each figure; latencies and faults of all runs together.
+fn middle(rows: &[Row], server: &str, size: usize) -> Row {
+    let runs: Vec<&Outcome> = rows
+        .iter()
+        .filter(|row| row.server == server && row.size == size && row.run > 0)
+        .map(|row| &row.outcome)
+        .collect();
+    let mut all = Outcome::default();
+    for outcome in &runs {
+        all.faults.add(&outcome.faults);
+        for (name, times) in &outcome.times {
+            match all.times.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.add(times),
+                None => all.times.push((name, times.clone())),
+            }
+        }
+    }
+    for figure in runs.first().map(|first| first.figures.as_slice()).unwrap_or_default() {
+        let of = |outcome: &&Outcome| {
+            outcome.figures.iter().find(|one| one.key == figure.key).map(|one| one.value)
+        };
+        let mut values: Vec<f64> = runs.iter().filter_map(of).collect();
+        values.sort_by(f64::total_cmp);
+        all.figures.push(Figure { value: values[values.len() / 2], ..*figure });
+    }
+    Row { server: server.to_owned(), size, run: 0, outcome: all }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(run: usize, value: f64, gaps: u64) -> Row {
+        let figure = Figure { key: "k", title: "t", value, digits: 0, is_compared: true };
+        let mut outcome = Outcome { figures: vec![figure], ..Outcome::default() };
+        outcome.faults.gaps = gaps;
+        Row { server: "s".into(), size: 5, run, outcome }
+    }
+
+    #[test]
+    fn the_middle_of_three_speaks_for_them_and_no_fault_is_lost() {
+        let mut results = Results { rows: vec![row(1, 9.0, 0), row(2, 1.0, 2), row(3, 4.0, 0)] };
+        assert_eq!(results.figure("s", 5, "k"), Some(9.0));
+        results.rows.push(middle(&results.rows, "s", 5));
+        assert_eq!(results.figure("s", 5, "k"), Some(4.0));
+        assert_eq!(results.row("s", 5).unwrap().outcome.faults.gaps, 2);
+        assert_eq!(results.figure("s", 6, "k"), None);
+        assert!(!results.is_clean());
+    }
+}

@@ -1,0 +1,109 @@
+//! Latencies: kept as a histogram of microseconds, and sent between processes as counts.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::clock::figure;
+
+/// Three digits of each value are right.
+const DIGITS: u8 = 3;
+/// What takes longer than an hour, in µs, is as bad as what takes one.
+const US_MAX: u64 = 3_600_000_000;
+
+/// How long things took.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Counts", into = "Counts")]
+pub struct Times(Histogram<u64>);
+
+/// Each value that was seen, and how often.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counts(Vec<(u64, u64)>);
+
+impl Default for Times {
+    #[expect(clippy::expect_used, reason = "up to five digits and any such bound are taken")]
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, US_MAX, DIGITS).expect("good bounds"))
+    }
+}
+
+impl From<Counts> for Times {
+    fn from(Counts(counts): Counts) -> Self {
+        let mut times = Self::default();
+        for (us, count) in counts {
+            times.0.saturating_record_n(us, count);
+        }
+        times
+    }
+}
+
+impl From<Times> for Counts {
+    fn from(Times(histogram): Times) -> Self {
+        let value = |step: hdrhistogram::iterators::IterationValue<u64>| {
+            (step.value_iterated_to(), step.count_at_value())
+        };
+        Self(histogram.iter_recorded().map(value).collect())
+    }
+}
+
+impl Times {
+    /// Takes how long one took, in nanoseconds.
+    pub fn record(&mut self, ns: u64) {
+        self.0.saturating_record(ns / 1_000);
+    }
+
+    /// Those of another as well.
+    pub fn add(&mut self, other: &Self) {
+        // Both have the same bounds.
+        let _ = self.0.add(&other.0);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// So many of all took this long or less, in milliseconds.
+    #[must_use]
+    pub fn ms(&self, quantile: f64) -> f64 {
+        figure(self.0.value_at_quantile(quantile)) / 1_000.0
+    }
+
+    /// As machines are told.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!({
+            "count": self.count(),
+            "p50_ms": self.ms(0.5),
+            "p90_ms": self.ms(0.9),
+            "p99_ms": self.ms(0.99),
+            "p99_9_ms": self.ms(0.999),
+            "max_ms": self.ms(1.0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_to_another_process_arrives_as_it_was() {
+        let mut times = Times::default();
+        for ms in 1..=1000 {
+            times.record(ms * 1_000_000);
+        }
+        let sent = serde_json::to_string(&times).unwrap();
+        let mut both: Times = serde_json::from_str(&sent).unwrap();
+        both.add(&times);
+        assert_eq!(both.count(), 2000);
+        for (quantile, wanted) in [(0.5, 500.0), (0.99, 990.0), (1.0, 1000.0)] {
+            let off = (both.ms(quantile) - wanted).abs();
+            assert!(off <= wanted / 500.0, "{quantile}: {}", both.ms(quantile));
+        }
+        assert_eq!(both.json()["count"], 2000);
+        both.record(u64::MAX);
+        assert!(both.ms(1.0) > 3_500_000.0, "more than an hour is an hour");
+    }
+}

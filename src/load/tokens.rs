@@ -1,0 +1,182 @@
+//! Who takes part, and what they show at the door.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::LoadError;
+use super::pipe::Person;
+
+/// Tokens live longer than any run.
+const TTL_S: u64 = 24 * 3600;
+/// The role of those who only listen: any name but the hub's own has a client's rights.
+pub const LISTENER: &str = "student";
+
+/// How people log in at a server that runs already.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// Not at all.
+    Nobody,
+    /// With tokens that we sign, as the users from the one number to the other.
+    Signed {
+        /// Signs them.
+        secret: String,
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// With tokens that somebody else made.
+    Tokens {
+        /// One each.
+        tokens: Vec<String>,
+        /// Whoever sends, where that is nobody of those.
+        sender: Option<String>,
+    },
+}
+
+// Without what opens doors.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "Nobody",
+            Self::Signed { .. } => "Signed",
+            Self::Tokens { .. } => "Tokens",
+        })
+    }
+}
+
+/// How many listeners there are of each role, and whether somebody else sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    /// In this order.
+    pub groups: Vec<(&'static str, usize)>,
+    /// An admin beside them, who does not listen.
+    pub has_sender: bool,
+}
+
+impl Roster {
+    /// How many listen.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.groups.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The role of each who listens.
+    pub fn roles(&self) -> impl Iterator<Item = &'static str> {
+        self.groups.iter().flat_map(|(role, count)| std::iter::repeat_n(*role, *count))
+    }
+}
+
+/// Those who take part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// In the roster's order.
+    pub listeners: Vec<Person>,
+    /// Who sends.
+    pub sender: Option<Person>,
+}
+
+impl Login {
+    /// The people of a roster.
+    ///
+    /// # Errors
+    /// There are too few.
+    pub fn people(&self, roster: &Roster) -> Result<People, LoadError> {
+        let wanted = roster.listeners();
+        match self {
+            Self::Nobody => {
+                let nobody = |n| Person { id: format!("{n}"), token: String::new() };
+                Ok(People { listeners: (1..=wanted).map(nobody).collect(), sender: None })
+            }
+            Self::Signed { secret, from, to } => {
+                let ids: Vec<u64> = (*from..=*to).take(wanted).collect();
+                if ids.len() < wanted {
+                    return Err(LoadError::Wrong(format!(
+                        "--users: {from}..{to} are fewer than the {wanted} that are needed"
+                    )));
+                }
+                let signed = ids.into_iter().zip(roster.roles());
+                let signed = signed.map(|(id, role)| person(secret, id, role));
+                let listeners = signed.collect::<Result<_, _>>()?;
+                let sender = person(secret, to.saturating_add(1), "admin")?;
+                Ok(People { listeners, sender: Some(sender) })
+            }
+            Self::Tokens { tokens, sender } => {
+                if tokens.len() < wanted {
+                    return Err(LoadError::Wrong(format!(
+                        "--tokens: {} tokens are fewer than the {wanted} that are needed",
+                        tokens.len()
+                    )));
+                }
+                let named = |token: &String| Person { id: user(token), token: token.clone() };
+                let listeners = tokens.iter().take(wanted).map(named).collect();
+                Ok(People { listeners, sender: sender.as_ref().map(named) })
+            }
+        }
+    }
+}
+
+/// Somebody with a token of a day.
+///
+/// # Errors
+/// It cannot be signed.
+pub fn person(secret: &str, id: u64, role: &str) -> Result<Person, LoadError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let claims = json!({
+        "user_id": id, "token_type": "access", "exp": now + TTL_S,
+        "username": format!("load{id}"), "role": role,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)
+        .map_err(|error| LoadError::Failed(format!("--jwt-secret: {error}")))?;
+    Ok(Person { id: id.to_string(), token })
+}
+
+/// Whom a token names, if one can tell.
+fn user(token: &str) -> String {
+    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(claims) = claims else { return String::new() };
+    match claims.get("user_id").or_else(|| claims.get("sub")) {
+        Some(Value::String(id)) => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        Some(_) | None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster(count: usize) -> Roster {
+        Roster { groups: vec![("admin", 1), (LISTENER, count - 1)], has_sender: true }
+    }
+
+    #[test]
+    fn signed_people_have_ids_roles_and_a_sender_beside_them() {
+        let login = Login::Signed { secret: "x".repeat(32), from: 5, to: 9 };
+        let people = login.people(&roster(3)).unwrap();
+        let ids: Vec<&str> = people.listeners.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["5", "6", "7"]);
+        assert_eq!(user(&people.listeners[2].token), "7");
+        assert_eq!(people.sender.unwrap().id, "10");
+        let error = login.people(&roster(6)).unwrap_err().to_string();
+        assert!(error.starts_with("--users: 5..9 "), "{error}");
+        assert!(!format!("{login:?}").contains("xxx"));
+    }
+
+    #[test]
+    fn tokens_of_others_name_their_people() {
+        let tokens: Vec<String> =
+            (1..=3).map(|id| person("secret", id, "client").unwrap().token).collect();
+        let login = Login::Tokens { tokens, sender: Some("opaque".to_owned()) };
+        let people = login.people(&roster(3)).unwrap();
+        assert_eq!(people.listeners[1].id, "2");
+        assert_eq!(people.sender.unwrap(), Person { id: String::new(), token: "opaque".into() });
+        assert!(login.people(&roster(4)).unwrap_err().to_string().starts_with("--tokens: 3 "));
+        assert_eq!(Login::Nobody.people(&roster(2)).unwrap().listeners.len(), 2);
+    }
+}

@@ -1,0 +1,261 @@
+//! The process that listens: all of its sockets in one thread on one epoll loop.
+//!
+//! It is on the same cores as the server that is measured, so it does as little as it can: one
+//! `recv` for each time that something came, into one buffer for all; frames are judged where they
+//! lie; nothing is parsed but the mark and the position. It takes commands from its standard input
+//! and answers on its standard output (see [`super::pipe`]), and ends with its input.
+
+mod socket;
+mod take;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::clock::{now_ns, ns};
+use super::frame::PAYLOAD_MAX;
+use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
+use socket::Socket;
+
+/// The token of commands; sockets have their index.
+const COMMANDS: Token = Token(usize::MAX);
+/// What one turn of the loop takes up.
+const EVENTS_MAX: usize = 1024;
+/// How often somebody who watches is told how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// How long a frame that is to be told of may wait for others.
+const TELL_EVERY: Duration = Duration::from_millis(5);
+
+/// A worker with its sockets.
+struct Worker<W: Write> {
+    poll: Poll,
+    output: W,
+    setup: Setup,
+    sockets: Vec<Socket>,
+    /// For what is read: one frame of the largest size, and as much again.
+    buffer: Vec<u8>,
+    tally: Tally,
+    told: Vec<Told>,
+    opening: Opening,
+    /// So many marked frames are waited for.
+    expected: Option<u64>,
+    /// When the last one came.
+    last_ns: u64,
+    progress_due_ns: u64,
+    /// Where the next return begins.
+    returned: usize,
+}
+
+/// The handshakes that are to be begun.
+#[derive(Debug, Default)]
+struct Opening {
+    /// None: all were begun and are over, and that was said.
+    pace: Option<Pace>,
+    begun_ns: u64,
+    /// The next socket to look at.
+    next: usize,
+    /// How many were begun.
+    begun: u64,
+    under_way: usize,
+    backlog: u64,
+}
+
+/// Runs until the input ends.
+///
+/// # Errors
+/// What kept it from listening or from being heard.
+pub fn run(input: impl BufRead + Send + 'static, output: impl Write) -> io::Result<()> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), COMMANDS)?;
+    let (sender, commands) = channel();
+    std::thread::spawn(move || {
+        // Held here: the loop must be woken to see that the input has ended.
+        let waker = Arc::new(waker);
+        for line in input.lines().map_while(Result::ok) {
+            let Ok(command) = serde_json::from_str::<Command>(&line) else { break };
+            if sender.send(command).is_err() || waker.wake().is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        let _ = waker.wake(); // a loop that has ended needs no waking
+    });
+    let setup = match commands.recv() {
+        Ok(Command::Setup(setup)) => *setup,
+        Ok(_) | Err(_) => return Err(io::Error::other("the setup comes first")),
+    };
+    let sockets = setup.people.iter().map(|_| Socket::default()).collect();
+    let payload_max = usize::try_from(PAYLOAD_MAX).map_err(io::Error::other)?;
+    let mut worker = Worker {
+        poll,
+        output,
+        setup,
+        sockets,
+        buffer: vec![0; 2 * payload_max],
+        tally: Tally::default(),
+        told: Vec::new(),
+        opening: Opening::default(),
+        expected: None,
+        last_ns: 0,
+        progress_due_ns: 0,
+        returned: 0,
+    };
+    worker.work(&commands)
+}
+
+impl<W: Write> Worker<W> {
+    fn work(&mut self, commands: &Receiver<Command>) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let wait = self.next_due();
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            for event in &events {
+                if event.token() != COMMANDS {
+                    self.heard(event.token().0, event);
+                }
+            }
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.obey(command)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            self.begin_due();
+            self.report()?;
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn next_due(&self) -> Duration {
+        let mut wait = if self.told.is_empty() { PROGRESS_EVERY } else { TELL_EVERY };
+        if let Some(Pace::Open { every_ns }) = self.opening.pace
+            && self.opening.next < self.sockets.len()
+        {
+            let due = self.opening.begun_ns + self.opening.begun * every_ns;
+            wait = wait.min(Duration::from_nanos(due.saturating_sub(now_ns())));
+        }
+        wait
+    }
+
+    fn obey(&mut self, command: Command) -> io::Result<()> {
+        match command {
+            Command::Setup(_) => return Err(io::Error::other("the setup comes once")),
+            Command::Connect { pace, backlog } => {
+                let begun_ns = now_ns();
+                if self.tally.begun_ns == 0 {
+                    self.tally.begun_ns = begun_ns;
+                }
+                self.opening =
+                    Opening { pace: Some(pace), begun_ns, backlog, ..Opening::default() };
+            }
+            Command::Disconnect => {
+                for socket in &mut self.sockets {
+                    socket.close();
+                }
+                self.tally.open = 0;
+            }
+            Command::Return(count) => self.come_again(count),
+            Command::Expect(count) => self.expected = Some(count),
+            Command::Reset => {
+                self.tell()?;
+                let open = self.tally.open;
+                let tally = std::mem::take(&mut self.tally);
+                self.tally.open = open;
+                self.say(&Event::Tally(Box::new(tally)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the handshakes whose time it is.
+    fn begin_due(&mut self) {
+        let Some(pace) = self.opening.pace else { return };
+        while self.opening.next < self.sockets.len() {
+            let begun_ns = match pace {
+                Pace::Closed(at_once) if self.opening.under_way >= at_once => return,
+                Pace::Closed(_) => now_ns(),
+                Pace::Open { every_ns } => {
+                    let due = self.opening.begun_ns + self.opening.begun * every_ns;
+                    if due > now_ns() {
+                        return;
+                    }
+                    // What waits for the tool to come round waits too.
+                    due
+                }
+            };
+            let socket = self.opening.next;
+            self.opening.next += 1;
+            if self.sockets[socket].is_closed() {
+                self.opening.begun += 1;
+                self.begin(socket, begun_ns, None);
+            }
+        }
+    }
+
+    /// Ends some sockets without a word, and opens them again where they stopped.
+    fn come_again(&mut self, count: usize) {
+        let mut left = count.min(self.sockets.len());
+        for _ in 0..self.sockets.len() {
+            if left == 0 {
+                return;
+            }
+            let socket = self.returned % self.sockets.len();
+            self.returned += 1;
+            let since = self.sockets[socket].position();
+            if self.sockets[socket].is_open() && since.is_some() {
+                left -= 1;
+                self.sockets[socket].close();
+                self.tally.open -= 1;
+                self.begin(socket, now_ns(), since);
+            }
+        }
+    }
+
+    /// Says what is to be said now.
+    fn report(&mut self) -> io::Result<()> {
+        if self.expected.is_some_and(|count| self.tally.received >= count) {
+            self.expected = None;
+            self.tell()?;
+            self.say(&Event::Reached { at_ns: self.last_ns })?;
+        }
+        let is_all_begun = self.opening.next >= self.sockets.len();
+        if self.opening.pace.is_some() && is_all_begun && self.opening.under_way == 0 {
+            self.opening.pace = None;
+            self.say(&Event::Connected)?;
+        }
+        if !self.told.is_empty() {
+            self.tell()?;
+        }
+        let now = now_ns();
+        if now >= self.progress_due_ns {
+            self.progress_due_ns = now + ns(PROGRESS_EVERY);
+            let Tally { open, received, .. } = self.tally;
+            self.say(&Event::Progress { open, received })?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) -> io::Result<()> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        let told = std::mem::take(&mut self.told);
+        self.say(&Event::Frames(told))
+    }
+
+    fn say(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        self.output.write_all(&line)?;
+        self.output.flush()
+    }
+}

@@ -1,0 +1,211 @@
+//! One socket: how it is opened and closed.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use socket2::{Domain, Protocol, Type};
+
+use super::Worker;
+use crate::load::check::Order;
+use crate::load::clock::now_ns;
+use crate::load::frame::{self, KEY};
+use crate::load::pipe::{Person, Ready, Setup};
+
+/// One socket of somebody's.
+#[derive(Debug, Default)]
+pub(super) struct Socket {
+    pub(super) stream: Option<TcpStream>,
+    pub(super) stage: Stage,
+    /// When it was to be begun.
+    pub(super) begun_ns: u64,
+    /// Marked frames since then.
+    pub(super) received: u64,
+    /// The beginning of a frame whose end has not come.
+    pub(super) left: Vec<u8>,
+    /// Of everything that this person was ever sent, on this socket and those before it.
+    pub(super) order: Order,
+    /// The request, until the connection takes it.
+    request: Vec<u8>,
+}
+
+/// How far a socket is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There is none.
+    #[default]
+    Closed,
+    /// The answer to the handshake is awaited.
+    Upgrading,
+    /// The frame is awaited with which it counts as open.
+    Greeting,
+    /// It is open.
+    Open,
+}
+
+impl Socket {
+    pub(super) fn is_closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Where it stopped.
+    pub(super) fn position(&self) -> Option<u64> {
+        self.order.last()
+    }
+
+    pub(super) fn close(&mut self) {
+        self.stream = None;
+        self.stage = Stage::Closed;
+        self.left = Vec::new();
+        self.request = Vec::new();
+    }
+
+    /// Sends the request, if the connection is there.
+    pub(super) fn ask(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        while !self.request.is_empty() {
+            match stream.write(&self.request) {
+                Ok(sent) => drop(self.request.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_not_yet(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.request = Vec::new();
+        Ok(())
+    }
+}
+
+/// The connection is not there yet, or takes no more now.
+fn is_not_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}
+
+impl<W: Write> Worker<W> {
+    /// Begins a handshake that was to begin at this time; `since`: where the person stopped.
+    pub(super) fn begin(&mut self, index: usize, begun_ns: u64, since: Option<u64>) {
+        self.opening.under_way += 1;
+        if let Err(error) = self.try_begin(index, begun_ns, since) {
+            self.refuse(index, &error.to_string());
+        }
+    }
+
+    fn try_begin(&mut self, index: usize, begun_ns: u64, since: Option<u64>) -> io::Result<()> {
+        let setup = &self.setup;
+        let sources = setup.sources.len().max(1);
+        let mut stream = connect(setup.address, setup.sources.get(index % sources).copied())?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(index), interest)?;
+        let socket = &mut self.sockets[index];
+        socket.stream = Some(stream);
+        socket.stage = Stage::Upgrading;
+        socket.begun_ns = begun_ns;
+        socket.received = 0;
+        socket.request = request(setup, &setup.people[index], since);
+        // On one machine a connection is there before `connect` returns.
+        socket.ask()
+    }
+
+    /// The handshake has failed.
+    pub(super) fn refuse(&mut self, index: usize, why: &str) {
+        self.sockets[index].close();
+        self.opening.under_way -= 1;
+        self.tally.faults.refused += 1;
+        self.tally.faults.reason(why);
+    }
+
+    /// An open socket has ended by itself; one that was being opened was refused.
+    pub(super) fn ended(&mut self, index: usize, why: &str) {
+        match self.sockets[index].stage {
+            Stage::Closed => {}
+            Stage::Upgrading | Stage::Greeting => self.refuse(index, why),
+            Stage::Open => {
+                self.sockets[index].close();
+                self.tally.open -= 1;
+                self.tally.faults.ended += 1;
+                self.tally.faults.reason(why);
+            }
+        }
+    }
+
+    /// The handshake was answered with yes.
+    pub(super) fn upgraded(&mut self, index: usize, at_ns: u64) -> io::Result<()> {
+        let socket = &mut self.sockets[index];
+        self.tally.handshake.record(at_ns.saturating_sub(socket.begun_ns));
+        socket.stage = Stage::Greeting;
+        if let Some(text) = &self.setup.subscribe {
+            let text = filled(text, &self.setup.people[index]);
+            send(socket, &frame::text(&text))?;
+        }
+        if self.setup.ready == Ready::Upgraded {
+            self.opened(index, at_ns);
+        }
+        Ok(())
+    }
+
+    /// The socket is open.
+    pub(super) fn opened(&mut self, index: usize, at_ns: u64) {
+        let socket = &mut self.sockets[index];
+        socket.stage = Stage::Open;
+        self.tally.ready.record(at_ns.saturating_sub(socket.begun_ns));
+        self.tally.open += 1;
+        self.tally.done_ns = self.tally.done_ns.max(now_ns());
+        self.opening.under_way -= 1;
+    }
+}
+
+/// Sends a small frame. One that finds no room is lost with its connection: a server that does not
+/// read what its clients say has ended them all the same.
+pub(super) fn send(socket: &mut Socket, frame: &[u8]) -> io::Result<()> {
+    let Some(stream) = &mut socket.stream else { return Ok(()) };
+    stream.write_all(frame)
+}
+
+fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(from) = from {
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+    }
+    match socket.connect(&to.into()) {
+        Ok(()) => {}
+        Err(error) if is_under_way(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(in_progress)
+}
+
+fn request(setup: &Setup, person: &Person, since: Option<u64>) -> Vec<u8> {
+    let mut path = filled(&setup.path, person);
+    if let Some(since) = since.filter(|_| setup.has_positions) {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        path.push_str(&format!("{sign}since={since}"));
+    }
+    let mut text = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
+        setup.host
+    );
+    for header in &setup.headers {
+        text.push_str(&filled(header, person));
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
+
+/// A text with the person's own in it.
+fn filled(text: &str, person: &Person) -> String {
+    text.replace("{token}", &person.token).replace("{user}", &person.id)
+}

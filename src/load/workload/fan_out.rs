@@ -1,0 +1,136 @@
+//! `fan-out`: one message to everybody, and how long until each of them has it.
+
+use std::time::Duration;
+
+use super::{Cpu, Outcome};
+use crate::load::LoadError;
+use crate::load::check::Faults;
+use crate::load::clock::{figure, now_ns, seconds};
+use crate::load::crew::{Crew, count_missing};
+use crate::load::mark::Mark;
+use crate::load::pipe::Tally;
+use crate::load::plan::{FanOut, Plan};
+use crate::load::rest::Rest;
+use crate::load::target::Target;
+
+/// So long after the last frame that was owed another one is waited for.
+const AFTERWARDS: Duration = Duration::from_millis(50);
+
+/// Sends, and what they are sent on.
+struct Sender<'a> {
+    target: &'a Target,
+    fan_out: &'a FanOut,
+    connections: Vec<Rest>,
+    /// The next mark.
+    n: u64,
+}
+
+/// How long some rounds took, from each round's first request until its last frame.
+struct Rounds {
+    frames: u64,
+    took_ns: u64,
+}
+
+/// One message at a time, each once the one before is with everybody; then in bursts.
+pub(super) fn run(
+    plan: &Plan,
+    fan_out: &FanOut,
+    target: &Target,
+    crew: &mut Crew,
+) -> Result<Outcome, LoadError> {
+    let publish = target.publish()?;
+    crew.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    if !outcome.faults.is_clean() {
+        return Ok(outcome);
+    }
+    let connect = |_| Rest::connect(publish.place.address, &publish.place.host, plan.patience);
+    let connections = (0..fan_out.burst.max(1)).map(connect).collect::<Result<_, _>>()?;
+    let mut sender = Sender { target, fan_out, connections, n: 0 };
+    let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
+    outcome.add("users", "users", figure(sockets), 0);
+
+    let cpu = Cpu::start(target, crew)?;
+    let single = sender.rounds(crew, 1, &mut outcome.faults)?;
+    let spent = cpu.stop(target, crew)?;
+    let tally = last_of_all(crew)?;
+    outcome.faults.add(&tally.faults);
+    let single_rate = figure(tally.received) / seconds(single.took_ns);
+    outcome.add("frames_per_s", "frames/s", single_rate, 0);
+    let quantiles = [("frame_p50_ms", "p50 ms"), ("frame_p99_ms", "p99 ms")];
+    outcome.add_times("frame", quantiles, tally.frames.clone());
+    outcome.add("frame_max_ms", "max ms", tally.frames.ms(1.0), 2);
+    outcome.add("frame_bytes", "bytes", figure(tally.bytes) / figure(tally.received.max(1)), 0);
+    let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
+    outcome.add_cpu(spent, cpu, tally.received);
+    count_missing(&mut outcome.faults, single.frames, tally.received);
+
+    if fan_out.burst > 1 && outcome.faults.is_clean() {
+        let burst = sender.rounds(crew, fan_out.burst, &mut outcome.faults)?;
+        let tally = last_of_all(crew)?;
+        outcome.faults.add(&tally.faults);
+        let rate = figure(tally.received) / seconds(burst.took_ns);
+        outcome.add("burst_frames_per_s", "burst frames/s", rate, 0);
+        outcome.add("burst_ratio", "burst ÷ single", rate / single_rate.max(1.0), 2);
+        let p99 = tally.frames.ms(0.99);
+        outcome.add("burst_p99_ms", "burst p99 ms", p99, 2);
+        outcome.times.push(("burst_frame", tally.frames));
+        count_missing(&mut outcome.faults, burst.frames, tally.received);
+    }
+    Ok(outcome)
+}
+
+/// What there is, and what still comes that nobody is owed.
+fn last_of_all(crew: &mut Crew) -> Result<Tally, LoadError> {
+    std::thread::sleep(AFTERWARDS);
+    crew.reset()
+}
+
+impl Sender<'_> {
+    /// All rounds, each of so many messages at once; ends early when something did not come.
+    fn rounds(
+        &mut self,
+        crew: &mut Crew,
+        at_once: u64,
+        faults: &mut Faults,
+    ) -> Result<Rounds, LoadError> {
+        let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
+        let mut rounds = Rounds { frames: 0, took_ns: 0 };
+        let owed = sockets * at_once * self.fan_out.rounds;
+        crew.watch("fan-out", usize::try_from(owed).unwrap_or(usize::MAX));
+        for round in 1..=self.fan_out.rounds {
+            crew.expect(round * at_once)?;
+            rounds.frames += sockets * at_once;
+            let begun_ns = now_ns();
+            self.send(at_once, faults)?;
+            match crew.reached()? {
+                Some(at_ns) => rounds.took_ns += at_ns.saturating_sub(begun_ns),
+                None => break,
+            }
+            if !faults.is_clean() {
+                break;
+            }
+        }
+        Ok(rounds)
+    }
+
+    /// Sends so many messages at once: each request is out before an answer is waited for.
+    fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<(), LoadError> {
+        let publish = self.target.publish()?;
+        let at_once = usize::try_from(at_once).unwrap_or(usize::MAX);
+        for connection in self.connections.iter_mut().take(at_once) {
+            let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
+            self.n += 1;
+            let body = self.target.body(publish, mark, self.fan_out.bytes);
+            connection.send("POST", &publish.place.path, &publish.headers, &body)?;
+        }
+        for connection in self.connections.iter_mut().take(at_once) {
+            let answer = connection.answer()?;
+            if !answer.is_success() {
+                faults.failed_requests += 1;
+                faults.reason(&answer.text());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! `idle`: what somebody costs who is connected and to whom nothing happens.
+
+use std::time::{Duration, Instant};
+
+use super::Outcome;
+use crate::load::LoadError;
+use crate::load::clock::figure;
+use crate::load::crew::Crew;
+use crate::load::plan::Plan;
+use crate::load::readings::{Memory, memory};
+use crate::load::target::Target;
+
+/// How often memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// It has settled when it stays within this for three looks.
+const SETTLED_KIB: u64 = 64;
+/// It is taken as it is after this.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+
+/// Memory of the server before and after all have connected.
+pub(super) fn run(plan: &Plan, target: &Target, crew: &mut Crew) -> Result<Outcome, LoadError> {
+    let pid = target.pid.ok_or_else(|| {
+        LoadError::wrong("--pid: memory is measured of a process: say which, or use --spawn")
+    })?;
+    let before = settled(pid)?;
+    crew.connect(plan.pace, 0)?;
+    // The leftovers of the handshakes go before the scales are read.
+    let after = settled(pid)?;
+    let tally = crew.reset()?;
+    let mut outcome = Outcome { faults: tally.faults, ..Outcome::default() };
+    let each =
+        |after: u64, before: u64| figure(after.saturating_sub(before)) / figure(tally.open.max(1));
+    outcome.add("users", "users", figure(tally.open), 0);
+    let rss = each(after.rss_kib, before.rss_kib);
+    outcome.add("rss_kib_per_user", "KiB per user", rss, 2);
+    if after.pss_kib > 0 {
+        let pss = each(after.pss_kib, before.pss_kib);
+        outcome.add("pss_kib_per_user", "PSS per user", pss, 2);
+    }
+    outcome.add("rss_before_mib", "MiB before", figure(before.rss_kib) / 1024.0, 1);
+    outcome.add("rss_after_mib", "MiB after", figure(after.rss_kib) / 1024.0, 1);
+    Ok(outcome)
+}
+
+/// Memory once it has stopped changing.
+fn settled(pid: u32) -> Result<Memory, LoadError> {
+    let begun = Instant::now();
+    let mut seen = memory(pid)?;
+    let mut same = 0;
+    while same < 3 && begun.elapsed() < SETTLE_MAX {
+        std::thread::sleep(LOOK_EVERY);
+        let now = memory(pid)?;
+        same = if now.rss_kib.abs_diff(seen.rss_kib) <= SETTLED_KIB { same + 1 } else { 0 };
+        seen = now;
+    }
+    Ok(seen)
+}
