@@ -19,8 +19,8 @@ use tracing::{info, warn};
 use crate::auth::{Auth, AuthStartError, Signing};
 use crate::config::{Config, Secret};
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
+use crate::delivery::desk::{FOLLOW_EVERY, TemplateDesk};
 use crate::delivery::link::Links;
-use crate::delivery::template::Templates;
 use crate::delivery::words::Words;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
@@ -52,7 +52,7 @@ pub struct App {
     readiness: Readiness,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    upkeep: Vec<JoinHandle<()>>,
     drain_window: Duration,
 }
 
@@ -95,13 +95,14 @@ struct Inside {
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     links: Links,
+    templates: TemplateDesk,
     epoch: Arc<str>,
 }
 
 impl Inside {
     /// The edges, which share one pace for each address: a stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self { store, hub, auth, readiness, clock, links, epoch } = self;
+        let Self { store, hub, auth, readiness, clock, links, templates, epoch } = self;
         let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
         let sockets = WsParts {
             auth: auth.clone(),
@@ -122,8 +123,10 @@ impl Inside {
             deliveries: store.clone(),
             delivery_log: store.clone(),
             preferences: store.clone(),
+            escalations: store.clone(),
             explain: store.clone(),
             links,
+            templates,
             push_store: store,
             clock,
             readiness,
@@ -172,8 +175,10 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let signing = Signing::read(config, &*store).await?;
-        let words = words(config, &*store).await?;
-        let links = words.links.clone();
+        let templates = TemplateDesk::open(store.clone()).await;
+        let templates = templates.map_err(StartError::of("database_url"))?;
+        let links = links(config, &*store).await?;
+        let words = Words { templates: templates.templates().clone(), links: links.clone() };
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -206,23 +211,28 @@ impl App {
             readiness: readiness.clone(),
             clock,
             links,
+            templates: templates.clone(),
             epoch: names.epoch,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let router = crate::http::router(edge.clone())
-            .merge(crate::ws::router(sockets))
+            .merge(crate::ws::router(sockets.clone()))
             .merge(crate::client::router())
             .merge(crate::console::router());
         let (address, listener) = listener;
-        let mut servers = vec![tokio::spawn(listen::serve(listener, router, stopping.clone()))];
+        let serving = listen::serve(listener, router, Some(sockets), stopping.clone());
+        let mut servers = vec![tokio::spawn(serving)];
         let mut operator_address = None;
         if let Some((address, listener)) = operator {
             let router = crate::http::operator_router(edge);
             operator_address = Some(address);
-            servers.push(tokio::spawn(listen::serve(listener, router, stopping)));
+            servers.push(tokio::spawn(listen::serve(listener, router, None, stopping)));
         }
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
-        let upkeep = tokio::spawn(crate::telemetry::upkeep());
+        let upkeep = vec![
+            tokio::spawn(crate::telemetry::upkeep()),
+            tokio::spawn(templates.follow(FOLLOW_EVERY)),
+        ];
         Ok(Self {
             address,
             operator_address,
@@ -305,7 +315,7 @@ impl App {
         if finished.is_err() {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
-        self.upkeep.abort();
+        self.upkeep.iter().for_each(JoinHandle::abort);
         for setting in [HUB_URL_SETTING, API_URL_SETTING] {
             if let Err(error) = self.store.set_setting(setting, "").await {
                 warn!(%error, "the hub's address stays stored: commands will not find it there");
@@ -335,15 +345,14 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
     Ok(HubNames { epoch: epoch.into(), node: node.into() })
 }
 
-/// What is said, and the links in it, which a secret of their own signs: tokens may come from
-/// elsewhere, and then the hub has no other.
-async fn words(config: &Config, accounts: &dyn AccountStore) -> Result<Words, StartError> {
+/// The links in what is said, which a secret of their own signs: tokens may come from elsewhere,
+/// and then the hub has no other.
+async fn links(config: &Config, accounts: &dyn AccountStore) -> Result<Links, StartError> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(StartError::of("database_url"))?;
     let secret = accounts.setting_or_insert(LINK_SETTING, &URL_SAFE_NO_PAD.encode(random)).await;
     let secret = Secret::new(secret.map_err(StartError::of("database_url"))?);
-    let links = Links::new(config.http.public_url.clone(), secret);
-    Ok(Words { templates: Templates::default(), links })
+    Ok(Links::new(config.http.public_url.clone(), secret))
 }
 
 fn limits(config: &Config) -> HubLimits {

@@ -52,6 +52,8 @@ const DESCRIBED: &[Described] = &[
         "Deliveries that are queued and in nobody's hand, by channel"),
     Described::Counter("bellpull_attempts_total",
         "Attempts to deliver, by channel and outcome (sent, later, failed)"),
+    Described::Counter("bellpull_template_failures_total",
+        "Templates that failed when they were to go out, so that the default did, by channel"),
     Described::Gauge("bellpull_deliveries_leased",
         "Deliveries that a channel has taken up and not begun, by channel"),
     Described::Gauge("bellpull_deliveries_in_flight",

@@ -84,7 +84,7 @@ impl EmailSender {
     fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
         let unsubscribe = self.unsubscribe(leased);
         let rendered = self.words.render(leased, Channel::Email, unsubscribe.as_deref());
-        let Rendered { subject, text, html } = rendered;
+        let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(Some(leased.addressee.name.clone()), to))

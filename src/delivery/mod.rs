@@ -1,16 +1,20 @@
 //! The ways out of the house: one adapter a channel, each a [`Sender`] of one provider's protocol.
 //!
-//! In reading order: [`template`] (what is said), [`link`] (where it leads), [`words`] (both for
-//! one delivery); [`email`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with its
-//! [`reports`], [`sms`], and [`push`] with [`push_crypt`] (to where users say: [`outside`]);
-//! [`channels`] (which are on, and what each sends by).
+//! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
+//! admins have written), [`link`] (where it leads), [`words`] (both for one delivery); [`email`];
+//! [`provider`] (what all that speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`], and
+//! [`push`] with [`push_crypt`] (to where users say: [`outside`]); [`channels`] (which are on, and
+//! what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
 pub mod channels;
+pub mod defaults;
+pub mod desk;
 pub mod email;
 pub mod link;
 pub mod outside;
+pub mod proof;
 mod provider;
 pub mod push;
 pub mod push_crypt;

@@ -1,4 +1,4 @@
-//! What is said on each channel: templates, with defaults for every event.
+//! One template: how it is rendered, and what it sees.
 //!
 //! A template has a subject, a text and, for e-mail, an HTML part in which everything that is put
 //! in is escaped. It sees `title`, `body`, `event`, `priority`, `name` (the recipient's), `link`,
@@ -6,15 +6,13 @@
 //! own), and for a digest `items`, each with `title`, `body`, `link`.
 //!
 //! Whoever edits templates is an admin, not a programmer: a template can neither loop without end
-//! nor fill the memory, and one that fails at the moment of sending is replaced by the default.
+//! nor fill the memory, and no header can be smuggled into a subject, whatever is put in.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::LazyLock;
 
 use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::templates::Source;
 use minijinja::{AutoEscape, Environment, ErrorKind};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The most that a template may be, in characters; each of its parts.
@@ -26,17 +24,6 @@ const FUEL: u64 = 100_000;
 /// What a subject may be, in characters: longer ones are cut by clients anyway.
 const SUBJECT_MAX: usize = 255;
 
-/// What somebody wrote for an event, a channel and a language.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Source {
-    /// One line; of e-mail and push.
-    pub subject: String,
-    /// The plain text.
-    pub text: String,
-    /// The HTML part of an e-mail; empty for none.
-    pub html: String,
-}
-
 /// What goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -46,6 +33,8 @@ pub struct Rendered {
     pub text: String,
     /// The HTML part, where there is one.
     pub html: Option<String>,
+    /// Whether an admin wrote it: then it is said as it stands.
+    pub is_written: bool,
 }
 
 /// What is wrong with a template: its part, the line, and what.
@@ -60,7 +49,7 @@ pub struct BadTemplate {
 
 /// What a template sees of a notification.
 #[derive(Debug, Clone)]
-pub struct View(Value);
+pub struct View(pub(super) Value);
 
 impl View {
     /// What a template sees of one message to somebody of that name.
@@ -108,70 +97,8 @@ impl View {
     }
 }
 
-/// An event, a channel and a language, by their names.
-type Key = (String, Channel, String);
-
-/// All templates: what admins wrote, over the defaults. Its clones are the same ones.
-#[derive(Debug, Clone, Default)]
-pub struct Templates {
-    written: Arc<RwLock<HashMap<Key, Arc<Source>>>>,
-}
-
-impl Templates {
-    /// Puts a template over the default, or (`None`) takes it away again.
-    pub fn set(&self, event: &str, channel: Channel, locale: &str, source: Option<Source>) {
-        let key = (event.to_owned(), channel, locale.to_owned());
-        let mut written = self.written.write().unwrap_or_else(PoisonError::into_inner);
-        match source {
-            Some(source) => written.insert(key, Arc::new(source)),
-            None => written.remove(&key),
-        };
-    }
-
-    /// The template for it: the language's own, its parent's (`de` for `de-AT`), English, or the
-    /// default.
-    #[must_use]
-    pub fn find(&self, event: &str, channel: Channel, locale: &str) -> Arc<Source> {
-        let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
-        let parent = locale.split(['-', '_']).next().unwrap_or_default();
-        [locale, parent, "en"]
-            .into_iter()
-            .find_map(|locale| {
-                written.get(&(event.to_owned(), channel, locale.to_owned())).cloned()
-            })
-            .unwrap_or_else(|| Arc::new(default_of(event, channel)))
-    }
-
-    /// What goes out. A template that fails is replaced by the default, which cannot.
-    #[must_use]
-    pub fn render(&self, event: &str, channel: Channel, locale: &str, view: &View) -> Rendered {
-        let source = self.find(event, channel, locale);
-        render(&source, view).unwrap_or_else(|bad| {
-            tracing::warn!(event, channel = channel.as_str(), locale, %bad, "a template failed");
-            render(&default_of(event, channel), view).unwrap_or_else(|_| plain(view))
-        })
-    }
-}
-
-/// Checks a template by rendering it.
-///
-/// # Errors
-/// [`BadTemplate`] with the part at fault.
-pub fn render(source: &Source, View(view): &View) -> Result<Rendered, BadTemplate> {
-    let subject = part("subject", &source.subject, view)?;
-    let text = part("text", &source.text, view)?;
-    let html = match source.html.is_empty() {
-        true => None,
-        false => Some(part("html", &source.html, view)?),
-    };
-    Ok(Rendered { subject: one_line(&subject), text, html })
-}
-
-fn part(part: &'static str, source: &str, view: &Value) -> Result<String, BadTemplate> {
-    let bad = |problem: String| BadTemplate { part, problem };
-    if source.chars().count() > SOURCE_MAX {
-        return Err(bad(format!("it has more than {SOURCE_MAX} characters")));
-    }
+/// Made once: its filters and limits are the same for every part.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_keep_trailing_newline(true);
@@ -179,13 +106,35 @@ fn part(part: &'static str, source: &str, view: &Value) -> Result<String, BadTem
         "html" => AutoEscape::Html,
         _ => AutoEscape::None,
     });
-    let problem = |error: &minijinja::Error| match (error.kind(), error.line()) {
-        (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
-        (_, Some(line)) => format!("line {line}: {}", error.detail().unwrap_or("it is wrong")),
-        (kind, None) => format!("{kind}"),
+    environment
+});
+
+/// Renders a template.
+///
+/// # Errors
+/// [`BadTemplate`] with the part at fault.
+pub fn render(source: &Source, view: &View) -> Result<Rendered, BadTemplate> {
+    let subject = part("subject", &source.subject, view)?;
+    let text = part("text", &source.text, view)?;
+    let html = match source.html.is_empty() {
+        true => None,
+        false => Some(part("html", &source.html, view)?),
     };
-    environment.add_template(part, source).map_err(|error| bad(problem(&error)))?;
-    let template = environment.get_template(part).map_err(|error| bad(problem(&error)))?;
+    Ok(Rendered { subject: one_line(&subject), text, html, is_written: false })
+}
+
+/// Renders one part; what is in it is escaped by its name.
+pub(super) fn part(
+    part: &'static str,
+    source: &str,
+    View(view): &View,
+) -> Result<String, BadTemplate> {
+    let bad = |problem: String| BadTemplate { part, problem };
+    if source.chars().count() > SOURCE_MAX {
+        return Err(bad(format!("it has more than {SOURCE_MAX} characters")));
+    }
+    let template = ENVIRONMENT.template_from_named_str(part, source);
+    let template = template.map_err(|error| bad(problem(&error)))?;
     let mut out = Bounded::default();
     match template.render_captured_to(view, &mut out) {
         Ok(_) if !out.is_over => String::from_utf8(out.bytes).map_err(|_| bad("not text".into())),
@@ -194,6 +143,25 @@ fn part(part: &'static str, source: &str, view: &Value) -> Result<String, BadTem
         }
         Ok(_) => Err(bad("it is wrong".to_owned())),
         Err(error) => Err(bad(problem(&error))),
+    }
+}
+
+/// The variables that a part takes from outside, with what it takes of them (`ticket.key`).
+pub(super) fn variables(part: &'static str, source: &str) -> Vec<String> {
+    let template = ENVIRONMENT.template_from_named_str(part, source);
+    let found = template.map(|template| template.undeclared_variables(true)).unwrap_or_default();
+    let is_own = |name: &String| !ENVIRONMENT.globals().any(|(own, _)| own == name);
+    let mut found: Vec<String> = found.into_iter().filter(is_own).collect();
+    found.sort();
+    found
+}
+
+fn problem(error: &minijinja::Error) -> String {
+    let what = || error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match (error.kind(), error.line()) {
+        (ErrorKind::OutOfFuel, _) => "it takes too many steps".to_owned(),
+        (_, Some(line)) => format!("line {line}: {}", what()),
+        (_, None) => what(),
     }
 }
 
@@ -226,47 +194,22 @@ fn one_line(text: &str) -> String {
 }
 
 /// The words alone, for the case that even a default fails.
-fn plain(View(view): &View) -> Rendered {
+pub(super) fn plain(View(view): &View) -> Rendered {
     let word = |name: &str| view.get(name).and_then(Value::as_str).unwrap_or_default();
-    Rendered { subject: one_line(word("title")), text: word("body").to_owned(), html: None }
+    let (subject, text) = (one_line(word("title")), word("body").to_owned());
+    Rendered { subject, text, html: None, is_written: false }
 }
-
-/// What is said where nobody wrote anything else.
-#[must_use]
-pub fn default_of(event: &str, channel: Channel) -> Source {
-    let (text, html) = match (channel, event) {
-        (Channel::Email, "digest") => (DIGEST_TEXT, DIGEST_HTML),
-        (Channel::Email, _) => (EMAIL_TEXT, EMAIL_HTML),
-        (Channel::WhatsApp, _) => {
-            ("*{{ title }}*\n{{ body }}{% if link %}\n{{ link }}{% endif %}", "")
-        }
-        (Channel::Sms, _) => ("{{ title }}: {{ body }}{% if link %} {{ link }}{% endif %}", ""),
-        (Channel::System | Channel::Push | Channel::Webhook, _) => ("{{ body }}", ""),
-    };
-    let [subject, text, html] = ["{{ title }}", text, html].map(str::to_owned);
-    Source { subject, text, html }
-}
-
-const EMAIL_TEXT: &str = "Hello {{ name }},\n\n{{ body }}\n\
-    {% if link %}\n{{ link }}\n{% endif %}\
-    {% if unsubscribe %}\n-- \nNo more e-mails of this kind: {{ unsubscribe }}\n{% endif %}";
-
-const EMAIL_HTML: &str = include_str!("email.html");
-
-const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
-    {% for item in items %}\n* {{ item.title }}\n  {{ item.body }}\n\
-    {% if item.link %}  {{ item.link }}\n{% endif %}{% endfor %}";
-
-const DIGEST_HTML: &str = include_str!("digest.html");
 
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::event::Event;
     use bellpull_actors::domain::notification::Kind;
+    use bellpull_actors::domain::routing::Channel;
     use bellpull_actors::domain::ticket::Priority;
     use jiff::Timestamp;
     use serde_json::Map;
 
+    use super::super::defaults::default_of;
     use super::*;
 
     fn message(title: &str, body: &str) -> Message {
@@ -296,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_put_into_html_is_escaped_and_into_text_is_not() {
         let view = view("<b>Hi</b>", "1 < 2 & \"3\"");
-        let rendered = Templates::default().render("general", Channel::Email, "en", &view);
+        let rendered = render(&default_of("general", Channel::Email), &view).unwrap();
         let html = rendered.html.unwrap();
         assert!(html.contains("1 &lt; 2 &amp; &quot;3&quot;"), "{html}");
         assert!(html.contains("a=1&amp;b=2") && !html.contains("<b>Hi"), "{html}");
@@ -308,26 +251,11 @@ mod tests {
     fn no_header_is_smuggled_into_a_subject() {
         let view = view("Hello\r\nBcc: all@example.com\u{b}\u{0}", "x");
         for channel in Channel::ALL {
-            let rendered = Templates::default().render("general", channel, "en", &view);
+            let rendered = render(&default_of("general", channel), &view).unwrap();
             assert!(!rendered.subject.contains(char::is_control), "{:?}", rendered.subject);
         }
         let written = render(&source("a\nBcc: {{ title }}", "", ""), &view).unwrap();
         assert!(!written.subject.contains(char::is_control));
-    }
-
-    #[test]
-    fn a_language_falls_back_to_its_parent_to_english_to_the_default() {
-        let templates = Templates::default();
-        let of = |locale: &str| templates.find("mentioned", Channel::Sms, locale).text.clone();
-        assert!(of("de-AT").contains("{{ title }}"));
-        templates.set("mentioned", Channel::Sms, "en", Some(source("", "english", "")));
-        assert_eq!(of("de-AT"), "english");
-        templates.set("mentioned", Channel::Sms, "de", Some(source("", "deutsch", "")));
-        assert_eq!((of("de-AT").as_str(), of("fr").as_str()), ("deutsch", "english"));
-        templates.set("mentioned", Channel::Sms, "de-AT", Some(source("", "servus", "")));
-        assert_eq!((of("de-AT").as_str(), of("de").as_str()), ("servus", "deutsch"));
-        templates.set("mentioned", Channel::Sms, "en", None);
-        assert!(of("fr").contains("{{ title }}"));
     }
 
     #[test]
@@ -347,11 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_fails_when_it_is_sent_gives_way_to_the_default() {
-        let templates = Templates::default();
-        templates.set("general", Channel::Sms, "en", Some(source("", "{{ data.a.b.c }}", "")));
-        let rendered = templates.render("general", Channel::Sms, "en", &view("Title", "Body"));
-        assert!(rendered.text.starts_with("Title: Body"), "{}", rendered.text);
+    fn what_a_part_takes_from_outside_is_known() {
+        let text = "{% set a = title %}{{ a }}{% for i in range(3) %}{{ i }}{% endfor %}\
+                    {{ ticket.key }}{{ data.x.y }}{{ nme }}";
+        assert_eq!(variables("text", text), ["data.x.y", "nme", "ticket.key", "title"]);
     }
 
     #[test]
@@ -359,7 +286,7 @@ mod tests {
         let (one, two) = (message("One", "first"), message("Two", "<second>"));
         let view =
             View::of_digest(&[(&one, Some("https://x.example/".into())), (&two, None)], "Ada");
-        let rendered = Templates::default().render("digest", Channel::Email, "en", &view);
+        let rendered = render(&default_of("digest", Channel::Email), &view).unwrap();
         assert_eq!(rendered.subject, "2 notifications");
         assert!(rendered.text.contains("* One\n  first\n  https://x.example/\n\n* Two\n"));
         assert!(rendered.html.unwrap().contains("&lt;second&gt;"));

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bellpull_actors::domain::delivery::{Addressee, Leased, Target};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::locale::Locale;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::desk::Templates;
 use super::link::Links;
-use super::template::Templates;
 use super::words::Words;
 use crate::config::Secret;
 
@@ -184,7 +185,7 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
         notification: NotificationId(3),
         attempt: 1,
         failures: 0,
-        addressee: Addressee { id: UserId(1), name: "Ada".to_owned(), locale: "en".to_owned() },
+        addressee: Addressee { id: UserId(1), name: "Ada".to_owned(), locale: Locale::english() },
         target,
         letters: vec![Letter::new(message)],
         with: Vec::new(),

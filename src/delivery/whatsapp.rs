@@ -78,7 +78,11 @@ impl WhatsAppSender {
                 ("text", json!({ "preview_url": false, "body": body }))
             }
             Some((name, language)) => {
-                let parameters = [rendered.subject, self.sentence(leased)]
+                let text = match rendered.is_written {
+                    true => rendered.text,
+                    false => self.sentence(leased),
+                };
+                let parameters = [rendered.subject, text]
                     .map(|text| json!({ "type": "text", "text": parameter(&text) }));
                 let template = json!({
                     "name": name,

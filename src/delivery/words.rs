@@ -3,8 +3,10 @@
 use bellpull_actors::domain::delivery::Leased;
 use bellpull_actors::domain::routing::Channel;
 
+use super::defaults::DIGEST;
+use super::desk::Templates;
 use super::link::Links;
-use super::template::{Rendered, Templates, View};
+use super::template::{Rendered, View};
 
 /// Templates, and the links that are put into them.
 #[derive(Debug, Clone)]
@@ -31,6 +33,6 @@ impl Words {
             .iter()
             .map(|letter| (&letter.message, self.links.action(&letter.message.action_url)))
             .collect();
-        self.templates.render("digest", channel, locale, &View::of_digest(&items, name))
+        self.templates.render(DIGEST, channel, locale, &View::of_digest(&items, name))
     }
 }

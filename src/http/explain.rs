@@ -241,6 +241,7 @@ fn attempt_json(attempt: &AttemptRow) -> Value {
 /// How a delivery stands, for people.
 fn text(row: &DeliveryRow) -> String {
     let (due_at, attempts) = (row.due_at, row.attempts);
+    let unless = if row.is_until_seen { ", unless it is seen by then" } else { "" };
     match (row.status, row.rule) {
         (DeliveryStatus::Suppressed, Some(Rule::NoAddress)) => {
             "Held back: the account has no address there.".to_owned()
@@ -248,21 +249,27 @@ fn text(row: &DeliveryRow) -> String {
         (DeliveryStatus::Suppressed, Some(Rule::Unsubscribed)) => {
             "Held back: ended by the link in an e-mail.".to_owned()
         }
+        (DeliveryStatus::Suppressed, Some(Rule::Seen)) => {
+            "Called off: it was seen before its step was due.".to_owned()
+        }
+        (DeliveryStatus::Suppressed, Some(Rule::MovedOn)) => {
+            "Called off: the ticket moved on before its step was due.".to_owned()
+        }
         (DeliveryStatus::Suppressed, _) => "Held back: not wanted on this channel.".to_owned(),
         (DeliveryStatus::Sent, _) => "The provider took it.".to_owned(),
         (DeliveryStatus::Failed, _) => format!("Given up after {attempts} attempt(s)."),
         (DeliveryStatus::Queued, _) if row.leased_until.is_some() => "On its way.".to_owned(),
         (DeliveryStatus::Queued, _) if attempts > 0 => {
-            format!("Tried {attempts} time(s); again at {due_at}.")
+            format!("Tried {attempts} time(s); again at {due_at}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::QuietHours)) => {
-            format!("Waits for the end of quiet hours at {due_at}.")
+            format!("Waits for the end of quiet hours at {due_at}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::Digest)) => {
-            format!("Waits for the digest at {due_at}.")
+            format!("Waits for the digest at {due_at}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::Escalation)) => {
-            format!("Goes out at {due_at}, unless it was seen by then.")
+            format!("Goes out at {due_at}{unless}.")
         }
         (DeliveryStatus::Queued, _) => format!("Queued; due at {due_at}."),
     }

@@ -26,18 +26,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::prefixed::Prefixed;
+use crate::ws::WsEdge;
+
 /// Connections that wait to be accepted: what comes within a second after a restart. The kernel
 /// takes less where `net.core.somaxconn` is lower.
 const BACKLOG: u32 = 8_192;
 
 /// How long a client may take for a request's head, and be silent between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest request head: a token in a URL is about 1 KiB, and proxies add their own.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// The most header fields.
-const HEADERS_MAX: usize = 100;
+pub(crate) const HEADERS_MAX: usize = 100;
 
 /// How long the requests that are under way may take once the hub stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -77,6 +80,8 @@ impl Listener {
         // A hub that starts again must not wait for its last life's connections to be forgotten.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
+        // Frames are small and each should leave at once; connections have it from here.
+        socket.set_nodelay(true)?;
         let listener = socket.listen(BACKLOG)?;
         Ok(Self { listener, connections: Connections::new(connections_max) })
     }
@@ -141,7 +146,14 @@ impl Drop for Held {
 /// Serves `router` until `shutdown` is true; then takes no more connections, and returns when the
 /// requests under way are answered, or after 5 s. A request's extensions have the
 /// [`ConnectInfo`] of its peer and the [`Connections`].
-pub async fn serve(listener: Listener, router: Router, mut shutdown: watch::Receiver<bool>) {
+///
+/// A connection that begins with a handshake for one of `sockets` never comes to the router.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    sockets: Option<WsEdge>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let Listener { listener, connections } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
     // Each connection's task holds a sender; when the last is gone, all are done.
@@ -159,11 +171,19 @@ pub async fn serve(listener: Listener, router: Router, mut shutdown: watch::Rece
                     refuse(stream, &refusals);
                     continue;
                 };
-                let connection = Connection { stream, peer, router: router.clone(), held };
-                let (shutdown, busy) = (shutdown.clone(), busy.clone());
+                let arrived = Arrived { stream, peer, held, begun: Vec::new() };
+                let (router, sockets) = (router.clone(), sockets.clone());
+                let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
                 let connections = connections.clone();
                 tokio::spawn(async move {
-                    connection.serve(connections, shutdown).await;
+                    let left = match sockets {
+                        Some(edge) => edge.meet(arrived, &mut shutdown).await,
+                        None => Some(arrived),
+                    };
+                    if let Some(arrived) = left {
+                        // In a box: most connections become sockets, and need no room for it.
+                        Box::pin(arrived.serve(router, connections, shutdown)).await;
+                    }
                     drop(busy);
                 });
             }
@@ -182,19 +202,25 @@ pub async fn serve(listener: Listener, router: Router, mut shutdown: watch::Rece
     }
 }
 
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    held: Held,
+/// A connection that was let in.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) held: Held,
+    /// What was read of it already.
+    pub(crate) begun: Vec<u8>,
 }
 
-impl Connection {
+impl Arrived {
     /// Answers one connection's requests, up to its end or its upgrade.
-    async fn serve(self, connections: Connections, mut shutdown: watch::Receiver<bool>) {
-        let Self { stream, peer, router, held: _held } = self;
-        // Frames are small and each should leave at once. It fails only on a dead connection.
-        let _ = stream.set_nodelay(true);
+    async fn serve(
+        self,
+        router: Router,
+        connections: Connections,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let Self { stream, peer, held: _held, begun } = self;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
@@ -205,7 +231,7 @@ impl Connection {
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Prefixed::new(stream, begun)), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
@@ -223,7 +249,7 @@ impl Connection {
 }
 
 /// Returns once the hub stops. What is borrowed of the channel is given back here.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
@@ -276,7 +302,7 @@ mod tests {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), connections_max).unwrap();
         let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, router, stopped));
+        let task = tokio::spawn(serve(listener, router, None, stopped));
         Served { address, connections, stop, task }
     }
 

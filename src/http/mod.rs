@@ -10,6 +10,7 @@ mod body;
 mod comments;
 mod deliveries;
 mod error;
+mod escalations;
 mod explain;
 mod fields;
 mod guard;
@@ -22,6 +23,7 @@ mod openapi;
 mod operator;
 mod page;
 mod preferences;
+pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;
@@ -30,6 +32,7 @@ mod routes;
 mod sends;
 mod stream;
 mod strict_json;
+mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
@@ -44,8 +47,8 @@ use axum::extract::FromRef;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, ProjectStore, PushStore, TicketStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -56,6 +59,7 @@ pub use self::readiness::Readiness;
 use self::routes::Routes;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::ws::AddressPace;
@@ -73,9 +77,11 @@ pub struct Edge {
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
+    escalations: Arc<dyn EscalationStore>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
     links: Links,
+    templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
     clock: Arc<dyn Clock>,
@@ -111,10 +117,14 @@ pub struct EdgeParts {
     pub delivery_log: Arc<dyn DeliveryLog>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
+    /// How loudly they are told.
+    pub escalations: Arc<dyn EscalationStore>,
     /// Why they were told.
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
     pub links: Links,
+    /// What is said on each channel.
+    pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
     /// The time.
@@ -142,9 +152,11 @@ impl Edge {
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
             preferences: parts.preferences,
+            escalations: parts.escalations,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             links: parts.links,
+            templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
             clock: parts.clock,
@@ -199,6 +211,8 @@ fn client_routes() -> Routes {
         .merge(users::routes())
         .merge(deliveries::routes())
         .merge(preferences::routes())
+        .merge(templates::routes())
+        .merge(escalations::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -230,8 +244,10 @@ handles! {
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
+    Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
     Reports = |edge| edge.reports.clone();
     Links = |edge| edge.links.clone();
+    TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::locale::{Locale, NotALocale};
 use bellpull_actors::domain::preference::{
     CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, Preferences, QuietHours, Wish,
     is_timezone,
@@ -21,6 +22,7 @@ use super::error::ApiError;
 use super::fields::{Fields, not_a_choice};
 use super::notifications::EVENT_MAX;
 use super::openapi as doc;
+use super::query::is_event_name;
 use super::routes::Routes;
 use super::who::Who;
 
@@ -86,6 +88,7 @@ fn preferences_json(preferences: &Preferences) -> Value {
         "events": events,
         "quiet_hours": preferences.quiet_hours.as_ref().map(quiet_hours_json),
         "email_digest": preferences.email_digest.as_str(),
+        "locale": preferences.locale,
     })
 }
 
@@ -106,8 +109,10 @@ fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
     let quiet_hours = body.value_or_null("quiet_hours").map(|value| quiet_hours(&value));
     let quiet_hours = quiet_hours.and_then(|checked| body.note("quiet_hours", checked));
     let email_digest = body.choice("email_digest", EmailDigest::from_name);
+    let locale = body.value_or_null("locale").map(|value| locale(&value));
+    let locale = locale.and_then(|checked| body.note("locale", checked));
     body.finish()?;
-    Ok(PreferenceChanges { events, quiet_hours, email_digest })
+    Ok(PreferenceChanges { events, quiet_hours, email_digest, locale })
 }
 
 type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;
@@ -115,10 +120,7 @@ type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;
 fn events(value: &Value) -> Result<Wishes, String> {
     let mut all = Wishes::new();
     for (event, wishes) in object(value)? {
-        let is_name = (1..=EVENT_MAX).contains(&event.chars().count())
-            && event.trim() == event
-            && !event.contains(char::is_control);
-        if !is_name {
+        if !is_event_name(event) {
             return Err(format!("An event's name has 1 to {EVENT_MAX} visible characters."));
         }
         let wishes = object(wishes).map_err(|why| format!("{event}: {why}"))?;
@@ -167,6 +169,17 @@ fn quiet_hours(value: &Value) -> Result<Option<QuietHours>, String> {
         Some(days) => self::days(days).map_err(|why| format!("days: {why}"))?,
     };
     Ok(Some(QuietHours { start, end, timezone: timezone.to_owned(), days }))
+}
+
+/// A language, or null for none.
+fn locale(value: &Value) -> Result<Option<Locale>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(tag) => tag.parse().map(Some).map_err(|why: NotALocale| why.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err("Not a valid string.".to_owned())
+        }
+    }
 }
 
 /// `HH:MM`, and nothing else.

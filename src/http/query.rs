@@ -4,10 +4,12 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use bellpull_actors::domain::event::Event;
 use serde_json::Value;
 
 use super::error::{ApiError, FieldErrors};
 use super::fields::not_a_choice;
+use super::notifications::EVENT_MAX;
 
 /// What follows the `?`, decoded, and what is wrong with it so far. Of a name that comes twice the
 /// last counts; a name without a value counts as not given.
@@ -116,6 +118,31 @@ impl<S: Send + Sync> FromRequestParts<S> for MemberIds {
         let ids = Ids::of(parts, state).await?;
         Ok(Self { id: ids.named("id")?, user: ids.named("user")? })
     }
+}
+
+/// The `{event}` of a path: one of the hub's own, or any other name that a sender may give one.
+#[derive(Debug, Clone)]
+pub(super) struct EventName(pub(super) Event);
+
+impl<S: Send + Sync> FromRequestParts<S> for EventName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found = Path::<String>::from_request_parts(parts, state).await;
+        let Path(name) = found.map_err(|_| ApiError::NotFound)?;
+        if is_event_name(&name) {
+            Ok(Self(Event::from_name(&name)))
+        } else {
+            Err(ApiError::NotFound)
+        }
+    }
+}
+
+/// Whether a sender may call an event so.
+pub(super) fn is_event_name(name: &str) -> bool {
+    (1..=EVENT_MAX).contains(&name.chars().count())
+        && name.trim() == name
+        && !name.contains(char::is_control)
 }
 
 /// What stands in a path for the names in its pattern.

@@ -83,8 +83,18 @@ pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
     (code, reason.into())
 }
 
+/// How long the piece at the beginning of `bytes` is: a frame, or the answer to the handshake,
+/// which no frame of ours begins like. `None` for no bytes.
+pub(super) fn piece_length(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
+    if !bytes.starts_with(b"HTTP/1.1 ") {
+        return frame_length(bytes);
+    }
+    bytes.windows(END.len()).position(|four| four == END).map(|at| at + END.len())
+}
+
 /// How long the frame at the beginning of `bytes` is, with its head; `None` for no bytes.
-pub(super) fn frame_length(bytes: &[u8]) -> Option<usize> {
+fn frame_length(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.get(2..)?;
     match bytes.get(1)? {
         126 => rest.first_chunk().map(|length| 4 + usize::from(u16::from_be_bytes(*length))),
@@ -130,7 +140,16 @@ mod tests {
         let mut out = b"before".to_vec();
         assert!(!text(&mut out, |_| {}));
         assert_eq!(out, b"before");
-        assert_eq!(frame_length(b""), None);
+        assert_eq!(piece_length(b""), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_handshake_is_a_piece_too() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+        let mut out = answer.to_vec();
+        text(&mut out, |out| out.extend(b"next"));
+        assert_eq!(piece_length(&out), Some(answer.len()));
+        assert_eq!(piece_length(&out[answer.len()..]), Some(6));
     }
 
     #[test]

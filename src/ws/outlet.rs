@@ -36,7 +36,8 @@ const RETRY_MS_MAX: u32 = 2_000;
 #[derive(Debug)]
 pub(super) struct WsOutlet {
     shared: Arc<Shared>,
-    /// What waits: whole frames, of the first of which `written` bytes are out already.
+    /// What waits: whole frames (before them perhaps the answer to the handshake), of the first of
+    /// which `written` bytes are out already.
     out: Vec<u8>,
     written: usize,
     /// How many frames wait.
@@ -64,16 +65,9 @@ enum Written {
 }
 
 impl WsOutlet {
-    pub(super) fn new(shared: Arc<Shared>, dialect: Dialect) -> Self {
-        Self {
-            shared,
-            out: Vec::new(),
-            written: 0,
-            frames: 0,
-            dialect,
-            is_closed: false,
-            stuck: None,
-        }
+    /// `answer`: the answer to the handshake, where it is to go out with the first frame.
+    pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, answer: Vec<u8>) -> Self {
+        Self { shared, out: answer, written: 0, frames: 0, dialect, is_closed: false, stuck: None }
     }
 
     /// How much memory waits for frames.
@@ -106,7 +100,7 @@ impl WsOutlet {
     /// Drops the frames that are out as a whole, so that the buffer begins with a frame.
     fn forget_written(&mut self) {
         let mut begin = 0;
-        while let Some(length) = encode::frame_length(&self.out[begin..])
+        while let Some(length) = encode::piece_length(&self.out[begin..])
             && begin + length <= self.written
         {
             begin += length;
@@ -160,7 +154,7 @@ impl WsOutlet {
         let written = self.write_out();
         if matches!(written, Written::Some) {
             // Never in the middle of a frame: the one that is partly out is finished first.
-            let begun = encode::frame_length(&self.out).filter(|_| self.written > 0);
+            let begun = encode::piece_length(&self.out).filter(|_| self.written > 0);
             self.out.truncate(begun.unwrap_or(0));
         }
         encode::close(&mut self.out, why);

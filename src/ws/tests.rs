@@ -49,7 +49,7 @@ async fn pair() -> Pair {
     socket2::SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
     let (ear, heard) = unbounded_channel();
     let shared = Shared::new(stream, None);
-    let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident));
+    let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new()));
     shared.introduce(Ear::Probe(ear));
     tokio::spawn(reader(&shared, &Accounts::gather().await));
     Pair { client, shared, outlet, heard }

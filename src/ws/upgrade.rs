@@ -14,7 +14,9 @@ use bellpull_actors::domain::ids::ProjectId;
 use bellpull_actors::domain::stream::BadStream;
 use bellpull_actors::port::{StoreError, TicketStore};
 use bellpull_actors::session::{Heard, SessionStart};
-use hyper::upgrade::{OnUpgrade, Parts};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -31,6 +33,7 @@ use super::turn_away::TurnedAway;
 use crate::auth::{Auth, Principal};
 use crate::config::Config;
 use crate::http::listen::{Connections, Held};
+use crate::http::prefixed::Prefixed;
 use crate::wire::Dialect;
 
 /// How long the answer to a handshake may take to go out.
@@ -44,7 +47,7 @@ pub struct WsEdge {
     projects: Arc<dyn TicketStore>,
     pub(super) rules: Arc<Rules>,
     draining: watch::Receiver<bool>,
-    turned_away: TurnedAway,
+    pub(super) turned_away: TurnedAway,
 }
 
 /// What an edge is built from.
@@ -159,8 +162,13 @@ async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
             (refusal.code(), edge.turned_away.answer(request, refusal, subprotocol))
         }
     };
-    metrics::counter!("bellpull_socket_handshakes_total", "outcome" => outcome).increment(1);
+    count_handshake(outcome);
     answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Counts a handshake by what became of it.
+pub(super) fn count_handshake(outcome: &'static str) {
+    metrics::counter!("bellpull_socket_handshakes_total", "outcome" => outcome).increment(1);
 }
 
 /// Makes the answer, and sets a task to wait until it is out.
@@ -172,7 +180,10 @@ fn open(
     let (response, on_upgrade, held) = switch(request, admitted.subprotocol.take())?;
     tokio::spawn(async move {
         match timeout(UPGRADE_TIMEOUT, take_over(on_upgrade)).await {
-            Ok(Some(connection)) => begin(edge, connection, admitted, held).await,
+            Ok(Some((stream, begun))) => {
+                let connection = Connection { stream, held, begun, answer: Vec::new() };
+                begin(edge, connection, admitted).await;
+            }
             // The client left before the answer was out.
             Ok(None) | Err(_) => tracing::debug!("a socket ended before it was open"),
         }
@@ -187,20 +198,33 @@ pub(super) fn switch(
     subprotocol: Option<HeaderValue>,
 ) -> Result<(Response, OnUpgrade, Option<Held>), Refusal> {
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
+    let response = answer_to(&mut request, subprotocol)?;
+    let held = request.extensions().get::<Connections>().map(Connections::hold);
+    Ok((response.map(Body::new), on_upgrade, held))
+}
+
+/// The answer to a good handshake.
+pub(super) fn answer_to(
+    request: &mut axum::http::Request<()>,
+    subprotocol: Option<HeaderValue>,
+) -> Result<axum::http::Response<Empty<Bytes>>, Refusal> {
+    let (mut response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| Refusal::BadHandshake("This is not a WebSocket handshake."))?;
-    let mut response = response.map(Body::new);
     if let Some(subprotocol) = subprotocol {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let held = request.extensions().get::<Connections>().map(Connections::hold);
-    Ok((response, on_upgrade, held))
+    Ok(response)
 }
 
-/// The bare connection, out of hyper's hands, and what of the client's bytes hyper had read.
-pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
-    match on_upgrade.await.ok()?.downcast() {
-        Ok(parts) => Some(parts),
+/// The bare connection, out of hyper's hands, and what of the client's bytes was read already.
+pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
+    match on_upgrade.await.ok()?.downcast::<TokioIo<Prefixed>>() {
+        Ok(parts) => {
+            let (stream, unread) = parts.io.into_inner().into_parts();
+            let mut begun = Vec::from(parts.read_buf);
+            begun.extend_from_slice(&unread);
+            Some((stream, begun))
+        }
         Err(_) => {
             tracing::error!("a socket came over something else than TCP");
             None
@@ -208,16 +232,24 @@ pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<Tcp
     }
 }
 
+/// A connection that has become a socket.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    /// Its place among those that the listener takes.
+    pub(super) held: Option<Held>,
+    /// What was read behind the handshake.
+    pub(super) begun: Vec<u8>,
+    /// The answer to the handshake, where it is not out yet.
+    pub(super) answer: Vec<u8>,
+}
+
 /// Gives the session to its user's actor, and a task to its reader.
-async fn begin(
-    edge: WsEdge,
-    connection: Parts<TokioIo<TcpStream>>,
-    admitted: Admitted,
-    held: Option<Held>,
-) {
+pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitted) {
+    let Connection { stream, held, begun, answer } = connection;
     let Admitted { principal, dialect, feed, door, .. } = admitted;
-    let shared = Shared::new(connection.io.into_inner(), held);
-    let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect));
+    let shared = Shared::new(stream, held);
+    let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect, answer));
     let (login, expires_at) = (principal.login, principal.expires_at);
     let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
     match edge.users.attach(principal.caller(), start).await {
@@ -232,7 +264,6 @@ async fn begin(
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
-    let begun = Vec::from(connection.read_buf);
     let renewer = Renewer::new(edge.auth, principal.user.id);
     let reader = Reader::new(shared, dialect, door.endpoint(), renewer, edge.rules.read_limits);
     start_reader(reader, begun);

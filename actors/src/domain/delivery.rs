@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ids::{DeliveryId, NotificationId, UserId};
 use super::inbox::Letter;
+use super::locale::Locale;
 use super::routing::Channel;
 
 /// Where a delivery goes.
@@ -69,8 +70,8 @@ pub struct Addressee {
     pub id: UserId,
     /// The full name, or the username where there is none.
     pub name: String,
-    /// The language of its templates (`en`, `de-AT`).
-    pub locale: String,
+    /// The language of its templates.
+    pub locale: Locale,
 }
 
 /// A delivery that this node may try, until its lease ends.
@@ -218,9 +219,25 @@ pub enum Rule {
     Digest,
     /// It waits whether the recipient sees it elsewhere first.
     Escalation,
+    /// The recipient has seen it elsewhere first.
+    Seen,
+    /// Its ticket moved on before the recipient had seen it.
+    MovedOn,
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Preference,
+        Self::NoAddress,
+        Self::Unsubscribed,
+        Self::QuietHours,
+        Self::Digest,
+        Self::Escalation,
+        Self::Seen,
+        Self::MovedOn,
+    ];
+
     /// The rule's name in rows and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -231,16 +248,15 @@ impl Rule {
             Self::QuietHours => "quiet_hours",
             Self::Digest => "digest",
             Self::Escalation => "escalation",
+            Self::Seen => "seen",
+            Self::MovedOn => "moved_on",
         }
     }
 
     /// The rule of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use Rule::{Digest, Escalation, NoAddress, Preference, QuietHours, Unsubscribed};
-        [Preference, NoAddress, Unsubscribed, QuietHours, Digest, Escalation]
-            .into_iter()
-            .find(|rule| rule.as_str() == name)
+        Self::ALL.into_iter().find(|rule| rule.as_str() == name)
     }
 }
 

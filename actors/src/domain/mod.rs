@@ -3,17 +3,19 @@
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
-//! [`presence`] (who watches), [`delivery`], [`preference`], [`retry`] and [`circuit`] (what leaves
-//! the house), [`explain`] (why somebody was told).
+//! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`retry`] and [`circuit`]
+//! (what leaves the house), [`explain`] (why somebody was told).
 
 pub mod circuit;
 pub mod comment;
 pub mod delay;
 pub mod delivery;
+pub mod escalation;
 pub mod event;
 pub mod explain;
 pub mod ids;
 pub mod inbox;
+pub mod locale;
 pub mod notification;
 pub mod preference;
 pub mod presence;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::Rule;
 use super::event::Event;
+use super::locale::Locale;
 use super::routing::{Channel, Channels, channels};
 
 /// The most events that somebody has wishes on: nine are the hub's own, the others are senders'.
@@ -46,6 +47,9 @@ pub struct Preferences {
     /// Whether e-mails are gathered.
     #[serde(default)]
     pub email_digest: EmailDigest,
+    /// The language of what leaves the house; English, where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
 }
 
 /// From `start` until the next `end`, on the days on which it begins.
@@ -153,6 +157,8 @@ pub struct PreferenceChanges {
     pub quiet_hours: Option<Option<QuietHours>>,
     /// Another way of gathering e-mails.
     pub email_digest: Option<EmailDigest>,
+    /// Another language, or `Some(None)` for none any more.
+    pub locale: Option<Option<Locale>>,
 }
 
 impl Preferences {
@@ -167,6 +173,9 @@ impl Preferences {
         }
         if let Some(email_digest) = changes.email_digest {
             self.email_digest = email_digest;
+        }
+        if let Some(locale) = &changes.locale {
+            self.locale.clone_from(locale);
         }
         let is_wished = |wish: &Wish| *wish != Wish::Unsubscribed;
         let wished = self.events.values().filter(|wishes| wishes.values().any(is_wished));

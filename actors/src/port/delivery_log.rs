@@ -61,6 +61,9 @@ pub struct DeliveryRow {
     pub status: DeliveryStatus,
     /// What holds it back, or has delayed it.
     pub rule: Option<Rule>,
+    /// Whether it is a step of an escalation: called off when its notification is seen, or its
+    /// ticket moves on.
+    pub is_until_seen: bool,
     /// How many attempts were begun.
     pub attempts: u32,
     /// When it is, or was, due.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod comments;
 pub mod deliveries;
 pub mod delivery_log;
+pub mod escalations;
 pub mod explain;
 pub mod inbox;
 pub mod outlet;
@@ -17,6 +18,7 @@ pub mod projects;
 pub mod push;
 pub mod sender;
 pub mod sends;
+pub mod templates;
 pub mod tickets;
 
 pub use accounts::AccountStore;
@@ -24,6 +26,7 @@ pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::DeliveryStore;
 pub use delivery_log::DeliveryLog;
+pub use escalations::EscalationStore;
 pub use explain::ExplainStore;
 pub use inbox::InboxStore;
 pub use outlet::Outlet;
@@ -32,6 +35,7 @@ pub use projects::ProjectStore;
 pub use push::PushStore;
 pub use sender::Sender;
 pub use sends::SendStore;
+pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.

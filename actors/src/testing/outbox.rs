@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::domain::delivery::{Addressee, Attempt, Leased, Outcome, ProviderStatus, Target};
 use crate::domain::ids::{DeliveryId, NotificationId, UserId};
+use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, Sender, StoreError};
@@ -151,7 +152,7 @@ impl DeliveryStore for FakeOutbox {
                 addressee: Addressee {
                     id: UserId(1),
                     name: "Ada".to_owned(),
-                    locale: "en".to_owned(),
+                    locale: Locale::english(),
                 },
                 target: Target::Email("ada@example.com".to_owned()),
                 letters: vec![super::letter("x")],

@@ -145,6 +145,8 @@ impl SessionState {
         };
         Self {
             id,
+            // It may bring the answer to a handshake.
+            is_dirty: start.outlet.waiting_bytes() > 0,
             outlet: start.outlet,
             login: start.login,
             expires_at: start.expires_at,
@@ -153,7 +155,6 @@ impl SessionState {
             is_warned: false,
             is_greeted: false,
             early: Early::default(),
-            is_dirty: false,
             pings: 0,
             shows,
             phase,

@@ -20,7 +20,7 @@ pub(in crate::http) struct OutboxDelivery {
     status: String,
     status_display: String,
     /// What holds it back, or delays it: one of `preference`, `no_address`, `unsubscribed`,
-    /// `quiet_hours`, `digest` and `escalation`.
+    /// `quiet_hours`, `digest`, `escalation`, `seen` and `moved_on`.
     #[schema(required)]
     rule: Option<String>,
     /// How many attempts were begun.

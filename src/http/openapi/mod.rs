@@ -7,6 +7,7 @@
 
 mod accounts;
 mod deliveries;
+mod escalations;
 mod explain;
 mod hooks;
 mod inboxes;
@@ -17,6 +18,7 @@ mod projects;
 mod push;
 mod sends;
 mod shapes;
+mod templates;
 mod tickets;
 
 use std::sync::LazyLock;
@@ -32,6 +34,7 @@ use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
 pub(super) use self::deliveries::*;
+pub(super) use self::escalations::*;
 pub(super) use self::explain::*;
 pub(super) use self::hooks::*;
 pub(super) use self::inboxes::*;
@@ -41,6 +44,7 @@ pub(super) use self::projects::*;
 pub(super) use self::push::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
+pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
 use super::routes::Routes;
 

@@ -53,6 +53,9 @@ pub(in crate::http) struct Preferences {
     quiet_hours: Option<QuietHours>,
     #[schema(schema_with = digest)]
     email_digest: String,
+    /// The language of what leaves the house: a tag such as `pt-BR`.
+    #[schema(required)]
+    locale: Option<String>,
 }
 
 /// New wishes; what is not named stays as it was.
@@ -64,6 +67,8 @@ pub(in crate::http) struct PreferenceChanges {
     quiet_hours: Option<QuietHours>,
     #[schema(schema_with = digest)]
     email_digest: Option<String>,
+    #[schema(pattern = "^[a-z]{2,3}(-[A-Z]{2})?$", examples("pt-BR"))]
+    locale: Option<String>,
 }
 
 /// When nothing leaves the house.

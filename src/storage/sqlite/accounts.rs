@@ -1,5 +1,7 @@
 //! Accounts, logins, settings, and whether the store answers.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::User;
@@ -9,10 +11,11 @@ use bellpull_actors::port::accounts::{
 use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::SqliteStore;
 use super::error::unavailable;
+use super::multi_row::id_list;
 use super::rows::{containing, get, user, user_columns};
 use super::writer::{Done, Write, mismatch};
 
@@ -32,9 +35,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let sql = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?");
-        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.readers).await;
-        row.map_err(unavailable)?.as_ref().map(user).transpose()
+        self.users.of(id).await
     }
 
     async fn credentials(
@@ -143,6 +144,21 @@ impl AccountStore for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.answers().await
     }
+}
+
+/// The accounts of these ids; one that does not exist is left out.
+pub(super) async fn read(
+    readers: SqlitePool,
+    ids: Vec<UserId>,
+) -> Result<HashMap<UserId, User>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        user_columns!(),
+        " FROM users WHERE id IN (SELECT value FROM json_each(?))"
+    );
+    let ids = id_list(ids.into_iter().map(|id| id.0));
+    let rows = sqlx::query(sql).bind(ids).fetch_all(&readers).await.map_err(unavailable)?;
+    rows.iter().map(|row| user(row).map(|user| (user.id, user))).collect()
 }
 
 fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &UserFilter) {

@@ -5,6 +5,7 @@ use bellpull_actors::domain::delivery::{
     Addressee, Attempt, Leased, ProviderStatus, PushTarget, Target,
 };
 use bellpull_actors::domain::ids::DeliveryId;
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{DeliveryStore, StoreError};
 use jiff::Timestamp;
@@ -14,9 +15,6 @@ use super::error::{corrupt, unavailable};
 use super::letters::pick;
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
-
-/// The language of everybody's templates: accounts have none of their own.
-const LOCALE: &str = "en";
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -44,7 +42,7 @@ impl DeliveryStore for SqliteStore {
                 addressee: Addressee {
                     id: row.recipient,
                     name: row.name,
-                    locale: LOCALE.to_owned(),
+                    locale: row.locale.unwrap_or_else(Locale::english),
                 },
                 target: target(channel, row.address)?,
                 leased_until: until,

@@ -18,7 +18,7 @@ use super::rows::{get, get_name, get_time, optional_timestamp};
 /// Deliveries `d` with their recipients' names.
 const SELECT: &str = "SELECT d.id, d.notification_id, d.recipient_id, \
     iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.status, d.rule, \
-    d.leases, d.due_at, d.leased_until, d.sent_at, d.provider_id, d.provider_status, d.error \
+    d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, d.sent_at, d.provider_id, d.provider_status, d.error \
     FROM deliveries d JOIN users u ON u.id = d.recipient_id WHERE d.id";
 
 #[async_trait]
@@ -159,6 +159,7 @@ fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
         channel: get_name(row, "channel", Channel::from_name)?,
         status: get_name(row, "status", DeliveryStatus::from_name)?,
         rule: optional_name(row, "rule", Rule::from_name)?,
+        is_until_seen: get(row, "until_seen")?,
         attempts: get(row, "leases")?,
         due_at: get_time(row, "due_at")?,
         leased_until: optional_timestamp(get(row, "leased_until")?)?,

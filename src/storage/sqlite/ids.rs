@@ -57,6 +57,11 @@ impl Ids {
         self.given[counter as usize].fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The last id that was given out.
+    pub(super) fn last(&self, counter: Counter) -> i64 {
+        self.given[counter as usize].load(Ordering::Relaxed)
+    }
+
     /// An id came from elsewhere: it will not be given out again.
     pub(super) fn used(&self, counter: Counter, id: i64) {
         self.given[counter as usize].fetch_max(id, Ordering::Relaxed);

@@ -20,7 +20,7 @@ use super::{SqliteStore, notifications};
 #[async_trait]
 impl InboxStore for SqliteStore {
     async fn head(&self, user: UserId) -> Result<Head, StoreError> {
-        self.heads.of(user).await
+        Ok(self.heads.of(user).await?.unwrap_or_default())
     }
 
     async fn newest_births(

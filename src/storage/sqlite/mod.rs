@@ -3,8 +3,9 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`]; and what they share: [`rows`],
-//! [`letters`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`]; and
+//! what they share: [`joined`] reads, [`rows`], [`letters`], [`statement`], [`multi_row`], [`ids`],
+//! [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -15,10 +16,12 @@ mod comments;
 mod deliveries;
 mod delivery_log;
 mod error;
+mod escalations;
 mod explain;
 mod heads;
 mod ids;
 mod inbox;
+mod joined;
 mod letters;
 mod lock;
 mod multi_row;
@@ -30,6 +33,7 @@ mod push;
 mod rows;
 mod sends;
 mod statement;
+mod templates;
 mod tickets;
 mod writer;
 
@@ -37,7 +41,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::TicketId;
+use bellpull_actors::domain::ids::{TicketId, UserId};
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -47,8 +53,8 @@ use tempfile::TempDir;
 pub use options::{OpenError, StoreOptions};
 
 use error::unavailable;
-use heads::Heads;
 use ids::{Counter, Ids};
+use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
 use options::{Place, for_migration, for_readers, place};
@@ -64,7 +70,8 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
     writer: WriterHandle,
-    heads: Heads,
+    heads: Joined<UserId, Head>,
+    users: Joined<UserId, User>,
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     lock: Mutex<Option<HubLock>>,
@@ -117,9 +124,12 @@ impl SqliteStore {
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
-        let heads = Heads::start(readers.clone());
+        let reads = readers.clone();
+        let heads = Joined::start(move |users| heads::read(reads.clone(), users));
+        let reads = readers.clone();
+        let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
-        Ok(Self { path, readers, writer, heads, letters, ids, lock, _temporary: temporary })
+        Ok(Self { path, readers, writer, heads, users, letters, ids, lock, _temporary: temporary })
     }
 
     /// Where the database is.

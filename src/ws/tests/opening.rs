@@ -23,10 +23,10 @@ fn router(ears: UnboundedSender<Opened>) -> Router {
         let (response, _) = fastwebsockets::upgrade::upgrade(&mut request).unwrap();
         let held = request.extensions().get().map(Connections::hold);
         tokio::spawn(async move {
-            let parts = take_over(upgraded).await.expect("a TCP connection");
-            let shared = Shared::new(parts.io.into_inner(), held);
-            let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident));
-            ears.send((shared, outlet, parts.read_buf.into())).unwrap();
+            let (stream, begun) = take_over(upgraded).await.expect("a TCP connection");
+            let shared = Shared::new(stream, held);
+            let outlet = WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new());
+            ears.send((shared, Box::new(outlet), begun)).unwrap();
         });
         response.map(axum::body::Body::new)
     };
@@ -39,7 +39,7 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
     let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(serve(listener, router(ears), stopped));
+    tokio::spawn(serve(listener, router(ears), None, stopped));
 
     let mut client = TcpStream::connect(address).await.unwrap();
     let ping = frame(0x81, br#"{"type":"ping","timestamp":1}"#);
@@ -83,7 +83,7 @@ async fn rss_of_idle_sessions() {
     let address = listener.local_addr().unwrap();
     let (ears, mut opened) = unbounded_channel();
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(serve(listener, router(ears), stopped));
+    tokio::spawn(serve(listener, router(ears), None, stopped));
     let count: u64 = 5_000;
     let mut kept = Vec::with_capacity(10_000);
     let mut clients = Vec::with_capacity(10_000);

@@ -2,9 +2,11 @@
 //! of WhatsApp's.
 
 mod email;
+mod escalation;
 mod kill;
 mod push;
 mod sink;
+mod templates;
 mod unsubscribe;
 mod whatsapp;
 

@@ -20,7 +20,7 @@ const SECRET: &str = "the app's secret";
 
 /// Meta's side: what it was sent, and how it answers.
 #[derive(Clone, Default)]
-struct Meta {
+pub(super) struct Meta {
     taken: Arc<Mutex<Vec<Value>>>,
     /// So many requests are answered with 500 first.
     broken: Arc<AtomicUsize>,
@@ -47,7 +47,7 @@ async fn message(
 
 impl Meta {
     /// Its address.
-    async fn start(&self) -> String {
+    pub(super) async fn start(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v23.0", listener.local_addr().unwrap());
         let routes = Router::new().route("/v23.0/{number}/messages", post(message));
@@ -56,7 +56,7 @@ impl Meta {
         url
     }
 
-    fn taken(&self) -> Vec<Value> {
+    pub(super) fn taken(&self) -> Vec<Value> {
         self.taken.lock().unwrap().clone()
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
 //! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`explain`], [`preferences`], [`push`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
+//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`] and
+//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
+//! [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -12,6 +13,7 @@ mod changes;
 mod comments;
 mod delivery_log;
 mod digests;
+mod escalations;
 mod explain;
 mod groups;
 mod inbox;
@@ -26,6 +28,7 @@ mod push;
 mod sends;
 mod sqlite;
 mod sqlite_outbox;
+mod templates;
 mod tickets;
 
 use std::sync::Arc;
@@ -33,8 +36,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore,
-    PreferenceStore, PushStore, SendStore, TicketStore,
+    AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
+    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore,
 };
 
 /// All that a store offers.
@@ -48,6 +51,8 @@ pub(crate) trait Store:
     + DeliveryLog
     + PreferenceStore
     + PushStore
+    + TemplateStore
+    + EscalationStore
     + ExplainStore
 {
 }
@@ -62,6 +67,8 @@ impl<
         + DeliveryLog
         + PreferenceStore
         + PushStore
+        + TemplateStore
+        + EscalationStore
         + ExplainStore,
 > Store for T
 {
@@ -121,6 +128,11 @@ macro_rules! suite {
                 a_browser_is_one_users_and_has_its_newest_keys,
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
+            }
+            templates {
+                templates_are_kept_replaced_and_forgotten,
+                there_is_a_bound_on_templates,
+                a_lease_has_its_recipients_language,
             }
             comments {
                 a_comment_is_kept_and_tells_whom_it_names,
@@ -243,6 +255,19 @@ macro_rules! suite {
                 a_notification_shows_one_delivery_a_channel,
                 what_waits_is_counted,
                 a_refused_decision_leaves_no_delivery,
+            }
+            escalations {
+                policies_are_kept_listed_and_taken_away,
+                policies_have_a_bound,
+                a_step_is_due_when_it_has_waited,
+                a_read_or_a_delete_calls_the_rest_off,
+                marks_of_one_group_call_off_each_its_own,
+                a_ticket_that_moves_on_calls_the_rest_off,
+                two_steps_of_a_ticket_in_one_group_leave_the_last_ones,
+                what_is_with_a_provider_may_go_out,
+                a_late_success_of_what_was_called_off_counts,
+                wishes_hold_back_steps_too,
+                sends_go_by_their_events_policy,
             }
             explain {
                 a_notification_says_what_it_is_of,

@@ -44,6 +44,32 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
+            "SELECT d.id FROM json_each(?1) u CROSS JOIN deliveries d \
+             INDEXED BY deliveries_until_seen ON d.recipient_id = u.value \
+             WHERE d.until_seen IS NOT NULL AND d.status = 'QUEUED' AND d.leased_until IS NULL \
+             AND d.digest_id IS NULL AND +d.notification_id IN (SELECT value FROM json_each(?2))",
+            "SEARCH d USING INDEX deliveries_until_seen (recipient_id=?)",
+        ),
+        (
+            "SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d \
+             INDEXED BY deliveries_until_moved ON d.until_seen = w.value ->> 0 \
+             AND d.id <= w.value ->> 1 WHERE d.status = 'QUEUED' AND d.leased_until IS NULL \
+             AND d.digest_id IS NULL",
+            "SEARCH d USING INDEX deliveries_until_moved (until_seen=? AND id<?)",
+        ),
+        (
+            "SELECT u.id, EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_seen \
+             WHERE d.recipient_id = u.id AND d.until_seen IS NOT NULL AND d.status = 'QUEUED' \
+             AND d.leased_until IS NULL) FROM users u",
+            "INDEX deliveries_until_seen (recipient_id=?)",
+        ),
+        (
+            "SELECT t.id, EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_moved \
+             WHERE d.until_seen = t.id AND d.status = 'QUEUED' AND d.leased_until IS NULL) \
+             FROM tickets t",
+            "INDEX deliveries_until_moved (until_seen=?)",
+        ),
+        (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
              AND channel = ?",
             "INDEX deliveries_leased (channel=?",

@@ -9,6 +9,7 @@
 
 mod devices;
 mod doors;
+mod doorstep;
 mod frames;
 mod gapless;
 mod handshake;

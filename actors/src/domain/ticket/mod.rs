@@ -330,6 +330,14 @@ pub struct Decision {
     pub announcement: Option<Announcement>,
 }
 
+impl Decision {
+    /// Whether the ticket has moved on: what people were told of it before is old news.
+    #[must_use]
+    pub fn moves_on(&self) -> bool {
+        self.deleted || self.entry.from.is_some_and(|from| from != self.entry.to)
+    }
+}
+
 /// Who has to do with a ticket: what decides, besides a role, who may know that it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stakes {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::super::rows::{user, user_columns};
 use super::super::statement::{execute, one, optional};
 use super::group::Failure;
-use super::{Answer, Done, Write, preferences, projects, push, sends};
+use super::{Answer, Done, Write, escalations, preferences, projects, push, sends, templates};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -72,7 +72,13 @@ pub(super) fn apply(
             push::subscribe(connection, *user, browser, *now)?
         }
         Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
+        Write::PutTemplate(template) => templates::put(connection, template)?,
+        Write::DeleteTemplate(key) => templates::delete(connection, key)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
+        Write::SetEscalation { event, escalation, now } => {
+            escalations::set(connection, event, escalation, *now)?
+        }
+        Write::RemoveEscalation(event) => escalations::remove(connection, event)?,
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)

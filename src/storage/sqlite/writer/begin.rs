@@ -131,6 +131,7 @@ impl<'a> Beginnings<'a> {
             only,
             channels: send.channels,
             is_critical: send.is_critical,
+            now: *now,
             reply: Reply::Begun { send: stored, has_more },
         }))
     }

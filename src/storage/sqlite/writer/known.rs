@@ -2,8 +2,10 @@
 //! applied. Each is looked up by its id: a statement that is prepared already costs no more than a
 //! row of a long one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::preference::Preferences;
@@ -11,7 +13,7 @@ use bellpull_actors::domain::routing::{Channel, Channels, Group};
 use rusqlite::{Connection, Row};
 
 use super::super::rows::json;
-use super::super::statement::{all, each};
+use super::super::statement::{all, each, optional};
 use super::group::Failure;
 
 /// A ticket that exists, as far as the next decision about it is concerned.
@@ -20,6 +22,8 @@ pub(super) struct KnownTicket {
     pub(super) version: i64,
     pub(super) is_deleted: bool,
     pub(super) assigned_to: Vec<UserId>,
+    /// Whether something may be called off when it moves on.
+    pub(super) has_steps: bool,
 }
 
 /// A project's counter of tickets.
@@ -78,10 +82,13 @@ fn read_tickets(
     connection: &Connection,
     tickets: impl Iterator<Item = TicketId>,
 ) -> rusqlite::Result<HashMap<TicketId, KnownTicket>> {
-    let sql = "SELECT id, version, deleted_at IS NOT NULL FROM tickets WHERE id = ?";
+    let sql = "SELECT t.id, t.version, t.deleted_at IS NOT NULL, EXISTS (SELECT 1 FROM deliveries d \
+               INDEXED BY deliveries_until_moved WHERE d.until_seen = t.id \
+               AND d.status = 'QUEUED' AND d.leased_until IS NULL) FROM tickets t WHERE t.id = ?";
     let found = each(connection, sql, tickets.map(|id| id.0), |row| {
-        let (version, is_deleted) = (row.get(1)?, row.get(2)?);
-        Ok((TicketId(row.get(0)?), KnownTicket { version, is_deleted, assigned_to: Vec::new() }))
+        let (version, is_deleted, has_steps) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let ticket = KnownTicket { version, is_deleted, assigned_to: Vec::new(), has_steps };
+        Ok((TicketId(row.get(0)?), ticket))
     })?;
     let mut found: HashMap<_, _> = found.into_iter().collect();
     let sql = "SELECT position, user_id FROM ticket_assignees WHERE ticket_id = ?";
@@ -107,17 +114,28 @@ fn read_members(connection: &Connection) -> Result<Members, Failure> {
     Ok(members)
 }
 
-/// The heads of these users' inboxes; users that do not exist are left out.
-pub(super) fn heads(
+/// An inbox that is marked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inbox {
+    pub(super) head: Head,
+    /// Whether something may be called off when a row of it is seen.
+    pub(super) has_steps: bool,
+}
+
+/// These users' inboxes; users that do not exist are left out.
+pub(super) fn inboxes(
     connection: &Connection,
     users: impl Iterator<Item = UserId>,
-) -> Result<BTreeMap<UserId, Head>, Failure> {
-    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq \
+) -> Result<BTreeMap<UserId, Inbox>, Failure> {
+    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
+               EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_seen \
+               WHERE d.recipient_id = u.id AND d.until_seen IS NOT NULL \
+               AND d.status = 'QUEUED' AND d.leased_until IS NULL) \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id WHERE u.id = ?";
-    let heads = each(connection, sql, users.map(|user| user.0), |row| {
-        Ok((UserId(row.get(0)?), head(row)?))
+    let inboxes = each(connection, sql, users.map(|user| user.0), |row| {
+        Ok((UserId(row.get(0)?), Inbox { head: head(row)?, has_steps: row.get(4)? }))
     })?;
-    Ok(heads.into_iter().collect())
+    Ok(inboxes.into_iter().collect())
 }
 
 /// The second to the fourth column; all NULL where nothing has ever come.
@@ -138,8 +156,34 @@ pub(super) struct Recipient {
     pub(super) preferences: Preferences,
 }
 
-/// These users, as far as telling them is concerned; users that do not exist are left out.
-pub(super) fn recipients(
+/// Who is told, and how loudly.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    pub(super) recipients: BTreeMap<UserId, Recipient>,
+    /// The policies of the events.
+    pub(super) escalations: HashMap<String, Arc<Escalation>>,
+}
+
+/// These users, as far as telling them of these events is concerned; users that do not exist are
+/// left out.
+pub(super) fn people(
+    connection: &Connection,
+    users: impl Iterator<Item = UserId>,
+    events: &BTreeSet<&str>,
+    on: Channels,
+) -> Result<People, Failure> {
+    let mut escalations = HashMap::new();
+    let sql = "SELECT steps FROM escalations WHERE event = ?";
+    for event in events {
+        let steps: Option<String> = optional(connection, sql, (event,), |row| row.get(0))?;
+        if let Some(steps) = steps {
+            escalations.insert((*event).to_owned(), Arc::new(json(&steps)?));
+        }
+    }
+    Ok(People { recipients: recipients(connection, users, on)?, escalations })
+}
+
+fn recipients(
     connection: &Connection,
     users: impl Iterator<Item = UserId>,
     on: Channels,

@@ -11,8 +11,9 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
+use super::escalations::call_off_seen;
 use super::group::Failure;
-use super::known::heads;
+use super::known::inboxes;
 use super::rows::SAVE_HEADS;
 use super::{Answer, Done, MarkRows, Write};
 
@@ -61,27 +62,34 @@ fn apply_wave(
     connection: &Connection,
     wave: &[(usize, &MarkRows)],
 ) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
-    let mut heads = heads(connection, wave.iter().map(|(_, rows)| rows.user))?;
+    let mut inboxes = inboxes(connection, wave.iter().map(|(_, rows)| rows.user))?;
     let named = named_rows(connection, wave)?;
     let (mut changes, mut moved, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut readers, mut seen) = (Vec::new(), Vec::new());
     for ((at, rows), named) in wave.iter().zip(named) {
-        let Some(head) = heads.get_mut(&rows.user) else {
+        let Some(inbox) = inboxes.get_mut(&rows.user) else {
             outcomes.push((*at, None));
             continue;
         };
+        let head = &mut inbox.head;
         let found = match named {
             Some(found) => found,
             None => matching_rows(connection, rows, head.unread_count)?,
         };
         let marked = mark(head, rows, found, &mut changes);
-        if marked.is_some() {
+        if let Some(marked) = &marked {
             moved.extend([Cell::Int(rows.user.0), Cell::Int(head.last_seq.0)]);
             moved.push(Cell::Int(head.unread_count));
+            if inbox.has_steps && marked.mark != Mark::Unread {
+                readers.push(rows.user);
+                seen.extend_from_slice(&marked.ids);
+            }
         }
         outcomes.push((*at, marked));
     }
     CHANGE.run(connection, &changes)?;
     SAVE_HEADS.run(connection, &moved)?;
+    call_off_seen(connection, &readers, &seen)?;
     Ok(outcomes)
 }
 

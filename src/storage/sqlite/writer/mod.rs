@@ -3,16 +3,17 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`] and [`marks`] (the rarer writes), [`sends`] with
-//! [`begin`] and [`audience`] (which recipients are next), and the hot path: [`known`] (what is
-//! read before), [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house),
-//! [`rows`] (what is written, one statement a table); then [`outbox`] (leases, and what came of
-//! them).
+//! [`projects`], [`preferences`], [`push`], [`escalations`], [`templates`] and [`marks`] (the rarer
+//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
+//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
+//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
+//! (leases, and what came of them).
 
 mod accounts;
 mod audience;
 mod begin;
 mod digests;
+mod escalations;
 mod group;
 mod known;
 mod marks;
@@ -25,11 +26,14 @@ mod rows;
 mod sends;
 mod set;
 mod task;
+mod templates;
 
 use std::time::Duration;
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::delivery::Attempt;
+use bellpull_actors::domain::escalation::Escalation;
+use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Mark, Marked};
 use bellpull_actors::domain::notification::Announcement;
@@ -40,9 +44,11 @@ use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
+use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -86,8 +92,12 @@ pub(super) enum Write {
     Report(Box<Report>),
     Retry { delivery: DeliveryId, now: Timestamp },
     ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
+    SetEscalation { event: Event, escalation: Box<Escalation>, now: Timestamp },
+    RemoveEscalation(Event),
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
+    PutTemplate(Box<WrittenTemplate>),
+    DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
     Ping,
 }
@@ -167,6 +177,8 @@ pub(super) enum Done {
     Chunk(Box<Chunk>),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    Template(PutTemplate),
+    Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),
     /// So many rows changed.

@@ -7,9 +7,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::super::multi_row::{Cell, MultiRow, id_list};
@@ -25,10 +27,11 @@ const DETAIL_MAX: usize = 500;
 static MOVE: MultiRow = MultiRow::new(
     "UPDATE deliveries SET status = v.column3, due_at = ifnull(v.column4, due_at), \
      error = v.column5, provider_id = ifnull(v.column6, provider_id), sent_at = v.column7, \
-     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL FROM ",
+     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL, \
+     rule = iif(status = 'SUPPRESSED', NULL, rule) FROM ",
     7,
     " AS v WHERE id = v.column1 AND ((status = 'QUEUED' AND leases = v.column2) \
-     OR (v.column3 = 'SENT' AND status IN ('QUEUED', 'FAILED'))) \
+     OR (v.column3 = 'SENT' AND status <> 'SENT')) \
      AND NOT EXISTS (SELECT 1 FROM delivery_attempts a \
      WHERE a.delivery_id = v.column1 AND a.number = v.column2)",
 );
@@ -89,6 +92,10 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) failures: u32,
     pub(in super::super) is_digest: bool,
     pub(in super::super) digest_id: Option<i64>,
+    /// The recipient's language, where one was said.
+    pub(in super::super) locale: Option<Locale>,
+    /// Whether it was a policy's step, and what it is about has been seen meanwhile.
+    is_seen: bool,
     /// What goes out with it.
     pub(in super::super) with: Vec<Part>,
 }
@@ -247,14 +254,23 @@ const DUE: &str = "SELECT d.due_at, d.id, d.notification_id, \
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
     AND s.user_id = d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    d.rule IS 'digest', d.digest_id \
+    d.rule IS 'digest', d.digest_id, p.body ->> '$.locale', d.until_seen IS NOT NULL \
+    AND d.digest_id IS NULL AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) \
     FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
     WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
     ORDER BY due_at, id LIMIT ?3) UNION ALL SELECT id, due_at FROM deliveries \
     WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2) \
-    ORDER BY due_at, id LIMIT ?3) p CROSS JOIN deliveries d ON d.id = p.id \
+    ORDER BY due_at, id LIMIT ?3) due CROSS JOIN deliveries d ON d.id = due.id \
     CROSS JOIN notifications n ON n.id = d.notification_id \
-    CROSS JOIN users u ON u.id = d.recipient_id";
+    CROSS JOIN users u ON u.id = d.recipient_id \
+    LEFT JOIN preferences p ON p.user_id = d.recipient_id";
+
+fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
+    let tag: Option<String> = row.get(11)?;
+    tag.map(|tag| tag.parse())
+        .transpose()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(11, Type::Text, Box::new(error)))
+}
 
 fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
     Ok(LeasedRow {
@@ -269,12 +285,15 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
         failures: row.get(8)?,
         is_digest: row.get(9)?,
         digest_id: row.get(10)?,
+        locale: locale(row)?,
+        is_seen: row.get(12)?,
         with: Vec::new(),
     })
 }
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
-/// are leased in its place; so is what is for an account that was switched off.
+/// are leased in its place; so is what is for an account that was switched off, and a policy's
+/// step that was with a provider when its notification was seen, and came back.
 fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Failure> {
     let mut leased: Vec<LeasedRow> = Vec::new();
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
@@ -285,7 +304,7 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
         let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|row| !row.address.is_empty());
+            due.into_iter().partition(|row| !row.address.is_empty() && !row.is_seen);
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
                        WHERE id IN (SELECT value FROM json_each(?1))";
@@ -295,7 +314,10 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
         if !lost.is_empty() {
-            hold_back(connection, lost.iter().map(|row| row.id.0))?;
+            for (is_seen, rule) in [(false, Rule::NoAddress), (true, Rule::Seen)] {
+                let of_rule = lost.iter().filter(|row| row.is_seen == is_seen);
+                hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
+            }
         }
         if is_done {
             leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
@@ -304,14 +326,13 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
     }
 }
 
-/// There is no address any more.
-fn hold_back(
-    connection: &Connection,
-    deliveries: impl Iterator<Item = i64>,
-) -> rusqlite::Result<()> {
+fn hold_back(connection: &Connection, rule: Rule, deliveries: Vec<i64>) -> rusqlite::Result<()> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
     let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
                WHERE id IN (SELECT value FROM json_each(?1))";
-    execute(connection, sql, (id_list(deliveries), Rule::NoAddress.as_str())).map(drop)
+    execute(connection, sql, (id_list(deliveries), rule.as_str())).map(drop)
 }
 
 #[cfg(test)]

@@ -1,20 +1,27 @@
 //! A notification's ways out of the house, as they are written with it.
 
+use std::sync::Arc;
+
 use bellpull_actors::domain::delay::Delay;
 use bellpull_actors::domain::delivery::Rule;
+use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::preference::{Routed, Verdict};
 use bellpull_actors::domain::routing::{Channel, Channels};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::known::Recipient;
 
 /// What is announced, as far as its ways out are concerned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Announced<'a> {
     pub(super) event: &'a Event,
+    /// The ticket that it is about; 0 where it is about none.
+    pub(super) ticket_id: i64,
     pub(super) routed: Routed,
+    /// Its event's policy.
+    pub(super) escalation: Option<Arc<Escalation>>,
     /// Whether it passes everybody's rules.
     pub(super) is_critical: bool,
     /// The channels that are switched on.
@@ -33,6 +40,8 @@ pub(super) struct Outgoing {
     /// What holds it back, or delays it.
     pub(super) rule: Option<Rule>,
     pub(super) due_at_ms: i64,
+    /// Of a policy's step: the ticket that may move on before it is due.
+    pub(super) until_seen: Option<i64>,
 }
 
 impl Announced<'_> {
@@ -46,7 +55,7 @@ impl Announced<'_> {
     ///
     /// A browser is told only where it was registered, each by a delivery of its own, so that
     /// without one there is no delivery at all.
-    pub(super) fn outgoing(self, recipient: &Recipient) -> impl Iterator<Item = Outgoing> {
+    pub(super) fn outgoing(&self, recipient: &Recipient) -> impl Iterator<Item = Outgoing> {
         self.on.outgoing().flat_map(move |channel| {
             let out = self.out(recipient, channel).into_iter();
             out.flat_map(move |out| {
@@ -57,7 +66,7 @@ impl Announced<'_> {
     }
 
     /// What becomes of it on a channel, whatever its addresses there.
-    fn out(self, recipient: &Recipient, channel: Channel) -> Option<Outgoing> {
+    fn out(&self, recipient: &Recipient, channel: Channel) -> Option<Outgoing> {
         let held_back = match self.verdict(recipient, channel) {
             Verdict::NotConcerned => return None,
             Verdict::HeldBack(rule) => Some(rule),
@@ -70,17 +79,31 @@ impl Announced<'_> {
             (None, None) => (DeliveryStatus::Queued, None, self.due_at),
         };
         let due_at_ms = due_at.as_millisecond();
-        Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms })
+        let until_seen = self.wait(channel).map(|_| self.ticket_id);
+        Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms, until_seen })
     }
 
-    /// What is critical neither waits for the morning nor is gathered.
-    fn delay(self, recipient: &Recipient, channel: Channel) -> Option<Delay> {
-        let delay = recipient.preferences.delay(channel, self.due_at);
-        delay.filter(|_| !self.is_critical)
+    /// How long its event's policy has a channel wait.
+    fn wait(&self, channel: Channel) -> Option<SignedDuration> {
+        self.escalation.as_ref()?.wait(channel)
     }
 
-    fn verdict(self, recipient: &Recipient, channel: Channel) -> Verdict {
-        let verdict = recipient.preferences.decide(self.event, channel, self.routed);
+    /// The policy's wait comes first; where that ends within quiet hours, or its e-mail is
+    /// gathered, the recipient's own rule goes on from there. What is critical neither waits for
+    /// the morning nor is gathered; how loudly it is told, and when, is the policy's own.
+    fn delay(&self, recipient: &Recipient, channel: Channel) -> Option<Delay> {
+        let wait = self.wait(channel).filter(SignedDuration::is_positive);
+        let step = wait.and_then(|wait| self.due_at.checked_add(wait).ok());
+        let ready_at = step.unwrap_or(self.due_at);
+        let delay = recipient.preferences.delay(channel, ready_at);
+        let waits = step.map(|until| Delay { rule: Rule::Escalation, until });
+        delay.filter(|_| !self.is_critical).or(waits)
+    }
+
+    fn verdict(&self, recipient: &Recipient, channel: Channel) -> Verdict {
+        let added = self.escalation.as_ref().map_or(Channels::NONE, |policy| policy.channels());
+        let routed = Routed { channels: self.routed.channels.or(added), ..self.routed };
+        let verdict = recipient.preferences.decide(self.event, channel, routed);
         match verdict {
             Verdict::HeldBack(_) if self.is_critical => Verdict::GoesOut,
             Verdict::GoesOut | Verdict::HeldBack(_) | Verdict::NotConcerned => verdict,
@@ -106,6 +129,8 @@ mod tests {
     fn announced(channels: &[Channel]) -> Announced<'static> {
         Announced {
             event: &Event::Mentioned,
+            ticket_id: 0,
+            escalation: None,
             routed: Routed { channels: Channels::of(channels), by: RoutedBy::Hub },
             is_critical: false,
             on: Channels::of(&Channel::ALL),
@@ -114,7 +139,7 @@ mod tests {
     }
 
     fn rows(
-        announced: Announced<'_>,
+        announced: &Announced<'_>,
         recipient: &Recipient,
     ) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         announced
@@ -133,8 +158,8 @@ mod tests {
             ("WHATSAPP", "SUPPRESSED", held_back),
             ("SMS", "SUPPRESSED", held_back),
         ];
-        assert_eq!(rows(announced, &somebody), expected);
-        let off = Announced { on: Channels::NONE, ..announced };
+        assert_eq!(rows(&announced, &somebody), expected);
+        let off = Announced { on: Channels::NONE, ..announced.clone() };
         assert_eq!(off.outgoing(&somebody).count(), 0);
     }
 
@@ -143,7 +168,8 @@ mod tests {
         let push = |recipient: &Recipient| {
             let announced = Announced { on: Channels::of(&[Channel::Push]), ..announced(&[]) };
             let out = announced.outgoing(recipient);
-            out.map(|out| (out.target_id, out.rule.map(Rule::as_str))).collect::<Vec<_>>()
+            let seen = out.map(|out| (out.target_id, out.rule.map(Rule::as_str)));
+            seen.collect::<Vec<_>>()
         };
         let mut somebody = recipient(&[Channel::Push], &[]);
         assert_eq!(push(&somebody), []);
@@ -170,7 +196,7 @@ mod tests {
             ("WHATSAPP", "SUPPRESSED", Some("unsubscribed")),
             ("SMS", "QUEUED", None),
         ];
-        assert_eq!(rows(announced, &somebody), held_back);
+        assert_eq!(rows(&announced, &somebody), held_back);
         assert!(!announced.reaches(&somebody));
         let critical = Announced { is_critical: true, ..announced };
         let passed = [
@@ -178,7 +204,72 @@ mod tests {
             ("WHATSAPP", "SUPPRESSED", Some("no_address")),
             ("SMS", "QUEUED", None),
         ];
-        assert_eq!(rows(critical, &somebody), passed);
+        assert_eq!(rows(&critical, &somebody), passed);
         assert!(critical.reaches(&somebody));
+    }
+
+    /// Channel, rule, how long after the event it is due in ms, and whether it can be called off.
+    fn steps(
+        announced: &Announced<'_>,
+        recipient: &Recipient,
+    ) -> Vec<(Channel, Option<Rule>, i64, bool)> {
+        let due_at_ms = announced.due_at.as_millisecond();
+        let out = announced.outgoing(recipient);
+        let after = |at_ms: i64| at_ms - due_at_ms;
+        out.map(|out| (out.channel, out.rule, after(out.due_at_ms), out.until_seen == Some(9)))
+            .collect()
+    }
+
+    #[test]
+    fn a_policy_times_its_channels_adds_them_and_leaves_the_others() {
+        use Channel::{Email, Sms, WhatsApp};
+        use bellpull_actors::domain::escalation::Step;
+        let steps_of = [(Sms, 60), (WhatsApp, 0), (Channel::System, 0)]
+            .map(|(channel, after_s)| Step { channel, after_s });
+        let escalation = Some(Arc::new(Escalation::new(steps_of.to_vec()).unwrap()));
+        let announced =
+            Announced { escalation, ticket_id: 9, ..announced(&[Channel::System, Email]) };
+        let all = [Email, WhatsApp, Sms];
+        let waits = Some(Rule::Escalation);
+        let wanted =
+            [(Email, None, 0, false), (WhatsApp, None, 0, true), (Sms, waits, 60_000, true)];
+        assert_eq!(steps(&announced, &recipient(&all, &[])), wanted);
+        // A wish holds back what the policy names.
+        let unwilling = recipient(&all, &[(Sms, Wish::No)]);
+        assert_eq!(steps(&announced, &unwilling)[2], (Sms, Some(Rule::Preference), 0, true));
+    }
+
+    #[test]
+    fn a_step_that_is_due_in_quiet_hours_waits_for_their_end_unless_it_is_critical() {
+        use bellpull_actors::domain::escalation::Step;
+        use bellpull_actors::domain::preference::{Day, QuietHours};
+        let quiet = |start: i8, end: i8| QuietHours {
+            start: jiff::civil::time(start, 0, 0, 0),
+            end: jiff::civil::time(end, 0, 0, 0),
+            timezone: "UTC".to_owned(),
+            days: Day::ALL.into_iter().collect(),
+        };
+        let hour_ms = 3_600_000;
+        let steps_of = vec![Step { channel: Channel::Sms, after_s: 7_200 }];
+        let escalation = Some(Arc::new(Escalation::new(steps_of).unwrap()));
+        let announced = Announced {
+            escalation,
+            ticket_id: 9,
+            due_at: Timestamp::UNIX_EPOCH,
+            on: Channels::of(&[Channel::Sms]),
+            ..announced(&[])
+        };
+        let critical = Announced { is_critical: true, ..announced.clone() };
+        let (step, night) = (Some(Rule::Escalation), Some(Rule::QuietHours));
+        for (start, end, wanted, if_critical) in [
+            (0, 1, (step, 2), 2),  // over by then
+            (1, 8, (night, 8), 2), // begun by then
+        ] {
+            let mut somebody = recipient(&[Channel::Sms], &[]);
+            somebody.preferences.quiet_hours = Some(quiet(start, end));
+            let due = |announced| steps(announced, &somebody)[0];
+            assert_eq!(due(&announced), (Channel::Sms, wanted.0, wanted.1 * hour_ms, true));
+            assert_eq!(due(&critical), (Channel::Sms, step, if_critical * hour_ms, true));
+        }
     }
 }

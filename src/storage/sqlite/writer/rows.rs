@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
+use super::escalations::call_off_moved;
 use super::group::Failure;
 use super::outgoing::Outgoing;
 
@@ -75,8 +76,8 @@ static NOTIFICATIONS: MultiRow = MultiRow::new(
 );
 static DELIVERIES: MultiRow = MultiRow::new(
     "INSERT INTO deliveries (id, notification_id, recipient_id, channel, target_id, status, rule, \
-     due_at) SELECT * FROM ",
-    8,
+     due_at, until_seen) SELECT * FROM ",
+    9,
     " WHERE column1 IS NOT NULL",
 );
 
@@ -92,6 +93,7 @@ pub(super) struct Rows<'a> {
     notifications: Vec<Cell<'a>>,
     deliveries: Vec<Cell<'a>>,
     heads: BTreeMap<UserId, Head>,
+    moved_on: Vec<(TicketId, i64)>,
 }
 
 impl<'a> Rows<'a> {
@@ -161,12 +163,18 @@ impl<'a> Rows<'a> {
             out.status.as_str().into(),
             out.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
             out.due_at_ms.into(),
+            out.until_seen.into(),
         ]);
     }
 
     /// Where an inbox stands now.
     pub(super) fn head(&mut self, user: UserId, head: Head) {
         self.heads.insert(user, head);
+    }
+
+    /// A ticket has moved on: what waited since the deliveries up to this one is called off.
+    pub(super) fn moved_on(&mut self, ticket: TicketId, last_delivery: i64) {
+        self.moved_on.push((ticket, last_delivery));
     }
 
     /// Writes all of it, with the messages that it names.
@@ -191,6 +199,7 @@ impl<'a> Rows<'a> {
         MESSAGES.run(connection, &cells)?;
         NOTIFICATIONS.run(connection, &self.notifications)?;
         DELIVERIES.run(connection, &self.deliveries)?;
+        call_off_moved(connection, &self.moved_on)?;
         let heads = self
             .heads
             .into_iter()

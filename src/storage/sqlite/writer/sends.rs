@@ -61,6 +61,7 @@ pub(super) struct SendChunk {
     pub(super) channels: Channels,
     /// Whether it passes everybody's rules.
     pub(super) is_critical: bool,
+    pub(super) now: Timestamp,
     pub(super) reply: Reply,
 }
 
@@ -71,6 +72,15 @@ pub(super) enum SendText {
     New(Arc<Letter>),
     /// It was written with the first chunk.
     Written(Arc<Letter>),
+}
+
+impl SendText {
+    /// What is said.
+    pub(super) fn letter(&self) -> &Arc<Letter> {
+        match self {
+            Self::New(letter) | Self::Written(letter) => letter,
+        }
+    }
 }
 
 /// What whoever asked is waiting for.
@@ -190,6 +200,7 @@ fn go_on(
             only: None,
             channels: send.channels,
             is_critical: send.is_critical,
+            now,
             reply: Reply::Continued { has_more: portion.has_more },
         });
     }

@@ -1,11 +1,11 @@
 //! The hot path: decisions, comments and announcements of a whole group, decided in memory against
 //! what is known, then written one statement a table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, NotificationId, UserId};
+use bellpull_actors::domain::ids::{CommentId, NotificationId, TicketId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::preference::{Routed, RoutedBy};
@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
-use super::known::{Known, KnownTicket, Recipient, recipients};
+use super::known::{self, Known, KnownTicket, People};
 use super::outgoing::Announced;
 use super::rows::Rows;
 use super::sends::{SendChunk, SendText};
@@ -51,6 +51,13 @@ impl<'a> Work<'a> {
             && self.comments.is_empty()
             && self.created.is_empty()
             && self.chunks.is_empty()
+    }
+
+    /// The names of the events that are told.
+    fn events(&self) -> BTreeSet<&str> {
+        let announced = self.announcements().map(|one| one.message.event.as_str());
+        let sent = self.chunks.iter().map(|chunk| chunk.text.letter().message.event.as_str());
+        announced.chain(sent).collect()
     }
 
     fn announcements(&self) -> impl Iterator<Item = &Announcement> {
@@ -97,7 +104,7 @@ pub(super) fn apply<'a>(
 struct Set<'a> {
     place: Place<'a>,
     known: Known,
-    recipients: BTreeMap<UserId, Recipient>,
+    people: People,
     rows: Rows<'a>,
     letters: Vec<(i64, Arc<Letter>)>,
 }
@@ -119,11 +126,14 @@ impl<'a> Set<'a> {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
         }
         people.extend(work.chunks.iter().flat_map(|chunk| &chunk.recipients));
-        let recipients = match people.is_empty() {
-            true => BTreeMap::new(),
-            false => recipients(connection, people.into_iter(), place.channels)?,
+        let people = match people.is_empty() {
+            true => People::default(),
+            false => {
+                let users = people.into_iter();
+                known::people(connection, users, &work.events(), place.channels)?
+            }
         };
-        Ok(Self { place, known, recipients, rows: Rows::default(), letters: Vec::new() })
+        Ok(Self { place, known, people, rows: Rows::default(), letters: Vec::new() })
     }
 
     /// Puts a decision into the group, or refuses it without a trace.
@@ -142,6 +152,11 @@ impl<'a> Set<'a> {
         }
         let is_new = before.is_none();
         let was_assigned = before.map(|known| known.assigned_to.clone()).unwrap_or_default();
+        let had_steps = before.is_some_and(|known| known.has_steps);
+        if had_steps && decision.moves_on() {
+            // Not what this very decision has to say.
+            self.rows.moved_on(ticket.id, self.place.ids.last(Counter::Deliveries));
+        }
         if is_new {
             let project =
                 self.known.projects.get_mut(&ticket.project).ok_or(StoreError::NotFound)?;
@@ -157,6 +172,7 @@ impl<'a> Set<'a> {
                 version: ticket.version,
                 is_deleted: decision.deleted,
                 assigned_to: ticket.assigned_to.clone(),
+                has_steps: had_steps,
             },
         );
         let told = match &decision.announcement {
@@ -178,7 +194,7 @@ impl<'a> Set<'a> {
     }
 
     fn check_recipients(&self, announcement: &Announcement) -> Result<(), StoreError> {
-        let known = |user: &UserId| self.recipients.contains_key(user);
+        let known = |user: &UserId| self.people.recipients.contains_key(user);
         let exist = self.recipients(announcement).iter().all(known);
         if exist { Ok(()) } else { Err(StoreError::NotFound) }
     }
@@ -192,16 +208,16 @@ impl<'a> Set<'a> {
         self.check_recipients(announcement)?;
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
         let letter = Letter::new(message);
-        let announced = self.announced(&letter, routed, false);
+        let announced = self.announced(&letter, routed);
+        let known = &self.people.recipients;
         let mut recipients = self.recipients(announcement);
-        recipients
-            .retain(|user| self.recipients.get(user).is_some_and(|one| announced.reaches(one)));
+        recipients.retain(|user| known.get(user).is_some_and(|one| announced.reaches(one)));
         if recipients.is_empty() {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
         self.write_down(message_id, &letter);
-        self.tell(message_id, &letter, announced, &recipients, None)
+        self.tell(message_id, &letter, &announced, &recipients, None)
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
@@ -210,15 +226,17 @@ impl<'a> Set<'a> {
     }
 
     /// What a letter says, as far as its ways out of the house are concerned.
-    fn announced<'l>(
-        &self,
-        letter: &'l Letter,
-        routed: Routed,
-        is_critical: bool,
-    ) -> Announced<'l> {
-        let due_at = letter.message.created_at;
-        let event = &letter.message.event;
-        Announced { event, routed, is_critical, on: self.place.channels, due_at }
+    fn announced<'l>(&self, letter: &'l Letter, routed: Routed) -> Announced<'l> {
+        let Message { event, ticket, created_at, .. } = &letter.message;
+        Announced {
+            event,
+            ticket_id: ticket.as_ref().map_or(0, |ticket| ticket.id.0),
+            routed,
+            escalation: self.people.escalations.get(event.as_str()).cloned(),
+            is_critical: false,
+            on: self.place.channels,
+            due_at: *created_at,
+        }
     }
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
@@ -228,13 +246,14 @@ impl<'a> Set<'a> {
         &mut self,
         message_id: i64,
         letter: &Arc<Letter>,
-        announced: Announced<'_>,
+        announced: &Announced<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
     ) -> Result<Option<Told>, StoreError> {
         let mut births = Vec::with_capacity(recipients.len());
         for &recipient in recipients {
-            let known = self.recipients.get_mut(&recipient).ok_or(StoreError::NotFound)?;
+            let known = self.people.recipients.get_mut(&recipient);
+            let known = known.ok_or(StoreError::NotFound)?;
             if !announced.reaches(known) {
                 continue;
             }
@@ -248,6 +267,10 @@ impl<'a> Set<'a> {
             }
             let (id, unread_count) = (NotificationId(id), known.head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
+        }
+        let ticket = self.known.tickets.get_mut(&TicketId(announced.ticket_id));
+        if let (Some(ticket), Some(_)) = (ticket, &announced.escalation) {
+            ticket.has_steps = true; // for a later decision of this group
         }
         let letter = Arc::clone(letter);
         Ok((!births.is_empty()).then_some(Told { letter, births }))
@@ -270,15 +293,15 @@ impl<'a> Set<'a> {
 
     /// Writes the next recipients of a send, and its message with the first of them.
     fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
-        let letter = match &chunk.text {
-            SendText::New(letter) => {
-                self.write_down(chunk.message_id, letter);
-                letter
-            }
-            SendText::Written(letter) => letter,
-        };
+        let letter = chunk.text.letter();
+        if let SendText::New(letter) = &chunk.text {
+            self.write_down(chunk.message_id, letter);
+        }
         let routed = Routed { channels: chunk.channels, by: RoutedBy::Sender };
-        let announced = self.announced(letter, routed, chunk.is_critical);
-        self.tell(chunk.message_id, letter, announced, &chunk.recipients, chunk.only)
+        let mut announced = self.announced(letter, routed);
+        announced.is_critical = chunk.is_critical;
+        // One that was for a time when nobody was there to send it begins to wait only now.
+        announced.due_at = announced.due_at.max(chunk.now);
+        self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)
     }
 }

@@ -1,0 +1,111 @@
+//! What is said where nobody wrote anything else, and what templates are tried on.
+
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::templates::Source;
+use serde_json::{Value, json};
+
+use super::template::View;
+
+/// The name under which e-mails that gather several notifications have their templates.
+pub const DIGEST: &str = "digest";
+
+/// The channels that have templates. What an inbox shows is what was sent, and what a webhook is
+/// told is for machines.
+pub const CHANNELS: [Channel; 4] = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
+
+/// What is said where nobody wrote anything else.
+#[must_use]
+pub fn default_of(event: &str, channel: Channel) -> Source {
+    let (subject, text, html) = match (channel, event) {
+        (Channel::Email, DIGEST) => ("{{ title }}", DIGEST_TEXT, DIGEST_HTML),
+        (Channel::Email, _) => ("{{ title }}", EMAIL_TEXT, EMAIL_HTML),
+        (Channel::WhatsApp, _) => ("{{ title }}", WHATSAPP_TEXT, ""),
+        (Channel::Sms, _) => ("", SMS_TEXT, ""),
+        (Channel::System | Channel::Push | Channel::Webhook, _) => {
+            ("{{ title }}", "{{ body }}", "")
+        }
+    };
+    let [subject, text, html] = [subject, text, html].map(str::to_owned);
+    Source { subject, text, html }
+}
+
+const EMAIL_TEXT: &str = "Hello {{ name }},\n\n{{ body }}\n\
+    {% if link %}\n{{ link }}\n{% endif %}\
+    {% if unsubscribe %}\n-- \nNo more e-mails of this kind: {{ unsubscribe }}\n{% endif %}";
+
+const EMAIL_HTML: &str = include_str!("email.html");
+
+const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
+    {% for item in items %}\n* {{ item.title }}\n  {{ item.body }}\n\
+    {% if item.link %}  {{ item.link }}\n{% endif %}{% endfor %}";
+
+const DIGEST_HTML: &str = include_str!("digest.html");
+
+const WHATSAPP_TEXT: &str = "*{{ title }}*\n{{ body }}{% if link %}\n{{ link }}{% endif %}";
+
+const SMS_TEXT: &str = "{{ title }}: {{ body }}{% if link %} {{ link }}{% endif %}";
+
+/// What a template of an event might be given one day: everything that it can see is there.
+#[must_use]
+pub fn sample(event: &str) -> View {
+    if event == DIGEST {
+        return sample_digest(3);
+    }
+    let event = Event::from_name(event);
+    let (title, body) = match &event {
+        Event::TicketCreated => (event.title(), "New High priority ticket created: Slow & late"),
+        Event::TicketOpened => (event.title(), "Your ticket WEB-5 was opened by Ada: Slow & late"),
+        Event::TicketAssigned => (event.title(), "You were assigned to WEB-5: Slow & late"),
+        Event::WorkStarted => (event.title(), "Ada started work on WEB-5: Slow & late"),
+        Event::WorkFinished => (event.title(), "Ada finished work on WEB-5: Slow & late"),
+        Event::TicketApproved => (event.title(), "John approved WEB-5: Slow & late"),
+        Event::TicketRejected => (event.title(), "John rejected WEB-5: Slow & late — still so"),
+        Event::Mentioned => (event.title(), "John mentioned you on WEB-5: @ada, any news?"),
+        Event::UserRegistration => {
+            (event.title(), "A new Client has registered: John Client (john@example.com)")
+        }
+        Event::Other(_) => ("A title", "A message <in more> words."),
+    };
+    let is_ticket = !matches!(event, Event::UserRegistration | Event::Other(_));
+    let ticket = is_ticket.then(|| {
+        json!({
+            "key": "WEB-5",
+            "title": "Slow & late",
+            "status": "In Progress",
+            "priority": "High",
+            "project": "Main Website",
+        })
+    });
+    View(json!({
+        "event": event.as_str(),
+        "title": title,
+        "body": body,
+        "priority": "High",
+        "name": "Ada Lovelace",
+        "link": "https://hub.example.com/tickets/5/",
+        "unsubscribe": "https://hub.example.com/unsubscribe/token/",
+        "ticket": ticket,
+        "data": {},
+    }))
+}
+
+/// A digest of so many letters.
+#[must_use]
+pub fn sample_digest(letters: usize) -> View {
+    let item = |n: usize| {
+        json!({
+            "title": "Work Started",
+            "body": format!("Ada started work on WEB-{n}: Slow & late"),
+            "link": format!("https://hub.example.com/tickets/{n}/"),
+        })
+    };
+    let items: Vec<Value> = (1..=letters).map(item).collect();
+    View(json!({
+        "event": DIGEST,
+        "title": format!("{letters} notifications"),
+        "body": vec!["Work Started"; letters].join("\n"),
+        "name": "Ada Lovelace",
+        "items": items,
+    }))
+}

@@ -1,0 +1,182 @@
+//! `/api/escalations/`: who is told more and more loudly until they have seen it; for admins.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::escalations::EscalationRow;
+use bellpull_actors::port::{Clock, EscalationStore};
+use serde_json::{Map, Value, json};
+use utoipa_axum::routes;
+
+use super::body::kind;
+use super::error::ApiError;
+use super::fields::{Fields, integer, not_a_choice};
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::EventName;
+use super::routes::Routes;
+use super::who::Admin;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list)).with(routes!(read, set, remove))
+}
+
+fn escalation_json(row: &EscalationRow) -> Value {
+    let step = |step: &Step| json!({"channel": step.channel.as_str(), "after_s": step.after_s});
+    json!({
+        "event": row.event.as_str(),
+        "steps": row.escalation.steps().iter().map(step).collect::<Vec<_>>(),
+        "updated_at": row.updated_at,
+    })
+}
+
+/// The events that have a policy, by their names.
+#[utoipa::path(
+    get, path = "/api/escalations/", tag = "Escalations", params(doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::Escalation>),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn list(
+    State(store): State<Arc<dyn EscalationStore>>,
+    _: Admin,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    paging.show(&store.escalations(paging.request()).await?, escalation_json)
+}
+
+/// An event's policy.
+#[utoipa::path(
+    get, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
+    responses(
+        (status = 200, description = "Its steps, the soonest first.", body = doc::Escalation),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn read(
+    State(store): State<Arc<dyn EscalationStore>>,
+    _: Admin,
+    EventName(event): EventName,
+) -> Result<Json<Value>, ApiError> {
+    let row = store.escalation(&event).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(escalation_json(&row)))
+}
+
+/// Gives an event a policy: the channels that it names wait so long whether the recipient sees the
+/// notification elsewhere first, and others go out as without it. It holds for what is announced
+/// from now on.
+#[utoipa::path(
+    put, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
+    request_body = doc::NewEscalation,
+    responses(
+        (status = 200, description = "Its steps, the soonest first.", body = doc::Escalation),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn set(
+    State(store): State<Arc<dyn EscalationStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    _: Admin,
+    EventName(event): EventName,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    body.require("steps");
+    let steps = body.value("steps").map(|value| steps(&value));
+    let steps = steps.and_then(|checked| body.note("steps", checked));
+    body.finish()?;
+    // It is there: what is not there has been refused.
+    let steps = steps.ok_or(ApiError::Internal)?;
+    let row = store.set_escalation(&event, steps, clock.now()).await?.ok_or_else(|| {
+        let text = format!("Ensure no more than {POLICIES_MAX} events have a policy.");
+        ApiError::field("event", text)
+    })?;
+    Ok(Json(escalation_json(&row)))
+}
+
+/// Takes an event's policy away. Steps that wait go on waiting.
+#[utoipa::path(
+    delete, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
+    responses(
+        (status = 204, description = "It has none any more."),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn remove(
+    State(store): State<Arc<dyn EscalationStore>>,
+    _: Admin,
+    EventName(event): EventName,
+) -> Result<StatusCode, ApiError> {
+    let is_gone = store.remove_escalation(&event).await?;
+    if is_gone { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
+}
+
+/// `[{"channel": "PUSH", "after_s": 60}, …]`.
+fn steps(value: &Value) -> Result<Escalation, String> {
+    let bad = || format!("Expected a list of items but got type \"{}\".", kind(value));
+    let steps = value.as_array().ok_or_else(bad)?;
+    if steps.len() > STEPS_MAX {
+        return Err(format!("Ensure there are no more than {STEPS_MAX} steps."));
+    }
+    let steps = steps
+        .iter()
+        .enumerate()
+        .map(|(place, value)| step(value).map_err(|why| format!("Step {}: {why}", place + 1)));
+    Escalation::new(steps.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
+}
+
+fn step(value: &Value) -> Result<Step, String> {
+    let bad = || format!("Expected a dictionary of items but got type \"{}\".", kind(value));
+    let fields: &Map<String, Value> = value.as_object().ok_or_else(bad)?;
+    if let Some(name) = fields.keys().find(|name| !["channel", "after_s"].contains(&name.as_str()))
+    {
+        return Err(format!("{name}: There is no such field."));
+    }
+    let field = |name: &str| {
+        let found = fields.get(name);
+        found.ok_or_else(|| format!("{name}: This field is required."))
+    };
+    let channel = field("channel")?;
+    let known = channel.as_str().and_then(Channel::from_name);
+    let channel = known.ok_or_else(|| format!("channel: {}", not_a_choice(channel)))?;
+    let after_s = integer(field("after_s")?).and_then(|seconds| u32::try_from(seconds).ok());
+    let after_s = after_s.ok_or("after_s: A whole number of seconds from 0 on is required.")?;
+    Ok(Step { channel, after_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_name_a_channel_and_a_wait() {
+        let good = steps(&json!([
+            {"channel": "EMAIL", "after_s": 900}, {"channel": "PUSH", "after_s": 60},
+        ]));
+        let channels: Vec<Channel> = good.unwrap().steps().iter().map(|one| one.channel).collect();
+        assert_eq!(channels, [Channel::Push, Channel::Email]);
+        for bad in [
+            json!({}),
+            json!([]),
+            json!(["PUSH"]),
+            json!([{"channel": "FAX", "after_s": 1}]),
+            json!([{"channel": "push", "after_s": 1}]),
+            json!([{"channel": "PUSH"}]),
+            json!([{"after_s": 1}]),
+            json!([{"channel": "PUSH", "after_s": -1}]),
+            json!([{"channel": "PUSH", "after_s": 1.5}]),
+            json!([{"channel": "PUSH", "after_s": null}]),
+            json!([{"channel": "PUSH", "after_s": 604_801}]),
+            json!([{"channel": "PUSH", "after_s": 1, "until": "seen"}]),
+            json!([{"channel": "SYSTEM", "after_s": 1}]),
+            json!([{"channel": "SMS", "after_s": 1}, {"channel": "SMS", "after_s": 2}]),
+            Value::Array(vec![json!({"channel": "SMS", "after_s": 1}); 7]),
+        ] {
+            assert!(steps(&bad).is_err(), "{bad}");
+        }
+    }
+}

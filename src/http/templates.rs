@@ -1,0 +1,306 @@
+//! `/api/templates/`: what is said on each channel, in each language; for admins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::locale::Locale;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::templates::{
+    PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
+};
+use bellpull_actors::port::{Clock, Page};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::error::{ApiError, FieldErrors};
+use super::fields::{Fields, TextRule, not_a_choice};
+use super::notifications::EVENT_MAX;
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::Params;
+use super::routes::Routes;
+use super::who::Admin;
+use crate::delivery::defaults::{CHANNELS, DIGEST};
+use crate::delivery::desk::{Found, TemplateDesk};
+use crate::delivery::proof::prove;
+use crate::delivery::template::{BadTemplate, SOURCE_MAX};
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list)).with(routes!(read, write, forget)).with(routes!(preview))
+}
+
+/// What stands in a path: an event, a channel and a language.
+struct Key(TemplateKey);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found = Path::<(String, String, String)>::from_request_parts(parts, state).await;
+        let Path((event, channel, locale)) = found.map_err(|_| ApiError::NotFound)?;
+        let mut errors = FieldErrors::default();
+        if !is_event(&event) {
+            let text = format!("An event's name has 1 to {EVENT_MAX} visible characters.");
+            errors.add("event", text);
+        }
+        let channel = of_name(&channel).map_err(|why| errors.add("channel", why)).ok();
+        if event == DIGEST && channel.is_some_and(|channel| channel != Channel::Email) {
+            errors.add("channel", "Only e-mails are gathered.");
+        }
+        let locale: Option<Locale> =
+            locale.parse().map_err(|why| errors.add("locale", format!("{why}"))).ok();
+        match (channel, locale) {
+            (Some(channel), Some(locale)) if errors.is_empty() => {
+                Ok(Self(TemplateKey { event, channel, locale }))
+            }
+            _ => Err(ApiError::Fields(errors)),
+        }
+    }
+}
+
+fn is_event(name: &str) -> bool {
+    (1..=EVENT_MAX).contains(&name.chars().count())
+        && name.trim() == name
+        && !name.contains(char::is_control)
+}
+
+fn of_name(name: &str) -> Result<Channel, String> {
+    let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
+    channel.ok_or_else(|| not_a_choice(&json!(name)))
+}
+
+/// A row of the list: what is said of an event on a channel.
+struct Said {
+    event: String,
+    channel: Channel,
+    locales: BTreeSet<Locale>,
+}
+
+/// What is said of every event on every channel, and in which languages somebody wrote it. What
+/// nobody wrote is said by a default.
+#[utoipa::path(
+    get, path = "/api/templates/", tag = "Templates",
+    params(doc::TemplateFilters, doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::TemplateSummary>),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn list(
+    State(desk): State<TemplateDesk>,
+    _: Admin,
+    paging: Paging,
+    mut params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let event = params.bounded("event", EVENT_MAX);
+    let channel = params.choice("channel", |name| of_name(name).ok());
+    params.finish()?;
+    let all = all_of(&desk.templates().written());
+    let is_asked_for = |one: &Said| {
+        event.as_ref().is_none_or(|event| one.event == *event)
+            && channel.is_none_or(|channel| one.channel == channel)
+    };
+    let rows: Vec<Said> = all.into_iter().filter(is_asked_for).collect();
+    let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let (offset, size) = (paging.request().offset(), paging.request().page_size);
+    let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let rows = rows.into_iter().skip(skipped).take(size).collect();
+    paging.show(&Page { count, rows }, summary_json)
+}
+
+/// The hub's own events in their order, then digests, then those of senders.
+fn all_of(written: &[TemplateKey]) -> Vec<Said> {
+    let mut locales: BTreeMap<(&str, Channel), BTreeSet<Locale>> = BTreeMap::new();
+    for key in written {
+        locales.entry((&key.event, key.channel)).or_default().insert(key.locale.clone());
+    }
+    let own: Vec<&str> = Event::OWN.iter().map(Event::as_str).collect();
+    let mut pairs: Vec<(&str, Channel)> =
+        own.iter().flat_map(|event| CHANNELS.map(|channel| (*event, channel))).collect();
+    pairs.push((DIGEST, Channel::Email));
+    let others = locales.keys().filter(|(event, _)| *event != DIGEST && !own.contains(event));
+    pairs.extend(others);
+    let said = |(event, channel): (&str, Channel)| Said {
+        event: event.to_owned(),
+        channel,
+        locales: locales.get(&(event, channel)).cloned().unwrap_or_default(),
+    };
+    pairs.into_iter().map(said).collect()
+}
+
+fn summary_json(said: &Said) -> Value {
+    json!({
+        "event": said.event,
+        "event_display": display(&said.event),
+        "channel": said.channel.as_str(),
+        "channel_display": said.channel.display(),
+        "locales": said.locales,
+        "is_default": said.locales.is_empty(),
+    })
+}
+
+/// An event's title, or its name where it has none.
+fn display(event: &str) -> String {
+    let shown = match Event::from_name(event).title() {
+        "" if event == DIGEST => "Digest",
+        "" => event,
+        title => title,
+    };
+    shown.to_owned()
+}
+
+fn template_json(key: &TemplateKey, found: &Found) -> Value {
+    let written = match found {
+        Found::Written(template) => Some(template),
+        Found::Default(_) => None,
+    };
+    let Source { subject, text, html } = found.source();
+    json!({
+        "event": key.event,
+        "channel": key.channel.as_str(),
+        "locale": key.locale,
+        "subject": subject,
+        "text": text,
+        "html": html,
+        "is_default": written.is_none(),
+        "from_locale": written.map(|template| &template.key.locale),
+        "updated_at": written.map(|template| template.updated_at),
+        "updated_by": written.and_then(|template| template.updated_by),
+    })
+}
+
+/// What is said there: what was written in this language, or in the nearest that somebody wrote
+/// it in, or the default.
+#[utoipa::path(
+    get, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
+    params(doc::TemplatePlace),
+    responses(
+        (status = 200, description = "The template.", body = doc::Template),
+        (status = 400, description = "No such channel or language."),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn read(State(desk): State<TemplateDesk>, _: Admin, Key(key): Key) -> Json<Value> {
+    let found = desk.templates().find(&key.event, key.channel, &key.locale);
+    Json(template_json(&key, &found))
+}
+
+/// Has this said there from now on, once it is proved: it can be read, knows its variables, and
+/// says something.
+#[utoipa::path(
+    put, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
+    params(doc::TemplatePlace), request_body = doc::NewTemplate,
+    responses(
+        (status = 200, description = "It took the place of another.", body = doc::Template),
+        (status = 201, description = "It is new.", body = doc::Template),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn write(
+    State(desk): State<TemplateDesk>,
+    State(clock): State<Arc<dyn Clock>>,
+    Admin(principal): Admin,
+    Key(key): Key,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    body.require("text");
+    if matches!(key.channel, Channel::Email | Channel::Push) {
+        body.require("subject");
+    }
+    let title = if key.channel == Channel::WhatsApp { "{{ title }}" } else { "" };
+    let start = Source { subject: title.to_owned(), ..Source::default() };
+    let source = source(&mut body, start)?;
+    prove(&key.event, key.channel, &source).map_err(refused)?;
+    let template = WrittenTemplate {
+        key,
+        source,
+        updated_at: clock.now(),
+        updated_by: (!principal.is_service).then_some(principal.user.id),
+    };
+    let shown = Found::Written(Arc::new(template.clone()));
+    let answer = Json(template_json(&template.key, &shown));
+    match desk.put(template).await? {
+        PutTemplate::Created => Ok((StatusCode::CREATED, answer)),
+        PutTemplate::Replaced => Ok((StatusCode::OK, answer)),
+        PutTemplate::TooMany => {
+            let text = format!("Ensure there are no more than {TEMPLATES_MAX} templates.");
+            Err(ApiError::field("non_field_errors", text))
+        }
+    }
+}
+
+/// Takes back what was written there: what is nearest is said again, or the default.
+#[utoipa::path(
+    delete, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
+    params(doc::TemplatePlace),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "No such channel or language."),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn forget(
+    State(desk): State<TemplateDesk>,
+    _: Admin,
+    Key(key): Key,
+) -> Result<StatusCode, ApiError> {
+    match desk.delete(key).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::NotFound),
+    }
+}
+
+/// How it would go out: what is given, and for the rest what is said there now, on a sample.
+/// Nothing is kept.
+#[utoipa::path(
+    post, path = "/api/templates/{event}/{channel}/{locale}/preview/", tag = "Templates",
+    params(doc::TemplatePlace), request_body = doc::TemplateChanges,
+    responses(
+        (status = 200, description = "What somebody would read.", body = doc::TemplatePreview),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn preview(
+    State(desk): State<TemplateDesk>,
+    _: Admin,
+    Key(key): Key,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let found = desk.templates().find(&key.event, key.channel, &key.locale);
+    let source = source(&mut body, found.source().clone())?;
+    let rendered = prove(&key.event, key.channel, &source).map_err(refused)?;
+    Ok(Json(json!({
+        "subject": rendered.subject,
+        "text": rendered.text,
+        "html": rendered.html,
+    })))
+}
+
+/// The parts that a body names, in the place of those before.
+fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
+    let mut part = |name: &str, before: String| {
+        body.text_if_sent(name, TextRule::prose(SOURCE_MAX)).unwrap_or(before)
+    };
+    let source = Source {
+        subject: part("subject", before.subject),
+        text: part("text", before.text),
+        html: part("html", before.html),
+    };
+    body.finish()?;
+    Ok(source)
+}
+
+/// Each part with what is wrong with it.
+fn refused(wrong: Vec<BadTemplate>) -> ApiError {
+    let mut errors = FieldErrors::default();
+    for BadTemplate { part, problem } in wrong {
+        errors.add(part, problem);
+    }
+    ApiError::Fields(errors)
+}

@@ -1,0 +1,115 @@
+//! Reads that come in crowds, joined: while one query is on its way the next callers gather.
+//!
+//! A query of its own costs each caller a connection of the pool and two wake-ups of other
+//! threads; when ten thousand clients come back at once that is most of what they cost.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::hash::Hash;
+
+use bellpull_actors::port::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+/// Callers that may wait; the next one waits to be let in.
+const WAITING_MAX: usize = 4096;
+/// Callers answered by one query.
+const TOGETHER_MAX: usize = 1024;
+
+type Reply<V> = oneshot::Sender<Result<Option<V>, StoreError>>;
+
+/// Where one kind of row is asked for by its id.
+#[derive(Debug)]
+pub(super) struct Joined<K, V> {
+    queue: mpsc::Sender<(K, Reply<V>)>,
+}
+
+impl<K, V> Joined<K, V>
+where
+    K: Copy + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Starts the task that asks by `read`, which leaves out what is not there. The task ends with
+    /// this handle.
+    pub(super) fn start<R, F>(read: R) -> Self
+    where
+        R: Fn(Vec<K>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<K, V>, StoreError>> + Send + 'static,
+    {
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(answer(read, waiting));
+        Self { queue }
+    }
+
+    /// The row of that id.
+    pub(super) async fn of(&self, key: K) -> Result<Option<V>, StoreError> {
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.queue.send((key, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+async fn answer<K, V, R, F>(read: R, mut waiting: mpsc::Receiver<(K, Reply<V>)>)
+where
+    K: Copy + Eq + Hash + Send,
+    V: Clone + Send,
+    R: Fn(Vec<K>) -> F,
+    F: Future<Output = Result<HashMap<K, V>, StoreError>>,
+{
+    let mut crowd = Vec::new();
+    while waiting.recv_many(&mut crowd, TOGETHER_MAX).await > 0 {
+        let found = read(crowd.iter().map(|(key, _)| *key).collect()).await;
+        for (key, reply) in crowd.drain(..) {
+            let row = found.as_ref().map(|rows| rows.get(&key).cloned());
+            // A caller that no longer waits is not missed.
+            let _ = reply.send(row.map_err(Clone::clone));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_is_answered_by_few_queries_each_with_its_own() {
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&queries);
+        let joined: Arc<Joined<u32, u32>> = Arc::new(Joined::start(move |keys: Vec<u32>| {
+            counter.fetch_add(1, Relaxed);
+            async move {
+                let even = keys.into_iter().filter(|key| key % 2 == 0);
+                Ok(even.map(|key| (key, key * 10)).collect())
+            }
+        }));
+        let asks = (0..500_u32).map(|key| {
+            let joined = Arc::clone(&joined);
+            async move { (key, joined.of(key).await.unwrap()) }
+        });
+        for (key, row) in futures_util::future::join_all(asks).await {
+            assert_eq!(row, (key % 2 == 0).then_some(key * 10));
+        }
+        assert!(queries.load(Relaxed) <= 3, "{queries:?}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_everybodys_and_the_next_are_asked_again() {
+        let is_down = Arc::new(AtomicUsize::new(1));
+        let state = Arc::clone(&is_down);
+        let joined: Joined<u32, u32> = Joined::start(move |keys: Vec<u32>| {
+            let failed = state.swap(0, Relaxed) == 1;
+            async move {
+                match failed {
+                    true => Err(StoreError::Unavailable("away".to_owned())),
+                    false => Ok(keys.into_iter().map(|key| (key, key)).collect()),
+                }
+            }
+        });
+        assert!(joined.of(1).await.is_err());
+        assert_eq!(joined.of(1).await.unwrap(), Some(1));
+    }
+}

@@ -1,0 +1,86 @@
+//! Escalations: policies, which are rare, and the steps that are called off because somebody has
+//! seen what they are about, or because its ticket moved on.
+//!
+//! Only what nobody has leased is called off; what is with a provider at that moment may go out.
+//! So may an e-mail that was tried before and gathers several: a server may have taken it.
+
+use bellpull_actors::domain::delivery::Rule;
+use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{NotificationId, TicketId, UserId};
+use bellpull_actors::port::escalations::EscalationRow;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::super::multi_row::id_list;
+use super::super::statement::execute;
+use super::group::Failure;
+use super::rows::text;
+use super::{Answer, Done};
+
+/// The steps of these notifications (`?2`) in these inboxes (`?1`). The index is walked by inbox
+/// alone: an inbox has few steps, but a mark may be for many rows.
+const SEEN: &str = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?3 WHERE id IN \
+    (SELECT d.id FROM json_each(?1) u CROSS JOIN deliveries d INDEXED BY deliveries_until_seen \
+    ON d.recipient_id = u.value WHERE d.until_seen IS NOT NULL AND d.status = 'QUEUED' \
+    AND d.leased_until IS NULL AND d.digest_id IS NULL \
+    AND +d.notification_id IN (SELECT value FROM json_each(?2)))";
+
+/// The steps about these tickets, each up to an id: pairs.
+const MOVED_ON: &str = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2 WHERE id IN \
+    (SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d INDEXED BY deliveries_until_moved \
+    ON d.until_seen = w.value ->> 0 AND d.id <= w.value ->> 1 WHERE d.status = 'QUEUED' \
+    AND d.leased_until IS NULL AND d.digest_id IS NULL)";
+
+/// Gives an event a policy; nothing is written where that would be too many.
+pub(super) fn set(
+    connection: &Connection,
+    event: &Event,
+    escalation: &Escalation,
+    now: Timestamp,
+) -> Result<Answer, Failure> {
+    let sql = "INSERT INTO escalations (event, steps, updated_at) SELECT ?1, ?2, ?3 \
+               WHERE (SELECT count(*) FROM escalations WHERE event <> ?1) < ?4 \
+               ON CONFLICT (event) DO UPDATE SET steps = excluded.steps, \
+               updated_at = excluded.updated_at";
+    let values = (event.as_str(), text(escalation)?, now.as_millisecond(), POLICIES_MAX);
+    let is_set = execute(connection, sql, values)? > 0;
+    let row = || {
+        let (event, escalation) = (event.clone(), escalation.clone());
+        Box::new(EscalationRow { event, escalation, updated_at: now })
+    };
+    Ok(Ok(Done::Escalation(is_set.then(row))))
+}
+
+/// Takes an event's policy away.
+pub(super) fn remove(connection: &Connection, event: &Event) -> Result<Answer, Failure> {
+    let sql = "DELETE FROM escalations WHERE event = ?";
+    Ok(Ok(Done::Changed(execute(connection, sql, (event.as_str(),))?)))
+}
+
+/// These notifications were read or deleted: what waited for that is called off.
+pub(super) fn call_off_seen(
+    connection: &Connection,
+    users: &[UserId],
+    seen: &[NotificationId],
+) -> rusqlite::Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let users = id_list(users.iter().map(|user| user.0));
+    let seen = id_list(seen.iter().map(|id| id.0));
+    execute(connection, SEEN, (users, seen, Rule::Seen.as_str())).map(drop)
+}
+
+/// These tickets moved on after the deliveries up to these ids: what waited is called off.
+pub(super) fn call_off_moved(
+    connection: &Connection,
+    moved: &[(TicketId, i64)],
+) -> rusqlite::Result<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    // Integers cannot fail to be written.
+    let pairs = serde_json::to_string(moved).unwrap_or_default();
+    execute(connection, MOVED_ON, (pairs, Rule::MovedOn.as_str())).map(drop)
+}

@@ -1,0 +1,201 @@
+//! The doorstep: the handshake that a connection begins with, answered before any HTTP server has
+//! seen it.
+//!
+//! Nearly every socket is the first request of a connection of its own. An HTTP server's buffers,
+//! its task and the way out of its hands cost more than all else that opening a socket costs, so
+//! here the head is read, judged by the same rules ([`super::admission`]), and answered in one
+//! write with the session's greeting. Whatever else a connection begins with goes on to HTTP, with
+//! the bytes that were read; so does a handshake that is none, or that cannot be read. Handshakes
+//! on connections that are kept alive (a proxy's) are answered by [`super::upgrade`].
+
+use std::io::ErrorKind;
+use std::net::{Shutdown, SocketAddr};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderName, HeaderValue, Request, Response, header};
+use axum::response::IntoResponse;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::admission::{Denied, Door, admit};
+use super::handshake::check_handshake;
+use super::reader::drain;
+use super::refusal::Refusal;
+use super::shared::{LINGER, write_all};
+use super::upgrade::{Connection, WsEdge, answer_to, begin, count_handshake};
+use crate::http::listen::{Arrived, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
+
+/// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
+const READ_MAX: usize = 4 * 1024;
+
+/// What the request line of every handshake here begins with.
+const BEGINNING: &[u8] = b"GET /ws";
+
+/// An answer has a few words.
+const BODY_MAX: usize = 64 * 1024;
+
+/// What a connection begins with.
+#[derive(Debug)]
+enum Begun {
+    /// A handshake, and how long its head is.
+    Handshake(Request<()>, Door, usize),
+    /// Something else, or something that cannot be read.
+    Other,
+    /// There is not enough of it yet.
+    Unfinished,
+}
+
+impl WsEdge {
+    /// Takes a connection that begins with a handshake; gives back any other, with what was read
+    /// of it. A client that says nothing for [`HEAD_TIMEOUT`] is left.
+    pub(crate) async fn meet(
+        &self,
+        mut arrived: Arrived,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Option<Arrived> {
+        let reading = timeout(HEAD_TIMEOUT, read(&mut arrived));
+        let begun = tokio::select! {
+            begun = reading => begun.ok()??,
+            () = stopped(shutdown) => return None,
+        };
+        let Begun::Handshake(mut request, door, length) = begun else { return Some(arrived) };
+        arrived.begun.drain(..length);
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(arrived.peer));
+        match admit(self, door, &request).await {
+            Ok(mut admitted) => match answer_to(&mut request, admitted.subprotocol.take()) {
+                Ok(answer) => {
+                    count_handshake("opened");
+                    let Arrived { stream, held, begun, .. } = arrived;
+                    let (held, answer) = (Some(held), head(&answer));
+                    let connection = Connection { stream, held, begun, answer };
+                    begin(self.clone(), connection, admitted).await;
+                }
+                Err(refusal) => refuse(arrived, refusal).await,
+            },
+            Err(Denied::Http(refusal)) => refuse(arrived, refusal).await,
+            Err(Denied::Socket { refusal, subprotocol }) => match self.turned_away.say(refusal) {
+                Ok(last_word) => match answer_to(&mut request, subprotocol) {
+                    Ok(answer) => {
+                        count_handshake(last_word.outcome);
+                        last_word.write(&arrived.stream, head(&answer)).await;
+                    }
+                    Err(refusal) => refuse(arrived, refusal).await,
+                },
+                Err(refusal) => refuse(arrived, refusal).await,
+            },
+        }
+        None
+    }
+}
+
+/// Reads until it is known what the connection begins with; `None` when it has ended before.
+async fn read(arrived: &mut Arrived) -> Option<Begun> {
+    loop {
+        arrived.stream.readable().await.ok()?;
+        match read_some(&arrived.stream, &mut arrived.begun) {
+            Ok(0) => return (!arrived.begun.is_empty()).then_some(Begun::Other),
+            Ok(_) => match look_at(&arrived.begun) {
+                Begun::Unfinished => {}
+                begun @ (Begun::Handshake(..) | Begun::Other) => return Some(begun),
+            },
+            Err(ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Not `async`: its buffer must not become part of the task.
+fn read_some(stream: &TcpStream, begun: &mut Vec<u8>) -> Result<usize, ErrorKind> {
+    let mut buffer = [0; READ_MAX];
+    let count = stream.try_read(&mut buffer).map_err(|error| error.kind())?;
+    begun.extend_from_slice(buffer.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
+fn look_at(begun: &[u8]) -> Begun {
+    let length = begun.len().min(BEGINNING.len());
+    if begun.get(..length) != BEGINNING.get(..length) {
+        return Begun::Other;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(begun) {
+        Ok(httparse::Status::Complete(length)) => match handshake(&parsed) {
+            Some((request, door)) => Begun::Handshake(request, door, length),
+            None => Begun::Other,
+        },
+        Ok(httparse::Status::Partial) if begun.len() < HEAD_BYTES_MAX => Begun::Unfinished,
+        Ok(httparse::Status::Partial) | Err(_) => Begun::Other,
+    }
+}
+
+/// The request, if it is a handshake on a path that has sockets.
+fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, Door)> {
+    // HTTP/1.1; the other version that is known here has no handshakes.
+    let target = parsed.path.filter(|_| parsed.version == Some(1))?;
+    let mut request = Request::get(target).body(()).ok()?;
+    let headers = request.headers_mut();
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    let door = door(request.uri().path())?;
+    check_handshake(&request).ok()?;
+    Some((request, door))
+}
+
+/// Which path has which sockets; as [`super::upgrade::router`] has it. A path that is written in
+/// another way is left to that.
+fn door(path: &str) -> Option<Door> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    match path {
+        "/ws" => Some(Door::Everything),
+        "/ws/notifications" => Some(Door::Notifications),
+        _ => {
+            let (id, stream) = path.strip_prefix("/ws/projects/")?.split_once('/')?;
+            format!("project:{id}:{stream}").parse().ok().map(Door::Project)
+        }
+    }
+}
+
+/// An answer's head as it is sent.
+fn head<B>(answer: &Response<B>) -> Vec<u8> {
+    let status = answer.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    for (name, value) in answer.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Says over HTTP why there is no socket, and leaves.
+async fn refuse(arrived: Arrived, refusal: Refusal) {
+    count_handshake(refusal.code());
+    let mut answer = refusal.into_response();
+    let body = std::mem::replace(answer.body_mut(), Body::empty());
+    // It was made here, of a few words: it cannot fail.
+    let body = to_bytes(body, BODY_MAX).await.unwrap_or_default();
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
+    if !headers.contains_key(header::CONNECTION) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let mut bytes = head(&answer);
+    bytes.extend_from_slice(&body);
+    write_and_leave(&arrived.stream, &bytes).await;
+}
+
+/// Writes the last that is said, and leaves once the client has.
+pub(super) async fn write_and_leave(stream: &TcpStream, bytes: &[u8]) {
+    if let Ok(Ok(())) = timeout(LINGER, write_all(stream, bytes)).await {
+        // It fails where the connection is gone already, and then there is nothing to end.
+        let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+        drain(stream).await;
+    }
+}
