@@ -3,8 +3,8 @@
 //! In reading order: [`cli`] (one file a subcommand), [`config`], [`app`] (what is put together
 //! from what), the edges [`http`] and [`ws`] with their client formats in [`wire`], accounts and
 //! tokens in [`auth`], rows and SQL in [`storage`], the ways out of the house in [`delivery`] (HTTP
-//! by [`tls`]), what operators need in [`telemetry`], and the load tester in [`load`]. The actors and the rules are a crate of
-//! their own: `bellpull_actors`.
+//! by [`tls`]), what operators need in [`telemetry`], and the load tester in [`load`]. The actors
+//! and the rules are a crate of their own: `bellpull_actors`.
 
 pub mod app;
 pub mod auth;

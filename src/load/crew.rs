@@ -13,6 +13,9 @@ use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
 use super::readings::{allow_files, cpu_us};
 use super::spawn::own_binary;
 
+/// So long after the last frame that was owed another one is waited for.
+const AFTERWARDS: Duration = Duration::from_millis(50);
+
 /// The worker processes of a run. They end with it.
 #[derive(Debug)]
 pub struct Crew {
@@ -20,6 +23,11 @@ pub struct Crew {
     events: Receiver<(usize, Option<Event>)>,
     patience: Duration,
     bar: ProgressBar,
+    /// Workers that are through with their handshakes.
+    connected: usize,
+    /// Workers that have what was expected, and when the last of it came.
+    reached: (usize, u64),
+    tallies: Vec<Tally>,
     /// Frames that were told of and not yet fetched.
     told: Vec<Told>,
 }
@@ -60,7 +68,16 @@ impl Crew {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
         bar.set_style(style.map_err(|error| LoadError::Failed(error.to_string()))?);
-        Ok(Self { workers, events, patience, bar, told: Vec::new() })
+        Ok(Self {
+            workers,
+            events,
+            patience,
+            bar,
+            connected: 0,
+            reached: (0, 0),
+            tallies: Vec::new(),
+            told: Vec::new(),
+        })
     }
 
     /// How many sockets there are to be.
@@ -93,23 +110,37 @@ impl Crew {
             }
         };
         let pace = share(pace);
+        self.connected = 0;
         self.tell_all(|_| Command::Connect { pace, backlog })?;
-        let mut left = self.workers.len();
-        while left > 0 {
-            match self.next()? {
-                Some(Event::Connected) => left -= 1,
-                Some(_) => {}
-                None => {
-                    let open: u64 = self.workers.iter().map(|worker| worker.open).sum();
-                    return Err(LoadError::Failed(format!(
-                        "--timeout: after {} s {open} of {} sockets were open",
-                        self.patience.as_secs(),
-                        self.sockets()
-                    )));
-                }
-            }
+        if self.wait(|crew| crew.connected == crew.workers.len())? {
+            return Ok(());
         }
-        Ok(())
+        Err(LoadError::Failed(format!(
+            "--timeout: after {} s {} of {} sockets were open",
+            self.patience.as_secs(),
+            self.workers.iter().map(|worker| worker.open).sum::<u64>(),
+            self.sockets()
+        )))
+    }
+
+    /// Ends all sockets.
+    ///
+    /// # Errors
+    /// A worker has ended.
+    pub fn disconnect(&mut self) -> Result<(), LoadError> {
+        self.tell_all(|_| Command::Disconnect)
+    }
+
+    /// Ends the next so many sockets of one worker (of each in turn), and opens them again.
+    ///
+    /// # Errors
+    /// The worker has ended.
+    pub fn come_again(&mut self, turn: usize, count: usize) -> Result<(), LoadError> {
+        let workers = self.workers.len().max(1);
+        match self.workers.get_mut(turn % workers) {
+            Some(worker) => worker.tell(&Command::Return(count)),
+            None => Ok(()),
+        }
     }
 
     /// Has it said when each socket was sent so many marked frames since the last reset.
@@ -117,6 +148,7 @@ impl Crew {
     /// # Errors
     /// A worker has ended.
     pub fn expect(&mut self, each: u64) -> Result<(), LoadError> {
+        self.reached = (0, 0);
         let owed = |worker: &Worker| each * u64::try_from(worker.sockets).unwrap_or(u64::MAX);
         self.tell_all(|worker| Command::Expect(owed(worker)))
     }
@@ -126,18 +158,33 @@ impl Crew {
     /// # Errors
     /// A worker has ended.
     pub fn reached(&mut self) -> Result<Option<u64>, LoadError> {
-        let (mut left, mut last_ns) = (self.workers.len(), 0);
-        while left > 0 {
-            match self.next()? {
-                Some(Event::Reached { at_ns }) => {
-                    left -= 1;
-                    last_ns = last_ns.max(at_ns);
-                }
-                Some(_) => {}
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(last_ns))
+        let is_whole = self.wait(|crew| crew.reached.0 == crew.workers.len())?;
+        Ok(is_whole.then_some(self.reached.1))
+    }
+
+    /// Waits for frames that are told of, no longer than this; those that came.
+    ///
+    /// # Errors
+    /// A worker has ended.
+    pub fn told(&mut self, time: Duration) -> Result<Vec<Told>, LoadError> {
+        let deadline = Instant::now() + time;
+        while self.hear(deadline)? {}
+        Ok(std::mem::take(&mut self.told))
+    }
+
+    /// Marked frames since the last reset, as far as was told.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.received).sum()
+    }
+
+    /// What there is since the last reset, and what still comes that nobody is owed.
+    ///
+    /// # Errors
+    /// See [`Self::reset`].
+    pub fn last_of_all(&mut self) -> Result<Tally, LoadError> {
+        std::thread::sleep(AFTERWARDS);
+        self.reset()
     }
 
     /// What happened since the last reset; it begins anew.
@@ -145,17 +192,14 @@ impl Crew {
     /// # Errors
     /// A worker has ended, or does not answer.
     pub fn reset(&mut self) -> Result<Tally, LoadError> {
+        self.tallies.clear();
         self.tell_all(|_| Command::Reset)?;
-        let (mut left, mut all) = (self.workers.len(), Tally::default());
-        while left > 0 {
-            match self.next()? {
-                Some(Event::Tally(tally)) => {
-                    left -= 1;
-                    all.add(&tally);
-                }
-                Some(_) => {}
-                None => return Err(LoadError::failed("a worker process does not answer")),
-            }
+        if !self.wait(|crew| crew.tallies.len() == crew.workers.len())? {
+            return Err(LoadError::failed("a worker process does not answer"));
+        }
+        let mut all = Tally::default();
+        for tally in self.tallies.drain(..) {
+            all.add(&tally);
         }
         Ok(all)
     }
@@ -172,23 +216,36 @@ impl Crew {
         self.workers.iter_mut().try_for_each(|worker| worker.tell(&command(worker)))
     }
 
-    /// The next thing that somebody says; `None`: nobody said anything of weight for too long.
-    fn next(&mut self) -> Result<Option<Event>, LoadError> {
+    /// Waits until something is so; whether it came to be within the time for a step.
+    fn wait(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<bool, LoadError> {
         let deadline = Instant::now() + self.patience;
-        loop {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            let (index, event) = match self.events.recv_timeout(wait) {
-                Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => (0, None),
-            };
-            match event {
-                Some(Event::Progress { open, received }) => self.progress(index, open, received),
-                Some(Event::Frames(frames)) => self.told.extend(frames),
-                Some(event) => return Ok(Some(event)),
-                None => return Err(LoadError::failed("a worker process ended: see above")),
+        while !is_so(self) {
+            if !self.hear(deadline)? {
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// Takes the next thing that somebody says; whether somebody said anything in time.
+    fn hear(&mut self, deadline: Instant) -> Result<bool, LoadError> {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        let (index, event) = match self.events.recv_timeout(wait) {
+            Ok(heard) => heard,
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Err(RecvTimeoutError::Disconnected) => (0, None),
+        };
+        match event {
+            Some(Event::Progress { open, received }) => self.progress(index, open, received),
+            Some(Event::Connected) => self.connected += 1,
+            Some(Event::Reached { at_ns }) => {
+                self.reached = (self.reached.0 + 1, self.reached.1.max(at_ns));
+            }
+            Some(Event::Frames(frames)) => self.told.extend(frames),
+            Some(Event::Tally(tally)) => self.tallies.push(*tally),
+            None => return Err(LoadError::failed("a worker process ended before its time")),
+        }
+        Ok(true)
     }
 
     fn progress(&mut self, index: usize, open: u64, received: u64) {

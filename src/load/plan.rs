@@ -40,6 +40,49 @@ pub enum Workload {
     Connect,
     /// One message to all.
     FanOut(FanOut),
+    /// Whole lives of tickets.
+    Tickets(Tickets),
+    /// All come back at once, each to a backlog.
+    Replay(Replay),
+    /// Some of everything, at a steady rate.
+    Mixed(Mixed),
+}
+
+/// Whole lives of tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tickets {
+    /// How many.
+    pub lives: u64,
+    /// In so many connections at once.
+    pub parallel: usize,
+}
+
+/// A backlog for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Of so many messages.
+    pub backlog: u64,
+    /// About as large is a frame.
+    pub bytes: usize,
+}
+
+/// A day's work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixed {
+    /// For so long.
+    pub time: Duration,
+    /// Steps of tickets' lives a second.
+    pub steps_per_s: f64,
+    /// Messages to all a second.
+    pub fan_outs_per_s: f64,
+    /// People who go and come back, a second.
+    pub returns_per_s: f64,
+    /// In so many connections at once.
+    pub parallel: usize,
+    /// So many of the users have to do with tickets; the others only listen.
+    pub staff: usize,
+    /// About as large is a message's frame.
+    pub bytes: usize,
 }
 
 /// One message to all, again and again.
@@ -151,6 +194,9 @@ impl Workload {
             Self::Idle => "idle",
             Self::Connect => "connect",
             Self::FanOut(_) => "fan-out",
+            Self::Tickets(_) => "tickets",
+            Self::Replay(_) => "replay",
+            Self::Mixed(_) => "mixed",
         }
     }
 }

@@ -2,19 +2,26 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::LoadError;
 
 /// The most that an answer may be.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
+/// Servers close connections on which nobody asks; before the first of them would, there is a new
+/// one.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
 /// A connection.
 #[derive(Debug)]
 pub struct Rest {
     stream: TcpStream,
+    address: SocketAddr,
     host: String,
+    patience: Duration,
     buffer: Vec<u8>,
+    used_at: Instant,
 }
 
 /// An answer.
@@ -47,12 +54,9 @@ impl Rest {
     /// # Errors
     /// It cannot be reached.
     pub fn connect(address: SocketAddr, host: &str, patience: Duration) -> Result<Self, LoadError> {
-        let failed = |error| LoadError::Failed(format!("{address}: {error}"));
-        let stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        stream.set_read_timeout(Some(patience)).map_err(failed)?;
-        stream.set_write_timeout(Some(patience)).map_err(failed)?;
-        Ok(Self { stream, host: host.to_owned(), buffer: Vec::new() })
+        let stream = connect(address, patience)?;
+        let (host, buffer, used_at) = (host.to_owned(), Vec::new(), Instant::now());
+        Ok(Self { stream, address, host, patience, buffer, used_at })
     }
 
     /// Sends a request; [`Self::answer`] waits for what it brings.
@@ -66,6 +70,10 @@ impl Rest {
         headers: &[String],
         body: &str,
     ) -> Result<(), LoadError> {
+        if self.used_at.elapsed() > IDLE_MAX {
+            self.stream = connect(self.address, self.patience)?;
+        }
+        self.used_at = Instant::now();
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for header in headers {
             request.push_str(header);
@@ -86,6 +94,7 @@ impl Rest {
         loop {
             if let Some((answer, used)) = whole(&self.buffer)? {
                 self.buffer.drain(..used);
+                self.used_at = Instant::now();
                 return Ok(answer);
             }
             match self.stream.read(&mut chunk) {
@@ -111,6 +120,15 @@ impl Rest {
         self.send(method, path, headers, body)?;
         self.answer()
     }
+}
+
+fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, LoadError> {
+    let failed = |error| LoadError::Failed(format!("{address}: {error}"));
+    let stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    stream.set_read_timeout(Some(patience)).map_err(failed)?;
+    stream.set_write_timeout(Some(patience)).map_err(failed)?;
+    Ok(stream)
 }
 
 /// The answer at the beginning of these bytes, once it is whole, and how long it is.
@@ -161,7 +179,7 @@ mod tests {
     fn answers_are_read_one_after_the_other() {
         let two = b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 204 No\r\n\r\n";
         let (first, used) = whole(two).unwrap().unwrap();
-        assert_eq!((first.status, first.body.as_slice(), used), (201, &b"abc"[..], 45));
+        assert_eq!((first.status, first.body.as_slice(), used), (201, &b"abc"[..], 46));
         assert!(first.is_success());
         let (second, _) = whole(&two[used..]).unwrap().unwrap();
         assert_eq!((second.status, second.body.len()), (204, 0));

@@ -5,21 +5,28 @@ mod options;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::{CliError, print_line};
-use crate::load::plan::{FanOut, Plan, Workload};
+use crate::load::plan::{FanOut, Mixed, Plan, Replay, Tickets, Workload};
 use crate::load::report::{self, Table};
 use crate::load::run::Results;
 use crate::load::{LoadError, bare, plot, run, worker};
 use options::Options;
+
+/// So many have to do with tickets where nobody says how many.
+const STAFF: usize = 40;
 
 const EXAMPLES: &str = "\
 Examples:
   bellpull load fan-out --users 10000 --baseline
   bellpull load idle --scale 1000,5000,10000,19000 --plot memory.svg
   bellpull load connect --users 10000 --runs 3 --json
+  bellpull load tickets --parallel 1 --lives 200
+  bellpull load replay --users 10000 --backlog 100
+  bellpull load mixed --for 600 --transitions 1500 --plot mixed.svg
   bellpull load fan-out --spawn --spawn=./bellpull-before --users 5000
   bellpull load connect --url ws://127.0.0.1:8000 --pid \"$PID\" \\
       --jwt-secret \"$SECRET\" --users 1..10000
@@ -50,6 +57,12 @@ enum Command {
     Connect(Options),
     /// One stored notification to everybody: frames/s, and how long until each has it
     FanOut(FanOutArgs),
+    /// Whole lives of tickets through REST: transitions/s, and how long until each frame
+    Tickets(TicketsArgs),
+    /// Everybody comes back at once, each to a backlog: replayed notifications/s
+    Replay(ReplayArgs),
+    /// Tickets, notifications to everybody and people who come back, at a steady rate
+    Mixed(MixedArgs),
     /// One of this tool's own processes
     #[command(hide = true)]
     Worker,
@@ -79,6 +92,77 @@ struct FanOutArgs {
     options: Options,
 }
 
+#[derive(Debug, clap::Args)]
+struct TicketsArgs {
+    /// How many lives: each is six transitions
+    #[arg(long, value_name = "N", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    lives: u64,
+    /// So many connections ask at once
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    parallel: u16,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, clap::Args)]
+struct ReplayArgs {
+    /// How many notifications wait for each; a hub replays up to its setting replay.limit
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    backlog: u64,
+    /// How large a frame is, about, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 400,
+          value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    size: u32,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, clap::Args)]
+struct MixedArgs {
+    /// For how long, in seconds
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    seconds: u32,
+    /// Transitions of tickets a second
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 500.0, allow_negative_numbers = true,
+          value_parser = rate)]
+    transitions: f64,
+    /// Notifications to everybody a second
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 0.2, allow_negative_numbers = true,
+          value_parser = rate)]
+    fan_outs: f64,
+    /// People who go and come back, a second
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0, allow_negative_numbers = true,
+          value_parser = rate)]
+    returns: f64,
+    /// So many connections ask at once
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    parallel: u16,
+    /// So many of the users have to do with tickets; the others only listen
+    #[arg(long, value_name = "N", default_value_t = 40,
+          value_parser = clap::value_parser!(u16).range(3..=1_000))]
+    staff: u16,
+    /// How large a notification's frame is, about, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 400,
+          value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    size: u32,
+    #[command(flatten)]
+    options: Options,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.001..=1e6).contains(rate));
+    rate.ok_or_else(|| format!("{text} is not a rate from 0.001 to 1000000 a second"))
+}
+
+fn bytes(size: u32) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
 /// Runs a load test.
 ///
 /// # Errors
@@ -96,8 +180,27 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         Command::Idle(options) => (Workload::Idle, options, false),
         Command::Connect(options) => (Workload::Connect, options, false),
         Command::FanOut(FanOutArgs { rounds, burst, size, baseline, options }) => {
-            let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-            (Workload::FanOut(FanOut { rounds, burst, bytes }), options, baseline)
+            let fan_out = FanOut { rounds, burst, bytes: bytes(size) };
+            (Workload::FanOut(fan_out), options, baseline)
+        }
+        Command::Tickets(TicketsArgs { lives, parallel, options }) => {
+            let tickets = Tickets { lives, parallel: usize::from(parallel) };
+            (Workload::Tickets(tickets), options.with_users(STAFF), false)
+        }
+        Command::Replay(ReplayArgs { backlog, size, options }) => {
+            (Workload::Replay(Replay { backlog, bytes: bytes(size) }), options, false)
+        }
+        Command::Mixed(args) => {
+            let mixed = Mixed {
+                time: Duration::from_secs(u64::from(args.seconds)),
+                steps_per_s: args.transitions,
+                fan_outs_per_s: args.fan_outs,
+                returns_per_s: args.returns,
+                parallel: usize::from(args.parallel),
+                staff: usize::from(args.staff),
+                bytes: bytes(args.size),
+            };
+            (Workload::Mixed(mixed), args.options, false)
         }
     };
     let (json, plot) = (options.json, options.plot.clone());

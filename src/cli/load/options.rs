@@ -15,7 +15,8 @@ const USERS: usize = 1_000;
 /// What all workloads take.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// How many users, or (with --jwt-secret) which: N, or FROM..TO with both ends [default: 1000]
+    /// How many users, or (with --jwt-secret) which: N, or FROM..TO with both ends [default: 1000;
+    /// 40 for tickets]
     #[arg(long, value_name = "N|FROM..TO", value_parser = users)]
     users: Option<Users>,
     /// Runs at each of these sizes, in turn
@@ -45,6 +46,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     timeout: u32,
+    #[arg(skip)]
+    default_users: Option<usize>,
     /// Prints one JSON text instead of the table
     #[arg(long)]
     pub(super) json: bool,
@@ -148,6 +151,15 @@ fn users(text: &str) -> Result<Users, String> {
 }
 
 impl Options {
+    /// The same with another number of users where nobody says how many.
+    pub(super) fn with_users(self, count: usize) -> Self {
+        Self { default_users: Some(count), ..self }
+    }
+
+    fn default_users(&self) -> usize {
+        self.default_users.unwrap_or(USERS)
+    }
+
     /// The plan, checked as far as it can be before anything runs.
     pub(super) fn plan(self, workload: Workload, has_baseline: bool) -> Result<Plan, LoadError> {
         let servers = self.servers(has_baseline)?;
@@ -186,14 +198,15 @@ impl Options {
                 Err(LoadError::wrong("--users: FROM..TO goes with --jwt-secret: give a number"))
             }
             (None, Login::Tokens { tokens, .. }) => Ok(vec![tokens.len()]),
-            (None, Login::Nobody | Login::Signed { .. }) => Ok(vec![USERS]),
+            (None, Login::Nobody | Login::Signed { .. }) => Ok(vec![self.default_users()]),
         }
     }
 
     fn login(&self) -> Result<Login, LoadError> {
         if let Some(secret) = &self.jwt_secret {
             let last = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-            let largest = self.scale.iter().copied().max().map_or(last(USERS), u64::from);
+            let largest =
+                self.scale.iter().copied().max().map_or(last(self.default_users()), u64::from);
             let (from, to) = match self.users {
                 Some(Users::Range(from, to)) => (from, to),
                 Some(Users::Count(count)) => (1, last(count)),

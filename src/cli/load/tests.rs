@@ -18,7 +18,12 @@ fn plan(line: &[&str]) -> Result<Plan, LoadError> {
     match line.args.command {
         Command::Idle(options) => options.plan(Workload::Idle, false),
         Command::Connect(options) => options.plan(Workload::Connect, true),
-        Command::FanOut(_) | Command::Worker | Command::BareLoop => panic!("not here"),
+        Command::FanOut(_)
+        | Command::Tickets(_)
+        | Command::Replay(_)
+        | Command::Mixed(_)
+        | Command::Worker
+        | Command::BareLoop => panic!("not here"),
     }
 }
 
@@ -55,4 +60,8 @@ fn users_are_a_number_or_a_range() {
         assert!(!format!("{plan:?}").contains("hunter2"));
     }
     assert!(Line::try_parse_from(["load", "idle", "--users", "11..7"]).is_err());
+    let line = Line::try_parse_from(["load", "idle"]).unwrap();
+    let Command::Idle(options) = line.args.command else { panic!("not idle") };
+    let tickets = options.with_users(STAFF).plan(Workload::Idle, false).unwrap();
+    assert_eq!(tickets.sizes, [40]);
 }

@@ -1,20 +1,14 @@
 //! `fan-out`: one message to everybody, and how long until each of them has it.
 
-use std::time::Duration;
-
 use super::{Cpu, Outcome};
 use crate::load::LoadError;
 use crate::load::check::Faults;
 use crate::load::clock::{figure, now_ns, seconds};
 use crate::load::crew::{Crew, count_missing};
 use crate::load::mark::Mark;
-use crate::load::pipe::Tally;
 use crate::load::plan::{FanOut, Plan};
 use crate::load::rest::Rest;
 use crate::load::target::Target;
-
-/// So long after the last frame that was owed another one is waited for.
-const AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// Sends, and what they are sent on.
 struct Sender<'a> {
@@ -53,7 +47,7 @@ pub(super) fn run(
     let cpu = Cpu::start(target, crew)?;
     let single = sender.rounds(crew, 1, &mut outcome.faults)?;
     let spent = cpu.stop(target, crew)?;
-    let tally = last_of_all(crew)?;
+    let tally = crew.last_of_all()?;
     outcome.faults.add(&tally.faults);
     let single_rate = figure(tally.received) / seconds(single.took_ns);
     outcome.add("frames_per_s", "frames/s", single_rate, 0);
@@ -67,7 +61,7 @@ pub(super) fn run(
 
     if fan_out.burst > 1 && outcome.faults.is_clean() {
         let burst = sender.rounds(crew, fan_out.burst, &mut outcome.faults)?;
-        let tally = last_of_all(crew)?;
+        let tally = crew.last_of_all()?;
         outcome.faults.add(&tally.faults);
         let rate = figure(tally.received) / seconds(burst.took_ns);
         outcome.add("burst_frames_per_s", "burst frames/s", rate, 0);
@@ -78,12 +72,6 @@ pub(super) fn run(
         count_missing(&mut outcome.faults, burst.frames, tally.received);
     }
     Ok(outcome)
-}
-
-/// What there is, and what still comes that nobody is owed.
-fn last_of_all(crew: &mut Crew) -> Result<Tally, LoadError> {
-    std::thread::sleep(AFTERWARDS);
-    crew.reset()
 }
 
 impl Sender<'_> {

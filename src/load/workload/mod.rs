@@ -2,12 +2,18 @@
 
 mod connect;
 mod fan_out;
+mod gather;
 mod idle;
+mod lives;
+mod mixed;
+mod replay;
+mod tickets;
 
 use super::LoadError;
 use super::check::Faults;
 use super::clock::figure;
 use super::crew::Crew;
+use super::pipe::Setup;
 use super::plan::{Plan, Workload};
 use super::readings::cpu_us;
 use super::target::Target;
@@ -79,8 +85,23 @@ pub fn roster(workload: &Workload, users: usize) -> Roster {
         Workload::Idle | Workload::Connect => {
             Roster { groups: vec![(LISTENER, users)], has_sender: false }
         }
-        Workload::FanOut(_) => Roster { groups: vec![(LISTENER, users)], has_sender: true },
+        Workload::FanOut(_) | Workload::Replay(_) => {
+            Roster { groups: vec![(LISTENER, users)], has_sender: true }
+        }
+        Workload::Tickets(_) => Roster { groups: staff(users).to_vec(), has_sender: false },
+        Workload::Mixed(mixed) => {
+            let mut groups = staff(mixed.staff).to_vec();
+            let staff: usize = groups.iter().map(|(_, count)| count).sum();
+            groups.push((LISTENER, users.saturating_sub(staff)));
+            Roster { groups, has_sender: true }
+        }
     }
+}
+
+/// Those who have to do with tickets.
+fn staff(count: usize) -> [(&'static str, usize); 3] {
+    let [admins, developers, clients] = lives::staff(count);
+    [("admin", admins), ("developer", developers), ("client", clients)]
 }
 
 /// Does it.
@@ -88,11 +109,20 @@ pub fn roster(workload: &Workload, users: usize) -> Roster {
 /// # Errors
 /// What kept it from being done; what a server did wrong is in the outcome.
 pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
-    let mut crew = Crew::start(&target.setup, plan.processes, plan.patience)?;
+    let are_frames_told = matches!(plan.workload, Workload::Tickets(_) | Workload::Mixed(_));
+    if are_frames_told && !target.setup.has_positions {
+        let why = "tickets are a hub's own: this workload is for hubs of ours";
+        return Err(LoadError::Wrong(format!("--plain: {why}")));
+    }
+    let setup = Setup { are_frames_told, ..target.setup.clone() };
+    let mut crew = Crew::start(&setup, plan.processes, plan.patience)?;
     match &plan.workload {
         Workload::Idle => idle::run(plan, target, &mut crew),
         Workload::Connect => connect::run(plan, target, &mut crew),
         Workload::FanOut(fan_out) => fan_out::run(plan, fan_out, target, &mut crew),
+        Workload::Tickets(tickets) => tickets::run(plan, tickets, target, &mut crew),
+        Workload::Replay(replay) => replay::run(plan, replay, target, &mut crew),
+        Workload::Mixed(mixed) => mixed::run(plan, mixed, target, &mut crew),
     }
 }
 

@@ -87,6 +87,41 @@ fn fan_out_is_compared_with_the_bare_loop() {
 }
 
 #[test]
+fn tickets_live_and_everybody_whom_they_concern_hears() {
+    let result = measured(&["tickets", "--lives", "12", "--parallel", "3", "--users", "12"]);
+    let row = &result["rows"][0];
+    // Three admins: three hear of a creation, one of each of the next, four of the last two.
+    assert_eq!(row["latencies"]["frame"]["count"], 12 * (3 + 1 + 1 + 1 + 4 + 4), "{row}");
+    assert_eq!(row["latencies"]["answer"]["count"], 12 * 6, "{row}");
+    assert!(figure(row, "transitions_per_s") > 1.0 && figure(row, "notifications_per_s") > 1.0);
+    assert!(figure(row, "frame_p99_ms") > 0.0, "{row}");
+}
+
+#[test]
+fn whoever_comes_back_finds_the_whole_backlog() {
+    let arguments = ["replay", "--users", "20", "--backlog", "15", "--processes", "2"];
+    let result = measured(&arguments);
+    let row = &result["rows"][0];
+    assert_eq!(row["latencies"]["caught_up"]["count"], 20, "{row}");
+    let ratio = figure(row, "replayed_per_s") / figure(row, "users_per_s");
+    assert!((ratio - 15.0).abs() < 1e-6, "{row}");
+}
+
+#[test]
+fn a_mixed_day_loses_nothing_and_tells_how_memory_went() {
+    let arguments = ["mixed", "--for", "3", "--users", "30", "--staff", "8"];
+    let rates = ["--transitions", "40", "--fan-outs", "2", "--returns", "10"];
+    let result = measured(&[&arguments[..], &rates].concat());
+    let row = &result["rows"][0];
+    assert_eq!(figure(row, "fan_outs"), 6.0, "{row}");
+    assert_eq!(row["latencies"]["fan_out_frame"]["count"], 6 * 22, "{row}");
+    assert_eq!(row["latencies"]["answer"]["count"], 3 * 40, "{row}");
+    assert!(figure(row, "returns") > 5.0, "{row}");
+    assert!(figure(row, "rss_end_mib") > 5.0, "{row}");
+    assert!(row["figures"]["rss_growth_kib_per_min"].is_number(), "{row}");
+}
+
+#[test]
 fn a_hub_that_runs_is_measured_with_tokens_of_another_issuer() {
     let (_folder, database) = folder();
     let secret = "a secret that somebody else signs with, too";
@@ -148,7 +183,7 @@ fn server(seqs: fn(u64) -> Vec<u64>, is_plain: bool) -> SocketAddr {
                             false => format!(r#"{{"message":"{mark}","seq":{seq}}}"#),
                         };
                         for socket in sockets.lock().unwrap().iter_mut() {
-                            socket.write_all(&frame(&text)).unwrap();
+                            let _ = socket.write_all(&frame(&text)); // it may have left
                         }
                     }
                     stream.write_all(b"HTTP/1.1 202 A\r\nContent-Length: 2\r\n\r\n{}").unwrap();
@@ -209,6 +244,20 @@ fn against(address: SocketAddr, is_plain: bool) -> Output {
 }
 
 #[test]
+fn a_server_of_another_make_replays_only_what_it_keeps() {
+    // It keeps nothing: whoever comes back finds nothing, and that is told.
+    let address = server(|n| vec![n], true);
+    let (url, publish) = (format!("http://{address}"), format!("http://{address}/publish"));
+    let (_folder, database) = folder();
+    let arguments = ["load", "replay", "--url", &url, "--plain", "--publish-url", &publish];
+    let more = ["--users", "3", "--backlog", "2", "--timeout", "2"];
+    let output = run(&database, &[&arguments[..], &more].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("6 missing"), "{stderr}");
+}
+
+#[test]
 fn every_fault_of_a_server_fails_the_run_and_is_named() {
     type Fault = fn(u64) -> Vec<u64>;
     let cases: [(Fault, bool, &str); 7] = [
@@ -262,6 +311,10 @@ fn wrong_options_are_named() {
         (&[&["fan-out"], &local[..], &["--users", "1"]].concat(), "--publish-url: "),
         (&[&["idle"], &local[..], &["--pid", "1", "--pid", "2"]].concat(), "--pid: "),
         (&["fan-out", "--size", "0"], "--size"),
+        (&[&["tickets", "--plain"], &local[..]].concat(), "--plain: "),
+        (&["mixed", "--returns", "-1"], "--returns"),
+        (&["mixed", "--transitions", "0"], "--transitions"),
+        (&["replay", "--backlog", "0"], "--backlog"),
         (&["connect", "--rate", "5", "--concurrency", "5"], "--concurrency"),
     ];
     for (arguments, wanted) in cases {

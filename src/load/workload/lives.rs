@@ -1,0 +1,289 @@
+//! Tickets' lives by REST: who asks for what, when it was asked for, and what is owed for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::load::LoadError;
+use crate::load::check::Faults;
+use crate::load::clock::now_ns;
+use crate::load::mark::Mark;
+use crate::load::pipe::{Person, Told};
+use crate::load::rest::{Answer, Rest};
+use crate::load::times::Times;
+
+/// The steps of a life: what each is told as, and what is asked for.
+const STEPS: [(&str, &str); 6] = [
+    ("ticket_created", ""),
+    ("ticket_opened", "open"),
+    ("ticket_assigned", "assign"),
+    ("work_started", "start_work"),
+    ("work_finished", "finish_work"),
+    ("ticket_approved", "approve"),
+];
+
+/// A listener's roles at the tickets, as parts of all: a quarter, and half of the rest.
+const ADMINS_PART: usize = 4;
+
+/// How many of so many are admins, developers and clients: at least one each.
+pub(super) fn staff(count: usize) -> [usize; 3] {
+    let admins = (count / ADMINS_PART).max(1);
+    let developers = (count.saturating_sub(admins) / 2).max(1);
+    [admins, developers, count.saturating_sub(admins + developers).max(1)]
+}
+
+/// Those who act, by their roles.
+#[derive(Debug)]
+pub(super) struct Staff<'a> {
+    admins: &'a [Person],
+    developers: &'a [Person],
+    clients: &'a [Person],
+}
+
+/// A ticket and its next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Life {
+    n: u64,
+    step: usize,
+    ticket: String,
+}
+
+/// All lives of a run, shared by those who ask and whoever counts.
+#[derive(Debug)]
+pub(super) struct Lives<'a> {
+    staff: Staff<'a>,
+    run: u32,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Those whose next step may be asked for.
+    ready: VecDeque<Life>,
+    begun: u64,
+    /// What was asked for and not yet told to all: when, and to how many it is owed still.
+    open: HashMap<(u64, usize), (u64, u64)>,
+    owed: u64,
+    steps: u64,
+    faults: Faults,
+    /// From the time when each was to be asked for until its answer.
+    answers: Times,
+}
+
+/// What came of all lives.
+#[derive(Debug, Default)]
+pub(super) struct Lived {
+    pub(super) steps: u64,
+    pub(super) faults: Faults,
+    pub(super) answers: Times,
+}
+
+impl<'a> Lives<'a> {
+    /// Of these people: as many admins, developers and clients come first.
+    pub(super) fn new(people: &'a [Person], count: usize, run: u32) -> Result<Self, LoadError> {
+        let [admins, developers, clients] = staff(count);
+        if people.len() < admins + developers + clients {
+            return Err(LoadError::wrong("--users: a life needs an admin, a developer, a client"));
+        }
+        let (admins, rest) = people.split_at(admins);
+        let (developers, rest) = rest.split_at(developers);
+        let staff = Staff { admins, developers, clients: &rest[..clients] };
+        Ok(Self { staff, run, ledger: Mutex::default() })
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new life.
+    pub(super) fn begin(&self) -> Life {
+        let mut ledger = self.ledger();
+        ledger.begun += 1;
+        Life { n: ledger.begun - 1, step: 0, ticket: String::new() }
+    }
+
+    /// One that waits for its next step, or a new one.
+    pub(super) fn next(&self) -> Life {
+        let ready = self.ledger().ready.pop_front();
+        ready.unwrap_or_else(|| self.begin())
+    }
+
+    /// Puts one back that has another step.
+    pub(super) fn put_back(&self, life: Life) {
+        self.ledger().ready.push_back(life);
+    }
+
+    /// Asks for a life's next step, which was to be asked for at `due_ns`; the life that has
+    /// another step, if it has one and this went well.
+    pub(super) fn step(
+        &self,
+        rest: &mut Rest,
+        life: Life,
+        due_ns: u64,
+    ) -> Result<Option<Life>, LoadError> {
+        let step = life.step;
+        let owed = self.owed(step);
+        self.ledger().open.insert((life.n, step), (due_ns, owed));
+        let (path, headers, body) = self.request(&life);
+        let answer = rest.ask("POST", &path, &headers, &body)?;
+        let at_ns = now_ns();
+        let mut ledger = self.ledger();
+        ledger.answers.record(at_ns.saturating_sub(due_ns));
+        ledger.steps += 1;
+        if !answer.is_success() {
+            // Nobody is owed anything for what was refused.
+            ledger.open.remove(&(life.n, step));
+            ledger.faults.failed_requests += 1;
+            ledger.faults.reason(&format!("{path}: {}", answer.text()));
+            return Ok(None);
+        }
+        ledger.owed += owed;
+        drop(ledger);
+        let ticket = if step == 0 { id(&answer)? } else { life.ticket };
+        let next = Life { n: life.n, step: step + 1, ticket };
+        Ok((next.step < STEPS.len()).then_some(next))
+    }
+
+    /// How many are told of a step: all admins of a creation; the creator when it is opened and
+    /// begun; the developer when it is assigned; the admins and one more of the rest.
+    fn owed(&self, step: usize) -> u64 {
+        let admins = u64::try_from(self.staff.admins.len()).unwrap_or_default();
+        match step {
+            0 => admins,
+            1..=3 => 1,
+            _ => admins + 1,
+        }
+    }
+
+    fn request(&self, life: &Life) -> (String, Vec<String>, String) {
+        let of = |people: &'a [Person]| {
+            let count = u64::try_from(people.len()).unwrap_or(1).max(1);
+            &people[usize::try_from(life.n % count).unwrap_or_default()]
+        };
+        let Staff { admins, developers, clients } = self.staff;
+        let who = match life.step {
+            0 | 5 => of(clients),
+            1 | 2 => of(admins),
+            _ => of(developers),
+        };
+        let body = match life.step {
+            0 => {
+                let title = Mark { run: self.run, n: life.n, sent_ns: 0 }.text();
+                format!(r#"{{"title":"{title}","priority":"HIGH","category":"BUG"}}"#)
+            }
+            2 => format!(r#"{{"developers":[{}]}}"#, of(developers).id),
+            _ => "{}".to_owned(),
+        };
+        let path = match life.step {
+            0 => "/api/tickets/".to_owned(),
+            step => format!("/api/tickets/{}/{}/", life.ticket, STEPS[step].1),
+        };
+        let headers = vec![
+            format!("Authorization: Bearer {}", who.token),
+            "Content-Type: application/json".to_owned(),
+        ];
+        (path, headers, body)
+    }
+
+    /// Takes a frame; how long after the request it came. `None`: nobody was owed it.
+    pub(super) fn told(&self, told: &Told) -> Option<u64> {
+        let step = STEPS.iter().position(|(event, _)| *event == told.event);
+        let mut ledger = self.ledger();
+        let Some((key, asked)) =
+            step.map(|step| (told.n, step)).and_then(|key| Some((key, ledger.open.get_mut(&key)?)))
+        else {
+            ledger.faults.doubles += 1;
+            return None;
+        };
+        asked.1 -= 1;
+        let (asked_ns, left) = *asked;
+        if left == 0 {
+            ledger.open.remove(&key);
+        }
+        Some(told.at_ns.saturating_sub(asked_ns))
+    }
+
+    /// What came of all.
+    pub(super) fn lived(&self) -> Lived {
+        let mut ledger = self.ledger();
+        Lived {
+            steps: ledger.steps,
+            faults: std::mem::take(&mut ledger.faults),
+            answers: std::mem::take(&mut ledger.answers),
+        }
+    }
+
+    /// Frames that are owed for all that was answered.
+    pub(super) fn owed_so_far(&self) -> u64 {
+        self.ledger().owed
+    }
+
+    /// Frames that are owed still.
+    pub(super) fn missing(&self) -> u64 {
+        self.ledger().open.values().map(|(_, left)| left).sum()
+    }
+}
+
+/// The id of a ticket that was created.
+fn id(answer: &Answer) -> Result<String, LoadError> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match body.get("id") {
+        Some(Value::Number(id)) => Ok(id.to_string()),
+        Some(_) | None => Err(LoadError::Failed(format!("a ticket without an id: {body}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people(count: usize) -> Vec<Person> {
+        (1..=count).map(|id| Person { id: id.to_string(), token: format!("t{id}") }).collect()
+    }
+
+    #[test]
+    fn forty_are_ten_admins_fifteen_developers_and_fifteen_clients() {
+        assert_eq!(staff(40), [10, 15, 15]);
+        assert_eq!(staff(3), [1, 1, 1]);
+        let few = people(2);
+        assert!(Lives::new(&few, 2, 1).is_err());
+    }
+
+    #[test]
+    fn a_life_is_asked_for_by_those_who_may() {
+        let people = people(40);
+        let lives = Lives::new(&people, 40, 7).unwrap();
+        let mut life = lives.next();
+        life.ticket = "5".into();
+        let mut asked = Vec::new();
+        for step in 0..STEPS.len() {
+            life.step = step;
+            let (path, headers, _) = lives.request(&life);
+            asked.push(format!("{path} {}", headers[0].rsplit(' ').next().unwrap()));
+        }
+        let wanted = [
+            "/api/tickets/ t26",
+            "/api/tickets/5/open/ t1",
+            "/api/tickets/5/assign/ t1",
+            "/api/tickets/5/start_work/ t11",
+            "/api/tickets/5/finish_work/ t11",
+            "/api/tickets/5/approve/ t26",
+        ];
+        assert_eq!(asked, wanted);
+        assert_eq!((0..6).map(|step| lives.owed(step)).sum::<u64>(), 35);
+    }
+
+    #[test]
+    fn frames_are_dated_from_the_request_and_counted_once() {
+        let people = people(4);
+        let lives = Lives::new(&people, 4, 7).unwrap();
+        lives.ledger().open.insert((3, 1), (1_000, 1));
+        let told = Told { n: 3, event: "ticket_opened".into(), at_ns: 5_000 };
+        assert_eq!((lives.missing(), lives.told(&told)), (1, Some(4_000)));
+        assert_eq!((lives.missing(), lives.told(&told)), (0, None));
+        let unknown = Told { n: 3, event: "ticket_lost".into(), at_ns: 5_000 };
+        assert_eq!(lives.told(&unknown), None);
+        assert_eq!(lives.lived().faults.doubles, 2);
+    }
+}

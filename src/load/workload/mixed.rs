@@ -1,0 +1,249 @@
+//! `mixed`: a day's work at a steady rate: tickets, messages to everybody, people who come back.
+//!
+//! An open loop: everything has its time, and what is late because the server is late counts from
+//! then. The server's memory is looked at every second.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::gather::{Askers, gather};
+use super::lives::{Lives, staff};
+use super::{Cpu, Outcome};
+use crate::load::LoadError;
+use crate::load::check::Faults;
+use crate::load::clock::{figure, now_ns, ns, seconds};
+use crate::load::crew::{Crew, count_missing};
+use crate::load::mark::Mark;
+use crate::load::plan::{Mixed, Plan};
+use crate::load::readings::memory;
+use crate::load::rest::Rest;
+use crate::load::target::Target;
+
+/// How often memory is looked at.
+const LOOK_EVERY_NS: u64 = 1_000_000_000;
+/// Memory counts after this part of the time: caches fill first.
+const WARM_UP: f64 = 0.2;
+/// Nobody sleeps longer than this without looking whether it is over.
+const NAP_MAX: Duration = Duration::from_millis(100);
+
+/// What all who ask share.
+struct Day<'a> {
+    plan: &'a Plan,
+    mixed: &'a Mixed,
+    target: &'a Target,
+    lives: &'a Lives<'a>,
+    askers: Askers,
+    begun_ns: u64,
+    /// Steps that somebody has taken.
+    steps: AtomicU64,
+    /// Messages that everybody is owed.
+    sent: AtomicU64,
+    faults: Mutex<Faults>,
+}
+
+/// All of it, for the time that was asked for and until nothing is owed any more.
+pub(super) fn run(
+    plan: &Plan,
+    mixed: &Mixed,
+    target: &Target,
+    crew: &mut Crew,
+) -> Result<Outcome, LoadError> {
+    let people = &target.setup.people;
+    let lives = Lives::new(people, mixed.staff, target.run)?;
+    let listeners = people.len() - staff(mixed.staff).iter().sum::<usize>();
+    let listeners = u64::try_from(listeners).unwrap_or_default();
+    crew.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    if !outcome.faults.is_clean() {
+        return Ok(outcome);
+    }
+    crew.watch("mixed", 0);
+    let cpu = Cpu::start(target, crew)?;
+    let day = Day {
+        plan,
+        mixed,
+        target,
+        lives: &lives,
+        askers: Askers::new(mixed.parallel + 1),
+        begun_ns: now_ns(),
+        steps: AtomicU64::new(0),
+        sent: AtomicU64::new(0),
+        faults: Mutex::default(),
+    };
+    let (mut weights, mut returned) = (Weights::default(), 0);
+    let gathered = std::thread::scope(|threads| {
+        for _ in 0..mixed.parallel {
+            threads.spawn(|| day.askers.done(day.work()));
+        }
+        threads.spawn(|| day.askers.done(day.tell_all()));
+        let look = |crew: &mut Crew| {
+            weights.look(&day)?;
+            while now_ns() < day.end_ns() && now_ns() >= day.due_ns(mixed.returns_per_s, returned) {
+                crew.come_again(usize::try_from(returned).unwrap_or_default(), 1)?;
+                returned += 1;
+            }
+            let owed = lives.owed_so_far() + day.sent.load(Relaxed) * listeners;
+            Ok(crew.received() >= owed)
+        };
+        let gathered = gather(crew, &lives, &day.askers, plan.patience, look);
+        day.askers.end();
+        gathered
+    })?;
+    day.askers.outcome()?;
+    let spent = cpu.stop(target, crew)?;
+    let tally = crew.last_of_all()?;
+    let mut lived = lives.lived();
+    lived.faults.missing += lives.missing();
+    outcome.faults.add(&lived.faults);
+    outcome.faults.add(&tally.faults);
+    outcome.faults.add(&day.faults.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let sent = day.sent.load(Relaxed);
+    count_missing(&mut outcome.faults, sent * listeners, tally.frames.count());
+    let took = seconds(gathered.last_ns.saturating_sub(day.begun_ns));
+    outcome.add("users", "users", figure(tally.open), 0);
+    outcome.add("transitions_per_s", "transitions/s", figure(lived.steps) / took, 0);
+    outcome.add("fan_outs", "messages", figure(sent), 0);
+    outcome.add("returns", "returns", figure(tally.ready.count()), 0);
+    let all = [("frame_p50_ms", "frame p50 ms"), ("frame_p99_ms", "frame p99 ms")];
+    let mut frames = gathered.frames.clone();
+    frames.add(&tally.frames);
+    let received = frames.count();
+    outcome.add("frames_per_s", "frames/s", figure(received) / took, 0);
+    let p99_9 = frames.ms(0.999);
+    outcome.add_times("frame", all, frames);
+    outcome.add("frame_p99_9_ms", "p99.9 ms", p99_9, 2);
+    outcome.times.push(("ticket_frame", gathered.frames));
+    outcome.times.push(("fan_out_frame", tally.frames));
+    outcome.times.push(("answer", lived.answers));
+    outcome.times.push(("return", tally.ready));
+    weights.tell(&mut outcome);
+    let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
+    outcome.add_cpu(spent, cpu, received);
+    Ok(outcome)
+}
+
+impl Day<'_> {
+    /// When the n-th thing of so many a second is due.
+    fn due_ns(&self, per_second: f64, n: u64) -> u64 {
+        let after = Duration::try_from_secs_f64(figure(n) / per_second);
+        self.begun_ns.saturating_add(after.map_or(u64::MAX, ns))
+    }
+
+    fn end_ns(&self) -> u64 {
+        self.begun_ns + ns(self.mixed.time)
+    }
+
+    /// Sleeps until then; whether it came before the end.
+    fn comes(&self, due_ns: u64) -> bool {
+        if due_ns >= self.end_ns() {
+            return false;
+        }
+        while !self.askers.is_over() {
+            let left = due_ns.saturating_sub(now_ns());
+            if left == 0 {
+                return true;
+            }
+            std::thread::sleep(Duration::from_nanos(left).min(NAP_MAX));
+        }
+        false
+    }
+
+    /// One connection's steps: each at its time, of whichever life waits for one.
+    fn work(&self) -> Result<(), LoadError> {
+        let Target { place, .. } = self.target;
+        let mut rest = Rest::connect(place.address, &place.host, self.plan.patience)?;
+        loop {
+            let due_ns = self.due_ns(self.mixed.steps_per_s, self.steps.fetch_add(1, Relaxed));
+            if !self.comes(due_ns) {
+                return Ok(());
+            }
+            let life = self.lives.next();
+            if let Some(life) = self.lives.step(&mut rest, life, due_ns)? {
+                self.lives.put_back(life);
+            }
+        }
+    }
+
+    /// Messages to everybody who only listens.
+    fn tell_all(&self) -> Result<(), LoadError> {
+        let publish = self.target.publish()?;
+        let Target { place, .. } = self.target;
+        let mut rest = Rest::connect(place.address, &place.host, self.plan.patience)?;
+        for n in 0.. {
+            let sent_ns = self.due_ns(self.mixed.fan_outs_per_s, n);
+            if !self.comes(sent_ns) {
+                break;
+            }
+            let mark = Mark { run: self.target.run, n, sent_ns };
+            let body = self.target.body(publish, mark, self.mixed.bytes);
+            let answer = rest.ask("POST", &publish.place.path, &publish.headers, &body)?;
+            if answer.is_success() {
+                self.sent.fetch_add(1, Relaxed);
+            } else {
+                let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+                faults.failed_requests += 1;
+                faults.reason(&answer.text());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The server's memory over time.
+#[derive(Debug, Default)]
+struct Weights {
+    /// When, in seconds from the beginning, and how much, in KiB.
+    looks: Vec<(f64, f64)>,
+    due_ns: u64,
+}
+
+impl Weights {
+    fn look(&mut self, day: &Day<'_>) -> Result<(), LoadError> {
+        let now = now_ns();
+        if let Some(pid) = day.target.pid.filter(|_| now >= self.due_ns && now < day.end_ns()) {
+            self.due_ns = now + LOOK_EVERY_NS;
+            let after = seconds(now.saturating_sub(day.begun_ns));
+            self.looks.push((after, figure(memory(pid)?.rss_kib)));
+        }
+        Ok(())
+    }
+
+    /// What it was after the caches were filled, what it became, and how fast it grew.
+    fn tell(&self, outcome: &mut Outcome) {
+        let warm_at = self.looks.last().map_or(0.0, |last| last.0 * WARM_UP);
+        let warm: Vec<(f64, f64)> =
+            self.looks.iter().copied().filter(|look| look.0 >= warm_at).collect();
+        let (Some(first), Some(last)) = (warm.first(), warm.last()) else { return };
+        outcome.add("rss_warm_mib", "MiB warm", first.1 / 1024.0, 1);
+        outcome.add("rss_end_mib", "MiB at the end", last.1 / 1024.0, 1);
+        outcome.add("rss_growth_kib_per_min", "KiB/min", slope(&warm) * 60.0, 0);
+    }
+}
+
+/// The straight line's slope that fits these points best.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = figure(u64::try_from(points.len()).unwrap_or_default().max(1));
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let together: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    if spread > 0.0 { together / spread } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_the_slope_after_the_caches_are_filled() {
+        let looks = (0..100).map(|s| (f64::from(s), if s < 20 { 0.0 } else { f64::from(s) * 2.0 }));
+        let weights = Weights { looks: looks.collect(), due_ns: 0 };
+        let mut outcome = Outcome::default();
+        weights.tell(&mut outcome);
+        let keys: Vec<&str> = outcome.figures.iter().map(|figure| figure.key).collect();
+        assert_eq!(keys, ["rss_warm_mib", "rss_end_mib", "rss_growth_kib_per_min"]);
+        assert!((outcome.figures[2].value - 120.0).abs() < 0.01, "{:?}", outcome.figures);
+        assert!(slope(&[(1.0, 5.0)]).abs() < f64::EPSILON);
+    }
+}

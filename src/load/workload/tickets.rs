@@ -1,0 +1,83 @@
+//! `tickets`: whole lives through REST, with everybody connected whom they concern.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::gather::{Askers, gather};
+use super::lives::Lives;
+use super::{Cpu, Outcome};
+use crate::load::LoadError;
+use crate::load::clock::{figure, now_ns, seconds};
+use crate::load::crew::Crew;
+use crate::load::plan::{Plan, Tickets};
+use crate::load::rest::Rest;
+use crate::load::target::Target;
+
+/// Lives one after the other in each of so many connections; the clock stops when all that is owed
+/// has come, not when all was answered.
+pub(super) fn run(
+    plan: &Plan,
+    tickets: &Tickets,
+    target: &Target,
+    crew: &mut Crew,
+) -> Result<Outcome, LoadError> {
+    let people = &target.setup.people;
+    let lives = Lives::new(people, people.len(), target.run)?;
+    crew.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    if !outcome.faults.is_clean() {
+        return Ok(outcome);
+    }
+    crew.watch("tickets", usize::try_from(tickets.lives * 35).unwrap_or(usize::MAX));
+    let cpu = Cpu::start(target, crew)?;
+    let (askers, left) = (Askers::new(tickets.parallel), AtomicU64::new(tickets.lives));
+    let begun_ns = now_ns();
+    let gathered = std::thread::scope(|threads| {
+        for _ in 0..tickets.parallel {
+            threads.spawn(|| askers.done(ask(plan, target, &lives, &askers, &left)));
+        }
+        let gathered = gather(crew, &lives, &askers, plan.patience, |_| Ok(true));
+        askers.end();
+        gathered
+    })?;
+    askers.outcome()?;
+    let spent = cpu.stop(target, crew)?;
+    let tally = crew.reset()?;
+    let mut lived = lives.lived();
+    lived.faults.missing += lives.missing();
+    outcome.faults.add(&lived.faults);
+    outcome.faults.add(&tally.faults);
+    let took = seconds(gathered.last_ns.saturating_sub(begun_ns));
+    outcome.add("users", "users", figure(tally.open), 0);
+    outcome.add("transitions_per_s", "transitions/s", figure(lived.steps) / took, 0);
+    let frames = gathered.frames.count();
+    outcome.add("notifications_per_s", "notifications/s", figure(frames) / took, 0);
+    let quantiles = [("frame_p50_ms", "frame p50 ms"), ("frame_p99_ms", "frame p99 ms")];
+    outcome.add_times("frame", quantiles, gathered.frames);
+    let quantiles = [("answer_p50_ms", "answer p50 ms"), ("answer_p99_ms", "answer p99 ms")];
+    outcome.add_times("answer", quantiles, lived.answers);
+    let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
+    outcome.add_cpu(spent, cpu, frames);
+    Ok(outcome)
+}
+
+/// One connection's lives.
+fn ask(
+    plan: &Plan,
+    target: &Target,
+    lives: &Lives<'_>,
+    askers: &Askers,
+    left: &AtomicU64,
+) -> Result<(), LoadError> {
+    let mut rest = Rest::connect(target.place.address, &target.place.host, plan.patience)?;
+    while !askers.is_over() {
+        let taken = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if taken.is_err() {
+            break;
+        }
+        let mut life = Some(lives.begin());
+        while let Some(one) = life {
+            life = lives.step(&mut rest, one, now_ns())?;
+        }
+    }
+    Ok(())
+}
