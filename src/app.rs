@@ -21,6 +21,7 @@ use crate::config::{Config, Secret};
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::desk::{FOLLOW_EVERY, TemplateDesk};
 use crate::delivery::link::Links;
+use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
@@ -95,6 +96,7 @@ struct Inside {
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     links: Links,
+    webhooks: WebhookCaller,
     templates: TemplateDesk,
     epoch: Arc<str>,
 }
@@ -102,7 +104,7 @@ struct Inside {
 impl Inside {
     /// The edges, which share one pace for each address: a stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self { store, hub, auth, readiness, clock, links, templates, epoch } = self;
+        let Self { store, hub, auth, readiness, clock, links, templates, webhooks, epoch } = self;
         let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
         let sockets = WsParts {
             auth: auth.clone(),
@@ -122,12 +124,16 @@ impl Inside {
             accounts: store.clone(),
             deliveries: store.clone(),
             delivery_log: store.clone(),
+            figures: store.clone(),
             preferences: store.clone(),
             escalations: store.clone(),
+            send_log: store.clone(),
             explain: store.clone(),
             links,
             templates,
-            push_store: store,
+            push_store: store.clone(),
+            webhook_store: store,
+            webhooks,
             clock,
             readiness,
             epoch,
@@ -179,6 +185,8 @@ impl App {
         let templates = templates.map_err(StartError::of("database_url"))?;
         let links = links(config, &*store).await?;
         let words = Words { templates: templates.templates().clone(), links: links.clone() };
+        let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
+            .map_err(StartError::of("webhook.allow_private"))?;
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -186,12 +194,14 @@ impl App {
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
                 words,
+                webhooks: webhooks.clone(),
             },
         )?;
         let hub = Hub::start(HubParts {
             tickets: store.clone(),
             inboxes: store.clone(),
             sends: store.clone(),
+            retention: store.clone(),
             comments: store.clone(),
             clock: Arc::clone(&clock),
             names: names.clone(),
@@ -211,6 +221,7 @@ impl App {
             readiness: readiness.clone(),
             clock,
             links,
+            webhooks,
             templates: templates.clone(),
             epoch: names.epoch,
         };
@@ -362,6 +373,7 @@ fn limits(config: &Config) -> HubLimits {
         sessions_per_user_max: ws.max_sessions_per_user,
         ping_after: Duration::from_secs(u64::from(ws.ping_after_s)),
         silent_max: Duration::from_secs(u64::from(ws.silent_max_s)),
+        retention: config.retention,
         ..HubLimits::default()
     }
 }

@@ -62,6 +62,8 @@ const DESCRIBED: &[Described] = &[
         "1 while a channel leaves its provider alone, because that is down, by channel"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
     Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
+    Described::Counter("bellpull_forgotten_total",
+        "What was forgotten because it was old, by kind"),
     Described::Counter("bellpull_send_recipients_total",
         "Recipients that the scheduler wrote messages for; each message's first go beside it"),
     Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),

@@ -23,5 +23,6 @@ pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod ticket;
+pub mod tidying;
 pub mod user;
 pub mod vitals;

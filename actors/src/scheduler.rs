@@ -13,6 +13,8 @@
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
 //! is away is asked again with back-off.
 //!
+//! Once an hour it has what is old forgotten (see [`crate::tidying`]), by a task that ends with it.
+//!
 //! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
 
 use std::collections::VecDeque;
@@ -32,6 +34,7 @@ use crate::mail::Mail;
 use crate::port::sends::Chunk;
 use crate::port::{Clock, SendStore, StoreError};
 use crate::sends::CHUNK;
+use crate::tidying::Tidying;
 use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
 
@@ -43,10 +46,8 @@ const DUE_MAX: u32 = 1_000;
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// The pause after a chunk is at most so long, however slow the store was.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// Keys are remembered for so long.
-const KEYS_KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// And forgotten so often.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// What is old is forgotten so often.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What the scheduler is sent.
 #[derive(Debug)]
@@ -78,8 +79,8 @@ enum Own {
     Wrote(Result<(usize, bool), StoreError>),
     /// A pause is over.
     Paused,
-    /// Old keys were forgotten, or not.
-    Forgot(Result<u64, StoreError>),
+    /// What is old was forgotten, or not.
+    Tidied(Result<(), StoreError>),
 }
 
 /// What the scheduler is made of.
@@ -88,6 +89,7 @@ pub(crate) struct Scheduler {
     pub(crate) store: Arc<dyn SendStore>,
     pub(crate) users: Users,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tidying: Tidying,
 }
 
 /// A send that is due.
@@ -122,7 +124,8 @@ pub(crate) struct SchedulerState {
     next_due: Option<Timestamp>,
     is_looking: bool,
     alarm: Option<JoinHandle<()>>,
-    forgot_at: Option<Instant>,
+    tidied_at: Option<Instant>,
+    tidying: Option<JoinHandle<()>>,
     /// Answers of the store in a row that were failures.
     failures: u32,
     /// The last failure, while the store has not answered since.
@@ -133,8 +136,8 @@ pub(crate) struct SchedulerState {
 
 impl Drop for SchedulerState {
     fn drop(&mut self) {
-        if let Some(alarm) = &self.alarm {
-            alarm.abort();
+        for task in self.alarm.iter().chain(&self.tidying) {
+            task.abort();
         }
     }
 }
@@ -160,7 +163,8 @@ impl Actor for Scheduler {
             next_due: None,
             is_looking: false,
             alarm: None,
-            forgot_at: None,
+            tidied_at: None,
+            tidying: None,
             failures: 0,
             trouble: None,
             chunks: 0,
@@ -269,11 +273,10 @@ impl Scheduler {
             Own::Looked(found) => self.looked(found, state),
             Own::Wrote(outcome) => wrote(outcome, state),
             Own::Paused => state.work = Work::None,
-            Own::Forgot(Ok(0)) => {}
-            Own::Forgot(Ok(count)) => tracing::debug!(count, "old idempotency keys are forgotten"),
-            Own::Forgot(Err(error)) => {
-                tracing::warn!(%error, "old idempotency keys could not be forgotten");
-                state.forgot_at = None; // the next look tries again
+            Own::Tidied(Ok(())) => state.tidying = None,
+            Own::Tidied(Err(error)) => {
+                tracing::warn!(%error, "what is old could not be forgotten");
+                (state.tidying, state.tidied_at) = (None, None); // the next look tries again
             }
         }
     }
@@ -302,7 +305,7 @@ impl Scheduler {
             let found = in_time(store.due_sends(now, DUE_MAX)).await;
             SchedulerState::cast_back(&own, Own::Looked(found));
         });
-        self.forget_keys(state);
+        self.tidy(state);
     }
 
     fn looked(
@@ -367,18 +370,18 @@ impl Scheduler {
         });
     }
 
-    /// Forgets old keys, if that was not done for an hour.
-    fn forget_keys(&self, state: &mut SchedulerState) {
-        if state.forgot_at.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
+    /// Has what is old forgotten, if that was not begun within the last hour, nor is under way.
+    fn tidy(&self, state: &mut SchedulerState) {
+        let is_early = state.tidied_at.is_some_and(|at| at.elapsed() < TIDY_EVERY);
+        if is_early || state.tidying.is_some() {
             return;
         }
-        state.forgot_at = Some(Instant::now());
-        let before = self.clock.now().saturating_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);
-        let (store, own) = (Arc::clone(&self.store), state.own.clone());
-        tokio::spawn(async move {
-            let forgot = in_time(store.forget_keys(before)).await;
-            SchedulerState::cast_back(&own, Own::Forgot(forgot));
-        });
+        state.tidied_at = Some(Instant::now());
+        let (tidying, own) = (self.tidying.clone(), state.own.clone());
+        state.tidying = Some(tokio::spawn(async move {
+            let outcome = tidying.run().await;
+            SchedulerState::cast_back(&own, Own::Tidied(outcome));
+        }));
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each bench uses its own part")]
 
 pub mod http;
+pub mod sink;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};
@@ -32,12 +33,18 @@ pub struct Hub {
 impl Hub {
     /// Starts the binary on a database file.
     pub fn start(database: &Path) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    /// The same with other settings.
+    pub fn start_with(database: &Path, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"))
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
             .args(["--database", &format!("sqlite://{}", database.display())])
             .env("BELLPULL_LOG_FILTER", "warn")
             // All of ten thousand users come from eight addresses here.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the hub starts");

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use bellpull_actors::tidying::Retention;
+use jiff::SignedDuration;
+
 use super::load::{ConfigError, Sources, Values, error};
 use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, Secret, WsConfig};
 
@@ -56,9 +59,19 @@ impl Config {
             delivery: DeliveryConfig::build(values)?,
             replay_limit: values.number("replay.limit")?,
             drain_window_ms: values.number("drain.window_ms")?,
+            retention: Retention {
+                tombstones: days(values.number("retention.deleted_days")?),
+                deliveries: days(values.number("retention.deliveries_days")?),
+                keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
+            },
             operator_listen: values.address("operator.listen"),
             log_json: values.must_text("log")? == "json",
             log_filter: values.must_text("log_filter")?,
         })
     }
+}
+
+/// So many days; 0 is for ever.
+fn days(count: i64) -> Option<SignedDuration> {
+    (count > 0).then(|| SignedDuration::from_hours(count.saturating_mul(24)))
 }

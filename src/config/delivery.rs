@@ -2,6 +2,8 @@
 //!
 //! A channel is on when its settings are there; some of them without the others are a mistake.
 
+use std::path::PathBuf;
+
 use bellpull_actors::domain::retry::RetryRule;
 use bellpull_actors::domain::routing::{Channel, Channels};
 
@@ -36,6 +38,8 @@ pub struct SmtpConfig {
     pub url: Secret,
     /// `smtp.from`: `Desk <desk@example.com>`.
     pub from: String,
+    /// `smtp.ca_file`: whom to believe beside those whom browsers believe.
+    pub ca_file: Option<PathBuf>,
     /// `smtp.per_s`: e-mails that may begin in a second; 0: any number.
     pub per_s: u32,
 }
@@ -94,6 +98,8 @@ impl DeliveryConfig {
             (Channel::WhatsApp, self.whatsapp.is_some()),
             (Channel::Sms, self.sms.is_some()),
             (Channel::Push, self.push.is_some()),
+            // Nobody is called who has not asked for it.
+            (Channel::Webhook, true),
         ];
         let on: Vec<Channel> =
             on.into_iter().filter(|(_, is_on)| *is_on).map(|(channel, _)| channel).collect();
@@ -135,7 +141,12 @@ fn together<const N: usize>(
 
 fn smtp(values: &Values) -> Result<Option<SmtpConfig>, ConfigError> {
     let Some([url, from]) = together(values, ["smtp.url", "smtp.from"])? else { return Ok(None) };
-    Ok(Some(SmtpConfig { url: Secret::new(url), from, per_s: values.number("smtp.per_s")? }))
+    Ok(Some(SmtpConfig {
+        url: Secret::new(url),
+        from,
+        ca_file: values.text("smtp.ca_file").map(PathBuf::from),
+        per_s: values.number("smtp.per_s")?,
+    }))
 }
 
 fn whatsapp(values: &Values) -> Result<Option<WhatsAppConfig>, ConfigError> {

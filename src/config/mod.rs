@@ -15,6 +15,8 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bellpull_actors::tidying::Retention;
+
 pub use delivery::DeliveryConfig;
 pub use load::{ConfigError, Sources};
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub replay_limit: u32,
     /// `drain.window_ms`: over how long a stopping hub spreads its clients' return (10,000).
     pub drain_window_ms: u32,
+    /// `retention.*`: for how long things are kept.
+    pub retention: Retention,
     /// `operator.listen`: where `/api/operator/` and `/metrics` are served alone.
     pub operator_listen: Option<SocketAddr>,
     /// `log`: `text` or `json`; what is logged at all is `log_filter` (`info`).

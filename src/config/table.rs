@@ -196,6 +196,8 @@ pub static SETTINGS: &[Setting] = &[
         "E-mail: smtp://user:password@host:587?tls=required, or smtps://; not set: off"),
     setting("smtp.from", "", "", Kind::Text,
         "E-mail: whom it is from, such as Desk <desk@example.com>"),
+    setting("smtp.ca_file", "", "", Kind::File,
+        "E-mail: PEM certificates that are trusted beside those of browsers: a server of one's own"),
     setting("smtp.per_s", "", "0", number("e-mails a second", 0, 100_000),
         "E-mail: the most that begin in a second; 0: no limit"),
     setting("whatsapp.token", "", "", Kind::Secret,
@@ -232,8 +234,16 @@ pub static SETTINGS: &[Setting] = &[
     setting("vapid.per_s", "", "0", number("pushes a second", 0, 100_000),
         "Web push: the most that begin in a second; 0: no limit"),
     setting("webhook.allow_private", "", "false", Kind::Switch,
-        "Whether addresses that users give (push services) may be private ones, and without TLS: \
-         for tests and closed networks"),
+        "Whether addresses that users give (push services, webhooks) may be private ones, and \
+         without TLS: for tests and closed networks"),
+    setting("retention.deleted_days", "", "30", number("days", 0, 36_500),
+        "How long a notification that its owner deleted leaves a trace for clients that were away; \
+         0: for ever. Who comes back later begins anew"),
+    setting("retention.deliveries_days", "", "90", number("days", 0, 36_500),
+        "How long a delivery that has come to an end is kept, with its attempts; 0: for ever. One \
+         that is queued always is"),
+    setting("retention.idempotency_hours", "", "24", number("hours", 24, 8_760),
+        "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
     setting("log", "", "text", Kind::Choice(&["text", "json"]),

@@ -7,10 +7,11 @@ use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, DeliveryStore, Sender};
 
-use super::email::{EmailSender, EmailSetup};
+use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
 use super::push::PushSender;
 use super::sms::SmsSender;
+use super::webhook::WebhookCaller;
 use super::whatsapp::WhatsAppSender;
 use super::words::Words;
 use crate::config::DeliveryConfig;
@@ -39,6 +40,8 @@ pub struct ChannelParts {
     pub epoch: Arc<str>,
     /// What is said.
     pub words: Words,
+    /// The way to webhooks.
+    pub webhooks: WebhookCaller,
 }
 
 /// The channels whose settings are there.
@@ -58,6 +61,7 @@ pub fn channels(
         clock: Arc::clone(&parts.clock),
         limits: ChannelLimits {
             in_flight_max: usize::try_from(config.in_flight).unwrap_or(usize::MAX),
+            lane_max: lane_max(channel, config.in_flight),
             per_s,
             lease: LEASE,
             retry: config.retry,
@@ -66,10 +70,11 @@ pub fn channels(
     };
     let mut on = Vec::new();
     if let Some(smtp) = &config.smtp {
-        let sender = EmailSender::new(smtp, config.in_flight, &parts.epoch, words());
+        let sender = EmailSender::new(smtp, config.in_flight, ANSWER_MAX, &parts.epoch, words());
         let sender = sender.map_err(|error| {
             let setting = match error {
-                EmailSetup::Url => "smtp.url",
+                EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
+                EmailSetup::NoCertificates(_) | EmailSetup::NoTls => "smtp.ca_file",
                 EmailSetup::From => "smtp.from",
             };
             bad(setting)(error.to_string())
@@ -91,5 +96,16 @@ pub fn channels(
         let sender = sender.map_err(bad("vapid.private_key"))?;
         on.push(channel(Channel::Push, push.per_s, Arc::new(sender)));
     }
+    on.push(channel(Channel::Webhook, 0, Arc::new(parts.webhooks.clone())));
     Ok(on)
+}
+
+/// How much of what a channel has in hand may be for one host. The push services are few, and
+/// almost everybody's browser has the same one; webhooks are many, and each may hang.
+fn lane_max(channel: Channel, in_flight: u32) -> u32 {
+    match channel {
+        Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => u32::MAX,
+        Channel::Push => (in_flight / 2).max(1),
+        Channel::Webhook => (in_flight / 4).max(1),
+    }
 }

@@ -17,9 +17,10 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::Error as SmtpError;
-use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error as SmtpError, PoolConfig};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use reqwest::Url;
 
 use super::link::Unsubscribe;
 use super::template::Rendered;
@@ -28,7 +29,7 @@ use super::{refused, said};
 use crate::config::delivery::SmtpConfig;
 
 /// How long a server may take for one answer. The whole attempt has the channel's own limit.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// How long a connection that nobody uses is kept: most servers close theirs after a minute.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -52,6 +53,15 @@ pub enum EmailSetup {
     /// `smtp.url`
     #[error("is no SMTP URL such as smtp://user:password@host:587?tls=required")]
     Url,
+    /// `smtp.url`
+    #[error("has a user without a password")]
+    NoPassword,
+    /// `smtp.ca_file`
+    #[error("cannot be used: {0}")]
+    NoCertificates(String),
+    /// `smtp.ca_file`
+    #[error("has nobody to be asked of: smtp.url has neither smtps:// nor ?tls=required")]
+    NoTls,
     /// `smtp.from`
     #[error("is no address such as Desk <desk@example.com>")]
     From,
@@ -59,24 +69,22 @@ pub enum EmailSetup {
 
 impl EmailSender {
     /// A sender through the server of the settings (`smtp://user:password@host:port`, `smtps://`,
-    /// `?tls=required`), at most `connections` at once. `epoch` names this hub's store.
+    /// `?tls=required`), at most `connections` at once, each of whose answers may take so long.
+    /// `epoch` names this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
     pub fn new(
         config: &SmtpConfig,
         connections: u32,
+        answer_max: Duration,
         epoch: &str,
         words: Words,
     ) -> Result<Self, EmailSetup> {
         let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.url.reveal());
         let pool = PoolConfig::new().max_size(connections).idle_timeout(IDLE_MAX);
-        let transport = builder
-            .map_err(|_| EmailSetup::Url)?
-            .timeout(Some(ANSWER_MAX))
-            .pool_config(pool)
-            .build();
+        let builder = builder(config)?.timeout(Some(answer_max));
+        let transport = builder.pool_config(pool).build();
         let message_domain = format!("{epoch}.bellpull");
         Ok(Self { transport, from, message_domain, words })
     }
@@ -87,7 +95,7 @@ impl EmailSender {
         let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(Some(leased.addressee.name.clone()), to))
+            .to(Mailbox::new(leased.addressee.as_ref().map(|one| one.name.clone()), to))
             .message_id(Some(format!("<delivery-{}@{}>", leased.id, self.message_domain)))
             .subject(subject)
             .header(AutoSubmitted("auto-generated".to_owned()));
@@ -106,7 +114,8 @@ impl EmailSender {
     fn unsubscribe(&self, leased: &Leased) -> Option<String> {
         let [letter] = &leased.letters[..] else { return None };
         let event = letter.message.event.as_str().to_owned();
-        self.words.links.unsubscribe(&Unsubscribe { user: leased.addressee.id, event })
+        let user = leased.addressee.as_ref()?.id;
+        self.words.links.unsubscribe(&Unsubscribe { user, event })
     }
 }
 
@@ -131,6 +140,34 @@ impl Sender for EmailSender {
             Err(error) => judge(&error),
         }
     }
+}
+
+/// The way to the server, believing whom the settings name too.
+fn builder(config: &SmtpConfig) -> Result<AsyncSmtpTransportBuilder, EmailSetup> {
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.url.reveal());
+    let builder = builder.map_err(|_| EmailSetup::Url)?;
+    let url: Url = config.url.reveal().parse().map_err(|_| EmailSetup::Url)?;
+    if !url.username().is_empty() && url.password().is_none() {
+        return Err(EmailSetup::NoPassword);
+    }
+    let Some(file) = &config.ca_file else { return Ok(builder) };
+    let unusable = |error: &dyn std::fmt::Display| EmailSetup::NoCertificates(error.to_string());
+    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+    let bundle = Certificate::from_pem(&pem).map_err(|error| unusable(&error))?;
+    if !pem.windows(5).any(|five| five == b"BEGIN") {
+        return Err(unusable(&"it has no certificate in PEM"));
+    }
+    let host = url.host_str().ok_or(EmailSetup::Url)?.to_owned();
+    let parameters = TlsParameters::builder(host).add_root_certificate(bundle).build();
+    let parameters = parameters.map_err(|error| unusable(&error))?;
+    let wish = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value);
+    let tls = match (url.scheme(), wish.as_deref()) {
+        ("smtps", _) => Tls::Wrapper(parameters),
+        (_, Some("required")) => Tls::Required(parameters),
+        (_, Some("opportunistic")) => Tls::Opportunistic(parameters),
+        _ => return Err(EmailSetup::NoTls),
+    };
+    Ok(builder.tls(tls))
 }
 
 /// What an error of SMTP means for a delivery.
@@ -186,4 +223,65 @@ header! {
 header! {
     /// RFC 8058: by one POST, without a page between.
     ListUnsubscribePost = "List-Unsubscribe-Post"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::super::testing::{leased, words};
+    use super::*;
+    use crate::config::Secret;
+
+    /// As much as a test waits for.
+    const SOON: Duration = Duration::from_millis(300);
+
+    fn sender(url: &str) -> Result<EmailSender, EmailSetup> {
+        let config = SmtpConfig {
+            url: Secret::new(url.to_owned()),
+            from: "desk@example.com".to_owned(),
+            ca_file: None,
+            per_s: 0,
+        };
+        EmailSender::new(&config, 1, SOON, "e", words())
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_more_ends_the_attempt() {
+        for greeting in ["", "220 mail.example ESM", "220 mail.example ESMTP\r\n"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let sender = sender(&format!("smtp://{}", listener.local_addr().unwrap())).unwrap();
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(greeting.as_bytes()).await.unwrap();
+                let mut heard = Vec::new();
+                let _ = stream.read_to_end(&mut heard).await; // until the hub has had enough
+            });
+            let begun = Instant::now();
+            let to = Target::Email("ada@example.com".to_owned());
+            let outcome = sender.send(&leased(to, "Title", "x")).await;
+            assert!(
+                matches!(outcome, Outcome::Later { is_outage: true, .. }),
+                "{greeting}: {outcome:?}"
+            );
+            assert!(begun.elapsed() >= SOON, "{greeting}: {outcome:?}");
+            assert!(begun.elapsed() < SOON * 20, "{:?}", begun.elapsed());
+            server.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_meant_is_refused() {
+        for (url, wanted) in [
+            ("mail.example", EmailSetup::Url),
+            ("http://mail.example", EmailSetup::Url),
+            ("smtp://mail.example?tls=maybe", EmailSetup::Url),
+            ("smtp://desk@mail.example", EmailSetup::NoPassword),
+        ] {
+            assert_eq!(sender(url).unwrap_err(), wanted, "{url}");
+        }
+    }
 }

@@ -52,6 +52,12 @@ impl Links {
         is_path.then(|| format!("{base}{action_url}"))
     }
 
+    /// Where a provider reports on what it took.
+    #[must_use]
+    pub fn hook(&self, provider: &str) -> Option<String> {
+        self.public_url.as_ref().map(|base| format!("{base}/hooks/{provider}/"))
+    }
+
     /// The link that ends an event's e-mails to a user, by one request, without a login.
     #[must_use]
     pub fn unsubscribe(&self, unsubscribe: &Unsubscribe) -> Option<String> {

@@ -2,9 +2,9 @@
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
 //! admins have written), [`link`] (where it leads), [`words`] (both for one delivery); [`email`];
-//! [`provider`] (what all that speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`], and
-//! [`push`] with [`push_crypt`] (to where users say: [`outside`]); [`channels`] (which are on, and
-//! what each sends by).
+//! [`provider`] (what all that speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`] with
+//! its [`sms_reports`], and, to where users say ([`outside`]), [`push`] with [`push_crypt`] and
+//! [`webhook`]; [`channels`] (which are on, and what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
@@ -20,9 +20,11 @@ pub mod push;
 pub mod push_crypt;
 pub mod reports;
 pub mod sms;
+pub mod sms_reports;
 pub mod template;
 #[cfg(test)]
 mod testing;
+pub mod webhook;
 pub mod whatsapp;
 pub mod words;
 

@@ -46,6 +46,16 @@ impl Outside {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// The lane of an address that may be named.
+    ///
+    /// # Errors
+    /// A text for whoever has named it.
+    pub fn lane(self, url: &str) -> Result<String, &'static str> {
+        let url: Url = url.parse().map_err(|_| "Enter a valid URL.")?;
+        self.check(&url)?;
+        Ok(lane(&url))
+    }
 }
 
 /// The address that a URL names as such. Browsers' and our own parser have made `0x7f.1` and
@@ -54,6 +64,12 @@ fn literal(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     bare.parse().ok()
+}
+
+/// Where a URL leads, without the rest of it: what is slow there is slow together.
+fn lane(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Resolves names, to public addresses only.
@@ -211,6 +227,18 @@ mod tests {
         assert!(check(Outside::Any, "ftp://push.example/").is_err());
         assert!(check(Outside::Public, "https://push.example/a?b=c").is_ok());
         assert!(check(Outside::Public, "https://8.8.8.8/").is_ok());
+    }
+
+    #[test]
+    fn a_lane_is_a_host_and_its_port() {
+        for (url, wanted) in [
+            ("https://Push.example/a?b=c", "push.example"),
+            ("https://push.example:443/b", "push.example"),
+            ("https://push.example:8443/", "push.example:8443"),
+            ("http://[::1]:80/", "[::1]"),
+        ] {
+            assert_eq!(lane(&url.parse().unwrap()), wanted);
+        }
     }
 
     #[tokio::test]

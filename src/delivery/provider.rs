@@ -71,6 +71,13 @@ impl Provider {
         self.client.request(Method::POST, url)
     }
 
+    /// Asks, and looks at nothing but how the answer begins.
+    pub(super) async fn knock(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
+        let response = request.send().await.map_err(unanswered)?;
+        let after = retry_after(response.headers(), Timestamp::now());
+        Ok(Answer { status: response.status(), after, body: Vec::new() })
+    }
+
     /// Asks; an answer of whatever status, or what it means that there was none.
     pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
         let mut response = request.send().await.map_err(unanswered)?;

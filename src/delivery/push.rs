@@ -57,6 +57,8 @@ impl PushSender {
         let rendered = self.words.render(leased, Channel::Push, None);
         let message = leased.letters.first().map(|letter| &letter.message);
         let link = message.and_then(|message| self.words.links.action(&message.action_url));
+        // A browser shows one of those that have the same.
+        let tag = leased.notification.map(|id| format!("notification-{id}"));
         let text = |body_max: usize, link: Option<&str>| {
             let text = json!({
                 "title": shortened(&rendered.subject, TITLE_MAX),
@@ -64,8 +66,7 @@ impl PushSender {
                 "url": link,
                 "notification_id": leased.notification,
                 "event": message.map(|message| message.event.as_str()),
-                // A browser shows one of those that have the same.
-                "tag": format!("notification-{}", leased.notification),
+                "tag": tag,
             });
             text.to_string().into_bytes()
         };

@@ -9,6 +9,7 @@ use bellpull_actors::port::Sender;
 use reqwest::Url;
 
 use super::provider::{Answer, Provider};
+use super::sms_reports::HOOK;
 use super::words::Words;
 use super::{refused, shortened, telephone};
 use crate::config::Secret;
@@ -55,13 +56,16 @@ impl Sender for SmsSender {
         let body = shortened(rendered.text.trim(), BODY_MAX);
         let is_service = self.from.starts_with(SERVICE_PREFIX);
         let from = if is_service { "MessagingServiceSid" } else { "From" };
+        let callback = self.words.links.hook(HOOK);
+        let mut form = vec![("To", to.as_str()), (from, &self.from), ("Body", &body)];
+        form.extend(callback.as_deref().map(|address| ("StatusCallback", address)));
         let request = self
             .provider
             .post(&self.url, &["Accounts", &self.account, "Messages.json"])
             .basic_auth(&self.account, Some(self.token.reveal()))
             // Twilio itself looks at none; some that copied its API do.
             .header("Idempotency-Key", format!("delivery-{}", leased.id))
-            .form(&[("To", to.as_str()), (from, &self.from), ("Body", &body)]);
+            .form(&form);
         match self.provider.ask(request).await {
             Ok(answer) => judge(&answer),
             Err(outcome) => outcome,
@@ -130,7 +134,8 @@ mod tests {
         assert_eq!(
             request.text(),
             "To=%2B4930123456&From=%2B4930&Body=Title%3A+50%25+off+%26+more+%2B+%C3%BC\
-             +https%3A%2F%2Fdesk.example%2Ftickets%2F5%2F"
+             +https%3A%2F%2Fdesk.example%2Ftickets%2F5%2F\
+             &StatusCallback=https%3A%2F%2Fdesk.example%2Fhooks%2Fsms%2F"
         );
     }
 
@@ -140,7 +145,7 @@ mod tests {
         sender(&server, "MG77").send(&text(&"a".repeat(3_000))).await;
         let sent = server.request(0).text();
         assert!(sent.starts_with("To=%2B4930123456&MessagingServiceSid=MG77&Body=Title"), "{sent}");
-        assert!(sent.ends_with("aaa%E2%80%A6"), "{sent}");
+        assert!(sent.contains("aaa%E2%80%A6&StatusCallback="), "{sent}");
     }
 
     #[tokio::test]

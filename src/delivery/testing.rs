@@ -180,12 +180,14 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
     title.clone_into(&mut message.title);
     body.clone_into(&mut message.body);
     "/tickets/5/".clone_into(&mut message.action_url);
+    let (name, locale) = ("Ada".to_owned(), Locale::english());
+    let addressee = Addressee { id: UserId(1), name, locale };
     Leased {
         id: DeliveryId(7),
-        notification: NotificationId(3),
+        notification: Some(NotificationId(3)),
         attempt: 1,
         failures: 0,
-        addressee: Addressee { id: UserId(1), name: "Ada".to_owned(), locale: Locale::english() },
+        addressee: Some(addressee),
         target,
         letters: vec![Letter::new(message)],
         with: Vec::new(),

@@ -1,6 +1,7 @@
 //! What is said in one delivery.
 
 use bellpull_actors::domain::delivery::Leased;
+use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 
 use super::defaults::DIGEST;
@@ -21,7 +22,9 @@ impl Words {
     /// What goes out on a channel: one letter's words, or a digest's.
     #[must_use]
     pub fn render(&self, leased: &Leased, channel: Channel, unsubscribe: Option<&str>) -> Rendered {
-        let (name, locale) = (&leased.addressee.name, &leased.addressee.locale);
+        let addressee = leased.addressee.as_ref();
+        let english = Locale::english();
+        let (name, locale) = addressee.map_or(("", &english), |one| (&*one.name, &one.locale));
         if let [letter] = &leased.letters[..] {
             let message = &letter.message;
             let link = self.links.action(&message.action_url);

@@ -7,7 +7,7 @@ use axum::extract::State;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
 use bellpull_actors::port::{Clock, DeliveryLog, DeliveryStore};
@@ -34,6 +34,7 @@ fn delivery_json(row: &DeliveryRow) -> Value {
         "recipient_name": row.recipient_name,
         "channel": row.channel.as_str(),
         "channel_display": row.channel.display(),
+        "target": Some(row.target).filter(|target| *target != 0),
         "status": row.status.as_str(),
         "status_display": row.status.display(),
         "rule": row.rule.map(Rule::as_str),
@@ -95,6 +96,6 @@ async fn retry(
         let detail = format!("Only a delivery that failed can be retried; this is {shown}.");
         return Err(ApiError::Conflict { code: "wrong_status", detail });
     }
-    hub.channels.nudge();
+    hub.channels.nudge(Channels::of(&[row.channel]));
     Ok(Json(delivery_json(&row)))
 }

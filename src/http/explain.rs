@@ -130,7 +130,8 @@ impl Desk {
             ways.attempts.entry(attempt.delivery).or_default().push(attempt);
         }
         for row in rows {
-            ways.deliveries.entry(row.notification).or_default().push(row);
+            let Some(notification) = row.notification else { continue };
+            ways.deliveries.entry(notification).or_default().push(row);
         }
         Ok(ways)
     }

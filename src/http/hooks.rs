@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::DeliveryStore;
+use bellpull_actors::port::{Clock, DeliveryStore};
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -18,9 +18,10 @@ use super::openapi as doc;
 use super::query::Params;
 use super::routes::Routes;
 use crate::delivery::reports::{Reports, SIGNATURE_HEADER, read};
+use crate::delivery::sms_reports::{self, SmsReports};
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(verify, report))
+    Routes::default().with(routes!(verify, report)).with(routes!(sms))
 }
 
 /// Proves to WhatsApp that this address is the operator's, by the token that was entered there.
@@ -71,4 +72,35 @@ async fn report(
     }
     // Others may send by the same number: what is not from here is none of ours.
     Ok(Json(json!({ "known": known })))
+}
+
+/// Takes what Twilio reports of an SMS: sent, delivered or failed. No report moves a status back.
+#[utoipa::path(
+    post, path = "/hooks/sms/", tag = "Hooks", security(()),
+    request_body(content = doc::SmsReport, content_type = "application/x-www-form-urlencoded"),
+    params(doc::SmsSignature),
+    responses(
+        (status = 200, description = "Taken.", body = doc::Taken),
+        (status = 403, description = "It is not signed with the account's token."),
+    )
+)]
+async fn sms(
+    State(reports): State<SmsReports>,
+    State(store): State<Arc<dyn DeliveryStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Json<Value>, ApiError> {
+    let signature = headers.get(sms_reports::SIGNATURE_HEADER);
+    let signature = signature.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = sms_reports::form(&body);
+    if !reports.is_signed(&form, signature) {
+        return Err(ApiError::forbidden());
+    }
+    let Some(told) = sms_reports::read(&form, clock.now()) else {
+        return Ok(Json(json!({ "known": 0 })));
+    };
+    let (id, channel) = (&told.provider_id, Channel::Sms);
+    let is_known = store.reported(channel, id, told.status, told.error, told.at).await?;
+    Ok(Json(json!({ "known": u8::from(is_known) })))
 }

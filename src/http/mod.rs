@@ -5,6 +5,7 @@
 //! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
 //! [`error`] is the one table of what can go wrong.
 
+mod analytics;
 mod auth;
 mod body;
 mod comments;
@@ -29,6 +30,7 @@ mod push;
 mod query;
 mod readiness;
 mod routes;
+mod scheduled;
 mod sends;
 mod stream;
 mod strict_json;
@@ -36,8 +38,10 @@ mod templates;
 mod ticket_actions;
 mod ticket_json;
 mod tickets;
+mod try_limit;
 mod unsubscribe;
 mod users;
+mod webhooks;
 mod who;
 
 use std::sync::Arc;
@@ -48,7 +52,8 @@ use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, TicketStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, TicketStore,
+    WebhookStore,
 };
 use bellpull_actors::sends::Sends;
 
@@ -57,11 +62,14 @@ use self::login_limit::LoginLimit;
 use self::push::PushDesk;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
+use self::webhooks::HookRules;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
+use crate::delivery::sms_reports::SmsReports;
+use crate::delivery::webhook::WebhookCaller;
 use crate::ws::AddressPace;
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
@@ -76,14 +84,19 @@ pub struct Edge {
     accounts: Arc<dyn AccountStore>,
     deliveries: Arc<dyn DeliveryStore>,
     delivery_log: Arc<dyn DeliveryLog>,
+    figures: Arc<dyn ReportStore>,
     preferences: Arc<dyn PreferenceStore>,
     escalations: Arc<dyn EscalationStore>,
+    send_log: Arc<dyn SendLog>,
     explain: Arc<dyn ExplainStore>,
     reports: Reports,
+    sms_reports: SmsReports,
     links: Links,
     templates: TemplateDesk,
     push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
+    webhook_store: Arc<dyn WebhookStore>,
+    hook_rules: HookRules,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -115,10 +128,14 @@ pub struct EdgeParts {
     pub deliveries: Arc<dyn DeliveryStore>,
     /// The outbox, for people.
     pub delivery_log: Arc<dyn DeliveryLog>,
+    /// What became of it, in figures.
+    pub figures: Arc<dyn ReportStore>,
     /// What they wish for.
     pub preferences: Arc<dyn PreferenceStore>,
     /// How loudly they are told.
     pub escalations: Arc<dyn EscalationStore>,
+    /// What is sent to many, for people.
+    pub send_log: Arc<dyn SendLog>,
     /// Why they were told.
     pub explain: Arc<dyn ExplainStore>,
     /// What unsubscribe links say.
@@ -127,6 +144,10 @@ pub struct EdgeParts {
     pub templates: TemplateDesk,
     /// Browsers that are told.
     pub push_store: Arc<dyn PushStore>,
+    /// Servers that are called.
+    pub webhook_store: Arc<dyn WebhookStore>,
+    /// How they are.
+    pub webhooks: WebhookCaller,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub should be sent work.
@@ -151,14 +172,19 @@ impl Edge {
             accounts: parts.accounts,
             deliveries: parts.deliveries,
             delivery_log: parts.delivery_log,
+            figures: parts.figures,
             preferences: parts.preferences,
             escalations: parts.escalations,
+            send_log: parts.send_log,
             explain: parts.explain,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
+            sms_reports: SmsReports::new(config.delivery.sms.as_ref(), &parts.links),
             links: parts.links,
             templates: parts.templates,
             push_store: parts.push_store,
             push_desk: PushDesk::new(config),
+            webhook_store: parts.webhook_store,
+            hook_rules: HookRules::new(config, parts.webhooks),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -213,9 +239,12 @@ fn client_routes() -> Routes {
         .merge(preferences::routes())
         .merge(templates::routes())
         .merge(escalations::routes())
+        .merge(scheduled::routes())
+        .merge(analytics::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
+        .merge(webhooks::routes())
         .merge(unsubscribe::routes())
         .merge(openapi::routes())
 }
@@ -243,9 +272,12 @@ handles! {
     Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
     Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
     Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
+    Arc<dyn ReportStore> = |edge| Arc::clone(&edge.figures);
     Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
     Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
+    Arc<dyn SendLog> = |edge| Arc::clone(&edge.send_log);
     Reports = |edge| edge.reports.clone();
+    SmsReports = |edge| edge.sms_reports.clone();
     Links = |edge| edge.links.clone();
     TemplateDesk = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);

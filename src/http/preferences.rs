@@ -252,7 +252,7 @@ mod tests {
             json!([]),
             json!({"mentioned": true}),
             json!({"mentioned": {"email": true}}),
-            json!({"mentioned": {"WEBHOOK": true}}),
+            json!({"mentioned": {"PIGEON": true}}),
             json!({"mentioned": {"EMAIL": 1}}),
             json!({"mentioned": {"EMAIL": null}}),
             json!({"": {"EMAIL": true}}),

@@ -7,7 +7,6 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::{Clock, PushStore};
-use reqwest::Url;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -85,19 +84,17 @@ async fn subscribe(
     desk.key()?;
     somebody(&principal)?;
     let endpoint = endpoint(&mut body);
+    let mut lane = String::new();
     if !endpoint.is_empty() {
-        let checked = match endpoint.parse::<Url>() {
-            Ok(url) => desk.outside.check(&url),
-            Err(_) => Err("Enter a valid URL."),
-        };
-        body.note("endpoint", checked.map_err(str::to_owned));
+        let checked = desk.outside.lane(&endpoint);
+        lane = body.note("endpoint", checked.map_err(str::to_owned)).unwrap_or_default();
     }
     body.require("keys");
     let keys = body.value("keys").map(|keys| self::keys(&keys));
     let keys = keys.and_then(|keys| body.note("keys", keys));
     body.finish()?;
     let (p256dh, auth) = keys.unwrap_or_default();
-    let browser = NewSubscription { endpoint: endpoint.clone(), p256dh, auth };
+    let browser = NewSubscription { endpoint: endpoint.clone(), lane, p256dh, auth };
     let id = store.subscribe(principal.user.id, browser, clock.now()).await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": id, "endpoint": endpoint }))))
 }

@@ -39,6 +39,16 @@ impl Params {
         self.note(name, checked)
     }
 
+    /// Something that is written in a way of its own.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let parsed = parse(self.text(name)?);
+        self.note(name, parsed)
+    }
+
     /// Yes or no, in the spellings that the clients' frameworks use.
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         let parsed = match self.text(name)?.to_ascii_lowercase().as_str() {

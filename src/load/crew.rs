@@ -55,7 +55,7 @@ impl Crew {
     /// They do not start, or a process may not open as many files.
     pub fn start(setup: &Setup, processes: usize, patience: Duration) -> Result<Self, LoadError> {
         let share = setup.people.len().div_ceil(processes.max(1)).max(1);
-        let more = setup.people.len().div_ceil(10_000).max(processes + 1);
+        let more = setup.people.len().div_ceil(15_000).max(processes + 1);
         allow_files(share, "a process of the tool", &format!("try --processes {more}"))?;
         let (sender, events) = channel();
         let mut workers = Vec::new();

@@ -50,6 +50,9 @@ const LEASED_PER_PLACE: usize = 4;
 pub struct ChannelLimits {
     /// How many deliveries may be with the provider at once; 1 or more.
     pub in_flight_max: usize,
+    /// How many of one lane may be in hand at once (see [`DeliveryStore::lease`]); `u32::MAX` for
+    /// a channel with one provider.
+    pub lane_max: u32,
     /// How many may begin in a second; 0 for any number.
     pub per_s: u32,
     /// How long a lease lasts: longer than [`Self::send_max`].
@@ -64,6 +67,7 @@ impl Default for ChannelLimits {
     fn default() -> Self {
         Self {
             in_flight_max: 16,
+            lane_max: u32::MAX,
             per_s: 0,
             lease: Duration::from_secs(120),
             send_max: Duration::from_secs(30),

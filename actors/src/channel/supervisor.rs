@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::{ChannelActor, ChannelMessage, ChannelStart};
 use crate::directory::Channels;
+use crate::domain::routing::Channel;
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
@@ -44,6 +45,10 @@ pub(crate) struct ChannelPlace {
 impl ChannelPlace {
     pub(crate) fn new(actor: ChannelActor) -> Self {
         Self { actor, slot: watch::channel(None).0, nudged: Arc::default() }
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.actor.channel
     }
 
     /// `channels/email`, …

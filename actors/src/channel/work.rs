@@ -16,6 +16,7 @@ use super::{
 use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::failures::back_off;
+use crate::port::LeaseLimit;
 use crate::user::in_time;
 use crate::vitals::Handle;
 
@@ -55,6 +56,8 @@ impl ChannelActor {
             }
             Own::Recorded(Ok(due_again)) => {
                 state.is_recording = false;
+                // What was in a full lane may have room now.
+                state.has_more |= self.limits.lane_max != u32::MAX;
                 if let Some(due) = due_again {
                     self.wake_at(Instant::now() + self.until(due).min(LOOK_EVERY), state);
                 }
@@ -71,7 +74,10 @@ impl ChannelActor {
                 state.results.splice(0..0, unrecorded);
                 self.store_fails(&error.to_string(), state);
             }
-            Own::GivenBack => state.giving_back -= 1,
+            Own::GivenBack => {
+                state.giving_back -= 1;
+                state.has_more = true;
+            }
             Own::Alarm => {
                 state.alarm = None;
                 state.has_more = true;
@@ -212,14 +218,18 @@ impl ChannelActor {
         state.is_leasing = true;
         state.has_more = false;
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
-        let (now, limit) = (self.clock.now(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let (now, most) = (self.clock.now(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let limit = LeaseLimit { most, lane_max: self.limits.lane_max };
         let lease = jiff::SignedDuration::try_from(self.limits.lease).unwrap_or_default();
         let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
         tokio::spawn(async move {
             let leased = in_time(async {
                 let leased = store.lease(channel, limit, now, until).await?;
-                let is_all = u32::try_from(leased.len()).is_ok_and(|count| count < limit);
-                let next_due = if is_all { store.next_due(channel).await? } else { None };
+                let is_all = u32::try_from(leased.len()).is_ok_and(|count| count < limit.most);
+                let next_due = match is_all {
+                    true => store.next_due(channel, limit.lane_max).await?,
+                    false => None,
+                };
                 Ok((leased, is_all, next_due))
             });
             own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased.await))));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::channel::{ChannelMessage, ChannelPlace};
+use crate::domain::routing;
 use crate::mail::{Fate, Mail};
 use crate::vitals::Handle;
 
@@ -16,10 +17,10 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// There may be new deliveries: every channel looks. Nudges merge until the channel's actor
-    /// has taken the first of them, so any number of commits makes one message.
-    pub fn nudge(&self) {
-        for place in self.places.iter() {
+    /// There are new deliveries on these channels: they look. Nudges merge until the channel's
+    /// actor has taken the first of them, so any number of commits makes one message.
+    pub fn nudge(&self, which: routing::Channels) {
+        for place in self.places.iter().filter(|place| which.contains(place.channel())) {
             if !place.nudged.swap(true, AcqRel)
                 && let Some(actor) = place.up()
             {

@@ -85,7 +85,7 @@ impl Users {
     /// Tells all recipients of an announcement, those with a session on this node, and has the
     /// channels look for its deliveries.
     pub fn tell_all(&self, told: &Told) {
-        self.channels.nudge();
+        self.channels.nudge(told.channels);
         for placed in &told.births {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let (birth, unread_count) = (told.birth(*placed), placed.unread_count);

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ids::{DeliveryId, NotificationId, UserId};
+use super::ids::{DeliveryId, NotificationId, ProjectId, UserId, WebhookId};
 use super::inbox::Letter;
 use super::locale::Locale;
 use super::routing::Channel;
+use super::webhook::HookSecret;
 
 /// Where a delivery goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +57,13 @@ pub struct PushTarget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookTarget {
     /// The webhook's id here.
-    pub id: i64,
+    pub id: WebhookId,
+    /// The project whose it is; `None` for a user's.
+    pub project: Option<ProjectId>,
     /// Where to post.
     pub url: String,
-    /// What signs the post.
-    pub secret: String,
+    /// What signs the post: the secret, and beside it the one before while that is good.
+    pub secrets: Vec<HookSecret>,
 }
 
 /// Whom a delivery is for.
@@ -79,15 +82,15 @@ pub struct Addressee {
 pub struct Leased {
     /// The delivery. Its provider sees the same key for every attempt: `delivery-{id}`.
     pub id: DeliveryId,
-    /// The notification; of a digest, the first.
-    pub notification: NotificationId,
+    /// The notification; of a digest, the first. What a project's webhook is told is nobody's.
+    pub notification: Option<NotificationId>,
     /// How often it has been leased, this time included: names the attempt.
     pub attempt: u32,
     /// How many attempts were recorded that came to nothing. Fewer than were leased where a
     /// process died over some.
     pub failures: u32,
-    /// Whom it is for.
-    pub addressee: Addressee,
+    /// Whom it is for; nobody, where it is for a project's webhook.
+    pub addressee: Option<Addressee>,
     /// Where it goes.
     pub target: Target,
     /// What it says: one letter, or several in a digest, the oldest first.

@@ -54,6 +54,10 @@ id! {
     DeliveryId
 }
 id! {
+    /// Somebody's own server that is called; never used again.
+    WebhookId
+}
+id! {
     /// A send: one message to many.
     SendId
 }

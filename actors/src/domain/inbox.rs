@@ -18,6 +18,9 @@ pub struct Head {
     pub unread_count: i64,
     /// The highest number known to have been sent to some socket of the user's.
     pub delivered_seq: Seq,
+    /// The highest change of a deleted row that was forgotten since: who has not come as far may
+    /// hold that row, and cannot be told any more that it is gone.
+    pub forgotten_seq: Seq,
 }
 
 /// What can happen to a row after its birth.
@@ -44,11 +47,23 @@ pub enum RowState {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { last_seq: Seq::ZERO, unread_count: 0, delivered_seq: Seq::ZERO }
+        Self {
+            last_seq: Seq::ZERO,
+            unread_count: 0,
+            delivered_seq: Seq::ZERO,
+            forgotten_seq: Seq::ZERO,
+        }
     }
 }
 
 impl Head {
+    /// Whether a client that has come as far as that can be told of all that happened since. One
+    /// that has seen nothing holds nothing.
+    #[must_use]
+    pub fn can_resume(&self, since: Seq) -> bool {
+        since <= self.last_seq && (since >= self.forgotten_seq || since == Seq::ZERO)
+    }
+
     /// A row is born: its number.
     pub fn give_birth(&mut self) -> Seq {
         self.unread_count += 1;

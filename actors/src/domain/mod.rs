@@ -3,8 +3,8 @@
 //! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
-//! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`retry`] and [`circuit`]
-//! (what leaves the house), [`explain`] (why somebody was told).
+//! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
+//! [`circuit`] (what leaves the house), [`explain`] (why somebody was told).
 
 pub mod circuit;
 pub mod comment;
@@ -25,3 +25,4 @@ pub mod send;
 pub mod stream;
 pub mod ticket;
 pub mod user;
+pub mod webhook;

@@ -19,9 +19,8 @@ use super::routing::{Channel, Channels, channels};
 /// hub itself has made the links.
 pub const EVENTS_MAX: usize = 200;
 
-/// The channels that wishes can be had on. A webhook is made by whoever wants to be called.
-pub const CHANNELS: [Channel; 5] =
-    [Channel::System, Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
+/// The channels that wishes can be had on.
+pub const CHANNELS: [Channel; 6] = Channel::ALL;
 
 /// A wish on one event and one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,8 +190,7 @@ impl Preferences {
     /// Whether an event of the hub's own goes out on a channel, as far as wishes are concerned.
     #[must_use]
     pub fn is_wanted(&self, event: &Event, channel: Channel) -> bool {
-        // Whoever has let a browser be pushed to wants it to be.
-        let by_itself = channels(event).contains(channel) || channel == Channel::Push;
+        let by_itself = channels(event).contains(channel) || is_asked_for(channel, RoutedBy::Hub);
         self.wish(event, channel).map_or(by_itself, |wish| wish == Wish::Yes)
     }
 
@@ -206,9 +204,7 @@ impl Preferences {
     /// itself, or that its sender has named.
     #[must_use]
     pub fn decide(&self, event: &Event, channel: Channel, routed: Routed) -> Verdict {
-        // Whoever has let a browser be pushed to wants it to be.
-        let is_pushed = channel == Channel::Push && routed.by == RoutedBy::Hub;
-        let is_routed = is_pushed || routed.channels.contains(channel);
+        let is_routed = routed.channels.contains(channel) || is_asked_for(channel, routed.by);
         match (self.wish(event, channel), is_routed) {
             (None, false) => Verdict::NotConcerned,
             (None | Some(Wish::Yes), true) => Verdict::GoesOut,
@@ -217,6 +213,17 @@ impl Preferences {
             (Some(Wish::No), true) => Verdict::HeldBack(Rule::Preference),
             (Some(Wish::Unsubscribed), true) => Verdict::HeldBack(Rule::Unsubscribed),
         }
+    }
+}
+
+/// Whether whoever has an address on the channel has asked for everything there, whatever its
+/// channels. Whoever has let a browser be pushed to wants it to be; a sender may spare it. A
+/// webhook is a way of its owner's own to read the inbox: no sender chooses for it.
+fn is_asked_for(channel: Channel, by: RoutedBy) -> bool {
+    match channel {
+        Channel::Push => by == RoutedBy::Hub,
+        Channel::Webhook => true,
+        Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => false,
     }
 }
 
@@ -268,8 +275,9 @@ mod tests {
             let wanted = CHANNELS.into_iter().filter(|channel| none.is_wanted(event, *channel));
             wanted.map(Channel::as_str).collect::<Vec<_>>()
         };
-        assert_eq!(wanted(&Event::TicketCreated), ["SYSTEM", "EMAIL", "WHATSAPP", "PUSH"]);
-        assert_eq!(wanted(&Event::TicketApproved), ["SYSTEM", "WHATSAPP", "PUSH"]);
+        let created = ["SYSTEM", "EMAIL", "WHATSAPP", "PUSH", "WEBHOOK"];
+        assert_eq!(wanted(&Event::TicketCreated), created);
+        assert_eq!(wanted(&Event::TicketApproved), ["SYSTEM", "WHATSAPP", "PUSH", "WEBHOOK"]);
         assert!(none.wants_notification(&Event::TicketCreated));
     }
 
@@ -292,6 +300,8 @@ mod tests {
             (Channel::Push, true, RoutedBy::Hub, Verdict::GoesOut),
             (Channel::Push, false, RoutedBy::Hub, Verdict::GoesOut),
             (Channel::Push, false, RoutedBy::Sender, Verdict::NotConcerned),
+            (Channel::Webhook, false, RoutedBy::Hub, Verdict::GoesOut),
+            (Channel::Webhook, false, RoutedBy::Sender, Verdict::GoesOut),
         ] {
             let channels = if routed { Channels::of(&[channel]) } else { Channels::NONE };
             let verdict = preferences.decide(&Event::Mentioned, channel, Routed { channels, by });

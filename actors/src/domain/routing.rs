@@ -81,6 +81,12 @@ impl Channels {
         self.0 & (1 << channel as u8) != 0
     }
 
+    /// With one more.
+    #[must_use]
+    pub fn with(self, channel: Channel) -> Self {
+        self.or(Self::of(&[channel]))
+    }
+
     /// Those in either.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

@@ -49,6 +49,35 @@ pub struct NewSend {
     pub key: Option<IdempotencyKey>,
 }
 
+/// Where a send stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendStatus {
+    /// It waits for its time.
+    Scheduled,
+    /// Some of its recipients have it.
+    Sending,
+    /// All of them have it.
+    Done,
+    /// It was stopped.
+    Cancelled,
+}
+
+impl SendStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Scheduled, Self::Sending, Self::Done, Self::Cancelled];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "SCHEDULED",
+            Self::Sending => "SENDING",
+            Self::Done => "DONE",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
 /// Whether somebody may send to somebody over a socket, as far as the rules alone can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteRight {

@@ -21,13 +21,14 @@ use crate::directory::{Channels, Directory, Projects, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
-use crate::port::{Clock, CommentStore, InboxStore, SendStore, TicketStore};
+use crate::port::{Clock, CommentStore, InboxStore, RetentionStore, SendStore, TicketStore};
 use crate::project::ProjectEntity;
 #[cfg(feature = "testing")]
 use crate::scheduler::SchedulerMessage;
 use crate::sends::Sends;
 use crate::supervisor::Entity;
 use crate::ticket::TicketEntity;
+use crate::tidying::Retention;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
@@ -61,6 +62,8 @@ pub struct HubParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// Where sends are.
     pub sends: Arc<dyn SendStore>,
+    /// What forgets what is old.
+    pub retention: Arc<dyn RetentionStore>,
     /// Where comments are.
     pub comments: Arc<dyn CommentStore>,
     /// The time.
@@ -97,6 +100,8 @@ pub struct HubLimits {
     pub passivate_after: Duration,
     /// How often delivered positions are saved while users stay connected (5 s).
     pub save_delivered_every: Duration,
+    /// For how long things are kept.
+    pub retention: Retention,
 }
 
 impl Default for HubLimits {
@@ -108,6 +113,7 @@ impl Default for HubLimits {
             silent_max: Duration::from_secs(75),
             passivate_after: Duration::from_secs(60),
             save_delivered_every: Duration::from_secs(5),
+            retention: Retention::default(),
         }
     }
 }
@@ -148,7 +154,7 @@ impl Hub {
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
-        let HubParts { names, limits, .. } = parts;
+        let HubParts { names, limits, retention, .. } = parts;
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
@@ -166,7 +172,8 @@ impl Hub {
             is_draining: Arc::new(AtomicBool::new(false)),
             channels: channels.clone(),
         };
-        let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock);
+        let kept = (retention, limits.retention);
+        let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock, kept);
         let user_entity = UserEntity::new(UserShared {
             inboxes,
             projects: projects.clone(),

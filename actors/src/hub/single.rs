@@ -12,9 +12,10 @@ use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
-use crate::port::{Clock, SendStore, TicketStore};
+use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
+use crate::tidying::{Retention, Tidying};
 use crate::vitals::{Handle, Vitals};
 
 /// The scheduler's place under the root.
@@ -30,11 +31,23 @@ pub(super) fn scheduler(
     tickets: &Arc<dyn TicketStore>,
     users: &Users,
     clock: &Arc<dyn Clock>,
+    (old, retention): (Arc<dyn RetentionStore>, Retention),
 ) -> (SchedulerPlace, Sends) {
     let (slot, up) = watch::channel(None);
     let (users, clock) = (users.clone(), Arc::clone(clock));
-    let scheduler =
-        Scheduler { store: Arc::clone(&store), users: users.clone(), clock: Arc::clone(&clock) };
+    let tidying = Tidying {
+        keys: Arc::clone(&store),
+        store: old,
+        clock: Arc::clone(&clock),
+        retention,
+        is_draining: Arc::clone(&users.is_draining),
+    };
+    let scheduler = Scheduler {
+        store: Arc::clone(&store),
+        users: users.clone(),
+        clock: Arc::clone(&clock),
+        tidying,
+    };
     let projects = Arc::clone(tickets);
     (SchedulerPlace { scheduler, slot }, Sends::new(store, projects, users, clock, up))
 }

@@ -13,15 +13,19 @@ use crate::domain::routing::Channel;
 /// transaction is ever held while a provider is called.
 #[async_trait]
 pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Leases the longest due deliveries of a channel that nobody has leased, at most `limit`, in
+    /// Leases the longest due deliveries of a channel that nobody has leased, within `limit`, in
     /// one transaction: nobody else gets them before `until`. The attempt has its number from
     /// here, so that one that was cut off and the next can be told apart. A digest's
-    /// deliveries are leased together, as one. `limit` of them, or all that are due where there
-    /// are fewer.
+    /// deliveries are leased together, as one. As many as the limit allows, or all that are due
+    /// where there are fewer.
+    ///
+    /// A lane is what may be slow by itself: the host of a push service, or of somebody's
+    /// webhook; a channel with one provider is one lane. However much waits in a lane, no more of
+    /// it is leased at once than its part, and the others are found past it.
     async fn lease(
         &self,
         channel: Channel,
-        limit: u32,
+        limit: LeaseLimit,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError>;
@@ -43,8 +47,13 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError>;
 
     /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
-    /// whichever is first.
-    async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError>;
+    /// whichever is first. Lanes that have `lane_max` leased are passed over: there the end of an
+    /// attempt is waited for.
+    async fn next_due(
+        &self,
+        channel: Channel,
+        lane_max: u32,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// A provider reports on a message that it took. Never moves a status backwards; `false` for
     /// one that is unknown here.
@@ -60,4 +69,20 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// Queues a failed delivery again, with as many attempts before it as a new one; `false`
     /// unless it is `FAILED`.
     async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// How many deliveries may be leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseLimit {
+    /// By this lease.
+    pub most: u32,
+    /// Of one lane, with what is leased already.
+    pub lane_max: u32,
+}
+
+impl From<u32> for LeaseLimit {
+    /// So many, whatever their lanes.
+    fn from(most: u32) -> Self {
+        Self { most, lane_max: u32::MAX }
+    }
 }

@@ -49,14 +49,16 @@ pub struct DeliveryFilter {
 pub struct DeliveryRow {
     /// The delivery.
     pub id: DeliveryId,
-    /// Its notification.
-    pub notification: NotificationId,
+    /// Its notification; none, where it is for a project's webhook.
+    pub notification: Option<NotificationId>,
     /// Whom it is for.
-    pub recipient: UserId,
+    pub recipient: Option<UserId>,
     /// The recipient's name.
-    pub recipient_name: String,
+    pub recipient_name: Option<String>,
     /// Its channel.
     pub channel: Channel,
+    /// Which browser or webhook; 0 where an account has one address.
+    pub target: i64,
     /// Where it stands.
     pub status: DeliveryStatus,
     /// What holds it back, or has delayed it.

@@ -5,6 +5,7 @@
 //! every implementation.
 
 pub mod accounts;
+pub mod analytics;
 pub mod clock;
 pub mod comments;
 pub mod deliveries;
@@ -16,15 +17,19 @@ pub mod outlet;
 pub mod preferences;
 pub mod projects;
 pub mod push;
+pub mod retention;
+pub mod send_log;
 pub mod sender;
 pub mod sends;
 pub mod templates;
 pub mod tickets;
+pub mod webhooks;
 
 pub use accounts::AccountStore;
+pub use analytics::ReportStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
-pub use deliveries::DeliveryStore;
+pub use deliveries::{DeliveryStore, LeaseLimit};
 pub use delivery_log::DeliveryLog;
 pub use escalations::EscalationStore;
 pub use explain::ExplainStore;
@@ -33,10 +38,13 @@ pub use outlet::Outlet;
 pub use preferences::PreferenceStore;
 pub use projects::ProjectStore;
 pub use push::PushStore;
+pub use retention::RetentionStore;
+pub use send_log::SendLog;
 pub use sender::Sender;
 pub use sends::SendStore;
 pub use templates::TemplateStore;
 pub use tickets::TicketStore;
+pub use webhooks::WebhookStore;
 
 /// Why a store did not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,8 @@ pub const SUBSCRIPTIONS_MAX: u32 = 20;
 pub struct NewSubscription {
     /// The push service's URL for it: whoever has it may push, so it is a secret.
     pub endpoint: String,
+    /// That URL's host and port: what is slow together.
+    pub lane: String,
     /// Its public key, uncompressed P-256, base64url.
     pub p256dh: String,
     /// Its secret for authentication, 16 bytes, base64url.

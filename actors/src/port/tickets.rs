@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Page, PageRequest, ProjectStore, StoreError};
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Letter};
+use crate::domain::routing::Channels;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
 
@@ -64,8 +65,10 @@ pub struct Committed {
 pub struct Told {
     /// The text that they share.
     pub letter: Arc<Letter>,
-    /// One for each recipient.
+    /// One for each recipient; none, where nobody but a project's webhook is told.
     pub births: Vec<Placed>,
+    /// Where it leaves the house: the channels that have deliveries of it to make.
+    pub channels: Channels,
 }
 
 /// One recipient's notification.

@@ -8,6 +8,7 @@ mod inboxes;
 mod outbox;
 mod outlet;
 mod projects;
+mod retention;
 mod sends;
 mod store;
 mod tickets;

@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, Sender, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseLimit, Sender, StoreError};
 
 /// How long a test waits for what it wants to see, before it fails.
 const PATIENCE: Duration = Duration::from_secs(7_200);
@@ -31,6 +31,8 @@ pub struct FakeDelivery {
     pub leased_until: Option<Timestamp>,
     /// What was recorded of it.
     pub recorded: Vec<Attempt>,
+    /// What it is slow with.
+    pub lane: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,18 @@ struct Data {
     deliveries: BTreeMap<DeliveryId, FakeDelivery>,
     is_away: bool,
     leases: usize,
+}
+
+impl Data {
+    /// How many are leased of each lane.
+    fn held(&self, now: Timestamp) -> BTreeMap<&'static str, u32> {
+        let is_leased = |one: &&FakeDelivery| one.leased_until.is_some_and(|until| until > now);
+        let mut held = BTreeMap::new();
+        for one in self.deliveries.values().filter(is_leased) {
+            *held.entry(one.lane).or_default() += 1;
+        }
+        held
+    }
 }
 
 /// An outbox of e-mails; its clones are the same one.
@@ -69,10 +83,15 @@ impl FakeOutbox {
 
     /// Puts a delivery into it that is due after so long.
     pub fn put(&self, id: i64, after: jiff::SignedDuration) {
+        self.put_in("", id, after);
+    }
+
+    /// The same in a lane.
+    pub fn put_in(&self, lane: &'static str, id: i64, after: jiff::SignedDuration) {
         let due_at = self.clock.now() + after;
         let status = DeliveryStatus::Queued;
-        let one =
-            FakeDelivery { status, attempts: 0, due_at, leased_until: None, recorded: Vec::new() };
+        let (leased_until, recorded) = (None, Vec::new());
+        let one = FakeDelivery { status, attempts: 0, due_at, leased_until, recorded, lane };
         self.data().deliveries.insert(DeliveryId(id), one);
     }
 
@@ -125,35 +144,41 @@ impl DeliveryStore for FakeOutbox {
     async fn lease(
         &self,
         _channel: Channel,
-        limit: u32,
+        limit: LeaseLimit,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError> {
         let mut data = self.open()?;
         data.leases += 1;
-        let mut due: Vec<(Timestamp, DeliveryId)> = data
+        let mut due: Vec<(Timestamp, DeliveryId, &str)> = data
             .deliveries
             .iter()
             .filter(|(_, one)| one.status == DeliveryStatus::Queued && one.due_at <= now)
             .filter(|(_, one)| one.leased_until.is_none_or(|until| until <= now))
-            .map(|(id, one)| (one.due_at, *id))
+            .map(|(id, one)| (one.due_at, *id, one.lane))
             .collect();
         due.sort_unstable();
-        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let lease = |(_, id): (Timestamp, DeliveryId)| {
+        let mut held = data.held(now);
+        due.retain(|(_, _, lane)| {
+            let held = held.entry(*lane).or_default();
+            *held = held.saturating_add(1);
+            *held <= limit.lane_max
+        });
+        due.truncate(usize::try_from(limit.most).unwrap_or(usize::MAX));
+        let lease = |(_, id, _): (Timestamp, DeliveryId, &str)| {
             let one = data.deliveries.get_mut(&id)?;
             one.leased_until = Some(until);
             one.attempts += 1;
             Some(Leased {
                 id,
-                notification: NotificationId(id.0),
+                notification: Some(NotificationId(id.0)),
                 attempt: one.attempts,
                 failures: u32::try_from(one.recorded.len()).unwrap_or(u32::MAX),
-                addressee: Addressee {
+                addressee: Some(Addressee {
                     id: UserId(1),
                     name: "Ada".to_owned(),
                     locale: Locale::english(),
-                },
+                }),
                 target: Target::Email("ada@example.com".to_owned()),
                 letters: vec![super::letter("x")],
                 with: Vec::new(),
@@ -208,9 +233,18 @@ impl DeliveryStore for FakeOutbox {
         Ok(())
     }
 
-    async fn next_due(&self, _channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(
+        &self,
+        _channel: Channel,
+        lane_max: u32,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let data = self.open()?;
+        let held = data.held(self.clock.now());
+        let has_room = |one: &FakeDelivery| {
+            one.leased_until.is_some() || held.get(one.lane).is_none_or(|count| *count < lane_max)
+        };
         let queued = data.deliveries.values().filter(|one| one.status == DeliveryStatus::Queued);
+        let queued = queued.filter(|one| has_room(one));
         Ok(queued.map(|one| one.leased_until.unwrap_or(one.due_at)).min())
     }
 

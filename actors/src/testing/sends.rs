@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::inbox::Letter;
+use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, StoredSend};
 use crate::port::tickets::Told;
@@ -76,7 +77,8 @@ impl Data {
             return Chunk { told: None, has_more };
         }
         let births = next.into_iter().map(|user| self.give_birth(user, &letter)).collect();
-        Chunk { told: Some(Told { letter, births }), has_more }
+        let channels = Channels::of(&Channel::ALL);
+        Chunk { told: Some(Told { letter, births, channels }), has_more }
     }
 }
 
@@ -132,9 +134,12 @@ impl SendStore for FakeStore {
         &self,
         id: SendId,
         chunk: u32,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Chunk, StoreError> {
         self.pass(Op::Chunk).await?;
+        if self.data().sends.sends.get(&id).is_some_and(|send| send.due_at > now) {
+            return Ok(Chunk { told: None, has_more: false });
+        }
         let written = self.data().write_chunk(id, chunk);
         self.pass(Op::Chunked).await?;
         Ok(written)
@@ -165,6 +170,11 @@ impl SendStore for FakeStore {
 }
 
 impl FakeStore {
+    /// An admin cancels a send.
+    pub fn cancel_send_now(&self, id: SendId) {
+        self.data().sends.sends.remove(&id);
+    }
+
     /// How many sends are not finished.
     #[must_use]
     pub fn unfinished_sends(&self) -> usize {

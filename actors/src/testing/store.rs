@@ -14,6 +14,7 @@ use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
 use crate::domain::ticket::{Caller, HistoryEntry, Project, Ticket};
 use crate::domain::user::{Role, User};
 use crate::port::StoreError;
+use crate::port::retention::Old;
 use crate::port::tickets::Placed;
 
 /// What is asked of the store, as far as it can be disturbed apart from the rest.
@@ -43,6 +44,8 @@ pub enum Op {
     Due,
     /// Forgetting keys.
     Forget,
+    /// Forgetting what else is old.
+    Tidy,
 }
 
 /// How the store answers.
@@ -90,6 +93,8 @@ pub(super) struct Data {
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
     pub(super) sends: super::sends::Kept,
+    /// When those that may be forgotten came to their end.
+    pub(super) old: BTreeMap<Old, Vec<Timestamp>>,
     pub(super) last_ticket: i64,
     pub(super) last_notification: i64,
 }

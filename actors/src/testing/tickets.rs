@@ -6,7 +6,7 @@ use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{TicketId, UserId};
 use crate::domain::inbox::Letter;
 use crate::domain::notification::Announcement;
-use crate::domain::routing::Group;
+use crate::domain::routing::{Channel, Channels, Group};
 use crate::domain::ticket::{Decision, Ticket};
 use crate::domain::user::{Role, User};
 use crate::port::tickets::{Committed, StoredEntry, TicketFilter, Told};
@@ -27,7 +27,7 @@ pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
     let letter = Letter::new(message);
     let recipients = audience.recipients(&members);
     let births = recipients.into_iter().map(|user| data.give_birth(user, &letter)).collect();
-    Told { letter, births }
+    Told { letter, births, channels: Channels::of(&Channel::ALL) }
 }
 
 #[async_trait]

@@ -55,12 +55,11 @@ pub(super) async fn backlog(
         Feed::Nothing | Feed::Births(Begin::Live) | Feed::Changes(Resume::Live) => {
             (last, false, true)
         }
-        Feed::Births(Begin::Since(since)) | Feed::Changes(Resume::After(since))
-            if since <= last =>
-        {
-            (since, true, true)
-        }
-        // A position ahead of the store was not given by this store: it says nothing.
+        // Of births nothing that is gone is ever shown.
+        Feed::Births(Begin::Since(since)) if since <= last => (since, true, true),
+        Feed::Changes(Resume::After(since)) if head.can_resume(since) => (since, true, true),
+        // A position ahead of the store was not given by this store: it says nothing. One behind
+        // what the inbox has forgotten is none from which a client could go on.
         Feed::Births(Begin::Since(_) | Begin::Undelivered)
         | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
         Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
@@ -70,6 +69,11 @@ pub(super) async fn backlog(
     } else if matches!(feed, Feed::Changes(_)) {
         let ChangedRows { head, skipped, rows } =
             inboxes.newest_changes(user, after, limit).await?;
+        if matches!(feed, Feed::Changes(Resume::After(_))) && !head.can_resume(after) {
+            // It was forgotten between the two looks.
+            let anew = Feed::Changes(Resume::Reset);
+            return Box::pin(backlog(inboxes, user, anew, delivered, limit)).await;
+        }
         (head, skipped, Stretch::of_changes(after, head, rows))
     } else {
         let Backlog { head, skipped, births } = inboxes.newest_births(user, after, limit).await?;

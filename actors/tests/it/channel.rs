@@ -243,3 +243,28 @@ async fn a_drain_gives_back_what_was_not_begun_and_records_what_was() {
     post.handle.cast(ChannelMessage::Nudge);
     assert_eq!(post.observe().await["leased"], 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_does_not_hold_up_the_others() {
+    let limits = ChannelLimits { in_flight_max: 4, lane_max: 1, ..ChannelLimits::default() };
+    let post = post(0, limits, |id, _| match id.0 {
+        ..1_000 => Reaction::Hangs,
+        _ => Reaction::Answers(SECOND / 100, sent()),
+    })
+    .await;
+    // Far more than may be leased at once, all of it due before the others.
+    (1..500).for_each(|id| post.outbox.put_in("slow.example", id, SignedDuration::ZERO));
+    for id in 0..50 {
+        let lane = ["a.example", "b.example", "c.example"][usize::try_from(id % 3).unwrap()];
+        post.outbox.put_in(lane, 1_000 + id, SignedDuration::from_millis(1));
+    }
+    let begun = tokio::time::Instant::now();
+    post.handle.cast(ChannelMessage::Nudge);
+    post.outbox.until(|outbox| outbox.count(Sent) == 50).await;
+    // The first of the slow ones has not even been given up by then.
+    assert!(begun.elapsed() < 10 * SECOND, "{:?}", begun.elapsed());
+    let slow = post.sender.given().into_iter().filter(|(id, _)| *id < 1_000).count();
+    assert_eq!(slow, 1, "one at a time");
+    post.outbox.until(|outbox| outbox.of(2).attempts > 0).await;
+    assert!(post.sender.most_in_flight() <= 4);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::delivery::Outcome;
 use bellpull_actors::domain::notification::DeliveryStatus::{Queued, Sent};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{HubLimits, RestartError};
@@ -117,7 +117,7 @@ async fn a_commit_has_every_channel_look_at_once() {
 async fn operators_see_each_channel_with_what_it_is_doing() {
     let office = Office::open(sends).await;
     office.email.put(1..=20);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let parent = office.find("channels").await;
     assert_eq!((parent.kind, parent.children_total), ("supervisor", 2));
@@ -135,7 +135,7 @@ async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=10);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     assert_eq!(office.house.hub.restart("channels/email").await, Ok(()));
     office.email.until_sent(10).await;
@@ -166,7 +166,7 @@ async fn a_channel_that_panics_comes_back_after_a_growing_while() {
     let email = office.find("channels/email").await;
     assert_eq!((email.restarts, email.last_failure.unwrap().text.as_str()), (4, "told to panic"));
     office.email.put(1..=3);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.until_sent(3).await;
 }
 
@@ -185,7 +185,7 @@ async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let text = parent.last_failure.unwrap().text;
     assert!(text.starts_with("channels fail too often; the last: channels/email"), "{text}");
     office.whatsapp.put(1..=3);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.whatsapp.until_sent(3).await;
     assert!(office.house.hub.is_ready());
 }
@@ -195,7 +195,7 @@ async fn a_killed_supervisor_takes_the_channels_along_and_nothing_is_lost() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=10);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     office.house.hub.restart("channels").await.unwrap();
     office.email.until_sent(10).await;
@@ -207,7 +207,7 @@ async fn a_killed_supervisor_takes_the_channels_along_and_nothing_is_lost() {
 async fn a_drain_waits_for_what_is_with_the_provider_and_begins_nothing() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let begun = Instant::now();
     office.house.hub.drain(Duration::from_secs(10)).await;
@@ -222,7 +222,7 @@ async fn a_drain_cuts_off_what_hangs_and_ends_its_leases() {
     let office = Office::open(|| Reaction::Hangs).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=2);
-    office.house.hub.channels.nudge();
+    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let begun = Instant::now();
     office.house.hub.drain(Duration::from_secs(10)).await;

@@ -10,6 +10,8 @@ use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Mode, Op};
+use bellpull_actors::tidying::Retention;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::{House, until, upto};
@@ -105,6 +107,11 @@ async fn limits_of_nothing_stop_nothing() {
         silent_max: Duration::ZERO,
         passivate_after: Duration::ZERO,
         save_delivered_every: Duration::ZERO,
+        retention: Retention {
+            tombstones: Some(SignedDuration::ZERO),
+            deliveries: Some(SignedDuration::ZERO),
+            keys: SignedDuration::ZERO,
+        },
     };
     let house = House::with(limits).await;
     let (creator, admin) = (house.caller(1), house.store.add_user(2, Role::Admin));

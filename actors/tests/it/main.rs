@@ -27,6 +27,7 @@ mod sends;
 mod slow;
 mod supervisor;
 mod ticket;
+mod tidying;
 mod walk;
 
 use std::sync::Arc;
@@ -99,6 +100,7 @@ impl House {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
             sends: Arc::new(store.clone()),
+            retention: Arc::new(store.clone()),
             comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },

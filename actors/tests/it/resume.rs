@@ -132,6 +132,48 @@ async fn a_session_takes_up_where_it_says_or_is_told_to_start_over() {
     }
 }
 
+/// Five rows; the first was deleted (change 6), the second too (change 7), and both are forgotten.
+#[tokio::test(start_paused = true)]
+async fn who_may_hold_a_row_that_was_forgotten_begins_anew() {
+    for (since, is_resumed, wanted) in [
+        (0, true, vec![3, 4, 5, 8]), // has seen nothing, and so holds nothing
+        (1, false, vec![3, 4, 5, 8]),
+        (5, false, vec![3, 4, 5, 8]),
+        (6, false, vec![3, 4, 5, 8]), // knows of the first only
+        (7, true, vec![8]),
+    ] {
+        let house = House::new().await;
+        house.born(1, 5);
+        for seq in [1, 2] {
+            house.mark(seq, Mark::Delete).await;
+        }
+        for seq in [1, 2] {
+            house.store.forget_row_now(USER, Seq(seq));
+        }
+        let guest = house.follow(1, after(since)).await;
+        guest.until_frame(&welcome(7, 3, is_resumed)).await;
+        house.tell(1);
+        let shown: Vec<i64> = guest.reached(8).await.iter().map(|row| row.0).collect();
+        assert_eq!(shown, wanted, "since {since}");
+        assert_eq!(guest.probe.seen().frames[1] == Frame::Reset, !is_resumed, "since {since}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forgotten_between_two_looks_is_noticed() {
+    let house = House::new().await;
+    house.born(1, 5);
+    house.mark(1, Mark::Delete).await;
+    house.store.set(Op::Births, Mode::Hang);
+    let following = house.follow(1, after(3)).await;
+    house.store.until_asked(Op::Births, 1).await;
+    house.store.forget_row_now(USER, Seq(1));
+    house.store.set(Op::Births, Mode::Good);
+    following.until_frame(&welcome(6, 4, false)).await;
+    let shown: Vec<i64> = following.reached(5).await.iter().map(|row| row.0).collect();
+    assert_eq!(shown, [2, 3, 4, 5]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_than_the_limit_leaves_out_what_is_longest_unchanged() {
     let house = House::with(HubLimits { replay_max: 3, ..HubLimits::default() }).await;

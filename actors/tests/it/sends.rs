@@ -230,6 +230,58 @@ async fn a_store_that_hangs_holds_up_neither_the_scheduler_nor_its_observer() {
     assert_eq!(house.until_sent(1..=1_500).await, vec![1; 1_500]);
 }
 
+/// The clock is put forward and back again, over the times of sends that are looked at, on their
+/// way, and not looked at yet.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_goes_back_and_forth_loses_nothing_and_begins_nothing_twice() {
+    let house = House::new().await;
+    house.people("student", 1..=1_100);
+    let hour = SignedDuration::from_hours(1);
+    let begin = house.clock.now();
+    for hours in [1, 2, 3] {
+        let due_at = Some(begin + hour * hours);
+        house.hub.sends.send(NewSend { due_at, ..to(Recipients::All) }).await.unwrap();
+    }
+    // Seen as due; when its first chunk is to be written it is early again.
+    house.clock.set(begin + hour + SignedDuration::from_secs(60));
+    house.store.set(Op::Chunk, Mode::Hang);
+    house.store.until_asked(Op::Chunk, 1).await;
+    house.clock.set(begin);
+    house.store.set(Op::Chunk, Mode::Good);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    // What was written by the clock of that time may stand; nothing else has begun.
+    assert!(house.store.unfinished_sends() >= 2);
+    for forth in [hour * 2, hour * 3] {
+        house.clock.set(begin + forth);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        house.clock.set(begin - hour * 24);
+        tokio::time::sleep(Duration::from_secs(35)).await;
+    }
+    house.clock.set(begin + hour * 4);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(house.until_sent(1..=1_100).await, vec![3; 1_100]);
+    for back in [begin, begin + hour * 2, begin + hour * 5] {
+        house.clock.set(back);
+        tokio::time::sleep(Duration::from_secs(31)).await;
+    }
+    assert_eq!(house.until_sent(1..=1_100).await, vec![3; 1_100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_cancelled_between_two_chunks_goes_no_further() {
+    let house = House::new().await;
+    house.people("student", 1..=1_500);
+    house.store.set(Op::Chunk, Mode::Hang);
+    let sent = house.hub.sends.send(to(Recipients::All)).await.unwrap();
+    house.store.until_asked(Op::Chunk, 1).await;
+    house.store.cancel_send_now(sent.stored.id);
+    house.store.set(Op::Chunk, Mode::Good);
+    let another = house.hub.sends.send(to(Recipients::All)).await.unwrap();
+    assert_ne!(another.stored.id, sent.stored.id);
+    let has: Vec<i64> = house.until_sent(1..=1_500).await;
+    assert_eq!((has[0], has[511], has[512], has[1_499]), (2, 2, 1, 1));
+}
+
 /// More due sends than the scheduler remembers.
 #[tokio::test(start_paused = true)]
 async fn sends_beyond_the_list_wait_in_the_store_and_are_carried_out() {

@@ -10,12 +10,19 @@ use super::inboxes::{channel, delivery_status};
 #[derive(ToSchema)]
 pub(in crate::http) struct OutboxDelivery {
     id: i64,
-    notification: i64,
-    recipient: i64,
-    recipient_name: String,
+    /// None, and no recipient, where it is for a project's webhook.
+    #[schema(required)]
+    notification: Option<i64>,
+    #[schema(required)]
+    recipient: Option<i64>,
+    #[schema(required)]
+    recipient_name: Option<String>,
     #[schema(schema_with = channel)]
     channel: String,
     channel_display: String,
+    /// Which browser or webhook.
+    #[schema(required)]
+    target: Option<i64>,
     #[schema(schema_with = delivery_status)]
     status: String,
     status_display: String,

@@ -41,3 +41,22 @@ pub(in crate::http) struct Taken {
     /// Of how many of the messages this hub knows.
     known: u32,
 }
+
+/// What Twilio says of an SMS; further fields are passed over.
+#[derive(ToSchema)]
+#[schema(rename_all = "PascalCase")]
+pub(in crate::http) struct SmsReport {
+    message_sid: String,
+    /// `sent`, `delivered`, `undelivered`, `failed` and others.
+    message_status: String,
+    error_code: Option<String>,
+}
+
+/// Who calls.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct SmsSignature {
+    /// The HMAC-SHA1 of this hub's own address for it and all fields with `sms.token`, in base64.
+    #[param(rename = "X-Twilio-Signature")]
+    signature: Option<String>,
+}

@@ -6,6 +6,7 @@
 //! The shapes are in one file a subject; the tests hold them against a running hub.
 
 mod accounts;
+mod analytics;
 mod deliveries;
 mod escalations;
 mod explain;
@@ -16,10 +17,12 @@ mod preferences;
 mod problems;
 mod projects;
 mod push;
+mod scheduled;
 mod sends;
 mod shapes;
 mod templates;
 mod tickets;
+mod webhooks;
 
 use std::sync::LazyLock;
 
@@ -33,6 +36,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
+pub(super) use self::analytics::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::escalations::*;
 pub(super) use self::explain::*;
@@ -42,10 +46,12 @@ pub(super) use self::operators::*;
 pub(super) use self::preferences::*;
 pub(super) use self::projects::*;
 pub(super) use self::push::*;
+pub(super) use self::scheduled::*;
 pub(super) use self::sends::*;
 use self::shapes::one_of;
 pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
+pub(super) use self::webhooks::*;
 use super::routes::Routes;
 
 const DESCRIPTION: &str = "\

@@ -39,7 +39,8 @@ pub(super) fn run(
         return Ok(outcome);
     }
     let connect = |_| Rest::connect(publish.place.address, &publish.place.host, plan.patience);
-    let connections = (0..fan_out.burst.max(1)).map(connect).collect::<Result<_, _>>()?;
+    let count = if target.setup.has_positions { fan_out.burst.max(1) } else { 1 };
+    let connections = (0..count).map(connect).collect::<Result<_, _>>()?;
     let mut sender = Sender { target, fan_out, connections, n: 0 };
     let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
     outcome.add("users", "users", figure(sockets), 0);
@@ -102,21 +103,27 @@ impl Sender<'_> {
         Ok(rounds)
     }
 
-    /// Sends so many messages at once: each request is out before an answer is waited for.
+    /// Sends so many messages at once. A hub of ours numbers them itself, so each has a connection
+    /// of its own, and is out before an answer is waited for; elsewhere their own marks must come
+    /// in order, so each is answered before the next is sent.
     fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<(), LoadError> {
         let publish = self.target.publish()?;
-        let at_once = usize::try_from(at_once).unwrap_or(usize::MAX);
-        for connection in self.connections.iter_mut().take(at_once) {
-            let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
-            self.n += 1;
-            let body = self.target.body(publish, mark, self.fan_out.bytes);
-            connection.send("POST", &publish.place.path, &publish.headers, &body)?;
-        }
-        for connection in self.connections.iter_mut().take(at_once) {
-            let answer = connection.answer()?;
-            if !answer.is_success() {
-                faults.failed_requests += 1;
-                faults.reason(&answer.text());
+        let mut left = usize::try_from(at_once).unwrap_or(usize::MAX);
+        while left > 0 {
+            let now = left.min(self.connections.len());
+            left -= now;
+            for connection in self.connections.iter_mut().take(now) {
+                let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
+                self.n += 1;
+                let body = self.target.body(publish, mark, self.fan_out.bytes);
+                connection.send("POST", &publish.place.path, &publish.headers, &body)?;
+            }
+            for connection in self.connections.iter_mut().take(now) {
+                let answer = connection.answer()?;
+                if !answer.is_success() {
+                    faults.failed_requests += 1;
+                    faults.reason(&answer.text());
+                }
             }
         }
         Ok(())

@@ -7,21 +7,22 @@ use bellpull_actors::domain::delivery::{
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, StoreError};
+use bellpull_actors::port::{DeliveryStore, LeaseLimit, StoreError};
 use jiff::Timestamp;
 
-use super::SqliteStore;
 use super::error::{corrupt, unavailable};
+use super::lanes::{held, lanes};
 use super::letters::pick;
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
+use super::{SqliteStore, webhooks};
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
     async fn lease(
         &self,
         channel: Channel,
-        limit: u32,
+        limit: LeaseLimit,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError> {
@@ -39,11 +40,11 @@ impl DeliveryStore for SqliteStore {
                 notification: row.notification,
                 attempt: row.attempt,
                 failures: row.failures,
-                addressee: Addressee {
-                    id: row.recipient,
-                    name: row.name,
+                addressee: row.recipient.map(|id| Addressee {
+                    id,
+                    name: row.name.unwrap_or_default(),
                     locale: row.locale.unwrap_or_else(Locale::english),
-                },
+                }),
                 target: target(channel, row.address)?,
                 leased_until: until,
             })
@@ -63,12 +64,26 @@ impl DeliveryStore for SqliteStore {
         self.writer.write(Write::GiveBack(leases)).await.map(drop)
     }
 
-    async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM deliveries \
-                   WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 \
-                   UNION ALL SELECT min(leased_until) FROM deliveries \
-                   WHERE leased_until IS NOT NULL AND channel = ?1)";
-        let query = sqlx::query_scalar(sql).bind(channel.as_str());
+    async fn next_due(
+        &self,
+        channel: Channel,
+        lane_max: u32,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let sql = concat!(
+            "WITH RECURSIVE ",
+            lanes!(),
+            ", ",
+            held!(),
+            " SELECT min(at) FROM (SELECT (SELECT min(q.due_at) FROM deliveries q \
+             WHERE q.status = 'QUEUED' AND q.leased_until IS NULL AND q.channel = ?1 \
+             AND q.lane = l.lane) AS at FROM lanes l WHERE l.lane IS NOT NULL \
+             AND l.lane NOT IN (SELECT lane FROM held WHERE count >= ?3) \
+             UNION ALL SELECT min(leased_until) FROM deliveries \
+             WHERE leased_until IS NOT NULL AND channel = ?1)"
+        );
+        // A lease whose time has come is somebody's until another has it.
+        let ever = i64::MIN;
+        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(ever).bind(lane_max);
         let next: Option<i64> = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         optional_timestamp(next)
     }
@@ -98,13 +113,15 @@ impl DeliveryStore for SqliteStore {
 }
 
 impl SqliteStore {
-    async fn changed(&self, write: Write) -> Result<u64, StoreError> {
+    /// Has it written; how many rows it changed.
+    pub(super) async fn changed(&self, write: Write) -> Result<u64, StoreError> {
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows)
     }
 }
 
-/// Where a delivery goes, as the lease has found it: an address, or a browser as JSON.
+/// Where a delivery goes, as the lease has found it: an address, or a browser or webhook
+/// as JSON.
 fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
     match channel {
         Channel::Email => Ok(Target::Email(address)),
@@ -114,6 +131,7 @@ fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
             let (id, endpoint, p256dh, auth) = json(&address)?;
             Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
         }
-        Channel::System | Channel::Webhook => Err(corrupt("target")),
+        Channel::Webhook => webhooks::target(&address).map(Target::Webhook),
+        Channel::System => Err(corrupt("target")),
     }
 }

@@ -17,9 +17,10 @@ use super::rows::{get, get_name, get_time, optional_timestamp};
 
 /// Deliveries `d` with their recipients' names.
 const SELECT: &str = "SELECT d.id, d.notification_id, d.recipient_id, \
-    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.status, d.rule, \
-    d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, d.sent_at, d.provider_id, d.provider_status, d.error \
-    FROM deliveries d JOIN users u ON u.id = d.recipient_id WHERE d.id";
+    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.target_id, \
+    d.status, d.rule, d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, \
+    d.sent_at, d.provider_id, d.provider_status, d.error \
+    FROM deliveries d LEFT JOIN users u ON u.id = d.recipient_id WHERE d.id";
 
 #[async_trait]
 impl DeliveryLog for SqliteStore {
@@ -153,10 +154,11 @@ fn attempt(row: &SqliteRow) -> Result<AttemptRow, StoreError> {
 fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
     Ok(DeliveryRow {
         id: DeliveryId(get(row, "id")?),
-        notification: NotificationId(get(row, "notification_id")?),
-        recipient: UserId(get(row, "recipient_id")?),
+        notification: get::<Option<i64>>(row, "notification_id")?.map(NotificationId),
+        recipient: get::<Option<i64>>(row, "recipient_id")?.map(UserId),
         recipient_name: get(row, "recipient_name")?,
         channel: get_name(row, "channel", Channel::from_name)?,
+        target: get(row, "target_id")?,
         status: get_name(row, "status", DeliveryStatus::from_name)?,
         rule: optional_name(row, "rule", Rule::from_name)?,
         is_until_seen: get(row, "until_seen")?,

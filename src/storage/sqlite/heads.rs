@@ -16,16 +16,16 @@ pub(super) async fn read(
     readers: SqlitePool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
-    let sql = "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq)) \
-               FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))";
+    let sql = "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq, \
+               forgotten_seq)) FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))";
     let text: String = sqlx::query_scalar(sql)
         .bind(id_list(users.into_iter().map(|user| user.0)))
         .fetch_one(&readers)
         .await
         .map_err(unavailable)?;
-    let rows: Vec<(UserId, Seq, i64, Seq)> = json(&text)?;
-    let head = |(user, last_seq, unread_count, delivered_seq)| {
-        (user, Head { last_seq, unread_count, delivered_seq })
+    let rows: Vec<(UserId, Seq, i64, Seq, Seq)> = json(&text)?;
+    let head = |(user, last_seq, unread_count, delivered_seq, forgotten_seq)| {
+        (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq })
     };
     Ok(rows.into_iter().map(head).collect())
 }

@@ -32,7 +32,7 @@ impl InboxStore for SqliteStore {
         let query = sqlx::query(NEWEST_BIRTHS).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let head = head_of(&row)?;
-        let rows: &str = row.try_get(3).map_err(unavailable)?;
+        let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
         rows.sort_unstable();
         let letters =
@@ -42,7 +42,7 @@ impl InboxStore for SqliteStore {
             Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
         };
         let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
-        let total: i64 = row.try_get(4).map_err(unavailable)?;
+        let total: i64 = row.try_get(5).map_err(unavailable)?;
         let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
         Ok(Backlog { head, skipped: (total - returned).max(0), births })
     }
@@ -112,7 +112,7 @@ impl InboxStore for SqliteStore {
 /// One statement is one snapshot: the head, the rows as one JSON text (a row of their own each
 /// would cost more than parsing it), and how many births there are in all.
 const NEWEST_BIRTHS: &str = "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), \
-    ifnull(i.delivered_seq, 0), \
+    ifnull(i.delivered_seq, 0), ifnull(i.forgotten_seq, 0), \
     (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
     (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
     AND seq > ?2 AND deleted_at IS NULL ORDER BY seq DESC LIMIT ?3)), \
@@ -126,6 +126,7 @@ macro_rules! select_changes {
     ($count:expr, $order:literal) => {
         concat!(
             "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+             ifnull(i.forgotten_seq, 0), \
              (SELECT json_group_array(json_array(changed_seq, seq, id, message_id, \
              read_at IS NOT NULL, deleted_at IS NOT NULL)) FROM (SELECT * FROM (\
              SELECT seq AS changed_seq, seq, id, message_id, read_at, deleted_at \
@@ -161,7 +162,7 @@ impl SqliteStore {
         let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let head = head_of(&row)?;
-        let rows: &str = row.try_get(3).map_err(unavailable)?;
+        let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<(i64, i64, i64, i64, i64, i64)> = json(rows)?;
         rows.sort_unstable();
         let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.3)).await?;
@@ -172,14 +173,19 @@ impl SqliteStore {
         };
         let rows: Vec<Changed> =
             rows.into_iter().map(changed).collect::<Result<_, StoreError>>()?;
-        let total: i64 = row.try_get(4).map_err(unavailable)?;
+        let total: i64 = row.try_get(5).map_err(unavailable)?;
         let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         Ok(ChangedRows { head, skipped: (total - returned).max(0), rows })
     }
 }
 
-/// The inbox' state, from a query's first three columns.
+/// The inbox' state, from a query's first four columns.
 fn head_of(row: &SqliteRow) -> Result<Head, StoreError> {
     let number = |column: usize| row.try_get::<i64, _>(column).map_err(unavailable);
-    Ok(Head { last_seq: Seq(number(0)?), unread_count: number(1)?, delivered_seq: Seq(number(2)?) })
+    Ok(Head {
+        last_seq: Seq(number(0)?),
+        unread_count: number(1)?,
+        delivered_seq: Seq(number(2)?),
+        forgotten_seq: Seq(number(3)?),
+    })
 }

@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`], [`preferences`],
-//! [`escalations`], [`push`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`]; and
-//! what they share: [`joined`] reads, [`rows`], [`letters`], [`statement`], [`multi_row`], [`ids`],
-//! [`error`].
+//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
+//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
+//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
+//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -22,6 +22,7 @@ mod heads;
 mod ids;
 mod inbox;
 mod joined;
+mod lanes;
 mod letters;
 mod lock;
 mod multi_row;
@@ -30,11 +31,15 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod report;
+mod retention;
 mod rows;
+mod send_log;
 mod sends;
 mod statement;
 mod templates;
 mod tickets;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +80,8 @@ pub struct SqliteStore {
     letters: Arc<Letters>,
     ids: Arc<Ids>,
     lock: Mutex<Option<HubLock>>,
+    /// Whoever reads a report holds it: one at a time.
+    reports: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -129,7 +136,19 @@ impl SqliteStore {
         let reads = readers.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
-        Ok(Self { path, readers, writer, heads, users, letters, ids, lock, _temporary: temporary })
+        let reports = tokio::sync::Mutex::default();
+        Ok(Self {
+            path,
+            readers,
+            writer,
+            heads,
+            users,
+            letters,
+            ids,
+            lock,
+            reports,
+            _temporary: temporary,
+        })
     }
 
     /// Where the database is.

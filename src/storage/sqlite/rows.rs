@@ -75,15 +75,18 @@ impl Columns for rusqlite::Row<'_> {
     }
 }
 
-fn text<'r>(row: &'r impl Columns, column: &str) -> Result<&'r str, StoreError> {
+/// The column's text.
+pub(super) fn text<'r>(row: &'r impl Columns, column: &str) -> Result<&'r str, StoreError> {
     row.text(column)?.ok_or_else(|| corrupt(column))
 }
 
-fn string(row: &impl Columns, column: &str) -> Result<String, StoreError> {
+/// The same, owned.
+pub(super) fn string(row: &impl Columns, column: &str) -> Result<String, StoreError> {
     text(row, column).map(str::to_owned)
 }
 
-fn int(row: &impl Columns, column: &str) -> Result<i64, StoreError> {
+/// The column's integer.
+pub(super) fn int(row: &impl Columns, column: &str) -> Result<i64, StoreError> {
     row.int(column)?.ok_or_else(|| corrupt(column))
 }
 

@@ -1,13 +1,16 @@
-//! What leaves the house: the binary with a real SMTP server, and with an HTTP server in the shape
-//! of WhatsApp's.
+//! What leaves the house: the binary with a real SMTP server, and with HTTP servers in the
+//! shape of WhatsApp's and of Twilio's.
 
 mod email;
 mod escalation;
 mod kill;
 mod push;
 mod sink;
+mod sms;
+mod smtp;
 mod templates;
 mod unsubscribe;
+mod webhook;
 mod whatsapp;
 
 use std::net::SocketAddr;

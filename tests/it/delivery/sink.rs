@@ -28,6 +28,8 @@ pub(super) struct Mail {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) text: String,
+    /// Whether nobody on the way could read it.
+    pub(super) is_encrypted: bool,
 }
 
 impl Mail {
@@ -45,6 +47,11 @@ impl Mail {
 impl Sink {
     /// One that takes everything; `None`, told, where it is not installed.
     pub(super) async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with encryption or a login, as its script has them.
+    pub(super) async fn start_with(arguments: &[&str]) -> Option<Self> {
         let python = tools().join("python/bin/python");
         if !python.with_file_name("aiosmtpd").exists() {
             skipped("aiosmtpd is not installed (tests/run.sh does)");
@@ -53,6 +60,7 @@ impl Sink {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/smtp_sink.py");
         let mut child = Command::new(python)
             .arg(script)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -121,6 +129,7 @@ impl Sink {
         }
         let text = |name: &str| line[name].as_str().unwrap().to_owned();
         let to = line["to"][0].as_str().unwrap().to_owned();
-        Ok(Mail { from: text("from"), to, text: text("text") })
+        let is_encrypted = line["encrypted"].as_bool().unwrap();
+        Ok(Mail { from: text("from"), to, text: text("text"), is_encrypted })
     }
 }

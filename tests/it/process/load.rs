@@ -236,7 +236,7 @@ fn against(address: SocketAddr, is_plain: bool) -> Output {
     let mut arguments = vec!["load", "fan-out", "--url", &url, "--rounds", "4", "--timeout", "2"];
     if is_plain {
         arguments.extend(["--users", "3", "--plain", "--ready", "established"]);
-        arguments.extend(["--publish-url", &publish]);
+        arguments.extend(["--publish-url", &publish, "--burst", "3"]);
     } else {
         arguments.extend(["--tokens", &tokens, "--sender-token", "four"]);
     }

@@ -64,7 +64,7 @@ fn paths(node: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-const PERMANENT: [&str; 10] = [
+const PERMANENT: [&str; 12] = [
     "hub",
     "users/0",
     "users/1",
@@ -75,6 +75,8 @@ const PERMANENT: [&str; 10] = [
     "projects/0",
     "projects/1",
     "scheduler",
+    "channels",
+    "channels/webhook",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

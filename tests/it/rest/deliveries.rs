@@ -24,7 +24,7 @@ pub(super) async fn team() -> Team {
 pub(super) async fn lease(team: &Team) -> Vec<Leased> {
     let now = Timestamp::now();
     let until = now + SignedDuration::from_mins(2);
-    team.hub.store().lease(Channel::Email, 100, now, until).await.unwrap()
+    team.hub.store().lease(Channel::Email, 100.into(), now, until).await.unwrap()
 }
 
 /// Has an attempt come to that.

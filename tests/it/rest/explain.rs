@@ -31,7 +31,8 @@ async fn a_notification_says_why_and_what_became_of_it() {
     wish(&team, &team.root, json!({"ticket_created": {"SMS": true}})).await;
     let ticket = team.raise(&team.carl, "Homepage not loading").await;
     let leased = lease(&team).await;
-    let roots = leased.iter().find(|one| one.addressee.id.0 == team.root.id).unwrap();
+    let roots =
+        leased.iter().find(|one| one.addressee.as_ref().unwrap().id.0 == team.root.id).unwrap();
     record(&team, roots, refused()).await;
     let id = newest(&team, &team.root).await;
     let path = format!("/api/notifications/{id}/explain/");

@@ -1,5 +1,6 @@
 //! The REST edge, request by request.
 
+mod analytics;
 mod auth;
 mod bad_input;
 mod comments;
@@ -11,12 +12,14 @@ mod notifications;
 mod operator;
 mod preferences;
 mod projects;
+mod scheduled;
 mod sends;
 mod stream;
 mod templates;
 mod tickets;
 mod users;
 mod visibility;
+mod webhooks;
 mod workflow;
 
 use serde_json::{Value, json};

@@ -26,8 +26,8 @@ async fn what_was_never_wished_for_is_shown_as_it_counts() {
     let (status, told) = team.hub.get(&team.carl, PATH).await;
     assert_eq!(status, 200);
     assert_eq!(told["events"].as_object().unwrap().len(), 9);
-    let all_three =
-        json!({"SYSTEM": true, "EMAIL": true, "WHATSAPP": true, "SMS": false, "PUSH": true});
+    let all_three = json!({"SYSTEM": true, "EMAIL": true, "WHATSAPP": true, "SMS": false, "PUSH": true,
+            "WEBHOOK": true});
     assert_eq!(told["events"]["ticket_created"], all_three);
     assert_eq!(told["events"]["ticket_approved"]["EMAIL"], false);
     assert_eq!((&told["quiet_hours"], &told["email_digest"]), (&json!(null), &json!("off")));

@@ -55,7 +55,7 @@ async fn read(store: &impl Store, user: &User, id: NotificationId) {
 
 /// Leases text messages that are due at `now`.
 async fn texts(store: &impl Store, now: i64) -> Vec<Leased> {
-    store.lease(Sms, 10, at(now), at(now + SECOND)).await.unwrap()
+    store.lease(Sms, 10.into(), at(now), at(now + SECOND)).await.unwrap()
 }
 
 async fn record(store: &impl Store, leased: &Leased, outcome: Outcome, due_ms: Option<i64>) {
@@ -110,7 +110,7 @@ pub(crate) async fn a_step_is_due_when_it_has_waited<F: Fixture>() {
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     assert_eq!(lease(store, 10, 10).await.len(), 1, "e-mail is not named: it goes at once");
-    assert_eq!(store.next_due(Sms).await.unwrap(), Some(at(10 + 60 * SECOND)));
+    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(10 + 60 * SECOND)));
     assert!(texts(store, 9 + 60 * SECOND).await.is_empty());
     let leased = texts(store, 10 + 60 * SECOND).await;
     assert_eq!(leased.len(), 1);
@@ -265,7 +265,7 @@ pub(crate) async fn wishes_hold_back_steps_too<F: Fixture>() {
     let hour = 3_600 * SECOND;
     let digest = lease(store, 10, 2 * hour).await;
     assert_eq!((digest.len(), digest[0].letters.len()), (1, 1));
-    assert_eq!(digest[0].notification, ids[1]);
+    assert_eq!(digest[0].notification, Some(ids[1]));
     // What an e-mail has gathered stays as it is once a server may have taken it.
     store.release(Email).await.unwrap();
     read(store, &ann, ids[1]).await;
@@ -287,8 +287,8 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     let late = 3_600 * SECOND;
     let told = store.continue_send(send.id, 10, at(late)).await.unwrap().told.unwrap();
     assert_eq!(ways(store, told.births[0].id).await, [WAITS], "the policy adds its channel");
-    assert_eq!(store.next_due(Sms).await.unwrap(), Some(at(late + 60 * SECOND)));
+    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(late + 60 * SECOND)));
     read(store, &ann, told.births[0].id).await;
     assert_eq!(ways(store, told.births[0].id).await, [SEEN]);
-    assert_eq!(store.next_due(Sms).await.unwrap(), None);
+    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), None);
 }

@@ -1,10 +1,10 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
-//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`inbox`], [`marks`],
-//! [`changes`], [`lists`], [`accounts`], [`groups`], [`outbox`], [`attempts`], [`delivery_log`],
-//! [`digests`], [`escalations`], [`explain`], [`preferences`], [`push`], [`templates`] and
-//! [`model`] know only the ports; [`sqlite`] runs them all on SQLite, and adds what is its own, as
-//! [`sqlite_outbox`] does.
+//! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`],
+//! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
+//! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
+//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
@@ -25,11 +25,14 @@ mod people;
 mod preferences;
 mod projects;
 mod push;
-mod sends;
+mod retention;
+mod scheduled;
+pub(crate) mod sends;
 mod sqlite;
 mod sqlite_outbox;
 mod templates;
 mod tickets;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -37,7 +40,8 @@ use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, SendStore, TemplateStore, TicketStore,
+    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TemplateStore,
+    TicketStore, WebhookStore,
 };
 
 /// All that a store offers.
@@ -47,10 +51,13 @@ pub(crate) trait Store:
     + AccountStore
     + CommentStore
     + SendStore
+    + SendLog
+    + RetentionStore
     + DeliveryStore
     + DeliveryLog
     + PreferenceStore
     + PushStore
+    + WebhookStore
     + TemplateStore
     + EscalationStore
     + ExplainStore
@@ -63,10 +70,13 @@ impl<
         + AccountStore
         + CommentStore
         + SendStore
+        + SendLog
+        + RetentionStore
         + DeliveryStore
         + DeliveryLog
         + PreferenceStore
         + PushStore
+        + WebhookStore
         + TemplateStore
         + EscalationStore
         + ExplainStore,
@@ -129,6 +139,20 @@ macro_rules! suite {
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
             }
+            webhooks {
+                a_webhook_is_kept_changed_and_forgotten,
+                there_are_so_many_webhooks_and_no_more,
+                a_list_shows_ones_own_and_those_of_projects,
+                a_users_webhook_hears_of_what_comes_into_the_inbox,
+                a_projects_webhook_is_told_once_an_event_whoever_else_hears_of_it,
+                an_event_that_nobody_hears_of_reaches_a_projects_webhook,
+                an_old_secret_signs_beside_the_new_one_for_a_day,
+                a_webhook_that_is_gone_is_switched_off,
+                a_webhook_that_fails_for_long_is_switched_off,
+                a_record_that_is_repeated_counts_once,
+                a_full_lane_does_not_hold_up_the_others,
+                what_is_in_a_full_lane_is_not_due,
+            }
             templates {
                 templates_are_kept_replaced_and_forgotten,
                 there_is_a_bound_on_templates,
@@ -140,6 +164,21 @@ macro_rules! suite {
                 a_comment_on_a_ticket_that_is_gone_is_refused,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
+            }
+            retention {
+                deliveries_that_ended_go_with_their_attempts,
+                a_walk_goes_in_small_steps_over_what_stays,
+                tombstones_go_and_their_inbox_knows,
+                a_tombstone_stays_with_its_deliveries,
+                a_message_goes_with_its_last_row,
+                a_message_stays_while_its_key_is_remembered,
+            }
+            scheduled {
+                what_waits_and_what_is_under_way_is_listed,
+                a_send_is_cancelled_before_it_begins,
+                a_send_under_way_stops_where_it_is,
+                a_chunk_and_a_cancellation_at_once_agree,
+                a_clock_that_is_put_back_begins_nothing_twice,
             }
             sends {
                 a_send_reaches_each_audience,

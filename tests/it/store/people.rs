@@ -117,5 +117,6 @@ pub(crate) async fn fill(store: &impl Store, user: &User, count: usize) -> Vec<N
 }
 
 pub(crate) fn head(last_seq: i64, unread_count: i64, delivered_seq: i64) -> Head {
-    Head { last_seq: Seq(last_seq), unread_count, delivered_seq: Seq(delivered_seq) }
+    let (last_seq, delivered_seq) = (Seq(last_seq), Seq(delivered_seq));
+    Head { last_seq, unread_count, delivered_seq, ..Head::default() }
 }

@@ -19,7 +19,7 @@ use jiff::civil::time;
 use super::outbox::reachable;
 use super::people::{at, first, head, news, raise};
 use super::sends::send;
-use super::{Fixture, Store};
+use super::{Fixture, Store, push};
 
 fn wishes(event: &str, of: &[(Channel, Wish)]) -> PreferenceChanges {
     let mut changes = PreferenceChanges::default();
@@ -103,8 +103,8 @@ pub(crate) async fn a_wish_against_a_channel_is_recorded<F: Fixture>() {
     let bobs = [(Channel::Email, Queued, None), (Channel::Sms, Suppressed, by_link)];
     assert_eq!(newest(store, ann.id).await, anns);
     assert_eq!(newest(store, bob.id).await, bobs);
-    let leased = store.lease(Channel::Email, 10, at(50), at(60)).await.unwrap();
-    assert_eq!(leased.iter().map(|one| one.addressee.id).collect::<Vec<_>>(), [bob.id]);
+    let leased = store.lease(Channel::Email, 10.into(), at(50), at(60)).await.unwrap();
+    assert_eq!(leased.iter().map(push::to).collect::<Vec<_>>(), [Some(bob.id)]);
     // Another event is another wish.
     let decision = news(store, "other", &ann, &[ann.id]).await;
     store.commit(decision).await.unwrap();
@@ -139,7 +139,7 @@ pub(crate) async fn a_wish_against_the_inbox_makes_nothing<F: Fixture>() {
     let decision = news(store, "news", &bob, &[ann.id]).await;
     assert!(store.commit(decision).await.unwrap().told.is_none());
     let page = store.deliveries(Default::default(), first(10)).await.unwrap();
-    assert!(page.rows.iter().all(|row| row.recipient == bob.id));
+    assert!(page.rows.iter().all(|row| row.recipient == Some(bob.id)));
     let decision = news(store, "other", &bob, &both).await;
     assert_eq!(store.commit(decision).await.unwrap().told.unwrap().births.len(), 2);
 }

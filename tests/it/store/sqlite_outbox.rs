@@ -17,8 +17,8 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
     expect_plans(&store, &[
         (
             "SELECT id, due_at FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
-             AND channel = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
-            "USING INDEX deliveries_due (channel=? AND due_at<?)",
+             AND channel = ?1 AND lane = ?4 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
+            "INDEX deliveries_due (channel=? AND lane=? AND due_at<?)",
         ),
         (
             "SELECT id, due_at FROM deliveries WHERE leased_until IS NOT NULL AND channel = ?1 \
@@ -27,8 +27,22 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
         ),
         (
             "SELECT min(due_at) FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
-             AND channel = ?1",
-            "USING INDEX deliveries_due (channel=?)",
+             AND channel = ?1 AND lane = ?2",
+            "INDEX deliveries_due (channel=? AND lane=?)",
+        ),
+        (
+            "SELECT min(lane) FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL \
+             AND channel = ?1 AND lane > ?2",
+            "INDEX deliveries_due (channel=? AND lane>?)",
+        ),
+        (
+            "SELECT w.id FROM webhooks w WHERE w.user_id = ?1 AND w.is_active = 1",
+            "INDEX webhooks_user (user_id=?)",
+        ),
+        (
+            "SELECT w.id FROM webhooks w WHERE w.project_id IN (SELECT value FROM json_each('[]')) \
+             AND w.is_active = 1",
+            "INDEX webhooks_project (project_id=?)",
         ),
         (
             "SELECT channel, count(*), min(due_at) FROM deliveries INDEXED BY deliveries_due \
@@ -68,6 +82,26 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
              WHERE d.until_seen = t.id AND d.status = 'QUEUED' AND d.leased_until IS NULL) \
              FROM tickets t",
             "INDEX deliveries_until_moved (until_seen=?)",
+        ),
+        (
+            "SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3",
+            "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>?)",
+        ),
+        (
+            "SELECT n.id, EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) \
+             FROM notifications n INDEXED BY notifications_deleted \
+             WHERE n.deleted_at IS NOT NULL AND n.deleted_at < ?4 \
+             AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
+             ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5",
+            "SEARCH n USING INDEX notifications_deleted (",
+        ),
+        (
+            "SELECT m.id, EXISTS (SELECT 1 FROM sends s WHERE s.message_id = m.id \
+             AND (s.status = 'ACTIVE' OR EXISTS (SELECT 1 FROM idempotency_keys k \
+             WHERE k.send_id = s.id))) FROM messages m INDEXED BY messages_free \
+             WHERE m.copies = 0 AND m.created_at < ?3 AND (m.created_at, m.id) > (?1, ?2) \
+             ORDER BY m.created_at, m.id LIMIT ?4",
+            "SEARCH m USING COVERING INDEX messages_free (",
         ),
         (
             "UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL \
@@ -118,9 +152,9 @@ async fn millions_of_old_deliveries_do_not_slow_a_lease() {
     sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     let begun = Instant::now();
     for n in 0..100 {
-        let leased = store.lease(Channel::Email, 64, at(10 + n), at(11 + n)).await.unwrap();
+        let leased = store.lease(Channel::Email, 64.into(), at(10 + n), at(11 + n)).await.unwrap();
         assert_eq!(leased.len(), 1);
-        assert_eq!(store.next_due(Channel::Email).await.unwrap(), Some(at(11 + n)));
+        assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(11 + n)));
         store.give_back(vec![(leased[0].id, leased[0].attempt)]).await.unwrap();
     }
     // Visiting them all takes 10 ms and more each time; all hundred together stay far below.

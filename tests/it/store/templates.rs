@@ -77,8 +77,9 @@ pub(crate) async fn a_lease_has_its_recipients_language<F: Fixture>() {
     // It is the language of the moment at which it goes out.
     wish(Some("PT_br")).await;
     let leased = lease(store, 2, 10).await;
-    let tags: Vec<&str> = leased.iter().map(|one| one.addressee.locale.as_str()).collect();
+    let tags: Vec<&str> =
+        leased.iter().map(|one| one.addressee.as_ref().unwrap().locale.as_str()).collect();
     assert_eq!(tags, ["pt-BR", "en"]);
     wish(None).await;
-    assert_eq!(lease(store, 1, 10).await[0].addressee.locale, Locale::english());
+    assert_eq!(lease(store, 1, 10).await[0].addressee.as_ref().unwrap().locale, Locale::english());
 }

@@ -192,6 +192,43 @@ async fn a_position_of_this_store_is_resumed_and_any_other_is_not() {
     }
 }
 
+/// A device was away for so long that what was deleted meanwhile is forgotten: it cannot be told of
+/// it any more, and begins anew.
+#[tokio::test]
+async fn a_position_behind_what_was_forgotten_begins_anew() {
+    use bellpull_actors::port::RetentionStore;
+    use bellpull_actors::port::retention::{Old, Position};
+    use jiff::{SignedDuration, Timestamp};
+
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["One", "Two", "Three"] {
+        raise(&hub, &carl, title).await;
+    }
+    let (mut away, welcome) = Socket::v1(&hub, &ada, "").await;
+    let epoch = welcome["epoch"].as_str().unwrap();
+    let held = notification(&mut away, 1).await["id"].as_i64().unwrap();
+    away.close().await;
+    // Change 4.
+    assert_eq!(hub.delete(&ada, &format!("/api/notifications/{held}/")).await.0, 204);
+    let soon = Timestamp::now() + SignedDuration::from_hours(1);
+    let forgotten = hub.store().forget(Old::Tombstones, soon, Position::START, 10).await.unwrap();
+    assert_eq!((forgotten.removed, forgotten.next), (1, None));
+    for since in [1, 3] {
+        let query = format!("&since={since}&epoch={epoch}");
+        let (mut socket, welcome) = Socket::v1(&hub, &ada, &query).await;
+        assert_eq!((&welcome["resumed"], &welcome["unread_count"]), (&json!(false), &json!(2)));
+        assert_eq!(socket.next().await, json!({"type": "reset"}));
+        notification(&mut socket, 2).await;
+        notification(&mut socket, 3).await;
+        socket.expect_nothing().await;
+    }
+    let (mut socket, welcome) = Socket::v1(&hub, &ada, &format!("&since=4&epoch={epoch}")).await;
+    assert_eq!(welcome["resumed"], true);
+    socket.expect_nothing().await;
+    hub.stop().await;
+}
+
 #[tokio::test]
 async fn a_position_outlives_the_process() {
     let (_folder, database) = folder();

@@ -12,7 +12,10 @@ use rusqlite::Connection;
 use super::super::rows::{user, user_columns};
 use super::super::statement::{execute, one, optional};
 use super::group::Failure;
-use super::{Answer, Done, Write, escalations, preferences, projects, push, sends, templates};
+use super::{
+    Answer, Done, Write, escalations, preferences, projects, push, retention, sends, templates,
+    webhooks,
+};
 
 /// An account that was made in this group and is still to be announced.
 #[derive(Debug)]
@@ -68,10 +71,13 @@ pub(super) fn apply(
         Write::ChangePreferences { user, changes, now } => {
             preferences::change(connection, *user, changes, *now)?
         }
+        Write::Webhook(write, now) => webhooks::apply(connection, write, *now)?,
         Write::Subscribe { user, browser, now } => {
             push::subscribe(connection, *user, browser, *now)?
         }
         Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
+        Write::Forget(step) => retention::forget(connection, *step)?,
+        Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::PutTemplate(template) => templates::put(connection, template)?,
         Write::DeleteTemplate(key) => templates::delete(connection, key)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,

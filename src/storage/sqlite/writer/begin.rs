@@ -125,6 +125,7 @@ impl<'a> Beginnings<'a> {
         let Portion { recipients, has_more, .. } = portion;
         Ok(Ok(SendChunk {
             at,
+            send: id,
             message_id,
             text: SendText::New(Letter::new(message)),
             recipients,

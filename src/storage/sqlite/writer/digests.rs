@@ -47,7 +47,10 @@ pub(super) fn gather(
     }
     let mut begun = Begun::new();
     for row in digests {
-        begun.entry((row.recipient, row.digest_id)).or_default().push(row);
+        match row.recipient {
+            Some(recipient) => begun.entry((recipient, row.digest_id)).or_default().push(row),
+            None => rows.push(row),
+        }
     }
     let mut cells = Vec::new();
     for ((recipient, name), begun) in begun {
@@ -85,7 +88,7 @@ fn waiting(
     let values = (recipient.0, wanted.now.as_millisecond(), name, room);
     all(connection, WAITING, values, |row| {
         let (id, notification, attempt, message_id) = row.try_into()?;
-        let (id, notification) = (DeliveryId(id), NotificationId(notification));
+        let (id, notification) = (DeliveryId(id), Some(NotificationId(notification)));
         Ok(Part { id, notification, attempt, message_id })
     })
 }

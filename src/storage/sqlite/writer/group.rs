@@ -92,9 +92,10 @@ pub(super) fn apply(
     }
     marks::apply(connection, writes, &mut answers)?;
     save_delivered(connection, writes)?;
-    let Sends { chunks, records } = sends::plan(connection, place, writes, &mut answers)?;
+    let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
-    applied.letters = set::apply(connection, place, work, &mut answers)?;
+    let written = set::apply(connection, place, work, &mut answers)?;
+    (applied.letters, records.told) = (written.letters, written.told);
     records.write(connection)?;
     outbox::apply(connection, writes, &mut answers)?;
     place.ids.save(connection)?;

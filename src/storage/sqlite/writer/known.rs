@@ -6,14 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bellpull_actors::domain::escalation::Escalation;
+use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::preference::Preferences;
 use bellpull_actors::domain::routing::{Channel, Channels, Group};
+use bellpull_actors::domain::webhook;
 use rusqlite::{Connection, Row};
 
 use super::super::rows::json;
-use super::super::statement::{all, each, optional};
+use super::super::statement::{all, each, one, optional};
 use super::group::Failure;
 
 /// A ticket that exists, as far as the next decision about it is concerned.
@@ -51,30 +53,75 @@ impl Members {
     }
 }
 
+/// An address on a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    /// Which of the account's; 0 where it has one at most.
+    pub(super) id: i64,
+    /// What is slow with it; empty for a channel with one provider.
+    pub(super) lane: String,
+}
+
+/// The only one that an account has on a channel.
+static OWN: Address = Address { id: 0, lane: String::new() };
+
+/// A webhook that may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hook {
+    pub(super) address: Address,
+    /// What it hears of.
+    pub(super) events: Vec<String>,
+}
+
+impl Hook {
+    pub(super) fn hears(&self, event: &Event) -> bool {
+        webhook::hears(&self.events, event)
+    }
+}
+
 /// What a group's decisions and comments are about.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) tickets: HashMap<TicketId, KnownTicket>,
     pub(super) projects: HashMap<ProjectId, KnownProject>,
     pub(super) members: Members,
+    /// The projects' webhooks.
+    pub(super) hooks: HashMap<ProjectId, Vec<Hook>>,
+}
+
+/// What is looked for.
+#[derive(Debug)]
+pub(super) struct Sought {
+    pub(super) tickets: BTreeSet<TicketId>,
+    pub(super) projects: BTreeSet<ProjectId>,
+    /// Whether somebody of this group of writes needs the members of groups.
+    pub(super) needs_members: bool,
+    /// Those whose webhooks are told.
+    pub(super) announcing: BTreeSet<ProjectId>,
 }
 
 impl Known {
-    /// Reads them. The members of groups only if somebody of this group of writes needs them.
-    pub(super) fn read(
-        connection: &Connection,
-        tickets: impl Iterator<Item = TicketId>,
-        projects: impl Iterator<Item = ProjectId>,
-        needs_members: bool,
-    ) -> Result<Self, Failure> {
-        let tickets = read_tickets(connection, tickets)?;
+    /// Reads them.
+    pub(super) fn read(connection: &Connection, sought: &Sought) -> Result<Self, Failure> {
+        let tickets = read_tickets(connection, sought.tickets.iter().copied())?;
         let sql = "SELECT id, key, last_number FROM projects WHERE id = ?";
-        let projects = each(connection, sql, projects.map(|id| id.0), |row| {
+        let projects = each(connection, sql, sought.projects.iter().map(|id| id.0), |row| {
             let project = KnownProject { key: row.get(1)?, last_number: row.get(2)? };
             Ok((ProjectId(row.get(0)?), project))
         })?;
-        let members = if needs_members { read_members(connection)? } else { Members::default() };
-        Ok(Self { tickets, projects: projects.into_iter().collect(), members })
+        let members =
+            if sought.needs_members { read_members(connection)? } else { Members::default() };
+        let mut hooks = HashMap::new();
+        for project in &sought.announcing {
+            hooks.insert(*project, read_hooks(connection, PROJECTS_HOOKS, project.0)?);
+        }
+        Ok(Self { tickets, projects: projects.into_iter().collect(), members, hooks })
+    }
+
+    /// The webhooks of a project that hear of an event.
+    pub(super) fn called(&self, project: ProjectId, event: &Event) -> Vec<Address> {
+        let hooks = self.hooks.get(&project).into_iter().flatten();
+        hooks.filter(|hook| hook.hears(event)).map(|hook| hook.address.clone()).collect()
     }
 }
 
@@ -141,8 +188,8 @@ pub(super) fn inboxes(
 /// The second to the fourth column; all NULL where nothing has ever come.
 fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     let number = |column| row.get::<usize, Option<i64>>(column).map(Option::unwrap_or_default);
-    let (last_seq, unread_count) = (Seq(number(1)?), number(2)?);
-    Ok(Head { last_seq, unread_count, delivered_seq: Seq(number(3)?) })
+    let (last_seq, delivered_seq) = (Seq(number(1)?), Seq(number(3)?));
+    Ok(Head { last_seq, unread_count: number(2)?, delivered_seq, ..Head::default() })
 }
 
 /// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
@@ -152,7 +199,9 @@ pub(super) struct Recipient {
     /// Where the account has an address.
     pub(super) reach: Channels,
     /// The browsers that may be told.
-    pub(super) browsers: Vec<i64>,
+    pub(super) browsers: Vec<Address>,
+    /// The webhooks that may.
+    pub(super) hooks: Vec<Hook>,
     pub(super) preferences: Preferences,
 }
 
@@ -198,35 +247,74 @@ fn recipients(
         Ok((UserId(row.get(0)?), head(row)?, has, preferences))
     })?;
     let mut recipients = BTreeMap::new();
+    let has_hooks =
+        on.contains(Channel::Webhook) && one(connection, ANY_HOOKS, (), |row| row.get(0))?;
     for (user, head, has, preferences) in found {
         let browsers = match on.contains(Channel::Push) {
-            true => all(connection, BROWSERS, (user.0,), |row| row.get(0))?,
+            true => all(connection, BROWSERS, (user.0,), address)?,
+            false => Vec::new(),
+        };
+        let hooks = match has_hooks {
+            true => read_hooks(connection, USERS_HOOKS, user.0)?,
             false => Vec::new(),
         };
         let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
-        let reach = reach(has, &browsers);
-        recipients.insert(user, Recipient { head, reach, browsers, preferences });
+        let reach = reach(has, !browsers.is_empty(), !hooks.is_empty());
+        recipients.insert(user, Recipient { head, reach, browsers, hooks, preferences });
     }
     Ok(recipients)
 }
 
-const BROWSERS: &str = "SELECT id FROM push_subscriptions WHERE user_id = ?";
+const BROWSERS: &str = "SELECT id, lane FROM push_subscriptions WHERE user_id = ?";
+const ANY_HOOKS: &str = "SELECT EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL)";
+const USERS_HOOKS: &str =
+    "SELECT id, lane, events FROM webhooks WHERE user_id = ? AND is_active = 1";
+const PROJECTS_HOOKS: &str =
+    "SELECT id, lane, events FROM webhooks WHERE project_id = ? AND is_active = 1";
+
+fn address(row: &Row<'_>) -> rusqlite::Result<Address> {
+    Ok(Address { id: row.get(0)?, lane: row.get(1)? })
+}
+
+fn read_hooks(connection: &Connection, sql: &str, owner: i64) -> Result<Vec<Hook>, Failure> {
+    let mut hooks = Vec::new();
+    let found: Vec<(Address, String)> =
+        all(connection, sql, (owner,), |row| Ok((address(row)?, row.get(2)?)))?;
+    for (address, events) in found {
+        hooks.push(Hook { address, events: json(&events)? });
+    }
+    Ok(hooks)
+}
 
 impl Recipient {
-    /// The addresses of a channel; 0 is the account's own.
-    pub(super) fn targets(&self, channel: Channel) -> &[i64] {
-        match channel {
-            Channel::Email | Channel::WhatsApp | Channel::Sms => &[0],
-            Channel::Push => &self.browsers,
-            Channel::System | Channel::Webhook => &[],
-        }
+    /// The addresses of a channel at which an event is told.
+    pub(super) fn targets<'a>(
+        &'a self,
+        channel: Channel,
+        event: &'a Event,
+    ) -> impl Iterator<Item = &'a Address> {
+        let none: (&[Address], &[Address], &[Hook]) = (&[], &[], &[]);
+        let (own, browsers, hooks) = match channel {
+            Channel::System => none,
+            Channel::Email | Channel::WhatsApp | Channel::Sms => {
+                (std::slice::from_ref(&OWN), none.1, none.2)
+            }
+            Channel::Push => (none.0, self.browsers.as_slice(), none.2),
+            Channel::Webhook => (none.0, none.1, self.hooks.as_slice()),
+        };
+        let hooks = hooks.iter().filter(|hook| hook.hears(event)).map(|hook| &hook.address);
+        own.iter().chain(browsers).chain(hooks)
     }
 }
 
-fn reach(has: [bool; 3], browsers: &[i64]) -> Channels {
-    let channels = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
-    let [email, whatsapp, sms] = has;
-    let has = [email, whatsapp, sms, !browsers.is_empty()];
-    let has = channels.into_iter().zip(has).filter(|(_, has)| *has);
-    Channels::of(&has.map(|(channel, _)| channel).collect::<Vec<_>>())
+fn reach([email, whatsapp, sms]: [bool; 3], has_browsers: bool, has_hooks: bool) -> Channels {
+    let has = [
+        (Channel::Email, email),
+        (Channel::WhatsApp, whatsapp),
+        (Channel::Sms, sms),
+        (Channel::Push, has_browsers),
+        (Channel::Webhook, has_hooks),
+    ];
+    let has = has.into_iter().filter(|(_, has)| *has).map(|(channel, _)| channel);
+    has.fold(Channels::NONE, Channels::with)
 }

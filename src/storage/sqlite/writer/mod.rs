@@ -3,11 +3,11 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
 //! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`escalations`], [`templates`] and [`marks`] (the rarer
-//! writes), [`sends`] with [`begin`] and [`audience`] (which recipients are next), and the hot
-//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
-//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
-//! (leases, and what came of them).
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
+//! [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which recipients are
+//! next), and the hot path: [`known`] (what is read before), [`set`] (what is decided in memory)
+//! with [`outgoing`] (what leaves the house), [`rows`] (what is written, one statement a table);
+//! then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -22,11 +22,13 @@ mod outgoing;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
 mod rows;
 mod sends;
 mod set;
 mod task;
 mod templates;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -42,11 +44,14 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
+use bellpull_actors::port::retention::Forgotten;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
@@ -56,7 +61,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::options::BoxError;
 
 pub(super) use outbox::{Lease, LeasedRow, Report};
+pub(super) use retention::Step;
 pub(super) use task::Writer;
+pub(super) use webhooks::WebhookWrite;
 
 /// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
 /// more; beyond it callers are told, instead of waiting without end.
@@ -81,6 +88,7 @@ pub(super) enum Write {
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    CancelSend(SendId),
     ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
@@ -96,6 +104,8 @@ pub(super) enum Write {
     RemoveEscalation(Event),
     Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
     Unsubscribe { user: UserId, endpoint: String },
+    Webhook(Box<WebhookWrite>, Timestamp),
+    Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
     LimitPages(u32),
@@ -143,6 +153,9 @@ impl Write {
             return size(*rows);
         }
         if let Self::Lease(Lease { limit, .. }) = self {
+            return size(limit.most);
+        }
+        if let Self::Forget(Step { limit, .. }) = self {
             return size(*limit);
         }
         if let Self::Record(attempts) = self {
@@ -175,12 +188,16 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunk(Box<Chunk>),
+    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
+    /// A webhook as it stands now; none, where it is not there or may not be made.
+    Webhook(Option<Box<Webhook>>),
     Template(PutTemplate),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser, by its id.
     Subscribed(i64),
+    Forgotten(Forgotten),
     /// So many rows changed.
     Changed(u64),
     Nothing,

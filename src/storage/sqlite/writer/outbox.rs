@@ -10,14 +10,17 @@ use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::LeaseLimit;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
+use super::super::lanes::{held, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute};
+use super::super::webhooks::webhook_target;
 use super::group::Failure;
-use super::{Answer, Done, Write, digests, push};
+use super::{Answer, Done, Write, digests, push, webhooks};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -73,7 +76,7 @@ pub(in super::super) struct Report {
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Lease {
     pub(in super::super) channel: Channel,
-    pub(in super::super) limit: u32,
+    pub(in super::super) limit: LeaseLimit,
     pub(in super::super) now: Timestamp,
     pub(in super::super) until: Timestamp,
 }
@@ -83,10 +86,11 @@ pub(in super::super) struct Lease {
 pub(in super::super) struct LeasedRow {
     pub(in super::super) due_at_ms: i64,
     pub(in super::super) id: DeliveryId,
-    pub(in super::super) notification: NotificationId,
+    pub(in super::super) notification: Option<NotificationId>,
     pub(in super::super) message_id: i64,
-    pub(in super::super) recipient: UserId,
-    pub(in super::super) name: String,
+    pub(in super::super) recipient: Option<UserId>,
+    /// The recipient's.
+    pub(in super::super) name: Option<String>,
     pub(in super::super) address: String,
     pub(in super::super) attempt: u32,
     pub(in super::super) failures: u32,
@@ -104,7 +108,7 @@ pub(in super::super) struct LeasedRow {
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Part {
     pub(in super::super) id: DeliveryId,
-    pub(in super::super) notification: NotificationId,
+    pub(in super::super) notification: Option<NotificationId>,
     pub(in super::super) attempt: u32,
     pub(in super::super) message_id: i64,
 }
@@ -161,9 +165,10 @@ fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
         let (wave, later): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|attempt| deliveries.insert(attempt.delivery));
         let (mut moves, mut rows) = (Vec::new(), Vec::new());
-        for attempt in wave {
+        for attempt in &wave {
             put_attempt(attempt, &mut moves, &mut rows);
         }
+        webhooks::count(connection, &wave)?;
         MOVE.run(connection, &moves)?;
         ATTEMPTS.run(connection, &rows)?;
         left = later;
@@ -248,22 +253,42 @@ fn retry(
 
 /// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
 /// has them.
-const DUE: &str = "SELECT d.due_at, d.id, d.notification_id, \
-    n.message_id, d.recipient_id, iif(u.full_name = '', u.username, u.full_name), \
-    iif(u.is_active, CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
+///
+/// Each lane is looked into by itself: a hundred thousand that wait in one do not hide one in
+/// another.
+const DUE: &str = concat!(
+    "WITH RECURSIVE ",
+    lanes!(),
+    ", ",
+    held!(),
+    ", \
+    due AS (SELECT d.id, d.due_at, d.lane FROM lanes l CROSS JOIN deliveries d ON d.id IN \
+    (SELECT q.id FROM deliveries q WHERE q.status = 'QUEUED' AND q.leased_until IS NULL \
+    AND q.channel = ?1 AND q.lane = l.lane AND q.due_at <= ?2 \
+    ORDER BY q.due_at, q.id LIMIT min(?3, ?4)) \
+    UNION ALL SELECT id, due_at, lane FROM deliveries \
+    WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2), \
+    placed AS (SELECT id, due_at, lane, row_number() OVER (PARTITION BY lane \
+    ORDER BY due_at, id) AS place FROM due) \
+    SELECT d.due_at, d.id, d.notification_id, \
+    ifnull(d.message_id, n.message_id), d.recipient_id, \
+    iif(u.full_name = '', u.username, u.full_name), \
+    iif(d.recipient_id IS NULL OR u.is_active, \
+    CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
-    AND s.user_id = d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    d.rule IS 'digest', d.digest_id, p.body ->> '$.locale', d.until_seen IS NOT NULL \
+    AND s.user_id = d.recipient_id), '') WHEN 'WEBHOOK' THEN ifnull((SELECT ",
+    webhook_target!(),
+    " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
+    AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
+    d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', d.until_seen IS NOT NULL \
     AND d.digest_id IS NULL AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) \
-    FROM (SELECT id FROM (SELECT * FROM (SELECT id, due_at FROM deliveries \
-    WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 AND due_at <= ?2 \
-    ORDER BY due_at, id LIMIT ?3) UNION ALL SELECT id, due_at FROM deliveries \
-    WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2) \
-    ORDER BY due_at, id LIMIT ?3) due CROSS JOIN deliveries d ON d.id = due.id \
-    CROSS JOIN notifications n ON n.id = d.notification_id \
-    CROSS JOIN users u ON u.id = d.recipient_id \
-    LEFT JOIN preferences p ON p.user_id = d.recipient_id";
+    FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
+    WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
+    CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
+    LEFT JOIN users u ON u.id = d.recipient_id \
+    LEFT JOIN preferences s ON s.user_id = d.recipient_id"
+);
 
 fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
     let tag: Option<String> = row.get(11)?;
@@ -276,9 +301,9 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
     Ok(LeasedRow {
         due_at_ms: row.get(0)?,
         id: DeliveryId(row.get(1)?),
-        notification: NotificationId(row.get(2)?),
+        notification: row.get::<_, Option<i64>>(2)?.map(NotificationId),
         message_id: row.get(3)?,
-        recipient: UserId(row.get(4)?),
+        recipient: row.get::<_, Option<i64>>(4)?.map(UserId),
         name: row.get(5)?,
         address: row.get(6)?,
         attempt: row.get(7)?,
@@ -296,11 +321,12 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
 /// step that was with a provider when its notification was seen, and came back.
 fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Failure> {
     let mut leased: Vec<LeasedRow> = Vec::new();
-    let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
     loop {
         let room = limit - leased.len();
         let at_most = i64::try_from(room).unwrap_or(i64::MAX);
-        let values = (wanted.channel.as_str(), wanted.now.as_millisecond(), at_most);
+        let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
+        let values = (channel, now_ms, at_most, wanted.limit.lane_max);
         let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =

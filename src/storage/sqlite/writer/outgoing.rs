@@ -11,7 +11,7 @@ use bellpull_actors::domain::preference::{Routed, Verdict};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use jiff::{SignedDuration, Timestamp};
 
-use super::known::Recipient;
+use super::known::{Address, Recipient};
 
 /// What is announced, as far as its ways out are concerned.
 #[derive(Debug, Clone)]
@@ -32,10 +32,15 @@ pub(super) struct Announced<'a> {
 
 /// A delivery that is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outgoing {
+pub(super) struct Outgoing<'a> {
+    pub(super) to: &'a Address,
+    pub(super) way: Way,
+}
+
+/// What becomes of something on a channel, whatever the address there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
     pub(super) channel: Channel,
-    /// Which of the account's addresses; 0 where it has one at most.
-    pub(super) target_id: i64,
     pub(super) status: DeliveryStatus,
     /// What holds it back, or delays it.
     pub(super) rule: Option<Rule>,
@@ -44,7 +49,14 @@ pub(super) struct Outgoing {
     pub(super) until_seen: Option<i64>,
 }
 
-impl Announced<'_> {
+impl Way {
+    /// Whether the channel has something to do.
+    pub(super) fn is_queued(self) -> bool {
+        self.status == DeliveryStatus::Queued
+    }
+}
+
+impl<'a> Announced<'a> {
     /// Whether this recipient gets a notification at all.
     pub(super) fn reaches(&self, recipient: &Recipient) -> bool {
         self.is_critical || recipient.preferences.wants_notification(self.event)
@@ -54,19 +66,33 @@ impl Announced<'_> {
     /// rules decide: what they hold back is written too, with the rule.
     ///
     /// A browser is told only where it was registered, each by a delivery of its own, so that
-    /// without one there is no delivery at all.
-    pub(super) fn outgoing(&self, recipient: &Recipient) -> impl Iterator<Item = Outgoing> {
+    /// without one there is no delivery at all; so is a webhook.
+    pub(super) fn outgoing(
+        &'a self,
+        recipient: &'a Recipient,
+    ) -> impl Iterator<Item = Outgoing<'a>> {
         self.on.outgoing().flat_map(move |channel| {
-            let out = self.out(recipient, channel).into_iter();
-            out.flat_map(move |out| {
-                let targets = recipient.targets(channel).iter();
-                targets.map(move |&target_id| Outgoing { target_id, ..out })
+            let way = self.way(recipient, channel).into_iter();
+            way.flat_map(move |way| {
+                let targets = recipient.targets(channel, self.event);
+                targets.map(move |to| Outgoing { to, way })
             })
         })
     }
 
+    /// How a project's webhook is told: nobody's wishes hold it back.
+    pub(super) fn to_project(&self) -> Way {
+        Way {
+            channel: Channel::Webhook,
+            status: DeliveryStatus::Queued,
+            rule: None,
+            due_at_ms: self.due_at.as_millisecond(),
+            until_seen: None,
+        }
+    }
+
     /// What becomes of it on a channel, whatever its addresses there.
-    fn out(&self, recipient: &Recipient, channel: Channel) -> Option<Outgoing> {
+    fn way(&self, recipient: &Recipient, channel: Channel) -> Option<Way> {
         let held_back = match self.verdict(recipient, channel) {
             Verdict::NotConcerned => return None,
             Verdict::HeldBack(rule) => Some(rule),
@@ -80,7 +106,7 @@ impl Announced<'_> {
         };
         let due_at_ms = due_at.as_millisecond();
         let until_seen = self.wait(channel).map(|_| self.ticket_id);
-        Some(Outgoing { channel, target_id: 0, status, rule, due_at_ms, until_seen })
+        Some(Way { channel, status, rule, due_at_ms, until_seen })
     }
 
     /// How long its event's policy has a channel wait.
@@ -116,6 +142,7 @@ mod tests {
     use bellpull_actors::domain::inbox::Head;
     use bellpull_actors::domain::preference::{PreferenceChanges, Preferences, RoutedBy, Wish};
 
+    use super::super::known::Hook;
     use super::*;
 
     fn recipient(reach: &[Channel], wishes: &[(Channel, Wish)]) -> Recipient {
@@ -123,7 +150,12 @@ mod tests {
         changes.events.insert("mentioned".to_owned(), wishes.iter().copied().collect());
         let preferences = Preferences::default().with(&changes).unwrap();
         let reach = Channels::of(reach);
-        Recipient { head: Head::default(), reach, browsers: Vec::new(), preferences }
+        let (browsers, hooks) = (Vec::new(), Vec::new());
+        Recipient { head: Head::default(), reach, browsers, hooks, preferences }
+    }
+
+    fn address(id: i64) -> Address {
+        Address { id, lane: "host.example".to_owned() }
     }
 
     fn announced(channels: &[Channel]) -> Announced<'static> {
@@ -144,7 +176,8 @@ mod tests {
     ) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
         announced
             .outgoing(recipient)
-            .map(|out| (out.channel.as_str(), out.status.as_str(), out.rule.map(Rule::as_str)))
+            .map(|out| out.way)
+            .map(|way| (way.channel.as_str(), way.status.as_str(), way.rule.map(Rule::as_str)))
             .collect()
     }
 
@@ -168,16 +201,40 @@ mod tests {
         let push = |recipient: &Recipient| {
             let announced = Announced { on: Channels::of(&[Channel::Push]), ..announced(&[]) };
             let out = announced.outgoing(recipient);
-            let seen = out.map(|out| (out.target_id, out.rule.map(Rule::as_str)));
+            let seen = out.map(|out| (out.to.id, out.way.rule.map(Rule::as_str)));
             seen.collect::<Vec<_>>()
         };
         let mut somebody = recipient(&[Channel::Push], &[]);
         assert_eq!(push(&somebody), []);
-        somebody.browsers = vec![3, 5];
+        somebody.browsers = vec![address(3), address(5)];
         assert_eq!(push(&somebody), [(3, None), (5, None)]);
         let wish = recipient(&[Channel::Push], &[(Channel::Push, Wish::No)]);
-        let unwilling = Recipient { browsers: vec![3], ..wish };
+        let unwilling = Recipient { browsers: vec![address(3)], ..wish };
         assert_eq!(push(&unwilling), [(3, Some("preference"))]);
+    }
+
+    #[test]
+    fn a_webhook_hears_of_its_own_events_whatever_the_sender_has_chosen() {
+        let told = |recipient: &Recipient| {
+            let routed = Routed { channels: Channels::NONE, by: RoutedBy::Sender };
+            let on = Channels::of(&[Channel::Webhook]);
+            let announced = Announced { on, routed, ..announced(&[]) };
+            let out = announced.outgoing(recipient);
+            let out = out.map(|out| (out.to.id, out.way.rule.map(Rule::as_str)));
+            out.collect::<Vec<_>>()
+        };
+        let hooks = [(3, &["mentioned"][..]), (4, &["ticket_created"]), (5, &[])];
+        let hooks = hooks.map(|(id, events)| Hook {
+            address: address(id),
+            events: events.iter().map(|name| (*name).to_owned()).collect(),
+        });
+        let of = |wishes: &[(Channel, Wish)]| Recipient {
+            hooks: hooks.to_vec(),
+            ..recipient(&[Channel::Webhook], wishes)
+        };
+        assert_eq!(told(&of(&[])), [(3, None), (5, None)]);
+        let held_back = [(3, Some("preference")), (5, Some("preference"))];
+        assert_eq!(told(&of(&[(Channel::Webhook, Wish::No)])), held_back);
     }
 
     #[test]
@@ -216,7 +273,8 @@ mod tests {
         let due_at_ms = announced.due_at.as_millisecond();
         let out = announced.outgoing(recipient);
         let after = |at_ms: i64| at_ms - due_at_ms;
-        out.map(|out| (out.channel, out.rule, after(out.due_at_ms), out.until_seen == Some(9)))
+        let ways = out.map(|out| out.way);
+        ways.map(|way| (way.channel, way.rule, after(way.due_at_ms), way.until_seen == Some(9)))
             .collect()
     }
 

@@ -29,12 +29,12 @@ pub(super) fn subscribe(
     }
     let sql = "DELETE FROM push_subscriptions WHERE endpoint = ? AND user_id <> ?";
     execute(connection, sql, (&browser.endpoint, user.0))?;
-    let sql = "INSERT INTO push_subscriptions (user_id, endpoint, p256dh, auth, created_at) \
-               VALUES (?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
+    let sql = "INSERT INTO push_subscriptions (user_id, endpoint, lane, p256dh, auth, created_at) \
+               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
                p256dh = excluded.p256dh, auth = excluded.auth, created_at = excluded.created_at \
                RETURNING id";
-    let now_ms = now.as_millisecond();
-    let values = (user.0, &browser.endpoint, &browser.p256dh, &browser.auth, now_ms);
+    let NewSubscription { endpoint, lane, p256dh, auth } = browser;
+    let values = (user.0, endpoint, lane, p256dh, auth, now.as_millisecond());
     let id = one(connection, sql, values, |row| row.get(0))?;
     let sql = "DELETE FROM push_subscriptions WHERE user_id = ?1 AND id NOT IN \
                (SELECT id FROM push_subscriptions WHERE user_id = ?1 \

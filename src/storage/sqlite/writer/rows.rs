@@ -64,9 +64,15 @@ static COMMENTS: MultiRow = MultiRow::new(
 );
 static MESSAGES: MultiRow = MultiRow::new(
     "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, ticket_id, ticket, \
-     sender_id, priority, created_at) SELECT * FROM ",
-    12,
+     sender_id, priority, created_at, copies) SELECT * FROM ",
+    13,
     " WHERE column1 IS NOT NULL",
+);
+/// Of messages that were written before this group.
+static COPIES: MultiRow = MultiRow::new(
+    "UPDATE messages SET copies = copies + v.column2 FROM ",
+    2,
+    " AS v WHERE id = v.column1",
 );
 static NOTIFICATIONS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
@@ -75,11 +81,20 @@ static NOTIFICATIONS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 static DELIVERIES: MultiRow = MultiRow::new(
-    "INSERT INTO deliveries (id, notification_id, recipient_id, channel, target_id, status, rule, \
-     due_at, until_seen) SELECT * FROM ",
-    9,
+    "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, target_id, \
+     lane, status, rule, due_at, until_seen) SELECT * FROM ",
+    11,
     " WHERE column1 IS NOT NULL",
 );
+
+/// What a delivery brings out of the house.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DeliveryOf {
+    /// A notification, and whose it is.
+    Notification(i64, UserId),
+    /// A message that is nobody's notification.
+    Message(i64),
+}
 
 /// What a group writes. Of a ticket or an inbox that changes twice, the last state is written.
 #[derive(Debug, Default)]
@@ -90,6 +105,8 @@ pub(super) struct Rows<'a> {
     assignees: BTreeMap<TicketId, Vec<UserId>>,
     history: Vec<Cell<'a>>,
     comments: Vec<Cell<'a>>,
+    /// How many rows say each message.
+    copies: BTreeMap<i64, i64>,
     notifications: Vec<Cell<'a>>,
     deliveries: Vec<Cell<'a>>,
     heads: BTreeMap<UserId, Head>,
@@ -153,17 +170,23 @@ impl<'a> Rows<'a> {
     /// A notification.
     pub(super) fn notification(&mut self, recipient: UserId, seq: Seq, id: i64, message_id: i64) {
         self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
+        *self.copies.entry(message_id).or_default() += 1;
     }
 
-    /// A notification's way out of the house.
-    pub(super) fn delivery(&mut self, id: i64, notification: i64, to: UserId, out: &Outgoing) {
-        self.deliveries.extend([id, notification, to.0].map(Cell::Int));
-        self.deliveries.extend([Cell::from(out.channel.as_str()), out.target_id.into()]);
+    /// A notification's way out of the house, or a message's to a project's webhook.
+    pub(super) fn delivery(&mut self, id: i64, of: DeliveryOf, out: &Outgoing<'_>) {
+        let [notification, recipient, message] = match of {
+            DeliveryOf::Notification(id, to) => [Cell::Int(id), Cell::Int(to.0), Cell::Null],
+            DeliveryOf::Message(id) => [Cell::Null, Cell::Null, Cell::Int(id)],
+        };
+        self.deliveries.extend([Cell::Int(id), notification, recipient, message]);
+        self.deliveries.extend([Cell::from(out.way.channel.as_str()), out.to.id.into()]);
         self.deliveries.extend([
-            out.status.as_str().into(),
-            out.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
-            out.due_at_ms.into(),
-            out.until_seen.into(),
+            out.to.lane.clone().into(),
+            out.way.status.as_str().into(),
+            out.way.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
+            out.way.due_at_ms.into(),
+            out.way.until_seen.into(),
         ]);
     }
 
@@ -177,9 +200,9 @@ impl<'a> Rows<'a> {
         self.moved_on.push((ticket, last_delivery));
     }
 
-    /// Writes all of it, with the messages that it names.
+    /// Writes all of it, with the messages that are new.
     pub(super) fn write(
-        self,
+        mut self,
         connection: &Connection,
         messages: &[(i64, Arc<Letter>)],
     ) -> Result<(), Failure> {
@@ -194,9 +217,13 @@ impl<'a> Rows<'a> {
         COMMENTS.run(connection, &self.comments)?;
         let mut cells = Vec::new();
         for (id, letter) in messages {
-            cells.extend(message(*id, &letter.message)?);
+            let copies = self.copies.remove(id).unwrap_or(0);
+            cells.extend(message(*id, &letter.message, copies)?);
         }
         MESSAGES.run(connection, &cells)?;
+        let copies = self.copies.into_iter();
+        let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int));
+        COPIES.run(connection, &copies.collect::<Vec<_>>())?;
         NOTIFICATIONS.run(connection, &self.notifications)?;
         DELIVERIES.run(connection, &self.deliveries)?;
         call_off_moved(connection, &self.moved_on)?;
@@ -230,7 +257,7 @@ fn write_assignees(
     ASSIGNEES.run(connection, &cells)
 }
 
-fn message(id: i64, message: &Message) -> Result<[Cell<'_>; 12], StoreError> {
+fn message(id: i64, message: &Message, copies: i64) -> Result<[Cell<'_>; 13], StoreError> {
     let ticket = message.ticket.as_ref();
     Ok([
         Cell::Int(id),
@@ -245,6 +272,7 @@ fn message(id: i64, message: &Message) -> Result<[Cell<'_>; 12], StoreError> {
         message.sender.map(|user| user.0).into(),
         message.priority.as_str().into(),
         message.created_at.as_millisecond().into(),
+        copies.into(),
     ])
 }
 

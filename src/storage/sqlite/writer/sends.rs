@@ -8,6 +8,7 @@ use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
+use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use jiff::Timestamp;
@@ -38,6 +39,12 @@ static CURSORS: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
+static TOLD: MultiRow = MultiRow::new(
+    "UPDATE sends SET told = told + v.column2 FROM ",
+    2,
+    " AS v WHERE id = v.column1",
+);
+
 /// What the sends of a group come to.
 #[derive(Debug, Default)]
 pub(super) struct Sends<'a> {
@@ -52,6 +59,7 @@ pub(super) struct Sends<'a> {
 pub(super) struct SendChunk {
     /// Its request's place in the group.
     pub(super) at: usize,
+    pub(super) send: SendId,
     pub(super) message_id: i64,
     pub(super) text: SendText,
     /// In the order of their ids; nobody for a send that is for later.
@@ -108,6 +116,8 @@ pub(super) struct Records<'a> {
     pub(super) sends: Vec<Cell<'a>>,
     pub(super) keys: Vec<Cell<'a>>,
     cursors: Vec<Cell<'a>>,
+    /// How many were told of each in this group.
+    pub(super) told: BTreeMap<SendId, i64>,
 }
 
 impl Records<'_> {
@@ -115,7 +125,9 @@ impl Records<'_> {
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         SENDS.run(connection, &self.sends)?;
         KEYS.run(connection, &self.keys)?;
-        CURSORS.run(connection, &self.cursors)
+        CURSORS.run(connection, &self.cursors)?;
+        let told = self.told.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
+        TOLD.run(connection, &told.collect::<Vec<_>>())
     }
 }
 
@@ -194,6 +206,7 @@ fn go_on(
         send.has_moved = true;
         sends.chunks.push(SendChunk {
             at,
+            send: id,
             message_id: send.message_id,
             text: SendText::Written(Arc::clone(&send.letter)),
             recipients: portion.recipients,
@@ -236,6 +249,19 @@ fn read_running(
         has_moved: false,
         due_at_ms,
     }))
+}
+
+/// Stops a send. A chunk of the same group comes after this, and finds it stopped.
+pub(super) fn cancel(connection: &Connection, id: SendId) -> Result<Answer, Failure> {
+    let sql = "SELECT status, cursor > 0, told FROM sends WHERE id = ?";
+    let row: Option<(String, bool, i64)> =
+        optional(connection, sql, (id.0,), |row| row.try_into())?;
+    let Some((status, was_begun, told)) = row else { return Ok(Err(StoreError::NotFound)) };
+    if status == "DONE" {
+        return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
+    }
+    execute(connection, "UPDATE sends SET status = 'CANCELLED' WHERE id = ?", (id.0,))?;
+    Ok(Ok(Done::Cancelled(CancelSend::Cancelled { told, was_begun })))
 }
 
 /// Forgets some of the keys that were first used before that time.

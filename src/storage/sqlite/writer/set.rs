@@ -1,14 +1,17 @@
 //! The hot path: decisions, comments and announcements of a whole group, decided in memory against
 //! what is known, then written one statement a table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, NotificationId, TicketId, UserId};
+use bellpull_actors::domain::ids::{
+    CommentId, NotificationId, ProjectId, SendId, TicketId, UserId,
+};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::preference::{Routed, RoutedBy};
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
@@ -17,9 +20,9 @@ use rusqlite::Connection;
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
-use super::known::{self, Known, KnownTicket, People};
-use super::outgoing::Announced;
-use super::rows::Rows;
+use super::known::{self, Known, KnownTicket, People, Sought};
+use super::outgoing::{Announced, Outgoing};
+use super::rows::{DeliveryOf, Rows};
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write};
 
@@ -67,17 +70,27 @@ impl<'a> Work<'a> {
     }
 }
 
+/// What was written of a group.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The new messages, by id.
+    pub(super) letters: Vec<(i64, Arc<Letter>)>,
+    /// How many were told of each send.
+    pub(super) told: BTreeMap<SendId, i64>,
+}
+
 /// Applies all decisions and comments, announces the accounts that were made, and writes the
-/// chunks of sends. The new messages, by id.
+/// chunks of sends.
 pub(super) fn apply<'a>(
     connection: &Connection,
     place: Place<'a>,
     work: Work<'a>,
     answers: &mut [Option<Answer>],
-) -> Result<Vec<(i64, Arc<Letter>)>, Failure> {
+) -> Result<Written, Failure> {
     if work.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Written::default());
     }
+    let mut counts: BTreeMap<SendId, i64> = BTreeMap::new();
     let mut set = Set::read(connection, place, &work)?;
     for (at, decision) in work.decisions {
         answers[at] = Some(set.commit(decision).map(|done| Done::Committed(Box::new(done))));
@@ -87,16 +100,18 @@ pub(super) fn apply<'a>(
     }
     for Created { at, user, announcement } in work.created {
         // The account is written already: if nobody can be told of it, all is taken back.
-        let told = set.announce(&announcement, announcement.message.clone())?;
+        let told = set.announce(&announcement, announcement.message.clone(), None)?;
         answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
     }
     for chunk in work.chunks {
         // So is the send's cursor.
         let told = set.send(&chunk)?;
+        let count = told.as_ref().map_or(0, |told| told.births.len());
+        *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
         answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
     }
     set.rows.write(connection, &set.letters)?;
-    Ok(set.letters)
+    Ok(Written { letters: set.letters, told: counts })
 }
 
 /// What is known, and how it changes as the group is applied.
@@ -111,16 +126,19 @@ struct Set<'a> {
 
 impl<'a> Set<'a> {
     fn read(connection: &Connection, place: Place<'a>, work: &Work<'a>) -> Result<Self, Failure> {
-        let decided = work.decisions.iter().map(|(_, decision)| decision.ticket.id);
-        let tickets = decided.chain(work.comments.iter().map(|(_, new)| new.comment.ticket));
-        let projects: BTreeSet<_> = work
-            .decisions
-            .iter()
-            .filter(|(_, decision)| decision.ticket.version == 1)
-            .map(|(_, decision)| decision.ticket.project)
-            .collect();
-        let needs_members = work.announcements().any(|one| one.audience.group.is_some());
-        let known = Known::read(connection, tickets, projects.into_iter(), needs_members)?;
+        let decided = || work.decisions.iter().map(|(_, decision)| *decision);
+        let commented = work.comments.iter().map(|(_, new)| new.comment.ticket);
+        let of = |decision: &Decision| decision.ticket.project;
+        let tells = |decision: &&Decision| decision.announcement.is_some();
+        let is_hook_on = place.channels.contains(Channel::Webhook);
+        let announcing = decided().filter(|decision| is_hook_on && tells(decision)).map(of);
+        let sought = Sought {
+            tickets: decided().map(|decision| decision.ticket.id).chain(commented).collect(),
+            projects: decided().filter(|one| one.ticket.version == 1).map(of).collect(),
+            needs_members: work.announcements().any(|one| one.audience.group.is_some()),
+            announcing: announcing.collect(),
+        };
+        let known = Known::read(connection, &sought)?;
         let mut people = BTreeSet::new();
         for one in work.announcements() {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
@@ -182,7 +200,7 @@ impl<'a> Set<'a> {
                 if let (true, Some(shown)) = (is_new, &mut message.ticket) {
                     shown.key.clone_from(&ticket.key);
                 }
-                self.announce(announcement, message)?
+                self.announce(announcement, message, Some(ticket.project))?
             }
         };
         Ok(Committed { ticket, told })
@@ -199,11 +217,13 @@ impl<'a> Set<'a> {
         if exist { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
-    /// Puts a notification into each recipient's inbox. Nobody to tell: nothing is written.
+    /// Puts a notification into each recipient's inbox, and has the webhooks of the project called
+    /// in which it happens. Nobody to tell: nothing is written.
     fn announce(
         &mut self,
         announcement: &Announcement,
         message: Message,
+        project: Option<ProjectId>,
     ) -> Result<Option<Told>, StoreError> {
         self.check_recipients(announcement)?;
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
@@ -212,12 +232,21 @@ impl<'a> Set<'a> {
         let known = &self.people.recipients;
         let mut recipients = self.recipients(announcement);
         recipients.retain(|user| known.get(user).is_some_and(|one| announced.reaches(one)));
-        if recipients.is_empty() {
+        let called = project.map(|project| self.known.called(project, announced.event));
+        let called = called.unwrap_or_default();
+        if recipients.is_empty() && called.is_empty() {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
         self.write_down(message_id, &letter);
-        self.tell(message_id, &letter, &announced, &recipients, None)
+        let mut told = self.tell(message_id, &letter, &announced, &recipients, None)?;
+        for to in &called {
+            let delivery = self.place.ids.next(Counter::Deliveries);
+            let out = Outgoing { to, way: announced.to_project() };
+            self.rows.delivery(delivery, DeliveryOf::Message(message_id), &out);
+            told.channels = told.channels.with(out.way.channel);
+        }
+        Ok(Some(told))
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
@@ -240,8 +269,7 @@ impl<'a> Set<'a> {
     }
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
-    /// which it goes out; `None` where nobody does. A single notification may have been given its
-    /// id before (`only`).
+    /// which it goes out. A single notification may have been given its id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,
@@ -249,8 +277,9 @@ impl<'a> Set<'a> {
         announced: &Announced<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Told, StoreError> {
         let mut births = Vec::with_capacity(recipients.len());
+        let mut channels = Channels::NONE;
         for &recipient in recipients {
             let known = self.people.recipients.get_mut(&recipient);
             let known = known.ok_or(StoreError::NotFound)?;
@@ -263,7 +292,10 @@ impl<'a> Set<'a> {
             self.rows.head(recipient, known.head);
             for out in announced.outgoing(known) {
                 let delivery = self.place.ids.next(Counter::Deliveries);
-                self.rows.delivery(delivery, id, recipient, &out);
+                self.rows.delivery(delivery, DeliveryOf::Notification(id, recipient), &out);
+                if out.way.is_queued() {
+                    channels = channels.with(out.way.channel);
+                }
             }
             let (id, unread_count) = (NotificationId(id), known.head.unread_count);
             births.push(Placed { recipient, id, seq, unread_count });
@@ -272,8 +304,7 @@ impl<'a> Set<'a> {
         if let (Some(ticket), Some(_)) = (ticket, &announced.escalation) {
             ticket.has_steps = true; // for a later decision of this group
         }
-        let letter = Arc::clone(letter);
-        Ok((!births.is_empty()).then_some(Told { letter, births }))
+        Ok(Told { letter: Arc::clone(letter), births, channels })
     }
 
     /// Puts a comment into the group, or refuses it without a trace.
@@ -284,7 +315,9 @@ impl<'a> Set<'a> {
         }
         let told = match &new.announcement {
             None => None,
-            Some(announcement) => self.announce(announcement, announcement.message.clone())?,
+            Some(announcement) => {
+                self.announce(announcement, announcement.message.clone(), None)?
+            }
         };
         comment.id = CommentId(self.place.ids.next(Counter::Comments));
         self.rows.comment(comment.id, &new.comment);
@@ -302,6 +335,8 @@ impl<'a> Set<'a> {
         announced.is_critical = chunk.is_critical;
         // One that was for a time when nobody was there to send it begins to wait only now.
         announced.due_at = announced.due_at.max(chunk.now);
-        self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)
+        let told =
+            self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)?;
+        Ok((!told.births.is_empty()).then_some(told))
     }
 }

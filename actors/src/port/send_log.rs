@@ -1,0 +1,67 @@
+//! What admins see of sends, and how they stop one.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::ids::SendId;
+use crate::domain::notification::Message;
+use crate::domain::routing::Channels;
+use crate::domain::send::{Recipients, SendStatus};
+
+/// Sends as they stand, for people.
+#[async_trait]
+pub trait SendLog: std::fmt::Debug + Send + Sync + 'static {
+    /// One page of those that are not finished, the soonest due first; the count and the rows are
+    /// of one snapshot. Accounts that were named one by one are left out.
+    async fn unfinished(&self, page: PageRequest) -> Result<Page<SendRow>, StoreError>;
+
+    /// One of them, finished or not.
+    async fn send(&self, id: SendId) -> Result<Option<SendRow>, StoreError>;
+
+    /// Stops a send, in one transaction: whoever has it keeps it, nobody else gets it. A chunk is
+    /// written before this or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such send.
+    async fn cancel_send(&self, id: SendId) -> Result<CancelSend, StoreError>;
+}
+
+/// What came of the wish to stop a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelSend {
+    /// It is stopped, now or by an earlier wish; so many have it.
+    Cancelled {
+        /// How many were told before.
+        told: i64,
+        /// Whether anybody was looked at: it was under way.
+        was_begun: bool,
+    },
+    /// All of its recipients have it.
+    TooLate,
+}
+
+/// A send as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SendRow {
+    /// The send.
+    pub id: SendId,
+    /// What it says.
+    pub message: Message,
+    /// To whom, without the names of accounts.
+    pub recipients: Recipients,
+    /// On which channels.
+    pub channels: Channels,
+    /// Whether it passes everybody's rules.
+    pub is_critical: bool,
+    /// Where it stands.
+    pub status: SendStatus,
+    /// How many recipients it had when it was taken in.
+    pub total: i64,
+    /// How many have a notification of it.
+    pub told: i64,
+    /// When it is, or was, due.
+    pub due_at: Timestamp,
+    /// When it was taken in.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,73 @@
+//! What webhooks need of a store.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Page, PageRequest, StoreError};
+use crate::domain::delivery::WebhookTarget;
+use crate::domain::ids::{ProjectId, UserId, WebhookId};
+use crate::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
+
+/// Everybody's webhooks. The stores look at them by themselves where they write deliveries, and
+/// switch one off in the transaction that records that it has failed for too long.
+#[async_trait]
+pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes one; `None` where its owner has as many as there may be.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such owner.
+    async fn create_webhook(
+        &self,
+        new: NewWebhook,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError>;
+
+    /// One of them, if there is one.
+    async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError>;
+
+    /// A page of them, the oldest first; the count and the rows are of one snapshot.
+    async fn webhooks(
+        &self,
+        which: WhichWebhooks,
+        page: PageRequest,
+    ) -> Result<Page<Webhook>, StoreError>;
+
+    /// Changes one; `None` where there is none. Switched on, it begins without failures.
+    async fn change_webhook(
+        &self,
+        id: WebhookId,
+        changes: WebhookChanges,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError>;
+
+    /// Gives one another secret. The one before signs beside it for a while; the one before that
+    /// does not any more. `false` where there is none.
+    async fn rotate_secret(
+        &self,
+        id: WebhookId,
+        secret: HookSecret,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Forgets one; what is still on its way there is held back when its turn comes. `false` where
+    /// there is none.
+    async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError>;
+
+    /// How one is called, switched off or not; `None` where there is none.
+    async fn webhook_target(
+        &self,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<WebhookTarget>, StoreError>;
+}
+
+/// Which webhooks a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichWebhooks {
+    /// A user's own.
+    Own(UserId),
+    /// A user's own, and those of all projects.
+    OwnAndProjects(UserId),
+    /// A project's.
+    Of(ProjectId),
+}

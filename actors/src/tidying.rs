@@ -1,0 +1,103 @@
+//! The forgetting of what is old: idempotency keys, deliveries, tombstones, and messages that
+//! nobody has.
+//!
+//! A task of the scheduler's, once an hour: it walks through each kind in small steps, and rests
+//! after each for as long as the step took, so that half of the store's time is for others,
+//! whatever there is to forget. It ends with the scheduler that began it, and when the hub stops;
+//! the next one begins anew, and has less to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::port::retention::{Old, Position};
+use crate::port::{Clock, RetentionStore, SendStore, StoreError};
+use crate::user::in_time;
+
+/// So many are looked at in one step: a few ms of the store's time.
+const STEP: u32 = 256;
+/// The rest after a step: at least so long, for a step may take no time that a clock shows.
+const REST_MIN: Duration = Duration::from_millis(1);
+/// And at most so long, however slow the store was.
+const REST_MAX: Duration = Duration::from_millis(250);
+
+/// For how long things are kept; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows that were deleted (`retention.deleted_days`).
+    pub tombstones: Option<SignedDuration>,
+    /// Deliveries that have come to an end (`retention.deliveries_days`).
+    pub deliveries: Option<SignedDuration>,
+    /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
+    pub keys: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            tombstones: Some(SignedDuration::from_hours(30 * 24)),
+            deliveries: Some(SignedDuration::from_hours(90 * 24)),
+            keys: SignedDuration::from_hours(24),
+        }
+    }
+}
+
+impl Retention {
+    fn of(&self, what: Old) -> Option<SignedDuration> {
+        match what {
+            Old::Deliveries => self.deliveries,
+            Old::Tombstones | Old::Messages => self.tombstones,
+        }
+    }
+}
+
+/// What forgets.
+#[derive(Debug, Clone)]
+pub(crate) struct Tidying {
+    pub(crate) keys: Arc<dyn SendStore>,
+    pub(crate) store: Arc<dyn RetentionStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retention: Retention,
+    /// Whether the hub stops.
+    pub(crate) is_draining: Arc<AtomicBool>,
+}
+
+impl Tidying {
+    /// Forgets all that is old.
+    pub(crate) async fn run(&self) -> Result<(), StoreError> {
+        let before = self.before(self.retention.keys);
+        count("idempotency_keys", in_time(self.keys.forget_keys(before)).await?);
+        for what in Old::ALL {
+            if let Some(kept) = self.retention.of(what) {
+                self.walk(what, self.before(kept)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk(&self, what: Old, before: Timestamp) -> Result<(), StoreError> {
+        let mut next = Some(Position::START);
+        while let Some(from) = next.filter(|_| !self.is_draining.load(Relaxed)) {
+            let begun = Instant::now();
+            let step = in_time(self.store.forget(what, before, from, STEP)).await?;
+            count(what.as_str(), step.removed);
+            next = step.next;
+            tokio::time::sleep(begun.elapsed().clamp(REST_MIN, REST_MAX)).await;
+        }
+        Ok(())
+    }
+
+    fn before(&self, kept: SignedDuration) -> Timestamp {
+        self.clock.now().saturating_sub(kept).unwrap_or(Timestamp::MIN)
+    }
+}
+
+fn count(kind: &'static str, removed: u64) {
+    if removed > 0 {
+        metrics::counter!("bellpull_forgotten_total", "kind" => kind).increment(removed);
+        tracing::debug!(kind, removed, "what is old was forgotten");
+    }
+}

@@ -1,0 +1,228 @@
+//! Emptying a queue of 20,000: by e-mail, and by WhatsApp.
+//!
+//! `cargo bench --bench drain` queues 20,000 deliveries before the hub starts, and counts what a
+//! sink takes from the first message on, three times. Beside it stands the sink's own rate: plain
+//! clients that hammer it with the same messages over as many connections. Then the queue is
+//! filled once more, and while it empties a ticket is raised, one after the other: the times from
+//! request to frame at an admin's socket, beside those with nothing else to do. A run fails unless
+//! each message comes exactly once, each is recorded as sent, and each ticket's frame arrives.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
+#![allow(clippy::cast_possible_wrap, reason = "figures")]
+#![allow(unreachable_pub, missing_debug_implementations, reason = "a bench")]
+
+mod rig;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::notification::{DeliveryStatus, Kind, Message};
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::send::{NewSend, Recipients};
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::delivery_log::DeliveryFilter;
+use bellpull_actors::port::sends::BeginSend;
+use bellpull_actors::port::{AccountStore, DeliveryLog, PageRequest, SendStore};
+use futures_util::{StreamExt, TryStreamExt};
+use hdrhistogram::Histogram;
+use jiff::Timestamp;
+use rig::http::Rest;
+use rig::sink::{Protocol, Sink};
+use rig::socket::Listener;
+use rig::{Hub, Person, median, people};
+
+/// How many a channel has with its provider at once.
+const IN_FLIGHT: usize = 64;
+/// How many recipients a transaction queues.
+const CHUNK: u32 = 512;
+
+fn main() {
+    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    let is_test = !std::env::args().any(|argument| argument == "--bench");
+    let (messages, runs) = if is_test { (500, 1) } else { (20_000, 3) };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        println!(
+            "{:>9} {:>9} {:>9} {:>6} {:>12} {:>12} {:>13} {:>13}",
+            "",
+            "sent/s",
+            "sink/s",
+            "ratio",
+            "idle p50 ms",
+            "idle p99 ms",
+            "beside p50",
+            "beside p99"
+        );
+        for protocol in [Protocol::Smtp, Protocol::WhatsApp] {
+            measure(protocol, messages, runs).await;
+        }
+    });
+}
+
+async fn measure(protocol: Protocol, messages: usize, runs: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("bench.db");
+    let roles = [("admin", 1), ("client", 1), ("student", messages)];
+    let everybody = people(&database, &roles).await;
+    let [admin, client, students] = <[Vec<Person>; 3]>::try_from(everybody).unwrap();
+    let sink = Sink::start(protocol).await;
+    let mut rates = Vec::new();
+    give_addresses(&database, &students).await;
+    for _ in 0..runs {
+        fill(&database, protocol, &admin[0]).await;
+        sink.forget();
+        let hub = start(&database, protocol, &sink);
+        rates.push(drained(&sink, messages).await);
+        sent(&hub, &database, messages * (rates.len())).await;
+    }
+    let bare = sink.hammer(IN_FLIGHT, messages).await;
+    fill(&database, protocol, &admin[0]).await;
+    sink.forget();
+    let hub = start(&database, protocol, &sink);
+    let beside = tickets(&hub, &admin[0], &client[0], || sink.count() >= messages).await;
+    sent(&hub, &database, messages * (runs + 1)).await;
+    let begun = Instant::now();
+    let is_over = || begun.elapsed() >= Duration::from_secs(3);
+    let idle = tickets(&hub, &admin[0], &client[0], is_over).await;
+    let rate = median(rates);
+    let ms = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
+    println!(
+        "{:>9} {rate:>9.0} {bare:>9.0} {:>6.2} {:>12.2} {:>12.2} {:>13.2} {:>13.2}",
+        protocol.name(),
+        rate / bare,
+        ms(&idle, 0.5),
+        ms(&idle, 0.99),
+        ms(&beside, 0.5),
+        ms(&beside, 0.99)
+    );
+}
+
+fn channel(protocol: Protocol) -> Channel {
+    match protocol {
+        Protocol::Smtp => Channel::Email,
+        Protocol::WhatsApp => Channel::WhatsApp,
+    }
+}
+
+fn start(database: &Path, protocol: Protocol, sink: &Sink) -> Hub {
+    let in_flight = IN_FLIGHT.to_string();
+    let url = sink.url();
+    let mut settings = vec![("BELLPULL_DELIVERY_IN_FLIGHT", in_flight.as_str())];
+    match protocol {
+        Protocol::Smtp => settings.extend([
+            ("BELLPULL_SMTP_URL", url.as_str()),
+            ("BELLPULL_SMTP_FROM", "Desk <desk@example.com>"),
+        ]),
+        Protocol::WhatsApp => settings.extend([
+            ("BELLPULL_WHATSAPP_API_URL", url.as_str()),
+            ("BELLPULL_WHATSAPP_TOKEN", "token"),
+            ("BELLPULL_WHATSAPP_PHONE_NUMBER_ID", "1"),
+        ]),
+    }
+    Hub::start_with(database, &settings)
+}
+
+async fn open(database: &Path, channels: Channels) -> SqliteStore {
+    let url = format!("sqlite://{}", database.display());
+    SqliteStore::open(&url, StoreOptions { channels, ..StoreOptions::default() }).await.unwrap()
+}
+
+async fn give_addresses(database: &Path, people: &[Person]) {
+    let store = open(database, Channels::NONE).await;
+    let change = |person: &Person| {
+        let changes = UserChanges {
+            email: Some(format!("student{}@example.com", person.id)),
+            whatsapp_number: Some(format!("+4915{:08}", person.id)),
+            ..UserChanges::default()
+        };
+        let (store, id) = (&store, UserId(person.id));
+        async move { store.update_user(id, changes).await.map(drop) }
+    };
+    let changes = futures_util::stream::iter(people.iter().map(change)).buffered(256);
+    changes.try_collect::<()>().await.unwrap();
+    store.close().await;
+}
+
+/// Queues a message to all of them.
+async fn fill(database: &Path, protocol: Protocol, by: &Person) {
+    let store = open(database, Channels::of(&[channel(protocol)])).await;
+    let event = Event::from_name("maintenance");
+    let message = Message {
+        kind: Kind::of(&event),
+        event,
+        title: "Maintenance tonight".to_owned(),
+        body: "The desk is closed from ten to eleven. Nothing is lost meanwhile.".to_owned(),
+        action_url: "https://hub.example.com/status/".to_owned(),
+        metadata: serde_json::Map::new(),
+        ticket: None,
+        sender: Some(UserId(by.id)),
+        priority: Priority::Medium,
+        created_at: Timestamp::now(),
+    };
+    let send = NewSend {
+        message,
+        recipients: Recipients::Role("student".parse().unwrap()),
+        channels: Channels::of(&[Channel::System, channel(protocol)]),
+        is_critical: false,
+        due_at: None,
+        key: None,
+    };
+    let now = Timestamp::now();
+    let begun = store.begin_send(send, CHUNK, now).await.unwrap();
+    let BeginSend::Begun { send, mut has_more, .. } = begun else { panic!("{begun:?}") };
+    while has_more {
+        has_more = store.continue_send(send.id, CHUNK, now).await.unwrap().has_more;
+    }
+    store.close().await;
+}
+
+/// Messages a second, from the first to the last.
+async fn drained(sink: &Sink, messages: usize) -> f64 {
+    let first = sink.reached(1).await;
+    let last = sink.reached(messages).await;
+    (messages - 1) as f64 / (last - first).as_secs_f64()
+}
+
+/// Waits until all are recorded, and ends the hub's part: nothing came twice.
+async fn sent(hub: &Hub, database: &Path, wanted: usize) {
+    let store = open(database, Channels::NONE).await;
+    let filter = DeliveryFilter { status: Some(DeliveryStatus::Sent), channel: None };
+    let page = PageRequest { page: 1, page_size: 1 };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while store.deliveries(filter, page).await.unwrap().count < wanted as i64 {
+        assert!(Instant::now() < deadline, "not all are recorded ({} KiB)", hub.resident_kib());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.close().await;
+}
+
+/// Raises one ticket after the other; the times from request to frame, in µs.
+async fn tickets(
+    hub: &Hub,
+    admin: &Person,
+    client: &Person,
+    is_over: impl Fn() -> bool,
+) -> Histogram<u64> {
+    let mut socket = Listener::connect(hub.address, 1, &admin.token).await;
+    assert!(socket.next().await.is_some(), "the greeting");
+    let patience = Duration::from_millis(200);
+    while let Ok(Some(_)) = tokio::time::timeout(patience, socket.next()).await {}
+    let mut rest = Rest::connect(hub.address).await;
+    let mut times = Histogram::new(3).unwrap();
+    while !is_over() {
+        let asked = Instant::now();
+        let raise = rest.post(&client.token, "/api/tickets/", r#"{"title":"x"}"#);
+        let (_, told) = tokio::join!(raise, async {
+            let is_there = socket.next().await.is_some();
+            (is_there, asked.elapsed())
+        });
+        assert!(told.0, "a frame for each ticket");
+        times.record(told.1.as_micros() as u64).unwrap();
+    }
+    times
+}

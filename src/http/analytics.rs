@@ -1,0 +1,245 @@
+//! `/api/analytics/`: what became of what was to be told, for admins: JSON, or a table for their
+//! spreadsheet.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
+use bellpull_actors::port::{Clock, ReportStore};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde_json::{Map, Value, json};
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::notifications::EVENT_MAX;
+use super::openapi as doc;
+use super::query::Params;
+use super::routes::Routes;
+use super::who::Admin;
+
+/// What is reported on where nobody says.
+const RANGE_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The longest range: a leap year.
+const RANGE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(report))
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+}
+
+impl Format {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// What a program that names no format says that it can read.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let first = accept.split([',', ';']).next().unwrap_or_default().trim();
+        if first.eq_ignore_ascii_case("text/csv") { Self::Csv } else { Self::Json }
+    }
+}
+
+/// What became of the notifications that were made in a range of time, by event and channel:
+/// queued, sent, failed, held back, read, and how long that took. As CSV with `format=csv` or
+/// `Accept: text/csv`.
+#[utoipa::path(
+    get, path = "/api/analytics/", tag = "Analytics", params(doc::AnalyticsFilters),
+    responses(
+        (status = 200, description = "The figures.", content(
+            (doc::Analytics = "application/json"),
+            (String = "text/csv"),
+        )),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn report(
+    State(store): State<Arc<dyn ReportStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    _: Admin,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let to = params.parsed("to", |text| moment(text, 1)).unwrap_or_else(|| clock.now());
+    let from = params.parsed("from", |text| moment(text, 0));
+    let from = from.unwrap_or_else(|| to.saturating_sub(RANGE_DEFAULT).unwrap_or(Timestamp::MIN));
+    let event = params.bounded("event", EVENT_MAX);
+    let channel = params.choice("channel", Channel::from_name);
+    let format = params.choice("format", Format::from_name);
+    params.finish()?;
+    if from >= to {
+        return Err(ApiError::field("from", "Must be before to."));
+    }
+    if to.duration_since(from) > RANGE_MAX {
+        return Err(ApiError::field("from", "Must be no more than 366 days before to."));
+    }
+    let rows = store.report(ReportFilter { from, to, event, channel }).await?;
+    let rows = rows.ok_or_else(|| {
+        let text = format!(
+            "That is too much for one report (or more than {REPORT_ROWS_MAX} rows): choose a \
+             shorter range, an event or a channel."
+        );
+        ApiError::field("from", text)
+    })?;
+    match format.unwrap_or_else(|| Format::accepted(&headers)) {
+        Format::Json => {
+            let results: Vec<Value> = rows.iter().map(row_json).collect();
+            Ok(Json(json!({ "from": from, "to": to, "results": results })).into_response())
+        }
+        Format::Csv => {
+            let headers = [
+                (CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (CONTENT_DISPOSITION, "attachment; filename=\"analytics.csv\""),
+            ];
+            Ok((headers, csv(&rows)).into_response())
+        }
+    }
+}
+
+/// A moment, or a day in UTC: its beginning, or so many days later.
+fn moment(text: &str, days: i64) -> Result<Timestamp, &'static str> {
+    let day = |text: &str| -> Option<Timestamp> {
+        let date: Date = text.parse().ok()?;
+        let date = date.checked_add(days.days()).ok()?;
+        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    // A plus in a query that nobody escaped is a space by now.
+    let time = || text.replace(' ', "+").parse().ok();
+    let is_day = text.len() == "2026-01-01".len();
+    let found = if is_day { day(text) } else { time() };
+    found.ok_or("Enter a time such as 2026-01-31T10:00:00Z, or a day such as 2026-01-31.")
+}
+
+fn held_back(row: &ReportRow) -> i64 {
+    row.suppressed.iter().map(|(_, count)| count).sum()
+}
+
+fn row_json(row: &ReportRow) -> Value {
+    let by_rule =
+        row.suppressed.iter().map(|(rule, count)| (rule.as_str().into(), (*count).into()));
+    json!({
+        "event": row.event,
+        "channel": row.channel.as_str(),
+        "channel_display": row.channel.display(),
+        "queued": row.queued,
+        "sent": row.sent,
+        "failed": row.failed,
+        "suppressed": held_back(row),
+        "suppressed_by": by_rule.collect::<Map<String, Value>>(),
+        "delivered": row.delivered,
+        "read_at_provider": row.read_there,
+        "notifications_read": row.read,
+        "time_to_read_p50_s": row.read_p50_s,
+        "time_to_read_p95_s": row.read_p95_s,
+    })
+}
+
+const COLUMNS: [&str; 12] = [
+    "event",
+    "channel",
+    "queued",
+    "sent",
+    "failed",
+    "suppressed",
+    "suppressed_by",
+    "delivered",
+    "read_at_provider",
+    "notifications_read",
+    "time_to_read_p50_s",
+    "time_to_read_p95_s",
+];
+
+/// The same as a table (RFC 4180).
+fn csv(rows: &[ReportRow]) -> String {
+    let mut text = COLUMNS.join(",") + "\r\n";
+    for row in rows {
+        let by_rule =
+            row.suppressed.iter().map(|(rule, count)| format!("{}={count}", rule.as_str()));
+        let by_rule = by_rule.collect::<Vec<_>>().join(" ");
+        let seconds = |time: Option<i64>| time.map_or_else(String::new, |time| time.to_string());
+        // Writing to a text cannot fail.
+        let _ = write!(
+            text,
+            "{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+            cell(&row.event),
+            row.channel.as_str(),
+            row.queued,
+            row.sent,
+            row.failed,
+            held_back(row),
+            cell(&by_rule),
+            row.delivered,
+            row.read_there,
+            row.read,
+            seconds(row.read_p50_s),
+            seconds(row.read_p95_s),
+        );
+    }
+    text
+}
+
+/// A text of somebody's own in a table. A spreadsheet would carry out what begins like a formula.
+fn cell(text: &str) -> String {
+    let is_formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    let mark = if is_formula { "'" } else { "" };
+    format!("\"{mark}{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_and_none_ends_early() {
+        for (text, wanted) in [
+            ("ticket_created", "\"ticket_created\""),
+            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("-2+3", "\"'-2+3\""),
+            ("+1", "\"'+1\""),
+            ("a,b", "\"a,b\""),
+        ] {
+            assert_eq!(cell(text), wanted);
+        }
+    }
+
+    #[test]
+    fn a_day_is_whole_and_a_moment_is_itself() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(moment("2026-01-31", 0), Ok(at("2026-01-31T00:00:00Z")));
+        assert_eq!(moment("2026-01-31", 1), Ok(at("2026-02-01T00:00:00Z")));
+        assert_eq!(moment("2026-01-31T10:00:00 01:00", 1), Ok(at("2026-01-31T09:00:00Z")));
+        for bad in ["", "2026-02-30", "yesterday", "2026-01-31T25:00:00Z", "9999-12-31"] {
+            assert!(moment(bad, 1).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_a_table_first_gets_one() {
+        let of = |accept: &'static str| {
+            Format::accepted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]))
+        };
+        assert_eq!(of("text/csv"), Format::Csv);
+        assert_eq!(of("Text/CSV;q=0.9, */*"), Format::Csv);
+        assert_eq!(of("*/*"), Format::Json);
+        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
+    }
+}

@@ -1,0 +1,125 @@
+//! `/api/scheduled/`: messages that wait for their time, or are on their way; for admins.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::domain::ids::SendId;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::send::{Recipients, SendStatus};
+use bellpull_actors::port::SendLog;
+use bellpull_actors::port::send_log::{CancelSend, SendRow};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::error::ApiError;
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::Id;
+use super::routes::Routes;
+use super::who::Admin;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().with(routes!(list)).with(routes!(read, cancel))
+}
+
+fn send_json(row: &SendRow) -> Value {
+    let channels = Channel::ALL.into_iter().filter(|channel| row.channels.contains(*channel));
+    json!({
+        "id": row.id,
+        "status": row.status.as_str(),
+        "title": row.message.title,
+        "message": row.message.body,
+        "event": row.message.event.as_str(),
+        "type": row.message.kind.as_str(),
+        "priority": row.message.priority.as_str(),
+        "channels": channels.map(Channel::as_str).collect::<Vec<_>>(),
+        "critical": row.is_critical,
+        "sender": row.message.sender,
+        "to": to(&row.recipients),
+        "recipients": row.total,
+        "told": row.told,
+        "send_at": row.due_at,
+        "created_at": row.created_at,
+    })
+}
+
+/// Whom it is for: `all`, `role:student`, `project:7`; `users` where they were named.
+fn to(recipients: &Recipients) -> String {
+    match recipients {
+        Recipients::Users(_) => "users".to_owned(),
+        Recipients::Role(role) => format!("role:{}", role.as_str()),
+        Recipients::Project(project) => format!("project:{project}"),
+        Recipients::All => "all".to_owned(),
+    }
+}
+
+/// Messages that wait for their time or are on their way, the soonest due first.
+#[utoipa::path(
+    get, path = "/api/scheduled/", tag = "Scheduled", params(doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::ScheduledSend>),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn list(
+    State(log): State<Arc<dyn SendLog>>,
+    _: Admin,
+    paging: Paging,
+) -> Result<Json<Value>, ApiError> {
+    paging.show(&log.unfinished(paging.request()).await?, send_json)
+}
+
+/// A message to many, by the id that its sender was answered: waiting, on its way, done or
+/// cancelled.
+#[utoipa::path(
+    get, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
+    responses(
+        (status = 200, description = "How it stands.", body = doc::ScheduledSend),
+        (status = 403, description = "For admins."),
+    )
+)]
+async fn read(
+    State(log): State<Arc<dyn SendLog>>,
+    _: Admin,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let row = log.send(SendId(id)).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(send_json(&row)))
+}
+
+/// Cancels a message. One that is on its way stops where it is: whoever has it keeps it.
+/// Cancelling twice is the same as once.
+#[utoipa::path(
+    delete, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
+    responses(
+        (status = 200, description = "It was on its way: so many were told.",
+            body = doc::ScheduledSend),
+        (status = 204, description = "It had not begun: nobody is told."),
+        (status = 403, description = "For admins."),
+        (status = 409, description = "All of its recipients were told."),
+    )
+)]
+async fn cancel(
+    State(log): State<Arc<dyn SendLog>>,
+    _: Admin,
+    Id(id): Id,
+) -> Result<Response, ApiError> {
+    let id = SendId(id);
+    match log.cancel_send(id).await? {
+        CancelSend::Cancelled { was_begun: false, .. } => {
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        CancelSend::Cancelled { was_begun: true, .. } => {
+            let row = log.send(id).await?.ok_or(ApiError::NotFound)?;
+            Ok(Json(send_json(&row)).into_response())
+        }
+        CancelSend::TooLate => {
+            let shown = SendStatus::Done.as_str();
+            let detail = format!("It is {shown}: all of its recipients were told.");
+            Err(ApiError::Conflict { code: "already_sent", detail })
+        }
+    }
+}

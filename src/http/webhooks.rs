@@ -1,0 +1,407 @@
+//! `/api/webhooks/`: servers of the caller's own, or a project's, that are called.
+//!
+//! A user's webhooks are told of what comes into the inbox, a project's of what happens to its
+//! tickets. Everybody has their own; a project's are for admins. A secret is shown once, when it
+//! is made.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::ids::{ProjectId, WebhookId};
+use bellpull_actors::domain::webhook::{
+    HookAddress, HookOwner, HookSecret, NewWebhook, PER_PROJECT_MAX, PER_USER_MAX, Webhook,
+    WebhookChanges,
+};
+use bellpull_actors::port::webhooks::WhichWebhooks;
+use bellpull_actors::port::{Clock, StoreError, WebhookStore};
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::Edge;
+use super::body::kind;
+use super::error::ApiError;
+use super::fields::{Fields, TextRule, integer};
+use super::notifications::EVENT_MAX;
+use super::openapi as doc;
+use super::page::Paging;
+use super::query::{Id, Params};
+use super::routes::Routes;
+use super::try_limit::TryLimit;
+use super::who::Who;
+use crate::auth::Principal;
+use crate::config::Config;
+use crate::delivery::outside::Outside;
+use crate::delivery::webhook::WebhookCaller;
+
+/// What servers take without complaint.
+const URL_MAX: usize = 2_048;
+/// A line or two.
+const DESCRIPTION_MAX: usize = 255;
+/// Events that a webhook names: the hub's own, and some of the senders'.
+const EVENTS_MAX: usize = 50;
+/// The randomness of a secret, in bytes.
+const SECRET_LEN: usize = 24;
+
+/// What webhooks are made, changed and tried by.
+#[derive(Debug, Clone)]
+pub(super) struct Desk {
+    store: Arc<dyn WebhookStore>,
+    clock: Arc<dyn Clock>,
+    rules: HookRules,
+}
+
+/// What the settings say of webhooks, and how they are tried.
+#[derive(Debug, Clone)]
+pub(super) struct HookRules {
+    outside: Outside,
+    caller: WebhookCaller,
+    tries: TryLimit,
+}
+
+impl HookRules {
+    pub(super) fn new(config: &Config, caller: WebhookCaller) -> Self {
+        Self { outside: config.delivery.outside, caller, tries: TryLimit::default() }
+    }
+}
+
+impl FromRef<Edge> for Desk {
+    fn from_ref(edge: &Edge) -> Self {
+        let (store, clock) = (Arc::clone(&edge.webhook_store), Arc::clone(&edge.clock));
+        Self { store, clock, rules: edge.hook_rules.clone() }
+    }
+}
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(list, create))
+        .with(routes!(read, change, delete))
+        .with(routes!(rotate))
+        .with(routes!(test))
+}
+
+/// A webhook as its owners see it: without its secret.
+fn webhook_json(hook: &Webhook) -> Value {
+    let (user, project) = match hook.owner {
+        HookOwner::User(user) => (Some(user), None),
+        HookOwner::Project(project) => (None, Some(project)),
+    };
+    json!({
+        "id": hook.id,
+        "user": user,
+        "project": project,
+        "url": hook.url,
+        "events": hook.events,
+        "description": hook.description,
+        "is_active": hook.is_active,
+        "failures": hook.failures,
+        "off_reason": hook.off_reason,
+        "created_at": hook.created_at,
+        "updated_at": hook.updated_at,
+    })
+}
+
+/// The caller's webhooks, the oldest first; for admins those of the projects too.
+#[utoipa::path(
+    get, path = "/api/webhooks/", tag = "Webhooks",
+    params(doc::WebhookFilters, doc::Paged),
+    responses(
+        (status = 200, description = "A page of them.", body = doc::Page<doc::Webhook>),
+        (status = 403, description = "A project's are for admins."),
+    )
+)]
+async fn list(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    paging: Paging,
+    mut params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let project = params.integer("project").map(ProjectId);
+    params.finish()?;
+    let is_admin = principal.user.role.is_admin();
+    let which = match project {
+        Some(_) if !is_admin => return Err(ApiError::forbidden()),
+        Some(project) => WhichWebhooks::Of(project),
+        None if is_admin => WhichWebhooks::OwnAndProjects(principal.user.id),
+        None => WhichWebhooks::Own(principal.user.id),
+    };
+    paging.show(&desk.store.webhooks(which, paging.request()).await?, webhook_json)
+}
+
+/// Makes a webhook: the caller's, or with `project` a project's. The answer alone shows its secret.
+#[utoipa::path(
+    post, path = "/api/webhooks/", tag = "Webhooks", request_body = doc::NewWebhook,
+    responses(
+        (status = 201, description = "It will be called.", body = doc::Webhook),
+        (status = 403, description = "A project's are for admins; a service has none of its own."),
+        (status = 409, description = "There are as many as there may be."),
+    )
+)]
+async fn create(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    body.require("url");
+    let address = desk.address(&mut body);
+    let events = events(&mut body);
+    let description = description(&mut body);
+    let is_active = body.boolean("is_active").unwrap_or(true);
+    let project = project(&mut body);
+    body.finish()?;
+    let owner = owner(&principal, project)?;
+    let secret = secret()?;
+    let new = NewWebhook {
+        owner,
+        // It is there: what is not there has been refused.
+        address: address.ok_or(ApiError::Internal)?,
+        events: events.unwrap_or_default(),
+        description: description.unwrap_or_default(),
+        is_active,
+        secret: secret.clone(),
+    };
+    let made = desk.store.create_webhook(new, desk.clock.now()).await;
+    let made = made.map_err(|error| match error {
+        StoreError::NotFound => ApiError::field("project", "There is no such project."),
+        other @ (StoreError::Conflict | StoreError::Taken(_) | StoreError::Unavailable(_)) => {
+            other.into()
+        }
+    })?;
+    let most = match owner {
+        HookOwner::User(_) => PER_USER_MAX,
+        HookOwner::Project(_) => PER_PROJECT_MAX,
+    };
+    let made = made.ok_or_else(|| ApiError::Conflict {
+        code: "too_many",
+        detail: format!("There may be {most} webhooks at most."),
+    })?;
+    let mut shown = webhook_json(&made);
+    shown["secret"] = secret.reveal().into();
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// A webhook.
+#[utoipa::path(
+    get, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
+    responses((status = 200, description = "The webhook.", body = doc::Webhook))
+)]
+async fn read(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(webhook_json(&desk.visible(&principal, id).await?)))
+}
+
+/// Changes a webhook; what is not named stays as it was. One that is switched on begins without
+/// failures.
+#[utoipa::path(
+    patch, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
+    request_body = doc::WebhookChanges,
+    responses((status = 200, description = "As it stands now.", body = doc::Webhook))
+)]
+async fn change(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+    mut body: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let hook = desk.visible(&principal, id).await?;
+    let changes = WebhookChanges {
+        address: desk.address(&mut body),
+        events: events(&mut body),
+        description: description(&mut body),
+        is_active: body.boolean("is_active"),
+    };
+    body.finish()?;
+    let changed = desk.store.change_webhook(hook.id, changes, desk.clock.now()).await?;
+    Ok(Json(webhook_json(&changed.ok_or(ApiError::NotFound)?)))
+}
+
+/// Ends a webhook: it is called no more.
+#[utoipa::path(
+    delete, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
+    responses((status = 204, description = "It is called no more."))
+)]
+async fn delete(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<StatusCode, ApiError> {
+    let hook = desk.visible(&principal, id).await?;
+    match desk.store.delete_webhook(hook.id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::NotFound),
+    }
+}
+
+/// Gives a webhook another secret, which the answer alone shows. For a day both sign.
+#[utoipa::path(
+    post, path = "/api/webhooks/{id}/rotate-secret/", tag = "Webhooks", params(doc::Id),
+    operation_id = "rotate_secret",
+    responses((status = 200, description = "With its new secret.", body = doc::Webhook))
+)]
+async fn rotate(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let hook = desk.visible(&principal, id).await?;
+    let secret = secret()?;
+    if !desk.store.rotate_secret(hook.id, secret.clone(), desk.clock.now()).await? {
+        return Err(ApiError::NotFound);
+    }
+    let mut shown = webhook_json(&desk.visible(&principal, id).await?);
+    shown["secret"] = secret.reveal().into();
+    Ok(Json(shown))
+}
+
+/// Calls a webhook right away with a `ping`, signed as everything is, and says what came of it;
+/// one that is switched off too. At most one at a time, and ten a minute, for each account.
+#[utoipa::path(
+    post, path = "/api/webhooks/{id}/test/", tag = "Webhooks", params(doc::Id),
+    responses(
+        (status = 200, description = "What came of it.", body = doc::WebhookTest),
+        (status = 429, description = "Too many were tried."),
+    )
+)]
+async fn test(
+    State(desk): State<Desk>,
+    Who(principal): Who,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    let hook = desk.visible(&principal, id).await?;
+    let now = desk.clock.now();
+    let tries = &desk.rules.tries;
+    let _trying = tries
+        .begin(principal.user.id, now)
+        .map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
+    let target = desk.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
+    let name = URL_SAFE_NO_PAD.encode(random::<9>()?);
+    let called = desk.rules.caller.ping(&target, &name, now).await;
+    Ok(Json(json!({
+        "ok": called.error.is_none(),
+        "status": called.status,
+        "took_ms": called.took_ms,
+        "error": called.error,
+    })))
+}
+
+impl Desk {
+    /// The webhook, if the caller may know of it.
+    async fn visible(&self, principal: &Principal, id: i64) -> Result<Webhook, ApiError> {
+        let hook = self.store.webhook(WebhookId(id)).await?.ok_or(ApiError::NotFound)?;
+        let is_visible = match hook.owner {
+            HookOwner::User(user) => user == principal.user.id && !principal.is_service,
+            HookOwner::Project(_) => principal.user.role.is_admin(),
+        };
+        if is_visible { Ok(hook) } else { Err(ApiError::NotFound) }
+    }
+
+    /// Where it is to be called; a name is looked at again when it is called.
+    fn address(&self, body: &mut Fields) -> Option<HookAddress> {
+        let url = body.text_if_sent("url", TextRule::line(URL_MAX))?;
+        let lane = self.rules.outside.lane(&url).map_err(str::to_owned);
+        Some(HookAddress { lane: body.note("url", lane)?, url })
+    }
+}
+
+/// Whose a new webhook is.
+fn owner(principal: &Principal, project: Option<ProjectId>) -> Result<HookOwner, ApiError> {
+    match project {
+        Some(project) if principal.user.role.is_admin() => Ok(HookOwner::Project(project)),
+        Some(_) => Err(ApiError::forbidden()),
+        None if principal.is_service => {
+            let text = "A service token is nobody's: only a project's webhook can be made by it.";
+            Err(ApiError::Forbidden(text.to_owned()))
+        }
+        None => Ok(HookOwner::User(principal.user.id)),
+    }
+}
+
+fn description(body: &mut Fields) -> Option<String> {
+    body.text_if_sent("description", TextRule::line(DESCRIPTION_MAX).or_blank())
+}
+
+/// The project; null is nobody's.
+fn project(body: &mut Fields) -> Option<ProjectId> {
+    let value = body.value_or_null("project").filter(|value| !value.is_null())?;
+    let id = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
+    body.note("project", id).map(ProjectId)
+}
+
+fn events(body: &mut Fields) -> Option<Vec<String>> {
+    let checked = names(&body.value("events")?);
+    body.note("events", checked)
+}
+
+/// Names of events, each once, in the order in which they came.
+fn names(value: &Value) -> Result<Vec<String>, String> {
+    let Value::Array(items) = value else {
+        return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
+    };
+    if items.len() > EVENTS_MAX {
+        return Err(format!("Ensure this field has no more than {EVENTS_MAX} elements."));
+    }
+    let mut names: Vec<String> = Vec::with_capacity(items.len());
+    for item in items {
+        let name = item.as_str().unwrap_or_default();
+        let is_name = (1..=EVENT_MAX).contains(&name.chars().count())
+            && name.trim() == name
+            && !name.contains(char::is_control);
+        if !is_name {
+            return Err(format!("An event's name has 1 to {EVENT_MAX} visible characters."));
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// A new secret: nobody else's, and not to be guessed.
+fn secret() -> Result<HookSecret, ApiError> {
+    let random = URL_SAFE_NO_PAD.encode(random::<SECRET_LEN>()?);
+    Ok(HookSecret::new(format!("whsec_{random}")))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ApiError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| ApiError::Internal)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_a_bounded_list_of_names_each_once() {
+        let of = |value: Value| names(&value);
+        assert_eq!(of(json!([])), Ok(Vec::new()));
+        let wanted = ["mentioned", "build done"].map(str::to_owned).to_vec();
+        assert_eq!(of(json!(["mentioned", "build done", "mentioned"])), Ok(wanted));
+        for bad in [
+            json!("mentioned"),
+            json!({}),
+            json!([1]),
+            json!([""]),
+            json!([" x"]),
+            json!(["a\nb"]),
+            json!(["x".repeat(65)]),
+            json!(vec!["x"; EVENTS_MAX + 1]),
+        ] {
+            assert!(of(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_long_and_new_each_time() {
+        let (one, two) = (secret().unwrap(), secret().unwrap());
+        assert_ne!(one, two);
+        assert!(one.reveal().starts_with("whsec_") && one.reveal().len() == 6 + 32);
+    }
+}

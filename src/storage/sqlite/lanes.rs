@@ -1,0 +1,22 @@
+//! Lanes: what may be slow by itself, in SQL. `?1` is the channel, `?2` the time.
+
+/// The lanes that have something queued in nobody's hand, found by a step of the index each; the
+/// last is NULL.
+macro_rules! lanes {
+    () => {
+        "lanes (lane) AS (SELECT min(lane) FROM deliveries WHERE status = 'QUEUED' \
+         AND leased_until IS NULL AND channel = ?1 UNION ALL SELECT (SELECT min(lane) \
+         FROM deliveries WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 \
+         AND lane > l.lane) FROM lanes l WHERE l.lane IS NOT NULL)"
+    };
+}
+
+/// How many are leased of each lane.
+macro_rules! held {
+    () => {
+        "held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM deliveries \
+         WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until > ?2 GROUP BY lane)"
+    };
+}
+
+pub(super) use {held, lanes};

@@ -1,0 +1,26 @@
+//! The forgetting of what is old.
+
+use async_trait::async_trait;
+use bellpull_actors::port::retention::{Forgotten, Old, Position};
+use bellpull_actors::port::{RetentionStore, StoreError};
+use jiff::Timestamp;
+
+use super::SqliteStore;
+use super::writer::{Done, Step, Write, mismatch};
+
+#[async_trait]
+impl RetentionStore for SqliteStore {
+    async fn forget(
+        &self,
+        what: Old,
+        before: Timestamp,
+        from: Position,
+        limit: u32,
+    ) -> Result<Forgotten, StoreError> {
+        let step = Step { what, before, from, limit };
+        let Done::Forgotten(forgotten) = self.writer.write(Write::Forget(step)).await? else {
+            return Err(mismatch());
+        };
+        Ok(forgotten)
+    }
+}

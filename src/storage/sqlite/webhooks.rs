@@ -1,0 +1,157 @@
+//! Webhooks as their owners see them.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::delivery::WebhookTarget;
+use bellpull_actors::domain::ids::{ProjectId, UserId, WebhookId};
+use bellpull_actors::domain::webhook::{
+    HookOwner, HookSecret, NewWebhook, Webhook, WebhookChanges,
+};
+use bellpull_actors::port::webhooks::WhichWebhooks;
+use bellpull_actors::port::{Page, PageRequest, StoreError, WebhookStore};
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::SqliteStore;
+use super::error::{corrupt, unavailable};
+use super::rows::{Columns, int, json, string, text, timestamp};
+use super::writer::{Done, WebhookWrite, Write, mismatch};
+
+macro_rules! select_webhooks {
+    () => {
+        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
+         off_reason, created_at, updated_at FROM webhooks"
+    };
+}
+
+/// How webhook `w` is called at `?2`, as JSON; [`target`] reads it.
+macro_rules! webhook_target {
+    () => {
+        "json_array(w.id, w.project_id, w.url, w.secret, \
+         iif(w.old_secret_until > ?2, w.old_secret, NULL))"
+    };
+}
+
+pub(super) use {select_webhooks, webhook_target};
+
+#[async_trait]
+impl WebhookStore for SqliteStore {
+    async fn create_webhook(
+        &self,
+        new: NewWebhook,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError> {
+        self.write_webhook(WebhookWrite::Create(new), now).await
+    }
+
+    async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        let query = sqlx::query(concat!(select_webhooks!(), " WHERE id = ?")).bind(id.0);
+        let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        row.as_ref().map(webhook).transpose()
+    }
+
+    async fn webhooks(
+        &self,
+        which: WhichWebhooks,
+        page: PageRequest,
+    ) -> Result<Page<Webhook>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut count = QueryBuilder::new("SELECT count(*) FROM webhooks");
+        narrow(&mut count, which);
+        let count =
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+        let mut rows = QueryBuilder::new(select_webhooks!());
+        narrow(&mut rows, which);
+        rows.push(" ORDER BY id LIMIT ").push_bind(i64::from(page.page_size));
+        rows.push(" OFFSET ").push_bind(page.offset());
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        Ok(Page { count, rows: rows.iter().map(webhook).collect::<Result<_, _>>()? })
+    }
+
+    async fn change_webhook(
+        &self,
+        id: WebhookId,
+        changes: WebhookChanges,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError> {
+        self.write_webhook(WebhookWrite::Change(id, changes), now).await
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: WebhookId,
+        secret: HookSecret,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let write = Box::new(WebhookWrite::Rotate(id, secret));
+        Ok(self.changed(Write::Webhook(write, now)).await? > 0)
+    }
+
+    async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
+        let write = Box::new(WebhookWrite::Delete(id));
+        Ok(self.changed(Write::Webhook(write, Timestamp::UNIX_EPOCH)).await? > 0)
+    }
+
+    async fn webhook_target(
+        &self,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<WebhookTarget>, StoreError> {
+        let sql = concat!("SELECT ", webhook_target!(), " FROM webhooks w WHERE w.id = ?1");
+        let query = sqlx::query_scalar(sql).bind(id.0).bind(now.as_millisecond());
+        let found: Option<String> =
+            query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        found.as_deref().map(target).transpose()
+    }
+}
+
+impl SqliteStore {
+    async fn write_webhook(
+        &self,
+        write: WebhookWrite,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError> {
+        let write = Write::Webhook(Box::new(write), now);
+        let Done::Webhook(found) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(found.map(|found| *found))
+    }
+}
+
+fn narrow(sql: &mut QueryBuilder<Sqlite>, which: WhichWebhooks) {
+    match which {
+        WhichWebhooks::Own(user) => sql.push(" WHERE user_id = ").push_bind(user.0),
+        WhichWebhooks::OwnAndProjects(user) => {
+            sql.push(" WHERE project_id IS NOT NULL OR user_id = ").push_bind(user.0)
+        }
+        WhichWebhooks::Of(project) => sql.push(" WHERE project_id = ").push_bind(project.0),
+    };
+}
+
+/// A row of [`select_webhooks!`].
+pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
+    let owner = match (row.int("user_id")?, row.int("project_id")?) {
+        (Some(user), None) => HookOwner::User(UserId(user)),
+        (None, Some(project)) => HookOwner::Project(ProjectId(project)),
+        (None, None) | (Some(_), Some(_)) => return Err(corrupt("webhook")),
+    };
+    Ok(Webhook {
+        id: WebhookId(int(row, "id")?),
+        owner,
+        url: string(row, "url")?,
+        events: json(text(row, "events")?)?,
+        description: string(row, "description")?,
+        is_active: int(row, "is_active")? != 0,
+        failures: u32::try_from(int(row, "failures")?).map_err(|_| corrupt("failures"))?,
+        off_reason: row.text("off_reason")?.map(str::to_owned),
+        created_at: timestamp(int(row, "created_at")?)?,
+        updated_at: timestamp(int(row, "updated_at")?)?,
+    })
+}
+
+/// How one is called, as [`webhook_target!`] says it.
+pub(super) fn target(text: &str) -> Result<WebhookTarget, StoreError> {
+    let (id, project, url, secret, old): (_, _, _, String, Option<String>) = json(text)?;
+    let secrets = std::iter::once(secret).chain(old).map(HookSecret::new).collect();
+    Ok(WebhookTarget { id, project, url, secrets })
+}
