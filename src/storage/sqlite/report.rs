@@ -72,11 +72,12 @@ const NOTIFICATIONS: Part = Part {
            FROM notifications INDEXED BY notifications_id WHERE id > ?1 AND id <= ?2",
 };
 
+/// What a project's webhook is told is nobody's notification: it names its message itself.
 const DELIVERIES: Part = Part {
     range: range!("delivery_id", "deliveries"),
-    rows: "SELECT json_group_array(json_array(n.message_id, d.channel, d.status, d.rule, \
-           d.provider_status, n.read_at)) FROM deliveries d \
-           CROSS JOIN notifications n ON n.id = d.notification_id \
+    rows: "SELECT json_group_array(json_array(ifnull(n.message_id, d.message_id), d.channel, \
+           d.status, d.rule, d.provider_status, n.read_at)) FROM deliveries d \
+           LEFT JOIN notifications n ON n.id = d.notification_id \
            WHERE d.id > ?1 AND d.id <= ?2",
 };
 

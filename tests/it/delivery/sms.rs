@@ -113,7 +113,7 @@ async fn a_message_goes_out_as_twilio_takes_it_however_it_answers_first() {
     let (_folder, database) = folder();
     let hub = serve(&database, &url, None);
     let at = hub.address;
-    let ada = Colleague::join(&database, "ada", "admin", "+49 30 123-456");
+    let ada = Colleague::join(&database, "ada", "admin", "+4930123456");
     let busy = json!({ "code": 20429, "message": "Too Many Requests", "status": 429 });
     twilio.answer([
         (500, None, json!({ "code": 20500, "message": "Internal Server Error" })),
