@@ -33,9 +33,11 @@ const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_
     ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
 
 /// What is still to be said is no more in the way than what is remembered by its key: both are few.
+/// What a project's webhooks were told goes with the last of its deliveries, which name it.
 const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s \
     WHERE s.message_id = m.id AND (s.status = 'ACTIVE' \
     OR EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.send_id = s.id))) \
+    OR EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id) \
     FROM messages m INDEXED BY messages_free WHERE m.copies = 0 AND m.created_at < ?3 \
     AND (m.created_at, m.id) > (?1, ?2) ORDER BY m.created_at, m.id LIMIT ?4";
 
