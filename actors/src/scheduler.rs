@@ -5,9 +5,10 @@
 //! its chunk, so a successor goes on where this one ended, and nobody is told twice or left out.
 //!
 //! It never waits for the store. One chunk at a time is written by a task, which tells the
-//! recipients itself (a kill cannot come between commit and telling) and casts its end back; the
-//! sends take turns, so that a small one does not wait for a huge one. Between two chunks it pauses
-//! for as long as the last one took: half of the store's time is for others, whatever is sent.
+//! recipients itself (a kill cannot come between commit and telling) and casts its end back before
+//! that, so that the store has the next one meanwhile; the sends take turns, so that a small one
+//! does not wait for a huge one. The store writes a chunk behind whoever waits for it then; so that
+//! whoever comes during one waits no longer than [`CHUNK_TAKES`], the chunks are as large as that.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
@@ -24,6 +25,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -44,8 +46,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const DUE_MAX: u32 = 1_000;
 /// A clock that runs ahead of this one by a little must not make it look without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
-/// The pause after a chunk is at most so long, however slow the store was.
-const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// What a chunk may take: as much again as a ticket's commit takes alone.
+const CHUNK_TAKES: Duration = Duration::from_millis(5);
+/// The fewest recipients of a chunk, however slow the store: with fewer its commits are all it does.
+const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -107,7 +111,7 @@ enum Work {
     None,
     /// A chunk of this send is being written.
     Writing { due: Due, since: Instant },
-    /// The store is left to others.
+    /// The store is away and left alone.
     Pausing,
 }
 
@@ -130,6 +134,8 @@ pub(crate) struct SchedulerState {
     failures: u32,
     /// The last failure, while the store has not answered since.
     trouble: Option<String>,
+    /// So many recipients the next chunk has.
+    chunk: u32,
     chunks: u64,
     recipients: u64,
 }
@@ -167,6 +173,7 @@ impl Actor for Scheduler {
             tidying: None,
             failures: 0,
             trouble: None,
+            chunk: CHUNK,
             chunks: 0,
             recipients: 0,
         })
@@ -354,18 +361,26 @@ impl Scheduler {
         };
         state.work = Work::Writing { due, since: Instant::now() };
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
-        let (now, own) = (self.clock.now(), state.own.clone());
+        let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
+        let (written, outcome) = oneshot::channel();
         // A task of its own for the writing: what is written too late for us is told all the same.
-        let writing = tokio::spawn(async move {
-            let Chunk { told, has_more } = store.continue_send(due.id, CHUNK, now).await?;
+        tokio::spawn(async move {
+            let chunk = store.continue_send(due.id, chunk, now).await;
+            let (chunk, told) = match chunk {
+                Ok(Chunk { told, has_more }) => {
+                    (Ok((told.as_ref().map_or(0, |told| told.births.len()), has_more)), told)
+                }
+                Err(error) => (Err(error), None),
+            };
+            // Nobody waits any more: it took too long.
+            let _ = written.send(chunk);
             if let Some(told) = &told {
                 users.tell_all(told);
             }
-            Ok((told.map_or(0, |told| told.births.len()), has_more))
         });
         tokio::spawn(async move {
-            let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
-            let outcome = in_time(async { writing.await.map_err(ended)? }).await;
+            let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());
+            let outcome = in_time(async { outcome.await.map_err(ended)? }).await;
             SchedulerState::cast_back(&own, Own::Wrote(outcome));
         });
     }
@@ -385,10 +400,11 @@ impl Scheduler {
     }
 }
 
-/// A chunk has ended: its send goes behind the others, and the store is left to others.
+/// A chunk has ended: its send goes behind the others.
 fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState) {
     let Work::Writing { due, since } = state.work else { return };
-    let pause = match outcome {
+    state.work = Work::None;
+    match outcome {
         Ok((recipients, has_more)) => {
             state.answered();
             state.chunks += 1;
@@ -397,20 +413,43 @@ fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState)
             metrics::counter!("bellpull_send_recipients_total").increment(recipients);
             if has_more {
                 state.due.push_back(due);
+                state.chunk = next_chunk(state.chunk, since.elapsed());
             }
-            since.elapsed().min(PAUSE_MAX)
         }
         // Its row is gone: whoever took it away has ended it.
-        Err(StoreError::NotFound) => Duration::ZERO,
+        Err(StoreError::NotFound) => {}
         Err(error) => {
             state.due.push_back(due);
-            state.failed(&error)
+            let (pause, own) = (state.failed(&error), state.own.clone());
+            state.work = Work::Pausing;
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                SchedulerState::cast_back(&own, Own::Paused);
+            });
         }
-    };
-    state.work = Work::Pausing;
-    let own = state.own.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(pause).await;
-        SchedulerState::cast_back(&own, Own::Paused);
-    });
+    }
+}
+
+/// How large a chunk is to be after a full one has taken so long; at most twice as large, for a
+/// short time may be luck.
+fn next_chunk(chunk: u32, took: Duration) -> u32 {
+    let takes = CHUNK_TAKES.as_micros();
+    let fitting = u128::from(chunk) * takes / took.as_micros().max(takes / 2);
+    u32::try_from(fitting).unwrap_or(CHUNK).clamp(CHUNK_MIN, CHUNK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_as_large_as_its_time() {
+        let next = |chunk, took_us| next_chunk(chunk, Duration::from_micros(took_us));
+        assert_eq!(next(CHUNK, 5_000), CHUNK);
+        assert_eq!(next(CHUNK, 10_000), CHUNK / 2);
+        assert_eq!(next(100, 4_000), 125);
+        assert_eq!(next(100, 0), 200, "twice as large at most");
+        assert_eq!(next(CHUNK, 0), CHUNK);
+        assert_eq!(next(CHUNK, 60_000_000), CHUNK_MIN);
+    }
 }

@@ -1,13 +1,13 @@
 //! The one writer: requests gather while a commit is on its way to the disk, and the next commit
 //! takes them all.
 //!
-//! In reading order: this file (what can be asked, and how), [`task`] (the loop, transactions and
-//! what happens when they fail), [`group`] (a group within its transaction), [`accounts`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
-//! [`marks`] (the rarer writes), [`sends`] with [`begin`] and [`audience`] (which recipients are
-//! next), and the hot path: [`known`] (what is read before), [`set`] (what is decided in memory)
-//! with [`outgoing`] (what leaves the house), [`rows`] (what is written, one statement a table);
-//! then [`outbox`] (leases, and what came of them).
+//! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
+//! (the thread, transactions and what happens when they fail), [`group`] (a group within its
+//! transaction), [`accounts`], [`projects`], [`preferences`], [`push`], [`webhooks`],
+//! [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
+//! [`audience`] (which recipients are next), and the hot path: [`known`] (what is read before),
+//! [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is
+//! written, one statement a table); then [`outbox`] (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -22,6 +22,7 @@ mod outgoing;
 mod preferences;
 mod projects;
 mod push;
+mod queue;
 mod retention;
 mod rows;
 mod sends;
@@ -137,6 +138,11 @@ pub(super) struct NewProject {
 }
 
 impl Write {
+    /// Whether nobody waits for it at a screen.
+    fn can_wait(&self) -> bool {
+        matches!(self, Self::ContinueSend { .. } | Self::Forget(_) | Self::ForgetKeys { .. })
+    }
+
     /// About how many rows it writes: what it counts for in a group.
     fn rows(&self) -> usize {
         let size = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
@@ -148,15 +154,8 @@ impl Write {
             };
             return size(begin.chunk).min(named);
         }
-        if let Self::ContinueSend { chunk: rows, .. } | Self::ForgetKeys { limit: rows, .. } = self
-        {
-            return size(*rows);
-        }
         if let Self::Lease(Lease { limit, .. }) = self {
             return size(limit.most);
-        }
-        if let Self::Forget(Step { limit, .. }) = self {
-            return size(*limit);
         }
         if let Self::Record(attempts) = self {
             return attempts.len();

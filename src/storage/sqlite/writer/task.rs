@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::super::error::{of_request, unavailable};
 use super::super::ids::Ids;
@@ -15,11 +15,8 @@ use super::super::letters::Letters;
 use super::super::options::open_writer;
 use super::super::statement::one;
 use super::group::{self, Failure};
+use super::queue::Queue;
 use super::{Answer, Letterbox, Request, Write};
-
-/// Requests of one transaction; one that writes for many recipients counts for as many. More gain
-/// nothing by then, and keep the first waiting.
-const GROUP_MAX: usize = 512;
 
 /// The writer's own; nobody else writes in this process.
 #[derive(Debug)]
@@ -47,25 +44,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what waits, as much as there is, without ever waiting for more.
-    pub(super) fn run(mut self, mut waiting: mpsc::Receiver<Letterbox>) {
-        let mut closing: Vec<oneshot::Sender<()>> = Vec::new();
-        while let Some(first) = waiting.blocking_recv() {
-            let (mut group, mut rows) = (Vec::new(), 0);
-            let mut next = Some(first);
-            while let Some(letter) = next {
-                match letter {
-                    Letterbox::Request(request) => {
-                        rows += request.write.rows();
-                        group.push(request);
-                    }
-                    Letterbox::Close(reply) => {
-                        waiting.close();
-                        closing.push(reply);
-                    }
-                }
-                next = (rows < GROUP_MAX).then(|| waiting.try_recv().ok()).flatten();
-            }
+    /// Writes group after group until the queue is closed.
+    pub(super) fn run(mut self, waiting: mpsc::Receiver<Letterbox>) {
+        let mut queue = Queue::new(waiting);
+        while let Some(group) = queue.next() {
             if catch_unwind(AssertUnwindSafe(|| self.write_group(group))).is_err() {
                 // Its callers learn it from their dropped replies. The connection goes, and its
                 // transaction with it.
@@ -74,7 +56,7 @@ impl Writer {
             }
         }
         self.end();
-        for reply in closing {
+        for reply in queue.into_closing() {
             let _ = reply.send(());
         }
     }
