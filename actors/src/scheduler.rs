@@ -48,7 +48,7 @@ const DUE_MAX: u32 = 1_000;
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(5);
-/// The fewest recipients of a chunk, however slow the store: with fewer its commits are all it does.
+/// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);

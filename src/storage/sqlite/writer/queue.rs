@@ -2,7 +2,8 @@
 //!
 //! Whoever waits for an answer goes first, as many as there are in one group. What can wait (the
 //! next chunk of a send, the next step through what is old) is written one by one, between two
-//! groups: so whoever comes waits for one of them at most, and they are never forgotten over others.
+//! groups: so whoever comes waits for one of them at most, and they are never forgotten over
+//! others.
 
 use std::collections::VecDeque;
 
