@@ -85,7 +85,9 @@ fn the_domain_is_pure() {
 #[test]
 fn the_actors_cannot_reach_the_outside() {
     let manifest = fs::read_to_string(root().join("actors/Cargo.toml")).unwrap();
-    for banned in ["sqlx", "axum", "fred", "lettre", "reqwest", "fastwebsockets", "hyper"] {
+    for banned in
+        ["sqlx", "rusqlite", "axum", "fred", "lettre", "reqwest", "fastwebsockets", "hyper"]
+    {
         assert!(!manifest.contains(banned), "actors/Cargo.toml depends on {banned}");
     }
 }
@@ -95,7 +97,9 @@ fn sql_stays_in_storage() {
     for (path, text) in sources() {
         let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
         if place.starts_with("src/") && !place.starts_with("src/storage/") {
-            assert!(!text.contains("sqlx::"), "{place} uses sqlx");
+            for library in ["sqlx::", "rusqlite::"] {
+                assert!(!text.contains(library), "{place} uses {library}");
+            }
         }
     }
 }

@@ -17,22 +17,23 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error as SmtpError, PoolConfig};
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::link::Unsubscribe;
+use super::mail_server::{Failure, MailServer, Way};
 use super::template::Rendered;
 use super::words::Words;
 use super::{refused, said};
 use crate::config::delivery::SmtpConfig;
 
-/// How long a server may take for one answer. The whole attempt has the channel's own limit.
+/// How long a server may take to open a connection, and to take a message. The whole attempt has
+/// the channel's own limit.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
-
-/// How long a connection that nobody uses is kept: most servers close theirs after a minute.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Refusals that mean the hub and not the recipient: no or wrong authentication, no encryption.
 const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
@@ -40,7 +41,7 @@ const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
 /// Sends by SMTP.
 #[derive(Debug)]
 pub struct EmailSender {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: MailServer,
     from: Mailbox,
     /// What stands behind the `@` of every `Message-ID`.
     message_domain: String,
@@ -69,8 +70,8 @@ pub enum EmailSetup {
 
 impl EmailSender {
     /// A sender through the server of the settings (`smtp://user:password@host:port`, `smtps://`,
-    /// `?tls=required`), at most `connections` at once, each of whose answers may take so long.
-    /// `epoch` names this hub's store.
+    /// `?tls=required`), to which at most `connections` are kept, and each of whose steps may take
+    /// so long. `epoch` names this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
@@ -82,11 +83,10 @@ impl EmailSender {
         words: Words,
     ) -> Result<Self, EmailSetup> {
         let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
-        let pool = PoolConfig::new().max_size(connections).idle_timeout(IDLE_MAX);
-        let builder = builder(config)?.timeout(Some(answer_max));
-        let transport = builder.pool_config(pool).build();
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        let server = MailServer::new(way(config)?, connections, answer_max);
         let message_domain = format!("{epoch}.bellpull");
-        Ok(Self { transport, from, message_domain, words })
+        Ok(Self { server, from, message_domain, words })
     }
 
     fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
@@ -132,7 +132,7 @@ impl Sender for EmailSender {
             Ok(message) => message,
             Err(error) => return refused(&format!("no e-mail can be made of it: {error}")),
         };
-        match self.transport.send(message).await {
+        match self.server.send(&message).await {
             Ok(response) => {
                 let said = response.message().collect::<Vec<_>>().join(" ");
                 Outcome::Sent { provider_id: Some(super::said(&said)) }
@@ -143,35 +143,56 @@ impl Sender for EmailSender {
 }
 
 /// The way to the server, believing whom the settings name too.
-fn builder(config: &SmtpConfig) -> Result<AsyncSmtpTransportBuilder, EmailSetup> {
-    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(config.url.reveal());
-    let builder = builder.map_err(|_| EmailSetup::Url)?;
+fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
     let url: Url = config.url.reveal().parse().map_err(|_| EmailSetup::Url)?;
-    if !url.username().is_empty() && url.password().is_none() {
-        return Err(EmailSetup::NoPassword);
-    }
-    let Some(file) = &config.ca_file else { return Ok(builder) };
-    let unusable = |error: &dyn std::fmt::Display| EmailSetup::NoCertificates(error.to_string());
-    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-    let bundle = Certificate::from_pem(&pem).map_err(|error| unusable(&error))?;
-    if !pem.windows(5).any(|five| five == b"BEGIN") {
-        return Err(unusable(&"it has no certificate in PEM"));
-    }
-    let host = url.host_str().ok_or(EmailSetup::Url)?.to_owned();
-    let parameters = TlsParameters::builder(host).add_root_certificate(bundle).build();
-    let parameters = parameters.map_err(|error| unusable(&error))?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EmailSetup::Url)?.to_owned();
+    let parameters = || parameters(config, host.clone());
     let wish = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value);
-    let tls = match (url.scheme(), wish.as_deref()) {
-        ("smtps", _) => Tls::Wrapper(parameters),
-        (_, Some("required")) => Tls::Required(parameters),
-        (_, Some("opportunistic")) => Tls::Opportunistic(parameters),
-        _ => return Err(EmailSetup::NoTls),
+    let (tls, port) = match (url.scheme(), wish.as_deref()) {
+        ("smtps", None) => (Tls::Wrapper(parameters()?), 465),
+        ("smtp", Some("required")) => (Tls::Required(parameters()?), 587),
+        ("smtp", Some("opportunistic")) => (Tls::Opportunistic(parameters()?), 587),
+        ("smtp", None) if config.ca_file.is_some() => return Err(EmailSetup::NoTls),
+        ("smtp", None) => (Tls::None, 25),
+        _ => return Err(EmailSetup::Url),
     };
-    Ok(builder.tls(tls))
+    let plain = |text: &str| percent_decode_str(text).decode_utf8().map(String::from);
+    let credentials = match (url.username(), url.password()) {
+        ("", _) => None,
+        (_, None) => return Err(EmailSetup::NoPassword),
+        (user, Some(password)) => {
+            let both = plain(user).and_then(|user| Ok((user, plain(password)?)));
+            let (user, password) = both.map_err(|_| EmailSetup::Url)?;
+            Some(Credentials::new(user, password))
+        }
+    };
+    let hello = match url.path().trim_matches('/') {
+        "" => ClientId::default(),
+        name => ClientId::Domain(name.to_owned()),
+    };
+    Ok(Way { host, port: url.port().unwrap_or(port), tls, credentials, hello })
+}
+
+/// Whom to believe that they are the server.
+fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailSetup> {
+    let unusable = |error: &dyn std::fmt::Display| EmailSetup::NoCertificates(error.to_string());
+    let mut builder = TlsParameters::builder(host);
+    if let Some(file) = &config.ca_file {
+        let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+        let bundle = Certificate::from_pem(&pem).map_err(|error| unusable(&error))?;
+        if !pem.windows(5).any(|five| five == b"BEGIN") {
+            return Err(unusable(&"it has no certificate in PEM"));
+        }
+        builder = builder.add_root_certificate(bundle);
+    }
+    builder.build().map_err(|error| unusable(&error))
 }
 
 /// What an error of SMTP means for a delivery.
-fn judge(error: &SmtpError) -> Outcome {
+fn judge(failure: &Failure) -> Outcome {
+    let Failure::Smtp(error) = failure else {
+        return Outcome::Later { error: failure.to_string(), after: None, is_outage: true };
+    };
     let mut text = error.to_string();
     // The cause of a failed connection is one level down.
     if let Some(cause) = std::error::Error::source(error)

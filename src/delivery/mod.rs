@@ -1,10 +1,10 @@
 //! The ways out of the house: one adapter a channel, each a [`Sender`] of one provider's protocol.
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
-//! admins have written), [`link`] (where it leads), [`words`] (both for one delivery); [`email`];
-//! [`provider`] (what all that speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`] with
-//! its [`sms_reports`], and, to where users say ([`outside`]), [`push`] with [`push_crypt`] and
-//! [`webhook`]; [`channels`] (which are on, and what each sends by).
+//! admins have written), [`link`] (where it leads), [`words`] (both for one delivery); [`email`] and
+//! the way to its [`mail_server`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with
+//! its [`reports`], [`sms`] with its [`sms_reports`], and, to where users say ([`outside`]),
+//! [`push`] with [`push_crypt`] and [`webhook`]; [`channels`] (which are on, and what each sends by).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
@@ -13,6 +13,7 @@ pub mod defaults;
 pub mod desk;
 pub mod email;
 pub mod link;
+mod mail_server;
 pub mod outside;
 pub mod proof;
 mod provider;

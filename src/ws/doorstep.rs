@@ -38,6 +38,7 @@ const BODY_MAX: usize = 64 * 1024;
 
 /// What a connection begins with.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a handshake, and moved once")]
 enum Begun {
     /// A handshake, and how long its head is.
     Handshake(Request<()>, Door, usize),

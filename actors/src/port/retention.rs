@@ -16,6 +16,7 @@ pub enum Old {
     /// be told any more that it is gone.
     Tombstones,
     /// Messages that no inbox has any more, by when they were said, and the sends that said them.
+    /// One that a project's webhooks were told is kept with those deliveries.
     /// Never one that is still to be said, nor while somebody may ask with its key.
     Messages,
 }

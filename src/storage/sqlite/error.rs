@@ -1,9 +1,12 @@
 //! What SQLite says, in the words of the ports.
 
+use std::fmt::Display;
+
 use bellpull_actors::port::StoreError;
+use rusqlite::ffi;
 
 /// Whatever went wrong: for the log, never for a client.
-pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
+pub(super) fn unavailable(error: impl Display) -> StoreError {
     tracing::warn!(%error, "the store does not answer");
     StoreError::Unavailable(error.to_string())
 }
@@ -16,17 +19,12 @@ pub(super) fn corrupt(what: &str) -> StoreError {
 
 /// A request failed alone, so it is the guilty one: it names what does not exist, it makes what
 /// exists already, or the store cannot take it now.
-pub(super) fn of_request(error: sqlx::Error) -> StoreError {
-    use sqlx::error::ErrorKind;
-    match error.as_database_error().map(sqlx::error::DatabaseError::kind) {
-        Some(ErrorKind::ForeignKeyViolation) => StoreError::NotFound,
-        Some(ErrorKind::UniqueViolation) => StoreError::Conflict,
+pub(super) fn of_request(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => StoreError::NotFound,
+        Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+            StoreError::Conflict
+        }
         _ => unavailable(error),
     }
-}
-
-/// Whether a `ROLLBACK` failed only because SQLite had taken the transaction back itself, as it
-/// does when the disk is full.
-pub(super) fn is_already_rolled_back(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.message().contains("no transaction"))
 }

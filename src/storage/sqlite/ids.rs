@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::multi_row::{Cell, MultiRow};
+use super::statement::all;
 
 static SAVE: MultiRow = MultiRow::new(
     "INSERT INTO counters (name, value) SELECT column1, column2 FROM ",
@@ -68,9 +69,9 @@ impl Ids {
 
     /// Takes up what is stored: at the start, after a transaction that was taken back, and after
     /// another process wrote. Ids of tickets that were reserved here stay reserved.
-    pub(super) async fn load(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT name, value FROM counters").fetch_all(connection).await?;
+            all(connection, "SELECT name, value FROM counters", (), |row| row.try_into())?;
         let rows: BTreeMap<String, i64> = rows.into_iter().collect();
         for (counter, name) in ALL {
             let value = rows.get(name).copied().unwrap_or(0);
@@ -87,7 +88,7 @@ impl Ids {
 
     /// Writes the counters that have moved. Should the transaction be taken back, [`Self::load`]
     /// must follow.
-    pub(super) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(super) fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut cells = Vec::new();
         for (counter, name) in ALL {
             let given = self.given[counter as usize].load(Ordering::Relaxed);
@@ -95,6 +96,6 @@ impl Ids {
                 cells.extend([Cell::from(name), Cell::from(given)]);
             }
         }
-        SAVE.run(connection, cells).await
+        SAVE.run(connection, &cells)
     }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::port::StoreError;
 use quick_cache::sync::Cache;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use rusqlite::Connection;
+use sqlx::SqlitePool;
 
 use super::error::{corrupt, unavailable};
 use super::multi_row::id_list;
-use super::rows::{message, message_columns};
+use super::rows::{Columns, message, message_columns};
+use super::statement::optional;
 
 /// Letters kept: at 1 to 4 KiB each with their encodings, a few MiB.
 const KEPT: usize = 1024;
@@ -73,21 +74,22 @@ impl Letters {
     }
 
     /// The letter of one message that was committed before, for the writer.
-    pub(super) async fn one(
+    pub(super) fn one(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         message_id: i64,
     ) -> Result<Arc<Letter>, StoreError> {
         if let Some(letter) = self.recent.get(&message_id) {
             return Ok(letter);
         }
-        let query = sqlx::query(select_messages!("m.id = ?")).bind(message_id);
-        let row = query.fetch_optional(connection).await.map_err(unavailable)?;
-        row.map_or_else(|| Err(corrupt("message")), |row| Ok(self.take_in(&row)?.1))
+        let sql = select_messages!("m.id = ?");
+        let found = optional(connection, sql, (message_id,), |row| Ok(self.take_in(row)));
+        let found = found.map_err(unavailable)?.unwrap_or_else(|| Err(corrupt("message")));
+        found.map(|(_, letter)| letter)
     }
 
-    fn take_in(&self, row: &SqliteRow) -> Result<(i64, Arc<Letter>), StoreError> {
-        let id: i64 = row.try_get("message_id").map_err(unavailable)?;
+    fn take_in(&self, row: &impl Columns) -> Result<(i64, Arc<Letter>), StoreError> {
+        let id = row.int("message_id")?.ok_or_else(|| corrupt("message_id"))?;
         let letter = Letter::new(message(row)?);
         self.keep(id, &letter);
         Ok((id, letter))

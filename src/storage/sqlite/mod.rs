@@ -5,7 +5,11 @@
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
 //! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
-//! [`rows`], [`letters`], [`lanes`], [`multi_row`], [`ids`], [`error`].
+//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//!
+//! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
+//! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
+//! statement that goes to a thread and back costs more than the statement.
 
 mod accounts;
 mod comments;
@@ -32,6 +36,7 @@ mod retention;
 mod rows;
 mod send_log;
 mod sends;
+mod statement;
 mod templates;
 mod tickets;
 mod webhooks;
@@ -47,7 +52,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
 pub use options::{OpenError, StoreOptions};
@@ -57,7 +62,7 @@ use ids::{Counter, Ids};
 use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
-use options::{Place, for_readers, place};
+use options::{Place, for_migration, for_readers, place};
 use writer::{Write, Writer, WriterHandle};
 
 /// Connections that read. Reads are short and never wait for the writer; on more than four cores
@@ -98,14 +103,11 @@ impl SqliteStore {
             }
         };
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
-        let failed = |source| OpenError::Database { path: path.clone(), source };
-        let mut connection =
-            writer::connect(&path, options.max_page_count).await.map_err(failed)?;
-        migrate(&mut connection)
+        let failed = |error| OpenError::database(&path, error);
+        let mut migrating = for_migration(&path).connect().await.map_err(failed)?;
+        migrate(&mut migrating)
             .await
             .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
-        let ids = Arc::new(Ids::default());
-        ids.load(&mut connection).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
@@ -114,7 +116,9 @@ impl SqliteStore {
             .connect_with(for_readers(&path))
             .await
             .map_err(failed)?;
-        let letters = Arc::new(Letters::new());
+        // Only now, for the last who closes copies the log back.
+        migrating.close().await.map_err(failed)?;
+        let (ids, letters) = (Arc::new(Ids::default()), Arc::new(Letters::new()));
         let writer = WriterHandle::start(Writer {
             file: path.clone(),
             max_page_count: options.max_page_count,
@@ -122,9 +126,11 @@ impl SqliteStore {
             channels: options.channels,
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),
-            connection: Some(connection),
+            connection: None,
             seen: None,
-        });
+        })
+        .await
+        .map_err(|error| OpenError::database(&path, error))?;
         let reads = readers.clone();
         let heads = Joined::start(move |users| heads::read(reads.clone(), users));
         let reads = readers.clone();

@@ -1,12 +1,13 @@
 //! Statements for many rows at once.
 //!
-//! A statement costs some 50 µs on its way to SQLite and back, a row within it a few. The rows of
-//! a statement are its `VALUES`; so that few different texts are ever prepared, their number is
-//! rounded up to a power of two, and what is not bound is NULL and passed over.
+//! The rows of a statement are its `VALUES`; so that few different texts are ever prepared, their
+//! number is rounded up to a power of two, and what is not bound is NULL and passed over.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use sqlx::{Sqlite, SqliteConnection};
+use rusqlite::Connection;
+use rusqlite::types::{Null, ToSql, ToSqlOutput};
 
 /// The most rows of one statement; the columns times this stay below SQLite's 32,766 parameters.
 const ROWS_MAX: usize = 256;
@@ -14,39 +15,50 @@ const ROWS_MAX: usize = 256;
 const SIZES: usize = 9;
 
 /// A value on its way into a row.
-#[derive(Debug)]
-pub(super) enum Cell {
+#[derive(Debug, Clone)]
+pub(super) enum Cell<'a> {
     /// NULL.
     Null,
     /// An integer.
     Int(i64),
     /// A text.
-    Text(String),
+    Text(Cow<'a, str>),
     /// Bytes.
-    Blob(Vec<u8>),
+    Blob(&'a [u8]),
 }
 
-impl From<i64> for Cell {
+impl From<i64> for Cell<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
     }
 }
 
-impl From<Option<i64>> for Cell {
+impl From<Option<i64>> for Cell<'_> {
     fn from(value: Option<i64>) -> Self {
         value.map_or(Self::Null, Self::Int)
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for Cell<'_> {
     fn from(value: String) -> Self {
-        Self::Text(value)
+        Self::Text(Cow::Owned(value))
     }
 }
 
-impl From<&str> for Cell {
-    fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(value))
+    }
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::from(Null),
+            Self::Int(value) => ToSqlOutput::from(*value),
+            Self::Text(value) => ToSqlOutput::from(&**value),
+            Self::Blob(value) => ToSqlOutput::from(*value),
+        })
     }
 }
 
@@ -77,26 +89,17 @@ impl MultiRow {
     }
 
     /// Runs it for all rows, one after the other in `cells`. No rows: nothing is run.
-    pub(super) async fn run(
+    pub(super) fn run(
         &'static self,
-        connection: &mut SqliteConnection,
-        cells: Vec<Cell>,
-    ) -> Result<(), sqlx::Error> {
-        let mut left = cells.len() / self.columns;
-        let mut cells = cells.into_iter();
-        while left > 0 {
-            let rows = left.min(ROWS_MAX);
-            let mut query = sqlx::query::<Sqlite>(self.text(rows));
-            for cell in cells.by_ref().take(rows * self.columns) {
-                query = match cell {
-                    Cell::Null => query.bind(None::<i64>),
-                    Cell::Int(value) => query.bind(value),
-                    Cell::Text(value) => query.bind(value),
-                    Cell::Blob(value) => query.bind(value),
-                };
+        connection: &Connection,
+        cells: &[Cell<'_>],
+    ) -> rusqlite::Result<()> {
+        for rows in cells.chunks(ROWS_MAX * self.columns) {
+            let mut statement = connection.prepare_cached(self.text(rows.len() / self.columns))?;
+            for (place, cell) in (1_usize..).zip(rows) {
+                statement.raw_bind_parameter(place, cell)?;
             }
-            query.execute(&mut *connection).await?;
-            left -= rows;
+            statement.raw_execute()?;
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! Where the database is, how its connections are set up, and why it could not be opened.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bellpull_actors::domain::routing::Channels;
+use rusqlite::Connection;
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::SqliteConnectOptions;
+
+/// Either library's.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a store is to behave.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +45,7 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
         /// What it said.
-        source: sqlx::Error,
+        source: BoxError,
     },
     /// The schema could not be brought up to date.
     #[error("cannot migrate database {}: {source}", .path.display())]
@@ -52,6 +55,12 @@ pub enum OpenError {
         /// What went wrong.
         source: sqlx::migrate::MigrateError,
     },
+}
+
+impl OpenError {
+    pub(super) fn database(path: &Path, source: impl Into<BoxError>) -> Self {
+        Self::Database { path: path.to_owned(), source: source.into() }
+    }
 }
 
 /// What an address names.
@@ -73,39 +82,68 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
     }
 }
 
-/// A commit that was answered is on the disk (`FULL`); the log is copied back every 8000 pages,
-/// for a checkpoint more often than that costs more than the pages it frees.
-fn common(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+/// Statements that each connection keeps prepared: each multi-row statement has a few texts, and
+/// none should be parsed twice.
+pub(super) const STATEMENTS_KEPT: usize = 256;
+
+/// Of every connection. A commit that was answered is on the disk (`FULL`); the log is copied back
+/// every 8000 pages, for a checkpoint more often than that costs more than the pages it frees.
+const EACH: [(&str, &str); 6] = [
+    ("busy_timeout", "5000"),
+    ("foreign_keys", "on"),
+    ("journal_mode", "wal"),
+    ("synchronous", "full"),
+    ("temp_store", "memory"),
+    ("wal_autocheckpoint", "8000"),
+];
+/// Of the one connection that writes: a page cache of 64 MiB.
+const WRITER: [(&str, &str); 1] = [("cache_size", "-65536")];
+/// Of those that read: 16 MiB of page cache each, and the file mapped, so that all of them share
+/// what the system has cached of it.
+const READER: [(&str, &str); 3] =
+    [("cache_size", "-16384"), ("mmap_size", "134217728"), ("query_only", "on")];
+
+fn with(
+    file: &Path,
+    pragmas: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", "8000")
-        // Each multi-row statement has up to nine texts; none should be parsed twice.
-        .statement_cache_capacity(256)
-        .disable_statement_logging()
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .disable_statement_logging();
+    pragmas.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
 }
 
-/// The one connection that writes: a page cache of 64 MiB.
-pub(super) fn for_writer(file: &Path, max_page_count: Option<u32>) -> SqliteConnectOptions {
-    let options = common(file).journal_mode(SqliteJournalMode::Wal).pragma("cache_size", "-65536");
-    match max_page_count {
-        Some(pages) => options.pragma("max_page_count", pages.to_string()),
-        None => options,
-    }
+/// The connection that migrates, before any other is opened.
+pub(super) fn for_migration(file: &Path) -> SqliteConnectOptions {
+    with(file, EACH)
 }
 
-/// The connections that read: 16 MiB of page cache each, and the file mapped, so that all of them
-/// share what the system has cached of it.
+/// The connections that read.
 pub(super) fn for_readers(file: &Path) -> SqliteConnectOptions {
-    common(file)
-        .pragma("cache_size", "-16384")
-        .pragma("mmap_size", "134217728")
-        .pragma("query_only", "on")
-        .row_buffer_size(512)
+    with(file, EACH.into_iter().chain(READER)).row_buffer_size(512)
+}
+
+/// The one connection that writes.
+pub(super) fn open_writer(
+    file: &Path,
+    max_page_count: Option<u32>,
+) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    for (name, value) in EACH.into_iter().chain(WRITER) {
+        connection.pragma_update(None, name, value)?;
+    }
+    if let Some(pages) = max_page_count {
+        limit_pages(&connection, pages)?;
+    }
+    Ok(connection)
+}
+
+/// Lets the file grow so far; the limit is the connection's, and must be set on each.
+pub(super) fn limit_pages(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "max_page_count", pages)
 }
 
 #[cfg(test)]

@@ -46,6 +46,59 @@ macro_rules! select_tickets {
 
 pub(super) use {message_columns, project_columns, select_tickets, user_columns};
 
+/// A row that readers and the writer both read, each by its own library.
+pub(super) trait Columns {
+    /// A column's text, which may be NULL.
+    fn text(&self, column: &str) -> Result<Option<&str>, StoreError>;
+    /// A column's integer, which may be NULL.
+    fn int(&self, column: &str) -> Result<Option<i64>, StoreError>;
+}
+
+impl Columns for SqliteRow {
+    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
+        get(self, column)
+    }
+
+    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        get(self, column)
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
+        let value = self.get_ref(column).map_err(unavailable)?;
+        value.as_str_or_null().map_err(unavailable)
+    }
+
+    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        self.get(column).map_err(unavailable)
+    }
+}
+
+/// The column's text.
+pub(super) fn text<'r>(row: &'r impl Columns, column: &str) -> Result<&'r str, StoreError> {
+    row.text(column)?.ok_or_else(|| corrupt(column))
+}
+
+/// The same, owned.
+pub(super) fn string(row: &impl Columns, column: &str) -> Result<String, StoreError> {
+    text(row, column).map(str::to_owned)
+}
+
+/// The column's integer.
+pub(super) fn int(row: &impl Columns, column: &str) -> Result<i64, StoreError> {
+    row.int(column)?.ok_or_else(|| corrupt(column))
+}
+
+/// The text's meaning as the enum that it names.
+fn name<T>(
+    row: &impl Columns,
+    column: &str,
+    from_name: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    from_name(text(row, column)?).ok_or_else(|| corrupt(column))
+}
+
 /// The column's value.
 pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
 where
@@ -84,27 +137,27 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
 }
 
 /// A row of [`user_columns!`].
-pub(super) fn user(row: &SqliteRow) -> Result<User, StoreError> {
+pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
-        id: UserId(get(row, "id")?),
-        username: get(row, "username")?,
-        email: get(row, "email")?,
-        full_name: get(row, "full_name")?,
-        role: get_name(row, "role", |slug| slug.parse().ok())?,
-        whatsapp_number: get(row, "whatsapp_number")?,
-        phone: get(row, "phone")?,
-        is_active: get(row, "is_active")?,
-        created_at: get_time(row, "created_at")?,
+        id: UserId(int(row, "id")?),
+        username: string(row, "username")?,
+        email: string(row, "email")?,
+        full_name: string(row, "full_name")?,
+        role: name(row, "role", |slug| slug.parse().ok())?,
+        whatsapp_number: string(row, "whatsapp_number")?,
+        phone: string(row, "phone")?,
+        is_active: int(row, "is_active")? != 0,
+        created_at: timestamp(int(row, "created_at")?)?,
     })
 }
 
 /// A row of [`project_columns!`].
-pub(super) fn project(row: &SqliteRow) -> Result<Project, StoreError> {
+pub(super) fn project(row: &impl Columns) -> Result<Project, StoreError> {
     Ok(Project {
-        id: ProjectId(get(row, "id")?),
-        key: get(row, "key")?,
-        name: get(row, "name")?,
-        is_open: get(row, "is_open")?,
+        id: ProjectId(int(row, "id")?),
+        key: string(row, "key")?,
+        name: string(row, "name")?,
+        is_open: int(row, "is_open")? != 0,
     })
 }
 
@@ -130,19 +183,18 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
 }
 
 /// A row of [`message_columns!`].
-pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
-    let ticket: Option<&str> = get(row, "ticket")?;
+pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
     Ok(Message {
-        event: Event::from_name(get(row, "event")?),
-        kind: get_name(row, "kind", Kind::from_name)?,
-        title: get(row, "title")?,
-        body: get(row, "body")?,
-        action_url: get(row, "action_url")?,
-        metadata: json(get(row, "metadata")?)?,
-        ticket: ticket.map(json).transpose()?,
-        sender: get::<Option<i64>>(row, "sender_id")?.map(UserId),
-        priority: get_name(row, "priority", Priority::from_name)?,
-        created_at: get_time(row, "created_at")?,
+        event: Event::from_name(text(row, "event")?),
+        kind: name(row, "kind", Kind::from_name)?,
+        title: string(row, "title")?,
+        body: string(row, "body")?,
+        action_url: string(row, "action_url")?,
+        metadata: json(text(row, "metadata")?)?,
+        ticket: row.text("ticket")?.map(json).transpose()?,
+        sender: row.int("sender_id")?.map(UserId),
+        priority: name(row, "priority", Priority::from_name)?,
+        created_at: timestamp(int(row, "created_at")?)?,
     })
 }
 

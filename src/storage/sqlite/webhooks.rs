@@ -9,12 +9,11 @@ use bellpull_actors::domain::webhook::{
 use bellpull_actors::port::webhooks::WhichWebhooks;
 use bellpull_actors::port::{Page, PageRequest, StoreError, WebhookStore};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;
 use super::error::{corrupt, unavailable};
-use super::rows::{get, get_time, json};
+use super::rows::{Columns, int, json, string, text, timestamp};
 use super::writer::{Done, WebhookWrite, Write, mismatch};
 
 macro_rules! select_webhooks {
@@ -130,23 +129,23 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, which: WhichWebhooks) {
 }
 
 /// A row of [`select_webhooks!`].
-pub(super) fn webhook(row: &SqliteRow) -> Result<Webhook, StoreError> {
-    let owner = match (get::<Option<i64>>(row, "user_id")?, get(row, "project_id")?) {
+pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
+    let owner = match (row.int("user_id")?, row.int("project_id")?) {
         (Some(user), None) => HookOwner::User(UserId(user)),
         (None, Some(project)) => HookOwner::Project(ProjectId(project)),
         (None, None) | (Some(_), Some(_)) => return Err(corrupt("webhook")),
     };
     Ok(Webhook {
-        id: WebhookId(get(row, "id")?),
+        id: WebhookId(int(row, "id")?),
         owner,
-        url: get(row, "url")?,
-        events: json(get(row, "events")?)?,
-        description: get(row, "description")?,
-        is_active: get(row, "is_active")?,
-        failures: get(row, "failures")?,
-        off_reason: get(row, "off_reason")?,
-        created_at: get_time(row, "created_at")?,
-        updated_at: get_time(row, "updated_at")?,
+        url: string(row, "url")?,
+        events: json(text(row, "events")?)?,
+        description: string(row, "description")?,
+        is_active: int(row, "is_active")? != 0,
+        failures: u32::try_from(int(row, "failures")?).map_err(|_| corrupt("failures"))?,
+        off_reason: row.text("off_reason")?.map(str::to_owned),
+        created_at: timestamp(int(row, "created_at")?)?,
+        updated_at: timestamp(int(row, "updated_at")?)?,
     })
 }
 

@@ -146,6 +146,7 @@ macro_rules! suite {
                 a_users_webhook_hears_of_what_comes_into_the_inbox,
                 a_projects_webhook_is_told_once_an_event_whoever_else_hears_of_it,
                 an_event_that_nobody_hears_of_reaches_a_projects_webhook,
+                what_a_project_was_told_is_kept_with_its_deliveries,
                 an_old_secret_signs_beside_the_new_one_for_a_day,
                 a_webhook_that_is_gone_is_switched_off,
                 a_webhook_that_fails_for_long_is_switched_off,

@@ -9,9 +9,11 @@ use bellpull_actors::domain::webhook::{
     Webhook, WebhookChanges,
 };
 use bellpull_actors::port::delivery_log::DeliveryFilter;
+use bellpull_actors::port::retention::{Old, Position};
 use bellpull_actors::port::webhooks::WhichWebhooks;
 use bellpull_actors::port::{
-    DeliveryLog, DeliveryStore, LeaseLimit, ProjectStore, StoreError, TicketStore, WebhookStore,
+    DeliveryLog, DeliveryStore, LeaseLimit, ProjectStore, RetentionStore, StoreError, TicketStore,
+    WebhookStore,
 };
 
 use super::people::{at, creation, default_project, first, person, raise, step, tell};
@@ -262,6 +264,22 @@ pub(crate) async fn an_event_that_nobody_hears_of_reaches_a_projects_webhook<F: 
         creation(store.reserve_ticket_id().await.unwrap(), &default_project(), "Silent", &ann);
     silent.announcement.as_mut().unwrap().audience = Audience::default();
     assert!(store.commit(silent).await.unwrap().told.is_some());
+}
+
+pub(crate) async fn what_a_project_was_told_is_kept_with_its_deliveries<F: Fixture>() {
+    let fixture = with_hooks::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "admin").await;
+    hook(store, HookOwner::Project(ProjectId::DEFAULT), "a.example", &[]).await;
+    assert!(raise(store, "One", &ann).await.told.unwrap().births.is_empty());
+    let forget =
+        async |what| store.forget(what, at(DAY), Position::START, 100).await.unwrap().removed;
+    assert_eq!((forget(Old::Deliveries).await, forget(Old::Messages).await), (0, 0), "it waits");
+    let leased = lease(store, 50).await;
+    let sent = Outcome::Sent { provider_id: None };
+    store.record(vec![attempt(&leased[0], sent)]).await.unwrap();
+    assert_eq!(forget(Old::Messages).await, 0, "its delivery is shown");
+    assert_eq!((forget(Old::Deliveries).await, forget(Old::Messages).await), (1, 1));
 }
 
 pub(crate) async fn an_old_secret_signs_beside_the_new_one_for_a_day<F: Fixture>() {

@@ -7,9 +7,10 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{NewUser, RefreshUse, UserChanges};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::rows::{user, user_columns};
+use super::super::statement::{execute, one, optional};
 use super::group::Failure;
 use super::{
     Answer, Done, Write, escalations, preferences, projects, push, retention, sends, templates,
@@ -26,14 +27,14 @@ pub(super) struct Created {
 }
 
 /// Applies the write if it is one of these; `None` where the answer comes later or elsewhere.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+pub(super) fn apply(
+    connection: &Connection,
     at: usize,
     write: &Write,
     created: &mut Vec<Created>,
 ) -> Result<Option<Answer>, Failure> {
     let answer = match write {
-        Write::CreateUser(new, announce) => match create(connection, new).await? {
+        Write::CreateUser(new, announce) => match create(connection, new)? {
             Err(refused) => Err(refused),
             Ok(user) => match announce {
                 Some(announce) => {
@@ -44,54 +45,46 @@ pub(super) async fn apply(
                 None => Ok(Done::Created(Box::new((user, None)))),
             },
         },
-        Write::UpdateUser(id, changes) => update(connection, *id, changes).await?,
+        Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
         Write::BeginLogin { user, now, expires_at } => {
-            begin_login(connection, *user, *now, *expires_at).await?
+            begin_login(connection, *user, *now, *expires_at)?
         }
         Write::UseRefresh { login, generation, now } => {
-            Ok(Done::Refresh(use_refresh(connection, *login, *generation, *now).await?))
+            Ok(Done::Refresh(use_refresh(connection, *login, *generation, *now)?))
         }
         Write::RevokeLogin { login, now } => {
-            revoke(connection, *login, *now).await?;
+            revoke(connection, *login, *now)?;
             Ok(Done::Nothing)
         }
         Write::SettingOrInsert { name, initial } => {
-            Ok(Done::Setting(setting_or_insert(connection, name, initial).await?))
+            Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
         }
         Write::SetSetting { name, value } => {
             let sql = "INSERT INTO settings (name, value) VALUES (?, ?) \
                        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            sqlx::query(sql).bind(name).bind(value).execute(connection).await?;
+            execute(connection, sql, (name, value))?;
             Ok(Done::Nothing)
         }
-        Write::CreateProject(new) => projects::create(connection, new).await?,
-        Write::AddMember(project, user) => {
-            projects::add_member(connection, *project, *user).await?
-        }
-        Write::RemoveMember(project, user) => {
-            projects::remove_member(connection, *project, *user).await?
-        }
+        Write::CreateProject(new) => projects::create(connection, new)?,
+        Write::AddMember(project, user) => projects::add_member(connection, *project, *user)?,
+        Write::RemoveMember(project, user) => projects::remove_member(connection, *project, *user)?,
         Write::ChangePreferences { user, changes, now } => {
-            preferences::change(connection, *user, changes, *now).await?
+            preferences::change(connection, *user, changes, *now)?
         }
-        Write::Webhook(write, now) => webhooks::apply(connection, write, *now).await?,
+        Write::Webhook(write, now) => webhooks::apply(connection, write, *now)?,
         Write::Subscribe { user, browser, now } => {
-            push::subscribe(connection, *user, browser, *now).await?
+            push::subscribe(connection, *user, browser, *now)?
         }
-        Write::Unsubscribe { user, endpoint } => {
-            push::unsubscribe(connection, *user, endpoint).await?
-        }
-        Write::PutTemplate(template) => templates::put(connection, template).await?,
-        Write::DeleteTemplate(key) => templates::delete(connection, key).await?,
-        Write::Forget(step) => retention::forget(connection, *step).await?,
-        Write::CancelSend(id) => sends::cancel(connection, *id).await?,
-        Write::ForgetKeys { before, limit } => {
-            sends::forget_keys(connection, *before, *limit).await?
-        }
+        Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
+        Write::Forget(step) => retention::forget(connection, *step)?,
+        Write::CancelSend(id) => sends::cancel(connection, *id)?,
+        Write::PutTemplate(template) => templates::put(connection, template)?,
+        Write::DeleteTemplate(key) => templates::delete(connection, key)?,
+        Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
         Write::SetEscalation { event, escalation, now } => {
-            escalations::set(connection, event, escalation, *now).await?
+            escalations::set(connection, event, escalation, *now)?
         }
-        Write::RemoveEscalation(event) => escalations::remove(connection, event).await?,
+        Write::RemoveEscalation(event) => escalations::remove(connection, event)?,
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)
@@ -111,19 +104,13 @@ pub(super) async fn apply(
 }
 
 /// Looks first: a constraint would say less clearly which field is taken.
-async fn create(
-    connection: &mut SqliteConnection,
-    new: &NewUser,
-) -> Result<Result<User, StoreError>, Failure> {
+fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreError>, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1), \
                EXISTS (SELECT 1 FROM users WHERE email = ?2 AND email <> ''), \
                EXISTS (SELECT 1 FROM users WHERE id = ?3)";
-    let (username, email, id): (bool, bool, bool) = sqlx::query_as(sql)
-        .bind(&new.username)
-        .bind(&new.email)
-        .bind(new.id.map(|id| id.0))
-        .fetch_one(&mut *connection)
-        .await?;
+    let names = (&new.username, &new.email, new.id.map(|id| id.0));
+    let (username, email, id): (bool, bool, bool) =
+        one(connection, sql, names, |row| row.try_into())?;
     for (is_taken, field) in [(username, "username"), (email, "email"), (id, "id")] {
         if is_taken {
             return Ok(Err(StoreError::Taken(field)));
@@ -134,33 +121,23 @@ async fn create(
          password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ",
         user_columns!()
     );
-    let row = sqlx::query(sql)
-        .bind(new.id.map(|id| id.0))
-        .bind(&new.username)
-        .bind(&new.email)
-        .bind(&new.full_name)
-        .bind(new.role.as_str())
-        .bind(&new.whatsapp_number)
-        .bind(&new.phone)
-        .bind(&new.password_hash)
-        .bind(new.now.as_millisecond())
-        .fetch_one(connection)
-        .await?;
-    Ok(Ok(user(&row)?))
+    let values = (
+        new.id.map(|id| id.0),
+        &new.username,
+        &new.email,
+        &new.full_name,
+        new.role.as_str(),
+        &new.whatsapp_number,
+        &new.phone,
+        &new.password_hash,
+        new.now.as_millisecond(),
+    );
+    Ok(Ok(one(connection, sql, values, |row| Ok(user(row)))??))
 }
 
-async fn update(
-    connection: &mut SqliteConnection,
-    id: UserId,
-    changes: &UserChanges,
-) -> Result<Answer, Failure> {
+fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
     let taken = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1 AND email <> '' AND id <> ?2)";
-    let is_taken: bool = sqlx::query_scalar(taken)
-        .bind(&changes.email)
-        .bind(id.0)
-        .fetch_one(&mut *connection)
-        .await?;
-    if is_taken {
+    if one(connection, taken, (&changes.email, id.0), |row| row.get(0))? {
         return Ok(Err(StoreError::Taken("email")));
     }
     let sql = concat!(
@@ -170,82 +147,67 @@ async fn update(
          password_hash = coalesce(?8, password_hash) WHERE id = ?1 RETURNING ",
         user_columns!()
     );
-    let row = sqlx::query(sql)
-        .bind(id.0)
-        .bind(&changes.email)
-        .bind(&changes.full_name)
-        .bind(changes.role.as_ref().map(|role| role.as_str().to_owned()))
-        .bind(&changes.whatsapp_number)
-        .bind(&changes.phone)
-        .bind(changes.is_active)
-        .bind(&changes.password_hash)
-        .fetch_optional(connection)
-        .await?;
-    Ok(match row {
-        Some(row) => Ok(Done::Updated(Box::new(user(&row)?))),
-        None => Err(StoreError::NotFound),
-    })
+    let values = (
+        id.0,
+        &changes.email,
+        &changes.full_name,
+        changes.role.as_ref().map(|role| role.as_str()),
+        &changes.whatsapp_number,
+        &changes.phone,
+        changes.is_active,
+        &changes.password_hash,
+    );
+    let updated = optional(connection, sql, values, |row| Ok(user(row)))?.transpose()?;
+    Ok(updated.map(|user| Done::Updated(Box::new(user))).ok_or(StoreError::NotFound))
 }
 
-async fn begin_login(
-    connection: &mut SqliteConnection,
+fn begin_login(
+    connection: &Connection,
     user: UserId,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Answer, Failure> {
     let sql = "INSERT INTO logins (user_id, created_at, expires_at) \
                SELECT id, ?2, ?3 FROM users WHERE id = ?1 RETURNING id";
-    let id: Option<i64> = sqlx::query_scalar(sql)
-        .bind(user.0)
-        .bind(now.as_millisecond())
-        .bind(expires_at.as_millisecond())
-        .fetch_optional(connection)
-        .await?;
+    let values = (user.0, now.as_millisecond(), expires_at.as_millisecond());
+    let id = optional(connection, sql, values, |row| row.get(0))?;
     Ok(id.map(|id| Done::Login(LoginId(id))).ok_or(StoreError::NotFound))
 }
 
-async fn use_refresh(
-    connection: &mut SqliteConnection,
+fn use_refresh(
+    connection: &Connection,
     login: LoginId,
     generation: i64,
     now: Timestamp,
 ) -> Result<RefreshUse, Failure> {
     let sql = "SELECT user_id, generation FROM logins \
                WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2";
-    let row: Option<(i64, i64)> = sqlx::query_as(sql)
-        .bind(login.0)
-        .bind(now.as_millisecond())
-        .fetch_optional(&mut *connection)
-        .await?;
+    let values = (login.0, now.as_millisecond());
+    let row: Option<(i64, i64)> = optional(connection, sql, values, |row| row.try_into())?;
     let Some((user, used)) = row else { return Ok(RefreshUse::Ended) };
     if generation < used {
-        revoke(connection, login, now).await?;
+        revoke(connection, login, now)?;
         return Ok(RefreshUse::Reused(UserId(user)));
     }
     if generation > used {
         let sql = "UPDATE logins SET generation = ?2 WHERE id = ?1";
-        sqlx::query(sql).bind(login.0).bind(generation).execute(connection).await?;
+        execute(connection, sql, (login.0, generation))?;
     }
     Ok(RefreshUse::Good(UserId(user)))
 }
 
-async fn revoke(
-    connection: &mut SqliteConnection,
-    login: LoginId,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
+fn revoke(connection: &Connection, login: LoginId, now: Timestamp) -> rusqlite::Result<()> {
     let sql = "UPDATE logins SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-    let query = sqlx::query(sql).bind(login.0).bind(now.as_millisecond());
-    query.execute(connection).await.map(drop)
+    execute(connection, sql, (login.0, now.as_millisecond())).map(drop)
 }
 
-async fn setting_or_insert(
-    connection: &mut SqliteConnection,
+fn setting_or_insert(
+    connection: &Connection,
     name: &str,
     initial: &str,
-) -> Result<String, sqlx::Error> {
+) -> Result<String, rusqlite::Error> {
     let sql = "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING";
-    sqlx::query(sql).bind(name).bind(initial).execute(&mut *connection).await?;
+    execute(connection, sql, (name, initial))?;
     let sql = "SELECT value FROM settings WHERE name = ?";
-    sqlx::query_scalar(sql).bind(name).fetch_one(connection).await
+    one(connection, sql, (name,), |row| row.get(0))
 }

@@ -3,11 +3,11 @@
 
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::user::Role;
+use rusqlite::{Connection, Row, params_from_iter};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
 
-use super::super::multi_row::id_list;
-use super::super::rows::json;
+use super::super::multi_row::{Cell, id_list};
+use super::super::statement::{all, one};
 use super::group::Failure;
 
 /// As it was when the send was taken in; kept as JSON.
@@ -48,41 +48,38 @@ const MEMBERS: &str = "SELECT u.id FROM project_members m CROSS JOIN users u ON 
 
 impl Audience {
     /// How many they are now, and the last account that can be among them.
-    pub(super) async fn count(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(i64, UserId), Failure> {
+    pub(super) fn count(&self, connection: &Connection) -> Result<(i64, UserId), Failure> {
         macro_rules! count {
             ($which:literal) => {
                 concat!("SELECT (SELECT count(*) FROM ", $which, "), ifnull(max(id), 0) FROM users")
             };
         }
-        let query = match self {
+        let (sql, which) = match self {
             Self::Users(users) => {
                 let count = i64::try_from(users.len()).unwrap_or(i64::MAX);
                 return Ok((count, users.last().copied().unwrap_or(UserId(0))));
             }
             Self::Role(role) => {
-                let (one, other) = roles(role);
-                sqlx::query_as(count!("users WHERE role IN (?1, ?2) AND is_active = 1"))
-                    .bind(one)
-                    .bind(other)
+                let sql = count!("users WHERE role IN (?1, ?2) AND is_active = 1");
+                (sql, roles(role).to_vec())
             }
-            Self::Project(project) => sqlx::query_as(count!(
-                "project_members m CROSS JOIN users u ON u.id = m.user_id \
-                 WHERE m.project_id = ? AND u.is_active = 1"
-            ))
-            .bind(project.0),
-            Self::All => sqlx::query_as(count!("users WHERE is_active = 1")),
+            Self::Project(project) => {
+                let sql = count!(
+                    "project_members m CROSS JOIN users u ON u.id = m.user_id \
+                     WHERE m.project_id = ? AND u.is_active = 1"
+                );
+                (sql, vec![Cell::Int(project.0)])
+            }
+            Self::All => (count!("users WHERE is_active = 1"), Vec::new()),
         };
-        let (count, last): (i64, i64) = query.fetch_one(connection).await?;
+        let (count, last) = one(connection, sql, params_from_iter(which), |row| row.try_into())?;
         Ok((count, UserId(last)))
     }
 
     /// The first `chunk` of them.
-    pub(super) async fn first(
+    pub(super) fn first(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         last: UserId,
         chunk: u32,
     ) -> Result<Portion, Failure> {
@@ -90,34 +87,31 @@ impl Audience {
             // They have just been looked up.
             Self::Users(users) => Ok(slice(users, UserId(0), chunk)),
             Self::Role(_) | Self::Project(_) | Self::All => {
-                self.after(connection, UserId(0), last, chunk).await
+                self.after(connection, UserId(0), last, chunk)
             }
         }
     }
 
     /// The next `chunk` of them after `cursor`, up to `last`.
-    pub(super) async fn after(
+    pub(super) fn after(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         cursor: UserId,
         last: UserId,
         chunk: u32,
     ) -> Result<Portion, Failure> {
         let limit = i64::from(chunk.max(1));
-        let walk = |sql| sqlx::query_scalar(sql).bind(cursor.0).bind(last.0).bind(limit + 1);
-        let query = match self {
+        let (sql, which) = match self {
             Self::Users(users) => {
-                return still_active(connection, slice(users, cursor, chunk)).await;
+                return still_active(connection, slice(users, cursor, chunk));
             }
-            Self::Role(role) => {
-                let (one, other) = roles(role);
-                walk(OF_ROLES).bind(one).bind(other)
-            }
-            Self::Project(project) => walk(MEMBERS).bind(project.0),
-            Self::All => walk(ALL),
+            Self::Role(role) => (OF_ROLES, roles(role).to_vec()),
+            Self::Project(project) => (MEMBERS, vec![Cell::Int(project.0)]),
+            Self::All => (ALL, Vec::new()),
         };
-        let found: Vec<i64> = query.fetch_all(connection).await?;
-        let found: Vec<UserId> = found.into_iter().map(UserId).collect();
+        let walk = [cursor.0, last.0, limit + 1].map(Cell::Int).into_iter().chain(which);
+        let id = |row: &Row<'_>| row.get(0).map(UserId);
+        let found: Vec<UserId> = all(connection, sql, params_from_iter(walk), id)?;
         // One more than wanted was asked for: whether it is there is all that matters of it.
         Ok(slice(&found, cursor, chunk))
     }
@@ -134,23 +128,19 @@ fn slice(users: &[UserId], cursor: UserId, chunk: u32) -> Portion {
 }
 
 /// The portion without those who were deactivated meanwhile.
-async fn still_active(
-    connection: &mut SqliteConnection,
-    mut portion: Portion,
-) -> Result<Portion, Failure> {
-    let sql = "SELECT json_group_array(id) FROM users \
+fn still_active(connection: &Connection, mut portion: Portion) -> Result<Portion, Failure> {
+    let sql = "SELECT id FROM users \
                WHERE id IN (SELECT value FROM json_each(?)) AND is_active = 1";
     let ids = id_list(portion.recipients.iter().map(|user| user.0));
-    let text: String = sqlx::query_scalar(sql).bind(ids).fetch_one(connection).await?;
-    portion.recipients = json(&text)?;
+    portion.recipients = all(connection, sql, (ids,), |row| row.get(0).map(UserId))?;
     portion.recipients.sort_unstable();
     Ok(portion)
 }
 
 /// The names of a role in rows.
-fn roles(role: &Role) -> (String, Option<&'static str>) {
+fn roles(role: &Role) -> [Cell<'_>; 2] {
     let also = matches!(role, Role::Admin).then_some("super_admin");
-    (role.as_str().to_owned(), also)
+    [Cell::from(role.as_str()), also.map_or(Cell::Null, Cell::from)]
 }
 
 #[cfg(test)]

@@ -6,34 +6,37 @@ use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, Row};
 
 use super::super::ids::Counter;
 use super::super::multi_row::{Cell, id_list};
-use super::super::rows::json;
+use super::super::statement::{all, optional};
 use super::BeginSend;
 use super::audience::{Audience, Portion};
 use super::group::{Failure, Place};
-use super::rows::to_json;
+use super::rows::text;
 use super::sends::{Records, Reply, SendChunk, SendText, names, status};
 
 /// Unknown accounts that are named in a refusal.
 const UNKNOWN_MAX: usize = 10;
 
+/// By owner and key: the hash of the request, and the send that it began.
+type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
+
 /// What must be known before sends begin: two queries, however many they are.
 #[derive(Debug)]
 pub(super) struct Beginnings<'a> {
     place: Place<'a>,
-    /// The hash and the send of each key that was used before, in earlier groups or in this one.
-    keys: HashMap<(UserId, String), (Vec<u8>, StoredSend)>,
+    /// Those that were used before, in earlier groups or in this one.
+    keys: UsedKeys,
     /// The accounts that are named one by one, and whether they are active.
     accounts: HashMap<UserId, bool>,
 }
 
 impl<'a> Beginnings<'a> {
     /// Reads it.
-    pub(super) async fn read(
-        connection: &mut SqliteConnection,
+    pub(super) fn read(
+        connection: &Connection,
         place: Place<'a>,
         begins: &[(usize, &BeginSend)],
     ) -> Result<Self, Failure> {
@@ -42,8 +45,7 @@ impl<'a> Beginnings<'a> {
             .filter_map(|(_, begin)| begin.send.key.as_ref())
             .map(|key| (key.owner.0, key.key.as_str()))
             .collect();
-        let keys =
-            if keys.is_empty() { HashMap::new() } else { read_keys(connection, &keys).await? };
+        let keys = if keys.is_empty() { HashMap::new() } else { read_keys(connection, &keys)? };
         let mut named = BTreeSet::new();
         for (_, begin) in begins {
             if let Recipients::Users(users) = &begin.send.recipients {
@@ -52,23 +54,21 @@ impl<'a> Beginnings<'a> {
         }
         let mut accounts = HashMap::new();
         if !named.is_empty() {
-            let sql = "SELECT json_group_array(json_array(id, is_active)) FROM users \
+            let sql = "SELECT id, is_active FROM users \
                        WHERE id IN (SELECT value FROM json_each(?))";
-            let query = sqlx::query_scalar(sql).bind(id_list(named));
-            let text: String = query.fetch_one(connection).await?;
-            let rows: Vec<(UserId, i64)> = json(&text)?;
-            accounts.extend(rows.into_iter().map(|(id, is_active)| (id, is_active != 0)));
+            let account = |row: &Row<'_>| Ok((UserId(row.get(0)?), row.get(1)?));
+            accounts.extend(all(connection, sql, (id_list(named),), account)?);
         }
         Ok(Self { place, keys, accounts })
     }
 
     /// Takes a send in; or says why not, and leaves no trace.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         at: usize,
-        begin: &BeginSend,
-        records: &mut Records,
+        begin: &'a BeginSend,
+        records: &mut Records<'a>,
     ) -> Result<Result<SendChunk, Outcome>, Failure> {
         let BeginSend { send, chunk, now } = begin;
         if let Some(key) = &send.key
@@ -77,17 +77,17 @@ impl<'a> Beginnings<'a> {
             let is_same = *hash == key.body_hash;
             return Ok(Err(if is_same { Outcome::Repeated(*stored) } else { Outcome::KeyReused }));
         }
-        let audience = match self.audience(connection, &send.recipients).await? {
+        let audience = match self.audience(connection, &send.recipients)? {
             Ok(audience) => audience,
             Err(refused) => return Ok(Err(refused)),
         };
-        let (recipients, last_user) = audience.count(connection).await?;
+        let (recipients, last_user) = audience.count(connection)?;
         let due_at = send.due_at.unwrap_or(*now);
         let is_scheduled = due_at > *now;
         let portion = if is_scheduled {
             Portion { recipients: Vec::new(), cursor: UserId(0), has_more: recipients > 0 }
         } else {
-            audience.first(connection, last_user, *chunk).await?
+            audience.first(connection, last_user, *chunk)?
         };
         let ids = self.place.ids;
         // Whoever repeats the request within this very group is told it too.
@@ -105,8 +105,8 @@ impl<'a> Beginnings<'a> {
             Cell::Int(stored.id.0),
             message_id.into(),
             only.map(|id| id.0).into(),
-            to_json(&audience)?,
-            to_json(&names(send.channels))?,
+            text(&audience)?.into(),
+            text(&names(send.channels))?.into(),
             i64::from(send.is_critical).into(),
             recipients.into(),
             last_user.0.into(),
@@ -117,11 +117,10 @@ impl<'a> Beginnings<'a> {
             now.as_millisecond().into(),
         ]);
         if let Some(key) = &send.key {
-            let hash = key.body_hash.to_vec();
             records.keys.extend([Cell::Int(key.owner.0), key.key.as_str().into()]);
-            records.keys.extend([Cell::Blob(hash.clone()), stored.id.0.into()]);
+            records.keys.extend([Cell::Blob(&key.body_hash), stored.id.0.into()]);
             records.keys.push(now.as_millisecond().into());
-            self.keys.insert((key.owner, key.key.clone()), (hash, stored));
+            self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
         }
         let Portion { recipients, has_more, .. } = portion;
         Ok(Ok(SendChunk {
@@ -139,9 +138,9 @@ impl<'a> Beginnings<'a> {
     }
 
     /// Whom the send is for, or why it is for nobody.
-    async fn audience(
+    fn audience(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         recipients: &Recipients,
     ) -> Result<Result<Audience, Outcome>, Failure> {
         Ok(Ok(match recipients {
@@ -159,8 +158,7 @@ impl<'a> Beginnings<'a> {
             Recipients::Role(role) => Audience::Role(role.clone()),
             Recipients::Project(project) => {
                 let sql = "SELECT is_open FROM projects WHERE id = ?";
-                let query = sqlx::query_scalar(sql).bind(project.0);
-                match query.fetch_optional(connection).await? {
+                match optional(connection, sql, (project.0,), |row| row.get(0))? {
                     None => return Ok(Err(Outcome::UnknownProject)),
                     Some(true) => Audience::All,
                     Some(false) => Audience::Project(*project),
@@ -171,12 +169,7 @@ impl<'a> Beginnings<'a> {
     }
 }
 
-type KeyRow = (i64, String, Vec<u8>, i64, i64, bool, Option<i64>);
-
-async fn read_keys(
-    connection: &mut SqliteConnection,
-    keys: &[(i64, &str)],
-) -> Result<HashMap<(UserId, String), (Vec<u8>, StoredSend)>, Failure> {
+fn read_keys(connection: &Connection, keys: &[(i64, &str)]) -> Result<UsedKeys, Failure> {
     let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled, \
                s.notification_id \
                FROM json_each(?) w CROSS JOIN idempotency_keys k \
@@ -184,11 +177,12 @@ async fn read_keys(
                CROSS JOIN sends s ON s.id = k.send_id";
     // Integers and texts cannot fail to be written.
     let wanted = serde_json::to_string(keys).unwrap_or_default();
-    let rows: Vec<KeyRow> = sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
-    let used = |(owner, key, hash, id, recipients, is_scheduled, notification)| {
-        let (id, notification) = (SendId(id), Option::map(notification, NotificationId));
+    let used = all(connection, sql, (wanted,), |row| {
+        let (id, notification) = (SendId(row.get(3)?), row.get::<_, Option<i64>>(6)?);
+        let (recipients, is_scheduled) = (row.get(4)?, row.get(5)?);
+        let notification = notification.map(NotificationId);
         let stored = StoredSend { id, recipients, is_scheduled, notification };
-        ((UserId(owner), key), (hash, stored))
-    };
-    Ok(rows.into_iter().map(used).collect())
+        Ok(((UserId(row.get(0)?), row.get(1)?), (row.get(2)?, stored)))
+    })?;
+    Ok(used.into_iter().collect())
 }

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
+use super::super::statement::all;
 use super::group::Failure;
 use super::outbox::{Lease, LeasedRow, Part};
 
@@ -35,8 +36,8 @@ const WAITING: &str = "SELECT d.id, d.notification_id, d.leases + 1, n.message_i
 type Begun = BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>;
 
 /// Makes one row of those that go out in one e-mail, with all that is due for it.
-pub(super) async fn gather(
-    connection: &mut SqliteConnection,
+pub(super) fn gather(
+    connection: &Connection,
     wanted: &Lease,
     leased: Vec<LeasedRow>,
 ) -> Result<Vec<LeasedRow>, Failure> {
@@ -55,7 +56,7 @@ pub(super) async fn gather(
     for ((recipient, name), begun) in begun {
         // What is leased already is not leased again, and may not be left out.
         let room = LETTERS_MAX.saturating_sub(begun.len());
-        let joined = waiting(connection, wanted, (recipient, name), room).await?;
+        let joined = waiting(connection, wanted, (recipient, name), room)?;
         let mut parts: Vec<(Part, i64)> = begun.iter().map(|row| (row.part(), 0)).collect();
         parts.extend(joined.into_iter().map(|part| (part, 1)));
         parts.sort_unstable_by_key(|(part, _)| part.id);
@@ -72,29 +73,22 @@ pub(super) async fn gather(
         digest.with = parts.collect();
         rows.push(digest);
     }
-    GATHER.run(connection, cells).await?;
+    GATHER.run(connection, &cells)?;
     rows.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
     Ok(rows)
 }
 
-async fn waiting(
-    connection: &mut SqliteConnection,
+fn waiting(
+    connection: &Connection,
     wanted: &Lease,
     (recipient, name): (UserId, Option<i64>),
     room: usize,
-) -> Result<Vec<Part>, sqlx::Error> {
-    let rows: Vec<(i64, i64, u32, i64)> = sqlx::query_as(WAITING)
-        .bind(recipient.0)
-        .bind(wanted.now.as_millisecond())
-        .bind(name)
-        .bind(i64::try_from(room).unwrap_or(i64::MAX))
-        .fetch_all(connection)
-        .await?;
-    let part = |(id, notification, attempt, message_id)| Part {
-        id: DeliveryId(id),
-        notification: Some(NotificationId(notification)),
-        attempt,
-        message_id,
-    };
-    Ok(rows.into_iter().map(part).collect())
+) -> Result<Vec<Part>, rusqlite::Error> {
+    let room = i64::try_from(room).unwrap_or(i64::MAX);
+    let values = (recipient.0, wanted.now.as_millisecond(), name, room);
+    all(connection, WAITING, values, |row| {
+        let (id, notification, attempt, message_id) = row.try_into()?;
+        let (id, notification) = (DeliveryId(id), Some(NotificationId(notification)));
+        Ok(Part { id, notification, attempt, message_id })
+    })
 }

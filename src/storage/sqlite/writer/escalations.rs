@@ -10,9 +10,10 @@ use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, TicketId, UserId};
 use bellpull_actors::port::escalations::EscalationRow;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
+use super::super::statement::execute;
 use super::group::Failure;
 use super::rows::text;
 use super::{Answer, Done};
@@ -32,8 +33,8 @@ const MOVED_ON: &str = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2 W
     AND d.leased_until IS NULL AND d.digest_id IS NULL)";
 
 /// Gives an event a policy; nothing is written where that would be too many.
-pub(super) async fn set(
-    connection: &mut SqliteConnection,
+pub(super) fn set(
+    connection: &Connection,
     event: &Event,
     escalation: &Escalation,
     now: Timestamp,
@@ -42,9 +43,8 @@ pub(super) async fn set(
                WHERE (SELECT count(*) FROM escalations WHERE event <> ?1) < ?4 \
                ON CONFLICT (event) DO UPDATE SET steps = excluded.steps, \
                updated_at = excluded.updated_at";
-    let query = sqlx::query(sql).bind(event.as_str()).bind(text(escalation)?);
-    let query = query.bind(now.as_millisecond()).bind(POLICIES_MAX);
-    let is_set = query.execute(connection).await?.rows_affected() > 0;
+    let values = (event.as_str(), text(escalation)?, now.as_millisecond(), POLICIES_MAX);
+    let is_set = execute(connection, sql, values)? > 0;
     let row = || {
         let (event, escalation) = (event.clone(), escalation.clone());
         Box::new(EscalationRow { event, escalation, updated_at: now })
@@ -53,38 +53,34 @@ pub(super) async fn set(
 }
 
 /// Takes an event's policy away.
-pub(super) async fn remove(
-    connection: &mut SqliteConnection,
-    event: &Event,
-) -> Result<Answer, Failure> {
-    let query = sqlx::query("DELETE FROM escalations WHERE event = ?").bind(event.as_str());
-    Ok(Ok(Done::Changed(query.execute(connection).await?.rows_affected())))
+pub(super) fn remove(connection: &Connection, event: &Event) -> Result<Answer, Failure> {
+    let sql = "DELETE FROM escalations WHERE event = ?";
+    Ok(Ok(Done::Changed(execute(connection, sql, (event.as_str(),))?)))
 }
 
 /// These notifications were read or deleted: what waited for that is called off.
-pub(super) async fn call_off_seen(
-    connection: &mut SqliteConnection,
+pub(super) fn call_off_seen(
+    connection: &Connection,
     users: &[UserId],
     seen: &[NotificationId],
-) -> Result<(), sqlx::Error> {
+) -> rusqlite::Result<()> {
     if users.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(SEEN).bind(id_list(users.iter().map(|user| user.0)));
-    let query = query.bind(id_list(seen.iter().map(|id| id.0))).bind(Rule::Seen.as_str());
-    query.execute(connection).await.map(drop)
+    let users = id_list(users.iter().map(|user| user.0));
+    let seen = id_list(seen.iter().map(|id| id.0));
+    execute(connection, SEEN, (users, seen, Rule::Seen.as_str())).map(drop)
 }
 
 /// These tickets moved on after the deliveries up to these ids: what waited is called off.
-pub(super) async fn call_off_moved(
-    connection: &mut SqliteConnection,
+pub(super) fn call_off_moved(
+    connection: &Connection,
     moved: &[(TicketId, i64)],
-) -> Result<(), sqlx::Error> {
+) -> rusqlite::Result<()> {
     if moved.is_empty() {
         return Ok(());
     }
     // Integers cannot fail to be written.
     let pairs = serde_json::to_string(moved).unwrap_or_default();
-    let query = sqlx::query(MOVED_ON).bind(pairs).bind(Rule::MovedOn.as_str());
-    query.execute(connection).await.map(drop)
+    execute(connection, MOVED_ON, (pairs, Rule::MovedOn.as_str())).map(drop)
 }

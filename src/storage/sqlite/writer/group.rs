@@ -12,11 +12,12 @@ use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use rusqlite::Connection;
 
 use super::super::ids::Ids;
 use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
+use super::super::options::limit_pages;
 use super::sends::Sends;
 use super::set::Work;
 use super::{Answer, Done, Write, accounts, marks, outbox, sends, set};
@@ -41,15 +42,15 @@ pub(super) struct Place<'a> {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// There was no transaction: the database is locked by somebody else, or cannot be opened.
-    NotBegun(sqlx::Error),
+    NotBegun(rusqlite::Error),
     /// A statement, or the commit.
-    Sql(sqlx::Error),
+    Sql(rusqlite::Error),
     /// A request must be taken back whole although a part of it was written.
     Refused(StoreError),
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
 }
@@ -72,8 +73,8 @@ pub(super) struct Applied {
 }
 
 /// Applies all writes; whoever is refused (a rival, a name that is taken) leaves the group.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+pub(super) fn apply(
+    connection: &Connection,
     place: Place<'_>,
     writes: &[&Write],
 ) -> Result<Applied, Failure> {
@@ -81,24 +82,23 @@ pub(super) async fn apply(
     let mut applied = Applied::default();
     let mut created = Vec::new();
     for (at, write) in writes.iter().enumerate() {
-        if let Some(answer) = accounts::apply(connection, at, write, &mut created).await? {
+        if let Some(answer) = accounts::apply(connection, at, write, &mut created)? {
             answers[at] = Some(answer);
         }
         if let Write::LimitPages(pages) = write {
-            limit_pages(connection, *pages).await?;
+            limit_pages(connection, *pages)?;
             applied.max_page_count = Some(*pages);
         }
     }
-    marks::apply(connection, writes, &mut answers).await?;
-    save_delivered(connection, writes).await?;
-    let Sends { chunks, mut records } =
-        sends::plan(connection, place, writes, &mut answers).await?;
+    marks::apply(connection, writes, &mut answers)?;
+    save_delivered(connection, writes)?;
+    let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
-    let written = set::apply(connection, place, work, &mut answers).await?;
+    let written = set::apply(connection, place, work, &mut answers)?;
     (applied.letters, records.told) = (written.letters, written.told);
-    records.write(connection).await?;
-    outbox::apply(connection, writes, &mut answers).await?;
-    place.ids.save(connection).await?;
+    records.write(connection)?;
+    outbox::apply(connection, writes, &mut answers)?;
+    place.ids.save(connection)?;
     // What is left has nothing to say.
     applied.answers =
         answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
@@ -106,10 +106,7 @@ pub(super) async fn apply(
 }
 
 /// Raises each position once, to the highest that anybody named.
-async fn save_delivered(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<(), sqlx::Error> {
+fn save_delivered(connection: &Connection, writes: &[&Write]) -> rusqlite::Result<()> {
     let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
     for write in writes {
         if let Write::SaveDelivered(positions) = write {
@@ -120,11 +117,5 @@ async fn save_delivered(
         }
     }
     let cells = highest.into_iter().flat_map(|(user, seq)| [Cell::Int(user.0), Cell::Int(seq.0)]);
-    RAISE_DELIVERED.run(connection, cells.collect()).await
-}
-
-async fn limit_pages(connection: &mut SqliteConnection, pages: u32) -> Result<(), sqlx::Error> {
-    // A pragma takes no parameters; a number cannot be anything else.
-    let sql = format!("PRAGMA max_page_count = {pages}");
-    sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    RAISE_DELIVERED.run(connection, &cells.collect::<Vec<_>>())
 }

@@ -1,5 +1,6 @@
 //! What the tables say of a group's tickets, projects, groups of people and inboxes, before it is
-//! applied: two queries, however many requests.
+//! applied. Each is looked up by its id: a statement that is prepared already costs no more than a
+//! row of a long one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,14 +11,12 @@ use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::preference::Preferences;
 use bellpull_actors::domain::routing::{Channel, Channels, Group};
-use bellpull_actors::domain::user::Role;
 use bellpull_actors::domain::webhook;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, Row};
 
-use super::super::multi_row::id_list;
 use super::super::rows::json;
+use super::super::statement::{all, each, one, optional};
 use super::group::Failure;
-use super::rows::text;
 
 /// A ticket that exists, as far as the next decision about it is concerned.
 #[derive(Debug, Clone)]
@@ -74,19 +73,13 @@ pub(super) struct Hook {
     pub(super) events: Vec<String>,
 }
 
-type HookRow = (i64, String, Vec<String>);
-
 impl Hook {
-    fn of((id, lane, events): HookRow) -> Self {
-        Self { address: Address { id, lane }, events }
-    }
-
     pub(super) fn hears(&self, event: &Event) -> bool {
         webhook::hears(&self.events, event)
     }
 }
 
-/// What the first query found.
+/// What a group's decisions and comments are about.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) tickets: HashMap<TicketId, KnownTicket>,
@@ -96,7 +89,7 @@ pub(super) struct Known {
     pub(super) hooks: HashMap<ProjectId, Vec<Hook>>,
 }
 
-/// What the first query looks for.
+/// What is looked for.
 #[derive(Debug)]
 pub(super) struct Sought {
     pub(super) tickets: BTreeSet<TicketId>,
@@ -107,63 +100,22 @@ pub(super) struct Sought {
     pub(super) announcing: BTreeSet<ProjectId>,
 }
 
-/// All in one row: each row of its own would cost more than its JSON.
-const READ: &str = "SELECT \
-    (SELECT json_group_array(json_array(t.id, t.version, t.deleted_at IS NOT NULL, \
-        (SELECT json_group_array(a.user_id ORDER BY a.position) FROM ticket_assignees a \
-         WHERE a.ticket_id = t.id), EXISTS (SELECT 1 FROM deliveries d \
-         INDEXED BY deliveries_until_moved WHERE d.until_seen = t.id AND d.status = 'QUEUED' \
-         AND d.leased_until IS NULL))) \
-     FROM tickets t WHERE t.id IN (SELECT value FROM json_each(?1))), \
-    (SELECT json_group_array(json_array(p.id, p.key, p.last_number)) \
-     FROM projects p WHERE p.id IN (SELECT value FROM json_each(?2))), \
-    (SELECT json_group_array(json_array(u.id, u.role)) \
-     FROM users u WHERE ?3 AND u.role IN ('admin', 'super_admin') AND u.is_active = 1), \
-    (SELECT json_group_array(json_array(w.project_id, json_array(w.id, w.lane, json(w.events)))) \
-     FROM webhooks w WHERE w.project_id IN (SELECT value FROM json_each(?4)) AND w.is_active = 1)";
-
-type TicketRow = (TicketId, i64, i64, Vec<UserId>, i64);
-
 impl Known {
     /// Reads them.
-    pub(super) async fn read(
-        connection: &mut SqliteConnection,
-        sought: &Sought,
-    ) -> Result<Self, Failure> {
-        let found: (String, String, String, String) = sqlx::query_as(READ)
-            .bind(id_list(sought.tickets.iter().map(|id| id.0)))
-            .bind(id_list(sought.projects.iter().map(|id| id.0)))
-            .bind(sought.needs_members)
-            .bind(id_list(sought.announcing.iter().map(|id| id.0)))
-            .fetch_one(connection)
-            .await?;
-        let (tickets, projects, members, called) = found;
-        let tickets: Vec<TicketRow> = json(&tickets)?;
-        let projects: Vec<(ProjectId, String, i64)> = json(&projects)?;
-        let people: Vec<(UserId, Role)> = json(&members)?;
-        let mut members = Members::default();
-        for (user, role) in people {
-            members.admins.push(user);
-            if role == Role::SuperAdmin {
-                members.super_admins.push(user);
-            }
+    pub(super) fn read(connection: &Connection, sought: &Sought) -> Result<Self, Failure> {
+        let tickets = read_tickets(connection, sought.tickets.iter().copied())?;
+        let sql = "SELECT id, key, last_number FROM projects WHERE id = ?";
+        let projects = each(connection, sql, sought.projects.iter().map(|id| id.0), |row| {
+            let project = KnownProject { key: row.get(1)?, last_number: row.get(2)? };
+            Ok((ProjectId(row.get(0)?), project))
+        })?;
+        let members =
+            if sought.needs_members { read_members(connection)? } else { Members::default() };
+        let mut hooks = HashMap::new();
+        for project in &sought.announcing {
+            hooks.insert(*project, read_hooks(connection, PROJECTS_HOOKS, project.0)?);
         }
-        let called: Vec<(ProjectId, HookRow)> = json(&called)?;
-        let mut hooks: HashMap<ProjectId, Vec<Hook>> = HashMap::new();
-        for (project, hook) in called {
-            hooks.entry(project).or_default().push(Hook::of(hook));
-        }
-        let ticket = |(id, version, deleted, assigned_to, steps)| {
-            let (is_deleted, has_steps) = (deleted != 0, steps != 0);
-            (id, KnownTicket { version, is_deleted, assigned_to, has_steps })
-        };
-        let project = |(id, key, last_number)| (id, KnownProject { key, last_number });
-        Ok(Self {
-            tickets: tickets.into_iter().map(ticket).collect(),
-            projects: projects.into_iter().map(project).collect(),
-            members,
-            hooks,
-        })
+        Ok(Self { tickets, projects: projects.into_iter().collect(), members, hooks })
     }
 
     /// The webhooks of a project that hear of an event.
@@ -171,6 +123,42 @@ impl Known {
         let hooks = self.hooks.get(&project).into_iter().flatten();
         hooks.filter(|hook| hook.hears(event)).map(|hook| hook.address.clone()).collect()
     }
+}
+
+fn read_tickets(
+    connection: &Connection,
+    tickets: impl Iterator<Item = TicketId>,
+) -> rusqlite::Result<HashMap<TicketId, KnownTicket>> {
+    let sql = "SELECT t.id, t.version, t.deleted_at IS NOT NULL, EXISTS (SELECT 1 FROM deliveries d \
+               INDEXED BY deliveries_until_moved WHERE d.until_seen = t.id \
+               AND d.status = 'QUEUED' AND d.leased_until IS NULL) FROM tickets t WHERE t.id = ?";
+    let found = each(connection, sql, tickets.map(|id| id.0), |row| {
+        let (version, is_deleted, has_steps) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let ticket = KnownTicket { version, is_deleted, assigned_to: Vec::new(), has_steps };
+        Ok((TicketId(row.get(0)?), ticket))
+    })?;
+    let mut found: HashMap<_, _> = found.into_iter().collect();
+    let sql = "SELECT position, user_id FROM ticket_assignees WHERE ticket_id = ?";
+    for (id, ticket) in &mut found {
+        let mut people: Vec<(i64, i64)> = all(connection, sql, (id.0,), |row| row.try_into())?;
+        people.sort_unstable();
+        ticket.assigned_to = people.into_iter().map(|(_, user)| UserId(user)).collect();
+    }
+    Ok(found)
+}
+
+fn read_members(connection: &Connection) -> Result<Members, Failure> {
+    let sql = "SELECT id, role = 'super_admin' FROM users \
+               WHERE role IN ('admin', 'super_admin') AND is_active = 1";
+    let people = all(connection, sql, (), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+    let mut members = Members::default();
+    for (user, is_super_admin) in people {
+        members.admins.push(user);
+        if is_super_admin {
+            members.super_admins.push(user);
+        }
+    }
+    Ok(members)
 }
 
 /// An inbox that is marked.
@@ -182,25 +170,26 @@ pub(super) struct Inbox {
 }
 
 /// These users' inboxes; users that do not exist are left out.
-pub(super) async fn inboxes(
-    connection: &mut SqliteConnection,
+pub(super) fn inboxes(
+    connection: &Connection,
     users: impl Iterator<Item = UserId>,
 ) -> Result<BTreeMap<UserId, Inbox>, Failure> {
-    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
+    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
                EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_seen \
                WHERE d.recipient_id = u.id AND d.until_seen IS NOT NULL \
-               AND d.status = 'QUEUED' AND d.leased_until IS NULL))) \
-               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-               WHERE u.id IN (SELECT value FROM json_each(?))";
-    let query = sqlx::query_scalar(sql).bind(id_list(users.map(|user| user.0)));
-    let text: String = query.fetch_one(connection).await?;
-    let rows: Vec<(UserId, Seq, i64, Seq, i64)> = json(&text)?;
-    let inbox = |(user, last_seq, unread_count, delivered_seq, steps)| {
-        let head = Head { last_seq, unread_count, delivered_seq, ..Head::default() };
-        (user, Inbox { head, has_steps: steps != 0 })
-    };
-    Ok(rows.into_iter().map(inbox).collect())
+               AND d.status = 'QUEUED' AND d.leased_until IS NULL) \
+               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id WHERE u.id = ?";
+    let inboxes = each(connection, sql, users.map(|user| user.0), |row| {
+        Ok((UserId(row.get(0)?), Inbox { head: head(row)?, has_steps: row.get(4)? }))
+    })?;
+    Ok(inboxes.into_iter().collect())
+}
+
+/// The second to the fourth column; all NULL where nothing has ever come.
+fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
+    let number = |column| row.get::<usize, Option<i64>>(column).map(Option::unwrap_or_default);
+    let (last_seq, delivered_seq) = (Seq(number(1)?), Seq(number(3)?));
+    Ok(Head { last_seq, unread_count: number(2)?, delivered_seq, ..Head::default() })
 }
 
 /// Somebody who is told: the inbox, and what is to be known of the ways out of the house.
@@ -216,9 +205,6 @@ pub(super) struct Recipient {
     pub(super) preferences: Preferences,
 }
 
-type Browsers = Vec<(i64, String)>;
-type RecipientRow = (UserId, Seq, i64, Seq, [i64; 3], Browsers, Vec<HookRow>, Option<Preferences>);
-
 /// Who is told, and how loudly.
 #[derive(Debug, Default)]
 pub(super) struct People {
@@ -229,45 +215,75 @@ pub(super) struct People {
 
 /// These users, as far as telling them of these events is concerned; users that do not exist are
 /// left out.
-pub(super) async fn people(
-    connection: &mut SqliteConnection,
+pub(super) fn people(
+    connection: &Connection,
     users: impl Iterator<Item = UserId>,
     events: &BTreeSet<&str>,
     on: Channels,
 ) -> Result<People, Failure> {
-    let sql = "SELECT json_group_array(json_array(u.id, ifnull(i.last_seq, 0), \
-               ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-               json_array(u.email <> '', u.whatsapp_number <> '', u.phone <> ''), \
-               json(iif(?2, (SELECT json_group_array(json_array(s.id, s.lane)) \
-               FROM push_subscriptions s WHERE s.user_id = u.id), '[]')), \
-               json(iif(?4 AND EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL), \
-               (SELECT json_group_array(json_array(w.id, w.lane, json(w.events))) \
-               FROM webhooks w WHERE w.user_id = u.id AND w.is_active = 1), '[]')), \
-               json(p.body))), \
-               (SELECT json_group_object(e.event, json(e.steps)) FROM escalations e \
-               WHERE e.event IN (SELECT value FROM json_each(?3))) \
+    let mut escalations = HashMap::new();
+    let sql = "SELECT steps FROM escalations WHERE event = ?";
+    for event in events {
+        let steps: Option<String> = optional(connection, sql, (event,), |row| row.get(0))?;
+        if let Some(steps) = steps {
+            escalations.insert((*event).to_owned(), Arc::new(json(&steps)?));
+        }
+    }
+    Ok(People { recipients: recipients(connection, users, on)?, escalations })
+}
+
+fn recipients(
+    connection: &Connection,
+    users: impl Iterator<Item = UserId>,
+    on: Channels,
+) -> Result<BTreeMap<UserId, Recipient>, Failure> {
+    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
+               u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-               LEFT JOIN preferences p ON p.user_id = u.id \
-               WHERE u.id IN (SELECT value FROM json_each(?1))";
-    let query = sqlx::query_as(sql).bind(id_list(users.map(|user| user.0)));
-    let query = query.bind(on.contains(Channel::Push)).bind(text(events)?);
-    let query = query.bind(on.contains(Channel::Webhook));
-    let (found, policies): (String, String) = query.fetch_one(connection).await?;
-    let rows: Vec<RecipientRow> = json(&found)?;
-    let policies: HashMap<String, Escalation> = json(&policies)?;
-    let recipient = |row: RecipientRow| {
-        let (user, last_seq, unread_count, delivered_seq, own, browsers, hooks, preferences) = row;
-        let head = Head { last_seq, unread_count, delivered_seq, ..Head::default() };
-        let preferences = preferences.unwrap_or_default();
-        let address = |(id, lane)| Address { id, lane };
-        let browsers: Vec<Address> = browsers.into_iter().map(address).collect();
-        let hooks: Vec<Hook> = hooks.into_iter().map(Hook::of).collect();
-        let reach = reach(own, !browsers.is_empty(), !hooks.is_empty());
-        (user, Recipient { head, reach, browsers, hooks, preferences })
-    };
-    let policies = policies.into_iter().map(|(event, policy)| (event, Arc::new(policy)));
-    let recipients = rows.into_iter().map(recipient).collect();
-    Ok(People { recipients, escalations: policies.collect() })
+               LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?";
+    let found = each(connection, sql, users.map(|user| user.0), |row| {
+        let has = [row.get(4)?, row.get(5)?, row.get(6)?];
+        let preferences: Option<String> = row.get(7)?;
+        Ok((UserId(row.get(0)?), head(row)?, has, preferences))
+    })?;
+    let mut recipients = BTreeMap::new();
+    let has_hooks =
+        on.contains(Channel::Webhook) && one(connection, ANY_HOOKS, (), |row| row.get(0))?;
+    for (user, head, has, preferences) in found {
+        let browsers = match on.contains(Channel::Push) {
+            true => all(connection, BROWSERS, (user.0,), address)?,
+            false => Vec::new(),
+        };
+        let hooks = match has_hooks {
+            true => read_hooks(connection, USERS_HOOKS, user.0)?,
+            false => Vec::new(),
+        };
+        let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
+        let reach = reach(has, !browsers.is_empty(), !hooks.is_empty());
+        recipients.insert(user, Recipient { head, reach, browsers, hooks, preferences });
+    }
+    Ok(recipients)
+}
+
+const BROWSERS: &str = "SELECT id, lane FROM push_subscriptions WHERE user_id = ?";
+const ANY_HOOKS: &str = "SELECT EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL)";
+const USERS_HOOKS: &str =
+    "SELECT id, lane, events FROM webhooks WHERE user_id = ? AND is_active = 1";
+const PROJECTS_HOOKS: &str =
+    "SELECT id, lane, events FROM webhooks WHERE project_id = ? AND is_active = 1";
+
+fn address(row: &Row<'_>) -> rusqlite::Result<Address> {
+    Ok(Address { id: row.get(0)?, lane: row.get(1)? })
+}
+
+fn read_hooks(connection: &Connection, sql: &str, owner: i64) -> Result<Vec<Hook>, Failure> {
+    let mut hooks = Vec::new();
+    let found: Vec<(Address, String)> =
+        all(connection, sql, (owner,), |row| Ok((address(row)?, row.get(2)?)))?;
+    for (address, events) in found {
+        hooks.push(Hook { address, events: json(&events)? });
+    }
+    Ok(hooks)
 }
 
 impl Recipient {
@@ -291,8 +307,7 @@ impl Recipient {
     }
 }
 
-fn reach(own: [i64; 3], has_browsers: bool, has_hooks: bool) -> Channels {
-    let [email, whatsapp, sms] = own.map(|has| has != 0);
+fn reach([email, whatsapp, sms]: [bool; 3], has_browsers: bool, has_hooks: bool) -> Channels {
     let has = [
         (Channel::Email, email),
         (Channel::WhatsApp, whatsapp),

@@ -7,9 +7,10 @@ use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Head, Mark, Marked, RowState};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::Selection;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, MultiRow};
+use super::super::statement::all;
 use super::escalations::call_off_seen;
 use super::group::Failure;
 use super::known::inboxes;
@@ -34,8 +35,8 @@ struct Found {
 
 /// Applies all marks, in waves in which each user comes once: a second mark on an inbox must see
 /// the rows as the first has left them.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+pub(super) fn apply(
+    connection: &Connection,
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
@@ -49,7 +50,7 @@ pub(super) async fn apply(
         let mut users = BTreeSet::new();
         let (wave, later): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|(_, rows)| users.insert(rows.user));
-        for (at, marked) in apply_wave(connection, &wave).await? {
+        for (at, marked) in apply_wave(connection, &wave)? {
             answers[at] = Some(Ok(Done::Marked(marked)));
         }
         left = later;
@@ -57,12 +58,12 @@ pub(super) async fn apply(
     Ok(())
 }
 
-async fn apply_wave(
-    connection: &mut SqliteConnection,
+fn apply_wave(
+    connection: &Connection,
     wave: &[(usize, &MarkRows)],
 ) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
-    let mut inboxes = inboxes(connection, wave.iter().map(|(_, rows)| rows.user)).await?;
-    let named = named_rows(connection, wave).await?;
+    let mut inboxes = inboxes(connection, wave.iter().map(|(_, rows)| rows.user))?;
+    let named = named_rows(connection, wave)?;
     let (mut changes, mut moved, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut readers, mut seen) = (Vec::new(), Vec::new());
     for ((at, rows), named) in wave.iter().zip(named) {
@@ -73,7 +74,7 @@ async fn apply_wave(
         let head = &mut inbox.head;
         let found = match named {
             Some(found) => found,
-            None => matching_rows(connection, rows, head.unread_count).await?,
+            None => matching_rows(connection, rows, head.unread_count)?,
         };
         let marked = mark(head, rows, found, &mut changes);
         if let Some(marked) = &marked {
@@ -86,9 +87,9 @@ async fn apply_wave(
         }
         outcomes.push((*at, marked));
     }
-    CHANGE.run(connection, changes).await?;
-    SAVE_HEADS.run(connection, moved).await?;
-    call_off_seen(connection, &readers, &seen).await?;
+    CHANGE.run(connection, &changes)?;
+    SAVE_HEADS.run(connection, &moved)?;
+    call_off_seen(connection, &readers, &seen)?;
     Ok(outcomes)
 }
 
@@ -97,7 +98,7 @@ fn mark(
     head: &mut Head,
     rows: &MarkRows,
     mut found: Vec<Found>,
-    changes: &mut Vec<Cell>,
+    changes: &mut Vec<Cell<'_>>,
 ) -> Option<Marked> {
     found.sort_unstable_by_key(|row| row.seq);
     found.dedup_by_key(|row| row.seq);
@@ -121,8 +122,8 @@ fn mark(
 }
 
 /// The rows of all marks that name them, by one query; `None` for marks that do not.
-async fn named_rows(
-    connection: &mut SqliteConnection,
+fn named_rows(
+    connection: &Connection,
     wave: &[(usize, &MarkRows)],
 ) -> Result<Vec<Option<Vec<Found>>>, Failure> {
     let mut pairs: Vec<(usize, UserId, NotificationId)> = Vec::new();
@@ -138,18 +139,17 @@ async fn named_rows(
     if pairs.is_empty() {
         return Ok(rows);
     }
-    let sql = "SELECT w.value ->> 0, n.seq, n.id, n.read_at IS NOT NULL \
+    let sql = "SELECT w.value ->> 0, n.seq, n.id, n.read_at IS NOT NULL AS is_read \
                FROM json_each(?) w CROSS JOIN notifications n \
                ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1 \
                WHERE n.deleted_at IS NULL";
     // Integers cannot fail to be written.
     let wanted = serde_json::to_string(&pairs).unwrap_or_default();
-    let found: Vec<(i64, i64, i64, bool)> =
-        sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
-    for (place, seq, id, is_read) in found {
+    let found = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, found(row)?));
+    for (place, found) in all(connection, sql, (wanted,), found)? {
         let list = usize::try_from(place).ok().and_then(|place| rows.get_mut(place)?.as_mut());
         if let Some(list) = list {
-            list.push(Found { seq, id, is_read });
+            list.push(found);
         }
     }
     Ok(rows)
@@ -159,46 +159,53 @@ async fn named_rows(
 ///
 /// Where unread rows are looked for, the walk begins at the newest and ends once it has seen as
 /// many as there are: long since read ones are not visited, however many.
-async fn matching_rows(
-    connection: &mut SqliteConnection,
+fn matching_rows(
+    connection: &Connection,
     rows: &MarkRows,
     unread_count: i64,
 ) -> Result<Vec<Found>, Failure> {
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "SELECT n.seq, n.id, n.read_at IS NOT NULL FROM (SELECT seq, id, read_at, message_id \
-         FROM notifications WHERE deleted_at IS NULL AND recipient_id = ",
-    );
-    sql.push_bind(rows.user.0);
-    match rows.mark {
-        Mark::Read => sql.push(" AND read_at IS NULL"),
-        Mark::Unread => sql.push(" AND read_at IS NOT NULL"),
-        Mark::Delete => &mut sql,
+    let narrowed_by_state = match rows.mark {
+        Mark::Read => " AND read_at IS NULL",
+        Mark::Unread => " AND read_at IS NOT NULL",
+        Mark::Delete => "",
     };
-    sql.push(" ORDER BY seq DESC");
-    if rows.mark == Mark::Read {
-        sql.push(" LIMIT ").push_bind(unread_count);
-    }
-    sql.push(") n WHERE true");
+    let mut values = vec![Cell::Int(rows.user.0)];
+    let limit = if rows.mark == Mark::Read {
+        values.push(Cell::Int(unread_count));
+        " LIMIT ?"
+    } else {
+        ""
+    };
+    let mut sql = format!(
+        "SELECT n.seq, n.id, n.read_at IS NOT NULL AS is_read FROM \
+         (SELECT seq, id, read_at, message_id FROM notifications \
+         WHERE deleted_at IS NULL AND recipient_id = ?{narrowed_by_state} \
+         ORDER BY seq DESC{limit}) n WHERE true"
+    );
     // Every narrowing stands outside: within, the walk would miss the end of the unread ones.
     if let Selection::UpTo(seq) = rows.selection {
-        sql.push(" AND n.seq <= ").push_bind(seq.0);
+        sql.push_str(" AND n.seq <= ?");
+        values.push(Cell::Int(seq.0));
     }
     if let Selection::All { channel, ticket } = &rows.selection {
         if let Some(channel) = channel.filter(|channel| *channel != Channel::System) {
-            sql.push(
+            sql.push_str(
                 " AND EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id \
-                 AND d.channel = ",
+                 AND d.channel = ?)",
             );
-            sql.push_bind(channel.as_str()).push(")");
+            values.push(Cell::from(channel.as_str()));
         }
         if let Some(ticket) = ticket {
-            sql.push(
+            sql.push_str(
                 " AND EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message_id \
-                 AND m.ticket_id = ",
+                 AND m.ticket_id = ?)",
             );
-            sql.push_bind(ticket.0).push(")");
+            values.push(Cell::Int(ticket.0));
         }
     }
-    let found: Vec<(i64, i64, bool)> = sql.build_query_as().fetch_all(connection).await?;
-    Ok(found.into_iter().map(|(seq, id, is_read)| Found { seq, id, is_read }).collect())
+    Ok(all(connection, &sql, params_from_iter(values), found)?)
+}
+
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found { seq: row.get("seq")?, id: row.get("id")?, is_read: row.get("is_read")? })
 }

@@ -58,9 +58,11 @@ use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::options::BoxError;
+
 pub(super) use outbox::{Lease, LeasedRow, Report};
 pub(super) use retention::Step;
-pub(super) use task::{Writer, connect};
+pub(super) use task::Writer;
 pub(super) use webhooks::WebhookWrite;
 
 /// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
@@ -224,11 +226,21 @@ pub(super) struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Starts the writer; it ends with the last of its handles, or when it is closed.
-    pub(super) fn start(writer: Writer) -> Self {
+    /// Starts the writer on a thread of its own, with its connection opened and its ids loaded; it
+    /// ends with the last of its handles, or when it is closed.
+    pub(super) async fn start(mut writer: Writer) -> Result<Self, BoxError> {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(writer.run(waiting));
-        Self { queue }
+        let (ready, is_ready) = oneshot::channel();
+        let run = move || {
+            let opened = writer.open();
+            let goes_on = opened.is_ok();
+            if ready.send(opened).is_ok() && goes_on {
+                writer.run(waiting);
+            }
+        };
+        std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(run)?;
+        is_ready.await??;
+        Ok(Self { queue })
     }
 
     /// Has it written; on the disk when this returns `Ok`.

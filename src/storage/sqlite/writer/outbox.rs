@@ -12,12 +12,12 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::LeaseLimit;
 use jiff::Timestamp;
-use serde::Deserialize;
-use sqlx::SqliteConnection;
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
 
 use super::super::lanes::{held, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
-use super::super::rows::json;
+use super::super::statement::{all, execute};
 use super::super::webhooks::webhook_target;
 use super::group::Failure;
 use super::{Answer, Done, Write, digests, push, webhooks};
@@ -82,7 +82,7 @@ pub(in super::super) struct Lease {
 }
 
 /// A delivery that was leased; what it says is read once the lease is committed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct LeasedRow {
     pub(in super::super) due_at_ms: i64,
     pub(in super::super) id: DeliveryId,
@@ -101,12 +101,11 @@ pub(in super::super) struct LeasedRow {
     /// Whether it was a policy's step, and what it is about has been seen meanwhile.
     is_seen: bool,
     /// What goes out with it.
-    #[serde(default)]
     pub(in super::super) with: Vec<Part>,
 }
 
 /// A delivery that goes out with another one.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Part {
     pub(in super::super) id: DeliveryId,
     pub(in super::super) notification: Option<NotificationId>,
@@ -127,25 +126,25 @@ impl LeasedRow {
 }
 
 /// Applies what the group asks of the outbox.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+pub(super) fn apply(
+    connection: &Connection,
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    record(connection, writes).await?;
-    take_reports(connection, writes).await?;
+    record(connection, writes)?;
+    take_reports(connection, writes)?;
     for (at, write) in writes.iter().enumerate() {
         if let Write::GiveBack(leases) = write {
-            give_back(connection, leases).await?;
+            give_back(connection, leases)?;
         } else if let Write::Release(channel) = write {
-            answers[at] = Some(Ok(Done::Changed(release(connection, *channel).await?)));
+            answers[at] = Some(Ok(Done::Changed(release(connection, *channel)?)));
         } else if let Write::Retry { delivery, now } = write {
-            answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now).await?)));
+            answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now)?)));
         }
     }
     for (at, write) in writes.iter().enumerate() {
         if let Write::Lease(wanted) = write {
-            answers[at] = Some(Ok(Done::Leased(lease(connection, wanted).await?)));
+            answers[at] = Some(Ok(Done::Leased(lease(connection, wanted)?)));
         }
     }
     Ok(())
@@ -153,7 +152,7 @@ pub(super) async fn apply(
 
 /// Records all attempts, in waves in which each delivery comes once: a second one must see what
 /// the first has left.
-async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<(), Failure> {
+fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
     let mut left: Vec<&Attempt> = Vec::new();
     for write in writes {
         if let Write::Record(attempts) = write {
@@ -169,15 +168,15 @@ async fn record(connection: &mut SqliteConnection, writes: &[&Write]) -> Result<
         for attempt in &wave {
             put_attempt(attempt, &mut moves, &mut rows);
         }
-        webhooks::count(connection, &wave).await?;
-        MOVE.run(connection, moves).await?;
-        ATTEMPTS.run(connection, rows).await?;
+        webhooks::count(connection, &wave)?;
+        MOVE.run(connection, &moves)?;
+        ATTEMPTS.run(connection, &rows)?;
         left = later;
     }
-    Ok(push::forget_gone(connection, &all).await?)
+    Ok(push::forget_gone(connection, &all)?)
 }
 
-fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
+fn put_attempt<'a>(attempt: &'a Attempt, moves: &mut Vec<Cell<'a>>, rows: &mut Vec<Cell<'a>>) {
     use DeliveryStatus::{Failed, Queued, Sent};
     let kind = attempt.outcome.kind();
     let is_sent = kind == OutcomeKind::Sent;
@@ -192,7 +191,7 @@ fn put_attempt(attempt: &Attempt, moves: &mut Vec<Cell>, rows: &mut Vec<Cell>) {
     let due_at = attempt.due_at.filter(|_| !is_sent);
     let ended_at_ms =
         attempt.started_at.as_millisecond().saturating_add(i64::from(attempt.took_ms));
-    let text = |text: Option<&str>| text.map_or(Cell::Null, Cell::from);
+    let text = |text: Option<&'a str>| text.map_or(Cell::Null, Cell::from);
     moves.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
     moves.extend([status.as_str().into(), due_at.map(Timestamp::as_millisecond).into()]);
     moves.extend([text(error), text(provider_id), is_sent.then_some(ended_at_ms).into()]);
@@ -207,10 +206,7 @@ fn bounded(text: &str) -> &str {
 }
 
 /// Takes the furthest report on each message.
-async fn take_reports(
-    connection: &mut SqliteConnection,
-    writes: &[&Write],
-) -> Result<(), sqlx::Error> {
+fn take_reports(connection: &Connection, writes: &[&Write]) -> rusqlite::Result<()> {
     let mut furthest: HashMap<(Channel, &str), &Report> = HashMap::new();
     for write in writes {
         if let Write::Report(report) = write {
@@ -228,40 +224,35 @@ async fn take_reports(
         cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);
         cells.push(report.at.as_millisecond().into());
     }
-    REPORTS.run(connection, cells).await
+    REPORTS.run(connection, &cells)
 }
 
-async fn give_back(
-    connection: &mut SqliteConnection,
-    leases: &[(DeliveryId, u32)],
-) -> Result<(), sqlx::Error> {
+fn give_back(connection: &Connection, leases: &[(DeliveryId, u32)]) -> rusqlite::Result<()> {
     let cells = leases.iter().flat_map(|(id, number)| [id.0, i64::from(*number)].map(Cell::Int));
-    GIVE_BACK.run(connection, cells.collect()).await
+    GIVE_BACK.run(connection, &cells.collect::<Vec<_>>())
 }
 
-async fn release(connection: &mut SqliteConnection, channel: Channel) -> Result<u64, sqlx::Error> {
+fn release(connection: &Connection, channel: Channel) -> Result<u64, rusqlite::Error> {
     let sql = "UPDATE deliveries SET leased_until = NULL \
                WHERE leased_until IS NOT NULL AND channel = ?";
-    let query = sqlx::query(sql).bind(channel.as_str());
-    query.execute(connection).await.map(|done| done.rows_affected())
+    execute(connection, sql, (channel.as_str(),))
 }
 
 /// What the provider said of the message before is no news of the one to come.
-async fn retry(
-    connection: &mut SqliteConnection,
+fn retry(
+    connection: &Connection,
     delivery: DeliveryId,
     now: Timestamp,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, rusqlite::Error> {
     let sql = "UPDATE deliveries SET status = 'QUEUED', due_at = ?2, failures = 0, \
                provider_id = NULL, provider_status = NULL, \
                provider_at = NULL, sent_at = NULL \
                WHERE id = ?1 AND status = 'FAILED'";
-    let query = sqlx::query(sql).bind(delivery.0).bind(now.as_millisecond());
-    query.execute(connection).await.map(|done| done.rows_affected())
+    execute(connection, sql, (delivery.0, now.as_millisecond()))
 }
 
 /// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
-/// has them; as one JSON text, for a row of its own each would cost more.
+/// has them.
 ///
 /// Each lane is looked into by itself: a hundred thousand that wait in one do not hide one in
 /// another.
@@ -279,7 +270,7 @@ const DUE: &str = concat!(
     WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until <= ?2), \
     placed AS (SELECT id, due_at, lane, row_number() OVER (PARTITION BY lane \
     ORDER BY due_at, id) AS place FROM due) \
-    SELECT json_group_array(json_array(d.due_at, d.id, d.notification_id, \
+    SELECT d.due_at, d.id, d.notification_id, \
     ifnull(d.message_id, n.message_id), d.recipient_id, \
     iif(u.full_name = '', u.username, u.full_name), \
     iif(d.recipient_id IS NULL OR u.is_active, \
@@ -290,9 +281,8 @@ const DUE: &str = concat!(
     webhook_target!(),
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
     AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    iif(d.rule = 'digest', json('true'), json('false')), d.digest_id, s.body ->> '$.locale', \
-    iif(d.until_seen IS NOT NULL AND d.digest_id IS NULL \
-    AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL), json('true'), json('false')))) \
+    d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', d.until_seen IS NOT NULL \
+    AND d.digest_id IS NULL AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
@@ -300,61 +290,75 @@ const DUE: &str = concat!(
     LEFT JOIN preferences s ON s.user_id = d.recipient_id"
 );
 
+fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
+    let tag: Option<String> = row.get(11)?;
+    tag.map(|tag| tag.parse())
+        .transpose()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(11, Type::Text, Box::new(error)))
+}
+
+fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
+    Ok(LeasedRow {
+        due_at_ms: row.get(0)?,
+        id: DeliveryId(row.get(1)?),
+        notification: row.get::<_, Option<i64>>(2)?.map(NotificationId),
+        message_id: row.get(3)?,
+        recipient: row.get::<_, Option<i64>>(4)?.map(UserId),
+        name: row.get(5)?,
+        address: row.get(6)?,
+        attempt: row.get(7)?,
+        failures: row.get(8)?,
+        is_digest: row.get(9)?,
+        digest_id: row.get(10)?,
+        locale: locale(row)?,
+        is_seen: row.get(12)?,
+        with: Vec::new(),
+    })
+}
+
 /// Leases what is due. What has lost its address since it was written is held back, and others
 /// are leased in its place; so is what is for an account that was switched off, and a policy's
 /// step that was with a provider when its notification was seen, and came back.
-async fn lease(
-    connection: &mut SqliteConnection,
-    wanted: &Lease,
-) -> Result<Vec<LeasedRow>, Failure> {
+fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Failure> {
     let mut leased: Vec<LeasedRow> = Vec::new();
     let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
     loop {
         let room = limit - leased.len();
-        let text: String = sqlx::query_scalar(DUE)
-            .bind(wanted.channel.as_str())
-            .bind(wanted.now.as_millisecond())
-            .bind(i64::try_from(room).unwrap_or(i64::MAX))
-            .bind(i64::from(wanted.limit.lane_max))
-            .fetch_one(&mut *connection)
-            .await?;
-        let due: Vec<LeasedRow> = json(&text)?;
+        let at_most = i64::try_from(room).unwrap_or(i64::MAX);
+        let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
+        let values = (channel, now_ms, at_most, wanted.limit.lane_max);
+        let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|row| !row.address.is_empty() && !row.is_seen);
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
                        WHERE id IN (SELECT value FROM json_each(?1))";
-            let query = sqlx::query(sql).bind(id_list(found.iter().map(|row| row.id.0)));
-            query.bind(wanted.until.as_millisecond()).execute(&mut *connection).await?;
+            let ids = id_list(found.iter().map(|row| row.id.0));
+            execute(connection, sql, (ids, wanted.until.as_millisecond()))?;
         }
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
         if !lost.is_empty() {
             for (is_seen, rule) in [(false, Rule::NoAddress), (true, Rule::Seen)] {
                 let of_rule = lost.iter().filter(|row| row.is_seen == is_seen);
-                hold_back(connection, rule, of_rule.map(|row| row.id.0).collect()).await?;
+                hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
             }
         }
         if is_done {
             leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
-            return digests::gather(connection, wanted, leased).await;
+            return digests::gather(connection, wanted, leased);
         }
     }
 }
 
-async fn hold_back(
-    connection: &mut SqliteConnection,
-    rule: Rule,
-    deliveries: Vec<i64>,
-) -> Result<(), sqlx::Error> {
+fn hold_back(connection: &Connection, rule: Rule, deliveries: Vec<i64>) -> rusqlite::Result<()> {
     if deliveries.is_empty() {
         return Ok(());
     }
     let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
                WHERE id IN (SELECT value FROM json_each(?1))";
-    let query = sqlx::query(sql).bind(id_list(deliveries)).bind(rule.as_str());
-    query.execute(connection).await.map(drop)
+    execute(connection, sql, (id_list(deliveries), rule.as_str())).map(drop)
 }
 
 #[cfg(test)]

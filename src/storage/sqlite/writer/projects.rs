@@ -2,21 +2,19 @@
 
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::port::StoreError;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::rows::{project, project_columns};
+use super::super::statement::{execute, one};
 use super::group::Failure;
 use super::{Answer, Done, NewProject};
 
 /// Makes a project with its first member.
-pub(super) async fn create(
-    connection: &mut SqliteConnection,
-    new: &NewProject,
-) -> Result<Answer, Failure> {
+pub(super) fn create(connection: &Connection, new: &NewProject) -> Result<Answer, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM projects WHERE key = ?), \
                EXISTS (SELECT 1 FROM users WHERE id = ?)";
     let (is_taken, has_creator): (bool, bool) =
-        sqlx::query_as(sql).bind(&new.key).bind(new.creator.0).fetch_one(&mut *connection).await?;
+        one(connection, sql, (&new.key, new.creator.0), |row| row.try_into())?;
     if is_taken {
         return Ok(Err(StoreError::Taken("key")));
     }
@@ -27,51 +25,44 @@ pub(super) async fn create(
         "INSERT INTO projects (key, name, is_open, created_at) VALUES (?, ?, 0, ?) RETURNING ",
         project_columns!()
     );
-    let row = sqlx::query(sql)
-        .bind(&new.key)
-        .bind(&new.name)
-        .bind(new.now.as_millisecond())
-        .fetch_one(&mut *connection)
-        .await?;
-    let project = project(&row)?;
-    add_member(connection, project.id, new.creator).await??;
+    let values = (&new.key, &new.name, new.now.as_millisecond());
+    let project = one(connection, sql, values, |row| Ok(project(row)))??;
+    add_member(connection, project.id, new.creator)??;
     Ok(Ok(Done::Project(Box::new(project))))
 }
 
 /// Puts an account on a project's list.
-pub(super) async fn add_member(
-    connection: &mut SqliteConnection,
+pub(super) fn add_member(
+    connection: &Connection,
     project: ProjectId,
     user: UserId,
 ) -> Result<Answer, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM projects WHERE id = ?) \
                AND EXISTS (SELECT 1 FROM users WHERE id = ?)";
-    let both_exist: bool =
-        sqlx::query_scalar(sql).bind(project.0).bind(user.0).fetch_one(&mut *connection).await?;
+    let both_exist: bool = one(connection, sql, (project.0, user.0), |row| row.get(0))?;
     if !both_exist {
         return Ok(Err(StoreError::NotFound));
     }
     let sql = "INSERT INTO project_members (project_id, user_id) VALUES (?, ?) \
                ON CONFLICT DO NOTHING";
-    change(connection, sql, project, user).await
+    change(connection, sql, project, user)
 }
 
 /// Takes an account off a project's list.
-pub(super) async fn remove_member(
-    connection: &mut SqliteConnection,
+pub(super) fn remove_member(
+    connection: &Connection,
     project: ProjectId,
     user: UserId,
 ) -> Result<Answer, Failure> {
     let sql = "DELETE FROM project_members WHERE project_id = ? AND user_id = ?";
-    change(connection, sql, project, user).await
+    change(connection, sql, project, user)
 }
 
-async fn change(
-    connection: &mut SqliteConnection,
+fn change(
+    connection: &Connection,
     sql: &'static str,
     project: ProjectId,
     user: UserId,
 ) -> Result<Answer, Failure> {
-    let changed = sqlx::query(sql).bind(project.0).bind(user.0).execute(connection).await?;
-    Ok(Ok(Done::Changed(changed.rows_affected())))
+    Ok(Ok(Done::Changed(execute(connection, sql, (project.0, user.0))?)))
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use bellpull_actors::port::retention::{Forgotten, Old, Position};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::statement::{all, execute};
 use super::group::Failure;
 use super::{Answer, Done};
 
@@ -32,9 +33,11 @@ const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_
     ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
 
 /// What is still to be said is no more in the way than what is remembered by its key: both are few.
+/// What a project's webhooks were told goes with the last of its deliveries, which name it.
 const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s \
     WHERE s.message_id = m.id AND (s.status = 'ACTIVE' \
     OR EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.send_id = s.id))) \
+    OR EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id) \
     FROM messages m INDEXED BY messages_free WHERE m.copies = 0 AND m.created_at < ?3 \
     AND (m.created_at, m.id) > (?1, ?2) ORDER BY m.created_at, m.id LIMIT ?4";
 
@@ -54,14 +57,11 @@ pub(in super::super) struct Step {
     pub(in super::super) limit: u32,
 }
 
-pub(super) async fn forget(
-    connection: &mut SqliteConnection,
-    step: Step,
-) -> Result<Answer, Failure> {
+pub(super) fn forget(connection: &Connection, step: Step) -> Result<Answer, Failure> {
     let forgotten = match step.what {
-        Old::Deliveries => deliveries(connection, step).await?,
-        Old::Tombstones => tombstones(connection, step).await?,
-        Old::Messages => messages(connection, step).await?,
+        Old::Deliveries => deliveries(connection, step)?,
+        Old::Tombstones => tombstones(connection, step)?,
+        Old::Messages => messages(connection, step)?,
     };
     Ok(Ok(Done::Forgotten(forgotten)))
 }
@@ -71,26 +71,19 @@ fn is_full(found: usize, step: Step) -> bool {
     u32::try_from(found).is_ok_and(|found| found >= step.limit)
 }
 
-async fn deliveries(
-    connection: &mut SqliteConnection,
-    step: Step,
-) -> Result<Forgotten, sqlx::Error> {
+fn deliveries(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
     let Position([last, ..]) = step.from;
-    let found: Vec<(i64, bool, bool)> = sqlx::query_as(DELIVERIES)
-        .bind(last)
-        .bind(step.before.as_millisecond())
-        .bind(i64::from(step.limit))
-        .fetch_all(&mut *connection)
-        .await?;
+    let values = (last, step.before.as_millisecond(), step.limit);
+    let found: Vec<(i64, bool, bool)> = all(connection, DELIVERIES, values, |row| row.try_into())?;
     let old = found.iter().filter(|(_, is_old, has_ended)| *is_old && *has_ended);
     let old: Vec<i64> = old.map(|(id, ..)| *id).collect();
     if !old.is_empty() {
         let list = id_list(old.iter().copied());
         let attempts = "DELETE FROM delivery_attempts \
                         WHERE delivery_id IN (SELECT value FROM json_each(?))";
-        sqlx::query(attempts).bind(list.clone()).execute(&mut *connection).await?;
+        execute(connection, attempts, (&list,))?;
         let rows = "DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))";
-        sqlx::query(rows).bind(list).execute(connection).await?;
+        execute(connection, rows, (&list,))?;
     }
     // Where none of them is old, none behind them is: but for a few, which are a later walk's.
     let goes_on = is_full(found.len(), step) && found.iter().any(|(_, is_old, _)| *is_old);
@@ -102,19 +95,10 @@ async fn deliveries(
 /// and whether a delivery of it is kept.
 type Tombstone = (i64, i64, i64, i64, i64, i64, bool);
 
-async fn tombstones(
-    connection: &mut SqliteConnection,
-    step: Step,
-) -> Result<Forgotten, sqlx::Error> {
+fn tombstones(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
     let Position([deleted_at, recipient, seq]) = step.from;
-    let found: Vec<Tombstone> = sqlx::query_as(TOMBSTONES)
-        .bind(deleted_at)
-        .bind(recipient)
-        .bind(seq)
-        .bind(step.before.as_millisecond())
-        .bind(i64::from(step.limit))
-        .fetch_all(&mut *connection)
-        .await?;
+    let values = (deleted_at, recipient, seq, step.before.as_millisecond(), step.limit);
+    let found: Vec<Tombstone> = all(connection, TOMBSTONES, values, |row| row.try_into())?;
     let (mut old, mut highest, mut copies) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for (_, recipient, _, changed_seq, id, message, _) in found.iter().filter(|row| !row.6) {
         old.push(*id);
@@ -124,35 +108,29 @@ async fn tombstones(
     }
     if !old.is_empty() {
         let cells = highest.into_iter().flat_map(|(user, seq)| [user, seq].map(Cell::Int));
-        FORGOTTEN.run(connection, cells.collect()).await?;
+        FORGOTTEN.run(connection, &cells.collect::<Vec<_>>())?;
         let cells = copies.into_iter().flat_map(|(id, count)| [id, count].map(Cell::Int));
-        COPIES.run(connection, cells.collect()).await?;
+        COPIES.run(connection, &cells.collect::<Vec<_>>())?;
         let rows = "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))";
-        let query = sqlx::query(rows).bind(id_list(old.iter().copied()));
-        query.execute(connection).await?;
+        execute(connection, rows, (id_list(old.iter().copied()),))?;
     }
     let last = found.last().filter(|_| is_full(found.len(), step));
     let next = last.map(|(deleted_at, user, seq, ..)| Position([*deleted_at, *user, *seq]));
     Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
 }
 
-async fn messages(connection: &mut SqliteConnection, step: Step) -> Result<Forgotten, sqlx::Error> {
+fn messages(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
     let Position([created_at, last, _]) = step.from;
-    let found: Vec<(i64, i64, bool)> = sqlx::query_as(MESSAGES)
-        .bind(created_at)
-        .bind(last)
-        .bind(step.before.as_millisecond())
-        .bind(i64::from(step.limit))
-        .fetch_all(&mut *connection)
-        .await?;
+    let values = (created_at, last, step.before.as_millisecond(), step.limit);
+    let found: Vec<(i64, i64, bool)> = all(connection, MESSAGES, values, |row| row.try_into())?;
     let free = found.iter().filter(|(.., is_needed)| !*is_needed);
     let free: Vec<i64> = free.map(|(_, id, _)| *id).collect();
     if !free.is_empty() {
         let list = id_list(free.iter().copied());
         let sends = "DELETE FROM sends WHERE message_id IN (SELECT value FROM json_each(?))";
-        sqlx::query(sends).bind(list.clone()).execute(&mut *connection).await?;
+        execute(connection, sends, (&list,))?;
         let rows = "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))";
-        sqlx::query(rows).bind(list).execute(connection).await?;
+        execute(connection, rows, (&list,))?;
     }
     let goes_on = found.last().filter(|_| is_full(found.len(), step));
     let next = goes_on.map(|(created_at, id, _)| Position([*created_at, *id, 0]));

@@ -1,19 +1,21 @@
 //! The rows of a group on their way to the tables: one statement a table, whatever their number.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
+use bellpull_actors::domain::inbox::{Head, Letter};
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::ticket::{Decision, Ticket};
 use bellpull_actors::port::StoreError;
+use rusqlite::Connection;
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::super::error::corrupt;
-use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::multi_row::{Cell, MultiRow};
 use super::escalations::call_off_moved;
+use super::group::Failure;
 use super::outgoing::Outgoing;
 
 /// The moved heads of inboxes: user, last number, unread count.
@@ -96,23 +98,22 @@ pub(super) enum DeliveryOf {
 
 /// What a group writes. Of a ticket or an inbox that changes twice, the last state is written.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
-    new_tickets: Vec<Cell>,
-    tickets: BTreeMap<TicketId, [Cell; 9]>,
+pub(super) struct Rows<'a> {
+    new_tickets: Vec<Cell<'a>>,
+    tickets: BTreeMap<TicketId, [Cell<'a>; 9]>,
     numbers: BTreeMap<ProjectId, i64>,
     assignees: BTreeMap<TicketId, Vec<UserId>>,
-    history: Vec<Cell>,
-    comments: Vec<Cell>,
-    messages: BTreeMap<i64, [Cell; 12]>,
+    history: Vec<Cell<'a>>,
+    comments: Vec<Cell<'a>>,
     /// How many rows say each message.
     copies: BTreeMap<i64, i64>,
-    notifications: Vec<Cell>,
-    deliveries: Vec<Cell>,
+    notifications: Vec<Cell<'a>>,
+    deliveries: Vec<Cell<'a>>,
     heads: BTreeMap<UserId, Head>,
     moved_on: Vec<(TicketId, i64)>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     /// A ticket begins to exist; what it says comes with [`Self::ticket`].
     pub(super) fn new_ticket(&mut self, ticket: &Ticket, number: i64) {
         let created_ms = ticket.created_at.as_millisecond();
@@ -122,7 +123,8 @@ impl Rows {
     }
 
     /// A ticket's new state, and its history's line.
-    pub(super) fn ticket(&mut self, decision: &Decision, ticket: &Ticket, is_reassigned: bool) {
+    pub(super) fn ticket(&mut self, decision: &'a Decision, is_reassigned: bool) {
+        let ticket = &decision.ticket;
         let updated_ms = ticket.updated_at.as_millisecond();
         let row = [
             Cell::Int(ticket.id.0),
@@ -154,36 +156,15 @@ impl Rows {
     }
 
     /// A comment.
-    pub(super) fn comment(&mut self, comment: &Comment) {
+    pub(super) fn comment(&mut self, id: CommentId, comment: &'a Comment) {
         self.comments.extend([
-            Cell::Int(comment.id.0),
+            Cell::Int(id.0),
             comment.ticket.0.into(),
             comment.author.0.into(),
             comment.author_name.as_str().into(),
             comment.body.as_str().into(),
             comment.created_at.as_millisecond().into(),
         ]);
-    }
-
-    /// A message.
-    pub(super) fn message(&mut self, id: i64, message: &Message) -> Result<(), StoreError> {
-        let ticket = message.ticket.as_ref();
-        let row = [
-            Cell::Int(id),
-            message.event.as_str().into(),
-            message.kind.as_str().into(),
-            message.title.as_str().into(),
-            message.body.as_str().into(),
-            message.action_url.as_str().into(),
-            to_json(&message.metadata)?,
-            ticket.map(|ticket| ticket.id.0).into(),
-            ticket.map_or(Ok(Cell::Null), to_json)?,
-            message.sender.map(|user| user.0).into(),
-            message.priority.as_str().into(),
-            message.created_at.as_millisecond().into(),
-        ];
-        self.messages.insert(id, row);
-        Ok(())
     }
 
     /// A notification.
@@ -201,7 +182,7 @@ impl Rows {
         self.deliveries.extend([Cell::Int(id), notification, recipient, message]);
         self.deliveries.extend([Cell::from(out.way.channel.as_str()), out.to.id.into()]);
         self.deliveries.extend([
-            out.to.lane.as_str().into(),
+            out.to.lane.clone().into(),
             out.way.status.as_str().into(),
             out.way.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
             out.way.due_at_ms.into(),
@@ -219,65 +200,83 @@ impl Rows {
         self.moved_on.push((ticket, last_delivery));
     }
 
-    /// Writes all of it.
-    pub(super) async fn write(
+    /// Writes all of it, with the messages that are new.
+    pub(super) fn write(
         mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), sqlx::Error> {
-        NEW_TICKETS.run(connection, self.new_tickets).await?;
-        TICKETS.run(connection, self.tickets.into_values().flatten().collect()).await?;
+        connection: &Connection,
+        messages: &[(i64, Arc<Letter>)],
+    ) -> Result<(), Failure> {
+        NEW_TICKETS.run(connection, &self.new_tickets)?;
+        let tickets: Vec<_> = self.tickets.into_values().flatten().collect();
+        TICKETS.run(connection, &tickets)?;
         let numbers = self.numbers.into_iter();
         let numbers = numbers.flat_map(|(project, number)| [project.0, number].map(Cell::Int));
-        NUMBERS.run(connection, numbers.collect()).await?;
-        write_assignees(connection, self.assignees).await?;
-        HISTORY.run(connection, self.history).await?;
-        COMMENTS.run(connection, self.comments).await?;
-        let mut messages = Vec::new();
-        for (id, row) in self.messages {
-            messages.extend(row);
-            messages.push(self.copies.remove(&id).unwrap_or(0).into());
+        NUMBERS.run(connection, &numbers.collect::<Vec<_>>())?;
+        write_assignees(connection, self.assignees)?;
+        HISTORY.run(connection, &self.history)?;
+        COMMENTS.run(connection, &self.comments)?;
+        let mut cells = Vec::new();
+        for (id, letter) in messages {
+            let copies = self.copies.remove(id).unwrap_or(0);
+            cells.extend(message(*id, &letter.message, copies)?);
         }
-        MESSAGES.run(connection, messages).await?;
+        MESSAGES.run(connection, &cells)?;
         let copies = self.copies.into_iter();
-        let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int)).collect();
-        COPIES.run(connection, copies).await?;
-        NOTIFICATIONS.run(connection, self.notifications).await?;
-        DELIVERIES.run(connection, self.deliveries).await?;
-        call_off_moved(connection, &self.moved_on).await?;
+        let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int));
+        COPIES.run(connection, &copies.collect::<Vec<_>>())?;
+        NOTIFICATIONS.run(connection, &self.notifications)?;
+        DELIVERIES.run(connection, &self.deliveries)?;
+        call_off_moved(connection, &self.moved_on)?;
         let heads = self
             .heads
             .into_iter()
             .flat_map(|(user, head)| [user.0, head.last_seq.0, head.unread_count].map(Cell::Int));
-        SAVE_HEADS.run(connection, heads.collect()).await
+        Ok(SAVE_HEADS.run(connection, &heads.collect::<Vec<_>>())?)
     }
 }
 
 /// Puts exactly these people on their tickets.
-async fn write_assignees(
-    connection: &mut SqliteConnection,
+fn write_assignees(
+    connection: &Connection,
     assignees: BTreeMap<TicketId, Vec<UserId>>,
-) -> Result<(), sqlx::Error> {
+) -> rusqlite::Result<()> {
     if assignees.is_empty() {
         return Ok(());
     }
-    let tickets = id_list(assignees.keys().map(|ticket| ticket.0));
-    let sql = "DELETE FROM ticket_assignees WHERE ticket_id IN (SELECT value FROM json_each(?))";
-    sqlx::query(sql).bind(tickets).execute(&mut *connection).await?;
+    let mut clear =
+        connection.prepare_cached("DELETE FROM ticket_assignees WHERE ticket_id = ?")?;
+    for ticket in assignees.keys() {
+        clear.execute((ticket.0,))?;
+    }
     let mut cells = Vec::new();
     for (ticket, users) in assignees {
         for (position, user) in (0_i64..).zip(users) {
             cells.extend([ticket.0, user.0, position].map(Cell::Int));
         }
     }
-    ASSIGNEES.run(connection, cells).await
+    ASSIGNEES.run(connection, &cells)
+}
+
+fn message(id: i64, message: &Message, copies: i64) -> Result<[Cell<'_>; 13], StoreError> {
+    let ticket = message.ticket.as_ref();
+    Ok([
+        Cell::Int(id),
+        message.event.as_str().into(),
+        message.kind.as_str().into(),
+        message.title.as_str().into(),
+        message.body.as_str().into(),
+        message.action_url.as_str().into(),
+        text(&message.metadata)?.into(),
+        ticket.map(|ticket| ticket.id.0).into(),
+        ticket.map(text).transpose()?.map_or(Cell::Null, Cell::from),
+        message.sender.map(|user| user.0).into(),
+        message.priority.as_str().into(),
+        message.created_at.as_millisecond().into(),
+        copies.into(),
+    ])
 }
 
 /// A value as JSON.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Cell, StoreError> {
-    text(value).map(Cell::Text)
-}
-
-/// The same, for a statement of one row.
 pub(super) fn text<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| corrupt("JSON"))
 }

@@ -12,10 +12,11 @@ use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::rows::json;
+use super::super::statement::{execute, optional};
 use super::audience::Audience;
 use super::begin::Beginnings;
 use super::group::{Failure, Place};
@@ -46,11 +47,11 @@ static TOLD: MultiRow = MultiRow::new(
 
 /// What the sends of a group come to.
 #[derive(Debug, Default)]
-pub(super) struct Sends {
+pub(super) struct Sends<'a> {
     /// What is to be told.
     pub(super) chunks: Vec<SendChunk>,
     /// Where the sends stand then.
-    pub(super) records: Records,
+    pub(super) records: Records<'a>,
 }
 
 /// The next recipients of a send.
@@ -111,33 +112,33 @@ impl Reply {
 
 /// Rows of `sends` and of the keys, once the messages that they name are written.
 #[derive(Debug, Default)]
-pub(super) struct Records {
-    pub(super) sends: Vec<Cell>,
-    pub(super) keys: Vec<Cell>,
-    cursors: Vec<Cell>,
+pub(super) struct Records<'a> {
+    pub(super) sends: Vec<Cell<'a>>,
+    pub(super) keys: Vec<Cell<'a>>,
+    cursors: Vec<Cell<'a>>,
     /// How many were told of each in this group.
     pub(super) told: BTreeMap<SendId, i64>,
 }
 
-impl Records {
+impl Records<'_> {
     /// Writes all of them.
-    pub(super) async fn write(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        SENDS.run(connection, self.sends).await?;
-        KEYS.run(connection, self.keys).await?;
-        CURSORS.run(connection, self.cursors).await?;
+    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+        SENDS.run(connection, &self.sends)?;
+        KEYS.run(connection, &self.keys)?;
+        CURSORS.run(connection, &self.cursors)?;
         let told = self.told.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
-        TOLD.run(connection, told.collect()).await
+        TOLD.run(connection, &told.collect::<Vec<_>>())
     }
 }
 
 /// Finds out whom the sends of this group reach next. Those that reach nobody, because they are
 /// refused, repeated or finished, are answered here.
-pub(super) async fn plan(
-    connection: &mut SqliteConnection,
-    place: Place<'_>,
-    writes: &[&Write],
+pub(super) fn plan<'a>(
+    connection: &Connection,
+    place: Place<'a>,
+    writes: &[&'a Write],
     answers: &mut [Option<Answer>],
-) -> Result<Sends, Failure> {
+) -> Result<Sends<'a>, Failure> {
     let (mut begins, mut continues) = (Vec::new(), Vec::new());
     for (at, write) in writes.iter().enumerate() {
         if let Write::BeginSend(begin) = write {
@@ -148,16 +149,16 @@ pub(super) async fn plan(
     }
     let mut sends = Sends::default();
     if !begins.is_empty() {
-        let mut known = Beginnings::read(connection, place, &begins).await?;
+        let mut known = Beginnings::read(connection, place, &begins)?;
         for (at, begin) in begins {
-            match known.begin(connection, at, begin, &mut sends.records).await? {
+            match known.begin(connection, at, begin, &mut sends.records)? {
                 Ok(chunk) => sends.chunks.push(chunk),
                 Err(outcome) => answers[at] = Some(Ok(Done::Begun(Box::new(outcome)))),
             }
         }
     }
     if !continues.is_empty() {
-        go_on(connection, place, continues, &mut sends, answers).await?;
+        go_on(connection, place, continues, &mut sends, answers)?;
     }
     Ok(sends)
 }
@@ -178,17 +179,17 @@ struct Running {
 }
 
 /// Plans the next chunk of each send that is asked for; two of one send follow each other.
-async fn go_on(
-    connection: &mut SqliteConnection,
+fn go_on(
+    connection: &Connection,
     place: Place<'_>,
     continues: Vec<(usize, SendId, u32, Timestamp)>,
-    sends: &mut Sends,
+    sends: &mut Sends<'_>,
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
     let mut running: BTreeMap<SendId, Running> = BTreeMap::new();
     for (at, id, chunk, now) in continues {
         if !running.contains_key(&id)
-            && let Some(found) = read_running(connection, place, id).await?
+            && let Some(found) = read_running(connection, place, id)?
         {
             running.insert(id, found);
         }
@@ -200,7 +201,7 @@ async fn go_on(
             answers[at] = Some(Ok(Reply::Continued { has_more: false }.with(None)));
             continue;
         }
-        let portion = send.audience.after(connection, send.cursor, send.last_user, chunk).await?;
+        let portion = send.audience.after(connection, send.cursor, send.last_user, chunk)?;
         (send.cursor, send.has_more) = (portion.cursor, portion.has_more);
         send.has_moved = true;
         sends.chunks.push(SendChunk {
@@ -225,21 +226,20 @@ async fn go_on(
 
 type RunningRow = (i64, String, String, bool, i64, i64, bool, i64);
 
-async fn read_running(
-    connection: &mut SqliteConnection,
+fn read_running(
+    connection: &Connection,
     place: Place<'_>,
     id: SendId,
 ) -> Result<Option<Running>, Failure> {
     let sql = "SELECT message_id, audience, channels, is_critical, last_user_id, cursor, \
                status = 'ACTIVE', due_at FROM sends WHERE id = ?";
-    let row: Option<RunningRow> =
-        sqlx::query_as(sql).bind(id.0).fetch_optional(&mut *connection).await?;
+    let row: Option<RunningRow> = optional(connection, sql, (id.0,), |row| row.try_into())?;
     let Some(row) = row else { return Ok(None) };
     let (message_id, audience, channels, is_critical, last_user, cursor, has_more, due_at_ms) = row;
     let channels: Vec<Channel> = json(&channels)?;
     Ok(Some(Running {
         message_id,
-        letter: place.letters.one(connection, message_id).await?,
+        letter: place.letters.one(connection, message_id)?,
         audience: json(&audience)?,
         channels: Channels::of(&channels),
         is_critical,
@@ -252,32 +252,27 @@ async fn read_running(
 }
 
 /// Stops a send. A chunk of the same group comes after this, and finds it stopped.
-pub(super) async fn cancel(
-    connection: &mut SqliteConnection,
-    id: SendId,
-) -> Result<Answer, Failure> {
+pub(super) fn cancel(connection: &Connection, id: SendId) -> Result<Answer, Failure> {
     let sql = "SELECT status, cursor > 0, told FROM sends WHERE id = ?";
-    let query = sqlx::query_as(sql).bind(id.0);
-    let row: Option<(String, bool, i64)> = query.fetch_optional(&mut *connection).await?;
+    let row: Option<(String, bool, i64)> =
+        optional(connection, sql, (id.0,), |row| row.try_into())?;
     let Some((status, was_begun, told)) = row else { return Ok(Err(StoreError::NotFound)) };
     if status == "DONE" {
         return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
     }
-    let query = sqlx::query("UPDATE sends SET status = 'CANCELLED' WHERE id = ?").bind(id.0);
-    query.execute(connection).await?;
+    execute(connection, "UPDATE sends SET status = 'CANCELLED' WHERE id = ?", (id.0,))?;
     Ok(Ok(Done::Cancelled(CancelSend::Cancelled { told, was_begun })))
 }
 
 /// Forgets some of the keys that were first used before that time.
-pub(super) async fn forget_keys(
-    connection: &mut SqliteConnection,
+pub(super) fn forget_keys(
+    connection: &Connection,
     before: Timestamp,
     limit: u32,
 ) -> Result<Answer, Failure> {
     let sql = "DELETE FROM idempotency_keys WHERE (owner_id, key) IN \
                (SELECT owner_id, key FROM idempotency_keys WHERE created_at < ? LIMIT ?)";
-    let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::from(limit));
-    Ok(Ok(Done::Changed(query.execute(connection).await?.rows_affected())))
+    Ok(Ok(Done::Changed(execute(connection, sql, (before.as_millisecond(), limit))?)))
 }
 
 /// The channels, as they are stored.
@@ -286,6 +281,6 @@ pub(super) fn names(channels: Channels) -> Vec<Channel> {
 }
 
 /// Where a send stands.
-pub(super) fn status(has_more: bool) -> Cell {
+pub(super) fn status(has_more: bool) -> Cell<'static> {
     Cell::from(if has_more { "ACTIVE" } else { "DONE" })
 }

@@ -15,7 +15,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::super::ids::Counter;
 use super::accounts::Created;
@@ -81,17 +81,17 @@ pub(super) struct Written {
 
 /// Applies all decisions and comments, announces the accounts that were made, and writes the
 /// chunks of sends.
-pub(super) async fn apply(
-    connection: &mut SqliteConnection,
-    place: Place<'_>,
-    work: Work<'_>,
+pub(super) fn apply<'a>(
+    connection: &Connection,
+    place: Place<'a>,
+    work: Work<'a>,
     answers: &mut [Option<Answer>],
 ) -> Result<Written, Failure> {
     if work.is_empty() {
         return Ok(Written::default());
     }
     let mut counts: BTreeMap<SendId, i64> = BTreeMap::new();
-    let mut set = Set::read(connection, place, &work).await?;
+    let mut set = Set::read(connection, place, &work)?;
     for (at, decision) in work.decisions {
         answers[at] = Some(set.commit(decision).map(|done| Done::Committed(Box::new(done))));
     }
@@ -110,7 +110,7 @@ pub(super) async fn apply(
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
         answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
     }
-    set.rows.write(connection).await?;
+    set.rows.write(connection, &set.letters)?;
     Ok(Written { letters: set.letters, told: counts })
 }
 
@@ -120,16 +120,12 @@ struct Set<'a> {
     place: Place<'a>,
     known: Known,
     people: People,
-    rows: Rows,
+    rows: Rows<'a>,
     letters: Vec<(i64, Arc<Letter>)>,
 }
 
 impl<'a> Set<'a> {
-    async fn read(
-        connection: &mut SqliteConnection,
-        place: Place<'a>,
-        work: &Work<'_>,
-    ) -> Result<Self, Failure> {
+    fn read(connection: &Connection, place: Place<'a>, work: &Work<'a>) -> Result<Self, Failure> {
         let decided = || work.decisions.iter().map(|(_, decision)| *decision);
         let commented = work.comments.iter().map(|(_, new)| new.comment.ticket);
         let of = |decision: &Decision| decision.ticket.project;
@@ -142,7 +138,7 @@ impl<'a> Set<'a> {
             needs_members: work.announcements().any(|one| one.audience.group.is_some()),
             announcing: announcing.collect(),
         };
-        let known = Known::read(connection, &sought).await?;
+        let known = Known::read(connection, &sought)?;
         let mut people = BTreeSet::new();
         for one in work.announcements() {
             people.extend(one.audience.recipients(known.members.of(one.audience.group)));
@@ -152,14 +148,14 @@ impl<'a> Set<'a> {
             true => People::default(),
             false => {
                 let users = people.into_iter();
-                known::people(connection, users, &work.events(), place.channels).await?
+                known::people(connection, users, &work.events(), place.channels)?
             }
         };
         Ok(Self { place, known, people, rows: Rows::default(), letters: Vec::new() })
     }
 
     /// Puts a decision into the group, or refuses it without a trace.
-    fn commit(&mut self, decision: &Decision) -> Result<Committed, StoreError> {
+    fn commit(&mut self, decision: &'a Decision) -> Result<Committed, StoreError> {
         let mut ticket = decision.ticket.clone();
         let before = self.known.tickets.get(&ticket.id);
         let fits = match before {
@@ -187,7 +183,7 @@ impl<'a> Set<'a> {
             self.rows.new_ticket(&ticket, project.last_number);
             self.place.ids.used(Counter::Tickets, ticket.id.0);
         }
-        self.rows.ticket(decision, &ticket, ticket.assigned_to != was_assigned);
+        self.rows.ticket(decision, ticket.assigned_to != was_assigned);
         self.known.tickets.insert(
             ticket.id,
             KnownTicket {
@@ -242,7 +238,7 @@ impl<'a> Set<'a> {
             return Ok(None);
         }
         let message_id = self.place.ids.next(Counter::Messages);
-        self.write_down(message_id, &letter)?;
+        self.write_down(message_id, &letter);
         let mut told = self.tell(message_id, &letter, &announced, &recipients, None)?;
         for to in &called {
             let delivery = self.place.ids.next(Counter::Deliveries);
@@ -254,10 +250,8 @@ impl<'a> Set<'a> {
     }
 
     /// Writes a message, and keeps its letter for those who will replay it.
-    fn write_down(&mut self, id: i64, letter: &Arc<Letter>) -> Result<(), StoreError> {
-        self.rows.message(id, &letter.message)?;
+    fn write_down(&mut self, id: i64, letter: &Arc<Letter>) {
         self.letters.push((id, Arc::clone(letter)));
-        Ok(())
     }
 
     /// What a letter says, as far as its ways out of the house are concerned.
@@ -314,7 +308,7 @@ impl<'a> Set<'a> {
     }
 
     /// Puts a comment into the group, or refuses it without a trace.
-    fn comment(&mut self, new: &NewComment) -> Result<(Comment, Option<Told>), StoreError> {
+    fn comment(&mut self, new: &'a NewComment) -> Result<(Comment, Option<Told>), StoreError> {
         let mut comment = new.comment.clone();
         if self.known.tickets.get(&comment.ticket).is_none_or(|ticket| ticket.is_deleted) {
             return Err(StoreError::NotFound);
@@ -326,7 +320,7 @@ impl<'a> Set<'a> {
             }
         };
         comment.id = CommentId(self.place.ids.next(Counter::Comments));
-        self.rows.comment(&comment);
+        self.rows.comment(comment.id, &new.comment);
         Ok((comment, told))
     }
 
@@ -334,7 +328,7 @@ impl<'a> Set<'a> {
     fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
         let letter = chunk.text.letter();
         if let SendText::New(letter) = &chunk.text {
-            self.write_down(chunk.message_id, letter)?;
+            self.write_down(chunk.message_id, letter);
         }
         let routed = Routed { channels: chunk.channels, by: RoutedBy::Sender };
         let mut announced = self.announced(letter, routed);

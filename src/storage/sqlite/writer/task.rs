@@ -1,20 +1,19 @@
 //! The writer's loop: groups, their transactions, and what happens when one fails.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
-use futures_util::FutureExt;
-use sqlx::sqlite::SqliteQueryResult;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::error::{is_already_rolled_back, of_request, unavailable};
+use super::super::error::{of_request, unavailable};
 use super::super::ids::Ids;
 use super::super::letters::Letters;
-use super::super::options::for_writer;
+use super::super::options::open_writer;
+use super::super::statement::one;
 use super::group::{self, Failure};
 use super::{Answer, Letterbox, Request, Write};
 
@@ -33,25 +32,25 @@ pub(in super::super) struct Writer {
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) letters: Arc<Letters>,
     /// `None` after a failure that may have left it in any state: the next group opens another.
-    pub(in super::super) connection: Option<SqliteConnection>,
+    pub(in super::super) connection: Option<Connection>,
     /// SQLite's mark of the last state that this connection has seen; it changes when another
     /// process writes. `None`: the ids must be loaded.
     pub(in super::super) seen: Option<i64>,
 }
 
-/// Opens the connection that writes.
-pub(in super::super) async fn connect(
-    file: &std::path::Path,
-    max_page_count: Option<u32>,
-) -> Result<SqliteConnection, sqlx::Error> {
-    for_writer(file, max_page_count).connect().await
-}
-
 impl Writer {
+    /// Opens the connection and takes up the ids that were given out before.
+    pub(super) fn open(&mut self) -> rusqlite::Result<()> {
+        let connection = open_writer(&self.file, self.max_page_count)?;
+        self.ids.load(&connection)?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
     /// Takes what waits, as much as there is, without ever waiting for more.
-    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Letterbox>) {
+    pub(super) fn run(mut self, mut waiting: mpsc::Receiver<Letterbox>) {
         let mut closing: Vec<oneshot::Sender<()>> = Vec::new();
-        while let Some(first) = waiting.recv().await {
+        while let Some(first) = waiting.blocking_recv() {
             let (mut group, mut rows) = (Vec::new(), 0);
             let mut next = Some(first);
             while let Some(letter) = next {
@@ -67,15 +66,14 @@ impl Writer {
                 }
                 next = (rows < GROUP_MAX).then(|| waiting.try_recv().ok()).flatten();
             }
-            let writing = AssertUnwindSafe(self.write_group(group)).catch_unwind();
-            if Box::pin(writing).await.is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.write_group(group))).is_err() {
                 // Its callers learn it from their dropped replies. The connection goes, and its
                 // transaction with it.
                 tracing::error!("the writer failed over a group of requests and starts again");
                 self.connection = None;
             }
         }
-        self.end().await;
+        self.end();
         for reply in closing {
             let _ = reply.send(());
         }
@@ -84,28 +82,28 @@ impl Writer {
     /// Copies the log back into the file, so that the file is all that stays. A command leaves
     /// that to SQLite, which does it for the last who closes: asked for by name, it would keep a
     /// hub on the same file from writing for as long as somebody reads.
-    async fn end(self) {
-        let Some(mut connection) = self.connection else { return };
+    fn end(self) {
+        let Some(connection) = self.connection else { return };
         let emptied = match self.is_hubs {
-            true => sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await,
-            false => Ok(SqliteQueryResult::default()),
+            true => connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"),
+            false => Ok(()),
         };
-        if let Err(error) = emptied.and(connection.close().await) {
+        if let Err(error) = emptied.and(connection.close().map_err(|(_, error)| error)) {
             tracing::warn!(%error, "the database was not closed cleanly; the log keeps what it has");
         }
     }
 
     /// Writes a group in one transaction. Should that fail, each request is tried alone, so that
     /// only the guilty one fails.
-    async fn write_group(&mut self, group: Vec<Request>) {
+    fn write_group(&mut self, group: Vec<Request>) {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
-        let answers = match self.try_together(&writes).await {
+        let answers = match self.try_together(&writes) {
             Ok(answers) => answers,
             Err(Failure::NotBegun(error)) => all(writes.len(), &error),
             Err(failure) if writes.len() == 1 => vec![Err(alone(failure))],
             Err(failure) => {
                 tracing::warn!(?failure, size = writes.len(), "a group failed; one by one now");
-                self.try_alone(&writes).await
+                self.try_alone(&writes)
             }
         };
         for (request, answer) in group.into_iter().zip(answers) {
@@ -114,10 +112,10 @@ impl Writer {
         }
     }
 
-    async fn try_alone(&mut self, writes: &[&Write]) -> Vec<Answer> {
+    fn try_alone(&mut self, writes: &[&Write]) -> Vec<Answer> {
         let mut answers = Vec::with_capacity(writes.len());
         for write in writes {
-            match self.try_together(&[*write]).await {
+            match self.try_together(&[*write]) {
                 Ok(mut one) => answers.extend(one.pop()),
                 Err(Failure::NotBegun(error)) => {
                     answers.extend(all(writes.len() - answers.len(), &error));
@@ -129,46 +127,36 @@ impl Writer {
         answers
     }
 
-    async fn try_together(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
-        let mut connection = match self.connection.take() {
+    fn try_together(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 self.seen = None;
-                connect(&self.file, self.max_page_count).await.map_err(Failure::NotBegun)?
+                open_writer(&self.file, self.max_page_count).map_err(Failure::NotBegun)?
             }
         };
         // From here to its return the connection is in hand: a panic drops it, and with it the
         // transaction.
-        let seen = begin(&mut connection).await;
-        let outcome = match seen {
-            Ok(seen) => self.fill(&mut connection, seen, writes).await,
-            Err(error) => Err(Failure::NotBegun(error)),
-        };
-        let is_sound = match &outcome {
-            Ok(_) => true,
-            Err(_) => {
-                self.seen = None;
-                rollback(&mut connection).await
-            }
-        };
-        self.connection = is_sound.then_some(connection);
+        let outcome = self.fill(&connection, writes);
+        if outcome.is_err() {
+            self.seen = None;
+        }
+        // SQLite takes a transaction back itself, as when the disk is full, or `fill` has; where
+        // neither could, the connection goes.
+        self.connection = connection.is_autocommit().then_some(connection);
         outcome
     }
 
-    /// From `BEGIN` to `COMMIT`.
-    async fn fill(
-        &mut self,
-        connection: &mut SqliteConnection,
-        seen: i64,
-        writes: &[&Write],
-    ) -> Result<Vec<Answer>, Failure> {
+    /// From `BEGIN` to `COMMIT`; or to the end of the transaction, which takes it back.
+    fn fill(&mut self, connection: &Connection, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        let (transaction, seen) = begin(connection).map_err(Failure::NotBegun)?;
         if self.seen != Some(seen) {
-            self.ids.load(connection).await?;
+            self.ids.load(&transaction)?;
         }
         let place =
             group::Place { ids: &self.ids, letters: &self.letters, channels: self.channels };
-        let applied = group::apply(connection, place, writes).await?;
-        sqlx::query("COMMIT").execute(connection).await?;
+        let applied = group::apply(&transaction, place, writes)?;
+        transaction.commit()?;
         self.seen = Some(seen);
         if let Some(pages) = applied.max_page_count {
             self.max_page_count = Some(pages);
@@ -182,29 +170,23 @@ impl Writer {
 
 /// Takes the write lock (waiting for another process' writer, if there is one), and says which
 /// state the transaction begins from.
-async fn begin(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("BEGIN IMMEDIATE; PRAGMA data_version").fetch_one(connection).await
-}
-
-/// Whether the connection can be used again.
-async fn rollback(connection: &mut SqliteConnection) -> bool {
-    match sqlx::query("ROLLBACK").execute(connection).await {
-        Ok(_) => true,
-        Err(error) => is_already_rolled_back(&error),
-    }
+fn begin(connection: &Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let seen = one(&transaction, "PRAGMA data_version", (), |row| row.get(0))?;
+    Ok((transaction, seen))
 }
 
 /// What a request is told that failed alone.
 fn alone(failure: Failure) -> StoreError {
     match failure {
         Failure::NotBegun(error) => unavailable(error),
-        Failure::Sql(error) => of_request(error),
+        Failure::Sql(error) => of_request(&error),
         Failure::Refused(error) => error,
     }
 }
 
 /// What all of a group are told when no transaction could be begun.
-fn all(count: usize, error: &sqlx::Error) -> Vec<Answer> {
+fn all(count: usize, error: &rusqlite::Error) -> Vec<Answer> {
     tracing::warn!(%error, "no transaction could be begun");
     (0..count).map(|_| Err(StoreError::Unavailable(error.to_string()))).collect()
 }
