@@ -122,6 +122,8 @@ fn start(database: &Path, protocol: Protocol, sink: &Sink) -> Hub {
             ("BELLPULL_WHATSAPP_API_URL", url.as_str()),
             ("BELLPULL_WHATSAPP_TOKEN", "token"),
             ("BELLPULL_WHATSAPP_PHONE_NUMBER_ID", "1"),
+            // Meta's own limit is the default.
+            ("BELLPULL_WHATSAPP_PER_S", "0"),
         ]),
     }
     Hub::start_with(database, &settings)
