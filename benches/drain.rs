@@ -24,6 +24,7 @@
 
 mod rig;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,10 +103,12 @@ async fn measure(protocol: Protocol, messages: usize, runs: usize) {
     fill(&database, protocol, &admin[0]).await;
     sink.forget();
     let hub = start(&database, protocol, &sink);
-    let beside = tickets(&hub, &admin[0], &client[0], || sink.count() >= messages).await;
+    let taken = sink.clone();
+    let is_over = move || taken.count() >= messages;
+    let beside = tickets(&hub, &admin[0], &client[0], is_over).await;
     sent(&hub, &database, messages * (runs + 1)).await;
     let begun = Instant::now();
-    let is_over = || begun.elapsed() >= Duration::from_secs(3);
+    let is_over = move || begun.elapsed() >= Duration::from_secs(3);
     let idle = tickets(&hub, &admin[0], &client[0], is_over).await;
     let ms = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
     println!(
@@ -227,18 +230,33 @@ async fn sent(hub: &Hub, database: &Path, wanted: usize) {
     store.close().await;
 }
 
-/// Raises one ticket after the other; the times from request to frame, in µs.
+/// Raises one ticket after the other; the times from request to frame, in µs. On a thread of its
+/// own: who acts on tickets does not stand in line with the provider's tasks.
 async fn tickets(
     hub: &Hub,
     admin: &Person,
     client: &Person,
+    is_over: impl Fn() -> bool + Send + 'static,
+) -> Histogram<u64> {
+    let (address, admin, client) = (hub.address, admin.clone(), client.clone());
+    let raising = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(raise(address, &admin, &client, is_over))
+    };
+    tokio::task::spawn_blocking(raising).await.unwrap()
+}
+
+async fn raise(
+    address: SocketAddr,
+    admin: &Person,
+    client: &Person,
     is_over: impl Fn() -> bool,
 ) -> Histogram<u64> {
-    let mut socket = Listener::connect(hub.address, 1, &admin.token).await;
+    let mut socket = Listener::connect(address, 1, &admin.token).await;
     assert!(socket.next().await.is_some(), "the greeting");
     let patience = Duration::from_millis(200);
     while let Ok(Some(_)) = tokio::time::timeout(patience, socket.next()).await {}
-    let mut rest = Rest::connect(hub.address).await;
+    let mut rest = Rest::connect(address).await;
     let mut times = Histogram::new(3).unwrap();
     while !is_over() {
         let asked = Instant::now();

@@ -31,6 +31,7 @@ impl Protocol {
 }
 
 /// A provider in this process.
+#[derive(Clone)]
 pub struct Sink {
     protocol: Protocol,
     address: std::net::SocketAddr,
