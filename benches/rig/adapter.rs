@@ -1,6 +1,9 @@
 //! The hub's own adapters with nothing behind them: what they send is in memory, and what comes of
 //! it is looked at and forgotten.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
+#![allow(clippy::cast_possible_wrap, reason = "figures")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -6,9 +6,11 @@
 #![allow(dead_code, reason = "each bench uses its own part")]
 
 pub mod adapter;
+pub mod crowd;
 pub mod http;
 pub mod sink;
 pub mod socket;
+pub mod sqlite;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -39,16 +41,26 @@ impl Hub {
 
     /// The same with other settings.
     pub fn start_with(database: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
+        let process = process
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
             .args(["--database", &format!("sqlite://{}", database.display())])
             .env("BELLPULL_LOG_FILTER", "warn")
             // All of ten thousand users come from eight addresses here.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the hub starts");
+            .envs(settings.iter().copied());
+        Self::of(process)
+    }
+
+    /// Starts the two threads that only write, in the hub's place.
+    pub fn bare_loop() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
+        // It ends with its input, which is ours.
+        Self::of(process.args(["load", "bare-loop"]).stdin(Stdio::piped()))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the hub starts");
         let stdout = process.stdout.take().expect("stdout is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("the hub says where it is");

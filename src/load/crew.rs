@@ -115,12 +115,16 @@ impl Crew {
         if self.wait(|crew| crew.connected == crew.workers.len())? {
             return Ok(());
         }
-        Err(LoadError::Failed(format!(
-            "--timeout: after {} s {} of {} sockets were open",
-            self.patience.as_secs(),
-            self.workers.iter().map(|worker| worker.open).sum::<u64>(),
-            self.sockets()
-        )))
+        let (seconds, all) = (self.patience.as_secs(), self.sockets());
+        let Tally { open, handshake, .. } = self.reset()?;
+        let text = format!("--timeout: after {seconds} s {open} of {all} sockets were open");
+        let upgraded = handshake.count();
+        Err(LoadError::Failed(match upgraded > open {
+            true => {
+                format!("{text}; {upgraded} were upgraded: the frame that opens them is missing")
+            }
+            false => text,
+        }))
     }
 
     /// Ends all sockets.

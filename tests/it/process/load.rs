@@ -45,7 +45,7 @@ fn idle_tells_the_memory_of_each_user_at_each_size() {
         assert!(figure(row, "rss_kib_per_user") >= 0.0);
     }
     let picture = std::fs::read_to_string(picture).unwrap();
-    assert!(picture.contains("rss_kib_per_user") && picture.contains("</svg>"));
+    assert!(picture.contains("Memory of an idle user") && picture.contains("</svg>"));
 }
 
 #[test]
@@ -258,9 +258,31 @@ fn a_server_of_another_make_replays_only_what_it_keeps() {
 }
 
 #[test]
+fn a_message_that_is_refused_ends_the_run_at_once_and_says_where() {
+    let address = server(|n| vec![n], true);
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let (url, elsewhere) = (format!("ws://{address}"), format!("http://{}/nowhere/", hub.address));
+    let line = ["load", "fan-out", "--users", "3", "--timeout", "86400", "--plain", "--url", &url];
+    let refused = run(&database, &[&line[..], &["--publish-url", &elsewhere]].concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    let wanted = format!("1 failed requests ({elsewhere}: 404 ");
+    assert!(stderr.contains(&wanted) && !stderr.contains("missing"), "{stderr}");
+    let nobody = ["--publish-url", "http://127.0.0.1:9/x"];
+    let refused = run(&database, &[&line[..], &nobody].concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("messages go to http://127.0.0.1:9/x: "), "{stderr}");
+    let silent = ["load", "connect", "--users", "3", "--timeout", "1", "--plain", "--url", &url];
+    let silent = run(&database, &[&silent[..], &["--ready", "no such word"]].concat());
+    let stderr = String::from_utf8(silent.stderr).unwrap();
+    assert!(stderr.contains("0 of 3 sockets were open; 3 were upgraded"), "{stderr}");
+}
+
+#[test]
 fn every_fault_of_a_server_fails_the_run_and_is_named() {
     type Fault = fn(u64) -> Vec<u64>;
-    let cases: [(Fault, bool, &str); 7] = [
+    let cases: [(Fault, bool, &str); 8] = [
         // Each message's n-th frame for all of three sockets; four rounds.
         (|n| if n == 2 { vec![] } else { vec![n] }, false, "3 missing"),
         (|n| vec![n + u64::from(n > 1)], false, "3 gaps"),
@@ -269,6 +291,7 @@ fn every_fault_of_a_server_fails_the_run_and_is_named() {
         (|n| if n == 3 { vec![3, 0] } else { vec![n] }, true, "3 doubles"),
         (|n| vec![[0, 2, 1, 3][n as usize]], true, "3 reorders"),
         (|n| vec![n * 2], true, "9 gaps"),
+        (|n| if n == 2 { vec![] } else { vec![n] }, true, "3 missing"),
     ];
     for (fault, is_plain, wanted) in cases {
         let output = against(server(fault, is_plain), is_plain);
@@ -312,6 +335,9 @@ fn wrong_options_are_named() {
         (&[&["idle"], &local[..], &["--pid", "1", "--pid", "2"]].concat(), "--pid: "),
         (&["fan-out", "--size", "0"], "--size"),
         (&[&["tickets", "--plain"], &local[..]].concat(), "--plain: "),
+        (&["tickets", "--users", "1"], "--users: 1 are too few for tickets, the least is 3: "),
+        (&["tickets", "--scale", "40,2"], "--users: 2 are too few for tickets"),
+        (&["mixed", "--users", "8", "--staff", "8"], "the least is 9: beside the --staff"),
         (&["mixed", "--returns", "-1"], "--returns"),
         (&["mixed", "--transitions", "0"], "--transitions"),
         (&["replay", "--backlog", "0"], "--backlog"),
