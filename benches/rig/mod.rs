@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each bench uses its own part")]
 
+pub mod adapter;
 pub mod crowd;
 pub mod http;
 pub mod sink;
@@ -67,6 +68,22 @@ impl Hub {
         Self { process, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
     }
 
+    /// CPU time so far, user and system: of the whole process, and of the thread that writes the
+    /// store. To a hundredth of a second.
+    pub fn cpu(&self) -> (Duration, Duration) {
+        let folder = format!("/proc/{}", self.process.id());
+        let writer = std::fs::read_dir(format!("{folder}/task"))
+            .expect("the hub lives")
+            .filter_map(Result::ok)
+            .map(|task| task.path())
+            .find(|task| {
+                let name = std::fs::read_to_string(task.join("comm"));
+                name.is_ok_and(|name| name.trim() == "sqlite-writer")
+            });
+        let writer = writer.expect("the store's thread");
+        (ticks(Path::new(&folder)), ticks(&writer))
+    }
+
     /// Memory of the process that is really in use, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
@@ -74,6 +91,16 @@ impl Hub {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
+}
+
+/// The CPU time in a `stat` file.
+fn ticks(folder: &Path) -> Duration {
+    let stat = std::fs::read_to_string(folder.join("stat")).expect("the hub lives");
+    let fields = stat.rsplit(") ").next().expect("fields");
+    let times = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = times.map(|field| field.parse::<u64>().expect("ticks")).sum();
+    // A tick is a hundredth of a second on every Linux in use.
+    Duration::from_millis(ticks * 10)
 }
 
 impl Drop for Hub {
