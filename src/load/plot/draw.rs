@@ -133,12 +133,12 @@ impl Picture {
         let label = ("sans-serif", 12).into_font().color(&INK);
         let lowest = panel.upright().to * 0.1;
         chart.draw_series(points().map(|(x, y)| {
-            // Above the highest of those that share the place, below the others, and beside those
-            // that have the axis below them.
-            let is_highest = panel.curves.iter().all(|other| {
-                other.points.iter().copied().map(place).all(|at| at.0 != x || at.1 <= y)
-            });
-            let (at, by) = if is_highest {
+            // Above the highest of those that share the place, and below the others; where those
+            // have the axis below them, above as well, or beside them where there is no room.
+            let others = panel.curves.iter().flat_map(|other| &other.points).copied().map(place);
+            let above = others.filter(|at| at.0 == x && at.1 > y).map(|at| at.1 - y);
+            let room = above.fold(f64::INFINITY, f64::min);
+            let (at, by) = if room.is_infinite() || (y <= lowest && room > 1.5 * lowest) {
                 (Pos::new(HPos::Center, VPos::Bottom), (0, -8))
             } else if y > lowest {
                 (Pos::new(HPos::Center, VPos::Top), (0, 8))

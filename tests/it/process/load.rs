@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use super::cli::refused;
-use crate::support::process::{Process, folder, run};
+use crate::support::process::{Process, command, folder, run};
 
 /// What the tool says of a run that must go well.
 fn measured(arguments: &[&str]) -> Value {
@@ -277,6 +278,43 @@ fn a_message_that_is_refused_ends_the_run_at_once_and_says_where() {
     let silent = run(&database, &[&silent[..], &["--ready", "no such word"]].concat());
     let stderr = String::from_utf8(silent.stderr).unwrap();
     assert!(stderr.contains("0 of 3 sockets were open; 3 were upgraded"), "{stderr}");
+}
+
+#[test]
+fn a_run_that_is_ended_leaves_nothing_behind() {
+    let (folder, database) = folder();
+    let temporary = folder.path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut tool = command(&database)
+        .args(["load", "mixed", "--for", "600", "--users", "60"])
+        .env("TMPDIR", &temporary)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let threads = format!("/proc/{}/task", tool.id());
+    let begun = std::time::Instant::now();
+    let children = loop {
+        // Any thread of the tool may have started them.
+        let tasks = std::fs::read_dir(&threads).unwrap();
+        let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+        let texts: Vec<String> = tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect();
+        let all: Vec<String> =
+            texts.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+        if all.len() == 2 {
+            break all; // the hub, and the tool's own process
+        }
+        assert!(begun.elapsed().as_secs() < 60, "no hub and worker: {all:?}");
+    };
+    let pid = tool.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(tool.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    tool.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("ended by a signal"), "{stderr}");
+    for child in children {
+        assert!(!Path::new(&format!("/proc/{child}")).exists(), "{child} lives");
+    }
+    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0, "something is left");
 }
 
 #[test]
