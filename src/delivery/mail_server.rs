@@ -6,9 +6,9 @@
 //! for a server may take a connection and then say nothing.
 //!
 //! A turn is one write: the library writes the end of a text behind the text, and a kernel that
-//! waits for an answer to the one before it sends the other (Nagle, delayed acknowledgements) makes
-//! 40 ms of that for each mail. Where the server takes the envelope at one go (`PIPELINING`), a mail
-//! is two turns instead of four.
+//! waits for an answer to the one before it sends the other (Nagle, delayed acknowledgements)
+//! makes 40 ms of that for each mail. Where the server takes the envelope at one go
+//! (`PIPELINING`), a mail is two turns instead of four.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
