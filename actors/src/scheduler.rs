@@ -6,9 +6,13 @@
 //!
 //! It never waits for the store. One chunk at a time is written by a task, which tells the
 //! recipients itself (a kill cannot come between commit and telling) and casts its end back before
-//! that, so that the store has the next one meanwhile; the sends take turns, so that a small one
-//! does not wait for a huge one. The store writes a chunk behind whoever waits for it then; so that
-//! whoever comes during one waits no longer than [`CHUNK_TAKES`], the chunks are as large as that.
+//! that, so that the store has the next one meanwhile. A chunk is of several sends: those that are
+//! furthest behind catch up with the others and then go on in step, so that what several say to one
+//! person is born in one transaction and leaves in one write, and a small send does not wait for a
+//! huge one; nor a huge one for small ones without end, for whoever was passed over
+//! [`PASSED_OVER_MAX`] times goes on alone. The store writes a chunk behind whoever waits for it
+//! then; so that whoever comes during one waits no longer than [`CHUNK_TAKES`], the chunks are as
+//! large as that.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
@@ -48,6 +52,10 @@ const DUE_MAX: u32 = 1_000;
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(5);
+/// So many sends share a chunk at most.
+const TOGETHER_MAX: usize = 32;
+/// So often a send lets those go first that are further behind.
+const PASSED_OVER_MAX: u32 = 8;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
@@ -79,8 +87,8 @@ pub struct OwnMessage(Own);
 enum Own {
     /// What is due, and when the next one is.
     Looked(Result<(Vec<SendId>, Option<Timestamp>), StoreError>),
-    /// A chunk was written (so many recipients, and whether there are more), or not.
-    Wrote(Result<(usize, bool), StoreError>),
+    /// A chunk was written, or not.
+    Wrote(Result<Vec<Step>, StoreError>),
     /// A pause is over.
     Paused,
     /// What is old was forgotten, or not.
@@ -102,15 +110,34 @@ struct Due {
     id: SendId,
     /// Since when it is known here.
     since: Instant,
+    /// How often others went first since it last had a turn.
+    passed_over: u32,
+}
+
+/// What a chunk came to for one of its sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    /// How many were told.
+    recipients: usize,
+    /// Whether there are more; not, where it is gone.
+    has_more: bool,
+}
+
+impl Step {
+    fn of(chunk: Option<&Chunk>) -> Self {
+        let told = chunk.and_then(|chunk| chunk.told.as_ref());
+        let has_more = chunk.is_some_and(|chunk| chunk.has_more);
+        Self { recipients: told.map_or(0, |told| told.births.len()), has_more }
+    }
 }
 
 /// What is being done at the moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Work {
     /// Nothing.
     None,
-    /// A chunk of this send is being written.
-    Writing { due: Due, since: Instant },
+    /// A chunk of these sends is being written.
+    Writing { due: Vec<Due>, since: Instant },
     /// The store is away and left alone.
     Pausing,
 }
@@ -208,17 +235,16 @@ impl Actor for Scheduler {
 
 fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
     let Some(((), reply)) = mail.open() else { return };
-    let current = match state.work {
-        Work::Writing { due, since } => Some((due, since)),
-        Work::None | Work::Pausing => None,
+    let (current, since) = match &state.work {
+        Work::Writing { due, since } => (due.as_slice(), Some(*since)),
+        Work::None | Work::Pausing => (&[] as &[Due], None),
     };
     let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let waiting = state.due.iter().chain(current.as_ref().map(|(due, _)| due));
     reply.send(json!({
-        "current_send": current.map(|(due, _)| due.id),
-        "current_chunk_ms": current.map(|(_, since)| ms(since)),
-        "due_sends": state.due.len() + usize::from(current.is_some()),
-        "lag_ms": waiting.map(|due| ms(due.since)).max().unwrap_or(0),
+        "current_sends": current.iter().map(|due| due.id).collect::<Vec<_>>(),
+        "current_chunk_ms": since.map(ms),
+        "due_sends": state.due.len() + current.len(),
+        "lag_ms": state.due.iter().chain(current).map(|due| ms(due.since)).max().unwrap_or(0),
         "chunks": state.chunks,
         "recipients": state.recipients,
         "next_due": state.next_due,
@@ -229,15 +255,26 @@ fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
 impl SchedulerState {
     /// Puts a send at the end of the list, unless it is known or the list is full.
     fn add(&mut self, id: SendId) {
-        let is_current = matches!(self.work, Work::Writing { due, .. } if due.id == id);
-        if is_current || self.due.iter().any(|due| due.id == id) {
+        let current = match &self.work {
+            Work::Writing { due, .. } => due.as_slice(),
+            Work::None | Work::Pausing => &[],
+        };
+        if self.due.iter().chain(current).any(|due| due.id == id) {
             return;
         }
         if u32::try_from(self.due.len()).is_ok_and(|known| known < DUE_MAX) {
-            self.due.push_back(Due { id, since: Instant::now() });
+            self.due.push_back(Due { id, since: Instant::now(), passed_over: 0 });
         } else {
             self.has_more_due = true;
         }
+    }
+
+    /// The sends of the next chunk: those that have waited longest, or one alone that was passed
+    /// over too often.
+    fn next(&mut self) -> Vec<Due> {
+        let is_late = self.due.front().is_some_and(|due| due.passed_over >= PASSED_OVER_MAX);
+        let count = if is_late { 1 } else { self.due.len().min(TOGETHER_MAX) };
+        self.due.drain(..count).collect()
     }
 
     /// The store answered.
@@ -353,30 +390,30 @@ impl Scheduler {
         if !matches!(state.work, Work::None) {
             return;
         }
-        let Some(due) = state.due.pop_front() else {
+        let due = state.next();
+        if due.is_empty() {
             if state.has_more_due {
                 self.look(state);
             }
             return;
-        };
+        }
+        let ids: Vec<SendId> = due.iter().map(|due| due.id).collect();
         state.work = Work::Writing { due, since: Instant::now() };
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
         let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
         let (written, outcome) = oneshot::channel();
         // A task of its own for the writing: what is written too late for us is told all the same.
         tokio::spawn(async move {
-            let chunk = store.continue_send(due.id, chunk, now).await;
-            let (chunk, told) = match chunk {
-                Ok(Chunk { told, has_more }) => {
-                    (Ok((told.as_ref().map_or(0, |told| told.births.len()), has_more)), told)
+            let (outcome, chunks) = match store.continue_sends(&ids, chunk, now).await {
+                Ok(chunks) => {
+                    (Ok(chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect()), chunks)
                 }
-                Err(error) => (Err(error), None),
+                Err(error) => (Err(error), Vec::new()),
             };
             // Nobody waits any more: it took too long.
-            let _ = written.send(chunk);
-            if let Some(told) = &told {
-                users.tell_all(told);
-            }
+            let _ = written.send(outcome);
+            let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
+            users.tell_together(&told);
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());
@@ -400,26 +437,33 @@ impl Scheduler {
     }
 }
 
-/// A chunk has ended: its send goes behind the others.
-fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState) {
-    let Work::Writing { due, since } = state.work else { return };
-    state.work = Work::None;
+/// A chunk has ended: its sends go behind those that wait, and those that it passed over before.
+fn wrote(outcome: Result<Vec<Step>, StoreError>, state: &mut SchedulerState) {
+    let (due, since) = match std::mem::replace(&mut state.work, Work::None) {
+        Work::Writing { due, since } => (due, since),
+        other @ (Work::None | Work::Pausing) => return state.work = other,
+    };
     match outcome {
-        Ok((recipients, has_more)) => {
+        Ok(steps) => {
             state.answered();
             state.chunks += 1;
+            let recipients: usize = steps.iter().map(|step| step.recipients).sum();
             let recipients = u64::try_from(recipients).unwrap_or(0);
             state.recipients += recipients;
             metrics::counter!("bellpull_send_recipients_total").increment(recipients);
-            if has_more {
-                state.due.push_back(due);
+            if steps.iter().any(|step| step.has_more) {
                 state.chunk = next_chunk(state.chunk, since.elapsed());
             }
+            let unfinished = due.into_iter().zip(steps).filter(|(_, step)| step.has_more);
+            let (went, passed): (Vec<_>, Vec<_>) =
+                unfinished.partition(|(_, step)| step.recipients > 0);
+            for (due, _) in passed.into_iter().rev() {
+                state.due.push_front(Due { passed_over: due.passed_over + 1, ..due });
+            }
+            state.due.extend(went.into_iter().map(|(due, _)| Due { passed_over: 0, ..due }));
         }
-        // Its row is gone: whoever took it away has ended it.
-        Err(StoreError::NotFound) => {}
         Err(error) => {
-            state.due.push_back(due);
+            state.due.extend(due);
             let (pause, own) = (state.failed(&error), state.own.clone());
             state.work = Work::Pausing;
             tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! The way to the user actors, and a session's way to its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -90,6 +91,28 @@ impl Users {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
                 actor.cast(UserMessage::Changed(Change::Born { birth, unread_count }));
+            }
+        }
+    }
+
+    /// Tells all recipients of several announcements that were written together, each of all that
+    /// is for it at once; and as [`Self::tell_all`].
+    pub fn tell_together(&self, told: &[Told]) {
+        if let [told] = told {
+            return self.tell_all(told);
+        }
+        let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
+        for told in told {
+            self.channels.nudge(told.channels);
+            for placed in &told.births {
+                let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
+                let change = Change::Born { birth, unread_count };
+                changes.entry(placed.recipient).or_default().push(change);
+            }
+        }
+        for (user, changes) in changes {
+            if let Some(actor) = self.directory.live.get(&user) {
+                actor.cast(UserMessage::ChangedTogether(changes));
             }
         }
     }

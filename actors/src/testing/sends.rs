@@ -130,17 +130,23 @@ impl SendStore for FakeStore {
         Ok(BeginSend::Begun { send: stored, told, has_more: has_more && !is_scheduled })
     }
 
-    async fn continue_send(
+    async fn continue_sends(
         &self,
-        id: SendId,
-        chunk: u32,
+        ids: &[SendId],
+        rows: u32,
         now: Timestamp,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<Vec<Option<Chunk>>, StoreError> {
         self.pass(Op::Chunk).await?;
-        if self.data().sends.sends.get(&id).is_some_and(|send| send.due_at > now) {
-            return Ok(Chunk { told: None, has_more: false });
-        }
-        let written = self.data().write_chunk(id, chunk);
+        let share = (rows / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1)).max(1);
+        let written = ids.iter().map(|id| {
+            let mut data = self.data();
+            let is_early = data.sends.sends.get(id).is_some_and(|send| send.due_at > now);
+            Some(match is_early {
+                true => Chunk { told: None, has_more: false },
+                false => data.write_chunk(*id, share),
+            })
+        });
+        let written = written.collect();
         self.pass(Op::Chunked).await?;
         Ok(written)
     }

@@ -66,13 +66,15 @@ pub struct Attach {
     pub start: SessionStart,
 }
 
-/// What a user actor is sent.
+/// What a user actor is sent. Each of them has room for a few, so that what is large is in a box.
 #[derive(Debug)]
 pub enum UserMessage {
     /// A session wants in.
     Attach(Mail<Attach, Result<Session, AttachError>>),
     /// The inbox changed.
     Changed(Change),
+    /// The inbox changed several times, at once.
+    ChangedTogether(Vec<Change>),
     /// A session's reader heard something.
     Heard {
         /// Which session.
@@ -91,7 +93,7 @@ pub enum UserMessage {
     /// this range of milliseconds, each at a time of its own.
     Drain(Mail<Range<u32>, ()>),
     /// Something is heard of a project.
-    Stream(StreamMessage),
+    Stream(Box<StreamMessage>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
@@ -105,7 +107,13 @@ pub enum UserMessage {
 
 /// What the actor's own tasks cast back.
 #[derive(Debug)]
-pub struct OwnMessage(Own);
+pub struct OwnMessage(Box<Own>);
+
+impl From<Own> for UserMessage {
+    fn from(own: Own) -> Self {
+        Self::Own(OwnMessage(Box::new(own)))
+    }
+}
 
 #[derive(Debug)]
 enum Own {
@@ -310,13 +318,16 @@ impl Actor for UserEntity {
         match message {
             UserMessage::Attach(mail) => self.attach(&myself, mail, state),
             UserMessage::Changed(change) => self.changed(&myself, change, state),
+            UserMessage::ChangedTogether(changes) => {
+                changes.into_iter().for_each(|change| self.changed(&myself, change, state));
+            }
             UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
             UserMessage::End { login, why } => self.end(&myself, login, why, state),
             UserMessage::Drain(mail) => self.drain(mail, state),
-            UserMessage::Stream(message) => self.stream(&myself, message, state),
+            UserMessage::Stream(message) => self.stream(&myself, *message, state),
             UserMessage::Tick => self.tick(&myself, state),
             UserMessage::Observe(mail) => handlers::observe(mail, state),
-            UserMessage::Own(OwnMessage(own)) => self.own(&myself, own, state),
+            UserMessage::Own(OwnMessage(own)) => self.own(&myself, *own, state),
             #[cfg(feature = "testing")]
             UserMessage::Panic => {
                 #[expect(clippy::panic, reason = "tests ask for it")]

@@ -86,7 +86,7 @@ pub(super) fn apply(
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)
-        | Write::ContinueSend { .. }
+        | Write::ContinueSends { .. }
         | Write::Mark(_)
         | Write::SaveDelivered(_)
         | Write::Lease(_)
