@@ -17,6 +17,7 @@ use crate::port::{InboxStore, StoreError};
 use crate::session::{Heard, SessionStart};
 use crate::user::{Attach, UserEntity, UserMessage};
 use crate::vitals::Handle;
+use crate::wave::Wave;
 
 /// What a session is told that cannot be taken in now.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
@@ -96,11 +97,8 @@ impl Users {
     }
 
     /// Tells all recipients of several announcements that were written together, each of all that
-    /// is for it at once; and as [`Self::tell_all`].
-    pub fn tell_together(&self, told: &[Told]) {
-        if let [told] = told {
-            return self.tell_all(told);
-        }
+    /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
+    pub(crate) fn tell_together(&self, told: &[Told], wave: &Wave) {
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for told in told {
             self.channels.nudge(told.channels);
@@ -112,7 +110,7 @@ impl Users {
         }
         for (user, changes) in changes {
             if let Some(actor) = self.directory.live.get(&user) {
-                actor.cast(UserMessage::ChangedTogether(changes));
+                actor.cast(UserMessage::ChangedTogether { changes, wave: Arc::clone(wave) });
             }
         }
     }

@@ -23,10 +23,10 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<BeginSend, StoreError>;
 
-    /// Has sends that are due go on, and moves their cursors, in one transaction: those of them
-    /// that are furthest behind, together, by at most `rows` notifications (and one of each at
-    /// least), so that what several say to one person is born at once. What is further waits for
-    /// them. A send that is finished, cancelled or not due yet has no next chunk.
+    /// Has sends that are due go on, and moves their cursors, in one transaction, by at most `rows`
+    /// notifications (and one of each at least): the first, and those that are about as far; among
+    /// them those that are furthest behind, together, so that what several say to one person is
+    /// born at once. A send that is finished, cancelled or not due yet has no next chunk.
     ///
     /// One answer for each id, in their order; `None` where there is no such send.
     async fn continue_sends(
@@ -108,4 +108,6 @@ pub struct Chunk {
     pub told: Option<Told>,
     /// Whether there are further ones.
     pub has_more: bool,
+    /// Whether it was its turn, though others may have gone first for it to go on with them.
+    pub had_turn: bool,
 }

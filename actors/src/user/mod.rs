@@ -49,6 +49,7 @@ use crate::sends::Sends;
 use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use crate::wave::Wave;
 use asking::Outcome;
 use backlog::{Loaded, Reading};
 use follow::Follow;
@@ -73,8 +74,13 @@ pub enum UserMessage {
     Attach(Mail<Attach, Result<Session, AttachError>>),
     /// The inbox changed.
     Changed(Change),
-    /// The inbox changed several times, at once.
-    ChangedTogether(Vec<Change>),
+    /// The inbox changed, perhaps several times at once, by what others are told at the same time.
+    ChangedTogether {
+        /// In the order of their numbers.
+        changes: Vec<Change>,
+        /// Dropped once they were shown.
+        wave: Wave,
+    },
     /// A session's reader heard something.
     Heard {
         /// Which session.
@@ -187,7 +193,7 @@ impl Entity for UserEntity {
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<UserMessage>, SpawnErr> {
-        let args = UserState {
+        let args = Box::new(UserState {
             id,
             parent,
             vitals,
@@ -207,7 +213,7 @@ impl Entity for UserEntity {
             is_asking: false,
             unflushed: 0,
             compared_at: Instant::now(),
-        };
+        });
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
         Ok(actor)
     }
@@ -295,14 +301,15 @@ impl UserState {
 
 impl Actor for UserEntity {
     type Msg = UserMessage;
-    type State = UserState;
-    type Arguments = UserState;
+    /// In a box: an actor's task has room for it twice, as it was given and as it is.
+    type State = Box<UserState>;
+    type Arguments = Box<UserState>;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<UserMessage>,
-        state: UserState,
-    ) -> Result<UserState, ActorProcessingErr> {
+        state: Box<UserState>,
+    ) -> Result<Box<UserState>, ActorProcessingErr> {
         // The inbox is read when the first session comes, by a task: a supervisor that spawns ten
         // thousand users must not wait for ten thousand reads.
         Ok(state)
@@ -312,13 +319,16 @@ impl Actor for UserEntity {
         &self,
         myself: ActorRef<UserMessage>,
         message: UserMessage,
-        state: &mut UserState,
+        state: &mut Box<UserState>,
     ) -> Result<(), ActorProcessingErr> {
+        let state = &mut **state;
         let taken = state.vitals.take();
+        let mut wave = None;
         match message {
             UserMessage::Attach(mail) => self.attach(&myself, mail, state),
             UserMessage::Changed(change) => self.changed(&myself, change, state),
-            UserMessage::ChangedTogether(changes) => {
+            UserMessage::ChangedTogether { changes, wave: last } => {
+                wave = Some(last);
                 changes.into_iter().for_each(|change| self.changed(&myself, change, state));
             }
             UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
@@ -340,6 +350,7 @@ impl Actor for UserEntity {
             self.go_on(&myself, state);
         }
         self.flush(&myself, state);
+        drop(wave);
         state.vitals.done(taken);
         Ok(())
     }

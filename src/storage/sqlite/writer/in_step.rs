@@ -2,10 +2,13 @@
 //! all of them, so that what several sends say to one person is written and told at once.
 //!
 //! Each goes through its audience in the order of the accounts' ids, and its cursor is an account.
-//! The sends with the lowest cursor share a chunk, and stop at the lowest account that any of them
-//! comes to, or where others wait that are further: from there on they are one step.
+//! Sends that are near each other ([`NEAR`]) take one turn: those of them with the lowest cursor
+//! share a chunk, and stop at the lowest account that any of them comes to, or where others wait
+//! that are further: from there on they are one step. Sends that are far apart take turns, so that
+//! a small one does not wait until a huge one has come as far.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{SendId, UserId};
@@ -24,7 +27,11 @@ use super::audience::{Audience, Portion};
 use super::group::{Failure, Place};
 use super::sends::{Reply, SendChunk, SendText, Sends, status};
 
-/// Sends that are to go on, by so many notifications altogether.
+/// Accounts between two sends, one of which waits for the other: some ten chunks, a tenth of a
+/// second's.
+const NEAR: i64 = 8_192;
+
+/// Sends that are to go on, by so many notifications altogether: the first, and those near it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) ids: &'a [SendId],
@@ -64,13 +71,15 @@ pub(super) fn go_on(
                 running.insert(*id, found);
             }
         }
-        step(connection, at, asked, &mut running, sends)?;
+        let turn = step(connection, at, asked, &mut running, sends)?;
         let now_ms = asked.now.as_millisecond();
-        let chunk = |id| {
+        let chunk = |(id, had_turn)| {
             let send: &Running = running.get(id)?;
-            Some(Chunk { told: None, has_more: send.is_active && send.due_at_ms <= now_ms })
+            let has_more = send.is_active && send.due_at_ms <= now_ms;
+            Some(Chunk { told: None, has_more, had_turn })
         };
-        answers[at] = Some(Ok(Done::Chunks(asked.ids.iter().map(chunk).collect())));
+        let chunks = asked.ids.iter().zip(turn).map(chunk).collect();
+        answers[at] = Some(Ok(Done::Chunks(chunks)));
     }
     for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
         let row = [Cell::Int(id.0), send.cursor.0.into(), status(send.is_active)];
@@ -79,21 +88,27 @@ pub(super) fn go_on(
     Ok(())
 }
 
-/// The next step of those that are furthest behind.
+/// The next step of those whose turn it is; which these are.
 fn step(
     connection: &Connection,
     at: usize,
     asked: Asked<'_>,
     running: &mut BTreeMap<SendId, Running>,
     sends: &mut Sends<'_>,
-) -> Result<(), Failure> {
+) -> Result<Vec<bool>, Failure> {
     let now_ms = asked.now.as_millisecond();
     let cursor = |id: &SendId| {
         let send = running.get(id)?;
         (send.is_active && send.due_at_ms <= now_ms).then_some(send.cursor)
     };
     let cursors: Vec<Option<UserId>> = asked.ids.iter().map(cursor).collect();
-    let Some(behind) = cursors.iter().flatten().min().copied() else { return Ok(()) };
+    if cursors.iter().all(Option::is_none) {
+        return Ok(vec![false; cursors.len()]);
+    }
+    let near = near_first(&cursors);
+    let turn = cursors.iter().map(|cursor| cursor.is_some_and(|cursor| near.contains(&cursor)));
+    let turn: Vec<bool> = turn.collect();
+    let behind = *near.start();
     let ahead = cursors.iter().flatten().filter(|cursor| **cursor > behind).min().copied();
     let size = cursors.iter().filter(|cursor| **cursor == Some(behind)).count();
     let share = (asked.rows / u32::try_from(size).unwrap_or(u32::MAX)).max(1);
@@ -123,7 +138,21 @@ fn step(
             reply: Reply::Continued { nth },
         });
     }
-    Ok(())
+    Ok(turn)
+}
+
+/// From the lowest to the highest cursor of those that are near the first, or near one that is.
+fn near_first(cursors: &[Option<UserId>]) -> RangeInclusive<UserId> {
+    let first = cursors.iter().flatten().next().copied().unwrap_or(UserId(0));
+    let mut sorted: Vec<UserId> = cursors.iter().flatten().copied().collect();
+    sorted.sort_unstable();
+    let (before, after) = sorted.split_at(sorted.partition_point(|cursor| *cursor < first));
+    // As far as one follows the other without a gap.
+    let reach =
+        |last: UserId, next: UserId| ((last.0 - next.0).abs() <= NEAR).then_some(next).ok_or(last);
+    let end = |found: Result<UserId, UserId>| found.unwrap_or_else(|last| last);
+    let lowest = end(before.iter().rev().try_fold(first, |last, next| reach(last, *next)));
+    lowest..=end(after.iter().try_fold(first, |last, next| reach(last, *next)))
 }
 
 /// Where all of a step stop: at the first end of a portion that is not the last of its send, or
@@ -177,4 +206,23 @@ fn read_running(
         has_moved: false,
         due_at_ms,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_near_the_first_take_its_turn() {
+        let near = |cursors: &[i64]| {
+            let cursors: Vec<_> = cursors.iter().map(|user| Some(UserId(*user))).collect();
+            let near = near_first(&cursors);
+            (near.start().0, near.end().0)
+        };
+        assert_eq!(near(&[100]), (100, 100));
+        assert_eq!(near(&[100, 7, 8_000]), (7, 8_000));
+        assert_eq!(near(&[20_000, 7, 12_000, 28_192]), (7, 28_192), "one is near the next");
+        assert_eq!(near(&[20_000, 7, 11_000, 28_193]), (20_000, 20_000));
+        assert_eq!(near_first(&[None, Some(UserId(5))]), UserId(5)..=UserId(5));
+    }
 }

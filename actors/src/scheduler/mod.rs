@@ -6,13 +6,15 @@
 //!
 //! It never waits for the store. One chunk at a time is written by a task, which tells the
 //! recipients itself (a kill cannot come between commit and telling) and casts its end back before
-//! that, so that the store has the next one meanwhile. A chunk is of several sends: those that are
-//! furthest behind catch up with the others and then go on in step, so that what several say to one
-//! person is born in one transaction and leaves in one write, and a small send does not wait for a
-//! huge one; nor a huge one for small ones without end, for whoever was passed over
-//! [`PASSED_OVER_MAX`] times goes on alone. The store writes a chunk behind whoever waits for it
-//! then; so that whoever comes during one waits no longer than [`CHUNK_TAKES`], the chunks are as
-//! large as that.
+//! that, so that the store has the next one meanwhile. Sends take turns ([`due`]), so that a small
+//! one does not wait for a huge one. Those that are about as far have one turn: who is behind
+//! catches up, and then they go on in step, so that what several say to one person is born in one
+//! transaction and leaves in one write.
+//!
+//! The store writes a chunk behind whoever waits for it then; so that whoever comes during one
+//! waits no longer than [`CHUNK_TAKES`], the chunks are as large as that. Before the next one is
+//! written, all but the last must have been shown: a ticket's frame stands behind one chunk's, not
+//! behind all that the store can write meanwhile.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
@@ -21,6 +23,8 @@
 //! Once an hour it has what is old forgotten (see [`crate::tidying`]), by a task that ends with it.
 //!
 //! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
+
+mod due;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,25 +41,22 @@ use crate::directory::Users;
 use crate::domain::ids::SendId;
 use crate::failures::back_off;
 use crate::mail::Mail;
-use crate::port::sends::Chunk;
 use crate::port::{Clock, SendStore, StoreError};
 use crate::sends::CHUNK;
 use crate::tidying::Tidying;
 use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
+use crate::wave::{self, Ebb};
+use due::{DUE_MAX, Due, DueList, Step};
 
 /// The store is looked at so often even if nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// So many due sends are known at a time.
-const DUE_MAX: u32 = 1_000;
 /// A clock that runs ahead of this one by a little must not make it look without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(5);
-/// So many sends share a chunk at most.
-const TOGETHER_MAX: usize = 32;
-/// So often a send lets those go first that are further behind.
-const PASSED_OVER_MAX: u32 = 8;
+/// So many chunks are under way at once: one is shown, and one is written meanwhile.
+const WAVES_MAX: usize = 2;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
@@ -87,8 +88,8 @@ pub struct OwnMessage(Own);
 enum Own {
     /// What is due, and when the next one is.
     Looked(Result<(Vec<SendId>, Option<Timestamp>), StoreError>),
-    /// A chunk was written, or not.
-    Wrote(Result<Vec<Step>, StoreError>),
+    /// A chunk was written, and how long that took; or not.
+    Wrote(Result<(Vec<Step>, Duration), StoreError>),
     /// A pause is over.
     Paused,
     /// What is old was forgotten, or not.
@@ -102,33 +103,6 @@ pub(crate) struct Scheduler {
     pub(crate) users: Users,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tidying: Tidying,
-}
-
-/// A send that is due.
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    id: SendId,
-    /// Since when it is known here.
-    since: Instant,
-    /// How often others went first since it last had a turn.
-    passed_over: u32,
-}
-
-/// What a chunk came to for one of its sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Step {
-    /// How many were told.
-    recipients: usize,
-    /// Whether there are more; not, where it is gone.
-    has_more: bool,
-}
-
-impl Step {
-    fn of(chunk: Option<&Chunk>) -> Self {
-        let told = chunk.and_then(|chunk| chunk.told.as_ref());
-        let has_more = chunk.is_some_and(|chunk| chunk.has_more);
-        Self { recipients: told.map_or(0, |told| told.births.len()), has_more }
-    }
 }
 
 /// What is being done at the moment.
@@ -147,7 +121,7 @@ enum Work {
 pub(crate) struct SchedulerState {
     vitals: Arc<Vitals>,
     own: Handle<SchedulerMessage>,
-    due: VecDeque<Due>,
+    due: DueList,
     work: Work,
     /// Whether there may be due sends that are not in the list.
     has_more_due: bool,
@@ -163,6 +137,8 @@ pub(crate) struct SchedulerState {
     trouble: Option<String>,
     /// So many recipients the next chunk has.
     chunk: u32,
+    /// The last chunks, which may not have been shown to everybody yet.
+    waves: VecDeque<Ebb>,
     chunks: u64,
     recipients: u64,
 }
@@ -190,7 +166,7 @@ impl Actor for Scheduler {
         Ok(SchedulerState {
             own: Handle::new(myself, Arc::clone(&vitals)),
             vitals,
-            due: VecDeque::new(),
+            due: DueList::default(),
             work: Work::None,
             has_more_due: false,
             next_due: None,
@@ -201,6 +177,7 @@ impl Actor for Scheduler {
             failures: 0,
             trouble: None,
             chunk: CHUNK,
+            waves: VecDeque::new(),
             chunks: 0,
             recipients: 0,
         })
@@ -262,19 +239,9 @@ impl SchedulerState {
         if self.due.iter().chain(current).any(|due| due.id == id) {
             return;
         }
-        if u32::try_from(self.due.len()).is_ok_and(|known| known < DUE_MAX) {
-            self.due.push_back(Due { id, since: Instant::now(), passed_over: 0 });
-        } else {
+        if !self.due.add(id) {
             self.has_more_due = true;
         }
-    }
-
-    /// The sends of the next chunk: those that have waited longest, or one alone that was passed
-    /// over too often.
-    fn next(&mut self) -> Vec<Due> {
-        let is_late = self.due.front().is_some_and(|due| due.passed_over >= PASSED_OVER_MAX);
-        let count = if is_late { 1 } else { self.due.len().min(TOGETHER_MAX) };
-        self.due.drain(..count).collect()
     }
 
     /// The store answered.
@@ -390,7 +357,7 @@ impl Scheduler {
         if !matches!(state.work, Work::None) {
             return;
         }
-        let due = state.next();
+        let due = state.due.next();
         if due.is_empty() {
             if state.has_more_due {
                 self.look(state);
@@ -402,18 +369,26 @@ impl Scheduler {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
         let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
         let (written, outcome) = oneshot::channel();
+        let (wave, ebb) = wave::begin();
+        state.waves.push_back(ebb);
+        let first = (state.waves.len() > WAVES_MAX).then(|| state.waves.pop_front()).flatten();
         // A task of its own for the writing: what is written too late for us is told all the same.
         tokio::spawn(async move {
+            if let Some(first) = first {
+                first.wait().await;
+            }
+            let begun = Instant::now();
             let (outcome, chunks) = match store.continue_sends(&ids, chunk, now).await {
                 Ok(chunks) => {
-                    (Ok(chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect()), chunks)
+                    let steps = chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect();
+                    (Ok((steps, begun.elapsed())), chunks)
                 }
                 Err(error) => (Err(error), Vec::new()),
             };
             // Nobody waits any more: it took too long.
             let _ = written.send(outcome);
             let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
-            users.tell_together(&told);
+            users.tell_together(&told, &wave);
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());
@@ -438,13 +413,13 @@ impl Scheduler {
 }
 
 /// A chunk has ended: its sends go behind those that wait, and those that it passed over before.
-fn wrote(outcome: Result<Vec<Step>, StoreError>, state: &mut SchedulerState) {
-    let (due, since) = match std::mem::replace(&mut state.work, Work::None) {
-        Work::Writing { due, since } => (due, since),
+fn wrote(outcome: Result<(Vec<Step>, Duration), StoreError>, state: &mut SchedulerState) {
+    let due = match std::mem::replace(&mut state.work, Work::None) {
+        Work::Writing { due, .. } => due,
         other @ (Work::None | Work::Pausing) => return state.work = other,
     };
     match outcome {
-        Ok(steps) => {
+        Ok((steps, took)) => {
             state.answered();
             state.chunks += 1;
             let recipients: usize = steps.iter().map(|step| step.recipients).sum();
@@ -452,18 +427,12 @@ fn wrote(outcome: Result<Vec<Step>, StoreError>, state: &mut SchedulerState) {
             state.recipients += recipients;
             metrics::counter!("bellpull_send_recipients_total").increment(recipients);
             if steps.iter().any(|step| step.has_more) {
-                state.chunk = next_chunk(state.chunk, since.elapsed());
+                state.chunk = next_chunk(state.chunk, took);
             }
-            let unfinished = due.into_iter().zip(steps).filter(|(_, step)| step.has_more);
-            let (went, passed): (Vec<_>, Vec<_>) =
-                unfinished.partition(|(_, step)| step.recipients > 0);
-            for (due, _) in passed.into_iter().rev() {
-                state.due.push_front(Due { passed_over: due.passed_over + 1, ..due });
-            }
-            state.due.extend(went.into_iter().map(|(due, _)| Due { passed_over: 0, ..due }));
+            state.due.put_back(due.into_iter().zip(steps));
         }
         Err(error) => {
-            state.due.extend(due);
+            state.due.put_off(due);
             let (pause, own) = (state.failed(&error), state.own.clone());
             state.work = Work::Pausing;
             tokio::spawn(async move {
