@@ -1,11 +1,21 @@
 //! Emptying a queue of 20,000: by e-mail, and by WhatsApp.
 //!
 //! `cargo bench --bench drain` queues 20,000 deliveries before the hub starts, and counts what a
-//! sink takes from the first message on, three times. Beside it stands the sink's own rate: plain
-//! clients that hammer it with the same messages over as many connections. Then the queue is
-//! filled once more, and while it empties a ticket is raised, one after the other: the times from
-//! request to frame at an admin's socket, beside those with nothing else to do. A run fails unless
-//! each message comes exactly once, each is recorded as sent, and each ticket's frame arrives.
+//! sink takes from the first message on, three times. Three rates stand beside each other, all over
+//! as many connections to the same sink:
+//!
+//! - `hub`: the queue is emptied: leased, rendered, sent, recorded.
+//! - `adapter`: the hub's own adapters, rendering and sending, with no store behind them. The
+//!   difference to `hub` is what the store and the channel's actor cost.
+//! - `sink`: plain clients with the same turns and nothing to do in between: what the sink takes.
+//!
+//! All of it shares the machine's cores. `hub µs` is the hub's CPU time a message, and `store µs`
+//! what of it is the thread that writes the store.
+//!
+//! Then the queue is filled once more, and while it empties a ticket is raised, one after the
+//! other: the times from request to frame at an admin's socket, beside those with nothing else to
+//! do. A run fails unless each message comes exactly once, each is recorded as sent, and each
+//! ticket's frame arrives.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -14,6 +24,7 @@
 
 mod rig;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +42,7 @@ use bellpull_actors::port::{AccountStore, DeliveryLog, PageRequest, SendStore};
 use futures_util::{StreamExt, TryStreamExt};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
+use rig::adapter;
 use rig::http::Rest;
 use rig::sink::{Protocol, Sink};
 use rig::socket::Listener;
@@ -48,15 +60,18 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         println!(
-            "{:>9} {:>9} {:>9} {:>6} {:>12} {:>12} {:>13} {:>13}",
-            "",
-            "sent/s",
-            "sink/s",
-            "ratio",
-            "idle p50 ms",
-            "idle p99 ms",
+            "{:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>9} {:>9} {:>10} {:>10} {:>6}",
+            "a second",
+            "hub",
+            "adapter",
+            "sink",
+            "hub µs",
+            "store µs",
+            "idle p50",
+            "idle p99",
             "beside p50",
-            "beside p99"
+            "beside p99",
+            "ratio"
         );
         for protocol in [Protocol::Smtp, Protocol::WhatsApp] {
             measure(protocol, messages, runs).await;
@@ -71,7 +86,7 @@ async fn measure(protocol: Protocol, messages: usize, runs: usize) {
     let everybody = people(&database, &roles).await;
     let [admin, client, students] = <[Vec<Person>; 3]>::try_from(everybody).unwrap();
     let sink = Sink::start(protocol).await;
-    let mut rates = Vec::new();
+    let (mut rates, mut costs, mut store_costs) = (Vec::new(), Vec::new(), Vec::new());
     give_addresses(&database, &students).await;
     for _ in 0..runs {
         fill(&database, protocol, &admin[0]).await;
@@ -79,26 +94,35 @@ async fn measure(protocol: Protocol, messages: usize, runs: usize) {
         let hub = start(&database, protocol, &sink);
         rates.push(drained(&sink, messages).await);
         sent(&hub, &database, messages * (rates.len())).await;
+        let (all, store) = hub.cpu();
+        costs.push(all.as_secs_f64() * 1e6 / messages as f64);
+        store_costs.push(store.as_secs_f64() * 1e6 / messages as f64);
     }
+    let unstored = adapter::send(&sink, &message(&admin[0]), IN_FLIGHT, messages).await;
     let bare = sink.hammer(IN_FLIGHT, messages).await;
     fill(&database, protocol, &admin[0]).await;
     sink.forget();
     let hub = start(&database, protocol, &sink);
-    let beside = tickets(&hub, &admin[0], &client[0], || sink.count() >= messages).await;
+    let taken = sink.clone();
+    let is_over = move || taken.count() >= messages;
+    let beside = tickets(&hub, &admin[0], &client[0], is_over).await;
     sent(&hub, &database, messages * (runs + 1)).await;
     let begun = Instant::now();
-    let is_over = || begun.elapsed() >= Duration::from_secs(3);
+    let is_over = move || begun.elapsed() >= Duration::from_secs(3);
     let idle = tickets(&hub, &admin[0], &client[0], is_over).await;
-    let rate = median(rates);
     let ms = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile) as f64 / 1_000.0;
     println!(
-        "{:>9} {rate:>9.0} {bare:>9.0} {:>6.2} {:>12.2} {:>12.2} {:>13.2} {:>13.2}",
+        "{:>9} {:>9.0} {unstored:>9.0} {bare:>9.0} {:>7.0} {:>8.0} {:>9.2} {:>9.2} {:>10.2} \
+         {:>10.2} {:>6.2}",
         protocol.name(),
-        rate / bare,
+        median(rates),
+        median(costs),
+        median(store_costs),
         ms(&idle, 0.5),
         ms(&idle, 0.99),
         ms(&beside, 0.5),
-        ms(&beside, 0.99)
+        ms(&beside, 0.99),
+        ms(&beside, 0.99) / ms(&idle, 0.99),
     );
 }
 
@@ -150,11 +174,9 @@ async fn give_addresses(database: &Path, people: &[Person]) {
     store.close().await;
 }
 
-/// Queues a message to all of them.
-async fn fill(database: &Path, protocol: Protocol, by: &Person) {
-    let store = open(database, Channels::of(&[channel(protocol)])).await;
+fn message(by: &Person) -> Message {
     let event = Event::from_name("maintenance");
-    let message = Message {
+    Message {
         kind: Kind::of(&event),
         event,
         title: "Maintenance tonight".to_owned(),
@@ -165,9 +187,14 @@ async fn fill(database: &Path, protocol: Protocol, by: &Person) {
         sender: Some(UserId(by.id)),
         priority: Priority::Medium,
         created_at: Timestamp::now(),
-    };
+    }
+}
+
+/// Queues a message to all of them.
+async fn fill(database: &Path, protocol: Protocol, by: &Person) {
+    let store = open(database, Channels::of(&[channel(protocol)])).await;
     let send = NewSend {
-        message,
+        message: message(by),
         recipients: Recipients::Role("student".parse().unwrap()),
         channels: Channels::of(&[Channel::System, channel(protocol)]),
         is_critical: false,
@@ -203,18 +230,33 @@ async fn sent(hub: &Hub, database: &Path, wanted: usize) {
     store.close().await;
 }
 
-/// Raises one ticket after the other; the times from request to frame, in µs.
+/// Raises one ticket after the other; the times from request to frame, in µs. On a thread of its
+/// own: who acts on tickets does not stand in line with the provider's tasks.
 async fn tickets(
     hub: &Hub,
     admin: &Person,
     client: &Person,
+    is_over: impl Fn() -> bool + Send + 'static,
+) -> Histogram<u64> {
+    let (address, admin, client) = (hub.address, admin.clone(), client.clone());
+    let raising = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(raise(address, &admin, &client, is_over))
+    };
+    tokio::task::spawn_blocking(raising).await.unwrap()
+}
+
+async fn raise(
+    address: SocketAddr,
+    admin: &Person,
+    client: &Person,
     is_over: impl Fn() -> bool,
 ) -> Histogram<u64> {
-    let mut socket = Listener::connect(hub.address, 1, &admin.token).await;
+    let mut socket = Listener::connect(address, 1, &admin.token).await;
     assert!(socket.next().await.is_some(), "the greeting");
     let patience = Duration::from_millis(200);
     while let Ok(Some(_)) = tokio::time::timeout(patience, socket.next()).await {}
-    let mut rest = Rest::connect(hub.address).await;
+    let mut rest = Rest::connect(address).await;
     let mut times = Histogram::new(3).unwrap();
     while !is_over() {
         let asked = Instant::now();

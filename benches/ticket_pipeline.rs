@@ -7,6 +7,9 @@
 //! 15 clients listen; a life is create, open, assign, start, finish, approve, which owes 35
 //! notifications less those that nobody owes itself: 32 on average. A run fails unless every owed
 //! frame arrives, once, and each socket's `seq` counts up by one.
+//!
+//! Beside each stands what SQLite alone makes of the same rows, so many transitions in each
+//! transaction as were asked for at once: no request is read, nobody decides and nobody is told.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -22,7 +25,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rig::http::Rest;
 use rig::socket::Listener;
-use rig::{Hub, Person, median, ms, people};
+use rig::{Hub, Person, median, ms, people, sqlite};
 
 const ADMINS: usize = 10;
 const DEVELOPERS: usize = 15;
@@ -44,6 +47,8 @@ struct Figures {
     notifications_s: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// Transitions a second of SQLite alone.
+    bare_s: f64,
 }
 
 fn main() {
@@ -53,8 +58,15 @@ fn main() {
     let levels: &[(usize, usize)] =
         if is_test { &[(4, 8)] } else { &[(1, 200), (8, 800), (32, 2_000)] };
     println!(
-        "{:>11} {:>3} {:>14} {:>16} {:>9} {:>9}",
-        "concurrency", "run", "transitions/s", "notifications/s", "p50 ms", "p99 ms"
+        "{:>11} {:>3} {:>14} {:>16} {:>9} {:>9} {:>13} {:>6}",
+        "concurrency",
+        "run",
+        "transitions/s",
+        "notifications/s",
+        "p50 ms",
+        "p99 ms",
+        "SQLite alone",
+        "ratio"
     );
     for &(concurrency, lives) in levels {
         let runs = if is_test { 1 } else { 3 };
@@ -74,6 +86,7 @@ fn main() {
                 notifications_s: of(|one| one.notifications_s),
                 p50_ms: of(|one| one.p50_ms),
                 p99_ms: of(|one| one.p99_ms),
+                bare_s: of(|one| one.bare_s),
             },
         );
     }
@@ -81,8 +94,13 @@ fn main() {
 
 fn print(concurrency: usize, run: &str, figures: &Figures) {
     println!(
-        "{concurrency:>11} {run:>3} {:>14.0} {:>16.0} {:>9.2} {:>9.2}",
-        figures.transitions_s, figures.notifications_s, figures.p50_ms, figures.p99_ms
+        "{concurrency:>11} {run:>3} {:>14.0} {:>16.0} {:>9.2} {:>9.2} {:>13.0} {:>6.2}",
+        figures.transitions_s,
+        figures.notifications_s,
+        figures.p50_ms,
+        figures.p99_ms,
+        figures.bare_s,
+        figures.transitions_s / figures.bare_s
     );
 }
 
@@ -91,6 +109,11 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
     let database = folder.path().join("bench.db");
     let roles = [("admin", ADMINS), ("developer", DEVELOPERS), ("client", CLIENTS)];
     let everybody = Arc::new(people(&database, &roles).await);
+    let alone = folder.path().join("alone.db");
+    std::fs::copy(&database, &alone).unwrap();
+    let ids: Vec<Vec<i64>> =
+        everybody.iter().map(|group| group.iter().map(|person| person.id).collect()).collect();
+    let bare_s = sqlite::lives(&alone, concurrency, lives, &ids[0], [ids[1][0], ids[2][0]]);
     let hub = Hub::start(&database);
     let shared = Arc::new(Shared {
         asked: Mutex::default(),
@@ -133,6 +156,7 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
         notifications_s: owed.load(Relaxed) as f64 / took,
         p50_ms: ms(Duration::from_micros(times.value_at_quantile(0.5))),
         p99_ms: ms(Duration::from_micros(times.value_at_quantile(0.99))),
+        bare_s,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::auth::{Auth, AuthStartError, Signing};
 use crate::config::{Config, Secret};
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::desk::{FOLLOW_EVERY, TemplateDesk};
+use crate::delivery::hands::Hands;
 use crate::delivery::link::Links;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
@@ -55,6 +56,8 @@ pub struct App {
     servers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
     drain_window: Duration,
+    /// Ended last: channels run there.
+    _hands: Hands,
 }
 
 /// Why a hub did not start; the text names the setting at fault.
@@ -187,6 +190,7 @@ impl App {
         let words = Words { templates: templates.templates().clone(), links: links.clone() };
         let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
             .map_err(StartError::of("webhook.allow_private"))?;
+        let hands = Hands::start().map_err(StartError::of("a thread for deliveries"))?;
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -195,6 +199,7 @@ impl App {
                 epoch: names.epoch.clone(),
                 words,
                 webhooks: webhooks.clone(),
+                runtime: hands.runtime().clone(),
             },
         )?;
         let hub = Hub::start(HubParts {
@@ -245,6 +250,7 @@ impl App {
             servers,
             upkeep,
             drain_window,
+            _hands: hands,
         })
     }
 

@@ -5,9 +5,12 @@
 
 #![allow(dead_code, reason = "each bench uses its own part")]
 
+pub mod adapter;
+pub mod crowd;
 pub mod http;
 pub mod sink;
 pub mod socket;
+pub mod sqlite;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -38,21 +41,47 @@ impl Hub {
 
     /// The same with other settings.
     pub fn start_with(database: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
+        let process = process
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
             .args(["--database", &format!("sqlite://{}", database.display())])
             .env("BELLPULL_LOG_FILTER", "warn")
             // All of ten thousand users come from eight addresses here.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the hub starts");
+            .envs(settings.iter().copied());
+        Self::of(process)
+    }
+
+    /// Starts the two threads that only write, in the hub's place.
+    pub fn bare_loop() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
+        // It ends with its input, which is ours.
+        Self::of(process.args(["load", "bare-loop"]).stdin(Stdio::piped()))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the hub starts");
         let stdout = process.stdout.take().expect("stdout is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("the hub says where it is");
         let address = line.trim().rsplit('/').next().and_then(|at| at.parse().ok());
         Self { process, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+    }
+
+    /// CPU time so far, user and system: of the whole process, and of the thread that writes the
+    /// store. To a hundredth of a second.
+    pub fn cpu(&self) -> (Duration, Duration) {
+        let folder = format!("/proc/{}", self.process.id());
+        let writer = std::fs::read_dir(format!("{folder}/task"))
+            .expect("the hub lives")
+            .filter_map(Result::ok)
+            .map(|task| task.path())
+            .find(|task| {
+                let name = std::fs::read_to_string(task.join("comm"));
+                name.is_ok_and(|name| name.trim() == "sqlite-writer")
+            });
+        let writer = writer.expect("the store's thread");
+        (ticks(Path::new(&folder)), ticks(&writer))
     }
 
     /// Memory of the process that is really in use, in KiB.
@@ -62,6 +91,16 @@ impl Hub {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
+}
+
+/// The CPU time in a `stat` file.
+fn ticks(folder: &Path) -> Duration {
+    let stat = std::fs::read_to_string(folder.join("stat")).expect("the hub lives");
+    let fields = stat.rsplit(") ").next().expect("fields");
+    let times = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = times.map(|field| field.parse::<u64>().expect("ticks")).sum();
+    // A tick is a hundredth of a second on every Linux in use.
+    Duration::from_millis(ticks * 10)
 }
 
 impl Drop for Hub {

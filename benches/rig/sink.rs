@@ -1,6 +1,10 @@
 //! Providers that take everything at once: an SMTP server and an HTTP server in WhatsApp's shape,
 //! by hand, so that they cost little of the cores that they share with the hub; and plain clients
 //! that show how fast they are.
+//!
+//! A client takes the turns that the hub takes, one message after the other on a connection: an
+//! envelope and a text by SMTP (the server takes steps at once, as nearly all do), a request by
+//! HTTP. What it says is made before, so that nothing is measured but the turns.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,6 +31,7 @@ impl Protocol {
 }
 
 /// A provider in this process.
+#[derive(Clone)]
 pub struct Sink {
     protocol: Protocol,
     address: std::net::SocketAddr,
@@ -80,6 +85,10 @@ impl Sink {
         }
     }
 
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     pub fn count(&self) -> usize {
         *self.taken.count.borrow()
     }
@@ -125,23 +134,30 @@ type Done = std::io::Result<()>;
 async fn smtp(stream: TcpStream, taken: &Taken) -> Done {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 sink\r\n").await?;
-    let mut line = String::new();
+    let (mut line, mut answers) = (String::new(), Vec::new());
     loop {
+        // What came in one packet is answered in one.
+        if stream.buffer().is_empty() && !answers.is_empty() {
+            stream.write_all(&answers).await?;
+            answers.clear();
+        }
         line.clear();
         if stream.read_line(&mut line).await? == 0 {
             return Ok(());
         }
         let answer: &[u8] = match line.get(..4).unwrap_or_default() {
-            "EHLO" => b"250-sink\r\n250 8BITMIME\r\n",
+            "EHLO" => b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
             "DATA" => {
-                stream.write_all(b"354 go on\r\n").await?;
+                answers.extend_from_slice(b"354 go on\r\n");
+                stream.write_all(&answers).await?;
+                answers.clear();
                 taken.take(mail(&mut stream).await?);
                 b"250 taken\r\n"
             }
             "QUIT" => return stream.write_all(b"221 bye\r\n").await,
             _ => b"250 ok\r\n",
         };
-        stream.write_all(answer).await?;
+        answers.extend_from_slice(answer);
     }
 }
 
@@ -201,22 +217,27 @@ const MAIL: &str = "From: Desk <desk@example.com>\r\nTo: student <student1@examp
 
 async fn hammer_smtp(stream: TcpStream, keys: impl Iterator<Item = String>) -> Done {
     let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
+    answers(&mut stream, 1).await?;
     stream.write_all(b"EHLO bench\r\n").await?;
-    stream.read_line(&mut line).await?;
-    stream.read_line(&mut line).await?;
+    answers(&mut stream, 3).await?;
     let filler = "The desk is closed from ten to eleven.\r\n".repeat(50);
     for key in keys {
+        let envelope = b"MAIL FROM:<desk@example.com>\r\nRCPT TO:<s@example.com>\r\nDATA\r\n";
+        stream.write_all(envelope).await?;
+        answers(&mut stream, 3).await?;
         let mail = format!("{MAIL}Message-ID: <{key}>\r\n\r\n{filler}.\r\n");
-        let steps =
-            ["MAIL FROM:<desk@example.com>\r\n", "RCPT TO:<s@example.com>\r\n", "DATA\r\n", &mail];
-        for step in steps {
-            stream.write_all(step.as_bytes()).await?;
-            line.clear();
-            stream.read_line(&mut line).await?;
-            assert!(line.starts_with(['2', '3']), "{line}");
-        }
+        stream.write_all(mail.as_bytes()).await?;
+        answers(&mut stream, 1).await?;
+    }
+    Ok(())
+}
+
+async fn answers(stream: &mut BufReader<TcpStream>, lines: usize) -> Done {
+    let mut line = String::new();
+    for _ in 0..lines {
+        line.clear();
+        stream.read_line(&mut line).await?;
+        assert!(line.starts_with(['2', '3']), "{line}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, DeliveryStore, Sender};
+use tokio::runtime::Handle;
 
 use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
@@ -42,6 +43,8 @@ pub struct ChannelParts {
     pub words: Words,
     /// The way to webhooks.
     pub webhooks: WebhookCaller,
+    /// Where channels run.
+    pub runtime: Handle,
 }
 
 /// The channels whose settings are there.
@@ -67,6 +70,7 @@ pub fn channels(
             retry: config.retry,
             ..ChannelLimits::default()
         },
+        runtime: Some(parts.runtime.clone()),
     };
     let mut on = Vec::new();
     if let Some(smtp) = &config.smtp {

@@ -15,7 +15,7 @@ use bellpull_actors::port::templates::{
 use bellpull_actors::port::{StoreError, TemplateStore};
 
 use super::defaults::default_of;
-use super::template::{Rendered, View, plain, render};
+use super::template::{Parsed, Rendered, View, plain};
 
 /// How often the store's version is compared: so long may an edit on another node stay unseen.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(5);
@@ -50,6 +50,8 @@ pub struct Templates {
 struct Shelf {
     version: i64,
     written: HashMap<TemplateKey, Arc<WrittenTemplate>>,
+    /// A shelf's own: what an edit replaces is forgotten with the shelf.
+    parsed: Arc<Parsed>,
 }
 
 impl Templates {
@@ -60,7 +62,7 @@ impl Templates {
     /// Takes what the store has, unless it is older than what is here.
     pub fn take(&self, TemplateShelf { version, templates }: TemplateShelf) {
         let written = templates.into_iter().map(|one| (one.key.clone(), Arc::new(one)));
-        let new = Shelf { version, written: written.collect() };
+        let new = Shelf { version, written: written.collect(), parsed: Arc::default() };
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         if new.version > shelf.version {
             *shelf = new;
@@ -91,13 +93,14 @@ impl Templates {
     /// What goes out. A template that fails is replaced by the default, which cannot.
     #[must_use]
     pub fn render(&self, event: &str, channel: Channel, locale: &Locale, view: &View) -> Rendered {
+        let parsed = Arc::clone(&self.shelf().parsed);
         if let Found::Written(template) = self.find(event, channel, locale) {
-            match render(&template.source, view) {
+            match parsed.render(&template.source, view) {
                 Ok(rendered) => return Rendered { is_written: true, ..rendered },
                 Err(bad) => failed(event, channel, &template.key.locale, &bad.to_string()),
             }
         }
-        render(&default_of(event, channel), view).unwrap_or_else(|bad| {
+        parsed.render(&default_of(event, channel), view).unwrap_or_else(|bad| {
             failed(event, channel, &Locale::english(), &bad.to_string());
             plain(view)
         })

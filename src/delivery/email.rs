@@ -25,7 +25,8 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::link::Unsubscribe;
-use super::mail_server::{Failure, MailServer, Way};
+use super::mail_server::{MailServer, Way};
+use super::mail_turns::Failure;
 use super::template::Rendered;
 use super::words::Words;
 use super::{refused, said};
@@ -190,8 +191,12 @@ fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailS
 
 /// What an error of SMTP means for a delivery.
 fn judge(failure: &Failure) -> Outcome {
-    let Failure::Smtp(error) = failure else {
-        return Outcome::Later { error: failure.to_string(), after: None, is_outage: true };
+    let error = match failure {
+        Failure::Smtp(error) => error,
+        Failure::OnlyAscii(_) => return refused(&failure.to_string()),
+        Failure::Silent(_) => {
+            return Outcome::Later { error: failure.to_string(), after: None, is_outage: true };
+        }
     };
     let mut text = error.to_string();
     // The cause of a failed connection is one level down.
@@ -252,6 +257,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
 
     use super::super::testing::{leased, words};
     use super::*;
@@ -292,6 +298,90 @@ mod tests {
             assert!(begun.elapsed() < SOON * 20, "{:?}", begun.elapsed());
             server.await.unwrap();
         }
+    }
+
+    /// A server that takes steps at once, and answers envelopes so; what it hears on each
+    /// connection from the first envelope on, a line or more a time.
+    async fn at_once(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 mail.example\r\n").await.unwrap();
+            let (mut heard, mut buffer) = (Vec::new(), [0; 64 * 1024]);
+            let greeting: &str = "250-mail.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
+            for answer in [greeting, greeting].into_iter().chain(answers.iter().copied()) {
+                let read = stream.read(&mut buffer).await.unwrap();
+                heard.push(String::from_utf8(buffer[..read].to_vec()).unwrap());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            let mut rest = String::new();
+            let _ = stream.read_to_string(&mut rest).await;
+            heard.push(rest);
+            heard.split_off(2)
+        });
+        (url, server)
+    }
+
+    const ENVELOPE: &str = "MAIL FROM:<desk@example.com>\r\nRCPT TO:<ada@example.com>\r\nDATA\r\n";
+
+    #[tokio::test]
+    async fn a_server_that_takes_steps_at_once_is_sent_a_mail_in_two_writes() {
+        const TAKEN: &str = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n";
+        let (url, server) = at_once(&[TAKEN, "250 one\r\n", TAKEN, "250 two\r\n"]).await;
+        let sender = sender(&url).unwrap();
+        for said in ["one", "two"] {
+            let to = Target::Email("ada@example.com".to_owned());
+            let outcome = sender.send(&leased(to, "Title", ".\r\n.x")).await;
+            assert_eq!(outcome, Outcome::Sent { provider_id: Some(said.to_owned()) });
+        }
+        drop(sender);
+        let heard = server.await.unwrap();
+        assert_eq!([&*heard[0], &*heard[2]], [ENVELOPE; 2]);
+        for text in [&heard[1], &heard[3]] {
+            assert!(text.contains("Subject: Title\r\n") && text.ends_with("\r\n.\r\n"), "{text}");
+            assert!(text.contains("\r\n..x") && text.matches("\r\n.\r\n").count() == 1, "{text}");
+        }
+        assert_eq!(heard.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn an_envelope_that_is_refused_at_once_sends_no_text() {
+        for (answers, is_refused, after) in [
+            ("250 ok\r\n550 no such mailbox\r\n503 nobody to send to\r\n", true, "QUIT\r\n"),
+            ("250 ok\r\n451 later\r\n503 nobody to send to\r\n", false, "QUIT\r\n"),
+            // It waits for a text: what it is told now would be one.
+            ("250 ok\r\n550 no such mailbox\r\n354 go on\r\n", true, ""),
+            ("550 not from you\r\n503 what?\r\n503 what?\r\n", true, "QUIT\r\n"),
+            ("421 going away\r\n", false, ""),
+            ("250 ok\r\n421 going away\r\n", false, ""),
+        ] {
+            let answers: &'static [&'static str] = Box::leak(Box::new([answers]));
+            let (url, server) = at_once(answers).await;
+            let sender = sender(&url).unwrap();
+            let to = Target::Email("ada@example.com".to_owned());
+            let outcome = sender.send(&leased(to, "Title", "x")).await;
+            let found = matches!(outcome, Outcome::Refused { .. });
+            assert_eq!(found, is_refused, "{answers:?}: {outcome:?}");
+            let is_outage = matches!(outcome, Outcome::Later { is_outage: true, .. });
+            assert_eq!(is_outage, answers[0].contains("421"), "{answers:?}: {outcome:?}");
+            drop(sender);
+            assert_eq!(server.await.unwrap(), [ENVELOPE, after], "{answers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_a_server_cannot_take_is_no_outage() {
+        let (url, server) = at_once(&[]).await;
+        let sender = sender(&url).unwrap();
+        let to = Target::Email("ädä@example.com".to_owned());
+        let outcome = sender.send(&leased(to, "Title", "x")).await;
+        assert!(
+            matches!(&outcome, Outcome::Refused { error } if error.contains("SMTPUTF8")),
+            "{outcome:?}"
+        );
+        drop(sender);
+        assert_eq!(server.await.unwrap(), [""]);
     }
 
     #[tokio::test]

@@ -2,9 +2,10 @@
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
 //! admins have written), [`link`] (where it leads), [`words`] (both for one delivery); [`email`]
-//! with its [`mail_server`]; [`provider`] (what all that speak HTTP share), [`whatsapp`] with its
-//! [`reports`], [`sms`] with its [`sms_reports`], and, to where users say ([`outside`]), [`push`]
-//! with [`push_crypt`] and [`webhook`]; [`channels`] (which are on, and what each sends by).
+//! with its [`mail_server`] and [`mail_turns`]; [`provider`] (what all that speak HTTP share),
+//! [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, to where users say
+//! ([`outside`]), [`push`] with [`push_crypt`] and [`webhook`]; [`channels`] (which are on, and what
+//! each sends by) and [`hands`] (where they run).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
@@ -12,8 +13,10 @@ pub mod channels;
 pub mod defaults;
 pub mod desk;
 pub mod email;
+pub mod hands;
 pub mod link;
 mod mail_server;
+mod mail_turns;
 pub mod outside;
 pub mod proof;
 mod provider;

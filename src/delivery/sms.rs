@@ -8,7 +8,7 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use reqwest::Url;
 
-use super::provider::{Answer, Provider};
+use super::provider::{Answer, Provider, under};
 use super::sms_reports::HOOK;
 use super::words::Words;
 use super::{refused, shortened, telephone};
@@ -39,7 +39,8 @@ impl SmsSender {
     /// A text, where no HTTP client can be made or the address is none.
     pub fn new(config: &SmsConfig, attempt_max: Duration, words: Words) -> Result<Self, String> {
         let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
-        let url = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
+        let base = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
+        let url = under(base, &["Accounts", &config.account, "Messages.json"]);
         let SmsConfig { account, token, from, .. } = config.clone();
         Ok(Self { provider, url, account, token, from, words })
     }
@@ -61,7 +62,7 @@ impl Sender for SmsSender {
         form.extend(callback.as_deref().map(|address| ("StatusCallback", address)));
         let request = self
             .provider
-            .post(&self.url, &["Accounts", &self.account, "Messages.json"])
+            .post_to(self.url.clone())
             .basic_auth(&self.account, Some(self.token.reveal()))
             // Twilio itself looks at none; some that copied its API do.
             .header("Idempotency-Key", format!("delivery-{}", leased.id))

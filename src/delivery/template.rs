@@ -12,7 +12,8 @@ use std::sync::LazyLock;
 
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::port::templates::Source;
-use minijinja::{AutoEscape, Environment, ErrorKind};
+use minijinja::{AutoEscape, Environment, ErrorKind, Template};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The most that a template may be, in characters; each of its parts.
@@ -98,27 +99,68 @@ impl View {
 }
 
 /// Made once: its filters and limits are the same for every part.
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_keep_trailing_newline(true);
-    environment.set_auto_escape_callback(|name| match name {
-        "html" => AutoEscape::Html,
+    environment.set_auto_escape_callback(|name| match name.split(PART_ENDS).next() {
+        Some("html") => AutoEscape::Html,
         _ => AutoEscape::None,
     });
     environment
-});
+}
+
+/// Ends a part's name, where its text follows.
+const PART_ENDS: char = ':';
+
+/// Parts as they were parsed, by what they are and what they say: to parse one takes longer than
+/// to fill it in. It keeps whatever it has rendered.
+#[derive(Debug)]
+pub(super) struct Parsed(Environment<'static>);
+
+impl Default for Parsed {
+    fn default() -> Self {
+        let mut environment = environment();
+        let source = |name: &str| name.split_once(PART_ENDS).map(|(_, source)| source.to_owned());
+        environment.set_loader(move |name| Ok(source(name)));
+        Self(environment)
+    }
+}
+
+impl Parsed {
+    /// Renders a template as [`render`] does.
+    ///
+    /// # Errors
+    /// [`BadTemplate`] with the part at fault.
+    pub(super) fn render(&self, source: &Source, view: &View) -> Result<Rendered, BadTemplate> {
+        // As the parts take it, once for all of them.
+        let value = minijinja::Value::from_serialize(&view.0);
+        rendered(source, |part, source| {
+            let template = self.0.get_template(&format!("{part}{PART_ENDS}{source}"));
+            fill(part, template, &value)
+        })
+    }
+}
 
 /// Renders a template.
 ///
 /// # Errors
 /// [`BadTemplate`] with the part at fault.
 pub fn render(source: &Source, view: &View) -> Result<Rendered, BadTemplate> {
-    let subject = part("subject", &source.subject, view)?;
-    let text = part("text", &source.text, view)?;
+    rendered(source, |name, source| part(name, source, view))
+}
+
+fn rendered(
+    source: &Source,
+    part: impl Fn(&'static str, &str) -> Result<String, BadTemplate>,
+) -> Result<Rendered, BadTemplate> {
+    let subject = part("subject", &source.subject)?;
+    let text = part("text", &source.text)?;
     let html = match source.html.is_empty() {
         true => None,
-        false => Some(part("html", &source.html, view)?),
+        false => Some(part("html", &source.html)?),
     };
     Ok(Rendered { subject: one_line(&subject), text, html, is_written: false })
 }
@@ -129,11 +171,20 @@ pub(super) fn part(
     source: &str,
     View(view): &View,
 ) -> Result<String, BadTemplate> {
-    let bad = |problem: String| BadTemplate { part, problem };
     if source.chars().count() > SOURCE_MAX {
-        return Err(bad(format!("it has more than {SOURCE_MAX} characters")));
+        let problem = format!("it has more than {SOURCE_MAX} characters");
+        return Err(BadTemplate { part, problem });
     }
-    let template = ENVIRONMENT.template_from_named_str(part, source);
+    fill(part, ENVIRONMENT.template_from_named_str(part, source), view)
+}
+
+/// Fills a part in, if it can be parsed.
+fn fill(
+    part: &'static str,
+    template: Result<Template<'_, '_>, minijinja::Error>,
+    view: impl Serialize,
+) -> Result<String, BadTemplate> {
+    let bad = |problem: String| BadTemplate { part, problem };
     let template = template.map_err(|error| bad(problem(&error)))?;
     let mut out = Bounded::default();
     match template.render_captured_to(view, &mut out) {
@@ -245,6 +296,25 @@ mod tests {
         assert!(html.contains("a=1&amp;b=2") && !html.contains("<b>Hi"), "{html}");
         assert_eq!(rendered.subject, "<b>Hi</b>");
         assert!(rendered.text.contains("1 < 2 & \"3\""), "{}", rendered.text);
+    }
+
+    #[test]
+    fn what_was_parsed_before_says_the_same() {
+        let (parsed, names) = (Parsed::default(), ["<Ada>", "Bob & Eve"]);
+        for (channel, name) in Channel::ALL.into_iter().flat_map(|one| names.map(|n| (one, n))) {
+            let view = View::of(&message("<b>Hi</b>", "1 < 2"), name, Some("https://x/"), None);
+            let source = default_of("general", channel);
+            assert_eq!(parsed.render(&source, &view), render(&source, &view), "{channel:?}");
+        }
+        // The same words in another part mean something else.
+        let view = view("<", "&");
+        let rendered = parsed.render(&source("{{ title }}", "{{ title }}", "{{ title }}"), &view);
+        let rendered = rendered.unwrap();
+        assert_eq!((&*rendered.text, rendered.html.as_deref()), ("<", Some("&lt;")));
+        let bad = source("{{ title", "", "");
+        assert_eq!(parsed.render(&bad, &view), render(&bad, &view));
+        let colons = source("a: b: {{ title }}", ":", "");
+        assert_eq!(parsed.render(&colons, &view), render(&colons, &view));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use bellpull_actors::port::Sender;
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::provider::{Answer, Provider};
+use super::provider::{Answer, Provider, under};
 use super::words::Words;
 use super::{refused, shortened, telephone};
 use crate::config::Secret;
@@ -34,7 +34,6 @@ const THROTTLED: [i64; 4] = [4, 80_007, 130_429, 131_056];
 pub struct WhatsAppSender {
     provider: Provider,
     url: Url,
-    phone_number_id: String,
     token: Secret,
     /// The template's name and language.
     template: Option<(String, String)>,
@@ -52,12 +51,11 @@ impl WhatsAppSender {
         words: Words,
     ) -> Result<Self, String> {
         let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
-        let url = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
+        let base = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
         let language = config.template_language.clone();
         Ok(Self {
             provider,
-            url,
-            phone_number_id: config.phone_number_id.clone(),
+            url: under(base, &[&config.phone_number_id, "messages"]),
             token: config.token.clone(),
             template: config.template.clone().map(|name| (name, language)),
             words,
@@ -128,7 +126,7 @@ impl Sender for WhatsAppSender {
         };
         let request = self
             .provider
-            .post(&self.url, &[&self.phone_number_id, "messages"])
+            .post_to(self.url.clone())
             .bearer_auth(self.token.reveal())
             .json(&self.message(leased, &to));
         match self.provider.ask(request).await {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::LoadError;
 use super::check::Faults;
+use super::children::Owned;
 use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
 use super::readings::{allow_files, cpu_us};
 use super::spawn::own_binary;
@@ -34,18 +35,11 @@ pub struct Crew {
 
 #[derive(Debug)]
 struct Worker {
-    child: std::process::Child,
+    child: Owned,
     input: BufWriter<ChildStdin>,
     sockets: usize,
     open: u64,
     received: u64,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it has ended by itself
-        let _ = self.child.wait();
-    }
 }
 
 impl Crew {
@@ -115,12 +109,16 @@ impl Crew {
         if self.wait(|crew| crew.connected == crew.workers.len())? {
             return Ok(());
         }
-        Err(LoadError::Failed(format!(
-            "--timeout: after {} s {} of {} sockets were open",
-            self.patience.as_secs(),
-            self.workers.iter().map(|worker| worker.open).sum::<u64>(),
-            self.sockets()
-        )))
+        let (seconds, all) = (self.patience.as_secs(), self.sockets());
+        let Tally { open, handshake, .. } = self.reset()?;
+        let text = format!("--timeout: after {seconds} s {open} of {all} sockets were open");
+        let upgraded = handshake.count();
+        Err(LoadError::Failed(match upgraded > open {
+            true => {
+                format!("{text}; {upgraded} were upgraded: the frame that opens them is missing")
+            }
+            false => text,
+        }))
     }
 
     /// Ends all sockets.
@@ -272,12 +270,9 @@ impl Worker {
     ) -> Result<Self, LoadError> {
         let failed =
             |error: &dyn std::fmt::Display| LoadError::Failed(format!("a worker process: {error}"));
-        let mut child = Process::new(own_binary()?)
-            .args(["load", "worker"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(&error))?;
+        let mut process = Process::new(own_binary()?);
+        process.args(["load", "worker"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Owned::start(&mut process).map_err(|error| failed(&error))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(&"it has no pipes"));
         };

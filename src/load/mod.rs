@@ -11,6 +11,7 @@
 
 pub mod bare;
 pub mod check;
+pub mod children;
 pub mod clock;
 pub mod crew;
 pub mod frame;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LoadError;
 use super::pipe::{Pace, Ready};
+use super::rest::Rest;
 use super::tokens::Login;
 
 /// A whole run.
@@ -186,6 +187,23 @@ impl Place {
     }
 }
 
+impl Publish {
+    /// A connection for messages.
+    ///
+    /// # Errors
+    /// It cannot be reached; the text says where.
+    pub fn connect(&self, patience: Duration) -> Result<Rest, LoadError> {
+        let Place { address, host, .. } = &self.place;
+        Rest::connect(*address, host, patience).map_err(|error| self.failed(error))
+    }
+
+    /// What went wrong with a message, and where.
+    #[must_use]
+    pub fn failed(&self, error: impl std::fmt::Display) -> LoadError {
+        LoadError::Failed(format!("messages go to {}: {error}", self.place.url))
+    }
+}
+
 impl Workload {
     /// What it is called on the command line and in what is printed.
     #[must_use]
@@ -197,6 +215,18 @@ impl Workload {
             Self::Tickets(_) => "tickets",
             Self::Replay(_) => "replay",
             Self::Mixed(_) => "mixed",
+        }
+    }
+
+    /// The fewest who can do it, and why.
+    #[must_use]
+    pub fn least(&self) -> (usize, &'static str) {
+        match self {
+            Self::Idle | Self::Connect | Self::FanOut(_) | Self::Replay(_) => (1, "somebody"),
+            Self::Tickets(_) => (3, "a ticket's life takes an admin, a developer and a client"),
+            Self::Mixed(mixed) => {
+                (mixed.staff + 1, "beside the --staff it takes one who only listens")
+            }
         }
     }
 }

@@ -113,7 +113,7 @@ pub fn json(plan: &Plan, results: &Results) -> Value {
 }
 
 fn row_json(row: &Row) -> Value {
-    let Outcome { figures, times, faults } = &row.outcome;
+    let Outcome { figures, times, faults, courses: _ } = &row.outcome;
     let figures: Map<String, Value> =
         figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value))).collect();
     let times: Map<String, Value> =

@@ -9,6 +9,9 @@ use super::LoadError;
 /// The most that an answer may be.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
+/// So much of an answer is read by people.
+const READ_MAX: usize = 160;
+
 /// Servers close connections on which nobody asks; before the first of them would, there is a new
 /// one.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -40,10 +43,12 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The body as text, as far as people read.
+    /// The status and the body, as far as people read, on one line.
     #[must_use]
     pub fn text(&self) -> String {
-        let text: String = String::from_utf8_lossy(&self.body).chars().take(200).collect();
+        let body = String::from_utf8_lossy(&self.body);
+        let words: Vec<&str> = body.split_whitespace().collect();
+        let text: String = words.join(" ").chars().take(READ_MAX).collect();
         format!("{} {text}", self.status)
     }
 }
@@ -101,6 +106,10 @@ impl Rest {
                 Ok(0) => return Err(LoadError::failed("the server closed an HTTP connection")),
                 Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let seconds = self.patience.as_secs();
+                    return Err(LoadError::Failed(format!("no answer within {seconds} s")));
+                }
                 Err(error) => return Err(LoadError::Failed(format!("no answer: {error}"))),
             }
         }
@@ -181,6 +190,8 @@ mod tests {
         let (first, used) = whole(two).unwrap().unwrap();
         assert_eq!((first.status, first.body.as_slice(), used), (201, &b"abc"[..], 46));
         assert!(first.is_success());
+        let page = Answer { status: 404, body: b"<html>\r\n <h1>Not\tFound</h1>\n".to_vec() };
+        assert_eq!(page.text(), "404 <html> <h1>Not Found</h1>");
         let (second, _) = whole(&two[used..]).unwrap().unwrap();
         assert_eq!((second.status, second.body.len()), (204, 0));
         for cut in 0..used {

@@ -42,6 +42,15 @@ impl Results {
         first.into_iter().chain(rows).find(|row| row.run == 0).or(first)
     }
 
+    /// A figure of each run, without their median.
+    #[must_use]
+    pub fn of_runs(&self, server: &str, size: usize, key: &str) -> Vec<f64> {
+        let runs = self.rows.iter().filter(|row| row.run > 0);
+        let runs = runs.filter(|row| row.server == server && row.size == size);
+        let figures = runs.flat_map(|row| &row.outcome.figures);
+        figures.filter(|figure| figure.key == key).map(|figure| figure.value).collect()
+    }
+
     /// A figure of that row.
     #[must_use]
     pub fn figure(&self, server: &str, size: usize, key: &str) -> Option<f64> {
@@ -86,14 +95,15 @@ async fn measure(plan: Plan, target: Target) -> Result<Outcome, LoadError> {
     measured.map_err(|error| LoadError::Failed(error.to_string()))?
 }
 
-/// The medians of each figure; latencies and faults of all runs together.
+/// The medians of each figure; latencies and faults of all runs together; how the first run went.
 fn middle(rows: &[Row], server: &str, size: usize) -> Row {
     let runs: Vec<&Outcome> = rows
         .iter()
         .filter(|row| row.server == server && row.size == size && row.run > 0)
         .map(|row| &row.outcome)
         .collect();
-    let mut all = Outcome::default();
+    let courses = runs.first().map(|first| first.courses.clone()).unwrap_or_default();
+    let mut all = Outcome { courses, ..Outcome::default() };
     for outcome in &runs {
         all.faults.add(&outcome.faults);
         for (name, times) in &outcome.times {
@@ -132,6 +142,7 @@ mod tests {
         results.rows.push(middle(&results.rows, "s", 5));
         assert_eq!(results.figure("s", 5, "k"), Some(4.0));
         assert_eq!(results.row("s", 5).unwrap().outcome.faults.gaps, 2);
+        assert_eq!(results.of_runs("s", 5, "k"), [9.0, 1.0, 4.0]);
         assert_eq!(results.figure("s", 6, "k"), None);
         assert!(!results.is_clean());
     }

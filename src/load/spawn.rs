@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use bellpull_actors::domain::user::Role;
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::LoadError;
+use super::children::Owned;
 use super::plan::Place;
 use super::tokens::{People, Roster, person};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
@@ -23,10 +24,10 @@ const SECRET_BYTES: usize = 32;
 /// Accounts are made in batches by themselves; so many are waited for at once.
 const AT_ONCE: usize = 256;
 
-/// A process that ends with whoever started it.
+/// A server that ends with whoever started it.
 #[derive(Debug)]
 pub struct Spawned {
-    child: Child,
+    child: Owned,
     /// Gone with the process.
     _folder: Option<TempDir>,
 }
@@ -36,13 +37,6 @@ impl Spawned {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-}
-
-impl Drop for Spawned {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it has ended by itself
-        let _ = self.child.wait();
     }
 }
 
@@ -102,25 +96,18 @@ pub fn bare() -> Result<(Spawned, Place), LoadError> {
 fn start(
     command: &mut Command,
     binary: &Path,
-) -> Result<(Child, Place, BufReader<ChildStdout>), LoadError> {
+) -> Result<(Owned, Place, BufReader<ChildStdout>), LoadError> {
     let failed = |error: &dyn std::fmt::Display| {
         LoadError::Failed(format!("--spawn: {}: {error}", binary.display()))
     };
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
+    let mut child = Owned::start(command.stdout(Stdio::piped())).map_err(|error| failed(&error))?;
     let Some(stdout) = child.stdout.take() else { return Err(failed(&"no output")) };
     let mut lines = BufReader::new(stdout);
     let mut line = String::new();
     let read = lines.read_line(&mut line).map_err(|error| failed(&error));
     let url = line.trim().strip_prefix("listening on ");
     let place = url.ok_or_else(|| failed(&"it did not start")).and_then(Place::parse);
-    match read.and(place) {
-        Ok(place) => Ok((child, place, lines)),
-        Err(error) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(error)
-        }
-    }
+    Ok((child, read.and(place)?, lines))
 }
 
 /// Makes accounts straight in the store: hashing passwords is not what is measured.

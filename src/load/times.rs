@@ -52,6 +52,11 @@ impl Times {
         self.0.saturating_record(ns / 1_000);
     }
 
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
     /// Those of another as well.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds.

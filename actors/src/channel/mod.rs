@@ -126,6 +126,8 @@ pub struct ChannelActor {
     pub clock: Arc<dyn Clock>,
     /// What it is allowed.
     pub limits: ChannelLimits,
+    /// Where it runs, with all that it begins; `None`: where its supervisor runs.
+    pub runtime: Option<tokio::runtime::Handle>,
 }
 
 /// What a channel actor is started with.

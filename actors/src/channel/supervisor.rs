@@ -177,7 +177,11 @@ impl ChannelSupervisor {
         let vitals = Vitals::new();
         let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::clone(&place.nudged) };
         let parent = myself.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, place.actor.clone(), start, parent).await?;
+        let spawning = Actor::spawn_linked(None, place.actor.clone(), start, parent);
+        let (actor, _) = match &place.actor.runtime {
+            Some(runtime) => runtime.spawn(spawning).await??,
+            None => spawning.await?,
+        };
         state.children[index] = Some(actor.get_id());
         let handle = Handle::new(actor, vitals);
         place.slot.send_replace(Some(handle.clone()));

@@ -53,6 +53,7 @@ async fn post(
         sender: sender.clone(),
         clock,
         limits,
+        runtime: None,
     };
     let handle = spawn(&actor).await;
     Post { outbox, sender, actor, handle }

@@ -50,6 +50,7 @@ impl Desk {
             sender: self.sender.clone(),
             clock: clock.clone(),
             limits: ChannelLimits { in_flight_max: 2, ..ChannelLimits::default() },
+            runtime: None,
         }
     }
 

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, print_line};
 use crate::load::plan::{FanOut, Mixed, Plan, Replay, Tickets, Workload};
 use crate::load::report::{self, Table};
 use crate::load::run::Results;
-use crate::load::{LoadError, bare, plot, run, worker};
+use crate::load::{LoadError, bare, children, plot, run, worker};
 use options::Options;
 
 /// So many have to do with tickets where nobody says how many.
@@ -211,12 +212,18 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), CliError> {
     let mut table = Table::new(plan);
     let mut printed = Ok(());
-    let results = run::run(plan, |row| {
+    let all = run::run(plan, |row| {
         if !json && printed.is_ok() {
             printed = print_line(table.row(row).trim_end());
         }
-    })
-    .await?;
+    });
+    let results = tokio::select! {
+        results = all => results?,
+        signal = asked_to_end() => {
+            children::end_all();
+            return Err(signal);
+        }
+    };
     printed?;
     if json {
         print_line(&report::json(plan, &results).to_string())?;
@@ -227,6 +234,21 @@ async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), Cli
         plot::write(plan, &results, file)?;
     }
     verdict(&results)
+}
+
+/// Waits until somebody wants the run to end.
+async fn asked_to_end() -> CliError {
+    let failed = |error: std::io::Error| CliError::failed(format!("load: {error}"));
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return failed(error),
+        };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    CliError::failed("load: ended by a signal, before the run was over")
 }
 
 fn verdict(results: &Results) -> Result<(), CliError> {

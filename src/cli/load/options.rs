@@ -168,10 +168,18 @@ impl Options {
             Some(per_second) => Pace::Open { every_ns: 1_000_000_000 / u64::from(per_second) },
             None => Pace::Closed(usize::try_from(self.concurrency).unwrap_or(usize::MAX)),
         };
+        let sizes = self.sizes(&login)?;
+        let (least, why) = workload.least();
+        if let Some(few) = sizes.iter().find(|size| **size < least) {
+            let name = workload.name();
+            return Err(LoadError::Wrong(format!(
+                "--users: {few} are too few for {name}, the least is {least}: {why}"
+            )));
+        }
         Ok(Plan {
             workload,
             servers,
-            sizes: self.sizes(&login)?,
+            sizes,
             runs: usize::from(self.runs),
             login,
             pace,

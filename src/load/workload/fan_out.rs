@@ -38,7 +38,7 @@ pub(super) fn run(
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    let connect = |_| Rest::connect(publish.place.address, &publish.place.host, plan.patience);
+    let connect = |_| publish.connect(plan.patience);
     let count = if target.setup.has_positions { fan_out.burst.max(1) } else { 1 };
     let connections = (0..count).map(connect).collect::<Result<_, _>>()?;
     let mut sender = Sender { target, fan_out, connections, n: 0 };
@@ -89,15 +89,14 @@ impl Sender<'_> {
         crew.watch("fan-out", usize::try_from(owed).unwrap_or(usize::MAX));
         for round in 1..=self.fan_out.rounds {
             crew.expect(round * at_once)?;
-            rounds.frames += sockets * at_once;
             let begun_ns = now_ns();
-            self.send(at_once, faults)?;
+            rounds.frames += sockets * self.send(at_once, faults)?;
+            if !faults.is_clean() {
+                break; // what was refused is owed to nobody, and not waited for
+            }
             match crew.reached()? {
                 Some(at_ns) => rounds.took_ns += at_ns.saturating_sub(begun_ns),
                 None => break,
-            }
-            if !faults.is_clean() {
-                break;
             }
         }
         Ok(rounds)
@@ -105,10 +104,10 @@ impl Sender<'_> {
 
     /// Sends so many messages at once. A hub of ours numbers them itself, so each has a connection
     /// of its own, and is out before an answer is waited for; elsewhere their own marks must come
-    /// in order, so each is answered before the next is sent.
-    fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<(), LoadError> {
+    /// in order, so each is answered before the next is sent. How many were taken.
+    fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<u64, LoadError> {
         let publish = self.target.publish()?;
-        let mut left = usize::try_from(at_once).unwrap_or(usize::MAX);
+        let (mut left, mut taken) = (usize::try_from(at_once).unwrap_or(usize::MAX), 0);
         while left > 0 {
             let now = left.min(self.connections.len());
             left -= now;
@@ -116,16 +115,20 @@ impl Sender<'_> {
                 let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
                 self.n += 1;
                 let body = self.target.body(publish, mark, self.fan_out.bytes);
-                connection.send("POST", &publish.place.path, &publish.headers, &body)?;
+                connection
+                    .send("POST", &publish.place.path, &publish.headers, &body)
+                    .map_err(|error| publish.failed(error))?;
             }
             for connection in self.connections.iter_mut().take(now) {
-                let answer = connection.answer()?;
-                if !answer.is_success() {
+                let answer = connection.answer().map_err(|error| publish.failed(error))?;
+                if answer.is_success() {
+                    taken += 1;
+                } else {
                     faults.failed_requests += 1;
-                    faults.reason(&answer.text());
+                    faults.reason(&format!("{}: {}", publish.place.url, answer.text()));
                 }
             }
         }
-        Ok(())
+        Ok(taken)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::lives::Lives;
 use crate::load::LoadError;
+use crate::load::clock::{now_ns, ns};
 use crate::load::crew::Crew;
 use crate::load::times::Times;
 
@@ -30,6 +31,32 @@ pub(super) struct Gathered {
     pub(super) frames: Times,
     /// When the last one came.
     pub(super) last_ns: u64,
+    /// The 99th percentile of each part of the time: when it began, in ns, and how much in ms.
+    pub(super) course: Vec<(u64, f64)>,
+}
+
+/// The part of the time that is not over yet.
+struct Part {
+    begun_ns: u64,
+    lasts_ns: u64,
+    frames: Times,
+}
+
+impl Part {
+    /// Adds what came to all, and this part too once it is over. There is one histogram for all
+    /// parts: a day has as many of them as an hour.
+    fn end(&mut self, gathered: &mut Gathered) {
+        let now = now_ns();
+        if now < self.begun_ns + self.lasts_ns {
+            return;
+        }
+        if self.frames.count() > 0 {
+            gathered.course.push((self.begun_ns, self.frames.ms(0.99)));
+            gathered.frames.add(&self.frames);
+            self.frames.clear();
+        }
+        self.begun_ns = now;
+    }
 }
 
 impl Askers {
@@ -71,24 +98,27 @@ impl Askers {
 }
 
 /// Gathers frames until those who ask are done and nothing is owed (`owes` counts what else is),
-/// or nothing comes for `patience`. `look` is called now and then.
+/// or nothing comes for `patience`. Each `part` of the time is told by itself as well; `look` is
+/// called now and then.
 pub(super) fn gather(
     crew: &mut Crew,
     lives: &Lives<'_>,
     askers: &Askers,
-    patience: Duration,
+    [patience, part]: [Duration; 2],
     mut look: impl FnMut(&mut Crew) -> Result<bool, LoadError>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
     let mut heard_at = Instant::now();
     let mut seen = 0;
+    let mut part = Part { begun_ns: now_ns(), lasts_ns: ns(part), frames: Times::default() };
     loop {
         for told in crew.told(LOOK_EVERY)? {
             gathered.last_ns = gathered.last_ns.max(told.at_ns);
             if let Some(ns) = lives.told(&told) {
-                gathered.frames.record(ns);
+                part.frames.record(ns);
             }
         }
+        part.end(&mut gathered);
         let is_whole = look(crew)?;
         if crew.received() != seen {
             seen = crew.received();
@@ -103,5 +133,7 @@ pub(super) fn gather(
     for told in crew.told(AFTERWARDS)? {
         let _ = lives.told(&told); // nobody was owed it: it is counted as such
     }
+    part.lasts_ns = 0;
+    part.end(&mut gathered);
     Ok(gathered)
 }

@@ -1,27 +1,29 @@
 //! `mixed`: a day's work at a steady rate: tickets, messages to everybody, people who come back.
 //!
 //! An open loop: everything has its time, and what is late because the server is late counts from
-//! then. The server's memory is looked at every second.
+//! then. The server's memory is looked at now and then.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::gather::{Askers, gather};
+use super::gather::{Askers, Gathered, gather};
 use super::lives::{Lives, staff};
-use super::{Cpu, Outcome};
+use super::{Course, Cpu, Outcome, Spent};
 use crate::load::LoadError;
 use crate::load::check::Faults;
 use crate::load::clock::{figure, now_ns, ns, seconds};
 use crate::load::crew::{Crew, count_missing};
 use crate::load::mark::Mark;
+use crate::load::pipe::Tally;
 use crate::load::plan::{Mixed, Plan};
 use crate::load::readings::memory;
 use crate::load::rest::Rest;
 use crate::load::target::Target;
 
-/// How often memory is looked at.
-const LOOK_EVERY_NS: u64 = 1_000_000_000;
+/// Memory is looked at every second, and so often at most: what is kept does not grow with the day.
+const LOOKS_MAX: u32 = 300;
+const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Memory counts after this part of the time: caches fill first.
 const WARM_UP: f64 = 0.2;
 /// Nobody sleeps longer than this without looking whether it is over.
@@ -33,6 +35,8 @@ struct Day<'a> {
     mixed: &'a Mixed,
     target: &'a Target,
     lives: &'a Lives<'a>,
+    /// How many have nothing to do with tickets.
+    listeners: u64,
     askers: Askers,
     begun_ns: u64,
     /// Steps that somebody has taken.
@@ -40,6 +44,13 @@ struct Day<'a> {
     /// Messages that everybody is owed.
     sent: AtomicU64,
     faults: Mutex<Faults>,
+}
+
+/// What came of a day.
+struct Lived {
+    gathered: Gathered,
+    weights: Weights,
+    spent: Spent,
 }
 
 /// All of it, for the time that was asked for and until nothing is owed any more.
@@ -51,79 +62,103 @@ pub(super) fn run(
 ) -> Result<Outcome, LoadError> {
     let people = &target.setup.people;
     let lives = Lives::new(people, mixed.staff, target.run)?;
-    let listeners = people.len() - staff(mixed.staff).iter().sum::<usize>();
-    let listeners = u64::try_from(listeners).unwrap_or_default();
     crew.connect(plan.pace, 0)?;
-    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    let outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
     crew.watch("mixed", 0);
-    let cpu = Cpu::start(target, crew)?;
+    let listeners = people.len() - staff(mixed.staff).iter().sum::<usize>();
     let day = Day {
         plan,
         mixed,
         target,
         lives: &lives,
+        listeners: u64::try_from(listeners).unwrap_or_default(),
         askers: Askers::new(mixed.parallel + 1),
         begun_ns: now_ns(),
         steps: AtomicU64::new(0),
         sent: AtomicU64::new(0),
         faults: Mutex::default(),
     };
-    let (mut weights, mut returned) = (Weights::default(), 0);
-    let gathered = std::thread::scope(|threads| {
-        for _ in 0..mixed.parallel {
-            threads.spawn(|| day.askers.done(day.work()));
-        }
-        threads.spawn(|| day.askers.done(day.tell_all()));
-        let look = |crew: &mut Crew| {
-            weights.look(&day)?;
-            while now_ns() < day.end_ns() && now_ns() >= day.due_ns(mixed.returns_per_s, returned) {
-                crew.come_again(usize::try_from(returned).unwrap_or_default(), 1)?;
-                returned += 1;
-            }
-            let owed = lives.owed_so_far() + day.sent.load(Relaxed) * listeners;
-            Ok(crew.received() >= owed)
-        };
-        let gathered = gather(crew, &lives, &day.askers, plan.patience, look);
-        day.askers.end();
-        gathered
-    })?;
-    day.askers.outcome()?;
-    let spent = cpu.stop(target, crew)?;
+    let lived = day.live(crew)?;
     let tally = crew.last_of_all()?;
-    let mut lived = lives.lived();
-    lived.faults.missing += lives.missing();
-    outcome.faults.add(&lived.faults);
-    outcome.faults.add(&tally.faults);
-    outcome.faults.add(&day.faults.into_inner().unwrap_or_else(PoisonError::into_inner));
-    let sent = day.sent.load(Relaxed);
-    count_missing(&mut outcome.faults, sent * listeners, tally.frames.count());
-    let took = seconds(gathered.last_ns.saturating_sub(day.begun_ns));
-    outcome.add("users", "users", figure(tally.open), 0);
-    outcome.add("transitions_per_s", "transitions/s", figure(lived.steps) / took, 0);
-    outcome.add("fan_outs", "messages", figure(sent), 0);
-    outcome.add("returns", "returns", figure(tally.ready.count()), 0);
-    let all = [("frame_p50_ms", "frame p50 ms"), ("frame_p99_ms", "frame p99 ms")];
-    let mut frames = gathered.frames.clone();
-    frames.add(&tally.frames);
-    let received = frames.count();
-    outcome.add("frames_per_s", "frames/s", figure(received) / took, 0);
-    let p99_9 = frames.ms(0.999);
-    outcome.add_times("frame", all, frames);
-    outcome.add("frame_p99_9_ms", "p99.9 ms", p99_9, 2);
-    outcome.times.push(("ticket_frame", gathered.frames));
-    outcome.times.push(("fan_out_frame", tally.frames));
-    outcome.times.push(("answer", lived.answers));
-    outcome.times.push(("return", tally.ready));
-    weights.tell(&mut outcome);
-    let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
-    outcome.add_cpu(spent, cpu, received);
-    Ok(outcome)
+    Ok(day.tell(outcome, lived, tally))
 }
 
 impl Day<'_> {
+    /// Everybody asks at their times, until the time is over and nothing is owed.
+    fn live(&self, crew: &mut Crew) -> Result<Lived, LoadError> {
+        let cpu = Cpu::start(self.target, crew)?;
+        let (mut weights, mut returned) = (Weights::new(self.mixed.time), 0);
+        let times = [self.plan.patience, weights.every];
+        let returns_per_s = self.mixed.returns_per_s;
+        let gathered = std::thread::scope(|threads| {
+            for _ in 0..self.mixed.parallel {
+                threads.spawn(|| self.askers.done(self.work()));
+            }
+            threads.spawn(|| self.askers.done(self.tell_all()));
+            let look = |crew: &mut Crew| {
+                weights.look(self)?;
+                while now_ns() < self.end_ns() && now_ns() >= self.due_ns(returns_per_s, returned) {
+                    crew.come_again(usize::try_from(returned).unwrap_or_default(), 1)?;
+                    returned += 1;
+                }
+                Ok(crew.received() >= self.lives.owed_so_far() + self.owed())
+            };
+            let gathered = gather(crew, self.lives, &self.askers, times, look);
+            self.askers.end();
+            gathered
+        })?;
+        self.askers.outcome()?;
+        Ok(Lived { gathered, weights, spent: cpu.stop(self.target, crew)? })
+    }
+
+    /// Frames of messages that were sent, for all who only listen.
+    fn owed(&self) -> u64 {
+        self.sent.load(Relaxed) * self.listeners
+    }
+
+    /// What came of it.
+    fn tell(self, mut outcome: Outcome, day: Lived, tally: Tally) -> Outcome {
+        let Lived { gathered, weights, spent } = day;
+        let mut lived = self.lives.lived();
+        lived.faults.missing += self.lives.missing();
+        outcome.faults.add(&lived.faults);
+        outcome.faults.add(&tally.faults);
+        count_missing(&mut outcome.faults, self.owed(), tally.frames.count());
+        let took = seconds(gathered.last_ns.saturating_sub(self.begun_ns));
+        outcome.add("users", "users", figure(tally.open), 0);
+        outcome.add("transitions_per_s", "transitions/s", figure(lived.steps) / took, 0);
+        outcome.add("fan_outs", "messages", figure(self.sent.load(Relaxed)), 0);
+        outcome.add("returns", "returns", figure(tally.ready.count()), 0);
+        let all = [("frame_p50_ms", "frame p50 ms"), ("frame_p99_ms", "frame p99 ms")];
+        let mut frames = gathered.frames.clone();
+        frames.add(&tally.frames);
+        let received = frames.count();
+        outcome.add("frames_per_s", "frames/s", figure(received) / took, 0);
+        let p99_9 = frames.ms(0.999);
+        outcome.add_times("frame", all, frames);
+        outcome.add("frame_p99_9_ms", "p99.9 ms", p99_9, 2);
+        outcome.times.push(("ticket_frame", gathered.frames));
+        outcome.times.push(("fan_out_frame", tally.frames));
+        outcome.times.push(("answer", lived.answers));
+        outcome.times.push(("return", tally.ready));
+        weights.tell(&mut outcome);
+        let after = |at_ns: u64| seconds(at_ns.saturating_sub(self.begun_ns));
+        let points = gathered.course.iter().map(|(at_ns, ms)| (after(*at_ns), *ms)).collect();
+        outcome.courses.push(Course {
+            title: "Tickets' frames, p99 of a while",
+            unit: "ms",
+            points,
+        });
+        outcome.faults.add(&self.faults.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let names =
+            [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
+        outcome.add_cpu(spent, names, received);
+        outcome
+    }
+
     /// When the n-th thing of so many a second is due.
     fn due_ns(&self, per_second: f64, n: u64) -> u64 {
         let after = Duration::try_from_secs_f64(figure(n) / per_second);
@@ -191,18 +226,24 @@ impl Day<'_> {
 }
 
 /// The server's memory over time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Weights {
+    /// How often it is looked at.
+    every: Duration,
     /// When, in seconds from the beginning, and how much, in KiB.
     looks: Vec<(f64, f64)>,
     due_ns: u64,
 }
 
 impl Weights {
+    fn new(time: Duration) -> Self {
+        Self { every: (time / LOOKS_MAX).max(LOOK_EVERY_MIN), looks: Vec::new(), due_ns: 0 }
+    }
+
     fn look(&mut self, day: &Day<'_>) -> Result<(), LoadError> {
         let now = now_ns();
         if let Some(pid) = day.target.pid.filter(|_| now >= self.due_ns && now < day.end_ns()) {
-            self.due_ns = now + LOOK_EVERY_NS;
+            self.due_ns = now + ns(self.every);
             let after = seconds(now.saturating_sub(day.begun_ns));
             self.looks.push((after, figure(memory(pid)?.rss_kib)));
         }
@@ -215,6 +256,8 @@ impl Weights {
         let warm: Vec<(f64, f64)> =
             self.looks.iter().copied().filter(|look| look.0 >= warm_at).collect();
         let (Some(first), Some(last)) = (warm.first(), warm.last()) else { return };
+        let points = self.looks.iter().map(|(after, kib)| (*after, kib / 1024.0)).collect();
+        outcome.courses.push(Course { title: "The server's memory", unit: "MiB", points });
         outcome.add("rss_warm_mib", "MiB warm", first.1 / 1024.0, 1);
         outcome.add("rss_end_mib", "MiB at the end", last.1 / 1024.0, 1);
         outcome.add("rss_growth_kib_per_min", "KiB/min", slope(&warm) * 60.0, 0);
@@ -238,7 +281,8 @@ mod tests {
     #[test]
     fn growth_is_the_slope_after_the_caches_are_filled() {
         let looks = (0..100).map(|s| (f64::from(s), if s < 20 { 0.0 } else { f64::from(s) * 2.0 }));
-        let weights = Weights { looks: looks.collect(), due_ns: 0 };
+        let weights = Weights { looks: looks.collect(), ..Weights::new(Duration::from_secs(100)) };
+        assert_eq!(Weights::new(Duration::from_secs(3_000)).every, Duration::from_secs(10));
         let mut outcome = Outcome::default();
         weights.tell(&mut outcome);
         let keys: Vec<&str> = outcome.figures.iter().map(|figure| figure.key).collect();

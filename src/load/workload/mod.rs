@@ -27,8 +27,21 @@ pub struct Outcome {
     pub figures: Vec<Figure>,
     /// Latencies by name.
     pub times: Vec<(&'static str, Times)>,
+    /// How figures went while it lasted.
+    pub courses: Vec<Course>,
     /// What was wrong.
     pub faults: Faults,
+}
+
+/// A figure over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// What it is.
+    pub title: &'static str,
+    /// In what.
+    pub unit: &'static str,
+    /// When, in seconds from the beginning, and how much.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// One figure.

@@ -1,6 +1,7 @@
 //! `tickets`: whole lives through REST, with everybody connected whom they concern.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::gather::{Askers, gather};
 use super::lives::Lives;
@@ -11,6 +12,9 @@ use crate::load::crew::Crew;
 use crate::load::plan::{Plan, Tickets};
 use crate::load::rest::Rest;
 use crate::load::target::Target;
+
+/// A part of the time that is told by itself.
+const PART: Duration = Duration::from_secs(1);
 
 /// Lives one after the other in each of so many connections; the clock stops when all that is owed
 /// has come, not when all was answered.
@@ -35,7 +39,7 @@ pub(super) fn run(
         for _ in 0..tickets.parallel {
             threads.spawn(|| askers.done(ask(plan, target, &lives, &askers, &left)));
         }
-        let gathered = gather(crew, &lives, &askers, plan.patience, |_| Ok(true));
+        let gathered = gather(crew, &lives, &askers, [plan.patience, PART], |_| Ok(true));
         askers.end();
         gathered
     })?;

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use super::cli::refused;
-use crate::support::process::{Process, folder, run};
+use crate::support::process::{Process, command, folder, run};
 
 /// What the tool says of a run that must go well.
 fn measured(arguments: &[&str]) -> Value {
@@ -45,7 +46,7 @@ fn idle_tells_the_memory_of_each_user_at_each_size() {
         assert!(figure(row, "rss_kib_per_user") >= 0.0);
     }
     let picture = std::fs::read_to_string(picture).unwrap();
-    assert!(picture.contains("rss_kib_per_user") && picture.contains("</svg>"));
+    assert!(picture.contains("Memory of an idle user") && picture.contains("</svg>"));
 }
 
 #[test]
@@ -258,9 +259,68 @@ fn a_server_of_another_make_replays_only_what_it_keeps() {
 }
 
 #[test]
+fn a_message_that_is_refused_ends_the_run_at_once_and_says_where() {
+    let address = server(|n| vec![n], true);
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let (url, elsewhere) = (format!("ws://{address}"), format!("http://{}/nowhere/", hub.address));
+    let line = ["load", "fan-out", "--users", "3", "--timeout", "86400", "--plain", "--url", &url];
+    let refused = run(&database, &[&line[..], &["--publish-url", &elsewhere]].concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    let wanted = format!("1 failed requests ({elsewhere}: 404 ");
+    assert!(stderr.contains(&wanted) && !stderr.contains("missing"), "{stderr}");
+    let nobody = ["--publish-url", "http://127.0.0.1:9/x"];
+    let refused = run(&database, &[&line[..], &nobody].concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("messages go to http://127.0.0.1:9/x: "), "{stderr}");
+    let silent = ["load", "connect", "--users", "3", "--timeout", "1", "--plain", "--url", &url];
+    let silent = run(&database, &[&silent[..], &["--ready", "no such word"]].concat());
+    let stderr = String::from_utf8(silent.stderr).unwrap();
+    assert!(stderr.contains("0 of 3 sockets were open; 3 were upgraded"), "{stderr}");
+}
+
+#[test]
+fn a_run_that_is_ended_leaves_nothing_behind() {
+    let (folder, database) = folder();
+    let temporary = folder.path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut tool = command(&database)
+        .args(["load", "mixed", "--for", "600", "--users", "60"])
+        .env("TMPDIR", &temporary)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let threads = format!("/proc/{}/task", tool.id());
+    let begun = std::time::Instant::now();
+    let children = loop {
+        // Any thread of the tool may have started them.
+        let tasks = std::fs::read_dir(&threads).unwrap();
+        let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+        let texts: Vec<String> = tasks.map(|task| of(task.unwrap()).unwrap_or_default()).collect();
+        let all: Vec<String> =
+            texts.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+        if all.len() == 2 {
+            break all; // the hub, and the tool's own process
+        }
+        assert!(begun.elapsed().as_secs() < 60, "no hub and worker: {all:?}");
+    };
+    let pid = tool.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(tool.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    tool.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("ended by a signal"), "{stderr}");
+    for child in children {
+        assert!(!Path::new(&format!("/proc/{child}")).exists(), "{child} lives");
+    }
+    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0, "something is left");
+}
+
+#[test]
 fn every_fault_of_a_server_fails_the_run_and_is_named() {
     type Fault = fn(u64) -> Vec<u64>;
-    let cases: [(Fault, bool, &str); 7] = [
+    let cases: [(Fault, bool, &str); 8] = [
         // Each message's n-th frame for all of three sockets; four rounds.
         (|n| if n == 2 { vec![] } else { vec![n] }, false, "3 missing"),
         (|n| vec![n + u64::from(n > 1)], false, "3 gaps"),
@@ -269,6 +329,7 @@ fn every_fault_of_a_server_fails_the_run_and_is_named() {
         (|n| if n == 3 { vec![3, 0] } else { vec![n] }, true, "3 doubles"),
         (|n| vec![[0, 2, 1, 3][n as usize]], true, "3 reorders"),
         (|n| vec![n * 2], true, "9 gaps"),
+        (|n| if n == 2 { vec![] } else { vec![n] }, true, "3 missing"),
     ];
     for (fault, is_plain, wanted) in cases {
         let output = against(server(fault, is_plain), is_plain);
@@ -312,6 +373,9 @@ fn wrong_options_are_named() {
         (&[&["idle"], &local[..], &["--pid", "1", "--pid", "2"]].concat(), "--pid: "),
         (&["fan-out", "--size", "0"], "--size"),
         (&[&["tickets", "--plain"], &local[..]].concat(), "--plain: "),
+        (&["tickets", "--users", "1"], "--users: 1 are too few for tickets, the least is 3: "),
+        (&["tickets", "--scale", "40,2"], "--users: 2 are too few for tickets"),
+        (&["mixed", "--users", "8", "--staff", "8"], "the least is 9: beside the --staff"),
         (&["mixed", "--returns", "-1"], "--returns"),
         (&["mixed", "--transitions", "0"], "--transitions"),
         (&["replay", "--backlog", "0"], "--backlog"),

@@ -145,6 +145,12 @@ impl Write {
     /// Whether nobody waits for it at a screen.
     fn can_wait(&self) -> bool {
         matches!(self, Self::ContinueSends { .. } | Self::Forget(_) | Self::ForgetKeys { .. })
+            || self.is_outbox()
+    }
+
+    /// Whether it is a channel's: of those that can wait, these are written together.
+    fn is_outbox(&self) -> bool {
+        matches!(self, Self::Lease(_) | Self::Record(_) | Self::GiveBack(_) | Self::Release(_))
     }
 
     /// About how many rows it writes: what it counts for in a group.

@@ -1,9 +1,9 @@
 //! What waits to be written, and in which order.
 //!
 //! Whoever waits for an answer goes first, as many as there are in one group. What can wait (the
-//! next chunk of a send, the next step through what is old) is written one by one, between two
-//! groups: so whoever comes waits for one of them at most, and they are never forgotten over
-//! others.
+//! next chunk of a send, the next step through what is old, the channels' leases and records) is
+//! written one by one, between two groups: so whoever comes waits for one of them at most, and they
+//! are never forgotten over others. What all channels ask for is one of them, up to a group's size.
 
 use std::collections::VecDeque;
 
@@ -36,10 +36,11 @@ impl Queue {
     /// closed and all of it was written.
     pub(super) fn next(&mut self) -> Option<Vec<Request>> {
         loop {
-            if std::mem::take(&mut self.is_patients_turn)
-                && let Some(request) = self.patient.pop_front()
-            {
-                return Some(vec![request]);
+            if std::mem::take(&mut self.is_patients_turn) {
+                let group = self.patients();
+                if !group.is_empty() {
+                    return Some(group);
+                }
             }
             let first = match self.patient.is_empty() {
                 true => Some(self.waiting.blocking_recv()?),
@@ -51,6 +52,25 @@ impl Queue {
                 return Some(group);
             }
         }
+    }
+
+    /// The first of those that can wait; with a channel's, whatever else the channels wait for.
+    fn patients(&mut self) -> Vec<Request> {
+        let Some(first) = self.patient.pop_front() else { return Vec::new() };
+        if !first.write.is_outbox() {
+            return vec![first];
+        }
+        let mut rows = first.write.rows();
+        let mut group = vec![first];
+        for request in std::mem::take(&mut self.patient) {
+            if request.write.is_outbox() && rows < GROUP_MAX {
+                rows += request.write.rows();
+                group.push(request);
+            } else {
+                self.patient.push_back(request);
+            }
+        }
+        group
     }
 
     fn gather(&mut self, first: Option<Letterbox>) -> Vec<Request> {
@@ -84,9 +104,10 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::ids::SendId;
+    use bellpull_actors::domain::routing::Channel;
     use jiff::Timestamp;
 
-    use super::super::Write;
+    use super::super::{Lease, Write};
     use super::*;
 
     fn ask(queue: &mpsc::Sender<Letterbox>, writes: Vec<Write>) {
@@ -120,6 +141,24 @@ mod tests {
         assert_eq!(shape(queue.next()), Some((1, true)), "what waits when it is closed is written");
         assert_eq!(shape(queue.next()), None);
         assert_eq!(queue.into_closing().len(), 1);
+    }
+
+    #[test]
+    fn what_channels_ask_for_goes_together_between_groups_of_others() {
+        let (asking, waiting) = mpsc::channel(16);
+        let mut queue = Queue::new(waiting);
+        let lease = |most: u32| {
+            let (now, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+            Write::Lease(Lease { channel: Channel::Email, limit: most.into(), now, until })
+        };
+        let small = || Write::Record(Vec::new());
+        ask(&asking, vec![lease(500), chunk(), small(), lease(20), lease(20), Write::Ping]);
+        assert_eq!(shape(queue.next()), Some((1, false)));
+        assert_eq!(shape(queue.next()), Some((3, true)), "two leases, and a record of nothing");
+        ask(&asking, vec![Write::Ping]);
+        assert_eq!(shape(queue.next()), Some((1, false)));
+        assert_eq!(shape(queue.next()), Some((1, true)), "a chunk alone");
+        assert_eq!(shape(queue.next()), Some((1, true)), "what had no room");
     }
 
     #[test]

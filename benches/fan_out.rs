@@ -1,0 +1,87 @@
+//! One stored notification to a thousand sockets, beside the bare loop of `write()`s.
+//!
+//! `cargo bench --bench fan_out`. The clock runs from the request until the last socket has its
+//! frame: admission, a row for each recipient on the disk, an actor for each, a frame of about 400
+//! bytes on each socket. The bare loop takes the same request and has two threads `write()` as
+//! large a frame to as many sockets; it checks nobody and stores nothing. Both are processes of
+//! their own, with one client that counts frames on one epoll loop. `bellpull load fan-out
+//! --baseline` is the same for ten thousand, with latencies.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
+#![allow(clippy::cast_precision_loss, reason = "figures")]
+#![allow(unreachable_pub, missing_debug_implementations, reason = "a bench")]
+
+mod rig;
+
+use std::time::Duration;
+
+use bellpull::load::rest::Rest;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rig::crowd::Crowd;
+use rig::{Hub, people};
+
+/// What the frame's message is long: about 400 bytes are on the wire with the rest of it.
+const MESSAGE: usize = 270;
+
+/// A server, who listens to it, and who sends.
+struct Room {
+    _server: Hub,
+    crowd: Crowd,
+    sender: Rest,
+    headers: [String; 2],
+    sent: usize,
+}
+
+impl Room {
+    fn of(server: Hub, paths: &[String], sender: &str) -> Self {
+        let mut crowd = Crowd::connect(server.address, paths.iter().map(String::as_str));
+        crowd.receive(0);
+        let host = server.address.to_string();
+        let rest = Rest::connect(server.address, &host, Duration::from_secs(60)).unwrap();
+        let headers = [
+            format!("Authorization: Bearer {sender}"),
+            "Content-Type: application/json".to_owned(),
+        ];
+        Self { _server: server, crowd, sender: rest, headers, sent: 0 }
+    }
+
+    /// Sends one, until everybody has it.
+    fn tell(&mut self) {
+        let message = "x".repeat(MESSAGE);
+        let body = format!(
+            r#"{{"recipients":{{"role":"student"}},"title":"A bench","message":"{message}"}}"#
+        );
+        self.sender.send("POST", "/api/notifications/", &self.headers, &body).unwrap();
+        self.sent += 1;
+        self.crowd.receive(self.sent);
+        let answer = self.sender.answer().unwrap();
+        assert!(answer.is_success(), "{}", answer.text());
+    }
+}
+
+fn fan_out(criterion: &mut Criterion) {
+    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    let is_test = !std::env::args().any(|argument| argument == "--bench");
+    let users = if is_test { 50 } else { 1_000 };
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("bench.db");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let all = runtime.block_on(people(&database, &[("admin", 1), ("student", users)]));
+    let path = |person: &rig::Person| format!("/ws/notifications/?token={}", person.token);
+    let paths: Vec<String> = all[1].iter().map(path).collect();
+    let sender = &all[0][0].token;
+    let mut group = criterion.benchmark_group(format!("fan_out, {users} sockets"));
+    group.throughput(Throughput::Elements(u64::try_from(users).unwrap()));
+    group.sample_size(20).measurement_time(Duration::from_secs(10));
+    let mut bare = Room::of(Hub::bare_loop(), &paths, sender);
+    group.bench_function("baseline: two threads that write()", |bencher| {
+        bencher.iter(|| bare.tell());
+    });
+    drop(bare);
+    let mut hub = Room::of(Hub::start(&database), &paths, sender);
+    group.bench_function("hub", |bencher| bencher.iter(|| hub.tell()));
+    group.finish();
+}
+
+criterion_group!(benches, fan_out);
+criterion_main!(benches);

@@ -1,0 +1,100 @@
+//! The hub's own adapters with nothing behind them: what they send is in memory, and what comes of
+//! it is looked at and forgotten.
+
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
+#![allow(clippy::cast_possible_wrap, reason = "figures")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bellpull::config::Secret;
+use bellpull::config::delivery::{SmtpConfig, WhatsAppConfig};
+use bellpull::delivery::desk::Templates;
+use bellpull::delivery::email::EmailSender;
+use bellpull::delivery::link::Links;
+use bellpull::delivery::whatsapp::WhatsAppSender;
+use bellpull::delivery::words::Words;
+use bellpull_actors::domain::delivery::{Addressee, Leased, Outcome, Target};
+use bellpull_actors::domain::ids::{DeliveryId, UserId};
+use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::locale::Locale;
+use bellpull_actors::domain::notification::Message;
+use bellpull_actors::port::Sender;
+use jiff::Timestamp;
+
+use super::sink::{Protocol, Sink};
+
+/// So many messages by so many tasks; messages a second.
+pub async fn send(sink: &Sink, message: &Message, tasks: usize, messages: usize) -> f64 {
+    sink.forget();
+    let (sender, letter) = (sender(sink, tasks), Letter::new(message.clone()));
+    let next = Arc::new(AtomicUsize::new(1));
+    let begun = Instant::now();
+    let protocol = sink.protocol();
+    let sending = (0..tasks).map(|_| {
+        let (sender, letter, next) = (sender.clone(), letter.clone(), next.clone());
+        tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Relaxed);
+                if number > messages {
+                    return;
+                }
+                let outcome = sender.send(&leased(protocol, &letter, number as i64)).await;
+                assert!(matches!(outcome, Outcome::Sent { .. }), "{outcome:?}");
+            }
+        })
+    });
+    futures_util::future::try_join_all(sending.collect::<Vec<_>>()).await.unwrap();
+    messages as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
+    let links = Links::new(None, Secret::new("x".to_owned()));
+    let words = Words { templates: Templates::default(), links };
+    let attempt_max = Duration::from_secs(20);
+    match sink.protocol() {
+        Protocol::Smtp => {
+            let config = SmtpConfig {
+                url: Secret::new(sink.url()),
+                from: "Desk <desk@example.com>".to_owned(),
+                ca_file: None,
+                per_s: 0,
+            };
+            let connections = connections as u32;
+            Arc::new(EmailSender::new(&config, connections, attempt_max, "e", words).unwrap())
+        }
+        Protocol::WhatsApp => {
+            let config = WhatsAppConfig {
+                token: Secret::new("token".to_owned()),
+                phone_number_id: "1".to_owned(),
+                api_url: sink.url(),
+                app_secret: None,
+                verify_token: None,
+                template: None,
+                template_language: "en".to_owned(),
+                per_s: 0,
+            };
+            Arc::new(WhatsAppSender::new(&config, attempt_max, words).unwrap())
+        }
+    }
+}
+
+fn leased(protocol: Protocol, letter: &Arc<Letter>, number: i64) -> Leased {
+    let target = match protocol {
+        Protocol::Smtp => Target::Email(format!("student{number}@example.com")),
+        Protocol::WhatsApp => Target::WhatsApp(format!("+4915{number:08}")),
+    };
+    let (name, locale) = (format!("student{number}"), Locale::english());
+    Leased {
+        id: DeliveryId(number),
+        notification: None,
+        attempt: 1,
+        failures: 0,
+        addressee: Some(Addressee { id: UserId(number), name, locale }),
+        target,
+        letters: vec![letter.clone()],
+        with: Vec::new(),
+        leased_until: Timestamp::MAX,
+    }
+}

@@ -1,0 +1,162 @@
+//! What is said to a mail server over one connection, turn by turn.
+
+use std::fmt::{Display, Formatter};
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::address::Envelope;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter, ServerInfo};
+use lettre::transport::smtp::response::Response;
+
+/// The status of a server that closes the connection.
+const GOING_AWAY: u16 = 421;
+
+/// A connection that is greeted.
+pub(super) struct Line {
+    pub(super) connection: AsyncSmtpConnection,
+    /// Whether the server takes several steps at once.
+    pub(super) pipelines: bool,
+}
+
+/// What a server says to a step.
+pub(super) enum Said {
+    Yes(Response),
+    No(SmtpError),
+}
+
+/// Why a message did not go out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// What the server said, or why there was no connection.
+    #[error(transparent)]
+    Smtp(#[from] SmtpError),
+    /// It said nothing for too long.
+    #[error("the server did not answer within {0:?}")]
+    Silent(Duration),
+    /// It cannot be told what stands in the message.
+    #[error("the server takes no letters but ASCII: it has no {0}")]
+    OnlyAscii(Extension),
+}
+
+impl Line {
+    /// Hands a message over. Where there is an answer to it, nothing is left to be answered on
+    /// this connection; after an error it may be in the middle of something.
+    pub(super) async fn hand_over(&mut self, message: &Message) -> Result<Said, Failure> {
+        let text = message.formatted();
+        let text = String::from_utf8_lossy(&text);
+        let steps = opening(self.connection.server_info(), message.envelope(), &text)?;
+        if self.pipelines {
+            if let Said::No(refusal) = self.say_at_once(&steps).await? {
+                return Ok(Said::No(refusal));
+            }
+        } else {
+            for step in &steps {
+                if let Said::No(refusal) = self.say(step).await? {
+                    return Ok(Said::No(refusal));
+                }
+            }
+        }
+        Ok(self.say(Text(&text)).await?)
+    }
+
+    async fn say(&mut self, step: impl Display) -> Result<Said, SmtpError> {
+        answered(self.connection.command(step).await)
+    }
+
+    /// All steps in one write, and an answer to each.
+    async fn say_at_once(&mut self, steps: &[String]) -> Result<Said, SmtpError> {
+        let mut said = self.say(steps.concat()).await?;
+        let mut refusal = None;
+        for _ in 1..steps.len() {
+            if let Said::No(error) = said {
+                refusal.get_or_insert(error);
+            }
+            said = match (answered(self.connection.read_response().await), refusal.take()) {
+                (Err(_), Some(refusal)) => return Err(refusal),
+                (next, earlier) => {
+                    refusal = earlier;
+                    next?
+                }
+            };
+        }
+        match (refusal, said) {
+            (None, said) => Ok(said),
+            (Some(refusal), Said::No(_)) => Ok(Said::No(refusal)),
+            // It waits for a text that is for nobody.
+            (Some(refusal), Said::Yes(_)) => Err(refusal),
+        }
+    }
+}
+
+/// What a server says, unless it is that it says nothing more.
+fn answered(said: Result<Response, SmtpError>) -> Result<Said, SmtpError> {
+    match said {
+        Ok(response) => Ok(Said::Yes(response)),
+        Err(error) if error.status().is_some_and(|code| u16::from(code) != GOING_AWAY) => {
+            Ok(Said::No(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What comes before the text.
+fn opening(server: &ServerInfo, envelope: &Envelope, text: &str) -> Result<Vec<String>, Failure> {
+    let mut parameters = Vec::new();
+    let mut need = |extension: Extension, parameter| {
+        parameters.push(parameter);
+        match server.supports_feature(extension.clone()) {
+            true => Ok(()),
+            false => Err(Failure::OnlyAscii(extension)),
+        }
+    };
+    let addresses = envelope.from().into_iter().chain(envelope.to());
+    if addresses.into_iter().any(|address| !address.to_string().is_ascii()) {
+        need(Extension::SmtpUtfEight, MailParameter::SmtpUtfEight)?;
+    }
+    if !text.is_ascii() {
+        let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
+        need(Extension::EightBitMime, eight_bit)?;
+    }
+    let mut steps = vec![Mail::new(envelope.from().cloned(), parameters).to_string()];
+    steps.extend(envelope.to().iter().map(|to| Rcpt::new(to.clone(), Vec::new()).to_string()));
+    steps.push(Data.to_string());
+    Ok(steps)
+}
+
+/// A text as it goes over the line: a line that begins with a dot gets another one, and a dot of
+/// its own ends it.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        for (at, part) in self.0.split("\r\n.").enumerate() {
+            if at > 0 {
+                f.write_str("\r\n..")?;
+            } else if part.starts_with('.') {
+                f.write_str(".")?;
+            }
+            f.write_str(part)?;
+        }
+        f.write_str("\r\n.\r\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_that_begins_a_line_is_not_the_end() {
+        for (text, wanted) in [
+            ("a\r\n.\r\n..b.\r\n", "a\r\n..\r\n...b.\r\n\r\n.\r\n"),
+            (".a", "..a\r\n.\r\n"),
+            ("a.\n.b", "a.\n.b\r\n.\r\n"),
+            ("", "\r\n.\r\n"),
+        ] {
+            assert_eq!(Text(text).to_string(), wanted);
+        }
+    }
+}
