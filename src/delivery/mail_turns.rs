@@ -107,7 +107,7 @@ fn opening(server: &ServerInfo, envelope: &Envelope, text: &str) -> Result<Vec<S
     let mut parameters = Vec::new();
     let mut need = |extension: Extension, parameter| {
         parameters.push(parameter);
-        match server.supports_feature(extension.clone()) {
+        match server.supports_feature(extension) {
             true => Ok(()),
             false => Err(Failure::OnlyAscii(extension)),
         }
