@@ -231,19 +231,9 @@ impl App {
             epoch: names.epoch,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
-        let router = crate::http::router(edge.clone())
-            .merge(crate::ws::router(sockets.clone()))
-            .merge(crate::client::router())
-            .merge(crate::console::router());
-        let (address, listener) = listener;
-        let serving = listen::serve(listener, router, Some(sockets), stopping.clone());
-        let mut servers = vec![tokio::spawn(serving)];
-        let mut operator_address = None;
-        if let Some((address, listener)) = operator {
-            let router = crate::http::operator_router(edge);
-            operator_address = Some(address);
-            servers.push(tokio::spawn(listen::serve(listener, router, None, stopping)));
-        }
+        let ((address, listener), operator_address) = (listener, operator.as_ref().map(|at| at.0));
+        let operator = operator.map(|(_, listener)| listener);
+        let servers = serve(edge, sockets, (listener, operator), &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = vec![
             tokio::spawn(crate::telemetry::upkeep()),
@@ -341,6 +331,26 @@ impl App {
         self.hub.stop().await;
         self.store.close().await;
     }
+}
+
+/// Serves clients, and operators where they have an address of their own.
+fn serve(
+    edge: Edge,
+    sockets: WsEdge,
+    (clients, operators): (Listener, Option<Listener>),
+    stopping: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let router = crate::http::router(edge.clone())
+        .merge(crate::ws::router(sockets.clone()))
+        .merge(crate::client::router())
+        .merge(crate::console::router());
+    let serving = listen::serve(clients, router, Some(sockets), stopping.clone());
+    let mut servers = vec![tokio::spawn(serving)];
+    if let Some(listener) = operators {
+        let router = crate::http::operator_router(edge);
+        servers.push(tokio::spawn(listen::serve(listener, router, None, stopping.clone())));
+    }
+    servers
 }
 
 fn bind(

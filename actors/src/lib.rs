@@ -4,8 +4,8 @@
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
-//! is known), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`observe`] (what operators
-//! see).
+//! is known), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`] (budgets and
+//! back-off), [`observe`] (what operators see).
 
 pub mod channel;
 pub mod directory;
@@ -26,3 +26,4 @@ pub mod ticket;
 pub mod tidying;
 pub mod user;
 pub mod vitals;
+mod wave;

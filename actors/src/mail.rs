@@ -23,7 +23,8 @@ pub enum Fate<Q, A> {
 /// A question on its way, with its way back.
 #[derive(Debug)]
 pub struct Mail<Q, A> {
-    sealed: Option<(Q, oneshot::Sender<Fate<Q, A>>)>,
+    /// In a box: it is one of many kinds of messages, and each actor has room for the largest.
+    sealed: Option<Box<(Q, oneshot::Sender<Fate<Q, A>>)>>,
 }
 
 /// An opened question's way back.
@@ -41,13 +42,13 @@ impl<Q, A> Mail<Q, A> {
     #[must_use]
     pub fn new(question: Q) -> (Self, Answer<Q, A>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { sealed: Some((question, sender)) }, Answer(receiver))
+        (Self { sealed: Some(Box::new((question, sender))) }, Answer(receiver))
     }
 
     /// What is asked, while nobody has opened it.
     #[must_use]
     pub fn question(&self) -> Option<&Q> {
-        self.sealed.as_ref().map(|(question, _)| question)
+        self.sealed.as_ref().map(|sealed| &sealed.0)
     }
 
     /// Opens it: from now on it counts as handled.
@@ -55,14 +56,15 @@ impl<Q, A> Mail<Q, A> {
     /// Returns `None` when the asker no longer waits: then nothing needs to be done.
     #[must_use]
     pub fn open(mut self) -> Option<(Q, Reply<Q, A>)> {
-        let (question, sender) = self.sealed.take()?;
+        let (question, sender) = *self.sealed.take()?;
         (!sender.is_closed()).then_some((question, Reply { to: Some(sender) }))
     }
 }
 
 impl<Q, A> Drop for Mail<Q, A> {
     fn drop(&mut self) {
-        if let Some((question, sender)) = self.sealed.take() {
+        if let Some(sealed) = self.sealed.take() {
+            let (question, sender) = *sealed;
             let _ = sender.send(Fate::Returned(question));
         }
     }

@@ -25,6 +25,9 @@ use crate::wire::{self, Dialect, Texts};
 /// The most frames that wait for a slow reader.
 const WAITING_FRAMES_MAX: u32 = 256;
 
+/// Room that a buffer begins with: that of most frames.
+const FRAME_USUAL: usize = 512;
+
 /// The most bytes that wait for a slow reader.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
@@ -194,6 +197,9 @@ fn count_ending(why: Ending) {
 
 impl Texts for WsOutlet {
     fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.out.capacity() == 0 {
+            self.out.reserve(FRAME_USUAL);
+        }
         self.frames += u32::from(encode::text(&mut self.out, write));
     }
 }

@@ -1,5 +1,6 @@
 //! The way to the user actors, and a session's way to its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -16,6 +17,7 @@ use crate::port::{InboxStore, StoreError};
 use crate::session::{Heard, SessionStart};
 use crate::user::{Attach, UserEntity, UserMessage};
 use crate::vitals::Handle;
+use crate::wave::Wave;
 
 /// What a session is told that cannot be taken in now.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
@@ -90,6 +92,25 @@ impl Users {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
                 actor.cast(UserMessage::Changed(Change::Born { birth, unread_count }));
+            }
+        }
+    }
+
+    /// Tells all recipients of several announcements that were written together, each of all that
+    /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
+    pub(crate) fn tell_together(&self, told: &[Told], wave: &Wave) {
+        let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
+        for told in told {
+            self.channels.nudge(told.channels);
+            for placed in &told.births {
+                let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
+                let change = Change::Born { birth, unread_count };
+                changes.entry(placed.recipient).or_default().push(change);
+            }
+        }
+        for (user, changes) in changes {
+            if let Some(actor) = self.directory.live.get(&user) {
+                actor.cast(UserMessage::ChangedTogether { changes, wave: Arc::clone(wave) });
             }
         }
     }

@@ -23,8 +23,20 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<BeginSend, StoreError>;
 
-    /// Writes the next chunk of a send that is due, and moves its cursor, in one transaction. A
-    /// send that is finished, cancelled or not due yet has no next chunk.
+    /// Has sends that are due go on, and moves their cursors, in one transaction, by at most `rows`
+    /// notifications (and one of each at least): the first, and those that are about as far; among
+    /// them those that are furthest behind, together, so that what several say to one person is
+    /// born at once. A send that is finished, cancelled or not due yet has no next chunk.
+    ///
+    /// One answer for each id, in their order; `None` where there is no such send.
+    async fn continue_sends(
+        &self,
+        ids: &[SendId],
+        rows: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Chunk>>, StoreError>;
+
+    /// The next chunk of one send, as [`Self::continue_sends`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such send.
@@ -33,7 +45,10 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         id: SendId,
         chunk: u32,
         now: Timestamp,
-    ) -> Result<Chunk, StoreError>;
+    ) -> Result<Chunk, StoreError> {
+        let chunks = self.continue_sends(&[id], chunk, now).await?;
+        chunks.into_iter().next().flatten().ok_or(StoreError::NotFound)
+    }
 
     /// The unfinished sends that are due, the longest due first, at most `limit`; and when the
     /// next one after `now` is due.
@@ -89,8 +104,10 @@ pub struct StoredSend {
 /// What a chunk came to.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// Its notifications; `None` where there was nobody left.
+    /// Its notifications; `None` where there was nobody left, or it waits for others.
     pub told: Option<Told>,
     /// Whether there are further ones.
     pub has_more: bool,
+    /// Whether it was its turn, though others may have gone first for it to go on with them.
+    pub had_turn: bool,
 }

@@ -236,7 +236,7 @@ impl ProjectState {
         // Behind whatever was told before and ahead of what will be, in the user's mailbox. A
         // subscription that nobody takes up ends with its watch.
         let begun = StreamMessage::Begun { watch: Watch::new(project, watcher), present };
-        actor.cast(UserMessage::Stream(begun));
+        actor.cast(UserMessage::Stream(Box::new(begun)));
         reply.send(());
     }
 

@@ -147,7 +147,8 @@ impl Subscriber {
     }
 
     pub(super) fn tell(&self, letter: &Arc<StreamLetter>) {
-        self.actor.cast(UserMessage::Stream(StreamMessage::News(Arc::clone(letter))));
+        let news = StreamMessage::News(Arc::clone(letter));
+        self.actor.cast(UserMessage::Stream(Box::new(news)));
     }
 
     /// Ends in peace: the user's actor is told why, or nothing where it ended them itself.
@@ -160,7 +161,7 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         if let Some(why) = self.parting {
             let ended = StreamMessage::Ended { project: self.project, actor: self.own, why };
-            self.actor.cast(UserMessage::Stream(ended));
+            self.actor.cast(UserMessage::Stream(Box::new(ended)));
         }
     }
 }

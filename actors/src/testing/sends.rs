@@ -65,7 +65,7 @@ impl Data {
 
     fn write_chunk(&mut self, id: SendId, chunk: u32) -> Chunk {
         let Some(send) = self.sends.sends.get_mut(&id) else {
-            return Chunk { told: None, has_more: false };
+            return Chunk { told: None, has_more: false, had_turn: true };
         };
         let size = send.left.len().min(usize::try_from(chunk).unwrap_or(usize::MAX));
         let next: Vec<UserId> = send.left.drain(..size).collect();
@@ -74,11 +74,11 @@ impl Data {
             self.sends.sends.remove(&id);
         }
         if next.is_empty() {
-            return Chunk { told: None, has_more };
+            return Chunk { told: None, has_more, had_turn: true };
         }
         let births = next.into_iter().map(|user| self.give_birth(user, &letter)).collect();
         let channels = Channels::of(&Channel::ALL);
-        Chunk { told: Some(Told { letter, births, channels }), has_more }
+        Chunk { told: Some(Told { letter, births, channels }), has_more, had_turn: true }
     }
 }
 
@@ -111,7 +111,7 @@ impl SendStore for FakeStore {
         let letter = Letter::new(send.message);
         data.sends.sends.insert(id, Unfinished { letter, left: people, due_at });
         let first = if is_scheduled {
-            Chunk { told: None, has_more: true }
+            Chunk { told: None, has_more: true, had_turn: true }
         } else {
             data.write_chunk(id, chunk)
         };
@@ -126,21 +126,27 @@ impl SendStore for FakeStore {
             let key = Key { body_hash: key.body_hash, first_used: now, send: stored };
             data.sends.keys.insert(slot, key);
         }
-        let Chunk { told, has_more } = first;
+        let Chunk { told, has_more, .. } = first;
         Ok(BeginSend::Begun { send: stored, told, has_more: has_more && !is_scheduled })
     }
 
-    async fn continue_send(
+    async fn continue_sends(
         &self,
-        id: SendId,
-        chunk: u32,
+        ids: &[SendId],
+        rows: u32,
         now: Timestamp,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<Vec<Option<Chunk>>, StoreError> {
         self.pass(Op::Chunk).await?;
-        if self.data().sends.sends.get(&id).is_some_and(|send| send.due_at > now) {
-            return Ok(Chunk { told: None, has_more: false });
-        }
-        let written = self.data().write_chunk(id, chunk);
+        let share = (rows / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1)).max(1);
+        let written = ids.iter().map(|id| {
+            let mut data = self.data();
+            let is_early = data.sends.sends.get(id).is_some_and(|send| send.due_at > now);
+            Some(match is_early {
+                true => Chunk { told: None, has_more: false, had_turn: true },
+                false => data.write_chunk(*id, share),
+            })
+        });
+        let written = written.collect();
         self.pass(Op::Chunked).await?;
         Ok(written)
     }

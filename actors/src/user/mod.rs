@@ -49,6 +49,7 @@ use crate::sends::Sends;
 use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use crate::wave::Wave;
 use asking::Outcome;
 use backlog::{Loaded, Reading};
 use follow::Follow;
@@ -66,13 +67,20 @@ pub struct Attach {
     pub start: SessionStart,
 }
 
-/// What a user actor is sent.
+/// What a user actor is sent. Each of them has room for a few, so that what is large is in a box.
 #[derive(Debug)]
 pub enum UserMessage {
     /// A session wants in.
     Attach(Mail<Attach, Result<Session, AttachError>>),
     /// The inbox changed.
     Changed(Change),
+    /// The inbox changed, perhaps several times at once, by what others are told at the same time.
+    ChangedTogether {
+        /// In the order of their numbers.
+        changes: Vec<Change>,
+        /// Dropped once they were shown.
+        wave: Wave,
+    },
     /// A session's reader heard something.
     Heard {
         /// Which session.
@@ -91,7 +99,7 @@ pub enum UserMessage {
     /// this range of milliseconds, each at a time of its own.
     Drain(Mail<Range<u32>, ()>),
     /// Something is heard of a project.
-    Stream(StreamMessage),
+    Stream(Box<StreamMessage>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
@@ -105,7 +113,13 @@ pub enum UserMessage {
 
 /// What the actor's own tasks cast back.
 #[derive(Debug)]
-pub struct OwnMessage(Own);
+pub struct OwnMessage(Box<Own>);
+
+impl From<Own> for UserMessage {
+    fn from(own: Own) -> Self {
+        Self::Own(OwnMessage(Box::new(own)))
+    }
+}
 
 #[derive(Debug)]
 enum Own {
@@ -179,7 +193,7 @@ impl Entity for UserEntity {
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<UserMessage>, SpawnErr> {
-        let args = UserState {
+        let args = Box::new(UserState {
             id,
             parent,
             vitals,
@@ -199,7 +213,7 @@ impl Entity for UserEntity {
             is_asking: false,
             unflushed: 0,
             compared_at: Instant::now(),
-        };
+        });
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
         Ok(actor)
     }
@@ -287,14 +301,15 @@ impl UserState {
 
 impl Actor for UserEntity {
     type Msg = UserMessage;
-    type State = UserState;
-    type Arguments = UserState;
+    /// In a box: an actor's task has room for it twice, as it was given and as it is.
+    type State = Box<UserState>;
+    type Arguments = Box<UserState>;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<UserMessage>,
-        state: UserState,
-    ) -> Result<UserState, ActorProcessingErr> {
+        state: Box<UserState>,
+    ) -> Result<Box<UserState>, ActorProcessingErr> {
         // The inbox is read when the first session comes, by a task: a supervisor that spawns ten
         // thousand users must not wait for ten thousand reads.
         Ok(state)
@@ -304,19 +319,25 @@ impl Actor for UserEntity {
         &self,
         myself: ActorRef<UserMessage>,
         message: UserMessage,
-        state: &mut UserState,
+        state: &mut Box<UserState>,
     ) -> Result<(), ActorProcessingErr> {
+        let state = &mut **state;
         let taken = state.vitals.take();
+        let mut wave = None;
         match message {
             UserMessage::Attach(mail) => self.attach(&myself, mail, state),
             UserMessage::Changed(change) => self.changed(&myself, change, state),
+            UserMessage::ChangedTogether { changes, wave: last } => {
+                wave = Some(last);
+                changes.into_iter().for_each(|change| self.changed(&myself, change, state));
+            }
             UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
             UserMessage::End { login, why } => self.end(&myself, login, why, state),
             UserMessage::Drain(mail) => self.drain(mail, state),
-            UserMessage::Stream(message) => self.stream(&myself, message, state),
+            UserMessage::Stream(message) => self.stream(&myself, *message, state),
             UserMessage::Tick => self.tick(&myself, state),
             UserMessage::Observe(mail) => handlers::observe(mail, state),
-            UserMessage::Own(OwnMessage(own)) => self.own(&myself, own, state),
+            UserMessage::Own(OwnMessage(own)) => self.own(&myself, *own, state),
             #[cfg(feature = "testing")]
             UserMessage::Panic => {
                 #[expect(clippy::panic, reason = "tests ask for it")]
@@ -329,6 +350,7 @@ impl Actor for UserEntity {
             self.go_on(&myself, state);
         }
         self.flush(&myself, state);
+        drop(wave);
         state.vitals.done(taken);
         Ok(())
     }

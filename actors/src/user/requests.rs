@@ -6,7 +6,7 @@ use ractor::ActorRef;
 use super::asking::Outcome;
 use super::session::SessionState;
 use super::store_tasks::in_time;
-use super::{Own, OwnMessage, UserEntity, UserMessage, UserShared, UserState};
+use super::{Own, UserEntity, UserMessage, UserShared, UserState};
 use crate::domain::ids::{NotificationId, Seq, UserId};
 use crate::domain::inbox::{Change, Head, Mark};
 use crate::port::inbox::{NotificationFilter, Selection};
@@ -174,7 +174,7 @@ impl UserShared {
             Ok(None) => match in_time(self.unchanged(user, named, asked_at)).await {
                 Ok((at, answer)) => {
                     done(own, session, Outcome::at(at, answer));
-                    own.cast(UserMessage::Own(OwnMessage(Own::Compared(at))));
+                    own.cast(Own::Compared(at).into());
                 }
                 Err(_) => done(own, session, Outcome::now(unavailable())),
             },
@@ -212,7 +212,7 @@ impl UserShared {
 
 fn done(own: &Handle<UserMessage>, session: u32, outcome: Outcome) {
     let outcome = Box::new(outcome);
-    own.cast(UserMessage::Own(OwnMessage(Own::Done { session, outcome })));
+    own.cast(Own::Done { session, outcome }.into());
 }
 
 /// A request that was not carried out.

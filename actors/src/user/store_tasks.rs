@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::backlog::{self, Loaded, Reading};
-use super::{Own, OwnMessage, UserEntity, UserMessage};
+use super::{Own, UserEntity, UserMessage};
 use crate::domain::ids::{Seq, UserId};
 use crate::port::StoreError;
 use crate::session::Feed;
@@ -31,7 +31,7 @@ impl UserEntity {
             let limit = shared.limits.replay_max;
             let read = backlog::backlog(&*shared.inboxes, user, feed, delivered, limit);
             let loaded = in_time(read).await;
-            own.cast(UserMessage::Own(OwnMessage(Own::Loaded { session, loaded })));
+            own.cast(Own::Loaded { session, loaded }.into());
         });
     }
 
@@ -47,7 +47,7 @@ impl UserEntity {
         tokio::spawn(async move {
             let inboxes = &*shared.inboxes;
             let loaded = in_time(backlog::changes(inboxes, user, after)).await.and_then(whole);
-            own.cast(UserMessage::Own(OwnMessage(Own::Loaded { session, loaded })));
+            own.cast(Own::Loaded { session, loaded }.into());
         });
     }
 
@@ -55,7 +55,7 @@ impl UserEntity {
     pub(super) fn wait_for_gap(own: Handle<UserMessage>, patience: Option<Duration>) {
         tokio::spawn(async move {
             tokio::time::sleep(patience.unwrap_or(GAP_PATIENCE)).await;
-            own.cast(UserMessage::Own(OwnMessage(Own::GapDue)));
+            own.cast(Own::GapDue.into());
         });
     }
 
@@ -65,7 +65,7 @@ impl UserEntity {
         tokio::spawn(async move {
             let read = in_time(backlog::changes(&*shared.inboxes, user, after)).await;
             let read = read.map(|(reading, _)| reading);
-            own.cast(UserMessage::Own(OwnMessage(Own::Filled(read))));
+            own.cast(Own::Filled(read).into());
         });
     }
 
@@ -74,7 +74,7 @@ impl UserEntity {
         let shared = self.shared();
         tokio::spawn(async move {
             if let Ok(head) = in_time(shared.inboxes.head(user)).await {
-                own.cast(UserMessage::Own(OwnMessage(Own::Compared(head.last_seq))));
+                own.cast(Own::Compared(head.last_seq).into());
             }
         });
     }
@@ -90,7 +90,7 @@ impl UserEntity {
                     Own::NotSaved
                 }
             };
-            own.cast(UserMessage::Own(OwnMessage(saved)));
+            own.cast(saved.into());
         });
     }
 }

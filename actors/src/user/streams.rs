@@ -236,7 +236,8 @@ impl UserEntity {
             tokio::time::sleep(after).await;
             let wish = Subscribe { actor: actor.clone(), caller, kind: stream.kind, id };
             if let Err(why) = projects.subscribe(stream.project, wish).await {
-                actor.cast(UserMessage::Stream(StreamMessage::Failed(Failed { id, why })));
+                let failed = StreamMessage::Failed(Failed { id, why });
+                actor.cast(UserMessage::Stream(Box::new(failed)));
             }
         });
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::handlers::note_delivered;
 use super::session::SessionState;
-use super::{Own, OwnMessage, UserEntity, UserMessage, UserState};
+use super::{Own, UserEntity, UserMessage, UserState};
 use crate::port::outlet::{Ending, Outgoing};
 use crate::vitals::{Handle, Vitals};
 
@@ -85,7 +85,7 @@ impl UserEntity {
         let session = session.id;
         tokio::spawn(async move {
             tokio::time::sleep(left).await;
-            own.cast(UserMessage::Own(OwnMessage(Own::TokenEnds { session, expires_at })));
+            own.cast(Own::TokenEnds { session, expires_at }.into());
         });
     }
 

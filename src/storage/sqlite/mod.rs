@@ -63,7 +63,7 @@ use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
 use options::{Place, for_migration, for_readers, place};
-use writer::{Write, Writer, WriterHandle};
+use writer::{Audiences, Write, Writer, WriterHandle};
 
 /// Connections that read. Reads are short and never wait for the writer; on more than four cores
 /// the fan-out is what the others are for.
@@ -126,6 +126,7 @@ impl SqliteStore {
             channels: options.channels,
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),
+            audiences: Audiences::new(),
             connection: None,
             seen: None,
         })

@@ -30,15 +30,15 @@ impl SendStore for SqliteStore {
         Ok(*outcome)
     }
 
-    async fn continue_send(
+    async fn continue_sends(
         &self,
-        id: SendId,
-        chunk: u32,
+        ids: &[SendId],
+        rows: u32,
         now: Timestamp,
-    ) -> Result<Chunk, StoreError> {
-        let write = Write::ContinueSend { id, chunk, now };
-        let Done::Chunk(chunk) = self.writer.write(write).await? else { return Err(mismatch()) };
-        Ok(*chunk)
+    ) -> Result<Vec<Option<Chunk>>, StoreError> {
+        let write = Write::ContinueSends { ids: ids.to_vec(), rows, now };
+        let Done::Chunks(chunks) = self.writer.write(write).await? else { return Err(mismatch()) };
+        Ok(chunks)
     }
 
     async fn due_sends(

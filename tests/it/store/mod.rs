@@ -185,6 +185,7 @@ macro_rules! suite {
                 a_send_reaches_each_audience,
                 chunks_reach_everybody_once,
                 two_chunks_in_one_group_follow_each_other,
+                sends_that_meet_go_on_in_step,
                 newcomers_are_left_out_and_so_is_who_was_deactivated,
                 a_crash_between_chunks_changes_nothing,
                 a_repeated_key_gives_the_first_answer,

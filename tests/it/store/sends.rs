@@ -13,7 +13,7 @@ use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::sends::{BeginSend, StoredSend};
+use bellpull_actors::port::sends::{BeginSend, Chunk, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
@@ -156,6 +156,43 @@ pub(crate) async fn two_chunks_in_one_group_follow_each_other<F: Fixture>() {
     assert_eq!(others, [true, true, false, false, false]);
     let unknown = store.continue_send(SendId(99), 3, at(20)).await.unwrap_err();
     assert_eq!(unknown, StoreError::NotFound);
+}
+
+pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = ids(&people(store, 40, "client").await);
+    let every_other: Vec<UserId> = users.iter().copied().step_by(2).collect();
+    let (mut ids, mut reached) = (Vec::new(), Vec::new());
+    for (to, chunk) in [
+        (Recipients::All, 12),
+        (Recipients::Users(every_other.clone()), 2),
+        (Recipients::Role(Role::Client), 3),
+        (Recipients::All, 1),
+    ] {
+        let (stored, told, _) = begin(store, send(users[0], to), chunk).await;
+        ids.push(stored.id);
+        reached.push(recipients(told.as_ref()));
+    }
+    let (mut has_more, mut together) = (true, 0);
+    while has_more {
+        let chunks = store.continue_sends(&ids, 9, at(20)).await.unwrap();
+        let chunks: Vec<_> = chunks.into_iter().map(Option::unwrap).collect();
+        let told: Vec<_> = chunks.iter().map(|one| recipients(one.told.as_ref())).collect();
+        assert!((1..=9).contains(&told.concat().len()), "{told:?}");
+        let [first, _, third, last] = &told[..] else { panic!("{told:?}") };
+        together += i32::from(first.len() > 1 && first == third && third == last);
+        has_more = chunks.iter().any(|one| one.has_more);
+        for (reached, told) in reached.iter_mut().zip(told) {
+            reached.extend(told);
+        }
+    }
+    assert_eq!(reached, [users.clone(), every_other, users.clone(), users.clone()]);
+    assert!(together >= 10, "{together} chunks of all");
+    let unknown = store.continue_sends(&[SendId(99), ids[0]], 9, at(20)).await.unwrap();
+    let is_over = |one: &Chunk| one.told.is_none() && !one.has_more;
+    assert!(unknown[0].is_none() && unknown[1].as_ref().is_some_and(is_over), "{unknown:?}");
+    assert_eq!(store.head(users[1]).await.unwrap(), head(3, 3, 0));
 }
 
 pub(crate) async fn newcomers_are_left_out_and_so_is_who_was_deactivated<F: Fixture>() {

@@ -36,14 +36,14 @@ pub(super) fn apply(
     let answer = match write {
         Write::CreateUser(new, announce) => match create(connection, new)? {
             Err(refused) => Err(refused),
-            Ok(user) => match announce {
-                Some(announce) => {
-                    let announcement = announce(&user);
-                    created.push(Created { at, user, announcement });
-                    return Ok(None);
-                }
-                None => Ok(Done::Created(Box::new((user, None)))),
-            },
+            Ok(user) => {
+                let Some(announce) = announce else {
+                    return Ok(Some(Ok(Done::Created(Box::new((user, None))))));
+                };
+                let announcement = announce(&user);
+                created.push(Created { at, user, announcement });
+                return Ok(None);
+            }
         },
         Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
         Write::BeginLogin { user, now, expires_at } => {
@@ -60,9 +60,7 @@ pub(super) fn apply(
             Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
         }
         Write::SetSetting { name, value } => {
-            let sql = "INSERT INTO settings (name, value) VALUES (?, ?) \
-                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            execute(connection, sql, (name, value))?;
+            set_setting(connection, name, value)?;
             Ok(Done::Nothing)
         }
         Write::CreateProject(new) => projects::create(connection, new)?,
@@ -88,7 +86,7 @@ pub(super) fn apply(
         Write::Commit(_)
         | Write::Comment(_)
         | Write::BeginSend(_)
-        | Write::ContinueSend { .. }
+        | Write::ContinueSends { .. }
         | Write::Mark(_)
         | Write::SaveDelivered(_)
         | Write::Lease(_)
@@ -101,6 +99,13 @@ pub(super) fn apply(
         | Write::Ping => return Ok(None),
     };
     Ok(Some(answer))
+}
+
+fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<(), Failure> {
+    let sql = "INSERT INTO settings (name, value) VALUES (?, ?) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    execute(connection, sql, (name, value))?;
+    Ok(())
 }
 
 /// Looks first: a constraint would say less clearly which field is taken.

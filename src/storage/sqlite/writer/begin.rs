@@ -116,12 +116,7 @@ impl<'a> Beginnings<'a> {
             due_at.as_millisecond().into(),
             now.as_millisecond().into(),
         ]);
-        if let Some(key) = &send.key {
-            records.keys.extend([Cell::Int(key.owner.0), key.key.as_str().into()]);
-            records.keys.extend([Cell::Blob(&key.body_hash), stored.id.0.into()]);
-            records.keys.push(now.as_millisecond().into());
-            self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
-        }
+        self.use_key(begin, stored, records);
         let Portion { recipients, has_more, .. } = portion;
         Ok(Ok(SendChunk {
             at,
@@ -135,6 +130,15 @@ impl<'a> Beginnings<'a> {
             now: *now,
             reply: Reply::Begun { send: stored, has_more },
         }))
+    }
+
+    /// Has the request's key answered by this send from now on.
+    fn use_key(&mut self, begin: &'a BeginSend, stored: StoredSend, records: &mut Records<'a>) {
+        let Some(key) = &begin.send.key else { return };
+        records.keys.extend([Cell::Int(key.owner.0), key.key.as_str().into()]);
+        records.keys.extend([Cell::Blob(&key.body_hash), stored.id.0.into()]);
+        records.keys.push(begin.now.as_millisecond().into());
+        self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
     }
 
     /// Whom the send is for, or why it is for nobody.

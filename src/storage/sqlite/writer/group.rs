@@ -18,6 +18,7 @@ use super::super::ids::Ids;
 use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::options::limit_pages;
+use super::audiences::Audiences;
 use super::sends::Sends;
 use super::set::Work;
 use super::{Answer, Done, Write, accounts, marks, outbox, sends, set};
@@ -34,6 +35,8 @@ pub(super) struct Place<'a> {
     pub(super) ids: &'a Ids,
     /// Those that were used last.
     pub(super) letters: &'a Letters,
+    /// Those of the sends under way.
+    pub(super) audiences: &'a Audiences,
     /// Those that are switched on.
     pub(super) channels: Channels,
 }

@@ -4,17 +4,20 @@
 //! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and what happens when they fail), [`group`] (a group within its
 //! transaction), [`accounts`], [`projects`], [`preferences`], [`push`], [`webhooks`],
-//! [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with [`begin`] and
-//! [`audience`] (which recipients are next), and the hot path: [`known`] (what is read before),
-//! [`set`] (what is decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is
-//! written, one statement a table); then [`outbox`] (leases, and what came of them).
+//! [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with [`begin`],
+//! [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot path:
+//! [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`] (what
+//! leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`] (leases,
+//! and what came of them).
 
 mod accounts;
 mod audience;
+mod audiences;
 mod begin;
 mod digests;
 mod escalations;
 mod group;
+mod in_step;
 mod known;
 mod marks;
 mod outbox;
@@ -61,6 +64,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::options::BoxError;
 
+pub(super) use audiences::Audiences;
 pub(super) use outbox::{Lease, LeasedRow, Report};
 pub(super) use retention::Step;
 pub(super) use task::Writer;
@@ -88,7 +92,7 @@ pub(super) enum Write {
     Mark(Box<MarkRows>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
-    ContinueSend { id: SendId, chunk: u32, now: Timestamp },
+    ContinueSends { ids: Vec<SendId>, rows: u32, now: Timestamp },
     CancelSend(SendId),
     ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
@@ -140,7 +144,7 @@ pub(super) struct NewProject {
 impl Write {
     /// Whether nobody waits for it at a screen.
     fn can_wait(&self) -> bool {
-        matches!(self, Self::ContinueSend { .. } | Self::Forget(_) | Self::ForgetKeys { .. })
+        matches!(self, Self::ContinueSends { .. } | Self::Forget(_) | Self::ForgetKeys { .. })
             || self.is_outbox()
     }
 
@@ -192,7 +196,8 @@ pub(super) enum Done {
     Marked(Option<Marked>),
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
-    Chunk(Box<Chunk>),
+    /// Of each send, where there is one.
+    Chunks(Vec<Option<Chunk>>),
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),

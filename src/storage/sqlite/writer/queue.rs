@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn chunk() -> Write {
-        Write::ContinueSend { id: SendId(1), chunk: 512, now: Timestamp::UNIX_EPOCH }
+        Write::ContinueSends { ids: vec![SendId(1)], rows: 512, now: Timestamp::UNIX_EPOCH }
     }
 
     fn shape(group: Option<Vec<Request>>) -> Option<(usize, bool)> {

@@ -9,18 +9,17 @@ use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::send_log::CancelSend;
-use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk, StoredSend};
+use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
-use super::super::rows::json;
 use super::super::statement::{execute, optional};
-use super::audience::Audience;
 use super::begin::Beginnings;
 use super::group::{Failure, Place};
-use super::{Answer, Done, Write};
+use super::in_step::{self, Asked};
+use super::{Answer, Done, Write, mismatch};
 
 static SENDS: MultiRow = MultiRow::new(
     "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \
@@ -94,18 +93,29 @@ impl SendText {
 /// What whoever asked is waiting for.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Begun { send: StoredSend, has_more: bool },
-    Continued { has_more: bool },
+    Begun {
+        send: StoredSend,
+        has_more: bool,
+    },
+    /// The answer stands but for what was told: it is one of several sends, by its place there.
+    Continued {
+        nth: usize,
+    },
 }
 
 impl Reply {
-    /// The answer, with what was told.
-    pub(super) fn with(self, told: Option<Told>) -> Done {
-        match self {
-            Self::Begun { send, has_more } => {
-                Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))
+    /// Answers with what was told.
+    pub(super) fn give(self, answer: &mut Option<Answer>, told: Option<Told>) {
+        match (self, answer) {
+            (Self::Begun { send, has_more }, answer) => {
+                *answer = Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))));
             }
-            Self::Continued { has_more } => Done::Chunk(Box::new(Chunk { told, has_more })),
+            (Self::Continued { nth }, Some(Ok(Done::Chunks(chunks)))) => {
+                if let Some(Some(chunk)) = chunks.get_mut(nth) {
+                    chunk.told = told;
+                }
+            }
+            (Self::Continued { .. }, answer) => *answer = Some(Err(mismatch())),
         }
     }
 }
@@ -115,7 +125,7 @@ impl Reply {
 pub(super) struct Records<'a> {
     pub(super) sends: Vec<Cell<'a>>,
     pub(super) keys: Vec<Cell<'a>>,
-    cursors: Vec<Cell<'a>>,
+    pub(super) cursors: Vec<Cell<'a>>,
     /// How many were told of each in this group.
     pub(super) told: BTreeMap<SendId, i64>,
 }
@@ -143,8 +153,8 @@ pub(super) fn plan<'a>(
     for (at, write) in writes.iter().enumerate() {
         if let Write::BeginSend(begin) = write {
             begins.push((at, &**begin));
-        } else if let Write::ContinueSend { id, chunk, now } = write {
-            continues.push((at, *id, *chunk, *now));
+        } else if let Write::ContinueSends { ids, rows, now } = write {
+            continues.push((at, Asked { ids, rows: *rows, now: *now }));
         }
     }
     let mut sends = Sends::default();
@@ -157,98 +167,8 @@ pub(super) fn plan<'a>(
             }
         }
     }
-    if !continues.is_empty() {
-        go_on(connection, place, continues, &mut sends, answers)?;
-    }
+    in_step::go_on(connection, place, continues, &mut sends, answers)?;
     Ok(sends)
-}
-
-/// A send under way, as it stands within the group.
-#[derive(Debug)]
-struct Running {
-    message_id: i64,
-    letter: Arc<Letter>,
-    audience: Audience,
-    channels: Channels,
-    is_critical: bool,
-    last_user: UserId,
-    cursor: UserId,
-    has_more: bool,
-    has_moved: bool,
-    due_at_ms: i64,
-}
-
-/// Plans the next chunk of each send that is asked for; two of one send follow each other.
-fn go_on(
-    connection: &Connection,
-    place: Place<'_>,
-    continues: Vec<(usize, SendId, u32, Timestamp)>,
-    sends: &mut Sends<'_>,
-    answers: &mut [Option<Answer>],
-) -> Result<(), Failure> {
-    let mut running: BTreeMap<SendId, Running> = BTreeMap::new();
-    for (at, id, chunk, now) in continues {
-        if !running.contains_key(&id)
-            && let Some(found) = read_running(connection, place, id)?
-        {
-            running.insert(id, found);
-        }
-        let Some(send) = running.get_mut(&id) else {
-            answers[at] = Some(Err(StoreError::NotFound));
-            continue;
-        };
-        if !send.has_more || send.due_at_ms > now.as_millisecond() {
-            answers[at] = Some(Ok(Reply::Continued { has_more: false }.with(None)));
-            continue;
-        }
-        let portion = send.audience.after(connection, send.cursor, send.last_user, chunk)?;
-        (send.cursor, send.has_more) = (portion.cursor, portion.has_more);
-        send.has_moved = true;
-        sends.chunks.push(SendChunk {
-            at,
-            send: id,
-            message_id: send.message_id,
-            text: SendText::Written(Arc::clone(&send.letter)),
-            recipients: portion.recipients,
-            only: None,
-            channels: send.channels,
-            is_critical: send.is_critical,
-            now,
-            reply: Reply::Continued { has_more: portion.has_more },
-        });
-    }
-    for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
-        let row = [Cell::Int(id.0), send.cursor.0.into(), status(send.has_more)];
-        sends.records.cursors.extend(row);
-    }
-    Ok(())
-}
-
-type RunningRow = (i64, String, String, bool, i64, i64, bool, i64);
-
-fn read_running(
-    connection: &Connection,
-    place: Place<'_>,
-    id: SendId,
-) -> Result<Option<Running>, Failure> {
-    let sql = "SELECT message_id, audience, channels, is_critical, last_user_id, cursor, \
-               status = 'ACTIVE', due_at FROM sends WHERE id = ?";
-    let row: Option<RunningRow> = optional(connection, sql, (id.0,), |row| row.try_into())?;
-    let Some(row) = row else { return Ok(None) };
-    let (message_id, audience, channels, is_critical, last_user, cursor, has_more, due_at_ms) = row;
-    let channels: Vec<Channel> = json(&channels)?;
-    Ok(Some(Running {
-        message_id,
-        letter: place.letters.one(connection, message_id)?,
-        audience: json(&audience)?,
-        channels: Channels::of(&channels),
-        is_critical,
-        last_user: UserId(last_user),
-        cursor: UserId(cursor),
-        has_more,
-        has_moved: false,
-        due_at_ms,
-    }))
 }
 
 /// Stops a send. A chunk of the same group comes after this, and finds it stopped.

@@ -108,7 +108,7 @@ pub(super) fn apply<'a>(
         let told = set.send(&chunk)?;
         let count = told.as_ref().map_or(0, |told| told.births.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
-        answers[chunk.at] = Some(Ok(chunk.reply.with(told)));
+        chunk.reply.give(&mut answers[chunk.at], told);
     }
     set.rows.write(connection, &set.letters)?;
     Ok(Written { letters: set.letters, told: counts })

@@ -14,6 +14,7 @@ use super::super::ids::Ids;
 use super::super::letters::Letters;
 use super::super::options::open_writer;
 use super::super::statement::one;
+use super::audiences::Audiences;
 use super::group::{self, Failure};
 use super::queue::Queue;
 use super::{Answer, Letterbox, Request, Write};
@@ -28,6 +29,7 @@ pub(in super::super) struct Writer {
     pub(in super::super) channels: Channels,
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) letters: Arc<Letters>,
+    pub(in super::super) audiences: Audiences,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
     /// SQLite's mark of the last state that this connection has seen; it changes when another
@@ -135,8 +137,12 @@ impl Writer {
         if self.seen != Some(seen) {
             self.ids.load(&transaction)?;
         }
-        let place =
-            group::Place { ids: &self.ids, letters: &self.letters, channels: self.channels };
+        let place = group::Place {
+            ids: &self.ids,
+            letters: &self.letters,
+            audiences: &self.audiences,
+            channels: self.channels,
+        };
         let applied = group::apply(&transaction, place, writes)?;
         transaction.commit()?;
         self.seen = Some(seen);

@@ -6,9 +6,15 @@
 //!
 //! It never waits for the store. One chunk at a time is written by a task, which tells the
 //! recipients itself (a kill cannot come between commit and telling) and casts its end back before
-//! that, so that the store has the next one meanwhile; the sends take turns, so that a small one
-//! does not wait for a huge one. The store writes a chunk behind whoever waits for it then; so that
-//! whoever comes during one waits no longer than [`CHUNK_TAKES`], the chunks are as large as that.
+//! that, so that the store has the next one meanwhile. Sends take turns ([`due`]), so that a small
+//! one does not wait for a huge one. Those that are about as far have one turn: who is behind
+//! catches up, and then they go on in step, so that what several say to one person is born in one
+//! transaction and leaves in one write.
+//!
+//! The store writes a chunk behind whoever waits for it then; so that whoever comes during one
+//! waits no longer than [`CHUNK_TAKES`], the chunks are as large as that. Before the next one is
+//! written, all but the last must have been shown: a ticket's frame stands behind one chunk's, not
+//! behind all that the store can write meanwhile.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
@@ -17,6 +23,8 @@
 //! Once an hour it has what is old forgotten (see [`crate::tidying`]), by a task that ends with it.
 //!
 //! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
+
+mod due;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,21 +41,22 @@ use crate::directory::Users;
 use crate::domain::ids::SendId;
 use crate::failures::back_off;
 use crate::mail::Mail;
-use crate::port::sends::Chunk;
 use crate::port::{Clock, SendStore, StoreError};
 use crate::sends::CHUNK;
 use crate::tidying::Tidying;
 use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
+use crate::wave::{self, Ebb};
+use due::{DUE_MAX, Due, DueList, Step};
 
 /// The store is looked at so often even if nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// So many due sends are known at a time.
-const DUE_MAX: u32 = 1_000;
 /// A clock that runs ahead of this one by a little must not make it look without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(5);
+/// So many chunks are under way at once: one is shown, and one is written meanwhile.
+const WAVES_MAX: usize = 2;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
@@ -79,8 +88,8 @@ pub struct OwnMessage(Own);
 enum Own {
     /// What is due, and when the next one is.
     Looked(Result<(Vec<SendId>, Option<Timestamp>), StoreError>),
-    /// A chunk was written (so many recipients, and whether there are more), or not.
-    Wrote(Result<(usize, bool), StoreError>),
+    /// A chunk was written, and how long that took; or not.
+    Wrote(Result<(Vec<Step>, Duration), StoreError>),
     /// A pause is over.
     Paused,
     /// What is old was forgotten, or not.
@@ -96,21 +105,13 @@ pub(crate) struct Scheduler {
     pub(crate) tidying: Tidying,
 }
 
-/// A send that is due.
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    id: SendId,
-    /// Since when it is known here.
-    since: Instant,
-}
-
 /// What is being done at the moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Work {
     /// Nothing.
     None,
-    /// A chunk of this send is being written.
-    Writing { due: Due, since: Instant },
+    /// A chunk of these sends is being written.
+    Writing { due: Vec<Due>, since: Instant },
     /// The store is away and left alone.
     Pausing,
 }
@@ -120,7 +121,7 @@ enum Work {
 pub(crate) struct SchedulerState {
     vitals: Arc<Vitals>,
     own: Handle<SchedulerMessage>,
-    due: VecDeque<Due>,
+    due: DueList,
     work: Work,
     /// Whether there may be due sends that are not in the list.
     has_more_due: bool,
@@ -136,6 +137,8 @@ pub(crate) struct SchedulerState {
     trouble: Option<String>,
     /// So many recipients the next chunk has.
     chunk: u32,
+    /// The last chunks, which may not have been shown to everybody yet.
+    waves: VecDeque<Ebb>,
     chunks: u64,
     recipients: u64,
 }
@@ -163,7 +166,7 @@ impl Actor for Scheduler {
         Ok(SchedulerState {
             own: Handle::new(myself, Arc::clone(&vitals)),
             vitals,
-            due: VecDeque::new(),
+            due: DueList::default(),
             work: Work::None,
             has_more_due: false,
             next_due: None,
@@ -174,6 +177,7 @@ impl Actor for Scheduler {
             failures: 0,
             trouble: None,
             chunk: CHUNK,
+            waves: VecDeque::new(),
             chunks: 0,
             recipients: 0,
         })
@@ -208,17 +212,16 @@ impl Actor for Scheduler {
 
 fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
     let Some(((), reply)) = mail.open() else { return };
-    let current = match state.work {
-        Work::Writing { due, since } => Some((due, since)),
-        Work::None | Work::Pausing => None,
+    let (current, since) = match &state.work {
+        Work::Writing { due, since } => (due.as_slice(), Some(*since)),
+        Work::None | Work::Pausing => (&[] as &[Due], None),
     };
     let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let waiting = state.due.iter().chain(current.as_ref().map(|(due, _)| due));
     reply.send(json!({
-        "current_send": current.map(|(due, _)| due.id),
-        "current_chunk_ms": current.map(|(_, since)| ms(since)),
-        "due_sends": state.due.len() + usize::from(current.is_some()),
-        "lag_ms": waiting.map(|due| ms(due.since)).max().unwrap_or(0),
+        "current_sends": current.iter().map(|due| due.id).collect::<Vec<_>>(),
+        "current_chunk_ms": since.map(ms),
+        "due_sends": state.due.len() + current.len(),
+        "lag_ms": state.due.iter().chain(current).map(|due| ms(due.since)).max().unwrap_or(0),
         "chunks": state.chunks,
         "recipients": state.recipients,
         "next_due": state.next_due,
@@ -229,13 +232,14 @@ fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
 impl SchedulerState {
     /// Puts a send at the end of the list, unless it is known or the list is full.
     fn add(&mut self, id: SendId) {
-        let is_current = matches!(self.work, Work::Writing { due, .. } if due.id == id);
-        if is_current || self.due.iter().any(|due| due.id == id) {
+        let current = match &self.work {
+            Work::Writing { due, .. } => due.as_slice(),
+            Work::None | Work::Pausing => &[],
+        };
+        if self.due.iter().chain(current).any(|due| due.id == id) {
             return;
         }
-        if u32::try_from(self.due.len()).is_ok_and(|known| known < DUE_MAX) {
-            self.due.push_back(Due { id, since: Instant::now() });
-        } else {
+        if !self.due.add(id) {
             self.has_more_due = true;
         }
     }
@@ -353,30 +357,38 @@ impl Scheduler {
         if !matches!(state.work, Work::None) {
             return;
         }
-        let Some(due) = state.due.pop_front() else {
+        let due = state.due.next();
+        if due.is_empty() {
             if state.has_more_due {
                 self.look(state);
             }
             return;
-        };
+        }
+        let ids: Vec<SendId> = due.iter().map(|due| due.id).collect();
         state.work = Work::Writing { due, since: Instant::now() };
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
         let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
         let (written, outcome) = oneshot::channel();
+        let (wave, ebb) = wave::begin();
+        state.waves.push_back(ebb);
+        let first = (state.waves.len() > WAVES_MAX).then(|| state.waves.pop_front()).flatten();
         // A task of its own for the writing: what is written too late for us is told all the same.
         tokio::spawn(async move {
-            let chunk = store.continue_send(due.id, chunk, now).await;
-            let (chunk, told) = match chunk {
-                Ok(Chunk { told, has_more }) => {
-                    (Ok((told.as_ref().map_or(0, |told| told.births.len()), has_more)), told)
+            if let Some(first) = first {
+                first.wait().await;
+            }
+            let begun = Instant::now();
+            let (outcome, chunks) = match store.continue_sends(&ids, chunk, now).await {
+                Ok(chunks) => {
+                    let steps = chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect();
+                    (Ok((steps, begun.elapsed())), chunks)
                 }
-                Err(error) => (Err(error), None),
+                Err(error) => (Err(error), Vec::new()),
             };
             // Nobody waits any more: it took too long.
-            let _ = written.send(chunk);
-            if let Some(told) = &told {
-                users.tell_all(told);
-            }
+            let _ = written.send(outcome);
+            let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
+            users.tell_together(&told, &wave);
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());
@@ -400,26 +412,27 @@ impl Scheduler {
     }
 }
 
-/// A chunk has ended: its send goes behind the others.
-fn wrote(outcome: Result<(usize, bool), StoreError>, state: &mut SchedulerState) {
-    let Work::Writing { due, since } = state.work else { return };
-    state.work = Work::None;
+/// A chunk has ended: its sends go behind those that wait, and those that it passed over before.
+fn wrote(outcome: Result<(Vec<Step>, Duration), StoreError>, state: &mut SchedulerState) {
+    let due = match std::mem::replace(&mut state.work, Work::None) {
+        Work::Writing { due, .. } => due,
+        other @ (Work::None | Work::Pausing) => return state.work = other,
+    };
     match outcome {
-        Ok((recipients, has_more)) => {
+        Ok((steps, took)) => {
             state.answered();
             state.chunks += 1;
+            let recipients: usize = steps.iter().map(|step| step.recipients).sum();
             let recipients = u64::try_from(recipients).unwrap_or(0);
             state.recipients += recipients;
             metrics::counter!("bellpull_send_recipients_total").increment(recipients);
-            if has_more {
-                state.due.push_back(due);
-                state.chunk = next_chunk(state.chunk, since.elapsed());
+            if steps.iter().any(|step| step.has_more) {
+                state.chunk = next_chunk(state.chunk, took);
             }
+            state.due.put_back(due.into_iter().zip(steps));
         }
-        // Its row is gone: whoever took it away has ended it.
-        Err(StoreError::NotFound) => {}
         Err(error) => {
-            state.due.push_back(due);
+            state.due.put_off(due);
             let (pause, own) = (state.failed(&error), state.own.clone());
             state.work = Work::Pausing;
             tokio::spawn(async move {

@@ -1,0 +1,77 @@
+//! A wave: something that many actors are told at once, and that is over once each has shown it to
+//! its sessions.
+//!
+//! Whoever tells thousands keeps the next ones back meanwhile: what waits in the runtime's queue
+//! is waited for by everybody else's messages too, and a ticket's must not stand behind a send's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// Who has waited so long goes on: a mailbox may be long for reasons of its own.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Goes with each message of it, and is dropped with the last that was handled.
+pub(crate) type Wave = Arc<Swell>;
+
+/// See [`Wave`].
+#[derive(Debug)]
+pub struct Swell {
+    over: Option<oneshot::Sender<()>>,
+}
+
+/// Waits for its end.
+#[derive(Debug)]
+pub(crate) struct Ebb(oneshot::Receiver<()>);
+
+/// A wave that nothing was told of yet, and its end.
+pub(crate) fn begin() -> (Wave, Ebb) {
+    let (over, ebb) = oneshot::channel();
+    (Arc::new(Swell { over: Some(over) }), Ebb(ebb))
+}
+
+impl Drop for Swell {
+    fn drop(&mut self) {
+        if let Some(over) = self.over.take() {
+            let _ = over.send(()); // nobody need wait for it
+        }
+    }
+}
+
+impl Ebb {
+    /// Until everybody has handled what was told, or [`PATIENCE`] ends.
+    pub(crate) async fn wait(self) {
+        let _ = tokio::time::timeout(PATIENCE, self.0).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wave_ends_with_its_last_message() {
+        let (wave, ebb) = begin();
+        let messages = [Arc::clone(&wave), Arc::clone(&wave)];
+        drop(wave);
+        let waiting = tokio::spawn(ebb.wait());
+        for message in messages {
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            drop(message);
+        }
+        let begun = Instant::now();
+        waiting.await.unwrap();
+        assert!(begun.elapsed() < PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever() {
+        let (wave, ebb) = begin();
+        ebb.wait().await;
+        drop(wave);
+    }
+}

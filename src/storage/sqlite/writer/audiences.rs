@@ -1,0 +1,54 @@
+//! The audiences of sends under way, as the writer needs them again and again: a list of a hundred
+//! thousand accounts is parsed once, not once a chunk.
+
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::SendId;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use rusqlite::Connection;
+
+use super::super::rows::json;
+use super::super::statement::one;
+use super::audience::Audience;
+use super::group::Failure;
+
+/// As many as the scheduler has under way at once, about.
+const KEPT: usize = 64;
+/// And so many accounts that they name altogether: 8 MiB.
+const NAMED_MAX: u64 = 1 << 20;
+
+/// Those that were used last. An audience never changes.
+#[derive(Debug)]
+pub(in super::super) struct Audiences {
+    recent: Cache<SendId, Arc<Audience>, Names>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Names;
+
+impl Weighter<SendId, Arc<Audience>> for Names {
+    fn weight(&self, _: &SendId, audience: &Arc<Audience>) -> u64 {
+        let Audience::Users(users) = &**audience else { return 1 };
+        u64::try_from(users.len()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl Audiences {
+    /// None yet.
+    pub(in super::super) fn new() -> Self {
+        Self { recent: Cache::with_weighter(KEPT, NAMED_MAX, Names) }
+    }
+
+    /// Whom a send is for that was committed before.
+    pub(super) fn of(&self, connection: &Connection, id: SendId) -> Result<Arc<Audience>, Failure> {
+        if let Some(audience) = self.recent.get(&id) {
+            return Ok(audience);
+        }
+        let sql = "SELECT audience FROM sends WHERE id = ?";
+        let text: String = one(connection, sql, (id.0,), |row| row.get(0))?;
+        let audience = Arc::new(json(&text)?);
+        self.recent.insert(id, Arc::clone(&audience));
+        Ok(audience)
+    }
+}
