@@ -13,7 +13,7 @@
 //!
 //! The store writes a chunk behind whoever waits for it then; so that whoever comes during one
 //! waits no longer than [`CHUNK_TAKES`], the chunks are as large as that. Before the next one is
-//! written, all but the last must have been shown: a ticket's frame stands behind one chunk's, not
+//! written, all but the last two must have been shown: a ticket's frame stands behind these, not
 //! behind all that the store can write meanwhile.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
@@ -55,8 +55,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(5);
-/// So many chunks are under way at once: one is shown, and one is written meanwhile.
-const WAVES_MAX: usize = 2;
+/// So many chunks are under way at once: one is written, and one more than is shown is told, for
+/// else the store would stand still while the last few are shown.
+const WAVES_MAX: usize = 3;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 64;
 /// What is old is forgotten so often.
