@@ -170,9 +170,10 @@ async fn each_hours_first_notification_leaves_a_mark() {
     let mut connection = beside(&team).await;
     let marks: Vec<(i64, i64, i64, i64)> =
         sqlx::query_as("SELECT * FROM id_marks").fetch_all(&mut connection).await.unwrap();
-    // The first group of all only makes the counter's row.
     let hour = Timestamp::now().as_second() / 3_600;
-    assert_eq!(marks.len(), 1);
-    assert_eq!((marks[0].1, marks[0].2), (1, 2));
+    assert_eq!((marks[0].1, marks[0].2, marks[0].3), (0, 0, 0), "before the first of all");
     assert!((hour - 1..=hour).contains(&marks[0].0), "{marks:?}");
+    let from = Timestamp::from_second(marks[0].0 * 3_600).unwrap();
+    let told = figures(&team, &format!("?from={from}&channel=SYSTEM")).await;
+    assert_eq!(told["results"][0]["sent"], 4, "both of this hour, to two admins each");
 }
