@@ -20,11 +20,13 @@ pub enum Fate<Q, A> {
     Lost,
 }
 
+type Sealed<Q, A> = (Q, oneshot::Sender<Fate<Q, A>>);
+
 /// A question on its way, with its way back.
 #[derive(Debug)]
 pub struct Mail<Q, A> {
     /// In a box: it is one of many kinds of messages, and each actor has room for the largest.
-    sealed: Option<Box<(Q, oneshot::Sender<Fate<Q, A>>)>>,
+    sealed: Option<Box<Sealed<Q, A>>>,
 }
 
 /// An opened question's way back.

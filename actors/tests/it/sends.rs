@@ -135,6 +135,22 @@ async fn a_small_send_does_not_wait_for_a_huge_one() {
     assert_eq!(house.until_sent(1..=20_000).await, vec![1; 20_000]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_several_sends_say_to_one_person_leaves_in_one_write() {
+    let house = House::new().await;
+    house.people("student", 1..=600);
+    let guest = house.attach(600, Begin::Undelivered).await;
+    let due_at = Some(house.clock.now() + SignedDuration::from_hours(1));
+    for _ in 0..3 {
+        house.hub.sends.send(NewSend { due_at, ..to(Recipients::All) }).await.unwrap();
+    }
+    let flushes = guest.probe.seen().flushes;
+    tokio::time::sleep(Duration::from_secs(3_601)).await;
+    assert_eq!(guest.probe.shown(3).await, [1, 2, 3]);
+    assert_eq!(guest.probe.seen().flushes, flushes + 1);
+    assert_eq!(house.until_sent(1..=600).await, vec![3; 600]);
+}
+
 /// Whoever comes during a chunk waits for it.
 #[tokio::test(start_paused = true)]
 async fn the_slower_the_store_the_smaller_the_chunks() {
