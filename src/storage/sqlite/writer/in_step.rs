@@ -221,7 +221,7 @@ mod tests {
         };
         assert_eq!(near(&[100]), (100, 100));
         assert_eq!(near(&[100, 7, 8_000]), (7, 8_000));
-        assert_eq!(near(&[20_000, 7, 12_000, 28_192]), (7, 28_192), "one is near the next");
+        assert_eq!(near(&[20_000, 4_000, 12_000, 28_192]), (4_000, 28_192), "one is near the next");
         assert_eq!(near(&[20_000, 7, 11_000, 28_193]), (20_000, 20_000));
         assert_eq!(near_first(&[None, Some(UserId(5))]), UserId(5)..=UserId(5));
     }
