@@ -19,6 +19,13 @@ fn size(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
+/// Leaves out the oldest beyond a limit; how many.
+fn keep_newest<T>(rows: &mut Vec<T>, limit: u32) -> i64 {
+    let left_out = rows.len().saturating_sub(size(limit));
+    rows.drain(..left_out);
+    i64::try_from(left_out).unwrap_or(i64::MAX)
+}
+
 impl Row {
     fn latest(&self) -> ChangedRow {
         let (changed_seq, mut birth) = (self.changed_seq, self.birth.clone());
@@ -49,11 +56,17 @@ impl Inbox {
             .collect()
     }
 
-    fn changes(&self, after: Seq) -> Vec<ChangedRow> {
+    fn backlog(&self, after: Seq, limit: u32) -> Backlog {
+        let mut births: Vec<Birth> = self.births(after).collect();
+        let skipped = keep_newest(&mut births, limit);
+        Backlog { head: self.head, skipped, births }
+    }
+
+    fn changes(&self, after: Seq) -> (Head, Vec<ChangedRow>) {
         let changed = self.rows.iter().filter(|row| row.changed_seq > after);
         let mut rows: Vec<ChangedRow> = changed.map(Row::latest).collect();
         rows.sort_by_key(|row| row.changed_seq);
-        rows
+        (self.head, rows)
     }
 
     fn mark(&mut self, selection: &Selection, mark: Mark) -> Option<Marked> {
@@ -80,7 +93,7 @@ impl Inbox {
 impl InboxStore for FakeStore {
     async fn head(&self, user: UserId) -> Result<Head, StoreError> {
         self.pass(Op::Head).await?;
-        Ok(self.head_now(user))
+        Ok(self.carry(Op::Head, self.head_now(user)).await)
     }
 
     async fn newest_births(
@@ -90,13 +103,8 @@ impl InboxStore for FakeStore {
         limit: u32,
     ) -> Result<Backlog, StoreError> {
         self.pass(Op::Births).await?;
-        let mut data = self.data();
-        let inbox = data.inboxes.entry(user).or_default();
-        let mut births: Vec<Birth> = inbox.births(after).collect();
-        let left_out = births.len().saturating_sub(size(limit));
-        births.drain(..left_out);
-        let skipped = i64::try_from(left_out).unwrap_or(i64::MAX);
-        Ok(Backlog { head: inbox.head, skipped, births })
+        let backlog = self.data().inboxes.entry(user).or_default().backlog(after, limit);
+        Ok(self.carry(Op::Births, backlog).await)
     }
 
     async fn changes(
@@ -106,11 +114,9 @@ impl InboxStore for FakeStore {
         limit: u32,
     ) -> Result<(Head, Vec<ChangedRow>), StoreError> {
         self.pass(Op::Births).await?;
-        let mut data = self.data();
-        let inbox = data.inboxes.entry(user).or_default();
-        let mut rows = inbox.changes(after);
+        let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
         rows.truncate(size(limit));
-        Ok((inbox.head, rows))
+        Ok(self.carry(Op::Births, (head, rows)).await)
     }
 
     async fn newest_changes(
@@ -120,13 +126,9 @@ impl InboxStore for FakeStore {
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
         self.pass(Op::Births).await?;
-        let mut data = self.data();
-        let inbox = data.inboxes.entry(user).or_default();
-        let mut rows = inbox.changes(after);
-        let left_out = rows.len().saturating_sub(size(limit));
-        rows.drain(..left_out);
-        let skipped = i64::try_from(left_out).unwrap_or(i64::MAX);
-        Ok(ChangedRows { head: inbox.head, skipped, rows })
+        let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
+        let skipped = keep_newest(&mut rows, limit);
+        Ok(self.carry(Op::Births, ChangedRows { head, skipped, rows }).await)
     }
 
     async fn mark(

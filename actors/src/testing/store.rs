@@ -59,6 +59,8 @@ pub enum Mode {
     Hang,
     /// After so long.
     Delay(Duration),
+    /// What was so when it was asked, after so long: of readings of inboxes.
+    Late(Duration),
 }
 
 /// How each operation is answered, and how often it was asked.
@@ -164,7 +166,7 @@ impl FakeStore {
         loop {
             let mode = gates.borrow_and_update().modes.get(&op).copied().unwrap_or(Mode::Good);
             match mode {
-                Mode::Good => return Ok(()),
+                Mode::Good | Mode::Late(_) => return Ok(()),
                 Mode::Fail => return Err(StoreError::Unavailable("told to fail".to_owned())),
                 Mode::Hang => {
                     let _ = gates.changed().await;
@@ -175,6 +177,15 @@ impl FakeStore {
                 }
             }
         }
+    }
+
+    /// An answer is on its way for as long as the mode says.
+    pub(super) async fn carry<T>(&self, op: Op, answer: T) -> T {
+        let mode = self.gates.borrow().modes.get(&op).copied();
+        if let Some(Mode::Late(time)) = mode {
+            tokio::time::sleep(time).await;
+        }
+        answer
     }
 
     /// Adds an account of that role, and gives it as a caller.

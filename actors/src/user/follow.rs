@@ -18,6 +18,8 @@ const WAITING_MAX: usize = 1_024;
 pub(super) struct Follow {
     /// The last number that was applied; `None` before the first reading of the store.
     at: Option<Seq>,
+    /// Where it began: changes up to there were never given out to be applied.
+    begun_at: Seq,
     /// The highest number ever heard of.
     target: Seq,
     waiting: BTreeMap<Seq, Change>,
@@ -27,6 +29,12 @@ impl Follow {
     /// The last number that was applied.
     pub(super) fn at(&self) -> Option<Seq> {
         self.at
+    }
+
+    /// Whether a reading of the store that ended there is continued by what was applied since it
+    /// was begun. It is not where this began with a later one that was faster.
+    pub(super) fn continues(&self, head: Seq) -> bool {
+        head >= self.begun_at
     }
 
     /// Whether numbers are known to exist that were not applied.
@@ -46,6 +54,7 @@ impl Follow {
             return Vec::new();
         }
         self.at = Some(head);
+        self.begun_at = head;
         self.target = self.target.max(head);
         self.drain()
     }

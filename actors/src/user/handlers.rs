@@ -275,8 +275,11 @@ impl UserEntity {
         let early = state.sessions[index].early.take();
         state.delivered = state.delivered.max(loaded.delivered);
         state.saved = state.saved.max(loaded.delivered);
-        state.sessions[index].loaded(loaded, state.delivered);
         let waited = state.follow.begin(head);
+        if !state.follow.continues(head) {
+            state.sessions[index].forget_told();
+        }
+        state.sessions[index].loaded(loaded, state.delivered);
         state.follow.heard_of(head);
         self.apply(myself, &waited, state);
         self.advance(myself, index, state);

@@ -208,6 +208,14 @@ impl SessionState {
         }
     }
 
+    /// What was told while the store was read does not continue what it will answer: all after
+    /// that is left to a further reading.
+    pub(super) fn forget_told(&mut self) {
+        if let Phase::Loading(queue) = &mut self.phase {
+            **queue = Queue { items: VecDeque::new(), is_overflowed: true };
+        }
+    }
+
     /// The store's answer is here; [`Self::advance`] shows it.
     pub(super) fn loaded(&mut self, loaded: Loaded, delivered: Seq) {
         let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {

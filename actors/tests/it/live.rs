@@ -12,7 +12,7 @@ use bellpull_actors::testing::{Frame, Mode, Op};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::{Guest, House, upto};
+use crate::{Guest, House, since, upto};
 
 const USER: UserId = UserId(1);
 
@@ -49,6 +49,24 @@ async fn a_lost_hint_is_read_from_the_store_after_a_moment() {
     house.tell(1);
     assert_eq!(guest.probe.shown(4).await, upto(4));
     assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_answer_of_the_store_that_comes_after_a_newer_one_leaves_no_gap() {
+    let house = House::new().await;
+    house.born(1, 3);
+    house.store.set(Op::Births, Mode::Late(Duration::from_secs(1)));
+    let older = house.attach(1, since(0)).await;
+    house.store.until_asked(Op::Births, 1).await;
+    // By its answer the inbox is at three; by the other's, which is there first, at five.
+    house.tell(1);
+    house.tell(1);
+    house.store.set(Op::Births, Mode::Good);
+    let newer = house.attach(1, since(0)).await;
+    assert_eq!(newer.probe.shown(5).await, upto(5));
+    house.tell(1);
+    assert_eq!(newer.probe.shown(6).await, upto(6));
+    assert_eq!(older.probe.shown(6).await, upto(6));
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,7 +43,7 @@ use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
-use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Probe, Seen};
+use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
@@ -168,6 +168,13 @@ impl House {
     fn tell(&self, user: i64) {
         for change in self.born(user, 1) {
             self.hub.users.tell(UserId(user), change);
+        }
+    }
+
+    /// From now on what the store answers of inboxes is on its way for so many milliseconds.
+    fn slow(&self, ms: u64) {
+        for op in [Op::Head, Op::Births] {
+            self.store.set(op, Mode::Late(Duration::from_millis(ms)));
         }
     }
 

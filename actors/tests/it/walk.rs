@@ -41,6 +41,8 @@ enum Step {
     Stall(usize, usize),
     /// It takes everything again.
     Release(usize),
+    /// From now on what the store answers is on its way for so many milliseconds.
+    Slow(u64),
     /// The actor is killed.
     Kill,
     /// Time passes, in milliseconds.
@@ -66,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..8).prop_map(Step::End),
         2 => (0usize..8, 0usize..100).prop_map(|(which, room)| Step::Stall(which, room)),
         2 => (0usize..8).prop_map(Step::Release),
+        2 => (0u64..30).prop_map(Step::Slow),
         1 => Just(Step::Kill),
         3 => prop_oneof![0u64..40, 0u64..20_000].prop_map(Step::Wait),
         4 => Just(Step::Yield),
@@ -143,6 +146,7 @@ impl Walk {
                     walker.release();
                 }
             }
+            Step::Slow(ms) => self.house.slow(ms),
             Step::Kill => {
                 let _ = self.house.hub.restart("user/1").await;
             }

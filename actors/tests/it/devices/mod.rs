@@ -56,6 +56,8 @@ enum Step {
     Back(usize),
     Stall(usize, usize),
     Release(usize),
+    /// From now on what the store answers is on its way for so many milliseconds.
+    Slow(u64),
     Kill,
     Wait(u64),
     Yield,
@@ -87,6 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0usize..8).prop_map(Step::Back),
         1 => (0usize..8, 0usize..100).prop_map(|(which, room)| Step::Stall(which, room)),
         2 => (0usize..8).prop_map(Step::Release),
+        2 => (0u64..30).prop_map(Step::Slow),
         1 => Just(Step::Kill),
         3 => prop_oneof![0u64..40, 0u64..20_000].prop_map(Step::Wait),
         5 => Just(Step::Yield),
@@ -229,6 +232,7 @@ impl World {
                     client.guest.release();
                 }
             }
+            Step::Slow(ms) => self.house.slow(ms),
             Step::Kill => {
                 let _ = self.house.hub.restart("user/1").await;
             }
