@@ -80,18 +80,22 @@ impl Users {
     /// Tells the user's actor of a change, if the user has a session on this node.
     pub fn tell(&self, user: UserId, change: Change) {
         if let Some(actor) = self.directory.live.get(&user) {
-            actor.cast(UserMessage::Changed(change));
+            actor.cast(UserMessage::Changed { change, wave: None });
         }
     }
 
     /// Tells all recipients of an announcement, those with a session on this node, and has the
     /// channels look for its deliveries.
     pub fn tell_all(&self, told: &Told) {
+        self.tell_births(told, None);
+    }
+
+    fn tell_births(&self, told: &Told, wave: Option<&Wave>) {
         self.channels.nudge(told.channels);
         for placed in &told.births {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
-                let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
-                actor.cast(UserMessage::Changed(Change::Born { birth, unread_count }));
+                let change = told.change(*placed);
+                actor.cast(UserMessage::Changed { change, wave: wave.map(Arc::clone) });
             }
         }
     }
@@ -99,13 +103,14 @@ impl Users {
     /// Tells all recipients of several announcements that were written together, each of all that
     /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
     pub(crate) fn tell_together(&self, told: &[Told], wave: &Wave) {
+        if let [only] = told {
+            return self.tell_births(only, Some(wave));
+        }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for told in told {
             self.channels.nudge(told.channels);
             for placed in &told.births {
-                let (birth, unread_count) = (told.birth(*placed), placed.unread_count);
-                let change = Change::Born { birth, unread_count };
-                changes.entry(placed.recipient).or_default().push(change);
+                changes.entry(placed.recipient).or_default().push(told.change(*placed));
             }
         }
         for (user, changes) in changes {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Page, PageRequest, ProjectStore, StoreError};
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Letter};
+use crate::domain::inbox::{Birth, Change, Letter};
 use crate::domain::routing::Channels;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
@@ -87,8 +87,10 @@ pub struct Placed {
 impl Told {
     /// The notification at `placed`, as its recipient's actor is told of it.
     #[must_use]
-    pub fn birth(&self, placed: Placed) -> Birth {
-        Birth { id: placed.id, seq: placed.seq, is_read: false, message: Arc::clone(&self.letter) }
+    pub fn change(&self, placed: Placed) -> Change {
+        let Placed { id, seq, unread_count, .. } = placed;
+        let birth = Birth { id, seq, is_read: false, message: Arc::clone(&self.letter) };
+        Change::Born { birth, unread_count }
     }
 }
 

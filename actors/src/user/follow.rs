@@ -6,12 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::stretch::Stretch;
 use crate::domain::ids::Seq;
 use crate::domain::inbox::Change;
 
 /// How many early hints wait; further ones are left to the store. About 100 KiB.
 const WAITING_MAX: usize = 1_024;
+
+/// What can be applied, in order: nearly always one change.
+pub(super) type Applied = SmallVec<[Change; 1]>;
 
 /// The position in one inbox.
 #[derive(Debug, Default)]
@@ -49,9 +54,9 @@ impl Follow {
 
     /// The store's state is known for the first time (later calls change nothing): what waited
     /// and now fits, in order.
-    pub(super) fn begin(&mut self, head: Seq) -> Vec<Change> {
+    pub(super) fn begin(&mut self, head: Seq) -> Applied {
         if self.at.is_some() {
-            return Vec::new();
+            return Applied::new();
         }
         self.at = Some(head);
         self.begun_at = head;
@@ -60,14 +65,14 @@ impl Follow {
     }
 
     /// A hint: what can be applied now, in order.
-    pub(super) fn offer(&mut self, change: Change) -> Vec<Change> {
+    pub(super) fn offer(&mut self, change: Change) -> Applied {
         self.target = self.target.max(change.last());
         match self.at {
-            Some(at) if change.last() <= at => return Vec::new(),
+            Some(at) if change.last() <= at => return Applied::new(),
             // The usual case, without a detour through the map.
             Some(at) if change.first() == at.next() && self.waiting.is_empty() => {
                 self.at = Some(change.last());
-                return vec![change];
+                return smallvec![change];
             }
             Some(_) | None => {}
         }
@@ -79,7 +84,7 @@ impl Follow {
 
     /// A stretch was read: what waited and is to be applied after it, in order; `None` where it
     /// says nothing new, or does not reach back to the position.
-    pub(super) fn fill(&mut self, stretch: &Stretch) -> Option<Vec<Change>> {
+    pub(super) fn fill(&mut self, stretch: &Stretch) -> Option<Applied> {
         let at = self.at.filter(|at| stretch.after <= *at && *at < stretch.head)?;
         // What waited up to its end is in it: a change of many rows is one transaction.
         self.waiting = self.waiting.split_off(&stretch.head.next());
@@ -88,8 +93,8 @@ impl Follow {
         Some(self.drain())
     }
 
-    fn drain(&mut self) -> Vec<Change> {
-        let mut applied = Vec::new();
+    fn drain(&mut self) -> Applied {
+        let mut applied = Applied::new();
         let Some(mut at) = self.at else { return applied };
         while let Some(first) = self.waiting.first_entry() {
             if first.get().last() <= at {

@@ -73,8 +73,13 @@ pub enum UserMessage {
     /// A session wants in.
     Attach(Mail<Attach, Result<Session, AttachError>>),
     /// The inbox changed.
-    Changed(Change),
-    /// The inbox changed, perhaps several times at once, by what others are told at the same time.
+    Changed {
+        /// How.
+        change: Change,
+        /// Where others are told at the same time: dropped once it was shown.
+        wave: Option<Wave>,
+    },
+    /// The inbox changed several times at once, by what others are told at the same time.
     ChangedTogether {
         /// In the order of their numbers.
         changes: Vec<Change>,
@@ -326,9 +331,12 @@ impl Actor for UserEntity {
         let mut wave = None;
         match message {
             UserMessage::Attach(mail) => self.attach(&myself, mail, state),
-            UserMessage::Changed(change) => self.changed(&myself, change, state),
-            UserMessage::ChangedTogether { changes, wave: last } => {
-                wave = Some(last);
+            UserMessage::Changed { change, wave: of } => {
+                wave = of;
+                self.changed(&myself, change, state);
+            }
+            UserMessage::ChangedTogether { changes, wave: of } => {
+                wave = Some(of);
                 changes.into_iter().for_each(|change| self.changed(&myself, change, state));
             }
             UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::{Head, Mark};
+use bellpull_actors::domain::inbox::{Change, Head, Mark};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::accounts::UserChanges;
@@ -72,8 +72,8 @@ pub(crate) async fn letters_are_shared_and_survive_their_rows<F: Fixture>() {
         letters.push(Arc::clone(&births[0].message));
     }
     let placed = told.births[1];
-    let birth = told.birth(placed);
-    assert_eq!((birth.id, birth.seq), (placed.id, placed.seq));
+    let Change::Born { birth, unread_count } = told.change(placed) else { panic!("no birth") };
+    assert_eq!((birth.id, birth.seq, unread_count), (placed.id, placed.seq, placed.unread_count));
 }
 
 pub(crate) async fn newest_births_say_how_many_they_leave_out<F: Fixture>() {
