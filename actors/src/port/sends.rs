@@ -1,5 +1,7 @@
 //! What sends to many need of a store.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -28,13 +30,13 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// them those that are furthest behind, together, so that what several say to one person is
     /// born at once. A send that is finished, cancelled or not due yet has no next chunk.
     ///
-    /// One answer for each id, in their order; `None` where there is no such send.
+    /// One chunk for each id, in their order; `None` where there is no such send.
     async fn continue_sends(
         &self,
         ids: &[SendId],
         rows: u32,
         now: Timestamp,
-    ) -> Result<Vec<Option<Chunk>>, StoreError>;
+    ) -> Result<Chunks, StoreError>;
 
     /// The next chunk of one send, as [`Self::continue_sends`].
     ///
@@ -46,7 +48,7 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         chunk: u32,
         now: Timestamp,
     ) -> Result<Chunk, StoreError> {
-        let chunks = self.continue_sends(&[id], chunk, now).await?;
+        let Chunks { chunks, .. } = self.continue_sends(&[id], chunk, now).await?;
         chunks.into_iter().next().flatten().ok_or(StoreError::NotFound)
     }
 
@@ -99,6 +101,15 @@ pub struct StoredSend {
     ///
     /// [`Recipients::Users`]: crate::domain::send::Recipients::Users
     pub notification: Option<NotificationId>,
+}
+
+/// What sends came to that went on.
+#[derive(Debug, Clone, Default)]
+pub struct Chunks {
+    /// The chunk of each.
+    pub chunks: Vec<Option<Chunk>>,
+    /// How long they kept the store from others: without what they had to wait themselves.
+    pub took: Duration,
 }
 
 /// What a chunk came to.

@@ -41,6 +41,7 @@ use crate::directory::Users;
 use crate::domain::ids::SendId;
 use crate::failures::back_off;
 use crate::mail::Mail;
+use crate::port::sends::Chunks;
 use crate::port::{Clock, SendStore, StoreError};
 use crate::sends::CHUNK;
 use crate::tidying::Tidying;
@@ -59,7 +60,9 @@ const CHUNK_TAKES: Duration = Duration::from_millis(5);
 /// else the store would stand still while the last few are shown.
 const WAVES_MAX: usize = 3;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
-const CHUNK_MIN: u32 = 64;
+const CHUNK_MIN: u32 = 256;
+/// And the most, however fast.
+const CHUNK_MAX: u32 = 1_024;
 /// What is old is forgotten so often.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -378,11 +381,10 @@ impl Scheduler {
             if let Some(first) = first {
                 first.wait().await;
             }
-            let begun = Instant::now();
             let (outcome, chunks) = match store.continue_sends(&ids, chunk, now).await {
-                Ok(chunks) => {
+                Ok(Chunks { chunks, took }) => {
                     let steps = chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect();
-                    (Ok((steps, begun.elapsed())), chunks)
+                    (Ok((steps, took)), chunks)
                 }
                 Err(error) => (Err(error), Vec::new()),
             };
@@ -449,7 +451,7 @@ fn wrote(outcome: Result<(Vec<Step>, Duration), StoreError>, state: &mut Schedul
 fn next_chunk(chunk: u32, took: Duration) -> u32 {
     let takes = CHUNK_TAKES.as_micros();
     let fitting = u128::from(chunk) * takes / took.as_micros().max(takes / 2);
-    u32::try_from(fitting).unwrap_or(CHUNK).clamp(CHUNK_MIN, CHUNK)
+    u32::try_from(fitting).unwrap_or(CHUNK_MAX).clamp(CHUNK_MIN, CHUNK_MAX)
 }
 
 #[cfg(test)]
@@ -461,9 +463,9 @@ mod tests {
         let next = |chunk, took_us| next_chunk(chunk, Duration::from_micros(took_us));
         assert_eq!(next(CHUNK, 5_000), CHUNK);
         assert_eq!(next(CHUNK, 10_000), CHUNK / 2);
-        assert_eq!(next(100, 4_000), 125);
-        assert_eq!(next(100, 0), 200, "twice as large at most");
-        assert_eq!(next(CHUNK, 0), CHUNK);
+        assert_eq!(next(400, 4_000), 500);
+        assert_eq!(next(400, 0), 800, "twice as large at most");
+        assert_eq!(next(CHUNK_MAX, 0), CHUNK_MAX);
         assert_eq!(next(CHUNK, 60_000_000), CHUNK_MIN);
     }
 }

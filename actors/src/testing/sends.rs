@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::inbox::Letter;
 use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
-use crate::port::sends::{BeginSend, Chunk, StoredSend};
+use crate::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
 use crate::port::tickets::Told;
 use crate::port::{SendStore, StoreError};
 
@@ -135,7 +136,8 @@ impl SendStore for FakeStore {
         ids: &[SendId],
         rows: u32,
         now: Timestamp,
-    ) -> Result<Vec<Option<Chunk>>, StoreError> {
+    ) -> Result<Chunks, StoreError> {
+        let begun = Instant::now();
         self.pass(Op::Chunk).await?;
         let share = (rows / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1)).max(1);
         let written = ids.iter().map(|id| {
@@ -146,9 +148,9 @@ impl SendStore for FakeStore {
                 false => data.write_chunk(*id, share),
             })
         });
-        let written = written.collect();
+        let chunks = written.collect();
         self.pass(Op::Chunked).await?;
-        Ok(written)
+        Ok(Chunks { chunks, took: begun.elapsed() })
     }
 
     async fn due_sends(

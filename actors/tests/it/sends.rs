@@ -159,11 +159,11 @@ async fn the_slower_the_store_the_smaller_the_chunks() {
     house.store.set(Op::Chunk, Mode::Delay(Duration::from_millis(50)));
     house.hub.sends.send(to(Recipients::All)).await.unwrap();
     house.until_sent(1..=1).await;
-    assert_eq!(house.store.asked(Op::Chunk), 1 + 72, "512, and 4,608 by 64");
+    assert_eq!(house.store.asked(Op::Chunk), 1 + 18, "512, and 4,608 by 256");
     house.store.set(Op::Chunk, Mode::Good);
     house.hub.sends.send(to(Recipients::All)).await.unwrap();
     house.until_sent(1..=1).await;
-    assert_eq!(house.store.asked(Op::Chunk), 73 + 3 + 10, "64, 128, 256, and 4,672 by 512");
+    assert_eq!(house.store.asked(Op::Chunk), 19 + 2 + 5, "256, 512, and 4,352 by 1,024");
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,6 +128,7 @@ impl SqliteStore {
             letters: Arc::clone(&letters),
             audiences: Audiences::new(),
             connection: None,
+            log_keeper: None,
             seen: None,
         })
         .await

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bellpull_actors::domain::routing::Channels;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -86,8 +87,8 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
 /// none should be parsed twice.
 pub(super) const STATEMENTS_KEPT: usize = 256;
 
-/// Of every connection. A commit that was answered is on the disk (`FULL`); the log is copied back
-/// every 8000 pages, for a checkpoint more often than that costs more than the pages it frees.
+/// Of every connection. A commit that was answered is on the disk (`FULL`). The log is copied back
+/// every 8000 pages by whoever commits then, but for the hub's own writer, which has it done.
 const EACH: [(&str, &str); 6] = [
     ("busy_timeout", "5000"),
     ("foreign_keys", "on"),
@@ -132,11 +133,22 @@ pub(super) fn open_writer(
 ) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // A plan made for what is bound would be made anew each time that something else is.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (name, value) in EACH.into_iter().chain(WRITER) {
         connection.pragma_update(None, name, value)?;
     }
     if let Some(pages) = max_page_count {
         limit_pages(&connection, pages)?;
+    }
+    Ok(connection)
+}
+
+/// The connection that copies the log back into the file.
+pub(super) fn open_copier(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    for (name, value) in EACH {
+        connection.pragma_update(None, name, value)?;
     }
     Ok(connection)
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::SendId;
 use bellpull_actors::domain::send::NewSend;
-use bellpull_actors::port::sends::{BeginSend as Outcome, Chunk};
+use bellpull_actors::port::sends::{BeginSend as Outcome, Chunks};
 use bellpull_actors::port::{SendStore, StoreError};
 use jiff::Timestamp;
 
@@ -35,7 +35,7 @@ impl SendStore for SqliteStore {
         ids: &[SendId],
         rows: u32,
         now: Timestamp,
-    ) -> Result<Vec<Option<Chunk>>, StoreError> {
+    ) -> Result<Chunks, StoreError> {
         let write = Write::ContinueSends { ids: ids.to_vec(), rows, now };
         let Done::Chunks(chunks) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(chunks)

@@ -13,7 +13,7 @@ use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::sends::{BeginSend, Chunk, StoredSend};
+use bellpull_actors::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
 use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
@@ -176,7 +176,8 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
     }
     let (mut has_more, mut together) = (true, 0);
     while has_more {
-        let chunks = store.continue_sends(&ids, 9, at(20)).await.unwrap();
+        let Chunks { chunks, took } = store.continue_sends(&ids, 9, at(20)).await.unwrap();
+        assert!(!took.is_zero());
         let chunks: Vec<_> = chunks.into_iter().map(Option::unwrap).collect();
         let told: Vec<_> = chunks.iter().map(|one| recipients(one.told.as_ref())).collect();
         assert!((1..=9).contains(&told.concat().len()), "{told:?}");
@@ -189,7 +190,7 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
     }
     assert_eq!(reached, [users.clone(), every_other, users.clone(), users.clone()]);
     assert!(together >= 10, "{together} chunks of all");
-    let unknown = store.continue_sends(&[SendId(99), ids[0]], 9, at(20)).await.unwrap();
+    let unknown = store.continue_sends(&[SendId(99), ids[0]], 9, at(20)).await.unwrap().chunks;
     let is_over = |one: &Chunk| one.told.is_none() && !one.has_more;
     assert!(unknown[0].is_none() && unknown[1].as_ref().is_some_and(is_over), "{unknown:?}");
     assert_eq!(store.head(users[1]).await.unwrap(), head(3, 3, 0));

@@ -10,11 +10,12 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellpull_actors::domain::ids::{SendId, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::sends::Chunk;
+use bellpull_actors::port::sends::{Chunk, Chunks};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -79,7 +80,8 @@ pub(super) fn go_on(
             Some(Chunk { told: None, has_more, had_turn })
         };
         let chunks = asked.ids.iter().zip(turn).map(chunk).collect();
-        answers[at] = Some(Ok(Done::Chunks(chunks)));
+        // How long it took is known when it is committed.
+        answers[at] = Some(Ok(Done::Chunks(Chunks { chunks, took: Duration::ZERO })));
     }
     for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
         let row = [Cell::Int(id.0), send.cursor.0.into(), status(send.is_active)];

@@ -2,13 +2,13 @@
 //! takes them all.
 //!
 //! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
-//! (the thread, transactions and what happens when they fail), [`group`] (a group within its
-//! transaction), [`accounts`], [`projects`], [`preferences`], [`push`], [`webhooks`],
-//! [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with [`begin`],
-//! [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot path:
-//! [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`] (what
-//! leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`] (leases,
-//! and what came of them).
+//! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log), [`group`]
+//! (a group within its transaction), [`accounts`], [`projects`], [`preferences`], [`push`],
+//! [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with
+//! [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot
+//! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
+//! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
+//! (leases, and what came of them).
 
 mod accounts;
 mod audience;
@@ -19,6 +19,7 @@ mod escalations;
 mod group;
 mod in_step;
 mod known;
+mod log_keeper;
 mod marks;
 mod outbox;
 mod outgoing;
@@ -56,7 +57,7 @@ use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::retention::Forgotten;
 use bellpull_actors::port::send_log::CancelSend;
-use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunk};
+use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
 use jiff::Timestamp;
@@ -196,8 +197,7 @@ pub(super) enum Done {
     Marked(Option<Marked>),
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
-    /// Of each send, where there is one.
-    Chunks(Vec<Option<Chunk>>),
+    Chunks(Chunks),
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),

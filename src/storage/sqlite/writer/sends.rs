@@ -110,8 +110,8 @@ impl Reply {
             (Self::Begun { send, has_more }, answer) => {
                 *answer = Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))));
             }
-            (Self::Continued { nth }, Some(Ok(Done::Chunks(chunks)))) => {
-                if let Some(Some(chunk)) = chunks.get_mut(nth) {
+            (Self::Continued { nth }, Some(Ok(Done::Chunks(written)))) => {
+                if let Some(Some(chunk)) = written.chunks.get_mut(nth) {
                     chunk.told = told;
                 }
             }

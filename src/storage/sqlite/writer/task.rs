@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
@@ -16,8 +17,9 @@ use super::super::options::open_writer;
 use super::super::statement::one;
 use super::audiences::Audiences;
 use super::group::{self, Failure};
+use super::log_keeper::LogKeeper;
 use super::queue::Queue;
-use super::{Answer, Letterbox, Request, Write};
+use super::{Answer, Done, Letterbox, Request, Write};
 
 /// The writer's own; nobody else writes in this process.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(in super::super) struct Writer {
     pub(in super::super) audiences: Audiences,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
+    /// Who copies the hub's log; a command leaves that to its commits.
+    pub(in super::super) log_keeper: Option<LogKeeper>,
     /// SQLite's mark of the last state that this connection has seen; it changes when another
     /// process writes. `None`: the ids must be loaded.
     pub(in super::super) seen: Option<i64>,
@@ -40,10 +44,19 @@ pub(in super::super) struct Writer {
 impl Writer {
     /// Opens the connection and takes up the ids that were given out before.
     pub(super) fn open(&mut self) -> rusqlite::Result<()> {
-        let connection = open_writer(&self.file, self.max_page_count)?;
+        self.log_keeper = self.is_hubs.then(|| LogKeeper::start(&self.file)).transpose()?;
+        let connection = self.connect()?;
         self.ids.load(&connection)?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = open_writer(&self.file, self.max_page_count)?;
+        if self.log_keeper.is_some() {
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        }
+        Ok(connection)
     }
 
     /// Writes group after group until the queue is closed.
@@ -56,6 +69,7 @@ impl Writer {
                 tracing::error!("the writer failed over a group of requests and starts again");
                 self.connection = None;
             }
+            self.look_at_log();
         }
         self.end();
         for reply in queue.into_closing() {
@@ -63,10 +77,20 @@ impl Writer {
         }
     }
 
+    /// Has the log copied, where it is long. That fails nobody's request.
+    fn look_at_log(&mut self) {
+        if let (Some(keeper), Some(connection)) = (&mut self.log_keeper, &self.connection)
+            && let Err(error) = keeper.look(connection)
+        {
+            tracing::warn!(%error, "the log could not be copied; it goes on growing");
+        }
+    }
+
     /// Copies the log back into the file, so that the file is all that stays. A command leaves
     /// that to SQLite, which does it for the last who closes: asked for by name, it would keep a
     /// hub on the same file from writing for as long as somebody reads.
     fn end(self) {
+        drop(self.log_keeper);
         let Some(connection) = self.connection else { return };
         let emptied = match self.is_hubs {
             true => connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"),
@@ -116,7 +140,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 self.seen = None;
-                open_writer(&self.file, self.max_page_count).map_err(Failure::NotBegun)?
+                self.connect().map_err(Failure::NotBegun)?
             }
         };
         // From here to its return the connection is in hand: a panic drops it, and with it the
@@ -134,6 +158,7 @@ impl Writer {
     /// From `BEGIN` to `COMMIT`; or to the end of the transaction, which takes it back.
     fn fill(&mut self, connection: &Connection, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
         let (transaction, seen) = begin(connection).map_err(Failure::NotBegun)?;
+        let begun = Instant::now();
         if self.seen != Some(seen) {
             self.ids.load(&transaction)?;
         }
@@ -143,8 +168,13 @@ impl Writer {
             audiences: &self.audiences,
             channels: self.channels,
         };
-        let applied = group::apply(&transaction, place, writes)?;
+        let mut applied = group::apply(&transaction, place, writes)?;
         transaction.commit()?;
+        for answer in &mut applied.answers {
+            if let Ok(Done::Chunks(chunks)) = answer {
+                chunks.took = begun.elapsed();
+            }
+        }
         self.seen = Some(seen);
         if let Some(pages) = applied.max_page_count {
             self.max_page_count = Some(pages);

@@ -1,0 +1,181 @@
+//! Copying the log back into the file, beside the writer.
+//!
+//! SQLite's own way is that the commit with which the log has grown too long copies all of it back,
+//! and everybody waits for that, some hundred milliseconds. Here a thread copies while the writer
+//! goes on. What has come meanwhile the writer copies itself, between two groups: a log begins anew
+//! only when nothing of it is left to be copied, and whoever copies beside it never comes to its
+//! end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rustix::process::setpriority_process;
+
+use super::super::options::open_copier;
+use super::super::statement::one;
+
+/// Pages of the log from which on it is copied: 32 MiB. Copied more often, what changes all the
+/// time would be copied more often.
+const LONG: i64 = 8_000;
+/// Pages that the writer copies itself: 1 MiB.
+const REST: i64 = 256;
+/// Pages from which on the writer copies whatever there is, as when the thread cannot keep up with
+/// it: 512 MiB.
+const TOO_LONG: i64 = 128_000;
+/// How often the writer asks how long the log is, while nobody copies: SQLite plans the question
+/// anew each time.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// As nice as what else can wait.
+const NICE: i32 = 5;
+
+/// How long the log is, and how much of it the file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Log {
+    pages: i64,
+    copied: i64,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// By the thread.
+    Beside,
+    /// By the writer.
+    Now,
+}
+
+impl Log {
+    fn due(self) -> Due {
+        let left = self.pages - self.copied;
+        match self.pages {
+            ..LONG => Due::Nothing,
+            TOO_LONG.. => Due::Now,
+            _ if left <= REST => Due::Now,
+            _ => Due::Beside,
+        }
+    }
+}
+
+/// The thread. It ends with this.
+#[derive(Debug)]
+pub(in super::super) struct LogKeeper {
+    /// `None` once it is to end.
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Set by the thread: what is left is little now, and soon is not.
+    has_copied: Arc<AtomicBool>,
+    looked_at: Option<Instant>,
+}
+
+impl LogKeeper {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Those of opening the file. Without a thread to be had the writer does everything.
+    pub(super) fn start(file: &Path) -> rusqlite::Result<Self> {
+        let connection = open_copier(file)?;
+        let (wake, woken) = sync_channel(1);
+        let has_copied = Arc::new(AtomicBool::new(false));
+        let copied = Arc::clone(&has_copied);
+        let run = move || keep(&connection, &woken, &copied);
+        let thread = std::thread::Builder::new().name("log-keeper".to_owned()).spawn(run).ok();
+        Ok(Self { wake: Some(wake), thread, has_copied, looked_at: None })
+    }
+
+    /// Looks at the log, between two groups of the writer.
+    ///
+    /// # Errors
+    /// SQLite's, of copying.
+    pub(super) fn look(&mut self, writer: &Connection) -> rusqlite::Result<()> {
+        let is_early = self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if !self.has_copied.swap(false, Relaxed) && is_early {
+            return Ok(());
+        }
+        self.looked_at = Some(Instant::now());
+        let log = pragma(writer, "PRAGMA wal_checkpoint(NOOP)")?;
+        match log.due() {
+            Due::Nothing => {}
+            Due::Beside if self.thread.is_some() => {
+                // One that is awake has been told already.
+                let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
+            }
+            Due::Beside | Due::Now => {
+                pragma(writer, COPY)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LogKeeper {
+    fn drop(&mut self) {
+        self.wake = None;
+        // A thread that has panicked has said so.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// As much as can be copied while others read and write; it waits for nobody.
+const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+fn keep(connection: &Connection, woken: &Receiver<()>, has_copied: &AtomicBool) {
+    if let Err(error) = setpriority_process(None, NICE) {
+        tracing::debug!(%error, "copying the log is as urgent as everything else");
+    }
+    while woken.recv().is_ok() {
+        if let Err(error) = pragma(connection, COPY) {
+            tracing::warn!(%error, "the log could not be copied; it goes on growing");
+        }
+        has_copied.store(true, Relaxed);
+    }
+}
+
+/// Runs a form of `wal_checkpoint`.
+fn pragma(connection: &Connection, sql: &str) -> rusqlite::Result<Log> {
+    one(connection, sql, (), |row| Ok(Log { pages: row.get(1)?, copied: row.get(2)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_copies_what_is_long_and_the_writer_what_is_left() {
+        let due = |pages, copied| Log { pages, copied }.due();
+        assert_eq!(due(LONG - 1, 0), Due::Nothing);
+        assert_eq!(due(LONG, 0), Due::Beside);
+        assert_eq!(due(2 * LONG, 2 * LONG - REST - 1), Due::Beside);
+        assert_eq!(due(2 * LONG, 2 * LONG - REST), Due::Now);
+        assert_eq!(due(TOO_LONG, 0), Due::Now);
+        assert_eq!(due(-1, -1), Due::Nothing, "there is no log");
+    }
+
+    #[test]
+    fn a_log_that_is_written_all_the_time_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.db");
+        let writer = super::super::super::options::open_writer(&file, None).unwrap();
+        writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        writer.execute_batch("CREATE TABLE pages (body BLOB)").unwrap();
+        let mut keeper = LogKeeper::start(&file).unwrap();
+        let (mut written, mut longest, mut is_shorter) = (0, 0, false);
+        while !is_shorter && written < 2 * TOO_LONG / 100 {
+            writer.execute("INSERT INTO pages VALUES (zeroblob(400000))", ()).unwrap();
+            written += 1;
+            keeper.look(&writer).unwrap();
+            let pages = pragma(&writer, "PRAGMA wal_checkpoint(NOOP)").unwrap().pages;
+            is_shorter = pages < longest;
+            longest = pages.max(longest);
+        }
+        assert!(is_shorter && longest >= LONG, "{longest} pages after {written} rows");
+        drop(keeper);
+        let count: i64 = one(&writer, "SELECT count(*) FROM pages", (), |row| row.get(0)).unwrap();
+        assert_eq!(count, written);
+    }
+}
