@@ -12,7 +12,7 @@
 //! transaction and leaves in one write.
 //!
 //! The store writes a chunk behind whoever waits for it then; so that whoever comes during one
-//! waits no longer than [`CHUNK_TAKES`], the chunks are as large as that. Before the next one is
+//! waits about [`CHUNK_TAKES`] for it, the chunks are as large as that. Before the next one is
 //! written, all but the last two must have been shown: a ticket's frame stands behind these, not
 //! behind all that the store can write meanwhile.
 //!
@@ -55,7 +55,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A clock that runs ahead of this one by a little must not make it look without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// What a chunk may take: as much again as a ticket's commit takes alone.
-const CHUNK_TAKES: Duration = Duration::from_millis(5);
+const CHUNK_TAKES: Duration = Duration::from_millis(4);
 /// So many chunks are under way at once: one is written, and one more than is shown is told, for
 /// else the store would stand still while the last few are shown.
 const WAVES_MAX: usize = 3;
@@ -461,9 +461,9 @@ mod tests {
     #[test]
     fn a_chunk_is_as_large_as_its_time() {
         let next = |chunk, took_us| next_chunk(chunk, Duration::from_micros(took_us));
-        assert_eq!(next(CHUNK, 5_000), CHUNK);
-        assert_eq!(next(CHUNK, 10_000), CHUNK / 2);
-        assert_eq!(next(400, 4_000), 500);
+        assert_eq!(next(CHUNK, 4_000), CHUNK);
+        assert_eq!(next(CHUNK, 8_000), CHUNK / 2);
+        assert_eq!(next(400, 3_200), 500);
         assert_eq!(next(400, 0), 800, "twice as large at most");
         assert_eq!(next(CHUNK_MAX, 0), CHUNK_MAX);
         assert_eq!(next(CHUNK, 60_000_000), CHUNK_MIN);

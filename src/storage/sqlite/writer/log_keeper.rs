@@ -30,6 +30,8 @@ const TOO_LONG: i64 = 128_000;
 /// How often the writer asks how long the log is, while nobody copies: SQLite plans the question
 /// anew each time.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Where copying has failed, as on a full disk, it is tried so much later again.
+const RETRY: Duration = Duration::from_secs(5);
 /// As nice as what else can wait.
 const NICE: i32 = 5;
 
@@ -70,7 +72,7 @@ pub(in super::super) struct LogKeeper {
     thread: Option<JoinHandle<()>>,
     /// Set by the thread: what is left is little now, and soon is not.
     has_copied: Arc<AtomicBool>,
-    looked_at: Option<Instant>,
+    looks_at: Option<Instant>,
 }
 
 impl LogKeeper {
@@ -85,19 +87,24 @@ impl LogKeeper {
         let copied = Arc::clone(&has_copied);
         let run = move || keep(&connection, &woken, &copied);
         let thread = std::thread::Builder::new().name("log-keeper".to_owned()).spawn(run).ok();
-        Ok(Self { wake: Some(wake), thread, has_copied, looked_at: None })
+        Ok(Self { wake: Some(wake), thread, has_copied, looks_at: None })
     }
 
-    /// Looks at the log, between two groups of the writer.
-    ///
-    /// # Errors
-    /// SQLite's, of copying.
-    pub(super) fn look(&mut self, writer: &Connection) -> rusqlite::Result<()> {
-        let is_early = self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+    /// Looks at the log, between two groups of the writer. What fails here fails nobody's request.
+    pub(super) fn look(&mut self, writer: &Connection) {
+        let now = Instant::now();
+        let is_early = self.looks_at.is_some_and(|at| now < at);
         if !self.has_copied.swap(false, Relaxed) && is_early {
-            return Ok(());
+            return;
         }
-        self.looked_at = Some(Instant::now());
+        let looked = self.look_now(writer);
+        self.looks_at = Some(now + if looked.is_ok() { LOOK_EVERY } else { RETRY });
+        if let Err(error) = looked {
+            warn(&error);
+        }
+    }
+
+    fn look_now(&self, writer: &Connection) -> rusqlite::Result<()> {
         let log = pragma(writer, "PRAGMA wal_checkpoint(NOOP)")?;
         match log.due() {
             Due::Nothing => {}
@@ -128,12 +135,23 @@ fn keep(connection: &Connection, woken: &Receiver<()>, has_copied: &AtomicBool) 
     if let Err(error) = setpriority_process(None, NICE) {
         tracing::debug!(%error, "copying the log is as urgent as everything else");
     }
+    let mut rests_until = None;
     while woken.recv().is_ok() {
-        if let Err(error) = pragma(connection, COPY) {
-            tracing::warn!(%error, "the log could not be copied; it goes on growing");
+        if rests_until.is_some_and(|until| Instant::now() < until) {
+            continue;
         }
-        has_copied.store(true, Relaxed);
+        match pragma(connection, COPY) {
+            Ok(_) => has_copied.store(true, Relaxed),
+            Err(error) => {
+                warn(&error);
+                rests_until = Some(Instant::now() + RETRY);
+            }
+        }
     }
+}
+
+fn warn(error: &rusqlite::Error) {
+    tracing::warn!(%error, "the log could not be copied; it goes on growing");
 }
 
 /// Runs a form of `wal_checkpoint`.
@@ -168,7 +186,7 @@ mod tests {
         while !is_shorter && written < 2 * TOO_LONG / 100 {
             writer.execute("INSERT INTO pages VALUES (zeroblob(400000))", ()).unwrap();
             written += 1;
-            keeper.look(&writer).unwrap();
+            keeper.look(&writer);
             let pages = pragma(&writer, "PRAGMA wal_checkpoint(NOOP)").unwrap().pages;
             is_shorter = pages < longest;
             longest = pages.max(longest);

@@ -69,20 +69,13 @@ impl Writer {
                 tracing::error!("the writer failed over a group of requests and starts again");
                 self.connection = None;
             }
-            self.look_at_log();
+            if let (Some(keeper), Some(connection)) = (&mut self.log_keeper, &self.connection) {
+                keeper.look(connection);
+            }
         }
         self.end();
         for reply in queue.into_closing() {
             let _ = reply.send(());
-        }
-    }
-
-    /// Has the log copied, where it is long. That fails nobody's request.
-    fn look_at_log(&mut self) {
-        if let (Some(keeper), Some(connection)) = (&mut self.log_keeper, &self.connection)
-            && let Err(error) = keeper.look(connection)
-        {
-            tracing::warn!(%error, "the log could not be copied; it goes on growing");
         }
     }
 
