@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
@@ -202,19 +203,8 @@ impl App {
                 runtime: hands.runtime().clone(),
             },
         )?;
-        let hub = Hub::start(HubParts {
-            tickets: store.clone(),
-            inboxes: store.clone(),
-            sends: store.clone(),
-            retention: store.clone(),
-            comments: store.clone(),
-            clock: Arc::clone(&clock),
-            names: names.clone(),
-            limits: limits(config),
-            channels,
-        })
-        .await
-        .map_err(StartError::of("the supervision tree"))?;
+        let hub = Hub::start(parts(config, &store, clock.clone(), names.clone(), channels)).await;
+        let hub = hub.map_err(StartError::of("the supervision tree"))?;
         let (accounts, users) = (store.clone(), Some(hub.users.clone()));
         let auth = Auth::new(signing, config, accounts, users, clock.clone());
         let readiness = Readiness::new(hub.clone(), store.clone());
@@ -370,6 +360,27 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
     let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
     let node = format!("{:08x}", random()? & u64::from(u32::MAX));
     Ok(HubNames { epoch: epoch.into(), node: node.into() })
+}
+
+/// What the supervision tree is made of.
+fn parts(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    clock: Arc<dyn Clock>,
+    names: HubNames,
+    channels: Vec<ChannelActor>,
+) -> HubParts {
+    HubParts {
+        tickets: store.clone(),
+        inboxes: store.clone(),
+        sends: store.clone(),
+        retention: store.clone(),
+        comments: store.clone(),
+        clock,
+        names,
+        limits: limits(config),
+        channels,
+    }
 }
 
 /// The links in what is said, which a secret of their own signs: tokens may come from elsewhere,

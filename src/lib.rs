@@ -15,6 +15,7 @@ pub mod console;
 pub mod delivery;
 pub mod http;
 pub mod load;
+mod nice;
 pub mod sse;
 pub mod storage;
 pub mod telemetry;

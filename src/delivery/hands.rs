@@ -7,12 +7,10 @@
 
 use std::io;
 
-use rustix::process::setpriority_process;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// How nice it is, of at most 19.
-const NICE: i32 = 5;
+use crate::nice::be_nice;
 
 /// The thread. It ends with this, and what runs on it is dropped there.
 #[derive(Debug)]
@@ -31,10 +29,7 @@ impl Hands {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
-            // Of this thread alone. Where it may not, it has the same part as all others.
-            if let Err(error) = setpriority_process(None, NICE) {
-                tracing::debug!(%error, "deliveries are as urgent as everything else");
-            }
+            be_nice();
             let _ = runtime.block_on(stopped); // nothing is ever sent: it is dropped
         };
         std::thread::Builder::new().name("deliveries".to_owned()).spawn(run)?;

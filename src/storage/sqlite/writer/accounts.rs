@@ -34,12 +34,10 @@ pub(super) fn apply(
     created: &mut Vec<Created>,
 ) -> Result<Option<Answer>, Failure> {
     let answer = match write {
-        Write::CreateUser(new, announce) => match create(connection, new)? {
-            Err(refused) => Err(refused),
-            Ok(user) => {
-                let Some(announce) = announce else {
-                    return Ok(Some(Ok(Done::Created(Box::new((user, None))))));
-                };
+        Write::CreateUser(new, announce) => match (create(connection, new)?, announce) {
+            (Err(refused), _) => Err(refused),
+            (Ok(user), None) => Ok(Done::Created(Box::new((user, None)))),
+            (Ok(user), Some(announce)) => {
                 let announcement = announce(&user);
                 created.push(Created { at, user, announcement });
                 return Ok(None);
@@ -59,10 +57,7 @@ pub(super) fn apply(
         Write::SettingOrInsert { name, initial } => {
             Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
         }
-        Write::SetSetting { name, value } => {
-            set_setting(connection, name, value)?;
-            Ok(Done::Nothing)
-        }
+        Write::SetSetting { name, value } => set_setting(connection, name, value)?,
         Write::CreateProject(new) => projects::create(connection, new)?,
         Write::AddMember(project, user) => projects::add_member(connection, *project, *user)?,
         Write::RemoveMember(project, user) => projects::remove_member(connection, *project, *user)?,
@@ -101,11 +96,11 @@ pub(super) fn apply(
     Ok(Some(answer))
 }
 
-fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<(), Failure> {
+fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answer, Failure> {
     let sql = "INSERT INTO settings (name, value) VALUES (?, ?) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     execute(connection, sql, (name, value))?;
-    Ok(())
+    Ok(Ok(Done::Nothing))
 }
 
 /// Looks first: a constraint would say less clearly which field is taken.

@@ -14,10 +14,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rustix::process::setpriority_process;
 
 use super::super::options::open_copier;
 use super::super::statement::one;
+use crate::nice::be_nice;
 
 /// Pages of the log from which on it is copied: 32 MiB. Copied more often, what changes all the
 /// time would be copied more often.
@@ -32,8 +32,6 @@ const TOO_LONG: i64 = 128_000;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Where copying has failed, as on a full disk, it is tried so much later again.
 const RETRY: Duration = Duration::from_secs(5);
-/// As nice as what else can wait.
-const NICE: i32 = 5;
 
 /// How long the log is, and how much of it the file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,9 +130,7 @@ impl Drop for LogKeeper {
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 fn keep(connection: &Connection, woken: &Receiver<()>, has_copied: &AtomicBool) {
-    if let Err(error) = setpriority_process(None, NICE) {
-        tracing::debug!(%error, "copying the log is as urgent as everything else");
-    }
+    be_nice();
     let mut rests_until = None;
     while woken.recv().is_ok() {
         if rests_until.is_some_and(|until| Instant::now() < until) {
@@ -161,6 +157,7 @@ fn pragma(connection: &Connection, sql: &str) -> rusqlite::Result<Log> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::options::open_writer;
     use super::*;
 
     #[test]
@@ -174,20 +171,63 @@ mod tests {
         assert_eq!(due(-1, -1), Due::Nothing, "there is no log");
     }
 
+    /// A database with a log of so many pages and a few, and its writer.
+    fn long_log(folder: &Path, pages: i64) -> (std::path::PathBuf, Connection) {
+        let file = folder.join("log.db");
+        let writer = open_writer(&file, None).unwrap();
+        writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        writer.execute_batch("CREATE TABLE pages (body BLOB)").unwrap();
+        while log(&writer).pages < pages {
+            writer.execute("INSERT INTO pages VALUES (zeroblob(400000))", ()).unwrap();
+        }
+        (file, writer)
+    }
+
+    fn log(writer: &Connection) -> Log {
+        pragma(writer, "PRAGMA wal_checkpoint(NOOP)").unwrap()
+    }
+
+    #[test]
+    fn the_thread_copies_a_long_log_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, writer) = long_log(folder.path(), LONG);
+        let mut keeper = LogKeeper::start(&file).unwrap();
+        keeper.look(&writer);
+        let begun = Instant::now();
+        // The writer does nothing more.
+        while log(&writer).copied < LONG {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", log(&writer));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_copied_is_left_alone_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, writer) = long_log(folder.path(), TOO_LONG);
+        let mut keeper = LogKeeper::start(&file).unwrap();
+        // In a transaction SQLite refuses to copy.
+        writer.execute_batch("BEGIN; INSERT INTO pages VALUES ('')").unwrap();
+        keeper.look(&writer);
+        writer.execute_batch("COMMIT").unwrap();
+        keeper.look(&writer);
+        assert_eq!(log(&writer).copied, 0, "it was tried again at once");
+        keeper.looks_at = None; // as after a while
+        keeper.look(&writer);
+        assert!(log(&writer).copied >= TOO_LONG);
+    }
+
     #[test]
     fn a_log_that_is_written_all_the_time_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("log.db");
-        let writer = super::super::super::options::open_writer(&file, None).unwrap();
-        writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        writer.execute_batch("CREATE TABLE pages (body BLOB)").unwrap();
+        let (file, writer) = long_log(folder.path(), 0);
         let mut keeper = LogKeeper::start(&file).unwrap();
         let (mut written, mut longest, mut is_shorter) = (0, 0, false);
         while !is_shorter && written < 2 * TOO_LONG / 100 {
             writer.execute("INSERT INTO pages VALUES (zeroblob(400000))", ()).unwrap();
             written += 1;
             keeper.look(&writer);
-            let pages = pragma(&writer, "PRAGMA wal_checkpoint(NOOP)").unwrap().pages;
+            let pages = log(&writer).pages;
             is_shorter = pages < longest;
             longest = pages.max(longest);
         }
