@@ -12,6 +12,7 @@ use super::accounts::{Accounts, EndedLogins};
 use super::issue::{Issuer, hub_secret};
 use super::keys::Keys;
 use super::password::{self, Passwords};
+use super::registration_limit::RegistrationLimit;
 use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
 use crate::config::Config;
@@ -102,6 +103,7 @@ impl Auth {
             ended: EndedLogins::default(),
             ws_tickets: WsTickets::default(),
             passwords: Passwords::new(),
+            registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),
             users,
             clock,
             service: Arc::new(service_account()),
