@@ -42,6 +42,8 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_socket_closes_total", "Sessions that ended, by close code"),
     Described::Counter("bellpull_connections_refused_total",
         "Connections that were refused because there were too many"),
+    Described::Counter("bellpull_connections_stalled_total",
+        "Connections that were cut off because the client took nothing of an answer"),
     Described::Counter("bellpull_http_requests_total",
         "Requests that were answered, by method, route and status"),
     Described::Histogram("bellpull_http_request_seconds",

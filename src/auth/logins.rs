@@ -168,6 +168,7 @@ impl Inner {
             return Err(CLOSED);
         }
         let wanted = register::check(registration)?;
+        self.registration_limit.begin(self.clock.now())?;
         let hash = self.passwords.hash(wanted.password).await?;
         let new = NewUser {
             id: None,

@@ -2,8 +2,8 @@
 //!
 //! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
 //! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
-//! what they may be called, `ws_tickets` what opens a socket without a token in its URL; [`issue`]
-//! signs our own tokens, [`password`] hashes.
+//! what they may be called, `registration_limit` how often; `ws_tickets` is what opens a socket
+//! without a token in its URL; [`issue`] signs our own tokens, [`password`] hashes.
 
 mod accounts;
 mod claims;
@@ -13,6 +13,7 @@ mod keys;
 mod logins;
 pub mod password;
 pub mod register;
+mod registration_limit;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -37,6 +38,7 @@ use self::ended::EndedLogins;
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
+use self::registration_limit::RegistrationLimit;
 pub use self::start::{AuthStartError, Signing};
 pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
 use self::ws_tickets::WsTickets;
@@ -56,6 +58,7 @@ struct Inner {
     ended: EndedLogins,
     ws_tickets: WsTickets,
     passwords: Passwords,
+    registration_limit: RegistrationLimit,
     /// `None` where nobody is connected: in tests.
     users: Option<Users>,
     clock: Arc<dyn Clock>,
@@ -281,7 +284,7 @@ impl Auth {
     /// Makes an account; every super admin is told, in the same transaction, and live.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`], `Disabled`, `Unavailable`.
+    /// [`AuthError::Invalid`], `Disabled`, `Throttled`, `Unavailable`.
     pub async fn register(&self, registration: Registration) -> Result<Arc<User>, AuthError> {
         self.0.register(registration).await
     }

@@ -13,6 +13,7 @@ use super::ended::{ENDED_MAX, EndedLogins};
 use super::issue::{Issuer, hub_secret};
 use super::keys::Keys;
 use super::password::{self, Passwords};
+use super::registration_limit::RegistrationLimit;
 use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
 use crate::config::Config;
@@ -107,6 +108,7 @@ impl Auth {
             ended,
             ws_tickets: WsTickets::default(),
             passwords: Passwords::new(),
+            registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),
             users,
             clock,
             service: Arc::new(service_account()),
