@@ -241,10 +241,11 @@ pub static SETTINGS: &[Setting] = &[
          without TLS: for tests and closed networks"),
     setting("retention.deleted_days", "", "30", number("days", 0, 36_500),
         "How long a notification that its owner deleted leaves a trace for clients that were away; \
-         0: for ever. Who comes back later begins anew"),
+         0: for ever. Who comes back later begins anew. One that went out stays as long as its \
+         deliveries do"),
     setting("retention.deliveries_days", "", "90", number("days", 0, 36_500),
-        "How long a delivery that has come to an end is kept, with its attempts; 0: for ever. One \
-         that is queued always is"),
+        "How long a delivery that has come to an end is kept, with its attempts and what it said; \
+         0: for ever, and with it what its recipient has deleted. One that is queued always is"),
     setting("retention.idempotency_hours", "", "24", number("hours", 24, 8_760),
         "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,

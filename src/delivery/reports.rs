@@ -4,7 +4,7 @@
 //! secret over the very bytes of the body; without a secret none does. Reports come again until
 //! they are answered well, and in any order.
 
-use bellpull_actors::domain::delivery::ProviderStatus;
+use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -22,19 +22,6 @@ pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 pub struct Reports {
     app_secret: Option<Secret>,
     verify_token: Option<Secret>,
-}
-
-/// What is reported of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The provider's name for the message.
-    pub provider_id: String,
-    /// What became of it.
-    pub status: ProviderStatus,
-    /// Why it failed, where it did.
-    pub error: Option<String>,
-    /// When, by the provider's clock.
-    pub at: Timestamp,
 }
 
 impl Reports {
@@ -86,7 +73,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// What is wrong with a body that is none of the provider's.
-pub fn read(body: &[u8]) -> Result<Vec<Report>, serde_json::Error> {
+pub fn read(body: &[u8]) -> Result<Vec<ProviderReport>, serde_json::Error> {
     let call: Call = serde_json::from_slice(body)?;
     let changes = call.entry.into_iter().flat_map(|entry| entry.changes);
     Ok(changes.flat_map(|change| change.value.statuses).filter_map(Status::report).collect())
@@ -139,7 +126,7 @@ struct ErrorData {
 }
 
 impl Status {
-    fn report(self) -> Option<Report> {
+    fn report(self) -> Option<ProviderReport> {
         let status = ProviderStatus::from_name(&self.status)?;
         let at = Timestamp::from_second(self.timestamp.parse().ok()?).ok()?;
         let error = self.errors.into_iter().next().map(|error| {
@@ -148,7 +135,7 @@ impl Status {
             said(&format!("{} {text}", error.code))
         });
         let error = error.filter(|_| status == ProviderStatus::Failed);
-        Some(Report { provider_id: self.id, status, error, at })
+        Some(ProviderReport { provider_id: self.id, status, error, at })
     }
 }
 
@@ -197,7 +184,7 @@ mod tests {
                 {"id":"wamid.4","status":"read","timestamp":"yesterday"}]}},
             {"field":"messages","value":{"messages":[{"from":"49","text":{"body":"Hi"}}]}}]},
             {"id":"2"}]}"#;
-        let report = |id: &str, status, error: Option<&str>, second| Report {
+        let report = |id: &str, status, error: Option<&str>, second| ProviderReport {
             provider_id: id.to_owned(),
             status,
             error: error.map(str::to_owned),

@@ -6,13 +6,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bellpull_actors::domain::delivery::ProviderStatus;
+use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha1::Sha1;
 
 use super::link::Links;
-use super::reports::Report;
 use super::said;
 use crate::config::Secret;
 use crate::config::delivery::SmsConfig;
@@ -68,7 +67,7 @@ pub fn form(body: &[u8]) -> Form {
 
 /// What a form reports; nothing, where a message is still on its way to the network.
 #[must_use]
-pub fn read(form: &Form, now: Timestamp) -> Option<Report> {
+pub fn read(form: &Form, now: Timestamp) -> Option<ProviderReport> {
     let field = |wanted: &str| {
         let found = form.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -83,7 +82,7 @@ pub fn read(form: &Form, now: Timestamp) -> Option<Report> {
         let code = field("ErrorCode").unwrap_or_default();
         said(format!("{code} {}", field("ErrorMessage").unwrap_or(said_so)).trim())
     });
-    Some(Report { provider_id: field("MessageSid")?.to_owned(), status, error, at: now })
+    Some(ProviderReport { provider_id: field("MessageSid")?.to_owned(), status, error, at: now })
 }
 
 #[cfg(test)]

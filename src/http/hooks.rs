@@ -55,6 +55,7 @@ async fn verify(State(reports): State<Reports>, params: Params) -> Result<Respon
 async fn report(
     State(reports): State<Reports>,
     State(store): State<Arc<dyn DeliveryStore>>,
+    State(clock): State<Arc<dyn Clock>>,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<Value>, ApiError> {
@@ -65,8 +66,7 @@ async fn report(
     let told = read(&body).map_err(|error| ApiError::Parse(error.to_string()))?;
     let mut known = 0_u32;
     for one in told {
-        let (id, channel) = (&one.provider_id, Channel::WhatsApp);
-        if store.reported(channel, id, one.status, one.error, one.at).await? {
+        if store.reported(Channel::WhatsApp, one, clock.now()).await? {
             known += 1;
         }
     }
@@ -97,10 +97,10 @@ async fn sms(
     if !reports.is_signed(&form, signature) {
         return Err(ApiError::forbidden());
     }
-    let Some(told) = sms_reports::read(&form, clock.now()) else {
+    let now = clock.now();
+    let Some(told) = sms_reports::read(&form, now) else {
         return Ok(Json(json!({ "known": 0 })));
     };
-    let (id, channel) = (&told.provider_id, Channel::Sms);
-    let is_known = store.reported(channel, id, told.status, told.error, told.at).await?;
+    let is_known = store.reported(Channel::Sms, told, now).await?;
     Ok(Json(json!({ "known": u8::from(is_known) })))
 }

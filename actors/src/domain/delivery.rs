@@ -309,6 +309,19 @@ impl ProviderStatus {
     }
 }
 
+/// What a provider reports later of a message that it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderReport {
+    /// The provider's name for the message.
+    pub provider_id: String,
+    /// What became of it.
+    pub status: ProviderStatus,
+    /// Why it failed, where it did.
+    pub error: Option<String>,
+    /// When, by the provider's clock.
+    pub at: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::delivery::{Attempt, Leased, ProviderStatus};
+use crate::domain::delivery::{Attempt, Leased, ProviderReport};
 use crate::domain::ids::DeliveryId;
 use crate::domain::routing::Channel;
 
@@ -57,13 +57,16 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// A provider reports on a message that it took. Never moves a status backwards; `false` for
     /// one that is unknown here.
+    ///
+    /// It may be unknown only by now: providers report within milliseconds, and the record that
+    /// tells their name for the message waits for others. So while something of the channel is
+    /// leased, a report on what is unknown is kept, for some minutes and among some thousands, and
+    /// counts in the transaction of that record.
     async fn reported(
         &self,
         channel: Channel,
-        provider_id: &str,
-        status: ProviderStatus,
-        error: Option<String>,
-        at: Timestamp,
+        report: ProviderReport,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// Queues a failed delivery again, with as many attempts before it as a new one; `false`

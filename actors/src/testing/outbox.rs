@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::domain::delivery::{Addressee, Attempt, Leased, Outcome, ProviderStatus, Target};
+use crate::domain::delivery::{Addressee, Attempt, Leased, Outcome, ProviderReport, Target};
 use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
@@ -251,10 +251,8 @@ impl DeliveryStore for FakeOutbox {
     async fn reported(
         &self,
         _channel: Channel,
-        _provider_id: &str,
-        _status: ProviderStatus,
-        _error: Option<String>,
-        _at: Timestamp,
+        _report: ProviderReport,
+        _now: Timestamp,
     ) -> Result<bool, StoreError> {
         Ok(false)
     }

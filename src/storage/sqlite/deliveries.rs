@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{
-    Addressee, Attempt, Leased, ProviderStatus, PushTarget, Target,
+    Addressee, Attempt, Leased, ProviderReport, PushTarget, Target,
 };
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::locale::Locale;
@@ -91,20 +91,19 @@ impl DeliveryStore for SqliteStore {
     async fn reported(
         &self,
         channel: Channel,
-        provider_id: &str,
-        status: ProviderStatus,
-        error: Option<String>,
-        at: Timestamp,
+        report: ProviderReport,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ? AND provider_id = ?)";
-        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(provider_id);
+        // Others may send by the same number: what cannot be ours costs no write.
+        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ?1 \
+                   AND provider_id = ?2) OR EXISTS (SELECT 1 FROM deliveries \
+                   WHERE leased_until IS NOT NULL AND channel = ?1)";
+        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(&report.provider_id);
         if !query.fetch_one(&self.readers).await.map_err(unavailable)? {
             return Ok(false);
         }
-        let provider_id = provider_id.to_owned();
-        let report = Report { channel, provider_id, status, error, at };
-        self.writer.write(Write::Report(Box::new(report))).await?;
-        Ok(true)
+        let report = Box::new(Report { channel, report, now });
+        Ok(self.changed(Write::Report(report)).await? > 0)
     }
 
     async fn retry(&self, delivery: DeliveryId, now: Timestamp) -> Result<bool, StoreError> {

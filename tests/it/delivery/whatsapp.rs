@@ -24,6 +24,8 @@ pub(super) struct Meta {
     taken: Arc<Mutex<Vec<Value>>>,
     /// So many requests are answered with 500 first.
     broken: Arc<AtomicUsize>,
+    /// Where it reports a message's delivery before it answers that it has taken it.
+    hasty: Arc<Mutex<Option<String>>>,
 }
 
 async fn message(
@@ -42,6 +44,13 @@ async fn message(
     }
     let id = format!("wamid.{}", body["biz_opaque_callback_data"].as_str().unwrap());
     meta.taken.lock().unwrap().push(body);
+    let hook = meta.hasty.lock().unwrap().clone();
+    if let Some(hook) = hook {
+        let (body, signature) = report(&id, "delivered");
+        let request = bellpull::tls::client().build().unwrap().post(hook).body(body);
+        let answer = request.header("X-Hub-Signature-256", signature).send().await.unwrap();
+        assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "known": 0 }));
+    }
     Json(json!({ "messaging_product": "whatsapp", "messages": [{ "id": id }] })).into_response()
 }
 
@@ -161,6 +170,22 @@ async fn a_message_that_failed_after_all_is_shown_as_failed() {
         (&failed["status"], &failed["provider_status"]),
         (&json!("FAILED"), &json!("failed"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_faster_than_the_answer_counts() {
+    let meta = Meta::default();
+    let url = meta.start().await;
+    let (_folder, database) = folder();
+    let hub = serve(&database, &url);
+    let at = hub.address;
+    *meta.hasty.lock().unwrap() = Some(format!("http://{at}/hooks/whatsapp/"));
+    let carl = Colleague::join(&database, "carl", "client", "");
+    let ada = Colleague::join(&database, "ada", "admin", "+4930123456");
+    carl.raise(at, "One").await;
+    until("it is sent", async || ada.count(at, "WHATSAPP", "SENT").await == 1).await;
+    let sent = ada.newest(at, "WHATSAPP").await;
+    assert_eq!((&sent["provider_status"], &sent["attempts"]), (&json!("delivered"), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use bellpull_actors::domain::delivery::{Outcome, ProviderStatus};
+use bellpull_actors::domain::delivery::{Outcome, ProviderReport, ProviderStatus};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::DeliveryStore;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
@@ -43,7 +43,9 @@ async fn each_event_and_channel_has_its_figures() {
     record(&team, &leased[1], taken).await;
     let store = team.hub.store();
     let now = Timestamp::now();
-    let told = store.reported(Channel::Email, "m-1", ProviderStatus::Read, None, now).await;
+    let (provider_id, status) = ("m-1".to_owned(), ProviderStatus::Read);
+    let report = ProviderReport { provider_id, status, error: None, at: now };
+    let told = store.reported(Channel::Email, report, now).await;
     assert_eq!(told, Ok(true));
     let wish = json!({"events": {"ticket_created": {"EMAIL": false, "SMS": true}}});
     let put = team.hub.request(Method::PUT, "/api/preferences/").bearer_auth(&team.root.token);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, OutcomeKind, ProviderStatus};
+use bellpull_actors::domain::delivery::{
+    Attempt, Leased, Outcome, OutcomeKind, ProviderReport, ProviderStatus,
+};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus::{self, Failed, Queued, Sent};
 use bellpull_actors::domain::routing::Channel;
@@ -45,6 +47,11 @@ async fn recorded(store: &impl Store, id: DeliveryId) -> Vec<(u32, OutcomeKind, 
     let rows = store.attempts(&[id]).await.unwrap();
     assert!(rows.iter().all(|row| row.delivery == id));
     rows.into_iter().map(|row| (row.number, row.outcome, row.detail)).collect()
+}
+
+fn said(id: &str, status: ProviderStatus, error: Option<&str>) -> ProviderReport {
+    let (provider_id, error) = (id.to_owned(), error.map(str::to_owned));
+    ProviderReport { provider_id, status, error, at: at(69) }
 }
 
 /// A delivery that is leased for the first time.
@@ -257,11 +264,10 @@ pub(crate) async fn reports_never_go_back<F: Fixture>() {
         record(store, one, sent(id), None).await;
     }
     let report = async |id: &str, status, error: Option<&str>| {
-        let error = error.map(str::to_owned);
-        store.reported(Channel::Email, id, status, error, at(70)).await.unwrap()
+        store.reported(Channel::Email, said(id, status, error), at(70)).await.unwrap()
     };
     assert!(!report("m-3", Read, None).await, "nobody's");
-    assert!(!store.reported(Channel::Sms, "m-1", Read, None, at(70)).await.unwrap());
+    assert!(!store.reported(Channel::Sms, said("m-1", Read, None), at(70)).await.unwrap());
     let mut shown: Vec<(DeliveryStatus, Option<ProviderStatus>)> = Vec::new();
     for status in [Leaves, Delivered, Leaves, Fails, Read, Delivered, Fails] {
         assert!(report("m-1", status, Some("131026 undeliverable")).await);
@@ -281,6 +287,81 @@ pub(crate) async fn reports_never_go_back<F: Fixture>() {
     assert_eq!(row(store, leased[1].id).await.status, Failed);
 }
 
+pub(crate) async fn a_report_that_comes_before_its_record_counts_with_it<F: Fixture>() {
+    use ProviderStatus::{Delivered, Failed as Fails, Read, Sent as Leaves};
+    let fixture = F::make().await;
+    let leased = {
+        let store = &**fixture.store();
+        let ann = reachable(store, "ann").await;
+        fill(store, &ann, 3).await;
+        let leased = lease(store, 3, 50).await;
+        // In any order, as providers do.
+        for (id, status) in [("m-1", Delivered), ("m-1", Leaves), ("m-2", Fails), ("m-9", Read)] {
+            let report = said(id, status, Some("131026 undeliverable"));
+            assert!(!store.reported(Channel::Email, report, at(70)).await.unwrap(), "{id}");
+        }
+        leased
+    };
+    let fixture = fixture.reopen().await;
+    let store = &**fixture.store();
+    let all = leased.iter().zip(["m-1", "m-2", "m-3"]);
+    let all: Vec<Attempt> = all.map(|(one, id)| attempt(one, sent(id), None)).collect();
+    // The third's comes in the very moment of its record.
+    let report = store.reported(Channel::Email, said("m-3", Read, None), at(71));
+    let (recorded, _) = tokio::join!(store.record(all), report);
+    recorded.unwrap();
+    let mut shown = Vec::new();
+    for one in &leased {
+        let row = row(store, one.id).await;
+        shown.push((row.status, row.provider_status, row.error));
+    }
+    let why = Some("131026 undeliverable".to_owned());
+    let wanted =
+        [(Sent, Some(Delivered), None), (Failed, Some(Fails), why), (Sent, Some(Read), None)];
+    assert_eq!(shown, wanted);
+    // They were taken once, and later ones go on from there.
+    store.retry(leased[1].id, at(80)).await.unwrap();
+    let again = lease(store, 1, 80).await.remove(0);
+    record(store, &again, sent("m-2"), None).await;
+    assert_eq!(row(store, leased[1].id).await.provider_status, None);
+    for (status, stands) in [(Leaves, Delivered), (Read, Read)] {
+        assert!(store.reported(Channel::Email, said("m-1", status, None), at(90)).await.unwrap());
+        assert_eq!(row(store, leased[0].id).await.provider_status, Some(stands));
+    }
+}
+
+pub(crate) async fn early_reports_are_kept_for_a_while_and_in_a_bound<F: Fixture>() {
+    use ProviderStatus::{Delivered, Read};
+    let minutes = 60_000;
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 4).await;
+    let early = async |id: &str, status, now: i64| {
+        store.reported(Channel::Email, said(id, status, None), at(now)).await.unwrap()
+    };
+    // While nothing is on its way, nothing can be early.
+    assert!(!early("m-0", Read, 40).await);
+    let leased = lease(store, 4, 50).await;
+    early("m-1", Read, 50).await;
+    early("m-2", Delivered, 51).await;
+    // Ten minutes after the first one.
+    early("nobody's", Read, 50 + 10 * minutes).await;
+    let statuses = async |of: &[(usize, &str)]| {
+        let mut found = Vec::new();
+        for (n, id) in of {
+            record(store, &leased[*n], sent(id), None).await;
+            found.push(row(store, leased[*n].id).await.provider_status);
+        }
+        found
+    };
+    assert_eq!(statuses(&[(0, "m-0"), (1, "m-1")]).await, [None, None]);
+    let crowd: Vec<String> = (0..4_095).map(|n| format!("x-{n}")).collect();
+    join_all(crowd.iter().map(|id| early(id, Read, 51))).await;
+    early("m-3", Delivered, 52).await;
+    assert_eq!(statuses(&[(2, "m-2"), (3, "m-3")]).await, [None, Some(Delivered)]);
+}
+
 pub(crate) async fn a_failed_one_is_retried_and_no_other<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
@@ -295,9 +376,8 @@ pub(crate) async fn a_failed_one_is_retried_and_no_other<F: Fixture>() {
     let again = lease(store, 1, 70).await.remove(0);
     assert_eq!((again.attempt, again.failures), (2, 0), "with all its attempts before it");
     record(store, &again, sent("m-2"), None).await;
-    assert!(
-        store.reported(Channel::Email, "m-2", ProviderStatus::Failed, None, at(80)).await.unwrap()
-    );
+    let failed = said("m-2", ProviderStatus::Failed, None);
+    assert!(store.reported(Channel::Email, failed, at(80)).await.unwrap());
     assert!(store.retry(leased.id, at(90)).await.unwrap());
     let found = row(store, leased.id).await;
     assert_eq!((found.status, found.provider_id, found.provider_status), (Queued, None, None));

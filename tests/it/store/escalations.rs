@@ -223,11 +223,45 @@ pub(crate) async fn what_is_with_a_provider_may_go_out<F: Fixture>() {
     // Where the provider did not take it, it is not tried again: it was seen.
     let later = Outcome::Later { error: "busy".to_owned(), after: None, is_outage: false };
     record(store, &leased[1], later, Some(9 * SECOND)).await;
-    assert!(texts(store, 10 * SECOND).await.is_empty());
     assert_eq!(ways(store, ids[1]).await, [GOES_OUT, SEEN]);
+    assert!(texts(store, 10 * SECOND).await.is_empty());
     // Unless it did take it, and says so late.
     record(store, &leased[1], Outcome::Sent { provider_id: None }, None).await;
     assert_eq!(ways(store, ids[1]).await[1].1, Suppressed, "this attempt was recorded already");
+}
+
+pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_tried_again<
+    F: Fixture,
+>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = reachable(store, "client").await;
+    let admin = User { role: "admin".parse().unwrap(), ..reachable(store, "admin").await };
+    let others = [reachable(store, "ann").await, reachable(store, "bob").await];
+    set(store, "news", &[(Sms, 1)]).await;
+    set(store, "ticket_opened", &[(Sms, 1)]).await;
+    let to = [admin.id, others[0].id, others[1].id];
+    let raised = store.commit(news(store, "news", &client, &to).await).await.unwrap();
+    let ids: Vec<_> = raised.told.unwrap().births.iter().map(|birth| birth.id).collect();
+    let unmoved = tell(store, "news", &client, &[admin.id]).await.births[0].id;
+    let leased = texts(store, 2 * SECOND).await;
+    assert_eq!(leased.len(), 4, "all of the ticket's steps are with a provider");
+    let opened = store.commit(step(&raised.ticket, Command::Open, &admin)).await.unwrap();
+    let news = opened.told.unwrap().births[0].id;
+    let later = || Outcome::Later { error: "busy".to_owned(), after: None, is_outage: false };
+    let of = |id: NotificationId| leased.iter().find(|one| one.notification == Some(id)).unwrap();
+    record(store, of(ids[0]), Outcome::Sent { provider_id: None }, None).await;
+    assert_eq!(ways(store, ids[0]).await[1].1, Sent, "what a provider takes is sent");
+    record(store, of(ids[1]), later(), Some(9 * SECOND)).await;
+    assert_eq!(ways(store, ids[1]).await, [GOES_OUT, MOVED_ON]);
+    record(store, of(unmoved), later(), Some(9 * SECOND)).await;
+    assert_eq!(ways(store, unmoved).await, [GOES_OUT, WAITS], "another ticket's");
+    // What comes back without an attempt is not begun again either.
+    store.give_back(vec![(of(ids[2]).id, of(ids[2]).attempt)]).await.unwrap();
+    let again = texts(store, 10 * SECOND).await;
+    let again: Vec<_> = again.iter().filter_map(|one| one.notification).collect();
+    assert_eq!((again.len(), again.contains(&unmoved), again.contains(&news)), (2, true, true));
+    assert_eq!(ways(store, ids[2]).await, [GOES_OUT, MOVED_ON]);
 }
 
 pub(crate) async fn a_late_success_of_what_was_called_off_counts<F: Fixture>() {

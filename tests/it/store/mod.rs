@@ -292,6 +292,8 @@ macro_rules! suite {
                 what_a_provider_says_is_bounded,
                 a_provider_that_took_it_may_have_died_with_us,
                 reports_never_go_back,
+                a_report_that_comes_before_its_record_counts_with_it,
+                early_reports_are_kept_for_a_while_and_in_a_bound,
                 a_failed_one_is_retried_and_no_other,
             }
             delivery_log {
@@ -309,6 +311,7 @@ macro_rules! suite {
                 a_ticket_that_moves_on_calls_the_rest_off,
                 two_steps_of_a_ticket_in_one_group_leave_the_last_ones,
                 what_is_with_a_provider_may_go_out,
+                what_is_with_a_provider_when_its_ticket_moves_on_is_not_tried_again,
                 a_late_success_of_what_was_called_off_counts,
                 wishes_hold_back_steps_too,
                 sends_go_by_their_events_policy,

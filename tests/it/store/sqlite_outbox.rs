@@ -67,8 +67,7 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
         (
             "SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d \
              INDEXED BY deliveries_until_moved ON d.until_seen = w.value ->> 0 \
-             AND d.id <= w.value ->> 1 WHERE d.status = 'QUEUED' AND d.leased_until IS NULL \
-             AND d.digest_id IS NULL",
+             AND d.id <= w.value ->> 1 WHERE d.status = 'QUEUED' AND d.digest_id IS NULL",
             "SEARCH d USING INDEX deliveries_until_moved (until_seen=? AND id<?)",
         ),
         (
@@ -79,8 +78,7 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
         ),
         (
             "SELECT t.id, EXISTS (SELECT 1 FROM deliveries d INDEXED BY deliveries_until_moved \
-             WHERE d.until_seen = t.id AND d.status = 'QUEUED' AND d.leased_until IS NULL) \
-             FROM tickets t",
+             WHERE d.until_seen = t.id AND d.status = 'QUEUED') FROM tickets t",
             "INDEX deliveries_until_moved (until_seen=?)",
         ),
         (
@@ -112,6 +110,12 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "UPDATE deliveries SET provider_status = v.column3 FROM (VALUES (1,2,3)) AS v \
              WHERE channel = v.column1 AND provider_id = v.column2",
             "INDEX deliveries_provider (channel=? AND provider_id=?)",
+        ),
+        (
+            "SELECT e.id FROM json_each(?1) n CROSS JOIN early_reports e \
+             ON e.provider_id = n.value WHERE EXISTS (SELECT 1 FROM deliveries d \
+             WHERE d.channel = e.channel AND d.provider_id = e.provider_id)",
+            "SEARCH e USING INDEX early_reports_name (provider_id=?)",
         ),
         (
             "SELECT id FROM deliveries WHERE status = ? AND channel = ? ORDER BY id DESC LIMIT ?",

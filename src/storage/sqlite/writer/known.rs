@@ -131,7 +131,7 @@ fn read_tickets(
 ) -> rusqlite::Result<HashMap<TicketId, KnownTicket>> {
     let sql = "SELECT t.id, t.version, t.deleted_at IS NOT NULL, EXISTS (SELECT 1 FROM deliveries d \
                INDEXED BY deliveries_until_moved WHERE d.until_seen = t.id \
-               AND d.status = 'QUEUED' AND d.leased_until IS NULL) FROM tickets t WHERE t.id = ?";
+               AND d.status = 'QUEUED') FROM tickets t WHERE t.id = ?";
     let found = each(connection, sql, tickets.map(|id| id.0), |row| {
         let (version, is_deleted, has_steps) = (row.get(1)?, row.get(2)?, row.get(3)?);
         let ticket = KnownTicket { version, is_deleted, assigned_to: Vec::new(), has_steps };

@@ -8,7 +8,7 @@
 //! [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot
 //! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
 //! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
-//! (leases, and what came of them).
+//! (leases, and what came of them) with [`reports`] (what providers say later).
 
 mod accounts;
 mod audience;
@@ -28,6 +28,7 @@ mod preferences;
 mod projects;
 mod push;
 mod queue;
+mod reports;
 mod retention;
 mod rows;
 mod sends;
@@ -68,7 +69,8 @@ use super::options::BoxError;
 
 pub(super) use audiences::Audiences;
 pub(super) use logins::LoginWrite;
-pub(super) use outbox::{Lease, LeasedRow, Report};
+pub(super) use outbox::{Lease, LeasedRow};
+pub(super) use reports::Report;
 pub(super) use retention::Step;
 pub(super) use task::Writer;
 pub(super) use webhooks::WebhookWrite;

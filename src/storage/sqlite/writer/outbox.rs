@@ -1,11 +1,11 @@
 //! The outbox: leases, what came of them, and what providers report.
 //!
-//! Of a group all attempts are recorded first, then reports, then leases are given back and ended,
+//! Of a group all attempts are recorded first, then reports ([`super::reports`]), then leases are given back and ended,
 //! and only then new ones are taken: whoever asks for a lease sees what is free by now.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, ProviderStatus, Rule};
+use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -19,8 +19,9 @@ use super::super::lanes::{held, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute};
 use super::super::webhooks::webhook_target;
+use super::escalations::call_off_put_off;
 use super::group::Failure;
-use super::{Answer, Done, Write, digests, push, webhooks};
+use super::{Answer, Done, Write, digests, push, reports, webhooks};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -45,32 +46,11 @@ static ATTEMPTS: MultiRow = MultiRow::new(
     " WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.id = column1) \
      ON CONFLICT (delivery_id, number) DO NOTHING",
 );
-/// As [`ProviderStatus::may_follow`] has it.
-static REPORTS: MultiRow = MultiRow::new(
-    "UPDATE deliveries SET provider_status = v.column3, \
-     status = iif(v.column3 = 'failed' AND status = 'SENT', 'FAILED', status), \
-     error = iif(v.column3 = 'failed', v.column4, error), provider_at = v.column5 FROM ",
-    5,
-    " AS v WHERE channel = v.column1 AND provider_id = v.column2 AND CASE provider_status \
-     WHEN 'sent' THEN v.column3 <> 'sent' WHEN 'delivered' THEN v.column3 = 'read' \
-     WHEN 'read' THEN 0 WHEN 'failed' THEN 0 ELSE 1 END",
-);
-
 static GIVE_BACK: MultiRow = MultiRow::new(
     "UPDATE deliveries SET leased_until = NULL, leases = leases - 1 FROM ",
     2,
     " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL",
 );
-
-/// A provider's report on a message that it took.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Report {
-    pub(in super::super) channel: Channel,
-    pub(in super::super) provider_id: String,
-    pub(in super::super) status: ProviderStatus,
-    pub(in super::super) error: Option<String>,
-    pub(in super::super) at: Timestamp,
-}
 
 /// A lease that is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -98,8 +78,8 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) digest_id: Option<i64>,
     /// The recipient's language, where one was said.
     pub(in super::super) locale: Option<Locale>,
-    /// Whether it was a policy's step, and what it is about has been seen meanwhile.
-    is_seen: bool,
+    /// Of a policy's step: what has called it off meanwhile.
+    called_off: Option<Rule>,
     /// What goes out with it.
     pub(in super::super) with: Vec<Part>,
 }
@@ -119,6 +99,11 @@ impl LeasedRow {
         std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message_id))
     }
 
+    /// Why it does not go out after all.
+    fn held_back_by(&self) -> Option<Rule> {
+        self.called_off.or(self.address.is_empty().then_some(Rule::NoAddress))
+    }
+
     pub(super) fn part(&self) -> Part {
         let Self { id, notification, attempt, message_id, .. } = *self;
         Part { id, notification, attempt, message_id }
@@ -132,7 +117,7 @@ pub(super) fn apply(
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
     record(connection, writes)?;
-    take_reports(connection, writes)?;
+    reports::take(connection, writes, answers)?;
     for (at, write) in writes.iter().enumerate() {
         if let Write::GiveBack(leases) = write {
             give_back(connection, leases)?;
@@ -173,6 +158,8 @@ fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
         ATTEMPTS.run(connection, &rows)?;
         left = later;
     }
+    call_off_put_off(connection, &all)?;
+    reports::take_early(connection, &all)?;
     Ok(push::forget_gone(connection, &all)?)
 }
 
@@ -201,30 +188,8 @@ fn put_attempt<'a>(attempt: &'a Attempt, moves: &mut Vec<Cell<'a>>, rows: &mut V
 }
 
 /// As much of a text as is kept.
-fn bounded(text: &str) -> &str {
+pub(super) fn bounded(text: &str) -> &str {
     text.char_indices().nth(DETAIL_MAX).map_or(text, |(end, _)| &text[..end])
-}
-
-/// Takes the furthest report on each message.
-fn take_reports(connection: &Connection, writes: &[&Write]) -> rusqlite::Result<()> {
-    let mut furthest: HashMap<(Channel, &str), &Report> = HashMap::new();
-    for write in writes {
-        if let Write::Report(report) = write {
-            let key = (report.channel, report.provider_id.as_str());
-            let known = furthest.entry(key).or_insert(report);
-            if report.status.may_follow(known.status) {
-                *known = report;
-            }
-        }
-    }
-    let mut cells = Vec::new();
-    for report in furthest.into_values() {
-        cells.extend([Cell::from(report.channel.as_str()), report.provider_id.as_str().into()]);
-        let error = report.error.as_deref().map(bounded);
-        cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);
-        cells.push(report.at.as_millisecond().into());
-    }
-    REPORTS.run(connection, &cells)
 }
 
 fn give_back(connection: &Connection, leases: &[(DeliveryId, u32)]) -> rusqlite::Result<()> {
@@ -281,8 +246,10 @@ const DUE: &str = concat!(
     webhook_target!(),
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
     AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
-    d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', d.until_seen IS NOT NULL \
-    AND d.digest_id IS NULL AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) \
+    d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', \
+    CASE WHEN d.until_seen IS NULL OR d.digest_id IS NOT NULL THEN NULL \
+    WHEN d.until_seen < 0 THEN 'moved_on' \
+    WHEN n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL THEN 'seen' END \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
@@ -311,14 +278,15 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
         is_digest: row.get(9)?,
         digest_id: row.get(10)?,
         locale: locale(row)?,
-        is_seen: row.get(12)?,
+        called_off: row.get_ref(12)?.as_str_or_null()?.and_then(Rule::from_name),
         with: Vec::new(),
     })
 }
 
 /// Leases what is due. What has lost its address since it was written is held back, and others
 /// are leased in its place; so is what is for an account that was switched off, and a policy's
-/// step that was with a provider when its notification was seen, and came back.
+/// step that was in somebody's hand when its notification was seen or its ticket moved on, and came
+/// back.
 fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Failure> {
     let mut leased: Vec<LeasedRow> = Vec::new();
     let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
@@ -330,7 +298,7 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
         let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|row| !row.address.is_empty() && !row.is_seen);
+            due.into_iter().partition(|row| row.held_back_by().is_none());
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
                        WHERE id IN (SELECT value FROM json_each(?1))";
@@ -339,11 +307,9 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
         }
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
-        if !lost.is_empty() {
-            for (is_seen, rule) in [(false, Rule::NoAddress), (true, Rule::Seen)] {
-                let of_rule = lost.iter().filter(|row| row.is_seen == is_seen);
-                hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
-            }
+        for rule in [Rule::NoAddress, Rule::Seen, Rule::MovedOn] {
+            let of_rule = lost.iter().filter(|row| row.held_back_by() == Some(rule));
+            hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
         }
         if is_done {
             leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));

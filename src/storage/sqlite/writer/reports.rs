@@ -1,0 +1,148 @@
+//! What providers report of the messages that they took.
+//!
+//! A report may be faster than the record of the attempt that it is about, which tells the
+//! provider's name for the message. What is reported of a name that is unknown by then is kept, and
+//! taken in the transaction of that record. What never was ours is forgotten with time, or when
+//! there is too much of it.
+
+use std::collections::HashMap;
+
+use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus};
+use bellpull_actors::domain::routing::Channel;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::super::error::corrupt;
+use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::timestamp;
+use super::super::statement::{all, execute, one};
+use super::group::Failure;
+use super::outbox::bounded;
+use super::rows::text;
+use super::{Answer, Done, Write};
+
+/// How long a report on what is unknown is kept: longer than an attempt and its record take, also
+/// where the store was away for a while.
+const EARLY_FOR_MS: i64 = 10 * 60 * 1_000;
+/// The most of them: some reports on each of all that may be in hand. The oldest go first.
+const EARLY_MAX: i64 = 4_096;
+
+/// As [`ProviderStatus::may_follow`] has it.
+static REPORTS: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET provider_status = v.column3, \
+     status = iif(v.column3 = 'failed' AND status = 'SENT', 'FAILED', status), \
+     error = iif(v.column3 = 'failed', v.column4, error), provider_at = v.column5 FROM ",
+    5,
+    " AS v WHERE channel = v.column1 AND provider_id = v.column2 AND CASE provider_status \
+     WHEN 'sent' THEN v.column3 <> 'sent' WHEN 'delivered' THEN v.column3 = 'read' \
+     WHEN 'read' THEN 0 WHEN 'failed' THEN 0 ELSE 1 END",
+);
+
+/// Ours among these names, in any order.
+const EARLY: &str = "SELECT e.id, e.channel, e.provider_id, e.status, e.error, e.said_at \
+    FROM json_each(?1) n CROSS JOIN early_reports e ON e.provider_id = n.value \
+    WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.channel = e.channel \
+    AND d.provider_id = e.provider_id)";
+
+/// A provider's report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Report {
+    pub(in super::super) channel: Channel,
+    pub(in super::super) report: ProviderReport,
+    /// By our clock.
+    pub(in super::super) now: Timestamp,
+}
+
+/// Takes the reports of a group, or keeps those that may be early.
+pub(super) fn take(
+    connection: &Connection,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    let (mut known, mut early) = (Vec::new(), Vec::new());
+    for (at, write) in writes.iter().enumerate() {
+        let Write::Report(one_report) = write else { continue };
+        let Report { channel, report, .. } = &**one_report;
+        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ? AND provider_id = ?)";
+        let values = (channel.as_str(), &report.provider_id);
+        if one(connection, sql, values, |row| row.get(0))? {
+            known.push((*channel, report));
+            answers[at] = Some(Ok(Done::Changed(1)));
+        } else {
+            early.push(&**one_report);
+            answers[at] = Some(Ok(Done::Changed(0)));
+        }
+    }
+    apply(connection, known.into_iter())?;
+    Ok(keep(connection, &early)?)
+}
+
+/// Takes what was reported early of the messages whose names these attempts have brought.
+pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Result<(), Failure> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM early_reports)";
+    if attempts.is_empty() || !one(connection, sql, (), |row| row.get(0))? {
+        return Ok(());
+    }
+    let name = |attempt: &&Attempt| match &attempt.outcome {
+        Outcome::Sent { provider_id } => provider_id.clone(),
+        Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => None,
+    };
+    let names: Vec<String> = attempts.iter().filter_map(name).collect();
+    type Row = (i64, String, String, String, Option<String>, i64);
+    let mut found: Vec<Row> = all(connection, EARLY, (text(&names)?,), |row| row.try_into())?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    found.sort_unstable_by_key(|row| row.0);
+    let ids = id_list(found.iter().map(|row| row.0));
+    let mut reports = Vec::with_capacity(found.len());
+    for (_, channel, provider_id, status, error, said_at) in found {
+        let channel = Channel::from_name(&channel).ok_or_else(|| corrupt("channel"))?;
+        let status = ProviderStatus::from_name(&status).ok_or_else(|| corrupt("status"))?;
+        let at = timestamp(said_at)?;
+        reports.push((channel, ProviderReport { provider_id, status, error, at }));
+    }
+    apply(connection, reports.iter().map(|(channel, report)| (*channel, report)))?;
+    let sql = "DELETE FROM early_reports WHERE id IN (SELECT value FROM json_each(?))";
+    execute(connection, sql, (ids,))?;
+    Ok(())
+}
+
+/// Applies the furthest report on each message.
+fn apply<'a>(
+    connection: &Connection,
+    reports: impl Iterator<Item = (Channel, &'a ProviderReport)>,
+) -> rusqlite::Result<()> {
+    let mut furthest: HashMap<(Channel, &str), &ProviderReport> = HashMap::new();
+    for (channel, report) in reports {
+        let known = furthest.entry((channel, &report.provider_id)).or_insert(report);
+        if report.status.may_follow(known.status) {
+            *known = report;
+        }
+    }
+    let mut cells = Vec::new();
+    for ((channel, name), report) in furthest {
+        cells.extend([Cell::from(channel.as_str()), name.into()]);
+        let error = report.error.as_deref().map(bounded);
+        cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);
+        cells.push(report.at.as_millisecond().into());
+    }
+    REPORTS.run(connection, &cells)
+}
+
+fn keep(connection: &Connection, early: &[&Report]) -> rusqlite::Result<()> {
+    let Some(now) = early.iter().map(|one| one.now.as_millisecond()).max() else { return Ok(()) };
+    let sql = "DELETE FROM early_reports WHERE kept_at <= ?";
+    execute(connection, sql, (now.saturating_sub(EARLY_FOR_MS),))?;
+    for Report { channel, report, now } in early {
+        let sql = "INSERT INTO early_reports \
+                   (channel, provider_id, status, error, said_at, kept_at) \
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        let error = report.error.as_deref().map(bounded);
+        let (said_at, kept_at) = (report.at.as_millisecond(), now.as_millisecond());
+        let (name, status) = (&report.provider_id, report.status.as_str());
+        execute(connection, sql, (channel.as_str(), name, status, error, said_at, kept_at))?;
+    }
+    let sql = "DELETE FROM early_reports WHERE id <= (SELECT max(id) FROM early_reports) - ?";
+    execute(connection, sql, (EARLY_MAX,)).map(drop)
+}
