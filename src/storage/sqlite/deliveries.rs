@@ -11,7 +11,7 @@ use bellpull_actors::port::{DeliveryStore, LeaseLimit, StoreError};
 use jiff::Timestamp;
 
 use super::error::{corrupt, unavailable};
-use super::lanes::{held, lanes};
+use super::lanes::{held, lane_room, lanes};
 use super::letters::pick;
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
@@ -77,8 +77,9 @@ impl DeliveryStore for SqliteStore {
             " SELECT min(at) FROM (SELECT (SELECT min(q.due_at) FROM deliveries q \
              WHERE q.status = 'QUEUED' AND q.leased_until IS NULL AND q.channel = ?1 \
              AND q.lane = l.lane) AS at FROM lanes l WHERE l.lane IS NOT NULL \
-             AND l.lane NOT IN (SELECT lane FROM held WHERE count >= ?3) \
-             UNION ALL SELECT min(leased_until) FROM deliveries \
+             AND l.lane NOT IN (SELECT h.lane FROM held h WHERE h.count >= ",
+            lane_room!("h.lane", "?3"),
+            ") UNION ALL SELECT min(leased_until) FROM deliveries \
              WHERE leased_until IS NOT NULL AND channel = ?1)"
         );
         // A lease whose time has come is somebody's until another has it.

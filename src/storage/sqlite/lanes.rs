@@ -19,4 +19,17 @@ macro_rules! held {
     };
 }
 
-pub(super) use {held, lanes};
+/// How much of a lane may be leased, where `$max` may be of any: one while it hangs.
+macro_rules! lane_room {
+    ($lane:literal, $max:literal) => {
+        concat!(
+            "iif(EXISTS (SELECT 1 FROM hung_lanes u WHERE u.channel = ?1 AND u.lane = ",
+            $lane,
+            "), 1, ",
+            $max,
+            ")"
+        )
+    };
+}
+
+pub(super) use {held, lane_room, lanes};

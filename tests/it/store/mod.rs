@@ -153,6 +153,7 @@ macro_rules! suite {
                 a_record_that_is_repeated_counts_once,
                 a_full_lane_does_not_hold_up_the_others,
                 what_is_in_a_full_lane_is_not_due,
+                a_lane_that_hangs_gets_one_at_a_time_until_it_answers,
             }
             templates {
                 templates_are_kept_replaced_and_forgotten,

@@ -425,3 +425,46 @@ pub(crate) async fn what_is_in_a_full_lane_is_not_due<F: Fixture>() {
     assert_eq!(next(4).await, Some(at(9_000)), "until a lease ends");
     assert!(next(5).await.unwrap() < at(1_000));
 }
+
+pub(crate) async fn a_lane_that_hangs_gets_one_at_a_time_until_it_answers<F: Fixture>() {
+    let fixture = with_hooks::<F>().await;
+    let (slow, quick) = crowded(&**fixture.store()).await;
+    let limit = LeaseLimit { most: 9, lane_max: 4 };
+    async fn leases(store: &impl Store, limit: LeaseLimit, now: i64) -> Vec<Leased> {
+        store.lease(Channel::Webhook, limit, at(now), at(90_000)).await.unwrap()
+    }
+    let later = || Outcome::Later { error: "no answer".to_owned(), after: None, is_outage: false };
+    let ended = |leased: &Leased, took_ms, outcome| {
+        let due_at = matches!(outcome, Outcome::Later { .. }).then(|| at(80_000));
+        Attempt { took_ms, due_at, ..attempt(leased, outcome) }
+    };
+    let first = leases(&**fixture.store(), limit, 1_000).await;
+    assert_eq!(first.len(), 5);
+    // What says no at once, and what takes its time and takes what comes, keep their whole part.
+    let sent = || Outcome::Sent { provider_id: None };
+    let fine = vec![ended(&first[0], 20, later()), ended(&first[1], 9_000, sent())];
+    fixture.store().record(fine).await.unwrap();
+    let more = leases(&**fixture.store(), limit, 1_001).await;
+    assert_eq!(more.len(), 2);
+    // Two hang; of the others that are in hand one ends so too.
+    let hung = vec![ended(&first[2], 10_000, later()), ended(&first[3], 10_000, later())];
+    fixture.store().record(hung).await.unwrap();
+    assert!(leases(&**fixture.store(), limit, 1_002).await.is_empty(), "two are in hand");
+    fixture.store().record(vec![ended(&more[0], 10_000, later())]).await.unwrap();
+    assert!(leases(&**fixture.store(), limit, 1_003).await.is_empty(), "one is");
+    let next = fixture.store().next_due(Channel::Webhook, 4).await.unwrap();
+    assert_eq!(next, Some(at(90_000)), "nothing is due there before that ends");
+    // Who begins anew knows it still.
+    let fixture = fixture.reopen().await;
+    let store = &**fixture.store();
+    store.release(Channel::Webhook).await.unwrap();
+    let one = leases(store, limit, 1_004).await;
+    let elsewhere = one.iter().filter(|leased| target(leased).id == quick).count();
+    assert_eq!((one.len(), elsewhere), (2, 1), "one goes there, and the others' as ever");
+    let tried = one.iter().find(|leased| slow.contains(&target(leased).id)).unwrap();
+    store.record(vec![ended(tried, 10_000, later())]).await.unwrap();
+    let tried = leases(store, limit, 1_005).await.remove(0);
+    assert!(leases(store, limit, 1_006).await.is_empty());
+    store.record(vec![ended(&tried, 30, sent())]).await.unwrap();
+    assert_eq!(leases(store, limit, 1_007).await.len(), 4, "it answers: it has its part again");
+}

@@ -8,7 +8,8 @@
 //! [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot
 //! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
 //! (what leaves the house), [`rows`] (what is written, one statement a table); then [`outbox`]
-//! (leases, and what came of them) with [`reports`] (what providers say later).
+//! (leases, and what came of them) with [`reports`] (what providers say later)
+//! and [`hung_lanes`] (which hosts keep a place for nothing).
 
 mod accounts;
 mod audience;
@@ -17,6 +18,7 @@ mod begin;
 mod digests;
 mod escalations;
 mod group;
+mod hung_lanes;
 mod in_step;
 mod known;
 mod log_keeper;

@@ -1,7 +1,8 @@
 //! The outbox: leases, what came of them, and what providers report.
 //!
-//! Of a group all attempts are recorded first, then reports ([`super::reports`]), then leases are given back and ended,
-//! and only then new ones are taken: whoever asks for a lease sees what is free by now.
+//! Of a group all attempts are recorded first, then reports ([`super::reports`]), then leases are
+//! given back and ended, and only then new ones are taken: whoever asks for a lease sees what is
+//! free by now.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +16,13 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
-use super::super::lanes::{held, lanes};
+use super::super::lanes::{held, lane_room, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute};
 use super::super::webhooks::webhook_target;
 use super::escalations::call_off_put_off;
 use super::group::Failure;
-use super::{Answer, Done, Write, digests, push, reports, webhooks};
+use super::{Answer, Done, Write, digests, hung_lanes, push, reports, webhooks};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -160,6 +161,7 @@ fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
     }
     call_off_put_off(connection, &all)?;
     reports::take_early(connection, &all)?;
+    hung_lanes::mark(connection, &all)?;
     Ok(push::forget_gone(connection, &all)?)
 }
 
@@ -251,7 +253,9 @@ const DUE: &str = concat!(
     WHEN d.until_seen < 0 THEN 'moved_on' \
     WHEN n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL THEN 'seen' END \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
-    WHERE p.place <= ?4 - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
+    WHERE p.place <= ",
+    lane_room!("p.lane", "?4"),
+    " - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
     LEFT JOIN users u ON u.id = d.recipient_id \
     LEFT JOIN preferences s ON s.user_id = d.recipient_id"

@@ -1,0 +1,46 @@
+//! Lanes that hang: hosts of users that take a place of their channel for long, and give nothing.
+//!
+//! A host that does not answer holds a place until its time limit ends. With its whole part of the
+//! channel it would do so again and again, and some such hosts would hold all of it; so it gets one
+//! place until an attempt there ends in another way. Being slow and taking what comes is no fault.
+
+use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
+use rusqlite::Connection;
+
+use super::super::multi_row::id_list;
+use super::super::statement::{execute, one};
+
+/// An attempt that came to nothing after so long kept its place for nothing: below the limits of
+/// those who call hosts of users (10 s and more), above what a busy one takes to say no.
+const HUNG_MS: u32 = 5_000;
+/// A mark that nothing has renewed for so long is forgotten: its host may be nobody's any more.
+const MARKED_FOR_MS: i64 = 3_600_000;
+
+const MARK: &str = "INSERT INTO hung_lanes (channel, lane, at) \
+    SELECT DISTINCT channel, lane, ?2 FROM deliveries \
+    WHERE id IN (SELECT value FROM json_each(?1)) AND lane <> '' \
+    ON CONFLICT (channel, lane) DO UPDATE SET at = excluded.at";
+const CLEAR: &str = "DELETE FROM hung_lanes WHERE (channel, lane) IN \
+    (SELECT channel, lane FROM deliveries WHERE id IN (SELECT value FROM json_each(?1)))";
+
+/// These attempts were recorded: what they mean for their lanes. Where several of one lane ended
+/// together, one that hung counts more than others.
+pub(super) fn mark(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::Result<()> {
+    let hung = |attempt: &&&Attempt| {
+        attempt.outcome.kind() == OutcomeKind::Later && attempt.took_ms >= HUNG_MS
+    };
+    let (hung, other): (Vec<&Attempt>, Vec<&Attempt>) =
+        attempts.iter().partition(|attempt| hung(&attempt));
+    let list = |some: &[&Attempt]| id_list(some.iter().map(|attempt| attempt.delivery.0));
+    let any = "SELECT EXISTS (SELECT 1 FROM hung_lanes)";
+    if !other.is_empty() && one(connection, any, (), |row| row.get(0))? {
+        execute(connection, CLEAR, (list(&other),))?;
+    }
+    let ended_ms = |attempt: &&Attempt| {
+        attempt.started_at.as_millisecond().saturating_add(i64::from(attempt.took_ms))
+    };
+    let Some(last_ms) = hung.iter().map(ended_ms).max() else { return Ok(()) };
+    execute(connection, MARK, (list(&hung), last_ms))?;
+    let forget = "DELETE FROM hung_lanes WHERE at < ?";
+    execute(connection, forget, (last_ms.saturating_sub(MARKED_FOR_MS),)).map(drop)
+}
