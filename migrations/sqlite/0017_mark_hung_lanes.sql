@@ -1,5 +1,5 @@
--- Lanes whose last attempt came to nothing and took long over it: one at a time goes there until one
--- does not.
+-- Lanes whose last attempt came to nothing and took long over it: one at a time goes there until
+-- one does not.
 CREATE TABLE hung_lanes (
     channel TEXT NOT NULL,
     lane    TEXT NOT NULL,

@@ -1,5 +1,5 @@
-//! Accounts, settings, projects, preferences and other things that are asked for now and then: rare, so each is its own statement in the
-//! group's transaction.
+//! Accounts, settings, and what else is asked for now and then: rare, so each is its own statement
+//! in the group's transaction.
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;

@@ -2,8 +2,8 @@
 //! seen what they are about, or because its ticket moved on.
 //!
 //! Only what nobody has leased is called off at once; what is with a provider at that moment may go
-//! out, and is called off when the provider puts it off. An e-mail that was tried before and gathers
-//! several goes out in any case: a server may have taken it.
+//! out, and is called off when the provider puts it off. An e-mail that was tried before and
+//! gathers several goes out in any case: a server may have taken it.
 
 use bellpull_actors::domain::delivery::{Attempt, Rule};
 use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};

@@ -26,11 +26,8 @@ const CLEAR: &str = "DELETE FROM hung_lanes WHERE (channel, lane) IN \
 /// These attempts were recorded: what they mean for their lanes. Where several of one lane ended
 /// together, one that hung counts more than others.
 pub(super) fn mark(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::Result<()> {
-    let hung = |attempt: &&&Attempt| {
-        attempt.outcome.kind() == OutcomeKind::Later && attempt.took_ms >= HUNG_MS
-    };
     let (hung, other): (Vec<&Attempt>, Vec<&Attempt>) =
-        attempts.iter().partition(|attempt| hung(&attempt));
+        attempts.iter().partition(|attempt| has_hung(attempt));
     let list = |some: &[&Attempt]| id_list(some.iter().map(|attempt| attempt.delivery.0));
     let any = "SELECT EXISTS (SELECT 1 FROM hung_lanes)";
     if !other.is_empty() && one(connection, any, (), |row| row.get(0))? {
@@ -43,4 +40,8 @@ pub(super) fn mark(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::
     execute(connection, MARK, (list(&hung), last_ms))?;
     let forget = "DELETE FROM hung_lanes WHERE at < ?";
     execute(connection, forget, (last_ms.saturating_sub(MARKED_FOR_MS),)).map(drop)
+}
+
+fn has_hung(attempt: &Attempt) -> bool {
+    attempt.outcome.kind() == OutcomeKind::Later && attempt.took_ms >= HUNG_MS
 }
