@@ -2,16 +2,18 @@
 //!
 //! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
 //! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
-//! what they may be called, `ws_tickets` what opens a socket without a token in its URL; [`issue`]
-//! signs our own tokens, [`password`] hashes.
+//! what they may be called, `registration_limit` how often; `ws_tickets` is what opens a socket
+//! without a token in its URL; [`issue`] signs our own tokens, [`password`] hashes.
 
 mod accounts;
 mod claims;
+mod ended;
 pub mod issue;
 mod keys;
 mod logins;
 pub mod password;
 pub mod register;
+mod registration_limit;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,11 +32,13 @@ use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::port::{Clock, StoreError};
 use jiff::Timestamp;
 
-use self::accounts::{Accounts, EndedLogins};
+use self::accounts::Accounts;
 use self::claims::{Access, SERVICE_TTL_MAX_S};
+use self::ended::EndedLogins;
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
+use self::registration_limit::RegistrationLimit;
 pub use self::start::{AuthStartError, Signing};
 pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
 use self::ws_tickets::WsTickets;
@@ -54,6 +58,7 @@ struct Inner {
     ended: EndedLogins,
     ws_tickets: WsTickets,
     passwords: Passwords,
+    registration_limit: RegistrationLimit,
     /// `None` where nobody is connected: in tests.
     users: Option<Users>,
     clock: Arc<dyn Clock>,
@@ -279,14 +284,14 @@ impl Auth {
     /// Makes an account; every super admin is told, in the same transaction, and live.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`], `Disabled`, `Unavailable`.
+    /// [`AuthError::Invalid`], `Disabled`, `Throttled`, `Unavailable`.
     pub async fn register(&self, registration: Registration) -> Result<Arc<User>, AuthError> {
         self.0.register(registration).await
     }
 
     /// Ends the login of the principal's token, or (where given) of the refresh token, if it is
-    /// the principal's own; its sockets are closed with 4401, and on this node its access tokens
-    /// are refused.
+    /// the principal's own; its sockets are closed with 4401, and its access tokens are refused, by
+    /// this process and those after it.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], `Unavailable`.

@@ -41,6 +41,7 @@ impl Config {
                 access_ttl_s: values.number("auth.access_ttl_s")?,
                 refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
                 registration: values.switch("auth.registration")?,
+                registrations_per_min: values.number("auth.registrations_per_min")?,
             },
             http: HttpConfig {
                 allowed_origins: values.list("http.allowed_origins"),

@@ -72,6 +72,8 @@ pub struct AuthConfig {
     pub refresh_ttl_s: u32,
     /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
     pub registration: bool,
+    /// `auth.registrations_per_min`: how many may register, all together (60; 0: no limit).
+    pub registrations_per_min: u32,
 }
 
 /// `http.*`

@@ -161,6 +161,9 @@ pub static SETTINGS: &[Setting] = &[
         "How long a login lives"),
     setting("auth.registration", "", "true", Kind::Switch,
         "Whether anybody may register"),
+    setting("auth.registrations_per_min", "", "60", number("registrations a minute", 0, 100_000),
+        "How many may register, all clients together; the others are told when to come again; 0: no \
+         limit"),
     setting("http.allowed_origins", "", "", Kind::Origins,
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),

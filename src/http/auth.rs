@@ -100,7 +100,8 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     request_body = doc::NewAccount,
     responses(
         (status = 201, description = "The account.", body = doc::User),
-        (status = 403, description = "Tokens come from elsewhere here."),
+        (status = 403, description = "Tokens come from elsewhere here, or nobody may register."),
+        (status = 429, description = "Too many have registered within a minute."),
     )
 )]
 async fn register(

@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::prefixed::Prefixed;
+use super::write_limit::WriteLimit;
 use crate::ws::WsEdge;
 
 /// Connections that wait to be accepted: what comes within a second after a restart. The kernel
@@ -41,6 +42,10 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// The most header fields.
 pub(crate) const HEADERS_MAX: usize = 100;
+
+/// How long a client may take nothing of an answer: as usual among HTTP servers. It may be as slow
+/// as it likes; but one that asks and never reads would keep its connection for ever.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the requests that are under way may take once the hub stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -64,6 +69,7 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
 pub struct Listener {
     listener: TcpListener,
     connections: Connections,
+    write_timeout: Duration,
 }
 
 impl Listener {
@@ -83,7 +89,8 @@ impl Listener {
         // Frames are small and each should leave at once; connections have it from here.
         socket.set_nodelay(true)?;
         let listener = socket.listen(BACKLOG)?;
-        Ok(Self { listener, connections: Connections::new(connections_max) })
+        let connections = Connections::new(connections_max);
+        Ok(Self { listener, connections, write_timeout: WRITE_TIMEOUT })
     }
 
     /// The address that it was bound to.
@@ -154,7 +161,7 @@ pub async fn serve(
     sockets: Option<WsEdge>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Listener { listener, connections } = listener;
+    let Listener { listener, connections, write_timeout } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
     // Each connection's task holds a sender; when the last is gone, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
@@ -182,7 +189,8 @@ pub async fn serve(
                     };
                     if let Some(arrived) = left {
                         // In a box: most connections become sockets, and need no room for it.
-                        Box::pin(arrived.serve(router, connections, shutdown)).await;
+                        let serving = arrived.serve(router, connections, write_timeout, shutdown);
+                        Box::pin(serving).await;
                     }
                     drop(busy);
                 });
@@ -218,9 +226,11 @@ impl Arrived {
         self,
         router: Router,
         connections: Connections,
+        write_timeout: Duration,
         mut shutdown: watch::Receiver<bool>,
     ) {
         let Self { stream, peer, held: _held, begun } = self;
+        let stream = WriteLimit::new(Prefixed::new(stream, begun), write_timeout);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
@@ -231,7 +241,7 @@ impl Arrived {
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(Prefixed::new(stream, begun)), service)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
@@ -242,7 +252,7 @@ impl Arrived {
             }
         };
         if let Err(err) = ended {
-            // A client that broke off or sent no HTTP.
+            // A client that broke off, took nothing of its answer or sent no HTTP.
             tracing::debug!(%err, %peer, "a connection ended badly");
         }
     }
@@ -300,6 +310,10 @@ mod tests {
 
     fn start(connections_max: usize, router: Router) -> Served {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), connections_max).unwrap();
+        start_on(listener, router)
+    }
+
+    fn start_on(listener: Listener, router: Router) -> Served {
         let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serve(listener, router, None, stopped));
@@ -317,6 +331,15 @@ mod tests {
         let read = stream.read_to_string(&mut answer);
         timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
         answer
+    }
+
+    async fn wait_until_open(served: &Served, count: usize) {
+        let so_many = async {
+            while served.connections.open() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), so_many).await.unwrap();
     }
 
     const GET: &str = "GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -341,12 +364,7 @@ mod tests {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");
         drop(first);
-        let room = async {
-            while served.connections.open() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(Duration::from_secs(10), room).await.unwrap();
+        wait_until_open(&served, 0).await;
         let mut third = TcpStream::connect(served.address).await.unwrap();
         assert!(ask(&mut third, GET).await.starts_with("HTTP/1.1 200"));
     }
@@ -359,6 +377,36 @@ mod tests {
         let request = format!("GET /peer?{long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = ask(&mut stream, &request).await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn who_never_reads_is_cut_off_and_who_reads_slowly_is_not() {
+        let large = get(async || vec![b'x'; 1 << 20]);
+        let endless = get(async || {
+            let chunk = || Ok::<_, Infallible>(axum::body::Bytes::from_static(&[b'x'; 1 << 16]));
+            Body::from_stream(futures_util::stream::repeat_with(chunk))
+        });
+        let router = Router::new().route("/large", large).route("/endless", endless);
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
+        listener.write_timeout = Duration::from_secs(1);
+        let limit = listener.write_timeout;
+        let served = start_on(listener, router);
+        // Requests one behind the other, for more than the kernel keeps for a client.
+        let mut stalled = TcpStream::connect(served.address).await.unwrap();
+        let request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+        stalled.write_all(&request.repeat(32)).await.unwrap();
+        let mut slow = TcpStream::connect(served.address).await.unwrap();
+        slow.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let began = tokio::time::Instant::now();
+        let mut read = vec![0; 1 << 20];
+        while began.elapsed() < limit * 3 {
+            // As much at once as makes a kernel say that there is room again.
+            slow.read_exact(&mut read).await.expect("who reads is not cut off");
+            sleep(limit / 20).await;
+        }
+        wait_until_open(&served, 1).await;
+        slow.read_exact(&mut read).await.expect("the other was cut off");
+        drop(stalled);
     }
 
     #[tokio::test]

@@ -43,6 +43,7 @@ mod unsubscribe;
 mod users;
 mod webhooks;
 mod who;
+pub(crate) mod write_limit;
 
 use std::sync::Arc;
 

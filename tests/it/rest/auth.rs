@@ -86,6 +86,27 @@ async fn guessing_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn registrations_are_slowed_down_for_all_together() {
+    let hub = Hub::start_with(|config| config.auth.registrations_per_min = 2).await;
+    let named = |name: &str| json!({"username": name, "email": format!("{name}@example.com"), "password": "correct horse"});
+    let mut bad = named("jane");
+    bad["password"] = json!("short");
+    for (body, wanted) in [(named("jane"), 201), (bad, 400), (named("jane"), 400)] {
+        assert_eq!(post(&hub, "/api/auth/register/", body).await.0, wanted);
+    }
+    // A name that is taken has cost a hash, and counted; one that could not be has not.
+    let request = hub.request(Method::POST, "/api/auth/register/").json(&named("john"));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    let wait: u32 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["code"], "throttled", "{body}");
+    let jane = json!({"username": "jane", "password": "correct horse"});
+    assert_eq!(post(&hub, "/api/auth/login/", jane).await.0, 200, "who has an account goes on");
+}
+
+#[tokio::test]
 async fn who_may_register_as_what() {
     let hub = Hub::start().await;
     for role in ["developer", "admin", "super_admin", "Not A Slug"] {

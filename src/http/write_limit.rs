@@ -1,0 +1,128 @@
+//! A limit on how long a connection may take nothing of what is written to it.
+//!
+//! Only a write that waits is timed, so a connection with nothing to say may be silent for as long
+//! as it likes; and each byte that is taken begins the time anew, so a client may be slow.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// The connection, and since when it has taken nothing.
+#[derive(Debug)]
+pub(crate) struct WriteLimit<S> {
+    stream: S,
+    wait_max: Duration,
+    /// When the write that waits will have waited for too long. In a box, which is made for those
+    /// that wait: most never do.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> WriteLimit<S> {
+    /// `stream`, on which a write fails that has waited for `wait_max`.
+    pub(crate) fn new(stream: S, wait_max: Duration) -> Self {
+        Self { stream, wait_max, deadline: None }
+    }
+
+    /// The connection without the limit.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// What a write came to, unless it has waited for too long.
+    fn limited(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.deadline = None;
+            return written;
+        }
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.wait_max)));
+        ready!(deadline.as_mut().poll(cx));
+        metrics::counter!("bellpull_connections_stalled_total").increment(1);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WriteLimit<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimit<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.limited(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.limited(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const WAIT_MAX: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_write_fails_that_nobody_takes_anything_of() {
+        let (ours, _theirs) = duplex(10);
+        let mut ours = WriteLimit::new(ours, WAIT_MAX);
+        ours.write_all(&[b'x'; 10]).await.unwrap();
+        let began = Instant::now();
+        let error = ours.write_all(b"x").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= WAIT_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_nothing_to_say_may_be_silent() {
+        let (ours, mut theirs) = duplex(10);
+        let mut ours = WriteLimit::new(ours, WAIT_MAX);
+        let mut read = [0; 20];
+        for _ in 0..2 {
+            // Twice what fits: the second half waits until the first is read.
+            let (written, _) = tokio::join!(ours.write_all(&[b'x'; 20]), async {
+                theirs.read_exact(&mut read).await.unwrap();
+            });
+            written.unwrap();
+            sleep(WAIT_MAX * 2).await;
+        }
+    }
+}
