@@ -184,7 +184,7 @@ impl App {
         let operator = operator.transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
-        let signing = Signing::read(config, &*store).await?;
+        let signing = Signing::read(config, &*store, clock.now()).await?;
         let templates = TemplateDesk::open(store.clone()).await;
         let templates = templates.map_err(StartError::of("database_url"))?;
         let links = links(config, &*store).await?;

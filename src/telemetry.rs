@@ -63,6 +63,8 @@ const DESCRIBED: &[Described] = &[
     Described::Gauge("bellpull_circuit_open",
         "1 while a channel leaves its provider alone, because that is down, by channel"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
+    Described::Counter("bellpull_ended_logins_forgotten_total",
+        "Logins that were ended and forgotten before their access tokens were over: too many"),
     Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
     Described::Counter("bellpull_forgotten_total",
         "What was forgotten because it was old, by kind"),

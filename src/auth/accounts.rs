@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{AccountStore, StoreError};
@@ -155,24 +155,4 @@ fn derived(id: UserId, claims: &Claims, attempt: u32) -> String {
     let mut name: String = wanted_name(id, claims).chars().take(room).collect();
     name.push_str(&ending);
     name
-}
-
-/// Logins that were ended on this node, for as long as their access tokens would still be good.
-/// Without it a client whose sockets were closed at logout could come back with the same token.
-#[derive(Debug, Default)]
-pub(super) struct EndedLogins(Mutex<HashMap<LoginId, Timestamp>>);
-
-impl EndedLogins {
-    pub(super) fn contains(&self, login: LoginId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&login)
-    }
-
-    /// `until`: when the last access token of the login is over.
-    pub(super) fn insert(&self, login: LoginId, now: Timestamp, until: Timestamp) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.len().is_power_of_two() {
-            ended.retain(|_, until| *until > now);
-        }
-        ended.insert(login, until);
-    }
 }

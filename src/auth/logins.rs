@@ -30,6 +30,30 @@ pub(super) fn after(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(Duration::from_secs(u64::from(seconds))).unwrap_or(Timestamp::MAX)
 }
 
+/// When tokens are issued, and until when they are good.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    now: Timestamp,
+    access: Timestamp,
+    refresh: Timestamp,
+}
+
+impl Times {
+    fn tokens(
+        self,
+        issuer: &Issuer,
+        user: &User,
+        login: LoginId,
+        generation: i64,
+    ) -> Result<Tokens, AuthError> {
+        let Self { now, access, refresh } = self;
+        Ok(Tokens {
+            access: issuer.access(user, Some(login), now, access)?,
+            refresh: issuer.refresh(user, login, generation, now, refresh)?,
+        })
+    }
+}
+
 impl Inner {
     fn issuer(&self) -> Result<&Issuer, AuthError> {
         self.issuer.as_ref().ok_or(ELSEWHERE)
@@ -48,28 +72,18 @@ impl Inner {
             return Err(AuthError::BadCredentials);
         };
         let now = self.clock.now();
-        let ends_at = after(now, self.config.refresh_ttl_s);
-        let begun = self.accounts.store().begin_login(user.id, now, ends_at).await;
-        let login = begun.map_err(unavailable)?;
-        let tokens = self.tokens(issuer, &user, login, FIRST_GENERATION, ends_at)?;
+        let times = self.times(now, after(now, self.config.refresh_ttl_s));
+        let begun = self.accounts.store().begin_login(user.id, now, times.access, times.refresh);
+        let login = begun.await.map_err(unavailable)?;
+        let tokens = times.tokens(issuer, &user, login, FIRST_GENERATION)?;
         Ok((tokens, Arc::new(user)))
     }
 
-    fn tokens(
-        &self,
-        issuer: &Issuer,
-        user: &User,
-        login: LoginId,
-        generation: i64,
-        ends_at: Timestamp,
-    ) -> Result<Tokens, AuthError> {
-        let now = self.clock.now();
+    /// The times of tokens that are issued now, for a login that ends then.
+    fn times(&self, now: Timestamp, ends_at: Timestamp) -> Times {
         // No access token outlives its login.
-        let access_until = after(now, self.config.access_ttl_s).min(ends_at);
-        Ok(Tokens {
-            access: issuer.access(user, Some(login), now, access_until)?,
-            refresh: issuer.refresh(user, login, generation, now, ends_at)?,
-        })
+        let access = after(now, self.config.access_ttl_s).min(ends_at);
+        Times { now, access, refresh: ends_at }
     }
 
     fn open_refresh(&self, token: &str) -> Result<Refresh, AuthError> {
@@ -82,16 +96,18 @@ impl Inner {
         let issuer = self.issuer()?;
         let old = self.open_refresh(token)?;
         let now = self.clock.now();
-        let used = self.accounts.store().use_refresh(old.login, old.generation, now).await;
+        let times = self.times(now, old.expires_at);
+        let store = self.accounts.store();
+        let used = store.use_refresh(old.login, old.generation, now, times.access).await;
         match used.map_err(unavailable)? {
             RefreshUse::Good(user) if user == old.user => {}
             RefreshUse::Good(_) | RefreshUse::Ended => {
                 return Err(AuthError::BadToken("its login has ended"));
             }
-            RefreshUse::Reused(user) => {
+            RefreshUse::Reused { user, access_until } => {
                 tracing::warn!(%user, login = %old.login, "a refresh token came back after its \
                     successor was used: the login is revoked");
-                self.end_login(old.user, old.login, "login revoked");
+                self.end_login(old.user, old.login, Some(access_until), "login revoked");
                 return Err(AuthError::BadToken("it was used before: its login has ended"));
             }
         }
@@ -101,7 +117,7 @@ impl Inner {
             return Err(INACTIVE);
         }
         let next = old.generation.saturating_add(1);
-        self.tokens(issuer, &user, old.login, next, old.expires_at)
+        times.tokens(issuer, &user, old.login, next)
     }
 
     pub(super) async fn logout(
@@ -122,15 +138,22 @@ impl Inner {
         };
         let Some(login) = login else { return Ok(()) };
         let now = self.clock.now();
-        self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
-        self.end_login(who.user.id, login, "logged out");
+        let until = self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
+        self.end_login(who.user.id, login, until, "logged out");
         Ok(())
     }
 
-    /// A login's sockets end, and its access tokens are refused.
-    fn end_login(&self, user: UserId, login: LoginId, reason: &'static str) {
-        let now = self.clock.now();
-        self.ended.insert(login, now, after(now, self.config.access_ttl_s));
+    /// A login's sockets end, and its access tokens, the last of which ends then, are refused.
+    fn end_login(
+        &self,
+        user: UserId,
+        login: LoginId,
+        access_until: Option<Timestamp>,
+        reason: &'static str,
+    ) {
+        if let Some(until) = access_until {
+            self.ended.insert(login, self.clock.now(), until);
+        }
         if let Some(users) = &self.users {
             users.end_sessions(user, Some(login), Ending::TokenEnded { reason });
         }

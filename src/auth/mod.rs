@@ -7,6 +7,7 @@
 
 mod accounts;
 mod claims;
+mod ended;
 pub mod issue;
 mod keys;
 mod logins;
@@ -31,8 +32,9 @@ use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::port::{Clock, StoreError};
 use jiff::Timestamp;
 
-use self::accounts::{Accounts, EndedLogins};
+use self::accounts::Accounts;
 use self::claims::{Access, SERVICE_TTL_MAX_S};
+use self::ended::EndedLogins;
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
@@ -288,8 +290,8 @@ impl Auth {
     }
 
     /// Ends the login of the principal's token, or (where given) of the refresh token, if it is
-    /// the principal's own; its sockets are closed with 4401, and on this node its access tokens
-    /// are refused.
+    /// the principal's own; its sockets are closed with 4401, and its access tokens are refused, by
+    /// this process and those after it.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], `Unavailable`.

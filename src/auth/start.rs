@@ -8,7 +8,8 @@ use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use jiff::Timestamp;
 
-use super::accounts::{Accounts, EndedLogins};
+use super::accounts::Accounts;
+use super::ended::{ENDED_MAX, EndedLogins};
 use super::issue::{Issuer, hub_secret};
 use super::keys::Keys;
 use super::password::{self, Passwords};
@@ -51,28 +52,31 @@ fn service_account() -> User {
     }
 }
 
-/// What tokens are read with, and issued with where they are ours. Read before anything runs that a
-/// wrong setting would have to stop again.
+/// What tokens are read with, and issued with where they are ours; and of which logins none is good
+/// any more. Read before anything runs that a wrong setting would have to stop again.
 #[derive(Debug)]
 pub struct Signing {
     keys: Keys,
     issuer: Option<Issuer>,
+    ended: EndedLogins,
 }
 
 impl Signing {
-    /// Reads the keys, or the secret (which is made where there is none yet).
+    /// Reads the keys, or the secret (which is made where there is none yet) and the logins that
+    /// have ended by `now`.
     ///
     /// # Errors
     /// See [`AuthStartError`].
     pub async fn read(
         config: &Config,
         accounts: &dyn AccountStore,
+        now: Timestamp,
     ) -> Result<Self, AuthStartError> {
         if let Some(keys) = Keys::foreign(&config.auth)? {
             if config.jwt_secret.is_some() {
                 tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
             }
-            return Ok(Self { keys, issuer: None });
+            return Ok(Self { keys, issuer: None, ended: EndedLogins::default() });
         }
         let secret = hub_secret(config, accounts).await?;
         if secret.reveal().len() < SECRET_BYTES_WISE {
@@ -80,7 +84,8 @@ impl Signing {
         }
         // An unknown user must not take longer than a known one, not even the first.
         drop(tokio::task::spawn_blocking(password::warm_up));
-        Ok(Self { keys: Keys::own(&secret), issuer: Some(Issuer::new(&secret)) })
+        let ended = EndedLogins::recall(accounts.ended_logins(now, ENDED_MAX).await?);
+        Ok(Self { keys: Keys::own(&secret), issuer: Some(Issuer::new(&secret)), ended })
     }
 }
 
@@ -94,13 +99,13 @@ impl Auth {
         users: Option<Users>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let Signing { keys, issuer } = signing;
+        let Signing { keys, issuer, ended } = signing;
         Self(Arc::new(Inner {
             config: config.auth.clone(),
             keys,
             issuer,
             accounts: Accounts::new(accounts),
-            ended: EndedLogins::default(),
+            ended,
             ws_tickets: WsTickets::default(),
             passwords: Passwords::new(),
             registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),

@@ -41,6 +41,7 @@ impl Clock for StillClock {
 struct Login {
     user: i64,
     generation: i64,
+    access_until: Timestamp,
     ends_at: Timestamp,
     is_revoked: bool,
 }
@@ -143,10 +144,11 @@ impl AccountStore for FakeStore {
         &self,
         user: UserId,
         _: Timestamp,
+        access_until: Timestamp,
         ends_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
         let mut rows = self.answer()?;
-        rows.logins.push(Login { user: user.0, ends_at, ..Login::default() });
+        rows.logins.push(Login { user: user.0, access_until, ends_at, ..Login::default() });
         Ok(LoginId(i64::try_from(rows.logins.len()).unwrap()))
     }
 
@@ -155,6 +157,7 @@ impl AccountStore for FakeStore {
         login: LoginId,
         generation: i64,
         now: Timestamp,
+        access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError> {
         let mut rows = self.answer()?;
         let index = usize::try_from(login.0 - 1).unwrap();
@@ -164,18 +167,37 @@ impl AccountStore for FakeStore {
         }
         if generation < row.generation {
             row.is_revoked = true;
-            return Ok(RefreshUse::Reused(UserId(row.user)));
+            let (user, access_until) = (UserId(row.user), row.access_until);
+            return Ok(RefreshUse::Reused { user, access_until });
         }
         row.generation = generation;
+        row.access_until = row.access_until.max(access_until);
         Ok(RefreshUse::Good(UserId(row.user)))
     }
 
-    async fn revoke_login(&self, login: LoginId, _: Timestamp) -> Result<(), StoreError> {
+    async fn revoke_login(
+        &self,
+        login: LoginId,
+        _: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let index = usize::try_from(login.0 - 1).unwrap();
-        if let Some(row) = self.answer()?.logins.get_mut(index) {
+        let mut rows = self.answer()?;
+        let row = rows.logins.get_mut(index);
+        Ok(row.map(|row| {
             row.is_revoked = true;
-        }
-        Ok(())
+            row.access_until
+        }))
+    }
+
+    async fn ended_logins(
+        &self,
+        now: Timestamp,
+        _: u32,
+    ) -> Result<Vec<(LoginId, Timestamp)>, StoreError> {
+        let rows = self.answer()?;
+        let all = (1..).map(LoginId).zip(&rows.logins);
+        let ended = all.filter(|(_, login)| login.is_revoked && login.access_until > now);
+        Ok(ended.map(|(id, login)| (id, login.access_until)).collect())
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
@@ -249,7 +271,7 @@ impl Auth {
         accounts: Arc<dyn AccountStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthStartError> {
-        let signing = Signing::read(config, &*accounts).await?;
+        let signing = Signing::read(config, &*accounts, clock.now()).await?;
         Ok(Self::new(signing, config, accounts, None, clock))
     }
 }

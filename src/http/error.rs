@@ -227,6 +227,10 @@ impl From<StoreError> for ApiError {
                 Self::field(field, format!("A {whose} with that {what} already exists."))
             }
             StoreError::NotFound => Self::NotFound,
+            StoreError::LastSuperAdmin => {
+                let text = "The last active super admin keeps that role and stays switched on.";
+                Self::Forbidden(text.to_owned())
+            }
             StoreError::Unavailable(why) => {
                 tracing::warn!(%why, "the store did not answer");
                 Self::Unavailable
@@ -284,6 +288,7 @@ mod tests {
             (CommandError::Unavailable("disk".into()).into(), 503, "unavailable"),
             (StoreError::Conflict.into(), 409, "conflict"),
             (StoreError::NotFound.into(), 404, "not_found"),
+            (StoreError::LastSuperAdmin.into(), 403, "permission_denied"),
             (AuthError::Missing.into(), 401, "not_authenticated"),
             (AuthError::BadToken("expired").into(), 401, "token_not_valid"),
             (AuthError::BadCredentials.into(), 401, "no_active_account"),

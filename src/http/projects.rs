@@ -179,9 +179,10 @@ async fn add_member(
     let member = desk.accounts.user(user).await?.ok_or_else(nobody)?;
     let is_new = desk.store.add_member(project.id, user).await.map_err(|error| match error {
         StoreError::NotFound => nobody(),
-        other @ (StoreError::Conflict | StoreError::Taken(_) | StoreError::Unavailable(_)) => {
-            other.into()
-        }
+        other @ (StoreError::Conflict
+        | StoreError::Taken(_)
+        | StoreError::LastSuperAdmin
+        | StoreError::Unavailable(_)) => other.into(),
     })?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(member_json(&member))))

@@ -1,5 +1,6 @@
 //! `/api/users/`: the accounts, for admins. Only a super admin touches admins, and nobody takes
-//! away their own role or switches themselves off, so a hub never loses its last super admin.
+//! away their own role or switches themselves off. Two may do that to each other at once: the store
+//! sees to it that a hub never loses its last super admin.
 
 use std::sync::Arc;
 

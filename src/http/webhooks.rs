@@ -166,9 +166,10 @@ async fn create(
     let made = desk.store.create_webhook(new, desk.clock.now()).await;
     let made = made.map_err(|error| match error {
         StoreError::NotFound => ApiError::field("project", "There is no such project."),
-        other @ (StoreError::Conflict | StoreError::Taken(_) | StoreError::Unavailable(_)) => {
-            other.into()
-        }
+        other @ (StoreError::Conflict
+        | StoreError::Taken(_)
+        | StoreError::LastSuperAdmin
+        | StoreError::Unavailable(_)) => other.into(),
     })?;
     let most = match owner {
         HookOwner::User(_) => PER_USER_MAX,

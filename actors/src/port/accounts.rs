@@ -33,10 +33,12 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError>;
 
-    /// Changes an account; the account after it.
+    /// Changes an account; the account after it. Whatever several changes at once have seen
+    /// before: where one super admin is active, one stays.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Taken`] with `username` or `email`.
+    /// [`StoreError::NotFound`]; [`StoreError::Taken`] with `username` or `email`;
+    /// [`StoreError::LastSuperAdmin`].
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
 
     /// A page of the accounts that match, by id.
@@ -46,25 +48,42 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<User>, StoreError>;
 
-    /// Begins a login, with refresh generation 0.
+    /// Begins a login, with refresh generation 0 and an access token that is good until
+    /// `access_until`.
     async fn begin_login(
         &self,
         user: UserId,
         now: Timestamp,
+        access_until: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError>;
 
-    /// A refresh token of that generation was used. A generation below the highest one used so
-    /// far means that a token was used after its successor: the login is revoked.
+    /// A refresh token of that generation was used, for an access token that is good until
+    /// `access_until`. A generation below the highest one used so far means that a token was used
+    /// after its successor: the login is revoked.
     async fn use_refresh(
         &self,
         login: LoginId,
         generation: i64,
         now: Timestamp,
+        access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError>;
 
-    /// Ends a login; ending one twice changes nothing.
-    async fn revoke_login(&self, login: LoginId, now: Timestamp) -> Result<(), StoreError>;
+    /// Ends a login; when the last of its access tokens ends, where there is such a login. Ending
+    /// one twice changes nothing.
+    async fn revoke_login(
+        &self,
+        login: LoginId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The logins that were revoked and have an access token that is still good at `now`, each with
+    /// the end of its last one; of more than `limit`, those whose tokens end last.
+    async fn ended_logins(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(LoginId, Timestamp)>, StoreError>;
 
     /// The setting of that name; where there is none, `initial` becomes it, and is on the disk
     /// when this returns. Two processes that do this at once get the same answer.
@@ -152,5 +171,10 @@ pub enum RefreshUse {
     /// No such login, or it has ended.
     Ended,
     /// The token had been replaced and its successor used: the login has just been revoked.
-    Reused(UserId),
+    Reused {
+        /// Whose it was.
+        user: UserId,
+        /// When the last of its access tokens ends.
+        access_until: Timestamp,
+    },
 }

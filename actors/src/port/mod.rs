@@ -58,6 +58,9 @@ pub enum StoreError {
     /// There is no such row.
     #[error("no such row")]
     NotFound,
+    /// Without this account nobody would be left who may operate the hub.
+    #[error("the last active super admin")]
+    LastSuperAdmin,
     /// The store cannot answer now (its disk is full, it is closing, it is too slow). The text is
     /// for the log; it never reaches a client.
     #[error("the store is unavailable: {0}")]

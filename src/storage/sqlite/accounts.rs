@@ -16,8 +16,8 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use super::SqliteStore;
 use super::error::unavailable;
 use super::multi_row::id_list;
-use super::rows::{containing, get, user, user_columns};
-use super::writer::{Done, Write, mismatch};
+use super::rows::{containing, get, timestamp, user, user_columns};
+use super::writer::{Done, LoginWrite, Write, mismatch};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -89,11 +89,11 @@ impl AccountStore for SqliteStore {
         &self,
         user: UserId,
         now: Timestamp,
+        access_until: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
-        let Done::Login(id) =
-            self.writer.write(Write::BeginLogin { user, now, expires_at }).await?
-        else {
+        let begin = LoginWrite::Begin { user, now, access_until, expires_at };
+        let Done::Login(id) = self.writer.write(Write::Login(begin)).await? else {
             return Err(mismatch());
         };
         Ok(id)
@@ -104,17 +104,38 @@ impl AccountStore for SqliteStore {
         login: LoginId,
         generation: i64,
         now: Timestamp,
+        access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError> {
-        let Done::Refresh(outcome) =
-            self.writer.write(Write::UseRefresh { login, generation, now }).await?
-        else {
+        let used = LoginWrite::UseRefresh { login, generation, now, access_until };
+        let Done::Refresh(outcome) = self.writer.write(Write::Login(used)).await? else {
             return Err(mismatch());
         };
         Ok(outcome)
     }
 
-    async fn revoke_login(&self, login: LoginId, now: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(Write::RevokeLogin { login, now }).await.map(drop)
+    async fn revoke_login(
+        &self,
+        login: LoginId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let revoke = LoginWrite::Revoke { login, now };
+        let Done::Revoked(until) = self.writer.write(Write::Login(revoke)).await? else {
+            return Err(mismatch());
+        };
+        Ok(until)
+    }
+
+    async fn ended_logins(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(LoginId, Timestamp)>, StoreError> {
+        let sql = "SELECT id, access_until FROM logins \
+                   WHERE revoked_at IS NOT NULL AND access_until > ? \
+                   ORDER BY access_until DESC LIMIT ?";
+        let query = sqlx::query_as(sql).bind(now.as_millisecond()).bind(limit);
+        let rows: Vec<(i64, i64)> = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.into_iter().map(|(id, until)| Ok((LoginId(id), timestamp(until)?))).collect()
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {

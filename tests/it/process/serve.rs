@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::cli::files_beside;
 use super::{Caller, PATIENCE, until};
@@ -216,5 +217,47 @@ async fn operators_can_have_an_address_of_their_own() {
     }
     let tree = crate::support::process::run_ok(&database, &["tree"]);
     assert!(tree.contains("users/0"), "the command asks where it is answered: {tree}");
+    assert!(hub.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_logged_out_stays_out_after_a_restart() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let mut logins = Vec::new();
+    for _ in 0..3 {
+        let body = json!({"username": "ada", "password": "correct horse"});
+        let (status, answer) = ada.post("/api/auth/login/", body).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = |name: &str| answer[name].as_str().unwrap().to_owned();
+        logins.push((Caller { token: token("access"), ..ada.clone() }, token("refresh")));
+    }
+    let [(open, _), (left, _), (robbed, first_refresh)] = &logins[..] else { panic!() };
+    assert_eq!(left.post("/api/auth/logout/", json!({})).await.0, 200);
+    // A refresh token that comes back after its successor ends a login too.
+    let refresh =
+        async |token: &str| ada.post("/api/auth/refresh/", json!({"refresh": token})).await;
+    let (_, answer) = refresh(first_refresh).await;
+    assert_eq!(refresh(answer["refresh"].as_str().unwrap()).await.0, 200);
+    assert_eq!(refresh(first_refresh).await.0, 401);
+    hub.kill();
+
+    // Whoever runs it now gives tokens for less time: that shortens none that is out there.
+    let hub = Process::serve(&database, &[("BELLPULL_AUTH_ACCESS_TTL_S", "1")]);
+    for (who, is_out) in [(open, false), (left, true), (robbed, true)] {
+        let who = who.moved(hub.address);
+        let (status, answer) = who.get("/api/auth/me/").await;
+        assert_eq!(status, if is_out { 401 } else { 200 }, "{answer}");
+        let url = format!("ws://{}/ws/notifications/?token={}", hub.address, who.token);
+        let stream = TcpStream::connect(hub.address).await.unwrap();
+        match tokio_tungstenite::client_async(url, stream).await {
+            Ok(_) => assert!(!is_out, "a socket was opened"),
+            Err(WsError::Http(response)) => {
+                assert!(is_out && response.status().as_u16() == 403, "{response:?}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
     assert!(hub.terminate().success());
 }

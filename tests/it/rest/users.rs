@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Team, column};
+use crate::support::Person;
 
 #[tokio::test]
 async fn only_admins_see_accounts() {
@@ -58,6 +59,26 @@ async fn who_may_change_whom() {
         assert_eq!(status, wanted, "{} {body} by {}: {answer}", whom.username, who.username);
     }
     assert_eq!(team.hub.patch(&team.root, "/api/users/4711/", json!({})).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_super_admins_who_take_each_others_role_do_not_both_lose_it() {
+    for body in [json!({"role": "client"}), json!({"is_active": false})] {
+        let team = Team::gather().await;
+        let rival = team.hub.user("rival", "super_admin").await;
+        let change = async |who, whom: &Person| {
+            team.hub.patch(who, &format!("/api/users/{}/", whom.id), body.clone()).await
+        };
+        let (one, other) = tokio::join!(change(&team.root, &rival), change(&rival, &team.root));
+        let (winner, (status, answer)) = match (one.0, other.0) {
+            (200, _) => (&team.root, other),
+            (_, 200) => (&rival, one),
+            _ => panic!("{one:?} {other:?}"),
+        };
+        // Refused in the store, or at the door because the first change was there already.
+        assert!([401, 403].contains(&status), "{body}: {status} {answer}");
+        assert_eq!(team.hub.get(winner, "/api/operator/tree/").await.0, 200, "{body}");
+    }
 }
 
 #[tokio::test]

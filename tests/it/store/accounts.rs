@@ -5,7 +5,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::{Announcement, Kind, Message};
 use bellpull_actors::domain::routing::{Audience, Group, channels};
 use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
 use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, StoreError};
 use futures_util::future::join_all;
@@ -193,34 +193,69 @@ pub(crate) async fn a_refresh_token_is_good_until_its_successor_was_used<F: Fixt
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = person(store, "ann", "client").await;
-    let login = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
-    let use_it =
-        |generation| async move { store.use_refresh(login, generation, at(1)).await.unwrap() };
+    let login = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    let use_it = |generation| async move {
+        store.use_refresh(login, generation, at(1), at(61)).await.unwrap()
+    };
     for generation in [0, 0, 1, 1, 3] {
         assert_eq!(use_it(generation).await, RefreshUse::Good(ann.id), "{generation}");
     }
-    assert_eq!(use_it(1).await, RefreshUse::Reused(ann.id));
+    let reused = RefreshUse::Reused { user: ann.id, access_until: at(61) };
+    assert_eq!(use_it(1).await, reused);
     for generation in [1, 3, 4] {
         assert_eq!(use_it(generation).await, RefreshUse::Ended, "{generation}");
     }
-    let other = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
-    assert_eq!(store.use_refresh(other, 0, at(1)).await.unwrap(), RefreshUse::Good(ann.id));
+    let other = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    assert_eq!(store.use_refresh(other, 0, at(1), at(60)).await.unwrap(), RefreshUse::Good(ann.id));
 }
 
 pub(crate) async fn a_login_ends_by_revocation_and_by_time<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = person(store, "ann", "client").await;
-    let login = store.begin_login(ann.id, at(0), at(1000)).await.unwrap();
-    assert_eq!(store.use_refresh(login, 0, at(999)).await.unwrap(), RefreshUse::Good(ann.id));
-    assert_eq!(store.use_refresh(login, 0, at(1000)).await.unwrap(), RefreshUse::Ended);
+    let login = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    assert_eq!(
+        store.use_refresh(login, 0, at(999), at(60)).await.unwrap(),
+        RefreshUse::Good(ann.id)
+    );
+    assert_eq!(store.use_refresh(login, 0, at(1000), at(60)).await.unwrap(), RefreshUse::Ended);
     for _ in 0..2 {
-        store.revoke_login(login, at(5)).await.unwrap();
+        assert_eq!(store.revoke_login(login, at(5)).await.unwrap(), Some(at(60)));
     }
-    assert_eq!(store.use_refresh(login, 0, at(6)).await.unwrap(), RefreshUse::Ended);
-    assert_eq!(store.use_refresh(LoginId(99), 0, at(6)).await.unwrap(), RefreshUse::Ended);
-    let nobody = store.begin_login(UserId(99), at(0), at(1)).await;
+    assert_eq!(store.use_refresh(login, 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
+    assert_eq!(store.use_refresh(LoginId(99), 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
+    assert_eq!(store.revoke_login(LoginId(99), at(6)).await.unwrap(), None);
+    let nobody = store.begin_login(UserId(99), at(0), at(1), at(1)).await;
     assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+}
+
+pub(crate) async fn what_has_ended_is_known_until_its_last_access_token_is_over<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let mut logins = Vec::new();
+    for access_until in [60, 70, 80, 90] {
+        logins.push(store.begin_login(ann.id, at(0), at(access_until), at(1000)).await.unwrap());
+    }
+    let [short, refreshed, reused, _open] = logins[..] else { panic!("{logins:?}") };
+    // Whoever issues for less time than before shortens nothing that is out there.
+    for (generation, access_until) in [(0, 100), (1, 50)] {
+        store.use_refresh(refreshed, generation, at(1), at(access_until)).await.unwrap();
+        store.use_refresh(reused, generation, at(1), at(access_until - 20)).await.unwrap();
+    }
+    store.use_refresh(reused, 0, at(2), at(999)).await.unwrap();
+    for login in [short, refreshed] {
+        store.revoke_login(login, at(2)).await.unwrap();
+    }
+    let fixture = fixture.reopen().await;
+    let store = &**fixture.store();
+    let known = |now, limit| async move { store.ended_logins(at(now), limit).await.unwrap() };
+    let all = [(refreshed, at(100)), (reused, at(80)), (short, at(60))];
+    assert_eq!(known(59, 9).await, all);
+    assert_eq!(known(59, 2).await, all[..2], "those that are over last");
+    assert_eq!(known(60, 9).await, all[..2]);
+    assert_eq!(known(100, 9).await, []);
+    assert_eq!(store.revoke_login(refreshed, at(3)).await.unwrap(), Some(at(100)), "again");
 }
 
 pub(crate) async fn settings_keep_their_first_value_until_they_are_set<F: Fixture>() {
@@ -241,4 +276,57 @@ pub(crate) async fn settings_keep_their_first_value_until_they_are_set<F: Fixtur
 pub(crate) async fn it_answers<F: Fixture>() {
     let fixture = F::make().await;
     fixture.store().ping().await.unwrap();
+}
+
+/// Two ways to lose a super admin.
+fn losses() -> [UserChanges; 2] {
+    let demoted = UserChanges { role: Some(Role::Admin), ..UserChanges::default() };
+    [demoted, UserChanges { is_active: Some(false), ..UserChanges::default() }]
+}
+
+pub(crate) async fn one_super_admin_stays_whatever_comes_in_one_group<F: Fixture>() {
+    for loss in losses() {
+        let fixture = F::make().await;
+        let store = &**fixture.store();
+        let chiefs = people(store, 3, "super_admin").await;
+        let outcomes =
+            join_all(chiefs.iter().map(|chief| store.update_user(chief.id, loss.clone()))).await;
+        let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused, [StoreError::LastSuperAdmin], "{loss:?}");
+        assert_eq!(active_chiefs(store).await, 1, "{loss:?}");
+    }
+}
+
+pub(crate) async fn one_super_admin_stays_whatever_comes_in_two_groups<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let chiefs = people(store, 2, "super_admin").await;
+    let [demoted, off] = losses();
+    store.update_user(chiefs[0].id, off.clone()).await.unwrap();
+    for loss in [&demoted, &off] {
+        let refused = store.update_user(chiefs[1].id, loss.clone()).await.unwrap_err();
+        assert_eq!(refused, StoreError::LastSuperAdmin, "{loss:?}");
+    }
+    // Nothing else of the last one is fixed, nor anything of others.
+    let renamed = UserChanges {
+        full_name: Some("Chief".to_owned()),
+        role: Some(Role::SuperAdmin),
+        is_active: Some(true),
+        ..UserChanges::default()
+    };
+    assert_eq!(store.update_user(chiefs[1].id, renamed).await.unwrap().full_name, "Chief");
+    store.update_user(chiefs[0].id, demoted.clone()).await.unwrap();
+    let nobody = store.update_user(UserId(99), off.clone()).await.unwrap_err();
+    assert_eq!(nobody, StoreError::NotFound);
+    assert_eq!(active_chiefs(store).await, 1);
+    // With a second one the first may go.
+    let third = person(store, "third", "super_admin").await;
+    store.update_user(chiefs[1].id, demoted).await.unwrap();
+    assert_eq!(store.update_user(third.id, off).await, Err(StoreError::LastSuperAdmin));
+}
+
+async fn active_chiefs(store: &impl super::Store) -> usize {
+    let filter = UserFilter { role: Some(Role::SuperAdmin), search: None };
+    let all = store.list_users(&filter, first(100)).await.unwrap().rows;
+    all.iter().filter(|user| user.is_active).count()
 }

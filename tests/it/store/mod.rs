@@ -244,9 +244,12 @@ macro_rules! suite {
                 an_account_that_cannot_be_announced_is_not_made,
                 credentials_are_found_by_name_or_address,
                 changes_change_only_what_they_name,
+                one_super_admin_stays_whatever_comes_in_one_group,
+                one_super_admin_stays_whatever_comes_in_two_groups,
                 accounts_are_listed_and_searched,
                 a_refresh_token_is_good_until_its_successor_was_used,
                 a_login_ends_by_revocation_and_by_time,
+                what_has_ended_is_known_until_its_last_access_token_is_over,
                 settings_keep_their_first_value_until_they_are_set,
                 it_answers,
             }

@@ -1,20 +1,19 @@
-//! Accounts, logins, settings, projects and preferences: rare, so each is its own statement in the
+//! Accounts, settings, projects, preferences and other things that are asked for now and then: rare, so each is its own statement in the
 //! group's transaction.
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::{NewUser, RefreshUse, UserChanges};
-use jiff::Timestamp;
+use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use rusqlite::Connection;
 
 use super::super::rows::{user, user_columns};
 use super::super::statement::{execute, one, optional};
 use super::group::Failure;
 use super::{
-    Answer, Done, Write, escalations, preferences, projects, push, retention, sends, templates,
-    webhooks,
+    Answer, Done, Write, escalations, logins, preferences, projects, push, retention, sends,
+    templates, webhooks,
 };
 
 /// An account that was made in this group and is still to be announced.
@@ -44,16 +43,7 @@ pub(super) fn apply(
             }
         },
         Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
-        Write::BeginLogin { user, now, expires_at } => {
-            begin_login(connection, *user, *now, *expires_at)?
-        }
-        Write::UseRefresh { login, generation, now } => {
-            Ok(Done::Refresh(use_refresh(connection, *login, *generation, *now)?))
-        }
-        Write::RevokeLogin { login, now } => {
-            revoke(connection, *login, *now)?;
-            Ok(Done::Nothing)
-        }
+        Write::Login(write) => logins::apply(connection, write)?,
         Write::SettingOrInsert { name, initial } => {
             Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
         }
@@ -140,6 +130,9 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     if one(connection, taken, (&changes.email, id.0), |row| row.get(0))? {
         return Ok(Err(StoreError::Taken("email")));
     }
+    if leaves_nobody(connection, id, changes)? {
+        return Ok(Err(StoreError::LastSuperAdmin));
+    }
     let sql = concat!(
         "UPDATE users SET email = coalesce(?2, email), full_name = coalesce(?3, full_name), \
          role = coalesce(?4, role), whatsapp_number = coalesce(?5, whatsapp_number), \
@@ -161,44 +154,21 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     Ok(updated.map(|user| Done::Updated(Box::new(user))).ok_or(StoreError::NotFound))
 }
 
-fn begin_login(
+/// Whether the hub would lose its last active super admin. Two who take each other's role away each
+/// see the other before; here the second sees what the first has left.
+fn leaves_nobody(
     connection: &Connection,
-    user: UserId,
-    now: Timestamp,
-    expires_at: Timestamp,
-) -> Result<Answer, Failure> {
-    let sql = "INSERT INTO logins (user_id, created_at, expires_at) \
-               SELECT id, ?2, ?3 FROM users WHERE id = ?1 RETURNING id";
-    let values = (user.0, now.as_millisecond(), expires_at.as_millisecond());
-    let id = optional(connection, sql, values, |row| row.get(0))?;
-    Ok(id.map(|id| Done::Login(LoginId(id))).ok_or(StoreError::NotFound))
-}
-
-fn use_refresh(
-    connection: &Connection,
-    login: LoginId,
-    generation: i64,
-    now: Timestamp,
-) -> Result<RefreshUse, Failure> {
-    let sql = "SELECT user_id, generation FROM logins \
-               WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2";
-    let values = (login.0, now.as_millisecond());
-    let row: Option<(i64, i64)> = optional(connection, sql, values, |row| row.try_into())?;
-    let Some((user, used)) = row else { return Ok(RefreshUse::Ended) };
-    if generation < used {
-        revoke(connection, login, now)?;
-        return Ok(RefreshUse::Reused(UserId(user)));
+    id: UserId,
+    changes: &UserChanges,
+) -> rusqlite::Result<bool> {
+    let is_demoted = changes.role.as_ref().is_some_and(|role| *role != Role::SuperAdmin);
+    if !is_demoted && changes.is_active != Some(false) {
+        return Ok(false);
     }
-    if generation > used {
-        let sql = "UPDATE logins SET generation = ?2 WHERE id = ?1";
-        execute(connection, sql, (login.0, generation))?;
-    }
-    Ok(RefreshUse::Good(UserId(user)))
-}
-
-fn revoke(connection: &Connection, login: LoginId, now: Timestamp) -> rusqlite::Result<()> {
-    let sql = "UPDATE logins SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-    execute(connection, sql, (login.0, now.as_millisecond())).map(drop)
+    let sql = "SELECT count(*) = 1 AND min(id) = ?1 FROM users \
+               WHERE role = 'super_admin' AND is_active = 1";
+    one(connection, sql, (id.0,), |row| row.get::<_, Option<bool>>(0))
+        .map(Option::unwrap_or_default)
 }
 
 fn setting_or_insert(

@@ -3,7 +3,7 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log), [`group`]
-//! (a group within its transaction), [`accounts`], [`projects`], [`preferences`], [`push`],
+//! (a group within its transaction), [`accounts`], [`logins`], [`projects`], [`preferences`], [`push`],
 //! [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the rarer writes), [`sends`] with
 //! [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are next), and the hot
 //! path: [`known`] (what is read before), [`set`] (what is decided in memory) with [`outgoing`]
@@ -20,6 +20,7 @@ mod group;
 mod in_step;
 mod known;
 mod log_keeper;
+mod logins;
 mod marks;
 mod outbox;
 mod outgoing;
@@ -66,6 +67,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::options::BoxError;
 
 pub(super) use audiences::Audiences;
+pub(super) use logins::LoginWrite;
 pub(super) use outbox::{Lease, LeasedRow, Report};
 pub(super) use retention::Step;
 pub(super) use task::Writer;
@@ -85,9 +87,7 @@ pub(super) enum Write {
     Comment(Box<NewComment>),
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
     UpdateUser(UserId, Box<UserChanges>),
-    BeginLogin { user: UserId, now: Timestamp, expires_at: Timestamp },
-    UseRefresh { login: LoginId, generation: i64, now: Timestamp },
-    RevokeLogin { login: LoginId, now: Timestamp },
+    Login(LoginWrite),
     SettingOrInsert { name: String, initial: String },
     SetSetting { name: String, value: String },
     Mark(Box<MarkRows>),
@@ -193,6 +193,8 @@ pub(super) enum Done {
     Updated(Box<User>),
     Login(LoginId),
     Refresh(RefreshUse),
+    /// When the last access token of a login that was revoked ends.
+    Revoked(Option<Timestamp>),
     Setting(String),
     Marked(Option<Marked>),
     Project(Box<Project>),

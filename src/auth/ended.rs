@@ -1,0 +1,85 @@
+//! Logins that were ended while an access token of theirs would still be good.
+//!
+//! Without them a client whose sockets were closed at logout could come back with the same token.
+//! The store has them too, so that a process that begins knows what those before it have ended.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use bellpull_actors::domain::ids::LoginId;
+use jiff::Timestamp;
+
+/// The most that are remembered: more than passwords can be checked in the hour that an access
+/// token lives. Of more, the one whose tokens end first is forgotten.
+pub(super) const ENDED_MAX: u32 = 524_288;
+
+/// Those that were ended, each until the last of its access tokens is over.
+#[derive(Debug, Default)]
+pub(super) struct EndedLogins(Mutex<Ended>);
+
+#[derive(Debug, Default)]
+struct Ended {
+    until: HashMap<LoginId, Timestamp>,
+    in_order: BTreeSet<(Timestamp, LoginId)>,
+}
+
+impl EndedLogins {
+    /// What others have ended before.
+    pub(super) fn recall(logins: Vec<(LoginId, Timestamp)>) -> Self {
+        let in_order = logins.iter().map(|(login, until)| (*until, *login)).collect();
+        Self(Mutex::new(Ended { until: logins.into_iter().collect(), in_order }))
+    }
+
+    pub(super) fn contains(&self, login: LoginId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).until.contains_key(&login)
+    }
+
+    /// `until`: when the last access token of the login is over.
+    pub(super) fn insert(&self, login: LoginId, now: Timestamp, until: Timestamp) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = ended.until.insert(login, until) {
+            ended.in_order.remove(&(before, login));
+        }
+        ended.in_order.insert((until, login));
+        while let Some((until, login)) = ended.in_order.first().copied() {
+            let is_full = u32::try_from(ended.until.len()).is_ok_and(|count| count <= ENDED_MAX);
+            if until > now && is_full {
+                return;
+            }
+            if until > now {
+                metrics::counter!("bellpull_ended_logins_forgotten_total").increment(1);
+            }
+            ended.in_order.pop_first();
+            ended.until.remove(&login);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_login_is_known_until_its_last_token_is_over() {
+        let ended = EndedLogins::recall(vec![(LoginId(1), at(10)), (LoginId(2), at(20))]);
+        ended.insert(LoginId(3), at(9), at(30));
+        assert!([1, 2, 3].iter().all(|id| ended.contains(LoginId(*id))));
+        ended.insert(LoginId(1), at(9), at(40));
+        ended.insert(LoginId(4), at(20), at(30));
+        let known: Vec<_> = (1..=5).filter(|id| ended.contains(LoginId(*id))).collect();
+        assert_eq!(known, [1, 3, 4], "the second is over");
+    }
+
+    #[test]
+    fn of_too_many_the_one_that_is_over_first_is_forgotten() {
+        let until = |id: i64| (LoginId(id), at(1_000 + id));
+        let ended = EndedLogins::recall((1..=i64::from(ENDED_MAX)).map(until).collect());
+        ended.insert(LoginId(0), at(1), at(5_000_000));
+        let known: Vec<_> = (0..=3).filter(|id| ended.contains(LoginId(*id))).collect();
+        assert_eq!(known, [0, 2, 3]);
+    }
+}
