@@ -1,10 +1,11 @@
 //! An actor's pulse: how many messages wait, how many were handled and how long that took.
 //!
 //! ractor's mailboxes are unbounded and show no length, so every handle counts up when it sends
-//! and every actor counts down when it takes a message. About 100 bytes an actor.
+//! and every actor counts down when it takes a message. 104 bytes an actor: what glibc leaves over
+//! beside an actor's aligned allocations is as large, so that most of them cost nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ractor::{ActorRef, Message};
@@ -16,7 +17,7 @@ const BUCKETS: usize = 16;
 #[derive(Debug)]
 pub struct Vitals {
     depth: AtomicU32,
-    handled: AtomicU64,
+    /// How many messages took how long.
     times: [AtomicU32; BUCKETS],
     born: Instant,
 }
@@ -25,12 +26,7 @@ impl Vitals {
     /// Counters of an actor that is born now.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            depth: AtomicU32::new(0),
-            handled: AtomicU64::new(0),
-            times: Default::default(),
-            born: Instant::now(),
-        })
+        Arc::new(Self { depth: AtomicU32::new(0), times: Default::default(), born: Instant::now() })
     }
 
     /// Messages that were sent and not taken yet.
@@ -42,7 +38,7 @@ impl Vitals {
     /// Messages that were handled.
     #[must_use]
     pub fn handled(&self) -> u64 {
-        self.handled.load(Relaxed)
+        self.times.iter().map(|count| u64::from(count.load(Relaxed))).sum()
     }
 
     /// Since its birth, in milliseconds.
@@ -60,7 +56,6 @@ impl Vitals {
 
     /// The message that was taken then is handled.
     pub fn done(&self, taken: Instant) {
-        self.handled.fetch_add(1, Relaxed);
         self.times[bucket(taken.elapsed())].fetch_add(1, Relaxed);
     }
 
@@ -148,6 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_takes_104_bytes_with_its_two_counts() {
+        assert_eq!(size_of::<Vitals>() + 2 * size_of::<usize>(), 104);
+    }
+
+    #[test]
     fn quantiles_are_powers_of_two_at_or_above_the_time() {
         let vitals = Vitals::new();
         assert_eq!(vitals.quantile_us(0.5), 0);
@@ -157,5 +157,6 @@ mod tests {
         assert_eq!(vitals.quantile_us(0.5), 4);
         assert_eq!(vitals.quantile_us(0.99), 1024);
         assert_eq!(vitals.quantile_us(1.0), 1 << 15);
+        assert_eq!(vitals.handled(), 100);
     }
 }

@@ -69,6 +69,7 @@ export interface Events {
 }
 
 export class BellpullError extends Error {
+  constructor(code: number | string, message: string);
   /** A close code, or a word: `timeout`, `closed`, `no_token`, `needs_socket`, the hub's own. */
   readonly code: number | string;
 }

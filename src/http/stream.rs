@@ -105,10 +105,11 @@ async fn stream(
         login: principal.login,
         expires_at: principal.expires_at,
     };
-    let session = users.attach(principal.caller(), start).await.map_err(|error| match error {
-        AttachError::TooMany => ApiError::Throttled { retry_after_s: CROWDED_RETRY_S },
-        AttachError::Unavailable => ApiError::Unavailable,
-    })?;
+    let session =
+        users.attach(Arc::clone(&principal.user), start).await.map_err(|error| match error {
+            AttachError::TooMany => ApiError::Throttled { retry_after_s: CROWDED_RETRY_S },
+            AttachError::Unavailable => ApiError::Unavailable,
+        })?;
     // What ended since the token was looked at has not ended this session.
     if let Err(why) = auth.recheck(&principal).await {
         session.heard(Heard::Ended(why));

@@ -253,7 +253,7 @@ pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitt
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect, answer));
     let (login, expires_at) = (principal.login, principal.expires_at);
     let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
-    match edge.users.attach(principal.caller(), start).await {
+    match edge.users.attach(Arc::clone(&principal.user), start).await {
         Ok(session) => {
             // A logout or a right withdrawn since the token was looked at has not found this
             // session; the next one will.

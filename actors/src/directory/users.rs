@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
-use crate::domain::ticket::Caller;
+use crate::domain::user::User;
 use crate::port::inbox::Selection;
 use crate::port::outlet::Ending;
 use crate::port::tickets::Told;
@@ -58,15 +58,15 @@ impl Users {
     /// See [`AttachError`].
     pub async fn attach(
         &self,
-        caller: Caller,
+        account: Arc<User>,
         start: SessionStart,
     ) -> Result<Session, AttachError> {
         if self.is_draining.load(Relaxed) {
             start.outlet.close(COME_BACK);
             return Err(AttachError::Unavailable);
         }
-        let id = caller.id;
-        match self.directory.ask(id, Attach { caller, start }, UserMessage::Attach).await {
+        let id = account.id;
+        match self.directory.ask(id, Attach { account, start }, UserMessage::Attach).await {
             Ok(attached) => attached,
             Err(Unanswered::Returned(attach)) => {
                 attach.start.outlet.close(COME_BACK);

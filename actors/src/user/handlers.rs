@@ -15,6 +15,7 @@ use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
 use crate::directory::{AttachError, Session};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
+use crate::domain::ticket::Caller;
 use crate::mail::Mail;
 use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
@@ -38,7 +39,7 @@ impl UserEntity {
         if state.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
-        let Some((Attach { caller, start }, reply)) = mail.open() else { return };
+        let Some((Attach { account, start }, reply)) = mail.open() else { return };
         if state.sessions.len() >= self.shared.limits.sessions_per_user_max {
             start.outlet.close(Ending::TooMany { reason: "too many sockets" });
             return reply.send(Err(AttachError::TooMany));
@@ -54,7 +55,7 @@ impl UserEntity {
         // A session of changes is welcomed when it is known where it begins; and one that wants
         // only what is to come is greeted then, for its client counts from its greeting on.
         if !matches!(feed, Feed::Changes(_) | Feed::Births(Begin::Live)) {
-            session.push(Outgoing::Established { user: &caller });
+            session.push(Outgoing::Established { user: &Caller::from(&*account) });
             session.is_greeted = true;
         }
         self.arm_expiry(myself, &state.vitals, &mut session);
@@ -62,7 +63,7 @@ impl UserEntity {
         state.sessions.reserve_exact(1);
         state.sessions.push(session);
         state.is_idle = false;
-        state.caller = Some(Box::new(caller));
+        state.account = Some(account);
         if let Some(stream) = stream {
             self.watch_own(myself, state.sessions.len() - 1, stream, state);
         }
@@ -296,7 +297,8 @@ impl UserEntity {
         loaded: &Loaded,
         state: &mut UserState,
     ) {
-        let Some(user) = &state.caller else { return };
+        let Some(account) = &state.account else { return };
+        let user = &Caller::from(&**account);
         let session = &mut state.sessions[index];
         let heartbeat = self.shared.limits.ping_after.as_millis();
         session.push(match session.shows() {
@@ -399,7 +401,7 @@ pub(super) fn observe(mail: Mail<(), Value>, state: &UserState) {
         })
     };
     reply.send(json!({
-        "username": state.caller.as_ref().map(|caller| &caller.username),
+        "username": state.account.as_ref().map(|account| &account.username),
         "seq": state.follow.at(),
         "delivered_seq": state.delivered,
         "sessions": state.sessions.iter().map(session).collect::<Vec<_>>(),

@@ -27,20 +27,21 @@ mod stretch;
 mod tests;
 mod wheel;
 
+use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::directory::{AttachError, Projects, Session, Users};
 use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::inbox::Change;
-use crate::domain::ticket::Caller;
+use crate::domain::user::User;
 use crate::hub::{HubLimits, HubNames};
 use crate::mail::Mail;
 use crate::port::outlet::Ending;
@@ -62,7 +63,7 @@ use stretch::Shows;
 #[derive(Debug)]
 pub struct Attach {
     /// Whose.
-    pub caller: Caller,
+    pub account: Arc<User>,
     /// The session.
     pub start: SessionStart,
 }
@@ -202,7 +203,7 @@ impl Entity for UserEntity {
             id,
             parent,
             vitals,
-            caller: None,
+            account: None,
             sessions: Vec::new(),
             last_session: 0,
             last_subscription: 0,
@@ -264,8 +265,8 @@ pub struct UserState {
     id: UserId,
     parent: Parent<UserEntity>,
     vitals: Arc<Vitals>,
-    /// As the newest session's token found it.
-    caller: Option<Box<Caller>>,
+    /// As the newest session's token found it, shared with whoever looked at the token.
+    account: Option<Arc<User>>,
     sessions: Vec<SessionState>,
     last_session: u32,
     last_subscription: u64,
@@ -320,32 +321,50 @@ impl Actor for UserEntity {
         Ok(state)
     }
 
-    async fn handle(
+    /// Nothing here waits, so it is done at once: a future that did it later would have room for a
+    /// message in each actor's task.
+    fn handle(
         &self,
         myself: ActorRef<UserMessage>,
         message: UserMessage,
         state: &mut Box<UserState>,
-    ) -> Result<(), ActorProcessingErr> {
-        let state = &mut **state;
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
+        self.take(&myself, message, state);
+        ready(Ok(()))
+    }
+
+    /// It has no children. ractor's own answer would have room for an event in each actor's task.
+    fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<UserMessage>,
+        _event: SupervisionEvent,
+        _state: &mut Box<UserState>,
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
+        ready(Ok(()))
+    }
+}
+
+impl UserEntity {
+    fn take(&self, myself: &ActorRef<UserMessage>, message: UserMessage, state: &mut UserState) {
         let taken = state.vitals.take();
         let mut wave = None;
         match message {
-            UserMessage::Attach(mail) => self.attach(&myself, mail, state),
+            UserMessage::Attach(mail) => self.attach(myself, mail, state),
             UserMessage::Changed { change, wave: of } => {
                 wave = of;
-                self.changed(&myself, change, state);
+                self.changed(myself, change, state);
             }
             UserMessage::ChangedTogether { changes, wave: of } => {
                 wave = Some(of);
-                changes.into_iter().for_each(|change| self.changed(&myself, change, state));
+                changes.into_iter().for_each(|change| self.changed(myself, change, state));
             }
-            UserMessage::Heard { session, heard } => self.heard(&myself, session, heard, state),
-            UserMessage::End { login, why } => self.end(&myself, login, why, state),
+            UserMessage::Heard { session, heard } => self.heard(myself, session, heard, state),
+            UserMessage::End { login, why } => self.end(myself, login, why, state),
             UserMessage::Drain(mail) => self.drain(mail, state),
-            UserMessage::Stream(message) => self.stream(&myself, *message, state),
-            UserMessage::Tick => self.tick(&myself, state),
+            UserMessage::Stream(message) => self.stream(myself, *message, state),
+            UserMessage::Tick => self.tick(myself, state),
             UserMessage::Observe(mail) => handlers::observe(mail, state),
-            UserMessage::Own(OwnMessage(own)) => self.own(&myself, *own, state),
+            UserMessage::Own(OwnMessage(own)) => self.own(myself, *own, state),
             #[cfg(feature = "testing")]
             UserMessage::Panic => {
                 #[expect(clippy::panic, reason = "tests ask for it")]
@@ -355,11 +374,10 @@ impl Actor for UserEntity {
             }
         }
         if state.is_asking {
-            self.go_on(&myself, state);
+            self.go_on(myself, state);
         }
-        self.flush(&myself, state);
+        self.flush(myself, state);
         drop(wave);
         state.vitals.done(taken);
-        Ok(())
     }
 }

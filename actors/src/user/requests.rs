@@ -9,6 +9,7 @@ use super::store_tasks::in_time;
 use super::{Own, UserEntity, UserMessage, UserShared, UserState};
 use crate::domain::ids::{NotificationId, Seq, UserId};
 use crate::domain::inbox::{Change, Head, Mark};
+use crate::domain::ticket::Caller;
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
 use crate::port::{Slice, StoreError};
@@ -82,11 +83,12 @@ impl UserEntity {
                 None
             }
             Ask::Send(note) => {
-                // A session has a caller: its actor is given one with it.
-                let Some(caller) = state.caller.clone() else { return Some(unavailable()) };
+                // A session has an account: its actor is given it with it.
+                let Some(account) = state.account.clone() else { return Some(unavailable()) };
                 let shared = self.shared();
                 tokio::spawn(async move {
-                    let answer = match shared.sends.send_note(&caller, *note).await {
+                    let answer = match shared.sends.send_note(&Caller::from(&*account), *note).await
+                    {
                         Ok(notification) => Answer::Sent { notification },
                         Err(refusal) => refusal.into(),
                     };

@@ -211,9 +211,8 @@ impl UserEntity {
         after: Duration,
         state: &mut UserState,
     ) {
-        let (Some(caller), own) = (state.caller.as_deref().cloned(), state.own(myself)) else {
-            return;
-        };
+        let Some(caller) = state.account.as_deref().map(Caller::from) else { return };
+        let own = state.own(myself);
         state.last_subscription += 1;
         let known = &mut state.sessions[session].streams[nth];
         known.id = state.last_subscription;

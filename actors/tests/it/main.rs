@@ -38,7 +38,7 @@ use bellpull_actors::directory::{AttachError, Session};
 use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
 use bellpull_actors::domain::inbox::Change;
 use bellpull_actors::domain::ticket::Caller;
-use bellpull_actors::domain::user::Role;
+use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
@@ -116,6 +116,12 @@ impl House {
         known.as_ref().map_or_else(|| self.store.add_user(id, Role::Client), Caller::from)
     }
 
+    /// The account of such a caller.
+    fn account(&self, id: i64) -> Arc<User> {
+        let caller = self.caller(id);
+        Arc::new(self.store.user_row(caller.id).unwrap())
+    }
+
     fn clock_in(&self, time: Duration) -> Timestamp {
         self.clock.now() + SignedDuration::try_from(time).unwrap()
     }
@@ -144,7 +150,7 @@ impl House {
         let login = login.map(LoginId);
         let start =
             SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };
-        (self.hub.users.attach(self.caller(user), start).await, probe)
+        (self.hub.users.attach(self.account(user), start).await, probe)
     }
 
     async fn attach(&self, user: i64, begin: Begin) -> Guest {

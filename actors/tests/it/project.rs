@@ -44,7 +44,7 @@ impl House {
         let expires_at = self.clock_in(Duration::from_secs(86_400));
         let outlet = Box::new(outlet);
         let start = SessionStart { outlet, feed, stream, login: None, expires_at };
-        let session = self.hub.users.attach(self.caller(user), start).await.unwrap();
+        let session = self.hub.users.attach(self.account(user), start).await.unwrap();
         Guest { session, probe }
     }
 

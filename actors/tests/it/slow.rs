@@ -28,7 +28,7 @@ async fn slow(house: &House, backlog: usize) -> Guest {
         login: None,
         expires_at: jiff::Timestamp::MAX,
     };
-    let session = house.hub.users.attach(house.caller(1), start).await.unwrap();
+    let session = house.hub.users.attach(house.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;
     Guest { session, probe }
 }

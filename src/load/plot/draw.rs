@@ -27,6 +27,8 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 const PANEL_WIDTH: u32 = 460;
 const PANEL_HEIGHT: u32 = 300;
 const HEADING_HEIGHT: i32 = 78;
+/// Beside the heading.
+const MARGIN: i32 = 18;
 const INK: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(110, 110, 110);
 const GRID: RGBColor = RGBColor(226, 226, 226);
@@ -37,13 +39,34 @@ const COLOURS: [RGBColor; 4] =
 /// Up to so many points are marked, and say what they are.
 const MARKED_MAX: usize = 8;
 
+fn title_font() -> FontDesc<'static> {
+    ("sans-serif", 19).into_font().style(FontStyle::Bold)
+}
+
+fn small_font() -> FontDesc<'static> {
+    ("sans-serif", 13).into_font()
+}
+
+/// What a text may take: nobody knows the font that it will be shown in, so it is more than most
+/// take.
+fn text_width(text: &str, font: &FontDesc<'_>) -> Result<i32, Box<dyn std::error::Error>> {
+    Ok(i32::try_from(font.box_size(text)?.0)?)
+}
+
+/// What a server takes in the heading: its line, its name, and the gap behind it.
+fn server_width(name: &str) -> Result<i32, Box<dyn std::error::Error>> {
+    Ok(28 + text_width(name, &small_font())? + 24)
+}
+
 impl Picture {
     pub(super) fn svg(&self) -> Result<String, Box<dyn std::error::Error>> {
         let mut text = String::new();
         let count = u32::try_from(self.panels.len().max(1))?;
         let (columns, rows) = (count.min(2), count.div_ceil(2));
         let height = u32::try_from(HEADING_HEIGHT)? + rows * PANEL_HEIGHT;
-        let root = SVGBackend::with_string(&mut text, (columns * PANEL_WIDTH, height));
+        // One panel alone may be narrower than what stands above it.
+        let width = self.heading_width()?.max(columns * PANEL_WIDTH);
+        let root = SVGBackend::with_string(&mut text, (width, height));
         let root = root.into_drawing_area();
         root.fill(&WHITE)?;
         let (heading, below) = root.split_vertically(HEADING_HEIGHT);
@@ -58,19 +81,27 @@ impl Picture {
     }
 
     fn heading(&self, area: &Area<'_>) -> Drawn {
-        let title = ("sans-serif", 19).into_font().style(FontStyle::Bold).color(&INK);
-        area.draw_text(&self.title, &title, (18, 14))?;
-        let small = ("sans-serif", 13).into_font().color(&FAINT);
-        area.draw_text(&self.subtitle, &small, (18, 38))?;
-        let mut x = 18;
+        area.draw_text(&self.title, &title_font().color(&INK), (MARGIN, 14))?;
+        area.draw_text(&self.subtitle, &small_font().color(&FAINT), (MARGIN, 38))?;
+        let mut x = MARGIN;
         for (server, (name, _)) in self.servers.iter().enumerate() {
             let line = PathElement::new(vec![(x, 64), (x + 22, 64)], self.line(server));
             area.draw(&line)?;
-            area.draw_text(name, &("sans-serif", 13).into_font().color(&INK), (x + 28, 57))?;
-            let width = area.estimate_text_size(name, &small)?.0;
-            x += 28 + i32::try_from(width)? + 24;
+            area.draw_text(name, &small_font().color(&INK), (x + 28, 57))?;
+            x += server_width(name)?;
         }
         Ok(())
+    }
+
+    /// How wide the picture must be for its heading.
+    fn heading_width(&self) -> Result<u32, Box<dyn std::error::Error>> {
+        let mut servers = 0;
+        for (name, _) in &self.servers {
+            servers += server_width(name)?;
+        }
+        let title = text_width(&self.title, &title_font())?;
+        let subtitle = text_width(&self.subtitle, &small_font())?;
+        Ok(u32::try_from(title.max(subtitle).max(servers) + 2 * MARGIN)?)
     }
 
     fn colour(&self, server: usize) -> RGBColor {
@@ -204,6 +235,29 @@ mod tests {
         ] {
             assert!(text.contains(words), "no {words}");
         }
-        assert!(text.contains("height=\"678\""), "two rows of panels");
+        assert!(text.contains("width=\"920\" height=\"678\""), "two rows of two panels");
+    }
+
+    #[test]
+    fn a_picture_is_as_wide_as_what_stands_above_its_panel() {
+        let wide = |subtitle: &str, servers: &[&str]| {
+            let points = vec![(0.0, 1.0), (9.0, 2.0)];
+            let curves = vec![Curve { points, spans: vec![] }];
+            let picture = Picture {
+                title: "bellpull load idle".into(),
+                subtitle: subtitle.into(),
+                servers: servers.iter().map(|name| ((*name).to_owned(), false)).collect(),
+                panels: Panel::new("Memory", "MiB", X::Seconds, curves).into_iter().collect(),
+            };
+            let text = picture.svg().unwrap();
+            let (width, _) = text.strip_prefix("<svg width=\"").unwrap().split_once('"').unwrap();
+            width.parse::<usize>().unwrap()
+        };
+        assert_eq!(wide("1,000 users", &["bellpull"]), 460, "a panel's");
+        // A letter of the subtitle's 10.5 px takes 5.8 px in wide fonts such as DejaVu Sans.
+        let subtitle = "1,000, 5,000, 10,000, 19,000 users; medians of 3 runs, upright lines from \
+                        the least to the most";
+        assert!(wide(subtitle, &["bellpull"]) >= 2 * 18 + subtitle.len() * 58 / 10);
+        assert!(wide("", &["a server of another make"; 4]) >= 18 + 4 * 24 * 58 / 10);
     }
 }

@@ -18,13 +18,13 @@ use crate::support::process::{Process, folder, person};
 use crate::support::{Hub, Person};
 
 /// How long a browser may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a page waits for its next gesture before it asks again.
 const GESTURE_MAX: Duration = Duration::from_secs(20);
 
 /// A page with the client on it.
-struct Tab {
+pub(super) struct Tab {
     said: mpsc::UnboundedReceiver<Value>,
     gestures: mpsc::UnboundedSender<Value>,
     _browser: Browser,
@@ -32,7 +32,7 @@ struct Tab {
 
 impl Tab {
     /// `None` (after saying so) where there is no browser and one may be missing.
-    async fn open(hub: &str, token: &str, options: Value) -> Option<Self> {
+    pub(super) async fn open(hub: &str, token: &str, options: Value) -> Option<Self> {
         let (sayer, said) = mpsc::unbounded_channel();
         let (gestures, waiting) = mpsc::unbounded_channel::<Value>();
         let log = move |body: String| {
@@ -67,7 +67,7 @@ impl Tab {
     }
 
     /// The next thing said with that key; what comes before it goes to `passed`.
-    async fn next_with(&mut self, key: &str, passed: &mut Vec<Value>) -> Value {
+    pub(super) async fn next_with(&mut self, key: &str, passed: &mut Vec<Value>) -> Value {
         loop {
             let said = self.next().await;
             if !said[key].is_null() {
@@ -77,7 +77,7 @@ impl Tab {
         }
     }
 
-    async fn live(&mut self, transport: &str) {
+    pub(super) async fn live(&mut self, transport: &str) {
         loop {
             let said = self.next_with("state", &mut Vec::new()).await;
             if said["state"] == "live" {
@@ -90,13 +90,13 @@ impl Tab {
         while self.next_with("unread", &mut Vec::new()).await["unread"] != count {}
     }
 
-    fn make(&self, gesture: Value) {
+    pub(super) fn make(&self, gesture: Value) {
         self.gestures.send(gesture).unwrap();
     }
 }
 
 /// A hub that pages of all origins may use.
-async fn open_hub() -> Hub {
+pub(super) async fn open_hub() -> Hub {
     Hub::start_with(|config| config.http.allowed_origins = vec!["*".to_owned()]).await
 }
 

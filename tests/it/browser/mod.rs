@@ -2,6 +2,7 @@
 
 mod client;
 mod line;
+mod waits;
 
 use std::process::{Child, Command, Stdio};
 

@@ -10,6 +10,7 @@ mod inbox;
 mod incident;
 mod page;
 mod project;
+mod typed;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -201,3 +201,43 @@ fn all(count: usize, error: &rusqlite::Error) -> Vec<Answer> {
     tracing::warn!(%error, "no transaction could be begun");
     (0..count).map(|_| Err(StoreError::Unavailable(error.to_string()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{SqliteStore, StoreOptions};
+    use super::*;
+
+    /// The pages of the log from which on a commit of the writer copies it; 0: never.
+    fn copies_from(writer: &Writer) -> i64 {
+        let connection = writer.connection.as_ref().unwrap();
+        one(connection, "PRAGMA wal_autocheckpoint", (), |row| row.get(0)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_hub_has_its_log_copied_and_a_command_copies_it_in_a_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.db");
+        let url = format!("sqlite://{}", file.display());
+        SqliteStore::open(&url, StoreOptions::default()).await.unwrap().close().await;
+        for (is_hubs, wanted) in [(true, 0), (false, 8_000)] {
+            let mut writer = Writer {
+                file: file.clone(),
+                max_page_count: None,
+                is_hubs,
+                channels: Channels::default(),
+                ids: Arc::default(),
+                letters: Arc::new(Letters::new()),
+                audiences: Audiences::new(),
+                connection: None,
+                log_keeper: None,
+                seen: None,
+            };
+            writer.open().unwrap();
+            assert_eq!(copies_from(&writer), wanted, "the hub's: {is_hubs}");
+            // Another connection, as after a failure.
+            writer.connection = None;
+            writer.try_together(&[&Write::Ping]).unwrap();
+            assert_eq!(copies_from(&writer), wanted, "the hub's, opened again: {is_hubs}");
+        }
+    }
+}
