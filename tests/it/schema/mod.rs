@@ -1,5 +1,6 @@
 //! The document of the REST interface, against the hub that it describes.
 
+mod furnished;
 mod played;
 mod served;
 
