@@ -1,6 +1,7 @@
 //! `/api/users/`: the accounts, for admins. Only a super admin touches admins, and nobody takes
 //! away their own role or switches themselves off. Two may do that to each other at once: the store
-//! sees to it that a hub never loses its last super admin.
+//! sees to it that a hub never loses its last super admin, and that an account still has the role
+//! with which the caller's rights were looked at.
 
 use std::sync::Arc;
 
@@ -161,7 +162,12 @@ async fn create(
     request_body = doc::UserEdit,
     responses(
         (status = 200, description = "The account as it is now.", body = doc::User),
-        (status = 403, description = "The caller may not change that of this account."),
+        (
+            status = 403,
+            description = "The caller may not change that of this account, or it is the last \
+                active super admin's.",
+        ),
+        (status = 409, description = "Somebody else changed its role at the same time."),
     )
 )]
 async fn edit(
@@ -182,6 +188,7 @@ async fn edit(
         phone: phone(&mut body, "phone"),
         is_active: body.boolean("is_active"),
         password_hash: None,
+        seen_role: Some(before.role.clone()),
     };
     body.finish()?;
     check_rights(&principal, &before, &changes)?;

@@ -38,7 +38,8 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Taken`] with `username` or `email`;
-    /// [`StoreError::LastSuperAdmin`].
+    /// [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the role is not
+    /// [`UserChanges::seen_role`].
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
 
     /// A page of the accounts that match, by id.
@@ -143,6 +144,9 @@ pub struct UserChanges {
     pub is_active: Option<bool>,
     /// A new password's hash.
     pub password_hash: Option<String>,
+    /// The role that the account must still have: with another one the caller may have no right to
+    /// change it. `None` for whatever it has.
+    pub seen_role: Option<Role>,
 }
 
 /// What somebody logs in with.

@@ -325,6 +325,30 @@ pub(crate) async fn one_super_admin_stays_whatever_comes_in_two_groups<F: Fixtur
     assert_eq!(store.update_user(third.id, off).await, Err(StoreError::LastSuperAdmin));
 }
 
+pub(crate) async fn a_change_stands_on_the_role_that_was_seen<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    person(store, "root", "super_admin").await;
+    let ann = person(store, "ann", "client").await;
+    let seen = |role: Role, is_active| UserChanges {
+        is_active: Some(is_active),
+        seen_role: Some(role),
+        ..UserChanges::default()
+    };
+    store.update_user(ann.id, seen(Role::Client, true)).await.unwrap();
+    // An admin may switch a client off; meanwhile this one is made an admin.
+    let promotion = UserChanges { role: Some(Role::Admin), ..seen(Role::Client, true) };
+    let (promoted, off) = tokio::join!(
+        store.update_user(ann.id, promotion),
+        store.update_user(ann.id, seen(Role::Client, false)),
+    );
+    assert_eq!(promoted.unwrap().role, Role::Admin);
+    assert_eq!(off.unwrap_err(), StoreError::Conflict);
+    assert!(store.update_user(ann.id, seen(Role::Admin, true)).await.unwrap().is_active);
+    let nobody = store.update_user(UserId(99), seen(Role::Client, true)).await;
+    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+}
+
 async fn active_chiefs(store: &impl super::Store) -> usize {
     let filter = UserFilter { role: Some(Role::SuperAdmin), search: None };
     let all = store.list_users(&filter, first(100)).await.unwrap().rows;

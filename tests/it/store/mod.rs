@@ -247,6 +247,7 @@ macro_rules! suite {
                 changes_change_only_what_they_name,
                 one_super_admin_stays_whatever_comes_in_one_group,
                 one_super_admin_stays_whatever_comes_in_two_groups,
+                a_change_stands_on_the_role_that_was_seen,
                 accounts_are_listed_and_searched,
                 a_refresh_token_is_good_until_its_successor_was_used,
                 a_login_ends_by_revocation_and_by_time,

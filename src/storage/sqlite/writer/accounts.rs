@@ -130,6 +130,12 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     if one(connection, taken, (&changes.email, id.0), |row| row.get(0))? {
         return Ok(Err(StoreError::Taken("email")));
     }
+    if let Some(seen) = &changes.seen_role {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND role <> ?)";
+        if one(connection, sql, (id.0, seen.as_str()), |row| row.get(0))? {
+            return Ok(Err(StoreError::Conflict));
+        }
+    }
     if leaves_nobody(connection, id, changes)? {
         return Ok(Err(StoreError::LastSuperAdmin));
     }
