@@ -137,7 +137,7 @@ impl Sends {
         let work = tokio::spawn(async move {
             let begun = sends.store.begin_send(new, CHUNK, sends.clock.now()).await?;
             if let BeginSend::Begun { send, told, has_more } = &begun {
-                sends.begun(*send, told.as_ref(), *has_more, due_at);
+                sends.begun(*send, told.as_ref(), *has_more, due_at).await;
             }
             Ok(begun)
         });
@@ -152,7 +152,7 @@ impl Sends {
     }
 
     /// Tells whom a send has reached, and the scheduler what is left of it.
-    fn begun(
+    async fn begun(
         &self,
         send: StoredSend,
         told: Option<&Told>,
@@ -161,7 +161,7 @@ impl Sends {
     ) {
         metrics::counter!("bellpull_sends_total").increment(1);
         if let Some(told) = told {
-            self.users.tell_all(told);
+            self.users.tell_many(told, None).await;
         }
         let left = match due_at {
             Some(due_at) if send.is_scheduled => SchedulerMessage::Scheduled(due_at),

@@ -12,12 +12,17 @@ use crate::domain::inbox::{Change, Mark, Marked};
 use crate::domain::user::User;
 use crate::port::inbox::Selection;
 use crate::port::outlet::Ending;
-use crate::port::tickets::Told;
+use crate::port::tickets::{Placed, Told};
 use crate::port::{InboxStore, StoreError};
 use crate::session::{Heard, SessionStart};
 use crate::user::{Attach, UserEntity, UserMessage};
 use crate::vitals::Handle;
 use crate::wave::Wave;
+
+/// So many actors are told before they have their turn: what they were told, and what of them was
+/// touched by it, is still in the processor's cache then, and none of them waits outside of the
+/// worker's own queue, which has room for 256.
+const TOLD_AT_ONCE: usize = 128;
 
 /// What a session is told that cannot be taken in now.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
@@ -87,12 +92,23 @@ impl Users {
     /// Tells all recipients of an announcement, those with a session on this node, and has the
     /// channels look for its deliveries.
     pub fn tell_all(&self, told: &Told) {
-        self.tell_births(told, None);
+        self.channels.nudge(told.channels);
+        self.tell_births(told, &told.births, None);
     }
 
-    fn tell_births(&self, told: &Told, wave: Option<&Wave>) {
+    /// The same, with turns for those who were told, for there may be many of them.
+    pub(crate) async fn tell_many(&self, told: &Told, wave: Option<&Wave>) {
         self.channels.nudge(told.channels);
-        for placed in &told.births {
+        for births in told.births.chunks(TOLD_AT_ONCE) {
+            self.tell_births(told, births, wave);
+            if births.len() == TOLD_AT_ONCE {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn tell_births(&self, told: &Told, births: &[Placed], wave: Option<&Wave>) {
+        for placed in births {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let change = told.change(*placed);
                 actor.cast(UserMessage::Changed { change, wave: wave.map(Arc::clone) });
@@ -102,9 +118,9 @@ impl Users {
 
     /// Tells all recipients of several announcements that were written together, each of all that
     /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
-    pub(crate) fn tell_together(&self, told: &[Told], wave: &Wave) {
+    pub(crate) async fn tell_together(&self, told: &[Told], wave: &Wave) {
         if let [only] = told {
-            return self.tell_births(only, Some(wave));
+            return self.tell_many(only, Some(wave)).await;
         }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for told in told {
@@ -113,9 +129,12 @@ impl Users {
                 changes.entry(placed.recipient).or_default().push(told.change(*placed));
             }
         }
-        for (user, changes) in changes {
+        for (nth, (user, changes)) in (1_usize..).zip(changes) {
             if let Some(actor) = self.directory.live.get(&user) {
                 actor.cast(UserMessage::ChangedTogether { changes, wave: Arc::clone(wave) });
+            }
+            if nth % TOLD_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -391,7 +391,7 @@ impl Scheduler {
             // Nobody waits any more: it took too long.
             let _ = written.send(outcome);
             let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
-            users.tell_together(&told, &wave);
+            users.tell_together(&told, &wave).await;
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());

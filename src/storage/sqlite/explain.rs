@@ -40,6 +40,7 @@ const PAGE: &str = concat!(
 #[async_trait]
 impl ExplainStore for SqliteStore {
     async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError> {
+        self.settled.notification(id).await?;
         let sql = "SELECT m.event, m.sender_id, m.created_at, m.ticket_id, n.id, n.recipient_id, \
                    n.seq, n.read_at, n.deleted_at FROM notifications n \
                    JOIN messages m ON m.id = n.message_id WHERE n.id = ?";
@@ -53,6 +54,7 @@ impl ExplainStore for SqliteStore {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<Announced>, StoreError> {
+        self.settled.inbox(user).await?;
         let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
         let count = concat!(announced!(), "SELECT count(*) FROM announced");
         let count = sqlx::query_scalar(count).bind(ticket.0).fetch_one(&mut *snapshot);

@@ -7,6 +7,7 @@ use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::port::StoreError;
 use sqlx::SqlitePool;
 
+use super::deferred::Barrier;
 use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::json;
@@ -14,8 +15,10 @@ use super::rows::json;
 /// The heads of these users' inboxes; one that has no row is left out.
 pub(super) async fn read(
     readers: SqlitePool,
+    settled: Barrier,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
+    settled.inboxes(&users).await?;
     let sql = "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq, \
                forgotten_seq)) FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))";
     let text: String = sqlx::query_scalar(sql)

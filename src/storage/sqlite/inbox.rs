@@ -29,6 +29,7 @@ impl InboxStore for SqliteStore {
         after: Seq,
         limit: u32,
     ) -> Result<Backlog, StoreError> {
+        self.settled.inbox(user).await?;
         let query = sqlx::query(NEWEST_BIRTHS).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let head = head_of(&row)?;
@@ -93,6 +94,7 @@ impl InboxStore for SqliteStore {
         filter: &NotificationFilter,
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
+        self.settled.inbox(user).await?;
         notifications::page(&self.readers, user, filter, slice).await
     }
 
@@ -101,10 +103,12 @@ impl InboxStore for SqliteStore {
         user: UserId,
         id: NotificationId,
     ) -> Result<Option<Notification>, StoreError> {
+        self.settled.inbox(user).await?;
         notifications::one(&self.readers, user, id).await
     }
 
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
+        self.settled.inbox(user).await?;
         notifications::unread_counts(&self.readers, user).await
     }
 }
@@ -159,6 +163,7 @@ impl SqliteStore {
         after: Seq,
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
+        self.settled.inbox(user).await?;
         let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let head = head_of(&row)?;

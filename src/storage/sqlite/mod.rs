@@ -5,7 +5,7 @@
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
 //! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
-//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -13,6 +13,7 @@
 
 mod accounts;
 mod comments;
+mod deferred;
 mod deliveries;
 mod delivery_log;
 mod error;
@@ -57,6 +58,7 @@ use tempfile::TempDir;
 
 pub use options::{OpenError, StoreOptions};
 
+use deferred::{Barrier, Deferred, Settler};
 use error::unavailable;
 use ids::{Counter, Ids};
 use joined::Joined;
@@ -79,6 +81,9 @@ pub struct SqliteStore {
     users: Joined<UserId, User>,
     letters: Arc<Letters>,
     ids: Arc<Ids>,
+    /// What readers of inboxes wait for.
+    settled: Barrier,
+    _settler: Option<Settler>,
     lock: Mutex<Option<HubLock>>,
     /// Whoever reads a report holds it: one at a time.
     reports: tokio::sync::Mutex<()>,
@@ -119,6 +124,8 @@ impl SqliteStore {
         // Only now, for the last who closes copies the log back.
         migrating.close().await.map_err(failed)?;
         let (ids, letters) = (Arc::new(Ids::default()), Arc::new(Letters::new()));
+        let defer_from = options.exclusive.then_some(options.defer_from);
+        let deferred = Arc::new(Deferred::new(defer_from, options.deferred_max));
         let writer = WriterHandle::start(Writer {
             file: path.clone(),
             max_page_count: options.max_page_count,
@@ -127,14 +134,18 @@ impl SqliteStore {
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),
             audiences: Audiences::new(),
+            deferred: Arc::clone(&deferred),
             connection: None,
             log_keeper: None,
             seen: None,
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
-        let reads = readers.clone();
-        let heads = Joined::start(move |users| heads::read(reads.clone(), users));
+        let settler =
+            options.exclusive.then(|| Settler::start(Arc::clone(&deferred), writer.clone()));
+        let settled = Barrier::new(&deferred, &writer);
+        let (reads, barrier) = (readers.clone(), settled.clone());
+        let heads = Joined::start(move |users| heads::read(reads.clone(), barrier.clone(), users));
         let reads = readers.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
@@ -147,6 +158,8 @@ impl SqliteStore {
             users,
             letters,
             ids,
+            settled,
+            _settler: settler,
             lock,
             reports,
             _temporary: temporary,

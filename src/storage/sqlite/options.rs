@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a store is to behave.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The channels that are switched on: deliveries are made for these only.
     pub channels: Channels,
@@ -21,7 +21,30 @@ pub struct StoreOptions {
     /// Whether this process is the hub: a second one on the same file is refused. A command beside
     /// a running hub is not exclusive.
     pub exclusive: bool,
+    /// What goes to so many people and more may have its rows written later; what is acknowledged
+    /// is on the disk all the same. A hub's only.
+    pub defer_from: usize,
+    /// So many such rows are written later at most, in an eighth as many inboxes; together they
+    /// take some 40 bytes each.
+    pub deferred_max: usize,
 }
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            channels: Channels::default(),
+            max_page_count: None,
+            exclusive: false,
+            defer_from: DEFER_FROM,
+            deferred_max: DEFERRED_MAX,
+        }
+    }
+}
+
+/// With fewer recipients the rows cost hardly more than the list of them.
+const DEFER_FROM: usize = 32;
+/// Ten broadcasts to a hundred thousand: some 40 MiB.
+const DEFERRED_MAX: usize = 1 << 20;
 
 /// Why a database could not be opened; the text is for the operator.
 #[derive(Debug, thiserror::Error)]

@@ -101,6 +101,7 @@ impl ReportStore for SqliteStore {
     async fn report(&self, filter: ReportFilter) -> Result<Option<Vec<ReportRow>>, StoreError> {
         let late = |_| StoreError::Unavailable("other reports take too long".to_owned());
         let _turn = tokio::time::timeout(PATIENCE, self.reports.lock()).await.map_err(late)?;
+        self.settled.everybody().await?;
         let mut connection = for_readers(&self.path).connect().await.map_err(unavailable)?;
         let deadline = Instant::now() + READ_MAX;
         let read = read(&mut connection, &filter, deadline).await;

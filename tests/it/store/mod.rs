@@ -29,6 +29,7 @@ mod retention;
 mod scheduled;
 pub(crate) mod sends;
 mod sqlite;
+mod sqlite_deferring;
 mod sqlite_outbox;
 mod templates;
 mod tickets;

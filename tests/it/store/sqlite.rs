@@ -26,23 +26,24 @@ use super::people::{
 use super::sends::send;
 use super::{Fixture, suite};
 
-pub(crate) struct Sqlite {
+/// Rows of what goes to `DEFER_FROM` people and more are written later.
+pub(crate) struct Sqlite<const DEFER_FROM: usize> {
     store: Arc<SqliteStore>,
     channels: Channels,
     directory: TempDir,
     url: String,
 }
 
-impl Sqlite {
+impl<const DEFER_FROM: usize> Sqlite<DEFER_FROM> {
     async fn on(directory: TempDir, url: String, channels: Channels) -> Self {
-        let options = StoreOptions { channels, ..hub() };
+        let options = StoreOptions { channels, defer_from: DEFER_FROM, ..hub() };
         let store = Arc::new(open(&url, options).await);
         Self { store, channels, directory, url }
     }
 }
 
 #[async_trait]
-impl Fixture for Sqlite {
+impl<const DEFER_FROM: usize> Fixture for Sqlite<DEFER_FROM> {
     type Store = SqliteStore;
 
     async fn with_channels(channels: Channels) -> Self {
@@ -67,7 +68,7 @@ impl Fixture for Sqlite {
     }
 }
 
-suite!(crate::store::sqlite::Sqlite);
+suite!(crate::store::sqlite::Sqlite<32>);
 
 /// A connection of somebody else's to the same file.
 pub(crate) async fn beside(store: &SqliteStore) -> SqliteConnection {

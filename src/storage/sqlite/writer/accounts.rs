@@ -80,6 +80,8 @@ pub(super) fn apply(
         | Write::GiveBack(_)
         | Write::Report(_)
         | Write::Retry { .. }
+        | Write::Settle(_)
+        | Write::SettleSome(_)
         | Write::LimitPages(_)
         | Write::Ping => return Ok(None),
     };

@@ -5,6 +5,7 @@
 //! All of a group happen at once as far as anybody outside can tell, so that their order is free:
 //! each kind is applied together, in the order in which its requests came.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 
+use super::super::deferred::{Deferred, Staged};
 use super::super::ids::Ids;
 use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
@@ -39,6 +41,10 @@ pub(super) struct Place<'a> {
     pub(super) audiences: &'a Audiences,
     /// Those that are switched on.
     pub(super) channels: Channels,
+    /// The births whose rows are still to be written, before this group.
+    pub(super) deferred: &'a Deferred,
+    /// What this group does to them.
+    pub(super) staged: &'a RefCell<Staged>,
 }
 
 /// Why a group was not written; nothing of it was.
@@ -93,14 +99,16 @@ pub(super) fn apply(
             applied.max_page_count = Some(*pages);
         }
     }
-    marks::apply(connection, writes, &mut answers)?;
-    save_delivered(connection, writes)?;
+    settle(connection, place, writes)?;
+    marks::apply(connection, place, writes, &mut answers)?;
+    save_delivered(connection, place, writes)?;
     let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
     let written = set::apply(connection, place, work, &mut answers)?;
     (applied.letters, records.told) = (written.letters, written.told);
     records.write(connection)?;
     outbox::apply(connection, writes, &mut answers)?;
+    place.staged.borrow_mut().write(connection, place.deferred)?;
     place.ids.save(connection)?;
     // What is left has nothing to say.
     applied.answers =
@@ -108,8 +116,28 @@ pub(super) fn apply(
     Ok(applied)
 }
 
+/// What is asked for first of all: what comes after finds these inboxes in their tables.
+fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqlite::Result<()> {
+    let mut staged = place.staged.borrow_mut();
+    for write in writes {
+        match write {
+            Write::Settle(users) => {
+                staged.settle(connection, place.deferred, users.iter().copied())?;
+            }
+            Write::SettleSome(births) => staged.settle_some(connection, place.deferred, *births)?,
+            write if write.changes_people() => staged.forget_known(),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Raises each position once, to the highest that anybody named.
-fn save_delivered(connection: &Connection, writes: &[&Write]) -> rusqlite::Result<()> {
+fn save_delivered(
+    connection: &Connection,
+    place: Place<'_>,
+    writes: &[&Write],
+) -> rusqlite::Result<()> {
     let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
     for write in writes {
         if let Write::SaveDelivered(positions) = write {
@@ -119,6 +147,17 @@ fn save_delivered(connection: &Connection, writes: &[&Write]) -> rusqlite::Resul
             }
         }
     }
-    let cells = highest.into_iter().flat_map(|(user, seq)| [Cell::Int(user.0), Cell::Int(seq.0)]);
+    let mut staged = place.staged.borrow_mut();
+    highest.retain(|user, seq| !staged.deliver(place.deferred, *user, *seq));
+    raise_delivered(connection, highest)
+}
+
+/// Saves positions in inboxes that are not held.
+pub(super) fn raise_delivered(
+    connection: &Connection,
+    positions: impl IntoIterator<Item = (UserId, Seq)>,
+) -> rusqlite::Result<()> {
+    let positions = positions.into_iter();
+    let cells = positions.flat_map(|(user, seq)| [Cell::Int(user.0), Cell::Int(seq.0)]);
     RAISE_DELIVERED.run(connection, &cells.collect::<Vec<_>>())
 }

@@ -14,9 +14,10 @@ use bellpull_actors::domain::routing::{Channel, Channels, Group};
 use bellpull_actors::domain::webhook;
 use rusqlite::{Connection, Row};
 
+use super::super::deferred::Look;
 use super::super::rows::json;
 use super::super::statement::{all, each, one, optional};
-use super::group::Failure;
+use super::group::{Failure, Place};
 
 /// A ticket that exists, as far as the next decision about it is concerned.
 #[derive(Debug, Clone)]
@@ -203,6 +204,8 @@ pub(super) struct Recipient {
     /// The webhooks that may.
     pub(super) hooks: Vec<Hook>,
     pub(super) preferences: Preferences,
+    /// Whether births are still to be written there.
+    pub(super) is_held: bool,
 }
 
 /// Who is told, and how loudly.
@@ -217,9 +220,9 @@ pub(super) struct People {
 /// left out.
 pub(super) fn people(
     connection: &Connection,
-    users: impl Iterator<Item = UserId>,
+    place: Place<'_>,
+    users: Vec<UserId>,
     events: &BTreeSet<&str>,
-    on: Channels,
 ) -> Result<People, Failure> {
     let mut escalations = HashMap::new();
     let sql = "SELECT steps FROM escalations WHERE event = ?";
@@ -229,24 +232,39 @@ pub(super) fn people(
             escalations.insert((*event).to_owned(), Arc::new(json(&steps)?));
         }
     }
-    Ok(People { recipients: recipients(connection, users, on)?, escalations })
+    Ok(People { recipients: recipients(connection, place, users)?, escalations })
 }
 
 fn recipients(
     connection: &Connection,
-    users: impl Iterator<Item = UserId>,
-    on: Channels,
+    place: Place<'_>,
+    users: Vec<UserId>,
 ) -> Result<BTreeMap<UserId, Recipient>, Failure> {
+    let looks = place.deferred.looks(&users, &place.staged.borrow());
+    let (mut recipients, mut held, mut unknown) = (BTreeMap::new(), HashMap::new(), Vec::new());
+    for (user, look) in users.into_iter().zip(looks) {
+        if let Some(recipient) = Recipient::known(look) {
+            recipients.insert(user, recipient);
+            continue;
+        }
+        unknown.push(user);
+        if let Some(position) = look.position {
+            held.insert(user, (position.head(), look.is_held));
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(recipients);
+    }
+    let on = place.channels;
     let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
                u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?";
-    let found = each(connection, sql, users.map(|user| user.0), |row| {
+    let found = each(connection, sql, unknown.into_iter().map(|user| user.0), |row| {
         let has = [row.get(4)?, row.get(5)?, row.get(6)?];
         let preferences: Option<String> = row.get(7)?;
         Ok((UserId(row.get(0)?), head(row)?, has, preferences))
     })?;
-    let mut recipients = BTreeMap::new();
     let has_hooks =
         on.contains(Channel::Webhook) && one(connection, ANY_HOOKS, (), |row| row.get(0))?;
     for (user, head, has, preferences) in found {
@@ -260,7 +278,9 @@ fn recipients(
         };
         let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
         let reach = reach(has, !browsers.is_empty(), !hooks.is_empty());
-        recipients.insert(user, Recipient { head, reach, browsers, hooks, preferences });
+        let (head, is_held) = held.remove(&user).unwrap_or((head, false));
+        let recipient = Recipient { head, reach, browsers, hooks, preferences, is_held };
+        recipients.insert(user, recipient);
     }
     Ok(recipients)
 }
@@ -287,6 +307,26 @@ fn read_hooks(connection: &Connection, sql: &str, owner: i64) -> Result<Vec<Hook
 }
 
 impl Recipient {
+    /// Somebody of whom enough is known.
+    fn known(look: Look) -> Option<Self> {
+        Some(Self {
+            head: look.position?.head(),
+            reach: look.reach?,
+            browsers: Vec::new(),
+            hooks: Vec::new(),
+            preferences: Preferences::default(),
+            is_held: look.is_held,
+        })
+    }
+
+    /// What is to be known of the next time, unless that takes more than an address or none.
+    pub(super) fn plain_reach(&self) -> Option<Channels> {
+        let is_plain = self.browsers.is_empty()
+            && self.hooks.is_empty()
+            && self.preferences == Preferences::default();
+        is_plain.then_some(self.reach)
+    }
+
     /// The addresses of a channel at which an event is told.
     pub(super) fn targets<'a>(
         &'a self,

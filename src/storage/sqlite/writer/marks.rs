@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
 use super::escalations::call_off_seen;
-use super::group::Failure;
+use super::group::{Failure, Place};
 use super::known::inboxes;
 use super::rows::SAVE_HEADS;
 use super::{Answer, Done, MarkRows, Write};
@@ -37,6 +37,7 @@ struct Found {
 /// the rows as the first has left them.
 pub(super) fn apply(
     connection: &Connection,
+    place: Place<'_>,
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
@@ -46,6 +47,11 @@ pub(super) fn apply(
             left.push((at, rows));
         }
     }
+    let users = || left.iter().map(|(_, rows)| rows.user);
+    let mut staged = place.staged.borrow_mut();
+    staged.settle(connection, place.deferred, users())?;
+    staged.change(users());
+    drop(staged);
     while !left.is_empty() {
         let mut users = BTreeSet::new();
         let (wave, later): (Vec<_>, Vec<_>) =

@@ -92,14 +92,27 @@ pub(super) enum Write {
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
     UpdateUser(UserId, Box<UserChanges>),
     Login(LoginWrite),
-    SettingOrInsert { name: String, initial: String },
-    SetSetting { name: String, value: String },
+    SettingOrInsert {
+        name: String,
+        initial: String,
+    },
+    SetSetting {
+        name: String,
+        value: String,
+    },
     Mark(Box<MarkRows>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
-    ContinueSends { ids: Vec<SendId>, rows: u32, now: Timestamp },
+    ContinueSends {
+        ids: Vec<SendId>,
+        rows: u32,
+        now: Timestamp,
+    },
     CancelSend(SendId),
-    ForgetKeys { before: Timestamp, limit: u32 },
+    ForgetKeys {
+        before: Timestamp,
+        limit: u32,
+    },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
@@ -108,16 +121,38 @@ pub(super) enum Write {
     Record(Vec<Attempt>),
     GiveBack(Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
-    Retry { delivery: DeliveryId, now: Timestamp },
-    ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
-    SetEscalation { event: Event, escalation: Box<Escalation>, now: Timestamp },
+    Retry {
+        delivery: DeliveryId,
+        now: Timestamp,
+    },
+    ChangePreferences {
+        user: UserId,
+        changes: Box<PreferenceChanges>,
+        now: Timestamp,
+    },
+    SetEscalation {
+        event: Event,
+        escalation: Box<Escalation>,
+        now: Timestamp,
+    },
     RemoveEscalation(Event),
-    Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
-    Unsubscribe { user: UserId, endpoint: String },
+    Subscribe {
+        user: UserId,
+        browser: Box<NewSubscription>,
+        now: Timestamp,
+    },
+    Unsubscribe {
+        user: UserId,
+        endpoint: String,
+    },
     Webhook(Box<WebhookWrite>, Timestamp),
     Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
+    /// Write the rows that these inboxes lack.
+    Settle(Vec<UserId>),
+    /// The same for some others, with about so many births.
+    SettleSome(usize),
     LimitPages(u32),
     Ping,
 }
@@ -149,8 +184,26 @@ pub(super) struct NewProject {
 impl Write {
     /// Whether nobody waits for it at a screen.
     fn can_wait(&self) -> bool {
-        matches!(self, Self::ContinueSends { .. } | Self::Forget(_) | Self::ForgetKeys { .. })
-            || self.is_outbox()
+        let is_step = matches!(
+            self,
+            Self::ContinueSends { .. }
+                | Self::Forget(_)
+                | Self::ForgetKeys { .. }
+                | Self::SettleSome(_)
+        );
+        is_step || self.is_outbox()
+    }
+
+    /// Whether it changes where somebody can be told, or what they wish to be told.
+    fn changes_people(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateUser(..)
+                | Self::ChangePreferences { .. }
+                | Self::Subscribe { .. }
+                | Self::Unsubscribe { .. }
+                | Self::Webhook(..)
+        )
     }
 
     /// Whether it is a channel's: of those that can wait, these are written together.
@@ -171,6 +224,9 @@ impl Write {
         }
         if let Self::Lease(Lease { limit, .. }) = self {
             return size(limit.most);
+        }
+        if let Self::Settle(users) = self {
+            return users.len();
         }
         if let Self::Record(attempts) = self {
             return attempts.len();

@@ -151,7 +151,7 @@ mod tests {
         let preferences = Preferences::default().with(&changes).unwrap();
         let reach = Channels::of(reach);
         let (browsers, hooks) = (Vec::new(), Vec::new());
-        Recipient { head: Head::default(), reach, browsers, hooks, preferences }
+        Recipient { head: Head::default(), reach, browsers, hooks, preferences, is_held: false }
     }
 
     fn address(id: i64) -> Address {

@@ -1,21 +1,22 @@
 //! The rows of a group on their way to the tables: one statement a table, whatever their number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Head, Letter};
+use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::ticket::{Decision, Ticket};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::super::deferred::{Birth, NewBirth};
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
 use super::escalations::call_off_moved;
-use super::group::Failure;
+use super::group::{Failure, Place};
 use super::outgoing::Outgoing;
 
 /// The moved heads of inboxes: user, last number, unread count.
@@ -107,9 +108,8 @@ pub(super) struct Rows<'a> {
     comments: Vec<Cell<'a>>,
     /// How many rows say each message.
     copies: BTreeMap<i64, i64>,
-    notifications: Vec<Cell<'a>>,
+    births: Vec<NewBirth>,
     deliveries: Vec<Cell<'a>>,
-    heads: BTreeMap<UserId, Head>,
     moved_on: Vec<(TicketId, i64)>,
 }
 
@@ -168,9 +168,9 @@ impl<'a> Rows<'a> {
     }
 
     /// A notification.
-    pub(super) fn notification(&mut self, recipient: UserId, seq: Seq, id: i64, message_id: i64) {
-        self.notifications.extend([recipient.0, seq.0, id, message_id].map(Cell::Int));
-        *self.copies.entry(message_id).or_default() += 1;
+    pub(super) fn birth(&mut self, new: NewBirth) {
+        *self.copies.entry(new.birth.message).or_default() += 1;
+        self.births.push(new);
     }
 
     /// A notification's way out of the house, or a message's to a project's webhook.
@@ -190,11 +190,6 @@ impl<'a> Rows<'a> {
         ]);
     }
 
-    /// Where an inbox stands now.
-    pub(super) fn head(&mut self, user: UserId, head: Head) {
-        self.heads.insert(user, head);
-    }
-
     /// A ticket has moved on: what waited since the deliveries up to this one is called off.
     pub(super) fn moved_on(&mut self, ticket: TicketId, last_delivery: i64) {
         self.moved_on.push((ticket, last_delivery));
@@ -204,6 +199,7 @@ impl<'a> Rows<'a> {
     pub(super) fn write(
         mut self,
         connection: &Connection,
+        place: Place<'_>,
         messages: &[(i64, Arc<Letter>)],
     ) -> Result<(), Failure> {
         NEW_TICKETS.run(connection, &self.new_tickets)?;
@@ -224,15 +220,35 @@ impl<'a> Rows<'a> {
         let copies = self.copies.into_iter();
         let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int));
         COPIES.run(connection, &copies.collect::<Vec<_>>())?;
-        NOTIFICATIONS.run(connection, &self.notifications)?;
+        write_births(connection, place, self.births)?;
         DELIVERIES.run(connection, &self.deliveries)?;
-        call_off_moved(connection, &self.moved_on)?;
-        let heads = self
-            .heads
-            .into_iter()
-            .flat_map(|(user, head)| [user.0, head.last_seq.0, head.unread_count].map(Cell::Int));
-        Ok(SAVE_HEADS.run(connection, &heads.collect::<Vec<_>>())?)
+        Ok(call_off_moved(connection, &self.moved_on)?)
     }
+}
+
+/// Writes the notifications, and where their inboxes stand now; those that may wait are left to be
+/// written later, unless one of the same inbox may not.
+fn write_births(
+    connection: &Connection,
+    place: Place<'_>,
+    births: Vec<NewBirth>,
+) -> rusqlite::Result<()> {
+    let at_once: BTreeSet<UserId> =
+        births.iter().filter(|new| !new.may_wait).map(|new| new.birth.user).collect();
+    let (now, later): (Vec<_>, Vec<_>) =
+        births.into_iter().partition(|new| at_once.contains(&new.birth.user));
+    let mut staged = place.staged.borrow_mut();
+    staged.settle(connection, place.deferred, at_once.iter().copied())?;
+    staged.change(at_once);
+    staged.defer(later);
+    let (mut rows, mut heads) = (Vec::new(), BTreeMap::new());
+    for NewBirth { birth: Birth { user, seq, id, message }, unread_count, .. } in now {
+        rows.extend([user.0, seq.0, id, message].map(Cell::Int));
+        heads.insert(user, [user.0, seq.0, unread_count]);
+    }
+    NOTIFICATIONS.run(connection, &rows)?;
+    let heads: Vec<_> = heads.into_values().flatten().map(Cell::Int).collect();
+    SAVE_HEADS.run(connection, &heads)
 }
 
 /// Puts exactly these people on their tickets.

@@ -17,6 +17,7 @@ use bellpull_actors::port::StoreError;
 use bellpull_actors::port::tickets::{Committed, Placed, Told};
 use rusqlite::Connection;
 
+use super::super::deferred::{Birth, NewBirth};
 use super::super::ids::Counter;
 use super::accounts::Created;
 use super::group::{Failure, Place};
@@ -103,14 +104,15 @@ pub(super) fn apply<'a>(
         let told = set.announce(&announcement, announcement.message.clone(), None)?;
         answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
     }
+    let together = work.chunks.iter().map(|chunk| chunk.recipients.len()).sum();
     for chunk in work.chunks {
         // So is the send's cursor.
-        let told = set.send(&chunk)?;
+        let told = set.send(&chunk, together)?;
         let count = told.as_ref().map_or(0, |told| told.births.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
         chunk.reply.give(&mut answers[chunk.at], told);
     }
-    set.rows.write(connection, &set.letters)?;
+    set.rows.write(connection, place, &set.letters)?;
     Ok(Written { letters: set.letters, told: counts })
 }
 
@@ -148,7 +150,7 @@ impl<'a> Set<'a> {
             true => People::default(),
             false => {
                 let users = people.into_iter();
-                known::people(connection, users, &work.events(), place.channels)?
+                known::people(connection, place, users.collect(), &work.events())?
             }
         };
         Ok(Self { place, known, people, rows: Rows::default(), letters: Vec::new() })
@@ -239,7 +241,8 @@ impl<'a> Set<'a> {
         }
         let message_id = self.place.ids.next(Counter::Messages);
         self.write_down(message_id, &letter);
-        let mut told = self.tell(message_id, &letter, &announced, &recipients, None)?;
+        let mut told =
+            self.tell(message_id, &letter, &announced, &recipients, None, recipients.len())?;
         for to in &called {
             let delivery = self.place.ids.next(Counter::Deliveries);
             let out = Outgoing { to, way: announced.to_project() };
@@ -269,7 +272,8 @@ impl<'a> Set<'a> {
     }
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
-    /// which it goes out. A single notification may have been given its id before (`only`).
+    /// which it goes out. Where nothing goes out and others are told too (`together` are told in
+    /// this group), or others are still to be told, the row may wait. A single notification may have been given its id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,
@@ -277,9 +281,12 @@ impl<'a> Set<'a> {
         announced: &Announced<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
+        together: usize,
     ) -> Result<Told, StoreError> {
         let mut births = Vec::with_capacity(recipients.len());
         let mut channels = Channels::NONE;
+        let deferred = self.place.deferred;
+        let takes = deferred.takes(together);
         for &recipient in recipients {
             let known = self.people.recipients.get_mut(&recipient);
             let known = known.ok_or(StoreError::NotFound)?;
@@ -288,17 +295,20 @@ impl<'a> Set<'a> {
             }
             let seq = known.head.give_birth();
             let id = only.map_or_else(|| self.place.ids.next(Counter::Notifications), |id| id.0);
-            self.rows.notification(recipient, seq, id, message_id);
-            self.rows.head(recipient, known.head);
+            let mut may_wait = takes || (known.is_held && deferred.is_on());
             for out in announced.outgoing(known) {
                 let delivery = self.place.ids.next(Counter::Deliveries);
                 self.rows.delivery(delivery, DeliveryOf::Notification(id, recipient), &out);
+                may_wait = false;
                 if out.way.is_queued() {
                     channels = channels.with(out.way.channel);
                 }
             }
-            let (id, unread_count) = (NotificationId(id), known.head.unread_count);
-            births.push(Placed { recipient, id, seq, unread_count });
+            let unread_count = known.head.unread_count;
+            let birth = Birth { user: recipient, seq, id, message: message_id };
+            let reach = known.plain_reach().filter(|_| may_wait);
+            self.rows.birth(NewBirth { birth, unread_count, may_wait, reach });
+            births.push(Placed { recipient, id: NotificationId(id), seq, unread_count });
         }
         let ticket = self.known.tickets.get_mut(&TicketId(announced.ticket_id));
         if let (Some(ticket), Some(_)) = (ticket, &announced.escalation) {
@@ -325,7 +335,7 @@ impl<'a> Set<'a> {
     }
 
     /// Writes the next recipients of a send, and its message with the first of them.
-    fn send(&mut self, chunk: &SendChunk) -> Result<Option<Told>, StoreError> {
+    fn send(&mut self, chunk: &SendChunk, together: usize) -> Result<Option<Told>, StoreError> {
         let letter = chunk.text.letter();
         if let SendText::New(letter) = &chunk.text {
             self.write_down(chunk.message_id, letter);
@@ -335,8 +345,9 @@ impl<'a> Set<'a> {
         announced.is_critical = chunk.is_critical;
         // One that was for a time when nobody was there to send it begins to wait only now.
         announced.due_at = announced.due_at.max(chunk.now);
+        let recipients = &chunk.recipients;
         let told =
-            self.tell(chunk.message_id, letter, &announced, &chunk.recipients, chunk.only)?;
+            self.tell(chunk.message_id, letter, &announced, recipients, chunk.only, together)?;
         Ok((!told.births.is_empty()).then_some(told))
     }
 }

@@ -1,5 +1,6 @@
 //! The writer's loop: groups, their transactions, and what happens when one fails.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use bellpull_actors::port::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
 use super::super::ids::Ids;
 use super::super::letters::Letters;
-use super::super::options::open_writer;
+use super::super::options::{BoxError, open_writer};
 use super::super::statement::one;
 use super::audiences::Audiences;
 use super::group::{self, Failure};
@@ -32,6 +34,7 @@ pub(in super::super) struct Writer {
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) letters: Arc<Letters>,
     pub(in super::super) audiences: Audiences,
+    pub(in super::super) deferred: Arc<Deferred>,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
     /// Who copies the hub's log; a command leaves that to its commits.
@@ -42,11 +45,13 @@ pub(in super::super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the connection and takes up the ids that were given out before.
-    pub(super) fn open(&mut self) -> rusqlite::Result<()> {
+    /// Opens the connection and takes up the ids that were given out before, and what is still to
+    /// be written.
+    pub(super) fn open(&mut self) -> Result<(), BoxError> {
         self.log_keeper = self.is_hubs.then(|| LogKeeper::start(&self.file)).transpose()?;
         let connection = self.connect()?;
         self.ids.load(&connection)?;
+        self.deferred.load(&connection)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -82,7 +87,8 @@ impl Writer {
     /// Copies the log back into the file, so that the file is all that stays. A command leaves
     /// that to SQLite, which does it for the last who closes: asked for by name, it would keep a
     /// hub on the same file from writing for as long as somebody reads.
-    fn end(self) {
+    fn end(mut self) {
+        self.settle_all();
         drop(self.log_keeper);
         let Some(connection) = self.connection else { return };
         let emptied = match self.is_hubs {
@@ -91,6 +97,16 @@ impl Writer {
         };
         if let Err(error) = emptied.and(connection.close().map_err(|(_, error)| error)) {
             tracing::warn!(%error, "the database was not closed cleanly; the log keeps what it has");
+        }
+    }
+
+    /// Writes what is still to be written: only this process knows what of it was delivered.
+    fn settle_all(&mut self) {
+        while self.is_hubs && self.deferred.count() > 0 {
+            if let Err(failure) = self.try_together(&[&Write::SettleSome(PORTION)]) {
+                tracing::warn!(?failure, "some inboxes will be settled after the next start");
+                return;
+            }
         }
     }
 
@@ -154,12 +170,17 @@ impl Writer {
         let begun = Instant::now();
         if self.seen != Some(seen) {
             self.ids.load(&transaction)?;
+            let unsaved = self.deferred.load(&transaction).map_err(unavailable)?;
+            group::raise_delivered(&transaction, unsaved)?;
         }
+        let staged = RefCell::default();
         let place = group::Place {
             ids: &self.ids,
             letters: &self.letters,
             audiences: &self.audiences,
             channels: self.channels,
+            deferred: &self.deferred,
+            staged: &staged,
         };
         let mut applied = group::apply(&transaction, place, writes)?;
         transaction.commit()?;
@@ -169,6 +190,7 @@ impl Writer {
             }
         }
         self.seen = Some(seen);
+        self.deferred.apply(staged.into_inner());
         if let Some(pages) = applied.max_page_count {
             self.max_page_count = Some(pages);
         }
@@ -228,6 +250,7 @@ mod tests {
                 ids: Arc::default(),
                 letters: Arc::new(Letters::new()),
                 audiences: Audiences::new(),
+                deferred: Arc::new(Deferred::new(None, 0)),
                 connection: None,
                 log_keeper: None,
                 seen: None,

@@ -1,0 +1,122 @@
+//! A list of births, as it is stored: small numbers in few bytes, for a broadcast has very many.
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+
+/// A notification that came into an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Birth {
+    pub(in super::super) user: UserId,
+    pub(in super::super) seq: Seq,
+    /// The notification's.
+    pub(in super::super) id: i64,
+    pub(in super::super) message: i64,
+}
+
+/// What a list begins with: how it is written.
+const FORM: u8 = 1;
+/// Seven bits a byte: a number of 64 bits has ten.
+const BYTES_MAX: u32 = 10;
+
+/// Writes a list: the form, the lowest notification and the lowest message, then of each birth
+/// whose it is, its number, and how far it is from the lowest of both.
+pub(super) fn encode(births: &[Birth]) -> Vec<u8> {
+    let lowest = |of: fn(&Birth) -> i64| births.iter().map(of).min().unwrap_or(0);
+    let (id, message) = (lowest(|birth| birth.id), lowest(|birth| birth.message));
+    let mut bytes = Vec::with_capacity(8 * births.len() + 1);
+    bytes.push(FORM);
+    put(&mut bytes, id);
+    put(&mut bytes, message);
+    for birth in births {
+        for number in [birth.user.0, birth.seq.0, birth.id - id, birth.message - message] {
+            put(&mut bytes, number);
+        }
+    }
+    bytes
+}
+
+/// Reads a list; `None` for what is none.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Birth>> {
+    let (&form, mut rest) = bytes.split_first()?;
+    if form != FORM {
+        return None;
+    }
+    let (first_id, first_message) = (take(&mut rest)?, take(&mut rest)?);
+    let mut births = Vec::new();
+    while !rest.is_empty() {
+        births.push(Birth {
+            user: UserId(take(&mut rest)?),
+            seq: Seq(take(&mut rest)?),
+            id: first_id.checked_add(take(&mut rest)?)?,
+            message: first_message.checked_add(take(&mut rest)?)?,
+        });
+    }
+    Some(births)
+}
+
+/// The lowest seven bits first; a set eighth says that more come.
+fn put(bytes: &mut Vec<u8>, number: i64) {
+    let mut left = number.cast_unsigned();
+    while left > 0x7f {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+}
+
+fn take(bytes: &mut &[u8]) -> Option<i64> {
+    let mut number = 0_u64;
+    for place in 0..BYTES_MAX {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(7 * place)?;
+        if byte & 0x80 == 0 {
+            return Some(number.cast_signed());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn birth() -> impl Strategy<Value = Birth> {
+        let number = || prop_oneof![0..300_i64, 0..i64::MAX / 4];
+        (number(), number(), number(), number()).prop_map(|(user, seq, id, message)| Birth {
+            user: UserId(user),
+            seq: Seq(seq),
+            id,
+            message,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_survives_its_row(births in prop::collection::vec(birth(), 0..50)) {
+            prop_assert_eq!(decode(&encode(&births)), Some(births));
+        }
+
+        #[test]
+        fn what_is_no_list_is_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = decode(&bytes);
+            let mut cut = encode(&[Birth { user: UserId(300), seq: Seq(1), id: 5, message: 7 }]);
+            cut.pop();
+            prop_assert_eq!(decode(&cut), None);
+        }
+    }
+
+    #[test]
+    fn a_birth_of_a_broadcast_takes_few_bytes() {
+        let birth = |user: i64| Birth {
+            user: UserId(user),
+            seq: Seq(200),
+            id: 1_000_000 + user,
+            message: 4_000,
+        };
+        let births: Vec<Birth> = (20_001..=20_512).map(birth).collect();
+        let bytes = encode(&births).len();
+        assert!(bytes <= 8 * births.len(), "{bytes}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What is still to be written, as the tables have it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+use rusqlite::Connection;
+use smallvec::SmallVec;
+
+use super::super::error::corrupt;
+use super::super::options::BoxError;
+use super::super::statement::{all, execute, optional};
+use super::births::decode;
+use super::waves::Counts;
+use super::{Deferred, Held, Position, State};
+
+impl Deferred {
+    /// Takes it up: at the start, after a transaction that was taken back, and after another
+    /// process wrote. What was delivered to inboxes that somebody else has settled meanwhile is
+    /// returned: it is still to be saved.
+    pub(in super::super) fn load(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<(UserId, Seq)>, BoxError> {
+        let mut new = State::default();
+        let sql = "SELECT id, births FROM deferred_births ORDER BY id";
+        let waves: Vec<(i64, Vec<u8>)> = all(connection, sql, (), |row| row.try_into())?;
+        let mut stored = BTreeMap::new();
+        for (wave, bytes) in waves {
+            let births = decode(&bytes).ok_or_else(|| corrupt("deferred_births"))?;
+            let place = new.waves.begin(wave);
+            let mut left = 0;
+            for birth in births {
+                let position = match stored.entry(birth.user) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(unknown) => *unknown.insert(position(connection, birth.user)?),
+                };
+                if birth.seq <= position.last_seq {
+                    continue;
+                }
+                let held = new.held.entry(birth.user);
+                let held = held.or_insert_with(|| Held::after(position));
+                if held.give_birth() != birth.seq {
+                    return Err(corrupt("deferred_births").into());
+                }
+                held.births.push(new.waves.add(place, birth.id, birth.message));
+                left += 1;
+            }
+            if left == 0 {
+                execute(connection, "DELETE FROM deferred_births WHERE id = ?", (wave,))?;
+                new.waves.take_off(&Counts::from([(place, 0)]));
+            }
+            new.births += left;
+        }
+        Ok(self.replace(new))
+    }
+
+    fn replace(&self, mut new: State) -> Vec<(UserId, Seq)> {
+        let mut state = self.state();
+        let mut unsaved = Vec::new();
+        for (user, held) in &state.held {
+            let delivered = held.delivered;
+            match new.held.get_mut(user) {
+                Some(held) => held.delivered = delivered,
+                None if delivered > Seq::ZERO => unsaved.push((*user, delivered)),
+                None => {}
+            }
+        }
+        if new.births > 0 {
+            let now = std::time::Instant::now();
+            new.times = Some((now, now));
+            self.added.notify_one();
+        }
+        // A row that is gone leaves its number to the next; within a process none comes twice.
+        new.waves.last_id = new.waves.last_id.max(state.waves.last_id);
+        *state = new;
+        unsaved
+    }
+}
+
+/// Where the table has an inbox.
+fn position(connection: &Connection, user: UserId) -> rusqlite::Result<Position> {
+    let sql = "SELECT last_seq, unread_count FROM inboxes WHERE user_id = ?";
+    let stored = optional(connection, sql, (user.0,), |row| <(i64, i64)>::try_from(row))?;
+    let (last_seq, unread_count) = stored.unwrap_or_default();
+    Ok(Position { last_seq: Seq(last_seq), unread_count })
+}
+
+impl Held {
+    /// An inbox that stands there, without births yet.
+    pub(super) fn after(position: Position) -> Self {
+        Self { position, delivered: Seq::ZERO, births: SmallVec::new() }
+    }
+
+    fn give_birth(&mut self) -> Seq {
+        self.position.unread_count += 1;
+        self.position.last_seq = self.position.last_seq.next();
+        self.position.last_seq
+    }
+}

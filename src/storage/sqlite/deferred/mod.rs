@@ -1,0 +1,229 @@
+//! Births whose rows are still to be written.
+//!
+//! What is said to many at once is written as one row first, the list of its births; that is what
+//! its acknowledgement waits for. The rows of the inboxes come when somebody looks into one of
+//! them, or while nobody has anything else to write ([`settler`]): what an inbox lacks is always
+//! written whole, in one transaction, with its head.
+//!
+//! The tables say all of it: a birth is still to be written if its number is above its inbox'
+//! `last_seq`. What is here is their copy, so that nobody has to look there; it changes when a
+//! transaction has been committed, before anybody is told of it. So whoever reads an inbox asks
+//! [`Deferred::holds`] first, has it settled if it is, and misses nothing that was acknowledged
+//! before.
+//!
+//! In reading order: this file (what is known, as readers and the writer ask for it), [`births`]
+//! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the tables), [`staged`] (what a group does to it),
+//! [`settler`], [`barrier`] (what readers wait for).
+
+mod barrier;
+mod births;
+mod load;
+mod settler;
+mod staged;
+mod waves;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::routing::Channels;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+pub(super) use barrier::Barrier;
+pub(super) use births::Birth;
+pub(super) use settler::Settler;
+pub(super) use staged::{NewBirth, Staged};
+use waves::{Waiting, Waves};
+
+/// Of so many births that may wait one inbox may: it takes as much memory as they do.
+const BIRTHS_PER_INBOX: usize = 8;
+/// People of whom it is remembered that nothing goes out to them, and where their inboxes stand:
+/// some 4 MiB.
+const KNOWN_MAX: usize = 1 << 16;
+/// Births that are settled in one transaction: some 3 ms.
+pub(super) const PORTION: usize = 512;
+
+/// What is still to be written.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    /// The fewest recipients of something whose births may wait; none may, where there is no such
+    /// number.
+    from: Option<usize>,
+    /// So many may wait. Who adds to more than these writes as many rows as it adds.
+    births_max: usize,
+    state: Mutex<State>,
+    /// Told when there is something to settle.
+    added: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: BTreeMap<UserId, Held>,
+    /// Of people to whom nothing goes out of the house.
+    known: HashMap<UserId, Known>,
+    waves: Waves,
+    births: usize,
+    /// Who was settled last while nobody waited.
+    cursor: Option<UserId>,
+    /// When the first of these births came, and the last.
+    times: Option<(Instant, Instant)>,
+}
+
+/// An inbox with births that are still to be written.
+#[derive(Debug)]
+struct Held {
+    /// With all of them.
+    position: Position,
+    /// The highest number that was delivered meanwhile.
+    delivered: Seq,
+    /// In the order of their numbers, which end with the position's.
+    births: SmallVec<[Waiting; 1]>,
+}
+
+/// Where an inbox stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    pub(super) last_seq: Seq,
+    pub(super) unread_count: i64,
+}
+
+impl Position {
+    /// As far as the next birth is concerned.
+    pub(super) fn head(self) -> Head {
+        let Self { last_seq, unread_count } = self;
+        Head { last_seq, unread_count, ..Head::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    position: Position,
+    /// Where the account has an address.
+    reach: Channels,
+}
+
+/// What is known of somebody without a look at the tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    /// Where the inbox stands.
+    pub(super) position: Option<Position>,
+    /// Whether births are still to be written there.
+    pub(super) is_held: bool,
+    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    pub(super) reach: Option<Channels>,
+}
+
+impl Deferred {
+    /// Nothing yet. Of what goes to `from` people and more some `births_max` births may wait.
+    /// `None`: nothing may, as where another process is the hub.
+    pub(super) fn new(from: Option<usize>, births_max: usize) -> Self {
+        Self { from, births_max, state: Mutex::default(), added: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is whole before the next thing that could fail.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something that goes to so many may wait.
+    pub(super) fn takes(&self, recipients: usize) -> bool {
+        self.from.is_some_and(|from| recipients >= from)
+    }
+
+    /// Whether anything may wait.
+    pub(super) fn is_on(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// How many births are still to be written.
+    pub(super) fn count(&self) -> usize {
+        self.state().births
+    }
+
+    /// Whether there is no room for so many more.
+    fn is_full(&self, births: usize) -> bool {
+        let state = self.state();
+        let held_max = self.births_max / BIRTHS_PER_INBOX;
+        state.births + births > self.births_max || state.held.len() + births > held_max
+    }
+
+    /// Whether births of this inbox are still to be written.
+    pub(super) fn holds(&self, user: UserId) -> bool {
+        self.state().held.contains_key(&user)
+    }
+
+    /// Those among these people, in portions for one transaction each.
+    pub(super) fn held(&self, users: impl IntoIterator<Item = UserId>) -> Vec<Vec<UserId>> {
+        let state = self.state();
+        let found = users.into_iter().filter_map(|user| Some((user, state.held.get(&user)?)));
+        portions(found.map(|(user, held)| (user, held.births.len())))
+    }
+
+    /// All of them.
+    pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
+        portions(self.state().held.iter().map(|(user, held)| (*user, held.births.len())))
+    }
+
+    /// Whose notification it is, if it is still to be written.
+    pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
+        let state = self.state();
+        let is_it = |held: &Held| held.births.iter().any(|birth| birth.id == id.0);
+        state.held.iter().find(|(_, held)| is_it(held)).map(|(user, _)| *user)
+    }
+
+    /// What is known of these people, as the group stands.
+    pub(super) fn looks(&self, users: &[UserId], staged: &Staged) -> Vec<Look> {
+        let state = self.state();
+        let look = |user: &UserId| {
+            if staged.has_changed(*user) {
+                return Look::default();
+            }
+            let known = state.known.get(user);
+            let held = state.held.get(user);
+            Look {
+                position: held.map(|held| held.position).or(known.map(|known| known.position)),
+                is_held: held.is_some(),
+                reach: known.filter(|_| !staged.forgets_known()).map(|known| known.reach),
+            }
+        };
+        users.iter().map(look).collect()
+    }
+
+    /// Some who are still to be settled, with about so many births, going round.
+    fn next(&self, births: usize) -> Vec<UserId> {
+        let mut state = self.state();
+        let first = state.cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let after = (first, Bound::Unbounded);
+        let (mut some, mut count) = (Vec::new(), 0);
+        for (user, held) in state.held.range(after) {
+            if count >= births {
+                break;
+            }
+            count += held.births.len();
+            some.push(*user);
+        }
+        // Behind the last the next ones begin anew.
+        state.cursor = some.last().copied().filter(|_| count >= births);
+        some
+    }
+}
+
+/// In portions of about [`PORTION`] births.
+fn portions(people: impl Iterator<Item = (UserId, usize)>) -> Vec<Vec<UserId>> {
+    let (mut portions, mut births) = (Vec::new(), PORTION);
+    for (user, count) in people {
+        if births >= PORTION {
+            portions.push(Vec::new());
+            births = 0;
+        }
+        if let Some(portion) = portions.last_mut() {
+            portion.push(user);
+        }
+        births += count;
+    }
+    portions
+}

@@ -1,0 +1,217 @@
+//! What a group does to what is still to be written: in the tables at once, in memory when it is
+//! committed.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::routing::Channels;
+use rusqlite::Connection;
+
+use super::super::multi_row::{Cell, MultiRow};
+use super::super::statement::execute;
+use super::births::{Birth, encode};
+use super::waves::{Counts, Waiting};
+use super::{Deferred, Held, KNOWN_MAX, Known, Position, State};
+
+static ROWS: MultiRow = MultiRow::new(
+    "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
+     SELECT column1, column2, column3, column2, column4 FROM ",
+    4,
+    " WHERE column1 IS NOT NULL",
+);
+static HEADS: MultiRow = MultiRow::new(
+    "INSERT INTO inboxes (user_id, last_seq, unread_count, delivered_seq) \
+     SELECT column1, column2, column3, column4 FROM ",
+    4,
+    " WHERE column1 IS NOT NULL ON CONFLICT (user_id) DO UPDATE SET last_seq = excluded.last_seq, \
+     unread_count = excluded.unread_count, \
+     delivered_seq = max(delivered_seq, excluded.delivered_seq)",
+);
+
+/// A birth of a group.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct NewBirth {
+    pub(in super::super) birth: Birth,
+    /// The inbox' count with it.
+    pub(in super::super) unread_count: i64,
+    /// Whether its row may wait.
+    pub(in super::super) may_wait: bool,
+    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    pub(in super::super) reach: Option<Channels>,
+}
+
+/// What a group has done so far.
+#[derive(Debug, Default)]
+pub(in super::super) struct Staged {
+    settled: BTreeSet<UserId>,
+    /// The births that have been written.
+    written: Counts,
+    /// Inboxes that were changed in the table.
+    changed: BTreeSet<UserId>,
+    forgets_known: bool,
+    new: Vec<NewBirth>,
+    delivered: Vec<(UserId, Seq)>,
+}
+
+impl Staged {
+    /// Whether the table alone says where this inbox stands.
+    pub(super) fn has_changed(&self, user: UserId) -> bool {
+        self.settled.contains(&user) || self.changed.contains(&user)
+    }
+
+    pub(super) fn forgets_known(&self) -> bool {
+        self.forgets_known
+    }
+
+    /// Somebody's address or wishes have changed.
+    pub(in super::super) fn forget_known(&mut self) {
+        self.forgets_known = true;
+    }
+
+    /// These inboxes are changed in the table; they have been settled.
+    pub(in super::super) fn change(&mut self, users: impl IntoIterator<Item = UserId>) {
+        self.changed.extend(users);
+    }
+
+    /// Takes a delivered position, if its inbox is held: it is saved when that is settled.
+    pub(in super::super) fn deliver(
+        &mut self,
+        deferred: &Deferred,
+        user: UserId,
+        seq: Seq,
+    ) -> bool {
+        let takes = !self.settled.contains(&user) && deferred.holds(user);
+        if takes {
+            self.delivered.push((user, seq));
+        }
+        takes
+    }
+
+    /// Writes the rows that these inboxes lack, and their heads.
+    pub(in super::super) fn settle(
+        &mut self,
+        connection: &Connection,
+        deferred: &Deferred,
+        users: impl IntoIterator<Item = UserId>,
+    ) -> rusqlite::Result<()> {
+        let (mut rows, mut heads) = (Vec::new(), Vec::new());
+        let state = deferred.state();
+        for user in users {
+            let Some(held) = state.held.get(&user) else { continue };
+            if !self.settled.insert(user) {
+                continue;
+            }
+            for (seq, birth) in held.numbered() {
+                let message = state.waves.message(birth, &mut self.written);
+                rows.extend([user.0, seq.0, birth.id, message].map(Cell::Int));
+            }
+            let Position { last_seq, unread_count } = held.position;
+            heads.extend([user.0, last_seq.0, unread_count, held.delivered.0].map(Cell::Int));
+        }
+        drop(state);
+        ROWS.run(connection, &rows)?;
+        HEADS.run(connection, &heads)
+    }
+
+    /// Settles some inboxes with about so many births.
+    pub(in super::super) fn settle_some(
+        &mut self,
+        connection: &Connection,
+        deferred: &Deferred,
+        births: usize,
+    ) -> rusqlite::Result<()> {
+        let some = deferred.next(births);
+        self.settle(connection, deferred, some)
+    }
+
+    /// Takes births whose rows wait. None of them is of an inbox that was changed since it was
+    /// read in this group.
+    pub(in super::super) fn defer(&mut self, births: Vec<NewBirth>) {
+        self.new = births;
+    }
+
+    /// Writes the list of the births that wait, and removes those of which none is left.
+    pub(in super::super) fn write(
+        &mut self,
+        connection: &Connection,
+        deferred: &Deferred,
+    ) -> rusqlite::Result<()> {
+        if deferred.is_full(self.new.len()) {
+            self.settle_some(connection, deferred, self.new.len())?;
+        }
+        let (ended, next): (Vec<i64>, i64) = {
+            let state = deferred.state();
+            (state.waves.ended_without(&self.written), state.waves.last_id + 1)
+        };
+        for wave in ended {
+            execute(connection, "DELETE FROM deferred_births WHERE id = ?", (wave,))?;
+        }
+        if !self.new.is_empty() {
+            let births: Vec<Birth> = self.new.iter().map(|new| new.birth).collect();
+            let sql = "INSERT INTO deferred_births (id, births) VALUES (?, ?)";
+            execute(connection, sql, (next, encode(&births)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    /// Its births, with their numbers.
+    fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
+        let count = i64::try_from(self.births.len()).unwrap_or(i64::MAX);
+        let first = self.position.last_seq.0 - count + 1;
+        (first..).map(Seq).zip(&self.births)
+    }
+}
+
+impl Deferred {
+    /// A group was committed: from now on this is how it is.
+    pub(in super::super) fn apply(&self, staged: Staged) {
+        let Staged { settled, written, changed, forgets_known, new, delivered } = staged;
+        let mut state = self.state();
+        for user in &settled {
+            state.held.remove(user);
+        }
+        state.births -= state.waves.take_off(&written);
+        if forgets_known {
+            state.known.clear();
+        }
+        for user in changed {
+            state.known.remove(&user);
+        }
+        for (user, seq) in delivered {
+            if let Some(held) = state.held.get_mut(&user) {
+                held.delivered = held.delivered.max(seq);
+            }
+        }
+        if !new.is_empty() {
+            state.add(&new);
+            self.added.notify_one();
+        }
+        if state.births == 0 {
+            state.times = None;
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, new: &[NewBirth]) {
+        let now = Instant::now();
+        self.times = Some((self.times.map_or(now, |(first, _)| first), now));
+        let wave = self.waves.begin(self.waves.last_id + 1);
+        self.births += new.len();
+        for NewBirth { birth, unread_count, reach, .. } in new {
+            let position = Position { last_seq: birth.seq, unread_count: *unread_count };
+            let held = self.held.entry(birth.user).or_insert_with(|| Held::after(position));
+            held.position = position;
+            held.births.push(self.waves.add(wave, birth.id, birth.message));
+            match reach {
+                Some(reach) if self.known.len() < KNOWN_MAX => {
+                    self.known.insert(birth.user, Known { position, reach: *reach });
+                }
+                Some(_) | None => drop(self.known.remove(&birth.user)),
+            }
+        }
+    }
+}
