@@ -65,6 +65,8 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
     Described::Counter("bellpull_ended_logins_forgotten_total",
         "Logins that were ended and forgotten before their access tokens were over: too many"),
+    Described::Gauge("bellpull_births_deferred",
+        "Notifications of many that are on the disk as one row, their own still to be written"),
     Described::Counter("bellpull_sends_total", "Messages to one or many that were taken in"),
     Described::Counter("bellpull_forgotten_total",
         "What was forgotten because it was old, by kind"),

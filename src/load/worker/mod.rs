@@ -26,6 +26,11 @@ use socket::Socket;
 const COMMANDS: Token = Token(usize::MAX);
 /// What one turn of the loop takes up.
 const EVENTS_MAX: usize = 1024;
+/// Where so many sockets have something at once, more will in a moment…
+const CROWD: usize = 16;
+/// …which is worth waiting for: who sends pays for every waking of this process, and on one machine
+/// is put off by it. A frame that is one of many is noted so much later at most.
+const NAP: Duration = Duration::from_micros(500);
 /// How often somebody who watches is told how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// How long a frame that is to be told of may wait for others.
@@ -117,6 +122,7 @@ impl<W: Write> Worker<W> {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Ok(()) | Err(_) => {}
             }
+            let heard = events.iter().count();
             for event in &events {
                 if event.token() != COMMANDS {
                     self.heard(event.token().0, event);
@@ -131,6 +137,9 @@ impl<W: Write> Worker<W> {
             }
             self.begin_due();
             self.report()?;
+            if heard >= CROWD && self.opening.under_way == 0 {
+                std::thread::sleep(NAP);
+            }
         }
     }
 

@@ -5,14 +5,13 @@ use std::collections::btree_map::Entry;
 
 use bellpull_actors::domain::ids::{Seq, UserId};
 use rusqlite::Connection;
-use smallvec::SmallVec;
 
 use super::super::error::corrupt;
 use super::super::options::BoxError;
 use super::super::statement::{all, execute, optional};
 use super::births::decode;
 use super::waves::Counts;
-use super::{Deferred, Held, Position, State};
+use super::{Deferred, Person, Position, State};
 
 impl Deferred {
     /// Takes it up: at the start, after a transaction that was taken back, and after another
@@ -38,12 +37,13 @@ impl Deferred {
                 if birth.seq <= position.last_seq {
                     continue;
                 }
-                let held = new.held.entry(birth.user);
-                let held = held.or_insert_with(|| Held::after(position));
-                if held.give_birth() != birth.seq {
+                let person = new.people.entry(birth.user);
+                let person = person.or_insert_with(|| Person::at(position));
+                if person.position.give_birth() != birth.seq {
                     return Err(corrupt("deferred_births").into());
                 }
-                held.births.push(new.waves.add(place, birth.id, birth.message));
+                new.held += usize::from(!person.is_held());
+                person.births.push(new.waves.add(place, birth.id, birth.message));
                 left += 1;
             }
             if left == 0 {
@@ -58,11 +58,10 @@ impl Deferred {
     fn replace(&self, mut new: State) -> Vec<(UserId, Seq)> {
         let mut state = self.state();
         let mut unsaved = Vec::new();
-        for (user, held) in &state.held {
-            let delivered = held.delivered;
-            match new.held.get_mut(user) {
-                Some(held) => held.delivered = delivered,
-                None if delivered > Seq::ZERO => unsaved.push((*user, delivered)),
+        for (user, Person { delivered, .. }) in &state.people {
+            match new.people.get_mut(user) {
+                Some(person) => person.delivered = *delivered,
+                None if *delivered > Seq::ZERO => unsaved.push((*user, *delivered)),
                 None => {}
             }
         }
@@ -74,6 +73,7 @@ impl Deferred {
         // A row that is gone leaves its number to the next; within a process none comes twice.
         new.waves.last_id = new.waves.last_id.max(state.waves.last_id);
         *state = new;
+        state.report();
         unsaved
     }
 }
@@ -86,15 +86,10 @@ fn position(connection: &Connection, user: UserId) -> rusqlite::Result<Position>
     Ok(Position { last_seq: Seq(last_seq), unread_count })
 }
 
-impl Held {
-    /// An inbox that stands there, without births yet.
-    pub(super) fn after(position: Position) -> Self {
-        Self { position, delivered: Seq::ZERO, births: SmallVec::new() }
-    }
-
+impl Position {
     fn give_birth(&mut self) -> Seq {
-        self.position.unread_count += 1;
-        self.position.last_seq = self.position.last_seq.next();
-        self.position.last_seq
+        self.unread_count += 1;
+        self.last_seq = self.last_seq.next();
+        self.last_seq
     }
 }

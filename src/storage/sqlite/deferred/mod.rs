@@ -22,7 +22,7 @@ mod settler;
 mod staged;
 mod waves;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -41,8 +41,7 @@ use waves::{Waiting, Waves};
 
 /// Of so many births that may wait one inbox may: it takes as much memory as they do.
 const BIRTHS_PER_INBOX: usize = 8;
-/// People of whom it is remembered that nothing goes out to them, and where their inboxes stand:
-/// some 4 MiB.
+/// People who are remembered though nothing of theirs waits: some 6 MiB.
 const KNOWN_MAX: usize = 1 << 16;
 /// Births that are settled in one transaction: some 3 ms.
 pub(super) const PORTION: usize = 512;
@@ -62,23 +61,27 @@ pub(super) struct Deferred {
 
 #[derive(Debug, Default)]
 struct State {
-    held: BTreeMap<UserId, Held>,
-    /// Of people to whom nothing goes out of the house.
-    known: HashMap<UserId, Known>,
-    waves: Waves,
+    /// Those with births that wait, and others to whom nothing goes out of the house. In order, as
+    /// lists are: who comes next is near.
+    people: BTreeMap<UserId, Person>,
+    /// How many of them have births that wait, and how many births those are.
+    held: usize,
     births: usize,
+    waves: Waves,
     /// Who was settled last while nobody waited.
     cursor: Option<UserId>,
     /// When the first of these births came, and the last.
     times: Option<(Instant, Instant)>,
 }
 
-/// An inbox with births that are still to be written.
+/// Somebody's inbox.
 #[derive(Debug)]
-struct Held {
-    /// With all of them.
+struct Person {
+    /// With all births that wait.
     position: Position,
-    /// The highest number that was delivered meanwhile.
+    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    reach: Option<Channels>,
+    /// The highest number that was delivered while births waited.
     delivered: Seq,
     /// In the order of their numbers, which end with the position's.
     births: SmallVec<[Waiting; 1]>,
@@ -91,19 +94,23 @@ pub(super) struct Position {
     pub(super) unread_count: i64,
 }
 
+impl Person {
+    /// Somebody whose inbox stands there, without births that wait.
+    fn at(position: Position) -> Self {
+        Self { position, reach: None, delivered: Seq::ZERO, births: SmallVec::new() }
+    }
+
+    fn is_held(&self) -> bool {
+        !self.births.is_empty()
+    }
+}
+
 impl Position {
     /// As far as the next birth is concerned.
     pub(super) fn head(self) -> Head {
         let Self { last_seq, unread_count } = self;
         Head { last_seq, unread_count, ..Head::default() }
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    position: Position,
-    /// Where the account has an address.
-    reach: Channels,
 }
 
 /// What is known of somebody without a look at the tables.
@@ -113,8 +120,21 @@ pub(super) struct Look {
     pub(super) position: Option<Position>,
     /// Whether births are still to be written there.
     pub(super) is_held: bool,
-    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    /// See [`Person::reach`].
     pub(super) reach: Option<Channels>,
+}
+
+impl State {
+    /// Somebody with births that wait.
+    fn held(&self, user: UserId) -> Option<&Person> {
+        self.people.get(&user).filter(|person| person.is_held())
+    }
+
+    /// Tells the operators.
+    fn report(&self) {
+        // Far below what a float counts exactly.
+        metrics::gauge!("bellpull_births_deferred").set(self.births as f64);
+    }
 }
 
 impl Deferred {
@@ -148,47 +168,45 @@ impl Deferred {
     fn is_full(&self, births: usize) -> bool {
         let state = self.state();
         let held_max = self.births_max / BIRTHS_PER_INBOX;
-        state.births + births > self.births_max || state.held.len() + births > held_max
+        state.births + births > self.births_max || state.held + births > held_max
     }
 
     /// Whether births of this inbox are still to be written.
     pub(super) fn holds(&self, user: UserId) -> bool {
-        self.state().held.contains_key(&user)
+        self.state().held(user).is_some()
     }
 
     /// Those among these people, in portions for one transaction each.
     pub(super) fn held(&self, users: impl IntoIterator<Item = UserId>) -> Vec<Vec<UserId>> {
         let state = self.state();
-        let found = users.into_iter().filter_map(|user| Some((user, state.held.get(&user)?)));
-        portions(found.map(|(user, held)| (user, held.births.len())))
+        let found = users.into_iter().filter_map(|user| Some((user, state.held(user)?)));
+        portions(found.map(|(user, person)| (user, person.births.len())))
     }
 
     /// All of them.
     pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
-        portions(self.state().held.iter().map(|(user, held)| (*user, held.births.len())))
+        let state = self.state();
+        let held = state.people.iter().filter(|(_, person)| person.is_held());
+        portions(held.map(|(user, person)| (*user, person.births.len())))
     }
 
     /// Whose notification it is, if it is still to be written.
     pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
         let state = self.state();
-        let is_it = |held: &Held| held.births.iter().any(|birth| birth.id == id.0);
-        state.held.iter().find(|(_, held)| is_it(held)).map(|(user, _)| *user)
+        let is_it = |person: &Person| person.births.iter().any(|birth| birth.id == id.0);
+        state.people.iter().find(|(_, person)| is_it(person)).map(|(user, _)| *user)
     }
 
     /// What is known of these people, as the group stands.
     pub(super) fn looks(&self, users: &[UserId], staged: &Staged) -> Vec<Look> {
         let state = self.state();
         let look = |user: &UserId| {
-            if staged.has_changed(*user) {
-                return Look::default();
-            }
-            let known = state.known.get(user);
-            let held = state.held.get(user);
-            Look {
-                position: held.map(|held| held.position).or(known.map(|known| known.position)),
-                is_held: held.is_some(),
-                reach: known.filter(|_| !staged.forgets_known()).map(|known| known.reach),
-            }
+            let person = state.people.get(user).filter(|_| !staged.has_changed(*user));
+            person.map_or_else(Look::default, |person| Look {
+                position: Some(person.position),
+                is_held: person.is_held(),
+                reach: person.reach.filter(|_| !staged.forgets_known()),
+            })
         };
         users.iter().map(look).collect()
     }
@@ -199,11 +217,11 @@ impl Deferred {
         let first = state.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let after = (first, Bound::Unbounded);
         let (mut some, mut count) = (Vec::new(), 0);
-        for (user, held) in state.held.range(after) {
+        for (user, person) in state.people.range(after).filter(|(_, person)| person.is_held()) {
             if count >= births {
                 break;
             }
-            count += held.births.len();
+            count += person.births.len();
             some.push(*user);
         }
         // Behind the last the next ones begin anew.

@@ -7,12 +7,13 @@ use std::time::Instant;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::routing::Channels;
 use rusqlite::Connection;
+use smallvec::SmallVec;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
 use super::births::{Birth, encode};
 use super::waves::{Counts, Waiting};
-use super::{Deferred, Held, KNOWN_MAX, Known, Position, State};
+use super::{Deferred, KNOWN_MAX, Person, Position, State};
 
 static ROWS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
@@ -98,16 +99,16 @@ impl Staged {
         let (mut rows, mut heads) = (Vec::new(), Vec::new());
         let state = deferred.state();
         for user in users {
-            let Some(held) = state.held.get(&user) else { continue };
+            let Some(person) = state.held(user) else { continue };
             if !self.settled.insert(user) {
                 continue;
             }
-            for (seq, birth) in held.numbered() {
+            for (seq, birth) in person.numbered() {
                 let message = state.waves.message(birth, &mut self.written);
                 rows.extend([user.0, seq.0, birth.id, message].map(Cell::Int));
             }
-            let Position { last_seq, unread_count } = held.position;
-            heads.extend([user.0, last_seq.0, unread_count, held.delivered.0].map(Cell::Int));
+            let Position { last_seq, unread_count } = person.position;
+            heads.extend([user.0, last_seq.0, unread_count, person.delivered.0].map(Cell::Int));
         }
         drop(state);
         ROWS.run(connection, &rows)?;
@@ -156,8 +157,8 @@ impl Staged {
     }
 }
 
-impl Held {
-    /// Its births, with their numbers.
+impl Person {
+    /// The births that wait, with their numbers.
     fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
         let count = i64::try_from(self.births.len()).unwrap_or(i64::MAX);
         let first = self.position.last_seq.0 - count + 1;
@@ -170,19 +171,20 @@ impl Deferred {
     pub(in super::super) fn apply(&self, staged: Staged) {
         let Staged { settled, written, changed, forgets_known, new, delivered } = staged;
         let mut state = self.state();
-        for user in &settled {
-            state.held.remove(user);
+        for user in settled {
+            state.settle(user);
         }
         state.births -= state.waves.take_off(&written);
-        if forgets_known {
-            state.known.clear();
-        }
         for user in changed {
-            state.known.remove(&user);
+            state.people.remove(&user); // settled before it was changed
+        }
+        if forgets_known {
+            state.people.retain(|_, person| person.is_held());
+            state.people.values_mut().for_each(|person| person.reach = None);
         }
         for (user, seq) in delivered {
-            if let Some(held) = state.held.get_mut(&user) {
-                held.delivered = held.delivered.max(seq);
+            if let Some(person) = state.people.get_mut(&user) {
+                person.delivered = person.delivered.max(seq);
             }
         }
         if !new.is_empty() {
@@ -192,6 +194,7 @@ impl Deferred {
         if state.births == 0 {
             state.times = None;
         }
+        state.report();
     }
 }
 
@@ -203,15 +206,20 @@ impl State {
         self.births += new.len();
         for NewBirth { birth, unread_count, reach, .. } in new {
             let position = Position { last_seq: birth.seq, unread_count: *unread_count };
-            let held = self.held.entry(birth.user).or_insert_with(|| Held::after(position));
-            held.position = position;
-            held.births.push(self.waves.add(wave, birth.id, birth.message));
-            match reach {
-                Some(reach) if self.known.len() < KNOWN_MAX => {
-                    self.known.insert(birth.user, Known { position, reach: *reach });
-                }
-                Some(_) | None => drop(self.known.remove(&birth.user)),
-            }
+            let person = self.people.entry(birth.user).or_insert_with(|| Person::at(position));
+            self.held += usize::from(!person.is_held());
+            (person.position, person.reach) = (position, *reach);
+            person.births.push(self.waves.add(wave, birth.id, birth.message));
+        }
+    }
+
+    /// Nothing of theirs waits any more. Whom something may go out to is forgotten.
+    fn settle(&mut self, user: UserId) {
+        let Some(person) = self.people.get_mut(&user) else { return };
+        self.held -= usize::from(person.is_held());
+        (person.delivered, person.births) = (Seq::ZERO, SmallVec::new());
+        if person.reach.is_none() || self.people.len() - self.held > KNOWN_MAX {
+            self.people.remove(&user);
         }
     }
 }
