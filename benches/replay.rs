@@ -14,7 +14,7 @@
 mod rig;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellpull::load::rest::Rest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -42,6 +42,7 @@ fn replay(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::try_from(users * backlog).unwrap()));
     group.sample_size(20).measurement_time(Duration::from_secs(10));
     let connection = sqlite::open(&database);
+    wait_for_rows(&connection, users * backlog);
     group.bench_function("baseline: SQLite alone", |bencher| {
         bencher.iter(|| {
             let rows: usize = all[1].iter().map(|person| read(&connection, person.id)).sum();
@@ -72,6 +73,17 @@ fn store(hub: &Hub, sender: &str, users: usize, backlog: usize) {
         let answer = rest.ask("POST", "/api/notifications/", &headers, &body).unwrap();
         assert!(answer.is_success(), "{}", answer.text());
         assert!(answer.text().contains(&format!("\"recipients\":{users}")), "{}", answer.text());
+    }
+}
+
+/// Until all is in the rows of the inboxes: what was stored a moment ago may still be on the way.
+fn wait_for_rows(connection: &Connection, wanted: usize) {
+    let since = Instant::now();
+    let sql = "SELECT count(*) FROM notifications";
+    let wanted = i64::try_from(wanted).unwrap();
+    while connection.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap() < wanted {
+        assert!(since.elapsed() < Duration::from_secs(60), "the rows do not come");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -1,13 +1,14 @@
 //! Heads of inboxes, as a crowd that comes back asks for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::port::StoreError;
 use sqlx::SqlitePool;
 
-use super::deferred::Barrier;
+use super::deferred::Deferred;
 use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::json;
@@ -15,10 +16,10 @@ use super::rows::json;
 /// The heads of these users' inboxes; one that has no row is left out.
 pub(super) async fn read(
     readers: SqlitePool,
-    settled: Barrier,
+    deferred: Arc<Deferred>,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
-    settled.inboxes(&users).await?;
+    let ends = deferred.ends(&users);
     let sql = "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq, \
                forgotten_seq)) FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))";
     let text: String = sqlx::query_scalar(sql)
@@ -30,5 +31,9 @@ pub(super) async fn read(
     let head = |(user, last_seq, unread_count, delivered_seq, forgotten_seq)| {
         (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq })
     };
-    Ok(rows.into_iter().map(head).collect())
+    let mut heads: HashMap<UserId, Head> = rows.into_iter().map(head).collect();
+    for (user, end) in ends {
+        end.complete(heads.entry(user).or_default());
+    }
+    Ok(heads)
 }

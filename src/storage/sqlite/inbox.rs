@@ -29,13 +29,19 @@ impl InboxStore for SqliteStore {
         after: Seq,
         limit: u32,
     ) -> Result<Backlog, StoreError> {
-        self.settled.inbox(user).await?;
+        let tail = self.deferred.tail(user);
         let query = sqlx::query(NEWEST_BIRTHS).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let head = head_of(&row)?;
+        let mut head = head_of(&row)?;
         let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
+        let mut total: i64 = row.try_get(5).map_err(unavailable)?;
+        for birth in tail.complete(&mut head).into_iter().filter(|birth| birth.seq > after) {
+            rows.push((birth.seq.0, birth.id, birth.message, 0));
+            total += 1;
+        }
         rows.sort_unstable();
+        keep_newest(&mut rows, limit);
         let letters =
             self.letters.of(&self.readers, rows.iter().map(|(_, _, message, _)| *message)).await?;
         let birth = |(seq, id, message, is_read)| {
@@ -43,7 +49,6 @@ impl InboxStore for SqliteStore {
             Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
         };
         let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
-        let total: i64 = row.try_get(5).map_err(unavailable)?;
         let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
         Ok(Backlog { head, skipped: (total - returned).max(0), births })
     }
@@ -54,7 +59,7 @@ impl InboxStore for SqliteStore {
         after: Seq,
         limit: u32,
     ) -> Result<(Head, Vec<Changed>), StoreError> {
-        let changed = self.read_changes(OLDEST_CHANGES, user, after, limit).await?;
+        let changed = self.read_changes(Which::Oldest, user, after, limit).await?;
         Ok((changed.head, changed.rows))
     }
 
@@ -64,7 +69,7 @@ impl InboxStore for SqliteStore {
         after: Seq,
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
-        self.read_changes(NEWEST_CHANGES, user, after, limit).await
+        self.read_changes(Which::Newest, user, after, limit).await
     }
 
     async fn mark(
@@ -108,8 +113,11 @@ impl InboxStore for SqliteStore {
     }
 
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
-        self.settled.inbox(user).await?;
-        notifications::unread_counts(&self.readers, user).await
+        let tail = self.deferred.tail(user);
+        let (mut head, channels) = notifications::unread_counts(&self.readers, user).await?;
+        // What waits goes out on no channel.
+        tail.complete(&mut head);
+        Ok((head.unread_count, channels))
     }
 }
 
@@ -158,18 +166,31 @@ const NEWEST_CHANGES: &str = select_changes!(
 impl SqliteStore {
     async fn read_changes(
         &self,
-        sql: &'static str,
+        which: Which,
         user: UserId,
         after: Seq,
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
-        self.settled.inbox(user).await?;
+        let tail = self.deferred.tail(user);
+        let sql = match which {
+            Which::Oldest => OLDEST_CHANGES,
+            Which::Newest => NEWEST_CHANGES,
+        };
         let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let head = head_of(&row)?;
+        let mut head = head_of(&row)?;
         let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<(i64, i64, i64, i64, i64, i64)> = json(rows)?;
+        let mut total: i64 = row.try_get(5).map_err(unavailable)?;
+        for birth in tail.complete(&mut head).into_iter().filter(|birth| birth.seq > after) {
+            rows.push((birth.seq.0, birth.seq.0, birth.id, birth.message, 0, 0));
+            total += 1;
+        }
         rows.sort_unstable();
+        match which {
+            Which::Oldest => rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX)),
+            Which::Newest => keep_newest(&mut rows, limit),
+        }
         let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.3)).await?;
         let changed = |(changed_seq, seq, id, message, is_read, is_deleted)| {
             let (id, seq, is_read) = (NotificationId(id), Seq(seq), is_read != 0);
@@ -178,10 +199,22 @@ impl SqliteStore {
         };
         let rows: Vec<Changed> =
             rows.into_iter().map(changed).collect::<Result<_, StoreError>>()?;
-        let total: i64 = row.try_get(5).map_err(unavailable)?;
         let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         Ok(ChangedRows { head, skipped: (total - returned).max(0), rows })
     }
+}
+
+/// Which of too many rows are read.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Oldest,
+    Newest,
+}
+
+/// Leaves out the first of too many.
+fn keep_newest<T>(rows: &mut Vec<T>, limit: u32) {
+    let excess = rows.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.drain(..excess);
 }
 
 /// The inbox' state, from a query's first four columns.

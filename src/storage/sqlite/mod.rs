@@ -5,7 +5,8 @@
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
 //! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
-//! [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
+//! [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -81,7 +82,8 @@ pub struct SqliteStore {
     users: Joined<UserId, User>,
     letters: Arc<Letters>,
     ids: Arc<Ids>,
-    /// What readers of inboxes wait for.
+    deferred: Arc<Deferred>,
+    /// What those wait for who list inboxes.
     settled: Barrier,
     _settler: Option<Settler>,
     lock: Mutex<Option<HubLock>>,
@@ -144,8 +146,9 @@ impl SqliteStore {
         let settler =
             options.exclusive.then(|| Settler::start(Arc::clone(&deferred), writer.clone()));
         let settled = Barrier::new(&deferred, &writer);
-        let (reads, barrier) = (readers.clone(), settled.clone());
-        let heads = Joined::start(move |users| heads::read(reads.clone(), barrier.clone(), users));
+        let (reads, waiting) = (readers.clone(), Arc::clone(&deferred));
+        let heads =
+            Joined::start(move |users| heads::read(reads.clone(), Arc::clone(&waiting), users));
         let reads = readers.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let lock = Mutex::new(lock);
@@ -158,6 +161,7 @@ impl SqliteStore {
             users,
             letters,
             ids,
+            deferred,
             settled,
             _settler: settler,
             lock,

@@ -1,6 +1,7 @@
 //! Notifications as lists show them.
 
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::NotificationFilter;
@@ -62,20 +63,21 @@ pub(super) async fn one(
     row.as_ref().map(notification).transpose()
 }
 
-/// The unread ones, and how many of them go out on each channel. The walk begins at the newest
+/// How many unread ones there are (of the head, that and `last_seq`), and how many of them go out
+/// on each channel. The walk begins at the newest
 /// and ends with the last unread one.
 pub(super) async fn unread_counts(
     readers: &SqlitePool,
     user: UserId,
-) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
-    let sql = "WITH head AS (SELECT ifnull(max(unread_count), 0) AS unread FROM inboxes \
-               WHERE user_id = ?1) \
-               SELECT unread, (SELECT json_group_array(json_array(channel, times)) FROM \
+) -> Result<(Head, Vec<(Channel, i64)>), StoreError> {
+    let sql = "WITH head AS (SELECT ifnull(max(unread_count), 0) AS unread, \
+               ifnull(max(last_seq), 0) AS last_seq FROM inboxes WHERE user_id = ?1) \
+               SELECT last_seq, unread, (SELECT json_group_array(json_array(channel, times)) FROM \
                (SELECT d.channel, count(DISTINCT n.id) AS times FROM (SELECT id FROM notifications \
                WHERE recipient_id = ?1 AND read_at IS NULL AND deleted_at IS NULL \
                ORDER BY seq DESC LIMIT (SELECT unread FROM head)) n \
                JOIN deliveries d ON d.notification_id = n.id GROUP BY d.channel)) FROM head";
-    let (unread, channels): (i64, String) =
+    let (last_seq, unread_count, channels): (i64, i64, String) =
         sqlx::query_as(sql).bind(user.0).fetch_one(readers).await.map_err(unavailable)?;
     let channels: Vec<(String, i64)> = json(&channels)?;
     let mut counts = channels
@@ -83,7 +85,7 @@ pub(super) async fn unread_counts(
         .map(|(name, times)| Ok((channel(&name)?, times)))
         .collect::<Result<Vec<_>, StoreError>>()?;
     counts.sort_unstable();
-    Ok((unread, counts))
+    Ok((Head { last_seq: Seq(last_seq), unread_count, ..Head::default() }, counts))
 }
 
 /// What the filter leaves of the user's notifications `n`, and, where it needs them, of their

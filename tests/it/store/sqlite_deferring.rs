@@ -209,7 +209,7 @@ async fn what_is_written_later_cannot_be_told_from_what_is_written_at_once() {
 }
 
 #[tokio::test]
-async fn a_broadcast_is_one_row_until_somebody_looks() {
+async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     let (_directory, url) = file();
     let store = open(&url, deferring()).await;
     let people = people(&store, 7, "client").await;
@@ -221,20 +221,38 @@ async fn a_broadcast_is_one_row_until_somebody_looks() {
     assert_eq!(told.births.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1, 1]);
 
     assert_eq!(store.head(ids[0]).await.unwrap(), head(2, 2, 0));
-    assert_eq!(written(&store).await, (3, 1), "who looks has his own written");
+    assert_eq!(store.unread_counts(ids[0]).await.unwrap().0, 2);
+    for limit in [0, 1, 2, 9] {
+        let kept = i64::from(limit).min(2);
+        let newest = store.newest_births(ids[0], Seq::ZERO, limit).await.unwrap();
+        assert_eq!((newest.head, newest.skipped), (head(2, 2, 0), 2 - kept));
+        let seqs: Vec<i64> = newest.births.iter().map(|birth| birth.seq.0).collect();
+        assert_eq!(seqs, (3 - kept..3).collect::<Vec<_>>(), "the newest {limit}");
+        let newest = store.newest_changes(ids[0], Seq::ZERO, limit).await.unwrap();
+        assert_eq!((newest.head, newest.skipped), (head(2, 2, 0), 2 - kept));
+        let (head, oldest) = store.changes(ids[0], Seq::ZERO, limit).await.unwrap();
+        let seqs: Vec<i64> = oldest.iter().map(|row| row.changed_seq.0).collect();
+        assert_eq!((head.last_seq, seqs), (Seq(2), (1..=kept).collect()), "the oldest {limit}");
+    }
+    assert!(store.newest_births(ids[0], Seq(2), 9).await.unwrap().births.is_empty());
+    assert_eq!(written(&store).await, (2, 1), "who looks writes nothing");
+
     let id = told.births[1].id;
     assert_eq!(store.notification(ids[1], id).await.unwrap().unwrap().seq, Seq(2));
-    assert_eq!(written(&store).await, (4, 1));
+    assert_eq!(written(&store).await, (3, 1), "who lists has his own written");
     let page = store.notifications(ids[2], &NotificationFilter::default(), first(9).into()).await;
     assert_eq!(page.unwrap().count, 1);
-    assert_eq!(store.unread_counts(ids[3]).await.unwrap(), (1, Vec::new()));
     let marked = store.mark(ids[4], Selection::UpTo(Seq(1)), Mark::Read, at(20)).await.unwrap();
     assert_eq!(*marked.unwrap().ids, [told.births[4].id]);
     let explained = store.told(told.births[5].id).await.unwrap().unwrap();
     assert_eq!(explained.row.unwrap().recipient, ids[5]);
-    assert_eq!(written(&store).await, (8, 1));
+    assert_eq!(written(&store).await, (6, 1));
     let told = tell(&store, "by e-mail", &people[0], &ids[6..]).await;
     assert_eq!(told.births[0].seq, Seq(2), "what goes out is written at once, and what was before");
+    assert_eq!(written(&store).await, (8, 1));
+    for user in [ids[0], ids[3]] {
+        store.mark(user, Selection::UpTo(Seq(9)), Mark::Delete, at(30)).await.unwrap();
+    }
     assert_eq!(written(&store).await, (10, 0), "nothing is left of the list");
 }
 

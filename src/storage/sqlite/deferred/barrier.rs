@@ -1,4 +1,4 @@
-//! What readers wait for: that an inbox is whole in its tables.
+//! What those wait for who list an inbox: that it is whole in its tables.
 
 use std::sync::Arc;
 
@@ -27,11 +27,6 @@ impl Barrier {
             true => self.settle(vec![vec![user]]).await,
             false => Ok(()),
         }
-    }
-
-    /// The same for a crowd.
-    pub(in super::super) async fn inboxes(&self, users: &[UserId]) -> Result<(), StoreError> {
-        self.settle(self.deferred.held(users.iter().copied())).await
     }
 
     /// The same for all.

@@ -1,25 +1,26 @@
 //! Births whose rows are still to be written.
 //!
 //! What is said to many at once is written as one row first, the list of its births; that is what
-//! its acknowledgement waits for. The rows of the inboxes come when somebody looks into one of
-//! them, or while nobody has anything else to write ([`settler`]): what an inbox lacks is always
+//! its acknowledgement waits for. The rows of the inboxes come when one of them is changed or
+//! listed, or while nobody has anything else to write ([`settler`]): what an inbox lacks is always
 //! written whole, in one transaction, with its head.
 //!
 //! The tables say all of it: a birth is still to be written if its number is above its inbox'
 //! `last_seq`. What is here is their copy, so that nobody has to look there; it changes when a
 //! transaction has been committed, before anybody is told of it. So whoever reads an inbox asks
-//! [`Deferred::holds`] first, has it settled if it is, and misses nothing that was acknowledged
-//! before.
+//! here first, adds the [`tail`] to what the tables have or has the inbox settled ([`barrier`]),
+//! and misses nothing that was acknowledged before.
 //!
 //! In reading order: this file (what is known, as readers and the writer ask for it), [`births`]
-//! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the tables), [`staged`] (what a group does to it),
-//! [`settler`], [`barrier`] (what readers wait for).
+//! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the
+//! tables), [`staged`] (what a group does to it), [`settler`], [`tail`] and [`barrier`] (for readers).
 
 mod barrier;
 mod births;
 mod load;
 mod settler;
 mod staged;
+mod tail;
 mod waves;
 
 use std::collections::BTreeMap;
@@ -176,14 +177,7 @@ impl Deferred {
         self.state().held(user).is_some()
     }
 
-    /// Those among these people, in portions for one transaction each.
-    pub(super) fn held(&self, users: impl IntoIterator<Item = UserId>) -> Vec<Vec<UserId>> {
-        let state = self.state();
-        let found = users.into_iter().filter_map(|user| Some((user, state.held(user)?)));
-        portions(found.map(|(user, person)| (user, person.births.len())))
-    }
-
-    /// All of them.
+    /// All whose births are still to be written, in portions for one transaction each.
     pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
         let state = self.state();
         let held = state.people.iter().filter(|(_, person)| person.is_held());

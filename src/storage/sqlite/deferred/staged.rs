@@ -104,7 +104,8 @@ impl Staged {
                 continue;
             }
             for (seq, birth) in person.numbered() {
-                let message = state.waves.message(birth, &mut self.written);
+                birth.count(&mut self.written);
+                let message = state.waves.message(birth);
                 rows.extend([user.0, seq.0, birth.id, message].map(Cell::Int));
             }
             let Position { last_seq, unread_count } = person.position;
@@ -159,7 +160,7 @@ impl Staged {
 
 impl Person {
     /// The births that wait, with their numbers.
-    fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
         let count = i64::try_from(self.births.len()).unwrap_or(i64::MAX);
         let first = self.position.last_seq.0 - count + 1;
         (first..).map(Seq).zip(&self.births)

@@ -33,6 +33,13 @@ struct Wave {
 /// How many births of each list, by its place.
 pub(super) type Counts = BTreeMap<u32, usize>;
 
+impl Waiting {
+    /// Counts it among those of its list.
+    pub(super) fn count(&self, counts: &mut Counts) {
+        *counts.entry(self.wave).or_default() += 1;
+    }
+}
+
 impl Waves {
     /// Begins a list.
     pub(super) fn begin(&mut self, id: i64) -> u32 {
@@ -59,9 +66,8 @@ impl Waves {
         Waiting { id, wave: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
     }
 
-    /// What a birth says; and counts it.
-    pub(super) fn message(&self, birth: &Waiting, counts: &mut Counts) -> i64 {
-        *counts.entry(birth.wave).or_default() += 1;
+    /// What a birth says.
+    pub(super) fn message(&self, birth: &Waiting) -> i64 {
         self.places[birth.wave as usize].messages[birth.message as usize]
     }
 
@@ -96,16 +102,16 @@ mod tests {
         let births = [(first, 1, 10), (first, 2, 10), (first, 3, 11), (second, 4, 10)];
         let births = births.map(|(place, id, message)| waves.add(place, id, message));
         let mut counts = Counts::new();
-        let messages = births[..2].iter().map(|birth| waves.message(birth, &mut counts));
-        assert_eq!(messages.collect::<Vec<_>>(), [10, 10]);
+        assert_eq!(births.map(|birth| waves.message(&birth)), [10, 10, 11, 10]);
+        births[..2].iter().for_each(|birth| birth.count(&mut counts));
         assert!(waves.ended_without(&counts).is_empty());
         assert_eq!(waves.take_off(&counts), 2);
         let mut counts = Counts::new();
-        assert_eq!(waves.message(&births[2], &mut counts), 11);
+        births[2].count(&mut counts);
         assert_eq!(waves.ended_without(&counts), [7]);
         waves.take_off(&counts);
         assert_eq!(waves.begin(9), first);
-        assert_eq!(waves.message(&births[3], &mut counts), 10, "the other one stands");
+        assert_eq!(waves.message(&births[3]), 10, "the other one stands");
         assert_eq!(waves.last_id, 9);
     }
 }

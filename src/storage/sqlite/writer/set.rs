@@ -273,7 +273,8 @@ impl<'a> Set<'a> {
 
     /// Puts a message into the inboxes of those who want it, with a delivery for each channel on
     /// which it goes out. Where nothing goes out and others are told too (`together` are told in
-    /// this group), or others are still to be told, the row may wait. A single notification may have been given its id before (`only`).
+    /// this group), or others are still to be told, the row may wait. A single notification may
+    /// have been given its id before (`only`).
     fn tell(
         &mut self,
         message_id: i64,

@@ -1,0 +1,114 @@
+//! What an inbox has beyond its rows, for those who read it without having it settled.
+//!
+//! Births that wait are the newest of their inbox, unread and unchanged. Whoever takes the tail
+//! first and reads the tables then has both or, where the inbox was settled in between, all of it
+//! in the tables: what is in both is told by its number.
+
+use std::collections::HashMap;
+
+use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::inbox::Head;
+
+use super::{Birth, Deferred, Person};
+
+/// The births of an inbox that wait.
+#[derive(Debug, Default)]
+pub(in super::super) struct Tail {
+    end: End,
+    births: Vec<Birth>,
+}
+
+/// Where an inbox stands with them.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct End {
+    last_seq: Seq,
+    delivered: Seq,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self { last_seq: Seq::ZERO, delivered: Seq::ZERO }
+    }
+}
+
+impl Deferred {
+    /// What this inbox has beyond its rows. To be asked for before the tables are.
+    pub(in super::super) fn tail(&self, user: UserId) -> Tail {
+        let state = self.state();
+        let Some(person) = state.held(user) else { return Tail::default() };
+        let births = person.numbered().map(|(seq, birth)| {
+            let message = state.waves.message(birth);
+            Birth { user, seq, id: birth.id, message }
+        });
+        Tail { end: person.end(), births: births.collect() }
+    }
+
+    /// Where those of these inboxes stand that have something beyond their rows.
+    pub(in super::super) fn ends(&self, users: &[UserId]) -> HashMap<UserId, End> {
+        let state = self.state();
+        let end = |user: &UserId| Some((*user, state.held(*user)?.end()));
+        users.iter().filter_map(end).collect()
+    }
+}
+
+impl Person {
+    fn end(&self) -> End {
+        End { last_seq: self.position.last_seq, delivered: self.delivered }
+    }
+}
+
+impl End {
+    /// Completes a head that the tables have.
+    pub(in super::super) fn complete(self, head: &mut Head) {
+        head.delivered_seq = head.delivered_seq.max(self.delivered);
+        if head.last_seq < self.last_seq {
+            // Each number since then is a birth's.
+            head.unread_count += self.last_seq.0 - head.last_seq.0;
+            head.last_seq = self.last_seq;
+        }
+    }
+}
+
+impl Tail {
+    /// Completes a head that the tables have; the births that it has beyond them.
+    pub(in super::super) fn complete(self, head: &mut Head) -> Vec<Birth> {
+        let Self { end, mut births } = self;
+        births.retain(|birth| birth.seq > head.last_seq);
+        end.complete(head);
+        births
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_settled_in_between_is_not_told_twice() {
+        let birth = |seq| Birth { user: UserId(1), seq: Seq(seq), id: seq + 100, message: 7 };
+        let tail = || Tail {
+            end: End { last_seq: Seq(9), delivered: Seq(5) },
+            births: vec![birth(8), birth(9)],
+        };
+        let stored = |last_seq, unread_count, delivered| Head {
+            last_seq: Seq(last_seq),
+            unread_count,
+            delivered_seq: Seq(delivered),
+            ..Head::default()
+        };
+        let mut before = stored(7, 3, 2);
+        assert_eq!(tail().complete(&mut before), [birth(8), birth(9)]);
+        assert_eq!(before, stored(9, 5, 5));
+        for (mut settled, whole) in [
+            (stored(9, 5, 5), stored(9, 5, 5)),
+            // Read since then.
+            (stored(11, 3, 10), stored(11, 3, 10)),
+        ] {
+            assert!(tail().complete(&mut settled).is_empty());
+            assert_eq!(settled, whole);
+        }
+        let mut other = stored(3, 1, 2);
+        assert!(Tail::default().complete(&mut other).is_empty());
+        assert_eq!(other, stored(3, 1, 2));
+    }
+}
