@@ -57,10 +57,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Birth>> {
 fn put(bytes: &mut Vec<u8>, number: i64) {
     let mut left = number.cast_unsigned();
     while left > 0x7f {
-        bytes.push((left & 0x7f) as u8 | 0x80);
+        bytes.push(left.to_le_bytes()[0] | 0x80);
         left >>= 7;
     }
-    bytes.push(left as u8);
+    bytes.push(left.to_le_bytes()[0]);
 }
 
 fn take(bytes: &mut &[u8]) -> Option<i64> {

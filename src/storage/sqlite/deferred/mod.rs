@@ -13,7 +13,8 @@
 //!
 //! In reading order: this file (what is known, as readers and the writer ask for it), [`births`]
 //! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the
-//! tables), [`staged`] (what a group does to it), [`settler`], [`tail`] and [`barrier`] (for readers).
+//! tables), [`staged`] (what a group does to it), [`settler`], [`tail`] and [`barrier`] (for
+//! readers).
 
 mod barrier;
 mod births;
@@ -133,8 +134,8 @@ impl State {
 
     /// Tells the operators.
     fn report(&self) {
-        // Far below what a float counts exactly.
-        metrics::gauge!("bellpull_births_deferred").set(self.births as f64);
+        let births = u32::try_from(self.births).unwrap_or(u32::MAX);
+        metrics::gauge!("bellpull_births_deferred").set(births);
     }
 }
 

@@ -120,13 +120,14 @@ pub(super) fn apply(
 fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqlite::Result<()> {
     let mut staged = place.staged.borrow_mut();
     for write in writes {
-        match write {
-            Write::Settle(users) => {
-                staged.settle(connection, place.deferred, users.iter().copied())?;
-            }
-            Write::SettleSome(births) => staged.settle_some(connection, place.deferred, *births)?,
-            write if write.changes_people() => staged.forget_known(),
-            _ => {}
+        if let Write::Settle(users) = write {
+            staged.settle(connection, place.deferred, users.iter().copied())?;
+        }
+        if let Write::SettleSome(births) = write {
+            staged.settle_some(connection, place.deferred, *births)?;
+        }
+        if write.changes_people() {
+            staged.forget_known();
         }
     }
     Ok(())
