@@ -64,8 +64,7 @@ pub(super) async fn one(
 }
 
 /// How many unread ones there are (of the head, that and `last_seq`), and how many of them go out
-/// on each channel. The walk begins at the newest
-/// and ends with the last unread one.
+/// on each channel. The walk begins at the newest and ends with the last unread one.
 pub(super) async fn unread_counts(
     readers: &SqlitePool,
     user: UserId,

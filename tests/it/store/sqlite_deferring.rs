@@ -34,6 +34,23 @@ fn deferring() -> StoreOptions {
     StoreOptions { channels, defer_from: 3, ..hub() }
 }
 
+/// A store, and some people in it.
+struct House {
+    store: SqliteStore,
+    people: Vec<User>,
+    ids: Vec<UserId>,
+    url: String,
+    _directory: TempDir,
+}
+
+async fn house(count: usize, options: StoreOptions) -> House {
+    let (_directory, url) = file();
+    let store = open(&url, options).await;
+    let people = people(&store, count, "client").await;
+    let ids = people.iter().map(|user| user.id).collect();
+    House { store, people, ids, url, _directory }
+}
+
 /// Something that stays in the house.
 fn word(by: &User, to: &[UserId], text: &str) -> NewSend {
     let mut send = send(by.id, Recipients::Users(to.to_vec()));
@@ -210,14 +227,11 @@ async fn what_is_written_later_cannot_be_told_from_what_is_written_at_once() {
 
 #[tokio::test]
 async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
-    let (_directory, url) = file();
-    let store = open(&url, deferring()).await;
-    let people = people(&store, 7, "client").await;
-    let ids: Vec<UserId> = people.iter().map(|user| user.id).collect();
-    say(&store, &people[0], &ids[..2], "to two").await;
-    assert_eq!(written(&store).await, (2, 0), "two are too few");
-    let told = say(&store, &people[0], &ids, "to all").await;
-    assert_eq!(written(&store).await, (2, 1));
+    let House { store, people, ids, .. } = &house(7, deferring()).await;
+    say(store, &people[0], &ids[..2], "to two").await;
+    assert_eq!(written(store).await, (2, 0), "two are too few");
+    let told = say(store, &people[0], ids, "to all").await;
+    assert_eq!(written(store).await, (2, 1));
     assert_eq!(told.births.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1, 1]);
 
     assert_eq!(store.head(ids[0]).await.unwrap(), head(2, 2, 0));
@@ -235,34 +249,31 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
         assert_eq!((head.last_seq, seqs), (Seq(2), (1..=kept).collect()), "the oldest {limit}");
     }
     assert!(store.newest_births(ids[0], Seq(2), 9).await.unwrap().births.is_empty());
-    assert_eq!(written(&store).await, (2, 1), "who looks writes nothing");
+    assert_eq!(written(store).await, (2, 1), "who looks writes nothing");
 
     let id = told.births[1].id;
     assert_eq!(store.notification(ids[1], id).await.unwrap().unwrap().seq, Seq(2));
-    assert_eq!(written(&store).await, (3, 1), "who lists has his own written");
+    assert_eq!(written(store).await, (3, 1), "who lists has his own written");
     let page = store.notifications(ids[2], &NotificationFilter::default(), first(9).into()).await;
     assert_eq!(page.unwrap().count, 1);
     let marked = store.mark(ids[4], Selection::UpTo(Seq(1)), Mark::Read, at(20)).await.unwrap();
     assert_eq!(*marked.unwrap().ids, [told.births[4].id]);
     let explained = store.told(told.births[5].id).await.unwrap().unwrap();
     assert_eq!(explained.row.unwrap().recipient, ids[5]);
-    assert_eq!(written(&store).await, (6, 1));
-    let told = tell(&store, "by e-mail", &people[0], &ids[6..]).await;
+    assert_eq!(written(store).await, (6, 1));
+    let told = tell(store, "by e-mail", &people[0], &ids[6..]).await;
     assert_eq!(told.births[0].seq, Seq(2), "what goes out is written at once, and what was before");
-    assert_eq!(written(&store).await, (8, 1));
+    assert_eq!(written(store).await, (8, 1));
     for user in [ids[0], ids[3]] {
         store.mark(user, Selection::UpTo(Seq(9)), Mark::Delete, at(30)).await.unwrap();
     }
-    assert_eq!(written(&store).await, (10, 0), "nothing is left of the list");
+    assert_eq!(written(store).await, (10, 0), "nothing is left of the list");
 }
 
 #[tokio::test]
 async fn a_report_counts_what_is_still_to_be_written() {
-    let (_directory, url) = file();
-    let store = open(&url, deferring()).await;
-    let people = people(&store, 5, "client").await;
-    let ids: Vec<UserId> = people.iter().map(|user| user.id).collect();
-    let mut news = word(&people[0], &ids, "news");
+    let House { store, people, ids, .. } = &house(5, deferring()).await;
+    let mut news = word(&people[0], ids, "news");
     news.message.created_at = jiff::Timestamp::now();
     store.begin_send(news, 1_000, jiff::Timestamp::now()).await.unwrap();
     let filter = ReportFilter {
@@ -278,53 +289,45 @@ async fn a_report_counts_what_is_still_to_be_written() {
 
 #[tokio::test]
 async fn what_nobody_looks_at_is_written_by_and_by() {
-    let (_directory, url) = file();
-    let store = open(&url, deferring()).await;
-    let people = people(&store, 5, "client").await;
-    let ids: Vec<UserId> = people.iter().map(|user| user.id).collect();
+    let House { store, people, ids, .. } = &house(5, deferring()).await;
     for _ in 0..3 {
-        say(&store, &people[0], &ids, "news").await;
+        say(store, &people[0], ids, "news").await;
     }
-    assert_eq!(written(&store).await, (0, 3));
+    assert_eq!(written(store).await, (0, 3));
     let begun = Instant::now();
-    while written(&store).await != (15, 0) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", written(&store).await);
+    while written(store).await != (15, 0) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", written(store).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
 async fn no_more_wait_than_there_is_room_for() {
-    let (_directory, url) = file();
-    let store = open(&url, StoreOptions { deferred_max: 64, ..deferring() }).await;
-    let people = people(&store, 5, "client").await;
-    let ids: Vec<UserId> = people.iter().map(|user| user.id).collect();
+    let options = StoreOptions { deferred_max: 64, ..deferring() };
+    let House { store, people, ids, .. } = &house(5, options).await;
     for nth in 1..=40 {
-        say(&store, &people[0], &ids, "news").await;
-        let (rows, _) = written(&store).await;
+        say(store, &people[0], ids, "news").await;
+        let (rows, _) = written(store).await;
         assert!(5 * nth - rows <= 64, "{rows} rows of {}", 5 * nth);
     }
-    for user in &ids {
-        let (head, births) = births(&store, *user, Seq::ZERO).await;
+    for user in ids {
+        let (head, births) = births(store, *user, Seq::ZERO).await;
         assert_eq!((head.last_seq, births.len()), (Seq(40), 40));
     }
 }
 
 #[tokio::test]
 async fn another_process_writes_what_waits_before_its_own() {
-    let (_directory, url) = file();
-    let store = open(&url, deferring()).await;
-    let people = people(&store, 5, "client").await;
-    let ids: Vec<UserId> = people.iter().map(|user| user.id).collect();
-    say(&store, &people[0], &ids, "one").await;
+    let House { store, people, ids, url, .. } = &house(5, deferring()).await;
+    say(store, &people[0], ids, "one").await;
     store.save_delivered(&[(ids[0], Seq(1)), (ids[1], Seq(1))]).await.unwrap();
-    let command = open(&url, StoreOptions { exclusive: false, ..deferring() }).await;
+    let command = open(url, StoreOptions { exclusive: false, ..deferring() }).await;
     assert_eq!(say(&command, &people[0], &ids[..1], "two").await.births[0].seq, Seq(2));
-    assert_eq!(written(&store).await, (2, 1), "a command lets nothing wait");
-    assert_eq!(say(&store, &people[0], &ids, "three").await.births[0].seq, Seq(3));
+    assert_eq!(written(store).await, (2, 1), "a command lets nothing wait");
+    assert_eq!(say(store, &people[0], ids, "three").await.births[0].seq, Seq(3));
     assert_eq!(store.head(ids[0]).await.unwrap(), head(3, 3, 1));
     assert_eq!(store.head(ids[1]).await.unwrap(), head(2, 2, 1));
-    assert_eq!(say(&command, &people[0], &ids, "four").await.births[4].seq, Seq(3));
+    assert_eq!(say(&command, &people[0], ids, "four").await.births[4].seq, Seq(3));
     for (user, last) in ids.iter().zip([4, 3, 3, 3, 3]) {
         assert_eq!(store.head(*user).await.unwrap().last_seq, Seq(last));
     }

@@ -11,16 +11,11 @@ use smallvec::SmallVec;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
+use super::super::writer::NOTIFICATIONS;
 use super::births::{Birth, encode};
 use super::waves::{Counts, Waiting};
 use super::{Deferred, KNOWN_MAX, Person, Position, State};
 
-static ROWS: MultiRow = MultiRow::new(
-    "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
-     SELECT column1, column2, column3, column2, column4 FROM ",
-    4,
-    " WHERE column1 IS NOT NULL",
-);
 static HEADS: MultiRow = MultiRow::new(
     "INSERT INTO inboxes (user_id, last_seq, unread_count, delivered_seq) \
      SELECT column1, column2, column3, column4 FROM ",
@@ -112,7 +107,7 @@ impl Staged {
             heads.extend([user.0, last_seq.0, unread_count, person.delivered.0].map(Cell::Int));
         }
         drop(state);
-        ROWS.run(connection, &rows)?;
+        NOTIFICATIONS.run(connection, &rows)?;
         HEADS.run(connection, &heads)
     }
 

@@ -74,6 +74,7 @@ pub(super) use logins::LoginWrite;
 pub(super) use outbox::{Lease, LeasedRow};
 pub(super) use reports::Report;
 pub(super) use retention::Step;
+pub(super) use rows::NOTIFICATIONS;
 pub(super) use task::Writer;
 pub(super) use webhooks::WebhookWrite;
 

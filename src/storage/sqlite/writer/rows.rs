@@ -75,7 +75,8 @@ static COPIES: MultiRow = MultiRow::new(
     2,
     " AS v WHERE id = v.column1",
 );
-static NOTIFICATIONS: MultiRow = MultiRow::new(
+/// Births: whose, which number, which notification, which message.
+pub(in super::super) static NOTIFICATIONS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
      SELECT column1, column2, column3, column2, column4 FROM ",
     4,
