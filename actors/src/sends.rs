@@ -28,8 +28,8 @@ use crate::session::{Answer, Note};
 use crate::user::in_time;
 use crate::vitals::Handle;
 
-/// So many recipients are written in one transaction at most: some 8 ms of the store's time, which
-/// is what a ticket's commit may have to wait for a send.
+/// So many recipients are written in one transaction at first: where something goes out for each of
+/// them some 8 ms of the store's time, which is what a ticket's commit may have to wait for a send.
 pub const CHUNK: u32 = 512;
 
 /// After so long a store that was away may be asked again.
