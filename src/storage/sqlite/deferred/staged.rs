@@ -1,7 +1,7 @@
 //! What a group does to what is still to be written: in the tables at once, in memory when it is
 //! committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bellpull_actors::domain::ids::{Seq, UserId};
@@ -47,7 +47,8 @@ pub(in super::super) struct Staged {
     changed: BTreeSet<UserId>,
     forgets_known: bool,
     new: Vec<NewBirth>,
-    delivered: Vec<(UserId, Seq)>,
+    /// Of inboxes that are held, and stay so unless something of this group settles them.
+    delivered: BTreeMap<UserId, Seq>,
 }
 
 impl Staged {
@@ -79,7 +80,7 @@ impl Staged {
     ) -> bool {
         let takes = !self.settled.contains(&user) && deferred.holds(user);
         if takes {
-            self.delivered.push((user, seq));
+            self.delivered.insert(user, seq);
         }
         takes
     }
@@ -104,7 +105,9 @@ impl Staged {
                 rows.extend([user.0, seq.0, birth.id, message].map(Cell::Int));
             }
             let Position { last_seq, unread_count } = person.position;
-            heads.extend([user.0, last_seq.0, unread_count, person.delivered.0].map(Cell::Int));
+            let noted = self.delivered.remove(&user).unwrap_or(Seq::ZERO);
+            let delivered = person.delivered.max(noted);
+            heads.extend([user.0, last_seq.0, unread_count, delivered.0].map(Cell::Int));
         }
         drop(state);
         NOTIFICATIONS.run(connection, &rows)?;
@@ -217,5 +220,41 @@ impl State {
         if person.reach.is_none() || self.people.len() - self.held > KNOWN_MAX {
             self.people.remove(&user);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_delivered_is_saved_by_whatever_of_its_group_settles_the_inbox() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE inboxes (user_id INTEGER PRIMARY KEY, last_seq INTEGER, \
+                      unread_count INTEGER, delivered_seq INTEGER); \
+                      CREATE TABLE notifications (recipient_id, seq, id, changed_seq, message_id); \
+                      CREATE TABLE deferred_births (id INTEGER PRIMARY KEY, births BLOB)";
+        connection.execute_batch(tables).unwrap();
+        let deferred = Deferred::new(Some(1), 100);
+        let user = UserId(4);
+        let birth = Birth { user, seq: Seq(1), id: 7, message: 9 };
+        let new = NewBirth { birth, unread_count: 1, may_wait: true, reach: None };
+        let mut first = Staged::default();
+        first.defer(vec![new]);
+        first.write(&connection, &deferred).unwrap();
+        deferred.apply(first);
+
+        let mut second = Staged::default();
+        assert!(second.deliver(&deferred, user, Seq(1)));
+        second.settle(&connection, &deferred, [user]).unwrap();
+        assert!(!second.deliver(&deferred, user, Seq(1)), "it is the table's now");
+        second.write(&connection, &deferred).unwrap();
+        deferred.apply(second);
+        assert_eq!((deferred.count(), deferred.holds(user)), (0, false));
+        let sql = "SELECT last_seq, unread_count, delivered_seq, \
+                   (SELECT count(*) FROM notifications), (SELECT count(*) FROM deferred_births) \
+                   FROM inboxes WHERE user_id = 4";
+        let row = |row: &rusqlite::Row<'_>| <(i64, i64, i64, i64, i64)>::try_from(row);
+        assert_eq!(connection.query_row(sql, (), row).unwrap(), (1, 1, 1, 1, 0));
     }
 }

@@ -85,7 +85,8 @@ const WAITING_MAX: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be asked of the writer. Applying one twice after a transaction was taken back does
-/// the same again.
+/// the same again. To settle is to write the rows that inboxes lack: of these, or of some with
+/// about so many births.
 #[derive(Debug)]
 pub(super) enum Write {
     Commit(Box<Decision>),
@@ -93,27 +94,14 @@ pub(super) enum Write {
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
     UpdateUser(UserId, Box<UserChanges>),
     Login(LoginWrite),
-    SettingOrInsert {
-        name: String,
-        initial: String,
-    },
-    SetSetting {
-        name: String,
-        value: String,
-    },
+    SettingOrInsert { name: String, initial: String },
+    SetSetting { name: String, value: String },
     Mark(Box<MarkRows>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
-    ContinueSends {
-        ids: Vec<SendId>,
-        rows: u32,
-        now: Timestamp,
-    },
+    ContinueSends { ids: Vec<SendId>, rows: u32, now: Timestamp },
     CancelSend(SendId),
-    ForgetKeys {
-        before: Timestamp,
-        limit: u32,
-    },
+    ForgetKeys { before: Timestamp, limit: u32 },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
@@ -122,37 +110,17 @@ pub(super) enum Write {
     Record(Vec<Attempt>),
     GiveBack(Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
-    Retry {
-        delivery: DeliveryId,
-        now: Timestamp,
-    },
-    ChangePreferences {
-        user: UserId,
-        changes: Box<PreferenceChanges>,
-        now: Timestamp,
-    },
-    SetEscalation {
-        event: Event,
-        escalation: Box<Escalation>,
-        now: Timestamp,
-    },
+    Retry { delivery: DeliveryId, now: Timestamp },
+    ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
+    SetEscalation { event: Event, escalation: Box<Escalation>, now: Timestamp },
     RemoveEscalation(Event),
-    Subscribe {
-        user: UserId,
-        browser: Box<NewSubscription>,
-        now: Timestamp,
-    },
-    Unsubscribe {
-        user: UserId,
-        endpoint: String,
-    },
+    Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
+    Unsubscribe { user: UserId, endpoint: String },
     Webhook(Box<WebhookWrite>, Timestamp),
     Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
-    /// Write the rows that these inboxes lack.
     Settle(Vec<UserId>),
-    /// The same for some others, with about so many births.
     SettleSome(usize),
     LimitPages(u32),
     Ping,
