@@ -333,3 +333,30 @@ async fn another_process_writes_what_waits_before_its_own() {
     }
     command.close().await;
 }
+
+#[tokio::test]
+async fn a_full_disk_keeps_nobody_from_reading_what_waits() {
+    let House { store, people, ids, .. } = &house(5, deferring()).await;
+    let other = &mut beside(store).await;
+    let pages: u32 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *other).await.unwrap();
+    store.limit_pages(pages + 40).await.unwrap();
+    let mut said = 0;
+    while store.begin_send(word(&people[0], ids, "news"), 1_000, at(10)).await.is_ok() {
+        said += 1;
+        assert!(said < 5_000, "the disk is never full");
+    }
+    assert!(said > 50, "{said}");
+    let (mut refused, all) = (0, NotificationFilter::default());
+    for user in ids {
+        let (head, births) = births(store, *user, Seq::ZERO).await;
+        assert_eq!((head.last_seq, births.len()), (Seq(said), usize::try_from(said).unwrap()));
+        assert_eq!(store.unread_counts(*user).await.unwrap().0, said);
+        refused += usize::from(store.notifications(*user, &all, first(9).into()).await.is_err());
+    }
+    assert!(refused > 0, "there was room for all rows");
+    store.limit_pages(10_000).await.unwrap();
+    for user in ids {
+        let page = store.notifications(*user, &all, first(9).into()).await.unwrap();
+        assert_eq!(page.count, said);
+    }
+}
