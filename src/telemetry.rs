@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -77,7 +77,7 @@ const DESCRIBED: &[Described] = &[
 
 /// Starts the log, on stderr. A second call in one process changes nothing.
 pub fn init_logs(config: &Config) {
-    let filter = config.log_filter.parse::<Targets>().unwrap_or_default();
+    let filter = what_is_logged(config.log_filter.parse().unwrap_or_default());
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // Failing means that somebody was first, and then there is a log already.
@@ -87,6 +87,17 @@ pub fn init_logs(config: &Config) {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         registry.with(layer.with_ansi(colours)).try_init()
     };
+}
+
+/// ractor opens a span for each actor and enters it at each of its turns. It says nothing in them,
+/// so nobody who asks for `info` means them; whoever names ractor has them.
+fn what_is_logged(asked: Targets) -> Targets {
+    let is_named = asked.iter().any(|(target, _)| target.starts_with("ractor"));
+    let is_shown = asked.default_level().is_some_and(|level| level > LevelFilter::WARN);
+    if is_named || !is_shown {
+        return asked;
+    }
+    asked.with_target("ractor", LevelFilter::WARN)
 }
 
 /// Starts to count. A second call in one process changes nothing.
@@ -214,6 +225,22 @@ mod tests {
         for one in DESCRIBED.iter().map(named) {
             let is_it = found.iter().any(|(kind, name)| one == (kind.as_str(), name));
             assert!(is_it, "{one:?} is described, and nobody counts it");
+        }
+    }
+
+    #[test]
+    fn no_actor_has_a_span_unless_somebody_asks_for_ractors() {
+        let shows = |filter: &str| {
+            let filter = what_is_logged(filter.parse().unwrap());
+            let levels = [tracing::Level::WARN, tracing::Level::INFO];
+            levels.map(|level| filter.would_enable("ractor::actor", &level))
+        };
+        for usual in ["info", "debug", "info,bellpull=debug"] {
+            assert_eq!(shows(usual), [true, false], "{usual}");
+        }
+        assert_eq!(shows("info,ractor=info"), [true, true]);
+        for quiet in ["error", "off", "bellpull=debug"] {
+            assert_eq!(shows(quiet), [false, false], "{quiet}");
         }
     }
 
