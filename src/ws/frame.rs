@@ -45,9 +45,8 @@ pub(super) enum Violation {
 }
 
 /// Reads frames. After a [`Violation`] or a close the stream is over: feed it no more.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Decoder {
-    message_max: usize,
     /// What is under way between two pieces, if anything: nothing costs nothing.
     parked: Option<Box<State>>,
 }
@@ -74,20 +73,16 @@ struct Message {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a stream.
-    pub(super) fn new(message_max: usize) -> Self {
-        Self { message_max, parked: None }
-    }
-
     /// Takes the next bytes (and unmasks them in place); `sink` gets what they complete, and may
-    /// break off.
+    /// break off. No message may be longer than `message_max` bytes.
     pub(super) fn feed(
         &mut self,
+        message_max: usize,
         mut bytes: &mut [u8],
         mut sink: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), Violation> {
         let mut state = self.parked.take().map_or_else(State::default, |parked| *parked);
-        while let Some(mut frame) = state.next_frame(&mut bytes, self.message_max)? {
+        while let Some(mut frame) = state.next_frame(&mut bytes, message_max)? {
             let length = (frame.length - frame.taken).min(bytes.len());
             let (chunk, rest) = std::mem::take(&mut bytes).split_at_mut(length);
             bytes = rest;

@@ -13,6 +13,7 @@ use bellpull_actors::session::Heard;
 use futures_util::task::AtomicWaker;
 use tokio::net::TcpStream;
 
+use super::hearing::Hearing;
 use crate::http::listen::Held;
 
 /// How long a connection that ends may take for its last bytes, and for its client's.
@@ -22,6 +23,8 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) stream: TcpStream,
+    /// The reader's own.
+    pub(super) hearing: Hearing,
     session: OnceLock<Ear>,
     /// Woken when the connection begins to close; the reader waits here and at the stream.
     reader: AtomicWaker,
@@ -47,9 +50,10 @@ pub(super) enum Ear {
 }
 
 impl Shared {
-    pub(super) fn new(stream: TcpStream, held: Option<Held>) -> Arc<Self> {
+    pub(super) fn new(stream: TcpStream, held: Option<Held>, hearing: Hearing) -> Arc<Self> {
         Arc::new(Self {
             stream,
+            hearing,
             session: OnceLock::new(),
             reader: AtomicWaker::new(),
             heard_at_ms: AtomicU32::new(now_ms()),

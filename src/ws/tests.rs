@@ -22,9 +22,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
+use super::hearing::Hearing;
 use super::outlet::WsOutlet;
 use super::pace::Pace;
-use super::reader::{ReadLimits, Reader};
+use super::reader::{ReadRules, Reader};
 use super::renewal::Renewer;
 use super::shared::{Ear, Shared};
 use crate::auth::testing::Accounts;
@@ -48,22 +49,22 @@ async fn pair() -> Pair {
     let (stream, _) = listener.accept().await.unwrap();
     socket2::SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
     let (ear, heard) = unbounded_channel();
-    let shared = Shared::new(stream, None);
+    let shared = Shared::new(stream, None, hearing());
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new()));
     shared.introduce(Ear::Probe(ear));
     tokio::spawn(reader(&shared, &Accounts::gather().await));
     Pair { client, shared, outlet, heard }
 }
 
-/// The read side of a session of user 1's.
-fn reader(shared: &Arc<Shared>, accounts: &Accounts) -> Reader {
-    let renewer = Renewer::new(accounts.auth.clone(), UserId(1));
-    let shared = Arc::clone(shared);
-    Reader::new(shared, Dialect::Incident, Endpoint::Notifications, renewer, limits())
+/// User 1's.
+fn hearing() -> Hearing {
+    Hearing::new(UserId(1), Dialect::Incident, Endpoint::Notifications)
 }
 
-fn limits() -> ReadLimits {
-    ReadLimits { message_max: 1_000, pace: Pace::per_second(20) }
+/// The read side of a session.
+fn reader(shared: &Arc<Shared>, accounts: &Accounts) -> Reader {
+    let (pace, auth) = (Pace::per_second(20), accounts.auth.clone());
+    Reader::new(Arc::clone(shared), Arc::new(ReadRules { message_max: 1_000, pace, auth }))
 }
 
 /// Does what a user's actor does with what is heard, until the session ends.

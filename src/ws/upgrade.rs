@@ -23,11 +23,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::admission::{Admitted, Denied, Door, admit};
+use super::hearing::Hearing;
 use super::outlet::WsOutlet;
 use super::pace::{AddressPace, Pace};
-use super::reader::{ReadLimits, Reader};
+use super::reader::{ReadRules, Reader};
 use super::refusal::Refusal;
-use super::renewal::Renewer;
 use super::shared::{Ear, Shared};
 use super::turn_away::TurnedAway;
 use crate::auth::{Auth, Principal};
@@ -75,7 +75,7 @@ pub(super) struct Rules {
     pub(super) epoch: Arc<str>,
     pub(super) allowed_origins: Vec<String>,
     pub(super) address_pace: Arc<AddressPace>,
-    read_limits: ReadLimits,
+    reading: Arc<ReadRules>,
 }
 
 impl WsEdge {
@@ -88,10 +88,11 @@ impl WsEdge {
             epoch,
             allowed_origins: config.http.allowed_origins.clone(),
             address_pace,
-            read_limits: ReadLimits {
+            reading: Arc::new(ReadRules {
                 message_max: config.ws.max_frame,
                 pace: Pace::per_second(config.ws.messages_per_s),
-            },
+                auth: auth.clone(),
+            }),
         };
         let turned_away = TurnedAway::default();
         Self { auth, users, projects, rules: Arc::new(rules), draining, turned_away }
@@ -249,7 +250,8 @@ pub(super) struct Connection {
 pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitted) {
     let Connection { stream, held, begun, answer } = connection;
     let Admitted { principal, dialect, feed, door, .. } = admitted;
-    let shared = Shared::new(stream, held);
+    let hearing = Hearing::new(principal.user.id, dialect, door.endpoint());
+    let shared = Shared::new(stream, held, hearing);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect, answer));
     let (login, expires_at) = (principal.login, principal.expires_at);
     let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
@@ -265,9 +267,7 @@ pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitt
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
-    let renewer = Renewer::new(edge.auth, principal.user.id);
-    let reader = Reader::new(shared, dialect, door.endpoint(), renewer, edge.rules.read_limits);
-    start_reader(reader, begun);
+    start_reader(Reader::new(shared, Arc::clone(&edge.rules.reading)), begun);
 }
 
 /// Gives the reader a task of its own, and a small one; `begun` is what came with the handshake.

@@ -12,6 +12,7 @@
 //!
 //! [`Idle`]: SupervisorMessage::Idle
 
+mod children;
 mod entity;
 mod report;
 
@@ -25,6 +26,8 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 pub use entity::{Entity, Live, ObtainMail, Parent, SupervisorMessage, Wanted};
+
+use children::Children;
 
 use crate::failures::{Budget, Failures};
 use crate::observe::TreeLog;
@@ -57,46 +60,12 @@ pub struct DynamicSupervisor<E: Entity> {
 #[derive(Debug)]
 pub struct SupervisorState<E: Entity> {
     vitals: Arc<Vitals>,
-    /// The children by actor, in the slots of the wheel.
-    wheel: Vec<HashMap<ActorId, Child<E::Id>>>,
-    hand: usize,
+    children: Children<E::Id>,
     /// Who wants the successor of an actor that is dying; its end is on its way here.
     waiting: HashMap<ActorId, Vec<ObtainMail<E>>>,
     notes: Vec<E::Note>,
     failures: Failures<E::Id>,
     budget: Budget,
-}
-
-/// A child, counted for as long as it is kept, however it or its supervisor ends.
-#[derive(Debug)]
-struct Child<I> {
-    id: I,
-    kind: &'static str,
-}
-
-impl<I> Child<I> {
-    fn new(id: I, kind: &'static str) -> Self {
-        metrics::gauge!("bellpull_actors", "kind" => kind).increment(1.0);
-        Self { id, kind }
-    }
-}
-
-impl<I> Drop for Child<I> {
-    fn drop(&mut self) {
-        metrics::gauge!("bellpull_actors", "kind" => self.kind).decrement(1.0);
-    }
-}
-
-impl<E: Entity> SupervisorState<E> {
-    fn slot(&mut self, actor: ActorId) -> &mut HashMap<ActorId, Child<E::Id>> {
-        let slots = self.wheel.len();
-        let slot = usize::try_from(actor.pid()).unwrap_or(0) % slots;
-        &mut self.wheel[slot]
-    }
-
-    fn children(&self) -> usize {
-        self.wheel.iter().map(HashMap::len).sum()
-    }
 }
 
 impl<E: Entity> Actor for DynamicSupervisor<E> {
@@ -119,8 +88,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         tokio::spawn(tick(handle, period));
         Ok(SupervisorState {
             vitals,
-            wheel: std::iter::repeat_with(HashMap::new).take(slots).collect(),
-            hand: 0,
+            children: Children::new(slots, E::KIND),
             waiting: HashMap::new(),
             notes: Vec::new(),
             failures: Failures::default(),
@@ -223,7 +191,7 @@ impl<E: Entity> DynamicSupervisor<E> {
                     if restarted { "restarted" } else { "spawned" },
                     "",
                 );
-                state.slot(actor.get_id()).insert(actor.get_id(), Child::new(id, E::KIND));
+                state.children.insert(actor.get_id(), id);
                 let handle = Handle::new(actor, vitals);
                 self.live.insert(id, handle.clone());
                 reply.send(Ok(handle));
@@ -238,7 +206,7 @@ impl<E: Entity> DynamicSupervisor<E> {
     }
 
     fn dismiss(&self, id: E::Id, actor: ActorId, state: &mut SupervisorState<E>) {
-        if state.slot(actor).remove(&actor).is_none() {
+        if state.children.remove(actor).is_none() {
             return;
         }
         let gone = self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
@@ -256,9 +224,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         text: &str,
         state: &mut SupervisorState<E>,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(id) = state.slot(actor).remove(&actor).map(|child| child.id) else {
-            return Ok(());
-        };
+        let Some(id) = state.children.remove(actor) else { return Ok(()) };
         self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
         metrics::counter!("bellpull_actor_failures_total", "kind" => E::KIND).increment(1);
         let path = Self::child_path(id);
@@ -276,8 +242,7 @@ impl<E: Entity> DynamicSupervisor<E> {
     }
 
     fn tick(&self, state: &mut SupervisorState<E>) {
-        state.hand = (state.hand + 1) % state.wheel.len();
-        for Child { id, .. } in state.wheel[state.hand].values() {
+        for id in state.children.turn() {
             if let Some(child) = self.live.get(id) {
                 child.cast(E::tick());
             }

@@ -1,7 +1,6 @@
 //! What a dynamic supervisor tells operators of itself and its children.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,11 +33,11 @@ impl<E: Entity> DynamicSupervisor<E> {
                 (report, None)
             })
             .collect();
-        own.children_total = state.children() + drafts.len();
-        for child in state.wheel.iter().flat_map(HashMap::values) {
-            if let Some(actor) = self.live.get(&child.id) {
-                let record = state.failures.of(child.id);
-                let path = Self::child_path(child.id);
+        own.children_total = state.children.len() + drafts.len();
+        for id in state.children.iter().copied() {
+            if let Some(actor) = self.live.get(&id) {
+                let record = state.failures.of(id);
+                let path = Self::child_path(id);
                 let report = ActorReport::new(path, E::KIND, actor.vitals(), record);
                 drafts.push((report, Some(actor.clone())));
             }

@@ -59,8 +59,6 @@ impl UserEntity {
             session.is_greeted = true;
         }
         self.arm_expiry(myself, &state.vitals, &mut session);
-        // Nearly everybody has one: a vector that grows by itself begins with room for four.
-        state.sessions.reserve_exact(1);
         state.sessions.push(session);
         state.is_idle = false;
         state.account = Some(account);

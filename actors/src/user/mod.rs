@@ -36,6 +36,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::directory::{AttachError, Projects, Session, Users};
@@ -204,7 +205,7 @@ impl Entity for UserEntity {
             parent,
             vitals,
             account: None,
-            sessions: Vec::new(),
+            sessions: SmallVec::new(),
             last_session: 0,
             last_subscription: 0,
             last_look: 0,
@@ -267,7 +268,8 @@ pub struct UserState {
     vitals: Arc<Vitals>,
     /// As the newest session's token found it, shared with whoever looked at the token.
     account: Option<Arc<User>>,
-    sessions: Vec<SessionState>,
+    /// Nearly everybody has one.
+    sessions: SmallVec<[SessionState; 1]>,
     last_session: u32,
     last_subscription: u64,
     /// Counts the tickets that the user's sessions looked at, so that the newest is known.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
+use thin_vec::ThinVec;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::Loaded;
@@ -65,7 +66,7 @@ pub(super) struct SessionState {
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
     /// The projects' streams that it watches.
-    pub(super) streams: Vec<Subscription>,
+    pub(super) streams: ThinVec<Subscription>,
     /// Whether a timer for its token's end runs.
     pub(super) is_expiry_armed: bool,
     /// Whether it was told that its token ends soon.
@@ -150,7 +151,7 @@ impl SessionState {
             outlet: start.outlet,
             login: start.login,
             expires_at: start.expires_at,
-            streams: Vec::new(),
+            streams: ThinVec::new(),
             is_expiry_armed: false,
             is_warned: false,
             is_greeted: false,
@@ -491,6 +492,6 @@ mod tests {
     fn an_idle_session_is_small() {
         let size = size_of::<SessionState>();
         println!("a session's state takes {size} bytes");
-        assert!(size <= 168, "{size}");
+        assert!(size <= 144, "{size}");
     }
 }

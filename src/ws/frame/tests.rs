@@ -20,7 +20,7 @@ enum Seen {
 fn feed(decoder: &mut Decoder, pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let mut seen = Vec::new();
     for mut piece in pieces {
-        let fed = decoder.feed(&mut piece, |event| {
+        let fed = decoder.feed(MAX, &mut piece, |event| {
             seen.push(match event {
                 Event::Text(text) => Seen::Text(text.to_owned()),
                 Event::Binary => Seen::Binary,
@@ -44,11 +44,11 @@ fn feed(decoder: &mut Decoder, pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec
 }
 
 fn whole(bytes: &[u8]) -> Vec<Seen> {
-    feed(&mut Decoder::new(MAX), [bytes.to_vec()])
+    feed(&mut Decoder::default(), [bytes.to_vec()])
 }
 
 fn byte_by_byte(bytes: &[u8]) -> Vec<Seen> {
-    feed(&mut Decoder::new(MAX), bytes.iter().map(|byte| vec![*byte]))
+    feed(&mut Decoder::default(), bytes.iter().map(|byte| vec![*byte]))
 }
 
 /// A client's frame: the first byte as it stands, the payload masked.
@@ -222,7 +222,7 @@ fn empty_fragments_do_not_go_on_for_ever() {
 
 #[test]
 fn memory_is_held_only_while_something_is_under_way() {
-    let mut decoder = Decoder::new(MAX);
+    let mut decoder = Decoder::default();
     let fragments = [frame(0x01, b"one "), frame(0x89, b"?"), frame(0x80, b"two")].concat();
     let (last, before) = fragments.split_last().unwrap();
     for byte in before {
@@ -277,7 +277,7 @@ proptest! {
         cuts.sort_unstable();
         let pieces = cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec());
         let wanted = whole(&bytes);
-        prop_assert_eq!(feed(&mut Decoder::new(MAX), pieces), wanted.clone());
+        prop_assert_eq!(feed(&mut Decoder::default(), pieces), wanted.clone());
         prop_assert_eq!(byte_by_byte(&bytes), wanted);
     }
 

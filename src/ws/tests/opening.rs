@@ -24,7 +24,7 @@ fn router(ears: UnboundedSender<Opened>) -> Router {
         let held = request.extensions().get().map(Connections::hold);
         tokio::spawn(async move {
             let (stream, begun) = take_over(upgraded).await.expect("a TCP connection");
-            let shared = Shared::new(stream, held);
+            let shared = Shared::new(stream, held, hearing());
             let outlet = WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new());
             ears.send((shared, Box::new(outlet), begun)).unwrap();
         });

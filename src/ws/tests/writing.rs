@@ -83,7 +83,7 @@ async fn that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let shared = Shared::new(stream, None);
+    let shared = Shared::new(stream, None, hearing());
     assert!(shared.begin_waiting());
     shared.end_waiting();
     let (ear, mut heard) = unbounded_channel();

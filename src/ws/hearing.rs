@@ -1,0 +1,88 @@
+//! What a client says, as it is taken: how often it may, what it means in its dialect, and when it
+//! has been wrong too often.
+//!
+//! It lies beside the connection and not in the reader: an idle reader is a task of 128 bytes, of
+//! which the runtime leaves it 24, and the next size is 256. Only the reader looks at it, so no
+//! order between its atomics matters.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::session::Heard;
+
+use super::frame::Event;
+use super::pace::Pace;
+use crate::wire::{self, Dialect, Endpoint};
+
+/// So many bad messages in a row are no mistake any more.
+const BAD_MAX: u8 = 32;
+
+/// What is known of a client.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    /// Whose session it is: another's token will not do.
+    pub(super) user: UserId,
+    full_at_ns: AtomicU64,
+    bad_in_a_row: AtomicU8,
+    /// The last word is said.
+    is_over: AtomicBool,
+    dialect: Dialect,
+    endpoint: Endpoint,
+}
+
+impl Hearing {
+    pub(super) fn new(user: UserId, dialect: Dialect, endpoint: Endpoint) -> Self {
+        Self {
+            user,
+            full_at_ns: AtomicU64::new(0),
+            bad_in_a_row: AtomicU8::new(0),
+            is_over: AtomicBool::new(false),
+            dialect,
+            endpoint,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Relaxed);
+    }
+
+    /// What an event means; nothing where nobody needs to know, the ending where it is the last.
+    pub(super) fn hear(
+        &self,
+        event: &Event<'_>,
+        pace: Pace,
+        now_ns: u64,
+    ) -> Result<Option<Heard>, Ending> {
+        if let Event::Close(code) = event {
+            return Err(Ending::Closed { code: *code });
+        }
+        let full_at_ns = pace
+            .admit(self.full_at_ns.load(Relaxed), now_ns)
+            .map_err(|_| Ending::TooMany { reason: "too many messages" })?;
+        self.full_at_ns.store(full_at_ns, Relaxed);
+        let heard = match event {
+            Event::Text(text) => {
+                wire::decode(self.dialect, self.endpoint, text).unwrap_or_else(Heard::from)
+            }
+            Event::Binary => Heard::Bad {
+                tag: None,
+                code: "binary_not_supported",
+                message: "Messages are text here, not binary.".to_owned(),
+            },
+            Event::Ping(payload) => return Ok(Some(Heard::ProtocolPing((*payload).into()))),
+            Event::Pong | Event::Close(_) => return Ok(None),
+        };
+        let is_bad = matches!(heard, Heard::Bad { .. });
+        let bad_in_a_row = if is_bad { self.bad_in_a_row.load(Relaxed) + 1 } else { 0 };
+        self.bad_in_a_row.store(bad_in_a_row, Relaxed);
+        if bad_in_a_row >= BAD_MAX {
+            return Err(Ending::Abuse);
+        }
+        Ok(Some(heard))
+    }
+}
