@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::port::StoreError;
-use sqlx::SqlitePool;
 
+use super::crowd_reader::CrowdReader;
 use super::deferred::Deferred;
 use super::error::unavailable;
 use super::multi_row::id_list;
@@ -15,18 +15,15 @@ use super::rows::json;
 
 /// The heads of these users' inboxes; one that has no row is left out.
 pub(super) async fn read(
-    readers: SqlitePool,
+    reader: Arc<CrowdReader>,
     deferred: Arc<Deferred>,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
     let ends = deferred.ends(&users);
     let sql = "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq, \
                forgotten_seq)) FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))";
-    let text: String = sqlx::query_scalar(sql)
-        .bind(id_list(users.into_iter().map(|user| user.0)))
-        .fetch_one(&readers)
-        .await
-        .map_err(unavailable)?;
+    let users = id_list(users.into_iter().map(|user| user.0));
+    let text = reader.text(sql, users).await.map_err(unavailable)?;
     let rows: Vec<(UserId, Seq, i64, Seq, Seq)> = json(&text)?;
     let head = |(user, last_seq, unread_count, delivered_seq, forgotten_seq)| {
         (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq })

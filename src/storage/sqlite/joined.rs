@@ -59,11 +59,17 @@ where
 {
     let mut crowd = Vec::new();
     while waiting.recv_many(&mut crowd, TOGETHER_MAX).await > 0 {
-        let found = read(crowd.iter().map(|(key, _)| *key).collect()).await;
+        let mut found = read(crowd.iter().map(|(key, _)| *key).collect()).await;
+        let mut askers: HashMap<K, usize> = HashMap::with_capacity(crowd.len());
+        crowd.iter().for_each(|(key, _)| *askers.entry(*key).or_default() += 1);
         for (key, reply) in crowd.drain(..) {
-            let row = found.as_ref().map(|rows| rows.get(&key).cloned());
+            let left = askers.entry(key).and_modify(|left| *left -= 1).or_default();
+            let row = found.as_mut().map_err(|error| error.clone()).map(|rows| match *left {
+                0 => rows.remove(&key), // nearly always: nobody else asks for it
+                _ => rows.get(&key).cloned(),
+            });
             // A caller that no longer waits is not missed.
-            let _ = reply.send(row.map_err(Clone::clone));
+            let _ = reply.send(row);
         }
     }
 }

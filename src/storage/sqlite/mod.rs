@@ -4,8 +4,8 @@
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
-//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads,
-//! [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
+//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads
+//! on a connection of their own ([`crowd_reader`]), [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
 //! [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
@@ -14,6 +14,7 @@
 
 mod accounts;
 mod comments;
+mod crowd_reader;
 mod deferred;
 mod deliveries;
 mod delivery_log;
@@ -59,6 +60,7 @@ use tempfile::TempDir;
 
 pub use options::{OpenError, StoreOptions};
 
+use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Settler};
 use error::unavailable;
 use ids::{Counter, Ids};
@@ -78,6 +80,7 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
     writer: WriterHandle,
+    crowds: Arc<CrowdReader>,
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
     letters: Arc<Letters>,
@@ -146,17 +149,20 @@ impl SqliteStore {
         let settler =
             options.exclusive.then(|| Settler::start(Arc::clone(&deferred), writer.clone()));
         let settled = Barrier::new(&deferred, &writer);
-        let (reads, waiting) = (readers.clone(), Arc::clone(&deferred));
-        let heads =
-            Joined::start(move |users| heads::read(reads.clone(), Arc::clone(&waiting), users));
-        let reads = readers.clone();
-        let users = Joined::start(move |users| accounts::read(reads.clone(), users));
+        let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
+        let (reads, waiting) = (Arc::clone(&crowds), Arc::clone(&deferred));
+        let heads = Joined::start(move |users| {
+            heads::read(Arc::clone(&reads), Arc::clone(&waiting), users)
+        });
+        let reads = Arc::clone(&crowds);
+        let users = Joined::start(move |users| accounts::read(Arc::clone(&reads), users));
         let lock = Mutex::new(lock);
         let reports = tokio::sync::Mutex::default();
         Ok(Self {
             path,
             readers,
             writer,
+            crowds,
             heads,
             users,
             letters,
@@ -181,6 +187,7 @@ impl SqliteStore {
     pub async fn close(&self) {
         // The readers first: the log cannot be emptied while somebody reads from it.
         self.readers.close().await;
+        self.crowds.close().await;
         self.writer.close().await;
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(error)) = lock.map(HubLock::give_back) {

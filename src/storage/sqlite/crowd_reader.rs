@@ -1,0 +1,56 @@
+//! The connection of those who come in crowds: accounts and heads are read through it alone.
+//!
+//! A pool asks each connection that comes back whether it still answers, which is a way to another
+//! thread and back for each query; and ten thousand who come at once would have each of its
+//! connections keep all of their pages. Here they are kept once, and nobody is asked.
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::Mutex;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct CrowdReader {
+    options: SqliteConnectOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// None at first, and after a query that failed or was given up: the next one opens another.
+    Open(Option<SqliteConnection>),
+    Closed,
+}
+
+impl CrowdReader {
+    pub(super) fn new(options: SqliteConnectOptions) -> Self {
+        Self { options, state: Mutex::new(State::Open(None)) }
+    }
+
+    /// The one text that a query of one text gives.
+    pub(super) async fn text(
+        &self,
+        sql: &'static str,
+        argument: String,
+    ) -> Result<String, sqlx::Error> {
+        let mut state = self.state.lock().await;
+        let State::Open(slot) = &mut *state else { return Err(sqlx::Error::PoolClosed) };
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        let text = sqlx::query_scalar(sql).bind(argument).fetch_one(&mut connection).await?;
+        *slot = Some(connection);
+        Ok(text)
+    }
+
+    /// Lets go of the file; later queries are refused.
+    pub(super) async fn close(&self) {
+        let before = std::mem::replace(&mut *self.state.lock().await, State::Closed);
+        if let State::Open(Some(connection)) = before
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "a reader was not closed cleanly");
+        }
+    }
+}
