@@ -41,12 +41,12 @@ pub enum AuthStartError {
 fn service_account() -> User {
     User {
         id: UserId(0),
-        username: "service".to_owned(),
-        email: String::new(),
-        full_name: String::new(),
+        username: "service".into(),
+        email: "".into(),
+        full_name: "".into(),
         role: Role::SuperAdmin,
-        whatsapp_number: String::new(),
-        phone: String::new(),
+        whatsapp_number: "".into(),
+        phone: "".into(),
         is_active: true,
         created_at: Timestamp::UNIX_EPOCH,
     }

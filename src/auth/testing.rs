@@ -101,12 +101,12 @@ impl AccountStore for FakeStore {
         let next = rows.users.iter().map(|(user, _)| user.id.0).max().unwrap_or(0) + 1;
         let user = User {
             id: new.id.unwrap_or(UserId(next)),
-            username: new.username,
-            email: new.email,
-            full_name: new.full_name,
+            username: new.username.into(),
+            email: new.email.into(),
+            full_name: new.full_name.into(),
             role: new.role,
-            whatsapp_number: new.whatsapp_number,
-            phone: new.phone,
+            whatsapp_number: new.whatsapp_number.into(),
+            phone: new.phone.into(),
             is_active: true,
             created_at: new.now,
         };

@@ -269,12 +269,12 @@ mod tests {
     fn user(id: i64, role: Role) -> User {
         User {
             id: UserId(id),
-            username: format!("user{id}"),
-            email: String::new(),
-            full_name: String::new(),
+            username: format!("user{id}").into(),
+            email: "".into(),
+            full_name: "".into(),
             role,
-            whatsapp_number: String::new(),
-            phone: String::new(),
+            whatsapp_number: "".into(),
+            phone: "".into(),
             is_active: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
         }

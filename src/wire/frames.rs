@@ -91,15 +91,15 @@ mod tests {
     fn each_frame_to_the_byte() {
         let mut user = Caller {
             id: UserId(1),
-            username: "john_admin".to_owned(),
-            name: "John Admin".to_owned(),
+            username: "john_admin".into(),
+            name: "John Admin".into(),
             role: Role::Admin,
         };
         assert_eq!(
             written(|out| established(&user, out)),
             r#"{"type":"connection_established","message":"Connected successfully as john_admin","user_id":1}"#
         );
-        user.username = "a\"b".to_owned();
+        user.username = "a\"b".into();
         assert_eq!(
             written(|out| established(&user, out)),
             r#"{"type":"connection_established","message":"Connected successfully as a\"b","user_id":1}"#

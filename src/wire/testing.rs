@@ -47,8 +47,8 @@ pub(super) fn text(dialect: Dialect, frame: Outgoing<'_>) -> String {
 pub(super) fn caller() -> Caller {
     Caller {
         id: UserId(1),
-        username: "john_admin".to_owned(),
-        name: "John Admin".to_owned(),
+        username: "john_admin".into(),
+        name: "John Admin".into(),
         role: Role::Admin,
     }
 }

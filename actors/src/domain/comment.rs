@@ -109,7 +109,7 @@ pub fn comment(
         id: CommentId(0),
         ticket: ticket.id,
         author: author.id,
-        author_name: author.name.clone(),
+        author_name: author.name.to_string(),
         body,
         created_at: now,
     };

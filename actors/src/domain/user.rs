@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ pub enum Role {
     /// An admin that may also operate the hub.
     SuperAdmin,
     /// A slug of somebody else's (`student`, `teacher`, …): a client's rights.
-    Other(Box<str>),
+    Other(CompactString),
 }
 
 /// A role's slug had characters other than `a-z`, `0-9`, `_`, `-`, or not 1 to 32 of them.
@@ -106,23 +107,24 @@ impl From<Role> for String {
     }
 }
 
-/// An account, without its password.
+/// An account, without its password. Its texts are nearly always short enough (24 bytes) to lie
+/// within it: there is one for each connected user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Never used for another account.
     pub id: UserId,
     /// Unique, compared as it stands.
-    pub username: String,
+    pub username: CompactString,
     /// Unique where there is one, compared without regard to case; empty for none.
-    pub email: String,
+    pub email: CompactString,
     /// Empty for none; people then see the username.
-    pub full_name: String,
+    pub full_name: CompactString,
     /// What the user may do.
     pub role: Role,
     /// E.164, or empty.
-    pub whatsapp_number: String,
+    pub whatsapp_number: CompactString,
     /// E.164, or empty.
-    pub phone: String,
+    pub phone: CompactString,
     /// An inactive account can neither log in nor use a token that it already has.
     pub is_active: bool,
     /// When the account was made.

@@ -53,7 +53,8 @@ impl CommentStore for FakeStore {
     ) -> Result<Vec<(User, bool)>, StoreError> {
         self.pass(Op::Ticket).await?;
         let data = self.data();
-        let named = data.users.values().filter(|user| usernames.contains(&user.username));
+        let named =
+            data.users.values().filter(|user| usernames.iter().any(|name| user.username == *name));
         let is_member = |user: &User| data.members.contains(&(project, user.id));
         let active = named.filter(|user| user.is_active);
         Ok(active.map(|user| (user.clone(), is_member(user))).collect())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -193,12 +194,12 @@ impl FakeStore {
     pub fn add_user(&self, id: i64, role: Role) -> Caller {
         let user = User {
             id: UserId(id),
-            username: format!("user{id}"),
-            email: String::new(),
-            full_name: String::new(),
+            username: format!("user{id}").into(),
+            email: CompactString::default(),
+            full_name: CompactString::default(),
             role,
-            whatsapp_number: String::new(),
-            phone: String::new(),
+            whatsapp_number: CompactString::default(),
+            phone: CompactString::default(),
             is_active: true,
             created_at: Timestamp::UNIX_EPOCH,
         };

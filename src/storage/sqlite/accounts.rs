@@ -11,6 +11,7 @@ use bellpull_actors::port::accounts::{
 };
 use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
+use compact_str::CompactString as Text;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -170,7 +171,7 @@ impl AccountStore for SqliteStore {
 }
 
 /// As [`read`] names its columns.
-type AccountRow = (UserId, String, String, String, Role, String, String, i64, i64);
+type AccountRow = (UserId, Text, Text, Text, Role, Text, Text, i64, i64);
 
 /// The accounts of these ids; one that does not exist is left out.
 pub(super) async fn read(

@@ -140,12 +140,12 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
 pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(int(row, "id")?),
-        username: string(row, "username")?,
-        email: string(row, "email")?,
-        full_name: string(row, "full_name")?,
+        username: string(row, "username")?.into(),
+        email: string(row, "email")?.into(),
+        full_name: string(row, "full_name")?.into(),
         role: name(row, "role", |slug| slug.parse().ok())?,
-        whatsapp_number: string(row, "whatsapp_number")?,
-        phone: string(row, "phone")?,
+        whatsapp_number: string(row, "whatsapp_number")?.into(),
+        phone: string(row, "phone")?.into(),
         is_active: int(row, "is_active")? != 0,
         created_at: timestamp(int(row, "created_at")?)?,
     })

@@ -150,7 +150,7 @@ pub(crate) async fn changes_change_only_what_they_name<F: Fixture>() {
         ..UserChanges::default()
     };
     let after = store.update_user(ann.id, changes).await.unwrap();
-    let wanted = User { role: after.role.clone(), full_name: "Ann".to_owned(), ..ann.clone() };
+    let wanted = User { role: after.role.clone(), full_name: "Ann".into(), ..ann.clone() };
     assert_eq!((&after, after.role.as_str()), (&wanted, "developer"));
     assert_eq!(store.user(ann.id).await.unwrap(), Some(after));
     let login = LoginName::Username("ann".to_owned());
@@ -175,7 +175,10 @@ pub(crate) async fn accounts_are_listed_and_searched<F: Fixture>() {
     store.create_user(full, None).await.unwrap();
     let names = |filter: UserFilter, page: PageRequest| async move {
         let page = store.list_users(&filter, page).await.unwrap();
-        (page.count, page.rows.into_iter().map(|user| user.username).collect::<Vec<_>>())
+        (
+            page.count,
+            page.rows.into_iter().map(|user| user.username.to_string()).collect::<Vec<_>>(),
+        )
     };
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
     let all = names(UserFilter::default(), PageRequest { page: 2, page_size: 3 }).await;

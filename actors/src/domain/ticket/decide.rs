@@ -40,7 +40,7 @@ pub fn create(
         category: new.category,
         status: Status::New,
         created_by: caller.id,
-        created_by_name: caller.name.clone(),
+        created_by_name: caller.name.to_string(),
         assigned_to: Vec::new(),
         version: 1,
         created_at: now,
@@ -221,7 +221,7 @@ fn entry(
     note: String,
     at: Timestamp,
 ) -> HistoryEntry {
-    let (by, by_name) = (caller.id, caller.name.clone());
+    let (by, by_name) = (caller.id, caller.name.to_string());
     HistoryEntry { version: after.version, action, from, to: after.status, by, by_name, note, at }
 }
 

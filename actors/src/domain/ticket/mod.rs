@@ -9,6 +9,7 @@ mod text;
 #[cfg(test)]
 mod walk;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -144,9 +145,9 @@ pub struct Caller {
     /// The account.
     pub id: UserId,
     /// Its login name.
-    pub username: String,
+    pub username: CompactString,
     /// The full name, or the username where there is none.
-    pub name: String,
+    pub name: CompactString,
     /// What it may do.
     pub role: Role,
 }
@@ -156,7 +157,7 @@ impl From<&User> for Caller {
         Self {
             id: user.id,
             username: user.username.clone(),
-            name: user.display_name().to_owned(),
+            name: user.display_name().into(),
             role: user.role.clone(),
         }
     }
