@@ -110,7 +110,7 @@ impl UserEntity {
         let session = &mut state.sessions[index];
         let heard = match session.is_greeted {
             true => heard,
-            false => match session.early.keep(heard) {
+            false => match session.rest.early.keep(heard) {
                 Ok(Some(heard)) => heard,
                 Ok(None) => return,
                 Err(why) => return self.drop_session(myself, index, why, state),
@@ -146,7 +146,7 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         while let Some(index) =
-            state.sessions.iter().position(|session| login.is_none() || session.login == login)
+            state.sessions.iter().position(|session| login.is_none() || session.rest.login == login)
         {
             self.drop_session(myself, index, why, state);
         }
@@ -209,7 +209,8 @@ impl UserEntity {
             }
             Own::NotSaved => state.is_saving = false,
             Own::TokenEnds { session, expires_at } => {
-                let is_it = |one: &SessionState| one.id == session && one.expires_at == expires_at;
+                let is_it =
+                    |one: &SessionState| one.id == session && one.rest.expires_at == expires_at;
                 if let Some(index) = state.sessions.iter().position(is_it) {
                     let why = Ending::TokenEnded { reason: "token expired" };
                     self.drop_session(myself, index, why, state);
@@ -271,7 +272,7 @@ impl UserEntity {
         if !state.sessions[index].is_greeted {
             self.greet(myself, index, &loaded, state);
         }
-        let early = state.sessions[index].early.take();
+        let early = state.sessions[index].rest.early.take();
         state.delivered = state.delivered.max(loaded.delivered);
         state.saved = state.saved.max(loaded.delivered);
         let waited = state.follow.begin(head);

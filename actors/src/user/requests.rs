@@ -134,8 +134,8 @@ impl UserEntity {
             }
             Ok(renewal) => {
                 let session = &mut state.sessions[index];
-                (session.login, session.expires_at) = (renewal.login, renewal.expires_at);
-                (session.is_expiry_armed, session.is_warned) = (false, false);
+                (session.rest.login, session.rest.expires_at) = (renewal.login, renewal.expires_at);
+                (session.rest.is_expiry_armed, session.rest.is_warned) = (false, false);
                 Answer::Done
             }
         };

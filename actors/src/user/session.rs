@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
-use thin_vec::ThinVec;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::Loaded;
@@ -63,22 +62,11 @@ struct Displaced {
 pub(super) struct SessionState {
     pub(super) id: u32,
     pub(super) outlet: Box<dyn Outlet>,
-    pub(super) login: Option<LoginId>,
-    pub(super) expires_at: Timestamp,
-    /// The projects' streams that it watches.
-    pub(super) streams: ThinVec<Subscription>,
-    /// Whether a timer for its token's end runs.
-    pub(super) is_expiry_armed: bool,
-    /// Whether it was told that its token ends soon.
-    pub(super) is_warned: bool,
+    pub(super) rest: Box<Rest>,
     /// Whether it was greeted: nothing else is said before.
     pub(super) is_greeted: bool,
-    /// What its client said before.
-    pub(super) early: Early,
     /// Whether frames were pushed and not flushed.
     pub(super) is_dirty: bool,
-    /// Pings of the present silence.
-    pub(super) pings: u32,
     shows: Shows,
     phase: Phase,
     /// The last number that was shown, or need not be.
@@ -95,6 +83,23 @@ pub(super) struct SessionState {
     is_blocked: bool,
     /// Whether nothing that was never sent to any socket lies before `at`.
     is_contiguous: bool,
+}
+
+/// What no frame asks for. Apart, so that less of a session has to come into the processor's cache
+/// for each; at most 104 bytes, which is what the allocator leaves over beside an actor's task.
+pub(super) struct Rest {
+    pub(super) login: Option<LoginId>,
+    pub(super) expires_at: Timestamp,
+    /// The projects' streams that it watches.
+    pub(super) streams: Vec<Subscription>,
+    /// What its client said before it was greeted.
+    pub(super) early: Early,
+    /// Pings of the present silence.
+    pub(super) pings: u32,
+    /// Whether a timer for its token's end runs.
+    pub(super) is_expiry_armed: bool,
+    /// Whether it was told that its token ends soon.
+    pub(super) is_warned: bool,
     _counted: Counted,
 }
 
@@ -149,14 +154,17 @@ impl SessionState {
             // It may bring the answer to a handshake.
             is_dirty: start.outlet.waiting_bytes() > 0,
             outlet: start.outlet,
-            login: start.login,
-            expires_at: start.expires_at,
-            streams: ThinVec::new(),
-            is_expiry_armed: false,
-            is_warned: false,
+            rest: Box::new(Rest {
+                login: start.login,
+                expires_at: start.expires_at,
+                streams: Vec::new(),
+                early: Early::default(),
+                pings: 0,
+                is_expiry_armed: false,
+                is_warned: false,
+                _counted: Counted::new(count),
+            }),
             is_greeted: false,
-            early: Early::default(),
-            pings: 0,
             shows,
             phase,
             at: Seq::ZERO,
@@ -166,7 +174,6 @@ impl SessionState {
             asking: None,
             is_blocked: false,
             is_contiguous: false,
-            _counted: Counted::new(count),
         }
     }
 
@@ -490,8 +497,8 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        let size = size_of::<SessionState>();
-        println!("a session's state takes {size} bytes");
-        assert!(size <= 144, "{size}");
+        let sizes = (size_of::<SessionState>(), size_of::<Rest>());
+        println!("a session's state takes {sizes:?} bytes");
+        assert!(sizes.0 <= 96 && sizes.1 <= 104, "{sizes:?}");
     }
 }

@@ -133,7 +133,7 @@ impl UserEntity {
         stream: Stream,
         state: &mut UserState,
     ) {
-        state.sessions[index].streams.push(Subscription::new(stream, Purpose::OwnStream));
+        state.sessions[index].rest.streams.push(Subscription::new(stream, Purpose::OwnStream));
         self.subscribe(myself, index, state);
     }
 
@@ -145,7 +145,7 @@ impl UserEntity {
         stream: Stream,
         state: &mut UserState,
     ) -> Option<Answer> {
-        let streams = &mut state.sessions[index].streams;
+        let streams = &mut state.sessions[index].rest.streams;
         if streams.iter().any(|known| known.stream == stream) {
             return Some(Answer::Done);
         }
@@ -172,7 +172,7 @@ impl UserEntity {
                     let is_told = |known: &Subscription| {
                         known.stream == letter.stream && matches!(known.phase, Phase::Stands(_))
                     };
-                    if session.streams.iter().any(is_told) {
+                    if session.rest.streams.iter().any(is_told) {
                         session.push(Outgoing::Stream(&letter));
                     }
                 }
@@ -181,7 +181,7 @@ impl UserEntity {
                 let is_his = |known: &&Subscription| {
                     known.stream.project == project && known.stands_at(actor)
                 };
-                let streams = state.sessions.iter().flat_map(|session| &session.streams);
+                let streams = state.sessions.iter().flat_map(|session| &session.rest.streams);
                 let ended: Vec<_> = streams.filter(is_his).map(|known| known.id).collect();
                 for id in ended {
                     match why {
@@ -199,7 +199,7 @@ impl UserEntity {
 
     /// Asks for the session's last subscription.
     fn subscribe(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
-        let last = state.sessions[index].streams.len().saturating_sub(1);
+        let last = state.sessions[index].rest.streams.len().saturating_sub(1);
         self.ask_for(myself, (index, last), Duration::ZERO, state);
     }
 
@@ -214,7 +214,7 @@ impl UserEntity {
         let Some(caller) = state.account.as_deref().map(Caller::from) else { return };
         let own = state.own(myself);
         state.last_subscription += 1;
-        let known = &mut state.sessions[session].streams[nth];
+        let known = &mut state.sessions[session].rest.streams[nth];
         known.id = state.last_subscription;
         known.phase = Phase::Asking { typed: None };
         known.tries += 1;
@@ -244,7 +244,7 @@ impl UserEntity {
     /// The project's actor died, or may have: something may have been missed.
     fn lost(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
         let Some((index, nth)) = place(id, state) else { return };
-        let known = &state.sessions[index].streams[nth];
+        let known = &state.sessions[index].rest.streams[nth];
         let (kind, tries) = (known.stream.kind, known.tries);
         if kind == StreamKind::Presence && tries < TRIES_MAX {
             let wait = BACK_OFF * (1 << tries.min(DOUBLINGS_MAX));
@@ -265,9 +265,9 @@ impl UserEntity {
     ) {
         let Some((index, nth)) = place(id, state) else { return };
         let session = &mut state.sessions[index];
-        let known = &session.streams[nth];
+        let known = &session.rest.streams[nth];
         if known.is_awaited() {
-            session.streams.remove(nth);
+            session.rest.streams.remove(nth);
             let text = "This stream cannot be had now.";
             session.done(Outcome::now(refused("unavailable", text, Some(RETRY_MS))));
         } else if known.has_stood {
@@ -281,7 +281,7 @@ impl UserEntity {
     fn no_right(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
         let Some((index, nth)) = place(id, state) else { return };
         let session = &mut state.sessions[index];
-        let gone = session.streams.remove(nth);
+        let gone = session.rest.streams.remove(nth);
         if gone.purpose == Purpose::OwnStream {
             self.drop_session(myself, index, Ending::RightWithdrawn, state);
         } else if gone.is_awaited() {
@@ -299,7 +299,7 @@ impl UserEntity {
 
 /// Ends a subscription that a session asked for.
 pub(super) fn unwatch(index: usize, stream: Stream, state: &mut UserState) -> Answer {
-    let streams = &mut state.sessions[index].streams;
+    let streams = &mut state.sessions[index].rest.streams;
     let is_it =
         |known: &Subscription| known.stream == stream && known.purpose != Purpose::OwnStream;
     match streams.iter().position(is_it) {
@@ -348,7 +348,7 @@ fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
     // One that nobody wants any more ends here: its watch is dropped.
     let Some((index, nth)) = place(watch.id(), state) else { return };
     let session = &mut state.sessions[index];
-    let known = &mut session.streams[nth];
+    let known = &mut session.rest.streams[nth];
     let is_awaited = known.is_awaited();
     (known.tries, known.has_stood) = (0, true);
     if let Some((order, ticket)) = known.looks {
@@ -369,13 +369,13 @@ fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
 
 /// Which session's subscription it is, and which of that session's.
 fn place(id: SubscriptionId, state: &UserState) -> Option<(usize, usize)> {
-    let of = |session: &SessionState| session.streams.iter().position(|known| known.id == id);
+    let of = |session: &SessionState| session.rest.streams.iter().position(|known| known.id == id);
     state.sessions.iter().enumerate().find_map(|(index, session)| Some((index, of(session)?)))
 }
 
 /// The presence stream that is meant; where none is named, the session's own.
 fn find(session: &mut SessionState, stream: Option<Stream>) -> Option<&mut Subscription> {
-    session.streams.iter_mut().find(|known| {
+    session.rest.streams.iter_mut().find(|known| {
         known.stream.kind == StreamKind::Presence
             && stream.map_or(known.purpose == Purpose::OwnStream, |stream| stream == known.stream)
     })

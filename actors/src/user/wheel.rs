@@ -52,10 +52,10 @@ impl UserEntity {
                 continue;
             }
             let due = u32::try_from(silent / ping_after).unwrap_or(u32::MAX);
-            if due > session.pings {
+            if due > session.rest.pings {
                 session.push(Outgoing::Ping);
             }
-            session.pings = due;
+            session.rest.pings = due;
             index += 1;
         }
     }
@@ -68,19 +68,19 @@ impl UserEntity {
         vitals: &Arc<Vitals>,
         session: &mut SessionState,
     ) {
-        let expires_at = session.expires_at;
+        let expires_at = session.rest.expires_at;
         let left = expires_at.duration_since(self.shared.clock.now());
         let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
-        if session.is_greeted && !session.is_warned && left <= WARN_BEFORE {
-            session.is_warned = true;
+        if session.is_greeted && !session.rest.is_warned && left <= WARN_BEFORE {
+            session.rest.is_warned = true;
             session.push(Outgoing::TokenExpiring { expires_at });
         }
         let turn = crate::supervisor::Entity::turn(self);
         // Twice the turn, for a wheel that is late.
-        if session.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
+        if session.rest.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
             return;
         }
-        session.is_expiry_armed = true;
+        session.rest.is_expiry_armed = true;
         let own = Handle::new(myself.clone(), Arc::clone(vitals));
         let session = session.id;
         tokio::spawn(async move {
