@@ -1,8 +1,6 @@
 //! Accounts as tokens meet them: remembered for a moment, and made where a token brings a new one.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
@@ -12,13 +10,8 @@ use jiff::Timestamp;
 
 use super::claims::{Claims, Profile};
 use super::register::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX, check_email, check_username};
+use super::remembered::Remembered;
 use super::{AuthError, NO_ACCOUNT, unavailable};
-
-/// How long an account is taken to be as it was: a change made on another node shows after this.
-const FRESH_MS: i64 = 2_000;
-
-/// The most accounts that are remembered: what a reconnect storm brings within [`FRESH_MS`].
-const REMEMBERED_MAX: usize = 32_768;
 
 /// A username may be taken, then its derived one too; more than this does not happen by chance.
 const NAME_ATTEMPTS_MAX: u32 = 5;
@@ -27,69 +20,37 @@ const NAME_ATTEMPTS_MAX: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Accounts {
     store: Arc<dyn AccountStore>,
-    memory: Mutex<Memory>,
-    /// Counts what was forgotten: an answer that was under way meanwhile is not remembered.
-    forgotten: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Memory {
-    accounts: HashMap<UserId, (Arc<User>, i64)>,
-    swept_ms: i64,
+    remembered: Remembered,
 }
 
 impl Accounts {
     pub(super) fn new(store: Arc<dyn AccountStore>) -> Self {
-        Self { store, memory: Mutex::default(), forgotten: AtomicU64::new(0) }
+        Self { store, remembered: Remembered::default() }
     }
 
     pub(super) fn store(&self) -> &dyn AccountStore {
         &*self.store
     }
 
-    /// The account, as it was at most [`FRESH_MS`] ago.
+    /// The account, as it is or was a moment ago.
     pub(super) async fn find(
         &self,
         id: UserId,
         now: Timestamp,
     ) -> Result<Option<Arc<User>>, AuthError> {
         let now_ms = now.as_millisecond();
-        if let Some(user) = self.remembered(id, now_ms) {
+        if let Some(user) = self.remembered.get(id, now_ms) {
             return Ok(Some(user));
         }
-        let before = self.forgotten.load(Ordering::Acquire);
+        let before = self.remembered.forgotten();
         let Some(user) = self.store.user(id).await.map_err(unavailable)? else { return Ok(None) };
         let user = Arc::new(user);
-        self.remember(&user, before, now_ms);
+        self.remembered.keep(&user, before, now_ms);
         Ok(Some(user))
     }
 
-    fn remembered(&self, id: UserId, now_ms: i64) -> Option<Arc<User>> {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let (user, at_ms) = memory.accounts.get(&id)?;
-        is_fresh(*at_ms, now_ms).then(|| Arc::clone(user))
-    }
-
-    fn remember(&self, user: &Arc<User>, before: u64, now_ms: i64) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.forgotten.load(Ordering::Acquire) != before {
-            return;
-        }
-        if !is_fresh(memory.swept_ms, now_ms) {
-            memory.swept_ms = now_ms;
-            memory.accounts.retain(|_, (_, at_ms)| is_fresh(*at_ms, now_ms));
-            // A storm's room is given back once it is over.
-            memory.accounts.shrink_to(1024);
-        }
-        if memory.accounts.len() < REMEMBERED_MAX {
-            memory.accounts.insert(user.id, (Arc::clone(user), now_ms));
-        }
-    }
-
     pub(super) fn forget(&self, id: UserId) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
-        memory.accounts.remove(&id);
+        self.remembered.forget(id);
     }
 
     /// Makes the account that a good token speaks for. A claim that an account cannot have is
@@ -121,11 +82,6 @@ impl Accounts {
         let made = self.store.user(id).await.map_err(unavailable)?;
         made.map(Arc::new).ok_or(NO_ACCOUNT)
     }
-}
-
-fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
-    // Also not when the clock was set back: then nobody knows.
-    (0..FRESH_MS).contains(&now_ms.saturating_sub(at_ms))
 }
 
 fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {

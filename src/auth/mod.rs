@@ -14,6 +14,7 @@ mod logins;
 pub mod password;
 pub mod register;
 mod registration_limit;
+mod remembered;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -198,12 +198,12 @@ mod tests {
     fn user(id: i64, role: &str) -> User {
         User {
             id: UserId(id),
-            username: "ann".to_owned(),
-            email: String::new(),
-            full_name: String::new(),
+            username: "ann".into(),
+            email: "".into(),
+            full_name: "".into(),
             role: role.parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
+            whatsapp_number: "".into(),
+            phone: "".into(),
             is_active: true,
             created_at: jiff::Timestamp::UNIX_EPOCH,
         }

@@ -127,8 +127,8 @@ mod tests {
         let rights = |role: &str, to: i64| {
             let caller = Caller {
                 id: UserId(7),
-                username: "x".to_owned(),
-                name: "x".to_owned(),
+                username: "x".into(),
+                name: "x".into(),
                 role: role.parse().unwrap(),
             };
             note_right(&caller, UserId(to))

@@ -207,8 +207,7 @@ impl Entity for UserEntity {
             account: None,
             sessions: SmallVec::new(),
             last_session: 0,
-            last_subscription: 0,
-            last_look: 0,
+            last_number: 0,
             follow: Follow::default(),
             gap: Gap::None,
             delivered: Seq::ZERO,
@@ -271,9 +270,9 @@ pub struct UserState {
     /// Nearly everybody has one.
     sessions: SmallVec<[SessionState; 1]>,
     last_session: u32,
-    last_subscription: u64,
-    /// Counts the tickets that the user's sessions looked at, so that the newest is known.
-    last_look: u64,
+    /// Counts subscriptions, and the tickets that the user's sessions looked at, so that the newest
+    /// of either is known.
+    last_number: u64,
     follow: Follow,
     gap: Gap,
     /// The highest number that some session was sent, without anything left out before it.

@@ -213,9 +213,9 @@ impl UserEntity {
     ) {
         let Some(caller) = state.account.as_deref().map(Caller::from) else { return };
         let own = state.own(myself);
-        state.last_subscription += 1;
+        state.last_number += 1;
         let known = &mut state.sessions[session].rest.streams[nth];
-        known.id = state.last_subscription;
+        known.id = state.last_number;
         known.phase = Phase::Asking { typed: None };
         known.tries += 1;
         let (stream, id) = (known.stream, known.id);
@@ -318,8 +318,8 @@ pub(super) fn view(
     ticket: Option<TicketId>,
     state: &mut UserState,
 ) -> Answer {
-    state.last_look += 1;
-    let order = state.last_look;
+    state.last_number += 1;
+    let order = state.last_number;
     let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
     known.looks = ticket.map(|ticket| (order, ticket));
     if let Phase::Stands(watch) = &known.phase {

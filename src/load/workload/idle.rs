@@ -12,8 +12,10 @@ use crate::load::target::Target;
 
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// It has settled when it stays within this for three looks.
+/// It has settled when it stays within this …
 const SETTLED_KIB: u64 = 64;
+/// … for so many looks: what a server keeps for a few seconds after a handshake is none of the idle.
+const LOOKS: u32 = 10;
 /// It is taken as it is after this.
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
@@ -47,7 +49,7 @@ fn settled(pid: u32) -> Result<Memory, LoadError> {
     let begun = Instant::now();
     let mut seen = memory(pid)?;
     let mut same = 0;
-    while same < 3 && begun.elapsed() < SETTLE_MAX {
+    while same < LOOKS && begun.elapsed() < SETTLE_MAX {
         std::thread::sleep(LOOK_EVERY);
         let now = memory(pid)?;
         same = if now.rss_kib.abs_diff(seen.rss_kib) <= SETTLED_KIB { same + 1 } else { 0 };

@@ -26,12 +26,12 @@ const ROLES: [&str; 9] = [
 fn user(n: usize) -> User {
     User {
         id: UserId(i64::try_from(n).unwrap() + 1),
-        username: format!("user{n}"),
-        email: String::new(),
-        full_name: String::new(),
+        username: format!("user{n}").into(),
+        email: "".into(),
+        full_name: "".into(),
         role: ROLES[n].parse().unwrap(),
-        whatsapp_number: String::new(),
-        phone: String::new(),
+        whatsapp_number: "".into(),
+        phone: "".into(),
         is_active: true,
         created_at: Timestamp::UNIX_EPOCH,
     }
