@@ -2,10 +2,11 @@
 //! has been wrong too often.
 //!
 //! It lies beside the connection and not in the reader: an idle reader is a task of 128 bytes, of
-//! which the runtime leaves it 24, and the next size is 256. Only the reader looks at it, so no
-//! order between its atomics matters.
+//! which the runtime leaves it 24, and the next size is 256. Only the reader changes it, but for
+//! the session's number, which is there before anybody can ask; so no order between its atomics
+//! matters.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::outlet::Ending;
@@ -24,6 +25,8 @@ pub(super) struct Hearing {
     /// Whose session it is: another's token will not do.
     pub(super) user: UserId,
     full_at_ns: AtomicU64,
+    /// The session's number at its user's actor.
+    session: AtomicU32,
     bad_in_a_row: AtomicU8,
     /// The last word is said.
     is_over: AtomicBool,
@@ -36,11 +39,21 @@ impl Hearing {
         Self {
             user,
             full_at_ns: AtomicU64::new(0),
+            session: AtomicU32::new(0),
             bad_in_a_row: AtomicU8::new(0),
             is_over: AtomicBool::new(false),
             dialect,
             endpoint,
         }
+    }
+
+    /// The session has that number; said before anybody else knows of the session.
+    pub(super) fn number(&self, session: u32) {
+        self.session.store(session, Relaxed);
+    }
+
+    pub(super) fn session(&self) -> u32 {
+        self.session.load(Relaxed)
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bellpull_actors::directory::Session;
+use bellpull_actors::directory::Line;
 use bellpull_actors::session::Heard;
 use futures_util::task::AtomicWaker;
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) stream: TcpStream,
     /// The reader's own.
     pub(super) hearing: Hearing,
-    session: OnceLock<Ear>,
+    ear: OnceLock<Ear>,
     /// Woken when the connection begins to close; the reader waits here and at the stream.
     reader: AtomicWaker,
     /// When the client was last heard, in milliseconds since [`now`] began (49 days go round).
@@ -44,7 +44,7 @@ pub(super) struct Shared {
 /// Who is told what was heard.
 #[derive(Debug)]
 pub(super) enum Ear {
-    Actor(Session),
+    Actor(Line),
     #[cfg(test)]
     Probe(tokio::sync::mpsc::UnboundedSender<Heard>),
 }
@@ -54,7 +54,7 @@ impl Shared {
         Arc::new(Self {
             stream,
             hearing,
-            session: OnceLock::new(),
+            ear: OnceLock::new(),
             reader: AtomicWaker::new(),
             heard_at_ms: AtomicU32::new(now_ms()),
             is_closing: AtomicBool::new(false),
@@ -65,17 +65,19 @@ impl Shared {
         })
     }
 
-    /// From now on there is somebody to tell: the user's actor has taken the session in.
-    pub(super) fn introduce(&self, ear: Ear) {
-        let _ = self.session.set(ear);
+    /// From now on there is somebody to tell: the user's actor has taken the session in, under that
+    /// number.
+    pub(super) fn introduce(&self, ear: Ear, session: u32) {
+        self.hearing.number(session);
+        let _ = self.ear.set(ear);
         if self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }
 
     pub(super) fn tell(&self, heard: Heard) {
-        match self.session.get() {
-            Some(Ear::Actor(session)) => session.heard(heard),
+        match self.ear.get() {
+            Some(Ear::Actor(line)) => line.heard(self.hearing.session(), heard),
             #[cfg(test)]
             Some(Ear::Probe(probe)) => drop(probe.send(heard)),
             None => {}
@@ -97,8 +99,8 @@ impl Shared {
         // Before it is told: who writes then, in vain, must be able to wait again.
         self.has_waiter.store(false, Ordering::SeqCst);
         self.missed_writable.store(true, Ordering::SeqCst);
-        // `introduce` looks at the flag after it has set the session, so one of both sees it.
-        if self.session.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
+        // `introduce` looks at the flag after it has set the ear, so one of both sees it.
+        if self.ear.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }

@@ -51,7 +51,7 @@ async fn pair() -> Pair {
     let (ear, heard) = unbounded_channel();
     let shared = Shared::new(stream, None, hearing());
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new()));
-    shared.introduce(Ear::Probe(ear));
+    shared.introduce(Ear::Probe(ear), 1);
     tokio::spawn(reader(&shared, &Accounts::gather().await));
     Pair { client, shared, outlet, heard }
 }

@@ -262,7 +262,8 @@ pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitt
             if let Err(why) = edge.auth.recheck(&principal).await {
                 session.heard(Heard::Ended(why));
             }
-            shared.introduce(Ear::Actor(session));
+            let (line, number) = session.into_parts();
+            shared.introduce(Ear::Actor(line), number);
         }
         // The outlet has said so; the reader sees to it that it is heard.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),

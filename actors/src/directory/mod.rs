@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::mail::{Fate, Mail};
-use crate::supervisor::{Entity, Live, SupervisorMessage, Wanted};
+use crate::supervisor::{Entity, Live, Parent, SupervisorMessage, Wanted};
 use crate::vitals::Handle;
 
 pub use channels::Channels;
@@ -20,7 +20,7 @@ pub(crate) use projects::NoSubscription;
 pub use projects::{Projects, TicketNews};
 pub(crate) use tickets::unavailable;
 pub use tickets::{CommandError, Tickets};
-pub use users::{AttachError, Session, Users};
+pub use users::{AttachError, Line, Session, Users};
 
 /// How long an edge waits for an actor to be found or spawned.
 const OBTAIN_MAX: Duration = Duration::from_secs(5);
@@ -115,11 +115,20 @@ impl<E: Entity> Directory<E> {
         .ok()?
     }
 
+    /// The supervisor of the shard that `id` belongs to, as its children know it; `None` while it
+    /// is down, and they with it.
+    pub(crate) fn parent(&self, id: E::Id) -> Option<Parent<E>> {
+        let slot = self.shards.get(self.shard(id))?;
+        slot.borrow().clone().map(Parent)
+    }
+
+    fn shard(&self, id: E::Id) -> usize {
+        usize::try_from(E::number(id)).unwrap_or(0) % self.shards.len().max(1)
+    }
+
     /// The supervisor of the shard that `id` belongs to, waited for while it is down.
     async fn supervisor(&self, id: E::Id) -> Option<Handle<SupervisorMessage<E>>> {
-        let shards = self.shards.len().max(1);
-        let shard = usize::try_from(E::number(id)).unwrap_or(0) % shards;
-        let mut slot = self.shards.get(shard)?.clone();
+        let mut slot = self.shards.get(self.shard(id))?.clone();
         loop {
             let up = slot.borrow_and_update().clone().filter(|handle| !handle.is_gone());
             if let Some(supervisor) = up {

@@ -44,6 +44,17 @@ pub struct Session {
     pub(crate) id: u32,
 }
 
+/// The way of a session's reader to its user's actor.
+#[derive(Debug, Clone)]
+pub struct Line(Handle<UserMessage>);
+
+impl Line {
+    /// As [`Session::heard`].
+    pub fn heard(&self, session: u32, heard: Heard) {
+        self.0.cast(UserMessage::Heard { session, heard });
+    }
+}
+
 /// Why a session was not taken in. The outlet comes back closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
@@ -177,6 +188,13 @@ impl Users {
 }
 
 impl Session {
+    /// The way to the actor, and the session's number there: for whoever has room for one apart
+    /// from the other.
+    #[must_use]
+    pub fn into_parts(self) -> (Line, u32) {
+        (Line(self.actor), self.id)
+    }
+
     /// Tells the user's actor what was heard. Once the actor is gone this does nothing: its
     /// outlet has closed the connection.
     pub fn heard(&self, heard: Heard) {

@@ -88,7 +88,7 @@ pub enum SupervisorMessage<E: Entity> {
 
 /// A child's way to its supervisor.
 #[derive(Debug)]
-pub struct Parent<E: Entity>(pub(super) Handle<SupervisorMessage<E>>);
+pub struct Parent<E: Entity>(pub(crate) Handle<SupervisorMessage<E>>);
 
 impl<E: Entity> Parent<E> {
     /// Says that the child has nothing to do; from now on it must open no mail.

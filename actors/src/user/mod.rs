@@ -196,13 +196,12 @@ impl Entity for UserEntity {
     async fn spawn(
         &self,
         id: UserId,
-        parent: Parent<Self>,
+        _parent: Parent<Self>,
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<UserMessage>, SpawnErr> {
         let args = Box::new(UserState {
             id,
-            parent,
             vitals,
             account: None,
             sessions: SmallVec::new(),
@@ -263,7 +262,6 @@ enum Gap {
 #[derive(Debug)]
 pub struct UserState {
     id: UserId,
-    parent: Parent<UserEntity>,
     vitals: Arc<Vitals>,
     /// As the newest session's token found it, shared with whoever looked at the token.
     account: Option<Arc<User>>,

@@ -10,6 +10,7 @@ use super::handlers::note_delivered;
 use super::session::SessionState;
 use super::{Own, UserEntity, UserMessage, UserState};
 use crate::port::outlet::{Ending, Outgoing};
+use crate::supervisor::Parent;
 use crate::vitals::{Handle, Vitals};
 
 /// How often an inbox is compared with the store, in case a hint was lost.
@@ -29,7 +30,9 @@ impl UserEntity {
             self.settle_or_leave(myself, state);
         } else if state.delivered > state.noted {
             state.noted = state.delivered;
-            state.parent.note((state.id, state.delivered));
+            if let Some(parent) = self.parent(state) {
+                parent.note((state.id, state.delivered));
+            }
         }
         let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
         if is_due && state.follows() {
@@ -89,11 +92,18 @@ impl UserEntity {
         });
     }
 
+    /// Found where it is needed: it would be two pointers more for each user.
+    fn parent(&self, state: &UserState) -> Option<Parent<Self>> {
+        self.shared.users.directory.parent(state.id)
+    }
+
     fn settle_or_leave(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         let was_idle = std::mem::replace(&mut state.is_idle, true);
         if self.settle(myself, state) && was_idle && !state.is_leaving {
             state.is_leaving = true;
-            state.parent.idle(state.id, myself.get_id());
+            if let Some(parent) = self.parent(state) {
+                parent.idle(state.id, myself.get_id());
+            }
         }
     }
 }

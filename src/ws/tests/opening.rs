@@ -47,7 +47,7 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     client.write_all(&[HANDSHAKE, begun].concat()).await.unwrap();
     let (shared, outlet, begun) = timeout(PATIENCE, opened.recv()).await.unwrap().unwrap();
     let (ear, heard) = unbounded_channel();
-    shared.introduce(Ear::Probe(ear));
+    shared.introduce(Ear::Probe(ear), 1);
     act(outlet, heard);
     start_reader(reader(&shared, &Accounts::gather().await), begun);
     drop(shared);
@@ -98,7 +98,7 @@ async fn rss_of_idle_sessions() {
         std::io::Write::write_all(&mut client, HANDSHAKE).unwrap();
         clients.push(client);
         let (shared, mut outlet, begun) = opened.recv().await.unwrap();
-        shared.introduce(Ear::Probe(ear.clone()));
+        shared.introduce(Ear::Probe(ear.clone()), 1);
         start_reader(reader(&shared, &accounts), begun);
         outlet.push(Outgoing::Notification { birth: &birth(1, 300), unread_count: 0 });
         outlet.flush().unwrap();

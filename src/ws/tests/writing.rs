@@ -87,7 +87,7 @@ async fn that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell()
     assert!(shared.begin_waiting());
     shared.end_waiting();
     let (ear, mut heard) = unbounded_channel();
-    shared.introduce(Ear::Probe(ear));
+    shared.introduce(Ear::Probe(ear), 1);
     assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
     assert!(heard.try_recv().is_err());
 }
