@@ -90,11 +90,10 @@ pub fn init_logs(config: &Config) {
 }
 
 /// ractor opens a span for each actor and enters it at each of its turns. It says nothing in them,
-/// so nobody who asks for `info` means them; whoever names ractor has them.
+/// so nobody who asks for `info` means them; whoever asks for more, or names ractor, has them.
 fn what_is_logged(asked: Targets) -> Targets {
     let is_named = asked.iter().any(|(target, _)| target.starts_with("ractor"));
-    let is_shown = asked.default_level().is_some_and(|level| level > LevelFilter::WARN);
-    if is_named || !is_shown {
+    if is_named || asked.default_level() != Some(LevelFilter::INFO) {
         return asked;
     }
     asked.with_target("ractor", LevelFilter::WARN)
@@ -235,10 +234,12 @@ mod tests {
             let levels = [tracing::Level::WARN, tracing::Level::INFO];
             levels.map(|level| filter.would_enable("ractor::actor", &level))
         };
-        for usual in ["info", "debug", "info,bellpull=debug"] {
+        for usual in ["info", "info,bellpull=debug"] {
             assert_eq!(shows(usual), [true, false], "{usual}");
         }
-        assert_eq!(shows("info,ractor=info"), [true, true]);
+        for asked in ["debug", "trace", "info,ractor=info"] {
+            assert_eq!(shows(asked), [true, true], "{asked}");
+        }
         for quiet in ["error", "off", "bellpull=debug"] {
             assert_eq!(shows(quiet), [false, false], "{quiet}");
         }

@@ -1,9 +1,9 @@
 //! Passwords: argon2id, a bounded number at a time.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
-use argon2::Argon2;
 use argon2::password_hash::{Error, PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Argon2, Params};
 use tokio::sync::Semaphore;
 
 use super::AuthError;
@@ -97,15 +97,17 @@ fn is_match(password: &str, stored: &str) -> bool {
         .is_ok()
 }
 
-/// A hash with today's cost that no account has.
+/// What no account has: it takes as long to find out as with one of today's hashes. No password is
+/// known to have it, and it is written down instead of made: a hub need not spend 20 ms and 20 MB
+/// on it, after which the allocator would keep what it gave back before.
 fn nobodys() -> &'static str {
-    static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| hash_with("nobody's", &[0; 16]).unwrap_or_default())
-}
-
-/// Makes [`nobodys`] hash, so that the first unknown user does not take longer than the next.
-pub(super) fn warm_up() {
-    nobodys();
+    static HASH: LazyLock<String> = LazyLock::new(|| {
+        let (memory, turns, lanes) =
+            (Params::DEFAULT.m_cost(), Params::DEFAULT.t_cost(), Params::DEFAULT.p_cost());
+        let (salt, hash) = ("A".repeat(22), "A".repeat(43)); // 16 and 32 bytes, all zero
+        format!("$argon2id$v=19$m={memory},t={turns},p={lanes}${salt}${hash}")
+    });
+    &HASH
 }
 
 #[cfg(test)]
@@ -126,6 +128,19 @@ mod tests {
         assert!(!check("nobody's", None).await.unwrap());
         assert!(!check("x", Some(&"not a hash".to_owned())).await.unwrap());
         assert!(!check(&"x".repeat(1025), Some(&stored)).await.unwrap());
+    }
+
+    #[test]
+    fn nobodys_hash_costs_what_a_hash_of_today_costs() {
+        let made = hash_with("x", &[1; 16]).unwrap();
+        let (made, nobodys) = (PasswordHash::new(&made), PasswordHash::new(nobodys()));
+        let (made, nobodys) = (made.unwrap(), nobodys.unwrap());
+        assert_eq!((made.algorithm, made.version), (nobodys.algorithm, nobodys.version));
+        assert_eq!(made.params, nobodys.params);
+        let lengths = |hash: &PasswordHash<'_>| {
+            (hash.salt.map(|salt| salt.len()), hash.hash.map(|hash| hash.len()))
+        };
+        assert_eq!(lengths(&made), lengths(&nobodys));
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use super::accounts::Accounts;
 use super::ended::{ENDED_MAX, EndedLogins};
 use super::issue::{Issuer, hub_secret};
 use super::keys::Keys;
-use super::password::{self, Passwords};
+use super::password::Passwords;
 use super::registration_limit::RegistrationLimit;
 use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
@@ -82,8 +82,6 @@ impl Signing {
         if secret.reveal().len() < SECRET_BYTES_WISE {
             tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
         }
-        // An unknown user must not take longer than a known one, not even the first.
-        drop(tokio::task::spawn_blocking(password::warm_up));
         let ended = EndedLogins::recall(accounts.ended_logins(now, ENDED_MAX).await?);
         Ok(Self { keys: Keys::own(&secret), issuer: Some(Issuer::new(&secret)), ended })
     }

@@ -205,6 +205,7 @@ mod tests {
     fn a_reader_is_small() {
         // One per open socket, in a task of its own: see `Reader`.
         assert!(size_of::<Reader>() <= 24, "{}", size_of::<Reader>());
-        assert!(size_of::<Shared>() <= 120, "{}", size_of::<Shared>());
+        // With the tests' second kind of ear; without it 120.
+        assert!(size_of::<Shared>() <= 128, "{}", size_of::<Shared>());
     }
 }

@@ -22,7 +22,7 @@ use crate::wave::Wave;
 /// So many actors are told before they have their turn: what they were told, and what of them was
 /// touched by it, is still in the processor's cache then, and none of them waits outside of the
 /// worker's own queue, which has room for 256.
-const TOLD_AT_ONCE: usize = 128;
+const TOLD_AT_ONCE: usize = 32;
 
 /// What a session is told that cannot be taken in now.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };

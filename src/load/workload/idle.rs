@@ -14,7 +14,7 @@ use crate::load::target::Target;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// It has settled when it stays within this …
 const SETTLED_KIB: u64 = 64;
-/// … for so many looks: what a server keeps for a few seconds after a handshake is none of the idle.
+/// … for so many looks: what a server keeps for seconds after a handshake is not idle memory.
 const LOOKS: u32 = 10;
 /// It is taken as it is after this.
 const SETTLE_MAX: Duration = Duration::from_secs(20);

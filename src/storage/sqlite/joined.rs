@@ -104,6 +104,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_who_ask_for_one_row_get_it() {
+        let joined = Arc::new(Joined::start(async |keys: Vec<u32>| {
+            Ok(keys.into_iter().map(|key| (key, key * 10)).collect())
+        }));
+        let asks = (0..300_u32).map(|nth| {
+            let joined = Arc::clone(&joined);
+            async move { (nth % 3, joined.of(nth % 3).await.unwrap()) }
+        });
+        for (key, row) in futures_util::future::join_all(asks).await {
+            assert_eq!(row, Some(key * 10));
+        }
+    }
+
+    #[tokio::test]
     async fn a_failure_is_everybodys_and_the_next_are_asked_again() {
         let is_down = Arc::new(AtomicUsize::new(1));
         let state = Arc::clone(&is_down);
