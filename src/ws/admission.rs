@@ -6,9 +6,9 @@
 //! over HTTP; after it a client of `bellpull.v1` is told on the open socket, because a browser does
 //! not show its page why a handshake failed.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, Query};
+use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use bellpull_actors::domain::stream::{Stream, StreamKind};
 use bellpull_actors::session::Feed;
@@ -101,18 +101,19 @@ impl Door {
     }
 }
 
-/// Whether the socket may be opened, and how.
+/// Whether the socket may be opened, and how; `peer` is where it is asked for from.
 pub(super) async fn admit(
     edge: &WsEdge,
     door: Door,
+    peer: Option<IpAddr>,
     request: &Request<()>,
 ) -> Result<Admitted, Denied> {
     check_handshake(request)?;
     if edge.is_draining() {
         return Err(Refusal::Draining.into());
     }
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let admitted = edge.rules.address_pace.admit_now(peer.ip());
+    if let Some(peer) = peer {
+        let admitted = edge.rules.address_pace.admit_now(peer);
         admitted.map_err(|retry_after_s| Refusal::TooFast { retry_after_s })?;
     }
     check_origin(request.headers(), &edge.rules.allowed_origins)?;

@@ -9,10 +9,9 @@
 //! on connections that are kept alive (a proxy's) are answered by [`super::upgrade`].
 
 use std::io::ErrorKind;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::response::IntoResponse;
 use tokio::net::TcpStream;
@@ -32,6 +31,9 @@ const READ_MAX: usize = 4 * 1024;
 
 /// What the request line of every handshake here begins with.
 const BEGINNING: &[u8] = b"GET /ws";
+
+/// Room that an answer's head begins with: that of a handshake's, and of a greeting behind it.
+const HEAD_USUAL: usize = 512;
 
 /// An answer has a few words.
 const BODY_MAX: usize = 64 * 1024;
@@ -63,11 +65,10 @@ impl WsEdge {
         };
         let Begun::Handshake(mut request, door, length) = begun else { return Some(arrived) };
         arrived.begun.drain(..length);
-        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(arrived.peer));
-        match admit(self, door, &request).await {
+        match admit(self, door, Some(arrived.peer.ip()), &request).await {
             Ok(mut admitted) => match answer_to(&mut request, admitted.subprotocol.take()) {
                 Ok(answer) => {
-                    count_handshake("opened");
+                    self.rules.opened.increment(1);
                     let Arrived { stream, held, begun, .. } = arrived;
                     let (held, answer) = (Some(held), head(&answer));
                     let connection = Connection { stream, held, begun, answer };
@@ -165,7 +166,10 @@ fn door(path: &str) -> Option<Door> {
 fn head<B>(answer: &Response<B>) -> Vec<u8> {
     let status = answer.status();
     let reason = status.canonical_reason().unwrap_or_default();
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    let mut head = Vec::with_capacity(HEAD_USUAL);
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
     for (name, value) in answer.headers() {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);

@@ -1,11 +1,12 @@
 //! The handshake, and the way from a request to a session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,6 +19,7 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use metrics::Counter;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -76,6 +78,8 @@ pub(super) struct Rules {
     pub(super) allowed_origins: Vec<String>,
     pub(super) address_pace: Arc<AddressPace>,
     reading: Arc<ReadRules>,
+    /// Handshakes that came to a socket, as [`count_handshake`] counts the others.
+    pub(super) opened: Counter,
 }
 
 impl WsEdge {
@@ -88,6 +92,7 @@ impl WsEdge {
             epoch,
             allowed_origins: config.http.allowed_origins.clone(),
             address_pace,
+            opened: metrics::counter!("bellpull_socket_handshakes_total", "outcome" => "opened"),
             reading: Arc::new(ReadRules {
                 message_max: config.ws.max_frame,
                 pace: Pace::per_second(config.ws.messages_per_s),
@@ -157,7 +162,9 @@ async fn project(
 async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
     // A handshake has no body.
     let request = request.map(drop);
-    let (outcome, answer) = match admit(&edge, door, &request).await {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+    let (outcome, answer) = match admit(&edge, door, peer, &request).await {
         Ok(admitted) => ("opened", open(edge, request, admitted)),
         Err(Denied::Http(refusal)) => (refusal.code(), Err(refusal)),
         Err(Denied::Socket { refusal, subprotocol }) => {

@@ -20,6 +20,7 @@ pub(crate) use projects::NoSubscription;
 pub use projects::{Projects, TicketNews};
 pub(crate) use tickets::unavailable;
 pub use tickets::{CommandError, Tickets};
+pub(crate) use users::SessionCount;
 pub use users::{AttachError, Line, Session, Users};
 
 /// How long an edge waits for an actor to be found or spawned.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
+use metrics::Gauge;
 
 use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, UserId};
@@ -32,9 +33,38 @@ const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 pub struct Users {
     pub(crate) directory: Directory<UserEntity>,
     pub(crate) inboxes: Arc<dyn InboxStore>,
-    pub(crate) sessions: Arc<AtomicUsize>,
+    pub(crate) sessions: Arc<SessionCount>,
     pub(crate) is_draining: Arc<AtomicBool>,
     pub(crate) channels: Channels,
+}
+
+/// How many sessions this node has; the gauge beside it is looked up once.
+#[derive(Debug)]
+pub(crate) struct SessionCount {
+    count: AtomicUsize,
+    gauge: Gauge,
+}
+
+impl SessionCount {
+    /// None, of a hub that begins.
+    pub(crate) fn new() -> Arc<Self> {
+        let gauge = metrics::gauge!("bellpull_sessions");
+        Arc::new(Self { count: AtomicUsize::new(0), gauge })
+    }
+
+    pub(crate) fn come(&self) {
+        self.count.fetch_add(1, Relaxed);
+        self.gauge.increment(1.0);
+    }
+
+    pub(crate) fn go(&self) {
+        self.count.fetch_sub(1, Relaxed);
+        self.gauge.decrement(1.0);
+    }
+
+    fn get(&self) -> usize {
+        self.count.load(Relaxed)
+    }
 }
 
 /// A session that its user's actor has taken in: its reader's way to that actor.
@@ -183,7 +213,7 @@ impl Users {
     /// How many sessions this node has.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.sessions.load(Relaxed)
+        self.sessions.get()
     }
 }
 

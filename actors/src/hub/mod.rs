@@ -6,7 +6,7 @@ mod root;
 mod single;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use ractor::Actor;
@@ -17,7 +17,7 @@ use tracing::warn;
 #[cfg(feature = "testing")]
 use crate::channel::ChannelMessage;
 use crate::channel::{ChannelActor, ChannelPlace, ChannelSupervisor};
-use crate::directory::{Channels, Directory, Projects, Tickets, Users};
+use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeEvent, TreeLog};
@@ -158,7 +158,7 @@ impl Hub {
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
-        let sessions = Arc::new(AtomicUsize::new(0));
+        let sessions = SessionCount::new();
         let passivate_after = limits.passivate_after;
 
         let (project_slots, directory) = root::directory(PROJECT_SHARDS);

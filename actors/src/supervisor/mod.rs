@@ -186,11 +186,8 @@ impl<E: Entity> DynamicSupervisor<E> {
         match spawned {
             Ok(actor) => {
                 let restarted = state.failures.started(id);
-                self.log.note(
-                    &Self::child_path(id),
-                    if restarted { "restarted" } else { "spawned" },
-                    "",
-                );
+                let what = if restarted { "restarted" } else { "spawned" };
+                self.log.note(&format_args!("{}/{id}", E::KIND), what, "");
                 state.children.insert(actor.get_id(), id);
                 let handle = Handle::new(actor, vitals);
                 self.live.insert(id, handle.clone());

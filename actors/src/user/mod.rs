@@ -30,7 +30,6 @@ mod wheel;
 use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,7 +38,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::directory::{AttachError, Projects, Session, Users};
+use crate::directory::{AttachError, Projects, Session, SessionCount, Users};
 use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::inbox::Change;
 use crate::domain::user::User;
@@ -163,7 +162,7 @@ pub(crate) struct UserShared {
     pub(crate) limits: HubLimits,
     pub(crate) names: HubNames,
     /// How many sessions there are.
-    pub(crate) sessions: Arc<AtomicUsize>,
+    pub(crate) sessions: Arc<SessionCount>,
     /// The way to all of them: what a request changed is told to whoever is there by then.
     pub(crate) users: Users,
     /// The way to notify others.

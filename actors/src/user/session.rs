@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
@@ -15,6 +14,7 @@ use super::backlog::Loaded;
 use super::early::Early;
 use super::streams::Subscription;
 use super::stretch::{Item, Shows, Stretch};
+use crate::directory::SessionCount;
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
@@ -104,20 +104,18 @@ pub(super) struct Rest {
 }
 
 /// Counts a session for as long as it is kept, however it ends.
-struct Counted(Arc<AtomicUsize>);
+struct Counted(Arc<SessionCount>);
 
 impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Relaxed);
-        metrics::gauge!("bellpull_sessions").increment(1.0);
+    fn new(count: &Arc<SessionCount>) -> Self {
+        count.come();
         Self(Arc::clone(count))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-        metrics::gauge!("bellpull_sessions").decrement(1.0);
+        self.0.go();
     }
 }
 
@@ -142,7 +140,7 @@ impl SessionState {
     pub(super) fn new(
         id: u32,
         start: crate::session::SessionStart,
-        count: &Arc<AtomicUsize>,
+        count: &Arc<SessionCount>,
     ) -> Self {
         let shows = Shows::from(start.feed);
         let phase = match shows {
