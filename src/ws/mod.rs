@@ -3,9 +3,9 @@
 //! In reading order: [`admission`] and what it looks at before the upgrade ([`handshake`],
 //! [`origin`], dialects on [`offer`], a [`credential`]), [`doorstep`]
 //! (the handshake that a connection begins with) or [`upgrade`] (one on a connection that is kept
-//! alive, and the way out of hyper's hands) or [`turn_away`], [`reader`] with the [`frame`]s that it
-//! reads, what it takes of them ([`hearing`]) and the [`renewal`] of its token, [`outlet`] and what
-//! it [`encode`]s, and what both halves have in [`shared`].
+//! alive, and the way out of hyper's hands) or [`turn_away`], [`reader`] with the [`frame`]s that
+//! it reads, what it takes of them ([`hearing`]) and the [`renewal`] of its token, [`outlet`] and
+//! what it [`encode`]s, and what both halves have in [`shared`].
 
 mod admission;
 mod credential;

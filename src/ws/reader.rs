@@ -2,9 +2,10 @@
 //!
 //! The task waits for the connection to have bytes, reads them into a buffer on the stack of a
 //! plain function, and tells the user's actor what they say. Between two reads it holds nothing but
-//! what is in [`Reader`], what is in [`super::hearing`], and a frame that is not complete. It says one last thing, that the
-//! session is over and why, and then waits for the outlet to close the connection; from then on
-//! what the client still sends is thrown away, so that no reset overtakes the last frame.
+//! what is in [`Reader`] and in [`super::hearing`], and a frame that is not complete. It says one
+//! last thing, that the session is over and why, and then waits for the outlet to close the
+//! connection; from then on what the client still sends is thrown away, so that no reset overtakes
+//! the last frame.
 
 use std::future::Future;
 use std::io::ErrorKind;

@@ -28,11 +28,11 @@ impl UserEntity {
         }
         if state.sessions.is_empty() {
             self.settle_or_leave(myself, state);
-        } else if state.delivered > state.noted {
+        } else if state.delivered > state.noted
+            && let Some(parent) = self.parent(state)
+        {
             state.noted = state.delivered;
-            if let Some(parent) = self.parent(state) {
-                parent.note((state.id, state.delivered));
-            }
+            parent.note((state.id, state.delivered));
         }
         let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
         if is_due && state.follows() {

@@ -5,8 +5,8 @@
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
 //! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads
-//! on a connection of their own ([`crowd_reader`]), [`deferred`] births, [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
-//! [`error`].
+//! on a connection of their own ([`crowd_reader`]), [`deferred`] births, [`rows`], [`letters`],
+//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
