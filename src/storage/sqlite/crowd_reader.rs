@@ -54,3 +54,27 @@ impl CrowdReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::for_readers;
+    use super::super::{SqliteStore, StoreOptions};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_that_fails_costs_its_connection_alone_and_none_comes_after_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.db");
+        let url = format!("sqlite://{}", file.display());
+        let store = SqliteStore::open(&url, StoreOptions::default()).await.unwrap();
+        let reader = CrowdReader::new(for_readers(&file));
+        let text = |sql| reader.text(sql, "x".to_owned());
+        assert_eq!(text("SELECT ? || 'y'").await.unwrap(), "xy");
+        assert!(text("SELECT ? FROM nowhere").await.is_err());
+        assert_eq!(text("SELECT ? || 'y'").await.unwrap(), "xy");
+        reader.close().await;
+        assert!(matches!(text("SELECT ?").await, Err(sqlx::Error::PoolClosed)));
+        reader.close().await;
+        store.close().await;
+    }
+}

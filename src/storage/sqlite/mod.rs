@@ -150,12 +150,7 @@ impl SqliteStore {
             options.exclusive.then(|| Settler::start(Arc::clone(&deferred), writer.clone()));
         let settled = Barrier::new(&deferred, &writer);
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
-        let (reads, waiting) = (Arc::clone(&crowds), Arc::clone(&deferred));
-        let heads = Joined::start(move |users| {
-            heads::read(Arc::clone(&reads), Arc::clone(&waiting), users)
-        });
-        let reads = Arc::clone(&crowds);
-        let users = Joined::start(move |users| accounts::read(Arc::clone(&reads), users));
+        let (heads, users) = join(&crowds, &deferred);
         let lock = Mutex::new(lock);
         let reports = tokio::sync::Mutex::default();
         Ok(Self {
@@ -217,6 +212,19 @@ impl SqliteStore {
     fn next_ticket_id(&self) -> TicketId {
         TicketId(self.ids.next(Counter::Tickets))
     }
+}
+
+/// Where heads and accounts are asked for by crowds.
+fn join(
+    crowds: &Arc<CrowdReader>,
+    deferred: &Arc<Deferred>,
+) -> (Joined<UserId, Head>, Joined<UserId, User>) {
+    let (reads, waiting) = (Arc::clone(crowds), Arc::clone(deferred));
+    let heads =
+        Joined::start(move |users| heads::read(Arc::clone(&reads), Arc::clone(&waiting), users));
+    let reads = Arc::clone(crowds);
+    let users = Joined::start(move |users| accounts::read(Arc::clone(&reads), users));
+    (heads, users)
 }
 
 /// Two processes may start at once on a new file. SQLite lets one of them migrate, and the other
