@@ -5,7 +5,7 @@
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
 //! is known), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`] (budgets and
-//! back-off), [`observe`] (what operators see).
+//! back-off), [`rate`] (rate limits), [`observe`] (what operators see).
 
 pub mod channel;
 pub mod directory;
@@ -16,6 +16,7 @@ pub mod mail;
 pub mod observe;
 pub mod port;
 pub mod project;
+pub mod rate;
 pub mod scheduler;
 pub mod sends;
 pub mod session;
