@@ -186,7 +186,8 @@ impl Actor for Root {
         vitals: Arc<Vitals>,
     ) -> Result<RootState, ActorProcessingErr> {
         let known = self.children.iter().map(|child| (child.path(), child.kind()));
-        let children = known.map(|(path, kind)| Child { path, kind, actor: None, asked: None }).collect();
+        let children =
+            known.map(|(path, kind)| Child { path, kind, actor: None, asked: None }).collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {

@@ -199,7 +199,10 @@ async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let parent = office.find("channels").await;
     assert_eq!(parent.restarts, 1);
     let text = parent.last_failure.unwrap().text;
-    assert!(text.starts_with("more than 5 failures of channels in 10 s; the last: channels/email"), "{text}");
+    assert!(
+        text.starts_with("more than 5 failures of channels in 10 s; the last: channels/email"),
+        "{text}"
+    );
     office.whatsapp.put(1..=3);
     office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.whatsapp.until_sent(3).await;

@@ -237,13 +237,12 @@ async fn events_tell_what_happens_to_whom() {
         let event = tokio::time::timeout(LONG, events.recv()).await.unwrap().unwrap();
         seen.push((event.path.clone(), event.what, event.detail.clone()));
     }
-    let wanted =
-        [
-            ("spawned", ""),
-            ("failed", "told to panic"),
-            ("restarted", "restarted after a failure"),
-            ("stopped", "idle"),
-        ];
+    let wanted = [
+        ("spawned", ""),
+        ("failed", "told to panic"),
+        ("restarted", "restarted after a failure"),
+        ("stopped", "idle"),
+    ];
     let wanted = wanted.map(|(what, detail)| ("user/1".to_owned(), what, detail.to_owned()));
     assert_eq!(seen, wanted);
 }
@@ -349,7 +348,10 @@ async fn a_loop_of_restarts_is_slowed_down_to_one_a_second() {
 async fn the_last_events_are_kept_for_those_who_come_later() {
     let house = House::new().await;
     let all = house.hub.events(Some(0));
-    assert_eq!(all.kept.iter().map(|event| event.id).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+    assert_eq!(
+        all.kept.iter().map(|event| event.id).collect::<Vec<_>>(),
+        (1..=9).collect::<Vec<_>>()
+    );
     for _ in 0..60 {
         house.hub.restart("scheduler", "root").await.unwrap();
         until("it is up again", || house.hub.is_ready()).await;
