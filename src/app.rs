@@ -165,11 +165,14 @@ impl App {
         let mut options = options;
         options.channels = options.channels.or(config.delivery.channels());
         let channels = options.channels;
+        // Addresses first: of what can go wrong they are the likeliest, and a start that fails
+        // over one must not leave a new database behind.
+        let listeners = Listeners::bind(&config)?;
         let store = SqliteStore::open(&config.database_url, options)
             .await
             .map_err(StartError::of("database_url"))?;
         let store = Arc::new(store);
-        let started = Self::start_on(&config, Arc::clone(&store)).await;
+        let started = Self::start_on(&config, Arc::clone(&store), listeners).await;
         match &started {
             Ok(app) => app.announce(channels).await,
             Err(_) => store.close().await, // or its log and its lock stay behind
@@ -177,11 +180,11 @@ impl App {
         started
     }
 
-    async fn start_on(config: &Config, store: Arc<SqliteStore>) -> Result<Self, StartError> {
-        // Addresses first: of what can go wrong they are the likeliest, and nothing runs yet.
-        let listener = bind("listen", config.listen, config)?;
-        let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
-        let operator = operator.transpose()?;
+    async fn start_on(
+        config: &Config,
+        store: Arc<SqliteStore>,
+        listeners: Listeners,
+    ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let signing = Signing::read(config, &*store, clock.now()).await?;
@@ -221,9 +224,8 @@ impl App {
             epoch: names.epoch,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
-        let ((address, listener), operator_address) = (listener, operator.as_ref().map(|at| at.0));
-        let operator = operator.map(|(_, listener)| listener);
-        let servers = serve(edge, sockets, (listener, operator), &stopping);
+        let (address, operator_address) = (listeners.address, listeners.operator_address);
+        let servers = serve(edge, sockets, listeners, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = vec![
             tokio::spawn(crate::telemetry::upkeep()),
@@ -327,20 +329,37 @@ impl App {
 fn serve(
     edge: Edge,
     sockets: WsEdge,
-    (clients, operators): (Listener, Option<Listener>),
+    listeners: Listeners,
     stopping: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let router = crate::http::router(edge.clone())
         .merge(crate::ws::router(sockets.clone()))
         .merge(crate::client::router())
         .merge(crate::console::router());
-    let serving = listen::serve(clients, router, Some(sockets), stopping.clone());
+    let serving = listen::serve(listeners.clients, router, Some(sockets), stopping.clone());
     let mut servers = vec![tokio::spawn(serving)];
-    if let Some(listener) = operators {
+    if let Some(listener) = listeners.operators {
         let router = crate::http::operator_router(edge);
         servers.push(tokio::spawn(listen::serve(listener, router, None, stopping.clone())));
     }
     servers
+}
+
+/// The addresses that are served.
+struct Listeners {
+    address: SocketAddr,
+    clients: Listener,
+    operator_address: Option<SocketAddr>,
+    operators: Option<Listener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        let (address, clients) = bind("listen", config.listen, config)?;
+        let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
+        let (operator_address, operators) = operator.transpose()?.unzip();
+        Ok(Self { address, clients, operator_address, operators })
+    }
 }
 
 fn bind(

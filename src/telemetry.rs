@@ -3,6 +3,8 @@
 //! Neither has a token, a password or the text of a message in it: the code that logs sees to that,
 //! by logging ids and outcomes alone.
 
+mod series;
+
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -99,11 +101,12 @@ fn what_is_logged(asked: Targets) -> Targets {
     asked.with_target("ractor", LevelFilter::WARN)
 }
 
-/// Starts to count. A second call in one process changes nothing.
+/// Starts to count: every metric is there at once. A second call in one process changes nothing.
 pub fn init_metrics() {
     METRICS.get_or_init(|| match install() {
         Ok(handle) => {
             describe();
+            DESCRIBED.iter().for_each(series::begin);
             Some(handle)
         }
         Err(error) => {
@@ -188,8 +191,11 @@ mod tests {
         }
     }
 
-    /// Every metric of a source, by its macro.
-    fn counted(folder: &std::path::Path, found: &mut Vec<(String, String)>) {
+    /// A metric in a source: its macro, its name, the names of its labels.
+    type Found = (String, String, Vec<String>);
+
+    /// Every metric of a source.
+    fn counted(folder: &std::path::Path, found: &mut Vec<Found>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
@@ -198,32 +204,50 @@ mod tests {
             }
             let text = std::fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            for (before, name) in text.split("metrics::").skip(1).filter_map(|call| {
+            for (kind, name, rest) in text.split("metrics::").skip(1).filter_map(|call| {
                 let (kind, rest) = call.split_once("!(")?;
-                let quoted = rest.trim_start().strip_prefix('"')?;
-                Some((kind, quoted.split_once('"')?.0))
+                let (name, rest) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+                Some((kind, name, rest))
             }) {
-                if ["counter", "gauge", "histogram"].contains(&before) {
-                    found.push((before.to_owned(), name.to_owned()));
+                // Up to the end of the statement, so that a value may have brackets of its own.
+                let arguments = rest.split([';', '}']).next().unwrap_or_default();
+                let before_arrows = arguments.split(" => ").collect::<Vec<_>>();
+                let (_, labelled) = before_arrows.split_last().unwrap();
+                let label = |text: &&str| Some(text.rsplit('"').nth(1)?.to_owned());
+                let labels = labelled.iter().filter_map(label).collect();
+                if ["counter", "gauge", "histogram"].contains(&kind) {
+                    found.push((kind.to_owned(), name.to_owned(), labels));
                 }
             }
         }
     }
 
-    #[test]
-    fn what_is_counted_is_described_and_what_is_described_is_counted() {
+    fn in_the_sources() -> Vec<Found> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = Vec::new();
         counted(&root.join("src"), &mut found);
         counted(&root.join("actors/src"), &mut found);
         assert!(found.len() >= DESCRIBED.len(), "the sources were not found: {found:?}");
-        for (kind, name) in &found {
+        found
+    }
+
+    #[test]
+    fn what_is_counted_is_described_and_what_is_described_is_counted() {
+        let found = in_the_sources();
+        for (kind, name, _) in &found {
             let is_it = DESCRIBED.iter().map(named).any(|one| one == (kind.as_str(), name));
             assert!(is_it, "{kind} {name} is not described");
         }
         for one in DESCRIBED.iter().map(named) {
-            let is_it = found.iter().any(|(kind, name)| one == (kind.as_str(), name));
+            let is_it = found.iter().any(|(kind, name, _)| one == (kind.as_str(), name));
             assert!(is_it, "{one:?} is described, and nobody counts it");
+        }
+    }
+
+    #[test]
+    fn a_metric_begins_with_the_labels_that_it_is_counted_with() {
+        for (_, name, labels) in in_the_sources() {
+            assert_eq!(series::label_names(&name), labels, "{name}");
         }
     }
 

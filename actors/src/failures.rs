@@ -1,13 +1,15 @@
-//! What a supervisor remembers of failures: budgets, back-off, and the last cause.
+//! What a supervisor remembers of its children's failures and restarts: budgets, back-off, and the
+//! last cause of each.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::observe::FailureReport;
+use crate::observe::{FailureReport, RestartCause, RestartReport};
 
 /// At most so many failures in so long.
 #[derive(Debug, Clone)]
@@ -49,14 +51,21 @@ pub struct Record {
     /// How often it was started again.
     pub restarts: u32,
     /// Its last failure.
-    pub last: FailureReport,
+    pub last_failure: Option<FailureReport>,
+    /// When and why it was last started again.
+    pub last_restart: Option<RestartReport>,
     in_a_row: u32,
     failed_at: Instant,
-    /// Whether it has not been started since.
-    is_down: bool,
+    /// Why it is down, while it is.
+    down: Option<RestartCause>,
 }
 
 impl Record {
+    fn new(now: Instant) -> Self {
+        let (last_failure, last_restart, down) = (None, None, None);
+        Self { restarts: 0, last_failure, last_restart, in_a_row: 0, failed_at: now, down }
+    }
+
     /// Until when the child stays down.
     #[must_use]
     pub fn down_until(&self) -> Instant {
@@ -64,7 +73,8 @@ impl Record {
     }
 }
 
-/// The records of a supervisor's children, of those that failed; the newest thousand.
+/// The records of a supervisor's children, of those that failed or were restarted; the newest
+/// thousand.
 #[derive(Debug)]
 pub struct Failures<K> {
     records: HashMap<K, Record>,
@@ -84,8 +94,7 @@ impl<K: Copy + Eq + Hash> Default for Failures<K> {
 }
 
 impl<K: Copy + Eq + Hash> Failures<K> {
-    /// Notes a failure.
-    pub fn note(&mut self, child: K, text: String, at: Timestamp, now: Instant) -> &Record {
+    fn record(&mut self, child: K, now: Instant) -> &mut Record {
         if !self.records.contains_key(&child) {
             self.order.push_back(child);
             if self.order.len() > REMEMBERED_MAX
@@ -94,39 +103,54 @@ impl<K: Copy + Eq + Hash> Failures<K> {
                 self.records.remove(&oldest);
             }
         }
-        let last = FailureReport { text, at };
-        let record = self.records.entry(child).or_insert_with(|| Record {
-            restarts: 0,
-            last: last.clone(),
-            in_a_row: 0,
-            failed_at: now,
-            is_down: true,
-        });
+        self.records.entry(child).or_insert_with(|| Record::new(now))
+    }
+
+    /// Notes a failure.
+    pub fn note(&mut self, child: K, text: String, at: Timestamp, now: Instant) -> &Record {
+        let record = self.record(child, now);
         let forgiven = now.duration_since(record.failed_at) > FORGIVEN_AFTER;
         record.in_a_row = if forgiven { 1 } else { record.in_a_row + 1 };
         record.failed_at = now;
-        record.is_down = true;
-        record.last = last;
+        record.down = Some(RestartCause::Failure);
+        record.last_failure = Some(FailureReport { text, at });
         record
     }
 
-    /// Notes that the child was started; whether that was a restart (one that left in peace and
-    /// came back was not restarted).
-    pub fn started(&mut self, child: K) -> bool {
-        let down = self.records.get_mut(&child).filter(|record| record.is_down);
+    /// Notes that a child ended because an operator asked for its restart. That is no failure: it
+    /// may start at once, and begins a new row.
+    pub fn note_asked(&mut self, child: K, operator: Arc<str>, now: Instant) {
+        let record = self.record(child, now);
+        record.in_a_row = 0;
+        record.down = Some(RestartCause::Operator(operator));
+    }
+
+    /// Notes that an operator asked for the restart of a child that is down: it may start at once.
+    /// False where it is not down.
+    pub fn hasten(&mut self, child: K, operator: &Arc<str>) -> bool {
+        let down = self.records.get_mut(&child).filter(|record| record.down.is_some());
         let Some(record) = down else { return false };
-        record.is_down = false;
-        record.restarts += 1;
+        record.in_a_row = 0;
+        record.down = Some(RestartCause::Operator(Arc::clone(operator)));
         true
+    }
+
+    /// Notes that the child was started. What to report, if that was a restart: a child that left
+    /// because it was idle and came back was not restarted.
+    pub fn started(&mut self, child: K, at: Timestamp) -> Option<&RestartReport> {
+        let record = self.records.get_mut(&child)?;
+        let cause = record.down.take()?;
+        record.restarts += 1;
+        Some(record.last_restart.insert(RestartReport { cause, at }))
     }
 
     /// Those that stay down for now.
     pub fn down(&self, now: Instant) -> impl Iterator<Item = (K, &Record)> {
-        let is_down = move |record: &Record| record.is_down && record.down_until() > now;
+        let is_down = move |record: &Record| record.down.is_some() && record.down_until() > now;
         self.records.iter().filter(move |(_, one)| is_down(one)).map(|(child, one)| (*child, one))
     }
 
-    /// The child's record, if it ever failed.
+    /// The child's record, if it ever failed or was restarted.
     #[must_use]
     pub fn of(&self, child: K) -> Option<&Record> {
         self.records.get(&child)
@@ -155,14 +179,34 @@ mod tests {
     }
 
     #[test]
-    fn only_a_start_after_a_failure_is_a_restart() {
+    fn only_a_start_after_a_failure_or_at_an_operators_wish_is_a_restart() {
         let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let mut failures = Failures::default();
-        assert!(!failures.started(1));
+        assert!(failures.started(1, at).is_none());
         failures.note(1, "a".into(), at, now);
-        assert!(failures.started(1));
-        assert!(!failures.started(1), "it had left in peace");
-        assert_eq!(failures.of(1).unwrap().restarts, 1);
+        assert_eq!(failures.started(1, at).unwrap().to_string(), "restarted after a failure");
+        assert!(failures.started(1, at).is_none(), "it had left because it was idle");
+        assert!(!failures.hasten(1, &"root".into()), "it is up");
+        failures.note_asked(1, "root".into(), now);
+        assert_eq!(failures.started(1, at).unwrap().to_string(), "restarted by operator root");
+        let record = failures.of(1).unwrap();
+        assert_eq!(record.restarts, 2);
+        assert_eq!(record.last_failure.as_ref().unwrap().text, "a", "the restart was no failure");
+    }
+
+    #[test]
+    fn an_operators_restart_ends_a_row_of_failures() {
+        let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let mut failures = Failures::default();
+        for _ in 0..4 {
+            failures.note(1, "a".into(), at, now);
+        }
+        assert_eq!(failures.of(1).unwrap().down_until(), now + Duration::from_millis(400));
+        assert!(failures.hasten(1, &"root".into()));
+        assert_eq!(failures.of(1).unwrap().down_until(), now);
+        assert!(failures.started(1, at).is_some());
+        failures.note(1, "a".into(), at, now);
+        assert_eq!(failures.of(1).unwrap().down_until(), now, "the first of a new row");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What operators see of the actors: plain `Serialize` structs, the same for the endpoints, the
 //! command line and the tests.
 
-use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::VecDeque;
+use std::fmt::{self, Display};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
 use crate::failures::Record;
@@ -31,10 +32,12 @@ pub struct ActorReport {
     pub handle_p50_us: u64,
     /// 99 of 100 of its messages took no longer, in microseconds (to a power of two).
     pub handle_p99_us: u64,
-    /// How often it was started again after a failure.
+    /// How often it was started again, after a failure or by an operator.
     pub restarts: u32,
     /// Its last failure.
     pub last_failure: Option<FailureReport>,
+    /// When and why it was last started again.
+    pub last_restart: Option<RestartReport>,
     /// How many children it has; more than are listed where there are very many.
     pub children_total: usize,
     /// What the actor itself tells.
@@ -52,6 +55,54 @@ pub struct FailureReport {
     pub at: jiff::Timestamp,
 }
 
+/// Why an actor is started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestartCause {
+    /// It failed.
+    Failure,
+    /// The operator of that name asked for it.
+    Operator(Arc<str>),
+}
+
+/// A restart of an actor. As JSON `{"cause": "failure"|"operator", "operator", "at"}`, where
+/// `operator` is null unless one asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartReport {
+    /// Why.
+    pub cause: RestartCause,
+    /// When the actor was up again.
+    pub at: jiff::Timestamp,
+}
+
+impl Display for RestartCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure => f.write_str("restarted after a failure"),
+            Self::Operator(name) => write!(f, "restarted by operator {name}"),
+        }
+    }
+}
+
+impl Display for RestartReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Serialize for RestartReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (cause, operator) = match &self.cause {
+            RestartCause::Failure => ("failure", None),
+            RestartCause::Operator(name) => ("operator", Some(&**name)),
+        };
+        let mut report = serializer.serialize_struct("RestartReport", 3)?;
+        report.serialize_field("cause", cause)?;
+        report.serialize_field("operator", &operator)?;
+        report.serialize_field("at", &self.at)?;
+        report.end()
+    }
+}
+
 /// Something that happened in the supervision tree.
 #[derive(Debug, Clone, Serialize)]
 pub struct TreeEvent {
@@ -63,42 +114,81 @@ pub struct TreeEvent {
     pub path: String,
     /// `spawned`, `failed`, `restarted`, `stopped`, `escalated`.
     pub what: &'static str,
-    /// The failure's text, the reason of the stop; may be empty.
+    /// The failure's text, the reason of the stop or of the restart; may be empty.
     pub detail: String,
 }
 
-/// Where the tree's events go: to whoever listens. Nobody listening costs a counter.
+/// The tree's events: the last ones are kept, and each goes to all listeners.
 #[derive(Debug)]
 pub struct TreeLog {
-    sender: broadcast::Sender<TreeEvent>,
-    next_id: AtomicU64,
+    sender: broadcast::Sender<Arc<TreeEvent>>,
+    kept: Mutex<Kept>,
     clock: Arc<dyn Clock>,
 }
 
-/// How many events a slow listener may lag before it misses some.
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Arc<TreeEvent>>,
+    last_id: u64,
+}
+
+/// What a listener is told: what it missed, then what happens.
+#[derive(Debug)]
+pub struct TreeEvents {
+    /// Events of before, oldest first, without a gap up to the first of `live`.
+    pub kept: VecDeque<Arc<TreeEvent>>,
+    /// What happens from now on; a receiver that lags is told how many it missed.
+    pub live: broadcast::Receiver<Arc<TreeEvent>>,
+}
+
+/// How many events are kept (some 200 KiB), and how many a slow listener may lag before it misses
+/// some.
 const EVENTS_KEPT: usize = 1_024;
+/// How many of them a new listener is told: a few screens.
+const EVENTS_TOLD: usize = 100;
 
 impl TreeLog {
-    /// A log that nobody listens to yet.
+    /// An empty log.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         let (sender, _) = broadcast::channel(EVENTS_KEPT);
-        Arc::new(Self { sender, next_id: AtomicU64::new(1), clock })
+        Arc::new(Self { sender, kept: Mutex::default(), clock })
     }
 
     /// Notes an event.
     pub fn note(&self, path: &dyn Display, what: &'static str, detail: &str) {
-        let id = self.next_id.fetch_add(1, Relaxed);
-        if self.sender.receiver_count() > 0 {
-            let (path, detail) = (path.to_string(), detail.to_owned());
-            let _ = self.sender.send(TreeEvent { id, at: self.clock.now(), path, what, detail });
+        let (path, detail, at) = (path.to_string(), detail.to_owned(), self.clock.now());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.last_id += 1;
+        let event = Arc::new(TreeEvent { id: kept.last_id, at, path, what, detail });
+        if kept.events.len() == EVENTS_KEPT {
+            kept.events.pop_front();
+        }
+        kept.events.push_back(Arc::clone(&event));
+        // Under the lock: listeners are told in the order of the numbers. None is no failure.
+        let _ = self.sender.send(event);
+    }
+
+    /// Notes that an actor was started, for the first time or again.
+    pub fn note_start(&self, path: &dyn Display, restart: Option<&RestartReport>) {
+        match restart {
+            Some(restart) => self.note(path, "restarted", &restart.to_string()),
+            None => self.note(path, "spawned", ""),
         }
     }
 
-    /// What happens from now on.
+    /// The kept events after the one of that id, and what happens from now on. Without an id, or
+    /// with one that this process has not reached, the last hundred.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<TreeEvent> {
-        self.sender.subscribe()
+    pub fn listen(&self, after: Option<u64>) -> TreeEvents {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = after.filter(|after| *after <= kept.last_id);
+        let skip = match after {
+            Some(after) => kept.events.partition_point(|event| event.id <= after),
+            None => kept.events.len().saturating_sub(EVENTS_TOLD),
+        };
+        let events = kept.events.iter().skip(skip).cloned().collect();
+        TreeEvents { kept: events, live: self.sender.subscribe() }
     }
 
     /// The clock by which events are dated.
@@ -122,7 +212,8 @@ impl ActorReport {
             handle_p50_us: vitals.quantile_us(0.5),
             handle_p99_us: vitals.quantile_us(0.99),
             restarts: record.map_or(0, |record| record.restarts),
-            last_failure: record.map(|record| record.last.clone()),
+            last_failure: record.and_then(|record| record.last_failure.clone()),
+            last_restart: record.and_then(|record| record.last_restart.clone()),
             children_total: 0,
             observed: serde_json::Value::Null,
             children: Vec::new(),

@@ -8,7 +8,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use super::{CliError, SettingFlags, open_store, token};
+use super::{CliError, SettingFlags, open_existing_store, token};
 use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
 
@@ -38,7 +38,7 @@ impl RunningHub {
             // Nothing is missing: the database may be on another machine.
             (Some(url), Some(token)) => Ok(Self { url, token }),
             (url, token) => {
-                let store = open_store(&config).await?;
+                let store = open_existing_store(&config).await?;
                 let found = complete(&config, &*store, setting, url, token).await;
                 store.close().await;
                 found

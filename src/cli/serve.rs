@@ -39,16 +39,27 @@ impl Args {
     }
 }
 
-/// Runs the hub until it is told to stop. The first line on stdout says where it listens.
+/// Runs the hub until it is told to stop. The first line on stdout says where it listens, the log
+/// where its console is.
 ///
 /// # Errors
 /// What kept it from starting (the setting at fault), or that its supervision tree gave up.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
+    let public_url = config.http.public_url.clone();
     let app = App::start(config).await?;
     print_line(&format!("listening on {}", app.url()))?;
+    info!("the console is at {}/console/", public_url.unwrap_or_else(|| app.url()));
+    attend(app, signals).await
+}
+
+/// Keeps a hub until it is told to stop, or its tree gives up; and stops it.
+///
+/// # Errors
+/// [`CliError::Failed`] when the tree gave up.
+pub async fn attend(app: App, mut signals: Signals) -> Result<(), CliError> {
     let gave_up = signals.until_told_to_stop(&app).await;
     info!("stopping");
     app.stop().await;
@@ -60,13 +71,18 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 
 /// What ends a hub from outside. They are listened for before it starts: whoever reads the first
 /// line may send one at once, and it must find somebody who stops properly.
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, CliError> {
+    /// Listens for them.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] where the system does not let it.
+    pub fn listen() -> Result<Self, CliError> {
         let of = |kind| {
             signal(kind)
                 .map_err(|error| CliError::failed(format!("signals cannot be received: {error}")))

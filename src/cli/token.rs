@@ -9,7 +9,7 @@ use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock};
 use jiff::Timestamp;
 
-use super::{CliError, SettingFlags, open_store, print_line};
+use super::{CliError, SettingFlags, open_existing_store, print_line};
 use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
 
@@ -42,7 +42,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
     let issuer = issuer(&config)?;
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     let signed = sign(issuer, &*store, &args.user, args.ttl).await;
     store.close().await;
     print_line(&signed?)

@@ -368,9 +368,11 @@ class Bellpull {
     if (!this.#options.getToken) {
       return this.#emit('error', new BellpullError('token_expiring', 'The token ends soon.', { frame }));
     }
+    // An event stream cannot be given another token. It ends with 4401, and that renews.
+    if (this.#line?.kind !== 'websocket') return undefined;
     try {
       const { token } = await this.#credential('expiring', 'rest');
-      if (token && this.#line?.kind === 'websocket') await this.#request({ type: 'refresh', token });
+      if (token) await this.#request({ type: 'refresh', token });
     } catch (error) { this.#emit('error', error); }
     return undefined;
   }

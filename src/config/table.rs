@@ -133,6 +133,10 @@ pub const DIALECTS: &[&str] = &["incident", "project", "inbox", "academy", "bell
 /// A year: no token of ours lives longer.
 const YEAR_S: u64 = 365 * 24 * 3600;
 
+/// A page is warned when a third of a token's life is left. With less than ten seconds for that, a
+/// slow line or a tab in the background would lose its socket at each renewal.
+const ACCESS_TTL_MIN_S: u64 = 30;
+
 /// Every setting there is.
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
@@ -155,8 +159,9 @@ pub static SETTINGS: &[Setting] = &[
         "A JSON Web Key Set: tokens are issued elsewhere"),
     setting("auth.audience", "", "", Kind::Text,
         "What a token's `aud` must contain; not set: `aud` is not looked at"),
-    setting("auth.access_ttl_s", "", "3600", number("seconds", 1, YEAR_S),
-        "How long an access token lives"),
+    setting("auth.access_ttl_s", "", "3600", number("seconds", ACCESS_TTL_MIN_S, YEAR_S),
+        "How long an access token lives; an open page renews it when a third of that is left, a \
+        minute at most"),
     setting("auth.refresh_ttl_s", "", "604800", number("seconds", 1, YEAR_S),
         "How long a login lives"),
     setting("auth.registration", "", "true", Kind::Switch,

@@ -22,11 +22,14 @@ function element(tag, text, className) {
 // --- REST ---------------------------------------------------------------------------------------
 
 async function api(method, path, body, again = true) {
-  const headers = { Authorization: `Bearer ${state.access}` };
+  const { access } = state;
+  const headers = { Authorization: `Bearer ${access}` };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   const init = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
   const response = await fetch(path, init);
-  if (response.status === 401 && again && await renew()) return api(method, path, body, false);
+  // Another request may have renewed it meanwhile.
+  const isRenewed = async () => state.access !== access || await renew();
+  if (response.status === 401 && again && await isRenewed()) return api(method, path, body, false);
   if (response.status === 401) { leave(); throw new Error('Please log in again.'); }
   const answer = response.status === 204 ? null : await response.json();
   if (!response.ok) throw new Error(reason(answer));
@@ -39,11 +42,21 @@ function reason(answer) {
   return fields.map(([name, texts]) => `${name}: ${[].concat(texts).join(' ')}`).join(' ');
 }
 
-async function renew() {
+let renewing = null;
+
+/** Renews the access token, once for all who ask at the same time. False where the login has ended. */
+function renew() {
+  renewing ??= renewOnce().finally(() => { renewing = null; });
+  return renewing;
+}
+
+async function renewOnce() {
   if (!state.refresh) return false;
   const body = JSON.stringify({ refresh: state.refresh });
   const headers = { 'Content-Type': 'application/json' };
   const response = await fetch('/api/auth/refresh/', { method: 'POST', headers, body });
+  // A hub that cannot answer now has not ended the login.
+  if (response.status === 429 || response.status >= 500) throw new Error('The hub cannot answer now.');
   if (!response.ok) return false;
   const answer = await response.json();
   state.access = answer.access;
@@ -210,22 +223,26 @@ async function loadTree() {
 
 function treeRow(actor, depth) {
   const row = element('tr');
-  const failure = actor.last_failure ? `${actor.last_failure.text} (${actor.last_failure.at})` : '';
+  const { last_restart: restart, last_failure: failure } = actor;
+  const past = [
+    ...(restart?.operator ? [`restarted by operator ${restart.operator} (${restart.at})`] : []),
+    ...(failure ? [`${failure.text} (${failure.at})`] : []),
+  ];
   const cells = [
     '\u2003'.repeat(depth) + actor.path, actor.state, age(actor.age_ms), actor.mailbox_depth,
-    actor.handled, `${actor.handle_p50_us} / ${actor.handle_p99_us} µs`, actor.restarts, failure,
+    actor.handled, `${actor.handle_p50_us} / ${actor.handle_p99_us} µs`, actor.restarts, past.join('; '),
   ];
   for (const cell of cells) {
     row.append(element('td', cell, typeof cell === 'number' ? 'number' : ''));
   }
   const last = element('td');
   if (depth > 0) {
-    const restart = element('button', 'Restart', 'quiet');
-    restart.onclick = () => act(async () => {
+    const again = element('button', 'Restart', 'quiet');
+    again.onclick = () => act(async () => {
       await api('POST', `/api/operator/actors/${actor.path}/restart/`, {});
       await loadTree();
     });
-    last.append(restart);
+    last.append(again);
   }
   row.append(last);
   return row;

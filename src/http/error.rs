@@ -259,6 +259,7 @@ impl From<RestartError> for ApiError {
         match error {
             RestartError::NotFound => Self::NotFound,
             RestartError::Unavailable => Self::Unavailable,
+            RestartError::TooMany { retry_after_s } => Self::Throttled { retry_after_s },
         }
     }
 }
@@ -295,6 +296,7 @@ mod tests {
             (AuthError::Disabled("elsewhere").into(), 403, "disabled"),
             (AuthError::Unavailable.into(), 503, "unavailable"),
             (RestartError::NotFound.into(), 404, "not_found"),
+            (RestartError::TooMany { retry_after_s: 1 }.into(), 429, "throttled"),
             (ApiError::InvalidPage, 404, "not_found"),
             (ApiError::MethodNotAllowed(Method::PUT), 405, "method_not_allowed"),
             (ApiError::TooLarge { limit: 9 }, 413, "too_large"),

@@ -6,16 +6,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
-use bellpull_actors::domain::explain::{Concern, Person};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::explain::{Concern, NoWay, Person, Reach};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::preference::Preferences;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Ticket;
 use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryRow};
 use bellpull_actors::port::explain::Announced;
-use bellpull_actors::port::{DeliveryLog, ExplainStore, PreferenceStore, TicketStore};
+use bellpull_actors::port::webhooks::WhichWebhooks;
+use bellpull_actors::port::{
+    DeliveryLog, EscalationStore, ExplainStore, PageRequest, PreferenceStore, TicketStore,
+    WebhookStore,
+};
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -39,6 +45,8 @@ struct Desk {
     log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
     tickets: Arc<dyn TicketStore>,
+    escalations: Arc<dyn EscalationStore>,
+    webhooks: Arc<dyn WebhookStore>,
 }
 
 impl FromRef<Edge> for Desk {
@@ -48,6 +56,8 @@ impl FromRef<Edge> for Desk {
             log: Arc::clone(&edge.delivery_log),
             preferences: Arc::clone(&edge.preferences),
             tickets: Arc::clone(&edge.ticket_store),
+            escalations: Arc::clone(&edge.escalations),
+            webhooks: Arc::clone(&edge.webhook_store),
         }
     }
 }
@@ -73,7 +83,7 @@ async fn notification(
         Some(ticket) => desk.tickets.ticket(ticket).await?,
         None => None,
     };
-    let somebody = desk.somebody(row.recipient).await?;
+    let somebody = desk.somebody(row.recipient, std::slice::from_ref(&told)).await?;
     let ways = desk.ways(&[row.id]).await?;
     Ok(Json(somebody.explain(&told, ticket.as_ref(), &ways)))
 }
@@ -102,8 +112,8 @@ async fn ticket(
     if user != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::forbidden());
     }
-    let somebody = desk.somebody(user).await?;
     let page = desk.explain.announced(ticket.id, user, paging.request()).await?;
+    let somebody = desk.somebody(user, &page.rows).await?;
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
     let ways = desk.ways(&told).await?;
@@ -111,11 +121,29 @@ async fn ticket(
 }
 
 impl Desk {
-    async fn somebody(&self, user: UserId) -> Result<Somebody, ApiError> {
+    /// An account, and what decides over its deliveries of these.
+    async fn somebody(&self, user: UserId, told: &[Announced]) -> Result<Somebody, ApiError> {
         let found = self.tickets.users(&[user]).await?.pop();
         let user = found.ok_or_else(|| ApiError::field("user", "There is no such account."))?;
         let preferences = self.preferences.preferences(user.id).await?;
-        Ok(Somebody { user, preferences })
+        let own = WhichWebhooks::Own(user.id);
+        let webhooks = self.webhooks.webhooks(own, PageRequest { page: 1, page_size: 100 }).await?;
+        let mut policies = HashMap::new();
+        for Announced { event, row, .. } in told {
+            if row.is_some() && !policies.contains_key(event.as_str()) {
+                let policy = self.escalations.escalation(event).await?;
+                let named = policy.map_or(Channels::NONE, |policy| policy.escalation.channels());
+                policies.insert(event.as_str().to_owned(), named);
+            }
+        }
+        Ok(Somebody {
+            on: self.explain.channels(),
+            has_browser: self.explain.has_browser(user.id).await?,
+            webhooks: webhooks.rows,
+            policies,
+            user,
+            preferences,
+        })
     }
 
     /// The ways out of these notifications, with their attempts.
@@ -149,9 +177,27 @@ struct Ways {
 struct Somebody {
     user: User,
     preferences: Preferences,
+    on: Channels,
+    has_browser: bool,
+    webhooks: Vec<Webhook>,
+    /// The channels that each event's escalation policy names.
+    policies: HashMap<String, Channels>,
 }
 
 impl Somebody {
+    fn reach(&self, event: &Event) -> Reach {
+        let hears = |hook: &Webhook| {
+            let is_named = hook.events.iter().any(|name| name == event.as_str());
+            hook.is_active && (hook.events.is_empty() || is_named)
+        };
+        Reach {
+            on: self.on,
+            policy: self.policies.get(event.as_str()).copied().unwrap_or(Channels::NONE),
+            has_browser: self.has_browser,
+            has_webhook: self.webhooks.iter().any(hears),
+        }
+    }
+
     fn explain(&self, what: &Announced, ticket: Option<&Ticket>, ways: &Ways) -> Value {
         let person = Person {
             user: &self.user,
@@ -179,7 +225,12 @@ impl Somebody {
         let channels = Channel::ALL.into_iter().filter(|one| *one != Channel::System);
         let channels: Vec<Value> = match what.row {
             None => Vec::new(),
-            Some(_) => channels.flat_map(|channel| way_json(channel, deliveries, ways)).collect(),
+            Some(_) => {
+                let reach = self.reach(&what.event);
+                let none =
+                    |channel| person.why_no_way(&what.event, what.ticket.is_some(), channel, reach);
+                channels.flat_map(|channel| way_json(channel, deliveries, ways, none)).collect()
+            }
         };
         json!({
             "user": self.user.id,
@@ -199,18 +250,26 @@ impl Somebody {
     }
 }
 
-/// What became of a channel: a line for each of its addresses, or one that says that it has none.
-fn way_json(channel: Channel, deliveries: &[DeliveryRow], ways: &Ways) -> Vec<Value> {
+/// What became of a channel: a line for each of its addresses, or one that says why there is none.
+fn way_json(
+    channel: Channel,
+    deliveries: &[DeliveryRow],
+    ways: &Ways,
+    why_none: impl Fn(Channel) -> Vec<NoWay>,
+) -> Vec<Value> {
     let of_channel = deliveries.iter().filter(|row| row.channel == channel);
     let lines: Vec<Value> = of_channel.map(|row| delivery_json(row, ways)).collect();
     if !lines.is_empty() {
         return lines;
     }
-    let text = "Nothing goes out here: the channel is off, the event is not sent on it, or there \
-                is no address.";
+    let because = why_none(channel);
+    let texts: Vec<&str> = because.iter().map(|why| why.text()).collect();
+    let because: Vec<Value> =
+        because.iter().map(|why| json!({ "code": why.as_str(), "text": why.text() })).collect();
     vec![json!({
-        "channel": channel.as_str(), "delivery": null, "status": null, "rule": null, "text": text,
-        "due_at": null, "sent_at": null, "provider_status": null, "attempts": [],
+        "channel": channel.as_str(), "delivery": null, "status": null, "rule": null,
+        "text": format!("Not sent here. {}", texts.join(" ")), "because": because, "due_at": null,
+        "sent_at": null, "provider_status": null, "attempts": [],
     })]
 }
 
@@ -222,6 +281,7 @@ fn delivery_json(row: &DeliveryRow, ways: &Ways) -> Value {
         "status": row.status.as_str(),
         "rule": row.rule.map(Rule::as_str),
         "text": text(row),
+        "because": [],
         "due_at": row.due_at,
         "sent_at": row.sent_at,
         "provider_status": row.provider_status.map(ProviderStatus::as_str),

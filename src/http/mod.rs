@@ -15,6 +15,7 @@ mod escalations;
 mod explain;
 mod fields;
 mod guard;
+mod home;
 mod hooks;
 pub mod listen;
 mod login_limit;
@@ -49,6 +50,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::routing::any;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
@@ -209,7 +211,8 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.merge(operator::health()).router, &origins).with_state(edge)
+    let routes = routes.merge(operator::health()).router.route("/", any(home::home));
+    guard::guarded(routes, &origins).with_state(edge)
 }
 
 /// The routes of the operators' own address.

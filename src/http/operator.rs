@@ -1,6 +1,7 @@
 //! What operators and their machines ask: is it alive, is it ready, what does the tree look like,
 //! what happens in it, and let this actor start again.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::hub::Hub;
-use bellpull_actors::observe::TreeEvent;
+use bellpull_actors::observe::{TreeEvent, TreeEvents};
 use bellpull_actors::port::DeliveryLog;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
@@ -144,27 +145,31 @@ async fn tree(
     responses(
         (status = 200, description = "It starts again.", body = doc::Restarting),
         (status = 403, description = "The caller is no super admin."),
+        (status = 429, description = "Operators asked for more than 60 restarts, and then for \
+            more than one a second."),
     )
 )]
 async fn restart(
     State(hub): State<Hub>,
-    _: Operator,
+    Operator(principal): Operator,
     Path(rest): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let path = rest.trim_end_matches('/').strip_suffix("/restart").ok_or(ApiError::NotFound)?;
-    hub.restart(path).await?;
-    tracing::info!(path, "an operator had an actor started again");
+    hub.restart(path, &principal.user.username).await?;
     Ok(Json(json!({ "message": format!("{path} starts again"), "path": path })))
 }
 
-/// What happens in the supervision tree, as it happens (Server-Sent Events).
+/// What happens in the supervision tree, as it happens (Server-Sent Events). Each event has an
+/// `id`. A new reader is first sent the last 100 events; one that sends `Last-Event-ID`, those
+/// after it, and before them an event `missed` with the number of those that are not kept.
 #[utoipa::path(
     get, path = "/api/operator/events/", tag = "Operator",
     params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that the client \
-         has: it is told how many it missed since.")),
+         has. One that this process has not reached is another process's: as without it.")),
     responses(
         (
-            status = 200, description = "One JSON object an event; `missed` where some were.",
+            status = 200, description = "One JSON object an event; `missed`, with a number, where \
+                some are not kept.",
             body = String, content_type = "text/event-stream",
         ),
         (status = 403, description = "The caller is no super admin."),
@@ -185,7 +190,7 @@ async fn events(
             () = right_ended(auth, principal) => {}
         }
     };
-    Sse::new(told(hub.events(), last).take_until(end))
+    Sse::new(told(hub.events(last), last).take_until(end))
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
@@ -200,35 +205,38 @@ async fn right_ended(auth: Auth, principal: Principal) {
     }
 }
 
-/// The events as they come. Where numbers are missing, because the client was away or too slow,
-/// it is first told how many.
-fn told(
-    receiver: Receiver<TreeEvent>,
-    last: Option<u64>,
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    let state = (receiver, last, None::<TreeEvent>);
-    stream::unfold(state, |(mut receiver, last, waiting)| async move {
+/// The kept events, and then those to come. Where numbers are missing, because the client was
+/// away for too long or is too slow, it is first told how many.
+fn told(events: TreeEvents, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let state = (events.kept, events.live, last, None::<Arc<TreeEvent>>);
+    stream::unfold(state, |(mut kept, mut live, last, waiting)| async move {
         let event = match waiting {
             Some(event) => event,
             None => {
-                let event = next(&mut receiver).await?;
+                let event = next(&mut kept, &mut live).await?;
                 let missed = missed(last, event.id);
                 if missed > 0 {
                     let notice = Event::default().event("missed").data(missed.to_string());
-                    return Some((Ok(notice), (receiver, last, Some(event))));
+                    return Some((Ok(notice), (kept, live, last, Some(event))));
                 }
                 event
             }
         };
         let id = event.id;
-        Some((Ok(shown(&event)), (receiver, Some(id), None)))
+        Some((Ok(shown(&event)), (kept, live, Some(id), None)))
     })
 }
 
 /// The next event; one that was overwritten shows as a gap in the numbers.
-async fn next(receiver: &mut Receiver<TreeEvent>) -> Option<TreeEvent> {
+async fn next(
+    kept: &mut VecDeque<Arc<TreeEvent>>,
+    live: &mut Receiver<Arc<TreeEvent>>,
+) -> Option<Arc<TreeEvent>> {
+    if let Some(event) = kept.pop_front() {
+        return Some(event);
+    }
     loop {
-        match receiver.recv().await {
+        match live.recv().await {
             Ok(event) => return Some(event),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
@@ -252,13 +260,15 @@ mod tests {
 
     use super::*;
 
-    fn event(id: u64) -> TreeEvent {
+    fn event(id: u64) -> Arc<TreeEvent> {
         let (path, detail) = ("user/42".to_owned(), "line\nbreak".to_owned());
-        TreeEvent { id, at: jiff::Timestamp::UNIX_EPOCH, path, what: "failed", detail }
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Arc::new(TreeEvent { id, at, path, what: "failed", detail })
     }
 
-    async fn text(receiver: Receiver<TreeEvent>, last: Option<u64>) -> String {
-        let body = Sse::new(told(receiver, last)).into_response().into_body();
+    async fn text(kept: &[u64], live: Receiver<Arc<TreeEvent>>, last: Option<u64>) -> String {
+        let kept = kept.iter().copied().map(event).collect();
+        let body = Sse::new(told(TreeEvents { kept, live }, last)).into_response().into_body();
         let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
         String::from_utf8(bytes.into()).unwrap()
     }
@@ -266,25 +276,27 @@ mod tests {
     #[tokio::test]
     async fn events_carry_their_numbers() {
         let (sender, receiver) = broadcast::channel(8);
-        sender.send(event(1)).unwrap();
         sender.send(event(2)).unwrap();
+        sender.send(event(3)).unwrap();
         drop(sender);
-        let text = text(receiver, None).await;
-        assert!(text.contains("id: 1\n") && text.contains("id: 2\n"), "{text}");
+        let text = text(&[1], receiver, None).await;
+        let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+        assert_eq!(ids, ["1", "2", "3"], "{text}");
         assert!(text.contains(r#""path":"user/42","what":"failed","detail":"line\nbreak""#));
         assert!(!text.contains("missed"), "{text}");
     }
 
     #[tokio::test]
-    async fn whoever_lags_is_told_how_many_were_missed() {
+    async fn whoever_lags_or_comes_back_late_is_told_how_many_were_missed() {
         let (sender, receiver) = broadcast::channel(2);
-        for id in 1..=5 {
+        for id in 8..=12 {
             sender.send(event(id)).unwrap();
         }
         drop(sender);
-        let text = text(receiver, Some(0)).await;
-        assert!(text.starts_with("event: missed\ndata: 3\n\nid: 4\n"), "{text}");
-        assert!(text.contains("id: 5\n"), "{text}");
+        let text = text(&[6, 7], receiver, Some(2)).await;
+        assert!(text.starts_with("event: missed\ndata: 3\n\nid: 6\n"), "{text}");
+        assert!(text.contains("id: 7\n") && text.contains("data: 3\n\nid: 11\n"), "{text}");
+        assert!(text.contains("id: 12\n"), "{text}");
     }
 
     #[test]

@@ -12,14 +12,15 @@ use std::time::Duration;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{ChannelActor, ChannelMessage, ChannelStart};
 use crate::directory::Channels;
 use crate::domain::routing::Channel;
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail};
-use crate::observe::{ActorReport, TreeLog};
+use crate::observe::{ActorReport, RestartCause, TreeLog};
+use crate::supervisor::RestartMail;
 use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
 
@@ -79,6 +80,8 @@ pub(crate) enum ChannelsMessage {
     Respawn(usize),
     /// How are you all?
     Report(Mail<usize, ActorReport>),
+    /// An operator wants the child at that path started again.
+    Restart(RestartMail<String>),
 }
 
 /// The supervisor, with all that its children are started from.
@@ -96,6 +99,8 @@ pub(crate) struct SupervisorState {
     budget: Budget,
     /// Which actor is at each place; `None` while it is down.
     children: Vec<Option<ActorId>>,
+    /// Who asked for a restart at each place, until the news of the actor's end is here.
+    asked: Vec<Option<Arc<str>>>,
 }
 
 impl Actor for ChannelSupervisor {
@@ -114,6 +119,7 @@ impl Actor for ChannelSupervisor {
             failures: Failures::default(),
             budget: Budget::new(RESTARTS_MAX, RESTARTS_WITHIN),
             children: vec![None; count],
+            asked: vec![None; count],
         };
         for index in 0..count {
             self.spawn(&myself, index, &mut state).await?;
@@ -131,6 +137,7 @@ impl Actor for ChannelSupervisor {
         match message {
             ChannelsMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
             ChannelsMessage::Report(mail) => self.report(mail, state),
+            ChannelsMessage::Restart(mail) => self.restart(&myself, mail, state),
         }
         state.vitals.done(taken);
         Ok(())
@@ -168,6 +175,9 @@ impl ChannelSupervisor {
         if self.channels.is_draining.load(SeqCst) {
             return Ok(()); // it would only begin what is to be ended
         }
+        if state.children[index].is_some() {
+            return Ok(()); // an operator was faster than its back-off
+        }
         let place = &self.channels.places[index];
         let before = place.slot.borrow().clone();
         if let Some(before) = before {
@@ -193,9 +203,33 @@ impl ChannelSupervisor {
         // Only now that it can be found: a nudge that went to its predecessor is made good.
         place.nudged.store(false, Release);
         handle.cast(ChannelMessage::Nudge);
-        let restarted = state.failures.started(index);
-        self.log.note(&place.path(), if restarted { "restarted" } else { "spawned" }, "");
+        let restart = state.failures.started(index, self.log.clock().now());
+        self.log.note_start(&place.path(), restart);
         Ok(())
+    }
+
+    fn restart(
+        &self,
+        myself: &ActorRef<ChannelsMessage>,
+        mail: RestartMail<String>,
+        state: &mut SupervisorState,
+    ) {
+        let Some(((path, operator), reply)) = mail.open() else { return };
+        let is_there = |place: &ChannelPlace| place.path() == path;
+        let Some(index) = self.channels.places.iter().position(is_there) else {
+            return reply.send(false);
+        };
+        match self.channels.places[index].slot.borrow().as_ref() {
+            Some(actor) if state.children[index].is_some() => {
+                state.asked[index] = Some(operator);
+                actor.actor().kill();
+            }
+            Some(_) | None => {
+                state.failures.hasten(index, &operator);
+                respawn(Handle::new(myself.clone(), Arc::clone(&state.vitals)), index, None);
+            }
+        }
+        reply.send(true);
     }
 
     fn lost(
@@ -209,22 +243,31 @@ impl ChannelSupervisor {
             return Ok(());
         };
         state.children[index] = None;
-        let path = self.channels.places[index].path();
+        let (path, now) = (self.channels.places[index].path(), Instant::now());
+        let own = Handle::new(myself.clone(), Arc::clone(&state.vitals));
+        if let Some(operator) = state.asked[index].take() {
+            info!(path, %operator, "actor restarted by operator");
+            let cause = RestartCause::Operator(Arc::clone(&operator));
+            self.log.note(&path, "stopped", &cause.to_string());
+            state.failures.note_asked(index, operator, now);
+            respawn(own, index, None);
+            return Ok(());
+        }
         warn!(path, text, "a channel failed");
         metrics::counter!("bellpull_actor_failures_total", "kind" => "channel").increment(1);
         self.log.note(&path, "failed", text);
-        let now = Instant::now();
         let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
-        let wait = record.down_until().saturating_duration_since(now);
+        let wait = record.down_until();
         if !self.channels.is_draining.load(SeqCst) && !state.budget.spend(now) {
-            self.log.note(&Self::PATH, "escalated", &format!("{path}: {text}"));
-            return Err(format!("channels fail too often; the last: {path}: {text}").into());
+            let within = RESTARTS_WITHIN.as_secs();
+            let why = format!(
+                "more than {RESTARTS_MAX} failures of channels in {within} s; the last: {path}: \
+                 {text}"
+            );
+            self.log.note(&Self::PATH, "escalated", &why);
+            return Err(why.into());
         }
-        let own = Handle::new(myself.clone(), Arc::clone(&state.vitals));
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            own.cast(ChannelsMessage::Respawn(index));
-        });
+        respawn(own, index, Some(wait));
         Ok(())
     }
 
@@ -245,6 +288,15 @@ impl ChannelSupervisor {
             reply.send(own);
         });
     }
+}
+
+/// Has a child started again, at once or at that time.
+fn respawn(own: Handle<ChannelsMessage>, index: usize, at: Option<Instant>) {
+    let Some(at) = at else { return own.cast(ChannelsMessage::Respawn(index)) };
+    tokio::spawn(async move {
+        tokio::time::sleep_until(at).await;
+        own.cast(ChannelsMessage::Respawn(index));
+    });
 }
 
 /// Asks a channel how it is, without its supervisor having to wait for it.

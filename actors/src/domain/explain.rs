@@ -6,7 +6,8 @@
 
 use super::event::Event;
 use super::ids::UserId;
-use super::preference::Preferences;
+use super::preference::{Preferences, Routed, RoutedBy, Verdict};
+use super::routing::{Channel, Channels, channels};
 use super::user::User;
 
 /// What makes an event somebody's concern.
@@ -113,6 +114,85 @@ impl NotTold {
     }
 }
 
+/// Why there is no delivery of a notification on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoWay {
+    /// The channel is off.
+    ChannelOff,
+    /// The hub does not send the event on it, and the account has not asked for it.
+    NotSent,
+    /// The sender of a send did not choose it.
+    NotChosen,
+    /// The account has no address there.
+    NoAddress,
+    /// No browser of the account is subscribed.
+    NoBrowser,
+    /// The account has no active webhook for the event.
+    NoWebhook,
+    /// By what is so now there would be one: something has changed since.
+    NotThen,
+}
+
+impl NoWay {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChannelOff => "channel_off",
+            Self::NotSent => "not_sent",
+            Self::NotChosen => "not_chosen",
+            Self::NoAddress => "no_address",
+            Self::NoBrowser => "no_browser",
+            Self::NoWebhook => "no_webhook",
+            Self::NotThen => "not_then",
+        }
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ChannelOff => "The channel is off.",
+            Self::NotSent => {
+                "This event is not sent on this channel, and the account's preferences do not ask \
+                 for it."
+            }
+            Self::NotChosen => "The sender did not choose this channel.",
+            Self::NoAddress => "The account has no address for this channel.",
+            Self::NoBrowser => "No browser of the account is subscribed.",
+            Self::NoWebhook => "The account has no active webhook for this event.",
+            Self::NotThen => {
+                "It would be sent now: settings, preferences or addresses have changed since, or \
+                 the delivery's record was old and was removed."
+            }
+        }
+    }
+}
+
+/// What decides over deliveries besides an account's preferences, as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The channels that are on.
+    pub on: Channels,
+    /// The channels that the event's escalation policy names.
+    pub policy: Channels,
+    /// Whether a browser of the account is subscribed.
+    pub has_browser: bool,
+    /// Whether the account has an active webhook for the event.
+    pub has_webhook: bool,
+}
+
+/// Who has chosen an announcement's channels. The hub's own events are about a ticket, but for
+/// the registration of a user; a sender may use the name of any event.
+fn chosen_by(event: &Event, is_about_a_ticket: bool) -> RoutedBy {
+    match event {
+        Event::Other(_) => RoutedBy::Sender,
+        Event::UserRegistration => RoutedBy::Hub,
+        _ if is_about_a_ticket => RoutedBy::Hub,
+        _ => RoutedBy::Sender,
+    }
+}
+
 /// Somebody, and what is to be known of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
@@ -162,6 +242,48 @@ impl Person<'_> {
         } else {
             NotTold::NotThen
         }
+    }
+
+    /// Why this person, who was told, has no delivery on a channel: all reasons that hold now,
+    /// never none.
+    #[must_use]
+    pub fn why_no_way(
+        &self,
+        event: &Event,
+        is_about_a_ticket: bool,
+        channel: Channel,
+        reach: Reach,
+    ) -> Vec<NoWay> {
+        let by = chosen_by(event, is_about_a_ticket);
+        let own = if by == RoutedBy::Hub { channels(event) } else { Channels::NONE };
+        let routed = Routed { channels: own.or(reach.policy), by };
+        let is_missing = match channel {
+            Channel::System => false,
+            Channel::Email => self.user.email.is_empty(),
+            Channel::WhatsApp => self.user.whatsapp_number.is_empty(),
+            Channel::Sms => self.user.phone.is_empty(),
+            Channel::Push => !reach.has_browser,
+            Channel::Webhook => !reach.has_webhook,
+        };
+        let missing = match channel {
+            Channel::Push => NoWay::NoBrowser,
+            Channel::Webhook => NoWay::NoWebhook,
+            Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => NoWay::NoAddress,
+        };
+        // What a sender has chosen is not kept. But what was chosen leaves a delivery where the
+        // channel is on, unless it is a push and there is no browser.
+        let is_on = reach.on.contains(channel);
+        let is_known = by == RoutedBy::Hub || is_on && !(channel == Channel::Push && is_missing);
+        let verdict = self.preferences.decide(event, channel, routed);
+        let is_unsent = verdict == Verdict::NotConcerned && is_known;
+        let unsent = if by == RoutedBy::Hub { NoWay::NotSent } else { NoWay::NotChosen };
+        let reasons = [(!is_on, NoWay::ChannelOff), (is_unsent, unsent), (is_missing, missing)];
+        let mut holds: Vec<NoWay> =
+            reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect();
+        if holds.is_empty() {
+            holds.push(NoWay::NotThen);
+        }
+        holds
     }
 }
 
@@ -244,5 +366,39 @@ mod tests {
         assert_eq!(why(&admin, &against), NotTold::Preference);
         admin.is_active = false;
         assert_eq!(why(&admin, &against), NotTold::Inactive);
+    }
+
+    #[test]
+    fn a_channel_without_a_delivery_has_the_reasons_that_hold_now() {
+        use NoWay::{ChannelOff, NoAddress, NoBrowser, NoWebhook, NotChosen, NotSent, NotThen};
+        let nobody = user(2, "client");
+        let reached = User { email: "a@b.example".into(), ..nobody.clone() };
+        let nothing = Preferences::default();
+        let (none, all) = (Channels::NONE, Channels::of(&Channel::ALL));
+        let bare = Reach { on: all, policy: none, has_browser: false, has_webhook: false };
+        let full = Reach { has_browser: true, has_webhook: true, ..bare };
+        let off = Reach { on: none, ..bare };
+        let approved = Event::TicketApproved;
+        let own = Event::from_name("deploy");
+        for (event, user, channel, reach, wanted) in [
+            (&approved, &reached, Channel::Email, bare, &[NotSent][..]),
+            (&approved, &nobody, Channel::Email, bare, &[NotSent, NoAddress]),
+            (&approved, &nobody, Channel::Email, off, &[ChannelOff, NotSent, NoAddress]),
+            (&approved, &nobody, Channel::WhatsApp, off, &[ChannelOff, NoAddress]),
+            (&approved, &reached, Channel::Email, Reach { policy: all, ..bare }, &[NotThen]),
+            (&approved, &reached, Channel::Push, bare, &[NoBrowser]),
+            (&approved, &reached, Channel::Push, full, &[NotThen]),
+            (&approved, &reached, Channel::Webhook, bare, &[NoWebhook]),
+            (&own, &reached, Channel::Email, bare, &[NotChosen]),
+            (&own, &reached, Channel::Email, off, &[ChannelOff]),
+            (&own, &reached, Channel::Push, bare, &[NoBrowser]),
+            (&own, &reached, Channel::Push, full, &[NotChosen]),
+            (&own, &reached, Channel::Webhook, bare, &[NoWebhook]),
+        ] {
+            let person = Person { user, preferences: &nothing, ticket: None };
+            let is_about_a_ticket = event == &approved;
+            let why = person.why_no_way(event, is_about_a_ticket, channel, reach);
+            assert_eq!(why, wanted, "{event:?} {channel:?} {reach:?}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The root itself is in [`root`]; this is what the process starts, asks, drains and stops.
 
+#[cfg(feature = "testing")]
+mod faults;
 mod root;
 mod single;
 
@@ -10,30 +12,25 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use ractor::Actor;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
-#[cfg(feature = "testing")]
-use crate::channel::ChannelMessage;
-use crate::channel::{ChannelActor, ChannelPlace, ChannelSupervisor};
+use crate::channel::{ChannelActor, ChannelPlace};
 use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::{Fate, Mail};
-use crate::observe::{ActorReport, TreeEvent, TreeLog};
+use crate::observe::{ActorReport, TreeEvents, TreeLog};
 use crate::port::{Clock, CommentStore, InboxStore, RetentionStore, SendStore, TicketStore};
 use crate::project::ProjectEntity;
-#[cfg(feature = "testing")]
-use crate::scheduler::SchedulerMessage;
+use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
-use crate::supervisor::Entity;
+use crate::supervisor::{Entity, SupervisorMessage};
 use crate::ticket::TicketEntity;
 use crate::tidying::Retention;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
 use root::{HubMessage, Root, Standing};
-#[cfg(feature = "testing")]
-use single::SchedulerPlace;
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
 const USER_SHARDS: usize = 4;
@@ -52,6 +49,12 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long the hub waits for what is with the providers. What is cut off there goes out again
 /// after the next start, with the same key.
 const SENDING_MAX: Duration = Duration::from_secs(10);
+
+/// Restarts that operators ask for, all operators together: a script may restart each actor that a
+/// page of the tree lists (50 of each supervisor's), but a loop must not keep the tree down.
+const RESTARTS_PER_S: u32 = 1;
+/// See [`RESTARTS_PER_S`].
+const RESTARTS_BURST: u32 = 60;
 
 /// What the tree is built from.
 #[derive(Debug, Clone)]
@@ -133,6 +136,7 @@ pub struct Hub {
     pub channels: Channels,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
+    restarts: Arc<RateLimit<()>>,
     standing: watch::Receiver<Standing>,
 }
 
@@ -145,6 +149,12 @@ pub enum RestartError {
     /// The tree does not answer.
     #[error("the tree does not answer")]
     Unavailable,
+    /// Operators asked for too many restarts.
+    #[error("too many restarts; try again in {retry_after_s} seconds")]
+    TooMany {
+        /// When the next one is admitted.
+        retry_after_s: u32,
+    },
 }
 
 impl Hub {
@@ -210,7 +220,18 @@ impl Hub {
         let spawned = Actor::spawn(None, root, Arc::clone(&vitals)).await;
         let (actor, _) = spawned.map_err(|error| error.to_string())?;
         let root = Handle::new(actor, vitals);
-        Ok(Self { users, tickets, sends, projects, channels, root, log, standing: standing_now })
+        let quota = Quota::per_second(RESTARTS_PER_S, RESTARTS_BURST);
+        Ok(Self {
+            users,
+            tickets,
+            sends,
+            projects,
+            channels,
+            root,
+            log,
+            restarts: Arc::new(RateLimit::new(quota, 1)),
+            standing: standing_now,
+        })
     }
 
     /// The whole tree; at most `children_max` children of each supervisor, the busiest first.
@@ -226,41 +247,42 @@ impl Hub {
         }
     }
 
-    /// What happens in the tree from now on; a receiver that lags is told how many it missed.
+    /// The tree's events after the one of that id, and those to come: see [`TreeLog::listen`].
     #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<TreeEvent> {
-        self.log.listen()
+    pub fn events(&self, after: Option<u64>) -> TreeEvents {
+        self.log.listen(after)
     }
 
-    /// Kills the actor at `path` (`user/42`, `users/0`, `scheduler`, …), so that its supervisor
-    /// does what it does after a failure.
+    /// Has the actor at `path` (`user/42`, `users/0`, `scheduler`, …) started again because the
+    /// operator of that name asks for it. It is killed, even in the middle of its work, and starts
+    /// without a back-off; that is no failure, and spends no budget.
     ///
     /// # Errors
     /// See [`RestartError`].
-    pub async fn restart(&self, path: &str) -> Result<(), RestartError> {
-        if let Some((kind, id)) = path.split_once('/') {
-            if kind == ChannelSupervisor::PATH {
-                self.channels.at(path).ok_or(RestartError::NotFound)?.actor().kill();
-                return Ok(());
-            }
-            let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
-            if kind == UserEntity::KIND {
-                return kill(&self.users.directory, UserId(number));
-            }
-            if kind == TicketEntity::KIND {
-                return kill(&self.tickets.directory, TicketId(number));
-            }
-            if kind == ProjectEntity::KIND {
-                return kill(&self.projects.directory, ProjectId(number));
+    pub async fn restart(&self, path: &str, operator: &str) -> Result<(), RestartError> {
+        self.restarts
+            .admit(&())
+            .map_err(|wait| RestartError::TooMany { retry_after_s: retry_after_s(wait) })?;
+        let operator: Arc<str> = operator.into();
+        if let Some((kind, id)) = path.split_once('/')
+            && let Ok(number) = id.parse::<i64>()
+        {
+            match kind {
+                UserEntity::KIND => {
+                    return restart(&self.users.directory, UserId(number), operator).await;
+                }
+                TicketEntity::KIND => {
+                    return restart(&self.tickets.directory, TicketId(number), operator).await;
+                }
+                ProjectEntity::KIND => {
+                    return restart(&self.projects.directory, ProjectId(number), operator).await;
+                }
+                _ => {}
             }
         }
-        let (mail, answer) = Mail::new(path.to_owned());
-        self.root.cast(HubMessage::Kill(mail));
-        match answer.within(ROOT_ANSWER_MAX).await {
-            Fate::Answered(true) => Ok(()),
-            Fate::Answered(false) => Err(RestartError::NotFound),
-            Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
-        }
+        let (mail, answer) = Mail::new((path.to_owned(), operator));
+        self.root.cast(HubMessage::Restart(mail));
+        outcome(answer.within(ROOT_ANSWER_MAX).await)
     }
 
     /// Whether all supervisors are up and within their restart budgets, and the hub takes sessions
@@ -327,38 +349,23 @@ impl Hub {
         // A tree that does not stop in time is cut off by the end of the process.
         let _ = self.root.actor().stop_and_wait(None, Some(ROOT_ANSWER_MAX)).await;
     }
-
-    /// Makes the actor at `path` panic over its next message.
-    #[cfg(feature = "testing")]
-    pub fn panic_at(&self, path: &str) {
-        if path == SchedulerPlace::PATH {
-            return self.sends.cast(SchedulerMessage::Panic);
-        }
-        if let Some(channel) = self.channels.at(path) {
-            return channel.cast(ChannelMessage::Panic);
-        }
-        let Some((kind, id)) = path.split_once('/') else { return };
-        let number = id.parse().unwrap_or_default();
-        if kind == UserEntity::KIND
-            && let Some(actor) = self.users.directory.live.get(&UserId(number))
-        {
-            actor.cast(UserMessage::Panic);
-        }
-        if kind == TicketEntity::KIND
-            && let Some(actor) = self.tickets.directory.live.get(&TicketId(number))
-        {
-            actor.cast(crate::ticket::TicketMessage::Panic);
-        }
-        if kind == ProjectEntity::KIND
-            && let Some(actor) = self.projects.directory.live.get(&ProjectId(number))
-        {
-            actor.cast(crate::project::ProjectMessage::Panic);
-        }
-    }
 }
 
-fn kill<E: Entity>(directory: &Directory<E>, id: E::Id) -> Result<(), RestartError> {
-    let actor = directory.live.get(&id).ok_or(RestartError::NotFound)?;
-    actor.actor().kill();
-    Ok(())
+async fn restart<E: Entity>(
+    directory: &Directory<E>,
+    id: E::Id,
+    operator: Arc<str>,
+) -> Result<(), RestartError> {
+    let supervisor = directory.parent(id).ok_or(RestartError::Unavailable)?;
+    let (mail, answer) = Mail::new((id, operator));
+    supervisor.0.cast(SupervisorMessage::Restart(mail));
+    outcome(answer.within(ROOT_ANSWER_MAX).await)
+}
+
+fn outcome<Q>(fate: Fate<Q, bool>) -> Result<(), RestartError> {
+    match fate {
+        Fate::Answered(true) => Ok(()),
+        Fate::Answered(false) => Err(RestartError::NotFound),
+        Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
+    }
 }

@@ -14,13 +14,13 @@ use futures_util::future::BoxFuture;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail, Reply};
-use crate::observe::{ActorReport, TreeLog};
-use crate::supervisor::{DynamicSupervisor, Entity, Live, SupervisorMessage};
+use crate::observe::{ActorReport, RestartCause, TreeLog};
+use crate::supervisor::{DynamicSupervisor, Entity, Live, RestartMail, SupervisorMessage};
 use crate::vitals::{Handle, Vitals};
 
 /// So many restarts of supervisors …
@@ -48,7 +48,10 @@ pub(super) enum HubMessage {
     Respawn(usize),
     /// How is everybody?
     Report(Mail<usize, ActorReport>),
-    /// Kill the supervisor of that path; answers whether there is one.
+    /// An operator wants the actor at that path started again.
+    Restart(RestartMail<String>),
+    /// Kill the child of that path, as if it had failed; answers whether there is one.
+    #[cfg(feature = "testing")]
     Kill(Mail<String, bool>),
 }
 
@@ -75,6 +78,13 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
 
     /// Asks it for its report, with at most `most` children; the answer comes to the future.
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>>;
+
+    /// An operator wants a child of it started again that is not found by an id.
+    fn restart_below(&self, mail: RestartMail<String>) {
+        if let Some((_, reply)) = mail.open() {
+            reply.send(false);
+        }
+    }
 }
 
 /// One of the supervisors of a kind.
@@ -161,6 +171,8 @@ struct Child {
     path: String,
     kind: &'static str,
     actor: Option<ActorCell>,
+    /// Who asked for its restart, until the news of its end is here.
+    asked: Option<Arc<str>>,
 }
 
 impl Actor for Root {
@@ -174,7 +186,8 @@ impl Actor for Root {
         vitals: Arc<Vitals>,
     ) -> Result<RootState, ActorProcessingErr> {
         let known = self.children.iter().map(|child| (child.path(), child.kind()));
-        let children = known.map(|(path, kind)| Child { path, kind, actor: None }).collect();
+        let children =
+            known.map(|(path, kind)| Child { path, kind, actor: None, asked: None }).collect();
         let budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN);
         let mut state = RootState { vitals, children, failures: Failures::default(), budget };
         for index in 0..state.children.len() {
@@ -193,6 +206,8 @@ impl Actor for Root {
         match message {
             HubMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
             HubMessage::Report(mail) => self.report(mail, state),
+            HubMessage::Restart(mail) => self.restart(&myself, mail, state),
+            #[cfg(feature = "testing")]
             HubMessage::Kill(mail) => kill(mail, state),
         }
         state.vitals.done(taken);
@@ -225,15 +240,49 @@ impl Root {
         index: usize,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
+        if state.children[index].actor.is_some() {
+            return Ok(()); // an operator was faster than its back-off
+        }
         let actor = self.children[index].spawn(&self.log, myself.get_cell()).await?;
-        let restarted = state.failures.started(index);
+        let restart = state.failures.started(index, self.log.clock().now());
         let child = &mut state.children[index];
         child.actor = Some(actor);
-        self.log.note(&child.path, if restarted { "restarted" } else { "spawned" }, "");
+        self.log.note_start(&child.path, restart);
         if state.children.iter().all(|child| child.actor.is_some()) {
             self.standing.send_replace(Standing::Up);
         }
         Ok(())
+    }
+
+    /// Kills the child at a path because an operator asks for its restart, or starts one at once
+    /// that is down.
+    fn restart(
+        &self,
+        myself: &ActorRef<HubMessage>,
+        mail: RestartMail<String>,
+        state: &mut RootState,
+    ) {
+        let Some((path, _)) = mail.question() else { return };
+        let Some(index) = state.children.iter().position(|child| child.path == *path) else {
+            let above = path.split_once('/').map_or("", |(above, _)| above);
+            let parent = self.children.iter().find(|child| child.path() == above);
+            if let Some(parent) = parent {
+                parent.restart_below(mail);
+            } else if let Some((_, reply)) = mail.open() {
+                reply.send(false);
+            }
+            return;
+        };
+        let Some(((_, operator), reply)) = mail.open() else { return };
+        let child = &mut state.children[index];
+        if let Some(actor) = &child.actor {
+            child.asked = Some(operator);
+            actor.kill();
+        } else {
+            state.failures.hasten(index, &operator);
+            respawn(Handle::new(myself.clone(), Arc::clone(&state.vitals)), index, None);
+        }
+        reply.send(true);
     }
 
     fn lost(
@@ -246,25 +295,36 @@ impl Root {
         let is_it = |child: &Child| child.actor.as_ref().is_some_and(|one| one.get_id() == actor);
         let Some(index) = state.children.iter().position(is_it) else { return Ok(()) };
         self.standing.send_replace(Standing::Starting);
-        state.children[index].actor = None;
-        let (path, kind) = (state.children[index].path.clone(), state.children[index].kind);
+        let child = &mut state.children[index];
+        child.actor = None;
+        let (path, kind, asked) = (child.path.clone(), child.kind, child.asked.take());
+        let now = Instant::now();
+        let own = Handle::new(myself.clone(), Arc::clone(&state.vitals));
+        if let Some(operator) = asked {
+            info!(path, %operator, "actor restarted by operator");
+            let cause = RestartCause::Operator(Arc::clone(&operator));
+            self.log.note(&path, "stopped", &cause.to_string());
+            state.failures.note_asked(index, operator, now);
+            respawn(own, index, None);
+            return Ok(());
+        }
         warn!(path, text, "a child of the root failed");
         metrics::counter!("bellpull_actor_failures_total", "kind" => kind).increment(1);
         self.log.note(&path, "failed", text);
-        let now = Instant::now();
         let record = state.failures.note(index, text.to_owned(), self.log.clock().now(), now);
-        let wait = record.down_until().saturating_duration_since(now);
+        let wait = record.down_until();
         if !state.budget.spend(now) {
             error!(path, text, "supervisors fail too often: giving up");
-            self.log.note(&"hub", "escalated", &format!("{path}: {text}"));
+            let within = RESTARTS_WITHIN.as_secs();
+            let why = format!(
+                "more than {RESTARTS_MAX} failures of supervisors in {within} s; the last: \
+                 {path}: {text}"
+            );
+            self.log.note(&"hub", "escalated", &why);
             self.standing.send_replace(Standing::Escalated);
-            return Err(format!("supervisors fail too often; the last: {path}: {text}").into());
+            return Err(why.into());
         }
-        let own = Handle::new(myself.clone(), Arc::clone(&state.vitals));
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            own.cast(HubMessage::Respawn(index));
-        });
+        respawn(own, index, Some(wait));
         Ok(())
     }
 
@@ -283,6 +343,15 @@ impl Root {
     }
 }
 
+/// Has a child started again, at once or at that time.
+fn respawn(own: Handle<HubMessage>, index: usize, at: Option<Instant>) {
+    let Some(at) = at else { return own.cast(HubMessage::Respawn(index)) };
+    tokio::spawn(async move {
+        tokio::time::sleep_until(at).await;
+        own.cast(HubMessage::Respawn(index));
+    });
+}
+
 fn absent(index: usize, child: &Child, state: &RootState) -> ActorReport {
     let vitals = Vitals::new();
     let record = state.failures.of(index);
@@ -292,8 +361,8 @@ fn absent(index: usize, child: &Child, state: &RootState) -> ActorReport {
     report
 }
 
-/// Puts the children's own reports in place of what the root knows, but for their failures,
-/// which only the root knows.
+/// Puts the children's own reports in place of what the root knows, but for their failures and
+/// restarts, which only the root knows.
 fn collect(
     mut own: ActorReport,
     known: Vec<ActorReport>,
@@ -304,15 +373,19 @@ fn collect(
         .into_iter()
         .zip(reports)
         .map(|(known, report)| match report {
-            Some(report) => {
-                ActorReport { restarts: known.restarts, last_failure: known.last_failure, ..report }
-            }
+            Some(report) => ActorReport {
+                restarts: known.restarts,
+                last_failure: known.last_failure,
+                last_restart: known.last_restart,
+                ..report
+            },
             None => known,
         })
         .collect();
     reply.send(own);
 }
 
+#[cfg(feature = "testing")]
 fn kill(mail: Mail<String, bool>, state: &RootState) {
     let Some((path, reply)) = mail.open() else { return };
     let child = state.children.iter().find(|child| child.path == path);

@@ -15,6 +15,7 @@ use crate::observe::{ActorReport, TreeLog};
 use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
+use crate::supervisor::RestartMail;
 use crate::tidying::{Retention, Tidying};
 use crate::vitals::{Handle, Vitals};
 
@@ -123,6 +124,13 @@ impl Permanent for ChannelsPlace {
         let cell = actor.get_cell();
         self.slot.send_replace(Some(Handle::new(actor, vitals)));
         Ok(cell)
+    }
+
+    fn restart_below(&self, mail: RestartMail<String>) {
+        // While it is down the question returns unanswered, with the mail.
+        if let Some(supervisor) = &*self.slot.borrow() {
+            supervisor.cast(ChannelsMessage::Restart(mail));
+        }
     }
 
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {

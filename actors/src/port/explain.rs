@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use crate::domain::routing::Channels;
 
 /// What was announced, and who has a notification of it.
 #[async_trait]
@@ -22,6 +23,12 @@ pub trait ExplainStore: std::fmt::Debug + Send + Sync + 'static {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<Announced>, StoreError>;
+
+    /// The channels that are on: deliveries are written for these only.
+    fn channels(&self) -> Channels;
+
+    /// Whether a browser of the user's is subscribed.
+    async fn has_browser(&self, user: UserId) -> Result<bool, StoreError>;
 }
 
 /// Something that happened and that people are told of.

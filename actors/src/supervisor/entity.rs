@@ -66,6 +66,10 @@ pub struct Wanted<I> {
 pub type ObtainMail<E> =
     Mail<Wanted<<E as Entity>::Id>, Result<Handle<<E as Entity>::Message>, Duration>>;
 
+/// An operator's wish that the actor of an id be started again, with the operator's name; the
+/// answer says whether there is one.
+pub type RestartMail<I> = Mail<(I, Arc<str>), bool>;
+
 /// What a dynamic supervisor is sent.
 #[derive(Debug)]
 pub enum SupervisorMessage<E: Entity> {
@@ -84,6 +88,8 @@ pub enum SupervisorMessage<E: Entity> {
     Tick,
     /// How are you all? At most so many children, the busiest first.
     Report(Mail<usize, ActorReport>),
+    /// An operator wants a child started again.
+    Restart(RestartMail<E::Id>),
 }
 
 /// A child's way to its supervisor.

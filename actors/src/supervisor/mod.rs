@@ -23,14 +23,14 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-pub use entity::{Entity, Live, ObtainMail, Parent, SupervisorMessage, Wanted};
+pub use entity::{Entity, Live, ObtainMail, Parent, RestartMail, SupervisorMessage, Wanted};
 
 use children::Children;
 
 use crate::failures::{Budget, Failures};
-use crate::observe::TreeLog;
+use crate::observe::{RestartCause, TreeLog};
 use crate::vitals::{Handle, Vitals};
 
 /// More failures of children than this …
@@ -63,6 +63,9 @@ pub struct SupervisorState<E: Entity> {
     children: Children<E::Id>,
     /// Who wants the successor of an actor that is dying; its end is on its way here.
     waiting: HashMap<ActorId, Vec<ObtainMail<E>>>,
+    /// Children that were killed because an operator asked for their restart, with its name; the
+    /// news of their end is on its way here.
+    asked: HashMap<ActorId, Arc<str>>,
     notes: Vec<E::Note>,
     failures: Failures<E::Id>,
     budget: Budget,
@@ -90,6 +93,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
             vitals,
             children: Children::new(slots, E::KIND),
             waiting: HashMap::new(),
+            asked: HashMap::new(),
             notes: Vec::new(),
             failures: Failures::default(),
             budget: Budget::new(FAILURES_MAX, FAILURES_WITHIN),
@@ -109,6 +113,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
             SupervisorMessage::Note(note) => state.notes.push(note),
             SupervisorMessage::Tick => self.tick(state),
             SupervisorMessage::Report(mail) => self.report(mail, state),
+            SupervisorMessage::Restart(mail) => self.restart(mail, state),
         }
         state.vitals.done(taken);
         Ok(())
@@ -185,9 +190,8 @@ impl<E: Entity> DynamicSupervisor<E> {
         let spawned = self.entity.spawn(id, parent, Arc::clone(&vitals), myself.get_cell()).await;
         match spawned {
             Ok(actor) => {
-                let restarted = state.failures.started(id);
-                let what = if restarted { "restarted" } else { "spawned" };
-                self.log.note(&format_args!("{}/{id}", E::KIND), what, "");
+                let restart = state.failures.started(id, self.log.clock().now());
+                self.log.note_start(&format_args!("{}/{id}", E::KIND), restart);
                 state.children.insert(actor.get_id(), id);
                 let handle = Handle::new(actor, vitals);
                 self.live.insert(id, handle.clone());
@@ -206,6 +210,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         if state.children.remove(actor).is_none() {
             return;
         }
+        state.asked.remove(&actor);
         let gone = self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
         if let Some((_, handle)) = gone {
             debug!(path = Self::child_path(id), "an idle actor leaves");
@@ -214,28 +219,48 @@ impl<E: Entity> DynamicSupervisor<E> {
         }
     }
 
-    /// A child ended without having been dismissed: a failure, whatever it calls it.
+    /// Kills a child because an operator asks for its restart, or lets one start at once that is
+    /// kept down.
+    fn restart(&self, mail: RestartMail<E::Id>, state: &mut SupervisorState<E>) {
+        let Some(((id, operator), reply)) = mail.open() else { return };
+        let found = self.live.get(&id).map(|entry| entry.clone());
+        let Some(child) = found else { return reply.send(state.failures.hasten(id, &operator)) };
+        state.asked.insert(child.actor().get_id(), operator);
+        child.actor().kill();
+        reply.send(true);
+    }
+
+    /// A child ended without having been dismissed: a failure, whatever it calls it, unless an
+    /// operator asked for it.
     fn lost(
         &self,
         actor: ActorId,
         text: &str,
         state: &mut SupervisorState<E>,
     ) -> Result<(), ActorProcessingErr> {
+        let asked = state.asked.remove(&actor);
         let Some(id) = state.children.remove(actor) else { return Ok(()) };
         self.live.remove_if(&id, |_, handle| handle.actor().get_id() == actor);
+        let (path, now) = (Self::child_path(id), Instant::now());
+        if let Some(operator) = asked {
+            info!(path, %operator, "actor restarted by operator");
+            let cause = RestartCause::Operator(Arc::clone(&operator));
+            self.log.note(&path, "stopped", &cause.to_string());
+            state.failures.note_asked(id, operator, now);
+            return Ok(());
+        }
         metrics::counter!("bellpull_actor_failures_total", "kind" => E::KIND).increment(1);
-        let path = Self::child_path(id);
         warn!(path, text, "an actor failed");
         self.log.note(&path, "failed", text);
-        let now = Instant::now();
         state.failures.note(id, text.to_owned(), self.log.clock().now(), now);
         if state.budget.spend(now) {
             return Ok(());
         }
-        self.log.note(&self.path, "escalated", text);
         let within = FAILURES_WITHIN.as_secs();
-        Err(format!("more than {FAILURES_MAX} failures in {within} s; the last: {path}: {text}")
-            .into())
+        let why =
+            format!("more than {FAILURES_MAX} failures in {within} s; the last: {path}: {text}");
+        self.log.note(&self.path, "escalated", &why);
+        Err(why.into())
     }
 
     fn tick(&self, state: &mut SupervisorState<E>) {

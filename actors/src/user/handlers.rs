@@ -208,13 +208,8 @@ impl UserEntity {
                 state.saved = state.saved.max(delivered);
             }
             Own::NotSaved => state.is_saving = false,
-            Own::TokenEnds { session, expires_at } => {
-                let is_it =
-                    |one: &SessionState| one.id == session && one.rest.expires_at == expires_at;
-                if let Some(index) = state.sessions.iter().position(is_it) {
-                    let why = Ending::TokenEnded { reason: "token expired" };
-                    self.drop_session(myself, index, why, state);
-                }
+            Own::TokenDue { session, expires_at, is_end } => {
+                self.token_due(myself, (session, expires_at, is_end), state);
             }
             Own::Done { session, outcome } => {
                 let found = state.sessions.iter().position(|one| one.id == session);

@@ -141,8 +141,8 @@ enum Own {
     Saved(Seq),
     /// It could not be saved.
     NotSaved,
-    /// A session's token ends about now, if it is still that one.
-    TokenEnds { session: u32, expires_at: Timestamp },
+    /// A session's token ends now, or its warning is due, if it is still that one.
+    TokenDue { session: u32, expires_at: Timestamp, is_end: bool },
     /// What became of a session's request.
     Done { session: u32, outcome: Box<Outcome> },
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 
 use super::asking::Outcome;
-use super::session::SessionState;
+use super::session::{SessionState, Warning};
 use super::store_tasks::in_time;
 use super::{Own, UserEntity, UserMessage, UserShared, UserState};
 use crate::domain::ids::{NotificationId, Seq, UserId};
@@ -134,8 +134,14 @@ impl UserEntity {
             }
             Ok(renewal) => {
                 let session = &mut state.sessions[index];
-                (session.rest.login, session.rest.expires_at) = (renewal.login, renewal.expires_at);
-                (session.rest.is_expiry_armed, session.rest.is_warned) = (false, false);
+                session.rest.login = renewal.login;
+                // A token that ends when the last one does brings no time: its client was warned,
+                // and the timer runs. To warn again would have it renew again, without end.
+                if session.rest.expires_at != renewal.expires_at {
+                    session.rest.expires_at = renewal.expires_at;
+                    session.rest.is_expiry_armed = false;
+                    session.rest.warning = Warning::Unplanned;
+                }
                 Answer::Done
             }
         };

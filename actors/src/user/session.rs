@@ -95,12 +95,23 @@ pub(super) struct Rest {
     /// What its client said before it was greeted.
     pub(super) early: Early,
     /// Pings of the present silence.
-    pub(super) pings: u32,
-    /// Whether a timer for its token's end runs.
+    pub(super) pings: u16,
+    /// Whether a timer for its token's warning or end runs.
     pub(super) is_expiry_armed: bool,
-    /// Whether it was told that its token ends soon.
-    pub(super) is_warned: bool,
+    pub(super) warning: Warning,
     _counted: Counted,
+}
+
+/// When the client is told that its token ends soon: once for each token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Warning {
+    /// The token is new: how long it lives was not looked at.
+    Unplanned,
+    /// So long before its end.
+    Before {
+        ms: u16,
+    },
+    Given,
 }
 
 /// Counts a session for as long as it is kept, however it ends.
@@ -159,7 +170,7 @@ impl SessionState {
                 early: Early::default(),
                 pings: 0,
                 is_expiry_armed: false,
-                is_warned: false,
+                warning: Warning::Unplanned,
                 _counted: Counted::new(count),
             }),
             is_greeted: false,

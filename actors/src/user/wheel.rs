@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ractor::ActorRef;
 use tokio::time::Instant;
 
 use super::handlers::note_delivered;
-use super::session::SessionState;
+use super::session::{SessionState, Warning};
 use super::{Own, UserEntity, UserMessage, UserState};
 use crate::port::outlet::{Ending, Outgoing};
 use crate::supervisor::Parent;
@@ -16,8 +17,19 @@ use crate::vitals::{Handle, Vitals};
 /// How often an inbox is compared with the store, in case a hint was lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
-/// How long before its token's end a session is told.
-const WARN_BEFORE: Duration = Duration::from_secs(60);
+/// A session is warned so long before its token ends …
+const WARN_BEFORE_MAX: Duration = Duration::from_secs(60);
+/// … or, where the token is short, when this part of its life is left: a client that renews at the
+/// warning then renews once in two thirds of a life, however short that is.
+const WARN_BEFORE_PART: u32 = 3;
+
+/// How long before its end the client of a token with so much time left is warned, in
+/// milliseconds. "Life" is what is left when the session gets the token: `iat` is optional, and
+/// other issuers may set it to anything.
+fn warn_before_ms(left: Duration) -> u16 {
+    let before = (left / WARN_BEFORE_PART).min(WARN_BEFORE_MAX);
+    u16::try_from(before.as_millis()).unwrap_or(u16::MAX)
+}
 
 impl UserEntity {
     pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
@@ -54,7 +66,7 @@ impl UserEntity {
                 self.drop_session(myself, index, Ending::Silent, state);
                 continue;
             }
-            let due = u32::try_from(silent / ping_after).unwrap_or(u32::MAX);
+            let due = u16::try_from(silent / ping_after).unwrap_or(u16::MAX);
             if due > session.rest.pings {
                 session.push(Outgoing::Ping);
             }
@@ -63,8 +75,8 @@ impl UserEntity {
         }
     }
 
-    /// Tells a session that its token ends soon, once a token; starts a timer for one that ends
-    /// before the wheel comes round again.
+    /// Warns a session whose token ends soon, once for each token. Starts a timer where the warning
+    /// or the end is due before the wheel comes round again.
     pub(super) fn arm_expiry(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -74,22 +86,50 @@ impl UserEntity {
         let expires_at = session.rest.expires_at;
         let left = expires_at.duration_since(self.shared.clock.now());
         let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
-        if session.is_greeted && !session.rest.is_warned && left <= WARN_BEFORE {
-            session.rest.is_warned = true;
-            session.push(Outgoing::TokenExpiring { expires_at });
+        if session.rest.warning == Warning::Unplanned {
+            session.rest.warning = Warning::Before { ms: warn_before_ms(left) };
+        }
+        let mut next = left;
+        if let Warning::Before { ms } = session.rest.warning {
+            let before = Duration::from_millis(u64::from(ms));
+            if left > before {
+                next = left.saturating_sub(before);
+            } else if session.is_greeted {
+                session.rest.warning = Warning::Given;
+                session.push(Outgoing::TokenExpiring { expires_at });
+            }
         }
         let turn = crate::supervisor::Entity::turn(self);
         // Twice the turn, for a wheel that is late.
-        if session.rest.is_expiry_armed || left > 2 * turn.max(Duration::from_secs(1)) {
+        if session.rest.is_expiry_armed || next > 2 * turn.max(Duration::from_secs(1)) {
             return;
         }
         session.rest.is_expiry_armed = true;
         let own = Handle::new(myself.clone(), Arc::clone(vitals));
-        let session = session.id;
+        let (session, is_end) = (session.id, next == left);
         tokio::spawn(async move {
-            tokio::time::sleep(left).await;
-            own.cast(Own::TokenEnds { session, expires_at }.into());
+            tokio::time::sleep(next).await;
+            own.cast(Own::TokenDue { session, expires_at, is_end }.into());
         });
+    }
+
+    /// The timer of [`Self::arm_expiry`] has fired.
+    pub(super) fn token_due(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        (session, expires_at, is_end): (u32, Timestamp, bool),
+        state: &mut UserState,
+    ) {
+        let is_it = |one: &SessionState| one.id == session && one.rest.expires_at == expires_at;
+        // Not found: it has ended, or goes on with another token.
+        let Some(index) = state.sessions.iter().position(is_it) else { return };
+        if is_end {
+            let why = Ending::TokenEnded { reason: "token expired" };
+            return self.drop_session(myself, index, why, state);
+        }
+        let session = &mut state.sessions[index];
+        session.rest.is_expiry_armed = false;
+        self.arm_expiry(myself, &state.vitals, session);
     }
 
     /// Found where it is needed: it would be two pointers more for each user.
@@ -105,5 +145,17 @@ impl UserEntity {
                 parent.idle(state.id, myself.get_id());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_warning_comes_a_minute_or_a_third_of_the_life_before_the_end() {
+        let lives = [0, 1, 30, 60, 180, 181, 3_600, 1 << 40];
+        let before = lives.map(|s| warn_before_ms(Duration::from_secs(s)));
+        assert_eq!(before, [0, 333, 10_000, 20_000, 60_000, 60_000, 60_000, 60_000]);
     }
 }

@@ -177,7 +177,7 @@ async fn an_attach_that_races_the_leaving_of_an_idle_actor_is_never_lost() {
         ..HubLimits::default()
     };
     let house = std::sync::Arc::new(House::with(limits).await);
-    let mut events = house.hub.events();
+    let mut events = house.hub.events(None).live;
     let users = (1..=8).map(|user| {
         let house = std::sync::Arc::clone(&house);
         tokio::spawn(async move {

@@ -113,7 +113,7 @@ async fn a_comment_is_told_although_the_tickets_actor_is_killed_over_it() {
     let comment =
         tokio::spawn(async move { hub.tickets.comment(id, "@user8".to_owned(), client).await });
     house.store.until_asked(Op::Commit, commits + 1).await;
-    house.hub.restart(&format!("ticket/{id}")).await.unwrap();
+    house.hub.kill_at(&format!("ticket/{id}")).await.unwrap();
     assert!(matches!(comment.await.unwrap(), Err(CommandError::Unavailable(_))));
     house.store.set(Op::Commit, Mode::Good);
     assert_eq!(guest.probe.shown(2).await, [1, 2]);

@@ -105,7 +105,7 @@ async fn sessions_of_an_actor_that_dies_are_told_to_come_back_and_lose_nothing()
         if is_panic {
             house.hub.panic_at("user/1");
         } else {
-            house.hub.restart("user/1").await.unwrap();
+            house.hub.kill_at("user/1").await.unwrap();
         }
         assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
         house.tell(1);

@@ -148,7 +148,7 @@ async fn a_users_actor_that_dies_leaves_no_ghost() {
         if is_panic {
             house.hub.panic_at("user/1");
         } else {
-            house.hub.restart("user/1").await.unwrap();
+            house.hub.kill_at("user/1").await.unwrap();
         }
         let mut wanted = vec![StreamEvent::Joined(person(1)), StreamEvent::Left(person(1))];
         until_told(&other.probe, &wanted).await;

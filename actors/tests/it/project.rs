@@ -330,7 +330,7 @@ async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is
         let killed = Instant::now();
         match path {
             "panic" => house.hub.panic_at("project/7"),
-            path => house.hub.restart(path).await.unwrap(),
+            path => house.hub.kill_at(path).await.unwrap(),
         }
         // They may have missed something: they come back and read.
         for watcher in [&tickets, &socket] {

@@ -259,7 +259,7 @@ async fn what_a_session_asked_for_is_told_although_it_or_its_actor_goes_away() {
         asker.ask("all", read_all());
         house.store.until_asked(Op::Mark, 1).await;
         if is_killed {
-            house.hub.restart("user/1").await.unwrap();
+            house.hub.kill_at("user/1").await.unwrap();
             before.probe.ended().await;
         } else {
             asker.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
@@ -320,17 +320,62 @@ async fn a_session_is_told_once_that_its_token_ends_soon() {
         let guest = Guest { session: session.unwrap(), probe };
         guest.probe.until(|_| !guest.warnings().is_empty()).await;
         let left = lasts - begun.elapsed();
-        assert!(left <= Duration::from_secs(60) && left >= Duration::from_secs(50), "{left:?}");
+        assert!(left <= Duration::from_secs(50) && left > Duration::from_secs(48), "{left:?}");
         assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
         assert_eq!(guest.warnings().len(), 1);
     }
-    let house = House::new().await;
-    let (session, probe) = house.try_follow(1, CHANGES, None, Duration::from_secs(20)).await;
+}
+
+/// Renews at each warning, like a page. So many seconds after the one before it was each.
+async fn renew_at_warnings(house: &House, life: Duration, until: Duration) -> Vec<u64> {
+    let (session, probe) = house.try_follow(1, CHANGES, Some(9), life).await;
     let guest = Guest { session: session.unwrap(), probe };
-    let begun = Instant::now();
-    guest.probe.until(|seen| seen.frames.len() == 2).await;
-    assert!(matches!(guest.tail(0)[..], [Frame::Welcome { .. }, Frame::TokenExpiring(_)]));
-    assert!(begun.elapsed() < Duration::from_secs(1), "less was left: it is told at once");
+    guest.probe.until(|seen| !seen.frames.is_empty()).await;
+    let (begun, mut last, mut waits) = (Instant::now(), Instant::now(), Vec::new());
+    while begun.elapsed() < until && waits.len() < 100 {
+        let renewals = waits.len();
+        if guest.warnings().len() > renewals {
+            waits.push(last.elapsed().as_secs());
+            last = Instant::now();
+            guest.renew(&format!("t{renewals}"), 1, house.clock_in(life));
+            guest.answer(&format!("t{renewals}")).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_renews_at_each_warning_renews_once_in_two_thirds_of_a_life() {
+    for (life, between) in [(30, 20), (60, 40), (180, 120), (600, 540)] {
+        let house = House::new().await;
+        let (life, until) = (Duration::from_secs(life), Duration::from_secs(life * 10 + 1));
+        let waits = renew_at_warnings(&house, life, until).await;
+        assert!(waits.len() <= 15, "{} renewals of a token of {life:?}: {waits:?}", waits.len());
+        assert!(waits.len() >= 11, "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait == between), "{life:?}: {waits:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_brings_no_time_is_not_warned_of_again() {
+    let house = House::new().await;
+    let (begun, lasts) = (Instant::now(), Duration::from_secs(60));
+    let ends_at = house.clock_in(lasts);
+    let (session, probe) = house.try_follow(1, CHANGES, Some(9), lasts).await;
+    let guest = Guest { session: session.unwrap(), probe };
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    guest.probe.until(|_| !guest.warnings().is_empty()).await;
+    for renewal in ["a", "b", "c"] {
+        guest.renew(renewal, 1, ends_at);
+        assert_eq!(guest.answer(renewal).await, Answer::Done);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
+    assert_eq!(guest.warnings(), [ends_at]);
+    let lasted = begun.elapsed();
+    assert!(lasted >= lasts && lasted < lasts + Duration::from_secs(2), "{lasted:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -369,7 +369,7 @@ async fn sessions_of_every_feed_come_back_from_the_death_of_their_actor() {
         if is_panic {
             house.hub.panic_at("user/1");
         } else {
-            house.hub.restart("user/1").await.unwrap();
+            house.hub.kill_at("user/1").await.unwrap();
         }
         for probe in [&births.probe, &changes.probe, &nothing.probe] {
             assert!(matches!(probe.ended().await, Ending::Restarting { .. }));

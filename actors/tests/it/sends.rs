@@ -103,7 +103,7 @@ async fn a_scheduler_killed_over_a_chunk_leaves_nobody_out_and_nobody_is_told_tw
             if panics {
                 house.hub.panic_at("scheduler");
             } else {
-                house.hub.restart("scheduler").await.unwrap();
+                house.hub.kill_at("scheduler").await.unwrap();
             }
             // The successor begins while the chunk of the first is still on its way.
             house.store.until_asked(Op::Chunk, 2).await;
@@ -309,7 +309,7 @@ async fn sends_beyond_the_list_wait_in_the_store_and_are_carried_out() {
     for _ in 0..2_500 {
         house.store.begin_send(to(Recipients::All), 1, now).await.unwrap();
     }
-    house.hub.restart("scheduler").await.unwrap();
+    house.hub.kill_at("scheduler").await.unwrap();
     assert_eq!(house.until_sent(1..=2).await, [2_500, 2_500]);
     assert!(house.store.asked(Op::Due) >= 3);
 }

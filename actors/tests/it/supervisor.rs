@@ -26,7 +26,7 @@ async fn a_supervisor_that_is_killed_takes_its_children_along_and_comes_back() {
         let (own, other) = (i64::from(shard) + 4, i64::from(shard) + 5);
         let guest = house.attach(own, Begin::Undelivered).await;
         let neighbour = house.attach(other, Begin::Undelivered).await;
-        house.hub.restart(&format!("users/{shard}")).await.unwrap();
+        house.hub.kill_at(&format!("users/{shard}")).await.unwrap();
         assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
         house.tell(own);
         let again = house.attach(own, Begin::Undelivered).await;
@@ -46,8 +46,8 @@ async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_succ
     let creator = house.caller(1);
     let id = house.raise(&creator).await.id;
     // Nobody has yielded between the kill and the questions.
-    house.hub.restart("users/2").await.unwrap();
-    house.hub.restart("tickets/1").await.unwrap();
+    house.hub.kill_at("users/2").await.unwrap();
+    house.hub.kill_at("tickets/1").await.unwrap();
     let guest = house.attach(2, Begin::Undelivered).await;
     let command = house.command(id, Command::Delete, &creator).await;
     assert_eq!(command.unwrap().version, 2);
@@ -76,7 +76,7 @@ async fn a_command_at_any_moment_of_a_supervisors_death_finds_the_successor() {
         // One that is up, and one that must be spawned first.
         let id = if yields % 2 == 0 { id } else { TicketId(id.0 + 2) };
         let hub = house.hub.clone();
-        tokio::spawn(async move { hub.restart("tickets/1").await });
+        tokio::spawn(async move { hub.kill_at("tickets/1").await });
         let command = tokio::spawn(async move {
             for _ in 0..yields / 2 {
                 step_aside().await;
@@ -99,7 +99,7 @@ async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
     // Few enough for their supervisors' budgets, each once: nobody is kept down.
     for _ in 0..90 {
         let id = house.raise(&creator).await.id;
-        house.hub.restart(&format!("ticket/{id}")).await.unwrap();
+        house.hub.kill_at(&format!("ticket/{id}")).await.unwrap();
         for _ in 0..8 {
             let (house, creator) = (Arc::clone(&house), creator.clone());
             let edit = Edit { title: Some("Next".to_owned()), ..Edit::default() };
@@ -119,10 +119,10 @@ async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
 async fn the_hub_gives_up_when_its_supervisors_fail_too_often() {
     let house = House::new().await;
     let guest = house.attach(1, Begin::Undelivered).await;
-    let mut events = house.hub.events();
+    let mut events = house.hub.events(None).live;
     assert!(house.hub.is_ready());
     for path in ["users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"] {
-        house.hub.restart(path).await.unwrap();
+        house.hub.kill_at(path).await.unwrap();
     }
     tokio::time::timeout(LONG, house.hub.escalated()).await.unwrap();
     assert!(!house.hub.is_ready());
@@ -145,7 +145,7 @@ async fn too_many_failures_of_children_are_their_supervisors_failure() {
     }
     let witness = house.attach(1, Begin::Undelivered).await;
     for n in 1..=101 {
-        house.hub.restart(&format!("user/{}", n * 4)).await.unwrap();
+        house.hub.kill_at(&format!("user/{}", n * 4)).await.unwrap();
     }
     for guest in &guests {
         guest.probe.ended().await;
@@ -225,7 +225,7 @@ async fn the_tree_shows_everybody_and_a_busy_child_does_not_hold_it_up() {
 #[tokio::test(start_paused = true)]
 async fn events_tell_what_happens_to_whom() {
     let house = House::new().await;
-    let mut events = house.hub.events();
+    let mut events = house.hub.events(None).live;
     let guest = house.attach(1, Begin::Undelivered).await;
     house.hub.panic_at("user/1");
     guest.probe.ended().await;
@@ -235,10 +235,14 @@ async fn events_tell_what_happens_to_whom() {
     let mut seen = Vec::new();
     while seen.last().map(|(_, what, _)| *what) != Some("stopped") {
         let event = tokio::time::timeout(LONG, events.recv()).await.unwrap().unwrap();
-        seen.push((event.path, event.what, event.detail));
+        seen.push((event.path.clone(), event.what, event.detail.clone()));
     }
-    let wanted =
-        [("spawned", ""), ("failed", "told to panic"), ("restarted", ""), ("stopped", "idle")];
+    let wanted = [
+        ("spawned", ""),
+        ("failed", "told to panic"),
+        ("restarted", "restarted after a failure"),
+        ("stopped", "idle"),
+    ];
     let wanted = wanted.map(|(what, detail)| ("user/1".to_owned(), what, detail.to_owned()));
     assert_eq!(seen, wanted);
 }
@@ -250,7 +254,7 @@ async fn operators_restart_what_there_is_and_nothing_else() {
     let guest = house.attach(1, Begin::Undelivered).await;
     house.raise(&creator).await;
     for path in ["user/1", "ticket/1", "users/3", "tickets/0", "scheduler"] {
-        assert_eq!(house.hub.restart(path).await, Ok(()), "{path}");
+        assert_eq!(house.hub.restart(path, "root").await, Ok(()), "{path}");
     }
     guest.probe.ended().await;
     for path in [
@@ -267,8 +271,97 @@ async fn operators_restart_what_there_is_and_nothing_else() {
         "/",
         "user/",
     ] {
-        assert_eq!(house.hub.restart(path).await, Err(RestartError::NotFound), "{path}");
+        assert_eq!(house.hub.restart(path, "root").await, Err(RestartError::NotFound), "{path}");
     }
     house.attach(1, Begin::Undelivered).await;
     house.raise(&creator).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restarts_that_operators_ask_for_spend_no_budget_and_name_who_asked() {
+    let house = House::new().await;
+    let mut events = house.hub.events(None).live;
+    let permanent = ["users/0", "users/1", "users/2", "users/3", "tickets/0", "scheduler"];
+    for round in 1..=4 {
+        for path in permanent {
+            assert_eq!(house.hub.restart(path, "root").await, Ok(()), "{path}");
+        }
+        until("the tree is ready again", || house.hub.is_ready()).await;
+        for path in permanent {
+            let report = house.find(path).await.unwrap();
+            assert_eq!((report.restarts, report.state), (round, "running"), "{path}");
+            assert!(report.last_failure.is_none(), "{report:?}");
+            assert_eq!(report.last_restart.unwrap().to_string(), "restarted by operator root");
+        }
+    }
+    let seen: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let of_users: Vec<_> = seen.iter().filter(|event| event.path == "users/0").collect();
+    assert_eq!(of_users.len(), 8);
+    for (event, what) in of_users.iter().zip(["stopped", "restarted"].iter().cycle()) {
+        let told = (event.what, event.detail.as_str());
+        assert_eq!(told, (*what, "restarted by operator root"));
+    }
+    assert!(seen.iter().all(|event| !["failed", "escalated"].contains(&event.what)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_starts_at_once_what_is_kept_down() {
+    let house = House::new().await;
+    for _ in 0..2 {
+        // The first of a row comes back by itself, at once.
+        house.hub.kill_at("scheduler").await.unwrap();
+        house.until_state("scheduler", "running").await;
+        house.hub.kill_at("scheduler").await.unwrap();
+        house.until_state("scheduler", "backing_off").await;
+        let begun = Instant::now();
+        assert_eq!(house.hub.restart("scheduler", "root").await, Ok(()));
+        house.until_state("scheduler", "running").await;
+        assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
+    }
+    for path in ["user/1", "user/1"] {
+        let guest = house.attach(1, Begin::Undelivered).await;
+        house.hub.panic_at(path);
+        guest.probe.ended().await;
+    }
+    house.until_state("user/1", "backing_off").await;
+    assert_eq!(house.hub.restart("user/1", "root").await, Ok(()));
+    house.attach(1, Begin::Undelivered).await;
+    let report = house.find("user/1").await.unwrap();
+    assert_eq!(report.last_restart.unwrap().to_string(), "restarted by operator root");
+    assert_eq!(report.last_failure.unwrap().text, "told to panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_of_restarts_is_slowed_down_to_one_a_second() {
+    let house = House::new().await;
+    for _ in 0..60 {
+        assert_eq!(house.hub.restart("users/0", "root").await, Ok(()));
+    }
+    let refused = house.hub.restart("users/0", "root").await;
+    assert_eq!(refused, Err(RestartError::TooMany { retry_after_s: 1 }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(house.hub.restart("users/0", "root").await, Ok(()));
+    until("the tree is ready again", || house.hub.is_ready()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_events_are_kept_for_those_who_come_later() {
+    let house = House::new().await;
+    let all = house.hub.events(Some(0));
+    assert_eq!(
+        all.kept.iter().map(|event| event.id).collect::<Vec<_>>(),
+        (1..=9).collect::<Vec<_>>()
+    );
+    for _ in 0..60 {
+        house.hub.restart("scheduler", "root").await.unwrap();
+        until("it is up again", || house.hub.is_ready()).await;
+    }
+    let last = house.hub.events(None).kept;
+    assert_eq!(last.len(), 100);
+    let newest = last.back().unwrap().id;
+    assert_eq!(newest, 9 + 2 * 60);
+    let after: Vec<u64> = house.hub.events(Some(newest - 3)).kept.iter().map(|e| e.id).collect();
+    assert_eq!(after, [newest - 2, newest - 1, newest]);
+    assert!(house.hub.events(Some(newest)).kept.is_empty());
+    assert_eq!(house.hub.events(Some(newest + 1)).kept.len(), 100, "another process's number");
 }

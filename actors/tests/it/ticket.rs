@@ -134,7 +134,7 @@ async fn a_commit_is_told_although_the_actor_is_killed_over_it() {
     let hub = house.hub.clone();
     let command = tokio::spawn(async move { hub.tickets.command(id, Command::Open, admin).await });
     house.store.until_asked(Op::Commit, commits + 1).await;
-    house.hub.restart("ticket/1").await.unwrap();
+    house.hub.kill_at("ticket/1").await.unwrap();
     assert!(matches!(command.await.unwrap(), Err(CommandError::Unavailable(_))));
     house.store.set(Op::Commit, Mode::Good);
     assert_eq!(guest.probe.shown(1).await, [1]);
@@ -161,7 +161,7 @@ async fn a_store_that_fails_or_hangs_is_a_reply_and_kills_nobody() {
             house.command(id, edit("Good again"), &creator).await.unwrap();
         }
     }
-    let mut events = house.hub.events();
+    let mut events = house.hub.events(None).live;
     house.command(id, edit("And again"), &creator).await.unwrap();
     assert!(std::iter::from_fn(|| events.try_recv().ok()).all(|event| event.what != "failed"));
 }

@@ -57,7 +57,7 @@ async fn a_store_that_is_away_is_asked_again_and_a_kill_changes_nothing() {
     house.store.set(Op::Tidy, Mode::Hang);
     let asked = house.store.asked(Op::Tidy);
     house.store.until_asked(Op::Tidy, asked + 1).await;
-    house.hub.restart("scheduler").await.unwrap();
+    house.hub.kill_at("scheduler").await.unwrap();
     house.store.set(Op::Tidy, Mode::Good);
     until("all is forgotten", || house.store.kept(Old::Tombstones) == 0).await;
 }

@@ -18,6 +18,7 @@ pub struct Node {
     handle_p99_us: u64,
     restarts: u32,
     last_failure: Option<Failure>,
+    last_restart: Option<Restart>,
     children_total: usize,
     children: Vec<Node>,
 }
@@ -27,6 +28,21 @@ pub struct Node {
 struct Failure {
     text: String,
     at: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Restart {
+    operator: Option<String>,
+    at: String,
+}
+
+impl Restart {
+    /// One that an operator asked for; after a failure the failure says enough.
+    fn text(&self) -> Option<String> {
+        let operator = plain(self.operator.as_ref()?);
+        Some(format!("restarted by operator {operator} at {}", plain(&self.at)))
+    }
 }
 
 /// A line: its branches and the actor's path, and the columns behind them.
@@ -61,6 +77,9 @@ pub fn draw(root: &Node) -> String {
         if let Some(failure) = &node.last_failure {
             let text = format!("{} at {}", plain(&failure.text), plain(&failure.at));
             let _ = writeln!(out, "{}  {}", row.branches, format!("failed: {text}").red());
+        }
+        if let Some(text) = node.last_restart.as_ref().and_then(Restart::text) {
+            let _ = writeln!(out, "{}  {}", row.branches, text.yellow());
         }
     }
     out
@@ -165,8 +184,12 @@ mod tests {
                 {"path": "users/0", "state": "running", "age_ms": 61_000, "handled": 3_000,
                  "handle_p50_us": 8, "handle_p99_us": 3_200_000, "children_total": 41, "children": [
                     {"path": "user/42", "state": "backing_off", "restarts": 2,
-                     "last_failure": {"text": "boom\n\u{1b}[2J", "at": "2026-03-01T12:00:00Z"}}]},
-                {"path": "tickets", "state": "failed", "mailbox_depth": 7, "age_ms": 200_000_000},
+                     "last_failure": {"text": "boom\n\u{1b}[2J", "at": "2026-03-01T12:00:00Z"},
+                     "last_restart": {"cause": "failure", "operator": null,
+                                      "at": "2026-03-01T12:00:01Z"}}]},
+                {"path": "tickets", "state": "failed", "mailbox_depth": 7, "age_ms": 200_000_000,
+                 "last_restart": {"cause": "operator", "operator": "ro\not",
+                                  "at": "2026-03-01T13:00:00Z"}},
             ]
         });
         serde_json::from_value(json).unwrap()
@@ -183,6 +206,7 @@ hub                 running       2h 3m        0       12  16µs  2.0ms         
 │   │     failed: boom  [2J at 2026-03-01T12:00:00Z
 │   └── … and 40 more
 └── tickets         failed       2d 7h        7        0   0µs    0µs         0
+      restarted by operator ro ot at 2026-03-01T13:00:00Z
 ";
         let words = |text: &str| {
             let lines = text.lines();

@@ -58,6 +58,8 @@ pub(in crate::http) struct Way {
     rule: Option<String>,
     /// How it stands, for people.
     text: String,
+    /// Why there is no delivery, by what is so now; empty where there is one.
+    because: Vec<NoWay>,
     #[schema(required)]
     due_at: Option<Timestamp>,
     #[schema(required)]
@@ -65,6 +67,16 @@ pub(in crate::http) struct Way {
     #[schema(required)]
     provider_status: Option<String>,
     attempts: Vec<AttemptMade>,
+}
+
+/// Why there is no delivery on a channel.
+#[derive(ToSchema)]
+pub(in crate::http) struct NoWay {
+    /// `channel_off`, `not_sent`, `not_chosen`, `no_address`, `no_browser`, `no_webhook` or
+    /// `not_then`.
+    code: String,
+    /// The same for people.
+    text: String,
 }
 
 /// An attempt, with the provider's answer.

@@ -49,10 +49,12 @@ pub(in crate::http) struct Actor {
     handle_p50_us: u64,
     /// 99 of 100 of its messages took no longer, in microseconds.
     handle_p99_us: u64,
-    /// How often it was started again after a failure.
+    /// How often it was started again, after a failure or by an operator.
     restarts: u32,
     #[schema(required)]
     last_failure: Option<Failure>,
+    #[schema(required)]
+    last_restart: Option<Restart>,
     /// How many children it has; more than are listed where there are very many.
     children_total: u64,
     /// What the actor itself tells.
@@ -65,6 +67,17 @@ pub(in crate::http) struct Actor {
 #[derive(ToSchema)]
 pub(in crate::http) struct Failure {
     text: String,
+    at: Timestamp,
+}
+
+/// When and why an actor was last started again.
+#[derive(ToSchema)]
+pub(in crate::http) struct Restart {
+    /// `failure` or `operator`.
+    cause: String,
+    /// The operator that asked for it; null after a failure.
+    #[schema(required)]
+    operator: Option<String>,
     at: Timestamp,
 }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::explain::{Announced, ToldRow};
 use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
@@ -63,6 +64,16 @@ impl ExplainStore for SqliteStore {
         let query = query.bind(i64::from(page.page_size)).bind(page.offset());
         let rows = query.fetch_all(&mut *snapshot).await.map_err(unavailable)?;
         Ok(Page { count, rows: rows.iter().map(announced).collect::<Result<_, _>>()? })
+    }
+
+    fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    async fn has_browser(&self, user: UserId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM push_subscriptions WHERE user_id = ?)";
+        let found = sqlx::query_scalar(sql).bind(user.0).fetch_one(&self.readers).await;
+        found.map_err(unavailable)
     }
 }
 

@@ -51,6 +51,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::migrate::MigrateError;
@@ -67,7 +68,7 @@ use ids::{Counter, Ids};
 use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
-use options::{Place, for_migration, for_readers, place};
+use options::{Place, check_file, for_migration, for_readers, place};
 use writer::{Audiences, Write, Writer, WriterHandle};
 
 /// Connections that read. Reads are short and never wait for the writer; on more than four cores
@@ -85,6 +86,8 @@ pub struct SqliteStore {
     users: Joined<UserId, User>,
     letters: Arc<Letters>,
     ids: Arc<Ids>,
+    /// The channels that deliveries are written for.
+    channels: Channels,
     deferred: Arc<Deferred>,
     /// What those wait for who list inboxes.
     settled: Barrier,
@@ -104,7 +107,10 @@ impl SqliteStore {
     /// [`OpenError`], with a text for the operator.
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let (path, temporary) = match place(url)? {
-            Place::File(path) => (path, None),
+            Place::File(path) => {
+                check_file(&path, options.create)?;
+                (path, None)
+            }
             Place::Temporary => {
                 let io = |source| OpenError::Io { path: std::env::temp_dir(), source };
                 let directory =
@@ -162,6 +168,7 @@ impl SqliteStore {
             users,
             letters,
             ids,
+            channels: options.channels,
             deferred,
             settled,
             _settler: settler,

@@ -18,6 +18,8 @@ pub struct StoreOptions {
     pub channels: Channels,
     /// The file grows to so many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
     pub max_page_count: Option<u32>,
+    /// Whether the database is made where there is none; without, [`OpenError::Missing`].
+    pub create: bool,
     /// Whether this process is the hub: a second one on the same file is refused. A command beside
     /// a running hub is not exclusive.
     pub exclusive: bool,
@@ -34,6 +36,7 @@ impl Default for StoreOptions {
         Self {
             channels: Channels::default(),
             max_page_count: None,
+            create: true,
             exclusive: false,
             defer_from: DEFER_FROM,
             deferred_max: DEFERRED_MAX,
@@ -52,6 +55,12 @@ pub enum OpenError {
     /// The address is none of ours.
     #[error("\"{0}\" is no address of a database: write sqlite://PATH or sqlite::memory:")]
     Address(String),
+    /// There is none, and it is not to be made.
+    #[error("no database at {}: run `bellpull serve` or `bellpull user create` first", .0.display())]
+    Missing(PathBuf),
+    /// The folder that it is to be in does not exist.
+    #[error("the folder {} does not exist", .0.display())]
+    NoFolder(PathBuf),
     /// Another hub has it open.
     #[error("database {} is in use by another hub: stop that one first, or use another file", .0.display())]
     InUse(PathBuf),
@@ -103,6 +112,17 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
         None | Some("") => Err(OpenError::Address(url.to_owned())),
         Some(":memory:") => Ok(Place::Temporary),
         Some(path) => Ok(Place::File(PathBuf::from(path))),
+    }
+}
+
+/// Whether the database may be opened at all: its folder must exist, and itself where it is not to
+/// be made. Before the lock is taken, so that nothing is left behind.
+pub(super) fn check_file(path: &Path, create: bool) -> Result<(), OpenError> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match absolute.parent() {
+        Some(folder) if !folder.exists() => Err(OpenError::NoFolder(folder.to_owned())),
+        _ if !create && !absolute.exists() => Err(OpenError::Missing(absolute)),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Real front ends in a real browser: headless Chromium.
 
 mod client;
+mod console;
 mod line;
 mod waits;
 
@@ -11,7 +12,7 @@ use crate::support::skip;
 /// A browser on one page, ended with the test.
 pub struct Browser {
     process: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -28,12 +29,20 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn();
         match started {
-            Ok(process) => Some(Self { process, _profile: profile }),
+            Ok(process) => Some(Self { process, profile }),
             Err(error) => {
                 skip::skipped(&format!("chromium cannot be started ({error})"));
                 None
             }
         }
+    }
+}
+
+impl Browser {
+    /// The port on which its debugger listens, once it does.
+    fn debugger_port(&self) -> Option<u16> {
+        let file = self.profile.path().join("DevToolsActivePort");
+        std::fs::read_to_string(file).ok()?.lines().next()?.parse().ok()
     }
 }
 

@@ -258,6 +258,44 @@ fn migrating_twice_is_migrating_once() {
     assert!(refused(&database, 2, &["serve"]).starts_with(wanted));
 }
 
+#[test]
+fn what_only_looks_and_what_cannot_start_leaves_no_database_behind() {
+    let (folder, database) = folder();
+    let missing = format!(
+        "database_url: no database at {}: run `bellpull serve` or `bellpull user create` first",
+        database.display()
+    );
+    let notify = ["notify", "--user-id", "1", "--title", "t", "--message", "m"];
+    for command in [&["tree"][..], &["token", "--user", "ada"], &notify] {
+        assert_eq!(refused(&database, 2, command), missing);
+        assert_eq!(files_beside(&database), [""; 0], "{command:?}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for setting in ["--listen", "--operator-listen"] {
+        let arguments = match setting {
+            "--listen" => vec!["serve", setting, &at],
+            _ => vec!["serve", "--listen", "127.0.0.1:0", setting, &at],
+        };
+        let line = refused(&database, 2, &arguments);
+        assert!(line.contains(&format!("listen: cannot listen on {at}: ")), "{line}");
+        assert_eq!(files_beside(&database), [""; 0], "{setting}");
+    }
+    let nowhere = folder.path().join("no/such");
+    let url = format!("sqlite://{}/hub.db", nowhere.display());
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["tree"]] {
+        let line = refused(&database, 2, &[command, &["--database", &url]].concat());
+        assert_eq!(line, format!("database_url: the folder {} does not exist", nowhere.display()));
+    }
+}
+
+#[test]
+fn an_access_token_that_lives_too_short_is_refused() {
+    let (_folder, database) = folder();
+    let line = refused(&database, 2, &["serve", "--auth-access-ttl-s", "29"]);
+    assert_eq!(line, "--auth-access-ttl-s: 29 is not a number of seconds from 30 to 31536000");
+}
+
 /// The names in the database's folder.
 pub(super) fn files_beside(database: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(database.parent().unwrap()).unwrap();

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use bellpull::app::App;
+use bellpull::cli::serve::{Signals, attend};
+use bellpull::config::Config;
 use serde_json::{Value, json};
 
 use super::{Caller, Socket, until};
@@ -214,20 +217,31 @@ async fn a_killed_supervisor_of_users_ends_its_sockets_alone_and_is_back() {
     assert!(hub.terminate().success());
 }
 
+/// A hub in this process, whose actors can be made to fail.
+async fn own(database: &std::path::Path) -> App {
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database_url: format!("sqlite://{}", database.display()),
+        drain_window_ms: 200,
+        ..Config::default()
+    };
+    App::start(config).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_is_false_while_a_supervisor_is_down() {
     let (_folder, database) = folder();
-    let hub = Process::serve(&database, &[]);
-    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    let app = own(&database).await;
+    let root = Caller::join(&database, app.address(), "root", "super_admin");
     // The first restart comes at once; the fourth is 400 ms away, which nobody overlooks.
     for _ in 0..4 {
-        until("it is killed", async || root.restart("users/1").await == 200).await;
+        until("it is killed", async || app.hub().kill_at("users/1").await.is_ok()).await;
     }
     until("not ready", async || root.readiness().await == 503).await;
     let (_, body) = root.get("/readyz").await;
     assert!(body["checks"]["supervisors"] == "down" || body["status"] == "ok", "{body}");
     until("ready", async || root.readiness().await == 200).await;
-    assert!(hub.terminate().success());
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -255,28 +269,25 @@ async fn after_a_killed_supervisor_of_tickets_commands_work_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_supervisors_fail_too_often_the_process_ends_and_its_successor_has_all() {
-    let (folder, database) = folder();
-    let log = folder.path().join("log");
-    let hub = Process::serve_logged(&database, &[], &log);
-    let root = Caller::join(&database, hub.address, "root", "super_admin");
-    let ada = Caller::join(&database, hub.address, "ada", "admin");
-    let carl = Caller::join(&database, hub.address, "carl", "client");
+    let (_folder, database) = folder();
+    let app = own(&database).await;
+    let (at, failing) = (app.address(), app.hub().clone());
+    let serving = tokio::spawn(attend(app, Signals::listen().unwrap()));
+    let ada = Caller::join(&database, at, "ada", "admin");
+    let carl = Caller::join(&database, at, "carl", "client");
     let mut socket = ada.socket("").await;
     let mut written = BTreeSet::new();
     for n in 0..6 {
         written.insert(carl.raise(&format!("Ticket {n}")).await);
     }
     for supervisor in ["users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"] {
-        let status = root.restart(supervisor).await;
-        assert!(status == 200 || (status == 0 && supervisor == "tickets/1"), "{status}");
+        let killed = failing.kill_at(supervisor).await;
+        assert!(killed.is_ok() || supervisor == "tickets/1", "{killed:?}");
     }
     assert_eq!(socket.drained().await.1, 1012);
-    assert_eq!(hub.exited().code(), Some(1));
-    let log = std::fs::read_to_string(&log).unwrap();
-    let last = log.lines().last().unwrap();
-    assert_eq!(last, "bellpull: the supervision tree gave up; the log says why", "{log}");
-    assert!(log.contains("supervisors fail too often"), "{log}");
-    assert!(!log.contains("panicked"), "{log}");
+    let ended = serving.await.unwrap().unwrap_err();
+    assert_eq!(ended.code(), 1);
+    assert_eq!(ended.to_string(), "the supervision tree gave up; the log says why");
 
     let hub = Process::serve(&database, &[]);
     let (ada, carl) = (ada.moved(hub.address), carl.moved(hub.address));
@@ -286,5 +297,41 @@ async fn when_supervisors_fail_too_often_the_process_ends_and_its_successor_has_
     let mut socket = ada.socket("&since=6").await;
     carl.raise("One more").await;
     assert_eq!(socket.next().await["seq"], 7);
+    assert!(hub.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_that_an_operator_asks_for_never_end_the_process_and_name_the_operator() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    for nth in 1..=8 {
+        for path in ["users/0", "tickets/0", "scheduler", "channels", "channels/webhook"] {
+            assert_eq!(root.restart(path).await, 200, "{path} for the {nth}. time");
+        }
+    }
+    until("ready", async || root.readiness().await == 200).await;
+    let (status, tree) = root.get("/api/operator/tree/").await;
+    assert_eq!(status, 200);
+    let users = tree["children"].as_array().unwrap().iter().find(|one| one["path"] == "users/0");
+    let users = users.unwrap();
+    assert_eq!((&users["restarts"], &users["last_failure"]), (&json!(8), &Value::Null), "{users}");
+    let last = &users["last_restart"];
+    assert_eq!((&last["cause"], &last["operator"]), (&json!("operator"), &json!("root")));
+    assert!(last["at"].is_string(), "{last}");
+    let shown = crate::support::process::run_ok(&database, &["tree"]);
+    assert!(shown.contains("restarted by operator root at 20"), "{shown}");
+    assert!(!shown.contains("failed"), "{shown}");
+    let (_, metrics) = root.get("/metrics").await;
+    let failures = "bellpull_actor_failures_total{kind=\"supervisor\"} 0";
+    assert!(metrics.as_str().unwrap().lines().any(|line| line == failures), "{metrics}");
+    // A loop is slowed down.
+    let mut statuses = BTreeSet::new();
+    for _ in 0..60 {
+        statuses.insert(root.restart("users/1").await);
+    }
+    assert_eq!(statuses, [200, 429].into());
+    ada.raise("It still works").await;
     assert!(hub.terminate().success());
 }

@@ -244,7 +244,7 @@ async fn who_has_logged_out_stays_out_after_a_restart() {
     hub.kill();
 
     // Whoever runs it now gives tokens for less time: that shortens none that is out there.
-    let hub = Process::serve(&database, &[("BELLPULL_AUTH_ACCESS_TTL_S", "1")]);
+    let hub = Process::serve(&database, &[("BELLPULL_AUTH_ACCESS_TTL_S", "30")]);
     for (who, is_out) in [(open, false), (left, true), (robbed, true)] {
         let who = who.moved(hub.address);
         let (status, answer) = who.get("/api/auth/me/").await;

@@ -1,6 +1,7 @@
 //! What the hub says of itself: no secret in any log line, and metrics that Prometheus reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -123,6 +124,63 @@ async fn metrics_are_what_prometheus_reads() {
         assert_eq!(kinds.get(name), Some(&kind), "{text}");
     }
     assert!(text.lines().any(|line| line == "bellpull_sessions 1"), "{text}");
+    assert!(hub.terminate().success());
+}
+
+/// The metrics that a source counts, by their names.
+fn counted(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            counted(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for call in text.split("metrics::").skip(1) {
+            let Some((kind, rest)) = call.split_once("!(") else { continue };
+            let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+            if ["counter", "gauge", "histogram"].contains(&kind) {
+                found.extend(name.map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_hub_shows_every_metric_that_there_is() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let nobody = Caller { id: 0, token: String::new(), at: hub.address };
+    let (status, text) = nobody.get("/metrics").await;
+    assert_eq!(status, 200);
+    let text = text.as_str().expect("a text");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = BTreeSet::new();
+    counted(&root.join("src"), &mut names);
+    counted(&root.join("actors/src"), &mut names);
+    assert!(names.len() > 20, "the sources were not found: {names:?}");
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| {
+            let has_help = text.contains(&format!("# HELP {name} "));
+            let sample = |line: &str| {
+                let rest = line.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.starts_with([' ', '{']) || rest.starts_with("_count"))
+            };
+            !has_help || !text.lines().any(sample)
+        })
+        .collect();
+    assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), names.len());
+    for line in [
+        "bellpull_actor_failures_total{kind=\"ticket\"} 0",
+        "bellpull_attempts_total{channel=\"EMAIL\",outcome=\"failed\"} 0",
+        "bellpull_ended_logins_forgotten_total 0",
+        "bellpull_logins_total{outcome=\"refused\"} 0",
+        "bellpull_socket_closes_total{code=\"4401\"} 0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+    }
     assert!(hub.terminate().success());
 }
 

@@ -16,10 +16,18 @@ struct Events {
 
 impl Events {
     async fn open(who: &Caller) -> Self {
+        Self::open_after(who, None).await
+    }
+
+    /// As a reader that comes back with the last event's number.
+    async fn open_after(who: &Caller, last: Option<u64>) -> Self {
         let url = format!("http://{}/api/operator/events/", who.at);
-        let response =
-            bellpull::tls::client().build().unwrap().get(url).bearer_auth(&who.token).send().await;
-        let response = response.unwrap();
+        let client = bellpull::tls::client().build().unwrap();
+        let mut request = client.get(url).bearer_auth(&who.token);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
         Self { response, unread: String::new() }
     }
@@ -88,6 +96,7 @@ async fn the_tree_shows_every_actor() {
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.lines().count() == 1 && stderr.contains(wanted), "{stderr}");
     };
+    run_ok(&database, &["migrate"]);
     refused("no running hub is known for sqlite://");
     let hub = Process::serve(&database, &[]);
     let ada = Caller::join(&database, hub.address, "ada", "admin");
@@ -137,13 +146,16 @@ async fn events_tell_what_happens_to_every_kind_of_actor() {
     let root = Caller::join(&database, hub.address, "root", "super_admin");
     let ada = Caller::join(&database, hub.address, "ada", "admin");
     let mut events = Events::open(&root).await;
+    // A new reader is told of what was before.
+    events.expect("users/0", &["spawned"]).await;
+    events.expect("scheduler", &["spawned"]).await;
 
     let user = format!("user/{}", ada.id);
     let mut socket = ada.socket("").await;
     events.expect(&user, &["spawned"]).await;
     assert_eq!(root.restart(&user).await, 200);
     assert_eq!(socket.drained().await.1, 1012);
-    events.expect(&user, &["failed"]).await;
+    events.expect(&user, &["stopped"]).await;
     let _socket = ada.socket("").await;
     events.expect(&user, &["restarted"]).await;
 
@@ -151,14 +163,14 @@ async fn events_tell_what_happens_to_every_kind_of_actor() {
     let ticket = format!("ticket/{id}");
     events.expect(&ticket, &["spawned"]).await;
     assert_eq!(root.restart(&ticket).await, 200);
-    events.expect(&ticket, &["failed"]).await;
+    events.expect(&ticket, &["stopped"]).await;
     let (status, answer) = ada.post(&format!("/api/tickets/{id}/open/"), json!({})).await;
     assert_eq!(status, 200, "{answer}");
     events.expect(&ticket, &["restarted"]).await;
 
     for permanent in ["users/0", "tickets/0", "scheduler"] {
         assert_eq!(root.restart(permanent).await, 200);
-        events.expect(permanent, &["failed", "restarted"]).await;
+        events.expect(permanent, &["stopped", "restarted"]).await;
     }
     let shown = run_ok(&database, &["tree", "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
@@ -166,12 +178,46 @@ async fn events_tell_what_happens_to_every_kind_of_actor() {
         let was_hit =
             ["users/0", "tickets/0", "scheduler"].iter().any(|path| child["path"] == *path);
         assert_eq!(child["restarts"], u64::from(was_hit), "{child}");
-        assert_eq!(child["last_failure"].is_object(), was_hit, "{child}");
+        assert_eq!(child["last_restart"]["operator"] == "root", was_hit, "{child}");
+        assert!(child["last_failure"].is_null(), "{child}");
     }
     // The tree on the command line says why, too.
-    assert!(run_ok(&database, &["tree"]).contains("failed: "));
+    assert!(run_ok(&database, &["tree"]).contains("restarted by operator root at "));
     assert!(hub.terminate().success());
     while events.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_reader_is_told_of_the_last_events_and_one_that_comes_back_of_those_since() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    assert_eq!(root.restart("users/0").await, 200);
+    let mut events = Events::open(&root).await;
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|event: &Value| event["what"] != "restarted") {
+        seen.push(events.next().await.expect("no end"));
+    }
+    let ids: Vec<u64> = seen.iter().map(|event| event["id"].as_u64().unwrap()).collect();
+    let last = *ids.last().unwrap();
+    assert_eq!(ids, (1..=last).collect::<Vec<_>>(), "all from the start");
+    let tail: Vec<_> =
+        seen[seen.len() - 2..].iter().map(|one| (&one["path"], &one["what"])).collect();
+    let path = &json!("users/0");
+    assert_eq!(tail, [(path, &json!("stopped")), (path, &json!("restarted"))]);
+    assert_eq!(seen.last().unwrap()["detail"], "restarted by operator root");
+
+    assert_eq!(root.restart("scheduler").await, 200);
+    let mut back = Events::open_after(&root, Some(last)).await;
+    for (id, what) in [(last + 1, "stopped"), (last + 2, "restarted")] {
+        let event = back.next().await.expect("no end");
+        assert_eq!((&event["id"], &event["what"]), (&json!(id), &json!(what)), "{event}");
+        assert_eq!(event["path"], "scheduler");
+    }
+    // The number is of a process that was there before: as a new reader.
+    let mut other = Events::open_after(&root, Some(100_000)).await;
+    assert_eq!(other.next().await.expect("no end")["id"], 1);
+    assert!(hub.terminate().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
 //! The page that comes with the hub.
 
 use reqwest::Method;
+use serde_json::json;
 
-use crate::support::Hub;
+use crate::support::{Hub, answer};
 
 #[tokio::test]
 async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
@@ -19,6 +20,26 @@ async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
         assert!(header("content-type").starts_with(kind), "{path}");
         assert!(header("content-security-policy").contains("script-src 'self'"), "{path}");
         assert!(response.text().await.unwrap().contains(says), "{path}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn browsers_are_led_to_the_console_and_others_find_nothing() {
+    let hub = Hub::start().await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = hub.request(Method::GET, "/").header("accept", browser).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/console/"));
+    assert!(page.text().await.unwrap().contains("<title>Bellpull</title>"));
+    for (method, accept) in [
+        (Method::GET, "*/*"),
+        (Method::GET, "application/json"),
+        (Method::POST, browser),
+        (Method::DELETE, "*/*"),
+    ] {
+        let request = hub.request(method.clone(), "/").header("accept", accept);
+        let (status, body) = answer(request).await;
+        assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{method} {accept}");
     }
     hub.stop().await;
 }

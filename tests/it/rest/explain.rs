@@ -1,12 +1,14 @@
 //! Why somebody was told of something, or was not.
 
+use bellpull::storage::sqlite::StoreOptions;
 use bellpull_actors::domain::delivery::Outcome;
+use bellpull_actors::domain::routing::{Channel, Channels};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::deliveries::{lease, record, refused, team};
 use super::{Team, column};
-use crate::support::{Person, answer};
+use crate::support::{Hub, Person, answer};
 
 async fn newest(team: &Team, who: &Person) -> i64 {
     let (_, list) = team.hub.get(who, "/api/notifications/").await;
@@ -23,6 +25,47 @@ async fn wish(team: &Team, who: &Person, events: Value) {
 fn way<'a>(told: &'a Value, channel: &str) -> &'a Value {
     let ways = told["channels"].as_array().unwrap();
     ways.iter().find(|way| way["channel"] == channel).unwrap()
+}
+
+fn reasons<'a>(told: &'a Value, channel: &str) -> Vec<&'a str> {
+    let because = way(told, channel)["because"].as_array().unwrap();
+    because.iter().map(|why| why["code"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_channel_without_a_delivery_says_which_of_the_reasons_it_is() {
+    let channels = [Channel::Email, Channel::Push, Channel::Webhook];
+    let options = StoreOptions {
+        exclusive: true,
+        channels: Channels::of(&channels),
+        ..StoreOptions::default()
+    };
+    let team = Team::gather_on(Hub::start_on(|_| {}, options).await).await;
+    let ticket = team.ticket_at("FINISHED").await;
+    team.act(&team.carl, ticket, "approve").await;
+    let explained = async || {
+        let path = format!("/api/notifications/{}/explain/", newest(&team, &team.ada).await);
+        let (status, told) = team.hub.get(&team.ada, &path).await;
+        assert_eq!(status, 200, "{told}");
+        told
+    };
+    let told = explained().await;
+    assert_eq!(told["event"], "ticket_approved");
+    // By itself the event goes out by WhatsApp, which is off, and not by e-mail, which is on.
+    assert_eq!(reasons(&told, "EMAIL"), ["not_sent"]);
+    assert_eq!(reasons(&told, "WHATSAPP"), ["channel_off", "no_address"]);
+    assert_eq!(reasons(&told, "SMS"), ["channel_off", "not_sent", "no_address"]);
+    assert_eq!(reasons(&told, "PUSH"), ["no_browser"]);
+    assert_eq!(reasons(&told, "WEBHOOK"), ["no_webhook"]);
+    let text = way(&told, "WEBHOOK")["text"].as_str().unwrap();
+    assert_eq!(text, "Not sent here. The account has no active webhook for this event.");
+    let asked = json!({"ticket_approved": {"EMAIL": true}});
+    wish(&team, &team.ada, asked).await;
+    assert_eq!(reasons(&explained().await, "EMAIL"), ["not_then"], "that has changed since");
+    let body = json!({"recipients": [team.ada.id], "title": "Deploy", "message": "Done"});
+    let (status, told) = team.hub.post(&team.admin, "/api/notifications/", body).await;
+    assert_eq!(status, 202, "{told}");
+    assert_eq!(reasons(&explained().await, "EMAIL"), ["not_chosen"]);
 }
 
 #[tokio::test]
@@ -53,6 +96,8 @@ async fn a_notification_says_why_and_what_became_of_it() {
     let sms = way(&told, "SMS");
     assert_eq!((&sms["status"], &sms["rule"]), (&json!("SUPPRESSED"), &json!("no_address")));
     assert_eq!(way(&told, "WHATSAPP")["status"], Value::Null);
+    assert_eq!(reasons(&told, "WHATSAPP"), ["channel_off", "no_address"]);
+    assert_eq!(reasons(&told, "EMAIL"), [""; 0], "there is a delivery");
     // The same for other admins, and for nobody else.
     assert_eq!(team.hub.get(&team.admin, &path).await, (200, told));
     for who in [&team.ada, &team.carl] {

@@ -156,10 +156,16 @@ async fn a_second_hub_on_one_file_is_refused() {
 async fn what_cannot_be_opened_is_said_clearly() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = format!("sqlite://{}/no/such/place.db", directory.path().display());
-    let text = SqliteStore::open(&nowhere, StoreOptions::default()).await.unwrap_err().to_string();
-    assert!(text.starts_with("cannot open database /"), "{text}");
-    let text = SqliteStore::open(&nowhere, hub()).await.unwrap_err().to_string();
-    assert!(text.starts_with("cannot open database /"), "{text}");
+    let folder = directory.path().join("no/such").display().to_string();
+    for options in [StoreOptions::default(), hub()] {
+        let text = SqliteStore::open(&nowhere, options).await.unwrap_err().to_string();
+        assert_eq!(text, format!("the folder {folder} does not exist"));
+    }
+    let absent = directory.path().join("absent.db");
+    let options = StoreOptions { create: false, ..hub() };
+    let refused = SqliteStore::open(&format!("sqlite://{}", absent.display()), options).await;
+    assert!(matches!(refused, Err(OpenError::Missing(path)) if path == absent));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left behind");
     let junk = directory.path().join("junk.db");
     std::fs::write(&junk, vec![b'x'; 8192]).unwrap();
     let junk = format!("sqlite://{}", junk.display());

@@ -234,7 +234,7 @@ impl World {
             }
             Step::Slow(ms) => self.house.slow(ms),
             Step::Kill => {
-                let _ = self.house.hub.restart("user/1").await;
+                let _ = self.house.hub.kill_at("user/1").await;
             }
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Step::Yield => tokio::task::yield_now().await,

@@ -1,0 +1,75 @@
+//! Faults that tests put into a running tree.
+
+use super::root::HubMessage;
+use super::single::SchedulerPlace;
+use super::{Hub, ROOT_ANSWER_MAX, RestartError, outcome};
+use crate::channel::{ChannelMessage, ChannelSupervisor};
+use crate::directory::Directory;
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+use crate::mail::Mail;
+use crate::project::ProjectEntity;
+use crate::scheduler::SchedulerMessage;
+use crate::supervisor::Entity;
+use crate::ticket::TicketEntity;
+use crate::user::{UserEntity, UserMessage};
+
+impl Hub {
+    /// Kills the actor at `path`: to its supervisor that is a failure.
+    ///
+    /// # Errors
+    /// See [`RestartError`].
+    pub async fn kill_at(&self, path: &str) -> Result<(), RestartError> {
+        if let Some((kind, id)) = path.split_once('/') {
+            if kind == ChannelSupervisor::PATH {
+                self.channels.at(path).ok_or(RestartError::NotFound)?.actor().kill();
+                return Ok(());
+            }
+            let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
+            if kind == UserEntity::KIND {
+                return kill(&self.users.directory, UserId(number));
+            }
+            if kind == TicketEntity::KIND {
+                return kill(&self.tickets.directory, TicketId(number));
+            }
+            if kind == ProjectEntity::KIND {
+                return kill(&self.projects.directory, ProjectId(number));
+            }
+        }
+        let (mail, answer) = Mail::new(path.to_owned());
+        self.root.cast(HubMessage::Kill(mail));
+        outcome(answer.within(ROOT_ANSWER_MAX).await)
+    }
+
+    /// Makes the actor at `path` panic over its next message.
+    pub fn panic_at(&self, path: &str) {
+        if path == SchedulerPlace::PATH {
+            return self.sends.cast(SchedulerMessage::Panic);
+        }
+        if let Some(channel) = self.channels.at(path) {
+            return channel.cast(ChannelMessage::Panic);
+        }
+        let Some((kind, id)) = path.split_once('/') else { return };
+        let number = id.parse().unwrap_or_default();
+        if kind == UserEntity::KIND
+            && let Some(actor) = self.users.directory.live.get(&UserId(number))
+        {
+            actor.cast(UserMessage::Panic);
+        }
+        if kind == TicketEntity::KIND
+            && let Some(actor) = self.tickets.directory.live.get(&TicketId(number))
+        {
+            actor.cast(crate::ticket::TicketMessage::Panic);
+        }
+        if kind == ProjectEntity::KIND
+            && let Some(actor) = self.projects.directory.live.get(&ProjectId(number))
+        {
+            actor.cast(crate::project::ProjectMessage::Panic);
+        }
+    }
+}
+
+fn kill<E: Entity>(directory: &Directory<E>, id: E::Id) -> Result<(), RestartError> {
+    let actor = directory.live.get(&id).ok_or(RestartError::NotFound)?;
+    actor.actor().kill();
+    Ok(())
+}
