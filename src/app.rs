@@ -25,10 +25,11 @@ use crate::delivery::hands::Hands;
 use crate::delivery::link::Links;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
+use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
-use crate::ws::{AddressPace, WsEdge, WsParts};
+use crate::ws::{WsEdge, WsParts};
 
 /// The setting in which a running hub says where its operators' endpoints are.
 pub const HUB_URL_SETTING: &str = "hub_url";
@@ -106,16 +107,18 @@ struct Inside {
 }
 
 impl Inside {
-    /// The edges, which share one pace for each address: a stream is opened like a socket.
+    /// The edges, which share one limit for each address: a stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, templates, webhooks, epoch } = self;
-        let address_pace = Arc::new(AddressPace::per_second(config.ws.handshakes_per_s));
+        let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
+        let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
             auth: auth.clone(),
             users: hub.users.clone(),
             projects: store.clone(),
             epoch: Arc::clone(&epoch),
-            address_pace: Arc::clone(&address_pace),
+            handshakes: Arc::clone(&handshakes),
+            proxies: proxies.clone(),
             draining,
         };
         let parts = EdgeParts {
@@ -141,7 +144,8 @@ impl Inside {
             clock,
             readiness,
             epoch,
-            address_pace,
+            handshakes,
+            proxies,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }

@@ -1,5 +1,6 @@
 //! Passwords in, tokens out; and how a login goes on and ends.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
 use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::rate::network;
 use jiff::Timestamp;
 
+use super::admission::{Admission, Name};
 use super::claims::Refresh;
 use super::issue::Issuer;
 use super::{
@@ -28,6 +31,12 @@ const FIRST_GENERATION: i64 = 0;
 /// `seconds` after `now`; as late as there is time, where that is past its end.
 pub(super) fn after(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(Duration::from_secs(u64::from(seconds))).unwrap_or(Timestamp::MAX)
+}
+
+fn text(name: &LoginName) -> &str {
+    match name {
+        LoginName::Username(text) | LoginName::Email(text) => text,
+    }
 }
 
 /// When tokens are issued, and until when they are good.
@@ -63,20 +72,39 @@ impl Inner {
         &self,
         name: LoginName,
         password: String,
+        client: IpAddr,
     ) -> Result<(Tokens, Arc<User>), AuthError> {
         let issuer = self.issuer()?;
-        let known = self.accounts.store().credentials(&name).await.map_err(unavailable)?;
-        let (user, stored) = known.map_or((None, None), |(user, hash)| (Some(user), hash));
-        let is_match = self.passwords.verify(password, stored).await?;
+        let admission = &self.passwords.admission;
+        let account = match self.credentials(&name).await? {
+            (Some(user), _) => Name::Account(user.id),
+            (None, _) => admission.unknown(text(&name)),
+        };
+        let attempt = Admission::attempt(account, network(client));
+        let turn = admission.login(attempt).await?;
+        // Again: the password may have been changed while the attempt waited.
+        let (user, stored) = self.credentials(&name).await?;
+        let (is_match, turn) = self.passwords.verify(turn, password, stored).await?;
         let Some(user) = user.filter(|user| is_match && user.is_active) else {
+            drop(turn); // which counts the failure
+            admission.refusal(attempt).await?;
             return Err(AuthError::BadCredentials);
         };
+        turn.succeeded(attempt);
         let now = self.clock.now();
         let times = self.times(now, after(now, self.config.refresh_ttl_s));
         let begun = self.accounts.store().begin_login(user.id, now, times.access, times.refresh);
         let login = begun.await.map_err(unavailable)?;
         let tokens = times.tokens(issuer, &user, login, FIRST_GENERATION)?;
         Ok((tokens, Arc::new(user)))
+    }
+
+    async fn credentials(
+        &self,
+        name: &LoginName,
+    ) -> Result<(Option<User>, Option<String>), AuthError> {
+        let known = self.accounts.store().credentials(name).await.map_err(unavailable)?;
+        Ok(known.map_or((None, None), |(user, hash)| (Some(user), hash)))
     }
 
     /// The times of tokens that are issued now, for a login that ends then.
@@ -162,14 +190,17 @@ impl Inner {
     pub(super) async fn register(
         &self,
         registration: Registration,
+        client: IpAddr,
     ) -> Result<Arc<User>, AuthError> {
         self.issuer()?;
         if !self.config.registration {
             return Err(CLOSED);
         }
         let wanted = register::check(registration)?;
-        self.registration_limit.begin(self.clock.now())?;
-        let hash = self.passwords.hash(wanted.password).await?;
+        let network = network(client);
+        self.registration_limit.begin(network)?;
+        let turn = self.passwords.admission.registration(network).await?;
+        let hash = self.passwords.hash(turn, wanted.password).await?;
         let new = NewUser {
             id: None,
             username: wanted.username,

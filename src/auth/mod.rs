@@ -2,12 +2,15 @@
 //!
 //! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
 //! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
-//! what they may be called, `registration_limit` how often; `ws_tickets` is what opens a socket
-//! without a token in its URL; [`issue`] signs our own tokens, [`password`] hashes.
+//! what they may be called, `registration_limit` how often; `admission` decides whose password is
+//! hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a socket
+//! without a token in its URL; [`issue`] signs our own tokens.
 
 mod accounts;
+mod admission;
 mod claims;
 mod ended;
+mod hash_memory;
 pub mod issue;
 mod keys;
 mod logins;
@@ -22,6 +25,7 @@ pub(crate) mod testing;
 mod tests;
 mod ws_tickets;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
@@ -254,19 +258,22 @@ impl Auth {
         Ok(Principal { user, login: None, expires_at, is_service: true })
     }
 
-    /// Logs somebody in by username or e-mail address.
+    /// Logs a client at that address in, by username or e-mail address. Failed attempts on an
+    /// account slow further ones down; this may take 10 s.
     ///
     /// # Errors
-    /// [`AuthError::BadCredentials`], `Disabled`, `Unavailable`.
+    /// [`AuthError::BadCredentials`], `Disabled`, `Throttled`, `Unavailable`.
     pub async fn login(
         &self,
         name: LoginName,
         password: String,
+        client: IpAddr,
     ) -> Result<(Tokens, Arc<User>), AuthError> {
-        let answer = self.0.login(name, password).await;
+        let answer = self.0.login(name, password, client).await;
         let outcome = match &answer {
             Ok(_) => "good",
             Err(AuthError::BadCredentials) => "refused",
+            Err(AuthError::Throttled { .. }) => "throttled",
             Err(_) => "failed",
         };
         metrics::counter!("bellpull_logins_total", "outcome" => outcome).increment(1);
@@ -282,12 +289,17 @@ impl Auth {
         self.0.refresh(refresh).await
     }
 
-    /// Makes an account; every super admin is told, in the same transaction, and live.
+    /// Makes an account for a client at that address; every super admin is told, in the same
+    /// transaction, and live.
     ///
     /// # Errors
     /// [`AuthError::Invalid`], `Disabled`, `Throttled`, `Unavailable`.
-    pub async fn register(&self, registration: Registration) -> Result<Arc<User>, AuthError> {
-        self.0.register(registration).await
+    pub async fn register(
+        &self,
+        registration: Registration,
+        client: IpAddr,
+    ) -> Result<Arc<User>, AuthError> {
+        self.0.register(registration, client).await
     }
 
     /// Ends the login of the principal's token, or (where given) of the refresh token, if it is
@@ -300,12 +312,14 @@ impl Auth {
         self.0.logout(who, refresh).await
     }
 
-    /// A password's hash as accounts keep it; a few of them are made at a time, the others wait.
+    /// A password's hash as accounts keep it, for a caller that may set passwords; one is made at
+    /// a time, the others wait.
     ///
     /// # Errors
-    /// [`AuthError::Unavailable`].
+    /// [`AuthError::Throttled`], `Unavailable`.
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
-        self.0.passwords.hash(password).await
+        let turn = self.0.passwords.admission.work().await?;
+        self.0.passwords.hash(turn, password).await
     }
 
     /// Forgets what is remembered of an account: call it after changing one.

@@ -1,76 +1,72 @@
-//! Passwords: argon2id, a bounded number at a time.
+//! Passwords: argon2id, one at a time.
+//!
+//! A hash takes 19 MiB and some 20 ms of a core. One at a time makes 50 a second, which is more
+//! than the users of one hub need, and bounds what an attack costs: one core and the memory of one
+//! hash. Who is next decides [`super::admission`].
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use argon2::password_hash::{Error, PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Argon2, Params};
-use tokio::sync::Semaphore;
+use argon2::password_hash::{Error, Output, ParamsString, PasswordHash, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use super::AuthError;
-
-/// Each hash takes 19 MiB and some 20 ms of a core: two at a time leave the rest to everybody else.
-const AT_ONCE_MAX: usize = 2;
-
-/// Those that wait beside them are served within a second; who comes after that is sent away.
-const WAITING_MAX: usize = 64;
+use super::admission::{Admission, Turn};
+use super::hash_memory::HashMemory;
 
 /// The longest password that is looked at; hashing is not made slower by sending more.
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
+/// The most bytes of salt in a PHC string.
+const SALT_BYTES_MAX: usize = 64;
+
 /// Hashes and checks passwords.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Passwords {
-    line: Semaphore,
-    work: Arc<Semaphore>,
+    pub(super) admission: Admission,
+    memory: HashMemory,
 }
 
 impl Passwords {
-    pub(super) fn new() -> Self {
-        Self {
-            line: Semaphore::new(AT_ONCE_MAX + WAITING_MAX),
-            work: Arc::new(Semaphore::new(AT_ONCE_MAX)),
-        }
-    }
-
     /// A password's hash, as a PHC string.
-    pub(super) async fn hash(&self, password: String) -> Result<String, AuthError> {
-        self.run(move || hash(&password)).await?.map_err(|error| {
+    pub(super) async fn hash(&self, turn: Turn, password: String) -> Result<String, AuthError> {
+        let hashed = self.run(turn, move |memory| hash_in(memory, &password)).await?.0;
+        hashed.map_err(|error| {
             tracing::error!(%error, "a password could not be hashed");
             AuthError::Unavailable
         })
     }
 
-    /// Whether the password is the one that was hashed. Where there is no hash it is not, and
-    /// finding out takes as long.
+    /// Whether the password is the one that was hashed, and the turn, which the caller ends. Where
+    /// there is no hash it is not, and finding out takes as long.
     pub(super) async fn verify(
         &self,
+        turn: Turn,
         password: String,
         stored: Option<String>,
-    ) -> Result<bool, AuthError> {
+    ) -> Result<(bool, Turn), AuthError> {
         if password.len() > PASSWORD_BYTES_MAX {
-            return Ok(false);
+            return Ok((false, turn));
         }
-        self.run(move || match stored {
-            Some(stored) => is_match(&password, &stored),
+        let check = move |memory: &HashMemory| match stored {
+            Some(stored) => is_match(memory, &password, &stored),
             None => {
-                is_match(&password, nobodys());
+                is_match(memory, &password, dummy_hash());
                 false
             }
-        })
-        .await
+        };
+        self.run(turn, check).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AuthError> {
-        let _place = self.line.try_acquire().map_err(|_| AuthError::Unavailable)?;
-        let turn = Arc::clone(&self.work).acquire_owned().await;
-        let turn = turn.map_err(|_| AuthError::Unavailable)?;
-        // The turn goes along: a client that goes away does not stop the work that it has caused.
+        mut turn: Turn,
+        job: impl FnOnce(&HashMemory) -> T + Send + 'static,
+    ) -> Result<(T, Turn), AuthError> {
+        let memory = self.memory.clone();
+        // The turn goes along: a client that disconnects does not stop the work that it caused.
         let job = move || {
-            let _turn = turn;
-            job()
+            turn.begin();
+            (job(&memory), turn)
         };
         tokio::task::spawn_blocking(job).await.map_err(|_| AuthError::Unavailable)
     }
@@ -81,26 +77,70 @@ impl Passwords {
 /// # Errors
 /// A text when the system has no randomness.
 pub fn hash(password: &str) -> Result<String, String> {
+    hash_in(&HashMemory::default(), password)
+}
+
+fn hash_in(memory: &HashMemory, password: &str) -> Result<String, String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| error.to_string())?;
-    hash_with(password, &salt).map_err(|error| error.to_string())
+    hash_with(memory, password, &salt).map_err(|error| error.to_string())
 }
 
-fn hash_with(password: &str, salt: &[u8]) -> Result<String, Error> {
+fn hash_with(memory: &HashMemory, password: &str, salt: &[u8]) -> Result<String, Error> {
+    let (algorithm, version, params) =
+        (Algorithm::default(), Version::default(), Params::default());
+    let hash = Output::init_with(Params::DEFAULT_OUTPUT_LEN, |output| {
+        let argon2 = Argon2::new(algorithm, version, params.clone());
+        Ok(fill(memory, &argon2, password, salt, output)?)
+    })?;
     let salt = SaltString::encode_b64(salt)?;
-    Ok(Argon2::default().hash_password(password.as_bytes(), &salt)?.to_string())
+    let hash = PasswordHash {
+        algorithm: algorithm.ident(),
+        version: Some(version.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(hash),
+    };
+    Ok(hash.to_string())
 }
 
-fn is_match(password: &str, stored: &str) -> bool {
-    PasswordHash::new(stored)
-        .and_then(|hash| Argon2::default().verify_password(password.as_bytes(), &hash))
-        .is_ok()
+fn is_match(memory: &HashMemory, password: &str, stored: &str) -> bool {
+    verify_with(memory, password, stored).unwrap_or(false)
 }
 
-/// What no account has: it takes as long to find out as with one of today's hashes. No password is
-/// known to have it, and it is written down instead of made: a hub need not spend 20 ms and 20 MB
-/// on it, after which the allocator would keep what it gave back before.
-fn nobodys() -> &'static str {
+/// As `PasswordVerifier::verify_password`, which would allocate the memory of each hash.
+fn verify_with(memory: &HashMemory, password: &str, stored: &str) -> Result<bool, Error> {
+    let stored = PasswordHash::new(stored)?;
+    let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+        return Err(Error::Password);
+    };
+    let mut bytes = [0; SALT_BYTES_MAX];
+    let salt = salt.decode_b64(&mut bytes)?;
+    let algorithm = Algorithm::try_from(stored.algorithm)?;
+    let version = stored.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&stored)?);
+    let computed = Output::init_with(expected.len(), |output| {
+        Ok(fill(memory, &argon2, password, salt, output)?)
+    })?;
+    Ok(computed == expected) // in constant time
+}
+
+fn fill(
+    memory: &HashMemory,
+    argon2: &Argon2<'_>,
+    password: &str,
+    salt: &[u8],
+    output: &mut [u8],
+) -> argon2::Result<()> {
+    memory.with(argon2.params().block_count(), |blocks: &mut [Block]| {
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, blocks)
+    })
+}
+
+/// The hash of an account that does not exist: checking a password against it takes as long as
+/// against a real one. No known password has it. It is a constant, because computing it would
+/// take 20 ms and the memory of a hash.
+fn dummy_hash() -> &'static str {
     static HASH: LazyLock<String> = LazyLock::new(|| {
         let (memory, turns, lanes) =
             (Params::DEFAULT.m_cost(), Params::DEFAULT.t_cost(), Params::DEFAULT.p_cost());
@@ -112,44 +152,61 @@ fn nobodys() -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::PasswordVerifier;
+
     use super::*;
 
     #[tokio::test]
     async fn a_password_matches_its_own_hash_alone() {
-        let passwords = Passwords::new();
-        let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let passwords = Passwords::default();
+        let turn = async || passwords.admission.work().await.unwrap();
+        let stored = passwords.hash(turn().await, "correct horse".to_owned()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        let check = |password: &str, stored: Option<&String>| {
-            passwords.verify(password.to_owned(), stored.cloned())
+        let check = async |password: &str, stored: Option<&String>| {
+            let verified =
+                passwords.verify(turn().await, password.to_owned(), stored.cloned()).await;
+            verified.unwrap().0
         };
-        assert!(check("correct horse", Some(&stored)).await.unwrap());
-        assert!(!check("correct horsf", Some(&stored)).await.unwrap());
-        assert!(!check("correct horse", None).await.unwrap());
-        assert!(!check("nobody's", None).await.unwrap());
-        assert!(!check("x", Some(&"not a hash".to_owned())).await.unwrap());
-        assert!(!check(&"x".repeat(1025), Some(&stored)).await.unwrap());
+        assert!(check("correct horse", Some(&stored)).await);
+        assert!(!check("correct horsf", Some(&stored)).await);
+        assert!(!check("correct horse", None).await);
+        assert!(!check("nobody's", None).await);
+        assert!(!check("x", Some(&"not a hash".to_owned())).await);
+        assert!(!check(&"x".repeat(1025), Some(&stored)).await);
     }
 
     #[test]
-    fn nobodys_hash_costs_what_a_hash_of_today_costs() {
-        let made = hash_with("x", &[1; 16]).unwrap();
-        let (made, nobodys) = (PasswordHash::new(&made), PasswordHash::new(nobodys()));
-        let (made, nobodys) = (made.unwrap(), nobodys.unwrap());
-        assert_eq!((made.algorithm, made.version), (nobodys.algorithm, nobodys.version));
-        assert_eq!(made.params, nobodys.params);
+    fn hashes_are_those_of_the_crate_whatever_was_in_the_memory() {
+        let memory = HashMemory::default();
+        for password in ["correct horse", "", "ünïcode"] {
+            let made = hash_with(&memory, password, &[7; 16]).unwrap();
+            let theirs = PasswordHash::new(&made).unwrap();
+            assert!(Argon2::default().verify_password(password.as_bytes(), &theirs).is_ok());
+            assert_eq!(verify_with(&memory, password, &made), Ok(true));
+            assert_eq!(verify_with(&memory, "another", &made), Ok(false));
+        }
+        // Made elsewhere: other parameters, another length.
+        let other = "$argon2i$v=19$m=64,t=1,p=2$c29tZXNhbHQ$";
+        let params = Params::new(64, 1, 2, Some(16)).unwrap();
+        let mut output = [0; 16];
+        Argon2::new(Algorithm::Argon2i, Version::V0x13, params)
+            .hash_password_into(b"elsewhere", b"somesalt", &mut output)
+            .unwrap();
+        let stored = format!("{other}{}", Output::new(&output).unwrap());
+        assert_eq!(verify_with(&memory, "elsewhere", &stored), Ok(true));
+        assert_eq!(verify_with(&memory, "elsewherf", &stored), Ok(false));
+    }
+
+    #[test]
+    fn the_dummy_hash_costs_what_a_real_one_costs() {
+        let made = hash_with(&HashMemory::default(), "x", &[1; 16]).unwrap();
+        let (made, dummy) = (PasswordHash::new(&made), PasswordHash::new(dummy_hash()));
+        let (made, dummy) = (made.unwrap(), dummy.unwrap());
+        assert_eq!((made.algorithm, made.version), (dummy.algorithm, dummy.version));
+        assert_eq!(made.params, dummy.params);
         let lengths = |hash: &PasswordHash<'_>| {
             (hash.salt.map(|salt| salt.len()), hash.hash.map(|hash| hash.len()))
         };
-        assert_eq!(lengths(&made), lengths(&nobodys));
-    }
-
-    #[tokio::test]
-    async fn who_comes_when_the_line_is_full_is_sent_away_and_the_line_moves_on() {
-        let passwords = Passwords::new();
-        let taken = passwords.line.try_acquire_many(66).unwrap();
-        let late = passwords.verify("x".to_owned(), None).await;
-        assert_eq!(late, Err(AuthError::Unavailable));
-        drop(taken);
-        assert_eq!(passwords.verify("x".to_owned(), None).await, Ok(false));
+        assert_eq!(lengths(&made), lengths(&dummy));
     }
 }

@@ -1,91 +1,115 @@
-//! How many accounts may be registered in a minute, by all of the hub's clients together.
+//! How many accounts may be registered in a minute: by one network, and by all together.
 //!
-//! Not by address: behind a proxy all clients have one. What counts is a registration that will do,
-//! be its name taken or not: each costs a password's hash, and most a message to every super admin.
+//! A registration that is well-formed counts, whether its name is taken or not: each costs a
+//! password's hash, and most send a message to every super admin.
 
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use bellpull_actors::rate::{Quota, RateLimit, retry_after_s};
 
 use super::AuthError;
 
-/// How long a window is.
-const WINDOW_MS: i64 = 60_000;
+/// One network's part of what all together may register: six busy ones use it up.
+const NETWORKS_MIN: u32 = 6;
 
-/// The one window.
+/// One part in so many is kept for networks that have registered nothing within the last minute.
+const RESERVE: u32 = 4;
+
+/// Networks that are remembered: more than can register in a minute.
+const NETWORKS_MAX: usize = 16_384;
+
+/// The limits.
 #[derive(Debug)]
 pub(super) struct RegistrationLimit {
-    /// In one window; 0: no limit.
-    per_min: u32,
-    window: Mutex<Window>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    began_ms: i64,
-    count: u32,
+    /// One network's.
+    network: RateLimit<u64>,
+    /// Whether a registration is a network's first of a minute.
+    first: RateLimit<u64>,
+    /// Those that are no network's first.
+    further: RateLimit<()>,
+    all: RateLimit<()>,
 }
 
 impl RegistrationLimit {
-    /// So many in a minute; 0 is no limit.
+    /// So many in a minute by all, on average and at once; 0 is no limit.
     pub(super) fn per_minute(per_min: u32) -> Self {
-        Self { per_min, window: Mutex::new(Window { began_ms: 0, count: 0 }) }
+        let quota = |count: u32| Quota::per_minute(count, count);
+        // A limit of a few leaves every network one, and further ones to chance.
+        let part = |count: u32| if per_min == 0 { None } else { quota(count.max(1)) };
+        Self {
+            network: RateLimit::new(part(per_min / NETWORKS_MIN), NETWORKS_MAX),
+            first: RateLimit::new(part(1), NETWORKS_MAX),
+            further: RateLimit::new(part(per_min - per_min / RESERVE), 1),
+            all: RateLimit::new(quota(per_min), 1),
+        }
     }
 
-    /// Counts one.
+    /// Counts one from a network (see [`bellpull_actors::rate::network`]).
     ///
     /// # Errors
-    /// [`AuthError::Throttled`]; that one was not counted.
-    pub(super) fn begin(&self, now: Timestamp) -> Result<(), AuthError> {
-        if self.per_min == 0 {
-            return Ok(());
+    /// [`AuthError::Throttled`]. What was refused takes nothing from other networks.
+    pub(super) fn begin(&self, network: u64) -> Result<(), AuthError> {
+        let throttled =
+            |wait: Duration| AuthError::Throttled { retry_after_s: retry_after_s(wait) };
+        // The network's own first: what it loses by a later refusal is its own.
+        self.network.admit(&network).map_err(throttled)?;
+        if self.first.admit(&network).is_err() {
+            self.further.admit(&()).map_err(throttled)?;
         }
-        let now_ms = now.as_millisecond();
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        // Also when the clock was set back.
-        if !(0..WINDOW_MS).contains(&now_ms.saturating_sub(window.began_ms)) {
-            *window = Window { began_ms: now_ms, count: 0 };
-        }
-        if window.count >= self.per_min {
-            let left_ms = window.began_ms + WINDOW_MS - now_ms;
-            let retry_after_s = u32::try_from((left_ms + 999) / 1_000).unwrap_or(1);
-            return Err(AuthError::Throttled { retry_after_s });
-        }
-        window.count += 1;
-        Ok(())
+        self.all.admit(&()).map_err(throttled)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
-
-    const NOON_MS: i64 = 1_800_000_000_000;
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millisecond(NOON_MS + ms).unwrap()
-    }
 
     fn throttled(retry_after_s: u32) -> Result<(), AuthError> {
         Err(AuthError::Throttled { retry_after_s })
     }
 
-    #[test]
-    fn so_many_pass_in_a_minute_and_the_next_waits_for_its_end() {
-        let limit = RegistrationLimit::per_minute(2);
-        assert_eq!(limit.begin(at(0)), Ok(()));
-        assert_eq!(limit.begin(at(30_000)), Ok(()));
-        assert_eq!(limit.begin(at(30_000)), throttled(30));
-        assert_eq!(limit.begin(at(59_999)), throttled(1));
-        assert_eq!(limit.begin(at(60_000)), Ok(()));
-        assert_eq!(limit.begin(at(60_000)), Ok(()));
-        assert_eq!(limit.begin(at(60_000)), throttled(60));
-        assert_eq!(limit.begin(at(0)), Ok(()), "a clock that was set back holds nobody up");
+    fn admitted(limit: &RegistrationLimit, network: u64, tries: u32) -> usize {
+        (0..tries).filter(|_| limit.begin(network).is_ok()).count()
     }
 
-    #[test]
-    fn none_is_no_limit() {
+    #[tokio::test(start_paused = true)]
+    async fn one_network_has_a_sixth() {
+        let limit = RegistrationLimit::per_minute(60);
+        assert_eq!(admitted(&limit, 1, 100), 10);
+        assert_eq!(limit.begin(1), throttled(6));
+        assert_eq!(limit.begin(2), Ok(()));
+        advance(Duration::from_secs(6)).await;
+        assert_eq!(limit.begin(1), Ok(()));
+        assert_eq!(limit.begin(1), throttled(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_is_kept_for_networks_that_come_for_the_first_time() {
+        let limit = RegistrationLimit::per_minute(60);
+        let busy: usize = (1..=10).map(|network| admitted(&limit, network, 100)).sum();
+        assert!((45..=55).contains(&busy), "{busy}");
+        let first = (100..200).filter(|network| limit.begin(*network).is_ok()).count();
+        assert_eq!(busy + first, 60, "no more than all together may");
+        assert!(first >= 5, "{first}");
+        assert_eq!(limit.begin(300), throttled(1));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(limit.begin(301), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_limit_leaves_each_network_one() {
+        let limit = RegistrationLimit::per_minute(2);
+        assert_eq!(limit.begin(1), Ok(()));
+        assert_eq!(limit.begin(1), throttled(60));
+        assert_eq!(limit.begin(2), Ok(()));
+        assert_eq!(limit.begin(3), throttled(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn zero_is_no_limit() {
         let limit = RegistrationLimit::per_minute(0);
-        assert!((0..10_000).all(|_| limit.begin(at(0)).is_ok()));
+        assert_eq!(admitted(&limit, 1, 10_000), 10_000);
     }
 }

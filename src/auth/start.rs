@@ -105,7 +105,7 @@ impl Auth {
             accounts: Accounts::new(accounts),
             ended,
             ws_tickets: WsTickets::default(),
-            passwords: Passwords::new(),
+            passwords: Passwords::default(),
             registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),
             users,
             clock,

@@ -14,6 +14,8 @@ use super::testing::{FakeStore, StillClock};
 use super::*;
 use crate::config::{Config, Secret};
 
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 const SECRET: &str = "a secret for tests, long enough";
 
 /// An `Auth` with its fakes; user 1 is `ada`, a client with the password `lovelace`.

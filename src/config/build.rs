@@ -47,6 +47,7 @@ impl Config {
                 allowed_origins: values.list("http.allowed_origins"),
                 max_body_bytes: values.number("http.max_body_bytes")?,
                 public_url: values.text("http.public_url"),
+                trusted_proxies: values.networks("http.trusted_proxies"),
             },
             ws: WsConfig {
                 max_frame: values.number("ws.max_frame")?,

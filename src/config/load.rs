@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
 use crate::wire::Dialect;
@@ -175,6 +177,10 @@ impl Values {
 
     pub(super) fn list(&self, key: &str) -> Vec<String> {
         if let Value::List(list) = self.get(key) { list.clone() } else { Vec::new() }
+    }
+
+    pub(super) fn networks(&self, key: &str) -> Vec<IpNet> {
+        if let Value::Networks(networks) = self.get(key) { networks.clone() } else { Vec::new() }
     }
 
     pub(super) fn switch(&self, key: &str) -> Result<bool, ConfigError> {

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bellpull_actors::tidying::Retention;
+use ipnet::IpNet;
 
 pub use delivery::DeliveryConfig;
 pub use load::{ConfigError, Sources};
@@ -72,7 +73,8 @@ pub struct AuthConfig {
     pub refresh_ttl_s: u32,
     /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
     pub registration: bool,
-    /// `auth.registrations_per_min`: how many may register, all together (60; 0: no limit).
+    /// `auth.registrations_per_min`: how many may register, all together (60; 0: no limit); one
+    /// network a sixth of them.
     pub registrations_per_min: u32,
 }
 
@@ -83,8 +85,10 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// `http.max_body_bytes`: the largest request body (1 MiB).
     pub max_body_bytes: usize,
-    /// `http.public_url`: where people reach this hub, without a slash at its end.
+    /// `http.public_url`: where users reach this hub, without a slash at its end.
     pub public_url: Option<String>,
+    /// `http.trusted_proxies`: whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` count.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `ws.*`
@@ -97,7 +101,7 @@ pub struct WsConfig {
     /// `ws.max_connections`: connections of every kind that this node takes at once (100,000).
     pub max_connections: usize,
     /// `ws.handshakes_per_s`: sockets that one address may open, on average (2,000; bursts of five
-    /// times that; 0: no limit). Behind a proxy all clients have the proxy's address.
+    /// times that; 0: no limit). Behind a proxy that is not trusted all clients have its address.
     pub handshakes_per_s: u32,
     /// `ws.messages_per_s`: what one socket may send, on average (20; bursts of five times that).
     pub messages_per_s: u32,

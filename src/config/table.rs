@@ -48,6 +48,8 @@ pub enum Kind {
     },
     /// Origins, separated by commas.
     Origins,
+    /// Addresses and networks, separated by commas.
+    Networks,
     /// Directives of the log.
     Filter,
 }
@@ -78,6 +80,7 @@ impl Setting {
             Kind::File => "FILE",
             Kind::Number { .. } => "N",
             Kind::Origins => "ORIGINS",
+            Kind::Networks => "NETWORKS",
             Kind::Filter => "DIRECTIVES",
         }
     }
@@ -97,6 +100,7 @@ impl Setting {
             | Kind::Switch
             | Kind::File
             | Kind::Origins
+            | Kind::Networks
             | Kind::Filter => String::new(),
         };
         let default = match (self.default, self.kind) {
@@ -167,14 +171,18 @@ pub static SETTINGS: &[Setting] = &[
     setting("auth.registration", "", "true", Kind::Switch,
         "Whether anybody may register"),
     setting("auth.registrations_per_min", "", "60", number("registrations a minute", 0, 100_000),
-        "How many may register, all clients together; the others are told when to come again; 0: no \
-         limit"),
+        "How many may register, all clients together, of which one network may use a sixth; past it \
+         429; 0: no limit"),
     setting("http.allowed_origins", "", "", Kind::Origins,
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
         "The largest request body"),
     setting("http.public_url", "", "", Kind::Url,
-        "Where people reach this hub, for links in e-mails; not set: no links, no List-Unsubscribe"),
+        "Where users reach this hub, for links in e-mails and between pages; not set: no links in \
+         e-mails, no List-Unsubscribe"),
+    setting("http.trusted_proxies", "", "", Kind::Networks,
+        "Addresses and networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For, \
+         Forwarded and X-Forwarded-Proto count; not set: a client is the peer of its connection"),
     setting("ws.max_frame", "", "65536", number("bytes", 125, 16_777_216),
         "The largest message of a client's"),
     setting("ws.max_sessions_per_user", "", "32", number("sockets", 1, 10_000),
@@ -183,7 +191,7 @@ pub static SETTINGS: &[Setting] = &[
         "The connections of every kind that this node takes at once"),
     setting("ws.handshakes_per_s", "", "2000", number("handshakes a second", 0, 1_000_000),
         "The sockets that one address may open on average; bursts of five times that; 0: no limit. \
-         Behind a proxy all clients have the proxy's address"),
+         Behind a proxy that http.trusted_proxies does not name all clients have its address"),
     setting("ws.messages_per_s", "", "20", number("messages a second", 1, 100_000),
         "What one socket may send on average; bursts of five times that"),
     setting("ws.ping_after_s", "", "25", number("seconds", 1, 3600),

@@ -118,6 +118,16 @@ fn a_wrong_value_is_refused_and_named() {
             "https://a.example,app.example.com",
             "app.example.com is not an origin such as https://app.example.com, nor *",
         ),
+        (
+            "HTTP_TRUSTED_PROXIES",
+            "10.0.0.0/8,proxy.example",
+            "proxy.example is not an address or a network such as 10.0.0.0/8",
+        ),
+        (
+            "HTTP_TRUSTED_PROXIES",
+            "10.0.0.0/33",
+            "10.0.0.0/33 is not an address or a network such as 10.0.0.0/8",
+        ),
         ("WS_SILENT_MAX_S", "25", "must be greater than ws.ping_after_s"),
     ] {
         let name = format!("BELLPULL_{name}");
@@ -197,6 +207,18 @@ fn origins_are_kept_as_browsers_send_them() {
     let list = file("[http]\nallowed_origins = ['*', 'https://b.example']");
     let config = Config::load(&list).unwrap();
     assert_eq!(config.http.allowed_origins, ["*", "https://b.example"]);
+}
+
+#[test]
+fn proxies_are_addresses_and_networks() {
+    let text = "127.0.0.1, 10.0.0.0/8,::1 ,2001:db8::/32,::ffff:192.0.2.1";
+    let config = Config::load(&env(&[("BELLPULL_HTTP_TRUSTED_PROXIES", text)])).unwrap();
+    let shown: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    let wanted = ["127.0.0.1/32", "10.0.0.0/8", "::1/128", "2001:db8::/32", "192.0.2.1/32"];
+    assert_eq!(shown, wanted);
+    let list = file("[http]\ntrusted_proxies = ['10.0.0.1', '10.0.0.2']");
+    assert_eq!(Config::load(&list).unwrap().http.trusted_proxies.len(), 2);
+    assert!(Config::default().http.trusted_proxies.is_empty());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One setting's value: text in, a value or what is wrong with it out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 
 use super::table::{Kind, Setting};
 
@@ -19,6 +21,8 @@ pub(super) enum Value {
     Number(u64),
     /// A list.
     List(Vec<String>),
+    /// Networks; an address is one of a single host.
+    Networks(Vec<IpNet>),
 }
 
 /// Reads a value.
@@ -53,6 +57,7 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
             .map(Value::Number)
             .ok_or_else(|| format!("{} is not a number of {unit} from {min} to {max}", shown(raw))),
         Kind::Origins => origins(raw).map(Value::List),
+        Kind::Networks => items(raw).map(network).collect::<Result<_, _>>().map(Value::Networks),
         Kind::Filter => match raw.parse::<tracing_subscriber::filter::Targets>() {
             Ok(_) if !raw.trim().is_empty() => Ok(text()),
             _ => Err(format!(
@@ -111,7 +116,19 @@ fn url(raw: &str) -> Result<String, String> {
 }
 
 fn origins(raw: &str) -> Result<Vec<String>, String> {
-    raw.split(',').map(str::trim).filter(|one| !one.is_empty()).map(origin).collect()
+    items(raw).map(origin).collect()
+}
+
+/// The parts between commas.
+fn items(raw: &str) -> impl Iterator<Item = &str> {
+    raw.split(',').map(str::trim).filter(|one| !one.is_empty())
+}
+
+/// An address, or a network such as `10.0.0.0/8`; an IPv4 address written as IPv6 is the former.
+fn network(raw: &str) -> Result<IpNet, String> {
+    let address = raw.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let network = address.or_else(|_| raw.parse::<IpNet>());
+    network.map_err(|_| format!("{} is not an address or a network such as 10.0.0.0/8", shown(raw)))
 }
 
 /// An origin as browsers send it: lower case, without a path, without the scheme's own port.

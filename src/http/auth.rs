@@ -1,12 +1,9 @@
 //! `/api/auth/`: who is there.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::Clock;
 use bellpull_actors::port::accounts::LoginName;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
@@ -14,7 +11,6 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
-use super::login_limit::LoginLimit;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::users::user_json;
@@ -42,34 +38,29 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Logs in with a username or an e-mail address.
+///
+/// After 10 wrong passwords for an account, the next attempts on it wait for a turn, one in 5 s.
 #[utoipa::path(
     post, path = "/api/auth/login/", tag = "Accounts", security(()), request_body = doc::Login,
     responses(
         (status = 200, description = "The tokens, and whose they are.", body = doc::LoggedIn),
         (status = 401, description = "Wrong name or password, or the account is switched off."),
         (status = 403, description = "Tokens come from elsewhere here."),
-        (status = 429, description = "Too many failed attempts."),
+        (status = 429, description = "Too many attempts: there was no turn within 10 s."),
     )
 )]
 async fn login(
     State(auth): State<Auth>,
-    State(limit): State<LoginLimit>,
-    State(clock): State<Arc<dyn Clock>>,
-    Address(address): Address,
+    Address(client): Address,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let is_email = body.has("email") && !body.has("username");
     let name = body.text(if is_email { "email" } else { "username" }, TextRule::line(EMAIL_MAX));
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
     body.finish()?;
-    let throttled = |retry_after_s| ApiError::Throttled { retry_after_s };
-    limit.begin(&name, address, clock.now()).map_err(throttled)?;
-    let login_name = match is_email {
-        true => LoginName::Email(name.clone()),
-        false => LoginName::Username(name.clone()),
-    };
-    let (tokens, user) = auth.login(login_name, password).await?;
-    limit.succeeded(&name, address);
+    let name = if is_email { LoginName::Email(name) } else { LoginName::Username(name) };
+    // Not to the end: an attempt whose client disconnects gives its place to others.
+    let (tokens, user) = auth.login(name, password, client).await?;
     Ok(Json(json!({
         "access": tokens.access, "refresh": tokens.refresh, "user": user_json(&user)
     })))
@@ -101,11 +92,12 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     responses(
         (status = 201, description = "The account.", body = doc::User),
         (status = 403, description = "Tokens come from elsewhere here, or nobody may register."),
-        (status = 429, description = "Too many have registered within a minute."),
+        (status = 429, description = "Too many registrations, from this address or from all."),
     )
 )]
 async fn register(
     State(auth): State<Auth>,
+    Address(client): Address,
     mut body: Fields,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let registration = Registration {
@@ -116,7 +108,7 @@ async fn register(
         role: role(&mut body).unwrap_or(Role::Client),
     };
     body.finish()?;
-    let user = to_the_end(async move { Ok(auth.register(registration).await?) }).await?;
+    let user = to_the_end(async move { Ok(auth.register(registration, client).await?) }).await?;
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 

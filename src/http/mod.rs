@@ -18,7 +18,6 @@ mod guard;
 mod home;
 mod hooks;
 pub mod listen;
-mod login_limit;
 mod notification_json;
 mod notifications;
 mod openapi;
@@ -61,7 +60,7 @@ use bellpull_actors::port::{
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
-use self::login_limit::LoginLimit;
+use self::page::LinkBase;
 use self::push::PushDesk;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
@@ -73,7 +72,7 @@ use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::delivery::sms_reports::SmsReports;
 use crate::delivery::webhook::WebhookCaller;
-use crate::ws::AddressPace;
+use crate::edge::{HandshakeLimit, TrustedProxies};
 
 /// Everything that handlers are made of; each takes the one handle that it needs.
 #[derive(Debug, Clone)]
@@ -103,11 +102,12 @@ pub struct Edge {
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
-    login_limit: LoginLimit,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
     epoch: Arc<str>,
-    address_pace: Arc<AddressPace>,
+    handshakes: Arc<HandshakeLimit>,
+    proxies: TrustedProxies,
+    link_base: LinkBase,
 }
 
 /// What an edge is built from.
@@ -158,7 +158,9 @@ pub struct EdgeParts {
     /// Names the store: positions of one mean nothing to another.
     pub epoch: Arc<str>,
     /// How often each address may try to open a session.
-    pub address_pace: Arc<AddressPace>,
+    pub handshakes: Arc<HandshakeLimit>,
+    /// Whose word counts for where a client is.
+    pub proxies: TrustedProxies,
 }
 
 impl Edge {
@@ -191,11 +193,12 @@ impl Edge {
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
-            login_limit: LoginLimit::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
-            address_pace: parts.address_pace,
+            handshakes: parts.handshakes,
+            link_base: LinkBase::new(config.http.public_url.as_deref(), &parts.proxies),
+            proxies: parts.proxies,
         }
     }
 }
@@ -204,7 +207,7 @@ impl Edge {
 /// is served there is not served here.
 ///
 /// Whoever serves it puts each connection's `ConnectInfo<SocketAddr>` into its requests'
-/// extensions: attempts to log in are counted by address.
+/// extensions: logins, registrations and sessions are limited by address.
 pub fn router(edge: Edge) -> Router {
     let routes = match edge.has_operator_address {
         true => client_routes(),
@@ -288,7 +291,8 @@ handles! {
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;
-    LoginLimit = |edge| edge.login_limit.clone();
+    TrustedProxies = |edge| edge.proxies.clone();
+    LinkBase = |edge| edge.link_base.clone();
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Lists in pages: `{"count","next","previous","results"}`.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use bellpull_actors::port::{Page, PageRequest};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use crate::edge::{TrustedProxies, peer};
 
 /// How many rows a page has where nobody says.
 const PAGE_SIZE_DEFAULT: u32 = 20;
@@ -19,7 +22,7 @@ const PAGE_SIZE_MAX: u32 = 100;
 #[derive(Debug, Clone)]
 pub(super) struct Paging {
     request: PageRequest,
-    /// Scheme and host (empty where the client did not name a usable one), and path.
+    /// What the links begin with (see [`LinkBase`]), and the path.
     base: String,
     /// The query without `page`, as it was written.
     filters: Vec<String>,
@@ -65,10 +68,14 @@ impl Paging {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Paging {
+impl<S> FromRequestParts<S> for Paging
+where
+    LinkBase: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let mut filters = Vec::new();
         let mut page = None;
         let mut page_size = None;
@@ -89,29 +96,49 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
             u32::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX)
         });
         let request = PageRequest { page: page.ok_or(ApiError::InvalidPage)?, page_size };
-        let base = format!("{}{}", origin(parts), parts.uri.path());
+        let base = format!("{}{}", LinkBase::from_ref(state).of(parts), parts.uri.path());
         Ok(Self { request, base, filters })
     }
 }
 
-/// Scheme and host as the client sees them; empty where it named no host that may stand in a
-/// link, which is then relative.
-fn origin(parts: &Parts) -> String {
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+/// What links begin with. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LinkBase {
+    public_url: Option<Arc<str>>,
+    proxies: TrustedProxies,
+}
+
+impl LinkBase {
+    /// `public_url` where that is set; else what a request says of its host and a trusted proxy of
+    /// its scheme.
+    pub(super) fn new(public_url: Option<&str>, proxies: &TrustedProxies) -> Self {
+        Self { public_url: public_url.map(Arc::from), proxies: proxies.clone() }
+    }
+
+    /// Empty where the request names no host that may stand in a link, which is then relative.
+    fn of(&self, parts: &Parts) -> String {
+        if let Some(url) = &self.public_url {
+            return url.to_string();
+        }
+        let is_https = self.proxies.is_https(peer(&parts.extensions), &parts.headers);
+        origin(if is_https { "https" } else { "http" }, parts)
+    }
+}
+
+fn origin(scheme: &str, parts: &Parts) -> String {
     let is_host = |host: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         !host.is_empty() && host.bytes().all(allowed)
     };
-    let scheme = match text("x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
-    let host = text(HOST.as_str()).filter(is_host);
+    let host = parts.headers.get(HOST).and_then(|value| value.to_str().ok()).filter(is_host);
     host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use axum::extract::ConnectInfo;
     use axum::http::Request;
 
     use super::*;
@@ -121,8 +148,11 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        Paging::from_request_parts(&mut parts, &()).await
+        of(request.body(()).unwrap(), &LinkBase::default()).await
+    }
+
+    async fn of(request: Request<()>, base: &LinkBase) -> Result<Paging, ApiError> {
+        Paging::from_request_parts(&mut request.into_parts().0, base).await
     }
 
     fn page(count: i64, rows: usize) -> Page<i64> {
@@ -143,11 +173,32 @@ mod tests {
 
     #[tokio::test]
     async fn the_ends_have_no_links() {
-        let paging = paging("/x/", &[("host", "h"), ("x-forwarded-proto", "https")]).await.unwrap();
+        let paging = paging("/x/", &[("host", "h")]).await.unwrap();
         let Json(shown) = paging.show(&page(20, 20), |row| json!(row)).unwrap();
         assert_eq!((&shown["next"], &shown["previous"]), (&Value::Null, &Value::Null));
         let Json(shown) = paging.show(&page(21, 20), |row| json!(row)).unwrap();
-        assert_eq!(shown["next"], "https://h/x/?page=2");
+        assert_eq!(shown["next"], "http://h/x/?page=2");
+    }
+
+    #[tokio::test]
+    async fn links_begin_with_the_public_url_or_with_what_a_trusted_proxy_says() {
+        let request = |peer: [u8; 4]| {
+            let request = Request::get("/x/").header("host", "h");
+            let peer = ConnectInfo(SocketAddr::from((peer, 1)));
+            request.header("x-forwarded-proto", "https").extension(peer).body(()).unwrap()
+        };
+        let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
+        let (by_proxy, fixed) = (LinkBase::new(None, &proxies), "https://hub.example/base");
+        let fixed = LinkBase::new(Some(fixed), &proxies);
+        for (peer, base, wanted) in [
+            ([10, 0, 0, 1], &by_proxy, "https://h/x/?page=2"),
+            ([192, 0, 2, 1], &by_proxy, "http://h/x/?page=2"),
+            ([192, 0, 2, 1], &fixed, "https://hub.example/base/x/?page=2"),
+        ] {
+            let paging = of(request(peer), base).await.unwrap();
+            let Json(shown) = paging.show(&page(21, 20), |row| json!(row)).unwrap();
+            assert_eq!(shown["next"], wanted);
+        }
     }
 
     #[tokio::test]

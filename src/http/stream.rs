@@ -17,9 +17,9 @@ use super::routes::Routes;
 use super::who::{Address, bearer};
 use super::{Edge, openapi as doc};
 use crate::auth::{Auth, Principal};
+use crate::edge::HandshakeLimit;
 use crate::sse;
 use crate::wire::{BadWish, Dialect, Wish};
-use crate::ws::AddressPace;
 
 /// When somebody with too many sessions may try again: one of them may have gone by then.
 const CROWDED_RETRY_S: u32 = 30;
@@ -31,7 +31,7 @@ struct Door {
     users: Users,
     /// Names the store: positions of one mean nothing to another.
     epoch: Arc<str>,
-    pace: Arc<AddressPace>,
+    handshakes: Arc<HandshakeLimit>,
 }
 
 impl FromRef<Edge> for Door {
@@ -40,7 +40,7 @@ impl FromRef<Edge> for Door {
             auth: edge.auth.clone(),
             users: edge.hub.users.clone(),
             epoch: Arc::clone(&edge.epoch),
-            pace: Arc::clone(&edge.address_pace),
+            handshakes: Arc::clone(&edge.handshakes),
         }
     }
 }
@@ -85,11 +85,9 @@ async fn stream(
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
-    let Door { auth, users, epoch, pace } = door;
-    pace.admit_now(address).map_err(|wait_s| {
-        let retry_after_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
-        ApiError::Throttled { retry_after_s }
-    })?;
+    let Door { auth, users, epoch, handshakes } = door;
+    let throttled = |retry_after_s| ApiError::Throttled { retry_after_s };
+    handshakes.admit(address).map_err(throttled)?;
     let dialect = params.choice("dialect", Dialect::from_name).unwrap_or(Dialect::BellpullV1);
     params.finish()?;
     let feed = feed(dialect, &epoch, &headers, &params)?;

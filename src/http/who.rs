@@ -1,15 +1,16 @@
 //! Who asks: the principal of a request's bearer token, and the address that it comes from.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::error::ApiError;
 use crate::auth::{Auth, AuthError, Principal};
+use crate::edge::{TrustedProxies, peer};
 
 /// Whoever the request's token speaks for.
 #[derive(Debug, Clone)]
@@ -86,18 +87,21 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     }
 }
 
-/// The address at the other end of the connection: what a proxy adds in a header anybody could
-/// add. Unknown where whoever serves the router does not say.
+/// The client's address: of the other end of the connection or, where that is a trusted proxy,
+/// what the proxy says. `0.0.0.0` where the server of the router does not say.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address(pub(super) IpAddr);
 
-impl<S: Send + Sync> FromRequestParts<S> for Address {
+impl<S> FromRequestParts<S> for Address
+where
+    TrustedProxies: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self(peer.map_or(unknown, |ConnectInfo(peer)| peer.ip())))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let peer = peer(&parts.extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Ok(Self(TrustedProxies::from_ref(state).client(peer, &parts.headers)))
     }
 }
 

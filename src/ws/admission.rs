@@ -101,7 +101,7 @@ impl Door {
     }
 }
 
-/// Whether the socket may be opened, and how; `peer` is where it is asked for from.
+/// Whether the socket may be opened, and how; `peer` is the other end of its connection.
 pub(super) async fn admit(
     edge: &WsEdge,
     door: Door,
@@ -113,7 +113,8 @@ pub(super) async fn admit(
         return Err(Refusal::Draining.into());
     }
     if let Some(peer) = peer {
-        let admitted = edge.rules.address_pace.admit_now(peer);
+        let client = edge.rules.proxies.client(peer, request.headers());
+        let admitted = edge.rules.handshakes.admit(client);
         admitted.map_err(|retry_after_s| Refusal::TooFast { retry_after_s })?;
     }
     check_origin(request.headers(), &edge.rules.allowed_origins)?;

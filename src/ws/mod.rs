@@ -30,5 +30,4 @@ mod turn_away;
 mod upgrade;
 
 pub(crate) use encode::code_and_reason;
-pub use pace::AddressPace;
 pub use upgrade::{WsEdge, WsParts, router};

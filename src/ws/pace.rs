@@ -1,11 +1,7 @@
-//! How often something may happen: so many a second on average, and bursts.
+//! How often a socket may send: so many messages a second on average, and bursts.
 //!
-//! One number holds the state of a bucket: when it will be full again. Whoever keeps the number
-//! (a socket's reader, a slot of a table) asks here whether one more may pass.
-
-use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! One number holds the state of a bucket: when it will be full again. It is a part of the
+//! socket's reader, which has no room for a limiter of its own.
 
 /// A burst is what so many seconds allow on average.
 const BURST_S: u64 = 5;
@@ -32,67 +28,6 @@ impl Pace {
             Some(wait @ 1..) => Err(wait),
             _ => Ok(after),
         }
-    }
-}
-
-/// How often each address may try to open a session, be it a socket or an event stream, in memory
-/// that does not grow: addresses that fall into the same of [`SLOTS`] slots share a bucket. Nobody
-/// can choose whose slot to share.
-#[derive(Debug)]
-pub struct AddressPace {
-    pace: Pace,
-    slots: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
-
-/// 64 KiB of buckets.
-const SLOTS: usize = 8_192;
-
-impl AddressPace {
-    /// So many a second on average, five times as many at once; 0 is no limit.
-    #[must_use]
-    pub fn per_second(count: u32) -> Self {
-        Self::new(Pace::per_second(count))
-    }
-
-    fn new(pace: Pace) -> Self {
-        let slots = std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect();
-        Self { pace, slots, hasher: RandomState::new() }
-    }
-
-    /// Whether one more from there may pass now, or after how many whole seconds it may.
-    pub(crate) fn admit_now(&self, address: IpAddr) -> Result<(), u64> {
-        self.admit(address, super::shared::now_ns())
-    }
-
-    fn admit(&self, address: IpAddr, now_ns: u64) -> Result<(), u64> {
-        let hash = self.hasher.hash_one(network(address));
-        let index = usize::try_from(hash % SLOTS as u64).unwrap_or(0);
-        let Some(slot) = self.slots.get(index) else { return Ok(()) };
-        let mut full_at_ns = slot.load(Ordering::Relaxed);
-        loop {
-            let after = self
-                .pace
-                .admit(full_at_ns, now_ns)
-                .map_err(|wait_ns| wait_ns.div_ceil(1_000_000_000))?;
-            match slot.compare_exchange_weak(
-                full_at_ns,
-                after,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(current) => full_at_ns = current,
-            }
-        }
-    }
-}
-
-/// Whoever has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
     }
 }
 
@@ -128,25 +63,5 @@ mod tests {
             // Threads take turns whose clocks are not read in the same order.
             full_at = pace.admit(full_at, 5 + turn % 2).unwrap();
         }
-    }
-
-    #[test]
-    fn addresses_have_a_bucket_each_and_an_ipv6_network_has_one() {
-        let pace = AddressPace::new(Pace::per_second(1));
-        let [one, other]: [IpAddr; 2] =
-            ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
-        for _ in 0..5 {
-            assert_eq!(pace.admit(one, SECOND), Ok(()));
-        }
-        assert_eq!(pace.admit(one, SECOND), Err(1));
-        assert_eq!(pace.admit("::ffff:192.0.2.1".parse().unwrap(), SECOND), Err(1));
-        assert_eq!(pace.admit(one, 2 * SECOND), Ok(()));
-        // One slot in 8,192 would be shared.
-        let _ = pace.admit(other, SECOND);
-        for host in 1..=5 {
-            let address = format!("2001:db8::{host}").parse().unwrap();
-            assert_eq!(pace.admit(address, SECOND), Ok(()));
-        }
-        assert_eq!(pace.admit("2001:db8::ffff:1".parse().unwrap(), SECOND), Err(1));
     }
 }

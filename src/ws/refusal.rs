@@ -46,7 +46,7 @@ pub(super) enum Refusal {
     /// Too many sockets too fast from that address.
     TooFast {
         /// When the next one may come.
-        retry_after_s: u64,
+        retry_after_s: u32,
     },
     /// A parameter's value will not do: its name, and what is wrong.
     Invalid(&'static str, &'static str),

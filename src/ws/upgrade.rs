@@ -1,12 +1,11 @@
 //! The handshake, and the way from a request to a session.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -27,13 +26,14 @@ use tokio::time::timeout;
 use super::admission::{Admitted, Denied, Door, admit};
 use super::hearing::Hearing;
 use super::outlet::WsOutlet;
-use super::pace::{AddressPace, Pace};
+use super::pace::Pace;
 use super::reader::{ReadRules, Reader};
 use super::refusal::Refusal;
 use super::shared::{Ear, Shared};
 use super::turn_away::TurnedAway;
 use crate::auth::{Auth, Principal};
 use crate::config::Config;
+use crate::edge::{HandshakeLimit, TrustedProxies, peer};
 use crate::http::listen::{Connections, Held};
 use crate::http::prefixed::Prefixed;
 use crate::http::write_limit::WriteLimit;
@@ -65,7 +65,9 @@ pub struct WsParts {
     /// The store's name: positions of another mean nothing here.
     pub epoch: Arc<str>,
     /// How often each address may try to open a session.
-    pub address_pace: Arc<AddressPace>,
+    pub handshakes: Arc<HandshakeLimit>,
+    /// Whose word counts for where a client is.
+    pub proxies: TrustedProxies,
     /// Once it is true, no more sockets are opened.
     pub draining: watch::Receiver<bool>,
 }
@@ -76,7 +78,8 @@ pub(super) struct Rules {
     pub(super) dialect: Dialect,
     pub(super) epoch: Arc<str>,
     pub(super) allowed_origins: Vec<String>,
-    pub(super) address_pace: Arc<AddressPace>,
+    pub(super) handshakes: Arc<HandshakeLimit>,
+    pub(super) proxies: TrustedProxies,
     reading: Arc<ReadRules>,
     /// Handshakes that came to a socket, as [`count_handshake`] counts the others.
     pub(super) opened: Counter,
@@ -86,12 +89,13 @@ impl WsEdge {
     /// The edge, with the limits and origins of the settings.
     #[must_use]
     pub fn new(parts: WsParts, config: &Config) -> Self {
-        let WsParts { auth, users, projects, epoch, address_pace, draining } = parts;
+        let WsParts { auth, users, projects, epoch, handshakes, proxies, draining } = parts;
         let rules = Rules {
             dialect: config.dialect,
             epoch,
             allowed_origins: config.http.allowed_origins.clone(),
-            address_pace,
+            handshakes,
+            proxies,
             opened: metrics::counter!("bellpull_socket_handshakes_total", "outcome" => "opened"),
             reading: Arc::new(ReadRules {
                 message_max: config.ws.max_frame,
@@ -162,8 +166,7 @@ async fn project(
 async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
     // A handshake has no body.
     let request = request.map(drop);
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+    let peer = peer(request.extensions());
     let (outcome, answer) = match admit(&edge, door, peer, &request).await {
         Ok(admitted) => ("opened", open(edge, request, admitted)),
         Err(Denied::Http(refusal)) => (refusal.code(), Err(refusal)),

@@ -16,7 +16,7 @@ pub(super) fn registration() -> Registration {
 
 async fn log_in(bench: &Bench) -> Tokens {
     let name = LoginName::Username("ada".to_owned());
-    bench.auth.login(name, "lovelace".to_owned()).await.unwrap().0
+    bench.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap().0
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_login_needs_an_active_account_and_its_password() {
     let bench = bench(config()).await;
     let name = |name: &str| LoginName::Username(name.to_owned());
     let try_in = async |name, password: &str| {
-        bench.auth.login(name, password.to_owned()).await.map(|(_, user)| user.id)
+        bench.auth.login(name, password.to_owned(), CLIENT).await.map(|(_, user)| user.id)
     };
     assert_eq!(try_in(name("ada"), "lovelace").await, Ok(UserId(1)));
     let email = LoginName::Email("Ada@Example.com".to_owned());
@@ -198,7 +198,7 @@ async fn a_registration_is_checked_and_every_super_admin_is_told() {
     let field = async |change: &dyn Fn(&mut Registration)| {
         let mut new = registration();
         change(&mut new);
-        match bench.auth.register(new).await {
+        match bench.auth.register(new, CLIENT).await {
             Err(AuthError::Invalid(field, text)) => (field, text),
             other => panic!("{other:?}"),
         }
@@ -227,7 +227,7 @@ async fn a_registration_is_checked_and_every_super_admin_is_told() {
     }
     assert!(bench.store.announced().is_empty());
 
-    let user = bench.auth.register(registration()).await.unwrap();
+    let user = bench.auth.register(registration(), CLIENT).await.unwrap();
     assert_eq!((user.username.as_str(), user.role.as_str()), ("grace", "student"));
     let [told] = <[_; 1]>::try_from(bench.store.announced()).unwrap();
     assert_eq!(told.audience.group, Some(Group::SuperAdmins));
@@ -245,7 +245,7 @@ async fn a_registration_is_checked_and_every_super_admin_is_told() {
             "user_full_name": "Grace Hopper", "user_role": "student"})
     );
     let name = LoginName::Username("grace".to_owned());
-    assert!(bench.auth.login(name, "cobol-1959".to_owned()).await.is_ok());
+    assert!(bench.auth.login(name, "cobol-1959".to_owned(), CLIENT).await.is_ok());
     assert!(!format!("{:?}", registration()).contains("cobol"));
 }
 
@@ -253,7 +253,7 @@ async fn a_registration_is_checked_and_every_super_admin_is_told() {
 async fn a_closed_registration_says_so() {
     let mut config = config();
     config.auth.registration = false;
-    let answer = bench(config).await.auth.register(registration()).await;
+    let answer = bench(config).await.auth.register(registration(), CLIENT).await;
     assert_eq!(answer, Err(AuthError::Disabled("Registration is closed.")));
 }
 

@@ -181,9 +181,9 @@ async fn where_tokens_come_from_elsewhere_ours_are_off() {
     let bench = bench(with_public_key("rsa.pub.pem")).await;
     let off = |error: AuthError| assert!(matches!(error, AuthError::Disabled(_)), "{error}");
     let name = LoginName::Username("ada".to_owned());
-    off(bench.auth.login(name, "lovelace".to_owned()).await.unwrap_err());
+    off(bench.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap_err());
     off(bench.auth.refresh("x").await.unwrap_err());
-    off(bench.auth.register(people::registration()).await.unwrap_err());
+    off(bench.auth.register(people::registration(), CLIENT).await.unwrap_err());
     let service = |algorithm| {
         let claims = bench.claims(json!({"token_type": "service"}));
         encode(&Header::new(algorithm), &claims, &signing_key(algorithm)).unwrap()

@@ -5,7 +5,7 @@ use super::*;
 /// `ada`, by a login of hers.
 async fn ada(bench: &Bench) -> Principal {
     let name = LoginName::Username("ada".to_owned());
-    let (tokens, _) = bench.auth.login(name, "lovelace".to_owned()).await.unwrap();
+    let (tokens, _) = bench.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap();
     bench.auth.authenticate(&tokens.access).await.unwrap()
 }
 

@@ -4,6 +4,7 @@ mod beside;
 mod cli;
 mod faults;
 mod load;
+mod logins;
 mod rivals;
 mod sends;
 mod serve;

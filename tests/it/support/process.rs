@@ -73,6 +73,11 @@ impl Process {
         Self { address: address.parse().unwrap(), child }
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`: no line of its own runs any more.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -1,0 +1,221 @@
+//! The attempts that wait for a turn, and which is next.
+//!
+//! Four classes share the turns by weight, so that none starves; within a class each unit (a name
+//! from a network) has one turn in a round, so that many attempts of one cannot delay another's.
+//! The queue is bounded: when it is full, the lowest class and the unit with the most attempts
+//! give way.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::budgets::{GUESS_EVERY, Subject};
+
+/// Attempts that wait at once: a few hundred KiB, and some 10 s of work.
+pub(super) const WAITING_MAX: usize = 512;
+
+/// What to tell a client that had to give way: about as long as a full queue takes.
+pub(super) const CROWDED_RETRY: Duration = Duration::from_secs(10);
+
+/// How urgent an attempt is; the first has the largest share of the turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// An account from where it has logged in lately, and work for clients with a token.
+    Trusted,
+    /// Another account.
+    Ordinary,
+    /// An account, from a network with many failures or while there are many everywhere.
+    Doubtful,
+    /// A name of no account: all of them together have the smallest share.
+    Unknown,
+}
+
+impl Class {
+    /// What a turn costs: while all four wait, the shares are 8:4:2:1.
+    fn cost(self) -> u64 {
+        match self {
+            Self::Trusted => 1,
+            Self::Ordinary => 2,
+            Self::Doubtful => 4,
+            Self::Unknown => 8,
+        }
+    }
+}
+
+/// What an attempt may expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) class: Class,
+    /// Has one turn in a round.
+    pub(super) unit: u64,
+    /// Whose budget decides when it may have a turn at all; `None` for what is no attempt.
+    pub(super) subject: Option<Subject>,
+    /// Where it comes from.
+    pub(super) network: u64,
+}
+
+#[derive(Debug)]
+struct Waiting<W> {
+    claim: Claim,
+    deadline: Instant,
+    waiter: W,
+}
+
+/// The queue; `W` is how a client is told.
+#[derive(Debug)]
+pub(super) struct Queue<W> {
+    /// By arrival.
+    waiting: Vec<Waiting<W>>,
+    /// When each waiting unit had its last turn or, before its first, arrived.
+    rounds: HashMap<u64, u64>,
+    round: u64,
+    /// When each class had its last turn, and the latest of them, as self-clocked fair queueing
+    /// has it.
+    finished: [u64; 4],
+    clock: u64,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        let (waiting, rounds) = (Vec::new(), HashMap::new());
+        Self { waiting, rounds, round: 0, finished: [0; 4], clock: 0 }
+    }
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<W> {
+    /// This attempt's turn.
+    Turn(W, Claim),
+    /// A turn at that time, unless the queue changes before.
+    At(Instant),
+    /// Nothing: the queue is empty.
+    Empty,
+}
+
+impl<W> Queue<W> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Adds an attempt; returns the one that must give way for it, which may be itself.
+    pub(super) fn push(&mut self, claim: Claim, deadline: Instant, waiter: W) -> Option<W> {
+        self.waiting.push(Waiting { claim, deadline, waiter });
+        let next = self.next_round();
+        self.rounds.entry(claim.unit).or_insert(next);
+        if self.waiting.len() <= WAITING_MAX {
+            return None;
+        }
+        let mut counts: HashMap<u64, usize> = HashMap::new();
+        for one in &self.waiting {
+            *counts.entry(one.claim.unit).or_default() += 1;
+        }
+        let of = |one: &Waiting<W>| counts.get(&one.claim.unit).copied();
+        let rank = |(at, one): &(usize, &Waiting<W>)| (one.claim.class, of(one), *at);
+        let worst = self.waiting.iter().enumerate().max_by_key(rank).map(|(at, _)| at);
+        worst.map(|at| self.take(at).waiter)
+    }
+
+    /// Drops the attempts whose clients have disconnected.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&W) -> bool) {
+        self.waiting.retain(|one| is_there(&one.waiter));
+        let units: HashSet<u64> = self.waiting.iter().map(|one| one.claim.unit).collect();
+        self.rounds.retain(|unit, _| units.contains(unit));
+    }
+
+    /// Removes the attempts that their subject's budget gives no turn before their deadline; with
+    /// each, how long its turn would take.
+    pub(super) fn shed(
+        &mut self,
+        now: Instant,
+        wait: impl Fn(Subject) -> Duration,
+    ) -> Vec<(W, Duration)> {
+        let mut positions: HashMap<u64, u32> = HashMap::new();
+        let mut order = Vec::new();
+        for (at, one) in self.waiting.iter().enumerate() {
+            let position = positions.entry(one.claim.unit).or_default();
+            order.push((*position, self.rounds.get(&one.claim.unit).copied(), at));
+            *position += 1;
+        }
+        order.sort_unstable();
+        let mut next: HashMap<Subject, Duration> = HashMap::new();
+        let mut late = Vec::new();
+        for (_, _, at) in order {
+            let Some(one) = self.waiting.get(at) else { continue };
+            let Some(subject) = one.claim.subject else { continue };
+            let turn_in = next.entry(subject).or_insert_with(|| wait(subject));
+            // While budget is left it is unknown how many of the attempts will fail.
+            if turn_in.is_zero() {
+                continue;
+            }
+            if now + *turn_in > one.deadline {
+                late.push((at, *turn_in));
+            } else {
+                *turn_in += GUESS_EVERY;
+            }
+        }
+        late.sort_unstable_by(|one, other| other.cmp(one)); // from the end: places do not move
+        late.into_iter().map(|(at, turn_in)| (self.take(at).waiter, turn_in)).collect()
+    }
+
+    /// Removes and returns the attempt whose turn it is, among those whose budget allows one now.
+    pub(super) fn next(&mut self, now: Instant, wait: impl Fn(Subject) -> Duration) -> Next<W> {
+        let mut soonest: Option<Duration> = None;
+        let mut best: Option<((u64, Class, u64, usize), usize)> = None;
+        for (at, one) in self.waiting.iter().enumerate() {
+            let turn_in = one.claim.subject.map(&wait).unwrap_or_default();
+            if !turn_in.is_zero() {
+                soonest = Some(soonest.map_or(turn_in, |soonest| soonest.min(turn_in)));
+                continue;
+            }
+            let class = one.claim.class;
+            let round = self.rounds.get(&one.claim.unit).copied().unwrap_or_default();
+            let key = (self.finish(class), class, round, at);
+            if best.is_none_or(|(best, _)| key < best) {
+                best = Some((key, at));
+            }
+        }
+        match (best, soonest) {
+            (Some(((finish, class, ..), at)), _) => {
+                if let Some(finished) = self.finished.get_mut(class as usize) {
+                    *finished = finish;
+                }
+                self.clock = finish;
+                let Waiting { claim, waiter, .. } = self.take(at);
+                Next::Turn(waiter, claim)
+            }
+            (None, Some(soonest)) => Next::At(now + soonest),
+            (None, None) => Next::Empty,
+        }
+    }
+
+    /// When the class's next turn would end, in the queue's own time.
+    fn finish(&self, class: Class) -> u64 {
+        let finished = self.finished.get(class as usize).copied().unwrap_or_default();
+        finished.max(self.clock) + class.cost()
+    }
+
+    fn next_round(&mut self) -> u64 {
+        self.round += 1;
+        self.round
+    }
+
+    /// Takes one out; its unit goes to the end of the round.
+    fn take(&mut self, at: usize) -> Waiting<W> {
+        let one = self.waiting.remove(at);
+        let unit = one.claim.unit;
+        if self.waiting.iter().any(|other| other.claim.unit == unit) {
+            let next = self.next_round();
+            self.rounds.insert(unit, next);
+        } else {
+            self.rounds.remove(&unit);
+        }
+        one
+    }
+}

@@ -1,0 +1,251 @@
+//! Admission in paused time: a hash takes as long as the test says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bellpull_actors::domain::ids::UserId;
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::queue::WAITING_MAX;
+use super::*;
+
+/// What a hash takes.
+const HASH: Duration = Duration::from_millis(20);
+
+const ADA: Name = Name::Account(UserId(1));
+const BOB: Name = Name::Account(UserId(2));
+
+/// An attempt with a wrong password; how long it took, or that it was throttled.
+async fn fail(admission: Admission, name: Name, network: u64) -> Result<Duration, Throttled> {
+    let began = Instant::now();
+    let attempt = Admission::attempt(name, network);
+    let mut turn = admission.login(attempt).await?;
+    turn.begin();
+    sleep(HASH).await;
+    drop(turn);
+    admission.refusal(attempt).await?;
+    Ok(began.elapsed())
+}
+
+/// The same with the right one.
+async fn succeed(admission: &Admission, name: Name, network: u64) -> Result<Duration, Throttled> {
+    let began = Instant::now();
+    let attempt = Admission::attempt(name, network);
+    let mut turn = admission.login(attempt).await?;
+    turn.begin();
+    sleep(HASH).await;
+    turn.succeeded(attempt);
+    Ok(began.elapsed())
+}
+
+/// Clients that fail in a loop, each with the name that is made of its number and its attempt's.
+fn attack(
+    admission: &Admission,
+    clients: u64,
+    name: fn(u64, u64) -> Name,
+    network: fn(u64) -> u64,
+) -> JoinSet<()> {
+    (0..clients)
+        .map(|client| {
+            let admission = admission.clone();
+            async move {
+                for attempt in 0.. {
+                    let name = name(client, attempt);
+                    if fail(admission.clone(), name, network(client)).await.is_err() {
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_at_one_account_are_bounded_over_all_addresses() {
+    let admission = Admission::default();
+    let told = Arc::new(AtomicUsize::new(0));
+    let mut attackers: JoinSet<()> = (0..100)
+        .map(|network| {
+            let (admission, told) = (admission.clone(), Arc::clone(&told));
+            async move {
+                loop {
+                    match fail(admission.clone(), ADA, network).await {
+                        Ok(_) => drop(told.fetch_add(1, Ordering::Relaxed)),
+                        Err(Throttled(_)) => sleep(Duration::from_millis(100)).await,
+                    }
+                }
+            }
+        })
+        .collect();
+    sleep(Duration::from_secs(600)).await;
+    attackers.shutdown().await;
+    let told = told.load(Ordering::Relaxed);
+    assert!((120..=130).contains(&told), "{told} guesses in 10 minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_its_budget_an_account_has_a_turn_every_five_seconds() {
+    let admission = Admission::default();
+    let mut tries: JoinSet<_> = (0..50).map(|_| fail(admission.clone(), ADA, 1)).collect();
+    let mut told = Vec::new();
+    let mut throttled = 0;
+    while let Some(outcome) = tries.join_next().await {
+        match outcome.unwrap() {
+            Ok(took) => told.push(took.as_secs()),
+            Err(Throttled(wait)) => {
+                assert!(wait > WAIT_MAX && wait <= WAIT_MAX + Duration::from_secs(5), "{wait:?}");
+                throttled += 1;
+            }
+        }
+    }
+    told.sort_unstable();
+    assert_eq!((&told[..9], told.len() + throttled), (&[0; 9][..], 50));
+    assert!((11..=12).contains(&told.len()), "{told:?}");
+    // The right one waits for its turn, and is not refused.
+    let took = succeed(&admission, ADA, 1).await.unwrap();
+    assert!(took <= Duration::from_secs(6), "{took:?}");
+    // From now on this network has a budget of its own; others share the account's.
+    assert_eq!(succeed(&admission, ADA, 1).await, Ok(HASH));
+    for _ in 0..5 {
+        assert_eq!(fail(admission.clone(), ADA, 1).await, Ok(HASH));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_at_home_is_not_kept_out_by_guesses_from_elsewhere() {
+    let admission = Admission::default();
+    succeed(&admission, ADA, 1).await.unwrap();
+    let mut attackers = attack(&admission, 200, |_, _| ADA, |client| 100 + client);
+    sleep(Duration::from_secs(60)).await;
+    for _ in 0..12 {
+        let took = succeed(&admission, ADA, 1).await.unwrap();
+        assert!(took <= HASH * 4, "{took:?}");
+        sleep(Duration::from_millis(333)).await;
+    }
+    attackers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_names_keep_no_account_out_even_at_its_own_address() {
+    let admission = Admission::default();
+    let name = |client, attempt| Name::Unknown(client * 1_000_000 + attempt);
+    let mut attackers = attack(&admission, 600, name, |_| 1);
+    sleep(Duration::from_secs(30)).await;
+    for user in 0..12 {
+        let took = succeed(&admission, Name::Account(UserId(user)), 1).await.unwrap();
+        assert!(took <= HASH * 4, "{took:?}");
+        sleep(Duration::from_millis(333)).await;
+    }
+    attackers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_of_right_passwords_has_one_turn_in_a_round() {
+    let admission = Admission::default();
+    let mut loops: JoinSet<()> = (0..100)
+        .map(|_| {
+            let admission = admission.clone();
+            async move {
+                loop {
+                    let _ = succeed(&admission, BOB, 7).await;
+                }
+            }
+        })
+        .collect();
+    sleep(Duration::from_secs(10)).await;
+    for user in 10..22 {
+        let took = succeed(&admission, Name::Account(UserId(user)), 1).await.unwrap();
+        assert!(took <= HASH * 5, "{took:?}");
+    }
+    loops.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_noisy_network_waits_behind_a_quiet_one() {
+    let admission = Admission::default();
+    let name = |client: u64, attempt: u64| {
+        Name::Account(UserId(i64::try_from(1_000 + (client * 31 + attempt) % 5_000).unwrap()))
+    };
+    let mut attackers = attack(&admission, 300, name, |_| 666);
+    sleep(Duration::from_secs(30)).await;
+    for user in 0..12 {
+        let took = succeed(&admission, Name::Account(UserId(user)), 1).await.unwrap();
+        assert!(took <= HASH * 5, "{took:?}");
+        sleep(Duration::from_millis(333)).await;
+    }
+    attackers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_whose_clients_disconnect_leave_the_queue() {
+    let admission = Admission::default();
+    let busy = admission.work().await.unwrap();
+    let mut gone: JoinSet<_> = (0..400).map(|_| fail(admission.clone(), BOB, 2)).collect();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(admission.0.lock().queue.len(), 400);
+    gone.shutdown().await;
+    let waiting = tokio::spawn({
+        let admission = admission.clone();
+        async move { succeed(&admission, ADA, 1).await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(admission.0.lock().queue.len(), 1);
+    drop(busy);
+    assert!(waiting.await.unwrap().unwrap() <= HASH * 2);
+    assert!(!admission.0.lock().is_busy);
+    assert_eq!(fail(admission, BOB, 2).await, Ok(HASH), "what was not tried has not failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_takes_an_account_in_and_has_an_unknown_name_give_way() {
+    let admission = Admission::default();
+    let busy = admission.work().await.unwrap();
+    let unknown = |n| fail(admission.clone(), Name::Unknown(n), 2);
+    let mut crowd: JoinSet<_> = (0..WAITING_MAX as u64).map(unknown).collect();
+    sleep(Duration::from_millis(1)).await;
+    let late = tokio::spawn(unknown(9_999)).await.unwrap();
+    assert_eq!(late, Err(Throttled(CROWDED_RETRY)), "the last of the lowest class gives way");
+    let mut ada = Box::pin(succeed(&admission, ADA, 2));
+    assert!(ada.as_mut().now_or_never().is_none());
+    assert_eq!(admission.0.lock().queue.len(), WAITING_MAX);
+    assert!(crowd.join_next().await.unwrap().unwrap().is_err());
+    drop(busy);
+    assert!(ada.await.is_ok());
+    crowd.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_takes_as_long_for_an_account_as_for_a_made_up_name() {
+    let admission = Admission::default();
+    for name in [ADA, Name::Unknown(1)] {
+        assert_eq!(fail(admission.clone(), name, 1).await, Ok(HASH), "without load");
+    }
+    let name = |client, attempt| Name::Unknown(client * 1_000_000 + attempt);
+    let mut attackers = attack(&admission, 100, name, |_| 666);
+    sleep(Duration::from_secs(10)).await;
+    let unknown = fail(admission.clone(), Name::Unknown(2), 1).await.unwrap();
+    let known = fail(admission.clone(), BOB, 1).await.unwrap();
+    assert!(unknown > HASH * 20, "{unknown:?}");
+    let (least, most) = (unknown.min(known), unknown.max(known));
+    assert!(most < least * 3 / 2, "{unknown:?} and {known:?}");
+    attackers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_never_given_a_turn_is_told_in_time() {
+    let admission = Admission::default();
+    let busy = admission.work().await.unwrap();
+    let began = Instant::now();
+    assert_eq!(succeed(&admission, ADA, 1).await, Err(Throttled(CROWDED_RETRY)));
+    assert_eq!(began.elapsed(), WAIT_MAX);
+    drop(busy);
+    assert_eq!(succeed(&admission, ADA, 1).await, Ok(HASH));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_told_apart_without_their_case() {
+    let admission = Admission::default();
+    assert_eq!(admission.unknown("Jane"), admission.unknown("jANE"));
+    assert_ne!(admission.unknown("jane"), admission.unknown("john"));
+}
