@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::auth::{Auth, AuthStartError, Signing};
+use crate::auth::issue::hub_secret;
+use crate::auth::{Auth, AuthStartError, Signing, credentials};
 use crate::config::{Config, Secret};
+use crate::delivery::account_link::AccountLinks;
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::desk::{FOLLOW_EVERY, TemplateDesk};
 use crate::delivery::hands::Hands;
@@ -168,6 +170,7 @@ impl App {
         // A test may have rows made of a channel that nothing sends.
         let mut options = options;
         options.channels = options.channels.or(config.delivery.channels());
+        options.verify_email = config.auth.verify_email;
         let channels = options.channels;
         // Addresses first: of what can go wrong they are the likeliest, and a start that fails
         // over one must not leave a new database behind.
@@ -194,7 +197,7 @@ impl App {
         let signing = Signing::read(config, &*store, clock.now()).await?;
         let templates = TemplateDesk::open(store.clone()).await;
         let templates = templates.map_err(StartError::of("database_url"))?;
-        let links = links(config, &*store).await?;
+        let links = links(config, &*store, listener.0).await?;
         let words = Words { templates: templates.templates().clone(), links: links.clone() };
         let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
             .map_err(StartError::of("webhook.allow_private"))?;
@@ -234,6 +237,7 @@ impl App {
         let upkeep = vec![
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
+            tokio::spawn(auth.clone().follow(credentials::FOLLOW_EVERY)),
         ];
         Ok(Self {
             address,
@@ -408,12 +412,33 @@ fn parts(
 
 /// The links in what is said, which a secret of their own signs: tokens may come from elsewhere,
 /// and then the hub has no other.
-async fn links(config: &Config, accounts: &dyn AccountStore) -> Result<Links, StartError> {
+///
+/// Links that change an account are signed with the secret of the hub's own tokens: where that
+/// comes from the environment, the database alone opens no account.
+async fn links(
+    config: &Config,
+    accounts: &dyn AccountStore,
+    address: SocketAddr,
+) -> Result<Links, StartError> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(StartError::of("database_url"))?;
     let secret = accounts.setting_or_insert(LINK_SETTING, &URL_SAFE_NO_PAD.encode(random)).await;
     let secret = Secret::new(secret.map_err(StartError::of("database_url"))?);
-    Ok(Links::new(config.http.public_url.clone(), secret))
+    let links = Links::new(config.http.public_url.clone(), secret);
+    if config.auth.public_key_file.is_some() || config.auth.jwks_file.is_some() {
+        return Ok(links);
+    }
+    let secret = hub_secret(config, accounts).await.map_err(StartError::of("database_url"))?;
+    let base = config.http.public_url.clone().unwrap_or_else(|| reached_at(address));
+    Ok(links.with_accounts(AccountLinks::new(base, secret)))
+}
+
+/// An address at which a browser on this machine reaches the hub.
+fn reached_at(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
+    }
 }
 
 fn limits(config: &Config) -> HubLimits {

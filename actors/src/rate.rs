@@ -43,6 +43,12 @@ impl Quota {
         Self::per(Duration::from_secs(60), count, burst)
     }
 
+    /// `count` an hour and bursts of `burst`; `None`, which is no limit, where either is 0.
+    #[must_use]
+    pub fn per_hour(count: u32, burst: u32) -> Option<Self> {
+        Self::per(Duration::from_secs(3_600), count, burst)
+    }
+
     fn per(time: Duration, count: u32, burst: u32) -> Option<Self> {
         let period = time.checked_div(count)?;
         Some(Self { period, burst: NonZeroU32::new(burst)? })

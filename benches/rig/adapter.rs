@@ -93,6 +93,7 @@ fn leased(protocol: Protocol, letter: &Arc<Letter>, number: i64) -> Leased {
         failures: 0,
         addressee: Some(Addressee { id: UserId(number), name, locale }),
         target,
+        account_link: None,
         letters: vec![letter.clone()],
         with: Vec::new(),
         leased_until: Timestamp::MAX,

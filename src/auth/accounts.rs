@@ -95,6 +95,7 @@ fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {
         role: claims.text(Profile::Role).parse().unwrap_or(Role::Client),
         whatsapp_number: String::new(),
         phone: String::new(),
+        is_email_verified: true,
         password_hash: None,
         now,
     }

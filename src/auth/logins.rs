@@ -64,7 +64,7 @@ impl Times {
 }
 
 impl Inner {
-    fn issuer(&self) -> Result<&Issuer, AuthError> {
+    pub(super) fn issuer(&self) -> Result<&Issuer, AuthError> {
         self.issuer.as_ref().ok_or(ELSEWHERE)
     }
 
@@ -84,7 +84,7 @@ impl Inner {
         let turn = admission.login(attempt).await?;
         // Again: the password may have been changed while the attempt waited.
         let (user, stored) = self.credentials(&name).await?;
-        let (is_match, turn) = self.passwords.verify(turn, password, stored).await?;
+        let (is_match, turn) = self.passwords.verify(turn, password, stored.clone()).await?;
         let Some(user) = user.filter(|user| is_match && user.is_active) else {
             drop(turn); // which counts the failure
             admission.refusal(attempt).await?;
@@ -93,8 +93,13 @@ impl Inner {
         turn.succeeded(attempt);
         let now = self.clock.now();
         let times = self.times(now, after(now, self.config.refresh_ttl_s));
-        let begun = self.accounts.store().begin_login(user.id, now, times.access, times.refresh);
-        let login = begun.await.map_err(unavailable)?;
+        let (store, hash) = (self.accounts.store(), stored.as_deref());
+        let begun = store.begin_login(user.id, hash, now, times.access, times.refresh).await;
+        let login = match begun {
+            // It was changed while this one was checked.
+            Err(StoreError::NotFound) => return Err(AuthError::BadCredentials),
+            begun => begun.map_err(unavailable)?,
+        };
         let tokens = times.tokens(issuer, &user, login, FIRST_GENERATION)?;
         Ok((tokens, Arc::new(user)))
     }
@@ -172,7 +177,7 @@ impl Inner {
     }
 
     /// A login's sockets end, and its access tokens, the last of which ends then, are refused.
-    fn end_login(
+    pub(super) fn end_login(
         &self,
         user: UserId,
         login: LoginId,
@@ -209,6 +214,7 @@ impl Inner {
             role: wanted.role,
             whatsapp_number: String::new(),
             phone: String::new(),
+            is_email_verified: false,
             password_hash: Some(hash),
             now: self.clock.now(),
         };

@@ -1,14 +1,16 @@
 //! Accounts and tokens: who is there, and how they prove it.
 //!
 //! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
-//! whom it speaks for; `logins` is what people do with passwords and refresh tokens, `register`
-//! what they may be called, `registration_limit` how often; `admission` decides whose password is
-//! hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a socket
-//! without a token in its URL; [`issue`] signs our own tokens.
+//! whom it speaks for; `logins` is what people do with passwords and refresh tokens,
+//! [`credentials`] how a password is changed or reset and an address confirmed, `register` what
+//! they may be called, `registration_limit` how often; `admission` decides whose password is hashed
+//! next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a socket without a
+//! token in its URL; [`issue`] signs our own tokens.
 
 mod accounts;
 mod admission;
 mod claims;
+pub mod credentials;
 mod ended;
 mod hash_memory;
 pub mod issue;
@@ -29,9 +31,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
+use bellpull_actors::domain::account_link::LinkPurpose;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::account_links::LinkTo;
 use bellpull_actors::port::accounts::LoginName;
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::port::{Clock, StoreError};
@@ -64,6 +68,8 @@ struct Inner {
     ws_tickets: WsTickets,
     passwords: Passwords,
     registration_limit: RegistrationLimit,
+    /// Whether the hub can send mails.
+    sends_mail: bool,
     /// `None` where nobody is connected: in tests.
     users: Option<Users>,
     clock: Arc<dyn Clock>,
@@ -290,7 +296,8 @@ impl Auth {
     }
 
     /// Makes an account for a client at that address; every super admin is told, in the same
-    /// transaction, and live.
+    /// transaction, and live. Its owner is sent a link that confirms the e-mail address, where
+    /// mails wait for that; who does not get it asks for another.
     ///
     /// # Errors
     /// [`AuthError::Invalid`], `Disabled`, `Throttled`, `Unavailable`.
@@ -299,7 +306,14 @@ impl Auth {
         registration: Registration,
         client: IpAddr,
     ) -> Result<Arc<User>, AuthError> {
-        self.0.register(registration, client).await
+        let user = self.0.register(registration, client).await?;
+        if self.0.sends_mail && self.0.config.verify_email {
+            let mailed = self.mail(LinkPurpose::Email, LinkTo::User(user.id)).await;
+            if let Err(error) = mailed {
+                tracing::warn!(%error, user = %user.id, "no link to confirm the address was sent");
+            }
+        }
+        Ok(user)
     }
 
     /// Ends the login of the principal's token, or (where given) of the refresh token, if it is

@@ -109,6 +109,7 @@ mod tests {
             whatsapp_number: "".into(),
             phone: "".into(),
             is_active: true,
+            is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
         })
     }

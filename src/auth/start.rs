@@ -48,6 +48,7 @@ fn service_account() -> User {
         whatsapp_number: "".into(),
         phone: "".into(),
         is_active: true,
+        is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -106,6 +107,7 @@ impl Auth {
             ended,
             ws_tickets: WsTickets::default(),
             passwords: Passwords::default(),
+            sends_mail: config.delivery.smtp.is_some(),
             registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),
             users,
             clock,

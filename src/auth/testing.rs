@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::account_links::{EndedLogin, NewLink};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
@@ -52,6 +54,19 @@ struct Rows {
     logins: Vec<Login>,
     secret: Option<String>,
     announced: Vec<Announcement>,
+}
+
+impl Rows {
+    /// The logins of which that is so.
+    fn ended(&self, is_so: impl Fn(&Login) -> bool) -> Vec<EndedLogin> {
+        let all = (1..).map(LoginId).zip(&self.logins).filter(|(_, login)| is_so(login));
+        let shown = |(id, login): (LoginId, &Login)| EndedLogin {
+            id,
+            user: UserId(login.user),
+            access_until: login.access_until,
+        };
+        all.map(shown).collect()
+    }
 }
 
 /// Accounts in memory; counts how often one is read, and can be away.
@@ -108,6 +123,7 @@ impl AccountStore for FakeStore {
             whatsapp_number: new.whatsapp_number.into(),
             phone: new.phone.into(),
             is_active: true,
+            is_email_verified: new.is_email_verified,
             created_at: new.now,
         };
         rows.announced.extend(announce.map(|announce| announce(&user)));
@@ -132,6 +148,11 @@ impl AccountStore for FakeStore {
         Ok(self.answer()?.users.iter().find(|(user, _)| is_meant(user)).cloned())
     }
 
+    async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError> {
+        let rows = self.answer()?;
+        Ok(rows.users.iter().find(|(user, _)| user.id == id).and_then(|(_, hash)| hash.clone()))
+    }
+
     async fn update_user(&self, _: UserId, _: UserChanges) -> Result<User, StoreError> {
         Err(StoreError::NotFound)
     }
@@ -143,11 +164,17 @@ impl AccountStore for FakeStore {
     async fn begin_login(
         &self,
         user: UserId,
+        password_hash: Option<&str>,
         _: Timestamp,
         access_until: Timestamp,
         ends_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
         let mut rows = self.answer()?;
+        let has = |row: &&(User, Option<String>)| row.0.id == user;
+        let known = rows.users.iter().find(has).and_then(|(_, hash)| hash.as_deref());
+        if known != password_hash {
+            return Err(StoreError::NotFound);
+        }
         rows.logins.push(Login { user: user.0, access_until, ends_at, ..Login::default() });
         Ok(LoginId(i64::try_from(rows.logins.len()).unwrap()))
     }
@@ -200,6 +227,55 @@ impl AccountStore for FakeStore {
         Ok(ended.map(|(id, login)| (id, login.access_until)).collect())
     }
 
+    async fn logins_revoked(
+        &self,
+        _: Timestamp,
+        now: Timestamp,
+        _: u32,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        Ok(self.answer()?.ended(|login| login.is_revoked && login.access_until > now))
+    }
+
+    async fn change_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<LoginId>,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        let mut rows = self.answer()?;
+        let account = rows.users.iter_mut().find(|(known, _)| known.id == user);
+        account.ok_or(StoreError::NotFound)?.1 = Some(password_hash);
+        let ended = rows.ended(|login| login.user == user.0 && login.access_until > now);
+        let ended: Vec<_> = ended.into_iter().filter(|login| Some(login.id) != keep).collect();
+        for login in &ended {
+            let index = usize::try_from(login.id.0 - 1).unwrap();
+            rows.logins[index].is_revoked = true;
+        }
+        Ok(ended)
+    }
+
+    async fn mail_link(&self, _: NewLink) -> Result<bool, StoreError> {
+        Err(StoreError::NotFound)
+    }
+
+    async fn is_link_open(&self, _: &AccountLink, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn reset_password(
+        &self,
+        _: AccountLink,
+        _: String,
+        _: Timestamp,
+    ) -> Result<Option<Vec<EndedLogin>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn confirm_email(&self, _: AccountLink, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
         assert_eq!(name, "jwt_secret");
         Ok(self.answer()?.secret.get_or_insert_with(|| initial.to_owned()).clone())
@@ -241,6 +317,7 @@ impl Accounts {
                 role: Role::Client,
                 whatsapp_number: String::new(),
                 phone: String::new(),
+                is_email_verified: true,
                 password_hash: None,
                 now: clock.now(),
             };

@@ -42,6 +42,7 @@ async fn bench(config: Config) -> Bench {
         role: Role::Client,
         whatsapp_number: String::new(),
         phone: String::new(),
+        is_email_verified: true,
         password_hash: Some(password::hash("lovelace").unwrap()),
         now: clock.now(),
     };

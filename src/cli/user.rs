@@ -1,9 +1,9 @@
-//! `user create`: makes an account, without asking a running hub.
+//! `user`: makes an account, or sets its password, without asking a running hub.
 
 use std::io::BufRead;
 
 use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::accounts::{LoginName, NewUser};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use clap::Subcommand;
@@ -19,6 +19,10 @@ Examples:
   pass show ada | bellpull user create --username ada --password - --role developer \\
       --email ada@example.com --full-name 'Ada Lovelace' --whatsapp-number +4915112345678";
 
+const PASSWORD_EXAMPLES: &str = "\
+Examples:
+  pass show ada | bellpull user password --username ada --password -";
+
 /// What `user` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,6 +35,10 @@ enum Command {
     /// Makes an account, and prints it as one line of JSON.
     #[command(after_help = EXAMPLES)]
     Create(Create),
+    /// Sets an account's password, and prints the account as one line of JSON. All its logins end,
+    /// also at a hub that runs on the database.
+    #[command(after_help = PASSWORD_EXAMPLES)]
+    Password(Password),
 }
 
 /// The account.
@@ -61,6 +69,26 @@ pub struct Create {
     settings: SettingFlags<false>,
 }
 
+/// The account and its new password.
+#[derive(clap::Args)]
+pub struct Password {
+    /// Whose
+    #[arg(long)]
+    username: String,
+    /// At least 8 characters; `-` reads a line from stdin, which nobody sees in a list of processes
+    #[arg(long, allow_hyphen_values = true)]
+    password: String,
+    #[command(flatten)]
+    settings: SettingFlags<false>,
+}
+
+// Without the password.
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Password").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
 // Without the password.
 impl std::fmt::Debug for Create {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,12 +96,18 @@ impl std::fmt::Debug for Create {
     }
 }
 
-/// Makes the account.
+/// Makes an account, or sets its password.
 ///
 /// # Errors
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let Command::Create(mut create) = args.command;
+    match args.command {
+        Command::Create(create) => run_create(create).await,
+        Command::Password(change) => run_password(change).await,
+    }
+}
+
+async fn run_create(mut create: Create) -> Result<(), CliError> {
     if create.password == "-" {
         create.password = first_line()?;
     }
@@ -83,6 +117,35 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let made = make(&*store, new).await;
     store.close().await;
     print_line(&describe(&made?))
+}
+
+async fn run_password(mut change: Password) -> Result<(), CliError> {
+    if change.password == "-" {
+        change.password = first_line()?;
+    }
+    let wrong = |why| CliError::wrong(format!("--password: {why}"));
+    check_password(&change.password).map_err(wrong)?;
+    let config = change.settings.load()?;
+    let store = open_store(&config).await?;
+    let changed = set_password(&*store, &change.username, &change.password).await;
+    store.close().await;
+    print_line(&describe(&changed?))
+}
+
+/// Whatever runs on the database sees by itself that the account's logins have ended.
+async fn set_password(
+    store: &dyn AccountStore,
+    username: &str,
+    password: &str,
+) -> Result<User, CliError> {
+    let name = LoginName::Username(username.to_owned());
+    let Some((user, _)) = store.credentials(&name).await? else {
+        let shown = username.escape_debug();
+        return Err(CliError::failed(format!("--username: there is no user {shown}")));
+    };
+    let hash = password::hash(password).map_err(CliError::failed)?;
+    store.change_password(user.id, hash, None, SystemClock.now()).await?;
+    Ok(user)
 }
 
 fn first_line() -> Result<String, CliError> {
@@ -113,6 +176,7 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
         role,
         whatsapp_number: create.whatsapp_number.clone(),
         phone: create.phone.clone(),
+        is_email_verified: true,
         password_hash: Some(password::hash(&create.password).map_err(CliError::failed)?),
         now: SystemClock.now(),
     })
@@ -150,6 +214,7 @@ pub(super) fn describe(user: &User) -> String {
         "whatsapp_number": user.whatsapp_number,
         "phone": user.phone,
         "is_active": user.is_active,
+        "email_verified": user.is_email_verified,
         "created_at": user.created_at,
     })
     .to_string()

@@ -42,6 +42,7 @@ impl Config {
                 refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
                 registration: values.switch("auth.registration")?,
                 registrations_per_min: values.number("auth.registrations_per_min")?,
+                verify_email: values.switch("auth.verify_email")?,
             },
             http: HttpConfig {
                 allowed_origins: values.list("http.allowed_origins"),

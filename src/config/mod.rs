@@ -76,6 +76,8 @@ pub struct AuthConfig {
     /// `auth.registrations_per_min`: how many may register, all together (60; 0: no limit); one
     /// network a sixth of them.
     pub registrations_per_min: u32,
+    /// `auth.verify_email`: mails leave only for addresses that are verified (true).
+    pub verify_email: bool,
 }
 
 /// `http.*`

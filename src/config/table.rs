@@ -173,13 +173,17 @@ pub static SETTINGS: &[Setting] = &[
     setting("auth.registrations_per_min", "", "60", number("registrations a minute", 0, 100_000),
         "How many may register, all clients together, of which one network may use a sixth; past it \
          429; 0: no limit"),
+    setting("auth.verify_email", "", "true", Kind::Switch,
+        "Whether mails leave only for verified addresses: whoever registers confirms the address \
+         by a link; accounts made by an operator, an admin or a foreign token count as verified"),
     setting("http.allowed_origins", "", "", Kind::Origins,
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
         "The largest request body"),
     setting("http.public_url", "", "", Kind::Url,
-        "Where users reach this hub, for links in e-mails and between pages; not set: no links in \
-         e-mails, no List-Unsubscribe"),
+        "Where users reach this hub, for links in e-mails and between pages; not set: no \
+         List-Unsubscribe, and links in e-mails lead to the address that the hub listens on, or \
+         nowhere"),
     setting("http.trusted_proxies", "", "", Kind::Networks,
         "Addresses and networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For, \
          Forwarded and X-Forwarded-Proto count; not set: a client is the peer of its connection"),

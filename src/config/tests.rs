@@ -27,6 +27,7 @@ fn what_is_not_set_is_what_the_table_says() {
     assert!(config.auth.public_key_file.is_none() && config.auth.audience.is_none());
     assert!(config.auth.registration && !config.auth.auto_provision && !config.log_json);
     assert_eq!(config.auth.registrations_per_min, 60);
+    assert!(config.auth.verify_email);
     assert_eq!((config.auth.access_ttl_s, config.auth.refresh_ttl_s), (3600, 604_800));
     assert_eq!((config.ws.max_frame, config.ws.max_sessions_per_user), (65_536, 32));
     assert_eq!((config.ws.max_connections, config.ws.messages_per_s), (100_000, 20));

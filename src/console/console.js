@@ -266,12 +266,14 @@ function age(ms) {
 
 async function enter() {
   $('login').hidden = true;
+  $('forgot').hidden = true;
   $('app').hidden = false;
   $('logout').hidden = false;
   $('who').textContent = `${state.user.full_name || state.user.username} · ${state.user.role}`;
   $('operator').hidden = state.user.role !== 'super_admin';
   await load();
   follow();
+  await askForConfirmation().catch(fail);
   await loadTree().catch(fail);
 }
 
@@ -298,6 +300,49 @@ $('login').onsubmit = async (event) => {
     $('login-error').textContent = error.message;
   }
 };
+
+// --- A forgotten password, and an address to be confirmed ---------------------------------------
+
+/** Without a login: the form that the address names. */
+function chooseForm() {
+  if (state.access) return;
+  const isForgot = location.hash === '#forgot';
+  $('forgot').hidden = !isForgot;
+  $('login').hidden = isForgot;
+  (isForgot ? $('forgot').email : $('login').username).focus();
+}
+
+$('forgot').onsubmit = async (event) => {
+  event.preventDefault();
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json' } };
+  init.body = JSON.stringify(Object.fromEntries(new FormData(event.target)));
+  const said = $('forgot-said');
+  try {
+    const response = await fetch('/api/auth/password/reset/', init);
+    const answer = await response.json();
+    said.className = response.ok ? 'soft' : 'error';
+    said.textContent = reason(answer);
+  } catch (error) {
+    said.className = 'error';
+    said.textContent = error.message;
+  }
+};
+
+async function askForConfirmation() {
+  const me = await api('GET', '/api/auth/me/');
+  $('unverified').hidden = me.email_verified || me.email === '';
+}
+
+$('resend').onclick = async () => {
+  try {
+    $('resend-said').textContent = (await api('POST', '/api/auth/email/resend/', {})).detail;
+  } catch (error) {
+    $('resend-said').textContent = error.message;
+  }
+};
+window.addEventListener('hashchange', chooseForm);
+chooseForm();
+
 $('raise').onsubmit = (event) => {
   event.preventDefault();
   const form = event.target;

@@ -19,6 +19,9 @@ pub const CHANNELS: [Channel; 4] = [Channel::Email, Channel::WhatsApp, Channel::
 pub fn default_of(event: &str, channel: Channel) -> Source {
     let (subject, text, html) = match (channel, event) {
         (Channel::Email, DIGEST) => ("{{ title }}", DIGEST_TEXT, DIGEST_HTML),
+        (Channel::Email, event) if is_of_accounts(event) => {
+            ("{{ title }}", ACCOUNT_TEXT, ACCOUNT_HTML)
+        }
         (Channel::Email, _) => ("{{ title }}", EMAIL_TEXT, EMAIL_HTML),
         (Channel::WhatsApp, _) => ("{{ title }}", WHATSAPP_TEXT, ""),
         (Channel::Sms, _) => ("", SMS_TEXT, ""),
@@ -29,6 +32,17 @@ pub fn default_of(event: &str, channel: Channel) -> Source {
     let [subject, text, html] = [subject, text, html].map(str::to_owned);
     Source { subject, text, html }
 }
+
+/// Whether an event's only telling is a mail about the account itself.
+#[must_use]
+pub fn is_of_accounts(event: &str) -> bool {
+    Event::OF_ACCOUNTS.iter().any(|one| one.as_str() == event)
+}
+
+const ACCOUNT_TEXT: &str =
+    "Hello {{ name }},\n\n{{ body }}\n{% if link %}\n{{ link }}\n{% endif %}";
+
+const ACCOUNT_HTML: &str = include_str!("account.html");
 
 const EMAIL_TEXT: &str = "Hello {{ name }},\n\n{{ body }}\n\
     {% if link %}\n{{ link }}\n{% endif %}\
@@ -65,9 +79,20 @@ pub fn sample(event: &str) -> View {
         Event::UserRegistration => {
             (event.title(), "A new Client has registered: John Client (john@example.com)")
         }
+        Event::PasswordReset => {
+            (event.title(), "A new password was requested for your account ada.")
+        }
+        Event::EmailConfirmation => {
+            (event.title(), "Please confirm the e-mail address of your account ada.")
+        }
         Event::Other(_) => ("A title", "A message <in more> words."),
     };
-    let is_ticket = !matches!(event, Event::UserRegistration | Event::Other(_));
+    let is_ticket = !is_of_accounts(event.as_str())
+        && !matches!(event, Event::UserRegistration | Event::Other(_));
+    let data = match is_of_accounts(event.as_str()) {
+        true => json!({ "username": "ada", "minutes": 30 }),
+        false => json!({}),
+    };
     let ticket = is_ticket.then(|| {
         json!({
             "key": "WEB-5",
@@ -86,7 +111,7 @@ pub fn sample(event: &str) -> View {
         "link": "https://hub.example.com/tickets/5/",
         "unsubscribe": "https://hub.example.com/unsubscribe/token/",
         "ticket": ticket,
-        "data": {},
+        "data": data,
     }))
 }
 

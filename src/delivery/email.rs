@@ -111,8 +111,12 @@ impl EmailSender {
         }
     }
 
-    /// A digest is of many events: it is ended in the preferences.
+    /// A digest is of many events: it is ended in the preferences. What is about the account
+    /// itself cannot be ended.
     fn unsubscribe(&self, leased: &Leased) -> Option<String> {
+        if leased.account_link.is_some() {
+            return None;
+        }
         let [letter] = &leased.letters[..] else { return None };
         let event = letter.message.event.as_str().to_owned();
         let user = leased.addressee.as_ref()?.id;

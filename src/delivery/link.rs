@@ -9,6 +9,7 @@ use bellpull_actors::domain::ids::UserId;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use super::account_link::AccountLinks;
 use crate::config::Secret;
 
 /// What an unsubscribe link is signed for: no other signature of the same secret fits.
@@ -22,6 +23,7 @@ const SIGNATURE_LEN: usize = 16;
 pub struct Links {
     public_url: Option<String>,
     secret: Secret,
+    accounts: Option<AccountLinks>,
 }
 
 /// What an unsubscribe link ends: one event's e-mails to one user.
@@ -37,7 +39,19 @@ impl Links {
     /// Links to the hub at `public_url` (without a slash at its end), signed with its secret.
     #[must_use]
     pub fn new(public_url: Option<String>, secret: Secret) -> Self {
-        Self { public_url, secret }
+        Self { public_url, secret, accounts: None }
+    }
+
+    /// The same with links that change accounts.
+    #[must_use]
+    pub fn with_accounts(self, accounts: AccountLinks) -> Self {
+        Self { accounts: Some(accounts), ..self }
+    }
+
+    /// Links that change accounts; none where tokens are issued elsewhere.
+    #[must_use]
+    pub fn accounts(&self) -> Option<&AccountLinks> {
+        self.accounts.as_ref()
     }
 
     /// Where a notification's click leads: its own absolute address, or one on the public one.

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn the_defaults_will_do() {
-        let events = Event::OWN.iter().map(Event::as_str).chain(["general"]);
+        let events =
+            Event::OWN.iter().chain(&Event::OF_ACCOUNTS).map(Event::as_str).chain(["general"]);
         for event in events {
             for channel in CHANNELS {
                 let rendered = prove(event, channel, &default_of(event, channel)).unwrap();

@@ -189,6 +189,7 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
         failures: 0,
         addressee: Some(addressee),
         target,
+        account_link: None,
         letters: vec![Letter::new(message)],
         with: Vec::new(),
         leased_until: Timestamp::MAX,

@@ -27,7 +27,10 @@ impl Words {
         let (name, locale) = addressee.map_or(("", &english), |one| (&*one.name, &one.locale));
         if let [letter] = &leased.letters[..] {
             let message = &letter.message;
-            let link = self.links.action(&message.action_url);
+            let link = match &leased.account_link {
+                Some(link) => self.links.accounts().map(|accounts| accounts.url(link)),
+                None => self.links.action(&message.action_url),
+            };
             let view = View::of(message, name, link.as_deref(), unsubscribe);
             return self.templates.render(message.event.as_str(), channel, locale, &view);
         }

@@ -316,6 +316,12 @@ fn text(row: &DeliveryRow) -> String {
         (DeliveryStatus::Suppressed, Some(Rule::MovedOn)) => {
             "Called off: the ticket moved on before its step was due.".to_owned()
         }
+        (DeliveryStatus::Suppressed, Some(Rule::Unverified)) => {
+            "Held back: the e-mail address is not confirmed.".to_owned()
+        }
+        (DeliveryStatus::Suppressed, Some(Rule::Expired)) => {
+            "Held back: the link in it was no longer good.".to_owned()
+        }
         (DeliveryStatus::Suppressed, _) => "Held back: not wanted on this channel.".to_owned(),
         (DeliveryStatus::Sent, _) => "The provider took it.".to_owned(),
         (DeliveryStatus::Failed, _) => format!("Given up after {attempts} attempt(s)."),

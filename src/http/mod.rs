@@ -5,6 +5,7 @@
 //! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
 //! [`error`] is the one table of what can go wrong.
 
+mod account_pages;
 mod analytics;
 mod auth;
 mod body;
@@ -23,6 +24,7 @@ mod notifications;
 mod openapi;
 mod operator;
 mod page;
+mod passwords;
 mod preferences;
 pub(crate) mod prefixed;
 mod projects;
@@ -61,6 +63,7 @@ use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
 use self::page::LinkBase;
+use self::passwords::LinkLimits;
 use self::push::PushDesk;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
@@ -102,6 +105,7 @@ pub struct Edge {
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
+    link_limits: LinkLimits,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
     epoch: Arc<str>,
@@ -193,6 +197,7 @@ impl Edge {
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
+            link_limits: LinkLimits::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
@@ -235,6 +240,8 @@ pub fn document() -> String {
 
 fn client_routes() -> Routes {
     auth::routes()
+        .merge(passwords::routes())
+        .merge(account_pages::routes())
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
         .merge(comments::routes())
@@ -293,6 +300,7 @@ handles! {
     BodyLimit = |edge| edge.body_limit;
     TrustedProxies = |edge| edge.proxies.clone();
     LinkBase = |edge| edge.link_base.clone();
+    LinkLimits = |edge| edge.link_limits.clone();
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
 };
@@ -25,7 +26,8 @@ use super::page::Paging;
 use super::query::Params;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::delivery::defaults::{CHANNELS, DIGEST};
+use crate::auth::Principal;
+use crate::delivery::defaults::{CHANNELS, DIGEST, is_of_accounts};
 use crate::delivery::desk::{Found, TemplateDesk};
 use crate::delivery::proof::prove;
 use crate::delivery::template::{BadTemplate, SOURCE_MAX};
@@ -49,6 +51,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
             errors.add("event", text);
         }
         let channel = of_name(&channel).map_err(|why| errors.add("channel", why)).ok();
+        if is_of_accounts(&event) && channel.is_some_and(|channel| channel != Channel::Email) {
+            errors.add("channel", "Accounts have e-mails only.");
+        }
         if event == DIGEST && channel.is_some_and(|channel| channel != Channel::Email) {
             errors.add("channel", "Only e-mails are gathered.");
         }
@@ -114,7 +119,7 @@ async fn list(
     paging.show(&Page { count, rows }, summary_json)
 }
 
-/// The hub's own events in their order, then digests, then those of senders.
+/// The hub's own events in their order, then mails about accounts, then digests, then those of senders.
 fn all_of(written: &[TemplateKey]) -> Vec<Said> {
     let mut locales: BTreeMap<(&str, Channel), BTreeSet<Locale>> = BTreeMap::new();
     for key in written {
@@ -123,8 +128,10 @@ fn all_of(written: &[TemplateKey]) -> Vec<Said> {
     let own: Vec<&str> = Event::OWN.iter().map(Event::as_str).collect();
     let mut pairs: Vec<(&str, Channel)> =
         own.iter().flat_map(|event| CHANNELS.map(|channel| (*event, channel))).collect();
+    pairs.extend(Event::OF_ACCOUNTS.iter().map(|event| (event.as_str(), Channel::Email)));
     pairs.push((DIGEST, Channel::Email));
-    let others = locales.keys().filter(|(event, _)| *event != DIGEST && !own.contains(event));
+    let is_own = |event: &str| own.contains(&event) || is_of_accounts(event) || event == DIGEST;
+    let others = locales.keys().filter(|(event, _)| !is_own(event));
     pairs.extend(others);
     let said = |(event, channel): (&str, Channel)| Said {
         event: event.to_owned(),
@@ -216,6 +223,7 @@ async fn write(
     let title = if key.channel == Channel::WhatsApp { "{{ title }}" } else { "" };
     let start = Source { subject: title.to_owned(), ..Source::default() };
     let source = source(&mut body, start)?;
+    check_rights(&principal, &key)?;
     prove(&key.event, key.channel, &source).map_err(refused)?;
     let template = WrittenTemplate {
         key,
@@ -247,9 +255,10 @@ async fn write(
 )]
 async fn forget(
     State(desk): State<TemplateDesk>,
-    _: Admin,
+    Admin(principal): Admin,
     Key(key): Key,
 ) -> Result<StatusCode, ApiError> {
+    check_rights(&principal, &key)?;
     match desk.delete(key).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::NotFound),
@@ -280,6 +289,16 @@ async fn preview(
         "text": rendered.text,
         "html": rendered.html,
     })))
+}
+
+/// A template of a mail about an account is filled in with a link that opens the account, and
+/// could have it sent elsewhere: whoever may not touch admins may not write it.
+fn check_rights(principal: &Principal, key: &TemplateKey) -> Result<(), ApiError> {
+    if is_of_accounts(&key.event) && principal.user.role != Role::SuperAdmin {
+        let text = "Only a super admin may change what mails about accounts say.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// The parts that a body names, in the place of those before.

@@ -27,12 +27,10 @@ use super::page::Paging;
 use super::query::{Id, Params};
 use super::routes::Routes;
 use super::who::Admin;
-use crate::auth::register::check_email;
+use crate::auth::register::{check_email, check_password};
 use crate::auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
-/// What Django asks of a password.
-const PASSWORD_MIN: usize = 8;
 /// A plus sign and 15 digits (E.164).
 const PHONE_MAX: usize = 16;
 
@@ -52,6 +50,7 @@ pub(super) fn user_json(user: &User) -> Value {
         "whatsapp_number": user.whatsapp_number,
         "phone": user.phone,
         "is_active": user.is_active,
+        "email_verified": user.is_email_verified,
         "created_at": user.created_at,
     })
 }
@@ -132,9 +131,10 @@ async fn create(
         body.refuse("username", text);
     }
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
-    if !password.is_empty() && password.chars().count() < PASSWORD_MIN {
-        let text = "This password is too short. It must contain at least 8 characters.";
-        body.refuse("password", text);
+    if !password.is_empty()
+        && let Err(problem) = check_password(&password)
+    {
+        body.refuse("password", problem);
     }
     let mut new = NewUser {
         id: None,
@@ -144,6 +144,7 @@ async fn create(
         role: role(&mut body).unwrap_or(Role::Client),
         whatsapp_number: phone(&mut body, "whatsapp_number").unwrap_or_default(),
         phone: phone(&mut body, "phone").unwrap_or_default(),
+        is_email_verified: true,
         password_hash: None,
         now: clock.now(),
     };
@@ -182,6 +183,7 @@ async fn edit(
     }
     let changes = UserChanges {
         email: email(&mut body),
+        vouches_for_email: true,
         full_name: full_name(&mut body),
         role: role(&mut body),
         whatsapp_number: phone(&mut body, "whatsapp_number"),
@@ -276,6 +278,7 @@ mod tests {
             whatsapp_number: "".into(),
             phone: "".into(),
             is_active: true,
+            is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
         }
     }
@@ -325,7 +328,7 @@ mod tests {
         let shown = user_json(&user(7, Role::SuperAdmin));
         let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
             "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",
-            "phone": "", "is_active": true, "created_at": "2025-12-24T10:30:00Z"});
+            "phone": "", "is_active": true, "email_verified": true, "created_at": "2025-12-24T10:30:00Z"});
         assert_eq!(shown, wanted);
     }
 }

@@ -138,6 +138,7 @@ async fn make(store: &Arc<SqliteStore>, roles: &[&str]) -> Result<Vec<u64>, Stri
                 role: role.map_err(|error| error.to_string())?,
                 whatsapp_number: String::new(),
                 phone: String::new(),
+                is_email_verified: true,
                 password_hash: None,
                 now: Timestamp::now(),
             };

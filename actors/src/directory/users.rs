@@ -10,6 +10,7 @@ use metrics::Gauge;
 use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
+use crate::domain::routing;
 use crate::domain::user::User;
 use crate::port::inbox::Selection;
 use crate::port::outlet::Ending;
@@ -201,6 +202,11 @@ impl Users {
             Ok(marked)
         });
         work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    /// Has the channels look for new deliveries.
+    pub fn nudge(&self, which: routing::Channels) {
+        self.channels.nudge(which);
     }
 
     /// Ends the user's sessions that were opened with a login (`None`: all of them).

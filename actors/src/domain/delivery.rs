@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::account_link::AccountLink;
 use super::ids::{DeliveryId, NotificationId, ProjectId, UserId, WebhookId};
 use super::inbox::Letter;
 use super::locale::Locale;
@@ -93,6 +94,8 @@ pub struct Leased {
     pub addressee: Option<Addressee>,
     /// Where it goes.
     pub target: Target,
+    /// The link that it brings, where it is about the addressee's account.
+    pub account_link: Option<AccountLink>,
     /// What it says: one letter, or several in a digest, the oldest first.
     pub letters: Vec<Arc<Letter>>,
     /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
@@ -226,11 +229,15 @@ pub enum Rule {
     Seen,
     /// Its ticket moved on before the recipient had seen it.
     MovedOn,
+    /// The recipient has not confirmed the e-mail address.
+    Unverified,
+    /// The link in it had expired, or was used or void, before it could leave.
+    Expired,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Preference,
         Self::NoAddress,
         Self::Unsubscribed,
@@ -239,6 +246,8 @@ impl Rule {
         Self::Escalation,
         Self::Seen,
         Self::MovedOn,
+        Self::Unverified,
+        Self::Expired,
     ];
 
     /// The rule's name in rows and JSON.
@@ -253,6 +262,8 @@ impl Rule {
             Self::Escalation => "escalation",
             Self::Seen => "seen",
             Self::MovedOn => "moved_on",
+            Self::Unverified => "unverified",
+            Self::Expired => "expired",
         }
     }
 

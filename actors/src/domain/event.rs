@@ -23,6 +23,10 @@ pub enum Event {
     Mentioned,
     /// Somebody registered.
     UserRegistration,
+    /// A new password was requested; a mail alone tells it.
+    PasswordReset,
+    /// An address is to be confirmed; a mail alone tells it.
+    EmailConfirmation,
     /// A name that a sender chose (1 to 64 characters; the edge checks it).
     Other(Box<str>),
 }
@@ -41,6 +45,10 @@ impl Event {
         Self::UserRegistration,
     ];
 
+    /// The hub's own that concern one account and are told by a mail alone: nobody has wishes on
+    /// them, and they are in no inbox.
+    pub const OF_ACCOUNTS: [Self; 2] = [Self::PasswordReset, Self::EmailConfirmation];
+
     /// The event's name in rows and JSON.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -54,6 +62,8 @@ impl Event {
             Self::TicketRejected => "ticket_rejected",
             Self::Mentioned => "mentioned",
             Self::UserRegistration => "user_registration",
+            Self::PasswordReset => "password_reset",
+            Self::EmailConfirmation => "email_confirmation",
             Self::Other(name) => name,
         }
     }
@@ -71,6 +81,8 @@ impl Event {
             "ticket_rejected" => Self::TicketRejected,
             "mentioned" => Self::Mentioned,
             "user_registration" => Self::UserRegistration,
+            "password_reset" => Self::PasswordReset,
+            "email_confirmation" => Self::EmailConfirmation,
             other => Self::Other(other.into()),
         }
     }
@@ -95,6 +107,8 @@ impl Event {
             Self::TicketRejected => "Ticket Rejected",
             Self::Mentioned => "You Were Mentioned",
             Self::UserRegistration => "New User Registration",
+            Self::PasswordReset => "Choose a New Password",
+            Self::EmailConfirmation => "Confirm Your E-mail Address",
             Self::Other(_) => "",
         }
     }
@@ -112,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_event_survives_its_name() {
-        for event in Event::OWN {
+        for event in Event::OWN.into_iter().chain(Event::OF_ACCOUNTS) {
             assert_eq!(Event::from_name(event.as_str()), event);
             assert!(!event.title().is_empty(), "{event} has a title");
             assert!(event.is_the_hubs(), "{event}");

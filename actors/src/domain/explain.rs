@@ -67,6 +67,7 @@ pub fn concerns(event: &Event) -> &'static [Concern] {
         Event::TicketApproved | Event::TicketRejected => &[Admin, Assigned],
         Event::Mentioned => &[Named],
         Event::UserRegistration => &[SuperAdmin],
+        Event::PasswordReset | Event::EmailConfirmation => &[],
         Event::Other(_) => &[Chosen],
     }
 }
@@ -327,6 +328,7 @@ mod tests {
             whatsapp_number: "".into(),
             phone: "".into(),
             is_active: true,
+            is_email_verified: true,
             created_at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

@@ -62,6 +62,10 @@ id! {
     SendId
 }
 id! {
+    /// A link in a mail that changes an account; never used again.
+    LinkId
+}
+id! {
     /// One login: the refresh tokens that descend from it, and the sockets opened with it.
     LoginId
 }

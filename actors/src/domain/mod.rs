@@ -4,8 +4,10 @@
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
 //! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
-//! [`circuit`] (what leaves the house), [`explain`] (why somebody was told).
+//! [`circuit`] (what leaves the house), [`account_link`] (mails that change an account),
+//! [`explain`] (why somebody was told).
 
+pub mod account_link;
 pub mod circuit;
 pub mod comment;
 pub mod delay;

@@ -93,6 +93,8 @@ impl Kind {
             | Event::WorkStarted
             | Event::WorkFinished
             | Event::Mentioned
+            | Event::PasswordReset
+            | Event::EmailConfirmation
             | Event::Other(_) => Self::Info,
         }
     }

@@ -117,6 +117,7 @@ pub fn channels(event: &Event) -> Channels {
         | Event::WorkFinished => Channels::of(&[System, Email, WhatsApp]),
         Event::TicketApproved | Event::TicketRejected => Channels::of(&[System, WhatsApp]),
         Event::Mentioned | Event::UserRegistration => Channels::of(&[System, Email]),
+        Event::PasswordReset | Event::EmailConfirmation => Channels::of(&[Email]),
         Event::Other(_) => Channels::of(&[System]),
     }
 }

@@ -127,6 +127,8 @@ pub struct User {
     pub phone: CompactString,
     /// An inactive account can neither log in nor use a token that it already has.
     pub is_active: bool,
+    /// Whether mails to the address are known to arrive, or somebody vouched for it.
+    pub is_email_verified: bool,
     /// When the account was made.
     pub created_at: Timestamp,
 }

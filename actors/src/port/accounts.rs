@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::account_links::{EndedLogin, NewLink};
 use super::tickets::Told;
 use super::{Page, PageRequest, StoreError};
+use crate::domain::account_link::AccountLink;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::notification::Announcement;
 use crate::domain::user::{Role, User};
@@ -33,6 +35,9 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError>;
 
+    /// The hash of the account's password; `None` where it has none, or there is no account.
+    async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError>;
+
     /// Changes an account; the account after it. Whatever several changes at once have seen
     /// before: where one super admin is active, one stays.
     ///
@@ -50,10 +55,15 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Page<User>, StoreError>;
 
     /// Begins a login, with refresh generation 0 and an access token that is good until
-    /// `access_until`.
+    /// `access_until`. The account's password must still be the one of this hash: a login that was
+    /// checked against the password before is refused.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
     async fn begin_login(
         &self,
         user: UserId,
+        password_hash: Option<&str>,
         now: Timestamp,
         access_until: Timestamp,
         expires_at: Timestamp,
@@ -85,6 +95,50 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<(LoginId, Timestamp)>, StoreError>;
+
+    /// The logins that were revoked at `since` or later, by whatever process, as far as they have
+    /// an access token that is still good at `now`; at most `limit`.
+    async fn logins_revoked(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<EndedLogin>, StoreError>;
+
+    /// Sets an account's password, ends all its logins but `keep`, and voids its open links for a
+    /// new password, in one transaction; the logins that ended.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn change_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<LoginId>,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError>;
+
+    /// Makes a link, and queues the mail that brings it, in one transaction. `false`, and nothing
+    /// is made, where no active account has that address, or where the link would be of no use: a
+    /// new password for an account that has none, the confirmation of an address that is verified.
+    /// Older links stay good, up to a few.
+    async fn mail_link(&self, new: NewLink) -> Result<bool, StoreError>;
+
+    /// Whether a link may still be used at `now`.
+    async fn is_link_open(&self, link: &AccountLink, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Uses a link for a new password, as [`Self::change_password`] without a login to keep;
+    /// whoever has the link has read a mail, so that the address is verified. `None`, and nothing
+    /// changes, where the link is not open.
+    async fn reset_password(
+        &self,
+        link: AccountLink,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<Option<Vec<EndedLogin>>, StoreError>;
+
+    /// Uses a link that confirms an address. `false`, and nothing changes, where it is not open.
+    async fn confirm_email(&self, link: AccountLink, now: Timestamp) -> Result<bool, StoreError>;
 
     /// The setting of that name; where there is none, `initial` becomes it, and is on the disk
     /// when this returns. Two processes that do this at once get the same answer.
@@ -121,6 +175,8 @@ pub struct NewUser {
     pub whatsapp_number: String,
     /// May be empty.
     pub phone: String,
+    /// Whether somebody vouches for the address: an operator, an admin, a token's issuer.
+    pub is_email_verified: bool,
     /// A PHC string; `None` for an account that cannot log in with a password.
     pub password_hash: Option<String>,
     /// When it is made.
@@ -130,8 +186,10 @@ pub struct NewUser {
 /// What to change of an account; `None` leaves it.
 #[derive(Debug, Clone, Default)]
 pub struct UserChanges {
-    /// A new address.
+    /// A new address; links that were mailed to the one before are void.
     pub email: Option<String>,
+    /// Whether the caller vouches for the new address; it is not looked at without one.
+    pub vouches_for_email: bool,
     /// A new name.
     pub full_name: Option<String>,
     /// A new role.

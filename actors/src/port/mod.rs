@@ -4,6 +4,7 @@
 //! Every method of a store says what is atomic, ordered and idempotent. One suite of tests runs on
 //! every implementation.
 
+pub mod account_links;
 pub mod accounts;
 pub mod analytics;
 pub mod clock;

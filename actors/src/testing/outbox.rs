@@ -180,6 +180,7 @@ impl DeliveryStore for FakeOutbox {
                     locale: Locale::english(),
                 }),
                 target: Target::Email("ada@example.com".to_owned()),
+                account_link: None,
                 letters: vec![super::letter("x")],
                 with: Vec::new(),
                 leased_until: until,

@@ -201,6 +201,7 @@ impl FakeStore {
             whatsapp_number: CompactString::default(),
             phone: CompactString::default(),
             is_active: true,
+            is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
         };
         let caller = Caller::from(&user);

@@ -101,6 +101,7 @@ async fn join_cast(
         role: role.parse().map_err(|_| format!("{role} is no role"))?,
         whatsapp_number: String::new(),
         phone: String::new(),
+        is_email_verified: true,
         password_hash: Some(hash.map_err(|error| error.to_string())?),
         now: Timestamp::now(),
     };

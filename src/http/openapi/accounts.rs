@@ -17,6 +17,8 @@ pub(in crate::http) struct User {
     whatsapp_number: String,
     phone: String,
     is_active: bool,
+    /// Whether mails may go to the address; false until its owner has confirmed it.
+    email_verified: bool,
     created_at: Timestamp,
 }
 
@@ -95,6 +97,46 @@ pub(in crate::http) struct SocketTicket {
     expires_in: i64,
 }
 
+/// A new password, by whoever knows the one before.
+#[derive(ToSchema)]
+pub(in crate::http) struct PasswordChange {
+    #[schema(min_length = 1, max_length = 1_024)]
+    current_password: String,
+    #[schema(min_length = 8, max_length = 1_024)]
+    new_password: String,
+}
+
+/// The address of an account whose password is forgotten.
+#[derive(ToSchema)]
+pub(in crate::http) struct ResetRequest {
+    #[schema(max_length = 254, format = Email)]
+    email: String,
+}
+
+/// A new password, by a link.
+#[derive(ToSchema)]
+pub(in crate::http) struct ResetConfirmation {
+    /// What stands behind the `#` of the link.
+    #[schema(min_length = 1, max_length = 200)]
+    token: String,
+    #[schema(min_length = 8, max_length = 1_024)]
+    new_password: String,
+}
+
+/// The proof that a mail has arrived.
+#[derive(ToSchema)]
+pub(in crate::http) struct EmailConfirmation {
+    /// What stands behind the `#` of the link.
+    #[schema(min_length = 1, max_length = 200)]
+    token: String,
+}
+
+/// What was done, for people.
+#[derive(ToSchema)]
+pub(in crate::http) struct Told {
+    detail: String,
+}
+
 /// An account that an admin makes.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewUser {
@@ -121,6 +163,7 @@ pub(in crate::http) struct NewUser {
 /// What is to change.
 #[derive(ToSchema)]
 pub(in crate::http) struct UserEdit {
+    /// Another address counts as confirmed; links that were mailed to the one before are void.
     #[schema(max_length = 254)]
     email: Option<String>,
     #[schema(max_length = 150)]

@@ -10,7 +10,8 @@ use super::inboxes::{channel, delivery_status};
 #[derive(ToSchema)]
 pub(in crate::http) struct OutboxDelivery {
     id: i64,
-    /// None, and no recipient, where it is for a project's webhook.
+    /// None where it is for a project's webhook, which has no recipient either, and where it is
+    /// about the recipient's account.
     #[schema(required)]
     notification: Option<i64>,
     #[schema(required)]
@@ -27,7 +28,7 @@ pub(in crate::http) struct OutboxDelivery {
     status: String,
     status_display: String,
     /// What holds it back, or delays it: one of `preference`, `no_address`, `unsubscribed`,
-    /// `quiet_hours`, `digest`, `escalation`, `seen` and `moved_on`.
+    /// `quiet_hours`, `digest`, `escalation`, `seen`, `moved_on`, `unverified` and `expired`.
     #[schema(required)]
     rule: Option<String>,
     /// How many attempts were begun.

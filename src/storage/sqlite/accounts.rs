@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::account_links::{EndedLogin, NewLink};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
@@ -15,12 +17,12 @@ use compact_str::CompactString as Text;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::SqliteStore;
 use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::{containing, get, json, timestamp, user, user_columns};
-use super::writer::{Done, LoginWrite, Write, mismatch};
+use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
+use super::{SqliteStore, account_links};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -61,6 +63,13 @@ impl AccountStore for SqliteStore {
         row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
     }
 
+    async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = ?").bind(id.0);
+        let found: Option<Option<String>> =
+            query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        Ok(found.flatten())
+    }
+
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
         let Done::Updated(user) =
             self.writer.write(Write::UpdateUser(id, Box::new(changes))).await?
@@ -91,11 +100,13 @@ impl AccountStore for SqliteStore {
     async fn begin_login(
         &self,
         user: UserId,
+        password_hash: Option<&str>,
         now: Timestamp,
         access_until: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
-        let begin = LoginWrite::Begin { user, now, access_until, expires_at };
+        let password_hash = password_hash.map(str::to_owned);
+        let begin = LoginWrite::Begin { user, password_hash, now, access_until, expires_at };
         let Done::Login(id) = self.writer.write(Write::Login(begin)).await? else {
             return Err(mismatch());
         };
@@ -141,6 +152,48 @@ impl AccountStore for SqliteStore {
         rows.into_iter().map(|(id, until)| Ok((LoginId(id), timestamp(until)?))).collect()
     }
 
+    async fn logins_revoked(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        account_links::revoked(self, since, now, limit).await
+    }
+
+    async fn change_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<LoginId>,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        let change = LinkWrite::ChangePassword { user, password_hash, keep, now };
+        let ended = account_links::ended(self, change).await?;
+        ended.ok_or_else(mismatch)
+    }
+
+    async fn mail_link(&self, new: NewLink) -> Result<bool, StoreError> {
+        Ok(self.changed(Write::Link(Box::new(LinkWrite::Mail(new)))).await? > 0)
+    }
+
+    async fn is_link_open(&self, link: &AccountLink, now: Timestamp) -> Result<bool, StoreError> {
+        account_links::is_open(self, link, now).await
+    }
+
+    async fn reset_password(
+        &self,
+        link: AccountLink,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<Option<Vec<EndedLogin>>, StoreError> {
+        account_links::ended(self, LinkWrite::Reset { link, password_hash, now }).await
+    }
+
+    async fn confirm_email(&self, link: AccountLink, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.changed(Write::Link(Box::new(LinkWrite::Confirm { link, now }))).await? > 0)
+    }
+
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
         // Every start but the first finds it; only the first needs the writer.
         if let Some(value) = self.setting(name).await? {
@@ -171,25 +224,25 @@ impl AccountStore for SqliteStore {
 }
 
 /// As [`read`] names its columns.
-type AccountRow = (UserId, Text, Text, Text, Role, Text, Text, i64, i64);
+type AccountRow = (UserId, Text, Text, Text, Role, Text, Text, i64, i64, i64);
 
 /// The accounts of these ids; one that does not exist is left out.
 pub(super) async fn read(
     reader: Arc<CrowdReader>,
     ids: Vec<UserId>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
-    // As one text: a row of ten columns takes the library twelve allocations.
+    // As one text: a row of so many columns takes the library twelve allocations.
     let sql = "SELECT json_group_array(json_array(id, username, email, full_name, role, \
-               whatsapp_number, phone, is_active, created_at)) FROM users \
+               whatsapp_number, phone, is_active, email_verified, created_at)) FROM users \
                WHERE id IN (SELECT value FROM json_each(?))";
     let ids = id_list(ids.into_iter().map(|id| id.0));
     let text = reader.text(sql, ids).await.map_err(unavailable)?;
     let rows: Vec<AccountRow> = json(&text)?;
     let account = |row| {
-        let (id, username, email, full_name, role, whatsapp_number, phone, active, created_ms) =
+        let (id, username, email, full_name, role, whatsapp_number, phone, active, verified, at_ms) =
             row;
-        let created_at = timestamp(created_ms)?;
-        let is_active = active != 0;
+        let created_at = timestamp(at_ms)?;
+        let (is_active, is_email_verified) = (active != 0, verified != 0);
         let user = User {
             id,
             username,
@@ -199,6 +252,7 @@ pub(super) async fn read(
             whatsapp_number,
             phone,
             is_active,
+            is_email_verified,
             created_at,
         };
         Ok((id, user))

@@ -45,6 +45,7 @@ impl DeliveryStore for SqliteStore {
                     name: row.name.unwrap_or_default(),
                     locale: row.locale.unwrap_or_else(Locale::english),
                 }),
+                account_link: row.account_link,
                 target: target(channel, row.address)?,
                 leased_until: until,
             })

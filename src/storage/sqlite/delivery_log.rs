@@ -16,11 +16,14 @@ use super::multi_row::id_list;
 use super::rows::{get, get_name, get_time, optional_timestamp};
 
 /// Deliveries `d` with their recipients' names.
-const SELECT: &str = "SELECT d.id, d.notification_id, d.recipient_id, \
-    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, d.target_id, \
+const SELECT: &str = "SELECT d.id, d.notification_id, u.id AS recipient_id, \
+    iif(u.full_name = '', u.username, u.full_name) AS recipient_name, d.channel, \
+    iif(d.channel = 'EMAIL', 0, d.target_id) AS target_id, \
     d.status, d.rule, d.until_seen IS NOT NULL AS until_seen, d.leases, d.due_at, d.leased_until, \
     d.sent_at, d.provider_id, d.provider_status, d.error \
-    FROM deliveries d LEFT JOIN users u ON u.id = d.recipient_id WHERE d.id";
+    FROM deliveries d LEFT JOIN account_links k ON d.recipient_id IS NULL \
+    AND d.channel = 'EMAIL' AND k.id = d.target_id \
+    LEFT JOIN users u ON u.id = ifnull(d.recipient_id, k.user_id) WHERE d.id";
 
 #[async_trait]
 impl DeliveryLog for SqliteStore {

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`],
-//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
+//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
+//! [`account_links`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
 //! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads
 //! on a connection of their own ([`crowd_reader`]), [`deferred`] births, [`rows`], [`letters`],
 //! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
@@ -12,6 +12,7 @@
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
 //! statement that goes to a thread and back costs more than the statement.
 
+mod account_links;
 mod accounts;
 mod comments;
 mod crowd_reader;
@@ -142,6 +143,7 @@ impl SqliteStore {
             max_page_count: options.max_page_count,
             is_hubs: options.exclusive,
             channels: options.channels,
+            verify_email: options.verify_email,
             ids: Arc::clone(&ids),
             letters: Arc::clone(&letters),
             audiences: Audiences::new(),

@@ -16,6 +16,9 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct StoreOptions {
     /// The channels that are switched on: deliveries are made for these only.
     pub channels: Channels,
+    /// Whether mails leave only for addresses that are verified; those about the account itself
+    /// always do.
+    pub verify_email: bool,
     /// The file grows to so many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
     pub max_page_count: Option<u32>,
     /// Whether the database is made where there is none; without, [`OpenError::Missing`].
@@ -35,6 +38,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             channels: Channels::default(),
+            verify_email: false,
             max_page_count: None,
             create: true,
             exclusive: false,

@@ -15,7 +15,8 @@ use super::error::{corrupt, unavailable};
 
 macro_rules! user_columns {
     () => {
-        "id, username, email, full_name, role, whatsapp_number, phone, is_active, created_at"
+        "id, username, email, full_name, role, whatsapp_number, phone, is_active, email_verified, \
+         created_at"
     };
 }
 
@@ -147,6 +148,7 @@ pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
         whatsapp_number: string(row, "whatsapp_number")?.into(),
         phone: string(row, "phone")?.into(),
         is_active: int(row, "is_active")? != 0,
+        is_email_verified: int(row, "email_verified")? != 0,
         created_at: timestamp(int(row, "created_at")?)?,
     })
 }

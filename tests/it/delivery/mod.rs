@@ -4,6 +4,7 @@
 mod email;
 mod escalation;
 mod kill;
+mod passwords;
 mod push;
 mod sink;
 mod sms;

@@ -39,6 +39,7 @@ async fn accounts(database: &Path, role: &str, count: usize) -> Vec<i64> {
             role: role.parse().unwrap(),
             whatsapp_number: String::new(),
             phone: String::new(),
+            is_email_verified: true,
             password_hash: None,
             now: Timestamp::now(),
         };

@@ -10,6 +10,7 @@ mod escalations;
 mod explain;
 mod notifications;
 mod operator;
+mod passwords;
 mod preferences;
 mod projects;
 mod scheduled;

@@ -196,7 +196,7 @@ pub(crate) async fn a_refresh_token_is_good_until_its_successor_was_used<F: Fixt
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = person(store, "ann", "client").await;
-    let login = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    let login = store.begin_login(ann.id, None, at(0), at(60), at(1000)).await.unwrap();
     let use_it = |generation| async move {
         store.use_refresh(login, generation, at(1), at(61)).await.unwrap()
     };
@@ -208,7 +208,7 @@ pub(crate) async fn a_refresh_token_is_good_until_its_successor_was_used<F: Fixt
     for generation in [1, 3, 4] {
         assert_eq!(use_it(generation).await, RefreshUse::Ended, "{generation}");
     }
-    let other = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    let other = store.begin_login(ann.id, None, at(0), at(60), at(1000)).await.unwrap();
     assert_eq!(store.use_refresh(other, 0, at(1), at(60)).await.unwrap(), RefreshUse::Good(ann.id));
 }
 
@@ -216,7 +216,7 @@ pub(crate) async fn a_login_ends_by_revocation_and_by_time<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = person(store, "ann", "client").await;
-    let login = store.begin_login(ann.id, at(0), at(60), at(1000)).await.unwrap();
+    let login = store.begin_login(ann.id, None, at(0), at(60), at(1000)).await.unwrap();
     assert_eq!(
         store.use_refresh(login, 0, at(999), at(60)).await.unwrap(),
         RefreshUse::Good(ann.id)
@@ -228,7 +228,7 @@ pub(crate) async fn a_login_ends_by_revocation_and_by_time<F: Fixture>() {
     assert_eq!(store.use_refresh(login, 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
     assert_eq!(store.use_refresh(LoginId(99), 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
     assert_eq!(store.revoke_login(LoginId(99), at(6)).await.unwrap(), None);
-    let nobody = store.begin_login(UserId(99), at(0), at(1), at(1)).await;
+    let nobody = store.begin_login(UserId(99), None, at(0), at(1), at(1)).await;
     assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
 }
 
@@ -238,7 +238,9 @@ pub(crate) async fn what_has_ended_is_known_until_its_last_access_token_is_over<
     let ann = person(store, "ann", "client").await;
     let mut logins = Vec::new();
     for access_until in [60, 70, 80, 90] {
-        logins.push(store.begin_login(ann.id, at(0), at(access_until), at(1000)).await.unwrap());
+        logins.push(
+            store.begin_login(ann.id, None, at(0), at(access_until), at(1000)).await.unwrap(),
+        );
     }
     let [short, refreshed, reused, _open] = logins[..] else { panic!("{logins:?}") };
     // Whoever issues for less time than before shortens nothing that is out there.

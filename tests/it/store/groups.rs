@@ -141,7 +141,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
     let (created, updated, login, setting, committed, marked, delivered, taken) = tokio::join!(
         store.create_user(new_user("ann", "client"), None),
         store.update_user(client.id, changes),
-        store.begin_login(client.id, at(0), at(5), at(9)),
+        store.begin_login(client.id, None, at(0), at(5), at(9)),
         store.set_setting("a", "b"),
         store.commit(decision),
         store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),

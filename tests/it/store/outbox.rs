@@ -21,6 +21,7 @@ pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
     let new = NewUser {
         whatsapp_number: "+4915100000001".to_owned(),
         phone: "+4915100000002".to_owned(),
+        is_email_verified: true,
         full_name: format!("{username} Example"),
         ..new_user(username, "client")
     };

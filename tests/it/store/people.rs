@@ -41,6 +41,7 @@ pub(crate) fn new_user(username: &str, role: &str) -> NewUser {
         role: role.parse().unwrap(),
         whatsapp_number: String::new(),
         phone: String::new(),
+        is_email_verified: true,
         password_hash: None,
         now: at(0),
     }

@@ -73,6 +73,7 @@ impl Hub {
             role: role.parse().unwrap(),
             whatsapp_number: String::new(),
             phone: String::new(),
+            is_email_verified: true,
             password_hash: None,
             now: Timestamp::now(),
         };

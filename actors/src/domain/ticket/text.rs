@@ -20,6 +20,9 @@ pub(super) fn body(event: &Event, ticket: &Ticket, who: &str, extra: &str) -> St
         Event::TicketRejected if extra.is_empty() => format!("{who} rejected {key}: {title}"),
         Event::TicketRejected => format!("{who} rejected {key}: {title} — {extra}"),
         Event::Mentioned => format!("{who} mentioned you on {key}: {extra}"),
-        Event::UserRegistration | Event::Other(_) => title.clone(),
+        Event::UserRegistration
+        | Event::PasswordReset
+        | Event::EmailConfirmation
+        | Event::Other(_) => title.clone(),
     }
 }

@@ -33,6 +33,7 @@ fn user(n: usize) -> User {
         whatsapp_number: "".into(),
         phone: "".into(),
         is_active: true,
+        is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
     }
 }

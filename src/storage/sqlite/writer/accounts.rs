@@ -12,8 +12,8 @@ use super::super::rows::{user, user_columns};
 use super::super::statement::{execute, one, optional};
 use super::group::Failure;
 use super::{
-    Answer, Done, Write, escalations, logins, preferences, projects, push, retention, sends,
-    templates, webhooks,
+    Answer, Done, Write, account_links, escalations, logins, preferences, projects, push,
+    retention, sends, templates, webhooks,
 };
 
 /// An account that was made in this group and is still to be announced.
@@ -70,6 +70,7 @@ pub(super) fn apply(
         Write::RemoveEscalation(event) => escalations::remove(connection, event)?,
         Write::Commit(_)
         | Write::Comment(_)
+        | Write::Link(_)
         | Write::BeginSend(_)
         | Write::ContinueSends { .. }
         | Write::Mark(_)
@@ -110,7 +111,8 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     }
     let sql = concat!(
         "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
-         password_hash, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ",
+         password_hash, email_verified, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         RETURNING ",
         user_columns!()
     );
     let values = (
@@ -122,6 +124,7 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
         &new.whatsapp_number,
         &new.phone,
         &new.password_hash,
+        new.is_email_verified,
         new.now.as_millisecond(),
     );
     Ok(Ok(one(connection, sql, values, |row| Ok(user(row)))??))
@@ -141,8 +144,13 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     if leaves_nobody(connection, id, changes)? {
         return Ok(Err(StoreError::LastSuperAdmin));
     }
+    let moves = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?2 AND email <> ?1)";
+    if one(connection, moves, (&changes.email, id.0), |row| row.get(0))? {
+        account_links::void_all(connection, id)?;
+    }
     let sql = concat!(
-        "UPDATE users SET email = coalesce(?2, email), full_name = coalesce(?3, full_name), \
+        "UPDATE users SET email_verified = iif(email <> ?2, ?9, email_verified), \
+         email = coalesce(?2, email), full_name = coalesce(?3, full_name), \
          role = coalesce(?4, role), whatsapp_number = coalesce(?5, whatsapp_number), \
          phone = coalesce(?6, phone), is_active = coalesce(?7, is_active), \
          password_hash = coalesce(?8, password_hash) WHERE id = ?1 RETURNING ",
@@ -157,6 +165,7 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
         &changes.phone,
         changes.is_active,
         &changes.password_hash,
+        changes.vouches_for_email,
     );
     let updated = optional(connection, sql, values, |row| Ok(user(row)))?.transpose()?;
     Ok(updated.map(|user| Done::Updated(Box::new(user))).ok_or(StoreError::NotFound))

@@ -23,7 +23,7 @@ use super::super::options::limit_pages;
 use super::audiences::Audiences;
 use super::sends::Sends;
 use super::set::Work;
-use super::{Answer, Done, Write, accounts, marks, outbox, sends, set};
+use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
     "UPDATE inboxes SET delivered_seq = v.column2 FROM ",
@@ -41,6 +41,8 @@ pub(super) struct Place<'a> {
     pub(super) audiences: &'a Audiences,
     /// Those that are switched on.
     pub(super) channels: Channels,
+    /// Whether mails leave only for addresses that are verified.
+    pub(super) verify_email: bool,
     /// The births whose rows are still to be written, before this group.
     pub(super) deferred: &'a Deferred,
     /// What this group does to them.
@@ -107,7 +109,8 @@ pub(super) fn apply(
     let written = set::apply(connection, place, work, &mut answers)?;
     (applied.letters, records.told) = (written.letters, written.told);
     records.write(connection)?;
-    outbox::apply(connection, writes, &mut answers)?;
+    account_links::apply(connection, place, writes, &mut answers)?;
+    outbox::apply(connection, place, writes, &mut answers)?;
     place.staged.borrow_mut().write(connection, place.deferred)?;
     place.ids.save(connection)?;
     // What is left has nothing to say.

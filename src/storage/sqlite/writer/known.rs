@@ -204,6 +204,8 @@ pub(super) struct Recipient {
     /// The webhooks that may.
     pub(super) hooks: Vec<Hook>,
     pub(super) preferences: Preferences,
+    /// Whether mails are held back until the address is confirmed.
+    pub(super) is_unverified: bool,
     /// Whether births are still to be written there.
     pub(super) is_held: bool,
 }
@@ -257,17 +259,18 @@ fn recipients(
     }
     let on = place.channels;
     let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
-               u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body \
+               u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body, u.email_verified \
                FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
                LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?";
     let found = each(connection, sql, unknown.into_iter().map(|user| user.0), |row| {
         let has = [row.get(4)?, row.get(5)?, row.get(6)?];
         let preferences: Option<String> = row.get(7)?;
-        Ok((UserId(row.get(0)?), head(row)?, has, preferences))
+        let is_unverified = place.verify_email && !row.get::<_, bool>(8)?;
+        Ok((UserId(row.get(0)?), head(row)?, has, preferences, is_unverified))
     })?;
     let has_hooks =
         on.contains(Channel::Webhook) && one(connection, ANY_HOOKS, (), |row| row.get(0))?;
-    for (user, head, has, preferences) in found {
+    for (user, head, has, preferences, is_unverified) in found {
         let browsers = match on.contains(Channel::Push) {
             true => all(connection, BROWSERS, (user.0,), address)?,
             false => Vec::new(),
@@ -279,8 +282,8 @@ fn recipients(
         let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
         let reach = reach(has, !browsers.is_empty(), !hooks.is_empty());
         let (head, is_held) = held.remove(&user).unwrap_or((head, false));
-        let recipient = Recipient { head, reach, browsers, hooks, preferences, is_held };
-        recipients.insert(user, recipient);
+        let known = Recipient { head, reach, browsers, hooks, preferences, is_unverified, is_held };
+        recipients.insert(user, known);
     }
     Ok(recipients)
 }
@@ -315,6 +318,7 @@ impl Recipient {
             browsers: Vec::new(),
             hooks: Vec::new(),
             preferences: Preferences::default(),
+            is_unverified: false,
             is_held: look.is_held,
         })
     }
@@ -323,6 +327,7 @@ impl Recipient {
     pub(super) fn plain_reach(&self) -> Option<Channels> {
         let is_plain = self.browsers.is_empty()
             && self.hooks.is_empty()
+            && !self.is_unverified
             && self.preferences == Preferences::default();
         is_plain.then_some(self.reach)
     }

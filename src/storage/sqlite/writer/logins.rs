@@ -13,28 +13,43 @@ use super::{Answer, Done};
 
 /// What can be asked of logins. An access token is issued with what begins a login or goes on with
 /// it: until when it is good is written in that transaction, so that whoever ends the login knows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(in super::super) enum LoginWrite {
-    Begin { user: UserId, now: Timestamp, access_until: Timestamp, expires_at: Timestamp },
-    UseRefresh { login: LoginId, generation: i64, now: Timestamp, access_until: Timestamp },
-    Revoke { login: LoginId, now: Timestamp },
+    Begin {
+        user: UserId,
+        password_hash: Option<String>,
+        now: Timestamp,
+        access_until: Timestamp,
+        expires_at: Timestamp,
+    },
+    UseRefresh {
+        login: LoginId,
+        generation: i64,
+        now: Timestamp,
+        access_until: Timestamp,
+    },
+    Revoke {
+        login: LoginId,
+        now: Timestamp,
+    },
 }
 
 pub(super) fn apply(connection: &Connection, write: &LoginWrite) -> Result<Answer, Failure> {
-    Ok(match *write {
-        LoginWrite::Begin { user, now, access_until, expires_at } => {
+    Ok(match write {
+        LoginWrite::Begin { user, password_hash, now, access_until, expires_at } => {
             let sql = "INSERT INTO logins (user_id, created_at, access_until, expires_at) \
-                       SELECT id, ?2, ?3, ?4 FROM users WHERE id = ?1 RETURNING id";
-            let times = [now, access_until, expires_at].map(Timestamp::as_millisecond);
-            let values = (user.0, times[0], times[1], times[2]);
+                       SELECT id, ?2, ?3, ?4 FROM users WHERE id = ?1 AND password_hash IS ?5 \
+                       RETURNING id";
+            let [now, until, end] = [now, access_until, expires_at].map(|at| at.as_millisecond());
+            let values = (user.0, now, until, end, password_hash);
             let id = optional(connection, sql, values, |row| row.get(0))?;
             id.map(|id| Done::Login(LoginId(id))).ok_or(StoreError::NotFound)
         }
         LoginWrite::UseRefresh { login, generation, now, access_until } => {
-            let used = use_refresh(connection, login, generation, now, access_until)?;
+            let used = use_refresh(connection, *login, *generation, *now, *access_until)?;
             Ok(Done::Refresh(used))
         }
-        LoginWrite::Revoke { login, now } => Ok(Done::Revoked(revoke(connection, login, now)?)),
+        LoginWrite::Revoke { login, now } => Ok(Done::Revoked(revoke(connection, *login, *now)?)),
     })
 }
 

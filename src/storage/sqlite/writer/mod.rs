@@ -3,7 +3,8 @@
 //!
 //! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log),
-//! [`group`] (a group within its transaction), [`accounts`], [`logins`], [`projects`],
+//! [`group`] (a group within its transaction), [`accounts`], [`logins`], [`account_links`],
+//! [`projects`],
 //! [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the
 //! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
 //! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
@@ -11,6 +12,7 @@
 //! statement a table); then [`outbox`] (leases, and what came of them) with [`reports`] (what
 //! providers say later) and [`hung_lanes`] (which hosts keep a place for nothing).
 
+mod account_links;
 mod accounts;
 mod audience;
 mod audiences;
@@ -55,6 +57,7 @@ use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::StoreError;
+use bellpull_actors::port::account_links::EndedLogin;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::inbox::Selection;
@@ -69,6 +72,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::options::BoxError;
 
+pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
 pub(super) use logins::LoginWrite;
 pub(super) use outbox::{Lease, LeasedRow};
@@ -94,6 +98,7 @@ pub(super) enum Write {
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
     UpdateUser(UserId, Box<UserChanges>),
     Login(LoginWrite),
+    Link(Box<LinkWrite>),
     SettingOrInsert { name: String, initial: String },
     SetSetting { name: String, value: String },
     Mark(Box<MarkRows>),
@@ -165,6 +170,9 @@ impl Write {
 
     /// Whether it changes where somebody can be told, or what they wish to be told.
     fn changes_people(&self) -> bool {
+        if let Self::Link(write) = self {
+            return write.verifies();
+        }
         matches!(
             self,
             Self::UpdateUser(..)
@@ -224,6 +232,8 @@ pub(super) enum Done {
     Refresh(RefreshUse),
     /// When the last access token of a login that was revoked ends.
     Revoked(Option<Timestamp>),
+    /// The logins that a new password has ended; none, where it was not set.
+    Ended(Option<Vec<EndedLogin>>),
     Setting(String),
     Marked(Option<Marked>),
     Project(Box<Project>),

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
@@ -21,7 +22,7 @@ use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute};
 use super::super::webhooks::webhook_target;
 use super::escalations::call_off_put_off;
-use super::group::Failure;
+use super::group::{Failure, Place};
 use super::{Answer, Done, Write, digests, hung_lanes, push, reports, webhooks};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.
@@ -81,6 +82,10 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) locale: Option<Locale>,
     /// Of a policy's step: what has called it off meanwhile.
     called_off: Option<Rule>,
+    /// Of an e-mail: what does not let it leave.
+    stopped_by: Option<Rule>,
+    /// The link that it brings.
+    pub(in super::super) account_link: Option<AccountLink>,
     /// What goes out with it.
     pub(in super::super) with: Vec<Part>,
 }
@@ -102,7 +107,8 @@ impl LeasedRow {
 
     /// Why it does not go out after all.
     fn held_back_by(&self) -> Option<Rule> {
-        self.called_off.or(self.address.is_empty().then_some(Rule::NoAddress))
+        let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
+        self.called_off.or_else(no_address).or(self.stopped_by)
     }
 
     pub(super) fn part(&self) -> Part {
@@ -114,6 +120,7 @@ impl LeasedRow {
 /// Applies what the group asks of the outbox.
 pub(super) fn apply(
     connection: &Connection,
+    place: Place<'_>,
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
@@ -130,7 +137,7 @@ pub(super) fn apply(
     }
     for (at, write) in writes.iter().enumerate() {
         if let Write::Lease(wanted) = write {
-            answers[at] = Some(Ok(Done::Leased(lease(connection, wanted)?)));
+            answers[at] = Some(Ok(Done::Leased(lease(connection, place.verify_email, wanted)?)));
         }
     }
     Ok(())
@@ -238,10 +245,10 @@ const DUE: &str = concat!(
     placed AS (SELECT id, due_at, lane, row_number() OVER (PARTITION BY lane \
     ORDER BY due_at, id) AS place FROM due) \
     SELECT d.due_at, d.id, d.notification_id, \
-    ifnull(d.message_id, n.message_id), d.recipient_id, \
+    ifnull(d.message_id, n.message_id), u.id, \
     iif(u.full_name = '', u.username, u.full_name), \
-    iif(d.recipient_id IS NULL OR u.is_active, \
-    CASE ?1 WHEN 'EMAIL' THEN u.email WHEN 'WHATSAPP' THEN u.whatsapp_number \
+    iif(u.id IS NULL OR u.is_active, \
+    CASE ?1 WHEN 'EMAIL' THEN iif(k.id IS NULL OR k.email = u.email, ifnull(u.email, ''), '') WHEN 'WHATSAPP' THEN u.whatsapp_number \
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
     AND s.user_id = d.recipient_id), '') WHEN 'WEBHOOK' THEN ifnull((SELECT ",
@@ -251,14 +258,18 @@ const DUE: &str = concat!(
     d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', \
     CASE WHEN d.until_seen IS NULL OR d.digest_id IS NOT NULL THEN NULL \
     WHEN d.until_seen < 0 THEN 'moved_on' \
-    WHEN n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL THEN 'seen' END \
+    WHEN n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL THEN 'seen' END, \
+    CASE WHEN ?1 <> 'EMAIL' THEN NULL WHEN k.id IS NOT NULL \
+    THEN iif(k.ended_at IS NULL AND k.expires_at > ?2, NULL, 'expired') \
+    WHEN ?5 AND NOT u.email_verified THEN 'unverified' END, k.id, k.purpose, k.expires_at \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ",
     lane_room!("p.lane", "?4"),
     " - ifnull(h.count, 0) ORDER BY p.due_at, p.id LIMIT ?3) p \
     CROSS JOIN deliveries d ON d.id = p.id LEFT JOIN notifications n ON n.id = d.notification_id \
-    LEFT JOIN users u ON u.id = d.recipient_id \
-    LEFT JOIN preferences s ON s.user_id = d.recipient_id"
+    LEFT JOIN account_links k ON d.recipient_id IS NULL AND ?1 = 'EMAIL' AND k.id = d.target_id \
+    LEFT JOIN users u ON u.id = ifnull(d.recipient_id, k.user_id) \
+    LEFT JOIN preferences s ON s.user_id = u.id"
 );
 
 fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
@@ -266,6 +277,23 @@ fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
     tag.map(|tag| tag.parse())
         .transpose()
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(11, Type::Text, Box::new(error)))
+}
+
+/// The link of the columns from the 14th on, where the delivery brings one.
+fn account_link(row: &Row<'_>) -> rusqlite::Result<Option<AccountLink>> {
+    let (Some(id), Some(user)) = (row.get::<_, Option<i64>>(14)?, row.get::<_, Option<i64>>(4)?)
+    else {
+        return Ok(None);
+    };
+    let bad = |column, kind| rusqlite::Error::InvalidColumnType(column, String::new(), kind);
+    let purpose = LinkPurpose::from_name(row.get_ref(15)?.as_str()?);
+    let expires_at = Timestamp::from_millisecond(row.get(16)?);
+    Ok(Some(AccountLink {
+        id: LinkId(id),
+        user: UserId(user),
+        purpose: purpose.ok_or_else(|| bad(15, Type::Text))?,
+        expires_at: expires_at.map_err(|_| bad(16, Type::Integer))?,
+    }))
 }
 
 fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
@@ -283,22 +311,32 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
         digest_id: row.get(10)?,
         locale: locale(row)?,
         called_off: row.get_ref(12)?.as_str_or_null()?.and_then(Rule::from_name),
+        stopped_by: row.get_ref(13)?.as_str_or_null()?.and_then(Rule::from_name),
+        account_link: account_link(row)?,
         with: Vec::new(),
     })
 }
 
+/// Why a delivery that is due may not leave after all.
+const HELD_BACK: [Rule; 5] =
+    [Rule::NoAddress, Rule::Seen, Rule::MovedOn, Rule::Unverified, Rule::Expired];
+
 /// Leases what is due. What has lost its address since it was written is held back, and others
 /// are leased in its place; so is what is for an account that was switched off, and a policy's
 /// step that was in somebody's hand when its notification was seen or its ticket moved on, and came
-/// back.
-fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Failure> {
+/// back; and an e-mail to an address that is not verified, or whose link is no longer open.
+fn lease(
+    connection: &Connection,
+    verify_email: bool,
+    wanted: &Lease,
+) -> Result<Vec<LeasedRow>, Failure> {
     let mut leased: Vec<LeasedRow> = Vec::new();
     let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
     loop {
         let room = limit - leased.len();
         let at_most = i64::try_from(room).unwrap_or(i64::MAX);
         let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
-        let values = (channel, now_ms, at_most, wanted.limit.lane_max);
+        let values = (channel, now_ms, at_most, wanted.limit.lane_max, verify_email);
         let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
@@ -311,7 +349,7 @@ fn lease(connection: &Connection, wanted: &Lease) -> Result<Vec<LeasedRow>, Fail
         }
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
-        for rule in [Rule::NoAddress, Rule::Seen, Rule::MovedOn] {
+        for rule in HELD_BACK {
             let of_rule = lost.iter().filter(|row| row.held_back_by() == Some(rule));
             hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
         }

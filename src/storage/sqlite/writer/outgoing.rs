@@ -96,8 +96,11 @@ impl<'a> Announced<'a> {
         let held_back = match self.verdict(recipient, channel) {
             Verdict::NotConcerned => return None,
             Verdict::HeldBack(rule) => Some(rule),
-            Verdict::GoesOut if recipient.reach.contains(channel) => None,
-            Verdict::GoesOut => Some(Rule::NoAddress),
+            Verdict::GoesOut if !recipient.reach.contains(channel) => Some(Rule::NoAddress),
+            Verdict::GoesOut if channel == Channel::Email && recipient.is_unverified => {
+                Some(Rule::Unverified)
+            }
+            Verdict::GoesOut => None,
         };
         let (status, rule, due_at) = match (held_back, self.delay(recipient, channel)) {
             (Some(rule), _) => (DeliveryStatus::Suppressed, Some(rule), self.due_at),
@@ -151,7 +154,9 @@ mod tests {
         let preferences = Preferences::default().with(&changes).unwrap();
         let reach = Channels::of(reach);
         let (browsers, hooks) = (Vec::new(), Vec::new());
-        Recipient { head: Head::default(), reach, browsers, hooks, preferences, is_held: false }
+        let (is_unverified, is_held) = (false, false);
+        let head = Head::default();
+        Recipient { head, reach, browsers, hooks, preferences, is_unverified, is_held }
     }
 
     fn address(id: i64) -> Address {
@@ -194,6 +199,25 @@ mod tests {
         assert_eq!(rows(&announced, &somebody), expected);
         let off = Announced { on: Channels::NONE, ..announced.clone() };
         assert_eq!(off.outgoing(&somebody).count(), 0);
+    }
+
+    #[test]
+    fn a_mail_to_an_address_that_is_not_confirmed_is_held_back_also_a_critical_one() {
+        let unverified = |reach: &[Channel]| Recipient {
+            is_unverified: true,
+            ..recipient(reach, &[(Channel::Sms, Wish::No)])
+        };
+        let announced = announced(&[Channel::Email, Channel::Sms]);
+        let somebody = unverified(&[Channel::Email, Channel::Sms]);
+        let held_back = [
+            ("EMAIL", "SUPPRESSED", Some("unverified")),
+            ("SMS", "SUPPRESSED", Some("preference")),
+        ];
+        assert_eq!(rows(&announced, &somebody), held_back);
+        let critical = Announced { is_critical: true, ..announced.clone() };
+        let passed = [("EMAIL", "SUPPRESSED", Some("unverified")), ("SMS", "QUEUED", None)];
+        assert_eq!(rows(&critical, &somebody), passed);
+        assert_eq!(rows(&announced, &unverified(&[]))[0].2, Some("no_address"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(in super::super) struct Writer {
     /// Whether this is the hub's own: then the log is copied back when it ends.
     pub(in super::super) is_hubs: bool,
     pub(in super::super) channels: Channels,
+    /// Whether mails leave only for addresses that are verified.
+    pub(in super::super) verify_email: bool,
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) letters: Arc<Letters>,
     pub(in super::super) audiences: Audiences,
@@ -179,6 +181,7 @@ impl Writer {
             letters: &self.letters,
             audiences: &self.audiences,
             channels: self.channels,
+            verify_email: self.verify_email,
             deferred: &self.deferred,
             staged: &staged,
         };
@@ -247,6 +250,7 @@ mod tests {
                 max_page_count: None,
                 is_hubs,
                 channels: Channels::default(),
+                verify_email: false,
                 ids: Arc::default(),
                 letters: Arc::new(Letters::new()),
                 audiences: Audiences::new(),

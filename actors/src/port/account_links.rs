@@ -1,0 +1,37 @@
+//! Links in mails that change an account, as a store makes and ends them.
+
+use jiff::Timestamp;
+
+use crate::domain::account_link::LinkPurpose;
+use crate::domain::ids::{LoginId, UserId};
+
+/// A link to be made, with the mail that brings it.
+#[derive(Debug, Clone)]
+pub struct NewLink {
+    /// What it is for.
+    pub purpose: LinkPurpose,
+    /// Whose account.
+    pub to: LinkTo,
+    /// When it is made.
+    pub now: Timestamp,
+}
+
+/// Whose account a link is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkTo {
+    /// That of the address, without regard to case.
+    Email(String),
+    /// This one.
+    User(UserId),
+}
+
+/// A login that was ended, whose access tokens may still be within their life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedLogin {
+    /// Which.
+    pub id: LoginId,
+    /// Whose.
+    pub user: UserId,
+    /// When the last of its access tokens expires.
+    pub access_until: Timestamp,
+}

@@ -1,0 +1,209 @@
+//! Passwords that are changed or forgotten, addresses that are confirmed; and logins that end with
+//! them, in this process or in another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink};
+use bellpull_actors::port::outlet::Ending;
+use jiff::{SignedDuration, Timestamp};
+
+use super::ended::ENDED_MAX;
+use super::register::check_password;
+use super::{Auth, AuthError, Inner, Principal, unavailable};
+
+/// How often the store is asked which logins another process has ended.
+pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+/// A login's end is looked for again for so long: it is stamped when it is asked for, and may be
+/// committed later, by as much as a busy store has a caller wait.
+const COMMIT_MAX: SignedDuration = SignedDuration::from_secs(10);
+
+const NO_MAIL: AuthError = AuthError::Disabled(
+    "E-mail is not configured on this hub (smtp.url), so no link can be sent. An operator can set \
+     a new password with `bellpull user password`.",
+);
+
+const NO_CONFIRMATION: AuthError = AuthError::Disabled(
+    "E-mail is not configured on this hub (smtp.url), so no link can be sent. An admin can set \
+     the address, which confirms it.",
+);
+
+const NO_ACCOUNT: AuthError = AuthError::Disabled("A service token has no password.");
+
+/// A link that is not open: used, void, expired, or never made.
+fn bad_link() -> AuthError {
+    let why = "This link is not valid any more: it has expired, or it was used. Ask for a new one.";
+    AuthError::Invalid("token", why.to_owned())
+}
+
+/// A password that will do for an account.
+fn check_new(password: &str) -> Result<(), AuthError> {
+    check_password(password).map_err(|problem| AuthError::Invalid("new_password", problem))
+}
+
+impl Auth {
+    /// Sets a new password for whoever knows the one before. All other logins end; the one of the
+    /// caller's token goes on.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] with `current_password` or `new_password`, `Disabled`, `Unavailable`.
+    pub async fn change_password(
+        &self,
+        who: &Principal,
+        current: String,
+        new: String,
+    ) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        inner.issuer()?;
+        if who.is_service {
+            return Err(NO_ACCOUNT);
+        }
+        check_new(&new)?;
+        let id = who.user.id;
+        let stored = inner.accounts.store().password_hash(id).await.map_err(unavailable)?;
+        if !inner.passwords.verify(current, stored).await? {
+            let problem = "This is not your current password.".to_owned();
+            return Err(AuthError::Invalid("current_password", problem));
+        }
+        let hash = inner.passwords.hash(new).await?;
+        let now = inner.clock.now();
+        let change = inner.accounts.store().change_password(id, hash, who.login, now);
+        let ended = change.await.map_err(unavailable)?;
+        inner.end_logins(&ended, "password changed");
+        tracing::info!(user = %id, logins = ended.len(), "a password was changed");
+        Ok(())
+    }
+
+    /// Whether a link for a new password can be sent at all.
+    ///
+    /// # Errors
+    /// [`AuthError::Disabled`], which says what is missing.
+    pub fn check_resets(&self) -> Result<(), AuthError> {
+        self.0.issuer()?;
+        if self.0.sends_mail { Ok(()) } else { Err(NO_MAIL) }
+    }
+
+    /// Sends a link for a new password, if an account has that address. Nothing tells the caller:
+    /// this returns at once, and the mail is queued beside it.
+    pub fn send_reset(&self, email: String) {
+        let auth = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = auth.mail(LinkPurpose::Password, LinkTo::Email(email)).await {
+                tracing::warn!(%error, "a link for a new password was not sent");
+            }
+        });
+    }
+
+    /// Sets a new password by a link. All logins end, and all sockets of the account close.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] with `token` or `new_password`, `Disabled`, `Unavailable`.
+    pub async fn reset_password(&self, link: AccountLink, new: String) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        inner.issuer()?;
+        // Before the hash: a link that was used costs nobody 20 ms.
+        let is_open = inner.accounts.store().is_link_open(&link, inner.clock.now()).await;
+        if !is_open.map_err(unavailable)? {
+            return Err(bad_link());
+        }
+        check_new(&new)?;
+        let hash = inner.passwords.hash(new).await?;
+        let reset = inner.accounts.store().reset_password(link, hash, inner.clock.now());
+        let ended = reset.await.map_err(unavailable)?.ok_or_else(bad_link)?;
+        inner.accounts.forget(link.user);
+        inner.end_logins(&ended, "password reset");
+        if let Some(users) = &inner.users {
+            users.end_sessions(link.user, None, Ending::TokenEnded { reason: "password reset" });
+        }
+        tracing::info!(user = %link.user, logins = ended.len(), "a password was reset by a link");
+        Ok(())
+    }
+
+    /// Whether a link that confirms an address can be sent at all.
+    ///
+    /// # Errors
+    /// [`AuthError::Disabled`], which says what is missing.
+    pub fn check_confirmations(&self, who: &Principal) -> Result<(), AuthError> {
+        self.0.issuer()?;
+        if who.is_service {
+            return Err(NO_ACCOUNT);
+        }
+        if self.0.sends_mail { Ok(()) } else { Err(NO_CONFIRMATION) }
+    }
+
+    /// Sends the link that confirms the caller's address, unless it is verified already.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`].
+    pub async fn send_confirmation(&self, who: &Principal) -> Result<(), AuthError> {
+        self.mail(LinkPurpose::Email, LinkTo::User(who.user.id)).await.map_err(unavailable)
+    }
+
+    /// Confirms an address by a link.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] with `token`, `Disabled`, `Unavailable`.
+    pub async fn confirm_email(&self, link: AccountLink) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        inner.issuer()?;
+        let confirmed = inner.accounts.store().confirm_email(link, inner.clock.now()).await;
+        if !confirmed.map_err(unavailable)? {
+            return Err(bad_link());
+        }
+        inner.accounts.forget(link.user);
+        Ok(())
+    }
+
+    /// What is wrong with a token that names no link of this hub.
+    #[must_use]
+    pub fn no_such_link(&self) -> AuthError {
+        self.0.issuer().err().unwrap_or_else(bad_link)
+    }
+
+    pub(super) async fn mail(&self, purpose: LinkPurpose, to: LinkTo) -> Result<(), StoreError> {
+        let inner = &*self.0;
+        let new = NewLink { purpose, to, now: inner.clock.now() };
+        let is_queued = inner.accounts.store().mail_link(new).await?;
+        if let (true, Some(users)) = (is_queued, &inner.users) {
+            users.nudge(Channels::of(&[Channel::Email]));
+        }
+        Ok(())
+    }
+
+    /// Ends here the logins that other processes have ended (`bellpull user password` beside this
+    /// hub), within `every`; never returns.
+    pub async fn follow(self, every: Duration) {
+        let inner = Arc::clone(&self.0);
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut since = inner.clock.now();
+        loop {
+            ticks.tick().await;
+            let now = inner.clock.now();
+            match inner.follow(since, now).await {
+                Ok(()) => since = now,
+                Err(error) => tracing::warn!(%error, "logins that have ended could not be read"),
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn end_logins(&self, ended: &[EndedLogin], reason: &'static str) {
+        for login in ended {
+            self.end_login(login.user, login.id, Some(login.access_until), reason);
+        }
+    }
+
+    async fn follow(&self, since: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let since = since.checked_sub(COMMIT_MAX).unwrap_or(Timestamp::MIN);
+        let mut ended = self.accounts.store().logins_revoked(since, now, ENDED_MAX).await?;
+        ended.retain(|login| !self.ended.contains(login.id));
+        self.end_logins(&ended, "login revoked");
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! `/api/auth/password/` and `/api/auth/email/`: a password is changed or reset, an address
+//! confirmed.
+//!
+//! Whoever asks for a link learns nothing of the account: the answer is given before anything is
+//! looked up, and what limits the mails to one address limits them silently.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::port::Clock;
+use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use utoipa_axum::routes;
+
+use super::auth::{EMAIL_MAX, PASSWORD_MAX};
+use super::error::ApiError;
+use super::fields::{Fields, TextRule};
+use super::guard::to_the_end;
+use super::login_limit::LoginLimit;
+use super::openapi as doc;
+use super::routes::Routes;
+use super::who::{Address, Who};
+use crate::auth::register::{check_email, check_password};
+use crate::auth::{Auth, AuthError};
+use crate::delivery::account_link::TOKEN_MAX;
+use crate::delivery::link::Links;
+
+/// Requests for a link from one network, a minute: more than a family behind one address makes.
+const CLIENT_PER_MIN: u32 = 10;
+/// Requests for a link from all clients together, a second, and at once: what they cost is a look
+/// into the database each, and a mail server that sends more is soon taken for a sender of spam.
+const ALL_PER_S: u32 = 5;
+const ALL_AT_ONCE: u32 = 60;
+/// Mails to one address an hour, and at once: the owner may not find the first; a prankster fills
+/// nobody's mailbox.
+const ADDRESS_PER_HOUR: u32 = 4;
+const ADDRESS_AT_ONCE: u32 = 3;
+/// Clients and addresses that are remembered: some MiB. To fill the table takes as many requests,
+/// of which [`ALL_PER_S`] are let through: most of an hour.
+const KEYS_MAX: usize = 16_384;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .with(routes!(change_password))
+        .with(routes!(request_reset))
+        .with(routes!(confirm_reset))
+        .with(routes!(confirm_email))
+        .with(routes!(resend_email))
+}
+
+/// How many links are asked for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct LinkLimits(Arc<Limits>);
+
+#[derive(Debug)]
+struct Limits {
+    clients: RateLimit<u64>,
+    all: RateLimit<()>,
+    /// By the e-mail address.
+    resets: RateLimit<str>,
+    /// By the account.
+    confirmations: RateLimit<i64>,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        let client = Quota::per_minute(CLIENT_PER_MIN, CLIENT_PER_MIN);
+        let address = Quota::per_hour(ADDRESS_PER_HOUR, ADDRESS_AT_ONCE);
+        Self(Arc::new(Limits {
+            clients: RateLimit::new(client, KEYS_MAX),
+            all: RateLimit::new(Quota::per_second(ALL_PER_S, ALL_AT_ONCE), 1),
+            resets: RateLimit::new(address, KEYS_MAX),
+            confirmations: RateLimit::new(address, KEYS_MAX),
+        }))
+    }
+}
+
+impl LinkLimits {
+    /// Whether a client's request is taken at all.
+    fn admit_client(&self, address: IpAddr) -> Result<(), ApiError> {
+        let admitted = self.0.clients.admit(&network(address)).and_then(|()| self.0.all.admit(&()));
+        admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
+    }
+
+    /// Whether a mail for a new password may go to an address.
+    fn admits_reset(&self, email: &str) -> bool {
+        self.0.resets.admit(&email.to_lowercase()).is_ok()
+    }
+
+    /// Whether an account may be sent another link.
+    fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
+        let admitted = self.0.confirmations.admit(&user);
+        admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
+    }
+}
+
+/// Changes the caller's password. All other logins of the account end: their sockets close with
+/// 4401, their tokens are refused. The caller's own goes on.
+#[utoipa::path(
+    post, path = "/api/auth/password/", tag = "Accounts", request_body = doc::PasswordChange,
+    responses(
+        (status = 204, description = "It is changed."),
+        (status = 403, description = "Tokens come from elsewhere here, or the caller is a service."),
+        (status = 429, description = "Too many failed attempts."),
+    )
+)]
+async fn change_password(
+    State(auth): State<Auth>,
+    State(limit): State<LoginLimit>,
+    State(clock): State<Arc<dyn Clock>>,
+    Address(address): Address,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<StatusCode, ApiError> {
+    let current = body.text("current_password", TextRule::opaque(PASSWORD_MAX));
+    let new = new_password(&mut body);
+    body.finish()?;
+    let attempt = Attempt { limit, name: principal.user.username.to_string(), address };
+    attempt.begin(clock.now())?;
+    to_the_end(async move { Ok(auth.change_password(&principal, current, new).await?) }).await?;
+    attempt.succeeded();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A try at an account's password, as a login counts it: the one place where this edge asks that.
+struct Attempt {
+    limit: LoginLimit,
+    name: String,
+    address: IpAddr,
+}
+
+impl Attempt {
+    fn begin(&self, now: Timestamp) -> Result<(), ApiError> {
+        let throttled = |retry_after_s| ApiError::Throttled { retry_after_s };
+        self.limit.begin(&self.name, self.address, now).map_err(throttled)
+    }
+
+    fn succeeded(&self) {
+        self.limit.succeeded(&self.name, self.address);
+    }
+}
+
+/// Sends a link for a new password to an address, if it is an account's. The answer is the same
+/// for every address. The link is good once, for 30 minutes.
+#[utoipa::path(
+    post, path = "/api/auth/password/reset/", tag = "Accounts", security(()),
+    request_body = doc::ResetRequest,
+    responses(
+        (status = 202, description = "If an account has the address, a mail is on its way.",
+            body = doc::Told),
+        (status = 403, description = "Tokens come from elsewhere here, or the hub sends no mail."),
+        (status = 429, description = "Too many requests."),
+    )
+)]
+async fn request_reset(
+    State(auth): State<Auth>,
+    State(limits): State<LinkLimits>,
+    Address(address): Address,
+    mut body: Fields,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let email = body.text("email", TextRule::line(EMAIL_MAX));
+    if !email.is_empty()
+        && let Err(problem) = check_email(&email)
+    {
+        body.refuse("email", problem);
+    }
+    body.finish()?;
+    auth.check_resets()?;
+    limits.admit_client(address)?;
+    if limits.admits_reset(&email) {
+        auth.send_reset(email);
+    }
+    let detail = "If an account has this address, a mail with a link is on its way.";
+    Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
+}
+
+/// Sets a new password by the token of a mailed link. All logins of the account end.
+#[utoipa::path(
+    post, path = "/api/auth/password/reset/confirm/", tag = "Accounts", security(()),
+    request_body = doc::ResetConfirmation,
+    responses(
+        (status = 204, description = "It is set."),
+        (status = 400, description = "The token is not valid, was used or has expired, or the \
+            password will not do."),
+        (status = 403, description = "Tokens come from elsewhere here."),
+    )
+)]
+async fn confirm_reset(
+    State(auth): State<Auth>,
+    State(links): State<Links>,
+    mut body: Fields,
+) -> Result<StatusCode, ApiError> {
+    let link = link(&auth, &links, LinkPurpose::Password, &mut body);
+    let new = new_password(&mut body);
+    body.finish()?;
+    let link = link?;
+    to_the_end(async move { Ok(auth.reset_password(link, new).await?) }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Confirms an e-mail address by the token of a mailed link: from now on mails are sent there.
+#[utoipa::path(
+    post, path = "/api/auth/email/confirm/", tag = "Accounts", security(()),
+    request_body = doc::EmailConfirmation,
+    responses(
+        (status = 204, description = "It is confirmed."),
+        (status = 400, description = "The token is not valid, was used or has expired."),
+        (status = 403, description = "Tokens come from elsewhere here."),
+    )
+)]
+async fn confirm_email(
+    State(auth): State<Auth>,
+    State(links): State<Links>,
+    mut body: Fields,
+) -> Result<StatusCode, ApiError> {
+    let link = link(&auth, &links, LinkPurpose::Email, &mut body);
+    body.finish()?;
+    let link = link?;
+    to_the_end(async move { Ok(auth.confirm_email(link).await?) }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends the caller another link that confirms the e-mail address, unless it is confirmed.
+#[utoipa::path(
+    post, path = "/api/auth/email/resend/", tag = "Accounts",
+    responses(
+        (status = 202, description = "If the address is not confirmed yet, a mail is on its way.",
+            body = doc::Told),
+        (status = 403, description = "Tokens come from elsewhere here, the hub sends no mail, or \
+            the caller is a service."),
+        (status = 429, description = "Too many of them."),
+    )
+)]
+async fn resend_email(
+    State(auth): State<Auth>,
+    State(limits): State<LinkLimits>,
+    Who(principal): Who,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    auth.check_confirmations(&principal)?;
+    limits.admit_confirmation(principal.user.id.0)?;
+    to_the_end(async move { Ok(auth.send_confirmation(&principal).await?) }).await?;
+    let detail = "If your address is not confirmed yet, a mail with a link is on its way.";
+    Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
+}
+
+/// The field `new_password`; the rules are those of a registration.
+fn new_password(body: &mut Fields) -> String {
+    let password = body.text("new_password", TextRule::opaque(PASSWORD_MAX));
+    if !password.is_empty()
+        && let Err(problem) = check_password(&password)
+    {
+        body.refuse("new_password", problem);
+    }
+    password
+}
+
+/// The link that the field `token` names. What names none is said once the other fields will do.
+fn link(
+    auth: &Auth,
+    links: &Links,
+    purpose: LinkPurpose,
+    body: &mut Fields,
+) -> Result<AccountLink, AuthError> {
+    let token = body.text("token", TextRule::line(TOKEN_MAX));
+    let found = links.accounts().and_then(|links| links.read(purpose, &token));
+    found.ok_or_else(|| auth.no_such_link())
+}

@@ -1,0 +1,57 @@
+//! Links in mails that change an account, and logins that other processes have ended, as they are
+//! read.
+
+use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::account_links::EndedLogin;
+use jiff::Timestamp;
+
+use super::SqliteStore;
+use super::error::unavailable;
+use super::rows::timestamp;
+use super::writer::{Done, LinkWrite, Write, mismatch};
+
+/// Has it written; the logins that it ended, unless it was refused.
+pub(super) async fn ended(
+    store: &SqliteStore,
+    write: LinkWrite,
+) -> Result<Option<Vec<EndedLogin>>, StoreError> {
+    let Done::Ended(ended) = store.writer.write(Write::Link(Box::new(write))).await? else {
+        return Err(mismatch());
+    };
+    Ok(ended)
+}
+
+/// As `AccountStore::is_link_open`.
+pub(super) async fn is_open(
+    store: &SqliteStore,
+    link: &AccountLink,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM account_links WHERE id = ? AND user_id = ? \
+               AND purpose = ? AND ended_at IS NULL AND expires_at > ?)";
+    let query = sqlx::query_scalar(sql).bind(link.id.0).bind(link.user.0);
+    let query = query.bind(link.purpose.as_str()).bind(now.as_millisecond());
+    query.fetch_one(&store.readers).await.map_err(unavailable)
+}
+
+/// As `AccountStore::logins_revoked`.
+pub(super) async fn revoked(
+    store: &SqliteStore,
+    since: Timestamp,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<EndedLogin>, StoreError> {
+    // By the index on the time: most logins of a busy hub have ended long ago.
+    let sql = "SELECT id, user_id, access_until FROM logins INDEXED BY logins_revoked \
+               WHERE revoked_at IS NOT NULL AND revoked_at >= ? AND access_until > ? \
+               ORDER BY revoked_at DESC LIMIT ?";
+    let query = sqlx::query_as(sql).bind(since.as_millisecond()).bind(now.as_millisecond());
+    let rows: Vec<(i64, i64, i64)> =
+        query.bind(limit).fetch_all(&store.readers).await.map_err(unavailable)?;
+    let ended = |(id, user, until_ms)| {
+        Ok(EndedLogin { id: LoginId(id), user: UserId(user), access_until: timestamp(until_ms)? })
+    };
+    rows.into_iter().map(ended).collect()
+}
