@@ -4,7 +4,8 @@ const form = document.querySelector('form');
 const token = location.hash.slice(1);
 const show = (id) => {
   for (const part of document.querySelectorAll('section')) part.hidden = part.id !== id;
-  document.querySelector(`#${id} h1`).focus();
+  const part = document.getElementById(id);
+  (part.querySelector('input') ?? part.querySelector('h1')).focus();
 };
 const fail = (text) => { document.querySelector('.error').textContent = text; };
 
@@ -33,4 +34,6 @@ form.addEventListener('submit', async (event) => {
   try { await send({ token, ...fields }); } catch { fail('The hub cannot be reached. Please try again.'); }
   button.disabled = false;
 });
+// Another link, opened in the same tab.
+window.addEventListener('hashchange', () => location.reload());
 show(token ? 'ask' : 'bad');

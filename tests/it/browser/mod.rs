@@ -1,7 +1,9 @@
 //! Real front ends in a real browser: headless Chromium.
 
+mod account;
 mod client;
 mod console;
+mod debugger;
 mod line;
 mod waits;
 

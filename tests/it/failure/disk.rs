@@ -11,7 +11,7 @@ use crate::support::Hub;
 async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("full.db").display());
-    let small = StoreOptions { max_page_count: Some(80), exclusive: true, ..Default::default() };
+    let small = StoreOptions { max_page_count: Some(100), exclusive: true, ..Default::default() };
     let on_file = |config: &mut bellpull::config::Config| config.database_url = database.clone();
     let hub = Hub::start_on(on_file, small).await;
     let admin = hub.user("admin", "admin").await;

@@ -73,7 +73,7 @@ async fn a_template_is_written_found_by_language_and_taken_back() {
 async fn the_list_has_every_event_on_every_channel() {
     let team = team().await;
     let list = read(&team, "/api/templates/?page_size=100").await;
-    assert_eq!(list["count"], 9 * 4 + 1);
+    assert_eq!(list["count"], 9 * 4 + 2 + 1);
     let first = json!({"event": "ticket_created", "event_display": "New Ticket Created",
         "channel": "EMAIL", "channel_display": "Email", "locales": [], "is_default": true});
     assert_eq!(list["results"][0], first);
@@ -84,12 +84,29 @@ async fn the_list_has_every_event_on_every_channel() {
     let list = read(&team, "/api/templates/?page_size=10&page=4").await;
     let last = json!({"event": "shipped", "event_display": "shipped", "channel": "SMS",
         "channel_display": "SMS", "locales": ["de-AT", "pt"], "is_default": false});
-    assert_eq!((&list["count"], &list["results"][7]), (&json!(38), &last));
+    assert_eq!((&list["count"], &list["results"][9]), (&json!(40), &last));
     let of_sms = read(&team, "/api/templates/?channel=SMS&page_size=100").await;
     assert_eq!(of_sms["count"], 10);
     assert!(column(&of_sms, "channel").iter().all(|channel| channel == "SMS"));
     assert_eq!(read(&team, "/api/templates/?event=digest").await["count"], 1);
     assert_eq!(team.hub.get(&team.admin, "/api/templates/?channel=FAX").await.0, 400);
+}
+
+/// Such a template is filled in with a link that opens any account.
+#[tokio::test]
+async fn what_mails_about_accounts_say_is_the_super_admins_to_change() {
+    let team = team().await;
+    for event in ["password_reset", "email_confirmation"] {
+        let path = format!("/api/templates/{event}/EMAIL/en/");
+        assert!(read(&team, &path).await["html"].as_str().unwrap().contains("{{ link }}"));
+        let body = json!({"subject": "{{ title }}", "text": "{{ data.username }}: {{ link }}"});
+        assert_eq!(put(&team, &team.admin, &path, body.clone()).await.0, 403);
+        assert_eq!(put(&team, &team.root, &path, body).await.0, 201);
+        assert_eq!(team.hub.delete(&team.admin, &path).await.0, 403);
+        assert_eq!(team.hub.delete(&team.root, &path).await.0, 204);
+        let sms = format!("/api/templates/{event}/SMS/en/");
+        assert_eq!(put(&team, &team.root, &sms, json!({"text": "x"})).await.0, 400);
+    }
 }
 
 #[tokio::test]

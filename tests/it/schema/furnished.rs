@@ -2,17 +2,20 @@
 //! nobody guesses a login, nobody's notification and no ticket whose next step it is.
 
 use bellpull::config::Secret;
+use bellpull::delivery::account_link::AccountLinks;
 use bellpull::delivery::link::{Links, Unsubscribe};
 use bellpull::storage::sqlite::StoreOptions;
+use bellpull_actors::domain::account_link::LinkPurpose;
 use bellpull_actors::domain::delivery::{Attempt, Outcome};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::account_links::{LinkTo, NewLink};
 use bellpull_actors::port::{AccountStore, DeliveryStore};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Hub, Person, answer};
+use crate::support::{Hub, Person, SECRET, answer};
 
 /// What is there.
 pub(super) struct Furnished {
@@ -30,6 +33,9 @@ pub(super) struct Furnished {
     scheduled: i64,
     /// The token of a link.
     unsubscribe: String,
+    /// Tokens of links that change accounts.
+    confirm_email: String,
+    reset_password: String,
 }
 
 /// The ticket that each step can be made on; those of even numbers are root's own.
@@ -59,6 +65,8 @@ impl Furnished {
         projects(&hub, &root, &developer, &client).await;
         let failed_delivery = failed_delivery(&hub).await;
         let (login, refresh) = login(&hub).await;
+        let confirm_email = account_link(&hub, LinkPurpose::Email, "joe").await;
+        let reset_password = account_link(&hub, LinkPurpose::Password, "jim").await;
         let (_, inbox) = hub.get(&root, "/api/notifications/").await;
         let rows = inbox["results"].as_array().unwrap().iter();
         let notifications = rows.map(|row| row["id"].as_i64().unwrap()).collect();
@@ -74,6 +82,8 @@ impl Furnished {
             failed_delivery,
             scheduled,
             unsubscribe,
+            confirm_email,
+            reset_password,
         }
     }
 
@@ -106,6 +116,10 @@ impl Furnished {
         }
         operation("post", "/api/auth/login/", Value::Null, Some(self.login.clone()));
         operation("post", "/api/auth/refresh/", Value::Null, Some(self.refresh.clone()));
+        let body = json!({ "token": self.confirm_email });
+        operation("post", "/api/auth/email/confirm/", Value::Null, Some(body));
+        let body = json!({"token": self.reset_password, "new_password": "battery staple"});
+        operation("post", "/api/auth/password/reset/confirm/", Value::Null, Some(body));
         operation("post", "/api/deliveries/{id}/retry/", json!(self.failed_delivery), None);
         operation("delete", "/api/scheduled/{id}/", json!(self.scheduled), None);
         for method in ["get", "post"] {
@@ -186,6 +200,20 @@ async fn unsubscribe(hub: &Hub, who: &Person) -> String {
     let what = Unsubscribe { user: UserId(who.id), event: "ticket_created".to_owned() };
     let link = links.unsubscribe(&what).unwrap();
     link.trim_matches('/').split_once('/').unwrap().1.to_owned()
+}
+
+/// The token of a link that would stand in a mail to somebody who registered.
+async fn account_link(hub: &Hub, purpose: LinkPurpose, name: &str) -> String {
+    let (now, email) = (Timestamp::now(), format!("{name}@example.com"));
+    let account = json!({"username": name, "email": email, "password": "correct horse"});
+    let register = hub.request(Method::POST, "/api/auth/register/");
+    assert_eq!(answer(register.json(&account)).await.0, 201);
+    let to = LinkTo::Email(email);
+    assert!(hub.store().mail_link(NewLink { purpose, to, now }).await.unwrap());
+    let until = now + SignedDuration::from_mins(60);
+    let leased = hub.store().lease(Channel::Email, 100.into(), now, until).await.unwrap();
+    let link = leased.iter().find_map(|one| one.account_link).expect("a link");
+    AccountLinks::new(String::new(), Secret::new(SECRET.to_owned())).token(&link)
 }
 
 /// What logs somebody in, and what goes on with a login.

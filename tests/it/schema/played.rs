@@ -31,8 +31,12 @@ const LEFT_OUT: [&str; 4] = [
 const NOT_ASKED: &str = "positive_data_acceptance,negative_data_rejection";
 
 /// What is always refused: browsers are not told here, for that would call their push services;
-/// and what a provider reports, the provider signs. All others must have been done at least once.
-const NEVER_DONE: [(&str, &str); 6] = [
+/// what a provider reports, the provider signs; this hub sends no mails, and whoever plays has no
+/// password. All others must have been done at least once.
+const NEVER_DONE: [(&str, &str); 9] = [
+    ("/api/auth/email/resend/", "post"),
+    ("/api/auth/password/", "post"),
+    ("/api/auth/password/reset/", "post"),
     ("/api/push/key/", "get"),
     ("/api/push/subscriptions/", "delete"),
     ("/api/push/subscriptions/", "post"),

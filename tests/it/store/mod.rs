@@ -1,12 +1,14 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
-//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`], [`groups`],
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`],
+//! [`account_links`], [`groups`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
 //! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod account_links;
 mod accounts;
 mod attempts;
 mod changes;
@@ -255,6 +257,13 @@ macro_rules! suite {
                 what_has_ended_is_known_until_its_last_access_token_is_over,
                 settings_keep_their_first_value_until_they_are_set,
                 it_answers,
+            }
+            account_links {
+                a_link_is_good_once_and_until_it_expires,
+                a_link_is_mailed_only_where_it_is_of_use,
+                a_mail_about_an_account_leaves_only_while_its_link_is_good,
+                another_address_is_to_be_confirmed_unless_somebody_vouches,
+                a_new_password_ends_all_logins_but_the_one_that_is_kept,
             }
             groups {
                 sequences_have_no_gap_in_one_group,

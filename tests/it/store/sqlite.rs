@@ -211,7 +211,7 @@ async fn two_processes_give_no_id_twice() {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let (_directory, url) = file();
-    let options = StoreOptions { max_page_count: Some(80), ..hub() };
+    let options = StoreOptions { max_page_count: Some(100), ..hub() };
     let store = open(&url, options).await;
     let client = person(&store, "client", "client").await;
     let mut acknowledged = 0;
@@ -437,4 +437,22 @@ async fn recipients_per_second() {
         println!("round {round}: {reached} in {took:?}: {per_second:.0}/s, longest {longest:?}");
         assert_eq!(store.head(UserId(99_999)).await.unwrap(), head(round, round, 0));
     }
+}
+
+#[tokio::test]
+async fn the_addresses_of_accounts_that_were_there_before_count_as_verified() {
+    let (directory, url) = file();
+    let path = directory.path().join("hub.db");
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut before = options.connect().await.unwrap();
+    let all = sqlx::migrate!("migrations/sqlite");
+    let older = all.migrations.iter().filter(|one| one.version < 20).cloned().collect::<Vec<_>>();
+    let older = sqlx::migrate::Migrator { migrations: older.into(), ..all };
+    older.run_direct(None, &mut before, false).await.unwrap();
+    let sql = "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
+               created_at) VALUES (7, 'ann', 'ann@example.com', '', 'client', '', '', 0)";
+    sqlx::query(sql).execute(&mut before).await.unwrap();
+    before.close().await.unwrap();
+    let store = open(&url, hub()).await;
+    assert!(store.user(UserId(7)).await.unwrap().unwrap().is_email_verified);
 }

@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use bellpull::storage::StoreOptions;
+use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::DeliveryStore;
+use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::delivery_log::DeliveryFilter;
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore};
 use sqlx::AssertSqlSafe;
 
-use super::people::{at, fill, person};
+use super::people::{at, fill, first, person};
 use super::sqlite::{beside, expect_plans, file, hub, open};
 
 #[tokio::test]
@@ -164,4 +167,26 @@ async fn millions_of_old_deliveries_do_not_slow_a_lease() {
     // Visiting them all takes 10 ms and more each time; all hundred together stay far below.
     let took = begun.elapsed();
     assert!(took.as_millis() < 3_000, "{took:?}");
+}
+
+/// Also what was queued before its recipient's address became another.
+#[tokio::test]
+async fn a_mail_that_waited_does_not_leave_for_an_address_that_is_not_confirmed() {
+    for verify_email in [true, false] {
+        let (_directory, url) = file();
+        let channels = Channels::of(&[Channel::Email]);
+        let store = open(&url, StoreOptions { channels, verify_email, ..hub() }).await;
+        let client = person(&store, "client", "client").await;
+        fill(&store, &client, 1).await;
+        let email = Some("client@elsewhere.example".to_owned());
+        let changes = UserChanges { email, ..UserChanges::default() };
+        store.update_user(client.id, changes).await.unwrap();
+        let leased = store.lease(Channel::Email, 64.into(), at(2_000), at(3_000)).await.unwrap();
+        assert_eq!(leased.len(), usize::from(!verify_email));
+        fill(&store, &client, 1).await;
+        let filter = DeliveryFilter { status: None, channel: Some(Channel::Email) };
+        let page = store.deliveries(filter, first(10)).await.unwrap();
+        let rules: Vec<_> = page.rows.iter().map(|row| row.rule).collect();
+        assert_eq!(rules, [verify_email.then_some(Rule::Unverified); 2], "{:?}", page.rows);
+    }
 }

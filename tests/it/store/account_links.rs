@@ -1,0 +1,218 @@
+//! Links in mails that change an account, and the logins that end with a password.
+
+use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::delivery::{Leased, Rule};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::account_links::{LinkTo, NewLink};
+use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
+use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, InboxStore, StoreError};
+use futures_util::future::join_all;
+
+use super::people::{at, first, new_user};
+use super::{Fixture, Store};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Somebody who has registered, with a password and an address that is not confirmed.
+async fn registered(store: &impl Store, name: &str) -> User {
+    let new = NewUser {
+        password_hash: Some("$old$".to_owned()),
+        is_email_verified: false,
+        ..new_user(name, "client")
+    };
+    store.create_user(new, None).await.unwrap().0
+}
+
+fn to_email(purpose: LinkPurpose, email: &str, ms: i64) -> NewLink {
+    NewLink { purpose, to: LinkTo::Email(email.to_owned()), now: at(ms) }
+}
+
+async fn lease(store: &impl Store, ms: i64) -> Vec<Leased> {
+    store.lease(Channel::Email, 100.into(), at(ms), at(ms + 1)).await.unwrap()
+}
+
+/// A link for a new password, as its mail brings it.
+async fn link(store: &impl Store, user: &User, ms: i64) -> AccountLink {
+    let new = to_email(LinkPurpose::Password, &user.email, ms);
+    assert!(store.mail_link(new).await.unwrap());
+    let leased = lease(store, ms).await;
+    leased.last().unwrap().account_link.unwrap()
+}
+
+async fn hash(store: &impl Store, user: &User) -> Option<String> {
+    let name = LoginName::Username(user.username.to_string());
+    store.credentials(&name).await.unwrap().unwrap().1
+}
+
+async fn newest(store: &impl Store) -> DeliveryRow {
+    store.deliveries(DeliveryFilter::default(), first(1)).await.unwrap().rows.remove(0)
+}
+
+pub(crate) async fn a_link_is_good_once_and_until_it_expires<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = registered(store, "ann").await;
+    let late = link(store, &ann, 0).await;
+    assert_eq!((late.user, late.expires_at), (ann.id, at(30 * MINUTE_MS)));
+    let reset = |link: AccountLink, hash: &str, minute: i64| {
+        store.reset_password(link, hash.to_owned(), at(minute * MINUTE_MS))
+    };
+    assert!(store.is_link_open(&late, at(30 * MINUTE_MS - 1)).await.unwrap());
+    assert!(!store.is_link_open(&late, at(30 * MINUTE_MS)).await.unwrap());
+    assert_eq!(reset(late, "$late$", 30).await.unwrap(), None);
+
+    let (one, two) = (link(store, &ann, 2).await, link(store, &ann, 3).await);
+    let other = AccountLink { purpose: LinkPurpose::Email, ..two };
+    assert!(!store.confirm_email(other, at(4)).await.unwrap(), "good for one thing");
+    let bob = registered(store, "bob").await;
+    let others = AccountLink { user: bob.id, ..two };
+    assert_eq!(reset(others, "$bobs$", 1).await.unwrap(), None, "and for one account");
+    // Of several who use it at once one succeeds.
+    let rivals = join_all(["$1$", "$2$", "$3$"].map(|hash| reset(two, hash, 1))).await;
+    let done: Vec<bool> = rivals.iter().map(|done| done.as_ref().unwrap().is_some()).collect();
+    assert_eq!(done, [true, false, false]);
+    assert_eq!(hash(store, &ann).await.as_deref(), Some("$1$"));
+    assert_eq!(reset(one, "$x$", 1).await.unwrap(), None, "the others are void");
+    let ann = store.user(ann.id).await.unwrap().unwrap();
+    assert!(ann.is_email_verified, "whoever has the link has read the mail");
+}
+
+pub(crate) async fn a_link_is_mailed_only_where_it_is_of_use<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = registered(store, "ann").await;
+    let foreign = store.create_user(new_user("foreign", "client"), None).await.unwrap().0;
+    let off = registered(store, "off").await;
+    let changes = UserChanges { is_active: Some(false), ..UserChanges::default() };
+    store.update_user(off.id, changes).await.unwrap();
+    use LinkPurpose::{Email, Password};
+    for (purpose, email, wanted) in [
+        (Password, "ANN@Example.com", true),
+        (Password, "nobody@example.com", false),
+        (Password, "", false),
+        (Password, "foreign@example.com", false), // has no password
+        (Password, "off@example.com", false),
+        (Email, "ann@example.com", true),
+        (Email, "foreign@example.com", false), // is verified
+        (Email, "off@example.com", false),
+    ] {
+        let made = store.mail_link(to_email(purpose, email, 0)).await.unwrap();
+        assert_eq!(made, wanted, "{purpose:?} {email}");
+    }
+    let by_id = NewLink { purpose: Email, to: LinkTo::User(foreign.id), now: at(0) };
+    assert!(!store.mail_link(by_id).await.unwrap());
+
+    let leased = lease(store, 0).await;
+    let events: Vec<_> = leased.iter().map(|one| one.letters[0].message.event.clone()).collect();
+    assert_eq!(events, [Event::PasswordReset, Event::EmailConfirmation]);
+    for one in &leased {
+        assert_eq!(one.addressee.as_ref().unwrap().id, ann.id);
+        assert_eq!((one.notification, one.account_link.unwrap().user), (None, ann.id));
+    }
+    assert_eq!(store.head(ann.id).await.unwrap().unread_count, 0, "not in the inbox");
+    let row = newest(store).await;
+    assert_eq!((row.recipient, row.notification, row.target), (Some(ann.id), None, 0));
+    // An account has a few at most; the oldest give way.
+    let first_link = leased[0].account_link.unwrap();
+    for n in 1..5 {
+        link(store, &ann, n).await;
+    }
+    assert!(store.is_link_open(&first_link, at(5)).await.unwrap());
+    link(store, &ann, 5).await;
+    assert!(!store.is_link_open(&first_link, at(5)).await.unwrap());
+}
+
+pub(crate) async fn a_mail_about_an_account_leaves_only_while_its_link_is_good<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = registered(store, "ann").await;
+    let mail = || store.mail_link(to_email(LinkPurpose::Password, "ann@example.com", 0));
+    let stopped = async |rule: Rule, ms: i64| {
+        assert!(lease(store, ms).await.is_empty(), "{rule:?}");
+        let row = newest(store).await;
+        assert_eq!((row.status, row.rule), (DeliveryStatus::Suppressed, Some(rule)));
+    };
+    mail().await.unwrap();
+    stopped(Rule::Expired, 30 * MINUTE_MS).await;
+    mail().await.unwrap();
+    store.change_password(ann.id, "$new$".to_owned(), None, at(1)).await.unwrap();
+    stopped(Rule::Expired, 2).await;
+    mail().await.unwrap();
+    let changes =
+        |email: &str| UserChanges { email: Some(email.to_owned()), ..UserChanges::default() };
+    store.update_user(ann.id, changes("ann@elsewhere.example")).await.unwrap();
+    stopped(Rule::NoAddress, 2).await;
+    store.update_user(ann.id, changes("ann@example.com")).await.unwrap();
+    mail().await.unwrap();
+    // The same address, written in another way.
+    store.update_user(ann.id, changes("Ann@Example.com")).await.unwrap();
+    assert_eq!(lease(store, 2).await.len(), 1);
+}
+
+pub(crate) async fn another_address_is_to_be_confirmed_unless_somebody_vouches<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = registered(store, "ann").await;
+    let new = NewLink { purpose: LinkPurpose::Email, to: LinkTo::User(ann.id), now: at(0) };
+    assert!(store.mail_link(new.clone()).await.unwrap());
+    let old = lease(store, 0).await[0].account_link.unwrap();
+    let change = async |email: Option<&str>, vouches_for_email: bool| {
+        let email = email.map(str::to_owned);
+        let changes = UserChanges { email, vouches_for_email, ..UserChanges::default() };
+        store.update_user(ann.id, changes).await.unwrap().is_email_verified
+    };
+    assert!(!change(None, true).await, "no new address, nothing to vouch for");
+    assert!(!change(Some("ann@second.example"), false).await);
+    assert!(!store.confirm_email(old, at(1)).await.unwrap(), "it was for the one before");
+    assert!(store.mail_link(new.clone()).await.unwrap());
+    let link = lease(store, 2).await[0].account_link.unwrap();
+    assert!(store.confirm_email(link, at(3)).await.unwrap());
+    assert!(!store.confirm_email(link, at(3)).await.unwrap(), "once");
+    assert!(store.user(ann.id).await.unwrap().unwrap().is_email_verified);
+    assert!(!store.mail_link(new).await.unwrap(), "nothing is left to confirm");
+    assert!(change(Some("ANN@second.example"), false).await, "the same one");
+    assert!(!change(Some("ann@third.example"), false).await);
+    assert!(change(Some("ann@fourth.example"), true).await);
+}
+
+pub(crate) async fn a_new_password_ends_all_logins_but_the_one_that_is_kept<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let (ann, bob) = (registered(store, "ann").await, registered(store, "bob").await);
+    let begin = |user: &User, hash: &'static str, access_until: i64| {
+        let (access, end) = (at(access_until), at(1_000));
+        store.begin_login(user.id, Some(hash), at(0), access, end)
+    };
+    let kept = begin(&ann, "$old$", 500).await.unwrap();
+    let lost = begin(&ann, "$old$", 500).await.unwrap();
+    let quiet = begin(&ann, "$old$", 10).await.unwrap();
+    let bobs = begin(&bob, "$old$", 500).await.unwrap();
+    let change = store.change_password(ann.id, "$new$".to_owned(), Some(kept), at(20));
+    let ended: Vec<LoginId> = change.await.unwrap().iter().map(|login| login.id).collect();
+    assert_eq!(ended, [lost], "of the third no access token is left");
+    let uses = |login: LoginId| store.use_refresh(login, 0, at(30), at(500));
+    assert_eq!(uses(kept).await.unwrap(), RefreshUse::Good(ann.id));
+    assert_eq!(uses(bobs).await.unwrap(), RefreshUse::Good(bob.id));
+    for login in [lost, quiet] {
+        assert_eq!(uses(login).await.unwrap(), RefreshUse::Ended);
+    }
+    // Another process learns of it.
+    let revoked = async |since: i64, now: i64| {
+        let found = store.logins_revoked(at(since), at(now), 10).await.unwrap();
+        found.iter().map(|login| (login.id, login.user)).collect::<Vec<_>>()
+    };
+    assert_eq!(revoked(20, 21).await, [(lost, ann.id)]);
+    assert_eq!(revoked(21, 21).await, []);
+    assert_eq!(revoked(20, 500).await, [], "its tokens have expired");
+
+    // Whoever was checked against the password before comes too late.
+    assert_eq!(begin(&ann, "$old$", 500).await.unwrap_err(), StoreError::NotFound);
+    assert!(begin(&ann, "$new$", 500).await.is_ok());
+    let nobody = store.change_password(UserId(99), "$new$".to_owned(), None, at(20)).await;
+    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+}
