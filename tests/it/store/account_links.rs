@@ -10,7 +10,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::account_links::{LinkTo, NewLink};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, InboxStore, StoreError};
+use bellpull_actors::port::{AccountStore, InboxStore, StoreError};
 use futures_util::future::join_all;
 
 use super::people::{at, first, new_user};
