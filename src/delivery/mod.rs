@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
 //! admins have written), [`link`] and [`account_link`] (where it leads), [`words`] (both for one
-//! delivery); [`email`] with its [`mail_server`] and [`mail_turns`]; [`provider`] (what all that speak HTTP share),
-//! [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, to where users say
-//! ([`outside`]), [`push`] with [`push_crypt`] and [`webhook`]; [`channels`] (which are on, and
-//! what each sends by) and [`hands`] (the thread on which they run).
+//! delivery); [`email`] with its [`mail_server`] and [`mail_turns`]; [`provider`] (what all that
+//! speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, to
+//! where users say ([`outside`]), [`push`] with [`push_crypt`] and [`webhook`]; [`channels`] (which
+//! are on, and what each sends by) and [`hands`] (the thread on which they run).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 

@@ -119,7 +119,8 @@ async fn list(
     paging.show(&Page { count, rows }, summary_json)
 }
 
-/// The hub's own events in their order, then mails about accounts, then digests, then those of senders.
+/// The hub's own events in their order, then mails about accounts, then digests, then those of
+/// senders.
 fn all_of(written: &[TemplateKey]) -> Vec<Said> {
     let mut locales: BTreeMap<(&str, Channel), BTreeSet<Locale>> = BTreeMap::new();
     for key in written {

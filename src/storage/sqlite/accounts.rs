@@ -239,10 +239,9 @@ pub(super) async fn read(
     let text = reader.text(sql, ids).await.map_err(unavailable)?;
     let rows: Vec<AccountRow> = json(&text)?;
     let account = |row| {
-        let (id, username, email, full_name, role, whatsapp_number, phone, active, verified, at_ms) =
-            row;
-        let created_at = timestamp(at_ms)?;
-        let (is_active, is_email_verified) = (active != 0, verified != 0);
+        let (id, username, email, full_name, role, whatsapp_number, phone, active, known, ms) = row;
+        let created_at = timestamp(ms)?;
+        let (is_active, is_email_verified) = (active != 0, known != 0);
         let user = User {
             id,
             username,

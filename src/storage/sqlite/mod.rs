@@ -3,10 +3,10 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`account_links`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with
-//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads
-//! on a connection of their own ([`crowd_reader`]), [`deferred`] births, [`rows`], [`letters`],
-//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`account_links`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`],
+//! [`deliveries`] with [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they
+//! share: [`joined`] reads on a connection of their own ([`crowd_reader`]), [`deferred`] births,
+//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
