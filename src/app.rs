@@ -197,7 +197,7 @@ impl App {
         let signing = Signing::read(config, &*store, clock.now()).await?;
         let templates = TemplateDesk::open(store.clone()).await;
         let templates = templates.map_err(StartError::of("database_url"))?;
-        let links = links(config, &*store, listener.0).await?;
+        let links = links(config, &*store, listeners.address).await?;
         let words = Words { templates: templates.templates().clone(), links: links.clone() };
         let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
             .map_err(StartError::of("webhook.allow_private"))?;

@@ -1,16 +1,20 @@
 //! Passwords that are changed or forgotten, addresses that are confirmed; and logins that end with
 //! them, in this process or in another.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink};
+use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
 use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::rate::network;
 use jiff::{SignedDuration, Timestamp};
 
+use super::admission::{Admission, Name};
 use super::ended::ENDED_MAX;
 use super::register::check_password;
 use super::{Auth, AuthError, Inner, Principal, unavailable};
@@ -34,6 +38,26 @@ const NO_CONFIRMATION: AuthError = AuthError::Disabled(
 
 const NO_ACCOUNT: AuthError = AuthError::Disabled("A service token has no password.");
 
+fn wrong_password() -> AuthError {
+    AuthError::Invalid("current_password", "This is not your current password.".to_owned())
+}
+
+/// Shows that a caller knew the account's password.
+pub struct PasswordProof {
+    user: UserId,
+    /// The caller's own.
+    login: Option<LoginId>,
+    /// Of the password that was known: with another one by then, the proof is void.
+    hash: String,
+}
+
+// Without the hash.
+impl std::fmt::Debug for PasswordProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordProof").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 /// A link that is not open: used, void, expired, or never made.
 fn bad_link() -> AuthError {
     let why = "This link is not valid any more: it has expired, or it was used. Ask for a new one.";
@@ -46,33 +70,55 @@ fn check_new(password: &str) -> Result<(), AuthError> {
 }
 
 impl Auth {
-    /// Sets a new password for whoever knows the one before. All other logins end; the one of the
-    /// caller's token goes on.
+    /// Whether the caller knows the account's password; a wrong one counts as a failed login. The
+    /// proof is for [`Self::change_password`].
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] with `current_password` or `new_password`, `Disabled`, `Unavailable`.
-    pub async fn change_password(
+    /// [`AuthError::Invalid`] with `current_password`, `Disabled`, `Throttled`, `Unavailable`.
+    pub async fn prove_password(
         &self,
         who: &Principal,
         current: String,
-        new: String,
-    ) -> Result<(), AuthError> {
+        client: IpAddr,
+    ) -> Result<PasswordProof, AuthError> {
         let inner = &*self.0;
         inner.issuer()?;
         if who.is_service {
             return Err(NO_ACCOUNT);
         }
-        check_new(&new)?;
         let id = who.user.id;
+        let attempt = Admission::attempt(Name::Account(id), network(client));
+        let turn = inner.passwords.admission.login(attempt).await?;
+        // Only now: it may have been changed while the attempt waited.
         let stored = inner.accounts.store().password_hash(id).await.map_err(unavailable)?;
-        if !inner.passwords.verify(current, stored).await? {
-            let problem = "This is not your current password.".to_owned();
-            return Err(AuthError::Invalid("current_password", problem));
-        }
-        let hash = inner.passwords.hash(new).await?;
-        let now = inner.clock.now();
-        let change = inner.accounts.store().change_password(id, hash, who.login, now);
-        let ended = change.await.map_err(unavailable)?;
+        let (is_match, turn) = inner.passwords.verify(turn, current, stored.clone()).await?;
+        let Some(hash) = stored.filter(|_| is_match) else { return Err(wrong_password()) };
+        turn.succeeded(attempt);
+        Ok(PasswordProof { user: id, login: who.login, hash })
+    }
+
+    /// Sets a new password for whoever has proved to know the one before. All other logins end;
+    /// the one of the caller's token goes on.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] with `new_password`, or with `current_password` where it was changed
+    /// meanwhile; `Throttled`, `Unavailable`.
+    pub async fn change_password(
+        &self,
+        proof: PasswordProof,
+        new: String,
+    ) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        check_new(&new)?;
+        let turn = inner.passwords.admission.work().await?;
+        let PasswordProof { user: id, login: keep, hash: seen } = proof;
+        let password_hash = inner.passwords.hash(turn, new).await?;
+        let (user, seen, now) = (id, Some(seen), inner.clock.now());
+        let change = PasswordChange { user, password_hash, seen, keep, now };
+        let ended = match inner.accounts.store().change_password(change).await {
+            Err(StoreError::NotFound) => return Err(wrong_password()),
+            changed => changed.map_err(unavailable)?,
+        };
         inner.end_logins(&ended, "password changed");
         tracing::info!(user = %id, logins = ended.len(), "a password was changed");
         Ok(())
@@ -111,7 +157,8 @@ impl Auth {
             return Err(bad_link());
         }
         check_new(&new)?;
-        let hash = inner.passwords.hash(new).await?;
+        let turn = inner.passwords.admission.work().await?;
+        let hash = inner.passwords.hash(turn, new).await?;
         let reset = inner.accounts.store().reset_password(link, hash, inner.clock.now());
         let ended = reset.await.map_err(unavailable)?.ok_or_else(bad_link)?;
         inner.accounts.forget(link.user);

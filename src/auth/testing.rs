@@ -8,7 +8,7 @@ use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::account_links::{EndedLogin, NewLink};
+use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
@@ -236,13 +236,8 @@ impl AccountStore for FakeStore {
         Ok(self.answer()?.ended(|login| login.is_revoked && login.access_until > now))
     }
 
-    async fn change_password(
-        &self,
-        user: UserId,
-        password_hash: String,
-        keep: Option<LoginId>,
-        now: Timestamp,
-    ) -> Result<Vec<EndedLogin>, StoreError> {
+    async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {
+        let PasswordChange { user, password_hash, keep, now, .. } = change;
         let mut rows = self.answer()?;
         let account = rows.users.iter_mut().find(|(known, _)| known.id == user);
         account.ok_or(StoreError::NotFound)?.1 = Some(password_hash);

@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::account_links::PasswordChange;
 use bellpull_actors::port::accounts::{LoginName, NewUser};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
@@ -143,8 +144,10 @@ async fn set_password(
         let shown = username.escape_debug();
         return Err(CliError::failed(format!("--username: there is no user {shown}")));
     };
-    let hash = password::hash(password).map_err(CliError::failed)?;
-    store.change_password(user.id, hash, None, SystemClock.now()).await?;
+    let password_hash = password::hash(password).map_err(CliError::failed)?;
+    let (seen, keep, now) = (None, None, SystemClock.now());
+    let change = PasswordChange { user: user.id, password_hash, seen, keep, now };
+    store.change_password(change).await?;
     Ok(user)
 }
 

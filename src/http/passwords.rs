@@ -11,9 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::port::Clock;
 use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
@@ -21,7 +19,6 @@ use super::auth::{EMAIL_MAX, PASSWORD_MAX};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
-use super::login_limit::LoginLimit;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::who::{Address, Who};
@@ -100,49 +97,29 @@ impl LinkLimits {
 }
 
 /// Changes the caller's password. All other logins of the account end: their sockets close with
-/// 4401, their tokens are refused. The caller's own goes on.
+/// 4401, their tokens are refused. The caller's own goes on. A wrong password counts as a failed
+/// login.
 #[utoipa::path(
     post, path = "/api/auth/password/", tag = "Accounts", request_body = doc::PasswordChange,
     responses(
         (status = 204, description = "It is changed."),
         (status = 403, description = "Tokens come from elsewhere here, or the caller is a service."),
-        (status = 429, description = "Too many failed attempts."),
+        (status = 429, description = "Too many attempts: there was no turn within 10 s."),
     )
 )]
 async fn change_password(
     State(auth): State<Auth>,
-    State(limit): State<LoginLimit>,
-    State(clock): State<Arc<dyn Clock>>,
-    Address(address): Address,
+    Address(client): Address,
     Who(principal): Who,
     mut body: Fields,
 ) -> Result<StatusCode, ApiError> {
     let current = body.text("current_password", TextRule::opaque(PASSWORD_MAX));
     let new = new_password(&mut body);
     body.finish()?;
-    let attempt = Attempt { limit, name: principal.user.username.to_string(), address };
-    attempt.begin(clock.now())?;
-    to_the_end(async move { Ok(auth.change_password(&principal, current, new).await?) }).await?;
-    attempt.succeeded();
+    // Not to the end: an attempt whose client disconnects gives its place to others.
+    let proof = auth.prove_password(&principal, current, client).await?;
+    to_the_end(async move { Ok(auth.change_password(proof, new).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A try at an account's password, as a login counts it: the one place where this edge asks that.
-struct Attempt {
-    limit: LoginLimit,
-    name: String,
-    address: IpAddr,
-}
-
-impl Attempt {
-    fn begin(&self, now: Timestamp) -> Result<(), ApiError> {
-        let throttled = |retry_after_s| ApiError::Throttled { retry_after_s };
-        self.limit.begin(&self.name, self.address, now).map_err(throttled)
-    }
-
-    fn succeeded(&self) {
-        self.limit.succeeded(&self.name, self.address);
-    }
 }
 
 /// Sends a link for a new password to an address, if it is an account's. The answer is the same

@@ -186,12 +186,8 @@ pub struct Reach {
 /// Who has chosen an announcement's channels. The hub's own events are about a ticket, but for
 /// the registration of a user; a sender may use the name of any event.
 fn chosen_by(event: &Event, is_about_a_ticket: bool) -> RoutedBy {
-    match event {
-        Event::Other(_) => RoutedBy::Sender,
-        Event::UserRegistration => RoutedBy::Hub,
-        _ if is_about_a_ticket => RoutedBy::Hub,
-        _ => RoutedBy::Sender,
-    }
+    let is_the_hubs = is_about_a_ticket || *event == Event::UserRegistration;
+    if is_the_hubs && event.is_the_hubs() { RoutedBy::Hub } else { RoutedBy::Sender }
 }
 
 /// Somebody, and what is to be known of them.

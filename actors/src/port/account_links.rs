@@ -25,6 +25,21 @@ pub enum LinkTo {
     User(UserId),
 }
 
+/// A new password.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// A PHC string.
+    pub password_hash: String,
+    /// The hash that the account must still have; `None` for whatever it has.
+    pub seen: Option<String>,
+    /// The login that goes on; `None`: all end.
+    pub keep: Option<LoginId>,
+    /// When it is set.
+    pub now: Timestamp,
+}
+
 /// A login that was ended, whose access tokens may still be within their life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedLogin {

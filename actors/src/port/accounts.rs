@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::account_links::{EndedLogin, NewLink};
+use super::account_links::{EndedLogin, NewLink, PasswordChange};
 use super::tickets::Told;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::account_link::AccountLink;
@@ -105,18 +105,12 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<EndedLogin>, StoreError>;
 
-    /// Sets an account's password, ends all its logins but `keep`, and voids its open links for a
-    /// new password, in one transaction; the logins that ended.
+    /// Sets an account's password, ends all its logins but one, and voids its open links for a new
+    /// password, in one transaction; the logins that ended.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
-    async fn change_password(
-        &self,
-        user: UserId,
-        password_hash: String,
-        keep: Option<LoginId>,
-        now: Timestamp,
-    ) -> Result<Vec<EndedLogin>, StoreError>;
+    /// [`StoreError::NotFound`], also where the password is no longer the one that was seen.
+    async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError>;
 
     /// Makes a link, and queues the mail that brings it, in one transaction. `false`, and nothing
     /// is made, where no active account has that address, or where the link would be of no use: a

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::account_links::{EndedLogin, NewLink};
+use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
@@ -161,14 +161,8 @@ impl AccountStore for SqliteStore {
         account_links::revoked(self, since, now, limit).await
     }
 
-    async fn change_password(
-        &self,
-        user: UserId,
-        password_hash: String,
-        keep: Option<LoginId>,
-        now: Timestamp,
-    ) -> Result<Vec<EndedLogin>, StoreError> {
-        let change = LinkWrite::ChangePassword { user, password_hash, keep, now };
+    async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {
+        let change = LinkWrite::ChangePassword(change);
         let ended = account_links::ended(self, change).await?;
         ended.ok_or_else(mismatch)
     }

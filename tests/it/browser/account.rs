@@ -68,7 +68,7 @@ async fn a_password_is_reset_and_an_address_confirmed_on_the_pages() {
     let Some(browser) = Browser::open(&reset) else { return };
     let page = debugger(&browser, "/account/password/").await;
     until(&page, &shows("ask")).await;
-        fill(&page, "battery staple", "battery stable").await;
+    fill(&page, "battery staple", "battery stable").await;
     until(&page, "document.querySelector('.error').textContent.includes('not the same')").await;
     fill(&page, "12345678", "12345678").await;
     until(&page, &shows("done")).await;

@@ -1,5 +1,6 @@
 //! A password that its owner changes, and what is refused around it.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -82,13 +83,15 @@ async fn guessing_the_current_password_is_slowed_down() {
     let hub = Hub::start().await;
     register(&hub, "jane").await;
     let (jane, _) = log_in(&hub, "jane", "correct horse").await.unwrap();
-    let mut statuses = Vec::new();
-    for n in 0..30 {
-        let body = change(&format!("wrong horse {n}"), "battery staple");
-        statuses.push(hub.post(&jane, PATH, body).await.0);
+    let guess = || hub.post(&jane, PATH, change("wrong horse", "battery staple"));
+    for _ in 0..10 {
+        assert_eq!(guess().await.0, 400);
     }
-    assert_eq!(statuses[0], 400);
-    assert_eq!(statuses[29], 429, "{statuses:?}");
+    // Of those that come at once a few have a turn within the time that an attempt may wait.
+    let answers = join_all((0..5).map(|_| guess())).await;
+    let told = answers.iter().filter(|(status, _)| *status == 400).count();
+    assert!((1..=2).contains(&told), "{answers:?}");
+    assert!(answers.iter().all(|(status, _)| [400, 429].contains(status)), "{answers:?}");
 }
 
 #[tokio::test]

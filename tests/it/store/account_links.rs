@@ -7,7 +7,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::account_links::{LinkTo, NewLink};
+use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
 use bellpull_actors::port::{AccountStore, InboxStore, StoreError};
@@ -42,6 +42,11 @@ async fn link(store: &impl Store, user: &User, ms: i64) -> AccountLink {
     assert!(store.mail_link(new).await.unwrap());
     let leased = lease(store, ms).await;
     leased.last().unwrap().account_link.unwrap()
+}
+
+fn change(user: &User, seen: &str, keep: Option<LoginId>, ms: i64) -> PasswordChange {
+    let (password_hash, seen) = ("$new$".to_owned(), Some(seen.to_owned()));
+    PasswordChange { user: user.id, password_hash, seen, keep, now: at(ms) }
 }
 
 async fn hash(store: &impl Store, user: &User) -> Option<String> {
@@ -140,7 +145,7 @@ pub(crate) async fn a_mail_about_an_account_leaves_only_while_its_link_is_good<F
     mail().await.unwrap();
     stopped(Rule::Expired, 30 * MINUTE_MS).await;
     mail().await.unwrap();
-    store.change_password(ann.id, "$new$".to_owned(), None, at(1)).await.unwrap();
+    store.change_password(change(&ann, "$old$", None, 1)).await.unwrap();
     stopped(Rule::Expired, 2).await;
     mail().await.unwrap();
     let changes =
@@ -192,8 +197,10 @@ pub(crate) async fn a_new_password_ends_all_logins_but_the_one_that_is_kept<F: F
     let lost = begin(&ann, "$old$", 500).await.unwrap();
     let quiet = begin(&ann, "$old$", 10).await.unwrap();
     let bobs = begin(&bob, "$old$", 500).await.unwrap();
-    let change = store.change_password(ann.id, "$new$".to_owned(), Some(kept), at(20));
-    let ended: Vec<LoginId> = change.await.unwrap().iter().map(|login| login.id).collect();
+    let late = store.change_password(change(&ann, "$another$", Some(kept), 20)).await;
+    assert_eq!(late.unwrap_err(), StoreError::NotFound, "it was seen before it was changed");
+    let changed = store.change_password(change(&ann, "$old$", Some(kept), 20)).await;
+    let ended: Vec<LoginId> = changed.unwrap().iter().map(|login| login.id).collect();
     assert_eq!(ended, [lost], "of the third no access token is left");
     let uses = |login: LoginId| store.use_refresh(login, 0, at(30), at(500));
     assert_eq!(uses(kept).await.unwrap(), RefreshUse::Good(ann.id));
@@ -213,6 +220,7 @@ pub(crate) async fn a_new_password_ends_all_logins_but_the_one_that_is_kept<F: F
     // Whoever was checked against the password before comes too late.
     assert_eq!(begin(&ann, "$old$", 500).await.unwrap_err(), StoreError::NotFound);
     assert!(begin(&ann, "$new$", 500).await.is_ok());
-    let nobody = store.change_password(UserId(99), "$new$".to_owned(), None, at(20)).await;
+    let nobody = PasswordChange { user: UserId(99), ..change(&ann, "$new$", None, 20) };
+    let nobody = store.change_password(nobody).await;
     assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
 }

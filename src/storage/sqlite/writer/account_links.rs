@@ -10,7 +10,7 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink};
+use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
@@ -41,8 +41,8 @@ pub(in super::super) enum LinkWrite {
     Reset { link: AccountLink, password_hash: String, now: Timestamp },
     /// The proof that mails arrive, by a link.
     Confirm { link: AccountLink, now: Timestamp },
-    /// A new password's hash; one login goes on.
-    ChangePassword { user: UserId, password_hash: String, keep: Option<LoginId>, now: Timestamp },
+    /// A new password's hash.
+    ChangePassword(PasswordChange),
 }
 
 impl LinkWrite {
@@ -80,12 +80,13 @@ fn one_of(connection: &Connection, place: Place<'_>, write: &LinkWrite) -> Resul
             }
             Ok(Done::Changed(u64::from(is_used)))
         }
-        LinkWrite::ChangePassword { user, password_hash, keep, now } => {
-            match set_password(connection, *user, password_hash, *now)? {
-                true => Ok(Done::Ended(Some(end_logins(connection, *user, *keep, *now)?))),
-                false => Err(StoreError::NotFound),
+        LinkWrite::ChangePassword(change) => match set_password(connection, change)? {
+            true => {
+                let ended = end_logins(connection, change.user, change.keep, change.now)?;
+                Ok(Done::Ended(Some(ended)))
             }
-        }
+            false => Err(StoreError::NotFound),
+        },
     })
 }
 
@@ -196,23 +197,25 @@ fn reset(
         return Ok(None);
     }
     verify(connection, link)?;
-    set_password(connection, link.user, password_hash, now)?;
+    let (user, password_hash) = (link.user, password_hash.to_owned());
+    let change = PasswordChange { user, password_hash, seen: None, keep: None, now };
+    set_password(connection, &change)?;
     Ok(Some(end_logins(connection, link.user, None, now)?))
 }
 
-/// Whether there is such an account; with another password its open links for one are void.
-fn set_password(
-    connection: &Connection,
-    user: UserId,
-    password_hash: &str,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    let sql = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
-    let is_there = execute(connection, sql, (user.0, password_hash))? > 0;
+/// Whether the account has the password that was seen; with another one its open links for a new
+/// password are void.
+fn set_password(connection: &Connection, change: &PasswordChange) -> rusqlite::Result<bool> {
+    let PasswordChange { user, password_hash, seen, now, .. } = change;
+    let sql = "UPDATE users SET password_hash = ?2 \
+               WHERE id = ?1 AND (?3 IS NULL OR password_hash = ?3)";
+    if execute(connection, sql, (user.0, password_hash, seen))? == 0 {
+        return Ok(false);
+    }
     let sql = "UPDATE account_links SET ended_at = ?2 \
                WHERE ended_at IS NULL AND user_id = ?1 AND purpose = 'password'";
     execute(connection, sql, (user.0, now.as_millisecond()))?;
-    Ok(is_there)
+    Ok(true)
 }
 
 /// The account has another address: what was mailed to the one before is void.

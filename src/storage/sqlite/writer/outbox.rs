@@ -248,7 +248,8 @@ const DUE: &str = concat!(
     ifnull(d.message_id, n.message_id), u.id, \
     iif(u.full_name = '', u.username, u.full_name), \
     iif(u.id IS NULL OR u.is_active, \
-    CASE ?1 WHEN 'EMAIL' THEN iif(k.id IS NULL OR u.email = k.email, ifnull(u.email, ''), '') WHEN 'WHATSAPP' THEN u.whatsapp_number \
+    CASE ?1 WHEN 'EMAIL' THEN iif(k.id IS NULL OR u.email = k.email, ifnull(u.email, ''), '') \
+    WHEN 'WHATSAPP' THEN u.whatsapp_number \
     WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
     AND s.user_id = d.recipient_id), '') WHEN 'WEBHOOK' THEN ifnull((SELECT ",
