@@ -146,6 +146,8 @@ async fn notify_sends_through_the_running_hub_and_prints_what_was_sent() {
         assert!(stderr.lines().count() == 1 && stderr.contains(wanted), "{more:?}: {stderr}");
         assert!(output.stdout.is_empty());
     };
+    refused(&["--user-id", "1"], 2, "database_url: no database at ");
+    crate::support::process::run_ok(&database, &["migrate"]);
     refused(&["--user-id", "1"], 1, "no running hub is known for sqlite://");
     let hub = Process::serve(&database, &[("BELLPULL_OPERATOR_LISTEN", "127.0.0.1:0")]);
     let ada = Caller::join(&database, hub.address, "ada", "developer");

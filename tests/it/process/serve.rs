@@ -31,7 +31,7 @@ fn an_address_that_is_taken_is_named_and_nothing_stays_behind() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(stderr.starts_with(wanted) && stderr.contains(&address), "{stderr}");
         assert!(output.stdout.is_empty());
-        assert_eq!(files_beside(&database), ["hub.db"]);
+        assert_eq!(files_beside(&database), [""; 0]);
     }
 }
 
