@@ -28,6 +28,7 @@ pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;
+mod read_turns;
 mod readiness;
 mod routes;
 mod scheduled;
@@ -62,6 +63,7 @@ use bellpull_actors::sends::Sends;
 use self::body::BodyLimit;
 use self::page::LinkBase;
 use self::push::PushDesk;
+use self::read_turns::ReadTurns;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
 use self::webhooks::HookRules;
@@ -102,6 +104,7 @@ pub struct Edge {
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
+    read_turns: ReadTurns,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
     epoch: Arc<str>,
@@ -193,6 +196,7 @@ impl Edge {
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
+            read_turns: ReadTurns::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
@@ -293,6 +297,7 @@ handles! {
     BodyLimit = |edge| edge.body_limit;
     TrustedProxies = |edge| edge.proxies.clone();
     LinkBase = |edge| edge.link_base.clone();
+    ReadTurns = |edge| edge.read_turns.clone();
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
 //! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
-//! [`circuit`] (what leaves the house), [`explain`] (why somebody was told).
+//! [`circuit`] (what leaves the house), [`explain`] (why somebody was told), [`search`] (how a text
+//! is split into words).
 
 pub mod circuit;
 pub mod comment;
@@ -21,6 +22,7 @@ pub mod preference;
 pub mod presence;
 pub mod retry;
 pub mod routing;
+pub mod search;
 pub mod send;
 pub mod stream;
 pub mod ticket;
