@@ -12,6 +12,7 @@ mod notifications;
 mod operator;
 mod preferences;
 mod projects;
+mod reads;
 mod scheduled;
 mod sends;
 mod stream;

@@ -196,7 +196,7 @@ async fn pages_follow_each_other_and_end() {
         ("page=x", 404),
         ("page=99999999999999999999", 404),
         ("page=1&page_size=1000000", 200),
-        ("page=4000000000&page_size=100", 404),
+        ("page=1000&page_size=100", 404),
     ] {
         let (status, answer) = team.hub.get(&team.carl, &format!("/api/tickets/?{query}")).await;
         assert_eq!(status, wanted, "{query}: {answer}");
