@@ -4,7 +4,8 @@
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`], [`groups`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] and [`sqlite_search`] do.
+//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] and
+//! [`sqlite_search`] do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod accounts;
