@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::read_turns::ReadTurns;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -55,11 +56,13 @@ fn delivery_json(row: &DeliveryRow) -> Value {
     responses(
         (status = 200, description = "A page of them.", body = doc::Page<doc::OutboxDelivery>),
         (status = 403, description = "For admins."),
+        doc::TooManyReads,
     )
 )]
 async fn list(
     State(log): State<Arc<dyn DeliveryLog>>,
-    _: Admin,
+    State(turns): State<ReadTurns>,
+    Admin(principal): Admin,
     paging: Paging,
     mut params: Params,
 ) -> Result<Json<Value>, ApiError> {
@@ -68,6 +71,7 @@ async fn list(
         channel: params.choice("channel", Channel::from_name),
     };
     params.finish()?;
+    let _turn = turns.begin(&principal).await?;
     paging.show(&log.deliveries(filter, paging.request()).await?, delivery_json)
 }
 

@@ -16,7 +16,11 @@ use bellpull_actors::hub::RestartError;
 use bellpull_actors::port::StoreError;
 use serde_json::{Map, Value, json};
 
+use super::page::ROWS_MAX;
 use crate::auth::AuthError;
+
+/// What helps with every list.
+const NARROWER: &str = "Narrow the list with filters, or ask for an earlier page.";
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(super) enum ApiError {
     NotFound,
     /// There is no such page of the list.
     InvalidPage,
+    /// The page is further from the list's beginning than any may be.
+    PageTooDeep,
     /// The path is there, the method is not.
     MethodNotAllowed(Method),
     /// The state of the thing does not allow it.
@@ -60,6 +66,10 @@ pub(super) enum ApiError {
         /// When the next one is welcome.
         retry_after_s: u32,
     },
+    /// A list or a search took longer than it may; how to ask for less.
+    TooSlow(&'static str),
+    /// Too many lists and searches wait.
+    Busy,
     /// The hub cannot do it now; it may be tried again.
     Unavailable,
     /// A mistake in the program.
@@ -95,6 +105,14 @@ impl ApiError {
         Self::Forbidden("You do not have permission to perform this action.".to_owned())
     }
 
+    /// Says of a list that was too slow how to ask for less.
+    pub(super) fn narrow(self, how: &'static str) -> Self {
+        match self {
+            Self::TooSlow(_) => Self::TooSlow(how),
+            other => other,
+        }
+    }
+
     /// The table: status, code for machines, text for people.
     fn parts(&self) -> (StatusCode, &'static str, String) {
         use StatusCode as S;
@@ -113,6 +131,13 @@ impl ApiError {
             Self::Disabled(detail) => (S::FORBIDDEN, "disabled", (*detail).to_owned()),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found.".to_owned()),
             Self::InvalidPage => (S::NOT_FOUND, "not_found", "Invalid page.".to_owned()),
+            Self::PageTooDeep => {
+                let detail = format!(
+                    "Invalid page: pages end {ROWS_MAX} rows from the beginning. Narrow the list \
+                     with filters."
+                );
+                (S::NOT_FOUND, "not_found", detail)
+            }
             Self::MethodNotAllowed(method) => {
                 let detail = format!("Method \"{method}\" not allowed.");
                 (S::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
@@ -131,6 +156,14 @@ impl ApiError {
                     "Request was throttled. Expected available in {retry_after_s} seconds."
                 );
                 (S::TOO_MANY_REQUESTS, "throttled", detail)
+            }
+            Self::TooSlow(how) => {
+                let detail = format!("This took longer than it may, and was stopped. {how}");
+                (S::SERVICE_UNAVAILABLE, "too_slow", detail)
+            }
+            Self::Busy => {
+                let detail = "Too many lists and searches wait, try again later.".to_owned();
+                (S::SERVICE_UNAVAILABLE, "busy", detail)
             }
             Self::Unavailable => {
                 let detail = "Service temporarily unavailable, try again later.".to_owned();
@@ -167,7 +200,7 @@ impl IntoResponse for ApiError {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
             }
             // What makes a store or an actor unavailable passes within a second or not soon.
-            Self::Unavailable => {
+            Self::Unavailable | Self::Busy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::Fields(_)
@@ -176,6 +209,8 @@ impl IntoResponse for ApiError {
             | Self::Disabled(_)
             | Self::NotFound
             | Self::InvalidPage
+            | Self::PageTooDeep
+            | Self::TooSlow(_)
             | Self::MethodNotAllowed(_)
             | Self::Conflict { .. }
             | Self::TooLarge { .. }
@@ -231,6 +266,8 @@ impl From<StoreError> for ApiError {
                 let text = "The last active super admin keeps that role and stays switched on.";
                 Self::Forbidden(text.to_owned())
             }
+            StoreError::TooSlow => Self::TooSlow(NARROWER),
+            StoreError::Busy => Self::Busy,
             StoreError::Unavailable(why) => {
                 tracing::warn!(%why, "the store did not answer");
                 Self::Unavailable
@@ -298,6 +335,9 @@ mod tests {
             (RestartError::NotFound.into(), 404, "not_found"),
             (RestartError::TooMany { retry_after_s: 1 }.into(), 429, "throttled"),
             (ApiError::InvalidPage, 404, "not_found"),
+            (ApiError::PageTooDeep, 404, "not_found"),
+            (StoreError::TooSlow.into(), 503, "too_slow"),
+            (StoreError::Busy.into(), 503, "busy"),
             (ApiError::MethodNotAllowed(Method::PUT), 405, "method_not_allowed"),
             (ApiError::TooLarge { limit: 9 }, 413, "too_large"),
             (ApiError::UnsupportedMediaType("text/plain".into()), 415, "unsupported_media_type"),

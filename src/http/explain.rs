@@ -30,6 +30,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::read_turns::ReadTurns;
 use super::routes::Routes;
 use super::tickets::visible;
 use super::who::Who;
@@ -97,10 +98,12 @@ async fn notification(
         (status = 200, description = "A page of it, oldest first.",
             body = doc::Page<doc::Explanation>),
         (status = 403, description = "Only admins ask about others."),
+        doc::TooManyReads,
     )
 )]
 async fn ticket(
     State(desk): State<Desk>,
+    State(turns): State<ReadTurns>,
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
@@ -112,6 +115,7 @@ async fn ticket(
     if user != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::forbidden());
     }
+    let _turn = turns.begin(&principal).await?;
     let page = desk.explain.announced(ticket.id, user, paging.request()).await?;
     let somebody = desk.somebody(user, &page.rows).await?;
     let told: Vec<NotificationId> =

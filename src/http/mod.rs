@@ -30,6 +30,7 @@ pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;
+mod read_turns;
 mod readiness;
 mod routes;
 mod scheduled;
@@ -65,6 +66,7 @@ use self::body::BodyLimit;
 use self::page::LinkBase;
 use self::passwords::LinkLimits;
 use self::push::PushDesk;
+use self::read_turns::ReadTurns;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
 use self::webhooks::HookRules;
@@ -106,6 +108,7 @@ pub struct Edge {
     readiness: Readiness,
     body_limit: BodyLimit,
     link_limits: LinkLimits,
+    read_turns: ReadTurns,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
     epoch: Arc<str>,
@@ -198,6 +201,7 @@ impl Edge {
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
             link_limits: LinkLimits::default(),
+            read_turns: ReadTurns::default(),
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
@@ -301,6 +305,7 @@ handles! {
     TrustedProxies = |edge| edge.proxies.clone();
     LinkBase = |edge| edge.link_base.clone();
     LinkLimits = |edge| edge.link_limits.clone();
+    ReadTurns = |edge| edge.read_turns.clone();
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ const PAGE_SIZE_DEFAULT: u32 = 20;
 /// The most rows that a page has; who asks for more gets so many.
 const PAGE_SIZE_MAX: u32 = 100;
 
+/// A page begins at most so far from the list's beginning. To get there, a store passes over as many
+/// entries of an index, some 5 ms of work; who wants more of a list than this narrows it.
+pub(super) const ROWS_MAX: i64 = 100_000;
+
 /// Which page is asked for, and the address that its neighbours' links are made from.
 #[derive(Debug, Clone)]
 pub(super) struct Paging {
@@ -96,6 +100,9 @@ where
             u32::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX)
         });
         let request = PageRequest { page: page.ok_or(ApiError::InvalidPage)?, page_size };
+        if request.offset() >= ROWS_MAX {
+            return Err(ApiError::PageTooDeep);
+        }
         let base = format!("{}{}", LinkBase::from_ref(state).of(parts), parts.uri.path());
         Ok(Self { request, base, filters })
     }

@@ -182,6 +182,8 @@ async fn add_member(
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::LastSuperAdmin
+        | StoreError::TooSlow
+        | StoreError::Busy
         | StoreError::Unavailable(_)) => other.into(),
     })?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -79,6 +79,15 @@ impl Params {
         self.note(name, checked)
     }
 
+    /// What was found of a value that was read before.
+    pub(super) fn checked<T>(
+        &mut self,
+        name: &str,
+        found: Result<T, impl Into<String>>,
+    ) -> Option<T> {
+        self.note(name, found)
+    }
+
     /// The end: nothing, or everything that is wrong.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
         if self.errors.is_empty() {

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
+use super::read_turns::ReadTurns;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -62,13 +63,16 @@ fn to(recipients: &Recipients) -> String {
     responses(
         (status = 200, description = "A page of them.", body = doc::Page<doc::ScheduledSend>),
         (status = 403, description = "For admins."),
+        doc::TooManyReads,
     )
 )]
 async fn list(
     State(log): State<Arc<dyn SendLog>>,
-    _: Admin,
+    State(turns): State<ReadTurns>,
+    Admin(principal): Admin,
     paging: Paging,
 ) -> Result<Json<Value>, ApiError> {
+    let _turn = turns.begin(&principal).await?;
     paging.show(&log.unfinished(paging.request()).await?, send_json)
 }
 

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_actors::domain::search::Search;
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Edit, Membership, NewTicket, Priority, Refusal, Status, Ticket,
     decide, is_visible,
@@ -25,6 +26,7 @@ use super::fields::{Fields, TextRule};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::read_turns::ReadTurns;
 use super::routes::Routes;
 use super::ticket_json::{entry_json, ticket_json};
 use super::who::Who;
@@ -35,6 +37,10 @@ const TITLE_MAX: usize = 255;
 /// Some ten pages of text.
 const DESCRIPTION_MAX: usize = 20_000;
 const SEARCH_MAX: usize = 200;
+const TOO_MANY_WORDS: &str = "Enter at most 16 words.";
+/// What makes a list of tickets quicker.
+const NARROWER: &str = "Search for longer or fewer words, or narrow the list with created_by, \
+                        assigned_to or project.";
 
 /// Fields that a `PATCH` cannot change, and what can. A client that sends a whole ticket back is
 /// told rather than left to believe that it has moved the ticket.
@@ -65,15 +71,18 @@ pub(super) fn routes() -> Routes {
             status = 200, description = "A page of them, the newest first.",
             body = doc::Page<doc::Ticket>,
         ),
+        doc::TooManyReads,
     )
 )]
 async fn list(
     State(store): State<Arc<dyn TicketStore>>,
+    State(turns): State<ReadTurns>,
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
 ) -> Result<Json<Value>, ApiError> {
     let user = &principal.user;
+    let search = search(&mut params);
     let filter = TicketFilter {
         visible_to: (!user.role.is_admin()).then(|| (user.id, user.role.clone())),
         status: params.choice("status", Status::from_name),
@@ -81,10 +90,18 @@ async fn list(
         priority: params.choice("priority", Priority::from_name),
         assigned_to: params.integer("assigned_to").map(UserId),
         created_by: params.integer("created_by").map(UserId),
-        search: params.bounded("search", SEARCH_MAX),
+        search,
     };
     params.finish()?;
-    paging.show(&store.tickets(&filter, paging.request()).await?, ticket_json)
+    let _turn = turns.begin(&principal).await?;
+    let page = store.tickets(&filter, paging.request()).await;
+    paging.show(&page.map_err(|error| ApiError::from(error).narrow(NARROWER))?, ticket_json)
+}
+
+/// What is searched for.
+fn search(params: &mut Params) -> Option<Search> {
+    let text = params.bounded("search", SEARCH_MAX)?;
+    params.checked("search", Search::of(&text).map_err(|_| TOO_MANY_WORDS))
 }
 
 /// Raises a ticket; all admins are told.

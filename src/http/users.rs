@@ -25,6 +25,7 @@ use super::guard::to_the_end;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
+use super::read_turns::ReadTurns;
 use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::register::{check_email, check_password};
@@ -76,11 +77,13 @@ impl FromRef<Edge> for Desk {
     responses(
         (status = 200, description = "A page of them.", body = doc::Page<doc::User>),
         (status = 403, description = "The caller is no admin."),
+        doc::TooManyReads,
     )
 )]
 async fn list(
     State(accounts): State<Arc<dyn AccountStore>>,
-    _: Admin,
+    State(turns): State<ReadTurns>,
+    Admin(principal): Admin,
     paging: Paging,
     mut params: Params,
 ) -> Result<Json<Value>, ApiError> {
@@ -89,6 +92,7 @@ async fn list(
         search: params.bounded("search", SEARCH_MAX),
     };
     params.finish()?;
+    let _turn = turns.begin(&principal).await?;
     paging.show(&accounts.list_users(&filter, paging.request()).await?, user_json)
 }
 

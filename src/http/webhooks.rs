@@ -169,6 +169,8 @@ async fn create(
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::LastSuperAdmin
+        | StoreError::TooSlow
+        | StoreError::Busy
         | StoreError::Unavailable(_)) => other.into(),
     })?;
     let most = match owner {

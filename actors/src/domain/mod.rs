@@ -4,8 +4,8 @@
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
 //! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
-//! [`circuit`] (what leaves the house), [`account_link`] (mails that change an account),
-//! [`explain`] (why somebody was told).
+//! [`circuit`] (external delivery), [`account_link`] (mails that change an account),
+//! [`explain`] (why a user was told), [`search`] (how a text is split into words).
 
 pub mod account_link;
 pub mod circuit;
@@ -23,6 +23,7 @@ pub mod preference;
 pub mod presence;
 pub mod retry;
 pub mod routing;
+pub mod search;
 pub mod send;
 pub mod stream;
 pub mod ticket;

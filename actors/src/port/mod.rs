@@ -62,6 +62,12 @@ pub enum StoreError {
     /// Without this account nobody would be left who may operate the hub.
     #[error("the last active super admin")]
     LastSuperAdmin,
+    /// The query was interrupted, for it took longer than the store allows: it must be narrower.
+    #[error("the query took too long")]
+    TooSlow,
+    /// Too many queries of its kind wait; it was not begun, and may be tried again soon.
+    #[error("too many queries wait")]
+    Busy,
     /// The store cannot answer now (its disk is full, it is closing, it is too slow). The text is
     /// for the log; it never reaches a client.
     #[error("the store is unavailable: {0}")]

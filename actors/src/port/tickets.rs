@@ -9,6 +9,7 @@ use super::{Page, PageRequest, ProjectStore, StoreError};
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Change, Letter};
 use crate::domain::routing::Channels;
+use crate::domain::search::Search;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
 
@@ -109,8 +110,8 @@ pub struct TicketFilter {
     pub assigned_to: Option<UserId>,
     /// Raised by this user.
     pub created_by: Option<UserId>,
-    /// With this text in title, description or key, without regard to (ASCII) case.
-    pub search: Option<String>,
+    /// With these words in title, description or key.
+    pub search: Option<Search>,
 }
 
 /// A line of a history as it was stored.

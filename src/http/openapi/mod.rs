@@ -32,7 +32,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
@@ -88,13 +88,22 @@ pub(super) struct Page<T> {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document alone reads the fields")]
 pub(super) struct Paged {
-    /// From 1 on; one past the end is a 404.
+    /// From 1 on; one past the end is a 404, and so is one that begins more than 100,000 rows from the
+    /// list's beginning.
     #[param(minimum = 1)]
     page: Option<u32>,
     /// Rows a page: 20 where nobody says; who asks for more than 100 gets 100.
     #[param(minimum = 1)]
     page_size: Option<u32>,
 }
+
+/// What a list may meet with.
+#[derive(IntoResponses)]
+#[response(
+    status = 429,
+    description = "Too many lists and searches of the caller wait: one is read at a time."
+)]
+pub(super) struct TooManyReads;
 
 /// Which one.
 #[derive(IntoParams)]

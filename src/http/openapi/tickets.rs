@@ -142,7 +142,11 @@ pub(in crate::http) struct TicketFilters {
     priority: Option<String>,
     assigned_to: Option<i64>,
     created_by: Option<i64>,
-    /// A part of the title or the description.
+    /// Words of the title, the description and the key; all must be there, in any order, each at
+    /// least with its beginning (`doo` finds `door`). A number matches itself only, so `5` and
+    /// `TKT-5` find the ticket of that number. Words that other characters join (`e-mail`) must
+    /// follow each other. Case does not count, nor do the accents of Latin letters. Letters and
+    /// digits alone are searched for: a search without any finds nothing. At most 16 words.
     #[param(max_length = 200)]
     search: Option<String>,
 }

@@ -21,6 +21,7 @@ use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::{containing, get, json, timestamp, user, user_columns};
+use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
 use super::{SqliteStore, account_links};
 
@@ -84,16 +85,17 @@ impl AccountStore for SqliteStore {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
         let mut count = QueryBuilder::new("SELECT count(*) FROM users");
         narrow(&mut count, filter);
         let count =
-            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
         let mut rows = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM users"));
         narrow(&mut rows, filter);
         rows.push(" ORDER BY id LIMIT ").push_bind(i64::from(page.page_size));
         rows.push(" OFFSET ").push_bind(page.offset());
-        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(user).collect::<Result<_, _>>()? })
     }
 

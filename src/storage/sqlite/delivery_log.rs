@@ -14,6 +14,7 @@ use super::SqliteStore;
 use super::error::{corrupt, unavailable};
 use super::multi_row::id_list;
 use super::rows::{get, get_name, get_time, optional_timestamp};
+use super::slow_reads::{READ_MAX, read_error};
 
 /// Deliveries `d` with their recipients' names.
 const SELECT: &str = "SELECT d.id, d.notification_id, u.id AS recipient_id, \
@@ -32,7 +33,8 @@ impl DeliveryLog for SqliteStore {
         filter: DeliveryFilter,
         page: PageRequest,
     ) -> Result<Page<DeliveryRow>, StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
         let mut count = QueryBuilder::new("SELECT count(*) FROM deliveries");
         let mut rows = QueryBuilder::new(SELECT);
         rows.push(" IN (SELECT id FROM (");
@@ -46,8 +48,8 @@ impl DeliveryLog for SqliteStore {
         rows.push(") ORDER BY id DESC LIMIT ").push_bind(i64::from(page.page_size));
         rows.push(" OFFSET ").push_bind(page.offset()).push(") ORDER BY d.id DESC");
         let count =
-            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
-        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(delivery).collect::<Result<_, _>>()? })
     }
 
@@ -87,7 +89,10 @@ impl DeliveryLog for SqliteStore {
         let sql = "SELECT channel, count(*) AS queued, min(due_at) AS first_due_at \
                    FROM deliveries INDEXED BY deliveries_due \
                    WHERE status = 'QUEUED' AND leased_until IS NULL GROUP BY channel";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(unavailable)?;
+        let _turn = self.counts.lock().await;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
+        let rows = sqlx::query(sql).fetch_all(&mut *snapshot).await.map_err(read_error)?;
         let waiting = |row: &SqliteRow| {
             Ok(Waiting {
                 channel: get_name(row, "channel", Channel::from_name)?,

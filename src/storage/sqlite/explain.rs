@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteStore;
 use super::error::unavailable;
 use super::rows::{get, get_time, optional_timestamp};
+use super::slow_reads::{READ_MAX, read_error};
 
 /// The messages about ticket `?1`, and the steps of its history that are announced but have no
 /// message, for there was nobody to tell.
@@ -56,13 +57,14 @@ impl ExplainStore for SqliteStore {
         page: PageRequest,
     ) -> Result<Page<Announced>, StoreError> {
         self.settled.inbox(user).await?;
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
         let count = concat!(announced!(), "SELECT count(*) FROM announced");
         let count = sqlx::query_scalar(count).bind(ticket.0).fetch_one(&mut *snapshot);
-        let count = count.await.map_err(unavailable)?;
+        let count = count.await.map_err(read_error)?;
         let query = sqlx::query(PAGE).bind(ticket.0).bind(user.0);
         let query = query.bind(i64::from(page.page_size)).bind(page.offset());
-        let rows = query.fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        let rows = query.fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(announced).collect::<Result<_, _>>()? })
     }
 

@@ -14,8 +14,12 @@ use sqlx::sqlite::SqliteRow;
 use super::error::unavailable;
 use super::letters::pick;
 use super::rows::json;
+use super::slow_reads::READ_MAX;
 use super::writer::{Done, MarkRows, Write, mismatch};
 use super::{SqliteStore, notifications};
+
+/// Unread rows whose deliveries are counted on a connection for short reads: some 5 ms of work.
+const UNREAD_SHORT: i64 = 5_000;
 
 #[async_trait]
 impl InboxStore for SqliteStore {
@@ -100,7 +104,16 @@ impl InboxStore for SqliteStore {
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
         self.settled.inbox(user).await?;
-        notifications::page(&self.readers, user, filter, slice).await
+        {
+            let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+            if notifications::is_short(&mut snapshot, user, filter).await? {
+                return notifications::page(&mut snapshot, user, filter, slice).await;
+            }
+        }
+        let busy = |_| StoreError::Busy;
+        let _turn = self.long_inboxes.begin(&user).await.map_err(busy)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        notifications::page(&mut *read.snapshot().await?, user, filter, slice).await
     }
 
     async fn notification(
@@ -114,7 +127,11 @@ impl InboxStore for SqliteStore {
 
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
         let tail = self.deferred.tail(user);
-        let (mut head, channels) = notifications::unread_counts(&self.readers, user).await?;
+        let short = notifications::unread_counts(&self.readers, user, UNREAD_SHORT).await?;
+        let (mut head, channels) = match short {
+            Some(counts) => counts,
+            None => self.many_unread(user).await?,
+        };
         // What waits goes out on no channel.
         tail.complete(&mut head);
         Ok((head.unread_count, channels))
@@ -164,6 +181,15 @@ const NEWEST_CHANGES: &str = select_changes!(
 );
 
 impl SqliteStore {
+    async fn many_unread(&self, user: UserId) -> Result<(Head, Vec<(Channel, i64)>), StoreError> {
+        let busy = |_| StoreError::Busy;
+        let _turn = self.long_inboxes.begin(&user).await.map_err(busy)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
+        let counts = notifications::unread_counts(&mut *snapshot, user, i64::MAX).await?;
+        Ok(counts.unwrap_or_default())
+    }
+
     async fn read_changes(
         &self,
         which: Which,

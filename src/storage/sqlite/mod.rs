@@ -1,12 +1,13 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
-//! (every write, in groups), the ports as they are read: [`tickets`], [`comments`], [`projects`],
-//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`account_links`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`],
-//! [`deliveries`] with [`delivery_log`], [`explain`], [`report`], [`retention`]; and what they
-//! share: [`joined`] reads on a connection of their own ([`crowd_reader`]), [`deferred`] births,
-//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! (every write, in groups), the ports as they are read: [`tickets`] with [`ticket_lists`],
+//! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
+//! [`heads`], [`accounts`] with [`account_links`], [`preferences`], [`escalations`], [`push`],
+//! [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`], [`report`],
+//! [`retention`]; and what they share: [`joined`] reads on a connection of their own
+//! ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`], [`lanes`],
+//! [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -40,8 +41,10 @@ mod retention;
 mod rows;
 mod send_log;
 mod sends;
+mod slow_reads;
 mod statement;
 mod templates;
+mod ticket_lists;
 mod tickets;
 mod webhooks;
 mod writer;
@@ -55,6 +58,7 @@ use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
+use bellpull_actors::turns::Turns;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
@@ -69,18 +73,26 @@ use ids::{Counter, Ids};
 use joined::Joined;
 use letters::Letters;
 use lock::HubLock;
-use options::{Place, check_file, for_migration, for_readers, place};
+use options::{Place, check_file, for_migration, for_readers, for_slow_reads, place};
+use slow_reads::SlowReads;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
-/// Connections that read. Reads are short and never wait for the writer; on more than four cores
-/// the fan-out is what the others are for.
+/// Connections for reads that are short whatever the size of the data; the others have
+/// [`slow_reads`]. No read waits for the writer.
 const READERS: u32 = 4;
+/// Reads of one long inbox that wait for the one before: its user's other sessions.
+const LONG_INBOXES_WAITING_MAX: usize = 4;
+/// How long one waits. With the wait for a connection and the read, less than a request may take.
+const LONG_INBOX_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Tickets, inboxes and accounts in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
+    slow: SlowReads,
+    /// Of inboxes that are read slowly.
+    long_inboxes: Turns<UserId>,
     writer: WriterHandle,
     crowds: Arc<CrowdReader>,
     heads: Joined<UserId, Head>,
@@ -94,8 +106,9 @@ pub struct SqliteStore {
     settled: Barrier,
     _settler: Option<Settler>,
     lock: Mutex<Option<HubLock>>,
-    /// Whoever reads a report holds it: one at a time.
+    /// One report at a time, and one count of the outbox.
     reports: tokio::sync::Mutex<()>,
+    counts: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -160,10 +173,13 @@ impl SqliteStore {
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
         let (heads, users) = join(&crowds, &deferred);
         let lock = Mutex::new(lock);
-        let reports = tokio::sync::Mutex::default();
+        let slow = SlowReads::new(for_slow_reads(&path));
+        let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Self {
             path,
             readers,
+            slow,
+            long_inboxes,
             writer,
             crowds,
             heads,
@@ -175,7 +191,8 @@ impl SqliteStore {
             settled,
             _settler: settler,
             lock,
-            reports,
+            reports: tokio::sync::Mutex::default(),
+            counts: tokio::sync::Mutex::default(),
             _temporary: temporary,
         })
     }
@@ -190,6 +207,7 @@ impl SqliteStore {
     /// refused; closing twice does nothing more.
     pub async fn close(&self) {
         // The readers first: the log cannot be emptied while somebody reads from it.
+        self.slow.close().await;
         self.readers.close().await;
         self.crowds.close().await;
         self.writer.close().await;

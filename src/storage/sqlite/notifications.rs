@@ -7,10 +7,11 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::NotificationFilter;
 use bellpull_actors::port::{Page, Slice, StoreError};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::error::{corrupt, unavailable};
 use super::rows::{get, json, message, message_columns, optional_timestamp};
+use super::slow_reads::read_error;
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
 const SELECT: &str = concat!(
@@ -23,30 +24,63 @@ const SELECT: &str = concat!(
      JOIN users u ON u.id = n.recipient_id"
 );
 
+/// Rows that a list may visit on a connection for short reads: some 1 ms of work.
+const SHORT: i64 = 10_000;
+/// The same where each is looked up elsewhere: its message, or its deliveries.
+const SHORT_WITH_LOOKUP: i64 = 1_000;
+
+/// Whether a list visits few rows: its count visits all of the inbox, or what `since_seq` leaves.
+pub(super) async fn is_short(
+    snapshot: &mut SqliteConnection,
+    user: UserId,
+    filter: &NotificationFilter,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT ifnull(max(last_seq), 0) FROM inboxes WHERE user_id = ?";
+    let query = sqlx::query_scalar(sql).bind(user.0);
+    let last_seq: i64 = query.fetch_one(snapshot).await.map_err(unavailable)?;
+    let has_channel = filter.channel.is_some_and(|channel| channel != Channel::System);
+    let most = if needs_messages(filter) || has_channel { SHORT_WITH_LOOKUP } else { SHORT };
+    Ok(last_seq - filter.since_seq.map_or(0, |seq| seq.0) <= most)
+}
+
+/// A plain inbox is counted without a look at its messages.
+fn needs_messages(filter: &NotificationFilter) -> bool {
+    filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some()
+}
+
 /// A part of the user's own; the count and the rows are of one snapshot.
 pub(super) async fn page(
-    readers: &SqlitePool,
+    snapshot: &mut SqliteConnection,
     user: UserId,
     filter: &NotificationFilter,
     slice: Slice,
 ) -> Result<Page<Notification>, StoreError> {
-    let mut snapshot = readers.begin().await.map_err(unavailable)?;
-    // A plain inbox is counted without a look at its messages.
-    let needs_messages = filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some();
     let mut count = QueryBuilder::new("SELECT count(*) FROM notifications n");
-    if needs_messages {
+    if needs_messages(filter) {
         count.push(" JOIN messages m ON m.id = n.message_id");
     }
     narrow(&mut count, user, filter);
-    let count = count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+    let count = count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
+    // First the numbers, then the rows: what comes before the part is not put together.
     let mut rows = QueryBuilder::new(SELECT);
+    rows.push(" WHERE n.recipient_id = ")
+        .push_bind(user.0)
+        .push(" AND n.seq IN (SELECT n.seq FROM ");
+    rows.push("notifications n");
+    if needs_messages(filter) {
+        rows.push(" JOIN messages m ON m.id = n.message_id");
+    }
     narrow(&mut rows, user, filter);
     rows.push(match filter.since_seq {
         Some(_) => " ORDER BY n.seq ASC LIMIT ",
         None => " ORDER BY n.seq DESC LIMIT ",
     });
     rows.push_bind(i64::from(slice.limit)).push(" OFFSET ").push_bind(slice.offset);
-    let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+    rows.push(match filter.since_seq {
+        Some(_) => ") ORDER BY n.seq ASC",
+        None => ") ORDER BY n.seq DESC",
+    });
+    let rows = rows.build().fetch_all(snapshot).await.map_err(read_error)?;
     Ok(Page { count, rows: rows.iter().map(notification).collect::<Result<_, _>>()? })
 }
 
@@ -64,27 +98,32 @@ pub(super) async fn one(
 }
 
 /// How many unread ones there are (of the head, that and `last_seq`), and how many of them go out
-/// on each channel. The walk begins at the newest and ends with the last unread one.
+/// on each channel; none where there are more unread ones than `most`. The walk begins at the newest
+/// and ends with the last unread one.
 pub(super) async fn unread_counts(
-    readers: &SqlitePool,
+    reader: impl SqliteExecutor<'_>,
     user: UserId,
-) -> Result<(Head, Vec<(Channel, i64)>), StoreError> {
+    most: i64,
+) -> Result<Option<(Head, Vec<(Channel, i64)>)>, StoreError> {
     let sql = "WITH head AS (SELECT ifnull(max(unread_count), 0) AS unread, \
                ifnull(max(last_seq), 0) AS last_seq FROM inboxes WHERE user_id = ?1) \
-               SELECT last_seq, unread, (SELECT json_group_array(json_array(channel, times)) FROM \
+               SELECT last_seq, unread, iif(unread > ?2, NULL, \
+               (SELECT json_group_array(json_array(channel, times)) FROM \
                (SELECT d.channel, count(DISTINCT n.id) AS times FROM (SELECT id FROM notifications \
                WHERE recipient_id = ?1 AND read_at IS NULL AND deleted_at IS NULL \
                ORDER BY seq DESC LIMIT (SELECT unread FROM head)) n \
-               JOIN deliveries d ON d.notification_id = n.id GROUP BY d.channel)) FROM head";
-    let (last_seq, unread_count, channels): (i64, i64, String) =
-        sqlx::query_as(sql).bind(user.0).fetch_one(readers).await.map_err(unavailable)?;
+               JOIN deliveries d ON d.notification_id = n.id GROUP BY d.channel))) FROM head";
+    let query = sqlx::query_as(sql).bind(user.0).bind(most);
+    let (last_seq, unread_count, channels): (i64, i64, Option<String>) =
+        query.fetch_one(reader).await.map_err(read_error)?;
+    let Some(channels) = channels else { return Ok(None) };
     let channels: Vec<(String, i64)> = json(&channels)?;
     let mut counts = channels
         .into_iter()
         .map(|(name, times)| Ok((channel(&name)?, times)))
         .collect::<Result<Vec<_>, StoreError>>()?;
     counts.sort_unstable();
-    Ok((Head { last_seq: Seq(last_seq), unread_count, ..Head::default() }, counts))
+    Ok(Some((Head { last_seq: Seq(last_seq), unread_count, ..Head::default() }, counts)))
 }
 
 /// What the filter leaves of the user's notifications `n`, and, where it needs them, of their

@@ -150,6 +150,9 @@ const WRITER: [(&str, &str); 1] = [("cache_size", "-65536")];
 /// it for each transaction that finds the log changed, which beside a busy writer is every one.
 const READER: [(&str, &str); 2] = [("cache_size", "-16384"), ("query_only", "on")];
 
+/// Of those whose reads are slow: what they read is not read again soon.
+const SLOW_READER: [(&str, &str); 2] = [("cache_size", "-8192"), ("query_only", "on")];
+
 fn with(
     file: &Path,
     pragmas: impl IntoIterator<Item = (&'static str, &'static str)>,
@@ -170,6 +173,13 @@ pub(super) fn for_migration(file: &Path) -> SqliteConnectOptions {
 /// The connections that read.
 pub(super) fn for_readers(file: &Path) -> SqliteConnectOptions {
     with(file, EACH.into_iter().chain(READER)).row_buffer_size(512)
+}
+
+/// The connections whose reads are slow. Their threads have a name of their own.
+pub(super) fn for_slow_reads(file: &Path) -> SqliteConnectOptions {
+    with(file, EACH.into_iter().chain(SLOW_READER))
+        .thread_name(|id| format!("slow-reads-{id}"))
+        .row_buffer_size(512)
 }
 
 /// The one connection that writes.

@@ -1,11 +1,11 @@
-//! Reports: one pass over the deliveries of a range of ids, on a connection of its own.
+//! Reports: one pass over the deliveries of a range of ids, on one of the connections for slow reads.
 //!
 //! No index knows when a delivery was made, for every write would have to keep it. Ids only grow,
 //! and `id_marks` has the last ones of each hour: they lead to where a range begins and ends, and
 //! the time of each message decides about the rows between.
 //!
 //! They are added up here, for SQLite would sort them first, which takes thrice the time of reading
-//! them; and read in portions, so that a report can be given up between two.
+//! them; and read in portions, so that a text has a bound.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -16,14 +16,16 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
 use bellpull_actors::port::{ReportStore, StoreError};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::SqliteStore;
-use super::error::{corrupt, unavailable};
-use super::options::for_readers;
+use super::error::corrupt;
+use super::slow_reads::read_error;
 
-/// How long a report may read; with the wait for the one before, less than a request may take.
+/// How long a report may read.
 const READ_MAX: Duration = Duration::from_secs(10);
+/// How long it may take with all its waits: less than a request may, which has 15 s.
+const ALL_MAX: Duration = Duration::from_secs(14);
 /// How long one waits for the one before.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Ids that are looked at in one statement: some 20 ms of reading.
@@ -99,36 +101,33 @@ impl From<StoreError> for Stop {
 #[async_trait]
 impl ReportStore for SqliteStore {
     async fn report(&self, filter: ReportFilter) -> Result<Option<Vec<ReportRow>>, StoreError> {
+        let began = Instant::now();
         let late = |_| StoreError::Unavailable("other reports take too long".to_owned());
         let _turn = tokio::time::timeout(PATIENCE, self.reports.lock()).await.map_err(late)?;
         self.settled.everybody().await?;
-        let mut connection = for_readers(&self.path).connect().await.map_err(unavailable)?;
-        let deadline = Instant::now() + READ_MAX;
-        let read = read(&mut connection, &filter, deadline).await;
-        // A connection that only reads has nothing to lose.
-        let _ = connection.close().await;
-        match read {
+        let read_max = READ_MAX.min(ALL_MAX.saturating_sub(began.elapsed()));
+        let mut slow = self.slow.begin(read_max).await?;
+        let mut snapshot = slow.snapshot().await?;
+        match read(&mut snapshot, &filter, Instant::now() + read_max).await {
             Ok(rows) => Ok(Some(rows).filter(|rows| rows.len() <= REPORT_ROWS_MAX)),
-            Err(Stop::TooMuch) => Ok(None),
+            Err(Stop::TooMuch | Stop::Failed(StoreError::TooSlow)) => Ok(None),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 }
 
 async fn read(
-    connection: &mut SqliteConnection,
+    snapshot: &mut SqliteConnection,
     filter: &ReportFilter,
     deadline: Instant,
 ) -> Result<Vec<ReportRow>, Stop> {
-    let mut snapshot = connection.begin().await.map_err(unavailable)?;
     let mut sums = Sums::default();
-    each(&mut snapshot, &MESSAGES, filter, deadline, |text| sums.take_messages(text, filter))
-        .await?;
+    each(snapshot, &MESSAGES, filter, deadline, |text| sums.take_messages(text, filter)).await?;
     if filter.channel.is_none_or(|channel| channel == Channel::System) {
-        each(&mut snapshot, &NOTIFICATIONS, filter, deadline, |text| sums.add(text)).await?;
+        each(snapshot, &NOTIFICATIONS, filter, deadline, |text| sums.add(text)).await?;
     }
     if filter.channel != Some(Channel::System) {
-        each(&mut snapshot, &DELIVERIES, filter, deadline, |text| sums.add(text)).await?;
+        each(snapshot, &DELIVERIES, filter, deadline, |text| sums.add(text)).await?;
     }
     Ok(sums.rows(filter.channel))
 }
@@ -147,14 +146,14 @@ async fn each(
         .bind(to_ms.div_euclid(HOUR_MS) + LATE_MAX_HOURS)
         .fetch_one(&mut *connection)
         .await
-        .map_err(unavailable)?;
+        .map_err(read_error)?;
     while after < to {
         if Instant::now() >= deadline {
             return Err(Stop::TooMuch);
         }
         let until = (after + PORTION).min(to);
         let query = sqlx::query_scalar(part.rows).bind(after).bind(until);
-        let text: String = query.fetch_one(&mut *connection).await.map_err(unavailable)?;
+        let text: String = query.fetch_one(&mut *connection).await.map_err(read_error)?;
         take(&text)?;
         after = until;
     }

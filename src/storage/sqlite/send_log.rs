@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteStore;
 use super::error::{corrupt, unavailable};
 use super::rows::{get, get_time, json, message, message_columns};
+use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, Write, mismatch};
 
 /// Sends `s`, each with its message. Of its audience only what is shown: it may have 10,000 names.
@@ -31,15 +32,16 @@ macro_rules! select_sends {
 #[async_trait]
 impl SendLog for SqliteStore {
     async fn unfinished(&self, page: PageRequest) -> Result<Page<SendRow>, StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
         let count = sqlx::query_scalar("SELECT count(*) FROM sends WHERE status = 'ACTIVE'");
-        let count = count.fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+        let count = count.fetch_one(&mut *snapshot).await.map_err(read_error)?;
         let sql = select_sends!(
             "IN (SELECT id FROM sends WHERE status = 'ACTIVE' ORDER BY due_at, id \
              LIMIT ? OFFSET ?) ORDER BY s.due_at, s.id"
         );
         let query = sqlx::query(sql).bind(i64::from(page.page_size)).bind(page.offset());
-        let rows = query.fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        let rows = query.fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(send).collect::<Result<_, _>>()? })
     }
 

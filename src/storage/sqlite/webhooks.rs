@@ -14,6 +14,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::SqliteStore;
 use super::error::{corrupt, unavailable};
 use super::rows::{Columns, int, json, string, text, timestamp};
+use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, WebhookWrite, Write, mismatch};
 
 macro_rules! select_webhooks {
@@ -54,16 +55,17 @@ impl WebhookStore for SqliteStore {
         which: WhichWebhooks,
         page: PageRequest,
     ) -> Result<Page<Webhook>, StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
         let mut count = QueryBuilder::new("SELECT count(*) FROM webhooks");
         narrow(&mut count, which);
         let count =
-            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
         let mut rows = QueryBuilder::new(select_webhooks!());
         narrow(&mut rows, which);
         rows.push(" ORDER BY id LIMIT ").push_bind(i64::from(page.page_size));
         rows.push(" OFFSET ").push_bind(page.offset());
-        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(unavailable)?;
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(webhook).collect::<Result<_, _>>()? })
     }
 

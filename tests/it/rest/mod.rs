@@ -13,6 +13,7 @@ mod operator;
 mod passwords;
 mod preferences;
 mod projects;
+mod reads;
 mod scheduled;
 mod sends;
 mod stream;

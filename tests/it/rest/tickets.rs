@@ -142,10 +142,11 @@ async fn every_filter() {
         ("search=zebra".to_owned(), vec![zebra]),
         ("search=STRIPES".to_owned(), vec![zebra]),
         (format!("search=TKT-{opened}"), vec![opened]),
-        // What means something to a pattern means itself.
-        ("search=0%25+of".to_owned(), vec![zebra]),
-        ("search=%25".to_owned(), vec![zebra]),
-        ("search=s_".to_owned(), vec![zebra]),
+        ("search=100%25+of".to_owned(), vec![zebra]),
+        ("search=stri+zeb".to_owned(), vec![zebra]),
+        // Without a letter or a digit nothing is found.
+        ("search=%25".to_owned(), vec![]),
+        ("search=%22*".to_owned(), vec![]),
         (format!("status=NEW&created_by={}", team.carl.id), vec![]),
     ] {
         let (status, list) = team.hub.get(&team.root, &format!("/api/tickets/?{filter}")).await;
@@ -195,7 +196,7 @@ async fn pages_follow_each_other_and_end() {
         ("page=x", 404),
         ("page=99999999999999999999", 404),
         ("page=1&page_size=1000000", 200),
-        ("page=4000000000&page_size=100", 404),
+        ("page=1000&page_size=100", 404),
     ] {
         let (status, answer) = team.hub.get(&team.carl, &format!("/api/tickets/?{query}")).await;
         assert_eq!(status, wanted, "{query}: {answer}");

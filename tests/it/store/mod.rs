@@ -1,11 +1,12 @@
 //! One suite for every store: what the ports promise, kept by each implementation.
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
-//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`accounts`],
+//! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
 //! [`account_links`], [`groups`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] does.
+//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] and
+//! [`sqlite_search`] do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod account_links;
@@ -29,10 +30,12 @@ mod projects;
 mod push;
 mod retention;
 mod scheduled;
+mod searches;
 pub(crate) mod sends;
 mod sqlite;
 mod sqlite_deferring;
 mod sqlite_outbox;
+mod sqlite_search;
 mod templates;
 mod tickets;
 mod webhooks;
@@ -231,10 +234,17 @@ macro_rules! suite {
                 marks_and_births_of_one_group_share_the_numbers,
                 a_long_inbox_is_read_at_once,
             }
+            searches {
+                all_words_must_match_each_with_its_beginning,
+                a_key_and_a_number_find_one_ticket,
+                what_means_something_to_a_query_means_nothing_here,
+                the_words_follow_the_ticket,
+                a_search_shows_what_its_caller_may_see,
+                a_search_is_paged_newest_first,
+            }
             lists {
                 tickets_are_shown_to_whom_they_concern,
                 tickets_are_narrowed_by_each_filter,
-                a_search_takes_wildcards_for_themselves,
                 tickets_are_paged_newest_first,
                 notifications_are_narrowed_by_each_filter,
                 notifications_are_paged,

@@ -337,6 +337,13 @@ impl Decision {
     pub fn moves_on(&self) -> bool {
         self.deleted || self.entry.from.is_some_and(|from| from != self.entry.to)
     }
+
+    /// Whether its title or its description may have changed: steps of the workflow, which are
+    /// most of all decisions, leave both as they are.
+    #[must_use]
+    pub fn changes_text(&self) -> bool {
+        matches!(self.entry.action, "create" | "edit")
+    }
 }
 
 /// Who has to do with a ticket: what decides, besides a role, who may know that it exists.

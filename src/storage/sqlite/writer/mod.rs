@@ -9,7 +9,7 @@
 //! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
 //! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
 //! decided in memory) with [`outgoing`] (what leaves the house), [`rows`] (what is written, one
-//! statement a table); then [`outbox`] (leases, and what came of them) with [`reports`] (what
+//! statement a table) with [`words`] (what tickets are found by); then [`outbox`] (leases, and what came of them) with [`reports`] (what
 //! providers say later) and [`hung_lanes`] (which hosts keep a place for nothing).
 
 mod account_links;
@@ -40,6 +40,7 @@ mod set;
 mod task;
 mod templates;
 mod webhooks;
+mod words;
 
 use std::time::Duration;
 

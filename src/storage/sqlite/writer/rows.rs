@@ -18,6 +18,7 @@ use super::super::multi_row::{Cell, MultiRow};
 use super::escalations::call_off_moved;
 use super::group::{Failure, Place};
 use super::outgoing::Outgoing;
+use super::words::TicketWords;
 
 /// The moved heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -35,9 +36,15 @@ static NEW_TICKETS: MultiRow = MultiRow::new(
 );
 static TICKETS: MultiRow = MultiRow::new(
     "UPDATE tickets SET title = v.column2, description = v.column3, priority = v.column4, \
-     category = v.column5, status = v.column6, version = v.column7, updated_at = v.column8, \
-     deleted_at = v.column9 FROM ",
-    9,
+     category = v.column5, status = v.column6, version = v.column7, updated_at = v.column8 FROM ",
+    8,
+    " AS v WHERE id = v.column1",
+);
+/// A statement of its own: the indexes of what is not deleted are written by each that could change
+/// it, whether it does or not.
+static DELETED: MultiRow = MultiRow::new(
+    "UPDATE tickets SET deleted_at = v.column2 FROM ",
+    2,
     " AS v WHERE id = v.column1",
 );
 static NUMBERS: MultiRow = MultiRow::new(
@@ -102,7 +109,9 @@ pub(super) enum DeliveryOf {
 #[derive(Debug, Default)]
 pub(super) struct Rows<'a> {
     new_tickets: Vec<Cell<'a>>,
-    tickets: BTreeMap<TicketId, [Cell<'a>; 9]>,
+    tickets: BTreeMap<TicketId, [Cell<'a>; 8]>,
+    deleted: Vec<Cell<'a>>,
+    words: TicketWords,
     numbers: BTreeMap<ProjectId, i64>,
     assignees: BTreeMap<TicketId, Vec<UserId>>,
     history: Vec<Cell<'a>>,
@@ -136,9 +145,11 @@ impl<'a> Rows<'a> {
             ticket.status.as_str().into(),
             ticket.version.into(),
             updated_ms.into(),
-            decision.deleted.then_some(updated_ms).into(),
         ];
         self.tickets.insert(ticket.id, row);
+        if decision.deleted {
+            self.deleted.extend([ticket.id.0, updated_ms].map(Cell::Int));
+        }
         if is_reassigned {
             self.assignees.insert(ticket.id, ticket.assigned_to.clone());
         }
@@ -154,6 +165,11 @@ impl<'a> Rows<'a> {
             entry.note.as_str().into(),
             entry.at.as_millisecond().into(),
         ]);
+    }
+
+    /// What the index of words has of the tickets.
+    pub(super) fn words(&mut self) -> &mut TicketWords {
+        &mut self.words
     }
 
     /// A comment.
@@ -206,6 +222,8 @@ impl<'a> Rows<'a> {
         NEW_TICKETS.run(connection, &self.new_tickets)?;
         let tickets: Vec<_> = self.tickets.into_values().flatten().collect();
         TICKETS.run(connection, &tickets)?;
+        DELETED.run(connection, &self.deleted)?;
+        self.words.write(connection)?;
         let numbers = self.numbers.into_iter();
         let numbers = numbers.flat_map(|(project, number)| [project.0, number].map(Cell::Int));
         NUMBERS.run(connection, &numbers.collect::<Vec<_>>())?;

@@ -186,6 +186,11 @@ impl<'a> Set<'a> {
             self.place.ids.used(Counter::Tickets, ticket.id.0);
         }
         self.rows.ticket(decision, ticket.assigned_to != was_assigned);
+        if decision.deleted {
+            self.rows.words().remove(ticket.id);
+        } else if decision.changes_text() {
+            self.rows.words().put(&ticket, is_new);
+        }
         self.known.tickets.insert(
             ticket.id,
             KnownTicket {

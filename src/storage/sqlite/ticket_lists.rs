@@ -1,0 +1,283 @@
+//! Lists of tickets: which index leads to them.
+//!
+//! A list is read in two steps. First the ids of its page, from indexes alone where the filters
+//! allow it: from the index of words for a search, else from the tickets of the user or the
+//! developer whom the filters name, else from the index of all tickets. Then the rows of these ids.
+//! So what a deep page skips is some bytes of an index, not rows with their joins.
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::search::{Search, Term};
+use bellpull_actors::domain::ticket::Ticket;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{Page, PageRequest, StoreError};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::SqliteStore;
+use super::rows::{select_tickets, ticket};
+use super::slow_reads::{READ_MAX, read_error};
+
+impl SqliteStore {
+    /// A page of the tickets that the filter leaves; the count and the rows are of one snapshot.
+    pub(super) async fn list_tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError> {
+        if filter.search.as_ref().is_some_and(|search| search.terms().is_empty()) {
+            return Ok(Page { count: 0, rows: Vec::new() });
+        }
+        let mut read = self.slow.begin(READ_MAX).await?;
+        let mut snapshot = read.snapshot().await?;
+        let mut count = count(filter);
+        let count = count.build_query_scalar().fetch_one(&mut *snapshot).await;
+        let count = count.map_err(read_error)?;
+        let mut rows = rows(filter, page);
+        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
+        Ok(Page { count, rows: rows.iter().map(ticket).collect::<Result<_, _>>()? })
+    }
+}
+
+/// How many tickets the filter leaves.
+fn count(filter: &TicketFilter) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT count(*) ");
+    Lead::of(filter).push(&mut sql, filter);
+    sql
+}
+
+/// A page of them, the newest first.
+fn rows(filter: &TicketFilter, page: PageRequest) -> QueryBuilder<Sqlite> {
+    let lead = Lead::of(filter);
+    let mut sql = QueryBuilder::new(select_tickets!());
+    sql.push(" WHERE t.id IN (SELECT ").push(lead.id()).push(" ");
+    lead.push(&mut sql, filter);
+    sql.push(" ORDER BY ").push(lead.id()).push(" DESC LIMIT ");
+    sql.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
+    sql.push(") ORDER BY t.id DESC");
+    sql
+}
+
+/// Where the ids come from, the newest first.
+#[derive(Debug, Clone, Copy)]
+enum Lead<'a> {
+    /// What has these words.
+    Words(&'a Search),
+    /// What this user raised.
+    Raised(UserId),
+    /// What this developer is on.
+    Assigned(UserId),
+    /// What this user raised or is on. These ids are sorted; they are one user's.
+    Own(UserId),
+    /// All. With a status or a priority, the rows; else their index.
+    All,
+}
+
+impl<'a> Lead<'a> {
+    fn of(filter: &'a TicketFilter) -> Self {
+        if let Some(search) = &filter.search {
+            Self::Words(search)
+        } else if let Some(user) = filter.created_by {
+            Self::Raised(user)
+        } else if let Some(user) = filter.assigned_to {
+            Self::Assigned(user)
+        } else {
+            match &filter.visible_to {
+                Some((user, role)) if !role.is_admin() && *role != Role::Developer => {
+                    Self::Own(*user)
+                }
+                Some(_) | None => Self::All,
+            }
+        }
+    }
+
+    /// The id by which its index is in order.
+    fn id(self) -> &'static str {
+        match self {
+            Self::Words(_) => "w.rowid",
+            Self::Assigned(_) => "a.ticket_id",
+            Self::Own(_) => "own.id",
+            Self::Raised(_) | Self::All => "t.id",
+        }
+    }
+
+    /// `FROM … WHERE …`, with all that the filter says.
+    fn push(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
+        const LIVE: &str = "tickets t INDEXED BY tickets_live ON t.id = ";
+        match self {
+            Self::Words(search) => {
+                sql.push("FROM ticket_words w");
+                // A ticket that is deleted has no words.
+                let is_narrowed = is_narrowed(filter);
+                if is_narrowed {
+                    sql.push(" CROSS JOIN ").push(LIVE).push("w.rowid");
+                }
+                sql.push(" WHERE w.ticket_words MATCH ").push_bind(words(search));
+                if is_narrowed {
+                    sql.push(" AND t.deleted_at IS NULL");
+                }
+            }
+            Self::Raised(user) => {
+                sql.push("FROM tickets t INDEXED BY tickets_creator WHERE t.created_by = ");
+                sql.push_bind(user.0).push(" AND t.deleted_at IS NULL");
+            }
+            Self::Assigned(user) => {
+                sql.push("FROM ticket_assignees a CROSS JOIN ").push(LIVE).push("a.ticket_id");
+                sql.push(" WHERE a.user_id = ").push_bind(user.0);
+                sql.push(" AND t.deleted_at IS NULL");
+            }
+            Self::Own(user) => {
+                sql.push("FROM (SELECT id FROM tickets INDEXED BY tickets_creator");
+                sql.push(" WHERE created_by = ").push_bind(user.0);
+                sql.push(" AND deleted_at IS NULL UNION SELECT ticket_id FROM ticket_assignees");
+                sql.push(" WHERE user_id = ").push_bind(user.0).push(") own CROSS JOIN ");
+                sql.push(LIVE).push("own.id WHERE t.deleted_at IS NULL");
+            }
+            // A status or a priority is in the rows alone: then the way over the index would only be
+            // longer. An index of them would be written by each step of the workflow.
+            Self::All => {
+                let needs_rows = filter.status.is_some() || filter.priority.is_some();
+                let index = if needs_rows { "NOT INDEXED" } else { "INDEXED BY tickets_live" };
+                sql.push("FROM tickets t ").push(index).push(" WHERE t.deleted_at IS NULL");
+            }
+        }
+        self.narrow(sql, filter);
+    }
+
+    fn narrow(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
+        if let Some((user, role)) = &filter.visible_to
+            && !role.is_admin()
+            && !matches!(self, Self::Own(_))
+        {
+            sql.push(" AND (t.created_by = ").push_bind(user.0).push(" OR t.id IN ");
+            sql.push("(SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
+            sql.push_bind(user.0).push(")");
+            if *role == Role::Developer {
+                sql.push(" OR t.project_id IN (SELECT id FROM projects WHERE is_open = 1 UNION ");
+                sql.push("SELECT project_id FROM project_members WHERE user_id = ");
+                sql.push_bind(user.0).push(")");
+            }
+            sql.push(")");
+        }
+        if let Some(project) = filter.project {
+            sql.push(" AND t.project_id = ").push_bind(project.0);
+        }
+        if let Some(user) = filter.created_by.filter(|_| !matches!(self, Self::Raised(_))) {
+            sql.push(" AND t.created_by = ").push_bind(user.0);
+        }
+        if let Some(user) = filter.assigned_to.filter(|_| !matches!(self, Self::Assigned(_))) {
+            sql.push(" AND t.id IN (SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
+            sql.push_bind(user.0).push(")");
+        }
+        // These are in the rows alone, in front of the text.
+        if let Some(status) = filter.status {
+            sql.push(" AND t.status = ").push_bind(status.as_str());
+        }
+        if let Some(priority) = filter.priority {
+            sql.push(" AND t.priority = ").push_bind(priority.as_str());
+        }
+    }
+}
+
+/// Whether there is more to a filter than its words.
+fn is_narrowed(filter: &TicketFilter) -> bool {
+    let TicketFilter { visible_to, status, project, priority, assigned_to, created_by, search: _ } =
+        filter;
+    visible_to.as_ref().is_some_and(|(_, role)| !role.is_admin())
+        || status.is_some()
+        || project.is_some()
+        || priority.is_some()
+        || assigned_to.is_some()
+        || created_by.is_some()
+}
+
+/// A search in the language of FTS5: `"WEB 5" AND "door" *`. Words have letters and digits alone,
+/// so within quotes nothing of them has a meaning of its own.
+fn words(search: &Search) -> String {
+    let term = |term: &Term| {
+        let mark = if term.is_prefix { " *" } else { "" };
+        format!("\"{}\"{mark}", term.words.join(" "))
+    };
+    search.terms().iter().map(term).collect::<Vec<_>>().join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ids::ProjectId;
+    use bellpull_actors::domain::ticket::{Priority, Status};
+    use sqlx::AssertSqlSafe;
+
+    use super::super::StoreOptions;
+    use super::*;
+
+    /// What SQLite would do.
+    async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let rows: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&store.readers).await.unwrap();
+        rows.into_iter().map(|row| row.3).collect()
+    }
+
+    fn filters() -> Vec<TicketFilter> {
+        let all = TicketFilter::default;
+        let seen = |role| TicketFilter { visible_to: Some((UserId(1), role)), ..all() };
+        let roles = [Role::Admin, Role::Developer, Role::Client];
+        let search = || Some(Search::of("a b-c").unwrap());
+        let mut filters = Vec::new();
+        for base in std::iter::once(all()).chain(roles.map(seen)) {
+            let base = || base.clone();
+            filters.extend([
+                base(),
+                TicketFilter { search: search(), ..base() },
+                TicketFilter { search: search(), status: Some(Status::New), ..base() },
+                TicketFilter { created_by: Some(UserId(2)), ..base() },
+                TicketFilter { assigned_to: Some(UserId(2)), ..base() },
+                TicketFilter { project: Some(ProjectId(1)), ..base() },
+                TicketFilter { status: Some(Status::New), ..base() },
+                TicketFilter {
+                    status: Some(Status::New),
+                    priority: Some(Priority::Low),
+                    assigned_to: Some(UserId(3)),
+                    created_by: Some(UserId(2)),
+                    ..base()
+                },
+            ]);
+        }
+        filters
+    }
+
+    #[tokio::test]
+    async fn no_list_reads_the_table_from_end_to_end_or_sorts_it() {
+        let store = SqliteStore::open("sqlite::memory:", StoreOptions::default()).await.unwrap();
+        let page = PageRequest { page: 3, page_size: 20 };
+        for filter in filters() {
+            let is_own = matches!(Lead::of(&filter), Lead::Own(_));
+            for sql in [
+                count(&filter).sql().as_str().to_owned(),
+                rows(&filter, page).sql().as_str().to_owned(),
+            ] {
+                let plan = plan(&store, &sql).await;
+                let needs_rows = filter.status.is_some()
+                    || filter.project.is_some()
+                    || filter.created_by.is_some();
+                for line in &plan {
+                    let is_scan = line.starts_with("SCAN t") && !line.contains(" INDEX ");
+                    assert!(!is_scan || filter.status.is_some(), "{sql}: {plan:#?}");
+                    let reads_rows = line.contains(" t USING INDEX");
+                    assert!(needs_rows || !reads_rows, "{sql}: {plan:#?}");
+                    let sorts = line.contains("TEMP B-TREE FOR ORDER BY");
+                    assert!(is_own || !sorts, "{sql}: {plan:#?}");
+                }
+            }
+        }
+        let columns = |filter: &TicketFilter| count(filter).sql().as_str().to_owned();
+        let all = plan(&store, &columns(&TicketFilter::default())).await;
+        assert_eq!(all, ["SCAN t USING COVERING INDEX tickets_live"]);
+        store.close().await;
+    }
+
+    #[test]
+    fn words_are_quoted() {
+        let search = Search::of("web-5 door NEAR \"x").unwrap();
+        assert_eq!(words(&search), "\"web 5\" AND \"door\" * AND \"NEAR\" * AND \"x\" *");
+    }
+}
