@@ -25,6 +25,7 @@ use crate::delivery::hands::Hands;
 use crate::delivery::link::Links;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
+use crate::http::address_limit::AddressLimit;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
@@ -223,7 +224,8 @@ impl App {
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let ((address, listener), operator_address) = (listener, operator.as_ref().map(|at| at.0));
         let operator = operator.map(|(_, listener)| listener);
-        let servers = serve(edge, sockets, (listener, operator), &stopping);
+        let per_address = config.http.max_connections_per_address;
+        let servers = serve(edge, sockets, (listener, operator), per_address, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = vec![
             tokio::spawn(crate::telemetry::upkeep()),
@@ -328,8 +330,16 @@ fn serve(
     edge: Edge,
     sockets: WsEdge,
     (clients, operators): (Listener, Option<Listener>),
+    connections_per_address_max: u32,
     stopping: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
+    let limits = edge.in_flight().clone();
+    // A proxy's address stands for many clients: this is where trusted ones would be exempt.
+    let limited = |listener: Listener| {
+        let addresses = AddressLimit::new(connections_per_address_max, |_| false);
+        listener.limited(addresses, limits.unsent())
+    };
+    let (clients, operators) = (limited(clients), operators.map(limited));
     let router = crate::http::router(edge.clone())
         .merge(crate::ws::router(sockets.clone()))
         .merge(crate::client::router())
@@ -400,6 +410,7 @@ fn limits(config: &Config) -> HubLimits {
         sessions_per_user_max: ws.max_sessions_per_user,
         ping_after: Duration::from_secs(u64::from(ws.ping_after_s)),
         silent_max: Duration::from_secs(u64::from(ws.silent_max_s)),
+        unsent_bytes_max: ws.max_unsent_bytes,
         retention: config.retention,
         ..HubLimits::default()
     }

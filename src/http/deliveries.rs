@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -62,13 +63,14 @@ async fn list(
     _: Admin,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = DeliveryFilter {
         status: params.choice("status", DeliveryStatus::from_name),
         channel: params.choice("channel", Channel::from_name),
     };
     params.finish()?;
-    paging.show(&log.deliveries(filter, paging.request()).await?, delivery_json)
+    let page = log.deliveries(filter, paging.request()).await?;
+    paging.show(page, delivery_json).await
 }
 
 /// Queues a delivery that failed again, with as many attempts before it as a new one.

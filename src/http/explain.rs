@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, State};
+use axum::response::Response;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::explain::{Concern, Person};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
@@ -95,7 +96,7 @@ async fn ticket(
     Id(id): Id,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = params.integer("user").map_or(principal.user.id, UserId);
     params.finish()?;
     let ticket = visible(&*desk.tickets, TicketId(id), &principal.caller()).await?;
@@ -107,7 +108,7 @@ async fn ticket(
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
     let ways = desk.ways(&told).await?;
-    paging.show(&page, |one| somebody.explain(one, Some(&ticket), &ways))
+    paging.show(page, |one| somebody.explain(one, Some(&ticket), &ways)).await
 }
 
 impl Desk {

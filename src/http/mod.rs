@@ -5,6 +5,7 @@
 //! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
 //! [`error`] is the one table of what can go wrong.
 
+pub(crate) mod address_limit;
 mod analytics;
 mod auth;
 mod body;
@@ -16,6 +17,7 @@ mod explain;
 mod fields;
 mod guard;
 mod hooks;
+pub(crate) mod in_flight;
 pub mod listen;
 mod login_limit;
 mod notification_json;
@@ -39,6 +41,7 @@ mod ticket_actions;
 mod ticket_json;
 mod tickets;
 mod try_limit;
+pub(crate) mod unsent;
 mod unsubscribe;
 mod users;
 mod webhooks;
@@ -59,6 +62,7 @@ use bellpull_actors::port::{
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
+use self::in_flight::InFlight;
 use self::login_limit::LoginLimit;
 use self::push::PushDesk;
 pub use self::readiness::Readiness;
@@ -106,6 +110,7 @@ pub struct Edge {
     has_operator_address: bool,
     epoch: Arc<str>,
     address_pace: Arc<AddressPace>,
+    in_flight: InFlight,
 }
 
 /// What an edge is built from.
@@ -194,7 +199,13 @@ impl Edge {
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
             address_pace: parts.address_pace,
+            in_flight: InFlight::new(&config.http),
         }
+    }
+
+    /// The requests under way, and what their answers hold.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 }
 
@@ -209,14 +220,17 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.merge(operator::health()).router, &origins).with_state(edge)
+    let in_flight = edge.in_flight.clone();
+    let routes = routes.merge(operator::health()).router;
+    guard::guarded(routes, &origins, &in_flight).with_state(edge)
 }
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
     let routes = operator::routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.router, &origins).with_state(edge)
+    let in_flight = edge.in_flight.clone();
+    guard::guarded(routes.router, &origins, &in_flight).with_state(edge)
 }
 
 /// What can be asked of a hub, for machines: OpenAPI as JSON.
@@ -296,6 +310,7 @@ mod tests {
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
         let all = client_routes().merge(operator::routes()).merge(operator::health());
-        assert!(guard::guarded(all.router, &["*".to_owned()]).has_routes());
+        let in_flight = InFlight::new(&Config::default().http);
+        assert!(guard::guarded(all.router, &["*".to_owned()], &in_flight).has_routes());
     }
 }

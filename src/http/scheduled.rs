@@ -68,8 +68,9 @@ async fn list(
     State(log): State<Arc<dyn SendLog>>,
     _: Admin,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
-    paging.show(&log.unfinished(paging.request()).await?, send_json)
+) -> Result<Response, ApiError> {
+    let page = log.unfinished(paging.request()).await?;
+    paging.show(page, send_json).await
 }
 
 /// A message to many, by the id that its sender was answered: waiting, on its way, done or

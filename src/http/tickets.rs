@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::ticket::{
@@ -72,7 +73,7 @@ async fn list(
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = &principal.user;
     let filter = TicketFilter {
         visible_to: (!user.role.is_admin()).then(|| (user.id, user.role.clone())),
@@ -84,7 +85,8 @@ async fn list(
         search: params.bounded("search", SEARCH_MAX),
     };
     params.finish()?;
-    paging.show(&store.tickets(&filter, paging.request()).await?, ticket_json)
+    let page = store.tickets(&filter, paging.request()).await?;
+    paging.show(page, ticket_json).await
 }
 
 /// Raises a ticket; all admins are told.
@@ -140,9 +142,10 @@ async fn history(
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
-    paging.show(&store.history(ticket.id, paging.request()).await?, entry_json)
+    let page = store.history(ticket.id, paging.request()).await?;
+    paging.show(page, entry_json).await
 }
 
 /// Changes a ticket's text, priority or category.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
@@ -84,13 +85,14 @@ async fn list(
     _: Admin,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = UserFilter {
         role: params.choice("role", |slug| slug.parse::<Role>().ok()),
         search: params.bounded("search", SEARCH_MAX),
     };
     params.finish()?;
-    paging.show(&accounts.list_users(&filter, paging.request()).await?, user_json)
+    let page = accounts.list_users(&filter, paging.request()).await?;
+    paging.show(page, user_json).await
 }
 
 /// An account.

@@ -30,5 +30,6 @@ mod turn_away;
 mod upgrade;
 
 pub(crate) use encode::code_and_reason;
+pub(crate) use outlet::reserve;
 pub use pace::AddressPace;
 pub use upgrade::{WsEdge, WsParts, router};

@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::budget::Budget;
 #[cfg(feature = "testing")]
 use crate::channel::ChannelMessage;
 use crate::channel::{ChannelActor, ChannelPlace, ChannelSupervisor};
@@ -100,6 +101,9 @@ pub struct HubLimits {
     pub passivate_after: Duration,
     /// How often delivered positions are saved while users stay connected (5 s).
     pub save_delivered_every: Duration,
+    /// What all sessions together may hold that their connections have not taken
+    /// (`ws.max_unsent_bytes`; 64 MiB).
+    pub unsent_bytes_max: usize,
     /// For how long things are kept.
     pub retention: Retention,
 }
@@ -113,6 +117,7 @@ impl Default for HubLimits {
             silent_max: Duration::from_secs(75),
             passivate_after: Duration::from_secs(60),
             save_delivered_every: Duration::from_secs(5),
+            unsent_bytes_max: 64 << 20,
             retention: Retention::default(),
         }
     }
@@ -178,6 +183,7 @@ impl Hub {
             inboxes,
             projects: projects.clone(),
             clock: Arc::clone(&clock),
+            unsent: Budget::new(limits.unsent_bytes_max),
             limits,
             names,
             sessions,

@@ -2,7 +2,7 @@
 //!
 //! While it catches up, live changes wait behind its backlog; a backlog goes out in portions, each
 //! when the connection has taken the one before, so that a slow line is not taken for a slow
-//! reader. Whatever the order, what a session is shown only ever goes up.
+//! reader. The texts of a long backlog are read from the store portion by portion too. Whatever the order, what a session is shown only ever goes up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
-use super::backlog::Loaded;
+use super::backlog::{Loaded, Texts};
 use super::early::Early;
 use super::streams::Subscription;
-use super::stretch::{Item, Shows, Stretch};
+use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
+use crate::budget::{Budget, Room};
 use crate::directory::SessionCount;
-use crate::domain::ids::{LoginId, Seq};
+use crate::domain::ids::{LoginId, MessageId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
 use crate::session::{Answer, Asked};
@@ -24,8 +25,15 @@ use crate::session::{Answer, Asked};
 /// of what may wait for a slow reader.
 const PORTION: usize = 64;
 
+/// A portion ends where so many bytes wait, which is what a connection takes at once; and the next
+/// one is read from the store when they were written.
+const PORTION_BYTES: usize = 64 * 1024;
+
 /// How many live changes wait behind a backlog; when there are more, the store is read again.
 const BEHIND_MAX: usize = 2_048;
+
+/// The same for the texts of those changes.
+const BEHIND_BYTES_MAX: usize = 256 * 1024;
 
 /// Where a session is in the inbox.
 #[derive(Debug)]
@@ -44,8 +52,36 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Item>,
+    /// Texts of changes that wait behind the backlog.
+    behind_bytes: usize,
     /// Whether changes were left to the store because too many waited.
     is_overflowed: bool,
+    /// Whether the next texts are being read.
+    is_reading: bool,
+    /// For the texts that are here.
+    room: Option<Room>,
+}
+
+/// What came of showing the next few things of a backlog.
+#[derive(Debug)]
+enum Portion {
+    /// Some were shown.
+    Shown,
+    /// These texts are needed before anything can be shown.
+    Unread(Vec<MessageId>),
+    /// There was nothing more.
+    Over,
+}
+
+/// What a session's backlog needs of the store to go on.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Nothing.
+    Nothing,
+    /// What changed after a position: too much came meanwhile.
+    Changes(Seq),
+    /// Texts.
+    Texts(Vec<MessageId>),
 }
 
 /// News that a client was shown at their last change and not at their birth, because they had
@@ -126,11 +162,35 @@ impl std::fmt::Debug for SessionState {
 }
 
 impl Queue {
-    fn add(&mut self, item: impl FnOnce() -> Item) {
-        if self.items.len() < BEHIND_MAX && !self.is_overflowed {
+    fn add(&mut self, bytes: usize, item: impl FnOnce() -> Item) {
+        let bytes = self.behind_bytes + bytes;
+        let has_room = self.items.len() < BEHIND_MAX && bytes <= BEHIND_BYTES_MAX;
+        if has_room && !self.is_overflowed {
+            self.behind_bytes = bytes;
             self.items.push_back(item());
         } else {
             self.is_overflowed = true;
+        }
+    }
+
+    /// The texts that the next portion lacks.
+    fn unread(&self) -> Vec<MessageId> {
+        let unread = |item: &Item| match item {
+            Item::Row { line: Line { text: Text::Unread(message), .. }, .. } => Some(*message),
+            Item::Row { .. } | Item::Told(_) | Item::Read(_) | Item::Reached { .. } => None,
+        };
+        self.items.iter().filter_map(unread).take(PORTION).collect()
+    }
+
+    /// Puts texts into the rows that lacked them, in the order of [`Self::unread`].
+    fn fill(&mut self, texts: Texts) {
+        (self.is_reading, self.room) = (false, texts.room);
+        let lacking = self.items.iter_mut().filter_map(|item| match item {
+            Item::Row { line: Line { text: text @ Text::Unread(_), .. }, .. } => Some(text),
+            Item::Row { .. } | Item::Told(_) | Item::Read(_) | Item::Reached { .. } => None,
+        });
+        for (text, letter) in lacking.zip(texts.letters) {
+            *text = Text::Read(letter);
         }
     }
 }
@@ -191,7 +251,11 @@ impl SessionState {
         match &mut self.phase {
             Phase::Live => self.show_change(change),
             Phase::Loading(queue) | Phase::Replaying(queue) => {
-                queue.add(|| Item::Told(change.clone()));
+                let bytes = match change {
+                    Change::Born { birth, .. } => birth.message.bytes(),
+                    Change::Marked(_) => 0,
+                };
+                queue.add(bytes, || Item::Told(change.clone()));
             }
             Phase::Apart => {}
         }
@@ -208,7 +272,7 @@ impl SessionState {
             Phase::Loading(queue) | Phase::Replaying(queue) => {
                 // A stretch may hold many rows, so only one waits.
                 queue.is_overflowed |= queue.items.iter().any(|item| matches!(item, Item::Read(_)));
-                queue.add(|| Item::Read(Arc::clone(stretch)));
+                queue.add(0, || Item::Read(Arc::clone(stretch)));
             }
             Phase::Apart => {}
         }
@@ -218,7 +282,7 @@ impl SessionState {
     /// that is left to a further reading.
     pub(super) fn forget_told(&mut self) {
         if let Phase::Loading(queue) = &mut self.phase {
-            **queue = Queue { items: VecDeque::new(), is_overflowed: true };
+            **queue = Queue { is_overflowed: true, ..Queue::default() };
         }
     }
 
@@ -236,45 +300,56 @@ impl SessionState {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
         }
         self.at = self.at.max(loaded.stretch.after);
+        queue.room = loaded.room;
         queue.items.push_front(Item::Read(Arc::new(loaded.stretch)));
         self.phase = Phase::Replaying(queue);
     }
 
-    /// Shows what can be shown of the backlog now. Returns the position from which the store must
-    /// be read again, where too much came meanwhile.
+    /// Texts that the backlog lacked are here; [`Self::advance`] shows them.
+    pub(super) fn texts(&mut self, texts: Texts) {
+        if let Phase::Replaying(queue) = &mut self.phase {
+            queue.fill(texts);
+        }
+    }
+
+    /// Shows what can be shown of the backlog now. Returns what must be read for the rest.
     ///
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`].
-    pub(super) fn advance(&mut self) -> Result<Option<Seq>, Broken> {
+    pub(super) fn advance(&mut self, unsent: &Budget) -> Result<Next, Broken> {
         // While it is blocked: the outlet says when the connection takes more.
         while !self.is_blocked {
             let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Replaying(queue) => queue,
                 other @ (Phase::Apart | Phase::Loading(_) | Phase::Live) => {
                     self.phase = other;
-                    return Ok(None);
+                    return Ok(Next::Nothing);
                 }
             };
-            if self.must_wait(&queue) {
+            if queue.is_reading || self.must_wait(&queue) {
                 self.phase = Phase::Replaying(queue);
-                return Ok(None);
+                return Ok(Next::Nothing);
             }
-            let is_over = !self.show_portion(&mut queue);
-            if is_over && queue.is_overflowed {
-                self.phase = Phase::Loading(Box::default());
-                return Ok(Some(self.at));
+            match self.show_portion(&mut queue) {
+                Portion::Shown => self.phase = Phase::Replaying(queue),
+                Portion::Unread(texts) => {
+                    (queue.is_reading, queue.room) = (true, None);
+                    self.phase = Phase::Replaying(queue);
+                    return Ok(Next::Texts(texts));
+                }
+                Portion::Over if queue.is_overflowed => {
+                    self.phase = Phase::Loading(Box::default());
+                    return Ok(Next::Changes(self.at));
+                }
+                Portion::Over => return Ok(Next::Nothing),
             }
-            if is_over {
-                return Ok(None);
-            }
-            self.phase = Phase::Replaying(queue);
             if self.is_dirty {
-                self.flush()?;
+                self.flush(unsent)?;
             } else {
                 self.note_taken();
             }
         }
-        Ok(None)
+        Ok(Next::Nothing)
     }
 
     /// Whether what is next shows rows in a later state than their births', which a mark of its
@@ -286,14 +361,22 @@ impl SessionState {
             && self.asking.as_ref().is_some_and(|asking| asking.is_marking())
     }
 
-    /// Shows the next few; whether there were any.
-    fn show_portion(&mut self, queue: &mut Queue) -> bool {
+    /// Shows the next few: as much as the connection takes at once.
+    fn show_portion(&mut self, queue: &mut Queue) -> Portion {
         let mut shown = 0;
         while shown < PORTION
+            && (shown == 0 || self.outlet.waiting_bytes() < PORTION_BYTES)
             && !self.must_wait(queue)
             && let Some(item) = queue.items.pop_front()
         {
             match item {
+                Item::Row { line: Line { text: Text::Unread(_), .. }, .. } => {
+                    queue.items.push_front(item);
+                    if shown == 0 {
+                        return Portion::Unread(queue.unread());
+                    }
+                    break;
+                }
                 Item::Read(stretch) => {
                     if self.shows == Shows::Births {
                         self.answer(stretch.head);
@@ -305,8 +388,10 @@ impl SessionState {
                     }
                 }
                 Item::Told(change) => self.show_change(&change),
-                Item::Row { row, is_news, is_resumable, unread_count } => {
-                    self.show_row(&row, (is_news, is_resumable), unread_count);
+                Item::Row { line, shape, unread_count } => {
+                    if let Text::Read(letter) = &line.text {
+                        self.show_line(line.row(letter), shape, unread_count);
+                    }
                 }
                 Item::Reached { seq, unread_count } => {
                     self.approach(seq);
@@ -315,21 +400,28 @@ impl SessionState {
             }
             shown += 1;
         }
-        shown > 0
+        if shown > 0 { Portion::Shown } else { Portion::Over }
     }
 
-    /// Writes what waits.
+    /// Writes what waits; what the connection does not take counts in the budget of all sessions.
     ///
     /// # Errors
-    /// [`Broken`] as [`Outlet::flush`].
-    pub(super) fn flush(&mut self) -> Result<(), Broken> {
+    /// [`Broken`] as [`Outlet::flush`] and [`Outlet::count`].
+    pub(super) fn flush(&mut self, unsent: &Budget) -> Result<(), Broken> {
         self.is_dirty = false;
         self.outlet.flush()?;
         self.is_blocked = self.outlet.waiting_bytes() > 0;
-        if !self.is_blocked {
+        if self.is_blocked {
+            self.outlet.count(unsent)
+        } else {
             self.note_taken();
+            Ok(())
         }
-        Ok(())
+    }
+
+    /// Whether the connection did not take all that was flushed last.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
     }
 
     /// The connection has taken all that was shown.
@@ -354,15 +446,15 @@ impl SessionState {
     }
 
     fn note_displaced(&mut self, item: &Item) {
-        let Item::Row { row, is_news: true, .. } = item else { return };
-        if row.birth.seq == row.changed_seq {
+        let Item::Row { line, shape: Shape::Row { is_news: true, .. }, .. } = item else { return };
+        if line.seq == line.changed_seq {
             return;
         }
-        let before = Seq(row.birth.seq.0 - 1);
+        let before = Seq(line.seq.0 - 1);
         let displaced =
             self.displaced.get_or_insert_with(|| Box::new(Displaced { before, until: before }));
         displaced.before = displaced.before.min(before);
-        displaced.until = displaced.until.max(row.changed_seq);
+        displaced.until = displaced.until.max(line.changed_seq);
     }
 
     /// Up to where everything has arrived, if nothing before it was left out.
@@ -385,8 +477,11 @@ impl SessionState {
     pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
         // A client that has closed reads nothing more, though its connection still takes it: what
         // was pushed since is for its next session. Broken or not, it ends here.
-        if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
-            let _ = self.flush();
+        if self.is_dirty && !matches!(why, Ending::Closed { .. }) && self.outlet.flush().is_ok() {
+            self.is_blocked = self.outlet.waiting_bytes() > 0;
+            if !self.is_blocked {
+                self.note_taken();
+            }
         }
         let delivered = self.delivered();
         self.outlet.close(why);
@@ -409,6 +504,15 @@ impl SessionState {
                     self.push(Outgoing::Marked(marked));
                 }
                 self.reach(marked.last, marked.unread_count);
+            }
+        }
+    }
+
+    fn show_line(&mut self, row: Row, shape: Shape, unread_count: i64) {
+        match shape {
+            Shape::Born => self.show_change(&Change::Born { birth: row.birth, unread_count }),
+            Shape::Row { is_news, is_resumable } => {
+                self.show_row(&row, (is_news, is_resumable), unread_count);
             }
         }
     }

@@ -68,15 +68,20 @@ async fn accounts(store: &Arc<SqliteStore>, names: &str, role: &str, count: usiz
         };
         store.create_user(new, None).await.map(|(user, _)| user)
     };
-    let claims = |user: &User| json!({"user_id": user.id.0, "token_type": "access", "exp": now_s() + 3_600});
+    let claims =
+        |user: &User| json!({"user_id": user.id.0, "token_type": "access", "exp": now_s() + 3_600});
     let users = try_join_all((0..count).map(one)).await.unwrap();
     users.into_iter().map(|user| Account { token: sign(&claims(&user)), user }).collect()
 }
 
 /// Tickets whose texts are as long as they may be.
 async fn tickets(store: &Arc<SqliteStore>, by: &User) {
-    let project =
-        Project { id: ProjectId::DEFAULT, key: "TKT".into(), name: "Default".into(), is_open: true };
+    let project = Project {
+        id: ProjectId::DEFAULT,
+        key: "TKT".into(),
+        name: "Default".into(),
+        is_open: true,
+    };
     for n in 0..TICKETS {
         let id = store.reserve_ticket_id().await.unwrap();
         let new = NewTicket {
@@ -175,7 +180,7 @@ async fn pages_that_no_client_reads_stay_within_their_budget() {
     let (_folder, database) = folder();
     let store = open(&database).await;
     let readers = accounts(&store, "reader", "admin", 12).await;
-    let other = accounts(&store, "other", "client", 1).await.remove(0);
+    let other = accounts(&store, "other", "admin", 1).await.remove(0);
     tickets(&store, &readers[0].user).await;
     store.close().await;
     let hub = Process::serve(&database, &[("BELLPULL_JWT_SECRET", SECRET)]);
@@ -191,7 +196,7 @@ async fn pages_that_no_client_reads_stay_within_their_budget() {
         let me = insist(reqwest::Method::GET, &format!("{base}/api/auth/me/"), &other, None).await;
         assert_eq!(me["username"], "other0");
         let page = format!("{base}/api/tickets/?page_size=5");
-        let page = insist(reqwest::Method::GET, &page, &readers[11], None).await;
+        let page = insist(reqwest::Method::GET, &page, &other, None).await;
         assert_eq!(page["results"].as_array().map(Vec::len), Some(5));
         done += 1;
         check_memory(&hub, "600 pages");
@@ -277,7 +282,8 @@ async fn in_256_mib_a_thousand_users_are_served_beside_clients_that_do_not_read(
     let mut sockets = Vec::new();
     for some in users.chunks(50) {
         let path = |user: &Account| format!("/ws/notifications/?token={}", user.token);
-        let opened = some.iter().map(|user| async move { Ok::<_, ()>(socket(address, &path(user)).await) });
+        let opened =
+            some.iter().map(|user| async move { Ok::<_, ()>(socket(address, &path(user)).await) });
         sockets.extend(try_join_all(opened).await.unwrap());
     }
     for socket in &mut sockets {

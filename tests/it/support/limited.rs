@@ -7,10 +7,8 @@ use super::process::command;
 use super::skip::skipped;
 
 /// Where a memory controller may be: version 1, then version 2, each with its file of the limit.
-const CONTROLLERS: [(&str, &str); 2] = [
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-    ("/sys/fs/cgroup", "memory.max"),
-];
+const CONTROLLERS: [(&str, &str); 2] =
+    [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
 
 /// A limit on a process' memory; the control group is removed with it.
 pub struct MemoryLimit {
