@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::UserId;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
@@ -24,6 +26,10 @@ const ADMINS_MORE: u32 = 10;
 
 /// Pages of one user that are read and written at once; a user's others wait behind them.
 const PAGES_PER_USER: usize = 2;
+
+/// How long a page waits for its turn, and then for room: less than a request may take, so that the
+/// client is told why.
+const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// How many of the largest bodies may be read at once, all clients together; and of one user, or
 /// of all that have not said who they are, a quarter of that.
@@ -179,7 +185,14 @@ impl Slot {
 
     /// Waits for the request's turn to read a page: after the user's other pages, once they were
     /// sent so far that they hold no more than the user's share, and after other users' pages.
-    pub(super) async fn turn(&self) -> Option<Turn> {
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where that takes too long.
+    pub(super) async fn turn(&self) -> Result<Turn, ApiError> {
+        timeout(WAIT_MAX, self.next_turn()).await.ok().flatten().ok_or_else(no_room)
+    }
+
+    async fn next_turn(&self) -> Option<Turn> {
         let (account, unsent) = (self.account(), self.0.in_flight.unsent());
         let own = Arc::clone(&account.pages).acquire_owned().await.ok();
         loop {
@@ -194,9 +207,10 @@ impl Slot {
     /// Room for a page's answer, which was written in its turn.
     ///
     /// # Errors
-    /// [`ApiError::Unavailable`] where too many answers wait already.
+    /// [`ApiError::Unavailable`] where too many answers wait already, or for too long.
     pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Result<Room, ApiError> {
-        self.0.in_flight.unsent().reserve(bytes, turn).await.ok_or_else(no_room)
+        let room = timeout(WAIT_MAX, self.0.in_flight.unsent().reserve(bytes, turn)).await;
+        room.ok().flatten().ok_or_else(no_room)
     }
 
     /// So many bytes of an answer are the user's, until they were sent.

@@ -133,7 +133,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         let base = format!("{}{}", origin(parts), parts.uri.path());
         let slot = parts.extensions.get::<Slot>().cloned();
         let turn = match &slot {
-            Some(slot) => slot.turn().await,
+            Some(slot) => Some(slot.turn().await?),
             None => None,
         };
         Ok(Self { request, slot, turn, base, filters })

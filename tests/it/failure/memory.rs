@@ -281,15 +281,15 @@ async fn in_256_mib_a_thousand_users_are_served_beside_clients_that_do_not_read(
     let (address, base) = (hub.address, format!("http://{}", hub.address));
     let mut sockets = Vec::new();
     for some in users.chunks(50) {
-        let path = |user: &Account| format!("/ws/notifications/?token={}", user.token);
+        let path = |user: &Account| format!("/ws/?token={}", user.token);
         let opened =
             some.iter().map(|user| async move { Ok::<_, ()>(socket(address, &path(user)).await) });
         sockets.extend(try_join_all(opened).await.unwrap());
     }
     for socket in &mut sockets {
-        assert_eq!(next(socket).await["type"], "connection_established");
+        assert_eq!(next(socket).await["type"], "welcome");
     }
-    let mut desk = socket(address, &format!("/ws/notifications/?token={}", admin.token)).await;
+    let mut desk = socket(address, &format!("/ws/?token={}", admin.token)).await;
     check_memory(&hub, "1,000 users");
 
     let mut stalled = Vec::new();
