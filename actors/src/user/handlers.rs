@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::backlog::{Loaded, Reading};
 use super::follow::Follow;
-use super::session::{Next, SessionState};
+use super::queue::Next;
+use super::session::SessionState;
 use super::stretch::{Shows, Stretch};
 use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
 use crate::directory::{AttachError, Session};

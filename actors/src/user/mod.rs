@@ -16,9 +16,11 @@
 
 mod asking;
 mod backlog;
+mod displaced;
 mod early;
 mod follow;
 mod handlers;
+mod queue;
 mod requests;
 mod session;
 mod store_tasks;

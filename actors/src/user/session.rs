@@ -11,29 +11,17 @@ use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
 use super::backlog::{Loaded, Texts};
+use super::displaced::Displaced;
 use super::early::Early;
+use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::streams::Subscription;
 use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
-use crate::budget::{Budget, Room};
+use crate::budget::Budget;
 use crate::directory::SessionCount;
-use crate::domain::ids::{LoginId, MessageId, Seq};
+use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
 use crate::session::{Answer, Asked};
-
-/// How many frames of a backlog are written before the connection must have taken them: a fourth
-/// of what may wait for a slow reader.
-const PORTION: usize = 64;
-
-/// A portion ends where so many bytes wait, which is what a connection takes at once; and the next
-/// one is read from the store when they were written.
-const PORTION_BYTES: usize = 64 * 1024;
-
-/// How many live changes wait behind a backlog; when there are more, the store is read again.
-const BEHIND_MAX: usize = 2_048;
-
-/// The same for the texts of those changes.
-const BEHIND_BYTES_MAX: usize = 256 * 1024;
 
 /// Where a session is in the inbox.
 #[derive(Debug)]
@@ -46,52 +34,6 @@ enum Phase {
     Replaying(Box<Queue>),
     /// Everything up to `at` was shown.
     Live,
-}
-
-/// What is to be shown, in order.
-#[derive(Debug, Default)]
-struct Queue {
-    items: VecDeque<Item>,
-    /// Texts of changes that wait behind the backlog.
-    behind_bytes: usize,
-    /// Whether changes were left to the store because too many waited.
-    is_overflowed: bool,
-    /// Whether the next texts are being read.
-    is_reading: bool,
-    /// For the texts that are here.
-    room: Option<Room>,
-}
-
-/// What came of showing the next few things of a backlog.
-#[derive(Debug)]
-enum Portion {
-    /// Some were shown.
-    Shown,
-    /// These texts are needed before anything can be shown.
-    Unread(Vec<MessageId>),
-    /// There was nothing more.
-    Over,
-}
-
-/// What a session's backlog needs of the store to go on.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Nothing.
-    Nothing,
-    /// What changed after a position: too much came meanwhile.
-    Changes(Seq),
-    /// Texts.
-    Texts(Vec<MessageId>),
-}
-
-/// News that a client was shown at their last change and not at their birth, because they had
-/// changed by then. Until it has acknowledged them all, no birth of theirs counts as delivered.
-#[derive(Debug)]
-struct Displaced {
-    /// The position before the first of their births.
-    before: Seq,
-    /// The last of their changes.
-    until: Seq,
 }
 
 /// One session.
@@ -158,40 +100,6 @@ impl Drop for Counted {
 impl std::fmt::Debug for SessionState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionState").field("id", &self.id).field("at", &self.at).finish()
-    }
-}
-
-impl Queue {
-    fn add(&mut self, bytes: usize, item: impl FnOnce() -> Item) {
-        let bytes = self.behind_bytes + bytes;
-        let has_room = self.items.len() < BEHIND_MAX && bytes <= BEHIND_BYTES_MAX;
-        if has_room && !self.is_overflowed {
-            self.behind_bytes = bytes;
-            self.items.push_back(item());
-        } else {
-            self.is_overflowed = true;
-        }
-    }
-
-    /// The texts that the next portion lacks.
-    fn unread(&self) -> Vec<MessageId> {
-        let unread = |item: &Item| match item {
-            Item::Row { line: Line { text: Text::Unread(message), .. }, .. } => Some(*message),
-            Item::Row { .. } | Item::Told(_) | Item::Read(_) | Item::Reached { .. } => None,
-        };
-        self.items.iter().filter_map(unread).take(PORTION).collect()
-    }
-
-    /// Puts texts into the rows that lacked them, in the order of [`Self::unread`].
-    fn fill(&mut self, texts: Texts) {
-        (self.is_reading, self.room) = (false, texts.room);
-        let lacking = self.items.iter_mut().filter_map(|item| match item {
-            Item::Row { line: Line { text: text @ Text::Unread(_), .. }, .. } => Some(text),
-            Item::Row { .. } | Item::Told(_) | Item::Read(_) | Item::Reached { .. } => None,
-        });
-        for (text, letter) in lacking.zip(texts.letters) {
-            *text = Text::Read(letter);
-        }
     }
 }
 
@@ -383,7 +291,7 @@ impl SessionState {
                     }
                     let items = stretch.items(self.shows, self.at);
                     for item in items.into_iter().rev() {
-                        self.note_displaced(&item);
+                        Displaced::note(&mut self.displaced, &item);
                         queue.items.push_front(item);
                     }
                 }
@@ -408,15 +316,18 @@ impl SessionState {
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`] and [`Outlet::count`].
     pub(super) fn flush(&mut self, unsent: &Budget) -> Result<(), Broken> {
+        self.write()?;
+        if self.is_blocked { self.outlet.count(unsent) } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Broken> {
         self.is_dirty = false;
         self.outlet.flush()?;
         self.is_blocked = self.outlet.waiting_bytes() > 0;
-        if self.is_blocked {
-            self.outlet.count(unsent)
-        } else {
+        if !self.is_blocked {
             self.note_taken();
-            Ok(())
         }
+        Ok(())
     }
 
     /// Whether the connection did not take all that was flushed last.
@@ -445,18 +356,6 @@ impl SessionState {
         }
     }
 
-    fn note_displaced(&mut self, item: &Item) {
-        let Item::Row { line, shape: Shape::Row { is_news: true, .. }, .. } = item else { return };
-        if line.seq == line.changed_seq {
-            return;
-        }
-        let before = Seq(line.seq.0 - 1);
-        let displaced =
-            self.displaced.get_or_insert_with(|| Box::new(Displaced { before, until: before }));
-        displaced.before = displaced.before.min(before);
-        displaced.until = displaced.until.max(line.changed_seq);
-    }
-
     /// Up to where everything has arrived, if nothing before it was left out.
     pub(super) fn delivered(&self) -> Option<Seq> {
         let before = self.displaced.as_ref().map_or(self.arrived, |displaced| displaced.before);
@@ -477,11 +376,8 @@ impl SessionState {
     pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
         // A client that has closed reads nothing more, though its connection still takes it: what
         // was pushed since is for its next session. Broken or not, it ends here.
-        if self.is_dirty && !matches!(why, Ending::Closed { .. }) && self.outlet.flush().is_ok() {
-            self.is_blocked = self.outlet.waiting_bytes() > 0;
-            if !self.is_blocked {
-                self.note_taken();
-            }
+        if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
+            let _ = self.write();
         }
         let delivered = self.delivered();
         self.outlet.close(why);
