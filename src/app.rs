@@ -28,6 +28,7 @@ use crate::delivery::link::Links;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
 use crate::edge::{HandshakeLimit, TrustedProxies};
+use crate::http::address_limit::AddressLimit;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
@@ -232,7 +233,8 @@ impl App {
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let (address, operator_address) = (listeners.address, listeners.operator_address);
-        let servers = serve(edge, sockets, listeners, &stopping);
+        let per_address = config.http.max_connections_per_address;
+        let servers = serve(edge, sockets, listeners, per_address, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let upkeep = vec![
             tokio::spawn(crate::telemetry::upkeep()),
@@ -338,15 +340,24 @@ fn serve(
     edge: Edge,
     sockets: WsEdge,
     listeners: Listeners,
+    connections_per_address_max: u32,
     stopping: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
+    let limits = edge.in_flight().clone();
+    // A proxy's address stands for many clients.
+    let limited = |listener: Listener| {
+        let proxies = edge.proxies().clone();
+        let is_exempt = move |address| proxies.trusts(address);
+        listener.limited(AddressLimit::new(connections_per_address_max, is_exempt), limits.unsent())
+    };
+    let (clients, operators) = (limited(listeners.clients), listeners.operators.map(limited));
     let router = crate::http::router(edge.clone())
         .merge(crate::ws::router(sockets.clone()))
         .merge(crate::client::router())
         .merge(crate::console::router());
-    let serving = listen::serve(listeners.clients, router, Some(sockets), stopping.clone());
+    let serving = listen::serve(clients, router, Some(sockets), stopping.clone());
     let mut servers = vec![tokio::spawn(serving)];
-    if let Some(listener) = listeners.operators {
+    if let Some(listener) = operators {
         let router = crate::http::operator_router(edge);
         servers.push(tokio::spawn(listen::serve(listener, router, None, stopping.clone())));
     }
@@ -448,6 +459,7 @@ fn limits(config: &Config) -> HubLimits {
         sessions_per_user_max: ws.max_sessions_per_user,
         ping_after: Duration::from_secs(u64::from(ws.ping_after_s)),
         silent_max: Duration::from_secs(u64::from(ws.silent_max_s)),
+        unsent_bytes_max: ws.max_unsent_bytes,
         retention: config.retention,
         ..HubLimits::default()
     }

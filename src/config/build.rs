@@ -47,6 +47,9 @@ impl Config {
             http: HttpConfig {
                 allowed_origins: values.list("http.allowed_origins"),
                 max_body_bytes: values.number("http.max_body_bytes")?,
+                max_unsent_bytes: values.number("http.max_unsent_bytes")?,
+                max_requests_per_user: values.number("http.max_requests_per_user")?,
+                max_connections_per_address: values.number("http.max_connections_per_address")?,
                 public_url: values.text("http.public_url"),
                 trusted_proxies: values.networks("http.trusted_proxies"),
             },
@@ -58,6 +61,7 @@ impl Config {
                 messages_per_s: values.number("ws.messages_per_s")?,
                 ping_after_s: values.number("ws.ping_after_s")?,
                 silent_max_s: values.number("ws.silent_max_s")?,
+                max_unsent_bytes: values.number("ws.max_unsent_bytes")?,
             },
             delivery: DeliveryConfig::build(values)?,
             replay_limit: values.number("replay.limit")?,

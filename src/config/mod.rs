@@ -87,6 +87,14 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// `http.max_body_bytes`: the largest request body (1 MiB).
     pub max_body_bytes: usize,
+    /// `http.max_unsent_bytes`: of all answers that clients have not read yet (64 MiB).
+    pub max_unsent_bytes: usize,
+    /// `http.max_requests_per_user`: in progress at once (64; admins and services ten times that; 0:
+    /// no limit).
+    pub max_requests_per_user: u32,
+    /// `http.max_connections_per_address`: HTTP alone, at once (1,024; 0: no limit). Trusted proxies
+    /// are exempt.
+    pub max_connections_per_address: u32,
     /// `http.public_url`: where users reach this hub, without a slash at its end.
     pub public_url: Option<String>,
     /// `http.trusted_proxies`: whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` count.
@@ -111,6 +119,8 @@ pub struct WsConfig {
     pub ping_after_s: u32,
     /// `ws.silent_max_s`: a socket that was silent so long is closed with 4408 (75).
     pub silent_max_s: u32,
+    /// `ws.max_unsent_bytes`: of all sessions that take less than they are sent (64 MiB).
+    pub max_unsent_bytes: usize,
 }
 
 impl Default for Config {

@@ -180,6 +180,15 @@ pub static SETTINGS: &[Setting] = &[
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
         "The largest request body"),
+    setting("http.max_unsent_bytes", "", "67108864", number("bytes", 1_048_576, 1_099_511_627_776),
+        "What all answers together may take that clients have not read yet; past it requests wait, \
+         then they are answered 503"),
+    setting("http.max_requests_per_user", "", "64", number("requests", 0, 1_000_000),
+        "The requests of one user that are under way at once, ten times as many for admins and \
+         service tokens; past it 429; 0: no limit"),
+    setting("http.max_connections_per_address", "", "1024", number("connections", 0, 10_000_000),
+        "The HTTP connections, WebSockets not counted, that one address may have at once; past it \
+         429; 0: no limit"),
     setting("http.public_url", "", "", Kind::Url,
         "Where users reach this hub, for links in e-mails and between pages; not set: no \
          List-Unsubscribe, and links in e-mails lead to the address that the hub listens on, or \
@@ -202,6 +211,9 @@ pub static SETTINGS: &[Setting] = &[
         "A socket that was silent so long is pinged"),
     setting("ws.silent_max_s", "", "75", number("seconds", 2, 7200),
         "A socket that was silent so long is closed"),
+    setting("ws.max_unsent_bytes", "", "67108864", number("bytes", 1_048_576, 1_099_511_627_776),
+        "What all sockets and event streams together may hold that clients have not read yet; past \
+         it slow readers are closed with 4413, and resume"),
     setting("replay.limit", "", "500", number("notifications", 1, 10_000),
         "The most that a socket is sent of its backlog"),
     setting("drain.window_ms", "", "10000", number("milliseconds", 0, 600_000),

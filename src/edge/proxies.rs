@@ -54,7 +54,8 @@ impl TrustedProxies {
         peer.is_some_and(|peer| self.trusts(peer)) && is_https(headers)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of a trusted proxy.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }

@@ -5,13 +5,16 @@ use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::http::request::Parts;
+use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::fields::Fields;
+use super::in_flight::Slot;
 use super::strict_json;
+use super::unsent::UNCOUNTED_MAX;
 
 /// The largest body that is read (`http.max_body_bytes`).
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +29,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, BodyLimit::from_ref(state)).await?;
+        let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
         Self::parse(&parts.headers, &bytes)
     }
 }
@@ -44,7 +47,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        read(&parts.headers, body, BodyLimit::from_ref(state)).await.map(Self)
+        read(&parts, body, BodyLimit::from_ref(state)).await.map(Self)
     }
 }
 
@@ -65,7 +68,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, BodyLimit::from_ref(state)).await?;
+        let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
         let fields = Fields::parse(&parts.headers, &bytes)?;
         Ok(Self { fields, hash: Sha256::digest(&bytes).into() })
     }
@@ -89,24 +92,42 @@ impl Fields {
     }
 }
 
-/// Reads the body, but never more of it than the limit, whatever its head announced.
+/// Reads the body, but never more of it than the limit, whatever its head announced; and within
+/// the budget of all bodies, which is held until the request is over.
 async fn read(
-    headers: &HeaderMap,
-    body: Body,
+    parts: &Parts,
+    mut body: Body,
     BodyLimit(limit): BodyLimit,
 ) -> Result<Vec<u8>, ApiError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced
-        .and_then(|value| value.parse::<u64>().ok())
-        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
-    {
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|value| value.parse::<u64>().ok());
+    let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::TooLarge { limit });
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit }),
-        Err(_) => Err(ApiError::Parse("the body could not be read to its end".to_owned())),
+    let slot = parts.extensions.get::<Slot>();
+    let mut room = slot.map(Slot::body);
+    // Room is made as bytes come in: what is only announced takes nothing from others.
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(UNCOUNTED_MAX));
+    while let Some(frame) = body.frame().await {
+        let broken = "the body could not be read to its end";
+        let frame = frame.map_err(|_| ApiError::Parse(broken.to_owned()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(ApiError::TooLarge { limit });
+        }
+        if length > UNCOUNTED_MAX
+            && let Some(room) = &mut room
+        {
+            room.grow(data.len())?;
+        }
+        bytes.extend_from_slice(&data);
     }
+    if let (Some(slot), Some(room)) = (slot, room) {
+        slot.keep(room);
+    }
+    Ok(bytes)
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {

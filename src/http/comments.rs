@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::TicketId;
@@ -54,9 +55,10 @@ async fn list(
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let ticket = visible(&*tickets, TicketId(id), &principal.caller()).await?;
-    paging.show(&comments.comments(ticket.id, paging.request()).await?, comment_json)
+    let page = comments.comments(ticket.id, paging.request()).await?;
+    paging.show(page, comment_json).await
 }
 
 /// Says something about a ticket; who is named by `@username` and may see the ticket is notified.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -18,7 +19,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
-use super::read_turns::ReadTurns;
+use super::read_turns::InTurn;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -61,18 +62,17 @@ fn delivery_json(row: &DeliveryRow) -> Value {
 )]
 async fn list(
     State(log): State<Arc<dyn DeliveryLog>>,
-    State(turns): State<ReadTurns>,
-    Admin(principal): Admin,
+    _: InTurn<Admin>,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = DeliveryFilter {
         status: params.choice("status", DeliveryStatus::from_name),
         channel: params.choice("channel", Channel::from_name),
     };
     params.finish()?;
-    let _turn = turns.begin(&principal).await?;
-    paging.show(&log.deliveries(filter, paging.request()).await?, delivery_json)
+    let page = log.deliveries(filter, paging.request()).await?;
+    paging.show(page, delivery_json).await
 }
 
 /// Queues a delivery that failed again, with as many attempts before it as a new one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::escalations::EscalationRow;
@@ -46,8 +47,9 @@ async fn list(
     State(store): State<Arc<dyn EscalationStore>>,
     _: Admin,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
-    paging.show(&store.escalations(paging.request()).await?, escalation_json)
+) -> Result<Response, ApiError> {
+    let page = store.escalations(paging.request()).await?;
+    paging.show(page, escalation_json).await
 }
 
 /// An event's policy.

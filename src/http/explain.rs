@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, State};
+use axum::response::Response;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::explain::{Concern, NoWay, Person, Reach};
@@ -30,7 +31,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
-use super::read_turns::ReadTurns;
+use super::read_turns::InTurn;
 use super::routes::Routes;
 use super::tickets::visible;
 use super::who::Who;
@@ -103,25 +104,23 @@ async fn notification(
 )]
 async fn ticket(
     State(desk): State<Desk>,
-    State(turns): State<ReadTurns>,
-    Who(principal): Who,
+    InTurn(Who(principal), _turn): InTurn<Who>,
     Id(id): Id,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = params.integer("user").map_or(principal.user.id, UserId);
     params.finish()?;
     let ticket = visible(&*desk.tickets, TicketId(id), &principal.caller()).await?;
     if user != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::forbidden());
     }
-    let _turn = turns.begin(&principal).await?;
     let page = desk.explain.announced(ticket.id, user, paging.request()).await?;
     let somebody = desk.somebody(user, &page.rows).await?;
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
     let ways = desk.ways(&told).await?;
-    paging.show(&page, |one| somebody.explain(one, Some(&ticket), &ways))
+    paging.show(page, |one| somebody.explain(one, Some(&ticket), &ways)).await
 }
 
 impl Desk {

@@ -1,5 +1,5 @@
-//! What surrounds every request: a time limit, a net under panics, numbers for operators, and the
-//! answers for paths and methods that are not there.
+//! What surrounds every request: its place among those under way, a time limit, a net under panics,
+//! numbers for operators, and the answers for paths and methods that are not there.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
+use super::in_flight::{InFlight, Slot};
 
 /// How long a request may take until its answer begins. Clients' own limits are 30 s and more, so
 /// they hear of it.
@@ -24,10 +25,16 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Puts the surroundings around all routes of a router.
-pub(super) fn guarded<S>(routes: Router<S>, allowed_origins: &[String]) -> Router<S>
+pub(super) fn guarded<S>(
+    routes: Router<S>,
+    allowed_origins: &[String],
+    in_flight: &InFlight,
+) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
+    let in_flight = in_flight.clone();
+    let guard = move |request, next| guard(in_flight.clone(), request, next);
     let routes = routes
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
@@ -54,8 +61,12 @@ where
     })
 }
 
-async fn guard(request: Request, next: Next) -> Response {
-    within(REQUEST_MAX, request, next).await
+async fn guard(in_flight: InFlight, mut request: Request, next: Next) -> Response {
+    let slot = Slot::new(&in_flight);
+    let method = request.method().clone();
+    request.extensions_mut().insert(slot.clone());
+    let response = within(REQUEST_MAX, request, next).await;
+    slot.count(&method, response).await
 }
 
 async fn within(limit: Duration, request: Request, next: Next) -> Response {
@@ -152,6 +163,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::config::Config;
 
     async fn boom() -> StatusCode {
         panic!("the text")
@@ -164,7 +176,7 @@ mod tests {
             .route("/boom/", get(boom))
             .route("/never/", get(std::future::pending::<StatusCode>));
         let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
-        guarded(routes, &origins)
+        guarded(routes, &origins, &InFlight::new(&Config::default().http))
     }
 
     async fn ask(router: Router, request: Request) -> (Response<()>, Value) {

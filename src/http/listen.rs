@@ -26,8 +26,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::address_limit::AddressLimit;
 use super::prefixed::Prefixed;
-use super::write_limit::WriteLimit;
+use super::unsent::Unsent;
+use super::write_limit::{Patience, WriteLimit};
 use crate::ws::WsEdge;
 
 /// Connections that wait to be accepted: what comes within a second after a restart. The kernel
@@ -47,12 +49,22 @@ pub(crate) const HEADERS_MAX: usize = 100;
 /// as it likes; but one that asks and never reads would keep its connection for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The same while others wait for the memory of what it does not take.
+const SHORT_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many bytes the kernel keeps of an answer beyond what is on its way. It would take 4 MiB,
+/// and a client that reads slowly would look like one that takes nothing while it works those off.
+const UNSENT_IN_KERNEL: u32 = 128 * 1024;
+
 /// How long the requests that are under way may take once the hub stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How long to wait after an accept that failed, at first and at most. What makes it fail is nearly
 /// always that there are no more file descriptors, which does not change at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// The budget of unsent answers of a listener that is given none.
+const UNSENT_USUAL: usize = 64 << 20;
 
 /// How many connections at once are told that there are too many; any more are just closed.
 const REFUSALS_MAX: usize = 256;
@@ -64,12 +76,18 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Content-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n\
     {\"detail\":\"There are too many connections.\",\"code\":\"too_many_clients\"}";
 
+/// The same for an address that has too many.
+const ADDRESS_REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\
+    Content-Type: application/json\r\nContent-Length: 88\r\nConnection: close\r\n\r\n\
+    {\"detail\":\"There are too many connections from your address.\",\"code\":\"too_many_clients\"}";
+
 /// A bound address, and the limit on what comes in.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
     connections: Connections,
-    write_timeout: Duration,
+    addresses: AddressLimit,
+    patience: Patience,
 }
 
 impl Listener {
@@ -90,7 +108,19 @@ impl Listener {
         socket.set_nodelay(true)?;
         let listener = socket.listen(BACKLOG)?;
         let connections = Connections::new(connections_max);
-        Ok(Self { listener, connections, write_timeout: WRITE_TIMEOUT })
+        let addresses = AddressLimit::new(0, |_| false);
+        let unsent = Unsent::new(UNSENT_USUAL);
+        let patience = Patience { long: WRITE_TIMEOUT, short: SHORT_WRITE_TIMEOUT, unsent };
+        Ok(Self { listener, connections, addresses, patience })
+    }
+
+    /// With a limit on each address' HTTP connections, and stricter with those that take nothing
+    /// of their answers while this budget is short.
+    #[must_use]
+    pub(crate) fn limited(mut self, addresses: AddressLimit, unsent: &Unsent) -> Self {
+        self.addresses = addresses;
+        self.patience.unsent = unsent.clone();
+        self
     }
 
     /// The address that it was bound to.
@@ -161,8 +191,9 @@ pub async fn serve(
     sockets: Option<WsEdge>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Listener { listener, connections, write_timeout } = listener;
+    let Listener { listener, connections, addresses, patience } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
+    let rules = Arc::new(Rules { router, addresses, patience, connections, refusals });
     // Each connection's task holds a sender; when the last is gone, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut pause = PAUSES.0;
@@ -174,14 +205,13 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSES.0;
-                let Some(held) = connections.try_hold() else {
-                    refuse(stream, &refusals);
+                let Some(held) = rules.connections.try_hold() else {
+                    refuse(stream, REFUSAL, &rules.refusals);
                     continue;
                 };
                 let arrived = Arrived { stream, peer, held, begun: Vec::new() };
-                let (router, sockets) = (router.clone(), sockets.clone());
+                let (rules, sockets) = (Arc::clone(&rules), sockets.clone());
                 let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
-                let connections = connections.clone();
                 tokio::spawn(async move {
                     let left = match sockets {
                         Some(edge) => edge.meet(arrived, &mut shutdown).await,
@@ -189,8 +219,7 @@ pub async fn serve(
                     };
                     if let Some(arrived) = left {
                         // In a box: most connections become sockets, and need no room for it.
-                        let serving = arrived.serve(router, connections, write_timeout, shutdown);
-                        Box::pin(serving).await;
+                        Box::pin(arrived.serve(&rules, shutdown)).await;
                     }
                     drop(busy);
                 });
@@ -210,6 +239,16 @@ pub async fn serve(
     }
 }
 
+/// What is the same for all connections.
+#[derive(Debug)]
+struct Rules {
+    router: Router,
+    addresses: AddressLimit,
+    patience: Patience,
+    connections: Connections,
+    refusals: Connections,
+}
+
 /// A connection that was let in.
 #[derive(Debug)]
 pub(crate) struct Arrived {
@@ -222,15 +261,15 @@ pub(crate) struct Arrived {
 
 impl Arrived {
     /// Answers one connection's requests, up to its end or its upgrade.
-    async fn serve(
-        self,
-        router: Router,
-        connections: Connections,
-        write_timeout: Duration,
-        mut shutdown: watch::Receiver<bool>,
-    ) {
+    async fn serve(self, rules: &Rules, mut shutdown: watch::Receiver<bool>) {
         let Self { stream, peer, held: _held, begun } = self;
-        let stream = WriteLimit::new(Prefixed::new(stream, begun), write_timeout);
+        let Some(_address) = rules.addresses.try_hold(peer.ip()) else {
+            return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
+        };
+        // Where the kernel does not know it, it takes what it takes.
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
+        let stream = WriteLimit::new(Prefixed::new(stream, begun), rules.patience.clone());
+        let (router, connections) = (rules.router.clone(), rules.connections.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
@@ -268,12 +307,12 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
 }
 
 /// Tells a client that there are too many, without letting it in.
-fn refuse(mut stream: TcpStream, refusals: &Connections) {
+fn refuse(mut stream: TcpStream, answer: &'static [u8], refusals: &Connections) {
     metrics::counter!("bellpull_connections_refused_total").increment(1);
     let Some(held) = refusals.try_hold() else { return };
     tokio::spawn(async move {
         let tell = async {
-            stream.write_all(REFUSAL).await?;
+            stream.write_all(answer).await?;
             stream.shutdown().await?;
             // Closing with the request unread would reset the connection, and eat the answer.
             let mut unread = [0; 512];
@@ -370,6 +409,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_with_too_many_connections_is_told_so() {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
+        let unsent = Unsent::new(1 << 20);
+        let served = start_on(listener.limited(AddressLimit::new(1, |_| false), &unsent), router());
+        let mut first = TcpStream::connect(served.address).await.unwrap();
+        first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        first.readable().await.unwrap();
+        let answer = ask(&mut TcpStream::connect(served.address).await.unwrap(), GET).await;
+        assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");
+        assert!(head.contains("Retry-After: "), "{answer}");
+        drop(first);
+        wait_until_open(&served, 0).await;
+        let answer = ask(&mut TcpStream::connect(served.address).await.unwrap(), GET).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test]
     async fn a_head_that_is_too_large_is_refused() {
         let served = start(10, router());
         let mut stream = TcpStream::connect(served.address).await.unwrap();
@@ -388,8 +446,8 @@ mod tests {
         });
         let router = Router::new().route("/large", large).route("/endless", endless);
         let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
-        listener.write_timeout = Duration::from_secs(1);
-        let limit = listener.write_timeout;
+        listener.patience.long = Duration::from_secs(1);
+        let limit = listener.patience.long;
         let served = start_on(listener, router);
         // Requests one behind the other, for more than the kernel keeps for a client.
         let mut stalled = TcpStream::connect(served.address).await.unwrap();

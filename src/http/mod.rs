@@ -6,6 +6,7 @@
 //! [`error`] is the one table of what can go wrong.
 
 mod account_pages;
+pub(crate) mod address_limit;
 mod analytics;
 mod auth;
 mod body;
@@ -18,6 +19,7 @@ mod fields;
 mod guard;
 mod home;
 mod hooks;
+pub(crate) mod in_flight;
 pub mod listen;
 mod notification_json;
 mod notifications;
@@ -42,6 +44,7 @@ mod ticket_actions;
 mod ticket_json;
 mod tickets;
 mod try_limit;
+pub(crate) mod unsent;
 mod unsubscribe;
 mod users;
 mod webhooks;
@@ -63,6 +66,7 @@ use bellpull_actors::port::{
 use bellpull_actors::sends::Sends;
 
 use self::body::BodyLimit;
+use self::in_flight::InFlight;
 use self::page::LinkBase;
 use self::passwords::LinkLimits;
 use self::push::PushDesk;
@@ -115,6 +119,7 @@ pub struct Edge {
     handshakes: Arc<HandshakeLimit>,
     proxies: TrustedProxies,
     link_base: LinkBase,
+    in_flight: InFlight,
 }
 
 /// What an edge is built from.
@@ -208,7 +213,18 @@ impl Edge {
             handshakes: parts.handshakes,
             link_base: LinkBase::new(config.http.public_url.as_deref(), &parts.proxies),
             proxies: parts.proxies,
+            in_flight: InFlight::new(&config.http),
         }
+    }
+
+    /// Whose forwarding headers count.
+    pub(crate) fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
+    /// The requests in progress, and what their answers hold.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 }
 
@@ -223,15 +239,17 @@ pub fn router(edge: Edge) -> Router {
         false => client_routes().merge(operator::routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
+    let in_flight = edge.in_flight.clone();
     let routes = routes.merge(operator::health()).router.route("/", any(home::home));
-    guard::guarded(routes, &origins).with_state(edge)
+    guard::guarded(routes, &origins, &in_flight).with_state(edge)
 }
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
     let routes = operator::routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
-    guard::guarded(routes.router, &origins).with_state(edge)
+    let in_flight = edge.in_flight.clone();
+    guard::guarded(routes.router, &origins, &in_flight).with_state(edge)
 }
 
 /// What can be asked of a hub, for machines: OpenAPI as JSON.
@@ -316,6 +334,7 @@ mod tests {
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
         let all = client_routes().merge(operator::routes()).merge(operator::health());
-        assert!(guard::guarded(all.router, &["*".to_owned()]).has_routes());
+        let in_flight = InFlight::new(&Config::default().http);
+        assert!(guard::guarded(all.router, &["*".to_owned()], &in_flight).has_routes());
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
@@ -63,11 +64,11 @@ impl Desk {
         &self,
         user: UserId,
         filter: &NotificationFilter,
-        paging: &Paging,
-    ) -> Result<Json<Value>, ApiError> {
+        paging: Paging,
+    ) -> Result<Response, ApiError> {
         let page = self.inboxes.notifications(user, filter, paging.request().into()).await?;
         let (channel, now) = (filter.channel.unwrap_or(Channel::System), self.clock.now());
-        paging.show(&page, |row| notification_json(row, channel, now))
+        paging.show(page, |row| notification_json(row, channel, now)).await
     }
 
     async fn one(&self, user: UserId, id: NotificationId) -> Result<Value, ApiError> {
@@ -106,10 +107,10 @@ async fn list(
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = NotificationFilter { is_read: params.boolean("is_read"), ..narrow(&mut params) };
     params.finish()?;
-    desk.page(principal.user.id, &filter, &paging).await
+    desk.page(principal.user.id, &filter, paging).await
 }
 
 /// What the caller has not read.
@@ -123,10 +124,10 @@ async fn unread(
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = NotificationFilter { is_read: Some(false), ..narrow(&mut params) };
     params.finish()?;
-    desk.page(principal.user.id, &filter, &paging).await
+    desk.page(principal.user.id, &filter, paging).await
 }
 
 /// The filters that every list has.

@@ -1,15 +1,22 @@
 //! Lists in pages: `{"count","next","previous","results"}`.
+//!
+//! A page may have a hundred rows of long texts. It is read and written when it is its turn, row
+//! by row, and its bytes are counted until the client has taken them ([`super::unsent`]).
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::header::HOST;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
+use axum::response::Response;
 use bellpull_actors::port::{Page, PageRequest};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::in_flight::{Reserved, Slot};
+use super::read_turns::SlowRead;
+use super::unsent::{Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
 /// How many rows a page has where nobody says.
@@ -23,9 +30,12 @@ const PAGE_SIZE_MAX: u32 = 100;
 pub(super) const ROWS_MAX: i64 = 100_000;
 
 /// Which page is asked for, and the address that its neighbours' links are made from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Paging {
     request: PageRequest,
+    /// The request's place among those in progress, and its turn; neither where nothing is limited.
+    slot: Option<Slot>,
+    turn: Option<Turn>,
     /// What the links begin with (see [`LinkBase`]), and the path.
     base: String,
     /// The query without `page`, as it was written.
@@ -38,15 +48,34 @@ impl Paging {
         self.request
     }
 
-    /// The page as clients see it.
+    /// The page as clients see it, once there is room for it.
     ///
     /// # Errors
     /// [`ApiError::InvalidPage`] past the end; the first page of an empty list is none such.
-    pub(super) fn show<T>(
-        &self,
-        page: &Page<T>,
+    /// [`ApiError::Unavailable`] where too many answers wait for room.
+    pub(super) async fn show<T>(
+        mut self,
+        page: Page<T>,
         row: impl FnMut(&T) -> Value,
-    ) -> Result<Json<Value>, ApiError> {
+    ) -> Result<Response, ApiError> {
+        let pieces = self.write(page, row)?;
+        let room = match &self.slot {
+            Some(slot) => Some(slot.reserve(pieces.bytes(), self.turn.take()).await?),
+            None => None,
+        };
+        let mut response = Response::new(pieces.into_body(room, self.slot));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response.extensions_mut().insert(Reserved);
+        Ok(response)
+    }
+
+    /// Writes the page; each row is freed when it is written.
+    fn write<T>(
+        &self,
+        page: Page<T>,
+        mut row: impl FnMut(&T) -> Value,
+    ) -> Result<Pieces, ApiError> {
         let PageRequest { page: number, page_size } = self.request;
         if page.rows.is_empty() && number > 1 {
             return Err(ApiError::InvalidPage);
@@ -54,11 +83,24 @@ impl Paging {
         let shown_so_far = i64::from(number) * i64::from(page_size);
         let next = (shown_so_far < page.count).then(|| self.link(number + 1));
         let previous = (number > 1).then(|| self.link(number - 1));
-        let rows: Vec<Value> = page.rows.iter().map(row).collect();
-        let (count, results) = (page.count, rows);
-        Ok(Json(json!({
-            "count": count, "next": next, "previous": previous, "results": results
-        })))
+        let head = json!({"count": page.count, "next": next, "previous": previous}).to_string();
+        let mut pieces = Pieces::default();
+        pieces.write(|out| {
+            out.extend_from_slice(head.trim_end_matches('}').as_bytes());
+            out.extend_from_slice(b",\"results\":[");
+        });
+        for (index, one) in page.rows.into_iter().enumerate() {
+            let shown = row(&one);
+            drop(one);
+            pieces.write(|out| {
+                let comma = if index > 0 { "," } else { "" };
+                out.extend_from_slice(comma.as_bytes());
+                // A value into memory: this cannot fail.
+                let _ = serde_json::to_writer(out, &shown);
+            });
+        }
+        pieces.write(|out| out.extend_from_slice(b"]}"));
+        Ok(pieces)
     }
 
     fn link(&self, page: u32) -> String {
@@ -104,7 +146,13 @@ where
             return Err(ApiError::PageTooDeep);
         }
         let base = format!("{}{}", LinkBase::from_ref(state).of(parts), parts.uri.path());
-        Ok(Self { request, base, filters })
+        let is_slow = parts.extensions.get::<SlowRead>().is_some();
+        let slot = parts.extensions.get::<Slot>().cloned();
+        let turn = match &slot {
+            Some(slot) => Some(slot.turn(is_slow).await?),
+            None => None,
+        };
+        Ok(Self { request, slot, turn, base, filters })
     }
 }
 
@@ -166,12 +214,19 @@ mod tests {
         Page { count, rows: vec![7; rows] }
     }
 
+    async fn shown(paging: Paging, page: Page<i64>) -> Result<Value, ApiError> {
+        let response = paging.show(page, |row| json!(row)).await?;
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        Ok(serde_json::from_slice(&body).unwrap())
+    }
+
     #[tokio::test]
     async fn the_links_keep_the_filters() {
         let uri = "/api/tickets/?status=NEW&page=2&search=a%26b&page_size=2";
         let paging = paging(uri, &[("host", "hub.example:8000")]).await.unwrap();
         assert_eq!(paging.request(), PageRequest { page: 2, page_size: 2 });
-        let Json(shown) = paging.show(&page(5, 2), |row| json!(row)).unwrap();
+        let shown = shown(paging, page(5, 2)).await.unwrap();
         let base = "http://hub.example:8000/api/tickets/?status=NEW&search=a%26b&page_size=2";
         let wanted = json!({"count": 5, "next": format!("{base}&page=3"),
             "previous": base, "results": [7, 7]});
@@ -180,11 +235,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_ends_have_no_links() {
-        let paging = paging("/x/", &[("host", "h")]).await.unwrap();
-        let Json(shown) = paging.show(&page(20, 20), |row| json!(row)).unwrap();
-        assert_eq!((&shown["next"], &shown["previous"]), (&Value::Null, &Value::Null));
-        let Json(shown) = paging.show(&page(21, 20), |row| json!(row)).unwrap();
-        assert_eq!(shown["next"], "http://h/x/?page=2");
+        let first = || paging("/x/", &[("host", "h")]);
+        let whole = shown(first().await.unwrap(), page(20, 20)).await.unwrap();
+        assert_eq!((&whole["next"], &whole["previous"]), (&Value::Null, &Value::Null));
+        let part = shown(first().await.unwrap(), page(21, 20)).await.unwrap();
+        assert_eq!(part["next"], "http://h/x/?page=2");
     }
 
     #[tokio::test]
@@ -203,8 +258,7 @@ mod tests {
             ([192, 0, 2, 1], &fixed, "https://hub.example/base/x/?page=2"),
         ] {
             let paging = of(request(peer), base).await.unwrap();
-            let Json(shown) = paging.show(&page(21, 20), |row| json!(row)).unwrap();
-            assert_eq!(shown["next"], wanted);
+            assert_eq!(shown(paging, page(21, 20)).await.unwrap()["next"], wanted);
         }
     }
 
@@ -215,9 +269,11 @@ mod tests {
             assert_eq!(found.unwrap_err(), ApiError::InvalidPage, "{bad}");
         }
         let second = paging("/x/?page=2", &[]).await.unwrap();
-        assert_eq!(second.show(&page(5, 0), |_| json!(1)).unwrap_err(), ApiError::InvalidPage);
+        assert_eq!(shown(second, page(5, 0)).await.unwrap_err(), ApiError::InvalidPage);
         let first = paging("/x/?page=", &[]).await.unwrap();
-        assert!(first.show(&page(0, 0), |_| json!(1)).is_ok());
+        let empty = shown(first, page(0, 0)).await.unwrap();
+        let wanted = json!({"count": 0, "next": null, "previous": null, "results": []});
+        assert_eq!(empty, wanted);
     }
 
     #[tokio::test]
@@ -240,7 +296,7 @@ mod tests {
     async fn a_host_that_is_none_is_not_repeated() {
         for bad in ["evil/\"><script>", "", "a b"] {
             let paging = paging("/x/?page=2", &[("host", bad)]).await.unwrap();
-            let Json(shown) = paging.show(&page(99, 20), |row| json!(row)).unwrap();
+            let shown = shown(paging, page(99, 20)).await.unwrap();
             assert_eq!(shown["next"], "/x/?page=3", "{bad}");
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Projects;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
@@ -71,10 +72,11 @@ async fn list(
     State(store): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = &principal.user;
     let visible_to = (!user.role.is_admin()).then_some(user.id);
-    paging.show(&store.projects(visible_to, paging.request()).await?, project_json)
+    let page = store.projects(visible_to, paging.request()).await?;
+    paging.show(page, project_json).await
 }
 
 /// Makes a project, whose first member its maker is.
@@ -130,9 +132,10 @@ async fn members(
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let project = visible(&*store, ProjectId(id), &principal).await?;
-    paging.show(&store.members(project.id, paging.request()).await?, member_json)
+    let page = store.members(project.id, paging.request()).await?;
+    paging.show(page, member_json).await
 }
 
 /// What changing a list of members takes: the list, the accounts, and the streams that those on

@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::turns::{Turn, Turns};
 
 use super::error::ApiError;
+use super::who::{Admin, Who};
 use crate::auth::Principal;
 
 /// So many wait for the one before: with it, as many as a browser has connections to one host, so
@@ -35,8 +38,47 @@ impl ReadTurns {
     ///
     /// # Errors
     /// [`ApiError::Throttled`] where too many of the caller's requests wait.
-    pub(super) async fn begin(&self, caller: &Principal) -> Result<Turn<UserId>, ApiError> {
+    async fn begin(&self, caller: &Principal) -> Result<Turn<UserId>, ApiError> {
         let throttled = |_| ApiError::Throttled { retry_after_s: RETRY_AFTER_S };
         self.0.begin(&caller.user.id).await.map_err(throttled)
+    }
+}
+
+/// A caller ([`Who`] or [`Admin`]) in its turn for a read that may be slow.
+///
+/// It comes before the handler's [`super::page::Paging`], which waits for a page's turn among all
+/// users: a caller whose own turn has not come must not hold one of those.
+#[derive(Debug)]
+pub(super) struct InTurn<P>(pub(super) P, pub(super) Turn<UserId>);
+
+/// Marks a request whose page is read where slow reads are: it waits among those.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SlowRead;
+
+impl<S, P> FromRequestParts<S> for InTurn<P>
+where
+    P: FromRequestParts<S, Rejection = ApiError> + AsRef<Principal> + Send,
+    ReadTurns: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = P::from_request_parts(parts, state).await?;
+        let turn = ReadTurns::from_ref(state).begin(caller.as_ref()).await?;
+        parts.extensions.insert(SlowRead);
+        Ok(Self(caller, turn))
+    }
+}
+
+impl AsRef<Principal> for Who {
+    fn as_ref(&self) -> &Principal {
+        &self.0
+    }
+}
+
+impl AsRef<Principal> for Admin {
+    fn as_ref(&self) -> &Principal {
+        &self.0
     }
 }

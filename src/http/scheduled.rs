@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
-use super::read_turns::ReadTurns;
+use super::read_turns::InTurn;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -68,12 +68,11 @@ fn to(recipients: &Recipients) -> String {
 )]
 async fn list(
     State(log): State<Arc<dyn SendLog>>,
-    State(turns): State<ReadTurns>,
-    Admin(principal): Admin,
+    _: InTurn<Admin>,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
-    let _turn = turns.begin(&principal).await?;
-    paging.show(&log.unfinished(paging.request()).await?, send_json)
+) -> Result<Response, ApiError> {
+    let page = log.unfinished(paging.request()).await?;
+    paging.show(page, send_json).await
 }
 
 /// A message to many, by the id that its sender was answered: waiting, on its way, done or

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::response::Response;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
@@ -101,7 +102,7 @@ async fn list(
     _: Admin,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let event = params.bounded("event", EVENT_MAX);
     let channel = params.choice("channel", |name| of_name(name).ok());
     params.finish()?;
@@ -116,7 +117,7 @@ async fn list(
     let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let rows = rows.into_iter().skip(skipped).take(size).collect();
-    paging.show(&Page { count, rows }, summary_json)
+    paging.show(Page { count, rows }, summary_json).await
 }
 
 /// The hub's own events in their order, then mails about accounts, then digests, then those of

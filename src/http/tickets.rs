@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::search::Search;
@@ -26,7 +27,7 @@ use super::fields::{Fields, TextRule};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
-use super::read_turns::ReadTurns;
+use super::read_turns::InTurn;
 use super::routes::Routes;
 use super::ticket_json::{entry_json, ticket_json};
 use super::who::Who;
@@ -76,11 +77,10 @@ pub(super) fn routes() -> Routes {
 )]
 async fn list(
     State(store): State<Arc<dyn TicketStore>>,
-    State(turns): State<ReadTurns>,
-    Who(principal): Who,
+    InTurn(Who(principal), _turn): InTurn<Who>,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let user = &principal.user;
     let search = search(&mut params);
     let filter = TicketFilter {
@@ -93,9 +93,9 @@ async fn list(
         search,
     };
     params.finish()?;
-    let _turn = turns.begin(&principal).await?;
     let page = store.tickets(&filter, paging.request()).await;
-    paging.show(&page.map_err(|error| ApiError::from(error).narrow(NARROWER))?, ticket_json)
+    let page = page.map_err(|error| ApiError::from(error).narrow(NARROWER))?;
+    paging.show(page, ticket_json).await
 }
 
 /// What is searched for.
@@ -157,9 +157,10 @@ async fn history(
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
-    paging.show(&store.history(ticket.id, paging.request()).await?, entry_json)
+    let page = store.history(ticket.id, paging.request()).await?;
+    paging.show(page, entry_json).await
 }
 
 /// Changes a ticket's text, priority or category.

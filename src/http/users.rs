@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
@@ -25,7 +26,7 @@ use super::guard::to_the_end;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
-use super::read_turns::ReadTurns;
+use super::read_turns::InTurn;
 use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::register::{check_email, check_password};
@@ -82,18 +83,17 @@ impl FromRef<Edge> for Desk {
 )]
 async fn list(
     State(accounts): State<Arc<dyn AccountStore>>,
-    State(turns): State<ReadTurns>,
-    Admin(principal): Admin,
+    _: InTurn<Admin>,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let filter = UserFilter {
         role: params.choice("role", |slug| slug.parse::<Role>().ok()),
         search: params.bounded("search", SEARCH_MAX),
     };
     params.finish()?;
-    let _turn = turns.begin(&principal).await?;
-    paging.show(&accounts.list_users(&filter, paging.request()).await?, user_json)
+    let page = accounts.list_users(&filter, paging.request()).await?;
+    paging.show(page, user_json).await
 }
 
 /// An account.

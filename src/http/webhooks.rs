@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bellpull_actors::domain::ids::{ProjectId, WebhookId};
@@ -118,7 +119,7 @@ async fn list(
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let project = params.integer("project").map(ProjectId);
     params.finish()?;
     let is_admin = principal.user.role.is_admin();
@@ -128,7 +129,8 @@ async fn list(
         None if is_admin => WhichWebhooks::OwnAndProjects(principal.user.id),
         None => WhichWebhooks::Own(principal.user.id),
     };
-    paging.show(&desk.store.webhooks(which, paging.request()).await?, webhook_json)
+    let page = desk.store.webhooks(which, paging.request()).await?;
+    paging.show(page, webhook_json).await
 }
 
 /// Makes a webhook: the caller's, or with `project` a project's. The answer alone shows its secret.

@@ -9,6 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::error::ApiError;
+use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
 use crate::edge::{TrustedProxies, peer};
 
@@ -33,7 +34,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)?;
-        Ok(Self(Auth::from_ref(state).authenticate(token).await?))
+        let principal = Auth::from_ref(state).authenticate(token).await?;
+        if let Some(slot) = parts.extensions.get::<Slot>() {
+            slot.belongs_to(&principal)?;
+        }
+        Ok(Self(principal))
     }
 }
 

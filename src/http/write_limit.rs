@@ -1,7 +1,8 @@
 //! A limit on how long a connection may take nothing of what is written to it.
 //!
 //! Only a write that waits is timed, so a connection with nothing to say may be silent for as long
-//! as it likes; and each byte that is taken begins the time anew, so a client may be slow.
+//! as it likes; and each byte that is taken begins the time anew, so a client may be slow. While
+//! the budget of unsent answers is short the limit is a lower one: others wait for that memory.
 
 use std::io;
 use std::pin::Pin;
@@ -9,22 +10,44 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::unsent::Unsent;
+
+/// How often a connection that takes nothing looks whether others wait.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a connection may take nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Patience {
+    /// In any case.
+    pub(crate) long: Duration,
+    /// While the budget is short.
+    pub(crate) short: Duration,
+    /// The budget.
+    pub(crate) unsent: Unsent,
+}
 
 /// The connection, and since when it has taken nothing.
 #[derive(Debug)]
 pub(crate) struct WriteLimit<S> {
     stream: S,
-    wait_max: Duration,
-    /// When the write that waits will have waited for too long. In a box, which is made for those
-    /// that wait: most never do.
-    deadline: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// Since when the present write has waited, and until when it sleeps. In a box, which is made
+    /// for those that wait: most never do.
+    stalled: Option<Box<Stalled>>,
+}
+
+#[derive(Debug)]
+struct Stalled {
+    since: Instant,
+    next_look: Pin<Box<Sleep>>,
 }
 
 impl<S> WriteLimit<S> {
-    /// `stream`, on which a write fails that has waited for `wait_max`.
-    pub(crate) fn new(stream: S, wait_max: Duration) -> Self {
-        Self { stream, wait_max, deadline: None }
+    /// `stream`, on which a write fails that has waited for too long.
+    pub(crate) fn new(stream: S, patience: Patience) -> Self {
+        Self { stream, patience, stalled: None }
     }
 
     /// The connection without the limit.
@@ -39,11 +62,23 @@ impl<S> WriteLimit<S> {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.deadline = None;
+            self.stalled = None;
             return written;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.wait_max)));
-        ready!(deadline.as_mut().poll(cx));
+        let Patience { long, short, unsent } = &self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| {
+            let next_look = Box::pin(sleep(*short.min(long)));
+            Box::new(Stalled { since: Instant::now(), next_look })
+        });
+        loop {
+            ready!(stalled.next_look.as_mut().poll(cx));
+            let waited = stalled.since.elapsed();
+            if waited >= *long || (waited >= *short && unsent.is_short()) {
+                break;
+            }
+            let next = LOOK_EVERY.min(long.saturating_sub(waited));
+            stalled.next_look.as_mut().reset(Instant::now() + next);
+        }
         metrics::counter!("bellpull_connections_stalled_total").increment(1);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
@@ -100,10 +135,14 @@ mod tests {
 
     const WAIT_MAX: Duration = Duration::from_millis(50);
 
+    fn patience() -> Patience {
+        Patience { long: WAIT_MAX, short: WAIT_MAX, unsent: Unsent::new(1 << 20) }
+    }
+
     #[tokio::test]
     async fn a_write_fails_that_nobody_takes_anything_of() {
         let (ours, _theirs) = duplex(10);
-        let mut ours = WriteLimit::new(ours, WAIT_MAX);
+        let mut ours = WriteLimit::new(ours, patience());
         ours.write_all(&[b'x'; 10]).await.unwrap();
         let began = Instant::now();
         let error = ours.write_all(b"x").await.unwrap_err();
@@ -114,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_with_nothing_to_say_may_be_silent() {
         let (ours, mut theirs) = duplex(10);
-        let mut ours = WriteLimit::new(ours, WAIT_MAX);
+        let mut ours = WriteLimit::new(ours, patience());
         let mut read = [0; 20];
         for _ in 0..2 {
             // Twice what fits: the second half waits until the first is read.
@@ -123,6 +162,23 @@ mod tests {
             });
             written.unwrap();
             sleep(WAIT_MAX * 2).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_others_wait_for_memory_the_limit_is_the_lower_one() {
+        let (long, short) = (Duration::from_secs(60), Duration::from_secs(5));
+        let patience = Patience { long, short, ..patience() };
+        let unsent = patience.unsent.clone();
+        for (is_short, wanted) in [(false, long), (true, short)] {
+            let held = is_short.then(|| unsent.try_reserve(1 << 20).unwrap());
+            let (ours, _theirs) = duplex(10);
+            let mut ours = WriteLimit::new(ours, patience.clone());
+            let began = Instant::now();
+            ours.write_all(&[b'x'; 11]).await.unwrap_err();
+            let waited = began.elapsed();
+            assert!(waited >= wanted && waited < wanted + LOOK_EVERY, "{is_short}: {waited:?}");
+            drop(held);
         }
     }
 }

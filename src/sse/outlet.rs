@@ -3,6 +3,7 @@
 //! A frame is `data:` with the same JSON as on a socket, and `id:` where it has a position to
 //! resume from. The heartbeat is a comment. The last event says why, with the sockets' close codes.
 
+use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::port::Outlet;
 use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::pipe::{Backlog, Writer};
 use crate::wire::{self, Dialect, Texts};
-use crate::ws::code_and_reason;
+use crate::ws::{code_and_reason, reserve};
 
 /// The most events that wait for a slow reader, beyond what one flush began with: as for a socket.
 const WAITING_EVENTS_MAX: usize = 256;
@@ -34,6 +35,8 @@ pub(crate) struct SseOutlet {
     pushed: Pushed,
     /// What the flush that found nothing waiting left over: a long backlog is no slow reader.
     burst: Backlog,
+    /// What waits, in the budget of all sessions.
+    room: Option<Room>,
     is_closed: bool,
 }
 
@@ -78,7 +81,7 @@ impl SseOutlet {
         let mut pushed = Pushed::default();
         pushed.line(&format!("retry: {RETRY_MS}"));
         let burst = Backlog { events: 0, bytes: 0 };
-        Self { writer, dialect, pushed, burst, is_closed: false }
+        Self { writer, dialect, pushed, burst, room: None, is_closed: false }
     }
 
     /// The position to resume from after a frame, in the sense of its dialect: of births, or of
@@ -152,6 +155,9 @@ impl Outlet for SseOutlet {
         let was_idle = self.writer.waiting_bytes() == 0;
         let written = self.writer.write(&pushed.bytes, &pushed.ends);
         let backlog = written.map_err(|super::pipe::Gone| Broken::Gone)?;
+        if backlog.bytes == 0 {
+            self.room = None;
+        }
         if was_idle {
             self.burst = backlog;
         } else if backlog.events > self.burst.events + WAITING_EVENTS_MAX
@@ -175,7 +181,16 @@ impl Outlet for SseOutlet {
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.writer.waiting_bytes()
+        self.pushed.bytes.len() + self.writer.waiting_bytes()
+    }
+
+    fn count(&mut self, unsent: &Budget) -> Result<(), Broken> {
+        let bytes = self.writer.waiting_bytes();
+        if reserve(unsent, &mut self.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
+    }
+
+    fn stalled_s(&self) -> u32 {
+        if self.writer.waiting_bytes() > 0 { self.writer.untaken_s() } else { 0 }
     }
 
     fn is_one_way(&self) -> bool {

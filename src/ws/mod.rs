@@ -30,4 +30,5 @@ mod turn_away;
 mod upgrade;
 
 pub(crate) use encode::code_and_reason;
+pub(crate) use outlet::reserve;
 pub use upgrade::{WsEdge, WsParts, router};

@@ -10,7 +10,9 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Instant;
 
+use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::port::Outlet;
 use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
 use jiff::Timestamp;
@@ -30,6 +32,13 @@ const FRAME_USUAL: usize = 512;
 
 /// The most bytes that wait for a slow reader.
 const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// From so many bytes on, which only long backlogs have, the kernel is told to keep fewer of them.
+const LARGE: usize = 64 * 1024;
+
+/// How many bytes the kernel keeps then beyond those that are on their way. It would take 4 MiB,
+/// which count for nobody.
+const UNSENT_IN_KERNEL: u32 = 128 * 1024;
 
 /// What a client of an actor that died is told to wait at most: spread, so that the clients of
 /// many actors do not come back at one moment.
@@ -59,6 +68,10 @@ struct Stuck {
     /// What the flush that found it stuck left over.
     frames: u32,
     bytes: usize,
+    /// When the connection last took anything.
+    since: Instant,
+    /// What waits, in the budget of all sessions.
+    room: Option<Room>,
 }
 
 enum Written {
@@ -114,7 +127,7 @@ impl WsOutlet {
     }
 
     /// The connection takes no more: has somebody wait for it, and looks at the limits.
-    fn wait(&mut self) -> Result<(), Broken> {
+    fn wait(&mut self, before: usize) -> Result<(), Broken> {
         let (frames, bytes) = (self.frames, self.waiting_bytes());
         if self.shared.begin_waiting() {
             let shared = Arc::clone(&self.shared);
@@ -126,10 +139,16 @@ impl WsOutlet {
             .abort_handle();
             match &mut self.stuck {
                 Some(stuck) => std::mem::replace(&mut stuck.waiter, waiter).abort(),
-                None => self.stuck = Some(Box::new(Stuck { waiter, frames, bytes })),
+                None => {
+                    let (since, room) = (Instant::now(), None);
+                    self.stuck = Some(Box::new(Stuck { waiter, frames, bytes, since, room }));
+                }
             }
         }
         let Some(stuck) = &mut self.stuck else { return Ok(()) };
+        if bytes < before {
+            stuck.since = Instant::now();
+        }
         if frames > stuck.frames + WAITING_FRAMES_MAX || bytes > stuck.bytes + WAITING_BYTES_MAX {
             return Err(Broken::TooSlow);
         }
@@ -185,6 +204,22 @@ impl WsOutlet {
     }
 }
 
+/// Makes `room` be for so many bytes; whether that was possible.
+pub(crate) fn reserve(unsent: &Budget, room: &mut Option<Room>, bytes: usize) -> bool {
+    let Some(held) = room else {
+        *room = unsent.try_reserve(bytes);
+        return room.is_some();
+    };
+    let Some(more) = bytes.checked_sub(held.bytes()).filter(|more| *more > 0) else {
+        held.shrink_to(bytes);
+        return true;
+    };
+    let more = unsent.try_reserve(more);
+    let is_enough = more.is_some();
+    more.into_iter().for_each(|more| held.add(more));
+    is_enough
+}
+
 fn count_ending(why: Ending) {
     // A client may choose among thousands of codes; a metric's labels must be few.
     let code = if matches!(why, Ending::Closed { .. }) {
@@ -233,12 +268,18 @@ impl Outlet for WsOutlet {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
+        let before = self.waiting_bytes();
+        if before >= LARGE {
+            // Where the kernel does not know it, it takes what it takes.
+            let socket = socket2::SockRef::from(&self.shared.stream);
+            let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
+        }
         match self.write_out() {
             Written::All => {
                 self.wait_no_more();
                 Ok(())
             }
-            Written::Some => self.wait(),
+            Written::Some => self.wait(before),
             Written::Gone => Err(Broken::Gone),
         }
     }
@@ -253,6 +294,17 @@ impl Outlet for WsOutlet {
 
     fn waiting_bytes(&self) -> usize {
         self.out.len() - self.written
+    }
+
+    fn count(&mut self, unsent: &Budget) -> Result<(), Broken> {
+        let bytes = self.waiting_bytes();
+        let Some(stuck) = &mut self.stuck else { return Ok(()) };
+        if reserve(unsent, &mut stuck.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
+    }
+
+    fn stalled_s(&self) -> u32 {
+        let since = self.stuck.as_ref().map(|stuck| stuck.since.elapsed().as_secs());
+        since.map_or(0, |seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 }
 

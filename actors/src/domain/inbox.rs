@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::ids::{NotificationId, Seq};
+use super::ids::{MessageId, NotificationId, Seq};
 use super::notification::Message;
 
 /// The state of a whole inbox.
@@ -113,12 +113,31 @@ pub struct Row {
     pub is_deleted: bool,
 }
 
+/// A row in its latest state without its text, which is read when it is its turn: a long backlog
+/// of long texts is never in memory as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// The notification.
+    pub id: NotificationId,
+    /// The number of its birth.
+    pub seq: Seq,
+    /// The number of its last change.
+    pub changed_seq: Seq,
+    /// Whether it has been read.
+    pub is_read: bool,
+    /// Whether only its tombstone is left.
+    pub is_deleted: bool,
+    /// Where its text is.
+    pub message: MessageId,
+}
+
 /// A message that is on its way to sockets, with room for its encodings: each dialect's bytes are
 /// made once, by whoever needs them first, however many sockets they go to.
 #[derive(Debug)]
 pub struct Letter {
     /// What it says.
     pub message: Message,
+    bytes: usize,
     encoded: [std::sync::OnceLock<Box<[u8]>>; Self::DIALECTS],
 }
 
@@ -129,7 +148,14 @@ impl Letter {
     /// A message, not encoded yet.
     #[must_use]
     pub fn new(message: Message) -> Arc<Self> {
-        Arc::new(Self { message, encoded: Default::default() })
+        let bytes = message.bytes();
+        Arc::new(Self { message, bytes, encoded: Default::default() })
+    }
+
+    /// About how much memory it takes with one encoding.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + 2 * self.bytes
     }
 
     /// The encoding number `slot` (below [`Self::DIALECTS`]), made by `encode` the first time.

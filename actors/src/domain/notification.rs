@@ -164,6 +164,30 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
+impl Message {
+    /// About how many bytes its texts have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let ticket = self.ticket.as_ref();
+        let ticket = ticket.map_or(0, |ticket| size_of_val(ticket) + ticket.title.len());
+        let metadata: usize =
+            self.metadata.iter().map(|(key, value)| key.len() + bytes_of(value)).sum();
+        self.title.len() + self.body.len() + self.action_url.len() + ticket + metadata
+    }
+}
+
+fn bytes_of(value: &Value) -> usize {
+    let within = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum()
+        }
+    };
+    size_of::<Value>() + within
+}
+
 /// A message on its way to the store: with those whom it concerns, not yet resolved to people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::budget::Budget;
 use crate::channel::{ChannelActor, ChannelPlace};
 use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
@@ -103,6 +104,9 @@ pub struct HubLimits {
     pub passivate_after: Duration,
     /// How often delivered positions are saved while users stay connected (5 s).
     pub save_delivered_every: Duration,
+    /// What all sessions together may hold that their connections have not taken
+    /// (`ws.max_unsent_bytes`; 64 MiB).
+    pub unsent_bytes_max: usize,
     /// For how long things are kept.
     pub retention: Retention,
 }
@@ -116,6 +120,7 @@ impl Default for HubLimits {
             silent_max: Duration::from_secs(75),
             passivate_after: Duration::from_secs(60),
             save_delivered_every: Duration::from_secs(5),
+            unsent_bytes_max: 64 << 20,
             retention: Retention::default(),
         }
     }
@@ -188,6 +193,7 @@ impl Hub {
             inboxes,
             projects: projects.clone(),
             clock: Arc::clone(&clock),
+            unsent: Budget::new(limits.unsent_bytes_max),
             limits,
             names,
             sessions,

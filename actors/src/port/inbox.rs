@@ -1,16 +1,25 @@
 //! What a user actor and the lists of notifications need of a store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
-use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Head, Mark, Marked, Row};
+use crate::domain::ids::{MessageId, NotificationId, Seq, TicketId, UserId};
+use crate::domain::inbox::{Birth, Head, Letter, Mark, Marked, Outline, Row};
 use crate::domain::notification::{Kind, Notification};
 use crate::domain::routing::Channel;
 
-/// Inboxes. A user without a row in `inboxes` has an empty inbox: [`Head::default`].
+/// About how many bytes of texts one reading of rows brings along ([`Letter::bytes`]); those of
+/// the rows behind them are read by themselves. A hundred usual notifications have a third of it.
+pub const TEXTS_BYTES_MAX: usize = 256 * 1024;
+
+/// Inboxes. Readings of rows bring the texts of the first of them along, up to
+/// [`TEXTS_BYTES_MAX`] and of one at least; the others are outlines.
+///
+/// A user without a row in `inboxes` has an empty inbox: [`Head::default`].
 #[async_trait]
 pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// The state of an inbox. Calls that come in crowds are answered by one query.
@@ -33,7 +42,11 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
         user: UserId,
         after: Seq,
         limit: u32,
-    ) -> Result<(Head, Vec<Row>), StoreError>;
+    ) -> Result<ChangedRows, StoreError>;
+
+    /// The texts of the first of these messages, in their order, up to [`TEXTS_BYTES_MAX`]: of one
+    /// at least, or [`StoreError::NotFound`].
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError>;
 
     /// The newest `limit` of those rows, the longest unchanged of them first, how many others
     /// were left out, and the inbox' state, all in one snapshot.
@@ -88,9 +101,12 @@ pub struct Backlog {
     pub skipped: i64,
     /// The newest ones, oldest first.
     pub births: Vec<Birth>,
+    /// Those behind them whose texts were not read.
+    pub rest: Vec<Outline>,
 }
 
-/// What a user who follows changes is sent when a session begins.
+/// Rows that changed: what a user who follows changes is sent when a session begins, or what came
+/// after a position.
 #[derive(Debug, Clone)]
 pub struct ChangedRows {
     /// The inbox' state.
@@ -99,6 +115,8 @@ pub struct ChangedRows {
     pub skipped: i64,
     /// The others, by their last change.
     pub rows: Vec<Row>,
+    /// Those behind them whose texts were not read.
+    pub rest: Vec<Outline>,
 }
 
 /// Which rows of an inbox a mark is for.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use crate::budget::Budget;
 use crate::domain::ids::Seq;
 use crate::domain::inbox::{Birth, Marked, Row};
 use crate::domain::stream::{Present, Stream, StreamLetter};
@@ -31,8 +32,23 @@ pub trait Outlet: Send + 'static {
     /// Whole seconds since the client was last heard.
     fn silent_s(&self) -> u32;
 
-    /// Bytes that wait for the connection to take them.
+    /// Bytes that wait for the connection to take them, pushed ones too.
     fn waiting_bytes(&self) -> usize;
+
+    /// Counts what waits, after a flush that did not write all of it, in the budget of all
+    /// sessions; given back as it is written.
+    ///
+    /// # Errors
+    /// [`Broken::TooSlow`] where the budget has no room for it.
+    fn count(&mut self, _unsent: &Budget) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    /// Whole seconds for which the connection has taken nothing of what waits; 0 where nothing
+    /// does.
+    fn stalled_s(&self) -> u32 {
+        0
+    }
 
     /// Whether its client can say nothing back (an event stream's cannot): what it would have to
     /// acknowledge counts as delivered once the connection has taken it.
@@ -155,7 +171,7 @@ pub enum Broken {
     /// The connection is gone.
     #[error("the connection is gone")]
     Gone,
-    /// More waits than a session may hold (256 frames or 1 MiB).
+    /// More waits than a session may hold (256 frames or 1 MiB), or than all sessions may.
     #[error("the reader is too slow")]
     TooSlow,
 }

@@ -1,14 +1,18 @@
 //! The fake store as a store of inboxes.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::store::{FakeStore, Inbox, Op, Row};
-use crate::domain::ids::{NotificationId, Seq, UserId};
-use crate::domain::inbox::{Birth, Head, Mark, Marked, Row as ChangedRow, RowState};
+use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
+use crate::domain::inbox::{
+    Birth, Head, Letter, Mark, Marked, Outline, Row as ChangedRow, RowState,
+};
 use crate::domain::notification::Notification;
 use crate::domain::routing::Channel;
-use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
+use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection, TEXTS_BYTES_MAX};
 use crate::port::{InboxStore, Page, Slice, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
@@ -24,6 +28,31 @@ fn keep_newest<T>(rows: &mut Vec<T>, limit: u32) -> i64 {
     let left_out = rows.len().saturating_sub(size(limit));
     rows.drain(..left_out);
     i64::try_from(left_out).unwrap_or(i64::MAX)
+}
+
+/// How many of these rows bring their texts along.
+fn with_texts(rows: &[ChangedRow]) -> usize {
+    let mut bytes = 0;
+    let fits = |row: &&ChangedRow| {
+        let is_first = bytes < TEXTS_BYTES_MAX;
+        bytes += row.birth.message.bytes();
+        is_first
+    };
+    rows.iter().take_while(fits).count()
+}
+
+/// The rows without their texts; a message has the number of its notification here.
+fn outlines(rows: Vec<ChangedRow>) -> Vec<Outline> {
+    let outline = |ChangedRow { birth, changed_seq, is_deleted }: ChangedRow| {
+        let Birth { id, seq, is_read, .. } = birth;
+        Outline { id, seq, changed_seq, is_read, is_deleted, message: MessageId(id.0) }
+    };
+    rows.into_iter().map(outline).collect()
+}
+
+fn in_part(head: Head, skipped: i64, mut rows: Vec<ChangedRow>) -> ChangedRows {
+    let rest = outlines(rows.split_off(with_texts(&rows)));
+    ChangedRows { head, skipped, rows, rest }
 }
 
 impl Row {
@@ -57,9 +86,11 @@ impl Inbox {
     }
 
     fn backlog(&self, after: Seq, limit: u32) -> Backlog {
-        let mut births: Vec<Birth> = self.births(after).collect();
-        let skipped = keep_newest(&mut births, limit);
-        Backlog { head: self.head, skipped, births }
+        let row = |birth: Birth| ChangedRow { changed_seq: birth.seq, birth, is_deleted: false };
+        let mut rows: Vec<ChangedRow> = self.births(after).map(row).collect();
+        let skipped = keep_newest(&mut rows, limit);
+        let ChangedRows { head, rows, rest, .. } = in_part(self.head, skipped, rows);
+        Backlog { head, skipped, births: rows.into_iter().map(|row| row.birth).collect(), rest }
     }
 
     fn changes(&self, after: Seq) -> (Head, Vec<ChangedRow>) {
@@ -112,11 +143,24 @@ impl InboxStore for FakeStore {
         user: UserId,
         after: Seq,
         limit: u32,
-    ) -> Result<(Head, Vec<ChangedRow>), StoreError> {
+    ) -> Result<ChangedRows, StoreError> {
         self.pass(Op::Births).await?;
         let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
         rows.truncate(size(limit));
-        Ok(self.carry(Op::Births, (head, rows)).await)
+        Ok(self.carry(Op::Births, in_part(head, 0, rows)).await)
+    }
+
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError> {
+        self.pass(Op::Births).await?;
+        let data = self.data();
+        let rows = data.inboxes.values().flat_map(|inbox| inbox.rows.iter());
+        let known: std::collections::HashMap<i64, ChangedRow> =
+            rows.map(|row| (row.birth.id.0, row.latest())).collect();
+        let found: Option<Vec<ChangedRow>> =
+            messages.iter().map(|id| known.get(&id.0).cloned()).collect();
+        let mut found = found.ok_or(StoreError::NotFound)?;
+        found.truncate(with_texts(&found));
+        Ok(found.into_iter().map(|row| row.birth.message).collect())
     }
 
     async fn newest_changes(
@@ -128,7 +172,7 @@ impl InboxStore for FakeStore {
         self.pass(Op::Births).await?;
         let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
         let skipped = keep_newest(&mut rows, limit);
-        Ok(self.carry(Op::Births, ChangedRows { head, skipped, rows }).await)
+        Ok(self.carry(Op::Births, in_part(head, skipped, rows)).await)
     }
 
     async fn mark(

@@ -133,6 +133,8 @@ pub struct Seen {
     pub flushes: usize,
     /// Frames that were flushed and wait for it.
     pub waiting: VecDeque<Frame>,
+    /// How many bytes more than one each of them counts.
+    pub frame_weight: usize,
     /// How many frames it takes before it blocks; `None` for any number.
     pub room: Option<usize>,
     /// What the next flush comes to.
@@ -204,7 +206,8 @@ impl Outlet for FakeOutlet {
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.seen.borrow().waiting.len() + self.pushed.len()
+        let seen = self.seen.borrow();
+        (seen.waiting.len() + self.pushed.len()) * (1 + seen.frame_weight)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a session begins with, and what it goes on with after it fell behind: read from the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::stretch::Stretch;
-use crate::domain::ids::{NotificationId, Seq, UserId};
-use crate::domain::inbox::Row;
-use crate::port::inbox::{Backlog, ChangedRows};
+use super::stretch::{Line, Stretch};
+use crate::budget::{Budget, Room};
+use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
+use crate::domain::inbox::Letter;
+use crate::port::inbox::{Backlog, ChangedRows, TEXTS_BYTES_MAX};
 use crate::port::{InboxStore, StoreError};
 use crate::session::{Begin, Feed, Resume};
 
@@ -13,7 +15,7 @@ use crate::session::{Begin, Feed, Resume};
 const PAGE: u32 = 500;
 
 /// More rows than this are not read into one stretch: whoever has fallen so far behind is better
-/// served by a backlog with a limit. About 400 KiB while it is shown.
+/// served by a backlog with a limit. About 400 KiB while it is shown: without most of the texts.
 const ROWS_MAX: usize = 5_000;
 
 /// What the store said of a session's backlog.
@@ -29,6 +31,17 @@ pub(super) struct Loaded {
     pub(super) is_contiguous: bool,
     /// Whether it continues what the client holds.
     pub(super) is_resumed: bool,
+    /// For its texts.
+    pub(super) room: Option<Room>,
+}
+
+/// Texts of a backlog that were read when it was their turn.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// In the order in which they were asked for; perhaps not all.
+    pub(super) letters: Vec<Arc<Letter>>,
+    /// For them.
+    pub(super) room: Option<Room>,
 }
 
 /// What a gap came to.
@@ -43,6 +56,7 @@ pub(super) enum Reading {
 /// What a session that begins there is to be shown. A user with nothing new costs one joined read.
 pub(super) async fn backlog(
     inboxes: &dyn InboxStore,
+    unsent: &Budget,
     user: UserId,
     feed: Feed,
     delivered: Seq,
@@ -64,48 +78,70 @@ pub(super) async fn backlog(
         | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
         Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
     };
+    // The texts of all backlogs that are under way have room in one budget.
+    let mut room = if after < last { unsent.reserve(TEXTS_BYTES_MAX).await } else { None };
     let (head, skipped, stretch) = if after >= last {
         (head, 0, Stretch::none(head))
     } else if matches!(feed, Feed::Changes(_)) {
-        let ChangedRows { head, skipped, rows } =
+        let ChangedRows { head, skipped, rows, rest } =
             inboxes.newest_changes(user, after, limit).await?;
         if matches!(feed, Feed::Changes(Resume::After(_))) && !head.can_resume(after) {
             // It was forgotten between the two looks.
             let anew = Feed::Changes(Resume::Reset);
-            return Box::pin(backlog(inboxes, user, anew, delivered, limit)).await;
+            drop(room);
+            return Box::pin(backlog(inboxes, unsent, user, anew, delivered, limit)).await;
         }
-        (head, skipped, Stretch::of_changes(after, head, rows))
+        (head, skipped, Stretch::of_changes(after, head, rows, rest))
     } else {
-        let Backlog { head, skipped, births } = inboxes.newest_births(user, after, limit).await?;
-        (head, skipped, Stretch::of_births(after, head, births))
+        let found = inboxes.newest_births(user, after, limit).await?;
+        let Backlog { head, skipped, births, rest } = found;
+        (head, skipped, Stretch::of_births(after, head, births, rest))
     };
     let delivered = head.delivered_seq;
-    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed })
+    if let Some(room) = &mut room {
+        room.shrink_to(stretch.texts_bytes());
+    }
+    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, room })
+}
+
+/// The next texts of a backlog, once there is room for them.
+pub(super) async fn texts(
+    inboxes: &dyn InboxStore,
+    unsent: &Budget,
+    messages: &[MessageId],
+) -> Result<Texts, StoreError> {
+    let mut room = unsent.reserve(TEXTS_BYTES_MAX).await;
+    let letters = inboxes.texts(messages).await?;
+    if let Some(room) = &mut room {
+        room.shrink_to(letters.iter().map(|letter| letter.bytes()).sum());
+    }
+    Ok(Texts { letters, room })
 }
 
 /// All changes after a position, of several pages if need be. A row that changes from one page to
-/// the next is in both; its later state counts.
+/// the next is in both; its later state counts. Each page brings along a part of its texts.
 pub(super) async fn changes(
     inboxes: &dyn InboxStore,
     user: UserId,
     after: Seq,
 ) -> Result<(Reading, Seq), StoreError> {
-    let mut rows: HashMap<NotificationId, Row> = HashMap::new();
+    let mut lines: HashMap<NotificationId, Line> = HashMap::new();
     let mut read_to = after;
     loop {
-        let (head, page) = inboxes.changes(user, read_to, PAGE).await?;
-        let last = page.last().map(|row| row.changed_seq).filter(|_| is_full(page.len()));
-        rows.extend(page.into_iter().map(|row| (row.birth.id, row)));
-        if rows.len() > ROWS_MAX {
+        let ChangedRows { head, rows, rest, .. } = inboxes.changes(user, read_to, PAGE).await?;
+        let page = Stretch::of_changes(read_to, head, rows, rest).lines;
+        let last = page.last().map(|line| line.changed_seq).filter(|_| is_full(page.len()));
+        lines.extend(page.into_iter().map(|line| (line.id, line)));
+        if lines.len() > ROWS_MAX {
             return Ok((Reading::TooFar, head.delivered_seq));
         }
         if let Some(last) = last {
             read_to = last;
             continue;
         }
-        let mut rows: Vec<Row> = rows.into_values().collect();
-        rows.sort_by_key(|row| row.changed_seq);
-        let stretch = Stretch::of_changes(after, head, rows);
+        let mut lines: Vec<Line> = lines.into_values().collect();
+        lines.sort_by_key(|line| line.changed_seq);
+        let stretch = Stretch::of_lines(after, head, lines);
         return Ok((Reading::Whole(stretch), head.delivered_seq));
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::backlog::{Loaded, Reading};
 use super::follow::Follow;
+use super::queue::Next;
 use super::session::SessionState;
 use super::stretch::{Shows, Stretch};
 use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
@@ -22,6 +23,10 @@ use crate::session::{Begin, Feed, Heard};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
+
+/// What all sessions of one user may hold that their connections have not taken: a portion of a
+/// backlog for each of 32, and as much again for what comes live.
+const USER_UNSENT_MAX: usize = 4 << 20;
 
 /// How long to wait before a gap is read again when the store did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -123,7 +128,7 @@ impl UserEntity {
                 session.push(Outgoing::Error { tag, code, message, retry_after_ms: None });
             }
             Heard::ProtocolPing(payload) => session.push(Outgoing::ProtocolPong(&payload)),
-            Heard::Writable => match session.flush() {
+            Heard::Writable => match session.flush(&self.shared.unsent) {
                 Ok(()) => self.advance(myself, index, state),
                 Err(broken) => self.drop_session(myself, index, ending(broken), state),
             },
@@ -184,6 +189,17 @@ impl UserEntity {
                 let Some(index) = found else { return };
                 match loaded {
                     Ok(loaded) => self.loaded(myself, index, loaded, state),
+                    Err(_) => self.drop_session(myself, index, STORE_AWAY, state),
+                }
+            }
+            Own::Texts { session, texts } => {
+                let found = state.sessions.iter().position(|one| one.id == session);
+                let Some(index) = found else { return };
+                match texts {
+                    Ok(texts) => {
+                        state.sessions[index].texts(texts);
+                        self.advance(myself, index, state);
+                    }
                     Err(_) => self.drop_session(myself, index, STORE_AWAY, state),
                 }
             }
@@ -317,12 +333,13 @@ impl UserEntity {
 
     /// Shows a session more of its backlog.
     fn advance(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
-        match state.sessions[index].advance() {
-            Ok(None) => {}
-            Ok(Some(after)) => {
-                let session = state.sessions[index].id;
+        let session = state.sessions[index].id;
+        match state.sessions[index].advance(&self.shared.unsent) {
+            Ok(Next::Nothing) => {}
+            Ok(Next::Changes(after)) => {
                 self.load_more(state.own(myself), state.id, session, after);
             }
+            Ok(Next::Texts(texts)) => self.read_texts(state.own(myself), session, texts),
             Err(broken) => self.drop_session(myself, index, ending(broken), state),
         }
     }
@@ -359,16 +376,35 @@ impl UserEntity {
             return;
         }
         state.unflushed = 0;
-        let mut index = 0;
+        let (mut index, mut is_blocked) = (0, false);
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
             if session.is_dirty
-                && let Err(broken) = session.flush()
+                && let Err(broken) = session.flush(&self.shared.unsent)
             {
                 self.drop_session(myself, index, ending(broken), state);
                 continue;
             }
+            is_blocked |= session.is_blocked();
             index += 1;
+        }
+        if is_blocked {
+            self.shed(myself, state);
+        }
+    }
+
+    /// Ends the session that holds most, while all of the user's hold more than they may.
+    fn shed(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        loop {
+            let bytes = |session: &SessionState| session.outlet.waiting_bytes();
+            let waiting = state.sessions.iter().map(bytes);
+            if waiting.clone().sum::<usize>() <= USER_UNSENT_MAX {
+                return;
+            }
+            let Some((index, _)) = waiting.enumerate().max_by_key(|(_, bytes)| *bytes) else {
+                return;
+            };
+            self.drop_session(myself, index, Ending::TooSlow, state);
         }
     }
 }

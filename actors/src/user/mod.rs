@@ -10,14 +10,17 @@
 //! never waits for the store: reads, marks and saves are tasks that cast their result back.
 //!
 //! Limits: sessions a user ([`HubLimits::sessions_per_user_max`]), hints that wait
-//! (`follow`), changes behind a backlog (`session`), rows that are read at once (`backlog`),
-//! requests that wait (`asking`), frames for a slow reader (the outlet).
+//! (`follow`), changes behind a backlog and its portions (`session`), rows that are read at once
+//! (`backlog`), requests that wait (`asking`), frames for a slow reader (the outlet), bytes for all
+//! slow readers of the user (`handlers`) and of the node ([`HubLimits::unsent_bytes_max`]).
 
 mod asking;
 mod backlog;
+mod displaced;
 mod early;
 mod follow;
 mod handlers;
+mod queue;
 mod requests;
 mod session;
 mod store_tasks;
@@ -38,6 +41,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::directory::{AttachError, Projects, Session, SessionCount, Users};
 use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::inbox::Change;
@@ -52,7 +56,7 @@ use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::wave::Wave;
 use asking::Outcome;
-use backlog::{Loaded, Reading};
+use backlog::{Loaded, Reading, Texts};
 use follow::Follow;
 use session::SessionState;
 pub(crate) use store_tasks::in_time;
@@ -131,6 +135,8 @@ impl From<Own> for UserMessage {
 enum Own {
     /// A session's backlog.
     Loaded { session: u32, loaded: Result<Loaded, StoreError> },
+    /// Texts of a session's backlog.
+    Texts { session: u32, texts: Result<Texts, StoreError> },
     /// A gap was given its moment.
     GapDue,
     /// What a gap came to.
@@ -161,6 +167,8 @@ pub(crate) struct UserShared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HubLimits,
     pub(crate) names: HubNames,
+    /// What all sessions hold that their connections have not taken, and texts of their backlogs.
+    pub(crate) unsent: Budget,
     /// How many sessions there are.
     pub(crate) sessions: Arc<SessionCount>,
     /// The way to all of them: what a request changed is told to whoever is there by then.

@@ -2,30 +2,25 @@
 //!
 //! While it catches up, live changes wait behind its backlog; a backlog goes out in portions, each
 //! when the connection has taken the one before, so that a slow line is not taken for a slow
-//! reader. Whatever the order, what a session is shown only ever goes up.
+//! reader. The texts of a long backlog are read from the store portion by portion too. Whatever the order, what a session is shown only ever goes up.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::asking::{Asking, Outcome};
-use super::backlog::Loaded;
+use super::backlog::{Loaded, Texts};
+use super::displaced::Displaced;
 use super::early::Early;
+use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::streams::Subscription;
-use super::stretch::{Item, Shows, Stretch};
+use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
+use crate::budget::Budget;
 use crate::directory::SessionCount;
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
 use crate::session::{Answer, Asked};
-
-/// How many frames of a backlog are written before the connection must have taken them: a fourth
-/// of what may wait for a slow reader.
-const PORTION: usize = 64;
-
-/// How many live changes wait behind a backlog; when there are more, the store is read again.
-const BEHIND_MAX: usize = 2_048;
 
 /// Where a session is in the inbox.
 #[derive(Debug)]
@@ -38,24 +33,6 @@ enum Phase {
     Replaying(Box<Queue>),
     /// Everything up to `at` was shown.
     Live,
-}
-
-/// What is to be shown, in order.
-#[derive(Debug, Default)]
-struct Queue {
-    items: VecDeque<Item>,
-    /// Whether changes were left to the store because too many waited.
-    is_overflowed: bool,
-}
-
-/// News that a client was shown at their last change and not at their birth, because they had
-/// changed by then. Until it has acknowledged them all, no birth of theirs counts as delivered.
-#[derive(Debug)]
-struct Displaced {
-    /// The position before the first of their births.
-    before: Seq,
-    /// The last of their changes.
-    until: Seq,
 }
 
 /// One session.
@@ -136,16 +113,6 @@ impl std::fmt::Debug for SessionState {
     }
 }
 
-impl Queue {
-    fn add(&mut self, item: impl FnOnce() -> Item) {
-        if self.items.len() < BEHIND_MAX && !self.is_overflowed {
-            self.items.push_back(item());
-        } else {
-            self.is_overflowed = true;
-        }
-    }
-}
-
 impl SessionState {
     /// A session that waits for its backlog, or shows none.
     pub(super) fn new(
@@ -202,7 +169,11 @@ impl SessionState {
         match &mut self.phase {
             Phase::Live => self.show_change(change),
             Phase::Loading(queue) | Phase::Replaying(queue) => {
-                queue.add(|| Item::Told(change.clone()));
+                let bytes = match change {
+                    Change::Born { birth, .. } => birth.message.bytes(),
+                    Change::Marked(_) => 0,
+                };
+                queue.add(bytes, || Item::Told(change.clone()));
             }
             Phase::Apart => {}
         }
@@ -219,7 +190,7 @@ impl SessionState {
             Phase::Loading(queue) | Phase::Replaying(queue) => {
                 // A stretch may hold many rows, so only one waits.
                 queue.is_overflowed |= queue.items.iter().any(|item| matches!(item, Item::Read(_)));
-                queue.add(|| Item::Read(Arc::clone(stretch)));
+                queue.add(0, || Item::Read(Arc::clone(stretch)));
             }
             Phase::Apart => {}
         }
@@ -229,7 +200,7 @@ impl SessionState {
     /// that is left to a further reading.
     pub(super) fn forget_told(&mut self) {
         if let Phase::Loading(queue) = &mut self.phase {
-            **queue = Queue { items: VecDeque::new(), is_overflowed: true };
+            queue.leave_to_store();
         }
     }
 
@@ -247,45 +218,56 @@ impl SessionState {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
         }
         self.at = self.at.max(loaded.stretch.after);
+        queue.room = loaded.room;
         queue.items.push_front(Item::Read(Arc::new(loaded.stretch)));
         self.phase = Phase::Replaying(queue);
     }
 
-    /// Shows what can be shown of the backlog now. Returns the position from which the store must
-    /// be read again, where too much came meanwhile.
+    /// Texts that the backlog lacked are here; [`Self::advance`] shows them.
+    pub(super) fn texts(&mut self, texts: Texts) {
+        if let Phase::Replaying(queue) = &mut self.phase {
+            queue.fill(texts);
+        }
+    }
+
+    /// Shows what can be shown of the backlog now. Returns what must be read for the rest.
     ///
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`].
-    pub(super) fn advance(&mut self) -> Result<Option<Seq>, Broken> {
+    pub(super) fn advance(&mut self, unsent: &Budget) -> Result<Next, Broken> {
         // While it is blocked: the outlet says when the connection takes more.
         while !self.is_blocked {
             let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Replaying(queue) => queue,
                 other @ (Phase::Apart | Phase::Loading(_) | Phase::Live) => {
                     self.phase = other;
-                    return Ok(None);
+                    return Ok(Next::Nothing);
                 }
             };
-            if self.must_wait(&queue) {
+            if queue.is_reading || self.must_wait(&queue) {
                 self.phase = Phase::Replaying(queue);
-                return Ok(None);
+                return Ok(Next::Nothing);
             }
-            let is_over = !self.show_portion(&mut queue);
-            if is_over && queue.is_overflowed {
-                self.phase = Phase::Loading(Box::default());
-                return Ok(Some(self.at));
+            match self.show_portion(&mut queue) {
+                Portion::Shown => self.phase = Phase::Replaying(queue),
+                Portion::Unread(texts) => {
+                    (queue.is_reading, queue.room) = (true, None);
+                    self.phase = Phase::Replaying(queue);
+                    return Ok(Next::Texts(texts));
+                }
+                Portion::Over if queue.is_overflowed => {
+                    self.phase = Phase::Loading(Box::default());
+                    return Ok(Next::Changes(self.at));
+                }
+                Portion::Over => return Ok(Next::Nothing),
             }
-            if is_over {
-                return Ok(None);
-            }
-            self.phase = Phase::Replaying(queue);
             if self.is_dirty {
-                self.flush()?;
+                self.flush(unsent)?;
             } else {
                 self.note_taken();
             }
         }
-        Ok(None)
+        Ok(Next::Nothing)
     }
 
     /// Whether what is next shows rows in a later state than their births', which a mark of its
@@ -297,27 +279,37 @@ impl SessionState {
             && self.asking.as_ref().is_some_and(|asking| asking.is_marking())
     }
 
-    /// Shows the next few; whether there were any.
-    fn show_portion(&mut self, queue: &mut Queue) -> bool {
+    /// Shows the next few: as much as the connection takes at once.
+    fn show_portion(&mut self, queue: &mut Queue) -> Portion {
         let mut shown = 0;
         while shown < PORTION
+            && (shown == 0 || self.outlet.waiting_bytes() < PORTION_BYTES)
             && !self.must_wait(queue)
             && let Some(item) = queue.items.pop_front()
         {
             match item {
+                Item::Row { line: Line { text: Text::Unread(_), .. }, .. } => {
+                    queue.items.push_front(item);
+                    if shown == 0 {
+                        return Portion::Unread(queue.unread());
+                    }
+                    break;
+                }
                 Item::Read(stretch) => {
                     if self.shows == Shows::Births {
                         self.answer(stretch.head);
                     }
                     let items = stretch.items(self.shows, self.at);
                     for item in items.into_iter().rev() {
-                        self.note_displaced(&item);
+                        Displaced::note(&mut self.displaced, &item);
                         queue.items.push_front(item);
                     }
                 }
                 Item::Told(change) => self.show_change(&change),
-                Item::Row { row, is_news, is_resumable, unread_count } => {
-                    self.show_row(&row, (is_news, is_resumable), unread_count);
+                Item::Row { line, shape, unread_count } => {
+                    if let Text::Read(letter) = &line.text {
+                        self.show_line(line.row(letter), shape, unread_count);
+                    }
                 }
                 Item::Reached { seq, unread_count } => {
                     self.approach(seq);
@@ -326,14 +318,19 @@ impl SessionState {
             }
             shown += 1;
         }
-        shown > 0
+        if shown > 0 { Portion::Shown } else { Portion::Over }
     }
 
-    /// Writes what waits.
+    /// Writes what waits; what the connection does not take counts in the budget of all sessions.
     ///
     /// # Errors
-    /// [`Broken`] as [`Outlet::flush`].
-    pub(super) fn flush(&mut self) -> Result<(), Broken> {
+    /// [`Broken`] as [`Outlet::flush`] and [`Outlet::count`].
+    pub(super) fn flush(&mut self, unsent: &Budget) -> Result<(), Broken> {
+        self.write()?;
+        if self.is_blocked { self.outlet.count(unsent) } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Broken> {
         self.is_dirty = false;
         self.outlet.flush()?;
         self.is_blocked = self.outlet.waiting_bytes() > 0;
@@ -341,6 +338,11 @@ impl SessionState {
             self.note_taken();
         }
         Ok(())
+    }
+
+    /// Whether the connection did not take all that was flushed last.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
     }
 
     /// The connection has taken all that was shown.
@@ -364,18 +366,6 @@ impl SessionState {
         }
     }
 
-    fn note_displaced(&mut self, item: &Item) {
-        let Item::Row { row, is_news: true, .. } = item else { return };
-        if row.birth.seq == row.changed_seq {
-            return;
-        }
-        let before = Seq(row.birth.seq.0 - 1);
-        let displaced =
-            self.displaced.get_or_insert_with(|| Box::new(Displaced { before, until: before }));
-        displaced.before = displaced.before.min(before);
-        displaced.until = displaced.until.max(row.changed_seq);
-    }
-
     /// Up to where everything has arrived, if nothing before it was left out.
     pub(super) fn delivered(&self) -> Option<Seq> {
         let before = self.displaced.as_ref().map_or(self.arrived, |displaced| displaced.before);
@@ -397,7 +387,7 @@ impl SessionState {
         // A client that has closed reads nothing more, though its connection still takes it: what
         // was pushed since is for its next session. Broken or not, it ends here.
         if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
-            let _ = self.flush();
+            let _ = self.write();
         }
         let delivered = self.delivered();
         self.outlet.close(why);
@@ -420,6 +410,15 @@ impl SessionState {
                     self.push(Outgoing::Marked(marked));
                 }
                 self.reach(marked.last, marked.unread_count);
+            }
+        }
+    }
+
+    fn show_line(&mut self, row: Row, shape: Shape, unread_count: i64) {
+        match shape {
+            Shape::Born => self.show_change(&Change::Born { birth: row.birth, unread_count }),
+            Shape::Row { is_news, is_resumable } => {
+                self.show_row(&row, (is_news, is_resumable), unread_count);
             }
         }
     }

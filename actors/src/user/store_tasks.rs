@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::backlog::{self, Loaded, Reading};
 use super::{Own, UserEntity, UserMessage};
-use crate::domain::ids::{Seq, UserId};
+use crate::domain::ids::{MessageId, Seq, UserId};
 use crate::port::StoreError;
+use crate::port::inbox::TEXTS_BYTES_MAX;
 use crate::session::Feed;
 use crate::vitals::Handle;
 
@@ -29,7 +30,8 @@ impl UserEntity {
         let shared = self.shared();
         tokio::spawn(async move {
             let limit = shared.limits.replay_max;
-            let read = backlog::backlog(&*shared.inboxes, user, feed, delivered, limit);
+            let read =
+                backlog::backlog(&*shared.inboxes, &shared.unsent, user, feed, delivered, limit);
             let loaded = in_time(read).await;
             own.cast(Own::Loaded { session, loaded }.into());
         });
@@ -46,8 +48,28 @@ impl UserEntity {
         let shared = self.shared();
         tokio::spawn(async move {
             let inboxes = &*shared.inboxes;
-            let loaded = in_time(backlog::changes(inboxes, user, after)).await.and_then(whole);
+            let read = async {
+                let room = shared.unsent.reserve(TEXTS_BYTES_MAX).await;
+                let loaded = whole(backlog::changes(inboxes, user, after).await?)?;
+                Ok(Loaded { room, ..loaded })
+            };
+            let loaded = in_time(read).await;
             own.cast(Own::Loaded { session, loaded }.into());
+        });
+    }
+
+    /// Reads the next texts of a backlog.
+    pub(super) fn read_texts(
+        &self,
+        own: Handle<UserMessage>,
+        session: u32,
+        messages: Vec<MessageId>,
+    ) {
+        let shared = self.shared();
+        tokio::spawn(async move {
+            let read = backlog::texts(&*shared.inboxes, &shared.unsent, &messages);
+            let texts = in_time(read).await;
+            own.cast(Own::Texts { session, texts }.into());
         });
     }
 
@@ -108,5 +130,12 @@ fn whole((reading, delivered): (Reading, Seq)) -> Result<Loaded, StoreError> {
     let Reading::Whole(stretch) = reading else {
         return Err(StoreError::Unavailable("the session has fallen too far behind".to_owned()));
     };
-    Ok(Loaded { stretch, delivered, skipped: 0, is_contiguous: false, is_resumed: true })
+    Ok(Loaded {
+        stretch,
+        delivered,
+        skipped: 0,
+        is_contiguous: false,
+        is_resumed: true,
+        room: None,
+    })
 }

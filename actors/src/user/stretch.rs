@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::ids::Seq;
-use crate::domain::inbox::{Birth, Change, Head, Row};
+use crate::domain::ids::{MessageId, NotificationId, Seq};
+use crate::domain::inbox::{Birth, Change, Head, Letter, Outline, Row};
 use crate::session::Feed;
 
 /// What of the inbox a session is shown: a [`Feed`] without its beginning.
@@ -41,7 +41,64 @@ pub(super) struct Stretch {
     /// The unread count then.
     pub(super) unread_count: i64,
     /// The rows, by their last change.
-    pub(super) rows: Vec<Row>,
+    pub(super) lines: Vec<Line>,
+}
+
+/// A row of a stretch: the texts of a long one are read when it is their turn.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) id: NotificationId,
+    pub(super) seq: Seq,
+    pub(super) changed_seq: Seq,
+    pub(super) is_read: bool,
+    pub(super) is_deleted: bool,
+    pub(super) text: Text,
+}
+
+/// A row's text.
+#[derive(Debug, Clone)]
+pub(super) enum Text {
+    /// It is here.
+    Read(Arc<Letter>),
+    /// It is in the store.
+    Unread(MessageId),
+}
+
+impl From<Row> for Line {
+    fn from(Row { birth, changed_seq, is_deleted }: Row) -> Self {
+        let Birth { id, seq, is_read, message } = birth;
+        Self { id, seq, changed_seq, is_read, is_deleted, text: Text::Read(message) }
+    }
+}
+
+impl From<Outline> for Line {
+    fn from(outline: Outline) -> Self {
+        let Outline { id, seq, changed_seq, is_read, is_deleted, message } = outline;
+        Self { id, seq, changed_seq, is_read, is_deleted, text: Text::Unread(message) }
+    }
+}
+
+impl Line {
+    /// The row, with its text.
+    pub(super) fn row(&self, letter: &Arc<Letter>) -> Row {
+        let Self { id, seq, changed_seq, is_read, is_deleted, .. } = *self;
+        let birth = Birth { id, seq, is_read, message: Arc::clone(letter) };
+        Row { birth, changed_seq, is_deleted }
+    }
+}
+
+/// How a row of a stretch is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// As a birth, as if it was born just now.
+    Born,
+    /// In its latest state.
+    Row {
+        /// Whether the session was not shown its birth.
+        is_news: bool,
+        /// Whether no news come behind it that were born before its last change.
+        is_resumable: bool,
+    },
 }
 
 /// One thing that a session is to be shown.
@@ -55,11 +112,9 @@ pub(super) enum Item {
     /// A row of a stretch.
     Row {
         /// The row.
-        row: Row,
-        /// Whether the session was not shown its birth.
-        is_news: bool,
-        /// Whether no news come behind it that were born before its last change.
-        is_resumable: bool,
+        line: Line,
+        /// How it is shown.
+        shape: Shape,
         /// The count at the end of the stretch.
         unread_count: i64,
     },
@@ -76,21 +131,39 @@ impl Stretch {
     /// No change at all, at a position.
     pub(super) fn none(head: Head) -> Self {
         let Head { last_seq, unread_count, .. } = head;
-        Self { after: last_seq, head: last_seq, unread_count, rows: Vec::new() }
+        Self { after: last_seq, head: last_seq, unread_count, lines: Vec::new() }
     }
 
     /// Births alone, as if nothing had happened to them since: what sessions of births begin with.
-    pub(super) fn of_births(after: Seq, head: Head, births: Vec<Birth>) -> Self {
+    pub(super) fn of_births(
+        after: Seq,
+        head: Head,
+        births: Vec<Birth>,
+        rest: Vec<Outline>,
+    ) -> Self {
         let row = |birth: Birth| Row { changed_seq: birth.seq, birth, is_deleted: false };
-        let Head { last_seq, unread_count, .. } = head;
-        let rows = births.into_iter().map(row).collect();
-        Self { after, head: last_seq, unread_count, rows }
+        Self::of_changes(after, head, births.into_iter().map(row).collect(), rest)
     }
 
     /// What a store that is at `head` has changed after a position.
-    pub(super) fn of_changes(after: Seq, head: Head, rows: Vec<Row>) -> Self {
+    pub(super) fn of_changes(after: Seq, head: Head, rows: Vec<Row>, rest: Vec<Outline>) -> Self {
+        let lines = rows.into_iter().map(Line::from).chain(rest.into_iter().map(Line::from));
+        Self::of_lines(after, head, lines.collect())
+    }
+
+    /// The same of rows that were put together already.
+    pub(super) fn of_lines(after: Seq, head: Head, lines: Vec<Line>) -> Self {
         let Head { last_seq, unread_count, .. } = head;
-        Self { after, head: last_seq, unread_count, rows }
+        Self { after, head: last_seq, unread_count, lines }
+    }
+
+    /// About how many bytes the texts have that are here.
+    pub(super) fn texts_bytes(&self) -> usize {
+        let bytes = |line: &Line| match &line.text {
+            Text::Read(letter) => letter.bytes(),
+            Text::Unread(_) => 0,
+        };
+        self.lines.iter().map(bytes).sum()
     }
 
     /// What a session that was shown everything up to `at` is to be shown of it, each thing with a
@@ -98,30 +171,19 @@ impl Stretch {
     pub(super) fn items(&self, shows: Shows, at: Seq) -> Vec<Item> {
         let at = at.max(self.after);
         let unread_count = self.unread_count;
-        let later = self.rows.iter().filter(|row| row.changed_seq > at);
-        let mut items: Vec<Item> = match shows {
-            Shows::Nothing => Vec::new(),
-            Shows::Changes => later
-                .map(|row| {
-                    // What was born and deleted meanwhile is no news any more, only gone.
-                    let is_news = row.birth.seq > at && !row.is_deleted;
-                    Item::Row { row: row.clone(), is_news, is_resumable: true, unread_count }
-                })
-                .collect(),
-            Shows::Births => later
-                .filter_map(|row| match (row.birth.seq > at, row.is_deleted) {
-                    (true, true) => None,
-                    (true, false) => {
-                        let birth = row.birth.clone();
-                        Some(Item::Told(Change::Born { birth, unread_count }))
-                    }
-                    (false, _) => {
-                        let row = row.clone();
-                        Some(Item::Row { row, is_news: false, is_resumable: true, unread_count })
-                    }
-                })
-                .collect(),
+        let later = self.lines.iter().filter(|line| line.changed_seq > at);
+        let shape = |line: &Line| match (shows, line.seq > at, line.is_deleted) {
+            (Shows::Nothing, ..) | (Shows::Births, true, true) => None,
+            (Shows::Births, true, false) => Some(Shape::Born),
+            // What was born and deleted meanwhile is no news any more, only gone.
+            (Shows::Births, false, _) | (Shows::Changes, ..) => {
+                let is_news = line.seq > at && !line.is_deleted;
+                Some(Shape::Row { is_news, is_resumable: true })
+            }
         };
+        let item =
+            |line: &Line| Some(Item::Row { line: line.clone(), shape: shape(line)?, unread_count });
+        let mut items: Vec<Item> = later.filter_map(item).collect();
         match shows {
             Shows::Births => items.sort_by_key(Item::last),
             Shows::Changes => note_resumable(&mut items),
@@ -139,11 +201,12 @@ impl Stretch {
 fn note_resumable(items: &mut [Item]) {
     let mut first_birth = None;
     for item in items.iter_mut().rev() {
-        let Item::Row { row, is_news, is_resumable, .. } = item else { continue };
-        *is_resumable = first_birth.is_none_or(|birth| birth > row.changed_seq);
+        let Item::Row { line, shape: Shape::Row { is_news, is_resumable }, .. } = item else {
+            continue;
+        };
+        *is_resumable = first_birth.is_none_or(|birth| birth > line.changed_seq);
         if *is_news {
-            first_birth =
-                Some(first_birth.map_or(row.birth.seq, |birth: Seq| birth.min(row.birth.seq)));
+            first_birth = Some(first_birth.map_or(line.seq, |birth: Seq| birth.min(line.seq)));
         }
     }
 }
@@ -154,7 +217,8 @@ impl Item {
         match self {
             Self::Told(change) => change.last(),
             Self::Read(stretch) => stretch.head,
-            Self::Row { row, .. } => row.changed_seq,
+            Self::Row { line, shape: Shape::Born, .. } => line.seq,
+            Self::Row { line, shape: Shape::Row { .. }, .. } => line.changed_seq,
             Self::Reached { seq, .. } => *seq,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::follow::Follow;
-use super::stretch::{Item, Shows, Stretch};
+use super::stretch::{Item, Shape, Shows, Stretch};
 use crate::domain::ids::{NotificationId, Seq};
 use crate::domain::inbox::{Birth, Change, Head, Mark, Marked, Row, RowState};
 use crate::testing::letter;
@@ -55,7 +55,7 @@ impl Model {
         let changed = self.rows.iter().filter(|row| row.changed_seq > after);
         let mut rows: Vec<Row> = changed.cloned().collect();
         rows.sort_by_key(|row| row.changed_seq);
-        Stretch::of_changes(after, self.head, rows)
+        Stretch::of_changes(after, self.head, rows, Vec::new())
     }
 }
 
@@ -110,21 +110,16 @@ impl Viewer {
             prop_assert!(item.last() >= self.at, "a step back");
             self.at = item.last();
             match item {
-                Item::Told(Change::Born { birth, .. }) => {
-                    prop_assert_eq!(self.shows, Shows::Births);
-                    prop_assert!(self.has.insert(birth.id, birth.is_read).is_none(), "a double");
-                    self.births.push(birth.seq);
+                Item::Row { line, shape: Shape::Row { is_news: false, .. }, .. } => {
+                    self.mark(line.id, line.is_read, line.is_deleted);
                 }
-                Item::Row { row, is_news: true, .. } => {
-                    let Birth { id, seq, is_read, .. } = row.birth;
-                    prop_assert!(self.has.insert(id, is_read).is_none(), "a double");
-                    self.births.push(seq);
-                }
-                Item::Row { row, is_news: false, .. } => {
-                    self.mark(row.birth.id, row.birth.is_read, row.is_deleted);
+                Item::Row { line, shape, .. } => {
+                    prop_assert_eq!(self.shows == Shows::Births, shape == Shape::Born);
+                    prop_assert!(self.has.insert(line.id, line.is_read).is_none(), "a double");
+                    self.births.push(line.seq);
                 }
                 Item::Reached { unread_count, .. } => self.unread_count = unread_count,
-                Item::Told(Change::Marked(_)) | Item::Read(_) => prop_assert!(false, "{item:?}"),
+                Item::Told(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
             }
         }
         Ok(())
@@ -145,10 +140,14 @@ impl Viewer {
 
 /// Whoever goes on from a position that says so is still shown all news behind it as news.
 fn check_resumable(item: &Item, later: &[Item]) -> Result<(), TestCaseError> {
-    let Item::Row { row, is_resumable, .. } = item else { return Ok(()) };
+    let Item::Row { line, shape: Shape::Row { is_resumable, .. }, .. } = item else {
+        return Ok(());
+    };
     let is_missed = |later: &Item| {
-        let Item::Row { row: later, is_news: true, .. } = later else { return false };
-        later.birth.seq <= row.changed_seq
+        let news = Shape::Row { is_news: true, is_resumable: true };
+        let Item::Row { line: later, shape, .. } = later else { return false };
+        (*shape == news || *shape == Shape::Row { is_news: true, is_resumable: false })
+            && later.seq <= line.changed_seq
     };
     prop_assert_eq!(*is_resumable, !later.iter().any(is_missed));
     Ok(())

@@ -17,6 +17,9 @@ use crate::vitals::{Handle, Vitals};
 /// How often an inbox is compared with the store, in case a hint was lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a session's connection may take nothing while the budget of all sessions is short.
+const STALLED_MAX_S: u32 = 10;
+
 /// A session is warned so long before its token ends …
 const WARN_BEFORE_MAX: Duration = Duration::from_secs(60);
 /// … or, where the token is short, when this part of its life is left: a client that renews at the
@@ -53,17 +56,26 @@ impl UserEntity {
         }
     }
 
-    /// Pings whom it has not heard for a while, and gives up those that answer no ping.
+    /// Pings clients that were silent for a while; ends those that answer no ping, and those that
+    /// take nothing while others wait for the memory of what they do not take.
     fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         let limits = &self.shared.limits;
         let ping_after = limits.ping_after.as_secs().max(1);
         let silent_max = limits.silent_max.as_secs().max(1);
+        let is_short = self.shared.unsent.is_short();
         let mut index = 0;
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
             let silent = u64::from(session.outlet.silent_s());
-            if silent >= silent_max {
-                self.drop_session(myself, index, Ending::Silent, state);
+            let why = match () {
+                () if silent >= silent_max => Some(Ending::Silent),
+                () if is_short && session.outlet.stalled_s() >= STALLED_MAX_S => {
+                    Some(Ending::TooSlow)
+                }
+                () => None,
+            };
+            if let Some(why) = why {
+                self.drop_session(myself, index, why, state);
                 continue;
             }
             let due = u16::try_from(silent / ping_after).unwrap_or(u16::MAX);

@@ -107,6 +107,7 @@ async fn limits_of_nothing_stop_nothing() {
         silent_max: Duration::ZERO,
         passivate_after: Duration::ZERO,
         save_delivered_every: Duration::ZERO,
+        unsent_bytes_max: 64 << 20,
         retention: Retention {
             tombstones: Some(SignedDuration::ZERO),
             deliveries: Some(SignedDuration::ZERO),

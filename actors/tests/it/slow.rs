@@ -1,8 +1,10 @@
 //! Readers that are slow, or gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::inbox::{Change, Letter};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::{Broken, Ending};
 use bellpull_actors::session::{Begin, Feed, Heard};
@@ -48,6 +50,56 @@ async fn a_backlog_goes_out_in_portions_however_little_the_line_takes() {
         assert_eq!(guest.probe.seen().closed, None);
     }
     assert_eq!(guest.probe.numbers(), upto(401));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_texts_of_a_long_backlog_are_in_memory_only_when_it_is_their_turn() {
+    let house = House::new().await;
+    let text = "x".repeat(25_000);
+    let letters: Vec<Arc<Letter>> = (0..500)
+        .filter_map(|_| match house.store.give_birth(UserId(1), &text) {
+            Change::Born { birth, .. } => Some(birth.message),
+            Change::Marked(_) => None,
+        })
+        .collect();
+    // The store has each of them, and so has this test.
+    let held = || letters.iter().filter(|letter| Arc::strong_count(letter) > 2).count();
+    let guest = slow(&house, 0).await;
+    assert!(held() <= 20, "{} of {} texts are in memory", held(), letters.len());
+    house.tell(1);
+    while !guest.probe.numbers().contains(&501) {
+        let taken = guest.probe.seen().frames.len();
+        take(&guest, 1);
+        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        assert!(held() <= 20, "{} of {} texts are in memory", held(), letters.len());
+        assert_eq!(guest.probe.seen().closed, None);
+    }
+    assert_eq!(guest.probe.numbers(), upto(501));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_user_whose_sessions_hold_too_much_the_one_that_holds_most_is_closed() {
+    let house = House::new().await;
+    let guests = [
+        house.attach(1, Begin::Undelivered).await,
+        house.attach(1, Begin::Undelivered).await,
+        house.attach(1, Begin::Undelivered).await,
+    ];
+    house.tell(1);
+    for guest in &guests {
+        guest.probe.shown(1).await;
+    }
+    // The third takes everything; what the others do not take is as much as a MiB a frame.
+    guests[0].probe.set(|seen| (seen.room, seen.frame_weight) = (Some(1), 1 << 20));
+    guests[1].probe.set(|seen| (seen.room, seen.frame_weight) = (Some(0), 1 << 20));
+    for last in 2..=4 {
+        house.tell(1);
+        guests[2].probe.shown(last).await;
+    }
+    assert_eq!(guests[1].probe.ended().await, Ending::TooSlow);
+    assert_eq!(guests[0].probe.seen().closed, None);
+    house.tell(1);
+    assert_eq!(guests[2].probe.shown(5).await, upto(5));
 }
 
 #[tokio::test(start_paused = true)]

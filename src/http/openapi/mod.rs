@@ -173,7 +173,7 @@ fn complete(operation: &mut Operation, components: &Components) {
     let has_body = operation.request_body.is_some();
     let mut statuses = vec!["500", "503"];
     if operation.security.is_none() {
-        statuses.push("401");
+        statuses.extend(["401", "429"]);
     }
     if has_path || is_paged {
         statuses.push("404");

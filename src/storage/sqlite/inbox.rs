@@ -1,8 +1,10 @@
 //! Inboxes as user actors read them: heads, births, marks.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Head, Mark, Marked, Row as Changed};
+use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
+use bellpull_actors::domain::inbox::{Birth, Head, Letter, Mark, Marked, Outline, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
@@ -12,7 +14,6 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;
-use super::letters::pick;
 use super::rows::json;
 use super::slow_reads::READ_MAX;
 use super::writer::{Done, MarkRows, Write, mismatch};
@@ -46,15 +47,12 @@ impl InboxStore for SqliteStore {
         }
         rows.sort_unstable();
         keep_newest(&mut rows, limit);
-        let letters =
-            self.letters.of(&self.readers, rows.iter().map(|(_, _, message, _)| *message)).await?;
-        let birth = |(seq, id, message, is_read)| {
-            let (id, seq) = (NotificationId(id), Seq(seq));
-            Ok(Birth { id, seq, is_read: is_read != 0, message: pick(&letters, message)? })
-        };
-        let births: Vec<Birth> = rows.into_iter().map(birth).collect::<Result<_, StoreError>>()?;
-        let returned = i64::try_from(births.len()).unwrap_or(i64::MAX);
-        Ok(Backlog { head, skipped: (total - returned).max(0), births })
+        let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let outline = |(seq, id, message, is_read)| outline((seq, seq, id, message, is_read, 0));
+        let rows = rows.into_iter().map(outline).collect();
+        let (rows, rest) = self.with_texts(rows).await?;
+        let births = rows.into_iter().map(|row| row.birth).collect();
+        Ok(Backlog { head, skipped: (total - returned).max(0), births, rest })
     }
 
     async fn changes(
@@ -62,9 +60,14 @@ impl InboxStore for SqliteStore {
         user: UserId,
         after: Seq,
         limit: u32,
-    ) -> Result<(Head, Vec<Changed>), StoreError> {
+    ) -> Result<ChangedRows, StoreError> {
         let changed = self.read_changes(Which::Oldest, user, after, limit).await?;
-        Ok((changed.head, changed.rows))
+        Ok(ChangedRows { skipped: 0, ..changed })
+    }
+
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError> {
+        let ids: Vec<i64> = messages.iter().map(|id| id.0).collect();
+        self.letters.first(&self.readers, &ids).await
     }
 
     async fn newest_changes(
@@ -206,7 +209,7 @@ impl SqliteStore {
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let mut head = head_of(&row)?;
         let rows: &str = row.try_get(4).map_err(unavailable)?;
-        let mut rows: Vec<(i64, i64, i64, i64, i64, i64)> = json(rows)?;
+        let mut rows: Vec<ChangedColumns> = json(rows)?;
         let mut total: i64 = row.try_get(5).map_err(unavailable)?;
         for birth in tail.complete(&mut head).into_iter().filter(|birth| birth.seq > after) {
             rows.push((birth.seq.0, birth.seq.0, birth.id, birth.message, 0, 0));
@@ -217,18 +220,41 @@ impl SqliteStore {
             Which::Oldest => rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX)),
             Which::Newest => keep_newest(&mut rows, limit),
         }
-        let letters = self.letters.of(&self.readers, rows.iter().map(|row| row.3)).await?;
-        let changed = |(changed_seq, seq, id, message, is_read, is_deleted)| {
-            let (id, seq, is_read) = (NotificationId(id), Seq(seq), is_read != 0);
-            let birth = Birth { id, seq, is_read, message: pick(&letters, message)? };
-            Ok(Changed { birth, changed_seq: Seq(changed_seq), is_deleted: is_deleted != 0 })
-        };
-        let rows: Vec<Changed> =
-            rows.into_iter().map(changed).collect::<Result<_, StoreError>>()?;
         let returned = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        Ok(ChangedRows { head, skipped: (total - returned).max(0), rows })
+        let (rows, rest) = self.with_texts(rows.into_iter().map(outline).collect()).await?;
+        Ok(ChangedRows { head, skipped: (total - returned).max(0), rows, rest })
+    }
+
+    /// The first of these rows with their texts, and the others.
+    async fn with_texts(
+        &self,
+        mut outlines: Vec<Outline>,
+    ) -> Result<(Vec<Changed>, Vec<Outline>), StoreError> {
+        let messages: Vec<i64> = outlines.iter().map(|outline| outline.message.0).collect();
+        let letters = self.letters.first(&self.readers, &messages).await?;
+        let rest = outlines.split_off(letters.len());
+        let with_text = |(outline, message): (Outline, Arc<Letter>)| {
+            let Outline { id, seq, changed_seq, is_read, is_deleted, .. } = outline;
+            Changed { birth: Birth { id, seq, is_read, message }, changed_seq, is_deleted }
+        };
+        Ok((outlines.into_iter().zip(letters).map(with_text).collect(), rest))
     }
 }
+
+/// A row as the statements above have it: its last change, its birth, its id, its message, and
+/// whether it is read and deleted.
+fn outline((changed_seq, seq, id, message, is_read, is_deleted): ChangedColumns) -> Outline {
+    Outline {
+        id: NotificationId(id),
+        seq: Seq(seq),
+        changed_seq: Seq(changed_seq),
+        is_read: is_read != 0,
+        is_deleted: is_deleted != 0,
+        message: MessageId(message),
+    }
+}
+
+type ChangedColumns = (i64, i64, i64, i64, i64, i64);
 
 /// Which of too many rows are read.
 #[derive(Debug, Clone, Copy)]

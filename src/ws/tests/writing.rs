@@ -1,5 +1,7 @@
 //! What waits for a connection, and how much of it may.
 
+use bellpull_actors::budget::Budget;
+
 use super::*;
 
 #[tokio::test]
@@ -43,6 +45,51 @@ async fn the_bytes_that_wait_are_bounded_too() {
     let (count, broken) = push_until_refused(&mut outlet, 100_000);
     assert_eq!(broken, Broken::TooSlow);
     assert!((10..=32).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_in_the_budget_of_all_sessions_until_it_is_written() {
+    let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
+    let unsent = Budget::new(64 << 20);
+    assert_eq!(outlet.count(&unsent), Ok(()), "nothing waits");
+    for id in 1..=2_000 {
+        outlet.push(Outgoing::Notification { birth: &birth(id, 4_000), unread_count: 0 });
+    }
+    outlet.flush().unwrap();
+    let waiting = outlet.waiting_bytes();
+    assert!(waiting > 1 << 20, "{waiting}");
+    assert_eq!(outlet.count(&unsent), Ok(()));
+    let free = || unsent.try_reserve((64 << 20) - waiting).is_some();
+    assert!(free() && unsent.try_reserve((64 << 20) - waiting + 1).is_none());
+    assert_eq!(outlet.stalled_s(), 0);
+    let writer = tokio::spawn(async move {
+        while outlet.waiting_bytes() > 0 {
+            assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
+            outlet.flush().unwrap();
+        }
+        outlet
+    });
+    for _ in 1..=2_000 {
+        next_text(&mut client).await;
+    }
+    let mut outlet = writer.await.unwrap();
+    assert!(unsent.try_reserve(64 << 20).is_some(), "all of it was given back");
+    let (_, broken) = push_until_refused(&mut outlet, 100_000);
+    assert_eq!(broken, Broken::TooSlow);
+    assert_eq!(outlet.count(&Budget::new(1_000_000)), Ok(()), "as much as there is");
+    drop(outlet);
+}
+
+#[tokio::test]
+async fn a_session_for_which_the_budget_has_no_room_is_too_slow() {
+    let Pair { client: _client, mut outlet, .. } = pair().await;
+    let unsent = Budget::new(1 << 20);
+    let _others = unsent.try_reserve(1 << 20);
+    while outlet.waiting_bytes() == 0 {
+        outlet.push(Outgoing::Notification { birth: &birth(1, 60_000), unread_count: 0 });
+        outlet.flush().unwrap();
+    }
+    assert_eq!(outlet.count(&unsent), Err(Broken::TooSlow));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What breaks: the process, the disk, an actor.
+//! What breaks: the process, the disk, an actor; and clients that take what they ask for slowly.
 
 mod disk;
 mod kill;
+mod memory;

@@ -8,6 +8,7 @@ mod console;
 mod deliveries;
 mod escalations;
 mod explain;
+mod limits;
 mod notifications;
 mod operator;
 mod passwords;

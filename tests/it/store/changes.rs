@@ -4,6 +4,7 @@ use bellpull_actors::domain::ids::{NotificationId, Seq};
 use bellpull_actors::domain::inbox::{Mark, Row};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::ChangedRows;
 use bellpull_actors::port::inbox::Selection;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -89,7 +90,8 @@ pub(crate) async fn changes_are_a_compacted_log<F: Fixture>() {
         let last = store.head(user.id).await.unwrap().last_seq.0;
         for after in 0..=last + 1 {
             let wanted: Vec<Line> = log.iter().copied().filter(|row| row.0 > after).collect();
-            let (head, rows) = store.changes(user.id, Seq(after), 1000).await.unwrap();
+            let ChangedRows { head, rows, .. } =
+                store.changes(user.id, Seq(after), 1000).await.unwrap();
             assert_eq!(head.last_seq.0, last);
             assert_eq!(rows.iter().map(line).collect::<Vec<_>>(), wanted, "after {after}");
             for limit in [1, 3] {
@@ -112,7 +114,7 @@ pub(crate) async fn changes_are_paged_without_gap<F: Fixture>() {
     store.mark(client.id, Selection::Ids(old), Mark::Read, at(9)).await.unwrap();
     let (mut seen, mut after) = (Vec::new(), Seq::ZERO);
     loop {
-        let (_, rows) = store.changes(client.id, after, 2).await.unwrap();
+        let ChangedRows { rows, .. } = store.changes(client.id, after, 2).await.unwrap();
         let Some(last) = rows.last() else { break };
         after = last.changed_seq;
         seen.extend(rows.iter().map(|row| row.changed_seq.0));

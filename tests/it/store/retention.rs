@@ -7,6 +7,7 @@ use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Sent, Suppre
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::inbox::ChangedRows;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::retention::{Old, Position};
 use bellpull_actors::port::sends::BeginSend;
@@ -132,7 +133,8 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     let known = bellpull_actors::domain::inbox::Head { forgotten_seq: Seq(7), ..head(8, 2, 0) };
-    let (read, changes) = store.changes(ann.id, Seq(0), 10).await.unwrap();
+    let ChangedRows { head: read, rows: changes, .. } =
+        store.changes(ann.id, Seq(0), 10).await.unwrap();
     assert_eq!(read, known);
     let seqs: Vec<(i64, bool)> =
         changes.iter().map(|row| (row.changed_seq.0, row.is_deleted)).collect();

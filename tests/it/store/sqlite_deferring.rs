@@ -11,6 +11,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::analytics::ReportFilter;
+use bellpull_actors::port::inbox::ChangedRows;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::sends::BeginSend;
 use bellpull_actors::port::tickets::Told;
@@ -182,7 +183,8 @@ impl Walker {
     async fn inboxes(&self) -> Vec<(Head, Vec<String>)> {
         let mut all = Vec::new();
         for user in &self.people {
-            let (head, changes) = self.store.changes(user.id, Seq::ZERO, 1_000).await.unwrap();
+            let ChangedRows { head, rows: changes, .. } =
+                self.store.changes(user.id, Seq::ZERO, 1_000).await.unwrap();
             assert_eq!(head, self.store.head(user.id).await.unwrap());
             let unread = self.store.unread_counts(user.id).await.unwrap().0;
             assert_eq!(unread, head.unread_count);
@@ -244,7 +246,8 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
         assert_eq!(seqs, (3 - kept..3).collect::<Vec<_>>(), "the newest {limit}");
         let newest = store.newest_changes(ids[0], Seq::ZERO, limit).await.unwrap();
         assert_eq!((newest.head, newest.skipped), (head(2, 2, 0), 2 - kept));
-        let (head, oldest) = store.changes(ids[0], Seq::ZERO, limit).await.unwrap();
+        let ChangedRows { head, rows: oldest, .. } =
+            store.changes(ids[0], Seq::ZERO, limit).await.unwrap();
         let seqs: Vec<i64> = oldest.iter().map(|row| row.changed_seq.0).collect();
         assert_eq!((head.last_seq, seqs), (Seq(2), (1..=kept).collect()), "the oldest {limit}");
     }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use super::limited::MemoryLimit;
+
 /// A running hub.
 pub struct Process {
     child: Child,
@@ -59,6 +61,24 @@ impl Process {
                 .envs(settings.iter().copied())
                 .stderr(File::create(log).unwrap()),
         )
+    }
+
+    /// The same within a limit on its memory.
+    pub fn serve_within(limit: &MemoryLimit, database: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start(
+            limit
+                .command(database)
+                .args(["serve", "--listen", "127.0.0.1:0"])
+                .envs(settings.iter().copied()),
+        )
+    }
+
+    /// The most memory that it ever had resident, in MiB; `None` once it has ended.
+    pub fn peak_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kib / 1024)
     }
 
     /// Starts a hub, and reads its first line.

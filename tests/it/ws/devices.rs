@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::ChangedRows;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use reqwest::Method;
@@ -277,7 +278,8 @@ impl World {
     async fn check(&mut self) {
         raise(&self.hub, &self.carl, "The last").await;
         let user = UserId(self.ada.id);
-        let (head, rows) = self.hub.store().changes(user, Seq::ZERO, u32::MAX).await.unwrap();
+        let ChangedRows { head, rows, .. } =
+            self.hub.store().changes(user, Seq::ZERO, u32::MAX).await.unwrap();
         let stored: BTreeMap<i64, bool> = rows
             .iter()
             .filter(|row| !row.is_deleted)

@@ -12,6 +12,7 @@ use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
+use bellpull_actors::port::inbox::ChangedRows;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
@@ -270,7 +271,8 @@ impl World {
 
     async fn check(&mut self) -> Result<(), TestCaseError> {
         self.settle().await?;
-        let (head, rows) = self.house.store.changes(USER, Seq::ZERO, u32::MAX).await.unwrap();
+        let ChangedRows { head, rows, .. } =
+            self.house.store.changes(USER, Seq::ZERO, u32::MAX).await.unwrap();
         let lives = rows.iter().filter(|row| !row.is_deleted);
         let stored: BTreeMap<NotificationId, bool> =
             lives.map(|row| (row.birth.id, row.birth.is_read)).collect();
@@ -348,7 +350,7 @@ proptest! {
             let end = Heard::Ended(Ending::Closed { code: 1000 });
             world.clients[0].guest.session.heard(end);
             world.clients[0].guest.probe.ended().await;
-            let (_, wanted) = world.house.store.changes(USER, Seq(acked), 500).await.unwrap();
+            let ChangedRows { rows: wanted, .. } = world.house.store.changes(USER, Seq(acked), 500).await.unwrap();
             world.come(2).await;
             let again = &world.clients[1].guest.probe;
             again.until(|seen| seen.frames.len() == wanted.len() + 1).await;

@@ -1,0 +1,126 @@
+//! A budget of bytes that many share: what is held for clients that have not taken it yet.
+//!
+//! Whoever is about to hold bytes reserves room for them, and the room is given back when it is
+//! dropped. Those that wait for room are served in the order in which they came.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+/// A number of bytes of which everybody takes what they need. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    total: u32,
+}
+
+/// Bytes of a [`Budget`] that are held.
+#[derive(Debug)]
+pub struct Room(OwnedSemaphorePermit);
+
+impl Budget {
+    /// A budget of so many bytes, at most 4 GiB.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let total = count(bytes);
+        Self { free: Arc::new(Semaphore::new(permits(total))), total }
+    }
+
+    /// Room for so many bytes, now; more than the budget has takes all of it.
+    #[must_use]
+    pub fn try_reserve(&self, bytes: usize) -> Option<Room> {
+        let bytes = count(bytes).min(self.total);
+        match Arc::clone(&self.free).try_acquire_many_owned(bytes) {
+            Ok(permit) => Some(Room(permit)),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
+        }
+    }
+
+    /// The same, as soon as there is so much; `None` never, for a budget is never closed.
+    pub async fn reserve(&self, bytes: usize) -> Option<Room> {
+        let bytes = count(bytes).min(self.total);
+        Arc::clone(&self.free).acquire_many_owned(bytes).await.ok().map(Room)
+    }
+
+    /// Whether less than a quarter is free: time to be strict with those that hold much for long.
+    /// What somebody waits for does not count as free.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.free.available_permits() < permits(self.total / 4)
+    }
+}
+
+impl Room {
+    /// How many bytes it is for.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.num_permits()
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if let Some(excess) = self.bytes().checked_sub(bytes) {
+            drop(self.0.split(excess));
+        }
+    }
+
+    /// A part of it with an end of its own; as much as there is.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Option<Self> {
+        let bytes = bytes.min(self.bytes());
+        self.0.split(bytes).map(Self)
+    }
+
+    /// Adds room of the same budget; that of another one is given back.
+    pub fn add(&mut self, more: Self) {
+        if Arc::ptr_eq(self.0.semaphore(), more.0.semaphore()) {
+            self.0.merge(more.0);
+        }
+    }
+}
+
+fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn permits(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn room_is_given_back_in_parts_and_when_it_is_dropped() {
+        let budget = Budget::new(100);
+        let mut room = budget.try_reserve(80).unwrap();
+        assert!(budget.is_short() && budget.try_reserve(21).is_none());
+        room.shrink_to(50);
+        let part = room.split(30).unwrap();
+        assert_eq!((room.bytes(), part.bytes()), (20, 30));
+        drop(room);
+        room = budget.try_reserve(70).unwrap();
+        drop((room, part));
+        let mut all = budget.try_reserve(60).unwrap();
+        all.add(budget.try_reserve(40).unwrap());
+        assert_eq!(all.bytes(), 100);
+        drop(all);
+        assert!(!budget.is_short());
+        assert_eq!(budget.try_reserve(1_000).unwrap().bytes(), 100, "more than there is");
+    }
+
+    #[test]
+    fn room_that_is_waited_for_is_not_free() {
+        let budget = Budget::new(100);
+        let room = budget.try_reserve(30).unwrap();
+        let mut large = Box::pin(budget.reserve(90));
+        assert!(large.as_mut().now_or_never().is_none());
+        assert!(budget.is_short(), "it is kept for the one that waits");
+        assert!(budget.try_reserve(10).is_none());
+        drop(room);
+        assert_eq!(large.now_or_never().unwrap().unwrap().bytes(), 90);
+    }
+}

@@ -1,0 +1,326 @@
+//! Requests that are under way: how many each user has, and what they hold of the hub's memory.
+//!
+//! Each request has a [`Slot`] among its extensions. It belongs to nobody until the token was
+//! looked at; from then on it counts for its user, until the last byte of its answer was written.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use bellpull_actors::budget::{Budget, Room};
+use bellpull_actors::domain::ids::UserId;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
+
+use super::error::ApiError;
+use super::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
+use crate::auth::Principal;
+use crate::config::HttpConfig;
+
+/// Admins and service tokens may have so many times as much under way: back ends act for many.
+const ADMINS_MORE: u32 = 10;
+
+/// Pages of one user that are read and written at once; a user's others wait behind them.
+const PAGES_PER_USER: usize = 2;
+
+/// How long a page waits for its turn, and then for room: less than a request may take, so that the
+/// client is told why.
+const WAIT_MAX: Duration = Duration::from_secs(6);
+
+/// How many of the largest bodies may be read at once, all clients together; and of one user, or
+/// of all that have not said who they are, a quarter of that.
+const BODIES: usize = 32;
+
+/// When a client with too many requests under way may try again: most take some milliseconds.
+const RETRY_AFTER_S: u32 = 1;
+
+/// All requests under way. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct InFlight(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    requests_max: u32,
+    unsent: Unsent,
+    bodies: Budget,
+    bodies_share: usize,
+    users: Mutex<HashMap<UserId, Use>>,
+    /// Of requests of which nobody knows yet whose they are.
+    anonymous: Arc<Account>,
+}
+
+/// A user with requests under way.
+#[derive(Debug)]
+struct Use {
+    requests: u32,
+    account: Arc<Account>,
+}
+
+#[derive(Debug)]
+struct Account {
+    /// Bytes of answers that were not sent yet.
+    unsent: AtomicUsize,
+    /// Told when they have become fewer.
+    sent: Notify,
+    /// Bytes of bodies that are being read.
+    bodies: AtomicUsize,
+    pages: Arc<Semaphore>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            unsent: AtomicUsize::new(0),
+            sent: Notify::new(),
+            bodies: AtomicUsize::new(0),
+            pages: Arc::new(Semaphore::new(PAGES_PER_USER)),
+        }
+    }
+}
+
+impl InFlight {
+    /// Nothing under way, with the limits of the settings.
+    pub(crate) fn new(config: &HttpConfig) -> Self {
+        let bodies = config.max_body_bytes.saturating_mul(BODIES);
+        Self(Arc::new(Shared {
+            requests_max: config.max_requests_per_user,
+            unsent: Unsent::new(config.max_unsent_bytes),
+            bodies: Budget::new(bodies),
+            bodies_share: bodies / 4,
+            users: Mutex::default(),
+            anonymous: Arc::default(),
+        }))
+    }
+
+    /// What answers hold.
+    pub(crate) fn unsent(&self) -> &Unsent {
+        &self.0.unsent
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<UserId, Use>> {
+        // Nothing in there can panic half way.
+        self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more request of a user's.
+    fn enter(&self, user: UserId, requests_max: u32) -> Result<Entry, ApiError> {
+        let mut users = self.users();
+        let found =
+            users.entry(user).or_insert_with(|| Use { requests: 0, account: Arc::default() });
+        if requests_max > 0 && found.requests >= requests_max {
+            drop(users);
+            metrics::counter!("bellpull_http_requests_refused_total").increment(1);
+            return Err(ApiError::Throttled { retry_after_s: RETRY_AFTER_S });
+        }
+        found.requests += 1;
+        let account = Arc::clone(&found.account);
+        drop(users);
+        Ok(Entry { in_flight: self.clone(), user, account })
+    }
+}
+
+/// One request of a user's, among those that are counted.
+#[derive(Debug)]
+struct Entry {
+    in_flight: InFlight,
+    user: UserId,
+    account: Arc<Account>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut users = self.in_flight.users();
+        if let Some(found) = users.get_mut(&self.user) {
+            found.requests -= 1;
+            if found.requests == 0 {
+                users.remove(&self.user);
+            }
+        }
+    }
+}
+
+/// One request's place. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Slot(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    in_flight: InFlight,
+    entry: OnceLock<Entry>,
+    /// What its body takes.
+    body: OnceLock<BodyRoom>,
+}
+
+impl Slot {
+    /// A place that is nobody's yet.
+    pub(super) fn new(in_flight: &InFlight) -> Self {
+        let (in_flight, entry, body) = (in_flight.clone(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Place { in_flight, entry, body }))
+    }
+
+    /// The request is this principal's.
+    ///
+    /// # Errors
+    /// [`ApiError::Throttled`] where too many of the user's are under way.
+    pub(super) fn belongs_to(&self, principal: &Principal) -> Result<(), ApiError> {
+        if self.0.entry.get().is_some() {
+            return Ok(()); // several extractors look at the token
+        }
+        let Shared { requests_max, .. } = *self.0.in_flight.0;
+        let has_more = principal.is_service || principal.user.role.is_admin();
+        let more = if has_more { ADMINS_MORE } else { 1 };
+        let most = requests_max.saturating_mul(more);
+        let entry = self.0.in_flight.enter(principal.user.id, most)?;
+        let _ = self.0.entry.set(entry);
+        Ok(())
+    }
+
+    fn account(&self) -> &Arc<Account> {
+        self.0.entry.get().map_or(&self.0.in_flight.0.anonymous, |entry| &entry.account)
+    }
+
+    /// Waits for the request's turn to read a page: after the user's other pages, once they were
+    /// sent so far that they hold no more than the user's share, and after other users' pages.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where that takes too long.
+    pub(super) async fn turn(&self, is_slow: bool) -> Result<Turn, ApiError> {
+        timeout(WAIT_MAX, self.next_turn(is_slow)).await.ok().flatten().ok_or_else(no_room)
+    }
+
+    async fn next_turn(&self, is_slow: bool) -> Option<Turn> {
+        let (account, unsent) = (self.account(), self.0.in_flight.unsent());
+        let own = Arc::clone(&account.pages).acquire_owned().await.ok();
+        loop {
+            account.wait_until_below(unsent.share).await;
+            let all = unsent.turn(is_slow).await?;
+            if account.unsent.load(Ordering::Relaxed) < unsent.share {
+                return Some(Turn::new(own, all));
+            }
+        }
+    }
+
+    /// Room for a page's answer, which was written in its turn.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where too many answers wait already, or for too long.
+    pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Result<Room, ApiError> {
+        let room = timeout(WAIT_MAX, self.0.in_flight.unsent().reserve(bytes, turn)).await;
+        room.ok().flatten().ok_or_else(no_room)
+    }
+
+    /// So many bytes of an answer are the user's, until they were sent.
+    pub(super) fn hold(&self, bytes: usize) -> HeldBytes {
+        self.account().unsent.fetch_add(bytes, Ordering::Relaxed);
+        HeldBytes { slot: self.clone(), bytes }
+    }
+
+    /// Counts an answer that was made elsewhere than in [`Slot::turn`]. A read for which there is
+    /// no room is answered 503; what is done is said in any case.
+    pub(super) async fn count(&self, method: &Method, response: Response) -> Response {
+        let (parts, body) = response.into_parts();
+        let length = axum::body::HttpBody::size_hint(&body).exact().unwrap_or(0);
+        let is_counted = parts.extensions.get::<Reserved>().is_some();
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if is_counted || length <= UNCOUNTED_MAX {
+            return Response::from_parts(parts, body);
+        }
+        let bytes = match unsent::made(body).await {
+            Ok(bytes) => bytes,
+            Err(body) => return Response::from_parts(parts, body),
+        };
+        match self.0.in_flight.unsent().try_reserve(length) {
+            Some(room) => Response::from_parts(parts, unsent::within(room, bytes, self.clone())),
+            None if method.is_safe() => no_room().into_response(),
+            None => Response::from_parts(parts, Body::from(bytes)),
+        }
+    }
+
+    /// Room for a body that is being read.
+    pub(super) fn body(&self) -> BodyRoom {
+        let (in_flight, account) = (self.0.in_flight.clone(), Arc::clone(self.account()));
+        BodyRoom { in_flight, account, held: 0, room: None }
+    }
+
+    /// Keeps it until the request is over: what was read lives on in its fields.
+    pub(super) fn keep(&self, body: BodyRoom) {
+        let _ = self.0.body.set(body);
+    }
+}
+
+/// Marks an answer whose bytes are counted already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reserved;
+
+fn no_room() -> ApiError {
+    metrics::counter!("bellpull_http_answers_refused_total").increment(1);
+    ApiError::Unavailable
+}
+
+impl Account {
+    async fn wait_until_below(&self, bytes: usize) {
+        loop {
+            let sent = self.sent.notified();
+            if self.unsent.load(Ordering::Relaxed) < bytes {
+                return;
+            }
+            sent.await;
+        }
+    }
+}
+
+/// Bytes of an answer that count for its user until this is dropped.
+#[derive(Debug)]
+pub(super) struct HeldBytes {
+    slot: Slot,
+    bytes: usize,
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        let account = self.slot.account();
+        account.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        account.sent.notify_waiters();
+    }
+}
+
+/// Bytes of a body that is being read, which grow as they come in.
+#[derive(Debug)]
+pub(super) struct BodyRoom {
+    in_flight: InFlight,
+    account: Arc<Account>,
+    held: usize,
+    room: Option<Room>,
+}
+
+impl BodyRoom {
+    /// Makes room for more.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where the budget, or the user's part of it, is used up.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let shared = &self.in_flight.0;
+        let held = self.account.bodies.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.held += bytes; // given back when this is dropped
+        let more = shared.bodies.try_reserve(bytes).filter(|_| held <= shared.bodies_share);
+        let Some(more) = more else {
+            metrics::counter!("bellpull_http_bodies_refused_total").increment(1);
+            return Err(ApiError::Unavailable);
+        };
+        match &mut self.room {
+            Some(room) => room.add(more),
+            None => self.room = Some(more),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BodyRoom {
+    fn drop(&mut self) {
+        self.account.bodies.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,287 @@
+//! Answers that clients have not taken yet: one budget of bytes for all of them.
+//!
+//! A large page is built only when it is its turn, from rows that are freed as they are written,
+//! and its bytes are in the budget until the kernel has taken them: in pieces, so that what is
+//! sent makes room at once. Where the budget has no room a few pages wait for it; the others are
+//! answered 503. Small answers have a part of their own: those who ask for little do not stand in
+//! line with those who ask for much.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use bellpull_actors::budget::{Budget, Room};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::in_flight::Slot;
+
+/// What a small answer is: a page of 20 rows has some 10 KiB, and long texts 100 KiB.
+const SMALL_MAX: usize = 256 * 1024;
+
+/// Answers that are smaller than this are not counted: a kernel takes them at once, and there are
+/// at most as many as connections.
+pub(super) const UNCOUNTED_MAX: usize = 16 * 1024;
+
+/// Pages that are read and written at once: as many as the store's readers.
+const TURNS: usize = 4;
+
+/// Pages of reads that may be slow, beside those: as many as the store's connections for them.
+const SLOW_TURNS: usize = 2;
+
+/// Large answers that wait for room, complete; each may be several MiB.
+const LARGE_WAITING_MAX: usize = 4;
+
+/// Small answers that wait for room.
+const SMALL_WAITING_MAX: usize = 64;
+
+/// What the connection is given at once: as much as hyper keeps before it asks for more.
+const FRAME_MAX: usize = 16 * 1024;
+
+/// Pieces in which an answer is written and freed, at least.
+const PIECE: usize = 16 * 1024;
+
+/// The budget. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Unsent {
+    small: Part,
+    large: Part,
+    turns: Arc<Semaphore>,
+    slow_turns: Arc<Semaphore>,
+    /// What one user's answers may take before the next page is begun: a quarter of all.
+    pub(super) share: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    budget: Budget,
+    places: Arc<Semaphore>,
+}
+
+/// The right to read a page and to write its answer.
+#[derive(Debug)]
+pub(super) struct Turn {
+    own: Option<OwnedSemaphorePermit>,
+    _all: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// `own`: among the user's pages; `all`: among those of all users.
+    pub(super) fn new(own: Option<OwnedSemaphorePermit>, all: OwnedSemaphorePermit) -> Self {
+        Self { own, _all: all }
+    }
+}
+
+impl Unsent {
+    /// A budget of so many bytes, a quarter of it for small answers.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let part = |bytes, waiting| Part {
+            budget: Budget::new(bytes),
+            places: Arc::new(Semaphore::new(waiting)),
+        };
+        Self {
+            small: part(bytes / 4, SMALL_WAITING_MAX),
+            large: part(bytes - bytes / 4, LARGE_WAITING_MAX),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            slow_turns: Arc::new(Semaphore::new(SLOW_TURNS)),
+            share: bytes / 4,
+        }
+    }
+
+    /// Whether connections that take nothing should make room soon.
+    pub(crate) fn is_short(&self) -> bool {
+        self.small.budget.is_short() || self.large.budget.is_short()
+    }
+
+    /// The next turn among all users.
+    pub(super) async fn turn(&self, is_slow: bool) -> Option<OwnedSemaphorePermit> {
+        let turns = if is_slow { &self.slow_turns } else { &self.turns };
+        Arc::clone(turns).acquire_owned().await.ok()
+    }
+
+    fn part(&self, bytes: usize) -> &Part {
+        if bytes <= SMALL_MAX { &self.small } else { &self.large }
+    }
+
+    /// Room for an answer, now.
+    pub(super) fn try_reserve(&self, bytes: usize) -> Option<Room> {
+        self.part(bytes).budget.try_reserve(bytes)
+    }
+
+    /// Room for a page that is written; `None` where too many wait for theirs. While it waits
+    /// another one may be written.
+    pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
+        let part = self.part(bytes);
+        if let Some(room) = part.budget.try_reserve(bytes) {
+            return Some(room);
+        }
+        let _place = part.places.try_acquire().ok()?;
+        let _own = turn.and_then(|turn| turn.own);
+        part.budget.reserve(bytes).await
+    }
+}
+
+/// An answer as it is written: pieces that are freed one by one.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    done: Vec<Box<[u8]>>,
+    last: Vec<u8>,
+    bytes: usize,
+}
+
+impl Pieces {
+    /// Writes more of it.
+    pub(super) fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.last.len();
+        more(&mut self.last);
+        self.bytes += self.last.len() - before;
+        if self.last.len() >= PIECE {
+            self.done.push(std::mem::take(&mut self.last).into_boxed_slice());
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The body; it and each of its pieces hold their part of the room, and the request's slot.
+    pub(super) fn into_body(mut self, room: Option<Room>, slot: Option<Slot>) -> Body {
+        self.done.push(self.last.into_boxed_slice());
+        Body::new(Answer::new(self.done, room, slot))
+    }
+}
+
+/// A body that is made already, within the room for it.
+pub(super) fn within(room: Room, bytes: Bytes, slot: Slot) -> Body {
+    Body::new(Answer::new(vec![bytes], Some(room), Some(slot)))
+}
+
+/// The bytes of a body that is made already; nothing where it is a stream.
+pub(super) async fn made(body: Body) -> Result<Bytes, Body> {
+    if body.size_hint().exact().is_none() {
+        return Err(body);
+    }
+    let collected = body.collect().await;
+    Ok(collected.map(http_body_util::Collected::to_bytes).unwrap_or_default())
+}
+
+/// A body whose bytes are counted until the connection has written them.
+#[derive(Debug)]
+struct Answer {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+}
+
+/// Bytes with what is given back after them.
+struct Counted<B> {
+    bytes: B,
+    _room: Option<Room>,
+    _held: Option<super::in_flight::HeldBytes>,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl Answer {
+    fn new<B>(pieces: Vec<B>, mut room: Option<Room>, slot: Option<Slot>) -> Self
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let count = |bytes: B| {
+            let length = bytes.as_ref().len();
+            let _room = room.as_mut().and_then(|room| room.split(length));
+            let _held = slot.as_ref().map(|slot| slot.hold(length));
+            Bytes::from_owner(Counted { bytes, _room, _held })
+        };
+        let pieces: VecDeque<Bytes> = pieces.into_iter().map(count).collect();
+        let left = pieces.iter().map(Bytes::len).sum::<usize>();
+        Self { pieces, left: u64::try_from(left).unwrap_or(u64::MAX) }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.is_empty() {
+                self.pieces.pop_front();
+                continue;
+            }
+            let frame = piece.split_to(piece.len().min(FRAME_MAX));
+            self.left = self.left.saturating_sub(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_sent_makes_room_while_the_rest_waits() {
+        let unsent = Unsent::new(1 << 20);
+        let mut pieces = Pieces::default();
+        for _ in 0..4 {
+            pieces.write(|out| out.extend_from_slice(&[b'x'; PIECE]));
+        }
+        pieces.write(|out| out.extend_from_slice(b"end"));
+        let bytes = pieces.bytes();
+        assert_eq!(bytes, 4 * PIECE + 3);
+        let room = unsent.reserve(bytes, None).await;
+        let free = || unsent.small.budget.try_reserve(1 << 18).map_or(0, |room| room.bytes());
+        assert_eq!(free(), 0);
+        let mut body = pieces.into_body(room, None);
+        assert_eq!(body.size_hint().exact(), Some(bytes as u64));
+        for _ in 0..4 {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(frame.len(), FRAME_MAX);
+        }
+        assert!(unsent.small.budget.try_reserve((1 << 18) - 3).is_some(), "three bytes are left");
+        drop(body);
+        assert_eq!(free(), 1 << 18);
+    }
+
+    #[tokio::test]
+    async fn large_answers_leave_room_for_small_ones_and_few_wait() {
+        let unsent = Unsent::new(4 << 20);
+        let large = unsent.reserve(3 << 20, None).await.unwrap();
+        assert!(unsent.is_short());
+        assert!(unsent.try_reserve(SMALL_MAX).is_some(), "small ones have a part of their own");
+        let waiting: Vec<_> = (0..LARGE_WAITING_MAX)
+            .map(|_| {
+                let unsent = unsent.clone();
+                tokio::spawn(async move { unsent.reserve(SMALL_MAX + 1, None).await.is_some() })
+            })
+            .collect();
+        while unsent.large.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(unsent.reserve(SMALL_MAX + 1, None).await.is_none(), "there is no place to wait");
+        drop(large);
+        for one in waiting {
+            assert!(one.await.unwrap());
+        }
+    }
+}
