@@ -25,8 +25,8 @@ const PAGE_SIZE_DEFAULT: u32 = 20;
 /// The most rows that a page has; who asks for more gets so many.
 const PAGE_SIZE_MAX: u32 = 100;
 
-/// A page begins at most so far from the list's beginning. To get there, a store passes over as many
-/// entries of an index, some 5 ms of work; who wants more of a list than this narrows it.
+/// A page begins less than this far from the list's beginning. To get there, a store passes over as
+/// many entries of an index, some 5 ms of work; a client that wants more narrows the list.
 pub(super) const ROWS_MAX: i64 = 100_000;
 
 /// Which page is asked for, and the address that its neighbours' links are made from.

@@ -88,8 +88,8 @@ pub(super) struct Page<T> {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document alone reads the fields")]
 pub(super) struct Paged {
-    /// From 1 on; one past the end is a 404, and so is one that begins more than 100,000 rows from the
-    /// list's beginning.
+    /// From 1 on; one past the end is a 404, and so is one that begins 100,000 rows and more from
+    /// the list's beginning.
     #[param(minimum = 1)]
     page: Option<u32>,
     /// Rows a page: 20 where nobody says; who asks for more than 100 gets 100.
