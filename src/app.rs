@@ -271,7 +271,7 @@ impl App {
             .map(Channel::display)
             .collect();
         if !off.is_empty() {
-            info!("off, for their settings are not there: {}", off.join(", "));
+            info!("channels disabled (not configured): {}", off.join(", "));
         }
     }
 

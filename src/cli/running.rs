@@ -128,7 +128,7 @@ async fn place(
 ) -> Result<String, CliError> {
     store.setting(setting).await?.filter(|url| !url.is_empty()).ok_or_else(|| {
         let place = &config.database_url;
-        CliError::failed(format!("no running hub is known for {place}; start one or give --url"))
+        CliError::failed(format!("no hub is running on {place}; start one or give --url"))
     })
 }
 

@@ -28,7 +28,7 @@ async fn open(ttl_s: u32) -> Option<(Process, Browser, String, tempfile::TempDir
     let ttl = ttl_s.to_string();
     let hub = Process::serve(&database, &[("BELLPULL_AUTH_ACCESS_TTL_S", &ttl)]);
     person(&database, "root", "super_admin");
-    let browser = Browser::open(&format!("http://{}/", hub.address))?;
+    let browser = Browser::open(&format!("http://{}/console/", hub.address))?;
     let socket = debugger(&browser, "/console/").await;
     until(&socket, "document.getElementById('login')?.onsubmit != null").await;
     let log_in = "const form = document.getElementById('login'); \

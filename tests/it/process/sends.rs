@@ -148,7 +148,7 @@ async fn notify_sends_through_the_running_hub_and_prints_what_was_sent() {
     };
     refused(&["--user-id", "1"], 2, "database_url: no database at ");
     crate::support::process::run_ok(&database, &["migrate"]);
-    refused(&["--user-id", "1"], 1, "no running hub is known for sqlite://");
+    refused(&["--user-id", "1"], 1, "no hub is running on sqlite://");
     let hub = Process::serve(&database, &[("BELLPULL_OPERATOR_LISTEN", "127.0.0.1:0")]);
     let ada = Caller::join(&database, hub.address, "ada", "developer");
     let admin = Caller::join(&database, hub.address, "admin", "admin");
@@ -186,5 +186,5 @@ async fn notify_sends_through_the_running_hub_and_prints_what_was_sent() {
     refused(&["--user-id", &id, "--token", &ada.token], 1, "does not take the token");
     refused(&["--user-id", &id, "--url", "ftp://x"], 2, "--url: ");
     assert!(hub.terminate().success());
-    refused(&["--user-id", &id], 1, "no running hub is known for sqlite://");
+    refused(&["--user-id", &id], 1, "no hub is running on sqlite://");
 }

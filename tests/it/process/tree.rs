@@ -97,7 +97,7 @@ async fn the_tree_shows_every_actor() {
         assert!(stderr.lines().count() == 1 && stderr.contains(wanted), "{stderr}");
     };
     run_ok(&database, &["migrate"]);
-    refused("no running hub is known for sqlite://");
+    refused("no hub is running on sqlite://");
     let hub = Process::serve(&database, &[]);
     let ada = Caller::join(&database, hub.address, "ada", "admin");
     let carl = Caller::join(&database, hub.address, "carl", "client");
@@ -134,7 +134,7 @@ async fn the_tree_shows_every_actor() {
 
     // A hub that stopped said so; one that was killed could not.
     assert!(hub.terminate().success());
-    refused("no running hub is known for sqlite://");
+    refused("no hub is running on sqlite://");
     Process::serve(&database, &[]).kill();
     refused("cannot be reached");
 }
