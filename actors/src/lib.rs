@@ -5,7 +5,8 @@
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
 //! is known), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`] (budgets and
-//! back-off), [`rate`] (rate limits), [`turns`] (one at a time), [`observe`] (what operators see).
+//! back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes), [`turns`] (one at a
+//! time), [`observe`] (what operators see).
 
 pub mod channel;
 pub mod directory;
@@ -29,3 +30,4 @@ pub mod turns;
 pub mod user;
 pub mod vitals;
 mod wave;
+pub mod write_rate;

@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::openapi as doc;
-use super::page::Paging;
+use super::page::{NewestFirst, Paging};
 use super::query::{Id, Params};
 use super::read_turns::ReadTurns;
 use super::routes::Routes;
@@ -78,7 +78,7 @@ async fn list(
     State(store): State<Arc<dyn TicketStore>>,
     State(turns): State<ReadTurns>,
     Who(principal): Who,
-    paging: Paging,
+    NewestFirst(paging): NewestFirst,
     mut params: Params,
 ) -> Result<Json<Value>, ApiError> {
     let user = &principal.user;

@@ -51,6 +51,7 @@ use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::wave::Wave;
+use crate::write_rate::WriteRate;
 use asking::Outcome;
 use backlog::{Loaded, Reading};
 use follow::Follow;
@@ -167,6 +168,8 @@ pub(crate) struct UserShared {
     pub(crate) users: Users,
     /// The way to notify others.
     pub(crate) sends: Sends,
+    /// How fast each of them may write.
+    pub(crate) writes: WriteRate,
 }
 
 impl UserEntity {

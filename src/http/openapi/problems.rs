@@ -49,6 +49,7 @@ pub(super) fn response(status: &str) -> Response {
         "404" => "There is no such thing, or the caller may not know of it.",
         "413" => "The body is larger than `http.max_body_bytes`.",
         "415" => "The body is not JSON.",
+        "429" => "The account writes faster than `http.writes_per_s` allows.",
         "503" => "The hub cannot do it now; it may be tried again.",
         _ => "A mistake in the hub.",
     };

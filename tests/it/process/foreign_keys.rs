@@ -85,6 +85,23 @@ async fn an_issuer_is_asked_for_where_one_is_set_and_the_future_issues_nothing()
 }
 
 #[tokio::test]
+async fn a_foreign_user_whose_name_looks_like_anothers_comes_in_under_its_id() {
+    let (_folder, database) = folder();
+    crate::support::process::person(&database, "ada", "admin");
+    let set = database.with_file_name("jwks.json");
+    write_set(&set, &[old_key()]);
+    let settings = [
+        ("BELLPULL_AUTH_JWKS_FILE", set.to_str().unwrap()),
+        ("BELLPULL_AUTH_AUTO_PROVISION", "true"),
+    ];
+    let hub = Process::serve(&database, &settings);
+    let claims = json!({"username": "\u{430}da", "role": "super-admin"});
+    let (status, told) = caller(&hub, &old_key(), &claims).get("/api/auth/me/").await;
+    assert_eq!((status, &told["username"]), (200, &json!("\u{430}da-7")), "{told}");
+    assert_eq!(told["role"], "client", "a role that looks like a built-in one is none");
+}
+
+#[tokio::test]
 async fn our_own_tokens_carry_the_issuer_that_is_set() {
     let (_folder, database) = folder();
     let before = crate::support::process::person(&database, "carl", "client").1;

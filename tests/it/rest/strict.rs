@@ -94,7 +94,8 @@ async fn preferences_refuse_unknown_keys_at_every_level_and_a_patch_is_a_put() {
     ] {
         for method in ["PUT", "PATCH"] {
             let body = json!({ field: bad });
-            let (status, told) = ask(&team.hub, &team.carl, method, "/api/preferences/", &body).await;
+            let (status, told) =
+                ask(&team.hub, &team.carl, method, "/api/preferences/", &body).await;
             assert_eq!(status, 400, "{method} {body}: {told}");
             assert!(told[field][0].is_string(), "{told}");
         }
@@ -166,23 +167,18 @@ async fn each_wrong_entry_of_a_list_of_developers_is_named() {
         (json!([]), vec!["This list may not be empty."]),
         (
             json!([ada, "bob", null]),
-            vec![
-                "Entry 2, \"bob\": not an id (a number).",
-                "Entry 3, null: not an id (a number).",
-            ],
+            vec!["Entry 2, \"bob\": not an id (a number).", "Entry 3, null: not an id (a number)."],
         ),
-        (json!([ada, 4711, "4712"]), vec![
-            "Entry 2, 4711: there is no such user.",
-            "Entry 3, 4712: there is no such user.",
-        ]),
+        (
+            json!([ada, 4711, "4712"]),
+            vec!["Entry 2, 4711: there is no such user.", "Entry 3, 4712: there is no such user."],
+        ),
         (json!([carl, ada]), vec!["Entry 1, CARL: user \"carl\" is not a developer."]),
     ] {
         let body = json!({"developers": developers});
         let (status, told) = team.hub.post(&team.admin, &path, body).await;
-        let wanted: Vec<String> = wanted
-            .iter()
-            .map(|text| text.replace("CARL", &carl.to_string()))
-            .collect();
+        let wanted: Vec<String> =
+            wanted.iter().map(|text| text.replace("CARL", &carl.to_string())).collect();
         assert_eq!((status, &told["developers"]), (400, &json!(wanted)), "{developers}: {told}");
     }
     let body = json!({"developers": [ada, ada.to_string()]});
@@ -198,8 +194,10 @@ async fn a_logout_that_ends_no_login_says_so() {
         assert_eq!((status, &told["code"]), (400, &json!("no_login")), "{told}");
         assert_eq!(team.hub.get(who, "/api/auth/me/").await.0, 200, "the token stays valid");
     }
-    let jane = json!({"username": "jane", "email": "jane@example.com", "password": "correct horse"});
-    let john = json!({"username": "john", "email": "john@example.com", "password": "correct horse"});
+    let jane =
+        json!({"username": "jane", "email": "jane@example.com", "password": "correct horse"});
+    let john =
+        json!({"username": "john", "email": "john@example.com", "password": "correct horse"});
     let mut people = Vec::new();
     for new in [jane, john] {
         assert_eq!(team.hub.post(&team.carl, "/api/auth/register/", new.clone()).await.0, 201);
@@ -223,9 +221,7 @@ async fn a_logout_that_ends_no_login_says_so() {
 async fn roles_and_names_that_look_like_others_are_refused() {
     let team = Team::gather().await;
     let hub = &team.hub;
-    let new = |name: &str, email: &str, role: &str| {
-        json!({"username": name, "email": email, "password": "correct horse", "role": role})
-    };
+    let new = |name: &str, email: &str, role: &str| json!({"username": name, "email": email, "password": "correct horse", "role": role});
     let mut taken = Vec::new();
     for role in ["super-admin", "superadmin", "adm1n", "Admin", "\u{430}dmin", "deve1oper"] {
         for path in ["/api/auth/register/", "/api/users/"] {
@@ -253,7 +249,8 @@ async fn roles_and_names_that_look_like_others_are_refused() {
     }
     assert!(taken.is_empty(), "{taken:#?}");
     let body = json!({"email": "C\u{430}rl@example.com"});
-    let (status, told) = hub.patch(&team.root, &format!("/api/users/{}/", team.dora.id), body).await;
+    let (status, told) =
+        hub.patch(&team.root, &format!("/api/users/{}/", team.dora.id), body).await;
     assert_eq!(status, 400, "{told}");
     // One's own address may be written in another way, and a name that was given up is free.
     let path = format!("/api/users/{}/", team.carl.id);

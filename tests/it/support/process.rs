@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// The setting of a hub to which a test writes as fast as it can.
+pub const UNLIMITED: (&str, &str) = ("BELLPULL_HTTP_WRITES_PER_S", "0");
+
 /// A running hub.
 pub struct Process {
     child: Child,
