@@ -13,6 +13,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -107,12 +108,14 @@ struct Inside {
     webhooks: WebhookCaller,
     templates: TemplateDesk,
     epoch: Arc<str>,
+    writes: WriteRate,
 }
 
 impl Inside {
     /// The edges, which share one limit for each address: a stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self { store, hub, auth, readiness, clock, links, templates, webhooks, epoch } = self;
+        let Self { store, hub, auth, readiness, clock, links, .. } = self;
+        let Self { templates, webhooks, epoch, writes, .. } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
@@ -149,6 +152,7 @@ impl Inside {
             epoch,
             handshakes,
             proxies,
+            writes,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }
@@ -214,7 +218,9 @@ impl App {
                 runtime: hands.runtime().clone(),
             },
         )?;
-        let hub = Hub::start(parts(config, &store, clock.clone(), names.clone(), channels)).await;
+        let writes = WriteRate::per_second(config.http.writes_per_s);
+        let parts = parts(config, &store, clock.clone(), (names.clone(), writes.clone()), channels);
+        let hub = Hub::start(parts).await;
         let hub = hub.map_err(StartError::of("the supervision tree"))?;
         let (accounts, users) = (store.clone(), Some(hub.users.clone()));
         let auth = Auth::new(signing, config, accounts, users, clock.clone());
@@ -230,6 +236,7 @@ impl App {
             webhooks,
             templates: templates.clone(),
             epoch: names.epoch,
+            writes,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let (address, operator_address) = (listeners.address, listeners.operator_address);
@@ -240,6 +247,7 @@ impl App {
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow(credentials::FOLLOW_EVERY)),
+            tokio::spawn(auth.clone().follow_keys()),
         ];
         Ok(Self {
             address,
@@ -405,7 +413,7 @@ fn parts(
     config: &Config,
     store: &Arc<SqliteStore>,
     clock: Arc<dyn Clock>,
-    names: HubNames,
+    (names, writes): (HubNames, WriteRate),
     channels: Vec<ChannelActor>,
 ) -> HubParts {
     HubParts {
@@ -417,6 +425,7 @@ fn parts(
         clock,
         names,
         limits: limits(config),
+        writes,
         channels,
     }
 }

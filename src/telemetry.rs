@@ -80,6 +80,9 @@ const DESCRIBED: &[Described] = &[
         "What was forgotten because it was old, by kind"),
     Described::Counter("bellpull_send_recipients_total",
         "Recipients that the scheduler wrote messages for; each message's first go beside it"),
+    Described::Counter("bellpull_key_file_errors_total",
+        "Times that the file with the public keys could not be used"),
+    Described::Counter("bellpull_writes_throttled_total", "Writes of accounts that were too fast"),
     Described::Counter("bellpull_tokens_refused_total", "Tokens that would not do, by reason"),
 ];
 

@@ -5,8 +5,8 @@
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
 //! is known), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`] (budgets and
-//! back-off), [`rate`] (rate limits), [`turns`] (one at a time), [`budget`] (bytes that clients have
-//! not taken), [`observe`] (what operators see).
+//! back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes), [`turns`] (one at a
+//! time), [`budget`] (bytes that clients have not read), [`observe`] (what operators see).
 
 pub mod budget;
 pub mod channel;
@@ -31,3 +31,4 @@ pub mod turns;
 pub mod user;
 pub mod vitals;
 mod wave;
+pub mod write_rate;

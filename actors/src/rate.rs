@@ -112,6 +112,13 @@ pub fn retry_after_s(wait: Duration) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
+/// A wait in whole milliseconds, as sockets have it: at least 1.
+#[must_use]
+pub fn retry_after_ms(wait: Duration) -> u32 {
+    let milliseconds = wait.as_micros().div_ceil(1_000).max(1);
+    u32::try_from(milliseconds).unwrap_or(u32::MAX)
+}
+
 /// The network that an address counts as: an IPv4 address itself, of an IPv6 address its /64,
 /// which is what one customer is given.
 #[must_use]

@@ -3,16 +3,10 @@
 //! What is taken in is on the disk, its first recipients are told by a task that outlives whoever
 //! asked, and the [scheduler](crate::scheduler) does the rest.
 
-mod rate;
-
-use std::sync::Arc;
-use std::time::Duration;
-
 use jiff::Timestamp;
+use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use self::rate::NoteRate;
 use crate::directory::Users;
 use crate::domain::event::Event;
 use crate::domain::ids::{NotificationId, UserId};
@@ -23,6 +17,7 @@ use crate::domain::ticket::{Caller, Priority};
 use crate::port::sends::{BeginSend, StoredSend};
 use crate::port::tickets::Told;
 use crate::port::{Clock, ProjectStore, SendStore, StoreError};
+use crate::rate::{Quota, RateLimit, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
 use crate::user::in_time;
@@ -31,6 +26,14 @@ use crate::vitals::Handle;
 /// So many recipients are written in one transaction at first: where something goes out for each of
 /// them some 8 ms of the store's time, which is what a ticket's commit may have to wait for a send.
 pub const CHUNK: u32 = 512;
+
+/// Notes of one account: so many at once, which is a form that tells a whole team.
+const NOTES_BURST: u32 = 20;
+/// And so many a second: faster than anybody types, slower than a loop.
+const NOTES_PER_S: u32 = 5;
+/// The accounts whose notes are counted: how many may have sent within the last 4 s, in which a
+/// bucket is full again.
+const NOTERS_MAX: usize = 16_384;
 
 /// After so long a store that was away may be asked again.
 const AWAY_RETRY_MS: u32 = 1_000;
@@ -46,7 +49,7 @@ pub struct Sends {
     users: Users,
     clock: Arc<dyn Clock>,
     scheduler: SchedulerSlot,
-    rate: Arc<NoteRate>,
+    notes: Arc<RateLimit<UserId>>,
 }
 
 /// A send that was taken in.
@@ -123,7 +126,9 @@ impl Sends {
         clock: Arc<dyn Clock>,
         scheduler: SchedulerSlot,
     ) -> Self {
-        Self { store, projects, users, clock, scheduler, rate: Arc::default() }
+        let quota = Quota::per_second(NOTES_PER_S, NOTES_BURST);
+        let notes = Arc::new(RateLimit::new(quota, NOTERS_MAX));
+        Self { store, projects, users, clock, scheduler, notes }
     }
 
     /// Takes a send in. When this returns `Ok`, it is on the disk with its first recipients, and
@@ -199,11 +204,8 @@ impl Sends {
         if event.is_the_hubs() && !caller.role.is_admin() {
             return Err(SendRefusal::HubsEvent(event));
         }
-        self.rate.admit(caller.id, Instant::now()).map_err(|wait| SendRefusal::Throttled {
-            // Rounded up: who comes back then is let in.
-            retry_after_ms: u32::try_from((wait + Duration::from_micros(999)).as_millis())
-                .unwrap_or(u32::MAX),
-        })?;
+        let throttled = |wait| SendRefusal::Throttled { retry_after_ms: retry_after_ms(wait) };
+        self.notes.admit(&caller.id).map_err(throttled)?;
         if !is_good_link(&note.link) {
             return Err(SendRefusal::BadLink);
         }

@@ -48,6 +48,8 @@ impl Hub {
             .env("BELLPULL_LOG_FILTER", "warn")
             // All of ten thousand users come from eight addresses here.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
+            // And one account writes as fast as the hub takes it.
+            .env("BELLPULL_HTTP_WRITES_PER_S", "0")
             .envs(settings.iter().copied());
         Self::of(process)
     }

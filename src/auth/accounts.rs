@@ -54,8 +54,9 @@ impl Accounts {
     }
 
     /// Makes the account that a good token speaks for. A claim that an account cannot have is
-    /// passed over; a username that is taken gets the id behind it. Who is made twice at once is
-    /// made once.
+    /// passed over; a username that is taken, or looks like one that is, gets the id behind it, and
+    /// such an address is left out: the token's issuer has let this user in, and the id tells it
+    /// from all others. A user who is made twice at once is made once.
     pub(super) async fn provision(
         &self,
         id: UserId,
@@ -69,8 +70,12 @@ impl Accounts {
                     tracing::info!(user = %user.id, role = %user.role, "a token brought a new user");
                     return Ok(Arc::new(user));
                 }
-                Err(StoreError::Taken("username")) => new.username = derived(id, claims, attempt),
-                Err(StoreError::Taken("email")) => new.email.clear(),
+                Err(StoreError::Taken("username") | StoreError::TooSimilar("username")) => {
+                    new.username = derived(id, claims, attempt);
+                }
+                Err(StoreError::Taken("email") | StoreError::TooSimilar("email")) => {
+                    new.email.clear();
+                }
                 // Another request of the same user's was first (whatever field it was told of).
                 Err(StoreError::Taken(_)) => break,
                 Err(error) => return Err(unavailable(error)),
@@ -92,7 +97,7 @@ fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {
         username: wanted_name(id, claims),
         email: if check_email(email).is_ok() { email.to_owned() } else { String::new() },
         full_name: full_name.take(FULL_NAME_CHARS_MAX).collect(),
-        role: claims.text(Profile::Role).parse().unwrap_or(Role::Client),
+        role: Role::to_give(claims.text(Profile::Role)).unwrap_or(Role::Client),
         whatsapp_number: String::new(),
         phone: String::new(),
         is_email_verified: true,

@@ -10,6 +10,10 @@ use super::AuthError;
 /// A service token is made for one request of our own command line; it does not live longer.
 pub(super) const SERVICE_TTL_MAX_S: i64 = 60;
 
+/// How far in the future a token may have been issued: clocks of two hosts differ by less, and a
+/// token of later than that was not made by a clock.
+const IAT_LEEWAY_MS: i64 = 60_000;
+
 /// The largest integer that every client's JSON can hold.
 const ID_MAX: i64 = (1 << 53) - 1;
 
@@ -23,6 +27,8 @@ pub(super) struct Claims {
     token_type: Option<Value>,
     exp: Option<Value>,
     nbf: Option<Value>,
+    iat: Option<Value>,
+    iss: Option<Value>,
     aud: Option<Value>,
     login: Option<Value>,
     generation: Option<Value>,
@@ -56,11 +62,11 @@ pub(super) struct Refresh {
 }
 
 impl Claims {
-    /// When the token ends, if it is good now and for this audience.
+    /// When the token ends, if it is good now and its issuer is the expected one.
     pub(super) fn valid_until(
         &self,
         now: Timestamp,
-        audience: Option<&str>,
+        issuer: Option<&str>,
     ) -> Result<Timestamp, AuthError> {
         let bad = |why| Err(AuthError::BadToken(why));
         let now_ms = now.as_millisecond();
@@ -70,16 +76,25 @@ impl Claims {
         if exp_ms <= now_ms {
             return bad("it has expired");
         }
-        match self.nbf.as_ref().map(numeric_date_ms) {
-            None => {}
-            Some(Some(nbf_ms)) if nbf_ms <= now_ms => {}
-            Some(Some(_)) => return bad("it is not yet valid"),
-            Some(None) => return bad("it is not a well-formed token"),
+        if begun(self.nbf.as_ref(), now_ms)? == Begun::Later {
+            return bad("it is not yet valid");
         }
-        if audience.is_some_and(|wanted| !is_for(self.aud.as_ref(), wanted)) {
-            return bad("it is meant for somebody else");
+        if begun(self.iat.as_ref(), now_ms.saturating_add(IAT_LEEWAY_MS))? == Begun::Later {
+            return bad("it was issued in the future");
+        }
+        let named = self.iss.as_ref().and_then(Value::as_str);
+        if issuer.is_some_and(|wanted| named != Some(wanted)) {
+            return bad("its issuer is not accepted");
         }
         Ok(Timestamp::from_millisecond(exp_ms).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Refuses a token that is meant for another audience than ours, where we name one.
+    pub(super) fn check_audience(&self, audience: Option<&str>) -> Result<(), AuthError> {
+        if audience.is_some_and(|wanted| !is_for(self.aud.as_ref(), wanted)) {
+            return Err(AuthError::BadToken("it is meant for somebody else"));
+        }
+        Ok(())
     }
 
     /// Whom an access token speaks for.
@@ -147,6 +162,22 @@ pub(super) enum Profile {
     Email,
     FullName,
     Role,
+}
+
+/// Whether a time of a claim has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Now,
+    Later,
+}
+
+/// Whether the time of a claim, where there is one, has come by `now_ms`.
+fn begun(claim: Option<&Value>, now_ms: i64) -> Result<Begun, AuthError> {
+    match claim.map(numeric_date_ms) {
+        Some(Some(ms)) if ms > now_ms => Ok(Begun::Later),
+        None | Some(Some(_)) => Ok(Begun::Now),
+        Some(None) => Err(AuthError::BadToken("it is not a well-formed token")),
+    }
 }
 
 fn is_for(aud: Option<&Value>, wanted: &str) -> bool {

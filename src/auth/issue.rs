@@ -20,10 +20,14 @@ const SECRET_SETTING: &str = "jwt_secret";
 #[derive(Debug)]
 pub struct Issuer {
     key: EncodingKey,
+    /// What its tokens say in `iss`.
+    name: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Signed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
     user_id: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
@@ -40,10 +44,16 @@ struct Signed<'a> {
 }
 
 impl Issuer {
-    /// An issuer with that secret.
+    /// An issuer with that secret; its tokens name no issuer.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        Self { key: EncodingKey::from_secret(secret.reveal().as_bytes()) }
+        Self { key: EncodingKey::from_secret(secret.reveal().as_bytes()), name: None }
+    }
+
+    /// The same, whose tokens name this issuer (`auth.issuer`), where there is a name.
+    #[must_use]
+    pub fn named(self, name: Option<&str>) -> Self {
+        Self { name: name.map(str::to_owned), ..self }
     }
 
     /// An access token for an account.
@@ -58,6 +68,7 @@ impl Issuer {
         expires_at: Timestamp,
     ) -> Result<String, AuthError> {
         self.sign(&Signed {
+            iss: self.name.as_deref(),
             user_id: user.id.0,
             username: Some(&user.username),
             role: Some(user.role.as_str()),
@@ -80,6 +91,7 @@ impl Issuer {
         expires_at: Timestamp,
     ) -> Result<String, AuthError> {
         self.sign(&Signed {
+            iss: self.name.as_deref(),
             user_id: user.id.0,
             username: None,
             role: None,
@@ -99,6 +111,7 @@ impl Issuer {
     pub fn service(&self, now: Timestamp) -> Result<String, AuthError> {
         let iat = now.as_second();
         self.sign(&Signed {
+            iss: self.name.as_deref(),
             user_id: 0,
             username: None,
             role: None,

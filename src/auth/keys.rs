@@ -3,15 +3,14 @@
 //! Either one secret of ours (HS256), or public keys of somebody else's: never both, so that a
 //! public key's text can never pass for a secret.
 
-use std::path::Path;
-
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
+use super::AuthError;
 use super::claims::Claims;
-use super::{AuthError, AuthStartError};
-use crate::config::{AuthConfig, Secret};
+use super::key_file::KeyFile;
+use crate::config::Secret;
 
 /// A token is a header, a few claims and a signature; ours take some 300 bytes, and a key of
 /// 4,096 bits signs with 683 characters. Longer than this is not a token but an attempt.
@@ -20,13 +19,18 @@ const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// RFC 7518 wants RSA keys of at least 2,048 bits.
 const RSA_BYTES_MIN: usize = 2048 / 8;
 
+// What a token of a key that has just been introduced is refused with, until its key is read.
+const BAD_ALGORITHM: &str = "its algorithm is not accepted";
+const BAD_SIGNATURE: &str = "its signature is wrong";
+const UNKNOWN_KEY: &str = "its key is not known";
+
 /// What tokens are checked with.
 #[derive(Debug)]
 pub(super) enum Keys {
     /// Our own secret.
     Own(Box<Key>),
     /// Public keys of whoever issues the tokens.
-    Foreign(Vec<Key>),
+    Foreign(Box<KeyFile>),
 }
 
 /// One key.
@@ -49,6 +53,11 @@ impl Key {
         Self { id, algorithm, key, validation }
     }
 
+    #[cfg(test)]
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     fn open(&self, token: &str) -> Result<Claims, AuthError> {
         let data = decode::<Claims>(token, &self.key, &self.validation)
             .map_err(|error| bad_token(error.kind()))?;
@@ -62,34 +71,13 @@ impl Key {
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow; all the same")]
 fn bad_token(kind: &ErrorKind) -> AuthError {
     AuthError::BadToken(match kind {
-        ErrorKind::InvalidSignature => "its signature is wrong",
-        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
-            "its algorithm is not accepted"
-        }
+        ErrorKind::InvalidSignature => BAD_SIGNATURE,
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => BAD_ALGORITHM,
         _ => "it is not a well-formed token",
     })
 }
 
 impl Keys {
-    /// The key set that the settings name; `secret` is asked for only where they name none.
-    pub(super) fn foreign(config: &AuthConfig) -> Result<Option<Self>, AuthStartError> {
-        let keys = match (&config.public_key_file, &config.jwks_file) {
-            (Some(path), _) => {
-                let setting = "auth.public_key_file";
-                let text = read(setting, path)?;
-                let key = from_pem(&text).map_err(|problem| wrong(setting, path, problem))?;
-                vec![key]
-            }
-            (None, Some(path)) => {
-                let setting = "auth.jwks_file";
-                let text = read(setting, path)?;
-                from_jwks(&text).map_err(|problem| wrong(setting, path, problem))?
-            }
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(Self::Foreign(keys)))
-    }
-
     /// Our own secret.
     pub(super) fn own(secret: &Secret) -> Self {
         let key = DecodingKey::from_secret(secret.reveal().as_bytes());
@@ -102,18 +90,37 @@ impl Keys {
     }
 
     /// The claims of a token that one of the keys has signed; their times are not looked at yet.
-    pub(super) fn open(&self, token: &str) -> Result<Claims, AuthError> {
+    pub(super) async fn open(&self, token: &str) -> Result<Claims, AuthError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::BadToken("it is too long"));
         }
-        match self {
-            Self::Own(key) => key.open(token),
-            Self::Foreign(keys) => {
-                let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
-                pick(keys, header.alg, header.kid.as_deref())?.open(token)
+        let file = match self {
+            Self::Own(key) => return key.open(token),
+            Self::Foreign(file) => file,
+        };
+        let seen = file.keys();
+        match open_with(&seen.keys, token) {
+            Err(AuthError::BadToken(BAD_ALGORITHM | BAD_SIGNATURE | UNKNOWN_KEY))
+                if file.look_again(&seen).await =>
+            {
+                open_with(&file.keys().keys, token)
             }
+            answer => answer,
         }
     }
+
+    /// Reads foreign keys anew from time to time; never returns.
+    pub(super) async fn follow(&self) {
+        match self {
+            Self::Own(_) => std::future::pending().await,
+            Self::Foreign(file) => file.follow().await,
+        }
+    }
+}
+
+fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
+    let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
+    pick(keys, header.alg, header.kid.as_deref())?.open(token)
 }
 
 /// The key that the header names; where it names none that is known by name, the only nameless
@@ -128,21 +135,14 @@ fn pick<'a>(keys: &'a [Key], algorithm: Algorithm, id: Option<&str>) -> Result<&
     match (fitting.next(), fitting.next()) {
         (Some(key), None) => Ok(key),
         (None, _) if keys.iter().all(|key| key.algorithm != algorithm) => {
-            Err(AuthError::BadToken("its algorithm is not accepted"))
+            Err(AuthError::BadToken(BAD_ALGORITHM))
         }
-        _ => Err(AuthError::BadToken("its key is not known")),
+        _ => Err(AuthError::BadToken(UNKNOWN_KEY)),
     }
 }
 
-fn wrong(setting: &'static str, path: &Path, problem: &str) -> AuthStartError {
-    AuthStartError::Setting { setting, problem: format!("{}: {problem}", path.display()) }
-}
-
-fn read(setting: &'static str, path: &Path) -> Result<String, AuthStartError> {
-    std::fs::read_to_string(path).map_err(|error| wrong(setting, path, &error.to_string()))
-}
-
-fn from_pem(text: &str) -> Result<Key, &'static str> {
+/// The key of a PEM file.
+pub(super) fn from_pem(text: &str) -> Result<Key, &'static str> {
     let label = text.lines().find(|line| line.starts_with("-----BEGIN "));
     if label.is_some_and(|line| line.contains("PRIVATE")) {
         return Err("is a private key; give the public key alone");
@@ -161,7 +161,8 @@ fn from_pem(text: &str) -> Result<Key, &'static str> {
     Ok(Key::new(None, algorithm, key))
 }
 
-fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
+/// The keys of a key set that sign.
+pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
     let set: JwkSet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
     let mut keys = Vec::new();
     for jwk in &set.keys {

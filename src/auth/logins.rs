@@ -119,15 +119,15 @@ impl Inner {
         Times { now, access, refresh: ends_at }
     }
 
-    fn open_refresh(&self, token: &str) -> Result<Refresh, AuthError> {
-        let claims = self.keys.open(token)?;
-        let expires_at = claims.valid_until(self.clock.now(), None)?;
+    async fn open_refresh(&self, token: &str) -> Result<Refresh, AuthError> {
+        let claims = self.keys.open(token).await?;
+        let expires_at = claims.valid_until(self.clock.now(), self.config.issuer.as_deref())?;
         claims.refresh(expires_at)
     }
 
     pub(super) async fn refresh(&self, token: &str) -> Result<Tokens, AuthError> {
         let issuer = self.issuer()?;
-        let old = self.open_refresh(token)?;
+        let old = self.open_refresh(token).await?;
         let now = self.clock.now();
         let times = self.times(now, old.expires_at);
         let store = self.accounts.store();
@@ -160,16 +160,16 @@ impl Inner {
     ) -> Result<(), AuthError> {
         let login = match refresh {
             Some(token) if self.keys.is_own() => {
-                let given = self.open_refresh(token)?;
+                let given = self.open_refresh(token).await?;
                 if given.user != who.user.id {
-                    return Err(AuthError::BadToken("it is somebody else's"));
+                    return Err(AuthError::BadToken("it is another user's"));
                 }
                 Some(given.login)
             }
             // Another issuer's refresh token is that issuer's to revoke.
             Some(_) | None => who.login,
         };
-        let Some(login) = login else { return Ok(()) };
+        let login = login.ok_or(AuthError::NoLogin)?;
         let now = self.clock.now();
         let until = self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
         self.end_login(who.user.id, login, until, "logged out");
@@ -226,6 +226,7 @@ impl Inner {
                 Ok(Arc::new(user))
             }
             Err(StoreError::Taken(field)) => Err(register::taken(field)),
+            Err(StoreError::TooSimilar(field)) => Err(register::too_similar(field)),
             Err(error) => Err(unavailable(error)),
         }
     }

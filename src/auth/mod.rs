@@ -1,11 +1,11 @@
 //! Accounts and tokens: who is there, and how they prove it.
 //!
-//! `keys` checks a token's signature, `claims` judges what it says, `accounts` finds (or makes)
-//! whom it speaks for; `logins` is what people do with passwords and refresh tokens,
-//! [`credentials`] how a password is changed or reset and an address confirmed, `register` what
-//! they may be called, `registration_limit` how often; `admission` decides whose password is hashed
-//! next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a socket without a
-//! token in its URL; [`issue`] signs our own tokens.
+//! `keys` checks a token's signature with keys that `key_file` reads, `claims` judges what it
+//! says, `accounts` finds (or makes) whom it speaks for; `logins` is what people do with passwords
+//! and refresh tokens, [`credentials`] how a password is changed or reset and an address confirmed,
+//! `register` what they may be called, `registration_limit` how often; `admission` decides whose
+//! password is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a
+//! socket without a token in its URL; [`issue`] signs our own tokens.
 
 mod accounts;
 mod admission;
@@ -14,6 +14,7 @@ pub mod credentials;
 mod ended;
 mod hash_memory;
 pub mod issue;
+mod key_file;
 mod keys;
 mod logins;
 pub mod password;
@@ -113,6 +114,9 @@ pub enum AuthError {
     /// Logins are made elsewhere (a public key or key set is configured), or not open.
     #[error("{0}")]
     Disabled(&'static str),
+    /// A logout with a token that belongs to no login: there is nothing to end.
+    #[error("This token does not belong to a login and stays valid until it expires.")]
+    NoLogin,
     /// A field will not do: its name, and what is wrong with it.
     #[error("{0}: {1}")]
     Invalid(&'static str, String),
@@ -146,7 +150,7 @@ impl std::fmt::Debug for Tokens {
 /// What somebody registers with (checked by [`Auth::register`]).
 #[derive(Clone)]
 pub struct Registration {
-    /// Unique; 1 to 150 of letters, digits and `@.+-_`.
+    /// Unique, and unlike every other one; 1 to 150 of letters, digits and `@.+-_`.
     pub username: String,
     /// Unique.
     pub email: String,
@@ -198,9 +202,10 @@ impl Auth {
 
     async fn principal(&self, token: &str) -> Result<Principal, AuthError> {
         let inner = &*self.0;
-        let claims = inner.keys.open(token)?;
+        let claims = inner.keys.open(token).await?;
         let now = inner.clock.now();
-        let expires_at = claims.valid_until(now, inner.config.audience.as_deref())?;
+        let expires_at = claims.valid_until(now, inner.config.issuer.as_deref())?;
+        claims.check_audience(inner.config.audience.as_deref())?;
         let (id, login) = match claims.access()? {
             Access::User { id, login } => (id, login.filter(|_| inner.keys.is_own())),
             Access::Service => return self.service(now, expires_at),
@@ -321,6 +326,7 @@ impl Auth {
     /// this process and those after it.
     ///
     /// # Errors
+    /// [`AuthError::NoLogin`] for a token that another issuer, or our own command line, has made;
     /// [`AuthError::BadToken`], `Unavailable`.
     pub async fn logout(&self, who: &Principal, refresh: Option<&str>) -> Result<(), AuthError> {
         self.0.logout(who, refresh).await
@@ -334,6 +340,12 @@ impl Auth {
     pub async fn hash_password(&self, password: String) -> Result<String, AuthError> {
         let turn = self.0.passwords.admission.work().await?;
         self.0.passwords.hash(turn, password).await
+    }
+
+    /// Reads the file with the keys anew from time to time, where tokens are issued elsewhere;
+    /// never returns.
+    pub(crate) async fn follow_keys(self) {
+        self.0.keys.follow().await;
     }
 
     /// Forgets what is remembered of an account: call it after changing one.

@@ -117,6 +117,12 @@ pub(super) fn taken(field: &'static str) -> AuthError {
     AuthError::Invalid(what, format!("A user with that {what} already exists."))
 }
 
+/// What looks like a name or an address that is taken, as a client is told.
+pub(super) fn too_similar(field: &'static str) -> AuthError {
+    let what = if field == "email" { "email" } else { "username" };
+    AuthError::Invalid(what, format!("This {what} looks like another user's."))
+}
+
 /// Every super admin is told of who has registered.
 pub(super) fn announcement(user: &User) -> Announcement {
     let event = Event::UserRegistration;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::accounts::Accounts;
 use super::ended::{ENDED_MAX, EndedLogins};
 use super::issue::{Issuer, hub_secret};
+use super::key_file::KeyFile;
 use super::keys::Keys;
 use super::password::Passwords;
 use super::registration_limit::RegistrationLimit;
@@ -73,7 +74,8 @@ impl Signing {
         accounts: &dyn AccountStore,
         now: Timestamp,
     ) -> Result<Self, AuthStartError> {
-        if let Some(keys) = Keys::foreign(&config.auth)? {
+        if let Some(file) = KeyFile::open(&config.auth)? {
+            let keys = Keys::Foreign(Box::new(file));
             if config.jwt_secret.is_some() {
                 tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
             }
@@ -83,8 +85,9 @@ impl Signing {
         if secret.reveal().len() < SECRET_BYTES_WISE {
             tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
         }
+        let issuer = Issuer::new(&secret).named(config.auth.issuer.as_deref());
         let ended = EndedLogins::recall(accounts.ended_logins(now, ENDED_MAX).await?);
-        Ok(Self { keys: Keys::own(&secret), issuer: Some(Issuer::new(&secret)), ended })
+        Ok(Self { keys: Keys::own(&secret), issuer: Some(issuer), ended })
     }
 }
 

@@ -136,5 +136,5 @@ async fn service_token(config: &Config, store: &dyn AccountStore) -> Result<Stri
     let own =
         token::issuer(config).map_err(|error| CliError::wrong(format!("{error}; give --token")))?;
     let secret = hub_secret(own, store).await?;
-    Ok(Issuer::new(&secret).service(SystemClock.now())?)
+    Ok(Issuer::new(&secret).named(own.auth.issuer.as_deref()).service(SystemClock.now())?)
 }

@@ -59,7 +59,9 @@ async fn sign(
     let expires_at =
         now.checked_add(Duration::from_secs(u64::from(ttl_s))).unwrap_or(Timestamp::MAX);
     let secret = hub_secret(config, store).await?;
-    Ok(Issuer::new(&secret).access(&user, None, now, expires_at)?)
+    Ok(Issuer::new(&secret)
+        .named(config.auth.issuer.as_deref())
+        .access(&user, None, now, expires_at)?)
 }
 
 /// The settings, if they let us sign tokens at all.

@@ -45,7 +45,7 @@ enum Command {
 /// The account.
 #[derive(clap::Args)]
 pub struct Create {
-    /// 1 to 150 letters, digits and @ . + - _; unique
+    /// 1 to 150 letters, digits and @ . + - _; unique, and unlike every other one
     #[arg(long)]
     username: String,
     /// At least 8 characters; `-` reads a line from stdin, which nobody sees in a list of processes
@@ -163,8 +163,8 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     let wrong = |flag: &'static str| move |why| CliError::wrong(format!("--{flag}: {why}"));
     check_username(&create.username).map_err(wrong("username"))?;
     check_password(&create.password).map_err(wrong("password"))?;
-    let role: Role =
-        create.role.parse().map_err(|why| CliError::wrong(format!("--role: {why}")))?;
+    let role = Role::to_give(&create.role);
+    let role = role.map_err(|why| CliError::wrong(format!("--role: {why}")))?;
     if !create.email.is_empty() {
         check_email(&create.email).map_err(wrong("email"))?;
     }
@@ -201,6 +201,9 @@ pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User,
         Ok((user, _)) => Ok(user),
         Err(StoreError::Taken(field)) => {
             Err(CliError::failed(format!("--{field}: a user with that {field} already exists")))
+        }
+        Err(StoreError::TooSimilar(field)) => {
+            Err(CliError::failed(format!("--{field}: it looks like another user's {field}")))
         }
         Err(error) => Err(error.into()),
     }

@@ -38,6 +38,7 @@ impl Config {
                 public_key_file: values.text("auth.public_key_file").map(PathBuf::from),
                 jwks_file: values.text("auth.jwks_file").map(PathBuf::from),
                 audience: values.text("auth.audience"),
+                issuer: values.text("auth.issuer"),
                 access_ttl_s: values.number("auth.access_ttl_s")?,
                 refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
                 registration: values.switch("auth.registration")?,
@@ -52,6 +53,7 @@ impl Config {
                 max_connections_per_address: values.number("http.max_connections_per_address")?,
                 public_url: values.text("http.public_url"),
                 trusted_proxies: values.networks("http.trusted_proxies"),
+                writes_per_s: values.number("http.writes_per_s")?,
             },
             ws: WsConfig {
                 max_frame: values.number("ws.max_frame")?,

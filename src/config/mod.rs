@@ -67,6 +67,8 @@ pub struct AuthConfig {
     pub jwks_file: Option<PathBuf>,
     /// `auth.audience`: what a token's `aud` must contain; `None`: it is not looked at.
     pub audience: Option<String>,
+    /// `auth.issuer`: what a token's `iss` must be; `None`: it is not looked at.
+    pub issuer: Option<String>,
     /// `auth.access_ttl_s`: how long an access token lives (3,600).
     pub access_ttl_s: u32,
     /// `auth.refresh_ttl_s`: how long a login lives (604,800: a week).
@@ -99,6 +101,9 @@ pub struct HttpConfig {
     pub public_url: Option<String>,
     /// `http.trusted_proxies`: whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` count.
     pub trusted_proxies: Vec<IpNet>,
+    /// `http.writes_per_s`: what an account may write, on average (10; bursts of five times that;
+    /// admins and service tokens ten times as much; 0: no limit).
+    pub writes_per_s: u32,
 }
 
 /// `ws.*`

@@ -163,6 +163,9 @@ pub static SETTINGS: &[Setting] = &[
         "A JSON Web Key Set: tokens are issued elsewhere"),
     setting("auth.audience", "", "", Kind::Text,
         "What a token's `aud` must contain; not set: `aud` is not looked at"),
+    setting("auth.issuer", "", "", Kind::Text,
+        "What a token's `iss` must be, and what the hub's own tokens carry; not set: `iss` is not \
+         looked at"),
     setting("auth.access_ttl_s", "", "3600", number("seconds", ACCESS_TTL_MIN_S, YEAR_S),
         "How long an access token lives; an open page renews it when a third of that is left, a \
         minute at most"),
@@ -196,6 +199,9 @@ pub static SETTINGS: &[Setting] = &[
     setting("http.trusted_proxies", "", "", Kind::Networks,
         "Addresses and networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For, \
          Forwarded and X-Forwarded-Proto count; not set: a client is the peer of its connection"),
+    setting("http.writes_per_s", "", "10", number("writes a second", 0, 100_000),
+        "What one account may write on average, over REST and sockets together; bursts of five \
+         times that; admins and service tokens ten times as much; 0: no limit"),
     setting("ws.max_frame", "", "65536", number("bytes", 125, 16_777_216),
         "The largest message of a client's"),
     setting("ws.max_sessions_per_user", "", "32", number("sockets", 1, 10_000),

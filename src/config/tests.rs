@@ -35,6 +35,8 @@ fn what_is_not_set_is_what_the_table_says() {
     assert_eq!((config.replay_limit, config.drain_window_ms), (500, 10_000));
     assert_eq!((config.http.max_body_bytes, config.log_filter.as_str()), (1 << 20, "info"));
     assert!(config.http.allowed_origins.is_empty());
+    assert!(config.auth.issuer.is_none());
+    assert_eq!(config.http.writes_per_s, 10);
 }
 
 #[test]

@@ -162,8 +162,10 @@ async function body(action) {
   const names = results.map((user) => user.username);
   const chosen = prompt(`Which developers? (${names.join(', ')})`, names[0] ?? '');
   if (chosen === null) return null;
-  const wantedNames = chosen.split(',').map((name) => name.trim());
-  return { developers: results.filter((u) => wantedNames.includes(u.username)).map((u) => u.id) };
+  const wanted = chosen.split(',').map((name) => name.trim()).filter((name) => name !== '');
+  const unknown = wanted.filter((name) => !names.includes(name));
+  if (unknown.length > 0) throw new Error(`There is no developer called ${unknown.join(', ')}.`);
+  return { developers: results.filter((u) => wanted.includes(u.username)).map((u) => u.id) };
 }
 
 async function loadTickets() {

@@ -14,7 +14,7 @@ use super::guard::to_the_end;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::users::user_json;
-use super::who::{Address, Who};
+use super::who::{Address, Unlimited, Who};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
 /// An e-mail address has at most so many characters (RFC 5321, 4.5.3.1.3).
@@ -115,11 +115,19 @@ async fn register(
 /// Ends a login, and closes the sockets that were opened with it.
 #[utoipa::path(
     post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
-    responses((status = 200, description = "It has ended.", body = doc::LoggedOut))
+    responses(
+        (status = 200, description = "It has ended.", body = doc::LoggedOut),
+        (
+            status = 400,
+            description = "The token belongs to no login (`no_login`): it stays valid until it \
+                expires. Or the body will not do.",
+        ),
+        (status = 401, description = "The refresh token, or the access token, will not do."),
+    )
 )]
 async fn logout(
     State(auth): State<Auth>,
-    Who(principal): Who,
+    Unlimited(principal): Unlimited,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let token = body.text_if_sent("refresh", TextRule::line(TOKEN_MAX));
@@ -163,9 +171,5 @@ pub(super) fn full_name(body: &mut Fields) -> Option<String> {
 pub(super) fn role(body: &mut Fields) -> Option<Role> {
     // Longer than any role may be: the role's own text then says how long that is.
     let slug = body.text_if_sent("role", TextRule::line(USERNAME_MAX))?;
-    slug.parse()
-        .map_err(|bad: bellpull_actors::domain::user::BadRole| {
-            body.refuse("role", bad.to_string());
-        })
-        .ok()
+    Role::to_give(&slug).map_err(|refused| body.refuse("role", refused.to_string())).ok()
 }

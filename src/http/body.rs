@@ -34,6 +34,44 @@ where
     }
 }
 
+/// A body's fields, none of which may be unknown: for the hub's own resources.
+#[derive(Debug)]
+pub(super) struct Strict(pub(super) Fields);
+
+impl<S> FromRequest<S> for Strict
+where
+    BodyLimit: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(Fields::from_request(request, state).await?.strict()))
+    }
+}
+
+/// A body without fields: there may be none at all, or an empty one.
+#[derive(Debug)]
+pub(super) struct NoFields;
+
+impl<S> FromRequest<S> for NoFields
+where
+    BodyLimit: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
+        // Some clients write an absent body as JSON.
+        if bytes.trim_ascii() != b"null" {
+            Fields::parse(&parts.headers, &bytes)?.strict().finish()?;
+        }
+        Ok(Self)
+    }
+}
+
 /// A body as it came, whatever it is: for those who sign its bytes.
 #[derive(Debug)]
 pub(super) struct Raw(pub(super) Vec<u8>);
@@ -51,7 +89,7 @@ where
     }
 }
 
-/// A body's fields with what tells it from every other body.
+/// A body's fields, none of which may be unknown, with what tells it from every other body.
 #[derive(Debug)]
 pub(super) struct Fingerprinted {
     pub(super) fields: Fields,
@@ -69,7 +107,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
-        let fields = Fields::parse(&parts.headers, &bytes)?;
+        let fields = Fields::parse(&parts.headers, &bytes)?.strict();
         Ok(Self { fields, hash: Sha256::digest(&bytes).into() })
     }
 }

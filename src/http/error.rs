@@ -31,6 +31,13 @@ pub(super) enum ApiError {
     Parse(String),
     /// No credentials where some are needed.
     NotAuthenticated,
+    /// The request makes no sense for this caller.
+    BadRequest {
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// The credentials will not do.
     BadToken(String),
     /// A login that failed.
@@ -86,6 +93,13 @@ impl FieldErrors {
         self.0.entry(field.to_owned()).or_default().push(message.into());
     }
 
+    /// The same, unless so many things are noted of the field already.
+    pub(super) fn add_up_to(&mut self, max: usize, field: &str, message: String) {
+        if self.0.get(field).is_none_or(|texts| texts.len() < max) {
+            self.add(field, message);
+        }
+    }
+
     /// Whether nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -121,6 +135,7 @@ impl ApiError {
             Self::Parse(why) => {
                 (S::BAD_REQUEST, "parse_error", format!("JSON parse error - {why}"))
             }
+            Self::BadRequest { code, detail } => (S::BAD_REQUEST, *code, detail.clone()),
             Self::NotAuthenticated => {
                 let detail = "Authentication credentials were not provided.".to_owned();
                 (S::UNAUTHORIZED, "not_authenticated", detail)
@@ -205,6 +220,7 @@ impl IntoResponse for ApiError {
             }
             Self::Fields(_)
             | Self::Parse(_)
+            | Self::BadRequest { .. }
             | Self::Forbidden(_)
             | Self::Disabled(_)
             | Self::NotFound
@@ -261,6 +277,10 @@ impl From<StoreError> for ApiError {
                 };
                 Self::field(field, format!("A {whose} with that {what} already exists."))
             }
+            StoreError::TooSimilar(field) => {
+                let what = if field == "email" { "email address" } else { field };
+                Self::field(field, format!("This {what} looks like another user's."))
+            }
             StoreError::NotFound => Self::NotFound,
             StoreError::LastSuperAdmin => {
                 let text = "The last active super admin keeps that role and stays switched on.";
@@ -284,6 +304,7 @@ impl From<AuthError> for ApiError {
             AuthError::BadToken(_) => Self::BadToken(detail),
             AuthError::BadCredentials => Self::BadCredentials(detail),
             AuthError::Disabled(why) => Self::Disabled(why),
+            AuthError::NoLogin => Self::BadRequest { code: "no_login", detail },
             AuthError::Invalid(field, message) => Self::field(field, message),
             AuthError::Throttled { retry_after_s } => Self::Throttled { retry_after_s },
             AuthError::Unavailable => Self::Unavailable,
@@ -331,6 +352,7 @@ mod tests {
             (AuthError::BadToken("expired").into(), 401, "token_not_valid"),
             (AuthError::BadCredentials.into(), 401, "no_active_account"),
             (AuthError::Disabled("elsewhere").into(), 403, "disabled"),
+            (AuthError::NoLogin.into(), 400, "no_login"),
             (AuthError::Unavailable.into(), 503, "unavailable"),
             (RestartError::NotFound.into(), 404, "not_found"),
             (RestartError::TooMany { retry_after_s: 1 }.into(), 429, "throttled"),

@@ -13,13 +13,14 @@ use bellpull_actors::port::{Clock, EscalationStore};
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
-use super::body::kind;
+use super::body::{Strict, kind};
 use super::error::ApiError;
-use super::fields::{Fields, integer, not_a_choice};
+use super::fields::{integer, not_a_choice};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::EventName;
 use super::routes::Routes;
+use super::unknown;
 use super::who::Admin;
 
 pub(super) fn routes() -> Routes {
@@ -85,11 +86,12 @@ async fn set(
     State(clock): State<Arc<dyn Clock>>,
     _: Admin,
     EventName(event): EventName,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
     body.require("steps");
     let steps = body.value("steps").map(|value| steps(&value));
     let steps = steps.and_then(|checked| body.note("steps", checked));
+    body.read_only(&["event", "updated_at"]);
     body.finish()?;
     // It is there: what is not there has been refused.
     let steps = steps.ok_or(ApiError::Internal)?;
@@ -134,10 +136,7 @@ fn steps(value: &Value) -> Result<Escalation, String> {
 fn step(value: &Value) -> Result<Step, String> {
     let bad = || format!("Expected a dictionary of items but got type \"{}\".", kind(value));
     let fields: &Map<String, Value> = value.as_object().ok_or_else(bad)?;
-    if let Some(name) = fields.keys().find(|name| !["channel", "after_s"].contains(&name.as_str()))
-    {
-        return Err(format!("{name}: There is no such field."));
-    }
+    unknown::check(fields, &["channel", "after_s"])?;
     let field = |name: &str| {
         let found = fields.get(name);
         found.ok_or_else(|| format!("{name}: This field is required."))

@@ -2,7 +2,8 @@
 //! told all of it at once. The texts are Django REST framework's own: clients show them.
 //!
 //! A getter that notes an error answers with something empty; [`Fields::finish`] comes before any
-//! of the values is used.
+//! of the values is used. What no getter has asked for by then is unknown, and refused where the
+//! body was taken as [`super::body::Strict`].
 
 use std::collections::HashSet;
 
@@ -10,12 +11,22 @@ use serde_json::{Map, Value};
 
 use super::body::kind;
 use super::error::{ApiError, FieldErrors};
+use super::unknown::{self, Unknown};
+
+/// Of the wrong entries of one list so many are named.
+const ENTRIES_MAX: usize = 10;
+
+/// So many characters of a wrong value are shown.
+const SHOWN_MAX: usize = 100;
 
 /// A body's fields, and what is wrong with them so far.
 #[derive(Debug)]
 pub(super) struct Fields {
     values: Map<String, Value>,
     errors: FieldErrors,
+    unknown: Unknown,
+    /// What was asked for so far.
+    known: Vec<&'static str>,
 }
 
 /// What a text may be.
@@ -98,7 +109,13 @@ impl TextRule {
 impl Fields {
     /// The fields of an object.
     pub(super) fn new(values: Map<String, Value>) -> Self {
-        Self { values, errors: FieldErrors::default() }
+        let (errors, known) = (FieldErrors::default(), Vec::new());
+        Self { values, errors, unknown: Unknown::Ignored, known }
+    }
+
+    /// The same fields; those that nobody asks for are refused.
+    pub(super) fn strict(self) -> Self {
+        Self { unknown: Unknown::Refused, ..self }
     }
 
     /// Whether the field was sent, with whatever value.
@@ -112,13 +129,13 @@ impl Fields {
     }
 
     /// A text that must be there.
-    pub(super) fn text(&mut self, field: &str, rule: TextRule) -> String {
+    pub(super) fn text(&mut self, field: &'static str, rule: TextRule) -> String {
         self.require(field);
         self.text_if_sent(field, rule).unwrap_or_default()
     }
 
     /// A text that may be left out.
-    pub(super) fn text_if_sent(&mut self, field: &str, rule: TextRule) -> Option<String> {
+    pub(super) fn text_if_sent(&mut self, field: &'static str, rule: TextRule) -> Option<String> {
         let checked = match self.not_null(field)? {
             Value::String(text) => rule.check(&text),
             Value::Null
@@ -131,21 +148,25 @@ impl Fields {
     }
 
     /// One of a set of names, which may be left out.
-    pub(super) fn choice<T>(&mut self, field: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn choice<T>(
+        &mut self,
+        field: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let value = self.not_null(field)?;
         let chosen = value.as_str().and_then(parse).ok_or_else(|| not_a_choice(&value));
         self.note(field, chosen)
     }
 
     /// A whole number, which may be left out; a decimal string will do.
-    pub(super) fn integer(&mut self, field: &str) -> Option<i64> {
+    pub(super) fn integer(&mut self, field: &'static str) -> Option<i64> {
         let value = self.not_null(field)?;
         let number = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
         self.note(field, number)
     }
 
     /// An id that must be there; a decimal string will do.
-    pub(super) fn id(&mut self, field: &str) -> i64 {
+    pub(super) fn id(&mut self, field: &'static str) -> i64 {
         self.require(field);
         let Some(value) = self.not_null(field) else { return 0 };
         let checked = id(&value);
@@ -153,22 +174,53 @@ impl Fields {
     }
 
     /// Yes or no, which may be left out.
-    pub(super) fn boolean(&mut self, field: &str) -> Option<bool> {
+    pub(super) fn boolean(&mut self, field: &'static str) -> Option<bool> {
         let value = self.not_null(field)?;
         let answer = value.as_bool().ok_or_else(|| "Must be a valid boolean.".to_owned());
         self.note(field, answer)
     }
 
-    /// A list of ids that must be there: 1 to `max` of them; each is taken once.
-    pub(super) fn ids(&mut self, field: &str, max: usize) -> Vec<i64> {
+    /// A list of ids that must be there, 1 to `max` of them: each once, with its place in the
+    /// list from 1 on. Each entry that is not an id is named.
+    pub(super) fn placed_ids(&mut self, field: &'static str, max: usize) -> Vec<(usize, i64)> {
         self.require(field);
         let Some(value) = self.not_null(field) else { return Vec::new() };
-        let checked = ids(&value, max);
-        self.note(field, checked).unwrap_or_default()
+        let checked = items(&value, max).map(<[Value]>::to_vec);
+        let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+        for (place, item) in (1..).zip(self.note(field, checked).unwrap_or_default()) {
+            match integer(&item) {
+                Some(id) if seen.insert(id) => ids.push((place, id)),
+                Some(_) => {}
+                None => self.refuse_entry(field, place, &shown(&item), "not an id (a number)."),
+            }
+        }
+        ids
+    }
+
+    /// Notes what is wrong with an entry of a list.
+    pub(super) fn refuse_entry(&mut self, field: &str, place: usize, entry: &str, problem: &str) {
+        self.errors.add_up_to(ENTRIES_MAX, field, format!("Entry {place}, {entry}: {problem}"));
+    }
+
+    /// Refuses a field that is not changed here, if it was sent; `instead` says how it is.
+    pub(super) fn refuse_if_sent(&mut self, field: &str, instead: impl Into<String>) {
+        if self.values.remove(field).is_some() {
+            self.refuse(field, instead);
+        }
+    }
+
+    /// Refuses fields of the resource that clients may read only.
+    pub(super) fn read_only(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.refuse_if_sent(field, "This field is read-only.");
+        }
     }
 
     /// The end: nothing, or everything that is wrong.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
+        if self.unknown == Unknown::Refused {
+            unknown::refuse(&self.values, &self.known, &mut self.errors);
+        }
         if self.errors.is_empty() {
             return Ok(());
         }
@@ -176,22 +228,24 @@ impl Fields {
     }
 
     /// Any value, which may be left out: for what has a shape of its own.
-    pub(super) fn value(&mut self, field: &str) -> Option<Value> {
+    pub(super) fn value(&mut self, field: &'static str) -> Option<Value> {
         self.not_null(field)
     }
 
     /// Any value, null too, which may be left out.
-    pub(super) fn value_or_null(&self, field: &str) -> Option<Value> {
+    pub(super) fn value_or_null(&mut self, field: &'static str) -> Option<Value> {
+        self.known.push(field);
         self.values.get(field).cloned()
     }
 
-    pub(super) fn require(&mut self, field: &str) {
+    pub(super) fn require(&mut self, field: &'static str) {
         if !self.has(field) {
             self.refuse(field, "This field is required.");
         }
     }
 
-    fn not_null(&mut self, field: &str) -> Option<Value> {
+    fn not_null(&mut self, field: &'static str) -> Option<Value> {
+        self.known.push(field);
         let value = self.values.get(field)?.clone();
         if value.is_null() {
             self.refuse(field, "This field may not be null.");
@@ -206,10 +260,15 @@ impl Fields {
     }
 }
 
+/// A value as an error shows it: of a long one its beginning.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(SHOWN_MAX).collect()
+}
+
 /// The text for a name that is none of the set.
 pub(super) fn not_a_choice(value: &Value) -> String {
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let shown: String = shown.chars().take(100).collect();
+    let shown: String = shown.chars().take(SHOWN_MAX).collect();
     format!("\"{shown}\" is not a valid choice.")
 }
 
@@ -229,8 +288,8 @@ fn id(value: &Value) -> Result<i64, String> {
     integer(value).ok_or_else(wrong)
 }
 
-/// A list of 1 to `max` ids, each taken once.
-pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
+/// A list of 1 to `max` items.
+fn items(value: &Value, max: usize) -> Result<&[Value], String> {
     let Value::Array(items) = value else {
         return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
     };
@@ -240,6 +299,12 @@ pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
     if items.len() > max {
         return Err(format!("Ensure this field has no more than {max} elements."));
     }
+    Ok(items)
+}
+
+/// A list of 1 to `max` ids, each taken once.
+pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
+    let items = items(value, max)?;
     let (mut ids, mut seen) = (Vec::with_capacity(items.len()), HashSet::new());
     for item in items {
         let id = id(item)?;
@@ -309,7 +374,7 @@ mod tests {
                 f.choice::<()>("priority", |_| None);
                 f.integer("project");
                 f.boolean("is_active");
-                f.ids("developers", 2);
+                f.placed_ids("developers", 2);
             },
             json!({"priority": "X", "project": "one", "is_active": "yes", "developers": 3}),
         );
@@ -327,18 +392,56 @@ mod tests {
     #[test]
     fn lists_of_ids_are_bounded_typed_and_each_counts_once() {
         for (value, wanted) in [
+            (json!([]), "This list may not be empty."),
+            (json!([1, 2, 3]), "no more than 2 elements"),
+            (json!([1.5]), "received float"),
+            (json!([true]), "received bool"),
+            (json!(["x"]), "received str"),
+            (json!([1e30]), "received float"),
+        ] {
+            let why = ids(&value, 2).unwrap_err();
+            assert!(why.contains(wanted), "{value} gave {why}");
+        }
+        assert_eq!(ids(&json!([7, "7"]), 2), Ok(vec![7]));
+    }
+
+    #[test]
+    fn each_wrong_entry_of_a_list_of_ids_is_named() {
+        for (value, wanted) in [
             (json!({}), "This field is required."),
             (json!({"ids": []}), "This list may not be empty."),
-            (json!({"ids": [1, 2, 3]}), "no more than 2 elements"),
-            (json!({"ids": [1.5]}), "received float"),
-            (json!({"ids": [true]}), "received bool"),
-            (json!({"ids": ["x"]}), "received str"),
-            (json!({"ids": [1e30]}), "received float"),
+            (json!({"ids": [1, 2, 3, 4]}), "no more than 3 elements"),
+            (json!({"ids": [1, 1.5, "x"]}), "Entry 2, 1.5: not an id (a number)."),
+            (json!({"ids": [1, 1.5, "x"]}), "Entry 3, \\\"x\\\": not an id (a number)."),
         ] {
-            let errors = error_of(|f| _ = f.ids("ids", 2), value.clone());
+            let errors = error_of(|f| _ = f.placed_ids("ids", 3), value.clone());
             assert!(errors.contains(wanted), "{value} gave {errors}");
         }
-        assert_eq!(fields(json!({"ids": [7, "7"]})).ids("ids", 2), [7]);
+        let errors = error_of(|f| _ = f.placed_ids("ids", 99), json!({"ids": vec!["x"; 99]}));
+        assert_eq!(errors.matches("Entry").count(), ENTRIES_MAX, "{errors}");
+        let good = fields(json!({"ids": [7, "7", 8]})).placed_ids("ids", 3);
+        assert_eq!(good, [(1, 7), (3, 8)]);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_refused_where_the_body_is_strict() {
+        let read = |f: &mut Fields| {
+            f.text_if_sent("full_name", TextRule::line(9));
+            f.value_or_null("locale");
+            f.read_only(&["id"]);
+        };
+        let body = json!({"full_name": "x", "locale": null, "fullname": "x", "colour": 1, "id": 7});
+        let mut lenient = fields(json!({"colour": 1}));
+        read(&mut lenient);
+        assert!(lenient.finish().is_ok());
+        let mut strict = fields(body).strict();
+        read(&mut strict);
+        let Err(ApiError::Fields(errors)) = strict.finish() else { panic!("no error") };
+        let mut wanted = FieldErrors::default();
+        wanted.add("fullname", "Unknown field. Did you mean \"full_name\"?");
+        wanted.add("colour", "Unknown field.");
+        wanted.add("id", "This field is read-only.");
+        assert_eq!(errors, wanted);
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod ticket_actions;
 mod ticket_json;
 mod tickets;
 mod try_limit;
+mod unknown;
 pub(crate) mod unsent;
 mod unsubscribe;
 mod users;
@@ -64,6 +65,7 @@ use bellpull_actors::port::{
     WebhookStore,
 };
 use bellpull_actors::sends::Sends;
+use bellpull_actors::write_rate::WriteRate;
 
 use self::body::BodyLimit;
 use self::in_flight::InFlight;
@@ -113,6 +115,7 @@ pub struct Edge {
     body_limit: BodyLimit,
     link_limits: LinkLimits,
     read_turns: ReadTurns,
+    writes: WriteRate,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
     epoch: Arc<str>,
@@ -169,6 +172,8 @@ pub struct EdgeParts {
     pub readiness: Readiness,
     /// Names the store: positions of one mean nothing to another.
     pub epoch: Arc<str>,
+    /// How fast an account may write, shared with the sockets.
+    pub writes: WriteRate,
     /// How often each address may try to open a session.
     pub handshakes: Arc<HandshakeLimit>,
     /// Whose word counts for where a client is.
@@ -207,6 +212,7 @@ impl Edge {
             body_limit: BodyLimit(config.http.max_body_bytes),
             link_limits: LinkLimits::default(),
             read_turns: ReadTurns::default(),
+            writes: parts.writes,
             allowed_origins: config.http.allowed_origins.as_slice().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
@@ -324,6 +330,7 @@ handles! {
     LinkBase = |edge| edge.link_base.clone();
     LinkLimits = |edge| edge.link_limits.clone();
     ReadTurns = |edge| edge.read_turns.clone();
+    WriteRate = |edge| edge.writes.clone();
 }
 
 #[cfg(test)]

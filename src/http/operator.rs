@@ -22,6 +22,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa_axum::routes;
 
+use super::body::NoFields;
 use super::error::ApiError;
 use super::openapi as doc;
 use super::query::Params;
@@ -144,6 +145,7 @@ async fn tree(
          `users%2F0`; plain slashes will do too.")),
     responses(
         (status = 200, description = "It starts again.", body = doc::Restarting),
+        (status = 400, description = "The body has fields: there are none."),
         (status = 403, description = "The caller is no super admin."),
         (status = 429, description = "Operators asked for more than 60 restarts, and then for \
             more than one a second."),
@@ -153,6 +155,7 @@ async fn restart(
     State(hub): State<Hub>,
     Operator(principal): Operator,
     Path(rest): Path<String>,
+    _: NoFields,
 ) -> Result<Json<Value>, ApiError> {
     let path = rest.trim_end_matches('/').strip_suffix("/restart").ok_or(ApiError::NotFound)?;
     hub.restart(path, &principal.user.username).await?;

@@ -114,6 +114,10 @@ impl Paging {
     }
 }
 
+/// The same of a list whose newest rows come first, which a client may ask for by its name.
+#[derive(Debug)]
+pub(super) struct NewestFirst(pub(super) Paging);
+
 impl<S> FromRequestParts<S> for Paging
 where
     LinkBase: FromRef<S>,
@@ -122,6 +126,27 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Self::read(parts, &LinkBase::from_ref(state), &[]).await
+    }
+}
+
+impl<S> FromRequestParts<S> for NewestFirst
+where
+    LinkBase: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let orders = &["-created_at", "-id"];
+        Paging::read(parts, &LinkBase::from_ref(state), orders).await.map(Self)
+    }
+}
+
+impl Paging {
+    /// What the query says. Every list has one order; a client that asks for another one is
+    /// refused, or it would take what it gets for what it asked for.
+    async fn read(parts: &Parts, links: &LinkBase, orders: &[&str]) -> Result<Self, ApiError> {
         let mut filters = Vec::new();
         let mut page = None;
         let mut page_size = None;
@@ -130,6 +155,10 @@ where
                 ("page", number) => page = Some(number).filter(|number| !number.is_empty()),
                 ("page_size", size) => {
                     page_size = size.parse::<u64>().ok();
+                    filters.push(pair.to_owned());
+                }
+                ("ordering", order) => {
+                    check_order(order, orders)?;
                     filters.push(pair.to_owned());
                 }
                 _ => filters.push(pair.to_owned()),
@@ -145,7 +174,7 @@ where
         if request.offset() >= ROWS_MAX {
             return Err(ApiError::PageTooDeep);
         }
-        let base = format!("{}{}", LinkBase::from_ref(state).of(parts), parts.uri.path());
+        let base = format!("{}{}", links.of(parts), parts.uri.path());
         let is_slow = parts.extensions.get::<SlowRead>().is_some();
         let slot = parts.extensions.get::<Slot>().cloned();
         let turn = match &slot {
@@ -154,6 +183,17 @@ where
         };
         Ok(Self { request, slot, turn, base, filters })
     }
+}
+
+fn check_order(order: &str, orders: &[&str]) -> Result<(), ApiError> {
+    if order.is_empty() || orders.contains(&order) {
+        return Ok(());
+    }
+    let text = match orders {
+        [] => "This list has one order: leave this parameter out.".to_owned(),
+        orders => format!("This list can be ordered by {} alone.", orders.join(" or ")),
+    };
+    Err(ApiError::field("ordering", text))
 }
 
 /// What links begin with. Cheap to clone.

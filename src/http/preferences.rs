@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::locale::{Locale, NotALocale};
 use bellpull_actors::domain::preference::{
     CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, Preferences, QuietHours, Wish,
@@ -17,20 +18,28 @@ use jiff::civil::Time;
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
-use super::body::kind;
-use super::error::ApiError;
+use super::body::{Strict, kind};
+use super::error::{ApiError, FieldErrors};
 use super::fields::{Fields, not_a_choice};
 use super::notifications::EVENT_MAX;
 use super::openapi as doc;
 use super::query::is_event_name;
 use super::routes::Routes;
+use super::unknown::{self, suggestion};
 use super::who::Who;
+use crate::auth::Principal;
+
+/// More slips than this make another word: `ticket_closed` may be a sender's.
+const SLIPS_MAX: usize = 2;
+
+/// Of more misspelt events the others are not named.
+const MISSPELT_MAX: usize = 10;
 
 /// A day may be named twice, but not without end.
 const DAYS_MAX: usize = 100;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(read, change))
+    Routes::default().with(routes!(read, change, patch))
 }
 
 /// What the caller wants to be told of, and how.
@@ -46,7 +55,8 @@ async fn read(
     Ok(Json(preferences_json(&preferences)))
 }
 
-/// New wishes. What is not named stays as it was.
+/// Changes preferences. What is not named stays as it was; an event that looks like a misspelt one
+/// of the hub's own is refused.
 #[utoipa::path(
     put, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
     responses(
@@ -58,6 +68,32 @@ async fn change(
     State(store): State<Arc<dyn PreferenceStore>>,
     State(clock): State<Arc<dyn Clock>>,
     Who(principal): Who,
+    Strict(body): Strict,
+) -> Result<Json<Value>, ApiError> {
+    merge(&*store, &*clock, &principal, body).await
+}
+
+/// The same: a `PUT` merges too.
+#[utoipa::path(
+    patch, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
+    responses(
+        (status = 200, description = "All wishes.", body = doc::Preferences),
+        (status = 403, description = "A service has no wishes."),
+    )
+)]
+async fn patch(
+    State(store): State<Arc<dyn PreferenceStore>>,
+    State(clock): State<Arc<dyn Clock>>,
+    Who(principal): Who,
+    Strict(body): Strict,
+) -> Result<Json<Value>, ApiError> {
+    merge(&*store, &*clock, &principal, body).await
+}
+
+async fn merge(
+    store: &dyn PreferenceStore,
+    clock: &dyn Clock,
+    principal: &Principal,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     if principal.is_service {
@@ -66,11 +102,41 @@ async fn change(
         ));
     }
     let changes = changes(&mut body)?;
+    check_events(store, principal.user.id, &changes).await?;
     let after = store.change_preferences(principal.user.id, changes, clock.now()).await?;
     let after = after.ok_or_else(|| {
         ApiError::field("events", format!("Ensure there are wishes on no more than {EVENTS_MAX}."))
     })?;
     Ok(Json(preferences_json(&after)))
+}
+
+/// Refuses events that look like misspelt ones of the hub's own, unless the user has wishes on them
+/// already: what was read can be written. Other unknown events are those of senders.
+async fn check_events(
+    store: &dyn PreferenceStore,
+    user: UserId,
+    changes: &PreferenceChanges,
+) -> Result<(), ApiError> {
+    let misspelt = changes.events.keys().filter_map(|name| Some((name, own_event_like(name)?)));
+    let misspelt: Vec<(&String, &str)> = misspelt.collect();
+    if misspelt.is_empty() {
+        return Ok(());
+    }
+    let before = store.preferences(user).await?.events;
+    let mut errors = FieldErrors::default();
+    for (name, own) in misspelt.into_iter().filter(|(name, _)| !before.contains_key(*name)) {
+        let text = format!("{name}: Unknown event. Did you mean \"{own}\"?");
+        errors.add_up_to(MISSPELT_MAX, "events", text);
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::Fields(errors)) }
+}
+
+/// The hub's own event that a name is one or two slips away from.
+fn own_event_like(name: &str) -> Option<&'static str> {
+    let plain = name.to_ascii_lowercase().replace(['-', ' ', '.'], "_");
+    let own = Event::OWN.iter().map(Event::as_str);
+    let slips = |own: &&str| strsim::damerau_levenshtein(&plain, own) <= SLIPS_MAX;
+    own.clone().find(slips).filter(|_| own.clone().all(|own| own != name))
 }
 
 /// All wishes, those that were never made too, as they count.
@@ -127,7 +193,10 @@ fn events(value: &Value) -> Result<Wishes, String> {
         for (name, wish) in wishes {
             let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
             let bad = |why: &str| format!("{event}: {why}");
-            let channel = channel.ok_or_else(|| bad(&not_a_choice(&json!(name))))?;
+            let channel = channel.ok_or_else(|| {
+                let known = CHANNELS.into_iter().map(Channel::as_str);
+                bad(&format!("{}{}", not_a_choice(&json!(name)), suggestion(name, known)))
+            })?;
             let is_yes = wish.as_bool();
             let is_yes = is_yes.ok_or_else(|| bad(&format!("{name}: Must be a valid boolean.")))?;
             let wish = if is_yes { Wish::Yes } else { Wish::No };
@@ -148,6 +217,7 @@ fn quiet_hours(value: &Value) -> Result<Option<QuietHours>, String> {
         return Ok(None);
     }
     let fields = object(value)?;
+    unknown::check(fields, &["start", "end", "timezone", "days"])?;
     let text = |field: &str| {
         let text = fields.get(field).and_then(Value::as_str);
         text.ok_or_else(|| format!("{field}: This field is required."))
@@ -240,6 +310,21 @@ mod tests {
         }
         assert!(quiet_hours(&json!([])).is_err());
         assert!(quiet_hours(&json!({})).is_err());
+    }
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        for (slip, own) in [
+            ("ticket_creatd", "ticket_created"),
+            ("TICKET_CREATED", "ticket_created"),
+            ("ticket-created", "ticket_created"),
+            ("mentoined", "mentioned"),
+        ] {
+            assert_eq!(own_event_like(slip), Some(own), "{slip}");
+        }
+        for other in ["ticket_created", "ticket_closed", "ticket_updated", "lunch", "general"] {
+            assert_eq!(own_event_like(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
+use super::body::Strict;
 use super::error::ApiError;
-use super::fields::{Fields, TextRule};
+use super::fields::TextRule;
 use super::guard::to_the_end;
 use super::openapi as doc;
 use super::page::Paging;
@@ -91,7 +92,7 @@ async fn create(
     State(store): State<Arc<dyn ProjectStore>>,
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if principal.is_service {
         let text = "A service token cannot make a project, for its maker is its first member: log \
@@ -168,7 +169,7 @@ async fn add_member(
     State(desk): State<Desk>,
     Admin(principal): Admin,
     Id(id): Id,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let project = visible(&*desk.store, ProjectId(id), &principal).await?;
     let user = UserId(body.id("user"));
@@ -184,6 +185,7 @@ async fn add_member(
         StoreError::NotFound => nobody(),
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
+        | StoreError::TooSimilar(_)
         | StoreError::LastSuperAdmin
         | StoreError::TooSlow
         | StoreError::Busy

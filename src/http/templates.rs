@@ -19,6 +19,7 @@ use bellpull_actors::port::{Clock, Page};
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
+use super::body::Strict;
 use super::error::{ApiError, FieldErrors};
 use super::fields::{Fields, TextRule, not_a_choice};
 use super::notifications::EVENT_MAX;
@@ -36,6 +37,10 @@ use crate::delivery::template::{BadTemplate, SOURCE_MAX};
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, write, forget)).with(routes!(preview))
 }
+
+/// What an answer shows beside the parts: the path says some of it, the hub knows the rest.
+const READ_ONLY: [&str; 7] =
+    ["event", "channel", "locale", "is_default", "from_locale", "updated_at", "updated_by"];
 
 /// What stands in a path: an event, a channel and a language.
 struct Key(TemplateKey);
@@ -216,7 +221,7 @@ async fn write(
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Key(key): Key,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     body.require("text");
     if matches!(key.channel, Channel::Email | Channel::Push) {
@@ -281,7 +286,7 @@ async fn preview(
     State(desk): State<TemplateDesk>,
     _: Admin,
     Key(key): Key,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
     let found = desk.templates().find(&key.event, key.channel, &key.locale);
     let source = source(&mut body, found.source().clone())?;
@@ -305,7 +310,7 @@ fn check_rights(principal: &Principal, key: &TemplateKey) -> Result<(), ApiError
 
 /// The parts that a body names, in the place of those before.
 fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
-    let mut part = |name: &str, before: String| {
+    let mut part = |name: &'static str, before: String| {
         body.text_if_sent(name, TextRule::prose(SOURCE_MAX)).unwrap_or(before)
     };
     let source = Source {
@@ -313,6 +318,7 @@ fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
         text: part("text", before.text),
         html: part("html", before.html),
     };
+    body.read_only(&READ_ONLY);
     body.finish()?;
     Ok(source)
 }

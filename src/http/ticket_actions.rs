@@ -1,5 +1,6 @@
 //! `/api/tickets/{id}/{action}/`: the steps of the workflow.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,7 +8,7 @@ use axum::extract::State;
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::ticket::Command;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::TicketStore;
 use serde_json::Value;
 use utoipa_axum::routes;
@@ -152,9 +153,8 @@ async fn command(
 ) -> Result<Command, ApiError> {
     let command = match action {
         Action::Assign => {
-            let ids = body.ids("developers", DEVELOPERS_MAX);
-            body.finish()?;
-            Command::Assign { developers: developers(store, &ids).await? }
+            let placed = body.placed_ids("developers", DEVELOPERS_MAX);
+            Command::Assign { developers: developers(store, body, &placed).await? }
         }
         Action::Reject => {
             let reason = body.text_if_sent("reason", TextRule::prose(REASON_MAX));
@@ -178,14 +178,26 @@ fn probe(action: Action) -> Command {
     }
 }
 
-/// The accounts of these ids, in their order.
-async fn developers(store: &dyn TicketStore, ids: &[i64]) -> Result<Vec<User>, ApiError> {
-    let ids: Vec<UserId> = ids.iter().copied().map(UserId).collect();
-    let mut found = store.users(&ids).await?;
-    if let Some(missing) = ids.iter().find(|id| !found.iter().any(|user| user.id == **id)) {
-        let text = format!("Invalid pk \"{missing}\" - object does not exist.");
-        return Err(ApiError::field("developers", text));
+/// The developers of these ids, in their order. Each entry that names none is refused by its place.
+async fn developers(
+    store: &dyn TicketStore,
+    body: &mut Fields,
+    placed: &[(usize, i64)],
+) -> Result<Vec<User>, ApiError> {
+    let ids: Vec<UserId> = placed.iter().map(|(_, id)| UserId(*id)).collect();
+    let found = if ids.is_empty() { Vec::new() } else { store.users(&ids).await? };
+    let mut found: HashMap<i64, User> = found.into_iter().map(|user| (user.id.0, user)).collect();
+    let mut developers = Vec::with_capacity(found.len());
+    for (place, id) in placed {
+        let problem = match found.remove(id) {
+            Some(user) if user.role == Role::Developer => {
+                developers.push(user);
+                continue;
+            }
+            Some(user) => format!("user \"{}\" is not a developer.", user.username),
+            None => "there is no such user.".to_owned(),
+        };
+        body.refuse_entry("developers", *place, &id.to_string(), &problem);
     }
-    found.sort_by_key(|user| ids.iter().position(|id| *id == user.id));
-    Ok(found)
+    Ok(developers)
 }

@@ -25,7 +25,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::openapi as doc;
-use super::page::Paging;
+use super::page::{NewestFirst, Paging};
 use super::query::{Id, Params};
 use super::read_turns::InTurn;
 use super::routes::Routes;
@@ -78,7 +78,7 @@ pub(super) fn routes() -> Routes {
 async fn list(
     State(store): State<Arc<dyn TicketStore>>,
     InTurn(Who(principal), _turn): InTurn<Who>,
-    paging: Paging,
+    NewestFirst(paging): NewestFirst,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let user = &principal.user;

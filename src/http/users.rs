@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 
 use super::Edge;
 use super::auth::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
+use super::body::Strict;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
@@ -33,6 +34,9 @@ use crate::auth::register::{check_email, check_password};
 use crate::auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
+/// What an admin is told who tries to set one.
+const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner changes it with \
+    POST /api/auth/password/.";
 /// A plus sign and 15 digits (E.164).
 const PHONE_MAX: usize = 16;
 
@@ -125,7 +129,7 @@ async fn create(
     State(desk): State<Desk>,
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let username = body.text("username", TextRule::line(USERNAME_MAX));
     let is_good = |c: char| c.is_alphanumeric() || "@.+-_".contains(c);
@@ -179,7 +183,7 @@ async fn edit(
     State(desk): State<Desk>,
     Admin(principal): Admin,
     Id(id): Id,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
     let before = desk.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
     if before.role.is_admin() && before.id != principal.user.id && !is_super(&principal) {
@@ -196,6 +200,8 @@ async fn edit(
         password_hash: None,
         seen_role: Some(before.role.clone()),
     };
+    body.read_only(&["id", "username", "role_display", "created_at"]);
+    body.refuse_if_sent("password", PASSWORD_ELSEWHERE);
     body.finish()?;
     check_rights(&principal, &before, &changes)?;
     let user = to_the_end(async move { desk.change(&before, changes).await }).await?;
@@ -253,7 +259,7 @@ fn email(body: &mut Fields) -> Option<String> {
 }
 
 /// A field with a telephone number, where it was sent; empty for none.
-fn phone(body: &mut Fields, field: &str) -> Option<String> {
+fn phone(body: &mut Fields, field: &'static str) -> Option<String> {
     let number = body.text_if_sent(field, TextRule::line(PHONE_MAX).or_blank())?;
     if !number.is_empty() && !is_phone(&number) {
         body.refuse(field, "Enter a phone number in the form +4915112345678.");

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::body::kind;
+use super::body::{NoFields, Strict, kind};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule, integer};
 use super::notifications::EVENT_MAX;
@@ -44,6 +44,9 @@ const URL_MAX: usize = 2_048;
 const DESCRIPTION_MAX: usize = 255;
 /// Events that a webhook names: the hub's own, and some of the senders'.
 const EVENTS_MAX: usize = 50;
+/// What a webhook keeps, or the hub alone changes.
+const READ_ONLY: [&str; 8] =
+    ["id", "user", "project", "secret", "failures", "off_reason", "created_at", "updated_at"];
 /// The randomness of a secret, in bytes.
 const SECRET_LEN: usize = 24;
 
@@ -145,7 +148,7 @@ async fn list(
 async fn create(
     State(desk): State<Desk>,
     Who(principal): Who,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     body.require("url");
     let address = desk.address(&mut body);
@@ -170,6 +173,7 @@ async fn create(
         StoreError::NotFound => ApiError::field("project", "There is no such project."),
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
+        | StoreError::TooSimilar(_)
         | StoreError::LastSuperAdmin
         | StoreError::TooSlow
         | StoreError::Busy
@@ -212,7 +216,7 @@ async fn change(
     State(desk): State<Desk>,
     Who(principal): Who,
     Id(id): Id,
-    mut body: Fields,
+    Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
     let hook = desk.visible(&principal, id).await?;
     let changes = WebhookChanges {
@@ -221,6 +225,7 @@ async fn change(
         description: description(&mut body),
         is_active: body.boolean("is_active"),
     };
+    body.read_only(&READ_ONLY);
     body.finish()?;
     let changed = desk.store.change_webhook(hook.id, changes, desk.clock.now()).await?;
     Ok(Json(webhook_json(&changed.ok_or(ApiError::NotFound)?)))
@@ -247,12 +252,16 @@ async fn delete(
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/rotate-secret/", tag = "Webhooks", params(doc::Id),
     operation_id = "rotate_secret",
-    responses((status = 200, description = "With its new secret.", body = doc::Webhook))
+    responses(
+        (status = 200, description = "With its new secret.", body = doc::Webhook),
+        (status = 400, description = "The body has fields: there are none."),
+    )
 )]
 async fn rotate(
     State(desk): State<Desk>,
     Who(principal): Who,
     Id(id): Id,
+    _: NoFields,
 ) -> Result<Json<Value>, ApiError> {
     let hook = desk.visible(&principal, id).await?;
     let secret = secret()?;
@@ -270,6 +279,7 @@ async fn rotate(
     post, path = "/api/webhooks/{id}/test/", tag = "Webhooks", params(doc::Id),
     responses(
         (status = 200, description = "What came of it.", body = doc::WebhookTest),
+        (status = 400, description = "The body has fields: there are none."),
         (status = 429, description = "Too many were tried."),
     )
 )]
@@ -277,12 +287,13 @@ async fn test(
     State(desk): State<Desk>,
     Who(principal): Who,
     Id(id): Id,
+    _: NoFields,
 ) -> Result<Json<Value>, ApiError> {
     let hook = desk.visible(&principal, id).await?;
     let now = desk.clock.now();
     let tries = &desk.rules.tries;
     let _trying = tries
-        .begin(principal.user.id, now)
+        .begin(principal.user.id)
         .map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
     let target = desk.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
     let name = URL_SAFE_NO_PAD.encode(random::<9>()?);

@@ -1,4 +1,5 @@
-//! Who asks: the principal of a request's bearer token, and the address that it comes from.
+//! The caller: the principal of a request's bearer token, whose writes are limited here, and the
+//! address that the request comes from.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,15 +8,23 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use bellpull_actors::rate::retry_after_s;
+use bellpull_actors::write_rate::WriteRate;
 
 use super::error::ApiError;
 use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
 use crate::edge::{TrustedProxies, peer};
 
-/// Whoever the request's token speaks for.
+/// The account that the request's token speaks for. A request that writes (by its method) is
+/// counted against the account's limit here, so a handler that asks who the caller is cannot
+/// escape the limit.
 #[derive(Debug, Clone)]
 pub(super) struct Who(pub(super) Principal);
+
+/// The same without the limit: for a request that must succeed for an account that is over it.
+#[derive(Debug, Clone)]
+pub(super) struct Unlimited(pub(super) Principal);
 
 /// The same, but only an admin or a super admin (a service token is one).
 #[derive(Debug, Clone)]
@@ -25,7 +34,7 @@ pub(super) struct Admin(pub(super) Principal);
 #[derive(Debug, Clone)]
 pub(super) struct Operator(pub(super) Principal);
 
-impl<S> FromRequestParts<S> for Who
+impl<S> FromRequestParts<S> for Unlimited
 where
     Auth: FromRef<S>,
     S: Send + Sync,
@@ -42,9 +51,29 @@ where
     }
 }
 
+impl<S> FromRequestParts<S> for Who
+where
+    Auth: FromRef<S>,
+    WriteRate: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Unlimited(principal) = Unlimited::from_request_parts(parts, state).await?;
+        if !parts.method.is_safe() {
+            let user = &principal.user;
+            let admitted = WriteRate::from_ref(state).admit(user.id, &user.role);
+            admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })?;
+        }
+        Ok(Self(principal))
+    }
+}
+
 impl<S> FromRequestParts<S> for Admin
 where
     Auth: FromRef<S>,
+    WriteRate: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = ApiError;
@@ -62,6 +91,7 @@ where
 impl<S> FromRequestParts<S> for Operator
 where
     Auth: FromRef<S>,
+    WriteRate: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = ApiError;

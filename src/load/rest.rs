@@ -12,6 +12,10 @@ const ANSWER_MAX: usize = 16 * 1024 * 1024;
 /// So much of an answer is read by people.
 const READ_MAX: usize = 160;
 
+/// What is to be done about a hub that admits no more requests: a load is written by few accounts.
+const LIMITED: &str = " (the hub limits what one account may write: for a load test start it with \
+    BELLPULL_HTTP_WRITES_PER_S=0)";
+
 /// Servers close connections on which nobody asks; before the first of them would, there is a new
 /// one.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -49,7 +53,8 @@ impl Answer {
         let body = String::from_utf8_lossy(&self.body);
         let words: Vec<&str> = body.split_whitespace().collect();
         let text: String = words.join(" ").chars().take(READ_MAX).collect();
-        format!("{} {text}", self.status)
+        let hint = if self.status == 429 { LIMITED } else { "" };
+        format!("{} {text}{hint}", self.status)
     }
 }
 
@@ -192,6 +197,8 @@ mod tests {
         assert!(first.is_success());
         let page = Answer { status: 404, body: b"<html>\r\n <h1>Not\tFound</h1>\n".to_vec() };
         assert_eq!(page.text(), "404 <html> <h1>Not Found</h1>");
+        let limited = Answer { status: 429, body: b"{}".to_vec() };
+        assert!(limited.text().ends_with("start it with BELLPULL_HTTP_WRITES_PER_S=0)"));
         let (second, _) = whole(&two[used..]).unwrap().unwrap();
         assert_eq!((second.status, second.body.len()), (204, 0));
         for cut in 0..used {

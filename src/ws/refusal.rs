@@ -62,6 +62,7 @@ impl From<AuthError> for Refusal {
             | AuthError::BadToken(_)
             | AuthError::BadCredentials
             | AuthError::Disabled(_)
+            | AuthError::NoLogin
             | AuthError::Invalid(..)
             | AuthError::Throttled { .. } => Self::Token(error),
         }

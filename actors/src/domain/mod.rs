@@ -1,6 +1,6 @@
 //! Types and rules, pure: no `async`, no clock, no randomness, no client format.
 //!
-//! In reading order: [`ids`], [`user`], [`ticket`] (the workflow), [`event`] (what people are
+//! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the workflow), [`event`] (what people are
 //! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
 //! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
 //! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
@@ -10,6 +10,7 @@
 pub mod account_link;
 pub mod circuit;
 pub mod comment;
+pub mod confusable;
 pub mod delay;
 pub mod delivery;
 pub mod escalation;

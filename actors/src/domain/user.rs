@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::confusable::looks_like_slug;
 use super::ids::UserId;
 
 /// What somebody may do. Any slug that is not one of ours has a client's rights.
@@ -30,7 +31,42 @@ pub enum Role {
 #[error("A role is 1 to 32 of the characters a-z, 0-9, _ and -.")]
 pub struct BadRole;
 
+/// Why an account may not be given a role of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleRefused {
+    /// It is not a slug.
+    #[error(transparent)]
+    NotASlug(#[from] BadRole),
+    /// People would take it for another one, which has rights.
+    #[error("\"{given}\" looks like the built-in role \"{built_in}\": choose another name.")]
+    LooksBuiltIn {
+        /// As it was given.
+        given: String,
+        /// What it looks like.
+        built_in: Role,
+    },
+}
+
 impl Role {
+    /// The built-in roles.
+    pub const BUILT_IN: [Self; 4] = [Self::Client, Self::Developer, Self::Admin, Self::SuperAdmin];
+
+    /// A role to give to an account. Rows and tokens are read with [`Role::from_str`], which
+    /// takes every slug; what is given anew must not look like a built-in role that it is not.
+    ///
+    /// # Errors
+    /// See [`RoleRefused`].
+    pub fn to_give(slug: &str) -> Result<Self, RoleRefused> {
+        let role: Self = slug.parse()?;
+        let is_like = |built_in: &Self| looks_like_slug(slug, built_in.as_str());
+        match (&role, Self::BUILT_IN.into_iter().find(is_like)) {
+            (Self::Other(_), Some(built_in)) => {
+                Err(RoleRefused::LooksBuiltIn { given: slug.to_owned(), built_in })
+            }
+            _ => Ok(role),
+        }
+    }
+
     /// The role as it stands in tokens, rows and JSON.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -113,9 +149,11 @@ impl From<Role> for String {
 pub struct User {
     /// Never used for another account.
     pub id: UserId,
-    /// Unique, compared as it stands.
+    /// Unique, also in what it looks like (see [`super::confusable`]); somebody logs in with it as it
+    /// stands.
     pub username: CompactString,
-    /// Unique where there is one, compared without regard to case; empty for none.
+    /// Unique where there is one, compared without regard to case, also in what it looks like; empty
+    /// for none.
     pub email: CompactString,
     /// Empty for none; people then see the username.
     pub full_name: CompactString,
@@ -155,6 +193,33 @@ mod tests {
         }
         assert_eq!(Role::SuperAdmin.display(), "Super Admin");
         assert_eq!("student".parse::<Role>().unwrap().display(), "Student");
+    }
+
+    #[test]
+    fn a_role_that_looks_like_a_built_in_one_is_not_given() {
+        for good in ["client", "developer", "admin", "super_admin", "student", "administrator"] {
+            assert_eq!(Role::to_give(good).unwrap().as_str(), good);
+        }
+        for (bad, like) in [
+            ("super-admin", Role::SuperAdmin),
+            ("superadmin", Role::SuperAdmin),
+            ("_admin_", Role::Admin),
+            ("adm1n", Role::Admin),
+            ("admln", Role::Admin),
+            ("adrnin", Role::Admin),
+            ("deve1oper", Role::Developer),
+            ("devel0per", Role::Developer),
+            ("c1ient", Role::Client),
+        ] {
+            let built_in = match Role::to_give(bad).unwrap_err() {
+                RoleRefused::LooksBuiltIn { built_in, .. } => built_in,
+                other @ RoleRefused::NotASlug(_) => panic!("{bad}: {other}"),
+            };
+            assert_eq!(built_in, like, "{bad}");
+        }
+        for bad in ["Admin", "\u{430}dmin", ""] {
+            assert_eq!(Role::to_give(bad), Err(BadRole.into()), "{bad}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::ticket::TicketEntity;
 use crate::tidying::Retention;
 use crate::user::{UserEntity, UserMessage, UserShared};
 use crate::vitals::{Handle, Vitals};
+use crate::write_rate::WriteRate;
 use root::{HubMessage, Root, Standing};
 
 /// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
@@ -76,6 +77,8 @@ pub struct HubParts {
     pub names: HubNames,
     /// Limits.
     pub limits: HubLimits,
+    /// How fast an account may write, shared with the edges.
+    pub writes: WriteRate,
     /// The delivery channels that are switched on; without any there is no branch for them.
     pub channels: Vec<ChannelActor>,
 }
@@ -169,7 +172,7 @@ impl Hub {
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
-        let HubParts { names, limits, retention, .. } = parts;
+        let HubParts { names, limits, retention, writes, .. } = parts;
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
@@ -199,6 +202,7 @@ impl Hub {
             sessions,
             users: users.clone(),
             sends: sends.clone(),
+            writes,
         });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),

@@ -18,7 +18,8 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// with its id) says.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] with `username`, `email` or `id`.
+    /// [`StoreError::Taken`] with `username`, `email` or `id`; [`StoreError::TooSimilar`] with
+    /// `username` or `email`. Of two that come at once and look alike, one is made.
     async fn create_user(
         &self,
         new: NewUser,
@@ -42,7 +43,7 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// before: where one super admin is active, one stays.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Taken`] with `username` or `email`;
+    /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with `email`;
     /// [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the role is not
     /// [`UserChanges::seen_role`].
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;

@@ -59,6 +59,9 @@ pub enum StoreError {
     /// There is no such row.
     #[error("no such row")]
     NotFound,
+    /// A unique field's text looks like another's (see [`crate::domain::confusable`]): which field.
+    #[error("{0} looks like one that is taken")]
+    TooSimilar(&'static str),
     /// Without this account nobody would be left who may operate the hub.
     #[error("the last active super admin")]
     LastSuperAdmin,

@@ -55,6 +55,7 @@ use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::wave::Wave;
+use crate::write_rate::WriteRate;
 use asking::Outcome;
 use backlog::{Loaded, Reading, Texts};
 use follow::Follow;
@@ -175,6 +176,8 @@ pub(crate) struct UserShared {
     pub(crate) users: Users,
     /// The way to notify others.
     pub(crate) sends: Sends,
+    /// How fast each of them may write.
+    pub(crate) writes: WriteRate,
 }
 
 impl UserEntity {

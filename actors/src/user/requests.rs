@@ -13,6 +13,7 @@ use crate::domain::ticket::Caller;
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
 use crate::port::{Slice, StoreError};
+use crate::rate::retry_after_ms;
 use crate::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
 use crate::vitals::Handle;
 
@@ -62,6 +63,9 @@ impl UserEntity {
     ) -> Option<Answer> {
         let (own, user) = (state.own(myself), state.id);
         let session = state.sessions[index].id;
+        if let Err(throttled) = self.admit(&ask, state) {
+            return Some(throttled);
+        }
         match ask {
             Ask::Mark { selection, mark } => {
                 let (shared, now) = (self.shared(), self.shared.clock.now());
@@ -109,6 +113,26 @@ impl UserEntity {
             // The edge, which knows tokens, says what it came to.
             Ask::Refresh(_) => Some(token_not_valid("This token was not looked at.".to_owned())),
         }
+    }
+
+    /// Counts what writes against the account's limit, which REST shares.
+    fn admit(&self, ask: &Ask, state: &UserState) -> Result<(), Answer> {
+        let writes = match ask {
+            Ask::Mark { .. } | Ask::Send(_) => true,
+            Ask::List { .. }
+            | Ask::Ack(_)
+            | Ask::Subscribe(_)
+            | Ask::Unsubscribe(_)
+            | Ask::Viewing { .. }
+            | Ask::Typing { .. }
+            | Ask::Refresh(_) => false,
+        };
+        let Some(account) = state.account.as_deref().filter(|_| writes) else { return Ok(()) };
+        self.shared.writes.admit(state.id, &account.role).map_err(|wait| {
+            let retry_after_ms = retry_after_ms(wait);
+            let message = format!("Too many writes, try again in {retry_after_ms} ms.");
+            refused("throttled", message, Some(retry_after_ms))
+        })
     }
 
     /// A session goes on with another token, if it is its user's.

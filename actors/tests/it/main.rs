@@ -44,6 +44,7 @@ use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::Clock;
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
+use bellpull_actors::write_rate::WriteRate;
 use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
@@ -105,6 +106,7 @@ impl House {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
             limits,
+            writes: WriteRate::per_second(0), // the requests come from no client
             channels,
         };
         Self { hub: Hub::start(parts).await.unwrap(), store, clock }

@@ -182,7 +182,7 @@ async fn a_logout_ends_one_login_and_only_ones_own() {
     let mut eve = who.clone();
     eve.user = Arc::new(User { id: UserId(2), ..(*who.user).clone() });
     let foreign = bench.auth.logout(&eve, Some(&two.refresh)).await;
-    assert_eq!(foreign, Err(AuthError::BadToken("it is somebody else's")));
+    assert_eq!(foreign, Err(AuthError::BadToken("it is another user's")));
     bench.auth.logout(&who, None).await.unwrap();
     assert_eq!(bench.refusal(&one.access).await, "its login has ended");
     assert!(bench.auth.refresh(&one.refresh).await.is_err());

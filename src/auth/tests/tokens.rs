@@ -86,6 +86,8 @@ async fn every_wrong_kind_of_claims_is_refused() {
         (json!({"exp": 0.5}), "it has expired"),
         (json!({"nbf": now + 1}), "it is not yet valid"),
         (json!({"nbf": "later"}), "it is not a well-formed token"),
+        (json!({"iat": now + 62}), "it was issued in the future"),
+        (json!({"iat": "now"}), "it is not a well-formed token"),
         (json!({"token_type": "refresh"}), "it is not an access token"),
         (json!({"token_type": "Access"}), "it is not an access token"),
         (json!({"token_type": 1}), "it is not an access token"),
@@ -192,7 +194,9 @@ async fn where_tokens_come_from_elsewhere_ours_are_off() {
     assert_eq!(bench.refusal(&service(Algorithm::HS256)).await, "its algorithm is not accepted");
     let token = signed(&bench, Algorithm::RS256, None);
     let principal = bench.auth.authenticate(&token).await.unwrap();
-    assert_eq!(bench.auth.logout(&principal, Some("another issuer's")).await, Ok(()));
+    for refresh in [Some("another issuer's"), None] {
+        assert_eq!(bench.auth.logout(&principal, refresh).await, Err(AuthError::NoLogin));
+    }
     let proof = bench.auth.prove_password(&principal, "lovelace".to_owned(), CLIENT).await;
     off(proof.unwrap_err());
     off(bench.auth.check_resets().unwrap_err());
@@ -282,6 +286,31 @@ async fn an_audience_is_asked_for_where_one_is_set() {
         let token = bench.token(json!({ "aud": aud }));
         assert_eq!(bench.auth.authenticate(&token).await.is_ok(), is_good, "{aud}");
     }
+}
+
+#[tokio::test]
+async fn an_issuer_is_asked_for_where_one_is_set_and_named_in_our_own_tokens() {
+    let mut config = config();
+    config.auth.issuer = Some("https://hub.example.com".to_owned());
+    let bench = bench(config).await;
+    for (iss, is_good) in [
+        (json!("https://hub.example.com"), true),
+        (json!("https://hub.example.com/"), false),
+        (json!(["https://hub.example.com"]), false),
+        (json!(null), false),
+    ] {
+        let token = bench.token(json!({ "iss": iss }));
+        assert_eq!(bench.auth.authenticate(&token).await.is_ok(), is_good, "{iss}");
+    }
+    let name = LoginName::Username("ada".to_owned());
+    let (tokens, _) = bench.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap();
+    assert!(bench.auth.authenticate(&tokens.access).await.is_ok());
+    assert!(bench.auth.refresh(&tokens.refresh).await.is_ok());
+    let issuer = Issuer::new(&Secret::new(SECRET.to_owned()));
+    let unnamed = issuer.service(bench.clock.now()).unwrap();
+    assert_eq!(bench.refusal(&unnamed).await, "its issuer is not accepted");
+    let named = issuer.named(Some("https://hub.example.com")).service(bench.clock.now()).unwrap();
+    assert!(bench.auth.authenticate(&named).await.is_ok());
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use std::sync::LazyLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, Paths};
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
@@ -66,6 +66,24 @@ The sockets are described by AsyncAPI (`bellpull asyncapi`).";
 
 /// The name of the one way to say who asks.
 const BEARER: &str = "bearer";
+
+/// The bodies in which an unknown field is refused (see [`super::body::Strict`]).
+const STRICT: [&str; 11] = [
+    "NewUser",
+    "UserEdit",
+    "PreferenceChanges",
+    "NewTemplate",
+    "TemplateChanges",
+    "NewEscalation",
+    "NewWebhook",
+    "WebhookChanges",
+    "NewProject",
+    "NewMember",
+    "NewSend",
+];
+
+/// The writes that are not limited: an account that is over its limit must be able to log out.
+const UNLIMITED: [&str; 1] = ["/api/auth/logout/"];
 
 /// A page of a list.
 #[derive(ToSchema)]
@@ -132,6 +150,9 @@ pub(super) fn document(routes: Routes) -> OpenApi {
     let mut components = Components::new();
     components.schemas.extend(routes.schemas);
     components.schemas.values_mut().for_each(shapes::tighten);
+    for name in STRICT {
+        components.schemas.get_mut(name).into_iter().for_each(shapes::close);
+    }
     components.schemas.extend(problems::schemas());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.security_schemes.insert(BEARER.to_owned(), bearer.into());
@@ -139,8 +160,10 @@ pub(super) fn document(routes: Routes) -> OpenApi {
     for item in paths.paths.values_mut() {
         let readers = [&mut item.get, &mut item.head];
         let methods = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        readers.into_iter().chain(methods).flatten().for_each(|one| complete(one, &components));
+        let all = readers.into_iter().chain(methods).flatten();
+        all.for_each(|one| complete(one, &components));
     }
+    limit_writes(&mut paths);
     let info = InfoBuilder::new()
         .title("Bellpull")
         .version(env!("CARGO_PKG_VERSION"))
@@ -151,6 +174,19 @@ pub(super) fn document(routes: Routes) -> OpenApi {
         .components(Some(components))
         .security(Some([SecurityRequirement::new::<_, [String; 0], String>(BEARER, [])]))
         .build()
+}
+
+/// Adds the answer to an account that writes too fast, wherever one can.
+fn limit_writes(paths: &mut Paths) {
+    let limited = paths.paths.iter_mut().filter(|(path, _)| !UNLIMITED.contains(&path.as_str()));
+    for (_, item) in limited {
+        let writers = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in writers.into_iter().flatten().filter(|one| one.security.is_none()) {
+            let answer = operation.responses.responses.entry("429".to_owned());
+            let answer = answer.or_insert_with(|| problems::response("429").into());
+            problems::complete("429", answer);
+        }
+    }
 }
 
 /// Adds what is the same for all: a name of its own, and what the layers around the handler answer.

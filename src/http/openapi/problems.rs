@@ -49,7 +49,10 @@ pub(super) fn response(status: &str) -> Response {
         "404" => "There is no such thing, or the caller may not know of it.",
         "413" => "The body is larger than `http.max_body_bytes`.",
         "415" => "The body is not JSON.",
-        "429" => "Too many of the caller's requests are under way.",
+        "429" => {
+            "Too many of the caller's requests are in progress, or the account writes faster than \
+             `http.writes_per_s` allows."
+        }
         "503" => "The hub cannot do it now; it may be tried again.",
         _ => "A mistake in the hub.",
     };

@@ -1,7 +1,7 @@
 //! What holds for all shapes.
 
 use utoipa::openapi::request_body::RequestBody;
-use utoipa::openapi::schema::{Components, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Components, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 /// One of these names.
@@ -18,6 +18,12 @@ pub(super) fn tighten(shape: &mut RefOr<Schema>) {
             not_null(property);
         }
     }
+}
+
+/// Has no other properties than those that are named.
+pub(super) fn close(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
 }
 
 /// Takes null away from what may be left out.

@@ -149,4 +149,8 @@ pub(in crate::http) struct TicketFilters {
     /// digits alone are searched for: a search without any finds nothing. At most 16 words.
     #[param(max_length = 200)]
     search: Option<String>,
+    /// The order that the list has: `-created_at` or `-id`. Any other one is refused, here and for
+    /// all lists.
+    #[param(pattern = "^-(created_at|id)$")]
+    ordering: Option<String>,
 }

@@ -3,11 +3,11 @@
 //! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
 //! (every write, in groups), the ports as they are read: [`tickets`] with [`ticket_lists`],
 //! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
-//! [`heads`], [`accounts`] with [`account_links`], [`preferences`], [`escalations`], [`push`],
-//! [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`], [`report`],
-//! [`retention`]; and what they share: [`joined`] reads on a connection of their own
-//! ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`], [`lanes`],
-//! [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`heads`], [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`],
+//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
+//! [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads on a connection of
+//! their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`],
+//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -31,6 +31,7 @@ mod lanes;
 mod letters;
 mod lock;
 mod multi_row;
+mod name_keys;
 mod notifications;
 mod options;
 mod preferences;
@@ -138,6 +139,7 @@ impl SqliteStore {
         migrate(&mut migrating)
             .await
             .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
+        name_keys::fill(&mut migrating).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Browser;
 use super::line::{Line, Mood};
-use crate::support::process::{Process, folder, person};
+use crate::support::process::{Process, UNLIMITED, folder, person};
 use crate::support::{Hub, Person};
 
 /// How long a browser may take to start on a busy machine.
@@ -116,7 +116,7 @@ async fn over_killed_hubs_and_cut_lines_everything_is_shown_once_and_in_order() 
     let (_folder, database) = folder();
     let (_, admin) = person(&database, "john_admin", "admin");
     let (_, client) = person(&database, "jane_client", "client");
-    let serve = || Process::serve(&database, &[("BELLPULL_HTTP_ALLOWED_ORIGINS", "*")]);
+    let serve = || Process::serve(&database, &[("BELLPULL_HTTP_ALLOWED_ORIGINS", "*"), UNLIMITED]);
     let mut hub = serve();
     let line = Line::to(hub.address, Mood::Good).await;
     let Some(mut tab) = Tab::open(&line.base(), &admin, json!({})).await else { return };

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{FrontEnd, Make, base, take_time};
-use crate::support::process::{Process, folder, run_ok};
+use crate::support::process::{Process, UNLIMITED, folder, run_ok};
 use crate::support::{SECRET, answer, now_s, sign};
 
 const TICKETS: &str = "project:1:tickets";
@@ -30,6 +30,7 @@ impl Hub {
             ("BELLPULL_DRAIN_WINDOW_MS", "200"),
             // More than a session's requests may wait.
             ("BELLPULL_WS_MESSAGES_PER_S", "1000"),
+            UNLIMITED,
         ];
         let process = Process::serve(database, &settings);
         Self { process, http: bellpull::tls::client().build().unwrap() }

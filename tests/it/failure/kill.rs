@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::process::{Process, folder, person};
+use crate::support::process::{Process, UNLIMITED, folder, person};
 
 const WATCHERS: usize = 3;
 const WRITERS: usize = 8;
@@ -51,7 +51,7 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
     let writers: Vec<(i64, String)> =
         (0..WRITERS).map(|n| person(&database, &format!("client{n}"), "client")).collect();
 
-    let mut hub = Process::serve(&database, &[]);
+    let mut hub = Process::serve(&database, &[UNLIMITED]);
     let (address, address_now) = watch::channel(hub.address);
     let stop = Arc::new(AtomicBool::new(false));
     let seen: Vec<Seen> = watchers.iter().map(|_| Seen::default()).collect();
@@ -68,7 +68,7 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(dice.between(200, 1_500))).await;
         hub.kill();
-        hub = Process::serve(&database, &[]);
+        hub = Process::serve(&database, &[UNLIMITED]);
         address.send_replace(hub.address);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -206,6 +206,21 @@ fn accounts_are_made_and_have_tokens() {
         "--email=Ada@Example.com",
     ];
     assert_eq!(refused(&database, 1, &email), "--email: a user with that email already exists");
+    for (name, role, code, wanted) in [
+        ("Ada", "client", 1, "--username: it looks like another user's username"),
+        ("\u{430}da", "client", 1, "--username: it looks like another user's username"),
+        (
+            "eve",
+            "super-admin",
+            2,
+            "--role: \"super-admin\" looks like the built-in role \"super_admin\": choose another \
+             name.",
+        ),
+    ] {
+        let line =
+            ["user", "create", "--password=correct horse", "--username", name, "--role", role];
+        assert_eq!(refused(&database, code, &line), wanted);
+    }
     assert!(refused(&database, 1, &["token", "--user", "nobody"]).contains("no user nobody"));
     assert!(refused(&database, 1, &["token", "--user", "4711"]).contains("no user 4711"));
 

@@ -11,7 +11,7 @@ use bellpull::config::Config;
 use serde_json::{Value, json};
 
 use super::{Caller, Socket, until};
-use crate::support::process::{Process, folder};
+use crate::support::process::{Process, UNLIMITED, folder};
 
 /// Watches an inbox until told to stop, coming back with the last number seen; each socket ends
 /// with 1012 and nothing else.
@@ -51,7 +51,7 @@ async fn back(who: &Caller, more: &str) -> Socket {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_user_actor_costs_a_reconnect_and_no_notification() {
     let (_folder, database) = folder();
-    let hub = Process::serve(&database, &[]);
+    let hub = Process::serve(&database, &[UNLIMITED]);
     let root = Caller::join(&database, hub.address, "root", "super_admin");
     let ada = Caller::join(&database, hub.address, "ada", "admin");
     let carl = Caller::join(&database, hub.address, "carl", "client");
@@ -106,7 +106,7 @@ async fn a_killed_user_actor_costs_a_reconnect_and_no_notification() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_ticket_actor_loses_nothing_that_was_acknowledged() {
     let (_folder, database) = folder();
-    let hub = Process::serve(&database, &[]);
+    let hub = Process::serve(&database, &[UNLIMITED]);
     let root = Caller::join(&database, hub.address, "root", "super_admin");
     let id = root.raise("Contested").await;
     let stop = Arc::new(AtomicBool::new(false));

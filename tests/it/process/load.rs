@@ -147,6 +147,24 @@ fn a_hub_that_runs_is_measured_with_tokens_of_another_issuer() {
     assert!(stderr.contains("1000 refused (HTTP/1.1 403 Forbidden)"), "{stderr}");
 }
 
+#[test]
+fn a_hub_that_limits_writes_is_told_from_one_that_fails() {
+    let (_folder, database) = folder();
+    let secret = "a secret that somebody else signs with, too";
+    let settings = [
+        ("BELLPULL_JWT_SECRET", secret),
+        ("BELLPULL_AUTH_AUTO_PROVISION", "true"),
+        ("BELLPULL_HTTP_WRITES_PER_S", "1"),
+    ];
+    let hub = Process::serve(&database, &settings);
+    let url = format!("ws://{}", hub.address);
+    let line = ["load", "tickets", "--url", &url, "--jwt-secret", secret, "--users", "101..112"];
+    let refused = run(&database, &[&line[..], &["--lives", "40", "--parallel", "3"]].concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("start it with BELLPULL_HTTP_WRITES_PER_S=0"), "{stderr}");
+}
+
 /// A server that does with each message what a test says: the `seq`s of the frames that it makes
 /// of the n-th.
 fn server(seqs: fn(u64) -> Vec<u64>, is_plain: bool) -> SocketAddr {

@@ -3,6 +3,7 @@
 mod beside;
 mod cli;
 mod faults;
+mod foreign_keys;
 mod load;
 mod logins;
 mod rivals;
@@ -10,6 +11,7 @@ mod sends;
 mod serve;
 mod telemetry;
 mod tree;
+mod write_limit;
 
 use std::net::SocketAddr;
 use std::path::Path;

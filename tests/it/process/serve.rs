@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::cli::files_beside;
 use super::{Caller, PATIENCE, until};
-use crate::support::process::{Process, folder, run};
+use crate::support::process::{Process, UNLIMITED, folder, run};
 
 #[test]
 fn an_address_that_is_taken_is_named_and_nothing_stays_behind() {
@@ -39,7 +39,7 @@ fn an_address_that_is_taken_is_named_and_nothing_stays_behind() {
 async fn a_signal_stops_it_gracefully_and_nothing_is_lost() {
     for signal in ["-TERM", "-INT"] {
         let (_folder, database) = folder();
-        let settings = [("BELLPULL_DRAIN_WINDOW_MS", "9000")];
+        let settings = [("BELLPULL_DRAIN_WINDOW_MS", "9000"), UNLIMITED];
         let hub = Process::serve(&database, &settings);
         let ada = Caller::join(&database, hub.address, "ada", "admin");
         let bob = Caller::join(&database, hub.address, "bob", "admin");

@@ -18,6 +18,7 @@ mod reads;
 mod scheduled;
 mod sends;
 mod stream;
+mod strict;
 mod templates;
 mod tickets;
 mod users;

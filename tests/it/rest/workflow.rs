@@ -174,10 +174,10 @@ async fn who_is_assigned_is_looked_up() {
         (json!({"developers": []}), "This list may not be empty."),
         (json!({"developers": null}), "This field may not be null."),
         (json!({"developers": 3}), "Expected a list of items but got type \"int\"."),
-        (json!({"developers": [99]}), "Invalid pk \"99\" - object does not exist."),
-        (json!({"developers": ["x"]}), "Incorrect type. Expected pk value, received str."),
+        (json!({"developers": [99]}), "Entry 1, 99: there is no such user."),
+        (json!({"developers": ["x"]}), "Entry 1, \"x\": not an id (a number)."),
         (json!({ "developers": many }), "Ensure this field has no more than 100 elements."),
-        (json!({"developers": [team.carl.id]}), "User 5 is not a developer."),
+        (json!({"developers": [team.carl.id]}), "Entry 1, 5: user \"carl\" is not a developer."),
     ] {
         let (code, answer) = team.hub.post(&team.admin, &path, body.clone()).await;
         assert_eq!((code, answer), (400, json!({"developers": [text], "code": "invalid"})));

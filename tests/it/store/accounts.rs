@@ -70,9 +70,16 @@ pub(crate) async fn names_and_addresses_are_taken_once<F: Fixture>() {
     assert_eq!(refused(address).await, StoreError::Taken("email"));
     let id = NewUser { id: Some(ann.id), ..new_user("third", "client") };
     assert_eq!(refused(id).await, StoreError::Taken("id"));
-    // A name is compared as it stands; no address is nobody's.
+    for alike in ["ANN", "\u{430}nn", "\u{ff41}nn"] {
+        let new = NewUser { email: String::new(), ..new_user(alike, "client") };
+        assert_eq!(refused(new).await, StoreError::TooSimilar("username"));
+    }
+    let address =
+        NewUser { email: "\u{430}nn@example.com".to_owned(), ..new_user("other", "client") };
+    assert_eq!(refused(address).await, StoreError::TooSimilar("email"));
+    // No address is like no other.
     person(store, "Ann2", "client").await;
-    for name in ["ANN", "x", "y"] {
+    for name in ["w", "x", "y"] {
         let new = NewUser { email: String::new(), ..new_user(name, "client") };
         store.create_user(new, None).await.unwrap();
     }

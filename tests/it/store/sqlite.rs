@@ -11,6 +11,7 @@ use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::sends::BeginSend;
 use bellpull_actors::port::{AccountStore, InboxStore, SendStore, StoreError, TicketStore};
@@ -455,4 +456,36 @@ async fn the_addresses_of_accounts_that_were_there_before_count_as_verified() {
     before.close().await.unwrap();
     let store = open(&url, hub()).await;
     assert!(store.user(UserId(7)).await.unwrap().unwrap().is_email_verified);
+}
+
+#[tokio::test]
+async fn names_that_looked_alike_before_stay_and_no_further_one_comes() {
+    let (_directory, url) = file();
+    let store = open(&url, hub()).await;
+    let ann = person(&store, "ann", "client").await;
+    let mut before = beside(&store).await;
+    // As a database was before it knew what names look like.
+    for sql in [
+        "INSERT INTO users (username, email, full_name, role, whatsapp_number, phone, created_at) \
+         SELECT 'Ann', '\u{430}nn@example.com', '', role, '', '', created_at FROM users",
+        "DELETE FROM name_keys",
+        "DELETE FROM settings WHERE name = 'name_keys_version'",
+    ] {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut before).await.unwrap();
+    }
+    before.close().await.unwrap();
+    store.close().await;
+    let store = open(&url, hub()).await;
+    assert_eq!(store.user(ann.id).await.unwrap().unwrap(), ann);
+    let other = store.user(UserId(ann.id.0 + 1)).await.unwrap().unwrap();
+    assert_eq!(other.username, "Ann");
+    for name in ["aNN", "\u{430}nn"] {
+        let new = NewUser { email: String::new(), ..new_user(name, "client") };
+        let refused = store.create_user(new, None).await.unwrap_err();
+        assert_eq!(refused, StoreError::TooSimilar("username"));
+    }
+    // The address that it has stays its own, also where a client sends it back.
+    let same = UserChanges { email: Some(other.email.to_string()), ..UserChanges::default() };
+    assert_eq!(store.update_user(other.id, same).await.unwrap().email, other.email);
+    store.close().await;
 }

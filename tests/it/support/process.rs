@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::limited::MemoryLimit;
 
+/// The setting of a hub to which a test writes as fast as it can.
+pub const UNLIMITED: (&str, &str) = ("BELLPULL_HTTP_WRITES_PER_S", "0");
+
 /// A running hub.
 pub struct Process {
     child: Child,

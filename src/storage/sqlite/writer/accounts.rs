@@ -1,6 +1,7 @@
 //! Accounts, settings, and what else is asked for now and then: rare, so each is its own statement
 //! in the group's transaction.
 
+use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Role, User};
@@ -109,6 +110,12 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
             return Ok(Err(StoreError::Taken(field)));
         }
     }
+    let (name_key, mail_key) = (username_key(&new.username), email_key(&new.email));
+    for (kind, key) in [("username", &name_key), ("email", &mail_key)] {
+        if is_key_taken(connection, kind, key, None)? {
+            return Ok(Err(StoreError::TooSimilar(kind)));
+        }
+    }
     let sql = concat!(
         "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
          password_hash, email_verified, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -127,13 +134,53 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
         new.is_email_verified,
         new.now.as_millisecond(),
     );
-    Ok(Ok(one(connection, sql, values, |row| Ok(user(row)))??))
+    let made: User = one(connection, sql, values, |row| Ok(user(row)))??;
+    set_key(connection, "username", &name_key, made.id)?;
+    set_key(connection, "email", &mail_key, made.id)?;
+    Ok(Ok(made))
+}
+
+/// Whether somebody (other than `owner`) has a name of that kind that looks so; no name is like
+/// none.
+fn is_key_taken(
+    connection: &Connection,
+    kind: &'static str,
+    key: &str,
+    owner: Option<UserId>,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM name_keys \
+               WHERE kind = ?1 AND key = ?2 AND key <> '' AND user_id IS NOT ?3)";
+    one(connection, sql, (kind, key, owner.map(|owner| owner.0)), |row| row.get(0))
+}
+
+/// Has an account's name of that kind look so from now on.
+fn set_key(
+    connection: &Connection,
+    kind: &'static str,
+    key: &str,
+    owner: UserId,
+) -> rusqlite::Result<()> {
+    execute(connection, "DELETE FROM name_keys WHERE user_id = ? AND kind = ?", (owner.0, kind))?;
+    if !key.is_empty() {
+        // An account of before may look like another one, and then has no key of its own.
+        let sql = "INSERT INTO name_keys (kind, key, user_id) VALUES (?, ?, ?) \
+                   ON CONFLICT (kind, key) DO NOTHING";
+        execute(connection, sql, (kind, key, owner.0))?;
+    }
+    Ok(())
 }
 
 fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
     let taken = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1 AND email <> '' AND id <> ?2)";
     if one(connection, taken, (&changes.email, id.0), |row| row.get(0))? {
         return Ok(Err(StoreError::Taken("email")));
+    }
+    let mail_key = changes.email.as_deref().map(email_key);
+    if let Some(key) = &mail_key
+        && is_new_address(connection, id, changes)?
+        && is_key_taken(connection, "email", key, Some(id))?
+    {
+        return Ok(Err(StoreError::TooSimilar("email")));
     }
     if let Some(seen) = &changes.seen_role {
         let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND role <> ?)";
@@ -168,7 +215,21 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
         changes.vouches_for_email,
     );
     let updated = optional(connection, sql, values, |row| Ok(user(row)))?.transpose()?;
+    if let (Some(key), Some(_)) = (&mail_key, &updated) {
+        set_key(connection, "email", key, id)?;
+    }
     Ok(updated.map(|user| Done::Updated(Box::new(user))).ok_or(StoreError::NotFound))
+}
+
+/// Whether the change names another address than the account has. One that it has already stays,
+/// whatever it looks like: clients send it back with the rest.
+fn is_new_address(
+    connection: &Connection,
+    id: UserId,
+    changes: &UserChanges,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND email <> ?2)";
+    one(connection, sql, (id.0, &changes.email), |row| row.get(0))
 }
 
 /// Whether the hub would lose its last active super admin. Two who take each other's role away each

@@ -1,0 +1,100 @@
+//! Names that people would take for one another: another case, another script, another spelling.
+//!
+//! Two names are confusable if their keys are equal. A store keeps the keys, unique, beside the
+//! names, so that of two names that look alike only the first is taken.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::UNICODE_VERSION;
+use unicode_security::confusable_detection::skeleton;
+
+/// To be raised with every change to the functions below that changes a key.
+const RULES_VERSION: u32 = 1;
+
+/// Changes whenever a key might: with the rules, and with Unicode's tables. A store whose keys are
+/// of another version computes them anew.
+#[must_use]
+pub fn keys_version() -> String {
+    let (major, minor, update) = UNICODE_VERSION;
+    format!("{RULES_VERSION}, Unicode {major}.{minor}.{update}")
+}
+
+/// The key of a username: the skeleton of Unicode's UTS #39 of the name in compatibility form and
+/// lower case. `Carl`, `cаrl` with a Cyrillic `а`, and `car1` have one key.
+#[must_use]
+pub fn username_key(username: &str) -> String {
+    skeleton(&folded(username)).flat_map(char::to_lowercase).collect()
+}
+
+/// The key of an e-mail address. As for a username, but what is ASCII stands for itself alone: an
+/// address belongs to whoever reads its mail, and `ann@modern.example` is not `ann@modem.example`.
+#[must_use]
+pub fn email_key(email: &str) -> String {
+    let mut key = String::with_capacity(email.len());
+    for letter in folded(email).chars() {
+        if letter.is_ascii() {
+            key.push(letter);
+        } else {
+            key.extend(skeleton(letter.encode_utf8(&mut [0; 4])).flat_map(char::to_lowercase));
+        }
+    }
+    key
+}
+
+/// Whether a slug (`a-z`, `0-9`, `_`, `-`) looks like another one, or reads like it. Wider than
+/// the keys: `i`, `l` and `1` count as one letter, and separators as nothing.
+pub(crate) fn looks_like_slug(slug: &str, other: &str) -> bool {
+    let key = |slug: &str| username_key(slug).replace(['_', '-'], "").replace('i', "l");
+    key(slug) == key(other)
+}
+
+/// The text in compatibility form (NFKC) and lower case, which may undo each other once.
+fn folded(text: &str) -> String {
+    text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_that_look_alike_have_one_key() {
+        for (one, other) in [
+            ("carl", "Carl"),
+            ("carl", "c\u{430}rl"),
+            ("carl", "\u{ff43}\u{ff41}rl"),
+            ("carl", "car1"),
+            ("bob", "b0b"),
+            ("modern", "modem"),
+            ("\u{e4}nne", "A\u{308}nne"),
+            ("\u{3c3}", "\u{3a3}"),
+            ("user-o", "user-O"),
+        ] {
+            assert_eq!(username_key(one), username_key(other), "{one} {other}");
+        }
+        for (one, other) in [("ian", "lan"), ("ann", "anne"), ("user1", "user2"), ("a.b", "ab")] {
+            assert_ne!(username_key(one), username_key(other), "{one} {other}");
+        }
+        let numbered: std::collections::HashSet<_> =
+            (0..20_000).map(|n| username_key(&format!("load{n}"))).collect();
+        assert_eq!(numbered.len(), 20_000);
+    }
+
+    #[test]
+    fn addresses_differ_by_every_ascii_character_but_not_by_case_or_script() {
+        for (one, other) in [
+            ("ann@example.com", "ANN@Example.com"),
+            ("ann@example.com", "\u{430}nn@example.com"),
+            ("ann@example.com", "ann@ex\u{430}mple.com"),
+            ("ann@example.com", "ann@\u{ff45}xample.com"),
+        ] {
+            assert_eq!(email_key(one), email_key(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("ann@modern.example", "ann@modem.example"),
+            ("ann1@example.com", "annl@example.com"),
+            ("ann+a@example.com", "ann@example.com"),
+        ] {
+            assert_ne!(email_key(one), email_key(other), "{one} {other}");
+        }
+    }
+}
