@@ -113,6 +113,10 @@ impl<W> Queue<W> {
         self.waiting.is_empty()
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
