@@ -13,6 +13,7 @@ mod operator;
 mod passwords;
 mod preferences;
 mod projects;
+mod proxies;
 mod reads;
 mod scheduled;
 mod sends;
