@@ -106,12 +106,14 @@ mod tests {
     async fn the_memory_is_reused_and_given_back_when_idle() {
         let memory = HashMemory::default();
         let place = |memory: &HashMemory| memory.with(1, |blocks| blocks.as_ptr().addr());
+        place(&memory); // what else the first hash allocates
+        tokio::time::sleep(IDLE_MAX * 2).await;
         let Some(before) = resident_kib() else { return };
         // A second time: an allocator may treat the second allocation in another way.
         for _ in 0..3 {
             let first = place(&memory);
             assert_eq!(place(&memory), first);
-            assert!(resident_kib().unwrap() > before + 18 * 1024, "it is in use");
+            assert!(resident_kib().unwrap() > before + 17 * 1024, "it is in use");
             tokio::time::sleep(IDLE_MAX / 2).await;
             place(&memory);
             tokio::time::sleep(IDLE_MAX * 2 / 3).await;

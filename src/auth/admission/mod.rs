@@ -181,7 +181,9 @@ impl Admission {
             return Joined::Turn(shared.turn(claim));
         }
         let (waiter, answer) = oneshot::channel();
-        state.queue.retain(|waiter| !waiter.is_closed());
+        if state.queue.is_full() {
+            state.queue.retain(|waiter| !waiter.is_closed());
+        }
         let given_way = state.queue.push(claim, deadline, waiter);
         let is_dispatched = std::mem::replace(&mut state.is_dispatched, true);
         drop(state);
@@ -245,6 +247,10 @@ impl Shared {
         let now = Instant::now();
         let wait = |subject| self.budgets.wait(subject);
         let mut state = self.lock();
+        // The queue is looked through once a turn, not once an attempt.
+        if state.is_busy {
+            return Step::WaitForChange;
+        }
         state.queue.retain(|waiter| !waiter.is_closed());
         for (waiter, turn_in) in state.queue.shed(now, wait) {
             let _ = waiter.send(Err(Throttled(turn_in)));
@@ -252,9 +258,6 @@ impl Shared {
         if state.queue.is_empty() {
             state.is_dispatched = false;
             return Step::Done;
-        }
-        if state.is_busy {
-            return Step::WaitForChange;
         }
         match state.queue.next(now, wait) {
             Next::Turn(waiter, claim) => {

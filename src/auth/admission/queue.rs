@@ -15,6 +15,9 @@ use super::budgets::{GUESS_EVERY, Subject};
 /// Attempts that wait at once: a few hundred KiB, and some 10 s of work.
 pub(super) const WAITING_MAX: usize = 512;
 
+/// What an attempt needs after its turn has come: the hash, and the turn of its refusal.
+const AFTER_TURN: Duration = Duration::from_secs(1);
+
 /// What to tell a client that had to give way: about as long as a full queue takes.
 pub(super) const CROWDED_RETRY: Duration = Duration::from_secs(10);
 
@@ -32,6 +35,8 @@ pub(super) enum Class {
 }
 
 impl Class {
+    const ALL: [Self; 4] = [Self::Trusted, Self::Ordinary, Self::Doubtful, Self::Unknown];
+
     /// What a turn costs: while all four wait, the shares are 8:4:2:1.
     fn cost(self) -> u64 {
         match self {
@@ -70,17 +75,26 @@ pub(super) struct Queue<W> {
     /// When each waiting unit had its last turn or, before its first, arrived.
     rounds: HashMap<u64, u64>,
     round: u64,
-    /// When each class had its last turn, and the latest of them, as self-clocked fair queueing
-    /// has it.
-    finished: [u64; 4],
+    /// Self-clocked fair queueing of the classes: the clock is at the end of the last turn.
     clock: u64,
+    shares: [Share; 4],
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
         let (waiting, rounds) = (Vec::new(), HashMap::new());
-        Self { waiting, rounds, round: 0, finished: [0; 4], clock: 0 }
+        Self { waiting, rounds, round: 0, clock: 0, shares: [Share::default(); 4] }
     }
+}
+
+/// A class's part of the turns, in the queue's own time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    /// When its last turn ended.
+    finished: u64,
+    /// When its next one begins; `None` while the class has nothing that may have a turn, so that
+    /// it saves none up.
+    begins: Option<u64>,
 }
 
 /// What comes next.
@@ -97,6 +111,10 @@ pub(super) enum Next<W> {
 impl<W> Queue<W> {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
     }
 
     #[cfg(test)]
@@ -154,7 +172,7 @@ impl<W> Queue<W> {
             if turn_in.is_zero() {
                 continue;
             }
-            if now + *turn_in > one.deadline {
+            if now + *turn_in + AFTER_TURN > one.deadline {
                 late.push((at, *turn_in));
             } else {
                 *turn_in += GUESS_EVERY;
@@ -167,38 +185,42 @@ impl<W> Queue<W> {
     /// Removes and returns the attempt whose turn it is, among those whose budget allows one now.
     pub(super) fn next(&mut self, now: Instant, wait: impl Fn(Subject) -> Duration) -> Next<W> {
         let mut soonest: Option<Duration> = None;
-        let mut best: Option<((u64, Class, u64, usize), usize)> = None;
+        // Of each class the unit that has waited longest for a turn, and of that the oldest.
+        let mut first: [Option<(u64, usize)>; 4] = [None; 4];
         for (at, one) in self.waiting.iter().enumerate() {
             let turn_in = one.claim.subject.map(&wait).unwrap_or_default();
             if !turn_in.is_zero() {
                 soonest = Some(soonest.map_or(turn_in, |soonest| soonest.min(turn_in)));
                 continue;
             }
-            let class = one.claim.class;
             let round = self.rounds.get(&one.claim.unit).copied().unwrap_or_default();
-            let key = (self.finish(class), class, round, at);
-            if best.is_none_or(|(best, _)| key < best) {
-                best = Some((key, at));
+            if let Some(first) = first.get_mut(one.claim.class as usize) {
+                *first = Some(first.map_or((round, at), |first| first.min((round, at))));
             }
         }
-        match (best, soonest) {
-            (Some(((finish, class, ..), at)), _) => {
-                if let Some(finished) = self.finished.get_mut(class as usize) {
-                    *finished = finish;
-                }
-                self.clock = finish;
-                let Waiting { claim, waiter, .. } = self.take(at);
-                Next::Turn(waiter, claim)
-            }
-            (None, Some(soonest)) => Next::At(now + soonest),
-            (None, None) => Next::Empty,
+        if let Some(at) = self.choose(first) {
+            let Waiting { claim, waiter, .. } = self.take(at);
+            return Next::Turn(waiter, claim);
         }
+        soonest.map_or(Next::Empty, |soonest| Next::At(now + soonest))
     }
 
-    /// When the class's next turn would end, in the queue's own time.
-    fn finish(&self, class: Class) -> u64 {
-        let finished = self.finished.get(class as usize).copied().unwrap_or_default();
-        finished.max(self.clock) + class.cost()
+    /// The class whose turn would end first has it.
+    fn choose(&mut self, first: [Option<(u64, usize)>; 4]) -> Option<usize> {
+        let clock = self.clock;
+        let classes = Class::ALL.into_iter().zip(&mut self.shares).zip(first);
+        let candidates = classes.filter_map(|((class, share), first)| {
+            let Some((_, at)) = first else {
+                share.begins = None;
+                return None;
+            };
+            let begins = *share.begins.get_or_insert(share.finished.max(clock));
+            Some((begins + class.cost(), class, share, at))
+        });
+        let (ends, _, share, at) = candidates.min_by_key(|(ends, class, ..)| (*ends, *class))?;
+        *share = Share { finished: ends, begins: Some(ends) };
+        self.clock = ends;
+        Some(at)
     }
 
     fn next_round(&mut self) -> u64 {

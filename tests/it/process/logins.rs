@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::PATIENCE;
@@ -143,6 +145,30 @@ async fn the_right_password_gets_in_after_fifty_wrong_ones_from_its_address() {
     assert_eq!(login(&here, &hub, "ada", "correct horse").await, StatusCode::OK);
     // From now on this name and address have a place of their own.
     assert_eq!(login(&here, &hub, "ada", "correct horse").await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_whose_clients_disconnect_take_no_turn() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let mut gone = Vec::new();
+    for n in 0..400 {
+        let body = format!("{{\"username\":\"gone-{n}\",\"password\":\"a guess\"}}");
+        let length = body.len();
+        let mut stream = TcpStream::connect(hub.address).await.unwrap();
+        let request = format!(
+            "POST /api/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        gone.push(stream);
+    }
+    drop(gone);
+    // All of them would take 8 s and more; this one is of the class that is served last.
+    let began = Instant::now();
+    let here = client([127, 0, 0, 1]);
+    assert_eq!(login(&here, &hub, "nobody", "a guess").await, StatusCode::UNAUTHORIZED);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

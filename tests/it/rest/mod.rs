@@ -14,6 +14,7 @@ mod operator;
 mod passwords;
 mod preferences;
 mod projects;
+mod proxies;
 mod reads;
 mod scheduled;
 mod sends;

@@ -201,6 +201,22 @@ async fn an_address_that_comes_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn clients_behind_a_trusted_proxy_have_a_limit_each() {
+    let hub = Hub::start_with(|config| {
+        config.ws.handshakes_per_s = 1;
+        config.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    let ada = hub.user("ada", "admin").await;
+    let from = async |client: &str| {
+        answer(&hub, &token(&ada), &[("X-Forwarded-For", client)]).await.status
+    };
+    let refused = async { while from("192.0.2.1").await == 101 {} };
+    tokio::time::timeout(super::PATIENCE, refused).await.expect("a refusal");
+    assert_eq!(from("192.0.2.2").await, 101);
+}
+
+#[tokio::test]
 async fn beyond_the_limit_of_connections_the_answer_is_503() {
     let hub = Hub::start_with(|config| config.ws.max_connections = 3).await;
     let ada = hub.user("ada", "admin").await;
