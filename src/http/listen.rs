@@ -14,6 +14,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::header::{CONNECTION, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -27,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::prefixed::Prefixed;
+use super::strict_heads::StrictHeads;
 use super::write_limit::WriteLimit;
 use crate::ws::WsEdge;
 
@@ -230,7 +233,8 @@ impl Arrived {
         mut shutdown: watch::Receiver<bool>,
     ) {
         let Self { stream, peer, held: _held, begun } = self;
-        let stream = WriteLimit::new(Prefixed::new(stream, begun), write_timeout);
+        let stream = StrictHeads::new(Prefixed::new(stream, begun));
+        let stream = WriteLimit::new(stream, write_timeout);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
@@ -264,7 +268,13 @@ pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 }
 
 async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+    let asks_for_another = request.headers().contains_key(UPGRADE);
+    let mut response = router.oneshot(request.map(Body::new)).await?;
+    if asks_for_another && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Nothing behind such a request was looked at.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// Tells a client that there are too many, without letting it in.

@@ -12,6 +12,7 @@ mod notifications;
 mod operator;
 mod preferences;
 mod projects;
+mod raw_heads;
 mod scheduled;
 mod sends;
 mod stream;
