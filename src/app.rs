@@ -164,6 +164,7 @@ impl App {
         // A test may have rows made of a channel that nothing sends.
         let mut options = options;
         options.channels = options.channels.or(config.delivery.channels());
+        options.check_max_bytes = config.database_check_max_bytes;
         let channels = options.channels;
         let store = SqliteStore::open(&config.database_url, options)
             .await

@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod http;
 pub mod load;
 mod nice;
+mod open_files;
 pub mod sse;
 pub mod storage;
 pub mod telemetry;

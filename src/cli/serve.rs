@@ -6,7 +6,7 @@ use tracing::info;
 use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
 use crate::config::Config;
-use crate::telemetry;
+use crate::{open_files, telemetry};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,8 +46,10 @@ impl Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
+    let (files, connections_max) = (open_files::raise_limit(), config.ws.max_connections);
     let mut signals = Signals::listen()?;
     let app = App::start(config).await?;
+    open_files::check_limit(files, connections_max);
     print_line(&format!("listening on {}", app.url()))?;
     let gave_up = signals.until_told_to_stop(&app).await;
     info!("stopping");

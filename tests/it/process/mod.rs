@@ -3,7 +3,9 @@
 mod beside;
 mod cli;
 mod faults;
+mod files;
 mod load;
+mod origins;
 mod rivals;
 mod sends;
 mod serve;
