@@ -176,6 +176,7 @@ impl App {
         let mut options = options;
         options.channels = options.channels.or(config.delivery.channels());
         options.verify_email = config.auth.verify_email;
+        options.check_max_bytes = config.database_check_max_bytes;
         let channels = options.channels;
         // Addresses first: of what can go wrong they are the likeliest, and a start that fails
         // over one must not leave a new database behind.

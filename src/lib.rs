@@ -17,6 +17,7 @@ pub mod edge;
 pub mod http;
 pub mod load;
 mod nice;
+mod open_files;
 pub mod sse;
 pub mod storage;
 pub mod telemetry;

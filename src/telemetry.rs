@@ -41,6 +41,8 @@ enum Described {
 const DESCRIBED: &[Described] = &[
     Described::Gauge("bellpull_sessions", "Sessions that are open on this node"),
     Described::Counter("bellpull_socket_handshakes_total", "WebSocket handshakes, by outcome"),
+    Described::Counter("bellpull_origins_refused_total",
+        "Sockets that were refused because of their page's Origin"),
     Described::Counter("bellpull_socket_closes_total", "Sessions that ended, by close code"),
     Described::Counter("bellpull_connections_refused_total",
         "Connections that were refused because there were too many"),

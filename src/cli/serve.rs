@@ -6,7 +6,7 @@ use tracing::info;
 use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
 use crate::config::Config;
-use crate::telemetry;
+use crate::{open_files, telemetry};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,9 +47,11 @@ impl Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
+    let (files, connections_max) = (open_files::raise_limit(), config.ws.max_connections);
     let signals = Signals::listen()?;
     let public_url = config.http.public_url.clone();
     let app = App::start(config).await?;
+    open_files::check_limit(files, connections_max);
     print_line(&format!("listening on {}", app.url()))?;
     info!("the console is at {}/console/", public_url.unwrap_or_else(|| app.url()));
     attend(app, signals).await

@@ -5,7 +5,9 @@
 
 use axum::Router;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::header::{IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -55,6 +57,9 @@ impl File {
             fixed(ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
             fixed(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
             fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            fixed(REFERRER_POLICY, "no-referrer"),
+            // For whoever opens the file itself: a page that imports it has a policy of its own.
+            fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         ];
         let tag = HeaderValue::from_str(&self.tag).ok().map(|tag| (ETAG, tag));
         let mut response = match is_held {

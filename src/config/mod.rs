@@ -30,6 +30,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for a hub that forgets.
     pub database_url: String,
+    /// `database.check_max_mib`: a file of at most so many bytes is looked through for damage when
+    /// the hub starts (256 MiB; 0: none).
+    pub database_check_max_bytes: u64,
     /// `jwt_secret`: signs HS256 tokens; generated and kept in the database where it is not set.
     pub jwt_secret: Option<Secret>,
     /// `dialect`: of a socket that names none.

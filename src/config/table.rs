@@ -148,6 +148,9 @@ pub static SETTINGS: &[Setting] = &[
         "Where to listen; port 0 picks a free one, printed as the first line"),
     setting("database_url", "database", "sqlite://bellpull.db", Kind::Database,
         "Where everything is kept: sqlite://PATH, or sqlite::memory: for a hub that forgets"),
+    setting("database.check_max_mib", "", "256", number("MiB", 0, 1_048_576),
+        "The largest file that is looked through for damage when the hub starts, which takes some \
+         seconds a GiB; 0: none"),
     setting("redis_url", "redis", "", Kind::Redis,
         "The Redis on which several nodes meet (not supported yet by this build)"),
     setting("jwt_secret", "", "", Kind::Secret,

@@ -2,9 +2,13 @@
 //!
 //! Senders render from memory. An edit is in the store first, and in this node's memory before it
 //! is answered; other nodes see by the store's version that theirs are old.
+//!
+//! What an admin wrote is rendered on threads for blocking work, a few at once: its bounds
+//! ([`super::template`]) let it keep a core busy for a moment, and nobody's request should wait
+//! for that. The defaults are rendered where they are asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use bellpull_actors::domain::locale::Locale;
@@ -13,9 +17,11 @@ use bellpull_actors::port::templates::{
     PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate,
 };
 use bellpull_actors::port::{StoreError, TemplateStore};
+use tokio::sync::Semaphore;
 
-use super::defaults::default_of;
-use super::template::{Parsed, Rendered, View, plain};
+use super::defaults::{DIGEST, default_of};
+use super::proof::prove;
+use super::template::{BadTemplate, Parsed, Rendered, View, plain};
 
 /// How often the store's version is compared: so long may an edit on another node stay unseen.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(5);
@@ -40,19 +46,58 @@ impl Found {
     }
 }
 
+/// Written templates that are rendered for deliveries at once: two cores at most are taken from
+/// what waits for an answer.
+const RENDERS_MAX: usize = 2;
+/// Templates of requests (previews, and what is to be kept) that are tried at once. They have a
+/// place of their own, so that no number of them holds up deliveries.
+const PROOFS_MAX: usize = 1;
+
 /// All templates in memory. Its clones are the same ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Templates {
     shelf: Arc<RwLock<Shelf>>,
+    renders: Arc<Semaphore>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self { shelf: Arc::default(), renders: Arc::new(Semaphore::new(RENDERS_MAX)) }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Shelf {
     version: i64,
-    written: HashMap<TemplateKey, Arc<WrittenTemplate>>,
-    /// A shelf's own: what an edit replaces is forgotten with the shelf.
-    parsed: Arc<Parsed>,
+    written: HashMap<TemplateKey, Arc<Kept>>,
 }
+
+/// A template that somebody wrote.
+#[derive(Debug)]
+struct Kept {
+    template: Arc<WrittenTemplate>,
+    /// Made when it is first rendered. One that was kept by an earlier version may have what is
+    /// not available any more.
+    parsed: OnceLock<Result<Parsed, BadTemplate>>,
+}
+
+impl Kept {
+    fn render(&self, view: &View) -> Result<Rendered, BadTemplate> {
+        let parsed = self.parsed.get_or_init(|| Parsed::of(&self.template.source));
+        let rendered = parsed.as_ref().map_err(BadTemplate::clone)?.render(view)?;
+        Ok(Rendered { is_written: true, ..rendered })
+    }
+}
+
+/// The defaults, parsed: of each channel that for digests and that for all else.
+static DEFAULTS: LazyLock<HashMap<(Channel, bool), Result<Parsed, BadTemplate>>> =
+    LazyLock::new(|| {
+        let of = |channel| [(channel, DIGEST), (channel, "")];
+        let parsed = Channel::ALL.into_iter().flat_map(of).map(|(channel, event)| {
+            ((channel, event == DIGEST), Parsed::of(&default_of(event, channel)))
+        });
+        parsed.collect()
+    });
 
 impl Templates {
     fn shelf(&self) -> RwLockReadGuard<'_, Shelf> {
@@ -61,8 +106,9 @@ impl Templates {
 
     /// Takes what the store has, unless it is older than what is here.
     pub fn take(&self, TemplateShelf { version, templates }: TemplateShelf) {
-        let written = templates.into_iter().map(|one| (one.key.clone(), Arc::new(one)));
-        let new = Shelf { version, written: written.collect(), parsed: Arc::default() };
+        let kept = |template| Kept { template: Arc::new(template), parsed: OnceLock::new() };
+        let written = templates.into_iter().map(|one| (one.key.clone(), Arc::new(kept(one))));
+        let new = Shelf { version, written: written.collect() };
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         if new.version > shelf.version {
             *shelf = new;
@@ -73,6 +119,13 @@ impl Templates {
     /// default.
     #[must_use]
     pub fn find(&self, event: &str, channel: Channel, locale: &Locale) -> Found {
+        match self.kept(event, channel, locale) {
+            Some(kept) => Found::Written(Arc::clone(&kept.template)),
+            None => Found::Default(default_of(event, channel)),
+        }
+    }
+
+    fn kept(&self, event: &str, channel: Channel, locale: &Locale) -> Option<Arc<Kept>> {
         let shelf = self.shelf();
         let key = |tag: &str| {
             let locale = tag.parse().ok()?;
@@ -80,8 +133,7 @@ impl Templates {
         };
         // Most hubs have no templates of their own, and every e-mail asks.
         let nearest = locale.nearest().filter(|_| !shelf.written.is_empty());
-        let written = nearest.filter_map(key).find_map(|key| shelf.written.get(&key).cloned());
-        written.map_or_else(|| Found::Default(default_of(event, channel)), Found::Written)
+        nearest.filter_map(key).find_map(|key| shelf.written.get(&key).cloned())
     }
 
     /// All that somebody wrote, in no order.
@@ -91,20 +143,50 @@ impl Templates {
     }
 
     /// What goes out. A template that fails is replaced by the default, which cannot.
-    #[must_use]
-    pub fn render(&self, event: &str, channel: Channel, locale: &Locale, view: &View) -> Rendered {
-        let parsed = Arc::clone(&self.shelf().parsed);
-        if let Found::Written(template) = self.find(event, channel, locale) {
-            match parsed.render(&template.source, view) {
-                Ok(rendered) => return Rendered { is_written: true, ..rendered },
+    pub async fn render(
+        &self,
+        event: &str,
+        channel: Channel,
+        locale: &Locale,
+        view: View,
+    ) -> Rendered {
+        let view = Arc::new(view);
+        if let Some(kept) = self.kept(event, channel, locale) {
+            let (template, seen) = (Arc::clone(&kept.template), Arc::clone(&view));
+            match apart(&self.renders, move || kept.render(&seen)).await {
+                Ok(rendered) => return rendered,
                 Err(bad) => failed(event, channel, &template.key.locale, &bad.to_string()),
             }
         }
-        parsed.render(&default_of(event, channel), view).unwrap_or_else(|bad| {
+        by_default(event, channel, &view).unwrap_or_else(|bad| {
             failed(event, channel, &Locale::english(), &bad.to_string());
-            plain(view)
+            plain(&view)
         })
     }
+}
+
+fn by_default(event: &str, channel: Channel, view: &View) -> Result<Rendered, BadTemplate> {
+    match DEFAULTS.get(&(channel, event == DIGEST)) {
+        Some(parsed) => parsed.as_ref().map_err(BadTemplate::clone)?.render(view),
+        None => Parsed::of(&default_of(event, channel))?.render(view),
+    }
+}
+
+/// Renders on a thread for blocking work, when there is a place. The place is held until the work
+/// has ended, also where nobody waits for it any more.
+async fn apart<T: Send + 'static, E: From<BadTemplate> + Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    let place = Arc::clone(places).acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    done.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "rendering a template failed");
+        Err(BadTemplate { part: "text", problem: "it cannot be rendered".to_owned() }.into())
+    })
 }
 
 /// What an operator learns of a template that failed when it was to go out.
@@ -114,11 +196,22 @@ fn failed(event: &str, channel: Channel, locale: &Locale, bad: &str) {
     tracing::warn!(event, channel, %locale, bad, "a template failed: the default goes out");
 }
 
+/// All that is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong(pub Vec<BadTemplate>);
+
+impl From<BadTemplate> for Wrong {
+    fn from(bad: BadTemplate) -> Self {
+        Self(vec![bad])
+    }
+}
+
 /// The templates with the store that keeps them.
 #[derive(Debug, Clone)]
 pub struct TemplateDesk {
     store: Arc<dyn TemplateStore>,
     templates: Templates,
+    proofs: Arc<Semaphore>,
 }
 
 impl TemplateDesk {
@@ -127,7 +220,8 @@ impl TemplateDesk {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn open(store: Arc<dyn TemplateStore>) -> Result<Self, StoreError> {
-        let desk = Self { store, templates: Templates::default() };
+        let proofs = Arc::new(Semaphore::new(PROOFS_MAX));
+        let desk = Self { store, templates: Templates::default(), proofs };
         desk.refresh().await?;
         Ok(desk)
     }
@@ -136,6 +230,20 @@ impl TemplateDesk {
     #[must_use]
     pub fn templates(&self) -> &Templates {
         &self.templates
+    }
+
+    /// How a template would go out, on a sample.
+    ///
+    /// # Errors
+    /// All that is wrong with it; see [`prove`].
+    pub async fn prove(
+        &self,
+        event: &str,
+        channel: Channel,
+        source: Source,
+    ) -> Result<Rendered, Wrong> {
+        let event = event.to_owned();
+        apart(&self.proofs, move || prove(&event, channel, &source).map_err(Wrong)).await
     }
 
     /// Keeps a template; whatever is rendered here after this returns goes by it.
@@ -237,15 +345,35 @@ mod tests {
         assert_eq!(text(&templates, "en"), "two");
     }
 
-    #[test]
-    fn a_template_that_fails_when_it_is_sent_gives_way_to_the_default() {
+    #[tokio::test]
+    async fn a_template_that_fails_when_it_is_sent_gives_way_to_the_default() {
         let templates = Templates::default();
-        let bad = written("general", Channel::Sms, "en", "{{ data.a.b.c }}");
-        templates.take(shelf(1, vec![bad]));
-        let (view, english) = (sample("general"), Locale::english());
-        let rendered = templates.render("general", Channel::Sms, &english, &view);
-        assert!(rendered.text.starts_with("A title: A message"), "{}", rendered.text);
-        assert!(!rendered.is_written);
+        let english = Locale::english();
+        // The second one was kept before there was a bound on what it makes.
+        for (version, bad) in
+            [(1, "{{ data.a.b.c }}"), (2, "{% set n = namespace() %}{% set n.x = 'x' %}{{ n.x }}")]
+        {
+            templates.take(shelf(version, vec![written("general", Channel::Sms, "en", bad)]));
+            let view = sample("general");
+            let rendered = templates.render("general", Channel::Sms, &english, view).await;
+            assert!(rendered.text.starts_with("A title: A message"), "{}", rendered.text);
+            assert!(!rendered.is_written);
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_are_rendered_at_once_and_the_defaults_wait_for_nobody() {
+        let templates = Templates::default();
+        templates.take(shelf(1, vec![written("general", Channel::Sms, "en", "{{ name }}")]));
+        let english = Locale::english();
+        let all = templates.renders.acquire_many(2).await.unwrap();
+        let written = templates.render("general", Channel::Sms, &english, sample("general"));
+        let mut written = std::pin::pin!(written);
+        assert!(futures_util::poll!(&mut written).is_pending());
+        let other = templates.render("mentioned", Channel::Sms, &english, sample("mentioned"));
+        assert!(!other.await.is_written);
+        drop(all);
+        assert_eq!(written.await.text, "Ada Lovelace");
     }
 
     /// A store that another node writes to.

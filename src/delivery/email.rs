@@ -90,9 +90,9 @@ impl EmailSender {
         Ok(Self { server, from, message_domain, words })
     }
 
-    fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
+    async fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
         let unsubscribe = self.unsubscribe(leased);
-        let rendered = self.words.render(leased, Channel::Email, unsubscribe.as_deref());
+        let rendered = self.words.render(leased, Channel::Email, unsubscribe.as_deref()).await;
         let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -133,7 +133,7 @@ impl Sender for EmailSender {
         let Ok(to) = to.parse::<Address>() else {
             return refused("the recipient's address is none");
         };
-        let message = match self.message(leased, to) {
+        let message = match self.message(leased, to).await {
             Ok(message) => message,
             Err(error) => return refused(&format!("no e-mail can be made of it: {error}")),
         };

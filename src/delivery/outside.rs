@@ -9,9 +9,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Where a user's address leads: not outside.
+/// A user's address leads nowhere outside: its name is unknown, or it is one of the operator's own
+/// network. Which of the two is not for users to know: they could map that network by its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the address is not one of the public internet's")]
+#[error("its name leads to no address of the public internet")]
 pub struct NotOutside;
 
 /// What users may name.
@@ -79,7 +80,10 @@ pub(super) struct PublicResolver;
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| {
+                tracing::debug!(%error, "a name that a user gave could not be resolved");
+                NotOutside
+            })?;
             let public: Vec<SocketAddr> = found.filter(|at| is_public(at.ip())).collect();
             if public.is_empty() {
                 return Err(NotOutside.into());

@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
 use super::outside::{NotOutside, Outside, PublicResolver};
-use super::{refused, said};
+use super::said;
 
 /// How long an attempt may take in all, from the name's resolution to the answer's last byte. The
 /// channel's own limit, 30 s, is only for adapters that fail to keep theirs.
@@ -144,7 +144,9 @@ fn unanswered(error: reqwest::Error) -> Outcome {
         cause = deeper;
     }
     if let Some(inside) = cause.downcast_ref::<NotOutside>() {
-        return refused(&inside.to_string());
+        // Resolving may have failed for now: what is private and what is unknown are one here.
+        let error = said(&format!("{what}: {inside}"));
+        return Outcome::Later { error, after: None, is_outage: false };
     }
     let error = if error.is_timeout() { what.to_owned() } else { format!("{what}: {cause}") };
     Outcome::Later { error: said(&error), after: None, is_outage: true }

@@ -53,7 +53,7 @@ impl Sender for SmsSender {
         let Some(to) = telephone(number) else {
             return refused("the recipient's number is none in international form");
         };
-        let rendered = self.words.render(leased, Channel::Sms, None);
+        let rendered = self.words.render(leased, Channel::Sms, None).await;
         let body = shortened(rendered.text.trim(), BODY_MAX);
         let is_service = self.from.starts_with(SERVICE_PREFIX);
         let from = if is_service { "MessagingServiceSid" } else { "From" };

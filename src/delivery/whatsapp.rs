@@ -62,8 +62,8 @@ impl WhatsAppSender {
         })
     }
 
-    fn message(&self, leased: &Leased, to: &str) -> Value {
-        let rendered = self.words.render(leased, Channel::WhatsApp, None);
+    async fn message(&self, leased: &Leased, to: &str) -> Value {
+        let rendered = self.words.render(leased, Channel::WhatsApp, None).await;
         let mut message = json!({
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
@@ -128,7 +128,7 @@ impl Sender for WhatsAppSender {
             .provider
             .post_to(self.url.clone())
             .bearer_auth(self.token.reveal())
-            .json(&self.message(leased, &to));
+            .json(&self.message(leased, &to).await);
         match self.provider.ask(request).await {
             Ok(answer) => judge(&answer),
             Err(outcome) => outcome,

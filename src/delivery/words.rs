@@ -20,8 +20,12 @@ pub struct Words {
 
 impl Words {
     /// What goes out on a channel: one letter's words, or a digest's.
-    #[must_use]
-    pub fn render(&self, leased: &Leased, channel: Channel, unsubscribe: Option<&str>) -> Rendered {
+    pub async fn render(
+        &self,
+        leased: &Leased,
+        channel: Channel,
+        unsubscribe: Option<&str>,
+    ) -> Rendered {
         let addressee = leased.addressee.as_ref();
         let english = Locale::english();
         let (name, locale) = addressee.map_or(("", &english), |one| (&*one.name, &one.locale));
@@ -32,13 +36,14 @@ impl Words {
                 None => self.links.action(&message.action_url),
             };
             let view = View::of(message, name, link.as_deref(), unsubscribe);
-            return self.templates.render(message.event.as_str(), channel, locale, &view);
+            return self.templates.render(message.event.as_str(), channel, locale, view).await;
         }
         let items: Vec<_> = leased
             .letters
             .iter()
             .map(|letter| (&letter.message, self.links.action(&letter.message.action_url)))
             .collect();
-        self.templates.render(DIGEST, channel, locale, &View::of_digest(&items, name))
+        let view = View::of_digest(&items, name);
+        self.templates.render(DIGEST, channel, locale, view).await
     }
 }

@@ -14,6 +14,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::header::{CONNECTION, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -28,6 +30,7 @@ use tower::ServiceExt;
 
 use super::address_limit::AddressLimit;
 use super::prefixed::Prefixed;
+use super::strict_heads::StrictHeads;
 use super::unsent::Unsent;
 use super::write_limit::{Patience, WriteLimit};
 use crate::ws::WsEdge;
@@ -268,7 +271,8 @@ impl Arrived {
         };
         // Where the kernel does not know it, it takes what it takes.
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
-        let stream = WriteLimit::new(Prefixed::new(stream, begun), rules.patience.clone());
+        let stream = StrictHeads::new(Prefixed::new(stream, begun));
+        let stream = WriteLimit::new(stream, rules.patience.clone());
         let (router, connections) = (rules.router.clone(), rules.connections.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -303,7 +307,13 @@ pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 }
 
 async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+    let asks_for_another = request.headers().contains_key(UPGRADE);
+    let mut response = router.oneshot(request.map(Body::new)).await?;
+    if asks_for_another && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Nothing behind such a request was looked at.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// Tells a client that there are too many, without letting it in.

@@ -38,6 +38,7 @@ mod routes;
 mod scheduled;
 mod sends;
 mod stream;
+pub(crate) mod strict_heads;
 mod strict_json;
 mod templates;
 mod ticket_actions;

@@ -78,13 +78,17 @@ async fn healthz() -> Json<Value> {
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
     let checks = readiness.check().await;
     let word = |holds: bool, otherwise: &'static str| if holds { "ok" } else { otherwise };
-    let status = if checks.all() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_ready = checks.all();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
-        "status": word(checks.all(), "unavailable"),
+        "ready": is_ready,
+        "status": word(is_ready, "unavailable"),
         "checks": {
-            "draining": word(checks.is_staying, "draining"),
+            "store": word(checks.does_store_write, "failing"),
+            // One node alone has nobody to tell.
+            "broker": "off",
             "supervisors": word(checks.are_supervisors_up, "down"),
-            "store": word(checks.is_store_there, "unreachable"),
+            "draining": if checks.is_staying { "no" } else { "yes" },
         },
     });
     (status, Json(body))

@@ -26,8 +26,8 @@ pub(super) struct Checks {
     pub(super) is_staying: bool,
     /// All supervisors are up and within their budgets.
     pub(super) are_supervisors_up: bool,
-    /// The store answers.
-    pub(super) is_store_there: bool,
+    /// The store took the last write, or a probe.
+    pub(super) does_store_write: bool,
 }
 
 impl Readiness {
@@ -62,7 +62,7 @@ impl Readiness {
         Checks {
             is_staying: !self.is_draining(),
             are_supervisors_up: self.hub.is_ready(),
-            is_store_there: matches!(ping, Ok(Ok(()))),
+            does_store_write: matches!(ping, Ok(Ok(()))),
         }
     }
 }
@@ -70,6 +70,6 @@ impl Readiness {
 impl Checks {
     /// Whether everything holds.
     pub(super) fn all(self) -> bool {
-        self.is_staying && self.are_supervisors_up && self.is_store_there
+        self.is_staying && self.are_supervisors_up && self.does_store_write
     }
 }

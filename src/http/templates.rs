@@ -30,8 +30,7 @@ use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::Principal;
 use crate::delivery::defaults::{CHANNELS, DIGEST, is_of_accounts};
-use crate::delivery::desk::{Found, TemplateDesk};
-use crate::delivery::proof::prove;
+use crate::delivery::desk::{Found, TemplateDesk, Wrong};
 use crate::delivery::template::{BadTemplate, SOURCE_MAX};
 
 pub(super) fn routes() -> Routes {
@@ -231,7 +230,8 @@ async fn write(
     let start = Source { subject: title.to_owned(), ..Source::default() };
     let source = source(&mut body, start)?;
     check_rights(&principal, &key)?;
-    prove(&key.event, key.channel, &source).map_err(refused)?;
+    let proved = desk.prove(&key.event, key.channel, source.clone()).await;
+    proved.map_err(refused)?;
     let template = WrittenTemplate {
         key,
         source,
@@ -290,7 +290,7 @@ async fn preview(
 ) -> Result<Json<Value>, ApiError> {
     let found = desk.templates().find(&key.event, key.channel, &key.locale);
     let source = source(&mut body, found.source().clone())?;
-    let rendered = prove(&key.event, key.channel, &source).map_err(refused)?;
+    let rendered = desk.prove(&key.event, key.channel, source).await.map_err(refused)?;
     Ok(Json(json!({
         "subject": rendered.subject,
         "text": rendered.text,
@@ -324,7 +324,7 @@ fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
 }
 
 /// Each part with what is wrong with it.
-fn refused(wrong: Vec<BadTemplate>) -> ApiError {
+fn refused(Wrong(wrong): Wrong) -> ApiError {
     let mut errors = FieldErrors::default();
     for BadTemplate { part, problem } in wrong {
         errors.add(part, problem);

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::LoadError;
 
 /// Files that a process of ours has open beside its sockets.
@@ -62,19 +60,15 @@ fn value(text: &str, name: &str) -> Option<u64> {
 /// # Errors
 /// They do not; the text says what would help.
 pub fn allow_files(sockets: usize, whose: &str, remedy: &str) -> Result<(), LoadError> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum || limit.maximum.is_none() {
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        let _ = setrlimit(Resource::Nofile, raised); // what was allowed before still is
-    }
+    let allowed = crate::open_files::raise_limit();
     let needed = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    match getrlimit(Resource::Nofile).current {
-        Some(allowed) if allowed < needed => Err(LoadError::Wrong(format!(
+    if allowed < needed {
+        return Err(LoadError::Wrong(format!(
             "--users: {whose} needs {needed} open files for {sockets} sockets, and the limit of \
              open files (ulimit -n, RLIMIT_NOFILE) is {allowed}: {remedy}"
-        ))),
-        Some(_) | None => Ok(()),
+        )));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -106,7 +100,7 @@ mod tests {
     #[test]
     fn too_many_sockets_for_one_process_are_refused_with_the_limits_name() {
         allow_files(1, "the tool", "").unwrap();
-        if getrlimit(Resource::Nofile).current.is_some() {
+        if crate::open_files::raise_limit() < u64::MAX {
             let text = allow_files(usize::MAX, "a process", "use less").unwrap_err().to_string();
             for word in ["--users: a process", "RLIMIT_NOFILE", "ulimit -n", "use less"] {
                 assert!(text.contains(word), "{text}");

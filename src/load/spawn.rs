@@ -24,6 +24,10 @@ const SECRET_BYTES: usize = 32;
 /// Accounts are made in batches by themselves; so many are waited for at once.
 const AT_ONCE: usize = 256;
 
+/// The setting of a hub's connections, and its default.
+const CONNECTIONS_MAX: &str = "BELLPULL_WS_MAX_CONNECTIONS";
+const CONNECTIONS_USUAL: u64 = 100_000;
+
 /// A server that ends with whoever started it.
 #[derive(Debug)]
 pub struct Spawned {
@@ -74,6 +78,11 @@ pub async fn hub(
         // And a few accounts write as fast as the hub takes it: that is what is measured.
         .env("BELLPULL_HTTP_WRITES_PER_S", "0")
         .current_dir(folder.path()); // no bellpull.toml of anybody's
+    if std::env::var_os(CONNECTIONS_MAX).is_none() {
+        // No more than there can be: a hub warns of a limit that is above.
+        let most = crate::open_files::connections_max().min(CONNECTIONS_USUAL);
+        command.env(CONNECTIONS_MAX, most.to_string());
+    }
     if std::env::var_os("BELLPULL_LOG_FILTER").is_none() {
         command.env("BELLPULL_LOG_FILTER", "warn");
     }

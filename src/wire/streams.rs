@@ -57,7 +57,7 @@ fn stem(event: &StreamEvent) -> Box<[u8]> {
         StreamEvent::Comment(comment) => frames::put(&comment_added(comment), &mut out),
         StreamEvent::Joined(person) => frames::put(&user_status("joined", person), &mut out),
         StreamEvent::Left(person) => frames::put(&user_status("left", person), &mut out),
-        StreamEvent::Viewing { person, ticket } => {
+        StreamEvent::Viewing { person, ticket, .. } => {
             let (user_id, username) = (person.id.0, &*person.username);
             let ticket_id = ticket.map(|ticket| ticket.0);
             let frame = TicketViewing { r#type: "ticket_viewing", user_id, username, ticket_id };
@@ -274,8 +274,11 @@ mod tests {
         assert_told(StreamEvent::Joined(john()), golden!("user_status_joined"));
         assert_told(StreamEvent::Left(john()), golden!("user_status_left"));
         let ticket = Some(TicketId(1));
-        assert_told(StreamEvent::Viewing { person: john(), ticket }, golden!("ticket_viewing"));
-        let event = StreamEvent::Viewing { person: john(), ticket: None };
+        assert_told(
+            StreamEvent::Viewing { person: john(), was: None, ticket },
+            golden!("ticket_viewing"),
+        );
+        let event = StreamEvent::Viewing { person: john(), was: ticket, ticket: None };
         assert_told(event, golden!("ticket_viewing_none"));
         let ticket = TicketId(1);
         let event = StreamEvent::Typing { person: john(), ticket, is_typing: true };

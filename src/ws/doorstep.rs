@@ -25,6 +25,7 @@ use super::refusal::Refusal;
 use super::shared::{LINGER, write_all};
 use super::upgrade::{Connection, WsEdge, answer_to, begin, count_handshake};
 use crate::http::listen::{Arrived, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
+use crate::http::strict_heads::HeadScan;
 
 /// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
 const READ_MAX: usize = 4 * 1024;
@@ -124,6 +125,7 @@ fn look_at(begun: &[u8]) -> Begun {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(begun) {
+        Ok(httparse::Status::Complete(length)) if !is_strict(begun.get(..length)) => Begun::Other,
         Ok(httparse::Status::Complete(length)) => match handshake(&parsed) {
             Some((request, door)) => Begun::Handshake(request, door, length),
             None => Begun::Other,
@@ -131,6 +133,12 @@ fn look_at(begun: &[u8]) -> Begun {
         Ok(httparse::Status::Partial) if begun.len() < HEAD_BYTES_MAX => Begun::Unfinished,
         Ok(httparse::Status::Partial) | Err(_) => Begun::Other,
     }
+}
+
+/// Whether a head can be read in one way only; any other is HTTP's to refuse.
+fn is_strict(head: Option<&[u8]>) -> bool {
+    let mut scan = HeadScan::default();
+    head.is_some_and(|head| scan.fault(head).is_none() && scan.is_between())
 }
 
 /// The request, if it is a handshake on a path that has sockets.

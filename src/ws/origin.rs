@@ -1,11 +1,21 @@
 //! Which pages may open sockets: a browser sends its page's origin, and nobody else needs one.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::http::{HeaderMap, header};
+use bellpull_actors::rate::{Quota, RateLimit};
 
 use super::refusal::Refusal;
 
 /// What a refused page's origin may take in the log, in characters.
 const LOGGED_MAX: usize = 200;
+
+/// Lines about refused origins: enough to find a setting that is wrong, and a quarter of a
+/// megabyte an hour at most.
+const LINES_PER_S: u32 = 1;
+/// So many at once: the pages of an operator's own that were forgotten in the setting.
+const LINES_BURST: u32 = 10;
 
 /// Whether the request comes from no page, or from one that may.
 pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
@@ -21,9 +31,29 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     if is_allowed {
         return Ok(());
     }
-    let origin: String = origin.chars().take(LOGGED_MAX).collect();
-    tracing::warn!(?origin, "refused a socket: its Origin is not on http.allowed_origins");
+    log_refused(origin);
     Err(Refusal::Origin)
+}
+
+/// Names a refused page's origin in the log, some of many: any page of the web can have browsers
+/// try as often as it likes. The next line says how many were left out.
+fn log_refused(origin: &str) {
+    static LINES: LazyLock<RateLimit<()>> =
+        LazyLock::new(|| RateLimit::new(Quota::per_second(LINES_PER_S, LINES_BURST), 1));
+    static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
+    metrics::counter!("bellpull_origins_refused_total").increment(1);
+    if LINES.admit(&()).is_err() {
+        SUPPRESSED.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let suppressed = SUPPRESSED.swap(0, Ordering::Relaxed);
+    let origin: String = origin.chars().take(LOGGED_MAX).collect();
+    let text = "refused a socket: its Origin is not on http.allowed_origins";
+    if suppressed == 0 {
+        tracing::warn!(?origin, "{text}");
+    } else {
+        tracing::warn!(?origin, suppressed, "{text}");
+    }
 }
 
 /// Whether a page of that origin came from the host and port that the request is for.

@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::edge::{HandshakeLimit, TrustedProxies, peer};
 use crate::http::listen::{Connections, Held};
 use crate::http::prefixed::Prefixed;
+use crate::http::strict_heads::StrictHeads;
 use crate::http::write_limit::WriteLimit;
 use crate::wire::Dialect;
 
@@ -230,9 +231,9 @@ pub(super) fn answer_to(
 
 /// The bare connection, out of hyper's hands, and what of the client's bytes was read already.
 pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
-    match on_upgrade.await.ok()?.downcast::<TokioIo<WriteLimit<Prefixed>>>() {
+    match on_upgrade.await.ok()?.downcast::<TokioIo<WriteLimit<StrictHeads<Prefixed>>>>() {
         Ok(parts) => {
-            let (stream, unread) = parts.io.into_inner().into_inner().into_parts();
+            let (stream, unread) = parts.io.into_inner().into_inner().into_inner().into_parts();
             let mut begun = Vec::from(parts.read_buf);
             begun.extend_from_slice(&unread);
             Some((stream, begun))

@@ -160,6 +160,17 @@ impl Roster {
         self.people.values().map(Here::present).collect()
     }
 
+    /// The tickets that somebody looks at or types on.
+    #[must_use]
+    pub fn tickets(&self) -> BTreeSet<TicketId> {
+        let doing = self.people.values().flat_map(|here| here.sessions.values());
+        let named = doing.flat_map(|doing| {
+            let viewed = doing.viewing.map(|(_, ticket)| ticket);
+            viewed.into_iter().chain(doing.typing.keys().copied())
+        });
+        named.collect()
+    }
+
     /// How many people are there.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -184,7 +195,11 @@ impl Roster {
         let person = || here.person.clone();
         let mut events = Vec::new();
         if viewing != viewing_now {
-            events.push(StreamEvent::Viewing { person: person(), ticket: viewing_now });
+            events.push(StreamEvent::Viewing {
+                person: person(),
+                was: viewing,
+                ticket: viewing_now,
+            });
         }
         let typed = |ticket: &TicketId, is_typing| StreamEvent::Typing {
             person: person(),
@@ -245,9 +260,10 @@ mod tests {
                 StreamEvent::Left(person) => {
                     assert!(self.people.remove(&person.id).is_some(), "left twice");
                 }
-                StreamEvent::Viewing { person, ticket } => {
+                StreamEvent::Viewing { person, was, ticket } => {
                     let one = self.people.get_mut(&person.id).unwrap();
                     assert_ne!(one.viewing, ticket, "nothing new");
+                    assert_eq!(one.viewing, was);
                     one.viewing = ticket;
                 }
                 StreamEvent::Typing { person, ticket, is_typing } => {

@@ -154,6 +154,8 @@ pub enum StreamEvent {
     Viewing {
         /// Who.
         person: Person,
+        /// At what before.
+        was: Option<TicketId>,
         /// At what.
         ticket: Option<TicketId>,
     },
@@ -169,6 +171,16 @@ pub enum StreamEvent {
 }
 
 impl StreamEvent {
+    /// The same for those who may not know of the ticket that somebody looks at.
+    #[must_use]
+    pub fn without_ticket(&self) -> Self {
+        let mut event = self.clone();
+        if let Self::Viewing { ticket, .. } = &mut event {
+            *ticket = None;
+        }
+        event
+    }
+
     /// Which of a project's streams tells of it.
     #[must_use]
     pub fn kind(&self) -> StreamKind {

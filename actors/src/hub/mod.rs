@@ -181,7 +181,7 @@ impl Hub {
 
         let (project_slots, directory) = root::directory(PROJECT_SHARDS);
         let projects = Projects { directory, store: Arc::clone(&ticket_store) };
-        let project_entity = ProjectEntity { passivate_after };
+        let project_entity = ProjectEntity { passivate_after, store: Arc::clone(&ticket_store) };
         let (user_slots, directory) = root::directory(USER_SHARDS);
         let users = Users {
             directory,

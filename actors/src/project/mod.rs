@@ -13,6 +13,7 @@
 //! Limits: subscriptions a session (`user::streams`), tickets that a session types on
 //! ([`crate::domain::presence`]), people that operators are shown ([`SHOWN_MAX`]).
 
+mod sight;
 mod subscriber;
 
 use std::collections::HashMap;
@@ -29,9 +30,11 @@ use crate::domain::presence::Roster;
 use crate::domain::stream::{Present, StreamEvent, StreamKind, StreamLetter};
 use crate::domain::ticket::Membership;
 use crate::mail::Mail;
+use crate::port::TicketStore;
 use crate::supervisor::{Entity, Parent};
 use crate::user::{StreamMessage, UserMessage};
 use crate::vitals::{Handle, Vitals};
+use sight::{Shown, Sight};
 use subscriber::Subscriber;
 pub use subscriber::{Parting, Subscribe, SubscriptionId, Watch, Watcher};
 
@@ -85,6 +88,7 @@ pub enum ProjectMessage {
 #[derive(Debug, Clone)]
 pub struct ProjectEntity {
     pub(crate) passivate_after: Duration,
+    pub(crate) store: Arc<dyn TicketStore>,
 }
 
 /// What a project actor knows.
@@ -95,6 +99,7 @@ pub struct ProjectState {
     vitals: Arc<Vitals>,
     subscribers: HashMap<UserId, Subscriber>,
     roster: Roster,
+    sight: Sight,
     /// The roster's times are what has passed since.
     born: Instant,
     /// Whether a timer runs for whoever types; it never does otherwise.
@@ -128,6 +133,7 @@ impl Entity for ProjectEntity {
             vitals,
             subscribers: HashMap::new(),
             roster: Roster::default(),
+            sight: Sight::new(id, Arc::clone(&self.store)),
             born: Instant::now(),
             is_timer_armed: false,
             is_idle: false,
@@ -177,14 +183,12 @@ impl Actor for ProjectEntity {
             ProjectMessage::Leave(watcher) => state.leave(watcher),
             ProjectMessage::View { watcher, order, ticket } => {
                 if state.has(watcher) {
-                    let Watcher { user, id, .. } = watcher;
-                    let events = state.roster.view(user, id, order, ticket);
-                    state.announce(events);
+                    state.view(watcher, order, ticket).await;
                 }
             }
             ProjectMessage::Type { watcher, ticket, is_typing } => {
                 if state.has(watcher) {
-                    state.type_on(&myself, watcher, ticket, is_typing);
+                    state.type_on(&myself, watcher, ticket, is_typing).await;
                 }
             }
             ProjectMessage::Tell(news) => state.tell(&news),
@@ -230,7 +234,8 @@ impl ProjectState {
             StreamKind::Presence => {
                 let events = self.roster.join(person, id);
                 self.announce(events);
-                Some(self.roster.present())
+                let known = self.subscribers.get(&user);
+                known.map(|known| self.sight.present(known.caller(), &self.roster))
             }
         };
         // Behind whatever was told before and ahead of what will be, in the user's mailbox. A
@@ -261,13 +266,31 @@ impl ProjectState {
         self.announce(events);
     }
 
-    fn type_on(
+    /// Whether the watcher may read the ticket, and so say what it does there.
+    async fn may_name(&mut self, watcher: Watcher, ticket: TicketId) -> bool {
+        let Some(known) = self.subscribers.get(&watcher.user) else { return false };
+        self.sight.may_name(known.caller(), ticket, &self.roster).await
+    }
+
+    async fn view(&mut self, watcher: Watcher, order: u64, ticket: Option<TicketId>) {
+        let ticket = match ticket {
+            Some(ticket) if !self.may_name(watcher, ticket).await => None,
+            other => other,
+        };
+        let events = self.roster.view(watcher.user, watcher.id, order, ticket);
+        self.announce(events);
+    }
+
+    async fn type_on(
         &mut self,
         myself: &ActorRef<ProjectMessage>,
         watcher: Watcher,
         ticket: TicketId,
         is_typing: bool,
     ) {
+        if !self.may_name(watcher, ticket).await {
+            return;
+        }
         let (user, now) = (watcher.user, self.born.elapsed());
         let events = self.roster.type_on(user, watcher.id, ticket, is_typing, now);
         self.announce(events);
@@ -297,7 +320,8 @@ impl ProjectState {
         });
     }
 
-    fn tell(&self, news: &TicketNews) {
+    fn tell(&mut self, news: &TicketNews) {
+        self.sight.learn(news);
         for known in self.subscribers.values().filter(|known| known.is_watching_tickets()) {
             // Whoever stands here is a member: the right was looked at, and is withdrawn else.
             if news.stakes.are_visible(known.caller(), Membership::Member) {
@@ -306,14 +330,25 @@ impl ProjectState {
         }
     }
 
-    /// Tells everybody on the presence stream but the person whom an event is about.
+    /// Tells everybody on the presence stream but the person whom an event is about; a ticket is
+    /// named to those alone who may read it.
     fn announce(&self, events: Vec<StreamEvent>) {
         for event in events {
             let about = subscriber::whom(&event);
             let letter = StreamLetter::new(self.id, event);
+            let mut without = None;
             for (user, known) in &self.subscribers {
-                if Some(*user) != about && known.is_present() {
-                    known.tell(&letter);
+                if Some(*user) == about || !known.is_present() {
+                    continue;
+                }
+                match self.sight.shown(known.caller(), &letter.event) {
+                    Shown::Whole => known.tell(&letter),
+                    Shown::WithoutTicket => {
+                        let event = || letter.event.without_ticket();
+                        let new = || StreamLetter::new(self.id, event());
+                        known.tell(without.get_or_insert_with(new));
+                    }
+                    Shown::Nothing => {}
                 }
             }
         }

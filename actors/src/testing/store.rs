@@ -12,7 +12,7 @@ use super::letter;
 use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
-use crate::domain::ticket::{Caller, HistoryEntry, Project, Ticket};
+use crate::domain::ticket::{Caller, Category, HistoryEntry, Priority, Project, Status, Ticket};
 use crate::domain::user::{Role, User};
 use crate::port::StoreError;
 use crate::port::retention::Old;
@@ -219,6 +219,28 @@ impl FakeStore {
     pub fn add_project(&self, id: ProjectId, key: &str, is_open: bool) {
         let project = Project { id, key: key.to_owned(), name: format!("Project {key}"), is_open };
         self.data().projects.insert(id, project);
+    }
+
+    /// Adds a ticket that nobody raised through the hub.
+    pub fn add_ticket(&self, id: TicketId, project: ProjectId, created_by: UserId) {
+        let ticket = Ticket {
+            id,
+            project,
+            project_name: String::new(),
+            key: format!("TKT-{id}"),
+            title: format!("Ticket {id}"),
+            description: String::new(),
+            priority: Priority::Medium,
+            category: Category::Other,
+            status: Status::New,
+            created_by,
+            created_by_name: String::new(),
+            assigned_to: Vec::new(),
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        self.data().tickets.insert(id, ticket);
     }
 
     /// Puts somebody on a project's list of members.

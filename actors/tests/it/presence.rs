@@ -17,7 +17,7 @@ fn person(id: i64) -> Person {
 }
 
 fn viewing(id: i64, ticket: Option<i64>) -> StreamEvent {
-    StreamEvent::Viewing { person: person(id), ticket: ticket.map(TicketId) }
+    StreamEvent::Viewing { person: person(id), was: None, ticket: ticket.map(TicketId) }
 }
 
 fn typing(id: i64, ticket: i64, is_typing: bool) -> StreamEvent {

@@ -36,6 +36,9 @@ impl House {
             self.store.add_member(SEC, UserId(id));
         }
         let client = self.store.add_user(3, Role::Client);
+        for id in 5..=40 {
+            self.store.add_ticket(TicketId(id), SEC, UserId(1));
+        }
         Team { client, admin: self.store.add_user(8, Role::Admin) }
     }
 
@@ -86,7 +89,12 @@ impl Guest {
 pub(crate) fn told(probe: &Probe) -> Vec<StreamEvent> {
     let frames = &probe.seen().frames;
     let event = |frame: &Frame| {
-        if let Frame::Stream(_, event) = frame { Some(event.clone()) } else { None }
+        let Frame::Stream(_, event) = frame else { return None };
+        let mut event = event.clone();
+        if let StreamEvent::Viewing { was, .. } = &mut event {
+            *was = None; // no socket is told it
+        }
+        Some(event)
     };
     frames.iter().filter_map(event).collect()
 }
@@ -317,6 +325,9 @@ async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is
     for path in ["panic", "project/7", "projects/1"] {
         let house = House::new().await;
         house.team();
+        for id in [1, 2] {
+            house.store.add_ticket(TicketId(id), SEC, UserId(1));
+        }
         let tabs = [house.watch(1, PRESENCE).await, house.watch(1, PRESENCE).await];
         let other = house.watch(2, PRESENCE).await;
         let tickets = house.watch(3, TICKETS).await;

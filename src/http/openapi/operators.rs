@@ -15,20 +15,24 @@ pub(in crate::http) struct Alive {
 /// Whether work should be sent here.
 #[derive(ToSchema)]
 pub(in crate::http) struct Ready {
+    /// Whether all checks hold.
+    ready: bool,
     /// `ok` or `unavailable`.
     status: String,
     checks: Checks,
 }
 
-/// Each is `ok`, or says what it is.
+/// What readiness depends on.
 #[derive(ToSchema)]
 pub(in crate::http) struct Checks {
-    /// `draining` on the way out.
-    draining: String,
-    /// `down` while any supervisor is.
-    supervisors: String,
-    /// `unreachable` while the store does not answer.
+    /// `ok`, or `failing` after a write that failed. A store that nobody writes to is tried.
     store: String,
+    /// `ok`, `degraded`, or `off` on a node of its own.
+    broker: String,
+    /// `ok`, or `down` while any supervisor is.
+    supervisors: String,
+    /// `yes` on the way out, else `no`.
+    draining: String,
 }
 
 /// An actor, and those below it.

@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -133,6 +135,7 @@ fn page(status: StatusCode, view: &Value) -> Result<Response, ApiError> {
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
         // The address is as good as a key: no other page is to be told of it.
         (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ROBOTS,
     ];
     Ok((status, headers, text).into_response())

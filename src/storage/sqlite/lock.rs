@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::options::OpenError;
@@ -25,8 +26,8 @@ impl HubLock {
         let refused = |source| OpenError::Io { path: path.clone(), source };
         loop {
             let mut options = OpenOptions::new();
-            let file =
-                options.create(true).truncate(false).write(true).open(&path).map_err(refused)?;
+            options.create(true).truncate(false).write(true).mode(0o600);
+            let file = options.open(&path).map_err(refused)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {

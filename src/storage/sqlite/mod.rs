@@ -1,7 +1,8 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
-//! In reading order: [`options`] (where the file is), [`lock`] (one hub on one file), [`writer`]
-//! (every write, in groups), the ports as they are read: [`tickets`] with [`ticket_lists`],
+//! In reading order: [`options`] (where the file is), [`file`] (whose it is, and who may read it),
+//! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the
+//! last one succeeded), the ports as they are read: [`tickets`] with [`ticket_lists`],
 //! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
 //! [`heads`], [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
@@ -23,7 +24,9 @@ mod delivery_log;
 mod error;
 mod escalations;
 mod explain;
+mod file;
 mod heads;
+mod health;
 mod ids;
 mod inbox;
 mod joined;
@@ -70,6 +73,7 @@ pub use options::{OpenError, StoreOptions};
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Settler};
 use error::unavailable;
+use health::Health;
 use ids::{Counter, Ids};
 use joined::Joined;
 use letters::Letters;
@@ -95,6 +99,7 @@ pub struct SqliteStore {
     /// Of inboxes that are read slowly.
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
+    health: Health,
     crowds: Arc<CrowdReader>,
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
@@ -133,12 +138,31 @@ impl SqliteStore {
                 (directory.path().join("bellpull.db"), Some(directory))
             }
         };
+        file::prepare(&path)?;
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
-        let failed = |error| OpenError::database(&path, error);
+        match Self::open_at(&path, options).await {
+            Ok(store) => Ok(Self { lock: Mutex::new(lock), _temporary: temporary, ..store }),
+            Err(error) => {
+                if let Some(Err(error)) = lock.map(HubLock::give_back) {
+                    tracing::warn!(%error, "the lock file stays behind");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_at(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        let failed = |error: sqlx::Error| OpenError::database(&path, error);
+        if options.exclusive && options.check_max_bytes > 0 {
+            let (file, bytes_max) = (path.clone(), options.check_max_bytes);
+            let looking =
+                tokio::task::spawn_blocking(move || file::look_for_damage(&file, bytes_max));
+            looking.await.map_err(|error| OpenError::database(&path, error))??;
+        }
         let mut migrating = for_migration(&path).connect().await.map_err(failed)?;
-        migrate(&mut migrating)
-            .await
-            .map_err(|source| OpenError::Migrate { path: path.clone(), source })?;
+        migrate(&mut migrating).await.map_err(|source| OpenError::migrate(&path, source))?;
+        name_owner(&mut migrating).await.map_err(failed)?;
         name_keys::fill(&mut migrating).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -151,6 +175,7 @@ impl SqliteStore {
         // Only now, for the last who closes copies the log back.
         migrating.close().await.map_err(failed)?;
         let (ids, letters) = (Arc::new(Ids::default()), Arc::new(Letters::new()));
+        let health = Health::default();
         let defer_from = options.exclusive.then_some(options.defer_from);
         let deferred = Arc::new(Deferred::new(defer_from, options.deferred_max));
         let writer = WriterHandle::start(Writer {
@@ -163,9 +188,11 @@ impl SqliteStore {
             letters: Arc::clone(&letters),
             audiences: Audiences::new(),
             deferred: Arc::clone(&deferred),
+            health: health.clone(),
             connection: None,
             log_keeper: None,
             seen: None,
+            changes: None,
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
@@ -174,7 +201,6 @@ impl SqliteStore {
         let settled = Barrier::new(&deferred, &writer);
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
         let (heads, users) = join(&crowds, &deferred);
-        let lock = Mutex::new(lock);
         let slow = SlowReads::new(for_slow_reads(&path));
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Self {
@@ -183,6 +209,7 @@ impl SqliteStore {
             slow,
             long_inboxes,
             writer,
+            health,
             crowds,
             heads,
             users,
@@ -192,10 +219,10 @@ impl SqliteStore {
             deferred,
             settled,
             _settler: settler,
-            lock,
+            lock: Mutex::default(),
             reports: tokio::sync::Mutex::default(),
             counts: tokio::sync::Mutex::default(),
-            _temporary: temporary,
+            _temporary: None,
         })
     }
 
@@ -228,19 +255,36 @@ impl SqliteStore {
         self.writer.write(Write::LimitPages(pages)).await.map(drop)
     }
 
-    /// Whether both a reader and the writer answer, each within five seconds.
+    /// Whether a reader answers within five seconds, and the last write succeeded; one that is too
+    /// long ago is followed by a probe.
     async fn answers(&self) -> Result<(), StoreError> {
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         let patience = Duration::from_secs(5);
         let read = sqlx::query("SELECT count(*) FROM counters").execute(&self.readers);
         tokio::time::timeout(patience, read).await.map_err(late)?.map_err(unavailable)?;
-        let write = self.writer.write(Write::Ping);
-        tokio::time::timeout(patience, write).await.map_err(late)?.map(drop)
+        match self.health.recent() {
+            Some(true) => Ok(()),
+            Some(false) => Err(StoreError::Unavailable("the last write failed".to_owned())),
+            None => {
+                let write = self.writer.write(Write::Probe);
+                tokio::time::timeout(patience, write).await.map_err(late)?.map(drop)
+            }
+        }
     }
 
     fn next_ticket_id(&self) -> TicketId {
         TicketId(self.ids.next(Counter::Tickets))
     }
+}
+
+/// Has a file of an earlier version say whose it is.
+async fn name_owner(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    if id != file::APPLICATION_ID {
+        let sql = format!("PRAGMA application_id = {}", file::APPLICATION_ID);
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Where heads and accounts are asked for by crowds.

@@ -32,6 +32,8 @@ pub struct StoreOptions {
     /// So many such rows are written later at most, in an eighth as many inboxes; together they
     /// take some 40 bytes each.
     pub deferred_max: usize,
+    /// A hub looks through a file of at most so many bytes for damage when it opens it; 0: never.
+    pub check_max_bytes: u64,
 }
 
 impl Default for StoreOptions {
@@ -44,6 +46,7 @@ impl Default for StoreOptions {
             exclusive: false,
             defer_from: DEFER_FROM,
             deferred_max: DEFERRED_MAX,
+            check_max_bytes: 0,
         }
     }
 }
@@ -76,6 +79,32 @@ pub enum OpenError {
         /// What it said.
         source: std::io::Error,
     },
+    /// The file has nothing in it.
+    #[error(
+        "cannot open database {}: the file is empty. If a hub was in it, restore it from a \
+         backup; for a new hub, remove it", .0.display()
+    )]
+    Empty(PathBuf),
+    /// The file is of another kind.
+    #[error("cannot open database {}: the file is not a SQLite database", .0.display())]
+    NotSqlite(PathBuf),
+    /// The file is somebody else's.
+    #[error("cannot open database {}: the file is a database of another program", .0.display())]
+    Foreign(PathBuf),
+    /// The file has been written over in part.
+    #[error(
+        "cannot open database {}: the file is damaged: {damage}. Restore it from a backup; to \
+         open it all the same, set database.check_max_mib to 0", .path.display()
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite found first.
+        damage: String,
+    },
+    /// There is no room for it.
+    #[error("cannot open database {}: the disk is full. Free some space and start again", .0.display())]
+    Full(PathBuf),
     /// SQLite refused.
     #[error("cannot open database {}: {source}", .path.display())]
     Database {
@@ -95,10 +124,53 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    pub(super) fn io(path: &Path, source: std::io::Error) -> Self {
+        if is_full(&source) {
+            return Self::Full(path.to_owned());
+        }
+        Self::Io { path: path.to_owned(), source }
+    }
+
     pub(super) fn database(path: &Path, source: impl Into<BoxError>) -> Self {
-        Self::Database { path: path.to_owned(), source: source.into() }
+        let source = source.into();
+        if is_full(&*source) {
+            return Self::Full(path.to_owned());
+        }
+        Self::Database { path: path.to_owned(), source }
+    }
+
+    pub(super) fn migrate(path: &Path, source: sqlx::migrate::MigrateError) -> Self {
+        if is_full(&source) {
+            return Self::Full(path.to_owned());
+        }
+        Self::Migrate { path: path.to_owned(), source }
     }
 }
+
+/// Whether an error, or what it came from, is that there is no room left.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let is_it = if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            error.kind() == std::io::ErrorKind::StorageFull
+        } else if let Some(error) = error.downcast_ref::<rusqlite::Error>() {
+            error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        } else if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.as_deref() == Some(SQLITE_FULL)
+        } else {
+            false
+        };
+        if is_it {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// As sqlx says SQLite's result code.
+const SQLITE_FULL: &str = "13";
 
 /// What an address names.
 #[derive(Debug, PartialEq, Eq)]

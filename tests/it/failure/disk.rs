@@ -1,11 +1,13 @@
 //! The disk is full: what was acknowledged stays, what was not is refused, sockets live on.
 
+use std::time::{Duration, Instant};
+
 use bellpull::storage::sqlite::StoreOptions;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::Hub;
+use crate::support::{Hub, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
@@ -48,6 +50,8 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
     assert_eq!(shown, acknowledged);
     let (status, _) = hub.get(&client, "/api/tickets/").await;
     assert_eq!(status, 200, "reading goes on");
+    let (status, body) = hub.get(&client, "/readyz").await;
+    assert_eq!((status, &body["checks"]["store"]), (503, &json!("failing")), "{body}");
     hub.stop().await;
 
     // With room again, all is there and work goes on.
@@ -56,5 +60,32 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
     assert_eq!(page["count"], acknowledged.len());
     let next = hub.ticket(&client, "There is room").await;
     assert!(!acknowledged.contains(&next));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_hub_finds_out_by_itself_that_its_disk_is_full_and_that_there_is_room_again() {
+    let hub = Hub::start().await;
+    let admin = hub.user("admin", "admin").await;
+    let readiness = async || hub.get(&admin, "/readyz").await;
+    assert_eq!(readiness().await.0, 200);
+    hub.store().limit_pages(1).await.unwrap();
+    // Smaller than it is it cannot become: the last free pages are filled first.
+    let began = Instant::now();
+    loop {
+        let body = json!({"title": "Another one", "description": "x".repeat(9_000)});
+        if hub.post(&admin, "/api/tickets/", body).await.0 != 201 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "the disk never was full");
+    }
+    let (status, body) = readiness().await;
+    assert_eq!((status, &body["ready"]), (503, &json!(false)), "{body}");
+    hub.store().limit_pages(1_000_000).await.unwrap();
+    // Nobody writes anything: the probe has to.
+    while readiness().await.0 != 200 {
+        assert!(began.elapsed() < PATIENCE, "it never is ready again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     hub.stop().await;
 }

@@ -3,9 +3,11 @@
 mod beside;
 mod cli;
 mod faults;
+mod files;
 mod foreign_keys;
 mod load;
 mod logins;
+mod origins;
 mod rivals;
 mod sends;
 mod serve;

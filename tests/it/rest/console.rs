@@ -19,7 +19,23 @@ async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         assert!(header("content-type").starts_with(kind), "{path}");
         assert!(header("content-security-policy").contains("script-src 'self'"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
         assert!(response.text().await.unwrap().contains(says), "{path}");
+    }
+    for (path, status) in
+        [("/client/bellpull.js", 200), ("/client/bellpull.d.ts", 200), ("/unsubscribe/x/", 404)]
+    {
+        let response = hub.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let headers = response.headers();
+        let header = |name: &str| headers.get(name).map_or("", |one| one.to_str().unwrap());
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
+        let policy = header("content-security-policy");
+        for part in ["default-src 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
     }
     hub.stop().await;
 }

@@ -15,6 +15,7 @@ mod passwords;
 mod preferences;
 mod projects;
 mod proxies;
+mod raw_heads;
 mod reads;
 mod scheduled;
 mod sends;

@@ -201,3 +201,35 @@ async fn templates_are_for_admins() {
     }
     assert_eq!(answer(team.hub.request(Method::GET, PATH)).await.0, 401);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_template_makes_on_its_way_is_bounded_in_memory_and_time() {
+    let team = team().await;
+    let preview = format!("{PATH}preview/");
+    let doubled = "{% set x = x ~ x %}";
+    let doubled = |times: usize| format!("{{% set x = body %}}{}", doubled.repeat(times));
+    // 64 MiB in a variable; in a loop; and 1 MiB compared 9,000 times.
+    let huge = format!("{}{{{{ x | length }}}}", doubled(20));
+    let looped = "{% set ns = namespace(x='xx') %}{% for i in range(25) %}\
+                  {% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x | length }}";
+    let slow = format!(
+        "{}{{% for i in range(9000) %}}{{% if x == x ~ 'a' %}}a{{% endif %}}\
+                        {{% endfor %}}done",
+        doubled(14)
+    );
+    for (text, wanted) in
+        [(huge.as_str(), "text takes more than"), (looped, "namespace"), (&slow, "takes more than")]
+    {
+        for (method, path) in [(Method::POST, preview.as_str()), (Method::PUT, PATH)] {
+            let began = std::time::Instant::now();
+            let body = json!({"subject": "s", "text": text});
+            let request = team.hub.request(method, path).bearer_auth(&team.admin.token);
+            let (status, told) = answer(request.json(&body)).await;
+            let what = told["text"][0].as_str().unwrap_or_default();
+            assert_eq!(status, 400, "after {:?}: {told}", began.elapsed());
+            assert!(what.starts_with("line 1: ") && what.contains(wanted), "{told}");
+            // 250 ms is the limit; a machine that is busy may take longer.
+            assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
+        }
+    }
+}

@@ -151,3 +151,21 @@ async fn a_closed_port_is_said_and_tries_are_counted() {
     }
     assert_eq!(team.hub.post(&team.carl, &test, json!({})).await.0, 429);
 }
+
+#[tokio::test]
+async fn a_test_tells_private_names_from_unknown_ones_neither_by_text_nor_by_time() {
+    let team = Team::gather().await;
+    let mut told = Vec::new();
+    for url in ["https://localhost/", "https://no-such-name.invalid/"] {
+        let made = make(&team, &team.carl, json!({ "url": url })).await;
+        let began = std::time::Instant::now();
+        let test = format!("{}test/", path(&made));
+        let (status, tried) = team.hub.post(&team.carl, &test, json!({})).await;
+        assert_eq!((status, &tried["ok"], &tried["status"]), (200, &json!(false), &json!(null)));
+        let took_ms = tried["took_ms"].as_u64().unwrap();
+        assert!(took_ms.is_multiple_of(1_000) && took_ms > 0, "{tried}");
+        assert!(began.elapsed().as_millis() >= u128::from(took_ms), "{tried}");
+        told.push(tried["error"].clone());
+    }
+    assert_eq!(told[0], told[1]);
+}

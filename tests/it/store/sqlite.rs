@@ -171,7 +171,7 @@ async fn what_cannot_be_opened_is_said_clearly() {
     std::fs::write(&junk, vec![b'x'; 8192]).unwrap();
     let junk = format!("sqlite://{}", junk.display());
     let text = SqliteStore::open(&junk, hub()).await.unwrap_err().to_string();
-    assert!(text.contains("junk.db") && text.contains("not a database"), "{text}");
+    assert!(text.contains("junk.db") && text.contains("not a SQLite database"), "{text}");
     let text = SqliteStore::open("mysql://x", hub()).await.unwrap_err().to_string();
     assert!(text.contains("\"mysql://x\" is no address"), "{text}");
 }

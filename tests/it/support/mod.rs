@@ -17,6 +17,9 @@ use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+/// How long anything may take: long enough for a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Signs the tests' tokens.
 pub const SECRET: &str = "a secret of the tests, and of nobody else";
 

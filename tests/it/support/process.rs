@@ -84,6 +84,28 @@ impl Process {
         Some(kib / 1024)
     }
 
+    /// The same by another command, which is given the hub's arguments.
+    pub fn serve_as(
+        mut wrapped: Command,
+        database: &Path,
+        settings: &[(&str, &str)],
+        log: &Path,
+    ) -> Self {
+        let own = command(database);
+        let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        wrapped.envs(variables).envs(settings.iter().copied());
+        if let Some(folder) = database.parent() {
+            wrapped.current_dir(folder);
+        }
+        wrapped.args(["serve", "--listen", "127.0.0.1:0"]);
+        Self::start(wrapped.stderr(File::create(log).unwrap()))
+    }
+
+    /// The process' id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts a hub, and reads its first line.
     fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

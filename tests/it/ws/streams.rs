@@ -81,7 +81,9 @@ async fn what_happens_to_tickets_is_told_in_their_streams() {
 #[tokio::test]
 async fn people_see_each_other_whichever_socket_they_are_on() {
     let hub = Hub::start().await;
-    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let carl = hub.user("carl", "client").await;
+    let ticket = raise(&hub, &carl, "Homepage not loading").await;
+    let ada = hub.user("ada", "admin").await;
     let (mut one, _) = Socket::v1(&hub, &ada, "").await;
     say(&mut one, json!({"type": "subscribe", "id": "s", "stream": PRESENCE})).await;
     let mut both = [one.next().await, one.next().await];
@@ -105,18 +107,18 @@ async fn people_see_each_other_whichever_socket_they_are_on() {
     assert_eq!(names(&tab.next().await), ["ada", "carl"]);
     one.expect_nothing().await;
 
-    say(&mut carls, json!({"type": "ticket_viewing", "ticket_id": 5})).await;
+    say(&mut carls, json!({"type": "ticket_viewing", "ticket_id": ticket})).await;
     let viewing = json!({"type": "ticket_viewing", "user_id": carl.id, "username": "carl",
-        "ticket_id": 5});
+        "ticket_id": ticket});
     assert_eq!(one.next().await, named(viewing));
     say(
         &mut one,
-        json!({"type": "user_typing", "stream": PRESENCE, "ticket_id": 5,
+        json!({"type": "user_typing", "stream": PRESENCE, "ticket_id": ticket,
         "is_typing": true}),
     )
     .await;
     let typing = json!({"type": "user_typing", "user_id": ada.id, "username": "ada",
-        "ticket_id": 5, "is_typing": true});
+        "ticket_id": ticket, "is_typing": true});
     for socket in [&mut carls, &mut tab] {
         assert_eq!(socket.next().await, typing);
     }
@@ -157,4 +159,63 @@ async fn what_is_not_ones_own_cannot_be_subscribed_to() {
     say(&mut socket, json!({"type": "subscribe", "id": "s", "stream": "project:07:tickets"})).await;
     assert_eq!(socket.next().await["code"], "invalid_field");
     socket.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn presence_shows_a_ticket_to_those_alone_who_may_read_it() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    let (dev, dora) = (hub.user("dev", "developer").await, hub.user("dora", "client").await);
+    let (carls, doras) = (raise(&hub, &carl, "Carl's").await, raise(&hub, &dora, "Dora's").await);
+    let mut ada = project_socket(&hub, &ada, 1, "presence").await;
+    ada.next().await;
+    let mut dev = project_socket(&hub, &dev, 1, "presence").await;
+    dev.next().await;
+    let mut eve = project_socket(&hub, &dora, 1, "presence").await;
+    eve.next().await;
+    for _ in 0..2 {
+        assert_eq!(ada.next().await["type"], "user_status");
+    }
+    assert_eq!(dev.next().await["type"], "user_status");
+
+    let view = |ticket: Option<i64>| json!({"type": "ticket_viewing", "ticket_id": ticket});
+    let typed = |ticket: i64, is_typing| json!({"type": "user_typing", "ticket_id": ticket, "is_typing": is_typing});
+    // Of another client's ticket a client hears nothing at all.
+    for what in [view(Some(carls)), typed(carls, true), typed(carls, false), view(Some(doras))] {
+        say(&mut ada, what.clone()).await;
+        assert_eq!(dev.next().await["ticket_id"], what["ticket_id"], "{what}");
+    }
+    let told = eve.next().await;
+    assert_eq!((&told["type"], &told["ticket_id"]), (&json!("ticket_viewing"), &json!(doras)));
+    say(&mut ada, typed(carls, true)).await;
+    dev.next().await;
+    say(&mut ada, view(Some(carls))).await;
+    dev.next().await;
+    let told = eve.next().await;
+    assert_eq!((&told["type"], &told["ticket_id"]), (&json!("ticket_viewing"), &json!(null)));
+
+    // Nor does whoever comes later, and it may be read by everybody whose ticket it is.
+    let mut late = project_socket(&hub, &dora, 1, "presence").await;
+    let seen = |state: &Value| {
+        let users = state["users"].as_array().unwrap().clone();
+        let ada = users.into_iter().find(|user| user["username"] == "ada").unwrap();
+        (ada["viewing"].clone(), ada["typing"].clone())
+    };
+    assert_eq!(seen(&late.next().await), (json!(null), json!([])));
+    let mut own = project_socket(&hub, &carl, 1, "presence").await;
+    assert_eq!(seen(&own.next().await), (json!(carls), json!([carls])));
+
+    // What its own viewer may not read is not shown to anybody.
+    say(&mut eve, view(Some(carls))).await;
+    say(&mut eve, typed(carls, true)).await;
+    say(&mut eve, view(Some(doras))).await;
+    loop {
+        let told = ada.next().await;
+        if told["type"] == "user_status" {
+            continue;
+        }
+        assert_eq!((&told["username"], &told["ticket_id"]), (&json!("dora"), &json!(doras)));
+        break;
+    }
+    hub.stop().await;
 }

@@ -100,14 +100,27 @@ pub(super) enum Write {
     UpdateUser(UserId, Box<UserChanges>),
     Login(LoginWrite),
     Link(Box<LinkWrite>),
-    SettingOrInsert { name: String, initial: String },
-    SetSetting { name: String, value: String },
+    SettingOrInsert {
+        name: String,
+        initial: String,
+    },
+    SetSetting {
+        name: String,
+        value: String,
+    },
     Mark(Box<MarkRows>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
-    ContinueSends { ids: Vec<SendId>, rows: u32, now: Timestamp },
+    ContinueSends {
+        ids: Vec<SendId>,
+        rows: u32,
+        now: Timestamp,
+    },
     CancelSend(SendId),
-    ForgetKeys { before: Timestamp, limit: u32 },
+    ForgetKeys {
+        before: Timestamp,
+        limit: u32,
+    },
     CreateProject(Box<NewProject>),
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
@@ -116,12 +129,30 @@ pub(super) enum Write {
     Record(Vec<Attempt>),
     GiveBack(Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
-    Retry { delivery: DeliveryId, now: Timestamp },
-    ChangePreferences { user: UserId, changes: Box<PreferenceChanges>, now: Timestamp },
-    SetEscalation { event: Event, escalation: Box<Escalation>, now: Timestamp },
+    Retry {
+        delivery: DeliveryId,
+        now: Timestamp,
+    },
+    ChangePreferences {
+        user: UserId,
+        changes: Box<PreferenceChanges>,
+        now: Timestamp,
+    },
+    SetEscalation {
+        event: Event,
+        escalation: Box<Escalation>,
+        now: Timestamp,
+    },
     RemoveEscalation(Event),
-    Subscribe { user: UserId, browser: Box<NewSubscription>, now: Timestamp },
-    Unsubscribe { user: UserId, endpoint: String },
+    Subscribe {
+        user: UserId,
+        browser: Box<NewSubscription>,
+        now: Timestamp,
+    },
+    Unsubscribe {
+        user: UserId,
+        endpoint: String,
+    },
     Webhook(Box<WebhookWrite>, Timestamp),
     Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
@@ -129,6 +160,9 @@ pub(super) enum Write {
     Settle(Vec<UserId>),
     SettleSome(usize),
     LimitPages(u32),
+    /// Writes pages, and takes them away again: whether there is room.
+    Probe,
+    #[cfg(test)]
     Ping,
 }
 

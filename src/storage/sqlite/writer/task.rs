@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
+use super::super::health::Health;
 use super::super::ids::Ids;
 use super::super::letters::Letters;
 use super::super::options::{BoxError, open_writer};
@@ -37,6 +38,8 @@ pub(in super::super) struct Writer {
     pub(in super::super) letters: Arc<Letters>,
     pub(in super::super) audiences: Audiences,
     pub(in super::super) deferred: Arc<Deferred>,
+    /// What readiness asks for.
+    pub(in super::super) health: Health,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
     /// Who copies the hub's log; a command leaves that to its commits.
@@ -44,6 +47,8 @@ pub(in super::super) struct Writer {
     /// SQLite's mark of the last state that this connection has seen; it changes when another
     /// process writes. `None`: the ids must be loaded.
     pub(in super::super) seen: Option<i64>,
+    /// How much the connection had changed after the last group.
+    pub(in super::super) changes: Option<u64>,
 }
 
 impl Writer {
@@ -125,10 +130,23 @@ impl Writer {
                 self.try_alone(&writes)
             }
         };
+        self.note(&answers);
         for (request, answer) in group.into_iter().zip(answers) {
             // A caller that no longer waits is not missed.
             let _ = request.reply.send(answer);
         }
+    }
+
+    /// Whether something was written, or could not be. What changed nothing says neither.
+    fn note(&mut self, answers: &[Answer]) {
+        let is_failure = |answer: &Answer| matches!(answer, Err(StoreError::Unavailable(_)));
+        let changes = self.connection.as_ref().map(Connection::total_changes);
+        if answers.iter().any(is_failure) {
+            self.health.note(false);
+        } else if changes != self.changes {
+            self.health.note(true);
+        }
+        self.changes = changes;
     }
 
     fn try_alone(&mut self, writes: &[&Write]) -> Vec<Answer> {
@@ -256,8 +274,10 @@ mod tests {
                 audiences: Audiences::new(),
                 deferred: Arc::new(Deferred::new(None, 0)),
                 connection: None,
+                health: Health::default(),
                 log_keeper: None,
                 seen: None,
+                changes: None,
             };
             writer.open().unwrap();
             assert_eq!(copies_from(&writer), wanted, "the hub's: {is_hubs}");

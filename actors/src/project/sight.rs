@@ -1,0 +1,121 @@
+//! Which tickets a presence stream may name, and to whom: those who may read them.
+//!
+//! A ticket is read from the store when somebody begins to look at it or to type on it; whose it
+//! is stays known while it is on the roster.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::directory::TicketNews;
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::presence::Roster;
+use crate::domain::stream::{Present, StreamEvent};
+use crate::domain::ticket::{Caller, Membership, Stakes};
+use crate::port::TicketStore;
+use crate::user::in_time;
+
+/// So many tickets are known before those are forgotten that are not on the roster.
+const KNOWN_MAX: usize = 1_024;
+
+/// The tickets of one project that are on its roster.
+#[derive(Debug)]
+pub(super) struct Sight {
+    project: ProjectId,
+    store: Arc<dyn TicketStore>,
+    known: HashMap<TicketId, Stakes>,
+}
+
+/// What a watcher is told of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// All of it.
+    Whole,
+    /// It, without its ticket.
+    WithoutTicket,
+    /// Nothing.
+    Nothing,
+}
+
+impl Sight {
+    pub(super) fn new(project: ProjectId, store: Arc<dyn TicketStore>) -> Self {
+        Self { project, store, known: HashMap::new() }
+    }
+
+    /// Whether the caller may read the ticket, and so say to look at it. One that cannot be read
+    /// from the store now is none.
+    pub(super) async fn may_name(
+        &mut self,
+        caller: &Caller,
+        ticket: TicketId,
+        roster: &Roster,
+    ) -> bool {
+        if !self.known.contains_key(&ticket) {
+            let Ok(Some(found)) = in_time(self.store.ticket(ticket)).await else { return false };
+            if found.project != self.project {
+                return false;
+            }
+            if self.known.len() >= KNOWN_MAX {
+                let named = roster.tickets();
+                self.known.retain(|known, _| named.contains(known));
+            }
+            self.known.insert(ticket, found.stakes());
+        }
+        self.is_seen(caller, ticket)
+    }
+
+    /// Learns whose a ticket is by now. Whoever has been told of it is told of it further: its
+    /// watchers would keep what they were told last.
+    pub(super) fn learn(&mut self, news: &TicketNews) {
+        let ticket = match &news.letter.event {
+            StreamEvent::Ticket { line, .. } => line.id,
+            StreamEvent::Comment(comment) => comment.ticket,
+            StreamEvent::Joined(_)
+            | StreamEvent::Left(_)
+            | StreamEvent::Viewing { .. }
+            | StreamEvent::Typing { .. } => return,
+        };
+        if let Some(known) = self.known.get_mut(&ticket) {
+            let new =
+                news.stakes.assigned_to.iter().filter(|user| !known.assigned_to.contains(user));
+            let new: Vec<_> = new.copied().collect();
+            known.assigned_to.extend(new);
+        }
+    }
+
+    /// What of an event somebody on the stream is told.
+    pub(super) fn shown(&self, caller: &Caller, event: &StreamEvent) -> Shown {
+        let seen = |ticket: &TicketId| self.is_seen(caller, *ticket);
+        match event {
+            StreamEvent::Viewing { was, ticket, .. } => {
+                match (was.as_ref().filter(|was| seen(was)), ticket.as_ref()) {
+                    (_, Some(ticket)) if seen(ticket) => Shown::Whole,
+                    (None, _) => Shown::Nothing,
+                    (Some(_), None) => Shown::Whole,
+                    (Some(_), Some(_)) => Shown::WithoutTicket,
+                }
+            }
+            StreamEvent::Typing { ticket, .. } if !seen(ticket) => Shown::Nothing,
+            StreamEvent::Typing { .. }
+            | StreamEvent::Joined(_)
+            | StreamEvent::Left(_)
+            | StreamEvent::Ticket { .. }
+            | StreamEvent::Comment(_) => Shown::Whole,
+        }
+    }
+
+    /// Everybody who is there, as somebody on the stream sees them.
+    pub(super) fn present(&self, caller: &Caller, roster: &Roster) -> Vec<Present> {
+        let mut all = roster.present();
+        for one in &mut all {
+            one.viewing = one.viewing.filter(|ticket| self.is_seen(caller, *ticket));
+            one.typing.retain(|ticket| self.is_seen(caller, *ticket));
+        }
+        all
+    }
+
+    /// Of the tickets that are known; everybody on the stream is a member.
+    fn is_seen(&self, caller: &Caller, ticket: TicketId) -> bool {
+        let stakes = self.known.get(&ticket);
+        stakes.is_some_and(|stakes| stakes.are_visible(caller, Membership::Member))
+    }
+}

@@ -1,0 +1,261 @@
+//! The filters and tests of templates, and what each may cost.
+//!
+//! They are minijinja's own functions. Each is called only once its most was paid for, which its
+//! [`Cost`] says by what it is given; one for which no such bound is known is not on the list
+//! (`batch`, `slice` and `format` take a width, `map` and `select` the name of another filter).
+
+use minijinja::Value;
+use minijinja::value::ValueKind;
+
+use super::budget::Fault;
+use super::run::Run;
+
+/// A filter that templates have.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) name: &'static str,
+    /// How many arguments it takes beside what is filtered.
+    pub(super) args_max: usize,
+    /// Its named arguments.
+    pub(super) names: &'static [&'static str],
+    pub(super) cost: Cost,
+}
+
+/// What a filter may cost, by the weight of what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// It looks at no text.
+    Flat,
+    /// A text is looked at once; of a list only how long it is.
+    Look,
+    /// So much for each byte. Letters may become three others when their case changes, and five
+    /// when they are escaped; a character as an item is 32 bytes.
+    Each(usize),
+    /// Each character at the ends is looked for among those that go.
+    Trim,
+    /// As many comparisons as sorting needs, of keys in lower case.
+    Sort,
+    /// The text, with what takes the place of each thing that is found.
+    Replace,
+    /// The items, with what stands between them.
+    Join,
+    /// The text, with spaces before each line.
+    Indent,
+    /// Not minijinja's: the attribute of each item.
+    Map,
+}
+
+const fn filter(name: &'static str, args_max: usize, cost: Cost) -> Filter {
+    Filter { name, args_max, names: &[], cost }
+}
+
+const fn sorting(name: &'static str, names: &'static [&'static str]) -> Filter {
+    Filter { name, args_max: 0, names, cost: Cost::Sort }
+}
+
+pub(super) static FILTERS: &[Filter] = &[
+    filter("safe", 0, Cost::Each(8)),
+    filter("escape", 0, Cost::Each(8)),
+    filter("e", 0, Cost::Each(8)),
+    filter("lower", 0, Cost::Each(8)),
+    filter("upper", 0, Cost::Each(8)),
+    filter("title", 0, Cost::Each(8)),
+    filter("capitalize", 0, Cost::Each(8)),
+    filter("trim", 1, Cost::Trim),
+    filter("string", 0, Cost::Each(8)),
+    filter("length", 0, Cost::Look),
+    filter("count", 0, Cost::Look),
+    filter("default", 2, Cost::Flat),
+    filter("d", 2, Cost::Flat),
+    filter("bool", 0, Cost::Flat),
+    filter("first", 0, Cost::Look),
+    filter("last", 0, Cost::Look),
+    filter("int", 0, Cost::Each(1)),
+    filter("float", 0, Cost::Each(1)),
+    filter("abs", 0, Cost::Each(1)),
+    filter("round", 1, Cost::Each(1)),
+    filter("replace", 2, Cost::Replace),
+    filter("join", 1, Cost::Join),
+    filter("indent", 3, Cost::Indent),
+    filter("split", 2, Cost::Each(40)),
+    filter("lines", 0, Cost::Each(40)),
+    filter("list", 0, Cost::Each(40)),
+    filter("items", 0, Cost::Each(8)),
+    filter("reverse", 0, Cost::Each(8)),
+    filter("min", 0, Cost::Each(4)),
+    filter("max", 0, Cost::Each(4)),
+    sorting("sort", &["reverse", "attribute", "case_sensitive"]),
+    sorting("unique", &["attribute", "case_sensitive"]),
+    sorting("dictsort", &["by", "reverse", "case_sensitive"]),
+    Filter { name: "map", args_max: 0, names: &["attribute"], cost: Cost::Map },
+];
+
+/// The tests that templates have; each looks at its values once.
+pub(super) static TESTS: &[&str] = &[
+    "defined",
+    "undefined",
+    "none",
+    "true",
+    "false",
+    "boolean",
+    "odd",
+    "even",
+    "divisibleby",
+    "number",
+    "integer",
+    "int",
+    "float",
+    "string",
+    "sequence",
+    "iterable",
+    "mapping",
+    "startingwith",
+    "endingwith",
+    "lower",
+    "upper",
+    "eq",
+    "equalto",
+    "==",
+    "ne",
+    "!=",
+    "lt",
+    "lessthan",
+    "<",
+    "le",
+    "<=",
+    "gt",
+    "greaterthan",
+    ">",
+    "ge",
+    ">=",
+    "in",
+];
+
+/// The widest margin of `indent`.
+const WIDTH_MAX: usize = 100;
+/// A comparison of keys makes both anew in lower case; a digest's 100 titles need seven each.
+const SORT_FACTOR: usize = 64;
+/// What a number takes as text, at most.
+const SCALAR: usize = 64;
+/// The longest name of an attribute that is sorted or mapped by: a path of names, and one only.
+const ATTRIBUTE_MAX: usize = 64;
+
+impl Run<'_> {
+    /// Pays for the most that a filter may come to.
+    pub(super) fn pay(
+        &mut self,
+        filter: &Filter,
+        args: &[Value],
+        named: &[(&str, Value)],
+    ) -> Result<(), Fault> {
+        let [of, ..] = args else { return Ok(()) };
+        let attribute = attribute(named)?;
+        let mut given = 0_usize;
+        for arg in args.iter().skip(1) {
+            let len = if filter.cost == Cost::Flat {
+                text_len(Some(arg)) // it is handed on as it is
+            } else {
+                scalar_len(arg)?
+            };
+            given = given.saturating_add(len);
+        }
+        let cost = match filter.cost {
+            Cost::Flat | Cost::Map => 0,
+            Cost::Look => of.as_str().map_or(0, str::len),
+            Cost::Each(factor) => self.weight(of)?.saturating_mul(factor),
+            Cost::Trim => {
+                // What goes becomes a list of characters, of four bytes each.
+                let gone = text_len(args.get(1)).max(8);
+                scalar_len(of)?.saturating_mul(gone).saturating_add(gone.saturating_mul(4))
+            }
+            Cost::Sort => self.sort_cost(of, attribute)?,
+            Cost::Replace => {
+                let text = scalar_len(of)?;
+                let from = text_len(args.get(1));
+                let to = args.get(2).map_or(Ok(0), scalar_len)?;
+                let found = text.checked_div(from).unwrap_or(text) + 1;
+                found.saturating_mul(to).saturating_add(text)
+            }
+            Cost::Join => {
+                let items = of.len().unwrap_or_default();
+                let between = args.get(1).map_or(Ok(0), scalar_len)?.saturating_mul(8);
+                let own = self.weight(of)?.saturating_mul(8);
+                items.saturating_mul(between).saturating_add(own)
+            }
+            Cost::Indent => {
+                let width = args.get(1).map_or(Some(4), Value::as_usize);
+                let width = width.filter(|width| *width <= WIDTH_MAX);
+                let width = width.ok_or_else(|| {
+                    Fault::new(format!("indent takes at most {WIDTH_MAX} spaces"))
+                })?;
+                scalar_len(of)?; // of a list the filter would make a text itself
+                let text = of.as_str().unwrap_or_default();
+                let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
+                lines.saturating_mul(width).saturating_add(text.len() * 2)
+            }
+        };
+        self.budget.spend(cost.saturating_add(given))
+    }
+
+    fn sort_cost(&mut self, of: &Value, attribute: Option<&str>) -> Result<usize, Fault> {
+        let mut keys = 0_usize;
+        for item in of.try_iter()? {
+            self.budget.step()?;
+            let key = match attribute {
+                None => item,
+                Some(path) => along(&item, path),
+            };
+            keys = keys.saturating_add(self.weight(&key)?);
+        }
+        if of.kind() == ValueKind::Map {
+            keys = keys.saturating_add(self.weight(of)?);
+        }
+        Ok(keys.saturating_mul(SORT_FACTOR))
+    }
+
+    /// `map(attribute=…)`
+    pub(super) fn mapped(&mut self, of: &Value, named: &[(&str, Value)]) -> Result<Value, Fault> {
+        let path = attribute(named)?.ok_or_else(|| Fault::new("map takes an attribute"))?;
+        let mut mapped = Vec::new();
+        for item in of.try_iter()? {
+            self.budget.step()?;
+            mapped.push(along(&item, path));
+        }
+        self.list(mapped)
+    }
+}
+
+/// The attribute that is sorted or mapped by.
+fn attribute<'a>(named: &'a [(&str, Value)]) -> Result<Option<&'a str>, Fault> {
+    let Some((_, path)) = named.iter().find(|(name, _)| *name == "attribute") else {
+        return Ok(None);
+    };
+    match path.as_str() {
+        Some(path) if path.len() <= ATTRIBUTE_MAX && !path.contains(',') => Ok(Some(path)),
+        _ => Err(Fault::new("attribute takes one short name")),
+    }
+}
+
+fn along(item: &Value, path: &str) -> Value {
+    path.split('.').fold(item.clone(), |value, name| value.get_attr(name).unwrap_or_default())
+}
+
+/// What a value takes as text. A list is refused: the filter would make a text of it, which
+/// nobody has paid for.
+fn scalar_len(value: &Value) -> Result<usize, Fault> {
+    if let Some(text) = value.as_str() {
+        return Ok(text.len());
+    }
+    let is_short = matches!(
+        value.kind(),
+        ValueKind::Undefined | ValueKind::None | ValueKind::Bool | ValueKind::Number
+    );
+    if is_short {
+        return Ok(SCALAR);
+    }
+    Err(Fault::new(format!("a {} is no text: join its items first", value.kind())))
+}
+
+fn text_len(value: Option<&Value>) -> usize {
+    value.and_then(Value::as_str).map_or(0, str::len)
+}

@@ -1,0 +1,113 @@
+//! What is done with single values: numbers, ranges, places, and what HTML must not take as its
+//! own.
+
+use minijinja::Value;
+
+use super::budget::Fault;
+use super::tree::Operator;
+
+/// The most numbers of a range, as minijinja has it.
+const RANGE_MAX: usize = 10_000;
+
+/// Whether HTML could take a character for its own.
+pub(super) fn is_special(character: char) -> bool {
+    matches!(character, '<' | '>' | '&' | '"' | '\'' | '/')
+}
+
+/// How HTML shows such a character.
+pub(super) fn escaped(character: char) -> &'static str {
+    match character {
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '&' => "&amp;",
+        '"' => "&quot;",
+        '\'' => "&#x27;",
+        '/' => "&#x2f;",
+        _ => "",
+    }
+}
+
+/// A number made of two. Nothing else has an arithmetic here: a text that is multiplied grows.
+pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
+    if !left.is_number() || !right.is_number() {
+        let problem = format!("{} and {} are not both numbers", left.kind(), right.kind());
+        return Err(Fault::new(problem));
+    }
+    let whole = (operator != Operator::Divide)
+        .then(|| Some((left.as_i64()?, right.as_i64()?)))
+        .flatten()
+        .filter(|_| left.is_integer() && right.is_integer());
+    let made = match whole {
+        Some((left, right)) => of_whole(operator, left, right).map(Value::from),
+        None => {
+            let (left, right) = (f64::try_from(left.clone())?, f64::try_from(right.clone())?);
+            of_real(operator, left, right).map(Value::from)
+        }
+    };
+    made.ok_or_else(|| Fault::new("there is no such number"))
+}
+
+fn of_whole(operator: Operator, left: i64, right: i64) -> Option<i64> {
+    match operator {
+        Operator::Add => left.checked_add(right),
+        Operator::Subtract => left.checked_sub(right),
+        Operator::Multiply => left.checked_mul(right),
+        Operator::FloorDivide => left.checked_div_euclid(right),
+        Operator::Remainder => left.checked_rem_euclid(right),
+        Operator::Power => left.checked_pow(right.try_into().ok()?),
+        Operator::Divide | Operator::Concat => None,
+    }
+}
+
+fn of_real(operator: Operator, left: f64, right: f64) -> Option<f64> {
+    let made = match operator {
+        Operator::Add => left + right,
+        Operator::Subtract => left - right,
+        Operator::Multiply => left * right,
+        Operator::Divide => left / right,
+        Operator::FloorDivide => left.div_euclid(right),
+        Operator::Remainder => left.rem_euclid(right),
+        Operator::Power => left.powf(right),
+        Operator::Concat => return None,
+    };
+    made.is_finite().then_some(made)
+}
+
+/// The numbers of `range(end)`, `range(start, end)` or `range(start, end, step)`.
+pub(super) fn range(args: &[Value]) -> Result<impl Iterator<Item = i64> + use<>, Fault> {
+    let number = |value: &Value| value.as_i64();
+    let numbers: Option<Vec<i64>> = args.iter().map(number).collect();
+    let (start, end, step) = match numbers.as_deref() {
+        Some([end]) => (0, *end, 1),
+        Some([start, end]) => (*start, *end, 1),
+        Some([start, end, step]) => (*start, *end, *step),
+        _ => return Err(Fault::new("range takes one to three whole numbers")),
+    };
+    let step = usize::try_from(step).ok().filter(|step| *step > 0);
+    let step = step.ok_or_else(|| Fault::new("a range's step is a positive number"))?;
+    let numbers = (start..end).step_by(step);
+    match numbers.size_hint() {
+        (_, Some(count)) if count <= RANGE_MAX => Ok(numbers),
+        _ => Err(Fault::new(format!("a range has at most {RANGE_MAX} numbers"))),
+    }
+}
+
+/// How many of `count` are skipped, and how many of the rest are taken; as Python counts, from the
+/// end where a number is negative.
+pub(super) fn slice(
+    count: usize,
+    from: Option<&Value>,
+    to: Option<&Value>,
+) -> Result<(usize, usize), Fault> {
+    let place = |value: Option<&Value>, otherwise: usize| match value.filter(|one| !one.is_none()) {
+        None => Ok::<_, Fault>(otherwise),
+        Some(value) => {
+            let wrong = || Fault::new("a slice takes whole numbers");
+            let number = value.as_i64().filter(|_| value.is_integer()).ok_or_else(wrong)?;
+            let behind = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+            Ok(if number < 0 { count.saturating_sub(behind) } else { behind.min(count) })
+        }
+    };
+    let (from, to) = (place(from, 0)?, place(to, count)?);
+    Ok((from, to.saturating_sub(from)))
+}
