@@ -220,11 +220,12 @@ async fn socket(address: SocketAddr, path: &str) -> Socket {
 async fn next(socket: &mut Socket) -> Value {
     loop {
         let frame = timeout(PATIENCE, socket.next()).await.expect("a frame").expect("no end");
-        match frame.unwrap() {
-            Frame::Text(text) => return serde_json::from_str(&text).unwrap(),
-            frame if frame.is_ping() => socket.flush().await.unwrap(),
-            frame => panic!("a text was wanted, not {frame:?}"),
+        let frame = frame.unwrap();
+        if let Frame::Text(text) = &frame {
+            return serde_json::from_str(text).unwrap();
         }
+        assert!(frame.is_ping(), "a text was wanted, not {frame:?}");
+        socket.flush().await.unwrap();
     }
 }
 
