@@ -121,10 +121,7 @@ impl ApiError {
 
     /// Says of a list that was too slow how to ask for less.
     pub(super) fn narrow(self, how: &'static str) -> Self {
-        match self {
-            Self::TooSlow(_) => Self::TooSlow(how),
-            other => other,
-        }
+        if matches!(self, Self::TooSlow(_)) { Self::TooSlow(how) } else { self }
     }
 
     /// The table: status, code for machines, text for people.

@@ -247,7 +247,7 @@ pub fn router(edge: Edge) -> Router {
     };
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
-    let routes = routes.merge(operator::health()).router.route("/", any(home::home));
+    let routes = routes.merge(operator::health()).with_page("/", any(home::home)).router;
     guard::guarded(routes, &origins, &in_flight).with_state(edge)
 }
 

@@ -43,6 +43,12 @@ impl Routes {
         self.document(schemas, paths)
     }
 
+    /// Adds a page for browsers, which is no part of the interface for machines.
+    pub(super) fn with_page(mut self, path: &str, methods: MethodRouter<Edge>) -> Self {
+        self.router = self.router.route(path, methods);
+        self
+    }
+
     /// Both lists as one.
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);

@@ -98,8 +98,8 @@ pub(super) async fn one(
 }
 
 /// How many unread ones there are (of the head, that and `last_seq`), and how many of them go out
-/// on each channel; none where there are more unread ones than `most`. The walk begins at the newest
-/// and ends with the last unread one.
+/// on each channel; none where there are more unread ones than `most`. The walk begins at the
+/// newest and ends with the last unread one.
 pub(super) async fn unread_counts(
     reader: impl SqliteExecutor<'_>,
     user: UserId,

@@ -55,7 +55,10 @@ async fn an_account_writes_fifty_at_once_by_default_an_admin_ten_times_as_many()
 #[tokio::test]
 async fn no_limit_where_none_is_set() {
     let (_folder, database) = folder();
-    let hub = Process::serve(&database, &[("BELLPULL_HTTP_WRITES_PER_S", "0")]);
+    // Nor of the requests that an account may have in progress.
+    let settings =
+        [("BELLPULL_HTTP_WRITES_PER_S", "0"), ("BELLPULL_HTTP_MAX_REQUESTS_PER_USER", "0")];
+    let hub = Process::serve(&database, &settings);
     let carl = Caller::join(&database, hub.address, "carl", "client");
     assert_eq!(count(&write_at_once(&carl, 200).await.0, 200), 200);
 }
@@ -105,8 +108,9 @@ async fn every_documented_write_of_an_account_is_limited() {
                     break;
                 }
             }
+            // Also that of the one that is not: too many may be in progress.
             let is_documented = operation["responses"]["429"].is_object();
-            assert_eq!(is_limited, is_documented, "{method} {path}: the document says otherwise");
+            assert!(is_documented, "{method} {path}: the document does not say so");
             if !is_limited {
                 free.push(path.as_str());
             }

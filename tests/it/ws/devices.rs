@@ -278,12 +278,15 @@ impl World {
     async fn check(&mut self) {
         raise(&self.hub, &self.carl, "The last").await;
         let user = UserId(self.ada.id);
-        let ChangedRows { head, rows, .. } =
+        let ChangedRows { head, rows, rest, .. } =
             self.hub.store().changes(user, Seq::ZERO, u32::MAX).await.unwrap();
-        let stored: BTreeMap<i64, bool> = rows
-            .iter()
-            .filter(|row| !row.is_deleted)
-            .map(|row| (row.birth.id.0, row.birth.is_read))
+        // Only the first rows have their texts.
+        let first = rows.iter().map(|row| (row.birth.id.0, row.birth.is_read, row.is_deleted));
+        let others = rest.iter().map(|row| (row.id.0, row.is_read, row.is_deleted));
+        let stored: BTreeMap<i64, bool> = first
+            .chain(others)
+            .filter(|(_, _, is_deleted)| !is_deleted)
+            .map(|(id, is_read, _)| (id, is_read))
             .collect();
         let last = *stored.keys().next_back().unwrap();
         for (n, device) in self.devices.iter_mut().enumerate() {

@@ -350,7 +350,8 @@ proptest! {
             let end = Heard::Ended(Ending::Closed { code: 1000 });
             world.clients[0].guest.session.heard(end);
             world.clients[0].guest.probe.ended().await;
-            let ChangedRows { rows: wanted, .. } = world.house.store.changes(USER, Seq(acked), 500).await.unwrap();
+            let changes = world.house.store.changes(USER, Seq(acked), 500).await;
+            let wanted = changes.unwrap().rows;
             world.come(2).await;
             let again = &world.clients[1].guest.probe;
             again.until(|seen| seen.frames.len() == wanted.len() + 1).await;
