@@ -20,8 +20,8 @@ pub(crate) use projects::NoSubscription;
 pub use projects::{Projects, TicketNews};
 pub(crate) use tickets::unavailable;
 pub use tickets::{CommandError, Tickets};
-pub(crate) use users::SessionCount;
 pub use users::{AttachError, Line, Session, Users};
+pub(crate) use users::{Counted, SessionCount};
 
 /// How long an edge waits for an actor to be found or spawned.
 const OBTAIN_MAX: Duration = Duration::from_secs(5);

@@ -53,18 +53,35 @@ impl SessionCount {
         Arc::new(Self { count: AtomicUsize::new(0), gauge })
     }
 
-    pub(crate) fn come(&self) {
+    fn come(&self) {
         self.count.fetch_add(1, Relaxed);
         self.gauge.increment(1.0);
     }
 
-    pub(crate) fn go(&self) {
+    fn go(&self) {
         self.count.fetch_sub(1, Relaxed);
         self.gauge.decrement(1.0);
     }
 
     fn get(&self) -> usize {
         self.count.load(Relaxed)
+    }
+}
+
+/// Counts a session for as long as it is kept, however it ends.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<SessionCount>);
+
+impl Counted {
+    pub(crate) fn new(count: &Arc<SessionCount>) -> Self {
+        count.come();
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.go();
     }
 }
 

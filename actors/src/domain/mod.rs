@@ -1,9 +1,9 @@
 //! Types and rules, pure: no `async`, no clock, no randomness, no client format.
 //!
-//! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the workflow), [`event`] (what people are
-//! told), [`routing`] (who is told, on which channels), [`notification`], [`inbox`], [`send`]
-//! (somebody's own words to many), [`comment`], [`stream`] (what watchers of a project are told),
-//! [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
+//! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the
+//! workflow), [`event`] (what users are told), [`routing`] (recipients and channels),
+//! [`notification`], [`inbox`], [`send`] (a message to many), [`comment`], [`stream`] (what watchers
+//! of a project are told), [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
 //! [`circuit`] (external delivery), [`account_link`] (mails that change an account),
 //! [`explain`] (why a user was told), [`search`] (how a text is split into words).
 

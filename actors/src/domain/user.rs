@@ -149,11 +149,10 @@ impl From<Role> for String {
 pub struct User {
     /// Never used for another account.
     pub id: UserId,
-    /// Unique, also in what it looks like (see [`super::confusable`]); somebody logs in with it as it
-    /// stands.
+    /// Unique, also in what it looks like (see [`super::confusable`]); a login names it exactly.
     pub username: CompactString,
-    /// Unique where there is one, compared without regard to case, also in what it looks like; empty
-    /// for none.
+    /// Unique where there is one, compared without regard to case, also in what it looks like;
+    /// empty for none.
     pub email: CompactString,
     /// Empty for none; people then see the username.
     pub full_name: CompactString,

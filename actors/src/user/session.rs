@@ -1,8 +1,8 @@
 //! One session as its user's actor keeps it: catching up first, then live.
 //!
 //! While it catches up, live changes wait behind its backlog; a backlog goes out in portions, each
-//! when the connection has taken the one before, so that a slow line is not taken for a slow
-//! reader. The texts of a long backlog are read from the store portion by portion too. Whatever the order, what a session is shown only ever goes up.
+//! when the connection has accepted the one before, so a slow line is not taken for a slow reader.
+//! The texts of a long backlog are read portion by portion too. Positions only ever go up.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::streams::Subscription;
 use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
 use crate::budget::Budget;
-use crate::directory::SessionCount;
+use crate::directory::{Counted, SessionCount};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
@@ -89,22 +89,6 @@ pub(super) enum Warning {
         ms: u16,
     },
     Given,
-}
-
-/// Counts a session for as long as it is kept, however it ends.
-struct Counted(Arc<SessionCount>);
-
-impl Counted {
-    fn new(count: &Arc<SessionCount>) -> Self {
-        count.come();
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.go();
-    }
 }
 
 impl std::fmt::Debug for SessionState {

@@ -1,4 +1,5 @@
-//! Reports: one pass over the deliveries of a range of ids, on one of the connections for slow reads.
+//! Reports: one pass over the deliveries of a range of ids, on one of the connections for slow
+//! reads.
 //!
 //! No index knows when a delivery was made, for every write would have to keep it. Ids only grow,
 //! and `id_marks` has the last ones of each hour: they lead to where a range begins and ends, and

@@ -132,8 +132,8 @@ impl<'a> Lead<'a> {
                 sql.push(" WHERE user_id = ").push_bind(user.0).push(") own CROSS JOIN ");
                 sql.push(LIVE).push("own.id WHERE t.deleted_at IS NULL");
             }
-            // A status or a priority is in the rows alone: then the way over the index would only be
-            // longer. An index of them would be written by each step of the workflow.
+            // A status or a priority is in the rows alone, so the index would only add lookups. An
+            // index of them would be written by each step of the workflow.
             Self::All => {
                 let needs_rows = filter.status.is_some() || filter.priority.is_some();
                 let index = if needs_rows { "NOT INDEXED" } else { "INDEXED BY tickets_live" };
