@@ -31,6 +31,7 @@ use tower::ServiceExt;
 use super::address_limit::AddressLimit;
 use super::prefixed::Prefixed;
 use super::strict_heads::StrictHeads;
+use super::unread_body::UnreadBody;
 use super::unsent::Unsent;
 use super::write_limit::{Patience, WriteLimit};
 use crate::ws::WsEdge;
@@ -308,7 +309,7 @@ pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 
 async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     let asks_for_another = request.headers().contains_key(UPGRADE);
-    let mut response = router.oneshot(request.map(Body::new)).await?;
+    let mut response = router.oneshot(request.map(|body| Body::new(UnreadBody::new(body)))).await?;
     if asks_for_another && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // Nothing behind such a request was looked at.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

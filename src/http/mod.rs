@@ -46,6 +46,7 @@ mod ticket_json;
 mod tickets;
 mod try_limit;
 mod unknown;
+mod unread_body;
 pub(crate) mod unsent;
 mod unsubscribe;
 mod users;

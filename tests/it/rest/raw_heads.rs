@@ -129,3 +129,32 @@ async fn heads_that_clients_send_are_answered() {
     assert_eq!(statuses(&answers), [200], "{answers}");
     hub.stop().await;
 }
+
+/// Reads up to the end of one answer's body, which is JSON.
+async fn one_answer(stream: &mut TcpStream) -> String {
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"}") {
+        let read = timeout(PATIENCE, stream.read(&mut byte)).await.expect("an answer in time");
+        assert_eq!(read.unwrap(), 1, "closed after {}", String::from_utf8_lossy(&answer));
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_costs_no_connection() {
+    let hub = Hub::start().await;
+    let mut stream = TcpStream::connect(hub.address()).await.unwrap();
+    for _ in 0..5 {
+        let head = "POST /api/tickets/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bad\r\n\
+                    Content-Type: application/json\r\nContent-Length: 13\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = one_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        stream.write_all(b"{\"title\":\"x\"}").await.unwrap();
+    }
+    stream.write_all(GOOD.as_bytes()).await.unwrap();
+    let answer = one_answer(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    hub.stop().await;
+}
