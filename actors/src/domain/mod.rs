@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the
 //! workflow), [`event`] (what users are told), [`routing`] (recipients and channels),
-//! [`notification`], [`inbox`], [`send`] (a message to many), [`comment`], [`stream`] (what watchers
-//! of a project are told), [`presence`] (who watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and
+//! [`notification`], [`inbox`], [`send`] (a message to many), [`comment`], [`stream`] (what
+//! watchers of a project are told), [`presence`] (who watches), [`delivery`], [`preference`],
+//! [`locale`], [`webhook`], [`retry`] and
 //! [`circuit`] (external delivery), [`account_link`] (mails that change an account),
 //! [`explain`] (why a user was told), [`search`] (how a text is split into words).
 
