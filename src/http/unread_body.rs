@@ -1,9 +1,10 @@
 //! The rest of a body that a handler did not read.
 //!
 //! A request may be answered before its body was read: its token is not valid, or its account
-//! writes too fast. Many clients send the head and the body in two packets. If the connection closed
-//! in between, the kernel would answer the second packet with a reset, and the client would see that
-//! instead of its answer. So a small body is read to its end; a large one ends the connection.
+//! writes too fast. Many clients send the head and the body in two packets. If the connection
+//! closed in between, the kernel would answer the second packet with a reset, and the client would
+//! see that instead of its answer. So a small body is read to its end; a large one ends the
+//! connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

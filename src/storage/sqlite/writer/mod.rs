@@ -2,14 +2,15 @@
 //! takes them all.
 //!
 //! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
-//! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log),
-//! [`group`] (a group within its transaction), [`accounts`], [`logins`], [`account_links`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
-//! [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
+//! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log), [`group`]
+//! (a group within its transaction), [`accounts`], [`logins`], [`account_links`], [`projects`],
+//! [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the
+//! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
 //! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
 //! decided in memory) with [`outgoing`] (external deliveries), [`rows`] (what is written, one
-//! statement a table) with [`words`] (what tickets are found by); then [`outbox`] (leases and their
-//! outcomes) with [`reports`] (what providers say later) and [`hung_lanes`] (which hosts hang).
+//! statement a table) with [`words`] (what tickets are found by); then [`outbox`] (leases and
+//! their outcomes) with [`reports`] (what providers say later) and [`hung_lanes`] (which hosts
+//! hang).
 
 mod account_links;
 mod accounts;
