@@ -57,9 +57,11 @@ impl UserEntity {
         }
         let (feed, stream) = (start.feed, start.stream);
         let mut session = SessionState::new(id, start, &self.shared.sessions);
-        // A session of changes is welcomed when it is known where it begins; and one that wants
-        // only what is to come is greeted then, for its client counts from its greeting on.
-        if !matches!(feed, Feed::Changes(_) | Feed::Births(Begin::Live)) {
+        // A client counts on everything from its greeting on. So a session of changes, or of new
+        // notifications only, is greeted once it is known where it begins, and a session for one
+        // stream once its subscription stands.
+        let is_later = matches!(feed, Feed::Changes(_) | Feed::Births(Begin::Live));
+        if !is_later && stream.is_none() {
             session.push(Outgoing::Established { user: &Caller::from(&*account) });
             session.is_greeted = true;
         }

@@ -166,7 +166,9 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         match message {
-            StreamMessage::Begun { watch, present } => begun(watch, present, state),
+            StreamMessage::Begun { watch, present } => {
+                self.begun(myself, watch, present, state);
+            }
             StreamMessage::News(letter) => {
                 for session in &mut state.sessions {
                     let is_told = |known: &Subscription| {
@@ -277,6 +279,50 @@ impl UserEntity {
         }
     }
 
+    /// A subscription stands: first the greeting or the answer, then who is there, then what the
+    /// client said before its greeting.
+    fn begun(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        watch: Watch,
+        present: Option<Vec<Present>>,
+        state: &mut UserState,
+    ) {
+        // One that nobody wants any more ends here: its watch is dropped.
+        let Some((index, nth)) = place(watch.id(), state) else { return };
+        let Some(account) = &state.account else { return };
+        let session = &mut state.sessions[index];
+        let known = &mut session.rest.streams[nth];
+        let is_awaited = known.is_awaited();
+        (known.tries, known.has_stood) = (0, true);
+        if let Some((order, ticket)) = known.looks {
+            watch.view(order, Some(ticket));
+        }
+        if let Phase::Asking { typed: Some((ticket, is_typing)) } = known.phase {
+            watch.type_on(ticket, is_typing);
+        }
+        known.phase = Phase::Stands(watch);
+        let (stream, is_own) = (known.stream, known.purpose == Purpose::OwnStream);
+        let is_first = is_own && !session.is_greeted;
+        if is_first {
+            session.push(Outgoing::Established { user: &Caller::from(&**account) });
+            session.is_greeted = true;
+            self.arm_expiry(myself, &state.vitals, session);
+        }
+        if is_awaited {
+            session.done(Outcome::now(Answer::Done));
+        }
+        if let Some(people) = present {
+            session.push(Outgoing::Present { stream, people: &people });
+        }
+        if is_first {
+            let (id, early) = (session.id, session.rest.early.take());
+            for heard in early {
+                self.heard(myself, id, heard, state);
+            }
+        }
+    }
+
     /// There is no right to it, or no more.
     fn no_right(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
         let Some((index, nth)) = place(id, state) else { return };
@@ -341,30 +387,6 @@ pub(super) fn type_on(
         Phase::Asking { typed } => *typed = Some((ticket, is_typing)),
     }
     Answer::Done
-}
-
-/// A subscription stands: first the answer, then who is there.
-fn begun(watch: Watch, present: Option<Vec<Present>>, state: &mut UserState) {
-    // One that nobody wants any more ends here: its watch is dropped.
-    let Some((index, nth)) = place(watch.id(), state) else { return };
-    let session = &mut state.sessions[index];
-    let known = &mut session.rest.streams[nth];
-    let is_awaited = known.is_awaited();
-    (known.tries, known.has_stood) = (0, true);
-    if let Some((order, ticket)) = known.looks {
-        watch.view(order, Some(ticket));
-    }
-    if let Phase::Asking { typed: Some((ticket, is_typing)) } = known.phase {
-        watch.type_on(ticket, is_typing);
-    }
-    known.phase = Phase::Stands(watch);
-    let stream = known.stream;
-    if is_awaited {
-        session.done(Outcome::now(Answer::Done));
-    }
-    if let Some(people) = present {
-        session.push(Outgoing::Present { stream, people: &people });
-    }
 }
 
 /// Which session's subscription it is, and which of that session's.

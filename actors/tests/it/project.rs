@@ -156,6 +156,29 @@ async fn watchers_of_tickets_are_told_of_all_that_they_may_see_and_of_nothing_el
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_for_one_stream_is_greeted_once_its_subscription_stands() {
+    let house = House::new().await;
+    house.team();
+    let mut guests = Vec::new();
+    for (stream, tickets, presence) in [(TICKETS, 1, 0), (PRESENCE, 1, 1)] {
+        house.store.set(Op::Ticket, Mode::Hang);
+        let guest = house.watch(1, stream).await;
+        guest.session.heard(Heard::Ping(None));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(guest.probe.seen().frames.is_empty(), "{:?}", guest.probe.seen().frames);
+        house.store.set(Op::Ticket, Mode::Good);
+        guest.probe.until(|seen| !seen.frames.is_empty()).await;
+        // What is said to the project's actor from here on reaches the client.
+        assert!(house.watched(tickets, presence).await);
+        guest.probe.until(|seen| seen.frames.contains(&Frame::Pong(None))).await;
+        let frames = guest.probe.seen().frames.clone();
+        assert_eq!(frames[0], Frame::Established(UserId(1)));
+        assert_eq!(frames.len(), 2 + usize::from(stream == PRESENCE), "{frames:?}");
+        guests.push(guest);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ticket_of_a_project_that_nobody_watches_makes_no_actor() {
     let house = House::new().await;
     let creator = house.caller(1);
@@ -171,7 +194,7 @@ async fn whoever_may_not_watch_is_turned_away_and_learns_nothing() {
     for stream in [TICKETS, PRESENCE, nowhere] {
         let outsider = house.watch(4, stream).await;
         assert_eq!(outsider.probe.ended().await, Ending::RightWithdrawn);
-        assert_eq!(outsider.probe.seen().frames, [Frame::Established(UserId(4))]);
+        assert!(outsider.probe.seen().frames.is_empty(), "it is not greeted");
     }
     let outsider = house.socket(4).await;
     for (tag, stream) in [("a", TICKETS), ("b", PRESENCE), ("c", nowhere)] {
