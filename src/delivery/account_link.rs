@@ -1,14 +1,14 @@
-//! The token of a link that changes an account: made where its mail is rendered, and nowhere kept.
+//! The token in a link that changes an account: created when its mail is rendered, stored nowhere.
 //!
 //! A token names a row of the store and is signed (HMAC-SHA256) with the secret that signs access
-//! tokens. So neither the queue of mails nor the database, its log or a backup holds anything that
-//! opens an account, where that secret comes from the environment; where it is kept in the
-//! database, a link is as hard to forge as an access token, and no weaker. A token that the hub
-//! did not make is refused without a look into the store, so that guessing costs the hub nothing.
-//! That a link is good once is the store's to know.
+//! tokens. If that secret comes from the environment, neither the mail queue nor the database, its
+//! log or a backup contains anything that opens an account; if it is stored in the database, a link
+//! is as hard to forge as an access token. A token that the hub did not sign is refused without a
+//! read of the store, so guessing costs the hub nothing. The store makes sure that a link works
+//! only once.
 //!
-//! The token stands in the URL's fragment: browsers do not send it, so that it is in no server's
-//! or proxy's log, and in no `Referer`.
+//! The token is in the URL's fragment: browsers do not send it, so it appears in no server's or
+//! proxy's log and in no `Referer`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,13 +20,13 @@ use sha2::Sha256;
 
 use crate::config::Secret;
 
-/// No access token's signature fits: what is signed there has no colon.
+/// Keeps these signatures apart from access tokens: what is signed there contains no colon.
 const DOMAIN: &str = "bellpull account link";
 
-/// The longest token that is looked at; they have some 90 characters.
+/// The longest token that is parsed, in characters; real ones have about 90.
 pub const TOKEN_MAX: usize = 200;
 
-/// Makes and reads the tokens.
+/// Creates and parses the tokens.
 #[derive(Debug, Clone)]
 pub struct AccountLinks {
     base: String,
@@ -34,19 +34,19 @@ pub struct AccountLinks {
 }
 
 impl AccountLinks {
-    /// Links to the hub at `base` (without a slash at its end), signed with its secret.
+    /// Links to the hub at `base` (without a trailing slash), signed with its secret.
     #[must_use]
     pub fn new(base: String, secret: Secret) -> Self {
         Self { base, secret }
     }
 
-    /// The address of the page that a mail leads to.
+    /// The URL of the page that a mail links to.
     #[must_use]
     pub fn url(&self, link: &AccountLink) -> String {
         format!("{}/account/{}/#{}", self.base, link.purpose.as_str(), self.token(link))
     }
 
-    /// The token alone.
+    /// The token without its URL.
     #[must_use]
     pub fn token(&self, link: &AccountLink) -> String {
         let AccountLink { id, user, purpose, expires_at } = link;
@@ -55,8 +55,8 @@ impl AccountLinks {
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The link that a token names; `None` for a token that this hub did not make for that
-    /// purpose. It may have expired, or been used.
+    /// The link that a token names; `None` for a token that this hub did not sign for that purpose.
+    /// The link may have expired or been used.
     #[must_use]
     pub fn read(&self, purpose: LinkPurpose, token: &str) -> Option<AccountLink> {
         let (said, signature) = token.split_once('.').filter(|_| token.len() <= TOKEN_MAX)?;

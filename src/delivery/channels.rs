@@ -1,4 +1,4 @@
-//! Which channels are on, and what each sends by.
+//! Which channels are configured, and the sender of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::whatsapp::WhatsAppSender;
 use super::words::Words;
 use crate::config::DeliveryConfig;
 
-/// Longer than any attempt takes, and than its record waits for a busy store.
+/// Longer than any attempt, plus the wait of its record for a busy store.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// A channel that cannot be set up.
+/// A channel cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {problem}")]
 pub struct BadChannel {
@@ -30,27 +30,27 @@ pub struct BadChannel {
     pub problem: String,
 }
 
-/// What all channels are made of.
+/// What the channels are built from.
 #[derive(Debug)]
 pub struct ChannelParts {
     /// The outbox.
     pub store: Arc<dyn DeliveryStore>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Names the store.
+    /// The store's identity.
     pub epoch: Arc<str>,
-    /// What is said.
+    /// Renders the messages.
     pub words: Words,
-    /// The way to webhooks.
+    /// Calls webhooks.
     pub webhooks: WebhookCaller,
-    /// Where channels run.
+    /// The runtime that channels run on.
     pub runtime: Handle,
 }
 
-/// The channels whose settings are there.
+/// The channels that are configured.
 ///
 /// # Errors
-/// [`BadChannel`] for settings that will not do.
+/// [`BadChannel`] for invalid settings.
 pub fn channels(
     config: &DeliveryConfig,
     parts: &ChannelParts,
@@ -104,8 +104,8 @@ pub fn channels(
     Ok(on)
 }
 
-/// How much of what a channel has in hand may be for one host. The push services are few, and
-/// almost everybody's browser has the same one; webhooks are many, and each may hang.
+/// How many of a channel's deliveries in progress may go to one host. There are few push services,
+/// and most browsers share one; there are many webhook hosts, and each may hang.
 fn lane_max(channel: Channel, in_flight: u32) -> u32 {
     match channel {
         Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => u32::MAX,

@@ -1,4 +1,4 @@
-//! What is said where nobody wrote anything else, and what templates are tried on.
+//! The default templates, and the sample data that templates are tested with.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::routing::Channel;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::template::View;
 
-/// The name under which e-mails that gather several notifications have their templates.
+/// The event name of the templates for e-mail digests.
 pub const DIGEST: &str = "digest";
 
-/// The channels that have templates. What an inbox shows is what was sent, and what a webhook is
-/// told is for machines.
+/// The channels that have templates. An inbox shows the message as it was sent, and a webhook's
+/// body is for programs.
 pub const CHANNELS: [Channel; 4] = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
 
-/// What is said where nobody wrote anything else.
+/// The default text of a channel.
 #[must_use]
 pub fn default_of(event: &str, channel: Channel) -> Source {
     let (subject, text, html) = match (channel, event) {
@@ -33,7 +33,7 @@ pub fn default_of(event: &str, channel: Channel) -> Source {
     Source { subject, text, html }
 }
 
-/// Whether an event's only telling is a mail about the account itself.
+/// Whether an event is only ever sent as a mail about the account itself.
 #[must_use]
 pub fn is_of_accounts(event: &str) -> bool {
     Event::OF_ACCOUNTS.iter().any(|one| one.as_str() == event)
@@ -60,7 +60,7 @@ const WHATSAPP_TEXT: &str = "*{{ title }}*\n{{ body }}{% if link %}\n{{ link }}{
 
 const SMS_TEXT: &str = "{{ title }}: {{ body }}{% if link %} {{ link }}{% endif %}";
 
-/// What a template of an event might be given one day: everything that it can see is there.
+/// Sample data for an event's template: every variable has a value.
 #[must_use]
 pub fn sample(event: &str) -> View {
     if event == DIGEST {
@@ -115,7 +115,7 @@ pub fn sample(event: &str) -> View {
     }))
 }
 
-/// A digest of so many letters.
+/// A digest of that many notifications.
 #[must_use]
 pub fn sample_digest(letters: usize) -> View {
     let item = |n: usize| {

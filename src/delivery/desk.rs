@@ -1,11 +1,11 @@
-//! All templates of a hub: what admins wrote, over the defaults.
+//! All templates of a hub: those that admins wrote, on top of the defaults.
 //!
-//! Senders render from memory. An edit is in the store first, and in this node's memory before it
-//! is answered; other nodes see by the store's version that theirs are old.
+//! Senders render from memory. An edit is committed to the store first, then read into this node's
+//! memory before it is answered; other nodes notice by the store's version number.
 //!
-//! What an admin wrote is rendered on threads for blocking work, a few at once: its bounds
-//! ([`super::template`]) let it keep a core busy for a moment, and nobody's request should wait
-//! for that. The defaults are rendered where they are asked for.
+//! Templates that admins wrote are rendered on threads for blocking work, a few at a time: their
+//! limits ([`super::template`]) allow one to keep a core busy for a moment, and no request should
+//! wait for that. The defaults are rendered in place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -23,20 +23,21 @@ use super::defaults::{DIGEST, default_of};
 use super::proof::prove;
 use super::template::{BadTemplate, Parsed, Rendered, View, plain};
 
-/// How often the store's version is compared: so long may an edit on another node stay unseen.
+/// How often the store's version is compared: an edit on another node may go unnoticed for this
+/// long.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
-/// What counts for an event, a channel and a language.
+/// The template in effect for an event, a channel and a language.
 #[derive(Debug, Clone)]
 pub enum Found {
-    /// What somebody wrote, in this language or in the nearest there is.
+    /// An admin's template, in this language or the nearest available one.
     Written(Arc<WrittenTemplate>),
     /// The default.
     Default(Source),
 }
 
 impl Found {
-    /// What it says.
+    /// Its source.
     #[must_use]
     pub fn source(&self) -> &Source {
         match self {
@@ -46,14 +47,14 @@ impl Found {
     }
 }
 
-/// Written templates that are rendered for deliveries at once: two cores at most are taken from
-/// what waits for an answer.
+/// Admins' templates that are rendered for deliveries at the same time: they take at most two cores
+/// from requests.
 const RENDERS_MAX: usize = 2;
-/// Templates of requests (previews, and what is to be kept) that are tried at once. They have a
-/// place of their own, so that no number of them holds up deliveries.
+/// Templates of requests (previews, and templates to be saved) that are rendered at the same time.
+/// They have a limit of their own, so they never hold up deliveries.
 const PROOFS_MAX: usize = 1;
 
-/// All templates in memory. Its clones are the same ones.
+/// All templates in memory. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Templates {
     shelf: Arc<RwLock<Shelf>>,
@@ -72,12 +73,12 @@ struct Shelf {
     written: HashMap<TemplateKey, Arc<Kept>>,
 }
 
-/// A template that somebody wrote.
+/// A template that an admin wrote.
 #[derive(Debug)]
 struct Kept {
     template: Arc<WrittenTemplate>,
-    /// Made when it is first rendered. One that was kept by an earlier version may have what is
-    /// not available any more.
+    /// Parsed when it is first rendered. A template saved by an earlier version may use constructs
+    /// that are no longer available.
     parsed: OnceLock<Result<Parsed, BadTemplate>>,
 }
 
@@ -89,7 +90,7 @@ impl Kept {
     }
 }
 
-/// The defaults, parsed: of each channel that for digests and that for all else.
+/// The parsed defaults: for each channel one for digests and one for everything else.
 static DEFAULTS: LazyLock<HashMap<(Channel, bool), Result<Parsed, BadTemplate>>> =
     LazyLock::new(|| {
         let of = |channel| [(channel, DIGEST), (channel, "")];
@@ -104,7 +105,7 @@ impl Templates {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the store has, unless it is older than what is here.
+    /// Takes over the store's templates, unless they are older than those in memory.
     pub fn take(&self, TemplateShelf { version, templates }: TemplateShelf) {
         let kept = |template| Kept { template: Arc::new(template), parsed: OnceLock::new() };
         let written = templates.into_iter().map(|one| (one.key.clone(), Arc::new(kept(one))));
@@ -115,8 +116,8 @@ impl Templates {
         }
     }
 
-    /// What counts for it: the language's own, its parent's (`de` for `de-AT`), English, or the
-    /// default.
+    /// The template in effect: of the language itself, of its parent (`de` for `de-AT`), English,
+    /// or the default.
     #[must_use]
     pub fn find(&self, event: &str, channel: Channel, locale: &Locale) -> Found {
         match self.kept(event, channel, locale) {
@@ -131,18 +132,18 @@ impl Templates {
             let locale = tag.parse().ok()?;
             Some(TemplateKey { event: event.to_owned(), channel, locale })
         };
-        // Most hubs have no templates of their own, and every e-mail asks.
+        // Most hubs have no templates of their own, and every e-mail looks one up.
         let nearest = locale.nearest().filter(|_| !shelf.written.is_empty());
         nearest.filter_map(key).find_map(|key| shelf.written.get(&key).cloned())
     }
 
-    /// All that somebody wrote, in no order.
+    /// All templates that admins wrote, in no particular order.
     #[must_use]
     pub fn written(&self) -> Vec<TemplateKey> {
         self.shelf().written.keys().cloned().collect()
     }
 
-    /// What goes out. A template that fails is replaced by the default, which cannot.
+    /// Renders a message. If a template fails, the default is rendered instead; it cannot fail.
     pub async fn render(
         &self,
         event: &str,
@@ -172,8 +173,8 @@ fn by_default(event: &str, channel: Channel, view: &View) -> Result<Rendered, Ba
     }
 }
 
-/// Renders on a thread for blocking work, when there is a place. The place is held until the work
-/// has ended, also where nobody waits for it any more.
+/// Renders on a thread for blocking work, once a permit is free. The permit is held until the work
+/// ends, even if the caller no longer waits.
 async fn apart<T: Send + 'static, E: From<BadTemplate> + Send + 'static>(
     places: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -189,14 +190,14 @@ async fn apart<T: Send + 'static, E: From<BadTemplate> + Send + 'static>(
     })
 }
 
-/// What an operator learns of a template that failed when it was to go out.
+/// Tells operators that a template failed when it was to be sent.
 fn failed(event: &str, channel: Channel, locale: &Locale, bad: &str) {
     let channel = channel.as_str();
     metrics::counter!("bellpull_template_failures_total", "channel" => channel).increment(1);
     tracing::warn!(event, channel, %locale, bad, "a template failed: the default goes out");
 }
 
-/// All that is wrong with a template.
+/// Everything that is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong(pub Vec<BadTemplate>);
 
@@ -206,7 +207,7 @@ impl From<BadTemplate> for Wrong {
     }
 }
 
-/// The templates with the store that keeps them.
+/// The templates with the store that holds them.
 #[derive(Debug, Clone)]
 pub struct TemplateDesk {
     store: Arc<dyn TemplateStore>,
@@ -215,7 +216,7 @@ pub struct TemplateDesk {
 }
 
 impl TemplateDesk {
-    /// With what the store has.
+    /// Loads the templates from the store.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -226,16 +227,16 @@ impl TemplateDesk {
         Ok(desk)
     }
 
-    /// What senders render from.
+    /// The templates that senders render from.
     #[must_use]
     pub fn templates(&self) -> &Templates {
         &self.templates
     }
 
-    /// How a template would go out, on a sample.
+    /// Renders a template with sample data.
     ///
     /// # Errors
-    /// All that is wrong with it; see [`prove`].
+    /// Everything that is wrong with it; see [`prove`].
     pub async fn prove(
         &self,
         event: &str,
@@ -246,7 +247,7 @@ impl TemplateDesk {
         apart(&self.proofs, move || prove(&event, channel, &source).map_err(Wrong)).await
     }
 
-    /// Keeps a template; whatever is rendered here after this returns goes by it.
+    /// Saves a template; renders that begin after this returns use it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -256,7 +257,7 @@ impl TemplateDesk {
         Ok(put)
     }
 
-    /// Takes a template away; `false` where there was none.
+    /// Deletes a template; `false` if there was none.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -266,7 +267,7 @@ impl TemplateDesk {
         Ok(is_gone)
     }
 
-    /// Keeps what is in memory as new as the store; never returns.
+    /// Keeps the templates in memory up to date with the store; never returns.
     pub async fn follow(self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -276,8 +277,8 @@ impl TemplateDesk {
         }
     }
 
-    /// An edit that is in the store is done, also where it cannot be read back at once: the next
-    /// look will see it.
+    /// An edit that is in the store is done even if it cannot be read back now: the next comparison
+    /// reads it.
     async fn see(&self) {
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, "templates could not be read; those before go on");
@@ -349,7 +350,7 @@ mod tests {
     async fn a_template_that_fails_when_it_is_sent_gives_way_to_the_default() {
         let templates = Templates::default();
         let english = Locale::english();
-        // The second one was kept before there was a bound on what it makes.
+        // The second one was saved before the output limit existed.
         for (version, bad) in
             [(1, "{{ data.a.b.c }}"), (2, "{% set n = namespace() %}{% set n.x = 'x' %}{{ n.x }}")]
         {
@@ -420,7 +421,7 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
-        // One reading each: a version that has not changed costs one look.
+        // One full read each: an unchanged version costs one comparison.
         assert_eq!(*store.reads.lock().unwrap(), 2);
         following.abort();
     }

@@ -1,12 +1,12 @@
-//! E-mail, by SMTP.
+//! E-mail over SMTP.
 //!
-//! Connections are kept and used again. A delivery's `Message-ID` is made from its id, so that an
-//! attempt after a crash is the same message to every server that it passes.
+//! Connections are reused. A delivery's `Message-ID` is derived from its id, so an attempt after a
+//! crash is the same message to every server on the way.
 //!
-//! What a server says decides: 5xx is final, 4xx comes back later, and so does every connection
-//! that fails, whatever had been said on it (also between the text and its acknowledgement: the
-//! `Message-ID` stays the same). A server that refuses the hub itself (a wrong password, no TLS) is
-//! an outage: no recipient's fault.
+//! The server's reply decides: 5xx is permanent, 4xx is retried, and so is every failed connection,
+//! whatever had been sent on it (even between the text and its acknowledgement: the `Message-ID`
+//! stays the same). A server that rejects the hub itself (wrong password, no TLS) counts as an
+//! outage, not as the recipient's failure.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -32,24 +32,25 @@ use super::words::Words;
 use super::{refused, said};
 use crate::config::delivery::SmtpConfig;
 
-/// How long a server may take to open a connection, and to take a message. The whole attempt has
-/// the channel's own limit.
+/// The time limit for opening a connection and for handing over a message. The whole attempt has
+/// the channel's limit.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
 
-/// Refusals that mean the hub and not the recipient: no or wrong authentication, no encryption.
+/// Rejections of the hub rather than of the recipient: missing or wrong authentication, no
+/// encryption.
 const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
 
-/// Sends by SMTP.
+/// Sends over SMTP.
 #[derive(Debug)]
 pub struct EmailSender {
     server: MailServer,
     from: Mailbox,
-    /// What stands behind the `@` of every `Message-ID`.
+    /// The domain part of every `Message-ID`.
     message_domain: String,
     words: Words,
 }
 
-/// Why e-mail cannot be set up; the text names what is wrong, never the password.
+/// Why e-mail cannot be set up; the text names the problem, never the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmailSetup {
     /// `smtp.url`
@@ -70,9 +71,9 @@ pub enum EmailSetup {
 }
 
 impl EmailSender {
-    /// A sender through the server of the settings (`smtp://user:password@host:port`, `smtps://`,
-    /// `?tls=required`), to which at most `connections` are kept, and each of whose steps may take
-    /// so long. `epoch` names this hub's store.
+    /// A sender through the configured server (`smtp://user:password@host:port`, `smtps://`,
+    /// `?tls=required`). It keeps at most `connections` open connections, and each step has the
+    /// time limit `step_max`. `epoch` identifies this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
@@ -111,8 +112,8 @@ impl EmailSender {
         }
     }
 
-    /// A digest is of many events: it is ended in the preferences. What is about the account
-    /// itself cannot be ended.
+    /// A digest covers many events, so its recipient unsubscribes in the preferences. Mails about
+    /// the account itself have no unsubscribe link.
     fn unsubscribe(&self, leased: &Leased) -> Option<String> {
         if leased.account_link.is_some() {
             return None;
@@ -147,7 +148,7 @@ impl Sender for EmailSender {
     }
 }
 
-/// The way to the server, believing whom the settings name too.
+/// The route to the server, with the configured certificate authority.
 fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
     let url: Url = config.url.reveal().parse().map_err(|_| EmailSetup::Url)?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EmailSetup::Url)?.to_owned();
@@ -178,7 +179,7 @@ fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
     Ok(Way { host, port: url.port().unwrap_or(port), tls, credentials, hello })
 }
 
-/// Whom to believe that they are the server.
+/// Which certificates are trusted.
 fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailSetup> {
     let unusable = |error: &dyn std::fmt::Display| EmailSetup::NoCertificates(error.to_string());
     let mut builder = TlsParameters::builder(host);
@@ -193,7 +194,7 @@ fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailS
     builder.build().map_err(|error| unusable(&error))
 }
 
-/// What an error of SMTP means for a delivery.
+/// What an SMTP error means for a delivery.
 fn judge(failure: &Failure) -> Outcome {
     let error = match failure {
         Failure::Smtp(error) => error,
@@ -214,7 +215,7 @@ fn judge(failure: &Failure) -> Outcome {
     if error.is_permanent() && !is_about_us {
         return Outcome::Refused { error: error_text };
     }
-    // 421 and every connection that fails: the server as a whole. Other 4xx: this recipient.
+    // 421 and every failed connection: the server as a whole. Other 4xx: this recipient.
     let is_recipients =
         error.is_transient() && error.status().is_some_and(|code| u16::from(code) != 421);
     Outcome::Later { error: error_text, after: None, is_outage: !is_recipients }
@@ -243,15 +244,15 @@ macro_rules! header {
 }
 
 header! {
-    /// So that no automatic reply answers a notification.
+    /// Prevents automatic replies to a notification.
     AutoSubmitted = "Auto-Submitted"
 }
 header! {
-    /// RFC 2369: where these e-mails are ended.
+    /// RFC 2369: where to unsubscribe.
     ListUnsubscribe = "List-Unsubscribe"
 }
 header! {
-    /// RFC 8058: by one POST, without a page between.
+    /// RFC 8058: unsubscribe with one POST.
     ListUnsubscribePost = "List-Unsubscribe-Post"
 }
 
@@ -267,7 +268,7 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    /// As much as a test waits for.
+    /// The time limit of a step in these tests.
     const SOON: Duration = Duration::from_millis(300);
 
     fn sender(url: &str) -> Result<EmailSender, EmailSetup> {
@@ -304,8 +305,8 @@ mod tests {
         }
     }
 
-    /// A server that takes steps at once, and answers envelopes so; what it hears on each
-    /// connection from the first envelope on, a line or more a time.
+    /// A pipelining server that answers envelopes with `answers`; returns what it reads on each
+    /// connection from the first envelope on, one or more lines at a time.
     async fn at_once(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
@@ -354,7 +355,7 @@ mod tests {
         for (answers, is_refused, after) in [
             ("250 ok\r\n550 no such mailbox\r\n503 nobody to send to\r\n", true, "QUIT\r\n"),
             ("250 ok\r\n451 later\r\n503 nobody to send to\r\n", false, "QUIT\r\n"),
-            // It waits for a text: what it is told now would be one.
+            // The server waits for a text: the next command would be taken for one.
             ("250 ok\r\n550 no such mailbox\r\n354 go on\r\n", true, ""),
             ("550 not from you\r\n503 what?\r\n503 what?\r\n", true, "QUIT\r\n"),
             ("421 going away\r\n", false, ""),

@@ -1,9 +1,9 @@
-//! The thread on which channels run, with everything that they send.
+//! The delivery runtime: the low-priority thread on which channels and their adapters run.
 //!
-//! A provider that takes everything at once would have a channel fill every worker of the hub's
-//! runtime with attempts, and whoever acts on a ticket would stand in line behind them. Here they
-//! stand in a line of their own, and the kernel gives a core to whoever waits at a screen first: a
-//! thread that is nice has what nobody else wants, and a part of it (a third) where all is wanted.
+//! A provider that accepts everything at once would let its channel fill every worker of the hub's
+//! runtime with attempts, and users' actions would queue behind them. On a thread of their own,
+//! deliveries queue behind each other only, and the kernel schedules the thread below the others:
+//! it gets an idle core, and about a third of a busy one.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::nice::be_nice;
 
-/// The thread. It ends with this, and what runs on it is dropped there.
+/// The thread. It ends when this is dropped, and the tasks on it are dropped there.
 #[derive(Debug)]
 pub struct Hands {
     runtime: Handle,
@@ -20,10 +20,10 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// If no thread can be started.
     pub fn start() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -36,7 +36,7 @@ impl Hands {
         Ok(Self { runtime: handle, _stop: stop })
     }
 
-    /// Where to spawn what is to run on it.
+    /// Where to spawn tasks that should run on it.
     #[must_use]
     pub fn runtime(&self) -> &Handle {
         &self.runtime

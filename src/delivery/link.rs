@@ -1,7 +1,7 @@
-//! Links in what leaves the house: to what it is about, and to end it.
+//! Links in external messages: to the notification's target, and to unsubscribe.
 //!
-//! A link needs to know where this hub is reached from outside (`http.public_url`). Without it a
-//! text has no links, and an e-mail no `List-Unsubscribe`.
+//! Links need the hub's external address (`http.public_url`). Without it a text has no links, and
+//! an e-mail no `List-Unsubscribe`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,13 +12,13 @@ use sha2::Sha256;
 use super::account_link::AccountLinks;
 use crate::config::Secret;
 
-/// What an unsubscribe link is signed for: no other signature of the same secret fits.
+/// Signed with every unsubscribe link, so that no other signature of the same secret fits.
 const PURPOSE: &str = "unsubscribe-email";
 
-/// How many bytes of the signature stand in a link: 128 bits.
+/// How many bytes of the signature are in a link: 128 bits.
 const SIGNATURE_LEN: usize = 16;
 
-/// Makes and checks links.
+/// Creates and checks links.
 #[derive(Debug, Clone)]
 pub struct Links {
     public_url: Option<String>,
@@ -26,53 +26,53 @@ pub struct Links {
     accounts: Option<AccountLinks>,
 }
 
-/// What an unsubscribe link ends: one event's e-mails to one user.
+/// What an unsubscribe link ends: one user's e-mails about one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsubscribe {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// Which event's.
+    /// The event.
     pub event: String,
 }
 
 impl Links {
-    /// Links to the hub at `public_url` (without a slash at its end), signed with its secret.
+    /// Links to the hub at `public_url` (without a trailing slash), signed with its secret.
     #[must_use]
     pub fn new(public_url: Option<String>, secret: Secret) -> Self {
         Self { public_url, secret, accounts: None }
     }
 
-    /// The same with links that change accounts.
+    /// Adds links that change accounts.
     #[must_use]
     pub fn with_accounts(self, accounts: AccountLinks) -> Self {
         Self { accounts: Some(accounts), ..self }
     }
 
-    /// Links that change accounts; none where tokens are issued elsewhere.
+    /// Links that change accounts; `None` where another issuer manages accounts.
     #[must_use]
     pub fn accounts(&self) -> Option<&AccountLinks> {
         self.accounts.as_ref()
     }
 
-    /// Where a notification's click leads: its own absolute address, or one on the public one.
+    /// The target of a click on a notification: its own absolute URL, or a path on the public one.
     #[must_use]
     pub fn action(&self, action_url: &str) -> Option<String> {
         if action_url.starts_with("https://") || action_url.starts_with("http://") {
             return Some(action_url.to_owned());
         }
         let base = self.public_url.as_ref()?;
-        // `//evil.example` would be another host's.
+        // `//evil.example` would be another host.
         let is_path = action_url.starts_with('/') && !action_url.starts_with("//");
         is_path.then(|| format!("{base}{action_url}"))
     }
 
-    /// Where a provider reports on what it took.
+    /// The URL for a provider's status reports.
     #[must_use]
     pub fn hook(&self, provider: &str) -> Option<String> {
         self.public_url.as_ref().map(|base| format!("{base}/hooks/{provider}/"))
     }
 
-    /// The link that ends an event's e-mails to a user, by one request, without a login.
+    /// The link that ends an event's e-mails to a user with one request, without a login.
     #[must_use]
     pub fn unsubscribe(&self, unsubscribe: &Unsubscribe) -> Option<String> {
         let base = self.public_url.as_ref()?;
@@ -85,7 +85,7 @@ impl Links {
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(&signature[..SIGNATURE_LEN]))
     }
 
-    /// What a token of such a link says; `None` for one that this hub did not make.
+    /// The content of such a link's token; `None` for a token that this hub did not sign.
     #[must_use]
     pub fn read_unsubscribe(&self, token: &str) -> Option<Unsubscribe> {
         let (said, signature) = token.split_once('.')?;
@@ -100,7 +100,7 @@ impl Links {
     }
 
     fn mac(&self, said: &str) -> Hmac<Sha256> {
-        // A key of any length will do.
+        // HMAC accepts keys of any length.
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.reveal().as_bytes())
             .expect("HMAC takes keys of every length");

@@ -1,14 +1,13 @@
-//! The way to a mail server: connections that are opened, used again, and closed.
+//! Connections to a mail server: opened, reused, closed.
 //!
-//! The library's own pool keeps a connection whose message was given up in the middle, and the next
-//! message would take its late answers for its own: a mail that was refused would count as sent.
-//! Here only a connection that has had its answer to everything is kept, and each step has a limit,
-//! for a server may take a connection and then say nothing.
+//! The library's own pool keeps a connection whose message was aborted in the middle, and the next
+//! message would take its late replies for its own: a rejected mail would count as sent. This pool
+//! keeps only connections on which every command has been answered, and each step has a time limit,
+//! because a server may accept a connection and then stay silent.
 //!
-//! A turn is one write: the library writes the end of a text behind the text, and a kernel that
-//! waits for an answer to the one before it sends the other (Nagle, delayed acknowledgements)
-//! makes 40 ms of that for each mail. Where the server takes the envelope at one go
-//! (`PIPELINING`), a mail is two turns instead of four.
+//! A turn is one write: the library writes the end of a text separately from the text, and Nagle's
+//! algorithm with delayed acknowledgements makes that 40 ms per mail. If the server accepts
+//! pipelining (`PIPELINING`), a mail takes two turns instead of four.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -24,27 +23,27 @@ use tokio::time::timeout;
 
 use super::mail_turns::{Failure, Line, Said};
 
-/// How long a connection that nobody uses is kept: most servers close theirs after a minute.
+/// How long an unused connection is kept: most servers close theirs after a minute.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// One that has been idle for longer is asked first whether it is still there.
+/// A connection that has been idle for longer is checked with a command before it is used.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a server may take to be taken leave of.
+/// The time limit for `QUIT`.
 const QUIT_MAX: Duration = Duration::from_secs(2);
 
-/// Where the server is, and how it is spoken to.
+/// Where the server is, and how to connect.
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Tls,
     pub(super) credentials: Option<Credentials>,
-    /// What the hub calls itself.
+    /// The hub's name in `EHLO`.
     pub(super) hello: ClientId,
 }
 
-/// A server, and the connections to it that nobody uses at the moment.
+/// A server and the idle connections to it.
 #[derive(Debug)]
 pub(super) struct MailServer {
     way: Way,
@@ -56,7 +55,7 @@ pub(super) struct MailServer {
 #[derive(Default)]
 struct Idle {
     connections: Vec<(Instant, Line)>,
-    /// Whether somebody will look for those that are too old.
+    /// Whether a task will close those that are too old.
     is_swept: bool,
 }
 
@@ -67,13 +66,13 @@ impl std::fmt::Debug for Idle {
 }
 
 impl MailServer {
-    /// A server to which at most `kept_max` connections are kept, and each of whose steps (to open
-    /// a connection, to take a message) may take `step_max`.
+    /// A server to which at most `kept_max` idle connections are kept, and each of whose steps
+    /// (opening a connection, handing over a message) may take `step_max`.
     pub(super) fn new(way: Way, kept_max: usize, step_max: Duration) -> Self {
         Self { way, kept_max, step_max, idle: Arc::default() }
     }
 
-    /// Sends a message. Whoever gives up in the middle closes its connection.
+    /// Sends a message. If the caller drops the future, its connection is closed.
     ///
     /// # Errors
     /// [`Failure`].
@@ -121,8 +120,8 @@ impl MailServer {
         if let Some(credentials) = credentials {
             connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await?;
         }
-        // Asked for once more, because the library keeps of the answer only what it uses itself.
-        // A server that wants to be greeted only once takes the steps one by one.
+        // `EHLO` is sent again because the library keeps only the extensions that it uses itself. A
+        // server that rejects a second one gets the steps one by one.
         let said = connection.command(Ehlo::new(hello.clone())).await;
         let is_offer = |line: &str| line.eq_ignore_ascii_case("PIPELINING");
         let pipelines = said.is_ok_and(|said| said.message().any(is_offer));
@@ -153,7 +152,7 @@ impl MailServer {
     }
 }
 
-/// Closes what nobody has used for long, until there is nothing left.
+/// Closes connections that have been idle for too long, until none are left.
 async fn sweep(idle: Weak<Mutex<Idle>>) {
     loop {
         tokio::time::sleep(IDLE_MAX).await;
@@ -168,7 +167,7 @@ async fn sweep(idle: Weak<Mutex<Idle>>) {
     }
 }
 
-/// Takes leave of the server as it wishes, without anybody waiting for it.
+/// Sends `QUIT` in a task of its own, so that no caller waits for it.
 fn leave(mut line: Line) {
     tokio::spawn(async move {
         let _ = timeout(QUIT_MAX, line.connection.quit()).await;

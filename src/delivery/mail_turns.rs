@@ -1,4 +1,4 @@
-//! What is said to a mail server over one connection, turn by turn.
+//! An SMTP dialogue over one connection, turn by turn.
 
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
@@ -14,36 +14,36 @@ use lettre::transport::smtp::response::Response;
 /// The status of a server that closes the connection.
 const GOING_AWAY: u16 = 421;
 
-/// A connection that is greeted.
+/// A connection after its greeting.
 pub(super) struct Line {
     pub(super) connection: AsyncSmtpConnection,
-    /// Whether the server takes several steps at once.
+    /// Whether the server supports pipelining.
     pub(super) pipelines: bool,
 }
 
-/// What a server says to a step.
+/// A server's reply to a step.
 pub(super) enum Said {
     Yes(Response),
     No(SmtpError),
 }
 
-/// Why a message did not go out.
+/// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// What the server said, or why there was no connection.
+    /// The server's reply, or why there was no connection.
     #[error(transparent)]
     Smtp(#[from] SmtpError),
-    /// It said nothing for too long.
+    /// The server did not reply in time.
     #[error("the server did not answer within {0:?}")]
     Silent(Duration),
-    /// It cannot be told what stands in the message.
+    /// The server does not support a character of the message.
     #[error("the server takes no letters but ASCII: it has no {0}")]
     OnlyAscii(Extension),
 }
 
 impl Line {
-    /// Hands a message over. Where there is an answer to it, nothing is left to be answered on
-    /// this connection; after an error it may be in the middle of something.
+    /// Hands over a message. If this returns a reply, no other reply is outstanding on this
+    /// connection; after an error the dialogue may be in the middle of a command.
     pub(super) async fn hand_over(&mut self, message: &Message) -> Result<Said, Failure> {
         let text = message.formatted();
         let text = String::from_utf8_lossy(&text);
@@ -66,7 +66,7 @@ impl Line {
         answered(self.connection.command(step).await)
     }
 
-    /// All steps in one write, and an answer to each.
+    /// Sends all steps in one write and reads the reply to each.
     async fn say_at_once(&mut self, steps: &[String]) -> Result<Said, SmtpError> {
         let mut said = self.say(steps.concat()).await?;
         let mut refusal = None;
@@ -85,13 +85,13 @@ impl Line {
         match (refusal, said) {
             (None, said) => Ok(said),
             (Some(refusal), Said::No(_)) => Ok(Said::No(refusal)),
-            // It waits for a text that is for nobody.
+            // The server waits for a text that has no recipient.
             (Some(refusal), Said::Yes(_)) => Err(refusal),
         }
     }
 }
 
-/// What a server says, unless it is that it says nothing more.
+/// A server's reply, unless it announces that it closes the connection.
 fn answered(said: Result<Response, SmtpError>) -> Result<Said, SmtpError> {
     match said {
         Ok(response) => Ok(Said::Yes(response)),
@@ -102,7 +102,7 @@ fn answered(said: Result<Response, SmtpError>) -> Result<Said, SmtpError> {
     }
 }
 
-/// What comes before the text.
+/// The commands before the text.
 fn opening(server: &ServerInfo, envelope: &Envelope, text: &str) -> Result<Vec<String>, Failure> {
     let mut parameters = Vec::new();
     let mut need = |extension: Extension, parameter| {
@@ -126,8 +126,8 @@ fn opening(server: &ServerInfo, envelope: &Envelope, text: &str) -> Result<Vec<S
     Ok(steps)
 }
 
-/// A text as it goes over the line: a line that begins with a dot gets another one, and a dot of
-/// its own ends it.
+/// A text in wire format: lines that begin with a dot get a second one, and a line with a single
+/// dot ends it.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {

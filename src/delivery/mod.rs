@@ -1,11 +1,12 @@
-//! The ways out of the house: one adapter a channel, each a [`Sender`] of one provider's protocol.
+//! External delivery: one adapter per channel, each a [`Sender`] for one provider's protocol.
 //!
-//! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (what is said, and what
-//! admins have written), [`link`] and [`account_link`] (where it leads), [`words`] (both for one
-//! delivery); [`email`] with its [`mail_server`] and [`mail_turns`]; [`provider`] (what all that
-//! speak HTTP share), [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, to
-//! where users say ([`outside`]), [`push`] with [`push_crypt`] and [`webhook`]; [`channels`] (which
-//! are on, and what each sends by) and [`hands`] (the thread on which they run).
+//! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (message texts,
+//! including those that admins wrote), [`link`] and [`account_link`] (links in them), [`words`]
+//! (both for one delivery); [`email`] with its [`mail_server`] and [`mail_turns`]; [`provider`]
+//! (what the HTTP adapters share), [`whatsapp`] with its [`reports`], [`sms`] with its
+//! [`sms_reports`], and, for addresses that users name ([`outside`]), [`push`] with [`push_crypt`]
+//! and [`webhook`]; [`channels`] (which channels are on, and their senders) and [`hands`] (the
+//! runtime they run on).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
@@ -35,21 +36,21 @@ pub mod words;
 
 use bellpull_actors::domain::delivery::Outcome;
 
-/// How much of a provider's own words is kept of an attempt, in characters.
+/// How much of a provider's error text is stored with an attempt, in characters.
 const SAID_MAX: usize = 500;
 
-/// A provider's words as they are kept: one line, bounded.
+/// A provider's text as it is stored: one line of bounded length.
 fn said(text: &str) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     line.take(SAID_MAX).collect::<String>().trim().to_owned()
 }
 
-/// It will never be sent, and why.
+/// A permanent failure with its reason.
 fn refused(error: &str) -> Outcome {
     Outcome::Refused { error: said(error) }
 }
 
-/// At most so many characters, with a mark where some are missing.
+/// At most that many characters, with an ellipsis if some were cut.
 fn shortened(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_owned();
@@ -59,13 +60,13 @@ fn shortened(text: &str, chars_max: usize) -> String {
     short
 }
 
-/// A telephone number as providers take it: a plus and digits, or `None` for one that is none.
-/// People write spaces, dashes and brackets between, and 00 for the plus.
+/// A telephone number in E.164 form (a plus and digits), or `None` if it is not one. Spaces,
+/// dashes, brackets and a leading 00 are accepted.
 fn telephone(text: &str) -> Option<String> {
     let is_filler = |c: char| c.is_whitespace() || "-./()".contains(c);
     let bare: String = text.chars().filter(|c| !is_filler(*c)).collect();
     let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
-    // E.164: at most 15 digits, of which the first is none of the national prefixes' 0.
+    // E.164: at most 15 digits, and no leading zero.
     let is_number = (6..=15).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
         && !digits.starts_with('0');

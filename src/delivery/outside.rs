@@ -1,21 +1,21 @@
-//! Addresses that users give: they may lead to the world, and not into the operator's own network.
+//! URLs that users name: they may lead to public addresses, not into the operator's own network.
 //!
-//! A name is looked at when it is resolved for the connection itself, so that it cannot lead to
-//! one address when it is checked and to another when it is used. A literal address is not
-//! resolved by anybody, and is looked at before. Redirects are off for every client.
+//! A name is checked when it is resolved for the connection itself, so it cannot resolve to one
+//! address for the check and to another for the connection. Literal addresses are not resolved, so
+//! they are checked before. Redirects are off in every client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// A user's address leads nowhere outside: its name is unknown, or it is one of the operator's own
-/// network. Which of the two is not for users to know: they could map that network by its names.
+/// A user's URL does not lead to a public address: its name is unknown, or it is in the operator's
+/// own network. Users are not told which: they could map that network by its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its name leads to no address of the public internet")]
 pub struct NotOutside;
 
-/// What users may name.
+/// Which URLs users may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
     /// `https` to public addresses.
@@ -25,10 +25,10 @@ pub enum Outside {
 }
 
 impl Outside {
-    /// Whether an address may be named at all. That of a name is known only when it is resolved.
+    /// Whether a URL may be named at all. A host name is only checked when it is resolved.
     ///
     /// # Errors
-    /// A text for whoever has named it.
+    /// A text for the user who named it.
     pub fn check(self, url: &Url) -> Result<(), &'static str> {
         let is_http = match self {
             Self::Public => url.scheme() == "https",
@@ -48,10 +48,10 @@ impl Outside {
         }
     }
 
-    /// The lane of an address that may be named.
+    /// The lane of a URL that may be named.
     ///
     /// # Errors
-    /// A text for whoever has named it.
+    /// A text for the user who named it.
     pub fn lane(self, url: &str) -> Result<String, &'static str> {
         let url: Url = url.parse().map_err(|_| "Enter a valid URL.")?;
         self.check(&url)?;
@@ -59,21 +59,21 @@ impl Outside {
     }
 }
 
-/// The address that a URL names as such. Browsers' and our own parser have made `0x7f.1` and
-/// `2130706433` what they mean by then.
+/// The literal address in a URL. The URL parser has already converted forms such as `0x7f.1` and
+/// `2130706433`.
 fn literal(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     bare.parse().ok()
 }
 
-/// Where a URL leads, without the rest of it: what is slow there is slow together.
+/// The URL's host and port: requests to the same host are slow together.
 fn lane(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Resolves names, to public addresses only.
+/// Resolves names to public addresses only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PublicResolver;
 
@@ -93,7 +93,7 @@ impl Resolve for PublicResolver {
     }
 }
 
-/// Whether an address is one of the public internet's.
+/// Whether an address belongs to the public internet.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -102,7 +102,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// By IANA's registry of special addresses.
+/// By IANA's registry of special-purpose addresses.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_special = match address.octets() {
         [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] => true, // this network, protocols, 6to4 relays
@@ -114,7 +114,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !(is_special || is_inside || address.is_documentation())
 }
 
-/// Only global unicast is public, without those parts of it that carry IPv4 or are for tests.
+/// Only global unicast is public, except the ranges that embed IPv4 or are reserved for tests.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(v4) = address.to_ipv4_mapped() {
         return is_public_v4(v4);

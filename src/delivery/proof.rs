@@ -1,5 +1,5 @@
-//! Whether a template will do, before it is kept: everything that is wrong with it, said to the
-//! person who wrote it.
+//! Validates a template before it is saved: everything that is wrong with it, for the admin who
+//! wrote it.
 
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::templates::Source;
@@ -7,17 +7,17 @@ use bellpull_actors::port::templates::Source;
 use super::defaults::{DIGEST, sample, sample_digest};
 use super::template::{BadTemplate, Parsed, Rendered, View, parse, part};
 
-/// What every template sees of a notification.
+/// The variables that every template of a notification has.
 const KNOWN: [&str; 9] =
     ["event", "title", "body", "priority", "name", "link", "unsubscribe", "ticket", "data"];
-/// What it sees of a ticket.
+/// The attributes of `ticket`.
 const KNOWN_OF_TICKET: [&str; 5] = ["key", "title", "status", "priority", "project"];
-/// What a digest's sees.
+/// The variables of a digest's template.
 const KNOWN_OF_DIGEST: [&str; 5] = ["event", "title", "body", "name", "items"];
-/// What it must bear: as many as one e-mail gathers.
+/// A digest must render with this many notifications, the most that one e-mail contains.
 const DIGEST_MAX: usize = 100;
 
-/// The parts that a channel has.
+/// The parts that a channel's template has.
 #[must_use]
 pub fn parts(channel: Channel) -> &'static [&'static str] {
     match channel {
@@ -28,10 +28,10 @@ pub fn parts(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// How it would go out, on a sample.
+/// Renders the template with sample data.
 ///
 /// # Errors
-/// All that is wrong with it, at most one thing a part.
+/// Everything that is wrong with it, at most one problem per part.
 pub fn prove(event: &str, channel: Channel, source: &Source) -> Result<Rendered, Vec<BadTemplate>> {
     let mut wrong = Vec::new();
     for (name, text) in
@@ -59,7 +59,7 @@ fn wrong_with(
     if source.is_empty() && name == "html" {
         return None;
     }
-    // Its grammar first: of what cannot be read no variables are known.
+    // Syntax first: the variables of a part that cannot be parsed are unknown.
     let rendered =
         parse(name, source).and_then(|tree| Ok((part(name, &tree, &sample(event))?, tree)));
     let (rendered, tree) = match rendered {
@@ -105,7 +105,7 @@ fn known(event: &str) -> String {
     format!("{}, {ticket}", KNOWN.join(", "))
 }
 
-/// The first line in which a variable is named; where it is not found so, its first part.
+/// The first line that names a variable, or that names the first part of its path.
 fn line_of(source: &str, variable: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let names = |line: &str, wanted: &str| {
@@ -158,7 +158,7 @@ mod tests {
         assert!(told.starts_with("text: line 1: there is no ticket.nr; "), "{told}");
         let told = wrong(DIGEST, Channel::Email, &source("{{ title }}", "{{ link }}", ""));
         assert!(told.starts_with("text: line 1: there is no link; "), "{told}");
-        // A sender's own data may have anything in it.
+        // A sender's own data may contain anything.
         let own = source("", "{{ title }} {{ data.order.number }}", "");
         assert!(prove("shipped", Channel::Sms, &source("", "{{ data.order }}!", "")).is_ok());
         assert!(prove("shipped", Channel::Sms, &own).is_err(), "what is deeper may be missing");

@@ -1,5 +1,5 @@
-//! What all adapters share that speak HTTP: one client a channel, a limit on how long and how much
-//! a provider may answer, and what its status means for a delivery.
+//! What the HTTP adapters share: one client per channel, limits on the time and size of an answer,
+//! and what a status means for a delivery.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use super::outside::{NotOutside, Outside, PublicResolver};
 use super::said;
 
-/// How long an attempt may take in all, from the name's resolution to the answer's last byte. The
-/// channel's own limit, 30 s, is only for adapters that fail to keep theirs.
+/// The time limit of an attempt, from the name's resolution to the last byte of the answer. The
+/// channel's own limit, 30 s, only ends adapters that fail to keep theirs.
 pub(super) const ATTEMPT_MAX: Duration = Duration::from_secs(20);
 
-/// What is read of an answer, in bytes. What these APIs answer is a hundredth of that.
+/// How much of an answer is read, in bytes; these APIs answer with a hundredth of that.
 const ANSWER_MAX: usize = 64 * 1024;
 
-/// A connection that nobody uses is kept so long.
+/// How long an idle connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// The way to one provider.
+/// An HTTP client for one provider.
 #[derive(Debug, Clone)]
 pub(super) struct Provider {
     client: Client,
 }
 
-/// A path under the base, each segment escaped.
+/// A path below the base, each segment escaped.
 pub(super) fn under(mut base: Url, segments: &[&str]) -> Url {
     if let Ok(mut path) = base.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -38,23 +38,23 @@ pub(super) fn under(mut base: Url, segments: &[&str]) -> Url {
     base
 }
 
-/// What a provider answered.
+/// A provider's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// When it wants to be asked again.
+    /// From `Retry-After`.
     after: Option<Duration>,
-    /// Empty where it was longer than anybody reads.
+    /// Empty if it was longer than the limit.
     body: Vec<u8>,
 }
 
 impl Provider {
-    /// A way to it on which an attempt may take so long.
+    /// A client whose attempts may take `attempt_max`.
     pub(super) fn new(attempt_max: Duration) -> Result<Self, reqwest::Error> {
         Self::to(Outside::Any, attempt_max)
     }
 
-    /// A way to addresses that users give.
+    /// A client for URLs that users name.
     pub(super) fn to(outside: Outside, attempt_max: Duration) -> Result<Self, reqwest::Error> {
         let builder = crate::tls::client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
         let builder = match outside {
@@ -65,19 +65,19 @@ impl Provider {
         Ok(Self { client: builder.user_agent(agent).build()? })
     }
 
-    /// A post to exactly this address.
+    /// A POST to exactly this URL.
     pub(super) fn post_to(&self, url: Url) -> RequestBuilder {
         self.client.request(Method::POST, url)
     }
 
-    /// Asks, and looks at nothing but how the answer begins.
+    /// Sends a request and reads only the head of the answer.
     pub(super) async fn knock(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
         let response = request.send().await.map_err(unanswered)?;
         let after = retry_after(response.headers(), Timestamp::now());
         Ok(Answer { status: response.status(), after, body: Vec::new() })
     }
 
-    /// Asks; an answer of whatever status, or what it means that there was none.
+    /// Sends a request; returns an answer with any status, or the outcome if there was none.
     pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, Outcome> {
         let mut response = request.send().await.map_err(unanswered)?;
         let status = response.status();
@@ -95,13 +95,13 @@ impl Provider {
 }
 
 impl Answer {
-    /// The answer as JSON; `Null` for what is none.
+    /// The answer as JSON; `Null` if it is not JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// What a status other than 2xx means. `error` is what the provider says of it; a body that
-    /// is not the provider's own JSON is left out: it may repeat what it was sent.
+    /// What a status other than 2xx means. `error` is the provider's own error text; a body that is
+    /// not the provider's JSON is left out, because it may repeat the request.
     pub(super) fn judge(&self, error: Option<String>) -> Outcome {
         let status = self.status.as_u16();
         let error = said(&match error {
@@ -115,21 +115,22 @@ impl Answer {
         }
     }
 
-    /// Another attempt is worth it, when the provider says so.
+    /// A temporary failure, retried when the provider says so.
     pub(super) fn later(&self, error: String, is_outage: bool) -> Outcome {
         Outcome::Later { error, after: self.after, is_outage }
     }
 
-    /// It says that all is well, and not what its protocol has for it. Whether it took the
-    /// message, nobody knows; whoever answers so is hardly the provider, so it goes out again.
+    /// A success status without the body that the protocol defines. It is unknown whether the
+    /// message was accepted, and such an answer hardly comes from the provider, so it is sent
+    /// again.
     pub(super) fn is_none(&self) -> Outcome {
         let error = format!("HTTP {}, but not the provider's own answer", self.status.as_u16());
         self.later(error, true)
     }
 }
 
-/// What it means that there was no answer, or only half of one: whether the provider took the
-/// message, nobody knows. The text has no address in it: some addresses are secrets.
+/// There was no answer, or only a part of one: it is unknown whether the provider accepted the
+/// message. The text does not contain the URL, which may be a secret.
 fn unanswered(error: reqwest::Error) -> Outcome {
     let what = if error.is_timeout() {
         "no answer in time"
@@ -144,7 +145,8 @@ fn unanswered(error: reqwest::Error) -> Outcome {
         cause = deeper;
     }
     if let Some(inside) = cause.downcast_ref::<NotOutside>() {
-        // Resolving may have failed for now: what is private and what is unknown are one here.
+        // The name may have failed to resolve temporarily; private and unknown names give the same
+        // text.
         let error = said(&format!("{what}: {inside}"));
         return Outcome::Later { error, after: None, is_outage: false };
     }

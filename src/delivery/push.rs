@@ -1,6 +1,6 @@
-//! Web push (RFC 8030): to a browser's own push service, which can read nothing of it.
+//! Web push (RFC 8030): to the browser's push service, which cannot read the message.
 //!
-//! Push services are many, and users name them: one that is down is no outage of the channel.
+//! Users name the push services, and there are many: one that is down is no outage of the channel.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use super::push_crypt::{BrowserKeys, TEXT_MAX, Vapid};
 use super::words::Words;
 use super::{refused, shortened};
 
-/// How long a push service keeps what a browser that is off has not fetched, in seconds. Who comes
-/// back after a day looks into the inbox.
+/// How long a push service keeps a message for a browser that is offline, in seconds. A user who
+/// returns after a day looks at the inbox.
 const TTL_S: &str = "86400";
-/// What a system shows of a title, in characters.
+/// How much of a title is sent, in characters; operating systems show no more.
 const TITLE_MAX: usize = 120;
-/// The same of a text.
+/// The same for the text.
 const BODY_MAX: usize = 500;
 
 /// Sends to push services.
@@ -38,10 +38,10 @@ pub struct PushSender {
 }
 
 impl PushSender {
-    /// A sender whose attempts may take so long.
+    /// A sender whose attempts may take `attempt_max`.
     ///
     /// # Errors
-    /// A text, where no HTTP client can be made.
+    /// A text, if no HTTP client can be created.
     pub fn new(
         vapid: Vapid,
         outside: Outside,
@@ -52,12 +52,12 @@ impl PushSender {
         Ok(Self { provider, vapid, outside, words })
     }
 
-    /// What the page's service worker is given, as JSON.
+    /// The JSON for the page's service worker.
     async fn text(&self, leased: &Leased) -> Vec<u8> {
         let rendered = self.words.render(leased, Channel::Push, None).await;
         let message = leased.letters.first().map(|letter| &letter.message);
         let link = message.and_then(|message| self.words.links.action(&message.action_url));
-        // A browser shows one of those that have the same.
+        // A browser shows only the latest of several notifications with the same tag.
         let tag = leased.notification.map(|id| format!("notification-{id}"));
         let text = |body_max: usize, link: Option<&str>| {
             let text = json!({
@@ -70,7 +70,7 @@ impl PushSender {
             });
             text.to_string().into_bytes()
         };
-        // A link of somebody's own may be longer than anything else here.
+        // A sender's link may be longer than everything else here.
         let candidates = [(BODY_MAX, link.as_deref()), (BODY_MAX, None), (BODY_MAX / 5, None)];
         let fits = |text: &Vec<u8>| text.len() <= TEXT_MAX;
         let mut texts = candidates.into_iter().map(|(body_max, link)| text(body_max, link));
@@ -91,7 +91,7 @@ impl PushSender {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header("TTL", TTL_S)
             .header("Urgency", urgency(leased))
-            // Of two with the same topic the service keeps the later: a repeat is shown once.
+            // The service keeps only the latest message of a topic: a repeated one is shown once.
             .header("Topic", format!("delivery-{}", leased.id))
             .body(body);
         Ok(match self.provider.ask(request).await {
@@ -117,7 +117,7 @@ impl Sender for PushSender {
     }
 }
 
-/// A phone that is saving its battery fetches only what is urgent.
+/// A phone in battery-saver mode fetches only urgent messages.
 fn urgency(leased: &Leased) -> &'static str {
     let is_urgent = |priority| matches!(priority, Priority::High | Priority::Critical);
     match leased.letters.iter().any(|letter| is_urgent(letter.message.priority)) {
@@ -126,7 +126,7 @@ fn urgency(leased: &Leased) -> &'static str {
     }
 }
 
-/// A service's words are left out: some repeat the endpoint, which is a secret.
+/// The service's error text is left out: some services repeat the endpoint, which is a secret.
 fn judge(answer: &Answer) -> Outcome {
     match answer.status.as_u16() {
         200..300 => Outcome::Sent { provider_id: None },

@@ -1,4 +1,4 @@
-//! What makes a push readable for one browser alone (RFC 8291), and says who sends it (RFC 8292).
+//! Message encryption for web push (RFC 8291), and the hub's signature (RFC 8292).
 
 use aes_gcm::aead::Aead;
 use aes_gcm::{Aes128Gcm, KeyInit};
@@ -14,19 +14,18 @@ use p256::{PublicKey, SecretKey};
 use serde_json::json;
 use sha2::Sha256;
 
-/// The one record's size: push services take no larger body.
+/// The size of the only record: push services accept no larger body.
 const RECORD_SIZE: u32 = 4096;
-/// What a record has besides its text: the head (salt, size, a key's length, a key), the mark of
-/// its end, the tag.
+/// A record's overhead: the header (salt, size, key length, key), the end delimiter, the tag.
 const AROUND: usize = 16 + 4 + 1 + 65 + 1 + 16;
-/// The longest text, in bytes.
+/// The longest plaintext, in bytes.
 pub const TEXT_MAX: usize = 4096 - AROUND;
-/// The mark of the last record's end.
+/// The delimiter of the last record.
 const LAST: u8 = 2;
-/// How long a signature holds; push services take none over 24 h.
+/// How long a signature is valid; push services reject more than 24 h.
 const SIGNED_S: i64 = 12 * 3600;
 
-/// What cannot be used.
+/// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// The browser's public key.
@@ -38,12 +37,12 @@ pub enum BadKey {
     /// The hub's own private key.
     #[error("is no P-256 private key in base64url (32 bytes)")]
     Own,
-    /// The text is longer than [`TEXT_MAX`], or this machine has no randomness.
+    /// The text is longer than [`TEXT_MAX`], or there is no source of randomness.
     #[error("it could not be encrypted")]
     Failed,
 }
 
-/// A browser's keys, checked.
+/// A browser's keys, validated.
 #[derive(Debug, Clone)]
 pub struct BrowserKeys {
     public: PublicKey,
@@ -51,10 +50,10 @@ pub struct BrowserKeys {
 }
 
 impl BrowserKeys {
-    /// The keys as the Push API gives them.
+    /// Parses the keys as the Push API provides them.
     ///
     /// # Errors
-    /// [`BadKey`] for the one that will not do.
+    /// [`BadKey`] for the invalid one.
     pub fn read(p256dh: &str, auth: &str) -> Result<Self, BadKey> {
         let point = decode(p256dh).filter(|bytes| bytes.len() == 65).ok_or(BadKey::Browser)?;
         let public = PublicKey::from_sec1_bytes(&point).map_err(|_| BadKey::Browser)?;
@@ -62,7 +61,7 @@ impl BrowserKeys {
         Ok(Self { public, auth })
     }
 
-    /// The same of a subscription.
+    /// The keys of a subscription.
     ///
     /// # Errors
     /// [`BadKey`].
@@ -70,7 +69,7 @@ impl BrowserKeys {
         Self::read(&target.p256dh, &target.auth)
     }
 
-    /// A text that this browser alone can read.
+    /// Encrypts a text for this browser.
     ///
     /// # Errors
     /// [`BadKey::Failed`].
@@ -104,14 +103,14 @@ impl BrowserKeys {
     }
 }
 
-/// HKDF with SHA-256, as RFC 5869 has it.
+/// HKDF with SHA-256 (RFC 5869).
 fn expand<const N: usize>(salt: &[u8], input: &[u8], info: &[u8]) -> Result<[u8; N], BadKey> {
     let mut out = [0; N];
     Hkdf::<Sha256>::new(Some(salt), input).expand(info, &mut out).map_err(|_| BadKey::Failed)?;
     Ok(out)
 }
 
-/// What the hub signs with: one key, by which push services and browsers know it.
+/// The hub's signing key, which identifies it to push services and browsers.
 #[derive(Clone)]
 pub struct Vapid {
     key: SigningKey,
@@ -126,7 +125,7 @@ impl std::fmt::Debug for Vapid {
 }
 
 impl Vapid {
-    /// The key of the settings (`vapid.private_key`), and who is responsible for what it signs.
+    /// The configured key (`vapid.private_key`) and the contact address that is signed with it.
     ///
     /// # Errors
     /// [`BadKey::Own`].
@@ -137,13 +136,13 @@ impl Vapid {
         Ok(Self { key: secret.into(), public, subject: subject.to_owned() })
     }
 
-    /// The public key, as `PushManager.subscribe` wants its `applicationServerKey`.
+    /// The public key, as `PushManager.subscribe` expects its `applicationServerKey`.
     #[must_use]
     pub fn public_key(&self) -> &str {
         &self.public
     }
 
-    /// `Authorization` for a push service (`https://push.example`).
+    /// The `Authorization` header for a push service (`https://push.example`).
     #[must_use]
     pub fn authorization(&self, origin: &str, now: Timestamp) -> String {
         let head = json!({ "typ": "JWT", "alg": "ES256" });
@@ -161,12 +160,12 @@ fn uncompressed(key: &PublicKey) -> Vec<u8> {
     key.to_encoded_point(false).as_bytes().to_vec()
 }
 
-/// base64url; some libraries pad it.
+/// base64url, with or without padding.
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 
-/// A key for one message. All but one in 2^32 of random numbers are keys.
+/// A key for one message. Nearly every random number is a valid key (all but one in 2^32).
 fn random_key() -> Result<SecretKey, BadKey> {
     for _ in 0..4 {
         let mut bytes = [0; 32];
@@ -215,7 +214,7 @@ mod tests {
     #[test]
     fn keys_that_are_none_are_refused() {
         let bad = |p256dh: &str, auth: &str| BrowserKeys::read(p256dh, auth).unwrap_err();
-        // A point that is not on the curve, a compressed one, nonsense.
+        // A point that is not on the curve, a compressed one, garbage.
         let off_curve = URL_SAFE_NO_PAD.encode([&[4][..], &[7; 64]].concat());
         let compressed = URL_SAFE_NO_PAD.encode([&[2][..], &[7; 32]].concat());
         for key in [off_curve.as_str(), &compressed, "", "!", "AAAA"] {

@@ -1,8 +1,8 @@
-//! What WhatsApp reports of the messages that it took, by calling the hub.
+//! WhatsApp's status reports, which Meta posts to the hub.
 //!
-//! Whoever knows the address can call it, so a report counts only with the signature of the app's
-//! secret over the very bytes of the body; without a secret none does. Reports come again until
-//! they are answered well, and in any order.
+//! The address is not secret, so a report counts only with the signature of the app's secret over
+//! the exact bytes of the body; without a configured secret none counts. Reports are repeated until
+//! they are answered with 200, and arrive in any order.
 
 use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
 use hmac::{Hmac, Mac};
@@ -14,10 +14,10 @@ use super::said;
 use crate::config::Secret;
 use crate::config::delivery::WhatsAppConfig;
 
-/// The header with the signature, as HTTP's own names are written.
+/// The header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
-/// What makes a caller known.
+/// What authenticates a caller.
 #[derive(Debug, Clone, Default)]
 pub struct Reports {
     app_secret: Option<Secret>,
@@ -25,7 +25,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// What the settings have; nobody is believed where WhatsApp is off.
+    /// From the settings; no caller is trusted while WhatsApp is off.
     #[must_use]
     pub fn new(config: Option<&WhatsAppConfig>) -> Self {
         let Some(config) = config else { return Self::default() };
@@ -33,11 +33,11 @@ impl Reports {
         Self { app_secret, verify_token }
     }
 
-    /// Whether this is the token that an operator entered at the provider's.
+    /// Whether this is the token that an operator entered at the provider.
     #[must_use]
     pub fn is_verified(&self, token: &str) -> bool {
         let Some(wanted) = &self.verify_token else { return false };
-        // By their digests, so that the time it takes tells nothing.
+        // Compares digests, so that the time taken reveals nothing.
         let digest = |text: &str| mac(wanted, text.as_bytes());
         digest(token).verify(&digest(wanted.reveal()).finalize().into_bytes()).is_ok()
     }
@@ -68,11 +68,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(byte).collect()
 }
 
-/// What is reported in a body: of what is neither a message's status nor one of these statuses,
-/// nothing (incoming messages come the same way).
+/// The status reports in a body; everything else is ignored (incoming messages arrive the same
+/// way).
 ///
 /// # Errors
-/// What is wrong with a body that is none of the provider's.
+/// What is wrong with a body that the provider did not send.
 pub fn read(body: &[u8]) -> Result<Vec<ProviderReport>, serde_json::Error> {
     let call: Call = serde_json::from_slice(body)?;
     let changes = call.entry.into_iter().flat_map(|entry| entry.changes);

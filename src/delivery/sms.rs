@@ -1,4 +1,4 @@
-//! SMS, by Twilio's Messages resource, which others have copied.
+//! SMS through Twilio's Messages resource, which other providers have copied.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::{refused, shortened, telephone};
 use crate::config::Secret;
 use crate::config::delivery::SmsConfig;
 
-/// A message's body, in characters; the API refuses longer ones.
+/// The length of a message's body, in characters; the API rejects longer ones.
 const BODY_MAX: usize = 1_600;
 
-/// How the ids of messaging services begin, which choose a number themselves.
+/// The prefix of messaging services' ids; a service chooses a number itself.
 const SERVICE_PREFIX: &str = "MG";
 
-/// Sends by Twilio's API.
+/// Sends through Twilio's API.
 #[derive(Debug)]
 pub struct SmsSender {
     provider: Provider,
@@ -33,10 +33,10 @@ pub struct SmsSender {
 }
 
 impl SmsSender {
-    /// A sender whose attempts may take so long.
+    /// A sender whose attempts may take `attempt_max`.
     ///
     /// # Errors
-    /// A text, where no HTTP client can be made or the address is none.
+    /// A text, if no HTTP client can be created or the address is invalid.
     pub fn new(config: &SmsConfig, attempt_max: Duration, words: Words) -> Result<Self, String> {
         let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
         let base = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
@@ -64,7 +64,7 @@ impl Sender for SmsSender {
             .provider
             .post_to(self.url.clone())
             .basic_auth(&self.account, Some(self.token.reveal()))
-            // Twilio itself looks at none; some that copied its API do.
+            // Twilio ignores it; some providers that copied its API do not.
             .header("Idempotency-Key", format!("delivery-{}", leased.id))
             .form(&form);
         match self.provider.ask(request).await {
@@ -86,7 +86,7 @@ fn judge(answer: &Answer) -> Outcome {
     let Some(sid) = body["sid"].as_str().filter(|sid| !sid.is_empty()) else {
         return answer.is_none();
     };
-    // Taken, and given up at once.
+    // Accepted, and failed immediately.
     if matches!(body["status"].as_str(), Some("failed" | "undelivered" | "canceled")) {
         let code = body["error_code"].as_i64().unwrap_or_default();
         let text = body["error_message"].as_str().unwrap_or("it failed");

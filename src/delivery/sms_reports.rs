@@ -1,8 +1,8 @@
-//! What Twilio reports of the messages that it took, by calling the hub.
+//! Twilio's status reports, which it posts to the hub.
 //!
-//! Each message names the address where it is to be reported on, where the hub has one
-//! (`http.public_url`). Whoever knows the address can call it, so a report counts only with the
-//! signature of the account's token over that address and every field.
+//! Each message names the URL for its reports, if the hub has an external address
+//! (`http.public_url`). That URL is not secret, so a report counts only with the signature of the
+//! account's token over the URL and every field.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,24 +16,24 @@ use super::said;
 use crate::config::Secret;
 use crate::config::delivery::SmsConfig;
 
-/// The header with the signature, as HTTP's own names are written.
+/// The header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
 
-/// The provider's part of the address where it reports.
+/// The provider's segment in the URL for reports.
 pub const HOOK: &str = "sms";
 
 /// A form's fields, decoded.
 pub type Form = Vec<(String, String)>;
 
-/// What makes a caller known.
+/// What authenticates a caller.
 #[derive(Debug, Clone, Default)]
 pub struct SmsReports {
-    /// The account's token, and the address that it was given.
+    /// The account's token and the URL that Twilio was given.
     known: Option<(Secret, String)>,
 }
 
 impl SmsReports {
-    /// What the settings have; nobody is believed where SMS is off, or nobody was given an address.
+    /// From the settings; no caller is trusted while SMS is off or no URL was given.
     #[must_use]
     pub fn new(config: Option<&SmsConfig>, links: &Links) -> Self {
         let token = config.map(|config| config.token.clone());
@@ -65,7 +65,7 @@ pub fn form(body: &[u8]) -> Form {
     form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// What a form reports; nothing, where a message is still on its way to the network.
+/// The report in a form; `None` while a message is still on its way to the network.
 #[must_use]
 pub fn read(form: &Form, now: Timestamp) -> Option<ProviderReport> {
     let field = |wanted: &str| {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_the_accounts_signature_over_the_address_and_all_fields_counts() {
-        // The example of Twilio's own documents.
+        // The example of Twilio's documentation.
         let body = b"To=%2B18005551212&From=%2B14158675309&Digits=1234\
                      &CallSid=CA1234567890ABCDE&Caller=%2B14158675309";
         let (form, good) = (form(body), "RSOYDt4T1cUTdK1PDd93/VVr8B8=");

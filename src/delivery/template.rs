@@ -1,14 +1,14 @@
-//! One template: how it is rendered, and what it sees.
+//! One template: how it is rendered, and its variables.
 //!
-//! A template has a subject, a text and, for e-mail, an HTML part in which everything that is put
-//! in is escaped. It sees `title`, `body`, `event`, `priority`, `name` (the recipient's), `link`,
+//! A template has a subject, a text and, for e-mail, an HTML part in which every value is escaped.
+//! Its variables are `title`, `body`, `event`, `priority`, `name` (the recipient's), `link`,
 //! `unsubscribe`, `ticket` (`key`, `title`, `status`, `priority`, `project`), `data` (the sender's
 //! own), and for a digest `items`, each with `title`, `body`, `link`.
 //!
-//! Whoever edits templates is an admin, not a programmer: no template can take more memory or time
-//! than it may, whatever it says and whatever is put in, and no header can be smuggled into a
-//! subject. In reading order: [`tree`] (what a template is), [`lower`] (from its text), [`run`]
-//! (what it becomes) with [`values`], [`filters`] and [`budget`] (what that may cost).
+//! Templates are edited by admins, not by programmers: no template can exceed its limits on memory
+//! and time, whatever its source and its values, and no value can inject a header into a subject.
+//! In reading order: [`tree`] (what a template is), [`lower`] (from its source), [`run`] (to its
+//! output) with [`values`], [`filters`] and [`budget`] (the limits).
 
 mod budget;
 mod filters;
@@ -29,42 +29,42 @@ use self::budget::{Budget, TIME_MAX};
 use self::run::Run;
 pub(super) use self::tree::Tree;
 
-/// The most that a template may be, in characters; each of its parts.
+/// The length of each part of a template, in characters.
 pub const SOURCE_MAX: usize = 20_000;
-/// The most that a part may become, in bytes: an e-mail that a phone still opens.
+/// The size of a rendered part, in bytes: an e-mail that phones still open.
 const OUTPUT_MAX: usize = 256 * 1024;
-/// What a subject may be, in characters: longer ones are cut by clients anyway.
+/// The length of a rendered subject, in characters: mail clients cut longer ones.
 const SUBJECT_MAX: usize = 255;
 
-/// What goes out.
+/// A rendered message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// One line, without any control character: no header can be smuggled in by it.
+    /// One line without control characters: no value can inject a header.
     pub subject: String,
     /// The plain text.
     pub text: String,
     /// The HTML part, where there is one.
     pub html: Option<String>,
-    /// Whether an admin wrote it: then it is said as it stands.
+    /// Whether an admin wrote the template; then the text is sent exactly as rendered.
     pub is_written: bool,
 }
 
-/// What is wrong with a template: its part, the line, and what.
+/// A problem of a template: the part, the line, and a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part}: {problem}")]
 pub struct BadTemplate {
     /// `subject`, `text` or `html`.
     pub part: &'static str,
-    /// For people.
+    /// A text for the admin.
     pub problem: String,
 }
 
-/// What a template sees of a notification.
+/// The variables of a template.
 #[derive(Debug, Clone)]
 pub struct View(pub(super) Value);
 
 impl View {
-    /// What a template sees of one message to somebody of that name.
+    /// The variables for one message to a recipient of that name.
     #[must_use]
     pub fn of(
         message: &Message,
@@ -94,7 +94,7 @@ impl View {
         }))
     }
 
-    /// What a template sees of a digest.
+    /// The variables for a digest.
     #[must_use]
     pub fn of_digest(items: &[(&Message, Option<String>)], name: &str) -> Self {
         let item = |(message, link): &(&Message, Option<String>)| json!({ "title": message.title, "body": message.body, "link": link });
@@ -109,7 +109,7 @@ impl View {
     }
 }
 
-/// A template whose parts were parsed: to parse them takes longer than to fill them in.
+/// A parsed template: parsing takes longer than rendering.
 #[derive(Debug)]
 pub(super) struct Parsed {
     subject: Tree,
@@ -121,7 +121,7 @@ impl Parsed {
     /// Parses all parts.
     ///
     /// # Errors
-    /// [`BadTemplate`] with the first part at fault.
+    /// [`BadTemplate`] with the first invalid part.
     pub(super) fn of(source: &Source) -> Result<Self, BadTemplate> {
         let html = (!source.html.is_empty()).then(|| parse("html", &source.html));
         Ok(Self {
@@ -131,12 +131,12 @@ impl Parsed {
         })
     }
 
-    /// Fills all parts in.
+    /// Renders all parts.
     ///
     /// # Errors
-    /// [`BadTemplate`] with the part at fault.
+    /// [`BadTemplate`] with the part that failed.
     pub(super) fn render(&self, view: &View) -> Result<Rendered, BadTemplate> {
-        // As the parts take it, once for all of them.
+        // The variables, converted once for all parts.
         let view = minijinja::Value::from_serialize(&view.0);
         let until = Instant::now() + TIME_MAX;
         let subject = fill("subject", &self.subject, &view, until)?;
@@ -149,7 +149,7 @@ impl Parsed {
 /// Parses a part.
 ///
 /// # Errors
-/// [`BadTemplate`] with what cannot be read, or is not available.
+/// [`BadTemplate`] for invalid syntax or an unavailable construct.
 pub(super) fn parse(part: &'static str, source: &str) -> Result<Tree, BadTemplate> {
     if source.chars().count() > SOURCE_MAX {
         let problem = format!("it has more than {SOURCE_MAX} characters");
@@ -158,10 +158,10 @@ pub(super) fn parse(part: &'static str, source: &str) -> Result<Tree, BadTemplat
     Tree::parse(source).map_err(|fault| BadTemplate { part, problem: fault.to_string() })
 }
 
-/// Fills one part in; what is put into it is escaped in HTML.
+/// Renders one part; values are escaped in HTML.
 ///
 /// # Errors
-/// [`BadTemplate`], also where it would cost more than it may.
+/// [`BadTemplate`], also if it exceeds its limits.
 pub(super) fn part(part: &'static str, tree: &Tree, view: &View) -> Result<String, BadTemplate> {
     let view = minijinja::Value::from_serialize(&view.0);
     fill(part, tree, &view, Instant::now() + TIME_MAX)
@@ -177,13 +177,13 @@ fn fill(
     run.render(tree).map_err(|fault| BadTemplate { part, problem: fault.to_string() })
 }
 
-/// A line that no header can be smuggled in by.
+/// A single line: no value can inject a header.
 fn one_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.trim().chars().take(SUBJECT_MAX).collect()
 }
 
-/// The words alone, for the case that even a default fails.
+/// The message's own text, if even a default fails.
 pub(super) fn plain(View(view): &View) -> Rendered {
     let word = |name: &str| view.get(name).and_then(Value::as_str).unwrap_or_default();
     let (subject, text) = (one_line(word("title")), word("body").to_owned());

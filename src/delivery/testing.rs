@@ -1,5 +1,5 @@
-//! A server for the adapters' tests that answers what a test says, well or badly, and keeps every
-//! byte that it was sent; and a delivery to send there.
+//! A server for the adapters' tests that answers as told, correctly or not, and records every byte
+//! it receives; and a delivery to send to it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,20 +19,20 @@ use super::link::Links;
 use super::words::Words;
 use crate::config::Secret;
 
-/// How a server answers one request.
+/// How the server answers one request.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
-    /// With a whole answer: its status, a further header, its body.
+    /// A complete answer: its status, a further header, its body.
     Whole(u16, String, String),
-    /// With a head, and then a byte of the body now and then, without end.
+    /// The head, and then a byte of the body from time to time, without end.
     SlowBody,
-    /// Never.
+    /// No answer.
     Hang,
-    /// By closing the connection.
+    /// Closes the connection.
     Drop,
-    /// With less than it has announced.
+    /// Less than the announced length.
     HalfBody,
-    /// With something that is no HTTP.
+    /// Not HTTP.
     Garbage,
 }
 
@@ -41,7 +41,7 @@ impl Reply {
         Self::Whole(status, String::new(), body.to_owned())
     }
 
-    /// The same with a header.
+    /// Adds a header.
     pub(super) fn with(mut self, header: &str) -> Self {
         if let Self::Whole(_, more, _) = &mut self {
             *more = format!("{header}\r\n");
@@ -79,7 +79,7 @@ impl Reply {
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) line: String,
@@ -136,7 +136,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// One that answers one request after the other with these.
+    /// A server that answers the requests in turn with these.
     pub(super) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -157,7 +157,7 @@ impl Server {
         Self { url, requests, task }
     }
 
-    /// How many requests came.
+    /// How many requests it has received.
     pub(super) fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
@@ -168,7 +168,7 @@ impl Server {
     }
 }
 
-/// The default templates, on a hub that people reach at `https://desk.example`.
+/// The default templates, on a hub at `https://desk.example`.
 pub(super) fn words() -> Words {
     let links = Links::new(Some("https://desk.example".to_owned()), Secret::new("x".to_owned()));
     Words { templates: Templates::default(), links }

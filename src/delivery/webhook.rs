@@ -1,12 +1,12 @@
-//! Webhooks: an event as JSON, posted to somebody's own server and signed with a secret that only
-//! the two of them know.
+//! Webhooks: an event as JSON, posted to a user's server and signed with a shared secret.
 //!
-//! The body of a delivery has the same bytes at every attempt, and the same `Idempotency-Key`. The
-//! signature is made anew each time: `X-Bellpull-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of
-//! `SECONDS.BODY`; while a secret that was replaced is still good, a second `v1=` is made with it.
+//! The body of a delivery has the same bytes in every attempt, and the same `Idempotency-Key`. The
+//! signature is computed for each attempt: `X-Bellpull-Signature: t=SECONDS,v1=HEX`, the
+//! HMAC-SHA256 of `SECONDS.BODY`; while a replaced secret is still valid, a second `v1=` is
+//! computed with it.
 //!
-//! Servers are many, and users name them: one that is down is no outage of the channel. Whether a
-//! call was taken is said by the answer's status alone; nobody reads on.
+//! Users name the servers, and there are many: one that is down is no outage of the channel. Only
+//! the answer's status says whether a call was accepted; its body is not read.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -29,50 +29,49 @@ use super::outside::Outside;
 use super::provider::{Answer, Provider};
 use super::refused;
 
-/// How long a call may take in all. A server that has more to do says 202 and does it then.
+/// The time limit of a call. A server that needs longer answers 202 and works afterwards.
 pub const CALL_MAX: Duration = Duration::from_secs(10);
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-bellpull-signature");
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Calls webhooks. Its clones share their connections.
+/// Calls webhooks. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct WebhookCaller {
     provider: Provider,
     outside: Outside,
 }
 
-/// What came of a call, for whoever tries a webhook.
+/// The result of a test call, for the user who requested it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Called {
-    /// The status of its answer, where there was one.
+    /// The status of the answer, if there was one.
     pub status: Option<u16>,
     /// How long it took, in ms.
     pub took_ms: u64,
-    /// Why it was not taken, for people.
+    /// Why it was not accepted, as a text for users.
     pub error: Option<String>,
 }
 
 impl WebhookCaller {
-    /// A caller whose calls may take so long.
+    /// A caller whose calls may take `call_max`.
     ///
     /// # Errors
-    /// A text, where no HTTP client can be made.
+    /// A text, if no HTTP client can be created.
     pub fn new(outside: Outside, call_max: Duration) -> Result<Self, String> {
         let provider = Provider::to(outside, call_max).map_err(|error| error.to_string())?;
         Ok(Self { provider, outside })
     }
 
-    /// Calls a webhook with something to see whether it answers. `name` is the call's own. What
-    /// came to nothing is told after whole seconds: how long a name took to resolve is not for
-    /// users to know.
+    /// Sends a test call. `name` is the call's key. Failures are reported after whole seconds, so
+    /// that the time of a name's resolution is not visible to users.
     pub async fn ping(&self, target: &WebhookTarget, name: &str, now: Timestamp) -> Called {
         let key = format!("ping-{name}");
         let body = ping_json(&key, target, now).to_string();
         let begun = Instant::now();
         let answer = self.call(target, &key, body, now).await;
         if self.outside == Outside::Public && answer.is_err() {
-            // A name of the operator's own network is resolved faster than an unknown one.
+            // A name in the operator's own network is resolved faster than an unknown one.
             let whole = begun.elapsed().as_secs() + 1;
             tokio::time::sleep_until((begun + Duration::from_secs(whole)).into()).await;
         }
@@ -94,7 +93,7 @@ impl WebhookCaller {
         Called { status, took_ms, error }
     }
 
-    /// The answer, or what it means that there was none.
+    /// The answer, or the outcome if there was none.
     async fn call(
         &self,
         target: &WebhookTarget,
@@ -103,7 +102,7 @@ impl WebhookCaller {
         now: Timestamp,
     ) -> Result<Answer, Outcome> {
         let url: Url = target.url.parse().map_err(|_| refused("the webhook's URL is none"))?;
-        // The setting may have changed since the webhook was made.
+        // The setting may have changed since the webhook was created.
         self.outside.check(&url).map_err(refused)?;
         let signature = signature(&target.secrets, now, body.as_bytes());
         let request = self
@@ -138,7 +137,7 @@ impl Sender for WebhookCaller {
     }
 }
 
-/// A server's words are left out: they are for nobody here.
+/// The server's error text is left out: it is not meant for users of the hub.
 fn judge(answer: &Answer) -> Outcome {
     match answer.status.as_u16() {
         200..300 => Outcome::Sent { provider_id: None },
@@ -147,7 +146,7 @@ fn judge(answer: &Answer) -> Outcome {
     }
 }
 
-/// What is signed, and by what; whoever is called can so tell that it was us, and when.
+/// The signature header, which proves who called and when.
 fn signature(secrets: &[HookSecret], now: Timestamp, body: &[u8]) -> String {
     let seconds = now.as_second();
     let mut text = format!("t={seconds}");
@@ -155,7 +154,7 @@ fn signature(secrets: &[HookSecret], now: Timestamp, body: &[u8]) -> String {
         let said = mac(secret, seconds, body).finalize().into_bytes();
         text.push_str(",v1=");
         for byte in said {
-            // A text takes whatever it is given.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
     }
@@ -171,8 +170,8 @@ fn mac(secret: &HookSecret, seconds: i64, body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// What a webhook is told. Nothing in it changes after the event: neither a name nor whether
-/// somebody has read it, so that a retry says the same.
+/// The JSON for a webhook. Nothing in it changes after the event, neither names nor read states, so
+/// a retry sends the same.
 fn event_json(key: &str, target: &WebhookTarget, leased: &Leased, letter: &Letter) -> Value {
     let message = &letter.message;
     json!({
@@ -194,12 +193,12 @@ fn event_json(key: &str, target: &WebhookTarget, leased: &Leased, letter: &Lette
     })
 }
 
-/// A time as the stores keep it: in milliseconds.
+/// A time as the stores hold it: in milliseconds.
 fn stored(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
-/// The ticket as it was then.
+/// The ticket as it was at the time of the event.
 fn ticket_json(ticket: &TicketSnapshot) -> Value {
     json!({
         "id": ticket.id,
@@ -215,7 +214,7 @@ fn ticket_json(ticket: &TicketSnapshot) -> Value {
     })
 }
 
-/// The same shape for a call that says nothing.
+/// The same structure for a test call.
 fn ping_json(key: &str, target: &WebhookTarget, now: Timestamp) -> Value {
     let (webhook, project): (WebhookId, Option<ProjectId>) = (target.id, target.project);
     json!({

@@ -1,9 +1,9 @@
-//! WhatsApp, by Meta's Cloud API.
+//! WhatsApp through Meta's Cloud API.
 //!
-//! Outside of 24 hours after somebody's own last message only approved templates reach them, so
-//! with `whatsapp.template` set every message is one; without it all are text messages. The API has
-//! no key by which it knows a repeated request; it is given the delivery's all the same, as what it
-//! repeats in its reports.
+//! Outside of 24 hours after a user's last message only approved templates are delivered. So with
+//! `whatsapp.template` set every message is sent as a template; without it all are text messages.
+//! The API has no idempotency key; the delivery's key is sent as the field that the API repeats in
+//! its reports.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use super::{refused, shortened, telephone};
 use crate::config::Secret;
 use crate::config::delivery::WhatsAppConfig;
 
-/// A text message's body, in characters; the API refuses longer ones.
+/// The length of a text message's body, in characters; the API rejects longer ones.
 const TEXT_MAX: usize = 4_096;
-/// A template's parameter, in characters; so that both are within the 1024 of a body.
+/// The length of a template parameter, in characters, so that two fit into the limit of 1024.
 const PARAMETER_MAX: usize = 450;
 
-/// The API's errors that are about how much it is sent, whatever status they come with: the
-/// application's, the account's, the number's, the pair's of numbers.
+/// The API's error codes for rate limits, whatever their HTTP status: of the application, the
+/// account, the number, and the pair of numbers.
 const THROTTLED: [i64; 4] = [4, 80_007, 130_429, 131_056];
 
-/// Sends by the Cloud API.
+/// Sends through the Cloud API.
 #[derive(Debug)]
 pub struct WhatsAppSender {
     provider: Provider,
@@ -41,10 +41,10 @@ pub struct WhatsAppSender {
 }
 
 impl WhatsAppSender {
-    /// A sender whose attempts may take so long.
+    /// A sender whose attempts may take `attempt_max`.
     ///
     /// # Errors
-    /// A text, where no HTTP client can be made or the address is none.
+    /// A text, if no HTTP client can be created or the address is invalid.
     pub fn new(
         config: &WhatsAppConfig,
         attempt_max: Duration,
@@ -95,7 +95,7 @@ impl WhatsAppSender {
         message
     }
 
-    /// The text beside a title.
+    /// The text that follows the title.
     fn sentence(&self, leased: &Leased) -> String {
         let [letter] = &leased.letters[..] else {
             let titles = leased.letters.iter().map(|letter| letter.message.title.as_str());
@@ -107,8 +107,8 @@ impl WhatsAppSender {
     }
 }
 
-/// A text as a template's parameter: the API refuses empty ones, and line breaks, tabs and rows of
-/// spaces within.
+/// A text as a template parameter: the API rejects empty ones, and line breaks, tabs and repeated
+/// spaces.
 fn parameter(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = shortened(&words.join(" "), PARAMETER_MAX);

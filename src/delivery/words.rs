@@ -1,4 +1,4 @@
-//! What is said in one delivery.
+//! Renders the text of one delivery.
 
 use bellpull_actors::domain::delivery::Leased;
 use bellpull_actors::domain::locale::Locale;
@@ -9,17 +9,17 @@ use super::desk::Templates;
 use super::link::Links;
 use super::template::{Rendered, View};
 
-/// Templates, and the links that are put into them.
+/// Templates, and the links in them.
 #[derive(Debug, Clone)]
 pub struct Words {
-    /// What is said.
+    /// The templates.
     pub templates: Templates,
-    /// Where it leads.
+    /// The links.
     pub links: Links,
 }
 
 impl Words {
-    /// What goes out on a channel: one letter's words, or a digest's.
+    /// Renders what a channel sends: one message, or a digest.
     pub async fn render(
         &self,
         leased: &Leased,

@@ -1,25 +1,25 @@
-//! What rendering one part may cost, and what is said when it costs more.
+//! The limits of rendering one part, and the errors beyond them.
 //!
-//! Each step counts, and each byte that is looked at or made; what was spent is never given back.
-//! So the bytes bound the memory that values take at any moment as well as the work: nothing is
-//! made or read that was not paid for before.
+//! Each step is charged, and each byte that is read or written; nothing is ever credited back. So
+//! the byte limit bounds the memory of all values at any moment as well as the work: every value is
+//! charged before it is read or created.
 
 use std::time::{Duration, Instant};
 
-/// The most steps that a part may take: a digest of 100 letters needs some 2,000.
+/// The number of steps of a part; a digest of 100 notifications needs about 2,000.
 pub(super) const STEPS_MAX: u32 = 100_000;
-/// The most bytes that a part may look at and make on its way: 16 times what it may become.
+/// The bytes that a part may read and write while it renders: 16 times the output limit.
 pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How long a part may take. The bounds above end all work within some 50 ms of an idle core; this
-/// ends it where the core is busy.
+/// The time limit of a part. The limits above end all work within about 50 ms of an idle core; this
+/// one ends it on a busy core.
 pub(super) const TIME_MAX: Duration = Duration::from_millis(250);
 
-/// The clock is looked at once in so many steps, which take some 50 µs.
+/// The clock is read once in this many steps, which take about 50 µs.
 const STEPS_PER_LOOK: u32 = 256;
-/// The clock is looked at before so many bytes and more are worked on.
+/// The clock is read before work on this many bytes or more.
 const BYTES_PER_LOOK: usize = 16 * 1024;
 
-/// Why a part cannot be rendered, and in which line, where that is known.
+/// Why a part cannot be rendered, and the line, if known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Fault {
     line: Option<usize>,
@@ -31,7 +31,7 @@ impl Fault {
         Self { line: None, problem: problem.into() }
     }
 
-    /// The same with its line; one that is known already stays.
+    /// Adds the line, unless one is set.
     pub(super) fn at(mut self, line: usize) -> Self {
         self.line.get_or_insert(line);
         self
@@ -54,7 +54,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// What is left to spend.
+/// What is left of the limits.
 #[derive(Debug)]
 pub(super) struct Budget {
     steps: u32,
@@ -67,7 +67,7 @@ impl Budget {
         Self { steps: STEPS_MAX, bytes: BYTES_MAX, until }
     }
 
-    /// Takes a step.
+    /// Charges a step.
     pub(super) fn step(&mut self) -> Result<(), Fault> {
         self.steps = self
             .steps
@@ -76,7 +76,7 @@ impl Budget {
         if self.steps.is_multiple_of(STEPS_PER_LOOK) { self.look() } else { Ok(()) }
     }
 
-    /// Pays for bytes before they are looked at or made.
+    /// Charges bytes before they are read or created.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
             Fault::new(format!("its text takes more than {BYTES_MAX} bytes on the way"))

@@ -1,8 +1,9 @@
-//! The filters and tests of templates, and what each may cost.
+//! The filters and tests of templates, and the cost of each.
 //!
-//! They are minijinja's own functions. Each is called only once its most was paid for, which its
-//! [`Cost`] says by what it is given; one for which no such bound is known is not on the list
-//! (`batch`, `slice` and `format` take a width, `map` and `select` the name of another filter).
+//! They are minijinja's own functions. Each is called after its highest possible cost has been
+//! charged, which its [`Cost`] computes from its arguments; filters without a known bound are not
+//! in the list (`batch`, `slice` and `format` take a width, `map` and `select` the name of another
+//! filter).
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -10,38 +11,38 @@ use minijinja::value::ValueKind;
 use super::budget::Fault;
 use super::run::Run;
 
-/// A filter that templates have.
+/// A filter that templates may use.
 #[derive(Debug)]
 pub(super) struct Filter {
     pub(super) name: &'static str,
-    /// How many arguments it takes beside what is filtered.
+    /// How many positional arguments it takes beside its input.
     pub(super) args_max: usize,
     /// Its named arguments.
     pub(super) names: &'static [&'static str],
     pub(super) cost: Cost,
 }
 
-/// What a filter may cost, by the weight of what it is given.
+/// The cost of a filter as a function of its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cost {
-    /// It looks at no text.
+    /// It reads no text.
     Flat,
-    /// A text is looked at once; of a list only how long it is.
+    /// It reads a text once; of a list only its length.
     Look,
-    /// So much for each byte. Letters may become three others when their case changes, and five
-    /// when they are escaped; a character as an item is 32 bytes.
+    /// This much per byte. A letter may become three others when its case changes, and five
+    /// characters when escaped; a character as an item takes 32 bytes.
     Each(usize),
-    /// Each character at the ends is looked for among those that go.
+    /// Each character at the ends is compared with the characters to be removed.
     Trim,
-    /// As many comparisons as sorting needs, of keys in lower case.
+    /// The comparisons that sorting needs, with keys in lower case.
     Sort,
-    /// The text, with what takes the place of each thing that is found.
+    /// The text, plus the replacement for each match.
     Replace,
-    /// The items, with what stands between them.
+    /// The items, plus the separators.
     Join,
-    /// The text, with spaces before each line.
+    /// The text, plus the spaces before each line.
     Indent,
-    /// Not minijinja's: the attribute of each item.
+    /// Our own: the attribute of each item.
     Map,
 }
 
@@ -90,7 +91,7 @@ pub(super) static FILTERS: &[Filter] = &[
     Filter { name: "map", args_max: 0, names: &["attribute"], cost: Cost::Map },
 ];
 
-/// The tests that templates have; each looks at its values once.
+/// The tests that templates may use; each reads its values once.
 pub(super) static TESTS: &[&str] = &[
     "defined",
     "undefined",
@@ -131,17 +132,18 @@ pub(super) static TESTS: &[&str] = &[
     "in",
 ];
 
-/// The widest margin of `indent`.
+/// The largest indent.
 const WIDTH_MAX: usize = 100;
-/// A comparison of keys makes both anew in lower case; a digest's 100 titles need seven each.
+/// Each comparison converts both keys to lower case; a digest's 100 titles need seven comparisons
+/// each.
 const SORT_FACTOR: usize = 64;
-/// What a number takes as text, at most.
+/// The size of a number as text, at most.
 const SCALAR: usize = 64;
-/// The longest name of an attribute that is sorted or mapped by: a path of names, and one only.
+/// The longest attribute name for sorting and mapping: one path only.
 const ATTRIBUTE_MAX: usize = 64;
 
 impl Run<'_> {
-    /// Pays for the most that a filter may come to.
+    /// Charges the highest possible cost of a filter.
     pub(super) fn pay(
         &mut self,
         filter: &Filter,
@@ -164,7 +166,7 @@ impl Run<'_> {
             Cost::Look => of.as_str().map_or(0, str::len),
             Cost::Each(factor) => self.weight(of)?.saturating_mul(factor),
             Cost::Trim => {
-                // What goes becomes a list of characters, of four bytes each.
+                // The characters to be removed become a list, four bytes each.
                 let gone = text_len(args.get(1)).max(8);
                 scalar_len(of)?.saturating_mul(gone).saturating_add(gone.saturating_mul(4))
             }
@@ -225,7 +227,7 @@ impl Run<'_> {
     }
 }
 
-/// The attribute that is sorted or mapped by.
+/// The attribute for sorting or mapping.
 fn attribute<'a>(named: &'a [(&str, Value)]) -> Result<Option<&'a str>, Fault> {
     let Some((_, path)) = named.iter().find(|(name, _)| *name == "attribute") else {
         return Ok(None);
@@ -240,8 +242,8 @@ fn along(item: &Value, path: &str) -> Value {
     path.split('.').fold(item.clone(), |value, name| value.get_attr(name).unwrap_or_default())
 }
 
-/// What a value takes as text. A list is refused: the filter would make a text of it, which
-/// nobody has paid for.
+/// The size of a value as text. A list is refused: the filter would convert it to a text that was
+/// not charged.
 fn scalar_len(value: &Value) -> Result<usize, Fault> {
     if let Some(text) = value.as_str() {
         return Ok(text.len());

@@ -1,10 +1,11 @@
-//! From minijinja's syntax tree to [`Tree`]: what has no bound is refused here, by name and line.
+//! Converts minijinja's syntax tree to [`Tree`]; constructs without a bound are refused by name and
+//! line.
 //!
-//! minijinja's own machine counts steps, and neither the memory nor the time that one step takes: a
-//! variable that is joined with itself thirty times is a gigabyte. So its parser is used and its
-//! machine is not. What is refused: blocks that gather text (`{% set x %}…{% endset %}`,
-//! `{% filter %}`), objects that are changed (`namespace`), calls of anything but `range` and
-//! `loop.cycle`, recursive loops, maps, and filters and tests that are not listed.
+//! minijinja's own virtual machine limits steps, but not the memory or the time of one step: a
+//! variable that is doubled thirty times is a gigabyte. So only its parser is used. Refused are:
+//! blocks that capture text (`{% set x %}…{% endset %}`, `{% filter %}`), mutable objects
+//! (`namespace`), calls of anything but `range` and `loop.cycle`, recursive loops, maps, and
+//! filters and tests that are not listed.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -21,12 +22,12 @@ use super::budget::Fault;
 use super::filters::{FILTERS, TESTS};
 use super::tree::{Expr, For, Kind, LoopField, Node, Operator, Relation, Target, Tree};
 
-/// The most tokens of one tag. An expression is as deep as it has tokens, and is walked by
-/// functions that call themselves: the parser's own bound on depth leaves out chains (`a.b.c.d`).
+/// The most tokens of one tag. An expression's depth is at most its number of tokens, and it is
+/// walked recursively: the parser's own depth limit ignores chains (`a.b.c.d`).
 const TOKENS_MAX: usize = 256;
-/// The most `elif` of a template: each is an `if` within the one before.
+/// The most `elif` branches of a template: each is nested in the one before.
 const ELIFS_MAX: usize = 32;
-/// How deep statements may stand within each other.
+/// How deeply statements may be nested.
 const DEPTH_MAX: usize = 32;
 
 const WHITESPACE: WhitespaceConfig =
@@ -36,7 +37,7 @@ impl Tree {
     /// Parses a part.
     ///
     /// # Errors
-    /// The first thing that cannot be read, or is not available, with its line.
+    /// The first invalid or unavailable construct, with its line.
     pub(in super::super) fn parse(source: &str) -> Result<Self, Fault> {
         check_tokens(source)?;
         let parsed = parse(source, "template", SyntaxConfig, WHITESPACE)?;
@@ -50,10 +51,10 @@ impl Tree {
     }
 }
 
-/// Bounds the depth of what the parser makes, before it does.
+/// Limits the depth of the tree before the parser builds it.
 fn check_tokens(source: &str) -> Result<(), Fault> {
     let (mut in_tag, mut elifs) = (0, 0);
-    // What is no token is the parser's to name.
+    // Invalid tokens are reported by the parser.
     for (token, span) in tokenize(source, false, SyntaxConfig, WHITESPACE).map_while(Result::ok) {
         in_tag = match token {
             Token::VariableStart | Token::BlockStart | Token::TemplateData(_) => 0,
@@ -79,7 +80,7 @@ fn unavailable(what: &str, line: u16) -> Fault {
 }
 
 struct Lowering {
-    /// The names that are bound, innermost last.
+    /// The bound names, innermost scope last.
     scopes: Vec<HashSet<String>>,
     free: BTreeSet<String>,
     depth: usize,
@@ -96,7 +97,7 @@ impl Lowering {
         nodes
     }
 
-    /// A body with names of its own.
+    /// A body with its own scope.
     fn scoped(&mut self, statements: &[ast::Stmt<'_>]) -> Result<Vec<Node>, Fault> {
         let nodes = self.body(statements);
         self.scopes.pop();
@@ -245,7 +246,7 @@ impl Lowering {
         })
     }
 
-    /// What an attribute is of: its path is known already, as the attribute's.
+    /// The object of an attribute; its path is already known from the attribute.
     fn of(&mut self, expr: &ast::Expr<'_>) -> Result<Box<Expr>, Fault> {
         let line = expr.span().start_line;
         let kind = match expr {
@@ -346,7 +347,7 @@ fn is_loop(expr: &ast::Expr<'_>) -> bool {
     matches!(expr, ast::Expr::Var(var) if var.id == "loop")
 }
 
-/// The path of a variable that comes from outside (`ticket.key`), if that is what it is.
+/// The path of a free variable (`ticket.key`), if the expression is one.
 fn free_path(expr: &ast::Expr<'_>, scopes: &[HashSet<String>]) -> Option<String> {
     match expr {
         ast::Expr::Var(var) => {

@@ -1,7 +1,7 @@
-//! Runs a template's tree: every value is paid for before it is made or looked at.
+//! Evaluates a template's tree: every value is charged before it is created or read.
 //!
-//! Values are minijinja's, and so are the filters, so that a template means here what Jinja says.
-//! All lists are whole ones: a lazy one would be worked out anew at each look.
+//! Values and filters are minijinja's, so templates have Jinja's semantics. All lists are
+//! materialised: a lazy one would be computed anew at each read.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -14,19 +14,19 @@ use super::filters::{Cost, Filter};
 use super::tree::{Expr, For, Kind, LoopField, Node, Operator, Relation, Target, Tree};
 use super::{OUTPUT_MAX, values};
 
-/// What an item of a list takes beside its text, in bytes: a value, and its place.
+/// The size of a list item beside its text, in bytes: a value and its slot.
 const ITEM: usize = 32;
-/// Lists in lists in lists: nobody needs as many, and who looks at them calls itself.
+/// How deeply lists may be nested: they are read recursively.
 const NESTED_MAX: usize = 32;
-/// What any value takes that is no text and no list.
+/// The size of a value that is neither a text nor a list.
 const SCALAR: usize = 64;
-/// A text within a list is shown with quotes and escapes: a byte may become as many.
+/// A text within a list is shown with quotes and escapes: a byte may become this many.
 const QUOTED: usize = 8;
 
-/// One part on its way.
+/// The evaluation of one part.
 pub(super) struct Run<'t> {
     pub(super) budget: Budget,
-    /// What comes from outside.
+    /// The free variables.
     view: &'t Value,
     frames: Vec<Frame<'t>>,
     state: State<'static, 'static>,
@@ -34,7 +34,7 @@ pub(super) struct Run<'t> {
     out: String,
 }
 
-/// Names of a loop's turn, a `with`, or the whole.
+/// The names of a loop iteration, a `with`, or the whole part.
 #[derive(Default)]
 struct Frame<'t> {
     names: Vec<(&'t str, Value)>,
@@ -54,7 +54,7 @@ impl<'t> Run<'t> {
         Self { budget, view, frames, state, is_html, out: String::new() }
     }
 
-    /// What the template becomes.
+    /// Renders the template.
     pub(super) fn render(mut self, tree: &'t Tree) -> Result<String, Fault> {
         self.body(&tree.body)?;
         Ok(self.out)
@@ -124,7 +124,7 @@ impl<'t> Run<'t> {
         let count = kept.len();
         for (index, item) in kept.into_iter().enumerate() {
             self.budget.step()?;
-            // Names that a turn sets end with it, as in Jinja.
+            // Names that an iteration sets end with it, as in Jinja.
             self.frames.push(Frame { names: Vec::new(), turn: Some(Turn { index, count }) });
             self.bind(&found.target, item).map_err(at)?;
             self.body(&found.body)?;
@@ -368,7 +368,7 @@ impl<'t> Run<'t> {
         Ok(made)
     }
 
-    /// A list of these, whose depth is bounded.
+    /// A list of these items, whose depth is bounded.
     pub(super) fn list(&mut self, items: Vec<Value>) -> Result<Value, Fault> {
         self.budget.spend(items.len().saturating_mul(ITEM))?;
         let list = Value::from(items);
@@ -376,7 +376,7 @@ impl<'t> Run<'t> {
         Ok(list)
     }
 
-    /// A value as text, which is paid for.
+    /// A value as text, charged.
     fn text<'v>(&mut self, value: &'v Value) -> Result<Cow<'v, str>, Fault> {
         if let Some(text) = value.as_str() {
             self.budget.spend(text.len())?;
@@ -387,7 +387,7 @@ impl<'t> Run<'t> {
         Ok(Cow::Owned(value.to_string()))
     }
 
-    /// Pays for a look at all of a value.
+    /// Charges one read of a whole value.
     fn weigh(&mut self, value: &Value) -> Result<(), Fault> {
         let weight = self.weight(value)?;
         self.budget.spend(weight)
@@ -397,7 +397,7 @@ impl<'t> Run<'t> {
         self.budget.spend(value.as_str().map_or(0, str::len))
     }
 
-    /// The bytes of all that is in a value, as often as it is in it.
+    /// The bytes in a value, counted as often as they occur in it.
     pub(super) fn weight(&mut self, value: &Value) -> Result<usize, Fault> {
         self.weight_within(value, 0)
     }

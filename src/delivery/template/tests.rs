@@ -1,4 +1,4 @@
-//! Templates, from what is written to what goes out.
+//! Templates, from source to output.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::Kind;
@@ -38,7 +38,7 @@ fn render(source: &Source, view: &View) -> Result<Rendered, BadTemplate> {
     Parsed::of(source)?.render(view)
 }
 
-/// What minijinja's own machine makes of it.
+/// The output of minijinja's own virtual machine.
 fn by_minijinja(part: &str, text: &str, View(view): &View) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.set_keep_trailing_newline(true);
@@ -106,7 +106,7 @@ fn a_digest_lists_all_its_items() {
     assert!(rendered.html.unwrap().contains("&lt;second&gt;"));
 }
 
-/// Everything that templates have, over what they see.
+/// Every available construct, applied to every variable.
 const SAID: [&str; 44] = [
     "{{ title }} {{ name }} {{ missing }} {{ ticket }} {{ data.n }} {{ data.f }} {{ data.yes }}",
     "{{ data.tags }} {{ data }} {{ [title, 1, none, true, 1.5] }} {{ () }}",
@@ -237,7 +237,7 @@ fn a_deep_template_overflows_no_stack() {
     let view = view("A title", "b");
     let nested =
         |open: &str, close: &str, n: usize| format!("{}{}", open.repeat(n), close.repeat(n));
-    // As much stack as the threads have that render.
+    // The stack size of the threads that render.
     let check = move || {
         for text in [
             format!("{{{{ a{} }}}}", ".a".repeat(9_000)),

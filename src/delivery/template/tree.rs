@@ -1,7 +1,8 @@
-//! A template as it is run: what minijinja's parser reads, without what has no bound.
+//! A template as it is evaluated: what minijinja's parser reads, without constructs that have no
+//! bound.
 //!
-//! The tree owns its text, so that a template is parsed once and kept. [`super::lower`] makes it,
-//! [`super::run`] runs it.
+//! The tree owns its text, so a template is parsed once and kept. [`super::lower`] builds it,
+//! [`super::run`] evaluates it.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +10,18 @@ use minijinja::Value;
 
 use super::filters::Filter;
 
-/// A template's part that was parsed.
+/// A parsed part of a template.
 #[derive(Debug)]
 pub(in super::super) struct Tree {
     pub(super) body: Vec<Node>,
-    /// What it takes from outside, with what it takes of it (`ticket.key`).
+    /// Its free variables, with the paths that it reads (`ticket.key`).
     pub(in super::super) free: BTreeSet<String>,
 }
 
 /// A statement.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// Text as it stands.
+    /// Literal text.
     Text(Box<str>),
     /// The text of a value, escaped in HTML.
     Show(Expr),
@@ -53,14 +54,14 @@ pub(super) enum Target {
     Each(Vec<Self>),
 }
 
-/// An expression, and the line that it begins in.
+/// An expression and the line that it begins on.
 #[derive(Debug)]
 pub(super) struct Expr {
     pub(super) line: u16,
     pub(super) kind: Kind,
 }
 
-/// What an expression is.
+/// The kinds of expressions.
 #[derive(Debug)]
 pub(super) enum Kind {
     Const(Value),
@@ -83,7 +84,7 @@ pub(super) enum Kind {
     Cycle(Vec<Expr>),
 }
 
-/// What a loop knows of itself.
+/// The variables of `loop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoopField {
     Index,
@@ -110,7 +111,7 @@ impl LoopField {
     }
 }
 
-/// What makes a value of two.
+/// Operators that combine two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Add,
@@ -123,7 +124,7 @@ pub(super) enum Operator {
     Concat,
 }
 
-/// What may be asked of two values.
+/// Comparisons of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Equal,

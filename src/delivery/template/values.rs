@@ -1,20 +1,19 @@
-//! What is done with single values: numbers, ranges, places, and what HTML must not take as its
-//! own.
+//! Operations on single values: numbers, ranges, slices, and HTML escaping.
 
 use minijinja::Value;
 
 use super::budget::Fault;
 use super::tree::Operator;
 
-/// The most numbers of a range, as minijinja has it.
+/// The most numbers of a range, as in minijinja.
 const RANGE_MAX: usize = 10_000;
 
-/// Whether HTML could take a character for its own.
+/// Whether a character has a meaning in HTML.
 pub(super) fn is_special(character: char) -> bool {
     matches!(character, '<' | '>' | '&' | '"' | '\'' | '/')
 }
 
-/// How HTML shows such a character.
+/// The HTML escape of such a character.
 pub(super) fn escaped(character: char) -> &'static str {
     match character {
         '<' => "&lt;",
@@ -27,7 +26,7 @@ pub(super) fn escaped(character: char) -> &'static str {
     }
 }
 
-/// A number made of two. Nothing else has an arithmetic here: a text that is multiplied grows.
+/// Arithmetic on two numbers. Texts have no arithmetic here, because a multiplied text grows.
 pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
     if !left.is_number() || !right.is_number() {
         let problem = format!("{} and {} are not both numbers", left.kind(), right.kind());
@@ -92,8 +91,8 @@ pub(super) fn range(args: &[Value]) -> Result<impl Iterator<Item = i64> + use<>,
     }
 }
 
-/// How many of `count` are skipped, and how many of the rest are taken; as Python counts, from the
-/// end where a number is negative.
+/// How many of `count` items are skipped, and how many of the rest are taken; as in Python,
+/// negative numbers count from the end.
 pub(super) fn slice(
     count: usize,
     from: Option<&Value>,
