@@ -1,4 +1,4 @@
-//! Accounts as tokens meet them: remembered for a moment, and made where a token brings a new one.
+//! Accounts of token holders: cached briefly, and created when a foreign token names a new user.
 
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ use super::register::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX, check_email, chec
 use super::remembered::Remembered;
 use super::{AuthError, NO_ACCOUNT, unavailable};
 
-/// A username may be taken, then its derived one too; more than this does not happen by chance.
+/// A username may be taken, and then the derived one too; more attempts than this are no
+/// coincidence.
 const NAME_ATTEMPTS_MAX: u32 = 5;
 
-/// The accounts, read through a small memory.
+/// The accounts, read through a small cache.
 #[derive(Debug)]
 pub(super) struct Accounts {
     store: Arc<dyn AccountStore>,
@@ -32,7 +33,7 @@ impl Accounts {
         &*self.store
     }
 
-    /// The account, as it is or was a moment ago.
+    /// The account, at most two seconds old.
     pub(super) async fn find(
         &self,
         id: UserId,
@@ -53,10 +54,10 @@ impl Accounts {
         self.remembered.forget(id);
     }
 
-    /// Makes the account that a good token speaks for. A claim that an account cannot have is
-    /// passed over; a username that is taken, or looks like one that is, gets the id behind it, and
-    /// such an address is left out: the token's issuer has let this user in, and the id tells it
-    /// from all others. A user who is made twice at once is made once.
+    /// Creates the account of a valid foreign token. A claim that an account cannot have is
+    /// ignored; a username that is taken, or looks like one that is, gets the id appended, and such
+    /// an e-mail address is left out: the issuer has admitted this user, and the id identifies
+    /// them. Concurrent requests of one user create one account.
     pub(super) async fn provision(
         &self,
         id: UserId,
@@ -76,7 +77,7 @@ impl Accounts {
                 Err(StoreError::Taken("email") | StoreError::TooSimilar("email")) => {
                     new.email.clear();
                 }
-                // Another request of the same user's was first (whatever field it was told of).
+                // A concurrent request of the same user won (whichever field the error names).
                 Err(StoreError::Taken(_)) => break,
                 Err(error) => return Err(unavailable(error)),
             }

@@ -1,4 +1,4 @@
-//! What a token says, and whether it may be believed now.
+//! The claims of a token, and whether they are valid now.
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use jiff::Timestamp;
@@ -7,18 +7,17 @@ use serde_json::Value;
 
 use super::AuthError;
 
-/// A service token is made for one request of our own command line; it does not live longer.
+/// A service token is issued for one request of our own command line; it does not live longer.
 pub(super) const SERVICE_TTL_MAX_S: i64 = 60;
 
-/// How far in the future a token may have been issued: clocks of two hosts differ by less, and a
-/// token of later than that was not made by a clock.
+/// How far in the future `iat` may be: the clocks of two hosts differ by less.
 const IAT_LEEWAY_MS: i64 = 60_000;
 
 /// The largest integer that every client's JSON can hold.
 const ID_MAX: i64 = (1 << 53) - 1;
 
-/// The claims that we look at. Other issuers put what they like into those that are only ours, so
-/// all of them are read loosely and judged where they are used.
+/// The claims that are read. Other issuers may use our private claims for anything, so all are
+/// parsed loosely and validated where they are used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Claims {
@@ -38,21 +37,21 @@ pub(super) struct Claims {
     role: Option<Value>,
 }
 
-/// What an access token is good for.
+/// What an access token authorises.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// It speaks for a user.
+    /// Requests of a user.
     User {
-        /// Which.
+        /// The user.
         id: UserId,
-        /// The login that it came from, where it says so.
+        /// The login that the token was issued for, if it says so.
         login: Option<LoginId>,
     },
-    /// It is our own command line's.
+    /// Requests of our own command line.
     Service,
 }
 
-/// What a refresh token says.
+/// The claims of a refresh token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refresh {
     pub(super) user: UserId,
@@ -62,7 +61,7 @@ pub(super) struct Refresh {
 }
 
 impl Claims {
-    /// When the token ends, if it is good now and its issuer is the expected one.
+    /// When the token ends, if it is valid now and its issuer is the expected one.
     pub(super) fn valid_until(
         &self,
         now: Timestamp,
@@ -89,7 +88,7 @@ impl Claims {
         Ok(Timestamp::from_millisecond(exp_ms).unwrap_or(Timestamp::MAX))
     }
 
-    /// Refuses a token that is meant for another audience than ours, where we name one.
+    /// Refuses a token for another audience, if an audience is configured.
     pub(super) fn check_audience(&self, audience: Option<&str>) -> Result<(), AuthError> {
         if audience.is_some_and(|wanted| !is_for(self.aud.as_ref(), wanted)) {
             return Err(AuthError::BadToken("it is meant for somebody else"));
@@ -97,7 +96,7 @@ impl Claims {
         Ok(())
     }
 
-    /// Whom an access token speaks for.
+    /// Whom an access token belongs to.
     pub(super) fn access(&self) -> Result<Access, AuthError> {
         match self.token_type.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
             None | Some("access") => {
@@ -109,7 +108,7 @@ impl Claims {
         }
     }
 
-    /// What a refresh token says.
+    /// The claims of a refresh token.
     pub(super) fn refresh(&self, expires_at: Timestamp) -> Result<Refresh, AuthError> {
         let number = |claim: &Option<Value>| claim.as_ref().and_then(Value::as_i64);
         let is_refresh = self.token_type.as_ref().and_then(Value::as_str) == Some("refresh");
@@ -127,7 +126,7 @@ impl Claims {
         };
         let number = match id {
             Value::Number(number) => number.as_i64(),
-            // `parse` alone would take a sign.
+            // `parse` alone would accept a sign.
             Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().ok()
             }
@@ -143,7 +142,7 @@ impl Claims {
             .ok_or(AuthError::BadToken("its user_id is not a number"))
     }
 
-    /// A text claim, where there is one that is a text.
+    /// A text claim; empty if it is missing or not a text.
     pub(super) fn text(&self, claim: Profile) -> &str {
         let value = match claim {
             Profile::Username => &self.username,
@@ -155,7 +154,7 @@ impl Claims {
     }
 }
 
-/// The claims that an account can be made from.
+/// The claims that an account can be created from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Profile {
     Username,
@@ -164,14 +163,14 @@ pub(super) enum Profile {
     Role,
 }
 
-/// Whether a time of a claim has come.
+/// Whether the time in a claim has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Begun {
     Now,
     Later,
 }
 
-/// Whether the time of a claim, where there is one, has come by `now_ms`.
+/// Whether the time in a claim, if there is one, has come by `now_ms`.
 fn begun(claim: Option<&Value>, now_ms: i64) -> Result<Begun, AuthError> {
     match claim.map(numeric_date_ms) {
         Some(Some(ms)) if ms > now_ms => Ok(Begun::Later),

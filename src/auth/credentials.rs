@@ -1,5 +1,5 @@
-//! Passwords that are changed or forgotten, addresses that are confirmed; and logins that end with
-//! them, in this process or in another.
+//! Changed and forgotten passwords, confirmed addresses, and the logins that end with them, in this
+//! process or in another.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::ended::ENDED_MAX;
 use super::register::check_password;
 use super::{Auth, AuthError, Inner, Principal, unavailable};
 
-/// How often the store is asked which logins another process has ended.
+/// How often the store is asked for logins that another process has ended.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
-/// A login's end is looked for again for so long: it is stamped when it is asked for, and may be
-/// committed later, by as much as a busy store has a caller wait.
+/// How long the end of a login is looked for again: its time is set when it is requested, and it
+/// may be committed later, by as much as a busy store lets a caller wait.
 const COMMIT_MAX: SignedDuration = SignedDuration::from_secs(10);
 
 const NO_MAIL: AuthError = AuthError::Disabled(
@@ -42,12 +42,12 @@ fn wrong_password() -> AuthError {
     AuthError::Invalid("current_password", "This is not your current password.".to_owned())
 }
 
-/// Shows that a caller knew the account's password.
+/// Proves that a caller knew the account's password.
 pub struct PasswordProof {
     user: UserId,
     /// The caller's own.
     login: Option<LoginId>,
-    /// Of the password that was known: with another one by then, the proof is void.
+    /// The hash of that password: if it has changed, the proof is void.
     hash: String,
 }
 
@@ -58,20 +58,20 @@ impl std::fmt::Debug for PasswordProof {
     }
 }
 
-/// A link that is not open: used, void, expired, or never made.
+/// The error for a link that is not open: used, void, expired, or not of this hub.
 fn bad_link() -> AuthError {
     let why = "This link is not valid any more: it has expired, or it was used. Ask for a new one.";
     AuthError::Invalid("token", why.to_owned())
 }
 
-/// A password that will do for an account.
+/// Validates a new password.
 fn check_new(password: &str) -> Result<(), AuthError> {
     check_password(password).map_err(|problem| AuthError::Invalid("new_password", problem))
 }
 
 impl Auth {
-    /// Whether the caller knows the account's password; a wrong one counts as a failed login. The
-    /// proof is for [`Self::change_password`].
+    /// Checks the account's password; a wrong one counts as a failed login. The proof is for
+    /// [`Self::change_password`].
     ///
     /// # Errors
     /// [`AuthError::Invalid`] with `current_password`, `Disabled`, `Throttled`, `Unavailable`.
@@ -89,7 +89,7 @@ impl Auth {
         let id = who.user.id;
         let attempt = Admission::attempt(Name::Account(id), network(client));
         let turn = inner.passwords.admission.login(attempt).await?;
-        // Only now: it may have been changed while the attempt waited.
+        // Read only now: the password may have changed while the attempt waited.
         let stored = inner.accounts.store().password_hash(id).await.map_err(unavailable)?;
         let (is_match, turn) = inner.passwords.verify(turn, current, stored.clone()).await?;
         let Some(hash) = stored.filter(|_| is_match) else { return Err(wrong_password()) };
@@ -97,11 +97,11 @@ impl Auth {
         Ok(PasswordProof { user: id, login: who.login, hash })
     }
 
-    /// Sets a new password for whoever has proved to know the one before. All other logins end;
-    /// the one of the caller's token goes on.
+    /// Sets a new password for a caller who has proved knowledge of the current one. All other
+    /// logins end; the one of the caller's token continues.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] with `new_password`, or with `current_password` where it was changed
+    /// [`AuthError::Invalid`] with `new_password`, or with `current_password` if it has changed
     /// meanwhile; `Throttled`, `Unavailable`.
     pub async fn change_password(
         &self,
@@ -124,7 +124,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Whether a link for a new password can be sent at all.
+    /// Whether links for new passwords can be sent at all.
     ///
     /// # Errors
     /// [`AuthError::Disabled`], which says what is missing.
@@ -133,8 +133,8 @@ impl Auth {
         if self.0.sends_mail { Ok(()) } else { Err(NO_MAIL) }
     }
 
-    /// Sends a link for a new password, if an account has that address. Nothing tells the caller:
-    /// this returns at once, and the mail is queued beside it.
+    /// Sends a link for a new password, if an account has that address. The caller cannot tell:
+    /// this returns at once, and the mail is queued in a task.
     pub fn send_reset(&self, email: String) {
         let auth = self.clone();
         tokio::spawn(async move {
@@ -144,14 +144,14 @@ impl Auth {
         });
     }
 
-    /// Sets a new password by a link. All logins end, and all sockets of the account close.
+    /// Sets a new password through a link. All logins end, and all sockets of the account close.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] with `token` or `new_password`, `Disabled`, `Unavailable`.
     pub async fn reset_password(&self, link: AccountLink, new: String) -> Result<(), AuthError> {
         let inner = &*self.0;
         inner.issuer()?;
-        // Before the hash: a link that was used costs nobody 20 ms.
+        // Checked before the hash: a used link costs no hashing.
         let is_open = inner.accounts.store().is_link_open(&link, inner.clock.now()).await;
         if !is_open.map_err(unavailable)? {
             return Err(bad_link());
@@ -170,7 +170,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Whether a link that confirms an address can be sent at all.
+    /// Whether links that confirm an address can be sent at all.
     ///
     /// # Errors
     /// [`AuthError::Disabled`], which says what is missing.
@@ -182,7 +182,7 @@ impl Auth {
         if self.0.sends_mail { Ok(()) } else { Err(NO_CONFIRMATION) }
     }
 
-    /// Sends the link that confirms the caller's address, unless it is verified already.
+    /// Sends the link that confirms the caller's address, unless it is already verified.
     ///
     /// # Errors
     /// [`AuthError::Unavailable`].
@@ -190,7 +190,7 @@ impl Auth {
         self.mail(LinkPurpose::Email, LinkTo::User(who.user.id)).await.map_err(unavailable)
     }
 
-    /// Confirms an address by a link.
+    /// Confirms an address through a link.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] with `token`, `Disabled`, `Unavailable`.
@@ -205,7 +205,7 @@ impl Auth {
         Ok(())
     }
 
-    /// What is wrong with a token that names no link of this hub.
+    /// The error for a token that names no link of this hub.
     #[must_use]
     pub fn no_such_link(&self) -> AuthError {
         self.0.issuer().err().unwrap_or_else(bad_link)
@@ -221,8 +221,8 @@ impl Auth {
         Ok(())
     }
 
-    /// Ends here the logins that other processes have ended (`bellpull user password` beside this
-    /// hub), within `every`; never returns.
+    /// Ends the logins that other processes have ended (`bellpull user password` beside this hub),
+    /// within `every`; never returns.
     pub async fn follow(self, every: Duration) {
         let inner = Arc::clone(&self.0);
         let mut ticks = tokio::time::interval(every);

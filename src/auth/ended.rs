@@ -1,7 +1,7 @@
-//! Logins that were ended while an access token of theirs would still be good.
+//! Ended logins whose access tokens have not expired yet.
 //!
-//! Without them a client whose sockets were closed at logout could come back with the same token.
-//! The store has them too, so that a process that begins knows what those before it have ended.
+//! Without them a client whose sockets were closed at logout could reconnect with the same token.
+//! They are in the store too, so that a process that starts knows them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use bellpull_actors::domain::ids::LoginId;
 use jiff::Timestamp;
 
-/// The most that are remembered: more than passwords can be checked in the hour that an access
-/// token lives. Of more, the one whose tokens end first is forgotten.
+/// How many are held: more than passwords can be checked in the hour that an access token lives.
+/// Beyond it, the login whose tokens expire first is dropped.
 pub(super) const ENDED_MAX: u32 = 524_288;
 
-/// Those that were ended, each until the last of its access tokens is over.
+/// The ended logins, each until its last access token expires.
 #[derive(Debug, Default)]
 pub(super) struct EndedLogins(Mutex<Ended>);
 
@@ -24,7 +24,7 @@ struct Ended {
 }
 
 impl EndedLogins {
-    /// What others have ended before.
+    /// Those that were ended before this process started.
     pub(super) fn recall(logins: Vec<(LoginId, Timestamp)>) -> Self {
         let in_order = logins.iter().map(|(login, until)| (*until, *login)).collect();
         Self(Mutex::new(Ended { until: logins.into_iter().collect(), in_order }))
@@ -34,7 +34,7 @@ impl EndedLogins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).until.contains_key(&login)
     }
 
-    /// `until`: when the last access token of the login is over.
+    /// `until`: when the last access token of the login expires.
     pub(super) fn insert(&self, login: LoginId, now: Timestamp, until: Timestamp) {
         let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = ended.until.insert(login, until) {

@@ -1,8 +1,7 @@
-//! The memory that passwords are hashed in.
+//! The memory for hashing passwords.
 //!
-//! Argon2 needs 19 MiB for each hash. The memory is allocated with the first hash and reused; it
-//! goes back to the system once no password was hashed for [`IDLE_MAX`]. A hub in which nobody
-//! logs in has none.
+//! Argon2 needs 19 MiB for each hash. The memory is allocated with the first hash and reused; it is
+//! returned to the system after [`IDLE_MAX`] without a hash. A hub without logins has none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,17 +31,17 @@ pub(super) struct HashMemory(Arc<Mutex<Kept>>);
 struct Kept {
     /// Empty while a hash uses it, and while none is allocated.
     blocks: Vec<Block>,
-    /// When it is given back to the system.
+    /// When it is returned to the system.
     idle_at: Option<Instant>,
     /// A task waits for that moment.
     is_watched: bool,
 }
 
 impl HashMemory {
-    /// Runs a hash in at least `count` blocks; their content is of an earlier hash.
+    /// Runs a hash in at least `count` blocks, which contain data of an earlier hash.
     pub(super) fn with<T>(&self, count: usize, hash: impl FnOnce(&mut [Block]) -> T) -> T {
         let mut blocks = std::mem::take(&mut self.lock().blocks);
-        // A hash that was made with other parameters may need more.
+        // A hash with other parameters may need more.
         let needed = count.max(BLOCKS);
         if blocks.capacity() < needed {
             blocks = Vec::with_capacity(needed.max(RESERVED));
@@ -68,14 +67,14 @@ impl HashMemory {
         }
     }
 
-    /// Frees the memory once it was idle long enough.
+    /// Frees the memory once it has been idle for long enough.
     async fn give_back(self) {
         while let Some(idle_at) = self.free_if_idle() {
             sleep_until(idle_at).await;
         }
     }
 
-    /// When to look again; `None` once the memory is freed.
+    /// When to check again; `None` once the memory is freed.
     fn free_if_idle(&self) -> Option<Instant> {
         let mut kept = self.lock();
         let idle_at = kept.idle_at.filter(|idle_at| Instant::now() < *idle_at);

@@ -1,8 +1,8 @@
-//! The file with the public keys of whoever issues the tokens, which changes while the hub runs.
+//! The file with another issuer's public keys, which changes while the hub runs.
 //!
-//! It is read anew every minute, and when a token comes whose key is not known or does not fit, at
-//! most once in ten seconds. A file that cannot be read, or is broken, changes nothing: the keys of
-//! before stay, and the log says why.
+//! It is read every minute, and when a token has an unknown or unsuitable key, at most once in ten
+//! seconds. If the file cannot be read or is invalid, the current keys stay in use and the log says
+//! why.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,10 +17,10 @@ use super::AuthStartError;
 use super::keys::{Key, from_jwks, from_pem};
 use crate::config::AuthConfig;
 
-/// How often the file is read without a reason: a withdrawn key is good for so long.
+/// How often the file is read without a reason: a withdrawn key is accepted for this long.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Between two readings that tokens cause: anybody can make up a token.
+/// The pause between two reads that tokens cause: a client can make up any token.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// A key takes less than 1 KiB, and no issuer has more than some tens of them.
@@ -29,7 +29,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Reads the text of such a file.
 type Parse = fn(&str) -> Result<Vec<Key>, &'static str>;
 
-/// The file, and the keys that were in it when it was last good.
+/// The file, and its keys when it was last valid.
 #[derive(Debug)]
 pub(super) struct KeyFile {
     source: Source,
@@ -41,7 +41,7 @@ pub(super) struct KeyFile {
 #[derive(Debug, Clone)]
 pub(super) struct KeySet {
     pub(super) keys: Arc<[Key]>,
-    /// Counts the readings that changed something.
+    /// Counts the reads that changed something.
     generation: u64,
 }
 
@@ -52,16 +52,16 @@ struct Source {
     parse: Parse,
 }
 
-/// The last try to read the file.
+/// The last attempt to read the file.
 #[derive(Debug)]
 struct Tried {
     at: Instant,
-    /// What was in it, good or not; `None` where it could not be read.
+    /// Its content, valid or not; `None` if it could not be read.
     text: Option<String>,
 }
 
 impl KeyFile {
-    /// The file that the settings name, if they name one.
+    /// The configured file, if there is one.
     pub(super) fn open(config: &AuthConfig) -> Result<Option<Self>, AuthStartError> {
         let one: Parse = |text| from_pem(text).map(|key| vec![key]);
         let (setting, path, parse) = match (&config.public_key_file, &config.jwks_file) {
@@ -81,13 +81,13 @@ impl KeyFile {
         Ok(Some(Self { source, keys, tried }))
     }
 
-    /// The keys as they are now.
+    /// The current keys.
     pub(super) fn keys(&self) -> KeySet {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks into the file for keys that are not in `seen`, unless it was read just now; whether
-    /// there are other keys than those. Requests that come meanwhile wait for the same reading.
+    /// Reads the file for keys that are not in `seen`, unless it was read just now; returns whether
+    /// the keys have changed. Concurrent requests wait for the same read.
     pub(super) async fn look_again(&self, seen: &KeySet) -> bool {
         let mut tried = self.tried.lock().await;
         if self.keys().generation == seen.generation && tried.at.elapsed() >= PAUSE {
@@ -96,7 +96,7 @@ impl KeyFile {
         self.keys().generation != seen.generation
     }
 
-    /// Reads the file anew from time to time.
+    /// Reads the file periodically.
     pub(super) async fn follow(&self) {
         loop {
             tokio::time::sleep(EVERY).await;

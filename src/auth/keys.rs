@@ -1,7 +1,7 @@
-//! The keys that tokens are checked with, each pinned to its one algorithm.
+//! The keys that tokens are verified with, each pinned to one algorithm.
 //!
-//! Either one secret of ours (HS256), or public keys of somebody else's: never both, so that a
-//! public key's text can never pass for a secret.
+//! Either one secret of ours (HS256), or another issuer's public keys: never both, so that the text
+//! of a public key can never be used as a secret.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
@@ -12,24 +12,24 @@ use super::claims::Claims;
 use super::key_file::KeyFile;
 use crate::config::Secret;
 
-/// A token is a header, a few claims and a signature; ours take some 300 bytes, and a key of
-/// 4,096 bits signs with 683 characters. Longer than this is not a token but an attempt.
+/// A token is a header, a few claims and a signature; ours take some 300 bytes, and a 4,096-bit key
+/// signs with 683 characters. Longer ones are rejected unread.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// RFC 7518 wants RSA keys of at least 2,048 bits.
+/// RFC 7518 requires RSA keys of at least 2,048 bits.
 const RSA_BYTES_MIN: usize = 2048 / 8;
 
-// What a token of a key that has just been introduced is refused with, until its key is read.
+// Also the error for a token whose key is new, until the file is read again.
 const BAD_ALGORITHM: &str = "its algorithm is not accepted";
 const BAD_SIGNATURE: &str = "its signature is wrong";
 const UNKNOWN_KEY: &str = "its key is not known";
 
-/// What tokens are checked with.
+/// The keys that tokens are verified with.
 #[derive(Debug)]
 pub(super) enum Keys {
     /// Our own secret.
     Own(Box<Key>),
-    /// Public keys of whoever issues the tokens.
+    /// Another issuer's public keys.
     Foreign(Box<KeyFile>),
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Key {
 impl Key {
     fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
         let mut validation = Validation::new(algorithm);
-        // Times and audience are looked at with the claims, by the hub's own clock.
+        // Times and audience are checked with the claims, against the hub's own clock.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
@@ -89,7 +89,7 @@ impl Keys {
         matches!(self, Self::Own(_))
     }
 
-    /// The claims of a token that one of the keys has signed; their times are not looked at yet.
+    /// The claims of a token signed by one of the keys; times are not checked yet.
     pub(super) async fn open(&self, token: &str) -> Result<Claims, AuthError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::BadToken("it is too long"));
@@ -109,7 +109,7 @@ impl Keys {
         }
     }
 
-    /// Reads foreign keys anew from time to time; never returns.
+    /// Reads foreign keys periodically; never returns.
     pub(super) async fn follow(&self) {
         match self {
             Self::Own(_) => std::future::pending().await,
@@ -123,8 +123,8 @@ fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     pick(keys, header.alg, header.kid.as_deref())?.open(token)
 }
 
-/// The key that the header names; where it names none that is known by name, the only nameless
-/// (or, for a token without a name, the only) key of its algorithm.
+/// The key that the header names; if it names none, the only unnamed (or, for a token without a key
+/// id, the only) key of its algorithm.
 fn pick<'a>(keys: &'a [Key], algorithm: Algorithm, id: Option<&str>) -> Result<&'a Key, AuthError> {
     let named = keys.iter().find(|key| id.is_some() && key.id.as_deref() == id);
     if let Some(key) = named {
@@ -161,7 +161,7 @@ pub(super) fn from_pem(text: &str) -> Result<Key, &'static str> {
     Ok(Key::new(None, algorithm, key))
 }
 
-/// The keys of a key set that sign.
+/// The signing keys of a key set.
 pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
     let set: JwkSet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
     let mut keys = Vec::new();
@@ -177,8 +177,8 @@ pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
     if keys.is_empty() { Err("has no public key that signs") } else { Ok(keys) }
 }
 
-/// The one algorithm that a key of a set is used with; `None` for keys that encrypt, for shared
-/// secrets, and for curves that nobody here can check.
+/// The algorithm that a key of a set is used with; `None` for encryption keys, shared secrets, and
+/// unsupported curves.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow; all the same")]
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     if jwk.common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature) {
@@ -212,7 +212,7 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     }
 }
 
-/// Finds out at start, not at the first token, that a key is no good.
+/// Finds an unusable key at start, not with the first token.
 fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), &'static str> {
     use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
     let too_short = match key.kind() {
@@ -222,7 +222,7 @@ fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), &'static str> {
     if key.family() == jsonwebtoken::AlgorithmFamily::Rsa && too_short {
         return Err("has an RSA key of less than 2048 bits");
     }
-    // A key that cannot be used at all is an error; a signature that is wrong is not.
+    // An unusable key is an error; a wrong signature is not.
     jsonwebtoken::crypto::verify("AAAA", b"", key, algorithm)
         .map(|_| ())
         .map_err(|_| "has a key of a kind that is not accepted (RSA, P-256 or Ed25519)")

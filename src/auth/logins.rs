@@ -1,4 +1,4 @@
-//! Passwords in, tokens out; and how a login goes on and ends.
+//! Logins with passwords, token refresh, logout.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use super::{
     AuthError, INACTIVE, Inner, NO_ACCOUNT, Principal, Registration, Tokens, register, unavailable,
 };
 
-/// Where somebody else issues the tokens.
+/// For hubs whose tokens are issued elsewhere.
 const ELSEWHERE: AuthError =
     AuthError::Disabled("Logins are made elsewhere: this hub only checks tokens.");
 
 const CLOSED: AuthError = AuthError::Disabled("Registration is closed.");
 
-/// The generation of the refresh token that a login begins with.
+/// The generation of a login's first refresh token.
 const FIRST_GENERATION: i64 = 0;
 
-/// `seconds` after `now`; as late as there is time, where that is past its end.
+/// `seconds` after `now`, or the latest possible time.
 pub(super) fn after(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(Duration::from_secs(u64::from(seconds))).unwrap_or(Timestamp::MAX)
 }
@@ -39,7 +39,7 @@ fn text(name: &LoginName) -> &str {
     }
 }
 
-/// When tokens are issued, and until when they are good.
+/// When tokens are issued, and when they expire.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     now: Timestamp,
@@ -82,7 +82,7 @@ impl Inner {
         };
         let attempt = Admission::attempt(account, network(client));
         let turn = admission.login(attempt).await?;
-        // Again: the password may have been changed while the attempt waited.
+        // Read again: the password may have changed while the attempt waited.
         let (user, stored) = self.credentials(&name).await?;
         let (is_match, turn) = self.passwords.verify(turn, password, stored.clone()).await?;
         let Some(user) = user.filter(|user| is_match && user.is_active) else {
@@ -96,7 +96,7 @@ impl Inner {
         let (store, hash) = (self.accounts.store(), stored.as_deref());
         let begun = store.begin_login(user.id, hash, now, times.access, times.refresh).await;
         let login = match begun {
-            // It was changed while this one was checked.
+            // The password changed while this one was checked.
             Err(StoreError::NotFound) => return Err(AuthError::BadCredentials),
             begun => begun.map_err(unavailable)?,
         };
@@ -112,7 +112,7 @@ impl Inner {
         Ok(known.map_or((None, None), |(user, hash)| (Some(user), hash)))
     }
 
-    /// The times of tokens that are issued now, for a login that ends then.
+    /// The times of tokens issued now, for a login that ends at `ends_at`.
     fn times(&self, now: Timestamp, ends_at: Timestamp) -> Times {
         // No access token outlives its login.
         let access = after(now, self.config.access_ttl_s).min(ends_at);
@@ -166,7 +166,7 @@ impl Inner {
                 }
                 Some(given.login)
             }
-            // Another issuer's refresh token is that issuer's to revoke.
+            // Another issuer's refresh token can only be revoked by that issuer.
             Some(_) | None => who.login,
         };
         let login = login.ok_or(AuthError::NoLogin)?;
@@ -176,7 +176,8 @@ impl Inner {
         Ok(())
     }
 
-    /// A login's sockets end, and its access tokens, the last of which ends then, are refused.
+    /// Closes a login's sockets and refuses its access tokens, the last of which expires at
+    /// `until`.
     pub(super) fn end_login(
         &self,
         user: UserId,

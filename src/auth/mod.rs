@@ -1,11 +1,11 @@
-//! Accounts and tokens: who is there, and how they prove it.
+//! Accounts and tokens: authentication and account management.
 //!
-//! `keys` checks a token's signature with keys that `key_file` reads, `claims` judges what it
-//! says, `accounts` finds (or makes) whom it speaks for; `logins` is what people do with passwords
-//! and refresh tokens, [`credentials`] how a password is changed or reset and an address confirmed,
-//! `register` what they may be called, `registration_limit` how often; `admission` decides whose
-//! password is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` is what opens a
-//! socket without a token in its URL; [`issue`] signs our own tokens.
+//! `keys` verifies a token's signature with keys that `key_file` reads, `claims` validates its
+//! content, `accounts` finds (or creates) its account; `logins` handles passwords and refresh
+//! tokens, [`credentials`] changes and resets passwords and confirms addresses, `register`
+//! validates names, `registration_limit` limits registrations; `admission` decides whose password
+//! is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` opens sockets without a
+//! token in the URL; [`issue`] signs the hub's own tokens.
 
 mod accounts;
 mod admission;
@@ -62,7 +62,7 @@ pub struct Auth(Arc<Inner>);
 struct Inner {
     config: AuthConfig,
     keys: Keys,
-    /// `None` where somebody else issues the tokens.
+    /// `None` if another issuer signs the tokens.
     issuer: Option<Issuer>,
     accounts: Accounts,
     ended: EndedLogins,
@@ -71,17 +71,17 @@ struct Inner {
     registration_limit: RegistrationLimit,
     /// Whether the hub can send mails.
     sends_mail: bool,
-    /// `None` where nobody is connected: in tests.
+    /// `None` in tests without connections.
     users: Option<Users>,
     clock: Arc<dyn Clock>,
     service: Arc<User>,
 }
 
-/// Whoever a good token speaks for.
+/// The authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    /// The account as it stands now. For a service token (the hub's own command line) an account
-    /// that exists nowhere: id 0, username `service`, role super admin.
+    /// The current account. For a service token (the hub's own command line) an account that is not
+    /// stored: id 0, username `service`, role super admin.
     pub user: Arc<User>,
     /// The login that the token came from; `None` for a foreign or a service token.
     pub login: Option<LoginId>,
@@ -92,38 +92,39 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The principal as the rules see it.
+    /// The caller as the domain's rules see it.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller::from(&*self.user)
     }
 }
 
-/// Why somebody was not let in; the text may be shown to the client.
+/// Why a caller was not authenticated; the text may be shown to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// No token where one is needed.
+    /// No token, where one is required.
     #[error("Authentication credentials were not provided.")]
     Missing,
-    /// The token will not do; the text says in what way, without repeating it.
+    /// The token is invalid; the text says why, without repeating it.
     #[error("Given token not valid: {0}")]
     BadToken(&'static str),
-    /// No such account, a wrong password, or an inactive account: not told apart.
+    /// No such account, a wrong password, or an inactive account: not distinguished.
     #[error("No active account found with the given credentials")]
     BadCredentials,
-    /// Logins are made elsewhere (a public key or key set is configured), or not open.
+    /// Another issuer manages logins (a public key or key set is configured), or registration is
+    /// closed.
     #[error("{0}")]
     Disabled(&'static str),
     /// A logout with a token that belongs to no login: there is nothing to end.
     #[error("This token does not belong to a login and stays valid until it expires.")]
     NoLogin,
-    /// A field will not do: its name, and what is wrong with it.
+    /// A field is invalid: its name, and what is wrong with it.
     #[error("{0}: {1}")]
     Invalid(&'static str, String),
-    /// Too many of these for now.
+    /// Too many attempts.
     #[error("Too many of these at once; try again in {retry_after_s} seconds.")]
     Throttled {
-        /// When there will be room again.
+        /// When to try again.
         retry_after_s: u32,
     },
     /// The hub cannot answer now.
@@ -131,7 +132,7 @@ pub enum AuthError {
     Unavailable,
 }
 
-/// What a login answers.
+/// The answer to a login.
 #[derive(Clone)]
 pub struct Tokens {
     /// For requests and sockets.
@@ -140,17 +141,17 @@ pub struct Tokens {
     pub refresh: String,
 }
 
-// Whoever holds a token is let in: none is ever shown.
+// A token grants access: it is never printed.
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokens").finish_non_exhaustive()
     }
 }
 
-/// What somebody registers with (checked by [`Auth::register`]).
+/// A registration (validated by [`Auth::register`]).
 #[derive(Clone)]
 pub struct Registration {
-    /// Unique, and unlike every other one; 1 to 150 of letters, digits and `@.+-_`.
+    /// Unique, and not similar to another; 1 to 150 of letters, digits and `@.+-_`.
     pub username: String,
     /// Unique.
     pub email: String,
@@ -182,15 +183,15 @@ fn count_refusal(answer: &Result<Principal, AuthError>) {
     }
 }
 
-/// A store's failure, as a client is told of it; the log keeps the rest.
+/// A store's failure as the client sees it; the details are logged.
 fn unavailable(error: StoreError) -> AuthError {
     tracing::warn!(%error, "accounts: the store does not answer");
     AuthError::Unavailable
 }
 
 impl Auth {
-    /// Whoever the access (or service) token speaks for, as the account stands now (or stood two
-    /// seconds ago, if somebody else changed it).
+    /// Authenticates an access (or service) token; the account is current, or at most two seconds
+    /// old if another node changed it.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], [`AuthError::Unavailable`].
@@ -233,12 +234,11 @@ impl Auth {
         }
     }
 
-    /// Whether what a token was good for when it was looked at still stands. Whoever keeps
-    /// something open with it asks once it *is* open: what ended in between has closed only what
-    /// was open by then.
+    /// Whether a principal's token is still valid. A caller that keeps a connection open asks again
+    /// once it *is* open: a logout in between closed only the connections that were open by then.
     ///
     /// # Errors
-    /// Why it is to be closed. A store that does not answer now is no reason.
+    /// Why the connection must be closed. A store that does not answer is no reason.
     pub async fn recheck(&self, principal: &Principal) -> Result<(), Ending> {
         let inner = &*self.0;
         let now = inner.clock.now();
@@ -269,7 +269,7 @@ impl Auth {
         Ok(Principal { user, login: None, expires_at, is_service: true })
     }
 
-    /// Logs a client at that address in, by username or e-mail address. Failed attempts on an
+    /// Logs in a client at that address, by username or e-mail address. Failed attempts on an
     /// account slow further ones down; this may take 10 s.
     ///
     /// # Errors
@@ -291,8 +291,8 @@ impl Auth {
         answer
     }
 
-    /// A new access token (and a new refresh token) for a refresh token. A client that keeps
-    /// using the one that it has may; once a successor was used, the one before it ends the login.
+    /// A new access token (and a new refresh token) for a refresh token. A client may keep using
+    /// the refresh token that it has; once a successor was used, the previous one ends the login.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], `Disabled`, `Unavailable`.
@@ -300,9 +300,9 @@ impl Auth {
         self.0.refresh(refresh).await
     }
 
-    /// Makes an account for a client at that address; every super admin is told, in the same
-    /// transaction, and live. Its owner is sent a link that confirms the e-mail address, where
-    /// mails wait for that; who does not get it asks for another.
+    /// Creates an account for a client at that address; every super admin is notified, in the same
+    /// transaction, and live. If addresses must be verified, the new user is sent a link that
+    /// confirms the e-mail address; it can be requested again.
     ///
     /// # Errors
     /// [`AuthError::Invalid`], `Disabled`, `Throttled`, `Unavailable`.
@@ -321,19 +321,19 @@ impl Auth {
         Ok(user)
     }
 
-    /// Ends the login of the principal's token, or (where given) of the refresh token, if it is
-    /// the principal's own; its sockets are closed with 4401, and its access tokens are refused, by
-    /// this process and those after it.
+    /// Ends the login of the principal's token, or of the refresh token, if given and the
+    /// principal's own; its sockets are closed with 4401, and its access tokens are refused, by
+    /// this process and its successors.
     ///
     /// # Errors
-    /// [`AuthError::NoLogin`] for a token that another issuer, or our own command line, has made;
+    /// [`AuthError::NoLogin`] for a token of another issuer or of our own command line;
     /// [`AuthError::BadToken`], `Unavailable`.
     pub async fn logout(&self, who: &Principal, refresh: Option<&str>) -> Result<(), AuthError> {
         self.0.logout(who, refresh).await
     }
 
-    /// A password's hash as accounts keep it, for a caller that may set passwords; one is made at
-    /// a time, the others wait.
+    /// Hashes a password for a caller that may set passwords; one is hashed at a time, the others
+    /// wait.
     ///
     /// # Errors
     /// [`AuthError::Throttled`], `Unavailable`.
@@ -342,13 +342,12 @@ impl Auth {
         self.0.passwords.hash(turn, password).await
     }
 
-    /// Reads the file with the keys anew from time to time, where tokens are issued elsewhere;
-    /// never returns.
+    /// Reads the key file periodically, if another issuer signs the tokens; never returns.
     pub(crate) async fn follow_keys(self) {
         self.0.keys.follow().await;
     }
 
-    /// Forgets what is remembered of an account: call it after changing one.
+    /// Drops an account from the cache: call it after changing one.
     pub fn forget(&self, user: UserId) {
         self.0.accounts.forget(user);
     }

@@ -1,8 +1,8 @@
 //! Passwords: argon2id, one at a time.
 //!
-//! A hash takes 19 MiB and some 20 ms of a core. One at a time makes 50 a second, which is more
-//! than the users of one hub need, and bounds what an attack costs: one core and the memory of one
-//! hash. Who is next decides [`super::admission`].
+//! A hash takes 19 MiB and some 20 ms of a core. One at a time makes 50 a second, more than the
+//! users of one hub need, and bounds the cost of an attack: one core and the memory of one hash.
+//! [`super::admission`] decides the order.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use super::AuthError;
 use super::admission::{Admission, Turn};
 use super::hash_memory::HashMemory;
 
-/// The longest password that is looked at; hashing is not made slower by sending more.
+/// The longest accepted password; longer ones do not make hashing slower.
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// The most bytes of salt in a PHC string.
@@ -36,8 +36,8 @@ impl Passwords {
         })
     }
 
-    /// Whether the password is the one that was hashed, and the turn, which the caller ends. Where
-    /// there is no hash it is not, and finding out takes as long.
+    /// Whether the password matches the hash, and the turn, which the caller ends. Without a hash
+    /// it does not match, and takes as long.
     pub(super) async fn verify(
         &self,
         turn: Turn,
@@ -63,7 +63,7 @@ impl Passwords {
         job: impl FnOnce(&HashMemory) -> T + Send + 'static,
     ) -> Result<(T, Turn), AuthError> {
         let memory = self.memory.clone();
-        // The turn goes along: a client that disconnects does not stop the work that it caused.
+        // The turn moves along: a client that disconnects does not stop the work that it caused.
         let job = move || {
             turn.begin();
             (job(&memory), turn)
@@ -75,7 +75,7 @@ impl Passwords {
 /// A password's hash, as a PHC string. Takes some 20 ms: not for a task of the runtime.
 ///
 /// # Errors
-/// A text when the system has no randomness.
+/// A text if the system has no randomness.
 pub fn hash(password: &str) -> Result<String, String> {
     hash_in(&HashMemory::default(), password)
 }
@@ -108,7 +108,7 @@ fn is_match(memory: &HashMemory, password: &str, stored: &str) -> bool {
     verify_with(memory, password, stored).unwrap_or(false)
 }
 
-/// As `PasswordVerifier::verify_password`, which would allocate the memory of each hash.
+/// Like `PasswordVerifier::verify_password`, which would allocate memory for each hash.
 fn verify_with(memory: &HashMemory, password: &str, stored: &str) -> Result<bool, Error> {
     let stored = PasswordHash::new(stored)?;
     let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
@@ -137,9 +137,9 @@ fn fill(
     })
 }
 
-/// The hash of an account that does not exist: checking a password against it takes as long as
-/// against a real one. No known password has it. It is a constant, because computing it would
-/// take 20 ms and the memory of a hash.
+/// The hash for accounts that do not exist: checking a password against it takes as long as against
+/// a real one. No known password matches it. It is a constant, because computing it would take 20
+/// ms and the memory of a hash.
 fn dummy_hash() -> &'static str {
     static HASH: LazyLock<String> = LazyLock::new(|| {
         let (memory, turns, lanes) =
@@ -185,7 +185,7 @@ mod tests {
             assert_eq!(verify_with(&memory, password, &made), Ok(true));
             assert_eq!(verify_with(&memory, "another", &made), Ok(false));
         }
-        // Made elsewhere: other parameters, another length.
+        // From other software: other parameters, another length.
         let other = "$argon2i$v=19$m=64,t=1,p=2$c29tZXNhbHQ$";
         let params = Params::new(64, 1, 2, Some(16)).unwrap();
         let mut output = [0; 16];

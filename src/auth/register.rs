@@ -1,4 +1,4 @@
-//! Registration: what an account may be called, and who is told of a new one.
+//! Registration: valid names, and who is notified of a new account.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::{Announcement, Kind, Message};
@@ -10,18 +10,18 @@ use serde_json::{Map, Value};
 use super::password::PASSWORD_BYTES_MAX;
 use super::{AuthError, Registration};
 
-/// As in the frameworks that today's accounts come from.
+/// As in the frameworks that existing accounts come from.
 pub(super) const USERNAME_CHARS_MAX: usize = 150;
-/// As in the frameworks that today's accounts come from.
+/// As in the frameworks that existing accounts come from.
 pub(super) const FULL_NAME_CHARS_MAX: usize = 255;
-/// RFC 5321 lets no longer address through.
+/// The longest address of RFC 5321.
 const EMAIL_BYTES_MAX: usize = 254;
-/// As in the frameworks that today's accounts come from.
+/// As in the frameworks that existing accounts come from.
 const PASSWORD_CHARS_MIN: usize = 8;
 
 const BLANK: &str = "This field may not be blank.";
 
-/// The registration without the white space around its names, if all of it will do.
+/// The registration without white space around its names, if it is valid.
 pub(super) fn check(mut new: Registration) -> Result<Registration, AuthError> {
     for field in [&mut new.username, &mut new.email, &mut new.full_name] {
         *field = field.trim().to_owned();
@@ -37,10 +37,10 @@ pub(super) fn check(mut new: Registration) -> Result<Registration, AuthError> {
     Ok(new)
 }
 
-/// Whether somebody may be called that.
+/// Validates a username.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, as a text for users.
 pub fn check_username(username: &str) -> Result<(), String> {
     if username.is_empty() {
         return Err(BLANK.to_owned());
@@ -56,10 +56,10 @@ pub fn check_username(username: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether that may be an address; whether it is one only a letter to it would tell.
+/// Validates the form of an e-mail address; whether it exists only a mail to it can tell.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, as a text for users.
 pub fn check_email(email: &str) -> Result<(), String> {
     if email.is_empty() {
         return Err(BLANK.to_owned());
@@ -77,10 +77,10 @@ pub fn check_email(email: &str) -> Result<(), String> {
     if good { Ok(()) } else { Err("Enter a valid email address.".to_owned()) }
 }
 
-/// Whether that may be a password.
+/// Validates a password.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, as a text for users.
 pub fn check_password(password: &str) -> Result<(), String> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
         return Err(format!(
@@ -95,10 +95,10 @@ pub fn check_password(password: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether that may be a full name; it may be empty.
+/// Validates a full name, which may be empty.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, as a text for users.
 pub fn check_full_name(full_name: &str) -> Result<(), String> {
     if full_name.chars().count() > FULL_NAME_CHARS_MAX {
         return Err(format!(
@@ -111,19 +111,19 @@ pub fn check_full_name(full_name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What a store says is taken, as a client is told.
+/// The error for a name that is taken.
 pub(super) fn taken(field: &'static str) -> AuthError {
     let what = if field == "email" { "email" } else { "username" };
     AuthError::Invalid(what, format!("A user with that {what} already exists."))
 }
 
-/// What looks like a name or an address that is taken, as a client is told.
+/// The error for a name or an address that looks like one that is taken.
 pub(super) fn too_similar(field: &'static str) -> AuthError {
     let what = if field == "email" { "email" } else { "username" };
     AuthError::Invalid(what, format!("This {what} looks like another user's."))
 }
 
-/// Every super admin is told of who has registered.
+/// Every super admin is notified of a registration.
 pub(super) fn announcement(user: &User) -> Announcement {
     let event = Event::UserRegistration;
     let who = user.display_name();

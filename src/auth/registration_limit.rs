@@ -1,7 +1,7 @@
-//! How many accounts may be registered in a minute: by one network, and by all together.
+//! How many accounts may be registered per minute: by one network, and in all.
 //!
-//! A registration that is well-formed counts, whether its name is taken or not: each costs a
-//! password's hash, and most send a message to every super admin.
+//! Every well-formed registration counts, whether its name is taken or not: each costs a password's
+//! hash, and most notify every super admin.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use bellpull_actors::rate::{Quota, RateLimit, retry_after_s};
 
 use super::AuthError;
 
-/// One network's part of what all together may register: six busy ones use it up.
+/// One network's share of the total: six busy ones use it up.
 const NETWORKS_MIN: u32 = 6;
 
-/// One part in so many is kept for networks that have registered nothing within the last minute.
+/// One part of this many is reserved for networks without a registration in the last minute.
 const RESERVE: u32 = 4;
 
-/// Networks that are remembered: more than can register in a minute.
+/// How many networks are held: more than can register in a minute.
 const NETWORKS_MAX: usize = 16_384;
 
 /// The limits.
 #[derive(Debug)]
 pub(super) struct RegistrationLimit {
-    /// One network's.
+    /// Per network.
     network: RateLimit<u64>,
     /// Whether a registration is a network's first of a minute.
     first: RateLimit<u64>,
-    /// Those that are no network's first.
+    /// Registrations that are not their network's first.
     further: RateLimit<()>,
     all: RateLimit<()>,
 }
 
 impl RegistrationLimit {
-    /// So many in a minute by all, on average and at once; 0 is no limit.
+    /// That many per minute in all, on average and at once; 0 means no limit.
     pub(super) fn per_minute(per_min: u32) -> Self {
         let quota = |count: u32| Quota::per_minute(count, count);
-        // A limit of a few leaves every network one, and further ones to chance.
+        // A limit of a few leaves each network one, and further ones first come, first served.
         let part = |count: u32| if per_min == 0 { None } else { quota(count.max(1)) };
         Self {
             network: RateLimit::new(part(per_min / NETWORKS_MIN), NETWORKS_MAX),
@@ -44,14 +44,14 @@ impl RegistrationLimit {
         }
     }
 
-    /// Counts one from a network (see [`bellpull_actors::rate::network`]).
+    /// Counts a registration from a network (see [`bellpull_actors::rate::network`]).
     ///
     /// # Errors
-    /// [`AuthError::Throttled`]. What was refused takes nothing from other networks.
+    /// [`AuthError::Throttled`]. A refused registration takes nothing from other networks.
     pub(super) fn begin(&self, network: u64) -> Result<(), AuthError> {
         let throttled =
             |wait: Duration| AuthError::Throttled { retry_after_s: retry_after_s(wait) };
-        // The network's own first: what it loses by a later refusal is its own.
+        // The network's own limit first: a later refusal costs only this network.
         self.network.admit(&network).map_err(throttled)?;
         if self.first.admit(&network).is_err() {
             self.further.admit(&()).map_err(throttled)?;

@@ -1,7 +1,7 @@
-//! Accounts as they were a moment ago: a client that comes asks for its account several times.
+//! A short-lived cache of accounts: a client that connects reads its account several times.
 //!
-//! What is remembered lies in two maps, the younger of which takes the older's place every
-//! [`FRESH`]: so a storm's room is given back when it is over, though nobody comes any more.
+//! Entries live in two maps; the younger replaces the older every [`FRESH`], so the memory of a
+//! reconnect storm is freed afterwards even without further traffic.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +11,17 @@ use std::time::Duration;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::User;
 
-/// How long an account is taken to be as it was: a change made on another node shows after this.
+/// How long an account is served from the cache: a change made on another node shows after this.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// The most accounts that are remembered: what a reconnect storm brings within [`FRESH`].
+/// How many accounts are held: what a reconnect storm brings within [`FRESH`].
 const REMEMBERED_MAX: usize = 32_768;
 
-/// See the module.
+/// See the module documentation.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     memory: Arc<Mutex<Memory>>,
-    /// Counts what was forgotten: an answer that was under way meanwhile is not remembered.
+    /// Counts invalidations: a read that was in progress meanwhile is not cached.
     forgotten: AtomicU64,
 }
 
@@ -31,24 +31,24 @@ type Accounts = HashMap<UserId, (Arc<User>, i64)>;
 struct Memory {
     young: Accounts,
     old: Accounts,
-    /// Whether a task sees to it that this is forgotten.
+    /// Whether a task will clear the cache.
     is_swept: bool,
 }
 
 impl Remembered {
-    /// What was remembered less than [`FRESH`] ago, by the clock's milliseconds.
+    /// An account cached less than [`FRESH`] ago, by the clock's milliseconds.
     pub(super) fn get(&self, id: UserId, now_ms: i64) -> Option<Arc<User>> {
         let memory = lock(&self.memory);
         let (user, at_ms) = memory.young.get(&id).or_else(|| memory.old.get(&id))?;
         is_fresh(*at_ms, now_ms).then(|| Arc::clone(user))
     }
 
-    /// To be asked before an account is read, and given to [`Self::keep`].
+    /// Read this before reading an account, and pass it to [`Self::keep`].
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// Remembers an account, unless something was forgotten since `before`, or there are too many.
+    /// Caches an account, unless an entry was invalidated since `before`, or the cache is full.
     pub(super) fn keep(&self, user: &Arc<User>, before: u64, now_ms: i64) {
         let mut memory = lock(&self.memory);
         let is_full = memory.young.len() + memory.old.len() >= REMEMBERED_MAX;
@@ -69,7 +69,7 @@ impl Remembered {
     }
 }
 
-/// Until there is nothing more to forget.
+/// Clears the cache until it is empty.
 async fn sweep(memory: Arc<Mutex<Memory>>) {
     loop {
         tokio::time::sleep(FRESH).await;
@@ -87,7 +87,7 @@ fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
 }
 
 fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
-    // Also not when the clock was set back: then nobody knows.
+    // Not valid either if the clock was set back: then the age is unknown.
     let age_ms = u128::try_from(now_ms.saturating_sub(at_ms));
     age_ms.is_ok_and(|age_ms| age_ms < FRESH.as_millis())
 }

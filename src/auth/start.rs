@@ -1,4 +1,4 @@
-//! How accounts and tokens are put together at start.
+//! How authentication is set up at start.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
 use crate::config::Config;
 
-/// A secret that is shorter can be guessed from one token, without asking the hub.
+/// A shorter secret can be guessed from one token, without asking the hub.
 const SECRET_BYTES_WISE: usize = 16;
 
-/// Why accounts and tokens could not be started.
+/// Why authentication could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthStartError {
-    /// A setting is at fault.
+    /// A setting is invalid.
     #[error("{setting}: {problem}")]
     Setting {
         /// Its key.
@@ -38,7 +38,7 @@ pub enum AuthStartError {
     Store(#[from] StoreError),
 }
 
-/// Whoever a service token speaks for: nobody's account, with all rights.
+/// The account of service tokens: not stored, with all rights.
 fn service_account() -> User {
     User {
         id: UserId(0),
@@ -54,8 +54,8 @@ fn service_account() -> User {
     }
 }
 
-/// What tokens are read with, and issued with where they are ours; and of which logins none is good
-/// any more. Read before anything runs that a wrong setting would have to stop again.
+/// The keys for verifying tokens, and for signing them if they are ours, and the ended logins. Read
+/// before anything starts that an invalid setting would have to stop again.
 #[derive(Debug)]
 pub struct Signing {
     keys: Keys,
@@ -64,8 +64,8 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Reads the keys, or the secret (which is made where there is none yet) and the logins that
-    /// have ended by `now`.
+    /// Reads the keys, or the secret (generated if there is none yet) and the logins that have
+    /// ended by `now`.
     ///
     /// # Errors
     /// See [`AuthStartError`].
@@ -92,7 +92,7 @@ impl Signing {
 }
 
 impl Auth {
-    /// Accounts and tokens of a hub; without `users`, nobody's sockets are closed.
+    /// Accounts and tokens of a hub; without `users`, no sockets are closed.
     #[must_use]
     pub fn new(
         signing: Signing,

@@ -57,7 +57,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// The logins of which that is so.
+    /// The logins for which the predicate holds.
     fn ended(&self, is_so: impl Fn(&Login) -> bool) -> Vec<EndedLogin> {
         let all = (1..).map(LoginId).zip(&self.logins).filter(|(_, login)| is_so(login));
         let shown = |(id, login): (LoginId, &Login)| EndedLogin {
@@ -69,7 +69,7 @@ impl Rows {
     }
 }
 
-/// Accounts in memory; counts how often one is read, and can be away.
+/// Accounts in memory; counts reads, and can be unavailable.
 #[derive(Debug, Default)]
 pub(super) struct FakeStore {
     rows: Mutex<Rows>,
@@ -330,7 +330,7 @@ impl Accounts {
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     }
 
-    /// The store answers nobody any more.
+    /// Makes the store unavailable.
     pub(crate) fn take_store_away(&self) {
         self.store.is_away.store(true, Ordering::Relaxed);
     }

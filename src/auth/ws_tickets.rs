@@ -1,9 +1,9 @@
-//! Tickets for sockets: good once and for half a minute, so that no long-lived token stands in a
-//! URL, where proxies and browsers write it down.
+//! Tickets for sockets: single-use and valid for half a minute, so that no long-lived token is in a
+//! URL, which proxies and browsers log.
 //!
-//! They are kept in memory alone: a hub that starts again knows none of them, and their clients
-//! ask for another. A ticket remembers whom it was made for, not what that user may do: that is
-//! looked at when it is used, so what ended in between has ended for the ticket too.
+//! They are in memory only: a restarted hub knows none of them, and clients request new ones. A
+//! ticket names its user, not the user's rights: those are checked when it is used, so a logout in
+//! between ends the ticket too.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,32 +20,32 @@ pub const TTL_S: u32 = 30;
 
 const TTL_MS: i64 = TTL_S as i64 * 1_000;
 
-/// The most tickets that wait, of all users: what a crowd of 100,000 brings that comes back at
-/// once, in about 15 MB.
+/// The most unused tickets of all users: what 100,000 clients that reconnect at once need, in about
+/// 15 MB.
 const WAITING_MAX: usize = 131_072;
 
-/// The most that wait of one user's: two for each socket that a user may have. Nobody can fill the
-/// hub's memory alone.
+/// The most unused tickets of one user: two for each socket that a user may have. No single user
+/// can fill the hub's memory.
 const WAITING_PER_USER_MAX: u32 = 64;
 
-/// How often what has expired is swept out.
+/// How often expired tickets are removed.
 const SWEEP_MS: i64 = 1_000;
 
 const NOT_GOOD: AuthError = AuthError::BadToken("the ticket was used, has expired or never was");
 
-/// A ticket, as it is kept.
+/// A ticket as it is stored.
 type Key = [u8; 32];
 
-/// Whom a ticket was made for.
+/// Whom a ticket was issued to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) user: UserId,
     pub(super) login: Option<LoginId>,
-    /// When the token ends with which the ticket was asked for.
+    /// When the token with which it was requested expires.
     pub(super) expires_at: Timestamp,
 }
 
-/// The tickets that wait to be used.
+/// The unused tickets.
 #[derive(Debug, Default)]
 pub(super) struct WsTickets(Mutex<Waiting>);
 
@@ -57,7 +57,7 @@ struct Waiting {
     swept_ms: i64,
 }
 
-// Whoever holds a ticket is let in: none is ever shown.
+// A ticket grants access: it is never printed.
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Waiting").field("tickets", &self.tickets.len()).finish_non_exhaustive()
@@ -65,11 +65,11 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl WsTickets {
-    /// Makes one.
+    /// Issues a ticket.
     ///
     /// # Errors
-    /// [`AuthError::Throttled`] where the user has too many that wait, [`AuthError::Unavailable`]
-    /// where all users together have.
+    /// [`AuthError::Throttled`] if the user has too many unused ones, [`AuthError::Unavailable`] if
+    /// all users together have.
     pub(super) fn issue(&self, holder: Holder, now: Timestamp) -> Result<String, AuthError> {
         let mut key: Key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| {
@@ -92,13 +92,13 @@ impl WsTickets {
         Ok(URL_SAFE_NO_PAD.encode(key))
     }
 
-    /// Uses one up. Of several at once who try one gets it.
+    /// Redeems a ticket. Of concurrent attempts one succeeds.
     ///
     /// # Errors
     /// [`AuthError::BadToken`].
     pub(super) fn redeem(&self, ticket: &str, now: Timestamp) -> Result<Holder, AuthError> {
         let mut key: Key = [0; 32];
-        // More than fits is no ticket either.
+        // Longer texts are no tickets.
         match URL_SAFE_NO_PAD.decode_slice(ticket, &mut key) {
             Ok(length) if length == key.len() => {}
             Ok(_) | Err(_) => return Err(NOT_GOOD),
@@ -112,7 +112,7 @@ impl WsTickets {
 
 impl Waiting {
     fn sweep(&mut self, now_ms: i64) {
-        // Also when the clock was set back.
+        // Also if the clock was set back.
         if (0..SWEEP_MS).contains(&now_ms.saturating_sub(self.swept_ms)) {
             return;
         }
@@ -125,7 +125,7 @@ impl Waiting {
             }
             stays
         });
-        // A crowd's room is given back once it is over.
+        // Frees the memory after a reconnect storm.
         self.tickets.shrink_to(1_024);
         self.per_user.shrink_to(1_024);
     }
@@ -145,7 +145,7 @@ fn forget_one(per_user: &mut HashMap<UserId, u32>, user: UserId) {
 }
 
 fn is_good(made_ms: i64, now_ms: i64) -> bool {
-    // Also not when the clock was set back: then nobody knows.
+    // Not valid either if the clock was set back: then the age is unknown.
     (0..TTL_MS).contains(&now_ms.saturating_sub(made_ms))
 }
 
@@ -163,9 +163,8 @@ impl Auth {
         self.0.ws_tickets.issue(holder, self.0.clock.now())
     }
 
-    /// Whoever the ticket was made for, as the account stands now; the ticket is used up, however
-    /// this ends. What has ended since it was made (the token, its login, the account) has ended
-    /// for the ticket.
+    /// The user a ticket was issued to, with the current account; the ticket is used up in any
+    /// case. If its token, login or account has ended since, so has the ticket.
     ///
     /// # Errors
     /// [`AuthError::BadToken`], [`AuthError::Unavailable`].

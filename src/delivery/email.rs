@@ -73,7 +73,7 @@ pub enum EmailSetup {
 impl EmailSender {
     /// A sender through the configured server (`smtp://user:password@host:port`, `smtps://`,
     /// `?tls=required`). It keeps at most `connections` open connections, and each step has the
-    /// time limit `step_max`. `epoch` identifies this hub's store.
+    /// time limit `answer_max`. `epoch` identifies this hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].

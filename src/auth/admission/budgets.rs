@@ -17,7 +17,7 @@ use super::queue::{Claim, Class};
 /// find the right one of their passwords, then [`GUESS_EVERY`].
 const GUESSES_AT_ONCE: u32 = 10;
 
-/// After those: 17,280 a day, at which a list of the million most used passwords takes two months.
+/// After those: 17,280 a day; a list of the million most common passwords takes two months.
 const GUESSES_PER_MIN: u32 = 12;
 pub(super) const GUESS_EVERY: Duration = Duration::from_secs(60 / GUESSES_PER_MIN as u64);
 
@@ -29,29 +29,29 @@ const NETWORK_PER_S: u32 = 1;
 const ALL_BURST: u32 = 200;
 const ALL_PER_S: u32 = 20;
 
-/// Keys that each table remembers: some 2 MiB when full. An evicted key starts with a full
-/// budget; 16,384 failures take longer than a budget needs to fill up again by itself.
+/// Keys that each table holds: some 2 MiB when full. An evicted key starts with a full budget;
+/// 16,384 failures take longer than a budget needs to refill.
 const KEYS_MAX: usize = 16_384;
 
-/// For how long a login from an address gives the next ones from there precedence.
+/// How long a login from a network gives the next ones from there precedence.
 const FAMILIAR_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Whose password is tried.
+/// The account whose password is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::auth) enum Name {
-    /// An account's, by whichever of its names.
+    /// An existing account, by either of its names.
     Account(UserId),
-    /// Nobody's: a hash of the name.
+    /// No account: a hash of the name.
     Unknown(u64),
 }
 
-/// What guesses are counted for.
+/// What guesses are counted against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
-    /// A name, from all networks that it has not logged in from lately.
+    /// A name, over all networks that it has not logged in from recently.
     Name(Name),
-    /// An account, from a network from which it has logged in lately: guesses from elsewhere do
-    /// not slow it down.
+    /// An account and a network from which it has logged in recently: guesses from elsewhere do not
+    /// slow it down.
     Pair(UserId, u64),
 }
 
@@ -59,7 +59,8 @@ pub(super) enum Subject {
 #[derive(Debug)]
 pub(super) struct Budgets {
     accounts: RateLimit<Subject>,
-    /// Apart from the accounts': any number of names can be made up, and would evict those.
+    /// Kept apart from accounts: an attacker can make up any number of names, which would evict
+    /// accounts.
     unknown: RateLimit<Subject>,
     networks: RateLimit<u64>,
     all: RateLimit<()>,
@@ -83,12 +84,12 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// The name of no account.
+    /// A name that no account has.
     pub(super) fn unknown(&self, name: &str) -> Name {
         Name::Unknown(self.hasher.hash_one(name.to_lowercase()))
     }
 
-    /// What an attempt on a name from a network may expect.
+    /// The claim of an attempt on a name from a network.
     pub(super) fn claim(&self, name: Name, network: u64) -> Claim {
         let unit = self.hasher.hash_one((name, network));
         let (class, subject) = match name {
@@ -104,25 +105,25 @@ impl Budgets {
         Claim { class, unit, subject: Some(subject), network }
     }
 
-    /// What work for a network may expect that is no attempt.
+    /// The claim of other work for a network.
     pub(super) fn work(&self, class: Class, network: u64) -> Claim {
         Claim { class, unit: self.hasher.hash_one(("work", network)), subject: None, network }
     }
 
-    /// How long no guess may be made; zero where one may be made now.
+    /// How long until the next guess may be made; zero if one may be made now.
     pub(super) fn wait(&self, subject: Subject) -> Duration {
         self.guesses(subject).check(&subject).err().unwrap_or_default()
     }
 
     /// Counts a failed attempt.
     pub(super) fn failed(&self, subject: Subject, network: u64) {
-        // A budget that is used up already stays so.
+        // An exhausted budget stays exhausted.
         let _ = self.guesses(subject).admit(&subject);
         let _ = self.networks.admit(&network);
         let _ = self.all.admit(&());
     }
 
-    /// From now on this account is at home in this network.
+    /// Gives the account a budget of its own in this network from now on.
     pub(super) fn succeeded(&self, user: UserId, network: u64) {
         self.familiar.insert(self.pair(user, network), Instant::now());
     }

@@ -1,25 +1,25 @@
 //! Admission of logins: whose password is hashed next, and how many wrong ones may be tried.
 //!
-//! Hashing is the scarce thing: one password at a time, some 50 a second. An attacker has three
-//! ways to use it up, and each has its answer:
+//! Hashing is the scarce resource: one password at a time, some 50 a second. An attacker can
+//! exhaust it in three ways:
 //!
 //! - Guesses at one account. They are slowed down, over all addresses together, to a burst of 10
 //!   and then one in 5 s ([`budgets`]). The right password is never locked out: past the budget an
-//!   attempt waits for its turn. Only where [`WAIT_MAX`] does not suffice it is answered 429. An
-//!   account that has logged in from a network lately has a budget of its own for that network.
-//! - Made-up names, or many attempts of any kind. Turns are given by class and, within a class,
-//!   in rounds ([`queue`]): all names of no account together have the smallest share, and every
-//!   account has a turn in each round, whatever its address does.
+//!   attempt waits for its turn. Only if [`WAIT_MAX`] is not enough it is answered with 429. An
+//!   account that has logged in from a network recently has a budget of its own for that network.
+//! - Made-up names, or many attempts of any kind. Turns are given by class and, within a class, in
+//!   rounds ([`queue`]): all unknown names together have the smallest share, and every account has
+//!   a turn in each round, whatever its address does.
 //! - Requests without reading the answers. The queue is bounded, and attempts whose clients have
-//!   disconnected leave it. What was hashed counts as a failure although its client left.
+//!   disconnected leave it. A hashed password counts as a failure even if its client has left.
 //!
-//! A wrong password is answered in the turn that a name of no account would have had
-//! ([`Admission::refusal`]), so that an attacker who fills the queue does not learn from the time
-//! an answer takes which names exist.
+//! A wrong password is answered in the turn that an unknown name would have had
+//! ([`Admission::refusal`]), so the time of an answer does not tell an attacker who fills the queue
+//! which names exist.
 //!
-//! The bound that remains: clients behind one address that guess at one account without a pause
-//! compete with that account's owner for one turn in 5 s, if the owner comes from that address
-//! too. `http.trusted_proxies` keeps clients behind a proxy apart.
+//! One limit remains: clients behind one address that guess at one account without a pause compete
+//! with that account's owner for one turn in 5 s, if the owner comes from that address too.
+//! `http.trusted_proxies` tells clients behind a proxy apart.
 
 mod budgets;
 mod queue;
@@ -38,8 +38,8 @@ use self::budgets::{Budgets, Subject};
 use self::queue::{CROWDED_RETRY, Claim, Class, Next, Queue};
 use super::AuthError;
 
-/// How long an attempt may wait: what clients take for slow rather than broken. A request may
-/// take 15 s, of which hashing and the store need the rest.
+/// How long an attempt may wait: clients should find it slow, not broken. A request may take 15 s,
+/// and hashing and the store need the rest.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Admits logins and other work with passwords. Cheap to clone.
@@ -57,15 +57,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue<Waiter>,
-    /// Somebody has the turn.
+    /// Whether a turn is taken.
     is_busy: bool,
-    /// A task gives turns to those who wait; there is none while nobody does.
+    /// Whether a task hands out turns; there is none while the queue is empty.
     is_dispatched: bool,
 }
 
 type Waiter = oneshot::Sender<Result<Turn, Throttled>>;
 
-/// There was no turn in time.
+/// No turn became free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Throttled(Duration);
 
@@ -84,12 +84,12 @@ pub(super) struct Attempt {
     deadline: Instant,
 }
 
-/// The right to hash one password, until it is dropped. One that was begun and is dropped without
-/// [`Turn::succeeded`] counts as a failure.
+/// The right to hash one password, until it is dropped. A turn that was begun and is dropped
+/// without [`Turn::succeeded`] counts as a failure.
 #[derive(Debug)]
 pub(super) struct Turn {
     shared: Arc<Shared>,
-    /// What a failure counts for; `None` where there is none.
+    /// What a failure is counted against, if anything.
     counted: Option<(Subject, u64)>,
     is_begun: bool,
 }
@@ -100,7 +100,7 @@ impl Turn {
         self.is_begun = true;
     }
 
-    /// It was the right one.
+    /// The password was right.
     pub(super) fn succeeded(mut self, attempt: Attempt) {
         self.counted = None;
         if let Name::Account(user) = attempt.name {
@@ -136,8 +136,8 @@ impl Admission {
         self.enter(claim, attempt.deadline).await
     }
 
-    /// Waits until a failed attempt may be answered: as long as a name of no account would have
-    /// waited, which has failed in its own turn.
+    /// Waits until a failed attempt may be answered: as long as an unknown name, which fails in its
+    /// own turn, would have waited.
     pub(super) async fn refusal(&self, attempt: Attempt) -> Result<(), Throttled> {
         if let Name::Unknown(_) = attempt.name {
             return Ok(());
@@ -146,7 +146,7 @@ impl Admission {
         self.enter(claim, attempt.deadline).await.map(drop)
     }
 
-    /// Waits for a turn to hash a password of a client that has proved who it is.
+    /// Waits for a turn to hash the password of an authenticated client.
     pub(super) async fn work(&self) -> Result<Turn, Throttled> {
         let claim = self.0.budgets.work(Class::Trusted, 0);
         self.enter(claim, Instant::now() + WAIT_MAX).await
@@ -171,7 +171,7 @@ impl Admission {
         }
     }
 
-    /// Takes the turn where it is free, or a place in the queue.
+    /// Takes the turn if it is free, or a place in the queue.
     fn join(&self, claim: Claim, deadline: Instant) -> Joined {
         let shared = &self.0;
         let mut state = shared.lock();
@@ -188,7 +188,7 @@ impl Admission {
         let is_dispatched = std::mem::replace(&mut state.is_dispatched, true);
         drop(state);
         if let Some(waiter) = given_way {
-            // Its client may have disconnected just now.
+            // The client may just have disconnected.
             let _ = waiter.send(Err(Throttled(CROWDED_RETRY)));
         }
         if is_dispatched {
@@ -227,14 +227,14 @@ impl Shared {
         Turn { shared: Arc::clone(self), counted, is_begun: false }
     }
 
-    /// Gives turns until nobody waits.
+    /// Hands out turns until the queue is empty.
     async fn dispatch(self: Arc<Self>) {
         loop {
             match self.step() {
-                // A turn that cannot be given is dropped, and with that free again.
+                // A turn that cannot be handed over is dropped, which frees it.
                 Step::Give(waiter, claim) => drop(waiter.send(Ok(self.turn(claim)))),
                 Step::WaitUntil(at) => {
-                    // Whichever comes first: the queue is looked at again.
+                    // On either event the queue is checked again.
                     let _ = timeout_at(at, self.changed.notified()).await;
                 }
                 Step::WaitForChange => self.changed.notified().await,
@@ -247,7 +247,7 @@ impl Shared {
         let now = Instant::now();
         let wait = |subject| self.budgets.wait(subject);
         let mut state = self.lock();
-        // The queue is looked through once a turn, not once an attempt.
+        // The queue is searched once per turn, not once per attempt.
         if state.is_busy {
             return Step::WaitForChange;
         }

@@ -1,9 +1,8 @@
-//! The attempts that wait for a turn, and which is next.
+//! The attempts that wait for a turn, and their order.
 //!
-//! Four classes share the turns by weight, so that none starves; within a class each unit (a name
-//! from a network) has one turn in a round, so that many attempts of one cannot delay another's.
-//! The queue is bounded: when it is full, the lowest class and the unit with the most attempts
-//! give way.
+//! Four classes share the turns by weight, so none starves; within a class each unit (a name from a
+//! network) has one turn per round, so the attempts of one unit cannot delay another's. The queue
+//! is bounded: when it is full, the lowest class and the unit with the most attempts lose a place.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,16 +20,17 @@ const AFTER_TURN: Duration = Duration::from_secs(1);
 /// What to tell a client that had to give way: about as long as a full queue takes.
 pub(super) const CROWDED_RETRY: Duration = Duration::from_secs(10);
 
-/// How urgent an attempt is; the first has the largest share of the turns.
+/// The priority of an attempt; the first class has the largest share of the turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    /// An account from where it has logged in lately, and work for clients with a token.
+    /// An account in a network from which it has logged in recently, and work for authenticated
+    /// clients.
     Trusted,
     /// Another account.
     Ordinary,
-    /// An account, from a network with many failures or while there are many everywhere.
+    /// An account in a network with many failures, or while there are many everywhere.
     Doubtful,
-    /// A name of no account: all of them together have the smallest share.
+    /// A name that no account has: all of them together have the smallest share.
     Unknown,
 }
 
@@ -48,13 +48,13 @@ impl Class {
     }
 }
 
-/// What an attempt may expect.
+/// How an attempt is scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) class: Class,
-    /// Has one turn in a round.
+    /// Has one turn per round.
     pub(super) unit: u64,
-    /// Whose budget decides when it may have a turn at all; `None` for what is no attempt.
+    /// Whose budget decides when it may have a turn at all; `None` for other work.
     pub(super) subject: Option<Subject>,
     /// Where it comes from.
     pub(super) network: u64,
@@ -67,7 +67,7 @@ struct Waiting<W> {
     waiter: W,
 }
 
-/// The queue; `W` is how a client is told.
+/// The queue; `W` notifies the client.
 #[derive(Debug)]
 pub(super) struct Queue<W> {
     /// By arrival.
@@ -87,17 +87,17 @@ impl<W> Default for Queue<W> {
     }
 }
 
-/// A class's part of the turns, in the queue's own time.
+/// A class's share of the turns, in the queue's virtual time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     /// When its last turn ended.
     finished: u64,
-    /// When its next one begins; `None` while the class has nothing that may have a turn, so that
-    /// it saves none up.
+    /// When its next one begins; `None` while none of its attempts may have a turn, so that it does
+    /// not save any up.
     begins: Option<u64>,
 }
 
-/// What comes next.
+/// The next event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
     /// This attempt's turn.
@@ -140,14 +140,14 @@ impl<W> Queue<W> {
         worst.map(|at| self.take(at).waiter)
     }
 
-    /// Drops the attempts whose clients have disconnected.
+    /// Removes the attempts whose clients have disconnected.
     pub(super) fn retain(&mut self, is_there: impl Fn(&W) -> bool) {
         self.waiting.retain(|one| is_there(&one.waiter));
         let units: HashSet<u64> = self.waiting.iter().map(|one| one.claim.unit).collect();
         self.rounds.retain(|unit, _| units.contains(unit));
     }
 
-    /// Removes the attempts that their subject's budget gives no turn before their deadline; with
+    /// Removes the attempts that their subject's budget allows no turn before their deadline; with
     /// each, how long its turn would take.
     pub(super) fn shed(
         &mut self,
@@ -168,7 +168,7 @@ impl<W> Queue<W> {
             let Some(one) = self.waiting.get(at) else { continue };
             let Some(subject) = one.claim.subject else { continue };
             let turn_in = next.entry(subject).or_insert_with(|| wait(subject));
-            // While budget is left it is unknown how many of the attempts will fail.
+            // While the budget lasts it is unknown how many of the attempts will fail.
             if turn_in.is_zero() {
                 continue;
             }
@@ -185,7 +185,7 @@ impl<W> Queue<W> {
     /// Removes and returns the attempt whose turn it is, among those whose budget allows one now.
     pub(super) fn next(&mut self, now: Instant, wait: impl Fn(Subject) -> Duration) -> Next<W> {
         let mut soonest: Option<Duration> = None;
-        // Of each class the unit that has waited longest for a turn, and of that the oldest.
+        // For each class the unit that has waited longest for a turn, and its oldest attempt.
         let mut first: [Option<(u64, usize)>; 4] = [None; 4];
         for (at, one) in self.waiting.iter().enumerate() {
             let turn_in = one.claim.subject.map(&wait).unwrap_or_default();
@@ -205,7 +205,7 @@ impl<W> Queue<W> {
         soonest.map_or(Next::Empty, |soonest| Next::At(now + soonest))
     }
 
-    /// The class whose turn would end first has it.
+    /// The class whose turn would end first.
     fn choose(&mut self, first: [Option<(u64, usize)>; 4]) -> Option<usize> {
         let clock = self.clock;
         let classes = Class::ALL.into_iter().zip(&mut self.shares).zip(first);
@@ -228,7 +228,7 @@ impl<W> Queue<W> {
         self.round
     }
 
-    /// Takes one out; its unit goes to the end of the round.
+    /// Removes an attempt; its unit moves to the end of the round.
     fn take(&mut self, at: usize) -> Waiting<W> {
         let one = self.waiting.remove(at);
         let unit = one.claim.unit;

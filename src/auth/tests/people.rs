@@ -57,7 +57,7 @@ async fn an_unknown_user_is_made_from_the_claims_where_that_is_allowed() {
     assert_eq!((user.id, user.username.as_str()), (UserId(42), "bob"));
     assert_eq!((user.email.as_str(), user.full_name.as_str()), ("bob@example.com", "Bob B."));
     assert_eq!(user.role, Role::Developer);
-    // Taken, or not fit for an account: something safe stands in.
+    // Taken, or not valid for an account: a safe value replaces it.
     let user = made(json!({"user_id": 43, "username": "bob", "email": "BOB@example.com",
         "role": "Big Boss", "full_name": "a\u{0}b"}))
     .await;
@@ -73,7 +73,7 @@ async fn an_unknown_user_is_made_from_the_claims_where_that_is_allowed() {
     made(json!({"user_id": 47, "username": long})).await;
     let user = made(json!({"user_id": 48, "username": long})).await;
     assert_eq!((user.username.len(), user.username.ends_with("x-48")), (150, true));
-    // Who is known stays as they are, whatever a token says.
+    // An existing account is not changed by a token.
     let user = made(json!({"user_id": 42, "username": "eve", "role": "super_admin"})).await;
     assert_eq!((user.username.as_str(), user.role), ("bob", Role::Developer));
     assert!(bench.store.announced().is_empty(), "nobody registered");
@@ -118,7 +118,7 @@ async fn a_login_goes_on_by_refresh_and_ends_where_an_old_token_comes_back() {
     assert_eq!(bench.refusal(&first.refresh).await, "it is not an access token");
     let bad = bench.auth.refresh(&first.access).await.unwrap_err();
     assert_eq!(bad, AuthError::BadToken("it is not a refresh token of this hub"));
-    // A client that keeps what it has may use it again and again.
+    // A client may use the same refresh token again and again.
     for _ in 0..3 {
         bench.auth.refresh(&first.refresh).await.unwrap();
     }

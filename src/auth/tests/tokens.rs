@@ -1,4 +1,4 @@
-//! Which tokens are taken, and which are not, with a secret, a public key and a key set.
+//! Which tokens are accepted with a secret, a public key and a key set.
 
 use std::path::PathBuf;
 
