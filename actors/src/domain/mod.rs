@@ -6,7 +6,8 @@
 //! watchers of a project are told), [`presence`] (who watches), [`delivery`], [`preference`],
 //! [`locale`], [`webhook`], [`retry`] and
 //! [`circuit`] (external delivery), [`account_link`] (mails that change an account),
-//! [`explain`] (why a user was told), [`search`] (how a text is split into words).
+//! [`explain`] (why a user was told), [`search`] (how a text is split into words), [`plan`] (what a
+//! command writes).
 
 pub mod account_link;
 pub mod circuit;
@@ -21,6 +22,7 @@ pub mod ids;
 pub mod inbox;
 pub mod locale;
 pub mod notification;
+pub mod plan;
 pub mod preference;
 pub mod presence;
 pub mod retry;
