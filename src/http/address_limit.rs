@@ -1,8 +1,8 @@
 //! How many HTTP connections each address may have at once.
 //!
-//! Only connections count that HTTP keeps: a handshake that a connection begins with never comes
-//! here, and one that is upgraded later no longer counts. An IPv6 network of 64 bits is one
-//! address: it is what one customer is given.
+//! Only connections that HTTP keeps are counted: a connection that begins with a WebSocket
+//! handshake never gets here, and one that is upgraded later no longer counts. An IPv6 network of
+//! 64 bits counts as one address, because that is what one customer is assigned.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use bellpull_actors::rate::network;
 pub(crate) struct AddressLimit(Arc<Shared>);
 
 struct Shared {
-    /// 0: no limit.
+    /// 0 means no limit.
     connections_max: u32,
-    /// Addresses of proxies, behind which there are many clients.
+    /// Addresses of proxies, which stand for many clients.
     is_exempt: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     open: Mutex<HashMap<u64, u32>>,
 }
@@ -28,16 +28,16 @@ impl std::fmt::Debug for AddressLimit {
     }
 }
 
-/// One connection among those of its address; dropping it makes room.
+/// A counted connection; dropping it releases its place.
 #[derive(Debug)]
 pub(super) struct HeldAddress {
     limit: AddressLimit,
-    /// `None`: it does not count.
+    /// `None` if it is not counted.
     network: Option<u64>,
 }
 
 impl AddressLimit {
-    /// At most so many connections an address (0: no limit), of those that are not exempt.
+    /// At most that many connections per address (0 means no limit), except exempt ones.
     pub(crate) fn new(
         connections_max: u32,
         is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
@@ -47,11 +47,11 @@ impl AddressLimit {
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
-        // Nothing in there can panic half way.
+        // The lock is never held across code that can panic.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection; `None` where its address has too many.
+    /// Counts a connection; `None` if its address has too many.
     pub(super) fn try_hold(&self, address: IpAddr) -> Option<HeldAddress> {
         if self.0.connections_max == 0 || (self.0.is_exempt)(address) {
             return Some(HeldAddress { limit: self.clone(), network: None });

@@ -1,5 +1,4 @@
-//! `/api/analytics/`: what became of what was to be told, for admins: JSON, or a table for their
-//! spreadsheet.
+//! `/api/analytics/`: delivery statistics for admins, as JSON or CSV.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use super::query::Params;
 use super::routes::Routes;
 use super::who::Admin;
 
-/// What is reported on where nobody says.
+/// The default range.
 const RANGE_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The longest range: a leap year.
 const RANGE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -33,7 +32,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(report))
 }
 
-/// How an answer is written.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
@@ -49,7 +48,7 @@ impl Format {
         }
     }
 
-    /// What a program that names no format says that it can read.
+    /// The format that the `Accept` header asks for.
     fn accepted(headers: &HeaderMap) -> Self {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let first = accept.split([',', ';']).next().unwrap_or_default().trim();
@@ -57,8 +56,8 @@ impl Format {
     }
 }
 
-/// What became of the notifications that were made in a range of time, by event and channel:
-/// queued, sent, failed, held back, read, and how long that took. As CSV with `format=csv` or
+/// Delivery statistics for the notifications created in a range of time, by event and channel:
+/// queued, sent, failed, suppressed, read, and the times taken. As CSV with `format=csv` or
 /// `Accept: text/csv`.
 #[utoipa::path(
     get, path = "/api/analytics/", tag = "Analytics", params(doc::AnalyticsFilters),
@@ -113,14 +112,14 @@ async fn report(
     }
 }
 
-/// A moment, or a day in UTC: its beginning, or so many days later.
+/// A time, or a day in UTC: its beginning, or that many days later.
 fn moment(text: &str, days: i64) -> Result<Timestamp, &'static str> {
     let day = |text: &str| -> Option<Timestamp> {
         let date: Date = text.parse().ok()?;
         let date = date.checked_add(days.days()).ok()?;
         Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     };
-    // A plus in a query that nobody escaped is a space by now.
+    // An unescaped plus in a query has become a space.
     let time = || text.replace(' ', "+").parse().ok();
     let is_day = text.len() == "2026-01-01".len();
     let found = if is_day { day(text) } else { time() };
@@ -166,7 +165,7 @@ const COLUMNS: [&str; 12] = [
     "time_to_read_p95_s",
 ];
 
-/// The same as a table (RFC 4180).
+/// The rows as CSV (RFC 4180).
 fn csv(rows: &[ReportRow]) -> String {
     let mut text = COLUMNS.join(",") + "\r\n";
     for row in rows {
@@ -174,7 +173,7 @@ fn csv(rows: &[ReportRow]) -> String {
             row.suppressed.iter().map(|(rule, count)| format!("{}={count}", rule.as_str()));
         let by_rule = by_rule.collect::<Vec<_>>().join(" ");
         let seconds = |time: Option<i64>| time.map_or_else(String::new, |time| time.to_string());
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
@@ -195,7 +194,7 @@ fn csv(rows: &[ReportRow]) -> String {
     text
 }
 
-/// A text of somebody's own in a table. A spreadsheet would carry out what begins like a formula.
+/// A text in a CSV cell. Spreadsheets would evaluate a text that begins like a formula.
 fn cell(text: &str) -> String {
     let is_formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);

@@ -1,4 +1,4 @@
-//! `/api/auth/`: who is there.
+//! `/api/auth/`: login, registration, logout, the current user.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,13 +17,13 @@ use super::users::user_json;
 use super::who::{Address, Unlimited, Who};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
-/// An e-mail address has at most so many characters (RFC 5321, 4.5.3.1.3).
+/// The longest e-mail address (RFC 5321, 4.5.3.1.3).
 pub(super) const EMAIL_MAX: usize = 254;
 
-/// The rest is what Django's own user has; the clients' forms are made for it.
+/// The other limits are those of Django's user model, which the clients' forms are made for.
 pub(super) const USERNAME_MAX: usize = 150;
 pub(super) const FULL_NAME_MAX: usize = 150;
-/// Longer than any token of ours; only there to bound what is looked at.
+/// Longer than any token of ours; bounds what is parsed.
 const TOKEN_MAX: usize = 8_192;
 pub(super) const PASSWORD_MAX: usize = 1_024;
 
@@ -59,17 +59,17 @@ async fn login(
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
     body.finish()?;
     let name = if is_email { LoginName::Email(name) } else { LoginName::Username(name) };
-    // Not to the end: an attempt whose client disconnects gives its place to others.
+    // Not run to completion: an attempt whose client disconnects gives up its place.
     let (tokens, user) = auth.login(name, password, client).await?;
     Ok(Json(json!({
         "access": tokens.access, "refresh": tokens.refresh, "user": user_json(&user)
     })))
 }
 
-/// Gives new tokens for a refresh token.
+/// Issues new tokens for a refresh token.
 ///
-/// A client that keeps its first refresh token may; one that used a newer one and then comes with
-/// an older loses the login, for somebody else must have it.
+/// A client may keep its first refresh token. If an older refresh token is used after a newer one,
+/// the login ends, because the older one must have been copied.
 #[utoipa::path(
     post, path = "/api/auth/refresh/", tag = "Accounts", security(()), request_body = doc::Refresh,
     responses(
@@ -85,7 +85,7 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     Ok(Json(json!({ "access": tokens.access, "refresh": tokens.refresh })))
 }
 
-/// Makes an account of one's own; every super admin is told.
+/// Registers an account; every super admin is notified.
 #[utoipa::path(
     post, path = "/api/auth/register/", tag = "Accounts", security(()),
     request_body = doc::NewAccount,
@@ -112,7 +112,7 @@ async fn register(
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
-/// Ends a login, and closes the sockets that were opened with it.
+/// Ends a login and closes its sockets.
 #[utoipa::path(
     post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
     responses(
@@ -137,7 +137,7 @@ async fn logout(
     Ok(Json(json!({ "message": "Logged out", "detail": "Logged out" })))
 }
 
-/// A ticket for `?ticket=` of one socket, so that no long-lived token stands in a URL.
+/// Issues a ticket for `?ticket=` of one socket, so that no long-lived token appears in a URL.
 #[utoipa::path(
     post, path = "/api/auth/ws-ticket/", tag = "Accounts",
     responses(
@@ -153,7 +153,7 @@ async fn ws_ticket(State(auth): State<Auth>, Who(principal): Who) -> Result<Json
     Ok(Json(json!({ "ticket": ticket, "expires_in": WS_TICKET_TTL_S })))
 }
 
-/// Whose token it is.
+/// The caller's account.
 #[utoipa::path(
     get, path = "/api/auth/me/", tag = "Accounts",
     responses((status = 200, description = "The account.", body = doc::User))
@@ -162,14 +162,14 @@ async fn me(Who(principal): Who) -> Json<Value> {
     Json(user_json(&principal.user))
 }
 
-/// The field `full_name`, where it was sent.
+/// The field `full_name`, if present.
 pub(super) fn full_name(body: &mut Fields) -> Option<String> {
     body.text_if_sent("full_name", TextRule::line(FULL_NAME_MAX).or_blank())
 }
 
-/// The field `role`, where it was sent.
+/// The field `role`, if present.
 pub(super) fn role(body: &mut Fields) -> Option<Role> {
-    // Longer than any role may be: the role's own text then says how long that is.
+    // Longer than any role may be: the role's own error text then states the limit.
     let slug = body.text_if_sent("role", TextRule::line(USERNAME_MAX))?;
     Role::to_give(&slug).map_err(|refused| body.refuse("role", refused.to_string())).ok()
 }

@@ -1,4 +1,4 @@
-//! From a request's bytes to its fields: type, size and syntax are judged here, before any
+//! From a request's bytes to its fields: content type, size and syntax are checked here, before any
 //! handler sees a value.
 
 use axum::body::Body;
@@ -16,7 +16,7 @@ use super::in_flight::Slot;
 use super::strict_json;
 use super::unsent::UNCOUNTED_MAX;
 
-/// The largest body that is read (`http.max_body_bytes`).
+/// The size limit of bodies (`http.max_body_bytes`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimit(pub(super) usize);
 
@@ -34,7 +34,7 @@ where
     }
 }
 
-/// A body's fields, none of which may be unknown: for the hub's own resources.
+/// A body's fields; unknown ones are refused. For the hub's own resources.
 #[derive(Debug)]
 pub(super) struct Strict(pub(super) Fields);
 
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// A body without fields: there may be none at all, or an empty one.
+/// A body without fields: it may be missing or empty.
 #[derive(Debug)]
 pub(super) struct NoFields;
 
@@ -64,7 +64,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
-        // Some clients write an absent body as JSON.
+        // Some clients send an absent body as JSON.
         if bytes.trim_ascii() != b"null" {
             Fields::parse(&parts.headers, &bytes)?.strict().finish()?;
         }
@@ -72,7 +72,7 @@ where
     }
 }
 
-/// A body as it came, whatever it is: for those who sign its bytes.
+/// The raw body, for senders that sign its bytes.
 #[derive(Debug)]
 pub(super) struct Raw(pub(super) Vec<u8>);
 
@@ -89,11 +89,11 @@ where
     }
 }
 
-/// A body's fields, none of which may be unknown, with what tells it from every other body.
+/// A body's fields, unknown ones refused, with a hash of the body.
 #[derive(Debug)]
 pub(super) struct Fingerprinted {
     pub(super) fields: Fields,
-    /// SHA-256 of the bytes as they were received.
+    /// SHA-256 of the bytes as received.
     pub(super) hash: [u8; 32],
 }
 
@@ -115,7 +115,7 @@ where
 impl Fields {
     /// The fields of a body that has been read.
     fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
-        // Many clients send an action's POST without any body, some of them with a type.
+        // Many clients POST an action without a body, some of them with a content type.
         if bytes.is_empty() {
             return Ok(Self::new(Map::new()));
         }
@@ -130,8 +130,8 @@ impl Fields {
     }
 }
 
-/// Reads the body, but never more of it than the limit, whatever its head announced; and within
-/// the budget of all bodies, which is held until the request is over.
+/// Reads the body up to the limit, whatever its head announced, within the budget of all bodies,
+/// which is held until the request ends.
 async fn read(
     parts: &Parts,
     mut body: Body,
@@ -145,7 +145,7 @@ async fn read(
     }
     let slot = parts.extensions.get::<Slot>();
     let mut room = slot.map(Slot::body);
-    // Room is made as bytes come in: what is only announced takes nothing from others.
+    // Memory grows as bytes arrive: an announced size takes nothing from others.
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(UNCOUNTED_MAX));
     while let Some(frame) = body.frame().await {
         let broken = "the body could not be read to its end";
@@ -178,7 +178,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedMediaType(given.chars().take(100).collect()))
 }
 
-/// What the clients' own framework calls a value's type.
+/// The name of a value's type in Django REST framework.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

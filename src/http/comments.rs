@@ -1,6 +1,7 @@
-//! `/api/tickets/{id}/comments/`: what people said about a ticket.
+//! `/api/tickets/{id}/comments/`: the comments on a ticket.
 //!
-//! A comment goes to the ticket's actor, which knows whom it names and who may see the ticket.
+//! A comment goes through the ticket's actor, which resolves mentions and knows who may see the
+//! ticket.
 
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ fn comment_json(comment: &Comment) -> Value {
     })
 }
 
-/// What people said about a ticket, the oldest first.
+/// The comments on a ticket, oldest first.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id, doc::Paged),
     operation_id = "comments",
@@ -61,7 +62,8 @@ async fn list(
     paging.show(page, comment_json).await
 }
 
-/// Says something about a ticket; who is named by `@username` and may see the ticket is notified.
+/// Adds a comment to a ticket; users who are mentioned by `@username` and may see the ticket are
+/// notified.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id),
     operation_id = "comment", request_body = doc::NewComment,
@@ -80,7 +82,7 @@ async fn create(
     let (caller, id) = (commander(&principal)?, TicketId(id));
     let text = body.text("body", TextRule::prose(BODY_MAX).not_blank());
     if let Err(bad) = body.finish() {
-        // What is wrong with a body concerns only those who may see the ticket.
+        // Validation errors are shown only to callers who may see the ticket.
         visible(&*store, id, &caller).await?;
         return Err(bad);
     }

@@ -1,4 +1,4 @@
-//! `/api/deliveries/`: what left the house, what is waiting to, and what did not; for admins.
+//! `/api/deliveries/`: external deliveries and their states, for admins.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn delivery_json(row: &DeliveryRow) -> Value {
     })
 }
 
-/// The deliveries, the newest first.
+/// The deliveries, newest first.
 #[utoipa::path(
     get, path = "/api/deliveries/", tag = "Deliveries",
     params(doc::DeliveryFilters, doc::Paged),
@@ -75,7 +75,7 @@ async fn list(
     paging.show(page, delivery_json).await
 }
 
-/// Queues a delivery that failed again, with as many attempts before it as a new one.
+/// Queues a failed delivery again, with the full number of attempts.
 #[utoipa::path(
     post, path = "/api/deliveries/{id}/retry/", tag = "Deliveries", params(doc::Id),
     responses(

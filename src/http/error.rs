@@ -1,8 +1,8 @@
-//! What a client is told when something is not done: one table for the whole edge.
+//! Error responses: one table for the whole edge.
 //!
-//! The shapes are Django REST framework's, for that is what the clients in the field read:
-//! `{"detail","code"}`, and for bad fields `{"title":["…"],"code":"invalid"}`. What a store says
-//! about itself goes to the log and never to a client.
+//! The shapes are those of Django REST framework, which existing clients parse:
+//! `{"detail","code"}`, and for invalid fields `{"title":["…"],"code":"invalid"}`. A store's error
+//! text goes to the log and never to a client.
 
 use std::collections::BTreeMap;
 
@@ -19,46 +19,46 @@ use serde_json::{Map, Value, json};
 use super::page::ROWS_MAX;
 use crate::auth::AuthError;
 
-/// What helps with every list.
+/// The advice for every list.
 const NARROWER: &str = "Narrow the list with filters, or ask for an earlier page.";
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiError {
-    /// Fields that will not do, each with all that is wrong with it.
+    /// Invalid fields, each with everything that is wrong with it.
     Fields(FieldErrors),
     /// The body is not JSON (or not unambiguous JSON).
     Parse(String),
-    /// No credentials where some are needed.
+    /// Credentials are missing.
     NotAuthenticated,
     /// The request makes no sense for this caller.
     BadRequest {
-        /// For machines.
+        /// A stable code.
         code: &'static str,
-        /// For people.
+        /// A text for users.
         detail: String,
     },
-    /// The credentials will not do.
+    /// The credentials are invalid.
     BadToken(String),
-    /// A login that failed.
+    /// A login failed.
     BadCredentials(String),
     /// The caller may not do this.
     Forbidden(String),
-    /// Switched off here.
+    /// Disabled by configuration.
     Disabled(&'static str),
-    /// There is no such thing, or the caller may not know of it.
+    /// The resource does not exist, or the caller may not see it.
     NotFound,
-    /// There is no such page of the list.
+    /// The page does not exist.
     InvalidPage,
-    /// The page is further from the list's beginning than any may be.
+    /// The page begins too far from the list's beginning.
     PageTooDeep,
-    /// The path is there, the method is not.
+    /// The path exists, the method does not.
     MethodNotAllowed(Method),
-    /// The state of the thing does not allow it.
+    /// The resource's state does not allow it.
     Conflict {
-        /// `wrong_status`, or `conflict` for a rival's change.
+        /// `wrong_status`, or `conflict` for a concurrent change.
         code: &'static str,
-        /// For people.
+        /// A text for users.
         detail: String,
     },
     /// The body is larger than `http.max_body_bytes`.
@@ -66,65 +66,65 @@ pub(super) enum ApiError {
         /// The limit.
         limit: usize,
     },
-    /// The body is of another type than JSON.
+    /// The body's type is not JSON.
     UnsupportedMediaType(String),
     /// Too many attempts.
     Throttled {
-        /// When the next one is welcome.
+        /// When to try again.
         retry_after_s: u32,
     },
-    /// A list or a search took longer than it may; how to ask for less.
+    /// A list or a search exceeded its time limit; how to ask for less.
     TooSlow(&'static str),
-    /// Too many lists and searches wait.
+    /// Too many lists and searches are waiting.
     Busy,
-    /// The hub cannot do it now; it may be tried again.
+    /// The hub cannot do it now; it may be retried.
     Unavailable,
-    /// A mistake in the program.
+    /// A defect in the program.
     Internal,
 }
 
-/// Fields that will not do; each may have several things wrong with it.
+/// Invalid fields; each may have several errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FieldErrors(BTreeMap<String, Vec<String>>);
 
 impl FieldErrors {
-    /// Notes one more thing that is wrong.
+    /// Adds an error.
     pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.entry(field.to_owned()).or_default().push(message.into());
     }
 
-    /// The same, unless so many things are noted of the field already.
+    /// Adds an error, unless the field already has `max`.
     pub(super) fn add_up_to(&mut self, max: usize, field: &str, message: String) {
         if self.0.get(field).is_none_or(|texts| texts.len() < max) {
             self.add(field, message);
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no errors.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl ApiError {
-    /// One field, one thing wrong with it.
+    /// One field with one error.
     pub(super) fn field(field: &str, message: impl Into<String>) -> Self {
         let mut errors = FieldErrors::default();
         errors.add(field, message);
         Self::Fields(errors)
     }
 
-    /// The caller's role does not suffice.
+    /// The caller's role is not sufficient.
     pub(super) fn forbidden() -> Self {
         Self::Forbidden("You do not have permission to perform this action.".to_owned())
     }
 
-    /// Says of a list that was too slow how to ask for less.
+    /// Adds advice to the error of a list that was too slow.
     pub(super) fn narrow(self, how: &'static str) -> Self {
         if matches!(self, Self::TooSlow(_)) { Self::TooSlow(how) } else { self }
     }
 
-    /// The table: status, code for machines, text for people.
+    /// The table: status, code, text.
     fn parts(&self) -> (StatusCode, &'static str, String) {
         use StatusCode as S;
         match self {
@@ -193,7 +193,7 @@ impl ApiError {
         };
         let mut body: Map<String, Value> =
             fields.iter().map(|(field, texts)| (field.clone(), json!(texts))).collect();
-        // A field that is itself called `code` keeps its texts.
+        // A field that is itself called `code` keeps its errors.
         body.entry("code").or_insert_with(|| json!(code));
         Value::Object(body)
     }
@@ -211,7 +211,7 @@ impl IntoResponse for ApiError {
             Self::Throttled { retry_after_s } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
             }
-            // What makes a store or an actor unavailable passes within a second or not soon.
+            // A store or an actor is back within a second, or not soon.
             Self::Unavailable | Self::Busy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }

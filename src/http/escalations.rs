@@ -1,4 +1,4 @@
-//! `/api/escalations/`: who is told more and more loudly until they have seen it; for admins.
+//! `/api/escalations/`: escalation policies by event, for admins.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn escalation_json(row: &EscalationRow) -> Value {
     })
 }
 
-/// The events that have a policy, by their names.
+/// The events that have a policy, by name.
 #[utoipa::path(
     get, path = "/api/escalations/", tag = "Escalations", params(doc::Paged),
     responses(
@@ -70,9 +70,9 @@ async fn read(
     Ok(Json(escalation_json(&row)))
 }
 
-/// Gives an event a policy: the channels that it names wait so long whether the recipient sees the
-/// notification elsewhere first, and others go out as without it. It holds for what is announced
-/// from now on.
+/// Sets an event's policy: each channel that it names waits for its time and is skipped if the
+/// recipient has seen the notification elsewhere; other channels are not affected. It applies to
+/// later events.
 #[utoipa::path(
     put, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
     request_body = doc::NewEscalation,
@@ -93,7 +93,7 @@ async fn set(
     let steps = steps.and_then(|checked| body.note("steps", checked));
     body.read_only(&["event", "updated_at"]);
     body.finish()?;
-    // It is there: what is not there has been refused.
+    // Set: a missing value has been refused.
     let steps = steps.ok_or(ApiError::Internal)?;
     let row = store.set_escalation(&event, steps, clock.now()).await?.ok_or_else(|| {
         let text = format!("Ensure no more than {POLICIES_MAX} events have a policy.");
@@ -102,7 +102,7 @@ async fn set(
     Ok(Json(escalation_json(&row)))
 }
 
-/// Takes an event's policy away. Steps that wait go on waiting.
+/// Removes an event's policy. Steps that are already waiting keep waiting.
 #[utoipa::path(
     delete, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
     responses(

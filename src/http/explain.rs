@@ -1,4 +1,4 @@
-//! Why somebody was told of something, or was not; and what became of each way out.
+//! Why a user was notified or was not, and the state of each delivery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(notification)).with(routes!(ticket))
 }
 
-/// All that is asked for an explanation.
+/// The stores that an explanation reads.
 #[derive(Debug, Clone)]
 struct Desk {
     explain: Arc<dyn ExplainStore>,
@@ -64,8 +64,8 @@ impl FromRef<Edge> for Desk {
     }
 }
 
-/// Why a notification was made, and what became of each of its ways out: the caller's own; of an
-/// admin's, anybody's.
+/// Why a notification was created, and the state of its delivery on each channel. For its
+/// recipient, and for admins.
 #[utoipa::path(
     get, path = "/api/notifications/{id}/explain/", tag = "Notifications", params(doc::Id),
     operation_id = "explain",
@@ -90,8 +90,8 @@ async fn notification(
     Ok(Json(somebody.explain(&told, ticket.as_ref(), &ways)))
 }
 
-/// Of everything that happened to a ticket: whether somebody was told, and why, or why not. Of
-/// the caller; of anybody, for admins.
+/// For each event of a ticket: whether a user was notified, and why or why not. For the caller; for
+/// any user, if the caller is an admin.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/explain/", tag = "Tickets",
     operation_id = "explain", params(doc::Id, doc::ExplainWhom, doc::Paged),
@@ -124,7 +124,7 @@ async fn ticket(
 }
 
 impl Desk {
-    /// An account, and what decides over its deliveries of these.
+    /// An account, and the settings that decide about its deliveries of these events.
     async fn somebody(&self, user: UserId, told: &[Announced]) -> Result<Somebody, ApiError> {
         let found = self.tickets.users(&[user]).await?.pop();
         let user = found.ok_or_else(|| ApiError::field("user", "There is no such account."))?;
@@ -149,7 +149,7 @@ impl Desk {
         })
     }
 
-    /// The ways out of these notifications, with their attempts.
+    /// The deliveries of these notifications, with their attempts.
     async fn ways(&self, of: &[NotificationId]) -> Result<Ways, ApiError> {
         let mut ways = Ways::default();
         if of.is_empty() {
@@ -168,14 +168,14 @@ impl Desk {
     }
 }
 
-/// Deliveries by their notification, attempts by their delivery.
+/// Deliveries by notification, attempts by delivery.
 #[derive(Debug, Default)]
 struct Ways {
     deliveries: HashMap<NotificationId, Vec<DeliveryRow>>,
     attempts: HashMap<DeliveryId, Vec<AttemptRow>>,
 }
 
-/// Whom it is about.
+/// The user it is about.
 #[derive(Debug)]
 struct Somebody {
     user: User,
@@ -183,7 +183,7 @@ struct Somebody {
     on: Channels,
     has_browser: bool,
     webhooks: Vec<Webhook>,
-    /// The channels that each event's escalation policy names.
+    /// The channels in each event's escalation policy.
     policies: HashMap<String, Channels>,
 }
 
@@ -253,7 +253,7 @@ impl Somebody {
     }
 }
 
-/// What became of a channel: a line for each of its addresses, or one that says why there is none.
+/// The state of a channel: one line per address, or one that says why there is no delivery.
 fn way_json(
     channel: Channel,
     deliveries: &[DeliveryRow],
@@ -302,7 +302,7 @@ fn attempt_json(attempt: &AttemptRow) -> Value {
     })
 }
 
-/// How a delivery stands, for people.
+/// The state of a delivery, as a text for users.
 fn text(row: &DeliveryRow) -> String {
     let (due_at, attempts) = (row.due_at, row.attempts);
     let unless = if row.is_until_seen { ", unless it is seen by then" } else { "" };

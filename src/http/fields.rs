@@ -1,9 +1,9 @@
-//! The fields of a body: typed getters that note everything that is wrong, so that a client is
-//! told all of it at once. The texts are Django REST framework's own: clients show them.
+//! The fields of a body: typed getters that collect every error, so that a client sees all of them
+//! at once. The texts are those of Django REST framework, which clients display.
 //!
-//! A getter that notes an error answers with something empty; [`Fields::finish`] comes before any
-//! of the values is used. What no getter has asked for by then is unknown, and refused where the
-//! body was taken as [`super::body::Strict`].
+//! A getter that records an error returns an empty value; call [`Fields::finish`] before using any
+//! of them. Fields that no getter has read by then are unknown, and refused if the body was taken
+//! as [`super::body::Strict`].
 
 use std::collections::HashSet;
 
@@ -13,23 +13,23 @@ use super::body::kind;
 use super::error::{ApiError, FieldErrors};
 use super::unknown::{self, Unknown};
 
-/// Of the wrong entries of one list so many are named.
+/// How many invalid entries of one list are named.
 const ENTRIES_MAX: usize = 10;
 
-/// So many characters of a wrong value are shown.
+/// How many characters of an invalid value are shown.
 const SHOWN_MAX: usize = 100;
 
-/// A body's fields, and what is wrong with them so far.
+/// A body's fields and the errors so far.
 #[derive(Debug)]
 pub(super) struct Fields {
     values: Map<String, Value>,
     errors: FieldErrors,
     unknown: Unknown,
-    /// What was asked for so far.
+    /// The fields read so far.
     known: Vec<&'static str>,
 }
 
-/// What a text may be.
+/// What a text may contain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextRule {
     /// In characters.
@@ -38,45 +38,45 @@ pub(super) struct TextRule {
     lines: Lines,
 }
 
-/// What becomes of white space and control characters.
+/// How white space and control characters are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lines {
     /// Trimmed; no control characters.
     One,
-    /// As it stands; line breaks and tabs only.
+    /// Unchanged; line breaks and tabs are the only control characters.
     Many,
-    /// As it stands: somebody's password.
+    /// Unchanged: a password.
     Opaque,
 }
 
 impl TextRule {
-    /// One line that says something.
+    /// One line, not empty.
     pub(super) const fn line(max: usize) -> Self {
         Self { max, is_blank_allowed: false, lines: Lines::One }
     }
 
-    /// Any number of lines, or nothing.
+    /// Any number of lines, or empty.
     pub(super) const fn prose(max: usize) -> Self {
         Self { max, is_blank_allowed: true, lines: Lines::Many }
     }
 
-    /// Any number of lines that say something.
+    /// Any number of lines, not empty.
     pub(super) const fn lines(max: usize) -> Self {
         Self { max, is_blank_allowed: false, lines: Lines::Many }
     }
 
-    /// Something that is not looked into.
+    /// Any characters.
     pub(super) const fn opaque(max: usize) -> Self {
         Self { max, is_blank_allowed: false, lines: Lines::Opaque }
     }
 
-    /// Empty will do too.
+    /// May be empty.
     pub(super) const fn or_blank(mut self) -> Self {
         self.is_blank_allowed = true;
         self
     }
 
-    /// White space alone will not do.
+    /// Must not be only white space.
     pub(super) const fn not_blank(mut self) -> Self {
         self.is_blank_allowed = false;
         self
@@ -113,28 +113,28 @@ impl Fields {
         Self { values, errors, unknown: Unknown::Ignored, known }
     }
 
-    /// The same fields; those that nobody asks for are refused.
+    /// The same fields, but unknown ones are refused.
     pub(super) fn strict(self) -> Self {
         Self { unknown: Unknown::Refused, ..self }
     }
 
-    /// Whether the field was sent, with whatever value.
+    /// Whether the field is present, with any value.
     pub(super) fn has(&self, field: &str) -> bool {
         self.values.contains_key(field)
     }
 
-    /// Notes something that is wrong.
+    /// Adds an error.
     pub(super) fn refuse(&mut self, field: &str, message: impl Into<String>) {
         self.errors.add(field, message);
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn text(&mut self, field: &'static str, rule: TextRule) -> String {
         self.require(field);
         self.text_if_sent(field, rule).unwrap_or_default()
     }
 
-    /// A text that may be left out.
+    /// An optional text.
     pub(super) fn text_if_sent(&mut self, field: &'static str, rule: TextRule) -> Option<String> {
         let checked = match self.not_null(field)? {
             Value::String(text) => rule.check(&text),
@@ -147,7 +147,7 @@ impl Fields {
         self.note(field, checked)
     }
 
-    /// One of a set of names, which may be left out.
+    /// One of a set of names, optional.
     pub(super) fn choice<T>(
         &mut self,
         field: &'static str,
@@ -158,14 +158,14 @@ impl Fields {
         self.note(field, chosen)
     }
 
-    /// A whole number, which may be left out; a decimal string will do.
+    /// An optional integer; a decimal string is accepted.
     pub(super) fn integer(&mut self, field: &'static str) -> Option<i64> {
         let value = self.not_null(field)?;
         let number = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
         self.note(field, number)
     }
 
-    /// An id that must be there; a decimal string will do.
+    /// A required id; a decimal string is accepted.
     pub(super) fn id(&mut self, field: &'static str) -> i64 {
         self.require(field);
         let Some(value) = self.not_null(field) else { return 0 };
@@ -173,15 +173,15 @@ impl Fields {
         self.note(field, checked).unwrap_or_default()
     }
 
-    /// Yes or no, which may be left out.
+    /// An optional boolean.
     pub(super) fn boolean(&mut self, field: &'static str) -> Option<bool> {
         let value = self.not_null(field)?;
         let answer = value.as_bool().ok_or_else(|| "Must be a valid boolean.".to_owned());
         self.note(field, answer)
     }
 
-    /// A list of ids that must be there, 1 to `max` of them: each once, with its place in the
-    /// list from 1 on. Each entry that is not an id is named.
+    /// A required list of 1 to `max` ids: each once, with its position in the list, counted from 1.
+    /// Each entry that is not an id is named.
     pub(super) fn placed_ids(&mut self, field: &'static str, max: usize) -> Vec<(usize, i64)> {
         self.require(field);
         let Some(value) = self.not_null(field) else { return Vec::new() };
@@ -197,26 +197,27 @@ impl Fields {
         ids
     }
 
-    /// Notes what is wrong with an entry of a list.
+    /// Adds an error about an entry of a list.
     pub(super) fn refuse_entry(&mut self, field: &str, place: usize, entry: &str, problem: &str) {
         self.errors.add_up_to(ENTRIES_MAX, field, format!("Entry {place}, {entry}: {problem}"));
     }
 
-    /// Refuses a field that is not changed here, if it was sent; `instead` says how it is.
+    /// Refuses a field that cannot be changed here, if it is present; `instead` says how to change
+    /// it.
     pub(super) fn refuse_if_sent(&mut self, field: &str, instead: impl Into<String>) {
         if self.values.remove(field).is_some() {
             self.refuse(field, instead);
         }
     }
 
-    /// Refuses fields of the resource that clients may read only.
+    /// Refuses read-only fields.
     pub(super) fn read_only(&mut self, fields: &[&str]) {
         for field in fields {
             self.refuse_if_sent(field, "This field is read-only.");
         }
     }
 
-    /// The end: nothing, or everything that is wrong.
+    /// All errors, if there are any.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
         if self.unknown == Unknown::Refused {
             unknown::refuse(&self.values, &self.known, &mut self.errors);
@@ -227,12 +228,12 @@ impl Fields {
         Err(ApiError::Fields(std::mem::take(&mut self.errors)))
     }
 
-    /// Any value, which may be left out: for what has a shape of its own.
+    /// Any value, optional; for structured fields.
     pub(super) fn value(&mut self, field: &'static str) -> Option<Value> {
         self.not_null(field)
     }
 
-    /// Any value, null too, which may be left out.
+    /// Any value, null included, optional.
     pub(super) fn value_or_null(&mut self, field: &'static str) -> Option<Value> {
         self.known.push(field);
         self.values.get(field).cloned()
@@ -254,26 +255,26 @@ impl Fields {
         Some(value)
     }
 
-    /// The value, or a note of what is wrong with it.
+    /// The value, or records the error.
     pub(super) fn note<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|message| self.refuse(field, message)).ok()
     }
 }
 
-/// A value as an error shows it: of a long one its beginning.
+/// A value as shown in an error, shortened.
 fn shown(value: &Value) -> String {
     value.to_string().chars().take(SHOWN_MAX).collect()
 }
 
-/// The text for a name that is none of the set.
+/// The error for a name that is not in the set.
 pub(super) fn not_a_choice(value: &Value) -> String {
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let shown: String = shown.chars().take(SHOWN_MAX).collect();
     format!("\"{shown}\" is not a valid choice.")
 }
 
-/// A whole number, or one as decimal text. JSON has one kind of number, so `5.0` is a whole one:
-/// some clients write all of theirs so.
+/// An integer, or one as decimal text. JSON has one number type, so `5.0` counts as an integer:
+/// some clients write all of theirs like this.
 pub(super) fn integer(value: &Value) -> Option<i64> {
     let text = match value {
         Value::Number(number) => number.to_string(),
@@ -302,7 +303,7 @@ fn items(value: &Value, max: usize) -> Result<&[Value], String> {
     Ok(items)
 }
 
-/// A list of 1 to `max` ids, each taken once.
+/// A list of 1 to `max` ids, without duplicates.
 pub(super) fn ids(value: &Value, max: usize) -> Result<Vec<i64>, String> {
     let items = items(value, max)?;
     let (mut ids, mut seen) = (Vec::with_capacity(items.len()), HashSet::new());

@@ -1,5 +1,5 @@
-//! What surrounds every request: its place among those under way, a time limit, a net under panics,
-//! numbers for operators, and the answers for paths and methods that are not there.
+//! The layers around every request: its place among those in progress, a time limit, a panic
+//! handler, metrics, and the answers for unknown paths and methods.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -17,14 +17,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::error::ApiError;
 use super::in_flight::{InFlight, Slot};
 
-/// How long a request may take until its answer begins. Clients' own limits are 30 s and more, so
-/// they hear of it.
+/// The time limit until an answer begins. Clients' own limits are 30 s and more, so they see the
+/// error.
 const REQUEST_MAX: Duration = Duration::from_secs(15);
 
-/// How long a browser may remember what a preflight allowed.
+/// How long a browser may cache a preflight's result.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Puts the surroundings around all routes of a router.
+/// Adds the layers to all routes of a router.
 pub(super) fn guarded<S>(
     routes: Router<S>,
     allowed_origins: &[String],
@@ -39,15 +39,15 @@ where
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
         .layer(from_fn(guard));
-    // Outermost, so that a browser can read the answer to a request that went wrong too.
+    // Outermost, so that browsers can also read the answers to failed requests.
     match cors(allowed_origins) {
         Some(cors) => routes.layer(cors),
         None => routes,
     }
 }
 
-/// Runs something that must come to its end even if the client goes away meanwhile, which drops
-/// the handler: what is stored is then also told.
+/// Runs work that must complete even if the client disconnects, which drops the handler: what is
+/// stored is then also announced.
 pub(super) async fn to_the_end<T, F>(work: F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
@@ -87,7 +87,7 @@ async fn within(limit: Duration, request: Request, next: Next) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Answers are somebody's own: no cache on the way may keep them.
+    // Answers are private: no cache on the way may store them.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     count(method, route, response.status().as_str().to_owned(), began.elapsed());
     response
@@ -102,8 +102,8 @@ fn count(method: &'static str, route: String, status: String, took: Duration) {
     .increment(1);
 }
 
-/// The route as it was registered, never the path as it was sent: a label must not grow with what
-/// clients send. Both spellings of a path are one route.
+/// The registered route, never the path as sent: a label must not grow with client input. Both
+/// spellings of a path are one route.
 fn route(matched: Option<&MatchedPath>) -> String {
     matched.map_or_else(
         || "(none)".to_owned(),
@@ -111,7 +111,7 @@ fn route(matched: Option<&MatchedPath>) -> String {
     )
 }
 
-/// The method as a label; a client may send any word as one.
+/// The method as a label; clients may send any word as a method.
 fn known(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -130,7 +130,7 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text")
 }
 
-/// What browsers of other origins may do; nothing where no origin is allowed.
+/// The CORS rules; `None` if no origin is allowed.
 fn cors(allowed_origins: &[String]) -> Option<CorsLayer> {
     use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
     if allowed_origins.is_empty() {

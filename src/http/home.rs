@@ -1,4 +1,4 @@
-//! `/`: leads browsers to the console. There is nothing else there.
+//! `/`: redirects browsers to the console.
 
 use axum::http::header::{ACCEPT, VARY};
 use axum::http::{HeaderMap, Method};
@@ -6,8 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::ApiError;
 
-/// Any method: what is no browser is told that nothing is here, and not that another method would
-/// do.
+/// For any method: other clients get 404 rather than 405.
 pub(super) async fn home(method: Method, headers: HeaderMap) -> Response {
     let is_read = matches!(method, Method::GET | Method::HEAD);
     if is_read && wants_a_page(&headers) {
@@ -16,7 +15,7 @@ pub(super) async fn home(method: Method, headers: HeaderMap) -> Response {
     ([(VARY, "Accept")], ApiError::NotFound).into_response()
 }
 
-/// Browsers name HTML where they open a page; scripts and tools do not.
+/// Browsers accept HTML when they open a page; scripts and tools do not ask for it.
 fn wants_a_page(headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.any(|value| value.to_ascii_lowercase().contains("text/html"))

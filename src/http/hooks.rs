@@ -1,4 +1,4 @@
-//! `/hooks/`: what providers call. They have no account here; each proves itself in its own way.
+//! `/hooks/`: callbacks of providers. Providers have no account; each authenticates in its own way.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(verify, report)).with(routes!(sms))
 }
 
-/// Proves to WhatsApp that this address is the operator's, by the token that was entered there.
+/// Confirms this address to WhatsApp with the verify token.
 #[utoipa::path(
     get, path = "/hooks/whatsapp/", tag = "Hooks", security(()), params(doc::Verification),
     responses(
@@ -42,8 +42,8 @@ async fn verify(State(reports): State<Reports>, params: Params) -> Result<Respon
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], challenge).into_response())
 }
 
-/// Takes what WhatsApp reports of messages: sent, delivered, read or failed. It is reported again
-/// until it is taken, and no report moves a status back.
+/// Accepts WhatsApp's status reports: sent, delivered, read or failed. Reports are repeated until
+/// they are accepted, and never move a status back.
 #[utoipa::path(
     post, path = "/hooks/whatsapp/", tag = "Hooks", security(()), request_body = Object,
     params(doc::Signature),
@@ -70,11 +70,12 @@ async fn report(
             known += 1;
         }
     }
-    // Others may send by the same number: what is not from here is none of ours.
+    // Other systems may send through the same number: their messages are unknown here.
     Ok(Json(json!({ "known": known })))
 }
 
-/// Takes what Twilio reports of an SMS: sent, delivered or failed. No report moves a status back.
+/// Accepts Twilio's status reports for an SMS: sent, delivered or failed. A report never moves a
+/// status back.
 #[utoipa::path(
     post, path = "/hooks/sms/", tag = "Hooks", security(()),
     request_body(content = doc::SmsReport, content_type = "application/x-www-form-urlencoded"),

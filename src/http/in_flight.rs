@@ -1,7 +1,7 @@
-//! Requests that are under way: how many each user has, and what they hold of the hub's memory.
+//! Requests in progress: how many each user has, and how much memory they hold.
 //!
-//! Each request has a [`Slot`] among its extensions. It belongs to nobody until the token was
-//! looked at; from then on it counts for its user, until the last byte of its answer was written.
+//! Each request has a [`Slot`] among its extensions. It is anonymous until the token is checked;
+//! from then on it counts for its user, until the last byte of its answer is written.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,24 +21,25 @@ use super::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
 use crate::auth::Principal;
 use crate::config::HttpConfig;
 
-/// Admins and service tokens may have so many times as much under way: back ends act for many.
+/// Admins and service tokens may have this many times as many requests in progress: back ends act
+/// for many users.
 const ADMINS_MORE: u32 = 10;
 
-/// Pages of one user that are read and written at once; a user's others wait behind them.
+/// How many pages of one user are read and written at once; the others wait.
 const PAGES_PER_USER: usize = 2;
 
-/// How long a page waits for its turn, and then for room: less than a request may take, so that the
-/// client is told why.
+/// How long a page waits for its turn, and then for room: less than the request limit, so that the
+/// client gets an explanation.
 const WAIT_MAX: Duration = Duration::from_secs(6);
 
-/// How many of the largest bodies may be read at once, all clients together; and of one user, or
-/// of all that have not said who they are, a quarter of that.
+/// How many of the largest bodies may be read at once by all clients; one user, or all
+/// unauthenticated clients together, a quarter of that.
 const BODIES: usize = 32;
 
-/// When a client with too many requests under way may try again: most take some milliseconds.
+/// When a client with too many requests in progress may try again: most take some milliseconds.
 const RETRY_AFTER_S: u32 = 1;
 
-/// All requests under way. Cheap to clone.
+/// All requests in progress. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight(Arc<Shared>);
 
@@ -49,11 +50,11 @@ struct Shared {
     bodies: Budget,
     bodies_share: usize,
     users: Mutex<HashMap<UserId, Use>>,
-    /// Of requests of which nobody knows yet whose they are.
+    /// Requests whose user is not known yet.
     anonymous: Arc<Account>,
 }
 
-/// A user with requests under way.
+/// A user with requests in progress.
 #[derive(Debug)]
 struct Use {
     requests: u32,
@@ -62,9 +63,9 @@ struct Use {
 
 #[derive(Debug)]
 struct Account {
-    /// Bytes of answers that were not sent yet.
+    /// Bytes of answers that are not sent yet.
     unsent: AtomicUsize,
-    /// Told when they have become fewer.
+    /// Notified when they become fewer.
     sent: Notify,
     /// Bytes of bodies that are being read.
     bodies: AtomicUsize,
@@ -83,7 +84,7 @@ impl Default for Account {
 }
 
 impl InFlight {
-    /// Nothing under way, with the limits of the settings.
+    /// No requests, with the configured limits.
     pub(crate) fn new(config: &HttpConfig) -> Self {
         let bodies = config.max_body_bytes.saturating_mul(BODIES);
         Self(Arc::new(Shared {
@@ -96,17 +97,17 @@ impl InFlight {
         }))
     }
 
-    /// What answers hold.
+    /// The budget of unsent answers.
     pub(crate) fn unsent(&self) -> &Unsent {
         &self.0.unsent
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<UserId, Use>> {
-        // Nothing in there can panic half way.
+        // The lock is never held across code that can panic.
         self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more request of a user's.
+    /// Counts a request of a user.
     fn enter(&self, user: UserId, requests_max: u32) -> Result<Entry, ApiError> {
         let mut users = self.users();
         let found =
@@ -123,7 +124,7 @@ impl InFlight {
     }
 }
 
-/// One request of a user's, among those that are counted.
+/// A counted request of a user.
 #[derive(Debug)]
 struct Entry {
     in_flight: InFlight,
@@ -143,7 +144,7 @@ impl Drop for Entry {
     }
 }
 
-/// One request's place. Cheap to clone.
+/// One request's slot. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Slot(Arc<Place>);
 
@@ -151,21 +152,21 @@ pub(super) struct Slot(Arc<Place>);
 struct Place {
     in_flight: InFlight,
     entry: OnceLock<Entry>,
-    /// What its body takes.
+    /// The room of its body.
     body: OnceLock<BodyRoom>,
 }
 
 impl Slot {
-    /// A place that is nobody's yet.
+    /// An anonymous slot.
     pub(super) fn new(in_flight: &InFlight) -> Self {
         let (in_flight, entry, body) = (in_flight.clone(), OnceLock::new(), OnceLock::new());
         Self(Arc::new(Place { in_flight, entry, body }))
     }
 
-    /// The request is this principal's.
+    /// Assigns the request to this principal.
     ///
     /// # Errors
-    /// [`ApiError::Throttled`] where too many of the user's are under way.
+    /// [`ApiError::Throttled`] if the user has too many in progress.
     pub(super) fn belongs_to(&self, principal: &Principal) -> Result<(), ApiError> {
         if self.0.entry.get().is_some() {
             return Ok(()); // several extractors look at the token
@@ -183,11 +184,11 @@ impl Slot {
         self.0.entry.get().map_or(&self.0.in_flight.0.anonymous, |entry| &entry.account)
     }
 
-    /// Waits for the request's turn to read a page: after the user's other pages, once they were
+    /// Waits for the request's turn to read a page: after the user's other pages, once they are
     /// sent so far that they hold no more than the user's share, and after other users' pages.
     ///
     /// # Errors
-    /// [`ApiError::Unavailable`] where that takes too long.
+    /// [`ApiError::Unavailable`] if that takes too long.
     pub(super) async fn turn(&self, is_slow: bool) -> Result<Turn, ApiError> {
         timeout(WAIT_MAX, self.next_turn(is_slow)).await.ok().flatten().ok_or_else(no_room)
     }
@@ -204,23 +205,23 @@ impl Slot {
         }
     }
 
-    /// Room for a page's answer, which was written in its turn.
+    /// Reserves room for a page that was written in its turn.
     ///
     /// # Errors
-    /// [`ApiError::Unavailable`] where too many answers wait already, or for too long.
+    /// [`ApiError::Unavailable`] if too many answers are waiting, or for too long.
     pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Result<Room, ApiError> {
         let room = timeout(WAIT_MAX, self.0.in_flight.unsent().reserve(bytes, turn)).await;
         room.ok().flatten().ok_or_else(no_room)
     }
 
-    /// So many bytes of an answer are the user's, until they were sent.
+    /// Counts bytes of an answer for the user until they are sent.
     pub(super) fn hold(&self, bytes: usize) -> HeldBytes {
         self.account().unsent.fetch_add(bytes, Ordering::Relaxed);
         HeldBytes { slot: self.clone(), bytes }
     }
 
-    /// Counts an answer that was made elsewhere than in [`Slot::turn`]. A read for which there is
-    /// no room is answered 503; what is done is said in any case.
+    /// Counts an answer that was not made in [`Slot::turn`]. A read without room is answered 503;
+    /// the result of a write is sent in any case.
     pub(super) async fn count(&self, method: &Method, response: Response) -> Response {
         let (parts, body) = response.into_parts();
         let length = axum::body::HttpBody::size_hint(&body).exact().unwrap_or(0);
@@ -246,13 +247,13 @@ impl Slot {
         BodyRoom { in_flight, account, held: 0, room: None }
     }
 
-    /// Keeps it until the request is over: what was read lives on in its fields.
+    /// Keeps it until the request ends: the bytes live on in its fields.
     pub(super) fn keep(&self, body: BodyRoom) {
         let _ = self.0.body.set(body);
     }
 }
 
-/// Marks an answer whose bytes are counted already.
+/// Marks an answer whose bytes are already counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reserved;
 
@@ -288,7 +289,7 @@ impl Drop for HeldBytes {
     }
 }
 
-/// Bytes of a body that is being read, which grow as they come in.
+/// Bytes of a body that is being read; they grow as they arrive.
 #[derive(Debug)]
 pub(super) struct BodyRoom {
     in_flight: InFlight,
@@ -298,10 +299,10 @@ pub(super) struct BodyRoom {
 }
 
 impl BodyRoom {
-    /// Makes room for more.
+    /// Reserves more.
     ///
     /// # Errors
-    /// [`ApiError::Unavailable`] where the budget, or the user's part of it, is used up.
+    /// [`ApiError::Unavailable`] if the budget, or the user's share of it, is used up.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let shared = &self.in_flight.0;
         let held = self.account.bodies.fetch_add(bytes, Ordering::Relaxed) + bytes;

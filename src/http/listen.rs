@@ -1,8 +1,8 @@
-//! The accept loop: connections in, requests to the router, sockets out of hyper's hands.
+//! The accept loop: requests go to the router, WebSockets leave hyper.
 //!
-//! It is our own for three reasons: a socket that was upgraded must leave hyper's task and buffers
-//! behind; connections are counted, and beyond the limit answered at once instead of queued; and
-//! the kernel's queue of connections is as long as a crowd that comes back after a restart needs.
+//! It is our own for three reasons: an upgraded socket must leave hyper's task and buffers behind;
+//! connections are counted, and answered immediately instead of queued beyond the limit; and the
+//! kernel's accept queue must be long enough for the clients that reconnect after a restart.
 
 use std::convert::Infallible;
 use std::io;
@@ -36,56 +36,56 @@ use super::unsent::Unsent;
 use super::write_limit::{Patience, WriteLimit};
 use crate::ws::WsEdge;
 
-/// Connections that wait to be accepted: what comes within a second after a restart. The kernel
-/// takes less where `net.core.somaxconn` is lower.
+/// The accept queue: connections that arrive within a second after a restart. The kernel uses less
+/// if `net.core.somaxconn` is lower.
 const BACKLOG: u32 = 8_192;
 
-/// How long a client may take for a request's head, and be silent between two requests.
+/// How long a client may take for a request's head, and stay idle between requests.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest request head: a token in a URL is about 1 KiB, and proxies add their own.
+/// The size limit of a request head: a token in a URL is about 1 KiB, and proxies add fields.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// The most header fields.
 pub(crate) const HEADERS_MAX: usize = 100;
 
-/// How long a client may take nothing of an answer: as usual among HTTP servers. It may be as slow
-/// as it likes; but one that asks and never reads would keep its connection for ever.
+/// How long a client may accept no bytes of an answer: as usual among HTTP servers. It may be slow;
+/// but a client that never reads would keep its connection for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same while others wait for the memory of what it does not take.
+/// The same while other requests wait for that memory.
 const SHORT_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many bytes the kernel keeps of an answer beyond what is on its way. It would take 4 MiB,
-/// and a client that reads slowly would look like one that takes nothing while it works those off.
+/// How many unsent bytes the kernel buffers for an answer. By default it buffers 4 MiB, and a
+/// client that reads slowly would look stalled while it works those off.
 const UNSENT_IN_KERNEL: u32 = 128 * 1024;
 
-/// How long the requests that are under way may take once the hub stops.
+/// How long requests in progress may take once the hub stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long to wait after an accept that failed, at first and at most. What makes it fail is nearly
-/// always that there are no more file descriptors, which does not change at once.
+/// How long to wait after a failed accept, at first and at most. The usual reason is that file
+/// descriptors have run out, which does not change at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// The budget of unsent answers of a listener that is given none.
+/// The default budget of unsent answers.
 const UNSENT_USUAL: usize = 64 << 20;
 
-/// How many connections at once are told that there are too many; any more are just closed.
+/// How many rejected connections are answered at once; any more are closed without an answer.
 const REFUSALS_MAX: usize = 256;
 
-/// How long a client may take to be told.
+/// How long sending such an answer may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Content-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n\
     {\"detail\":\"There are too many connections.\",\"code\":\"too_many_clients\"}";
 
-/// The same for an address that has too many.
+/// The answer if one address has too many.
 const ADDRESS_REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\
     Content-Type: application/json\r\nContent-Length: 88\r\nConnection: close\r\n\r\n\
     {\"detail\":\"There are too many connections from your address.\",\"code\":\"too_many_clients\"}";
 
-/// A bound address, and the limit on what comes in.
+/// A bound address, with the limit on its connections.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
@@ -95,20 +95,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` (port 0 picks one), for at most `connections_max` connections at once:
+    /// Binds `address` (port 0 picks one) for at most `connections_max` connections at once,
     /// requests and sockets together.
     ///
     /// # Errors
-    /// What the system says: the address is taken, or not ours.
+    /// The system's error: the address is in use, or not ours.
     pub fn bind(address: SocketAddr, connections_max: usize) -> io::Result<Self> {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // A hub that starts again must not wait for its last life's connections to be forgotten.
+        // A restarted hub must not wait for the connections of its predecessor to time out.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        // Frames are small and each should leave at once; connections have it from here.
+        // Frames are small and must leave at once; accepted connections inherit this.
         socket.set_nodelay(true)?;
         let listener = socket.listen(BACKLOG)?;
         let connections = Connections::new(connections_max);
@@ -118,8 +118,8 @@ impl Listener {
         Ok(Self { listener, connections, addresses, patience })
     }
 
-    /// With a limit on each address' HTTP connections, and stricter with those that take nothing
-    /// of their answers while this budget is short.
+    /// Adds a limit on each address's HTTP connections, and a shorter write limit while this budget
+    /// is short.
     #[must_use]
     pub(crate) fn limited(mut self, addresses: AddressLimit, unsent: &Unsent) -> Self {
         self.addresses = addresses;
@@ -127,29 +127,29 @@ impl Listener {
         self
     }
 
-    /// The address that it was bound to.
+    /// The bound address.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The connections that are open: for metrics and readiness.
+    /// The open connections, for metrics and readiness.
     #[must_use]
     pub fn connections(&self) -> Connections {
         self.connections.clone()
     }
 }
 
-/// Counts the connections that are open.
+/// Counts the open connections.
 #[derive(Debug, Clone)]
 pub struct Connections {
     open: Arc<AtomicUsize>,
     open_max: usize,
 }
 
-/// One connection among those counted; dropping it makes room.
+/// A counted connection; dropping it releases its place.
 #[derive(Debug)]
 pub struct Held(Arc<AtomicUsize>);
 
@@ -164,8 +164,7 @@ impl Connections {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection that was admitted already and goes on as something else: a socket,
-    /// after its request is answered.
+    /// Counts an admitted connection that continues as a socket after its request is answered.
     #[must_use]
     pub fn hold(&self) -> Held {
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -184,11 +183,11 @@ impl Drop for Held {
     }
 }
 
-/// Serves `router` until `shutdown` is true; then takes no more connections, and returns when the
-/// requests under way are answered, or after 5 s. A request's extensions have the
+/// Serves `router` until `shutdown` is true; then accepts no more connections, and returns once the
+/// requests in progress are answered, or after 5 s. A request's extensions contain the
 /// [`ConnectInfo`] of its peer and the [`Connections`].
 ///
-/// A connection that begins with a handshake for one of `sockets` never comes to the router.
+/// A connection that begins with a handshake for one of `sockets` does not reach the router.
 pub async fn serve(
     listener: Listener,
     router: Router,
@@ -198,7 +197,7 @@ pub async fn serve(
     let Listener { listener, connections, addresses, patience } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
     let rules = Arc::new(Rules { router, addresses, patience, connections, refusals });
-    // Each connection's task holds a sender; when the last is gone, all are done.
+    // Each connection's task holds a sender; when the last is dropped, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut pause = PAUSES.0;
     loop {
@@ -222,13 +221,13 @@ pub async fn serve(
                         None => Some(arrived),
                     };
                     if let Some(arrived) = left {
-                        // In a box: most connections become sockets, and need no room for it.
+                        // Boxed: most connections become sockets and need no room for it.
                         Box::pin(arrived.serve(&rules, shutdown)).await;
                     }
                     drop(busy);
                 });
             }
-            // The client went away before its turn: its affair alone.
+            // The client disconnected before it was accepted.
             Err(err) if is_of_one_client(&err) => {}
             Err(err) => {
                 tracing::error!(%err, ?pause, "cannot accept connections");
@@ -243,7 +242,7 @@ pub async fn serve(
     }
 }
 
-/// What is the same for all connections.
+/// What all connections share.
 #[derive(Debug)]
 struct Rules {
     router: Router,
@@ -253,24 +252,24 @@ struct Rules {
     refusals: Connections,
 }
 
-/// A connection that was let in.
+/// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) held: Held,
-    /// What was read of it already.
+    /// The bytes that were already read from it.
     pub(crate) begun: Vec<u8>,
 }
 
 impl Arrived {
-    /// Answers one connection's requests, up to its end or its upgrade.
+    /// Answers one connection's requests until it ends or is upgraded.
     async fn serve(self, rules: &Rules, mut shutdown: watch::Receiver<bool>) {
         let Self { stream, peer, held: _held, begun } = self;
         let Some(_address) = rules.addresses.try_hold(peer.ip()) else {
             return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
         };
-        // Where the kernel does not know it, it takes what it takes.
+        // If the kernel does not support this option, its default remains.
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
         let stream = StrictHeads::new(Prefixed::new(stream, begun));
         let stream = WriteLimit::new(stream, rules.patience.clone());
@@ -296,13 +295,13 @@ impl Arrived {
             }
         };
         if let Err(err) = ended {
-            // A client that broke off, took nothing of its answer or sent no HTTP.
+            // A client that disconnected, accepted no bytes, or sent something other than HTTP.
             tracing::debug!(%err, %peer, "a connection ended badly");
         }
     }
 }
 
-/// Returns once the hub stops. What is borrowed of the channel is given back here.
+/// Returns once the hub stops. The borrow of the channel ends here.
 pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
@@ -311,13 +310,13 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
     let asks_for_another = request.headers().contains_key(UPGRADE);
     let mut response = router.oneshot(request.map(|body| Body::new(UnreadBody::new(body)))).await?;
     if asks_for_another && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // Nothing behind such a request was looked at.
+        // The bytes after such a request were not checked.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
-/// Tells a client that there are too many, without letting it in.
+/// Rejects a client because there are too many.
 fn refuse(mut stream: TcpStream, answer: &'static [u8], refusals: &Connections) {
     metrics::counter!("bellpull_connections_refused_total").increment(1);
     let Some(held) = refusals.try_hold() else { return };
@@ -325,7 +324,7 @@ fn refuse(mut stream: TcpStream, answer: &'static [u8], refusals: &Connections) 
         let tell = async {
             stream.write_all(answer).await?;
             stream.shutdown().await?;
-            // Closing with the request unread would reset the connection, and eat the answer.
+            // Closing with unread bytes would reset the connection and discard the answer.
             let mut unread = [0; 512];
             while stream.read(&mut unread).await? > 0 {}
             io::Result::Ok(())
@@ -460,7 +459,7 @@ mod tests {
         listener.patience.long = Duration::from_secs(1);
         let limit = listener.patience.long;
         let served = start_on(listener, router);
-        // Requests one behind the other, for more than the kernel keeps for a client.
+        // Pipelined requests, for more bytes than the kernel buffers for a client.
         let mut stalled = TcpStream::connect(served.address).await.unwrap();
         let request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
         stalled.write_all(&request.repeat(32)).await.unwrap();
@@ -469,7 +468,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         let mut read = vec![0; 1 << 20];
         while began.elapsed() < limit * 3 {
-            // As much at once as makes a kernel say that there is room again.
+            // Enough at once for the kernel to report the socket as writable again.
             slow.read_exact(&mut read).await.expect("who reads is not cut off");
             sleep(limit / 20).await;
         }
@@ -494,7 +493,7 @@ mod tests {
         let asked = tokio::spawn(async move { ask(&mut stream, GET).await });
         arrivals.recv().await.unwrap();
         served.stop.send(true).unwrap();
-        // Nobody is let in any more; what is idle is let go.
+        // No new connection is accepted; idle ones are closed.
         let refused = async { while TcpStream::connect(served.address).await.is_ok() {} };
         timeout(Duration::from_secs(10), refused).await.unwrap();
         release.send(true).unwrap();

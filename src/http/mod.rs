@@ -1,9 +1,9 @@
-//! The REST edge: one file a resource.
+//! The REST edge: one file per resource.
 //!
-//! A request comes through [`guard`] (time limit, panics, numbers, CORS), finds its handler here,
-//! and is taken apart by extractors: [`who`] asks, [`query`] and [`page`] read the path, [`body`]
-//! and [`fields`] the body. The handler says one thing to one handle and shows the answer;
-//! [`error`] is the one table of what can go wrong.
+//! A request passes [`guard`] (time limit, panics, metrics, CORS), is routed to its handler here,
+//! and is parsed by extractors: [`who`] authenticates, [`query`] and [`page`] parse the URL,
+//! [`body`] and [`fields`] the body. The handler calls one handle and returns the answer; [`error`]
+//! is the one table of errors.
 
 mod account_pages;
 pub(crate) mod address_limit;
@@ -87,7 +87,7 @@ use crate::delivery::sms_reports::SmsReports;
 use crate::delivery::webhook::WebhookCaller;
 use crate::edge::{HandshakeLimit, TrustedProxies};
 
-/// Everything that handlers are made of; each takes the one handle that it needs.
+/// The handles that handlers are built from; each takes the one that it needs.
 #[derive(Debug, Clone)]
 pub struct Edge {
     hub: Hub,
@@ -130,60 +130,60 @@ pub struct Edge {
 /// What an edge is built from.
 #[derive(Debug, Clone)]
 pub struct EdgeParts {
-    /// The tree.
+    /// The supervision tree.
     pub hub: Hub,
     /// Accounts and tokens.
     pub auth: Auth,
-    /// Where tickets are.
+    /// Tickets.
     pub ticket_store: Arc<dyn TicketStore>,
-    /// Where projects are.
+    /// Projects.
     pub project_store: Arc<dyn ProjectStore>,
-    /// Where comments are.
+    /// Comments.
     pub comments: Arc<dyn CommentStore>,
-    /// Where inboxes are.
+    /// Inboxes.
     pub inboxes: Arc<dyn InboxStore>,
-    /// Where accounts are.
+    /// Accounts.
     pub accounts: Arc<dyn AccountStore>,
     /// The outbox.
     pub deliveries: Arc<dyn DeliveryStore>,
-    /// The outbox, for people.
+    /// The outbox, as operators see it.
     pub delivery_log: Arc<dyn DeliveryLog>,
-    /// What became of it, in figures.
+    /// Delivery statistics.
     pub figures: Arc<dyn ReportStore>,
-    /// What they wish for.
+    /// Preferences.
     pub preferences: Arc<dyn PreferenceStore>,
-    /// How loudly they are told.
+    /// Escalation policies.
     pub escalations: Arc<dyn EscalationStore>,
-    /// What is sent to many, for people.
+    /// Sends, as operators see them.
     pub send_log: Arc<dyn SendLog>,
-    /// Why they were told.
+    /// What explanations are made from.
     pub explain: Arc<dyn ExplainStore>,
-    /// What unsubscribe links say.
+    /// Checks unsubscribe links.
     pub links: Links,
-    /// What is said on each channel.
+    /// Message templates.
     pub templates: TemplateDesk,
-    /// Browsers that are told.
+    /// Subscribed browsers.
     pub push_store: Arc<dyn PushStore>,
-    /// Servers that are called.
+    /// Webhooks.
     pub webhook_store: Arc<dyn WebhookStore>,
-    /// How they are.
+    /// Calls webhooks.
     pub webhooks: WebhookCaller,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Whether the hub should be sent work.
+    /// Whether the hub accepts work.
     pub readiness: Readiness,
-    /// Names the store: positions of one mean nothing to another.
+    /// The store's identity: sequence numbers of another store mean nothing here.
     pub epoch: Arc<str>,
-    /// How fast an account may write, shared with the sockets.
+    /// The write limit per account, shared with the sockets.
     pub writes: WriteRate,
-    /// How often each address may try to open a session.
+    /// The limit on new sessions per address.
     pub handshakes: Arc<HandshakeLimit>,
-    /// Whose word counts for where a client is.
+    /// Proxies whose forwarding headers are trusted.
     pub proxies: TrustedProxies,
 }
 
 impl Edge {
-    /// An edge with the limits and origins of the settings.
+    /// An edge with the configured limits and origins.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
         Self {
@@ -225,22 +225,22 @@ impl Edge {
         }
     }
 
-    /// Whose forwarding headers count.
+    /// Proxies whose forwarding headers are trusted.
     pub(crate) fn proxies(&self) -> &TrustedProxies {
         &self.proxies
     }
 
-    /// The requests in progress, and what their answers hold.
+    /// The requests in progress and their memory.
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }
 }
 
-/// The routes of the address that clients use. Where operators have an address of their own, what
-/// is served there is not served here.
+/// The routes of the clients' address. If operators have an address of their own, their routes are
+/// not served here.
 ///
-/// Whoever serves it puts each connection's `ConnectInfo<SocketAddr>` into its requests'
-/// extensions: logins, registrations and sessions are limited by address.
+/// The server must put each connection's `ConnectInfo<SocketAddr>` into its requests' extensions:
+/// logins, registrations and sessions are limited by address.
 pub fn router(edge: Edge) -> Router {
     let routes = match edge.has_operator_address {
         true => client_routes(),
@@ -260,7 +260,7 @@ pub fn operator_router(edge: Edge) -> Router {
     guard::guarded(routes.router, &origins, &in_flight).with_state(edge)
 }
 
-/// What can be asked of a hub, for machines: OpenAPI as JSON.
+/// The REST interface as an OpenAPI document in JSON.
 #[must_use]
 pub fn document() -> String {
     let routes = client_routes().merge(operator::routes()).merge(operator::health());

@@ -1,12 +1,12 @@
-//! A notification's row as clients see it.
+//! A notification's JSON.
 
 use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification, time_ago};
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A row, as it stands on one of its channels: the inbox itself (`System`), which every
-/// notification reaches as it is born, or a way out of the house.
+/// A row as seen on one of its channels: the inbox itself (`System`), which every notification
+/// reaches when it is created, or an external channel.
 pub(super) fn notification_json(row: &Notification, channel: Channel, now: Timestamp) -> Value {
     let message = &row.message;
     let ticket = message.ticket.as_ref();
@@ -51,8 +51,8 @@ fn delivery_json(delivery: &Delivery) -> Value {
     })
 }
 
-/// Where the row stands on a channel. Clients know three states of a row: what a preference held
-/// back was not sent, so there it shows as failed; `deliveries` says which it was.
+/// The row's state on a channel. Clients know three states: a delivery that a preference suppressed
+/// was not sent, so it shows as failed; `deliveries` has the exact state.
 fn standing(row: &Notification, channel: Channel) -> (DeliveryStatus, Option<Timestamp>) {
     let delivery = row.deliveries.iter().find(|delivery| delivery.channel == channel);
     match delivery {

@@ -1,5 +1,4 @@
-//! `/api/notifications/`: the caller's own inbox, and nobody else's. Another's notification is
-//! not there.
+//! `/api/notifications/`: the caller's own inbox. Another user's notification does not exist here.
 
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ use super::routes::Routes;
 use super::who::Who;
 use super::{Edge, sends};
 
-/// The longest name that a sender may give an event.
+/// The longest event name that a sender may use.
 pub(super) const EVENT_MAX: usize = 64;
 
 pub(super) fn routes() -> Routes {
@@ -44,7 +43,7 @@ pub(super) fn routes() -> Routes {
         .with(routes!(read, delete))
 }
 
-/// An inbox' owner's hold on it: what reads, marks, and tells of the marks.
+/// The handles for an inbox: reading, marking, and announcing marks.
 #[derive(Debug, Clone)]
 struct Desk {
     inboxes: Arc<dyn InboxStore>,
@@ -76,7 +75,7 @@ impl Desk {
         Ok(notification_json(&row, Channel::System, self.clock.now()))
     }
 
-    /// Marks rows and tells the user's sessions; how many rows changed.
+    /// Marks rows and announces it to the user's sessions; returns how many rows changed.
     async fn mark(
         &self,
         user: UserId,
@@ -96,7 +95,7 @@ impl Desk {
     }
 }
 
-/// The caller's inbox, the newest first.
+/// The caller's inbox, newest first.
 #[utoipa::path(
     get, path = "/api/notifications/", tag = "Notifications",
     params(doc::ReadFilter, doc::NotificationFilters, doc::Paged),
@@ -113,7 +112,7 @@ async fn list(
     desk.page(principal.user.id, &filter, paging).await
 }
 
-/// What the caller has not read.
+/// The caller's unread notifications.
 #[utoipa::path(
     get, path = "/api/notifications/unread/", tag = "Notifications",
     params(doc::NotificationFilters, doc::Paged),
@@ -142,7 +141,7 @@ fn narrow(params: &mut Params) -> NotificationFilter {
     }
 }
 
-/// How much the caller has not read.
+/// How many notifications the caller has not read.
 #[utoipa::path(
     get, path = "/api/notifications/unread_count/", tag = "Notifications",
     responses((status = 200, description = "In all, and by channel.", body = doc::UnreadCount))
@@ -159,7 +158,7 @@ async fn unread_count(
     Ok(Json(json!({ "count": count, "unread_count": count, "by_type": by_type })))
 }
 
-/// A notification of the caller's.
+/// One of the caller's notifications.
 #[utoipa::path(
     get, path = "/api/notifications/{id}/", tag = "Notifications", params(doc::Id),
     responses((status = 200, description = "The row.", body = doc::Notification))
@@ -172,7 +171,7 @@ async fn read(
     desk.one(principal.user.id, NotificationId(id)).await.map(Json)
 }
 
-/// Takes a notification out of the caller's inbox.
+/// Deletes a notification from the caller's inbox.
 #[utoipa::path(
     delete, path = "/api/notifications/{id}/", tag = "Notifications", params(doc::Id),
     responses((status = 204, description = "It is gone."))
@@ -183,14 +182,14 @@ async fn delete(
     Id(id): Id,
 ) -> Result<StatusCode, ApiError> {
     let selection = Selection::Ids(vec![NotificationId(id)]);
-    // A delete changes every row that is there, so nothing changed means that there was none.
+    // A delete changes every row that exists, so no change means that there was none.
     match desk.mark(principal.user.id, selection, Mark::Delete).await? {
         0 => Err(ApiError::NotFound),
         _ => Ok(StatusCode::NO_CONTENT),
     }
 }
 
-/// Marks a notification as read; the owner's other sessions are told.
+/// Marks a notification as read; the caller's other sessions are told.
 #[utoipa::path(
     post, path = "/api/notifications/{id}/mark_as_read/", tag = "Notifications", params(doc::Id),
     responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
@@ -203,7 +202,7 @@ async fn mark_as_read(
     mark_one(&desk, principal.user.id, id, Mark::Read, "Notification marked as read").await
 }
 
-/// Marks a notification as unread; the owner's other sessions are told.
+/// Marks a notification as unread; the caller's other sessions are told.
 #[utoipa::path(
     post, path = "/api/notifications/{id}/mark_as_unread/", tag = "Notifications", params(doc::Id),
     responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
@@ -224,13 +223,13 @@ async fn mark_one(
     message: &str,
 ) -> Result<Json<Value>, ApiError> {
     let id = NotificationId(id);
-    // Marking twice is no error; only the row itself tells that from marking what is not there.
+    // Marking twice is no error; only the row itself tells it from marking a missing one.
     desk.mark(user, Selection::Ids(vec![id]), mark).await?;
     let row = desk.one(user, id).await?;
     Ok(Json(json!({ "message": message, "notification": row })))
 }
 
-/// Marks all of the caller's notifications as read, or some of them.
+/// Marks all of the caller's notifications as read, or those that match the filters.
 #[utoipa::path(
     post, path = "/api/notifications/mark_all_as_read/", tag = "Notifications",
     params(doc::MarkFilters), request_body = doc::MarkSelection,
@@ -248,7 +247,7 @@ async fn mark_all_as_read(
     Ok(Json(json!({ "message": message, "count": count })))
 }
 
-/// Empties the caller's inbox, or takes some of it out.
+/// Deletes all notifications from the caller's inbox, or those that match the filters.
 #[utoipa::path(
     delete, path = "/api/notifications/delete-all/", tag = "Notifications",
     params(doc::MarkFilters), request_body = doc::MarkSelection,
@@ -266,9 +265,9 @@ async fn delete_all(
     Ok(Json(json!({ "message": message, "count": count })))
 }
 
-/// All rows, narrowed by what the query or the body says.
+/// All rows that match the filters of the query or the body.
 fn all_of(params: &mut Params, body: &mut Fields) -> Result<Selection, ApiError> {
-    // The query goes first, but what is wrong with the body is said in any case.
+    // The query has precedence, but errors in the body are reported in any case.
     let in_body = body.choice("notification_type", Channel::from_name);
     let channel = params.choice("notification_type", Channel::from_name).or(in_body);
     let in_body = body.integer("ticket");

@@ -1,5 +1,4 @@
-//! What operators and their machines ask: is it alive, is it ready, what does the tree look like,
-//! what happens in it, and let this actor start again.
+//! The operators' endpoints: liveness, readiness, the supervision tree, its events, and restarts.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -31,34 +30,34 @@ use super::routes::Routes;
 use super::who::Operator;
 use crate::auth::{Auth, Principal};
 
-/// How many children of each supervisor are listed where nobody says.
+/// How many children of each supervisor are listed by default.
 const CHILDREN_DEFAULT: usize = 50;
-/// The most that are listed: the answer is then some megabytes.
+/// The most that are listed: some megabytes.
 const CHILDREN_MAX: usize = 10_000;
 
-/// Proxies close what is silent for longer, most after 60 s, some after 30.
+/// Proxies close idle connections, most after 60 s, some after 30.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How long a stream may outlive its reader's token, login or role: as long as an account is
-/// remembered.
+/// cached.
 const RECHECK: Duration = Duration::from_secs(2);
 
-/// What every address serves.
+/// The routes that every address serves.
 pub(super) fn health() -> Routes {
     Routes::default().with(routes!(healthz)).with(routes!(readyz))
 }
 
-/// What may be served on an address of its own.
+/// The routes that may be served on the operators' own address.
 pub(super) fn routes() -> Routes {
     Routes::default()
         .with(routes!(metrics))
         .with(routes!(tree))
         .with(routes!(events))
-        // An actor's path has slashes of its own, so the whole rest is one parameter.
+        // An actor's path contains slashes, so the rest of the path is one parameter.
         .with_served_at("/api/operator/actors/{*rest}", routes!(restart))
 }
 
-/// Whether the process answers.
+/// Whether the process is alive.
 #[utoipa::path(
     get, path = "/healthz/", tag = "Operator", security(()),
     responses((status = 200, description = "It does.", body = doc::Alive))
@@ -67,7 +66,7 @@ async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Whether this hub should be sent work.
+/// Whether this hub accepts work.
 #[utoipa::path(
     get, path = "/readyz/", tag = "Operator", security(()),
     responses(
@@ -85,7 +84,7 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>)
         "status": word(is_ready, "unavailable"),
         "checks": {
             "store": word(checks.does_store_write, "failing"),
-            // One node alone has nobody to tell.
+            // A single node has no broker.
             "broker": "off",
             "supervisors": word(checks.are_supervisors_up, "down"),
             "draining": if checks.is_staying { "no" } else { "yes" },
@@ -94,7 +93,7 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>)
     (status, Json(body))
 }
 
-/// Numbers for Prometheus.
+/// Metrics for Prometheus.
 #[utoipa::path(
     get, path = "/metrics/", tag = "Operator", security(()),
     responses(
@@ -110,7 +109,7 @@ async fn metrics(State(log): State<Arc<dyn DeliveryLog>>) -> Response {
     (kind, crate::telemetry::render()).into_response()
 }
 
-/// Counts what waits in the outbox. A store that does not answer leaves the figures as they were.
+/// Counts what is queued in the outbox. If the store does not answer, the gauges keep their values.
 async fn count_waiting(log: &dyn DeliveryLog) {
     let Ok(waiting) = log.waiting().await else { return };
     for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::System) {
@@ -142,7 +141,7 @@ async fn tree(
     Ok(Json(hub.tree(children).await?).into_response())
 }
 
-/// Has an actor started again.
+/// Restarts an actor.
 #[utoipa::path(
     post, path = "/api/operator/actors/{path}/restart/", tag = "Operator",
     params(("path" = String, Path, description = "As the tree shows it: `users/0`, written \
@@ -166,9 +165,9 @@ async fn restart(
     Ok(Json(json!({ "message": format!("{path} starts again"), "path": path })))
 }
 
-/// What happens in the supervision tree, as it happens (Server-Sent Events). Each event has an
-/// `id`. A new reader is first sent the last 100 events; one that sends `Last-Event-ID`, those
-/// after it, and before them an event `missed` with the number of those that are not kept.
+/// Events of the supervision tree as they happen (Server-Sent Events). Each event has an `id`. A
+/// new reader is sent the last 100 events first; one with `Last-Event-ID` those after it, preceded
+/// by an event `missed` with the number of those that are no longer kept.
 #[utoipa::path(
     get, path = "/api/operator/events/", tag = "Operator",
     params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that the client \
@@ -192,7 +191,7 @@ async fn events(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let end = async move {
         tokio::select! {
-            // Without this end a stopping hub would wait for its watchers until its patience ends.
+            // Otherwise a stopping hub would wait for its readers until the grace period ends.
             () = readiness.drain_begun() => {}
             () = right_ended(auth, principal) => {}
         }
@@ -201,8 +200,8 @@ async fn events(
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-/// Returns once whoever reads may not read on. A service token is for one request, however long
-/// that one lasts.
+/// Returns once the reader's right ends. A service token is for one request, however long that
+/// lasts.
 async fn right_ended(auth: Auth, principal: Principal) {
     if principal.is_service {
         return std::future::pending().await;
@@ -212,8 +211,8 @@ async fn right_ended(auth: Auth, principal: Principal) {
     }
 }
 
-/// The kept events, and then those to come. Where numbers are missing, because the client was
-/// away for too long or is too slow, it is first told how many.
+/// The kept events, then new ones. If numbers are missing, because the client was away for too long
+/// or is too slow, it is first told how many.
 fn told(events: TreeEvents, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
     let state = (events.kept, events.live, last, None::<Arc<TreeEvent>>);
     stream::unfold(state, |(mut kept, mut live, last, waiting)| async move {
@@ -234,7 +233,7 @@ fn told(events: TreeEvents, last: Option<u64>) -> impl Stream<Item = Result<Even
     })
 }
 
-/// The next event; one that was overwritten shows as a gap in the numbers.
+/// The next event; an overwritten one shows as a gap in the numbers.
 async fn next(
     kept: &mut VecDeque<Arc<TreeEvent>>,
     live: &mut Receiver<Arc<TreeEvent>>,
@@ -251,7 +250,7 @@ async fn next(
     }
 }
 
-/// How many lie between the last one seen and this one. Numbers begin again with the process.
+/// How many lie between the last one seen and this one. Numbers start over with the process.
 fn missed(last: Option<u64>, id: u64) -> u64 {
     last.map_or(0, |last| id.saturating_sub(last.saturating_add(1)))
 }

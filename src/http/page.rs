@@ -1,7 +1,7 @@
-//! Lists in pages: `{"count","next","previous","results"}`.
+//! Paginated lists: `{"count","next","previous","results"}`.
 //!
-//! A page may have a hundred rows of long texts. It is read and written when it is its turn, row
-//! by row, and its bytes are counted until the client has taken them ([`super::unsent`]).
+//! A page may have a hundred rows of long texts. It is read and written in its turn, row by row,
+//! and its bytes are counted until the client has accepted them ([`super::unsent`]).
 
 use std::sync::Arc;
 
@@ -19,40 +19,40 @@ use super::read_turns::SlowRead;
 use super::unsent::{Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
-/// How many rows a page has where nobody says.
+/// Rows per page by default.
 const PAGE_SIZE_DEFAULT: u32 = 20;
 
-/// The most rows that a page has; who asks for more gets so many.
+/// The most rows of a page; a larger request gets this many.
 const PAGE_SIZE_MAX: u32 = 100;
 
-/// A page begins less than this far from the list's beginning. To get there, a store passes over as
-/// many entries of an index, some 5 ms of work; a client that wants more narrows the list.
+/// A page begins less than this far from the list's beginning. A store skips as many index entries
+/// to get there, some 5 ms of work; a client that wants more narrows the list.
 pub(super) const ROWS_MAX: i64 = 100_000;
 
-/// Which page is asked for, and the address that its neighbours' links are made from.
+/// The requested page, and the URL that its neighbours' links are made from.
 #[derive(Debug)]
 pub(super) struct Paging {
     request: PageRequest,
-    /// The request's place among those in progress, and its turn; neither where nothing is limited.
+    /// The request's slot and its turn; neither if nothing is limited.
     slot: Option<Slot>,
     turn: Option<Turn>,
-    /// What the links begin with (see [`LinkBase`]), and the path.
+    /// The beginning of links (see [`LinkBase`]), and the path.
     base: String,
-    /// The query without `page`, as it was written.
+    /// The query without `page`, unchanged.
     filters: Vec<String>,
 }
 
 impl Paging {
-    /// What the store is to be asked.
+    /// The request to the store.
     pub(super) fn request(&self) -> PageRequest {
         self.request
     }
 
-    /// The page as clients see it, once there is room for it.
+    /// The page as JSON, once there is room for it.
     ///
     /// # Errors
-    /// [`ApiError::InvalidPage`] past the end; the first page of an empty list is none such.
-    /// [`ApiError::Unavailable`] where too many answers wait for room.
+    /// [`ApiError::InvalidPage`] past the end, except for the first page of an empty list.
+    /// [`ApiError::Unavailable`] if too many answers wait for room.
     pub(super) async fn show<T>(
         mut self,
         page: Page<T>,
@@ -70,7 +70,7 @@ impl Paging {
         Ok(response)
     }
 
-    /// Writes the page; each row is freed when it is written.
+    /// Writes the page; each row is freed once it is written.
     fn write<T>(
         &self,
         page: Page<T>,
@@ -95,7 +95,7 @@ impl Paging {
             pieces.write(|out| {
                 let comma = if index > 0 { "," } else { "" };
                 out.extend_from_slice(comma.as_bytes());
-                // A value into memory: this cannot fail.
+                // Serialising a value into memory cannot fail.
                 let _ = serde_json::to_writer(out, &shown);
             });
         }
@@ -105,7 +105,7 @@ impl Paging {
 
     fn link(&self, page: u32) -> String {
         let mut query = self.filters.clone();
-        // The first page's address has no number, as in the clients' own framework.
+        // The first page's URL has no number, as in Django REST framework.
         if page > 1 {
             query.push(format!("page={page}"));
         }
@@ -114,7 +114,7 @@ impl Paging {
     }
 }
 
-/// The same of a list whose newest rows come first, which a client may ask for by its name.
+/// The same for a list with the newest rows first, whose order a client may name.
 #[derive(Debug)]
 pub(super) struct NewestFirst(pub(super) Paging);
 
@@ -144,8 +144,8 @@ where
 }
 
 impl Paging {
-    /// What the query says. Every list has one order; a client that asks for another one is
-    /// refused, or it would take what it gets for what it asked for.
+    /// Parses the query. Every list has one order; a client that asks for another is refused,
+    /// because it would take the result for what it asked for.
     async fn read(parts: &Parts, links: &LinkBase, orders: &[&str]) -> Result<Self, ApiError> {
         let mut filters = Vec::new();
         let mut page = None;
@@ -165,7 +165,7 @@ impl Paging {
             }
         }
         let page = page.map_or(Ok(1), |number| number.parse::<u32>());
-        // The last page but one of a u32 has a next one.
+        // The next page's number must fit into a u32.
         let page = page.ok().filter(|page| (1..u32::MAX).contains(page));
         let page_size = page_size.filter(|size| *size > 0).map_or(PAGE_SIZE_DEFAULT, |size| {
             u32::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX)
@@ -196,7 +196,7 @@ fn check_order(order: &str, orders: &[&str]) -> Result<(), ApiError> {
     Err(ApiError::field("ordering", text))
 }
 
-/// What links begin with. Cheap to clone.
+/// The beginning of links. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LinkBase {
     public_url: Option<Arc<str>>,
@@ -204,13 +204,12 @@ pub(super) struct LinkBase {
 }
 
 impl LinkBase {
-    /// `public_url` where that is set; else what a request says of its host and a trusted proxy of
-    /// its scheme.
+    /// `public_url` if configured; otherwise the request's host, and a trusted proxy's scheme.
     pub(super) fn new(public_url: Option<&str>, proxies: &TrustedProxies) -> Self {
         Self { public_url: public_url.map(Arc::from), proxies: proxies.clone() }
     }
 
-    /// Empty where the request names no host that may stand in a link, which is then relative.
+    /// Empty if the request names no valid host; links are then relative.
     fn of(&self, parts: &Parts) -> String {
         if let Some(url) = &self.public_url {
             return url.to_string();

@@ -1,8 +1,8 @@
-//! `/api/auth/password/` and `/api/auth/email/`: a password is changed or reset, an address
-//! confirmed.
+//! `/api/auth/password/` and `/api/auth/email/`: changing and resetting passwords, confirming
+//! addresses.
 //!
-//! Whoever asks for a link learns nothing of the account: the answer is given before anything is
-//! looked up, and what limits the mails to one address limits them silently.
+//! A request for a link reveals nothing about the account: it is answered before the account is
+//! looked up, and the limit on mails to one address applies silently.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,18 +27,18 @@ use crate::auth::{Auth, AuthError};
 use crate::delivery::account_link::TOKEN_MAX;
 use crate::delivery::link::Links;
 
-/// Requests for a link from one network, a minute: more than a family behind one address makes.
+/// Requests for a link from one network per minute: more than a household needs.
 const CLIENT_PER_MIN: u32 = 10;
-/// Requests for a link from all clients together, a second, and at once: what they cost is a look
-/// into the database each, and a mail server that sends more is soon taken for a sender of spam.
+/// Requests for a link from all clients per second, and at once: each costs a lookup in the
+/// database, and a mail server that sends more is soon classified as a spammer.
 const ALL_PER_S: u32 = 5;
 const ALL_AT_ONCE: u32 = 60;
-/// Mails to one address an hour, and at once: the owner may not find the first; a prankster fills
-/// nobody's mailbox.
+/// Mails to one address per hour, and at once: the owner may miss the first; an attacker cannot
+/// flood a mailbox.
 const ADDRESS_PER_HOUR: u32 = 4;
 const ADDRESS_AT_ONCE: u32 = 3;
-/// Clients and addresses that are remembered: some MiB. To fill the table takes as many requests,
-/// of which [`ALL_PER_S`] are let through: most of an hour.
+/// How many clients and addresses are held: some MiB. To fill the table takes as many requests, of
+/// which [`ALL_PER_S`] are admitted: most of an hour.
 const KEYS_MAX: usize = 16_384;
 
 pub(super) fn routes() -> Routes {
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Routes {
         .with(routes!(resend_email))
 }
 
-/// How many links are asked for. Cheap to clone.
+/// Limits requests for links. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct LinkLimits(Arc<Limits>);
 
@@ -58,9 +58,9 @@ pub(super) struct LinkLimits(Arc<Limits>);
 struct Limits {
     clients: RateLimit<u64>,
     all: RateLimit<()>,
-    /// By the e-mail address.
+    /// By e-mail address.
     resets: RateLimit<str>,
-    /// By the account.
+    /// By account.
     confirmations: RateLimit<i64>,
 }
 
@@ -78,18 +78,18 @@ impl Default for LinkLimits {
 }
 
 impl LinkLimits {
-    /// Whether a client's request is taken at all.
+    /// Whether a client's request is admitted.
     fn admit_client(&self, address: IpAddr) -> Result<(), ApiError> {
         let admitted = self.0.clients.admit(&network(address)).and_then(|()| self.0.all.admit(&()));
         admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
     }
 
-    /// Whether a mail for a new password may go to an address.
+    /// Whether a mail for a new password may be sent to an address.
     fn admits_reset(&self, email: &str) -> bool {
         self.0.resets.admit(&email.to_lowercase()).is_ok()
     }
 
-    /// Whether an account may be sent another link.
+    /// Whether another link may be sent to an account.
     fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
         let admitted = self.0.confirmations.admit(&user);
         admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
@@ -97,8 +97,8 @@ impl LinkLimits {
 }
 
 /// Changes the caller's password. All other logins of the account end: their sockets close with
-/// 4401, their tokens are refused. The caller's own goes on. A wrong password counts as a failed
-/// login.
+/// 4401, their tokens are refused. The caller's own login continues. A wrong password counts as a
+/// failed login.
 #[utoipa::path(
     post, path = "/api/auth/password/", tag = "Accounts", request_body = doc::PasswordChange,
     responses(
@@ -116,14 +116,14 @@ async fn change_password(
     let current = body.text("current_password", TextRule::opaque(PASSWORD_MAX));
     let new = new_password(&mut body);
     body.finish()?;
-    // Not to the end: an attempt whose client disconnects gives its place to others.
+    // Not run to completion: an attempt whose client disconnects gives up its place.
     let proof = auth.prove_password(&principal, current, client).await?;
     to_the_end(async move { Ok(auth.change_password(proof, new).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends a link for a new password to an address, if it is an account's. The answer is the same
-/// for every address. The link is good once, for 30 minutes.
+/// Sends a link for a new password to an address, if an account has it. The answer is the same for
+/// every address. The link works once, for 30 minutes.
 #[utoipa::path(
     post, path = "/api/auth/password/reset/", tag = "Accounts", security(()),
     request_body = doc::ResetRequest,
@@ -156,7 +156,7 @@ async fn request_reset(
     Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
 }
 
-/// Sets a new password by the token of a mailed link. All logins of the account end.
+/// Sets a new password with the token of a mailed link. All logins of the account end.
 #[utoipa::path(
     post, path = "/api/auth/password/reset/confirm/", tag = "Accounts", security(()),
     request_body = doc::ResetConfirmation,
@@ -180,7 +180,7 @@ async fn confirm_reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Confirms an e-mail address by the token of a mailed link: from now on mails are sent there.
+/// Confirms an e-mail address with the token of a mailed link; mails are sent there from now on.
 #[utoipa::path(
     post, path = "/api/auth/email/confirm/", tag = "Accounts", security(()),
     request_body = doc::EmailConfirmation,
@@ -225,7 +225,7 @@ async fn resend_email(
     Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
 }
 
-/// The field `new_password`; the rules are those of a registration.
+/// The field `new_password`, with the rules of registration.
 fn new_password(body: &mut Fields) -> String {
     let password = body.text("new_password", TextRule::opaque(PASSWORD_MAX));
     if !password.is_empty()
@@ -236,7 +236,8 @@ fn new_password(body: &mut Fields) -> String {
     password
 }
 
-/// The link that the field `token` names. What names none is said once the other fields will do.
+/// The link that the field `token` names. An invalid token is reported once the other fields are
+/// valid.
 fn link(
     auth: &Auth,
     links: &Links,

@@ -1,4 +1,4 @@
-//! `/api/preferences/`: what the caller wants to be told of, and how.
+//! `/api/preferences/`: what the caller is notified of, and how.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,20 +29,20 @@ use super::unknown::{self, suggestion};
 use super::who::Who;
 use crate::auth::Principal;
 
-/// More slips than this make another word: `ticket_closed` may be a sender's.
+/// With more typos than this it is another word: `ticket_closed` may be a sender's event.
 const SLIPS_MAX: usize = 2;
 
-/// Of more misspelt events the others are not named.
+/// How many misspelt events are named.
 const MISSPELT_MAX: usize = 10;
 
-/// A day may be named twice, but not without end.
+/// A day may be repeated, within reason.
 const DAYS_MAX: usize = 100;
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(read, change, patch))
 }
 
-/// What the caller wants to be told of, and how.
+/// The caller's preferences.
 #[utoipa::path(
     get, path = "/api/preferences/", tag = "Preferences",
     responses((status = 200, description = "All wishes.", body = doc::Preferences))
@@ -55,7 +55,7 @@ async fn read(
     Ok(Json(preferences_json(&preferences)))
 }
 
-/// Changes preferences. What is not named stays as it was; an event that looks like a misspelt one
+/// Changes preferences. What is not named stays as it is; an event that looks like a misspelt one
 /// of the hub's own is refused.
 #[utoipa::path(
     put, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
@@ -110,8 +110,8 @@ async fn merge(
     Ok(Json(preferences_json(&after)))
 }
 
-/// Refuses events that look like misspelt ones of the hub's own, unless the user has wishes on them
-/// already: what was read can be written. Other unknown events are those of senders.
+/// Refuses events that look like misspelt ones of the hub's own, unless the user already has
+/// preferences for them: what was read can be written. Other unknown events are senders' events.
 async fn check_events(
     store: &dyn PreferenceStore,
     user: UserId,
@@ -131,7 +131,7 @@ async fn check_events(
     if errors.is_empty() { Ok(()) } else { Err(ApiError::Fields(errors)) }
 }
 
-/// The hub's own event that a name is one or two slips away from.
+/// The hub's own event that differs from a name by one or two typos.
 fn own_event_like(name: &str) -> Option<&'static str> {
     let plain = name.to_ascii_lowercase().replace(['-', ' ', '.'], "_");
     let own = Event::OWN.iter().map(Event::as_str);
@@ -139,7 +139,7 @@ fn own_event_like(name: &str) -> Option<&'static str> {
     own.clone().find(slips).filter(|_| own.clone().all(|own| own != name))
 }
 
-/// All wishes, those that were never made too, as they count.
+/// All preferences, defaults included.
 fn preferences_json(preferences: &Preferences) -> Value {
     let mut events = Map::new();
     let wished = preferences.events.keys().map(|name| Event::from_name(name));
@@ -168,7 +168,7 @@ fn quiet_hours_json(quiet: &QuietHours) -> Value {
     })
 }
 
-/// The changes that a body asks for, or all that is wrong with it.
+/// The changes in a body, or all its errors.
 fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
     let events = body.value("events").map(|value| events(&value));
     let events = events.and_then(|checked| body.note("events", checked)).unwrap_or_default();

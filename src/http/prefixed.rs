@@ -1,4 +1,4 @@
-//! A connection of which something was read already: whoever reads it next reads that first.
+//! A connection of which some bytes were already read: the next reader gets those first.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The connection, behind the bytes that were read of it.
+/// The connection, with the bytes that were read from it.
 #[derive(Debug)]
 pub(crate) struct Prefixed {
     begun: Vec<u8>,
@@ -21,7 +21,7 @@ impl Prefixed {
         Self { begun, read: 0, stream }
     }
 
-    /// The connection itself, and what of its beginning nobody has read yet.
+    /// The connection, and those bytes that were not read again.
     pub(crate) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
         self.begun.drain(..self.read);
         (self.stream, self.begun)

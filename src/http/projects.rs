@@ -1,7 +1,7 @@
-//! `/api/projects/`: projects and their lists of members.
+//! `/api/projects/`: projects and their members.
 //!
-//! Admins make projects and put people on their lists; everybody else sees the open ones and those
-//! whose list they are on. Whoever is taken off a list loses that project's streams at once.
+//! Admins create projects and manage members; other users see open projects and their own. A
+//! removed member loses that project's streams immediately.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ use super::routes::Routes;
 use super::who::{Admin, Who};
 use crate::auth::Principal;
 
-/// What clients' forms and columns are made for.
+/// The limit of clients' forms and columns.
 const NAME_MAX: usize = 255;
-/// A key stands before each of its tickets' numbers.
+/// A key is the prefix of its tickets' keys.
 const KEY_MIN: usize = 2;
 const KEY_MAX: usize = 10;
 
@@ -53,7 +53,7 @@ fn project_json(project: &Project) -> Value {
     })
 }
 
-/// A member as other members see it: without address and telephone.
+/// A member as other members see it: without e-mail address and telephone number.
 fn member_json(user: &User) -> Value {
     json!({
         "id": user.id,
@@ -64,7 +64,7 @@ fn member_json(user: &User) -> Value {
     })
 }
 
-/// The projects that the caller may know of.
+/// The projects that the caller may see.
 #[utoipa::path(
     get, path = "/api/projects/", tag = "Projects", params(doc::Paged),
     responses((status = 200, description = "A page of them.", body = doc::Page<doc::Project>))
@@ -80,7 +80,7 @@ async fn list(
     paging.show(page, project_json).await
 }
 
-/// Makes a project, whose first member its maker is.
+/// Creates a project; its creator becomes its first member.
 #[utoipa::path(
     post, path = "/api/projects/", tag = "Projects", request_body = doc::NewProject,
     responses(
@@ -123,7 +123,7 @@ async fn read(
     Ok(Json(project_json(&visible(&*store, ProjectId(id), &principal).await?)))
 }
 
-/// Who is on a project's list.
+/// A project's members.
 #[utoipa::path(
     get, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id, doc::Paged),
     responses((status = 200, description = "A page of it.", body = doc::Page<doc::Member>))
@@ -139,8 +139,7 @@ async fn members(
     paging.show(page, member_json).await
 }
 
-/// What changing a list of members takes: the list, the accounts, and the streams that those on
-/// it may watch.
+/// The handles for changing members: the project's store, the accounts, and the project's streams.
 #[derive(Debug, Clone)]
 struct Desk {
     store: Arc<dyn ProjectStore>,
@@ -155,7 +154,7 @@ impl FromRef<Edge> for Desk {
     }
 }
 
-/// Puts somebody on a project's list.
+/// Adds a member to a project.
 #[utoipa::path(
     post, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id),
     request_body = doc::NewMember,
@@ -195,7 +194,7 @@ async fn add_member(
     Ok((status, Json(member_json(&member))))
 }
 
-/// Takes somebody off a project's list; the project's streams end for them.
+/// Removes a member from a project; the project's streams end for that user.
 #[utoipa::path(
     delete, path = "/api/projects/{id}/members/{user}/", tag = "Projects",
     params(doc::ProjectMember),
@@ -212,15 +211,15 @@ async fn remove_member(
     let (project, user) = (ProjectId(id), UserId(user));
     let was_member = to_the_end(async move {
         let was_member = desk.store.remove_member(project, user).await?;
-        // Whether or not it was this request that removed it: somebody whose first try was cut
-        // off must be able to try again.
+        // Also if an earlier request removed the member: a client whose first attempt was cut off
+        // must be able to retry.
         desk.projects.withdraw(project, user);
         Ok(was_member)
     });
     if was_member.await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
 }
 
-/// The project, if the caller may know of it.
+/// The project, if the caller may see it.
 async fn visible(
     store: &dyn ProjectStore,
     id: ProjectId,

@@ -1,4 +1,4 @@
-//! `/api/push/`: the browsers that somebody wants to be told on.
+//! `/api/push/`: the caller's browsers that receive web push.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::delivery::push_crypt::{BadKey, BrowserKeys};
 /// The longest endpoints in use have some 500 characters.
 const ENDPOINT_MAX: usize = 2_000;
 
-/// What browsers are told of this hub, where web push is on.
+/// The hub's public key, if web push is on.
 #[derive(Debug, Clone)]
 pub(super) struct PushDesk {
     key: Option<Arc<str>>,
@@ -65,8 +65,8 @@ async fn key(State(desk): State<PushDesk>, Who(_): Who) -> Result<Json<Value>, A
     Ok(Json(json!({ "key": desk.key()? })))
 }
 
-/// Tells a browser from now on; the body is what its `PushSubscription` gives as JSON. The same
-/// browser again is no other one. Of more than 20 the oldest is told no more.
+/// Subscribes a browser; the body is its `PushSubscription` as JSON. Subscribing a browser again
+/// replaces its subscription. Beyond 20 the oldest is removed.
 #[utoipa::path(
     post, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::NewSubscription,
     responses(
@@ -99,7 +99,7 @@ async fn subscribe(
     Ok((StatusCode::CREATED, Json(json!({ "id": id, "endpoint": endpoint }))))
 }
 
-/// Tells a browser of the caller's no more.
+/// Unsubscribes one of the caller's browsers.
 #[utoipa::path(
     delete, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::OldSubscription,
     responses(
@@ -134,7 +134,7 @@ fn endpoint(body: &mut Fields) -> String {
     body.text("endpoint", TextRule::line(ENDPOINT_MAX))
 }
 
-/// A browser's keys, as it names them, once they are known to be some.
+/// A browser's keys, validated.
 fn keys(value: &Value) -> Result<(String, String), String> {
     let Value::Object(keys) = value else {
         let kind = kind(value);

@@ -1,4 +1,4 @@
-//! The part of a path after the `?`, and the ids inside a path.
+//! The query of a URL, and the ids in its path.
 
 use std::convert::Infallible;
 
@@ -11,8 +11,8 @@ use super::error::{ApiError, FieldErrors};
 use super::fields::not_a_choice;
 use super::notifications::EVENT_MAX;
 
-/// What follows the `?`, decoded, and what is wrong with it so far. Of a name that comes twice the
-/// last counts; a name without a value counts as not given.
+/// The decoded query, and its errors so far. The last value of a repeated name counts; a name
+/// without a value counts as missing.
 #[derive(Debug)]
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
@@ -20,26 +20,26 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// The value of that name.
+    /// The value of a name.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let last = self.pairs.iter().rev().find(|(found, _)| found == name);
         last.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A whole number.
+    /// An integer.
     pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
         let parsed = self.text(name)?.parse().map_err(|_| "A valid integer is required.");
         self.note(name, parsed)
     }
 
-    /// A whole number from 0 on.
+    /// A non-negative integer.
     pub(super) fn natural(&mut self, name: &str) -> Option<i64> {
         let number = self.integer(name)?;
         let checked = if number < 0 { Err("Must not be negative.") } else { Ok(number) };
         self.note(name, checked)
     }
 
-    /// Something that is written in a way of its own.
+    /// A value with a format of its own.
     pub(super) fn parsed<T>(
         &mut self,
         name: &str,
@@ -49,7 +49,7 @@ impl Params {
         self.note(name, parsed)
     }
 
-    /// Yes or no, in the spellings that the clients' frameworks use.
+    /// A boolean, in the spellings of the clients' frameworks.
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         let parsed = match self.text(name)?.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
@@ -79,7 +79,7 @@ impl Params {
         self.note(name, checked)
     }
 
-    /// What was found of a value that was read before.
+    /// The value, or records the error.
     pub(super) fn checked<T>(
         &mut self,
         name: &str,
@@ -88,7 +88,7 @@ impl Params {
         self.note(name, found)
     }
 
-    /// The end: nothing, or everything that is wrong.
+    /// All errors, if there are any.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
         if self.errors.is_empty() {
             return Ok(());
@@ -105,13 +105,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Decoding pairs of text replaces what is not UTF-8 and so never fails.
+        // Decoding into strings replaces invalid UTF-8 and so never fails.
         let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
         Ok(Self { pairs: pairs.unwrap_or_default(), errors: FieldErrors::default() })
     }
 }
 
-/// The `{id}` of a path. What is no number names nothing: 404, as for a number that is nobody's.
+/// The `{id}` of a path. What is not a number is a 404, like an unknown number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Id(pub(super) i64);
 
@@ -139,7 +139,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MemberIds {
     }
 }
 
-/// The `{event}` of a path: one of the hub's own, or any other name that a sender may give one.
+/// The `{event}` of a path: one of the hub's own, or any name that a sender may use.
 #[derive(Debug, Clone)]
 pub(super) struct EventName(pub(super) Event);
 
@@ -157,14 +157,14 @@ impl<S: Send + Sync> FromRequestParts<S> for EventName {
     }
 }
 
-/// Whether a sender may call an event so.
+/// Whether a sender may use this event name.
 pub(super) fn is_event_name(name: &str) -> bool {
     (1..=EVENT_MAX).contains(&name.chars().count())
         && name.trim() == name
         && !name.contains(char::is_control)
 }
 
-/// What stands in a path for the names in its pattern.
+/// The parameters of a path.
 struct Ids(Vec<(String, String)>);
 
 impl Ids {
@@ -175,7 +175,7 @@ impl Ids {
 
     fn named(&self, wanted: &str) -> Result<i64, ApiError> {
         let (_, id) = self.0.iter().find(|(name, _)| name == wanted).ok_or(ApiError::NotFound)?;
-        // `+5` and `-5` parse as numbers, but no link of ours is written so.
+        // `+5` and `-5` parse as integers, but no link of ours contains them.
         if !id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ApiError::NotFound);
         }

@@ -1,8 +1,8 @@
-//! Lists and searches take their turn: one at a time for each account, so that nobody who asks for
-//! many of them holds up those of others.
+//! Turns for lists and searches: one at a time per account, so that a caller who asks for many does
+//! not hold up others.
 //!
-//! What they cost is bounded by the store; here is decided whose are next. Single rows, counts and
-//! the plain list of an inbox need no turn.
+//! The store bounds the cost of each; this decides whose is next. Single rows, counts and the plain
+//! list of an inbox need no turn.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::error::ApiError;
 use super::who::{Admin, Who};
 use crate::auth::Principal;
 
-/// So many wait for the one before: with it, as many as a browser has connections to one host, so
-/// that a page that asks for several lists at once is served.
+/// How many wait for the current one: together, as many as a browser has connections to one host,
+/// so that a page that requests several lists at once is served.
 const WAITING_MAX: usize = 5;
-/// How long one waits. With the store's own limits it ends before a request does, after 15 s.
+/// How long a request waits. With the store's own limits it ends before the request limit of 15 s.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// As a rule the one before has ended by then.
+/// Normally the current one has ended by then.
 const RETRY_AFTER_S: u32 = 1;
 
 /// The turns of all accounts. Cheap to clone. All service tokens are one account.
@@ -37,7 +37,7 @@ impl ReadTurns {
     /// Waits for the caller's turn, which lasts until it is dropped.
     ///
     /// # Errors
-    /// [`ApiError::Throttled`] where too many of the caller's requests wait.
+    /// [`ApiError::Throttled`] if too many of the caller's requests wait.
     async fn begin(&self, caller: &Principal) -> Result<Turn<UserId>, ApiError> {
         let throttled = |_| ApiError::Throttled { retry_after_s: RETRY_AFTER_S };
         self.0.begin(&caller.user.id).await.map_err(throttled)
@@ -51,7 +51,7 @@ impl ReadTurns {
 #[derive(Debug)]
 pub(super) struct InTurn<P>(pub(super) P, pub(super) Turn<UserId>);
 
-/// Marks a request whose page is read where slow reads are: it waits among those.
+/// Marks a request whose page comes from a slow read, so that it waits among those.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlowRead;
 

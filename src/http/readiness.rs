@@ -1,4 +1,4 @@
-//! Whether this hub should be sent work: what a load balancer asks.
+//! Whether this hub accepts work: for load balancers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use bellpull_actors::hub::Hub;
 use bellpull_actors::port::AccountStore;
 use tokio::sync::watch;
 
-/// How long the store may take to answer before it counts as away. Probes give up after a second
-/// or more by default, and an answer that comes later than they wait is none.
+/// How long the store may take to answer before it counts as unavailable. Probes time out after a
+/// second or more by default.
 const PING_MAX: Duration = Duration::from_millis(900);
 
-/// What readiness depends on. Cheap to clone; all clones drain together.
+/// What readiness depends on. Cheap to clone; clones share the state.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     draining: watch::Sender<bool>,
@@ -19,14 +19,14 @@ pub struct Readiness {
     accounts: Arc<dyn AccountStore>,
 }
 
-/// What was found, check by check: whether it holds.
+/// The result of each check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checks {
-    /// The hub is not on its way out.
+    /// The hub is not shutting down.
     pub(super) is_staying: bool,
     /// All supervisors are up and within their budgets.
     pub(super) are_supervisors_up: bool,
-    /// The store took the last write, or a probe.
+    /// The last write succeeded, or a probe did.
     pub(super) does_store_write: bool,
 }
 
@@ -37,18 +37,18 @@ impl Readiness {
         Self { draining: watch::Sender::new(false), hub, accounts }
     }
 
-    /// From now on this hub is on its way out: it is not ready, and stays so.
+    /// Makes the hub not ready, for good: it is shutting down.
     pub fn begin_drain(&self) {
         self.draining.send_replace(true);
     }
 
-    /// Whether the hub is on its way out.
+    /// Whether the hub is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
 
-    /// Returns once the hub is on its way out: what would never end by itself ends then.
+    /// Returns once the hub is shutting down; ends streams that would never end otherwise.
     pub(super) fn drain_begun(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut draining = self.draining.subscribe();
         async move {
@@ -56,7 +56,7 @@ impl Readiness {
         }
     }
 
-    /// Looks at everything.
+    /// Runs all checks.
     pub(super) async fn check(&self) -> Checks {
         let ping = tokio::time::timeout(PING_MAX, self.accounts.ping()).await;
         Checks {
@@ -68,7 +68,7 @@ impl Readiness {
 }
 
 impl Checks {
-    /// Whether everything holds.
+    /// Whether all checks pass.
     pub(super) fn all(self) -> bool {
         self.is_staying && self.are_supervisors_up && self.does_store_write
     }

@@ -1,5 +1,5 @@
-//! Routes and what the document says of them: one list makes both. A path that is served is
-//! documented, and what is documented is served.
+//! Routes and their documentation, from one list: a path that is served is documented, and the
+//! reverse.
 
 use axum::Router;
 use axum::routing::MethodRouter;
@@ -17,11 +17,11 @@ pub(super) type Documented = UtoipaMethodRouter<Edge>;
 /// Routes, with their part of the document.
 #[derive(Default)]
 pub(super) struct Routes {
-    /// What is served.
+    /// The router.
     pub(super) router: Router<Edge>,
-    /// What is said of it.
+    /// Their documentation.
     pub(super) paths: Paths,
-    /// The shapes that it speaks of.
+    /// The schemas that it uses.
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -35,21 +35,21 @@ impl Routes {
         self.document(schemas, paths)
     }
 
-    /// The same where a parameter may have slashes of its own, which the document's paths cannot
-    /// say: the router has it as `served`.
+    /// The same for a path with a parameter that contains slashes, which OpenAPI cannot express:
+    /// the router has it as `served`.
     pub(super) fn with_served_at(mut self, served: &str, documented: Documented) -> Self {
         let (schemas, paths, methods) = documented;
         self.router = self.router.route(served, methods);
         self.document(schemas, paths)
     }
 
-    /// Adds a page for browsers, which is no part of the interface for machines.
+    /// Adds a page for browsers, which is not part of the REST interface.
     pub(super) fn with_page(mut self, path: &str, methods: MethodRouter<Edge>) -> Self {
         self.router = self.router.route(path, methods);
         self
     }
 
-    /// Both lists as one.
+    /// Both lists combined.
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
         self.document(other.schemas, other.paths)
@@ -64,7 +64,7 @@ impl Routes {
     }
 }
 
-/// Registers a path with and without the slash at its end, and its last word with `_` and `-`.
+/// Registers a path with and without its trailing slash, and its last segment with `_` and `-`.
 fn spelled(routes: Router<Edge>, path: &str, methods: &MethodRouter<Edge>) -> Router<Edge> {
     spellings(path).into_iter().fold(routes, |routes, path| routes.route(&path, methods.clone()))
 }

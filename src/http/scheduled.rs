@@ -1,4 +1,4 @@
-//! `/api/scheduled/`: messages that wait for their time, or are on their way; for admins.
+//! `/api/scheduled/`: scheduled and running sends, for admins.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ fn send_json(row: &SendRow) -> Value {
     })
 }
 
-/// Whom it is for: `all`, `role:student`, `project:7`; `users` where they were named.
+/// Its recipients: `all`, `role:student`, `project:7`; `users` for a list of users.
 fn to(recipients: &Recipients) -> String {
     match recipients {
         Recipients::Users(_) => "users".to_owned(),
@@ -57,7 +57,7 @@ fn to(recipients: &Recipients) -> String {
     }
 }
 
-/// Messages that wait for their time or are on their way, the soonest due first.
+/// Scheduled and running sends, the earliest due first.
 #[utoipa::path(
     get, path = "/api/scheduled/", tag = "Scheduled", params(doc::Paged),
     responses(
@@ -75,8 +75,7 @@ async fn list(
     paging.show(page, send_json).await
 }
 
-/// A message to many, by the id that its sender was answered: waiting, on its way, done or
-/// cancelled.
+/// A send, by the id that its sender was given: waiting, running, done or cancelled.
 #[utoipa::path(
     get, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
     responses(
@@ -93,8 +92,8 @@ async fn read(
     Ok(Json(send_json(&row)))
 }
 
-/// Cancels a message. One that is on its way stops where it is: whoever has it keeps it.
-/// Cancelling twice is the same as once.
+/// Cancels a send. A running one stops where it is: recipients that have it keep it. Cancelling
+/// twice is the same as once.
 #[utoipa::path(
     delete, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
     responses(

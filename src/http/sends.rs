@@ -29,27 +29,27 @@ use super::openapi as doc;
 use super::who::Admin;
 use crate::auth::Principal;
 
-/// The most recipients that one request may name. More are a role, a project or all.
+/// How many recipients one request may name. Larger audiences are a role, a project or all.
 const RECIPIENTS_MAX: usize = 10_000;
-/// As long as a ticket's title may be.
+/// The limit of a ticket's title.
 const TITLE_MAX: usize = 255;
-/// As long as a ticket's description may be.
+/// The limit of a ticket's description.
 const MESSAGE_MAX: usize = 10_000;
-/// What browsers take without complaint.
+/// What browsers accept.
 const URL_MAX: usize = 2_000;
-/// Every recipient's client is sent all of it.
+/// It is sent to every recipient's client.
 const METADATA_BYTES_MAX: usize = 16 * 1024;
-/// Further ahead it is a mistake of the unit.
+/// A later time is probably in the wrong unit.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// As long as a header's value that a database keeps in its index should be.
+/// The limit for a header value in a database index.
 const KEY_MAX: usize = 255;
-/// What an event is called that the sender does not name.
+/// The default event.
 const EVENT_DEFAULT: &str = "general";
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What takes a send in and shows it.
+/// Accepts sends and shows them.
 #[derive(Debug, Clone)]
 pub(super) struct Counter {
     sends: Sends,
@@ -64,7 +64,8 @@ impl FromRef<Edge> for Counter {
     }
 }
 
-/// One message to many: taken in at once, told to the first few at once and to the others soon.
+/// Sends one message to many: accepted immediately; the first few recipients are notified
+/// immediately, the others soon.
 #[utoipa::path(
     post, path = "/api/notifications/", tag = "Notifications", request_body = doc::NewSend,
     params(doc::IdempotencyHeader),
@@ -104,7 +105,7 @@ pub(super) async fn send(
 }
 
 impl Counter {
-    /// The answer; to a send to one account alone, with its notification as it stands now.
+    /// The answer; for a send to a single account, with its notification.
     async fn answer(&self, send: StoredSend, named: Option<UserId>) -> Value {
         let mut answer = json!({
             "id": send.id,
@@ -112,7 +113,7 @@ impl Counter {
             "scheduled": send.is_scheduled,
         });
         if let (Some(user), Some(id)) = (named, send.notification)
-            // What was sent is sent, whether or not it can be shown.
+            // The send is accepted, whether or not it can be shown.
             && let Ok(Some(row)) = self.inboxes.notification(user, id).await
         {
             answer["notification"] = notification_json(&row, Channel::System, self.clock.now());
@@ -121,7 +122,7 @@ impl Counter {
     }
 }
 
-/// What makes a retry the same request, if the client says so.
+/// The idempotency key, if the client sent one.
 fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let bad = || {
         let text = format!("Must be one header of 1 to {KEY_MAX} visible ASCII characters.");
@@ -141,7 +142,7 @@ fn visible(byte: &u8) -> bool {
     byte.is_ascii_graphic()
 }
 
-/// The send that the body asks for, or all that is wrong with it.
+/// The send in the body, or all its errors.
 fn new_send(
     fields: &mut Fields,
     principal: &Principal,
@@ -169,7 +170,7 @@ fn new_send(
     let due_at = due_at.and_then(|checked| fields.note("send_at", checked)).flatten();
     let is_critical = fields.boolean("critical").unwrap_or(false);
     fields.finish()?;
-    // It is there: what is not there has been refused.
+    // Set: a missing value has been refused.
     let recipients = recipients.ok_or(ApiError::Internal)?;
     Ok(NewSend {
         recipients,
@@ -185,7 +186,7 @@ fn new_send(
             action_url,
             metadata: metadata.unwrap_or_default(),
             ticket: None,
-            // A service token's account exists nowhere.
+            // A service token's account is not stored.
             sender: (!principal.is_service).then_some(principal.user.id),
             priority,
             created_at: due_at.unwrap_or(now),
@@ -231,7 +232,7 @@ fn metadata(value: Value) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// The channels by their names; the inbox is always among them.
+/// The channels by name; the inbox is always included.
 fn chosen_channels(value: &Value) -> Result<Channels, String> {
     let Value::Array(names) = value else {
         return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
@@ -244,14 +245,14 @@ fn chosen_channels(value: &Value) -> Result<Channels, String> {
     Ok(Channels::of(&chosen))
 }
 
-/// When it is to begin; `None` for a time that has come.
+/// When to begin; `None` for a time that has passed.
 fn send_at(value: &Value, now: Timestamp) -> Result<Option<Timestamp>, String> {
     let parsed = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let at = parsed.ok_or("Enter a date and time with an offset, as 2026-01-31T08:00:00Z.")?;
     if at.duration_since(now) > AHEAD_MAX {
         return Err("Must be at most a year ahead.".to_owned());
     }
-    // The stores keep milliseconds.
+    // Stores hold milliseconds.
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     Ok(Some(at).filter(|at| *at > now))
 }

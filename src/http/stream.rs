@@ -21,15 +21,15 @@ use crate::edge::HandshakeLimit;
 use crate::sse;
 use crate::wire::{BadWish, Dialect, Wish};
 
-/// When somebody with too many sessions may try again: one of them may have gone by then.
+/// When a user with too many sessions may try again: one of them may have ended by then.
 const CROWDED_RETRY_S: u32 = 30;
 
-/// What a session takes.
+/// The handles of a session.
 #[derive(Debug, Clone)]
 struct Door {
     auth: Auth,
     users: Users,
-    /// Names the store: positions of one mean nothing to another.
+    /// The store's identity: sequence numbers of another store mean nothing here.
     epoch: Arc<str>,
     handshakes: Arc<HandshakeLimit>,
 }
@@ -46,7 +46,7 @@ impl FromRef<Edge> for Door {
 }
 
 pub(super) fn routes() -> Routes {
-    // With a HEAD of its own: the one that comes with `get` would open a session.
+    // With its own HEAD handler: the one that comes with `get` would open a session.
     Routes::default().with(routes!(stream, head))
 }
 
@@ -60,14 +60,15 @@ async fn head(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    // A ticket is used once, and not for this.
+    // A ticket works once, and is not used for this.
     auth.authenticate(token(&headers, &params)?).await?;
     Ok(answer(Body::empty()))
 }
 
-/// The caller's session as Server-Sent Events, for those whose proxy breaks WebSocket.
+/// The caller's session as Server-Sent Events, for clients behind proxies that break WebSocket.
 ///
-/// `id:` is the row's place; a browser that comes back sends the last one, and gets what it missed.
+/// `id:` is the notification's number; a reconnecting browser sends the last one and gets what it
+/// missed.
 #[utoipa::path(
     get, path = "/api/notifications/stream/", tag = "Notifications", params(doc::StreamStart),
     responses(
@@ -108,7 +109,7 @@ async fn stream(
             AttachError::TooMany => ApiError::Throttled { retry_after_s: CROWDED_RETRY_S },
             AttachError::Unavailable => ApiError::Unavailable,
         })?;
-    // What ended since the token was looked at has not ended this session.
+    // A logout since the token was checked has not closed this session.
     if let Err(why) = auth.recheck(&principal).await {
         session.heard(Heard::Ended(why));
     }
@@ -120,13 +121,13 @@ fn answer(body: Body) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // nginx would gather events until a buffer is full.
+        // nginx would buffer events.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, body).into_response()
 }
 
-/// The token of the header or of the URL: `EventSource` can send no header.
+/// The token of the header or of the URL: `EventSource` cannot send headers.
 fn token<'a>(headers: &'a HeaderMap, params: &'a Params) -> Result<&'a str, ApiError> {
     params.text("token").map_or_else(|| bearer(headers), Ok)
 }
@@ -142,9 +143,9 @@ async fn principal(
     })
 }
 
-/// Where the stream begins: after the header that a browser sends when it comes back, else where
-/// the URL says. It comes back with the URL that it came with, so what that says of where to begin
-/// was for the first time.
+/// Where the stream begins: after the number in the header that a reconnecting browser sends, else
+/// as the URL says. The browser reconnects with the same URL, whose starting point was for the
+/// first time.
 fn feed(
     dialect: Dialect,
     epoch: &str,
@@ -152,7 +153,7 @@ fn feed(
     params: &Params,
 ) -> Result<Feed, ApiError> {
     let last = headers.get("last-event-id").filter(|value| !value.is_empty());
-    // What is no text is no number.
+    // What is not text is not a number.
     let last = last.map(|value| value.to_str().unwrap_or_default());
     let held = params.text("epoch");
     let wish = match last {

@@ -1,17 +1,17 @@
-//! Requests whose heads can be read in two ways are refused before anything is made of them.
+//! Refuses requests with ambiguous heads before anything is done with them.
 //!
-//! hyper is lenient where proxies are not all alike: it takes a bare LF for the end of a line, a
-//! `Content-Length` beside `Transfer-Encoding`, and HTTP/1.1 without `Host` or with several. What
-//! one server takes for a body and the next one for a request smuggles requests. What hyper hands
-//! on does not show all of it any more, so the bytes are looked at while hyper reads them.
+//! hyper is lenient where proxies differ: it accepts a bare LF as a line ending, a `Content-Length`
+//! beside `Transfer-Encoding`, and HTTP/1.1 without `Host` or with several. If one server takes for
+//! a body what the next one takes for a request, requests can be smuggled. hyper's parsed request
+//! no longer shows all of it, so the bytes are checked while hyper reads them.
 //!
-//! [`HeadScan`] follows the requests of a connection: head, body, head. The byte at which a head
-//! is known to be bad becomes NUL, and nothing is handed on behind it: hyper answers 400, in its
-//! turn, and closes. Whatever is framed here in another way than by hyper is refused for the same
-//! reason, so both are always at the same place.
+//! [`HeadScan`] follows the requests of a connection: head, body, head. The byte that makes a head
+//! invalid is replaced with NUL, and nothing after it is passed on: hyper answers 400, in its turn,
+//! and closes. Framing that differs from hyper's is refused for the same reason, so both always
+//! agree on the position.
 //!
-//! Behind a request with `Upgrade` nothing is looked at: it becomes another protocol, or its
-//! answer ends the connection ([`super::listen`]).
+//! The bytes after a request with `Upgrade` are not checked: the connection becomes another
+//! protocol, or its answer ends it ([`super::listen`]).
 
 use std::io;
 use std::pin::Pin;
@@ -19,22 +19,22 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A header's name and value are looked at up to so many bytes: those that count are shorter.
+/// How many bytes of a header's name and value are compared: the relevant ones are shorter.
 const WORD_MAX: usize = 20;
 
-/// Where in a connection's requests its bytes are.
+/// The position within a connection's requests.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScan {
     place: Place,
-    /// The beginning of what is being read of a line: a name, then a value; in lower case.
+    /// The beginning of the name or value being read, in lower case.
     word: [u8; WORD_MAX],
     len: usize,
     head: Head,
-    /// Of the body, or of a chunk: so many bytes are still to come.
+    /// How many bytes of the body or chunk are still to come.
     left: u64,
 }
 
-/// What a head has said so far.
+/// What the head contains so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Head {
     is_http_11: bool,
@@ -46,13 +46,13 @@ struct Head {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before a request line; empty lines may stand there.
+    /// Before a request line; empty lines are allowed here.
     #[default]
     Start,
     StartLf,
     RequestLine,
     RequestLf,
-    /// Where a header begins, or the head ends.
+    /// At the beginning of a header, or at the end of the head.
     LineStart,
     Name,
     Value(Field),
@@ -69,12 +69,12 @@ enum Place {
     Trailer,
     TrailerLf,
     TrailersLf,
-    /// Another protocol, or nothing that counts.
+    /// Another protocol; no longer checked.
     Unseen,
     Bad,
 }
 
-/// The headers that count here.
+/// The headers that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Host,
@@ -85,7 +85,7 @@ enum Field {
 }
 
 impl HeadScan {
-    /// Looks at the bytes that come next; where one of them makes a request a bad one, its place.
+    /// Checks the next bytes; returns the index of the byte that makes a request invalid.
     pub(crate) fn fault(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
@@ -111,7 +111,7 @@ impl HeadScan {
         None
     }
 
-    /// Whether all that was looked at is one whole head without a body.
+    /// Whether the bytes so far are exactly one complete head without a body.
     pub(crate) fn is_between(&self) -> bool {
         matches!(self.place, Place::Start | Place::Unseen)
     }
@@ -176,7 +176,7 @@ impl HeadScan {
             (Place::Trailer, _) => Place::Trailer,
             (Place::TrailerLf, b'\n') => Place::TrailerStart,
             (Place::TrailersLf, b'\n') => Place::Start,
-            // A CR without its LF, first of all.
+            // For one, a CR without its LF.
             _ => Place::Bad,
         }
     }
@@ -207,7 +207,7 @@ impl HeadScan {
         }
     }
 
-    /// A byte of a header's name; spaces in one, or before one, are read differently everywhere.
+    /// A byte of a header's name; parsers differ about spaces in or before a name.
     fn name(&mut self, byte: u8) -> Place {
         match byte {
             b':' if self.len > 0 => {
@@ -229,7 +229,7 @@ impl HeadScan {
         }
     }
 
-    /// A header has ended.
+    /// At the end of a header.
     fn value(&mut self, field: Field) -> Place {
         let value = self.word.get(..self.len).map(<[u8]>::trim_ascii);
         match field {
@@ -253,7 +253,7 @@ impl HeadScan {
         self.line_start()
     }
 
-    /// What the head as a whole means.
+    /// The meaning of the whole head.
     fn end_of_head(&mut self) -> Place {
         let Head { is_http_11, hosts, length, is_chunked, is_upgrade } = self.head;
         let has_host = if is_http_11 { hosts == 1 } else { hosts <= 1 };
@@ -271,13 +271,13 @@ impl HeadScan {
     }
 }
 
-/// A number of digits alone.
+/// A number that consists of digits only.
 fn number(text: &[u8]) -> Option<u64> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
 }
 
-/// A connection of which whoever reads it sees no bad head whole.
+/// A connection whose reader never sees an invalid head in full.
 #[derive(Debug)]
 pub(crate) struct StrictHeads<S> {
     stream: S,

@@ -1,16 +1,16 @@
-//! JSON that can be read in one way only: an object that names a key twice is refused, at any
-//! depth, for the first reader might take one value and the next reader the other.
+//! Unambiguous JSON: an object with a duplicate key is refused, at any depth, because parsers
+//! differ about which value counts.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How deep objects and lists may be nested. No client's body is deeper than 4; the parser's own
-/// limit, which guards the stack, is 128.
+/// How deeply objects and lists may be nested. No client's body is deeper than 4; the parser's own
+/// limit, which protects the stack, is 128.
 const DEPTH_MAX: usize = 32;
 
-/// How much of a doubled key is repeated in the error.
+/// How much of a duplicate key is shown in the error.
 const KEY_SHOWN_MAX: usize = 64;
 
 /// Parses a whole body.
@@ -142,7 +142,7 @@ mod tests {
         {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
-        // A lone surrogate and broken UTF-8 inside a string.
+        // A lone surrogate and invalid UTF-8 inside a string.
         assert!(parse(br#"{"a":"\ud800"}"#).is_err());
         assert!(parse(b"{\"a\":\"\xc3\"}").is_err());
     }

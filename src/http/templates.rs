@@ -1,4 +1,4 @@
-//! `/api/templates/`: what is said on each channel, in each language; for admins.
+//! `/api/templates/`: the message templates by event, channel and language, for admins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,11 +37,11 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, write, forget)).with(routes!(preview))
 }
 
-/// What an answer shows beside the parts: the path says some of it, the hub knows the rest.
+/// What an answer contains beside the parts: from the path, or computed by the hub.
 const READ_ONLY: [&str; 7] =
     ["event", "channel", "locale", "is_default", "from_locale", "updated_at", "updated_by"];
 
-/// What stands in a path: an event, a channel and a language.
+/// The path: an event, a channel and a language.
 struct Key(TemplateKey);
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {
@@ -84,15 +84,15 @@ fn of_name(name: &str) -> Result<Channel, String> {
     channel.ok_or_else(|| not_a_choice(&json!(name)))
 }
 
-/// A row of the list: what is said of an event on a channel.
+/// A row of the list: the template of an event on a channel.
 struct Said {
     event: String,
     channel: Channel,
     locales: BTreeSet<Locale>,
 }
 
-/// What is said of every event on every channel, and in which languages somebody wrote it. What
-/// nobody wrote is said by a default.
+/// The templates of every event on every channel, and the languages that admins have written them
+/// in. The others are defaults.
 #[utoipa::path(
     get, path = "/api/templates/", tag = "Templates",
     params(doc::TemplateFilters, doc::Paged),
@@ -124,8 +124,8 @@ async fn list(
     paging.show(Page { count, rows }, summary_json).await
 }
 
-/// The hub's own events in their order, then mails about accounts, then digests, then those of
-/// senders.
+/// The hub's own events in their order, then mails about accounts, then digests, then senders'
+/// events.
 fn all_of(written: &[TemplateKey]) -> Vec<Said> {
     let mut locales: BTreeMap<(&str, Channel), BTreeSet<Locale>> = BTreeMap::new();
     for key in written {
@@ -158,7 +158,7 @@ fn summary_json(said: &Said) -> Value {
     })
 }
 
-/// An event's title, or its name where it has none.
+/// An event's title, or its name if it has none.
 fn display(event: &str) -> String {
     let shown = match Event::from_name(event).title() {
         "" if event == DIGEST => "Digest",
@@ -188,8 +188,7 @@ fn template_json(key: &TemplateKey, found: &Found) -> Value {
     })
 }
 
-/// What is said there: what was written in this language, or in the nearest that somebody wrote
-/// it in, or the default.
+/// The template in effect: the one written in this language, or in the nearest one, or the default.
 #[utoipa::path(
     get, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
     params(doc::TemplatePlace),
@@ -204,8 +203,8 @@ async fn read(State(desk): State<TemplateDesk>, _: Admin, Key(key): Key) -> Json
     Json(template_json(&key, &found))
 }
 
-/// Has this said there from now on, once it is proved: it can be read, knows its variables, and
-/// says something.
+/// Saves a template after rendering it with sample data: its syntax is valid, its variables are
+/// known, and its output is not empty.
 #[utoipa::path(
     put, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
     params(doc::TemplatePlace), request_body = doc::NewTemplate,
@@ -250,7 +249,7 @@ async fn write(
     }
 }
 
-/// Takes back what was written there: what is nearest is said again, or the default.
+/// Deletes a template: the nearest language or the default takes effect again.
 #[utoipa::path(
     delete, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
     params(doc::TemplatePlace),
@@ -272,8 +271,7 @@ async fn forget(
     }
 }
 
-/// How it would go out: what is given, and for the rest what is said there now, on a sample.
-/// Nothing is kept.
+/// Renders a preview with sample data: the given parts, and the rest as saved. Nothing is saved.
 #[utoipa::path(
     post, path = "/api/templates/{event}/{channel}/{locale}/preview/", tag = "Templates",
     params(doc::TemplatePlace), request_body = doc::TemplateChanges,
@@ -298,8 +296,8 @@ async fn preview(
     })))
 }
 
-/// A template of a mail about an account is filled in with a link that opens the account, and
-/// could have it sent elsewhere: whoever may not touch admins may not write it.
+/// The template of an account mail receives a link that opens the account, and could send it
+/// elsewhere: a caller who may not manage admins may not write it.
 fn check_rights(principal: &Principal, key: &TemplateKey) -> Result<(), ApiError> {
     if is_of_accounts(&key.event) && principal.user.role != Role::SuperAdmin {
         let text = "Only a super admin may change what mails about accounts say.";
@@ -308,7 +306,7 @@ fn check_rights(principal: &Principal, key: &TemplateKey) -> Result<(), ApiError
     Ok(())
 }
 
-/// The parts that a body names, in the place of those before.
+/// The parts in a body, replacing those before.
 fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
     let mut part = |name: &'static str, before: String| {
         body.text_if_sent(name, TextRule::prose(SOURCE_MAX)).unwrap_or(before)
@@ -323,7 +321,7 @@ fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
     Ok(source)
 }
 
-/// Each part with what is wrong with it.
+/// Each part with its errors.
 fn refused(Wrong(wrong): Wrong) -> ApiError {
     let mut errors = FieldErrors::default();
     for BadTemplate { part, problem } in wrong {

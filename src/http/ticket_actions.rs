@@ -1,4 +1,4 @@
-//! `/api/tickets/{id}/{action}/`: the steps of the workflow.
+//! `/api/tickets/{id}/{action}/`: the workflow actions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use super::ticket_json::ticket_json;
 use super::tickets::{commander, rights_first};
 use super::who::Who;
 
-/// A paragraph: it stands in every admin's notification.
+/// A paragraph: it is part of every admin's notification.
 const REASON_MAX: usize = 2_000;
-/// One ticket's developers; each of them gets a notification on every channel.
+/// A ticket's developers; each gets a notification on every channel.
 const DEVELOPERS_MAX: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +47,10 @@ pub(super) fn routes() -> Routes {
         .with(routes!(reject))
 }
 
-/// What a step takes out of a request, in the order of `act`.
+/// What an action extracts from a request, in the order of `act`.
 type Step = (State<Tickets>, State<Arc<dyn TicketStore>>, Who, Id, Fields);
 
-/// Takes note of a ticket: its creator is told. For admins.
+/// Opens a ticket; its creator is notified. For admins.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/open/", tag = "Tickets", params(doc::Id),
     responses(
@@ -63,7 +63,7 @@ async fn open(step: Step) -> Result<Json<Value>, ApiError> {
     act(Action::Open, step).await
 }
 
-/// Gives a ticket to developers; those who are newly on it are told. For admins.
+/// Assigns a ticket to developers; newly assigned ones are notified. For admins.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/assign/", tag = "Tickets", params(doc::Id),
     request_body = doc::Assignment,
@@ -77,7 +77,7 @@ async fn assign(step: Step) -> Result<Json<Value>, ApiError> {
     act(Action::Assign, step).await
 }
 
-/// Starts work on a ticket: its creator is told. For developers who are on it.
+/// Starts work on a ticket; its creator is notified. For assigned developers.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/start_work/", tag = "Tickets", params(doc::Id),
     responses(
@@ -90,7 +90,7 @@ async fn start_work(step: Step) -> Result<Json<Value>, ApiError> {
     act(Action::StartWork, step).await
 }
 
-/// Says that the work is done: the creator and all admins are told. For developers who are on it.
+/// Finishes work on a ticket; the creator and all admins are notified. For assigned developers.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/finish_work/", tag = "Tickets", params(doc::Id),
     responses(
@@ -103,7 +103,7 @@ async fn finish_work(step: Step) -> Result<Json<Value>, ApiError> {
     act(Action::FinishWork, step).await
 }
 
-/// Accepts what was done: admins and the developers are told. For the creator.
+/// Approves finished work; admins and the developers are notified. For the creator.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/approve/", tag = "Tickets", params(doc::Id),
     responses(
@@ -116,7 +116,7 @@ async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
     act(Action::Approve, step).await
 }
 
-/// Sends a ticket back: admins and the developers are told. For the creator.
+/// Rejects finished work; admins and the developers are notified. For the creator.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/reject/", tag = "Tickets", params(doc::Id),
     request_body = doc::Rejection,
@@ -166,7 +166,7 @@ async fn command(
     Ok(command)
 }
 
-/// The action's command with nothing in it.
+/// The action's command without content.
 fn probe(action: Action) -> Command {
     match action {
         Action::Open => Command::Open,
@@ -178,7 +178,8 @@ fn probe(action: Action) -> Command {
     }
 }
 
-/// The developers of these ids, in their order. Each entry that names none is refused by its place.
+/// The developers with these ids, in order. Each entry that is not a developer is refused by its
+/// position.
 async fn developers(
     store: &dyn TicketStore,
     body: &mut Fields,

@@ -1,4 +1,4 @@
-//! A ticket and its history as clients see them.
+//! A ticket and its history as JSON.
 
 use bellpull_actors::domain::ticket::{Status, Ticket};
 use bellpull_actors::port::tickets::StoredEntry;
@@ -28,7 +28,7 @@ pub(super) fn ticket_json(ticket: &Ticket) -> Value {
     })
 }
 
-/// A line of a ticket's history.
+/// An entry of a ticket's history.
 pub(super) fn entry_json(entry: &StoredEntry) -> Value {
     json!({
         "version": entry.version,

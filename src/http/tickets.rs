@@ -1,7 +1,7 @@
 //! `/api/tickets/`: lists and single tickets.
 //!
-//! Changes go to the ticket's actor, which knows the rules; reads go to the store, and what the
-//! caller may not see is not there.
+//! Changes go to the ticket's actor, which applies the rules; reads go to the store, and tickets
+//! that the caller may not see do not exist.
 
 use std::sync::Arc;
 
@@ -33,18 +33,18 @@ use super::ticket_json::{entry_json, ticket_json};
 use super::who::Who;
 use crate::auth::Principal;
 
-/// What clients' forms and columns are made for.
+/// The limit of clients' forms and columns.
 const TITLE_MAX: usize = 255;
 /// Some ten pages of text.
 const DESCRIPTION_MAX: usize = 20_000;
 const SEARCH_MAX: usize = 200;
 const TOO_MANY_WORDS: &str = "Enter at most 16 words.";
-/// What makes a list of tickets quicker.
+/// How to make a list of tickets faster.
 const NARROWER: &str = "Search for longer or fewer words, or narrow the list with created_by, \
                         assigned_to or project.";
 
-/// Fields that a `PATCH` cannot change, and what can. A client that sends a whole ticket back is
-/// told rather than left to believe that it has moved the ticket.
+/// Fields that a `PATCH` cannot change, and what does. A client that sends a whole ticket back gets
+/// an error instead of the impression that it has moved the ticket.
 const READ_ONLY: [(&str, &str); 4] = [
     (
         "status",
@@ -63,8 +63,8 @@ pub(super) fn routes() -> Routes {
         .with(routes!(history))
 }
 
-/// The tickets that the caller may see: clients those that they created, developers those of their
-/// projects, admins all.
+/// The tickets that the caller may see: clients see their own, developers those of their projects,
+/// admins all.
 #[utoipa::path(
     get, path = "/api/tickets/", tag = "Tickets", params(doc::TicketFilters, doc::Paged),
     responses(
@@ -98,13 +98,13 @@ async fn list(
     paging.show(page, ticket_json).await
 }
 
-/// What is searched for.
+/// The words to search for.
 fn search(params: &mut Params) -> Option<Search> {
     let text = params.bounded("search", SEARCH_MAX)?;
     params.checked("search", Search::of(&text).map_err(|_| TOO_MANY_WORDS))
 }
 
-/// Raises a ticket; all admins are told.
+/// Creates a ticket; all admins are notified.
 #[utoipa::path(
     post, path = "/api/tickets/", tag = "Tickets", request_body = doc::NewTicket,
     responses(
@@ -147,7 +147,7 @@ async fn read(
     Ok(Json(ticket_json(&ticket)))
 }
 
-/// What happened to a ticket, in order.
+/// A ticket's history, in order.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/history/", tag = "Tickets", params(doc::Id, doc::Paged),
     responses((status = 200, description = "A page of it.", body = doc::Page<doc::HistoryEntry>))
@@ -201,7 +201,7 @@ async fn edit(
     Ok(Json(ticket_json(&ticket)))
 }
 
-/// Takes a ticket away.
+/// Deletes a ticket.
 #[utoipa::path(
     delete, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
     responses(
@@ -220,8 +220,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whoever may be the author of a change. A service token's account exists nowhere, so nothing
-/// could say who did it.
+/// The author of a change. A service token's account is not stored, so no author could be recorded.
 pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
     if principal.is_service {
         let text = "A service token cannot act on tickets: log in as somebody.";
@@ -230,7 +229,7 @@ pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
     Ok(principal.caller())
 }
 
-/// The ticket, if the caller may know of it.
+/// The ticket, if the caller may see it.
 pub(super) async fn visible(
     store: &dyn TicketStore,
     id: TicketId,
@@ -241,8 +240,8 @@ pub(super) async fn visible(
     if is_visible(&ticket, caller, membership) { Ok(ticket) } else { Err(ApiError::NotFound) }
 }
 
-/// What the caller is to the ticket's project; only looked up for developers, for whom alone it
-/// decides whether they see a ticket.
+/// The caller's membership in the ticket's project; only read for developers, whose visibility
+/// depends on it.
 async fn membership(
     store: &dyn TicketStore,
     ticket: &Ticket,
@@ -258,8 +257,8 @@ async fn membership(
     Ok(Membership::Outsider)
 }
 
-/// What is wrong with a body concerns only those who may give the command at all: to others the
-/// refusal comes first, as it does where nothing is wrong.
+/// Validation errors are shown only to callers who may give the command at all: others get the
+/// refusal first, as they do for a valid body.
 pub(super) async fn rights_first(
     store: &dyn TicketStore,
     id: TicketId,
@@ -271,8 +270,8 @@ pub(super) async fn rights_first(
         Ok(ticket) => ticket,
         Err(refused) => return refused,
     };
-    // The ticket is visible, and rights depend on nothing else that membership decides; what
-    // would come of the command is thrown away, so any time will do.
+    // The ticket is visible, and rights depend on nothing else that membership decides; the
+    // decision is discarded, so any time will do.
     match decide(&ticket, probe, caller, Membership::Member, ticket.updated_at) {
         Err(refused @ (Refusal::NotFound | Refusal::Forbidden { .. })) => refused.into(),
         Ok(_)

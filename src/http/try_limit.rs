@@ -1,4 +1,4 @@
-//! How often an account may try a webhook: the hub calls wherever it is told to, and waits.
+//! Limits an account's webhook tests: the hub calls any address it is given, and waits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::rate::{Quota, RateLimit, retry_after_s};
 
-/// Tries of one account: so many at once, and so many a minute.
+/// Tests of one account: that many at once, and that many per minute.
 const TRIES_MAX: u32 = 10;
-/// The accounts whose tries are counted; a try takes a call of a second or so, and at most
-/// [`UNDER_WAY_MAX`] are under way at once.
+/// How many accounts are counted; a test takes a second or so, and at most [`UNDER_WAY_MAX`] are in
+/// progress.
 const ACCOUNTS_MAX: usize = 4_096;
-/// Tries that are under way, of all accounts together: each may take as long as a call does.
+/// Tests in progress, of all accounts: each may take as long as a call.
 const UNDER_WAY_MAX: usize = 64;
-/// When one may come back who found another try under way.
+/// When an account with a test in progress may try again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The limit. Cheap to clone.
@@ -24,7 +24,7 @@ pub(super) struct TryLimit(Arc<Tries>);
 #[derive(Debug)]
 struct Tries {
     rate: RateLimit<UserId>,
-    /// Whose try is under way: one of each account.
+    /// The accounts with a test in progress: one each.
     under_way: Mutex<HashSet<UserId>>,
 }
 
@@ -34,7 +34,7 @@ impl Tries {
     }
 }
 
-/// A try that is under way, until it is dropped.
+/// A test in progress, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Trying {
     tries: Arc<Tries>,
@@ -56,7 +56,7 @@ impl Default for TryLimit {
 }
 
 impl TryLimit {
-    /// Begins a try of an account's.
+    /// Begins a test of an account.
     ///
     /// # Errors
     /// Seconds until the next one is admitted; this one was not counted.

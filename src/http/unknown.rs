@@ -1,28 +1,27 @@
-//! What a client names and the hub does not know: refused by name, with the name that was probably
-//! meant.
+//! Names that the hub does not know: refused, with the name that was probably meant.
 
 use serde_json::{Map, Value};
 
 use super::error::FieldErrors;
 use crate::config::table::nearest;
 
-/// Of more unknown fields than this the others are not named.
+/// How many unknown fields are named.
 const NAMED_MAX: usize = 10;
 
-/// Of a longer name the rest is not shown, and none is looked for that is like it. Ours have fewer
-/// than half as many characters.
+/// The rest of a longer name is not shown, and no similar one is looked for. Ours have fewer than
+/// half as many characters.
 const NAME_MAX: usize = 64;
 
-/// What becomes of a field that no handler reads.
+/// How a field that no handler reads is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Nothing, as in Django REST framework: where front ends write.
+    /// It is ignored, as in Django REST framework: for existing front ends.
     Ignored,
-    /// The request is refused: at the hub's own resources.
+    /// The request is refused: for the hub's own resources.
     Refused,
 }
 
-/// Notes the fields that are none of `known`.
+/// Adds an error for each field that is not in `known`.
 pub(super) fn refuse(
     values: &Map<String, Value>,
     known: &[&'static str],
@@ -35,7 +34,7 @@ pub(super) fn refuse(
     }
 }
 
-/// The same for an object within a field: the first one, as the field's problem.
+/// The same for an object within a field: the first unknown one, as the field's error.
 pub(super) fn check(object: &Map<String, Value>, known: &[&'static str]) -> Result<(), String> {
     match object.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
@@ -50,7 +49,7 @@ fn text(name: &str, known: &[&'static str]) -> String {
     format!("Unknown field.{}", suggestion(name, known.iter().copied()))
 }
 
-/// ` Did you mean "…"?`, or nothing where no name is like the one that was given.
+/// ` Did you mean "…"?`, or empty if no name is similar.
 pub(super) fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
     let meant = if given.len() > NAME_MAX { None } else { nearest(given, known) };
     meant.map_or_else(String::new, |name| format!(" Did you mean \"{name}\"?"))

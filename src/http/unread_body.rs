@@ -1,10 +1,9 @@
 //! The rest of a body that a handler did not read.
 //!
-//! A request may be answered before its body was read: its token is not valid, or its account
-//! writes too fast. Many clients send the head and the body in two packets. If the connection
-//! closed in between, the kernel would answer the second packet with a reset, and the client would
-//! see that instead of its answer. So a small body is read to its end; a large one ends the
-//! connection.
+//! A request may be answered before its body is read: its token is invalid, or its account writes
+//! too fast. Many clients send the head and the body in two packets. If the connection closed in
+//! between, the kernel would answer the second packet with a reset, and the client would see that
+//! instead of its answer. So a small body is read to its end; a large one ends the connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,13 +14,13 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// The largest body that is read for nothing: of a form with some text.
+/// The largest body that is read and discarded: a form with some text.
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// How long that may take: a round trip to a client far away.
+/// How long that may take: a round trip to a distant client.
 const TIME_MAX: Duration = Duration::from_secs(1);
 
-/// A request's body, which is read to its end if nobody else does.
+/// A request's body, read to its end unless a handler reads it.
 #[derive(Debug)]
 pub(super) struct UnreadBody<B>(Option<B>)
 where
@@ -74,7 +73,7 @@ where
         if body.is_end_stream() || !is_small(&body) {
             return;
         }
-        // Outside of a runtime nobody waits for an answer any more.
+        // Without a runtime no answer is sent any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let read = async { while let Some(Ok(_)) = body.frame().await {} };

@@ -1,10 +1,9 @@
-//! Answers that clients have not taken yet: one budget of bytes for all of them.
+//! Answers that clients have not accepted yet: one budget of bytes for all of them.
 //!
-//! A large page is built only when it is its turn, from rows that are freed as they are written,
-//! and its bytes are in the budget until the kernel has taken them: in pieces, so that what is
-//! sent makes room at once. Where the budget has no room a few pages wait for it; the others are
-//! answered 503. Small answers have a part of their own: those who ask for little do not stand in
-//! line with those who ask for much.
+//! A large page is only built in its turn, from rows that are freed as they are written, and its
+//! bytes stay in the budget until the kernel has accepted them: piece by piece, so sent bytes free
+//! room immediately. If the budget is full, a few pages wait for room; the others are answered 503.
+//! Small answers have a share of their own: they do not queue behind large ones.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,17 +19,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::in_flight::Slot;
 
-/// What a small answer is: a page of 20 rows has some 10 KiB, and long texts 100 KiB.
+/// The size of a small answer: a page of 20 rows has some 10 KiB, and long texts 100 KiB.
 const SMALL_MAX: usize = 256 * 1024;
 
-/// Answers that are smaller than this are not counted: a kernel takes them at once, and there are
-/// at most as many as connections.
+/// Smaller answers are not counted: the kernel accepts them immediately, and there are at most as
+/// many as connections.
 pub(super) const UNCOUNTED_MAX: usize = 16 * 1024;
 
-/// Pages that are read and written at once: as many as the store's readers.
+/// Pages that are read and written at once: as many as the store has readers.
 const TURNS: usize = 4;
 
-/// Pages of reads that may be slow, beside those: as many as the store's connections for them.
+/// Pages of slow reads beside those: as many as the store has connections for them.
 const SLOW_TURNS: usize = 2;
 
 /// Large answers that wait for room, complete; each may be several MiB.
@@ -39,10 +38,10 @@ const LARGE_WAITING_MAX: usize = 4;
 /// Small answers that wait for room.
 const SMALL_WAITING_MAX: usize = 64;
 
-/// What the connection is given at once: as much as hyper keeps before it asks for more.
+/// What the connection is given at once: as much as hyper buffers.
 const FRAME_MAX: usize = 16 * 1024;
 
-/// Pieces in which an answer is written and freed, at least.
+/// The size of the pieces in which an answer is written and freed, at least.
 const PIECE: usize = 16 * 1024;
 
 /// The budget. Cheap to clone.
@@ -52,7 +51,7 @@ pub(crate) struct Unsent {
     large: Part,
     turns: Arc<Semaphore>,
     slow_turns: Arc<Semaphore>,
-    /// What one user's answers may take before the next page is begun: a quarter of all.
+    /// How much one user's answers may hold before the next page begins: a quarter of the total.
     pub(super) share: usize,
 }
 
@@ -77,7 +76,7 @@ impl Turn {
 }
 
 impl Unsent {
-    /// A budget of so many bytes, a quarter of it for small answers.
+    /// A budget of that many bytes, a quarter of it for small answers.
     pub(crate) fn new(bytes: usize) -> Self {
         let part = |bytes, waiting| Part {
             budget: Budget::new(bytes),
@@ -92,7 +91,7 @@ impl Unsent {
         }
     }
 
-    /// Whether connections that take nothing should make room soon.
+    /// Whether stalled connections should be closed soon.
     pub(crate) fn is_short(&self) -> bool {
         self.small.budget.is_short() || self.large.budget.is_short()
     }
@@ -107,13 +106,13 @@ impl Unsent {
         if bytes <= SMALL_MAX { &self.small } else { &self.large }
     }
 
-    /// Room for an answer, now.
+    /// Reserves room for an answer now.
     pub(super) fn try_reserve(&self, bytes: usize) -> Option<Room> {
         self.part(bytes).budget.try_reserve(bytes)
     }
 
-    /// Room for a page that is written; `None` where too many wait for theirs. While it waits
-    /// another one may be written.
+    /// Reserves room for a written page; `None` if too many wait for theirs. While it waits, the
+    /// next page may be written.
     pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
         let part = self.part(bytes);
         if let Some(room) = part.budget.try_reserve(bytes) {
@@ -134,7 +133,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Writes more of it.
+    /// Appends to it.
     pub(super) fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
         let before = self.last.len();
         more(&mut self.last);
@@ -155,12 +154,12 @@ impl Pieces {
     }
 }
 
-/// A body that is made already, within the room for it.
+/// A complete body, within its reserved room.
 pub(super) fn within(room: Room, bytes: Bytes, slot: Slot) -> Body {
     Body::new(Answer::new(vec![bytes], Some(room), Some(slot)))
 }
 
-/// The bytes of a body that is made already; nothing where it is a stream.
+/// The bytes of a complete body; `Err` if it is a stream.
 pub(super) async fn made(body: Body) -> Result<Bytes, Body> {
     if body.size_hint().exact().is_none() {
         return Err(body);
@@ -176,7 +175,7 @@ struct Answer {
     left: u64,
 }
 
-/// Bytes with what is given back after them.
+/// Bytes with what is released after them.
 struct Counted<B> {
     bytes: B,
     _room: Option<Room>,

@@ -1,7 +1,7 @@
-//! `/api/users/`: the accounts, for admins. Only a super admin touches admins, and nobody takes
-//! away their own role or switches themselves off. Two may do that to each other at once: the store
-//! sees to it that a hub never loses its last super admin, and that an account still has the role
-//! with which the caller's rights were looked at.
+//! `/api/users/`: the accounts, for admins. Only a super admin manages admins, and callers cannot
+//! change their own role or deactivate themselves. Two super admins may do that to each other at
+//! the same time: the store makes sure that a hub keeps one, and that the account still has the
+//! role that the caller's rights were checked against.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ use crate::auth::register::{check_email, check_password};
 use crate::auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
-/// What an admin is told who tries to set one.
+/// The error for an admin who tries to set a password.
 const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner changes it with \
     POST /api/auth/password/.";
 /// A plus sign and 15 digits (E.164).
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list, create)).with(routes!(read, edit))
 }
 
-/// An account as clients see it: its owner, and admins.
+/// An account as its owner and admins see it.
 pub(super) fn user_json(user: &User) -> Value {
     json!({
         "id": user.id,
@@ -61,7 +61,7 @@ pub(super) fn user_json(user: &User) -> Value {
     })
 }
 
-/// What changing an account takes: the store, what is remembered of it, and its open sessions.
+/// The handles for changing an account: the store, the cache, and its open sessions.
 #[derive(Debug, Clone)]
 struct Desk {
     accounts: Arc<dyn AccountStore>,
@@ -117,7 +117,7 @@ async fn read(
     Ok(Json(user_json(&user)))
 }
 
-/// Makes an account.
+/// Creates an account.
 #[utoipa::path(
     post, path = "/api/users/", tag = "Accounts", request_body = doc::NewUser,
     responses(
@@ -165,7 +165,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
-/// Changes an account. Whose role changes, and who is switched off, loses all sessions.
+/// Changes an account. A changed role ends all its sessions, and so does deactivation.
 #[utoipa::path(
     patch, path = "/api/users/{id}/", tag = "Accounts", params(doc::Id),
     request_body = doc::UserEdit,
@@ -209,7 +209,7 @@ async fn edit(
 }
 
 impl Desk {
-    /// Changes an account. Whoever loses a right loses the sockets that were opened with it.
+    /// Changes an account. Sockets that were opened with a lost right are closed.
     async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
         let after = self.accounts.update_user(before.id, changes).await?;
         self.auth.forget(after.id);
@@ -247,7 +247,7 @@ fn only_super() -> ApiError {
     ApiError::Forbidden(text.to_owned())
 }
 
-/// The field `email`, where it was sent; empty for none.
+/// The field `email`, if present; may be empty.
 fn email(body: &mut Fields) -> Option<String> {
     let email = body.text_if_sent("email", TextRule::line(EMAIL_MAX).or_blank())?;
     if !email.is_empty()
@@ -258,7 +258,7 @@ fn email(body: &mut Fields) -> Option<String> {
     Some(email)
 }
 
-/// A field with a telephone number, where it was sent; empty for none.
+/// A field with a telephone number, if present; may be empty.
 fn phone(body: &mut Fields, field: &'static str) -> Option<String> {
     let number = body.text_if_sent(field, TextRule::line(PHONE_MAX).or_blank())?;
     if !number.is_empty() && !is_phone(&number) {

@@ -1,8 +1,7 @@
-//! `/api/webhooks/`: servers of the caller's own, or a project's, that are called.
+//! `/api/webhooks/`: webhooks of the caller or of a project.
 //!
-//! A user's webhooks are told of what comes into the inbox, a project's of what happens to its
-//! tickets. Everybody has their own; a project's are for admins. A secret is shown once, when it
-//! is made.
+//! A user's webhooks receive the inbox, a project's the events of its tickets. Every user manages
+//! their own; a project's are managed by admins. A secret is returned once, on creation.
 
 use std::sync::Arc;
 
@@ -38,19 +37,19 @@ use crate::config::Config;
 use crate::delivery::outside::Outside;
 use crate::delivery::webhook::WebhookCaller;
 
-/// What servers take without complaint.
+/// What servers accept.
 const URL_MAX: usize = 2_048;
 /// A line or two.
 const DESCRIPTION_MAX: usize = 255;
 /// Events that a webhook names: the hub's own, and some of the senders'.
 const EVENTS_MAX: usize = 50;
-/// What a webhook keeps, or the hub alone changes.
+/// Fields that never change, or only by the hub.
 const READ_ONLY: [&str; 8] =
     ["id", "user", "project", "secret", "failures", "off_reason", "created_at", "updated_at"];
 /// The randomness of a secret, in bytes.
 const SECRET_LEN: usize = 24;
 
-/// What webhooks are made, changed and tried by.
+/// The handles for creating, changing and testing webhooks.
 #[derive(Debug, Clone)]
 pub(super) struct Desk {
     store: Arc<dyn WebhookStore>,
@@ -58,7 +57,7 @@ pub(super) struct Desk {
     rules: HookRules,
 }
 
-/// What the settings say of webhooks, and how they are tried.
+/// The webhook settings, and the caller for tests.
 #[derive(Debug, Clone)]
 pub(super) struct HookRules {
     outside: Outside,
@@ -87,7 +86,7 @@ pub(super) fn routes() -> Routes {
         .with(routes!(test))
 }
 
-/// A webhook as its owners see it: without its secret.
+/// A webhook as its owner sees it: without its secret.
 fn webhook_json(hook: &Webhook) -> Value {
     let (user, project) = match hook.owner {
         HookOwner::User(user) => (Some(user), None),
@@ -108,7 +107,7 @@ fn webhook_json(hook: &Webhook) -> Value {
     })
 }
 
-/// The caller's webhooks, the oldest first; for admins those of the projects too.
+/// The caller's webhooks, oldest first; for admins those of projects too.
 #[utoipa::path(
     get, path = "/api/webhooks/", tag = "Webhooks",
     params(doc::WebhookFilters, doc::Paged),
@@ -136,7 +135,8 @@ async fn list(
     paging.show(page, webhook_json).await
 }
 
-/// Makes a webhook: the caller's, or with `project` a project's. The answer alone shows its secret.
+/// Creates a webhook: the caller's, or with `project` a project's. Only this answer contains its
+/// secret.
 #[utoipa::path(
     post, path = "/api/webhooks/", tag = "Webhooks", request_body = doc::NewWebhook,
     responses(
@@ -161,7 +161,7 @@ async fn create(
     let secret = secret()?;
     let new = NewWebhook {
         owner,
-        // It is there: what is not there has been refused.
+        // Set: a missing value has been refused.
         address: address.ok_or(ApiError::Internal)?,
         events: events.unwrap_or_default(),
         description: description.unwrap_or_default(),
@@ -205,8 +205,7 @@ async fn read(
     Ok(Json(webhook_json(&desk.visible(&principal, id).await?)))
 }
 
-/// Changes a webhook; what is not named stays as it was. One that is switched on begins without
-/// failures.
+/// Changes a webhook; what is not named stays as it is. Switching it on resets its failures.
 #[utoipa::path(
     patch, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
     request_body = doc::WebhookChanges,
@@ -231,7 +230,7 @@ async fn change(
     Ok(Json(webhook_json(&changed.ok_or(ApiError::NotFound)?)))
 }
 
-/// Ends a webhook: it is called no more.
+/// Deletes a webhook.
 #[utoipa::path(
     delete, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
     responses((status = 204, description = "It is called no more."))
@@ -248,7 +247,7 @@ async fn delete(
     }
 }
 
-/// Gives a webhook another secret, which the answer alone shows. For a day both sign.
+/// Replaces a webhook's secret; only this answer contains the new one. For a day both sign.
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/rotate-secret/", tag = "Webhooks", params(doc::Id),
     operation_id = "rotate_secret",
@@ -273,8 +272,8 @@ async fn rotate(
     Ok(Json(shown))
 }
 
-/// Calls a webhook right away with a `ping`, signed as everything is, and says what came of it;
-/// one that is switched off too. At most one at a time, and ten a minute, for each account.
+/// Calls a webhook immediately with a signed `ping` and returns the result, even if it is switched
+/// off. At most one at a time, and ten a minute, per account.
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/test/", tag = "Webhooks", params(doc::Id),
     responses(
@@ -307,7 +306,7 @@ async fn test(
 }
 
 impl Desk {
-    /// The webhook, if the caller may know of it.
+    /// The webhook, if the caller may see it.
     async fn visible(&self, principal: &Principal, id: i64) -> Result<Webhook, ApiError> {
         let hook = self.store.webhook(WebhookId(id)).await?.ok_or(ApiError::NotFound)?;
         let is_visible = match hook.owner {
@@ -317,7 +316,7 @@ impl Desk {
         if is_visible { Ok(hook) } else { Err(ApiError::NotFound) }
     }
 
-    /// Where it is to be called; a name is looked at again when it is called.
+    /// The URL to call; its host is checked again for each call.
     fn address(&self, body: &mut Fields) -> Option<HookAddress> {
         let url = body.text_if_sent("url", TextRule::line(URL_MAX))?;
         let lane = self.rules.outside.lane(&url).map_err(str::to_owned);
@@ -325,7 +324,7 @@ impl Desk {
     }
 }
 
-/// Whose a new webhook is.
+/// The owner of a new webhook.
 fn owner(principal: &Principal, project: Option<ProjectId>) -> Result<HookOwner, ApiError> {
     match project {
         Some(project) if principal.user.role.is_admin() => Ok(HookOwner::Project(project)),
@@ -342,7 +341,7 @@ fn description(body: &mut Fields) -> Option<String> {
     body.text_if_sent("description", TextRule::line(DESCRIPTION_MAX).or_blank())
 }
 
-/// The project; null is nobody's.
+/// The project; null means none.
 fn project(body: &mut Fields) -> Option<ProjectId> {
     let value = body.value_or_null("project").filter(|value| !value.is_null())?;
     let id = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
@@ -354,7 +353,7 @@ fn events(body: &mut Fields) -> Option<Vec<String>> {
     body.note("events", checked)
 }
 
-/// Names of events, each once, in the order in which they came.
+/// Event names, without duplicates, in order.
 fn names(value: &Value) -> Result<Vec<String>, String> {
     let Value::Array(items) = value else {
         return Err(format!("Expected a list of items but got type \"{}\".", kind(value)));
@@ -378,7 +377,7 @@ fn names(value: &Value) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// A new secret: nobody else's, and not to be guessed.
+/// A new random secret.
 fn secret() -> Result<HookSecret, ApiError> {
     let random = URL_SAFE_NO_PAD.encode(random::<SECRET_LEN>()?);
     Ok(HookSecret::new(format!("whsec_{random}")))

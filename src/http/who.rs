@@ -1,5 +1,5 @@
 //! The caller: the principal of a request's bearer token, whose writes are limited here, and the
-//! address that the request comes from.
+//! client's address.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,9 +16,8 @@ use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
 use crate::edge::{TrustedProxies, peer};
 
-/// The account that the request's token speaks for. A request that writes (by its method) is
-/// counted against the account's limit here, so a handler that asks who the caller is cannot
-/// escape the limit.
+/// The caller's account. A request that writes (by its method) is counted against the account's
+/// limit here, so no handler that knows its caller can bypass the limit.
 #[derive(Debug, Clone)]
 pub(super) struct Who(pub(super) Principal);
 
@@ -107,8 +106,7 @@ where
     }
 }
 
-/// The token of `Authorization: Bearer …`. Another scheme's credentials are none of ours: as if
-/// there were none.
+/// The token of `Authorization: Bearer …`. Credentials of another scheme are ignored.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let value = headers.get(AUTHORIZATION).ok_or(ApiError::NotAuthenticated)?;
     let value = value.to_str().map_err(|_| AuthError::BadToken("it is not readable"))?.trim();
@@ -122,8 +120,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     }
 }
 
-/// The client's address: of the other end of the connection or, where that is a trusted proxy,
-/// what the proxy says. `0.0.0.0` where the server of the router does not say.
+/// The client's address: the peer of the connection or, if that is a trusted proxy, the address
+/// that the proxy reports. `0.0.0.0` if the server does not provide it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address(pub(super) IpAddr);
 

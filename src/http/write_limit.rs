@@ -1,8 +1,8 @@
-//! A limit on how long a connection may take nothing of what is written to it.
+//! A limit on how long a connection may accept no bytes.
 //!
-//! Only a write that waits is timed, so a connection with nothing to say may be silent for as long
-//! as it likes; and each byte that is taken begins the time anew, so a client may be slow. While
-//! the budget of unsent answers is short the limit is a lower one: others wait for that memory.
+//! Only a waiting write is timed, so an idle connection may stay silent; and each accepted byte
+//! restarts the time, so a client may be slow. While the budget of unsent answers is short, the
+//! limit is lower: others wait for that memory.
 
 use std::io;
 use std::pin::Pin;
@@ -14,13 +14,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::unsent::Unsent;
 
-/// How often a connection that takes nothing looks whether others wait.
+/// How often a stalled connection checks whether others wait.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a connection may take nothing.
+/// How long a connection may accept no bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience {
-    /// In any case.
+    /// Normally.
     pub(crate) long: Duration,
     /// While the budget is short.
     pub(crate) short: Duration,
@@ -28,13 +28,13 @@ pub(crate) struct Patience {
     pub(crate) unsent: Unsent,
 }
 
-/// The connection, and since when it has taken nothing.
+/// The connection, and since when it has been stalled.
 #[derive(Debug)]
 pub(crate) struct WriteLimit<S> {
     stream: S,
     patience: Patience,
-    /// Since when the present write has waited, and until when it sleeps. In a box, which is made
-    /// for those that wait: most never do.
+    /// Since when the current write has waited, and until when it sleeps. Boxed, and only allocated
+    /// for writes that wait: most never do.
     stalled: Option<Box<Stalled>>,
 }
 
@@ -45,7 +45,7 @@ struct Stalled {
 }
 
 impl<S> WriteLimit<S> {
-    /// `stream`, on which a write fails that has waited for too long.
+    /// `stream`, on which a write fails after waiting for too long.
     pub(crate) fn new(stream: S, patience: Patience) -> Self {
         Self { stream, patience, stalled: None }
     }
@@ -55,7 +55,7 @@ impl<S> WriteLimit<S> {
         self.stream
     }
 
-    /// What a write came to, unless it has waited for too long.
+    /// The result of a write, unless it has waited for too long.
     fn limited(
         &mut self,
         cx: &mut Context<'_>,

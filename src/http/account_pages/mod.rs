@@ -1,8 +1,8 @@
-//! `/account/password/` and `/account/email/`: where the links in mails about an account lead.
+//! `/account/password/` and `/account/email/`: the pages behind the links in account mails.
 //!
-//! A page is the same for everyone: the token stands in the URL's fragment, which a browser sends
-//! nowhere. The page's script takes it from there, and posts it when the user says so: scanners of
-//! mail that follow every link, and even those that run scripts, change nothing.
+//! The page is the same for every visitor: the token is in the URL's fragment, which browsers do
+//! not send. The page's script reads it there and posts it after a click, so mail scanners that
+//! follow every link, even those that run scripts, change nothing.
 
 use std::sync::LazyLock;
 
@@ -22,8 +22,8 @@ const STYLE: &str = include_str!("page.css");
 static PASSWORD: LazyLock<String> = LazyLock::new(|| whole(include_str!("password.html")));
 static EMAIL: LazyLock<String> = LazyLock::new(|| whole(include_str!("email.html")));
 
-/// The pages run their own script and none else, ask only this hub, send no form anywhere, and
-/// stand in no frame.
+/// The pages run only their own script, connect only to this hub, submit no forms elsewhere, and
+/// cannot be framed.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let [script, style] = [SCRIPT, STYLE].map(|text| STANDARD.encode(Sha256::digest(text)));
     format!(
@@ -32,14 +32,14 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// No search engine should keep the pages.
+/// Search engines must not index the pages.
 const ROBOTS: (HeaderName, &str) = (HeaderName::from_static("x-robots-tag"), "noindex");
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(password)).with(routes!(email))
 }
 
-/// The page behind a mail's link for a new password.
+/// The page behind a mailed link for a new password.
 #[utoipa::path(
     get, path = "/account/password/", tag = "Accounts", security(()),
     operation_id = "password_page",
@@ -49,7 +49,7 @@ async fn password() -> Response {
     page(&PASSWORD)
 }
 
-/// The page behind a mail's link that confirms an address.
+/// The page behind a mailed link that confirms an address.
 #[utoipa::path(
     get, path = "/account/email/", tag = "Accounts", security(()),
     operation_id = "email_page",
@@ -59,7 +59,7 @@ async fn email() -> Response {
     page(&EMAIL)
 }
 
-/// A page with its script and style within it: nothing else is loaded.
+/// A page with its script and style inlined; nothing else is loaded.
 fn whole(page: &str) -> String {
     page.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT)
 }
@@ -68,7 +68,7 @@ fn page(text: &'static str) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
-        // The address is as good as a key, though its fragment is not sent anyway.
+        // The URL grants access, although its fragment is not sent anyway.
         (REFERRER_POLICY, "no-referrer"),
         ROBOTS,
     ];

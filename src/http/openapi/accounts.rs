@@ -1,4 +1,4 @@
-//! Accounts and logins, as the document has them.
+//! OpenAPI schemas: accounts and logins.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
@@ -11,18 +11,18 @@ pub(in crate::http) struct User {
     username: String,
     email: String,
     full_name: String,
-    /// `client`, `developer`, `admin`, `super_admin`; any other has a client's rights.
+    /// `client`, `developer`, `admin`, `super_admin`; any other role has a client's rights.
     role: String,
     role_display: String,
     whatsapp_number: String,
     phone: String,
     is_active: bool,
-    /// Whether mails may go to the address; false until its owner has confirmed it.
+    /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
     created_at: Timestamp,
 }
 
-/// Who logs in: `username` or `email`.
+/// The login: `username` or `email`.
 #[derive(ToSchema)]
 pub(in crate::http) struct Login {
     #[schema(min_length = 1, max_length = 150)]
@@ -36,7 +36,7 @@ pub(in crate::http) struct Login {
 /// A login's tokens.
 #[derive(ToSchema)]
 pub(in crate::http) struct LoggedIn {
-    /// For `Authorization: Bearer`, an hour where nothing else is set.
+    /// For `Authorization: Bearer`; valid for an hour by default.
     access: String,
     /// For `/api/auth/refresh/`.
     refresh: String,
@@ -50,17 +50,17 @@ pub(in crate::http) struct Refresh {
     refresh: String,
 }
 
-/// New tokens. A client that uses the new refresh token gives up the one before.
+/// New tokens. Using the new refresh token invalidates the previous one.
 #[derive(ToSchema)]
 pub(in crate::http) struct Refreshed {
     access: String,
     refresh: String,
 }
 
-/// Somebody who registers.
+/// A registration.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewAccount {
-    /// Letters, numbers and `@.+-_`.
+    /// Letters, digits and `@.+-_`.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]+$")]
     username: String,
     #[schema(max_length = 254, format = Email)]
@@ -69,19 +69,19 @@ pub(in crate::http) struct NewAccount {
     password: String,
     #[schema(max_length = 150)]
     full_name: Option<String>,
-    /// One without rights: neither `developer` nor `admin` nor `super_admin`.
+    /// A role without rights: not `developer`, `admin` or `super_admin`.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
 }
 
-/// The login that ends; without it, the one of the access token.
+/// The login to end; by default the one of the access token.
 #[derive(ToSchema)]
 pub(in crate::http) struct Logout {
     #[schema(min_length = 1, max_length = 8_192)]
     refresh: Option<String>,
 }
 
-/// Done.
+/// Success.
 #[derive(ToSchema)]
 pub(in crate::http) struct LoggedOut {
     message: String,
@@ -89,7 +89,7 @@ pub(in crate::http) struct LoggedOut {
     detail: String,
 }
 
-/// What opens a socket, once.
+/// A ticket that opens one socket.
 #[derive(ToSchema)]
 pub(in crate::http) struct SocketTicket {
     ticket: String,
@@ -97,7 +97,7 @@ pub(in crate::http) struct SocketTicket {
     expires_in: i64,
 }
 
-/// A new password, by whoever knows the one before.
+/// A new password, with the current one as proof.
 #[derive(ToSchema)]
 pub(in crate::http) struct PasswordChange {
     #[schema(min_length = 1, max_length = 1_024)]
@@ -113,62 +113,62 @@ pub(in crate::http) struct ResetRequest {
     email: String,
 }
 
-/// A new password, by a link.
+/// A new password, set through a link.
 #[derive(ToSchema)]
 pub(in crate::http) struct ResetConfirmation {
-    /// What stands behind the `#` of the link.
+    /// The part of the link after `#`.
     #[schema(min_length = 1, max_length = 200)]
     token: String,
     #[schema(min_length = 8, max_length = 1_024)]
     new_password: String,
 }
 
-/// The proof that a mail has arrived.
+/// The token of a mailed link.
 #[derive(ToSchema)]
 pub(in crate::http) struct EmailConfirmation {
-    /// What stands behind the `#` of the link.
+    /// The part of the link after `#`.
     #[schema(min_length = 1, max_length = 200)]
     token: String,
 }
 
-/// What was done, for people.
+/// What was done, as a text for users.
 #[derive(ToSchema)]
 pub(in crate::http) struct Told {
     detail: String,
 }
 
-/// An account that an admin makes.
+/// An account that an admin creates.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewUser {
-    /// Letters, numbers and `@.+-_`.
+    /// Letters, digits and `@.+-_`.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]+$")]
     username: String,
     #[schema(min_length = 8, max_length = 1_024)]
     password: String,
-    /// Empty for none.
+    /// May be empty.
     #[schema(max_length = 254)]
     email: Option<String>,
     #[schema(max_length = 150)]
     full_name: Option<String>,
-    /// `client` where nobody says; only a super admin makes admins.
+    /// `client` by default; only a super admin creates admins.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
-    /// A plus sign and up to 15 digits; empty for none.
+    /// A plus sign and up to 15 digits; may be empty.
     #[schema(max_length = 16)]
     whatsapp_number: Option<String>,
     #[schema(max_length = 16)]
     phone: Option<String>,
 }
 
-/// What is to change.
+/// The changes.
 #[derive(ToSchema)]
 pub(in crate::http) struct UserEdit {
-    /// Another address counts as confirmed; links that were mailed to the one before are void.
+    /// A new address counts as confirmed; links mailed to the previous one become invalid.
     #[schema(max_length = 254)]
     email: Option<String>,
     #[schema(max_length = 150)]
     full_name: Option<String>,
-    /// Whose role changes, and who is switched off, loses all sessions.
+    /// A changed role ends all sessions of the account, and so does deactivation.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
     #[schema(max_length = 16)]
@@ -178,7 +178,7 @@ pub(in crate::http) struct UserEdit {
     is_active: Option<bool>,
 }
 
-/// Which accounts.
+/// Filters of the list of accounts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct UserFilters {

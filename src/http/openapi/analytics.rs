@@ -1,4 +1,4 @@
-//! Figures, as the document has them.
+//! OpenAPI schemas: statistics.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use std::collections::BTreeMap;
@@ -14,17 +14,17 @@ fn format() -> Schema {
     one_of(["json", "csv"])
 }
 
-/// What became of the notifications that were made in a range of time.
+/// Delivery statistics for the notifications created in a range of time.
 #[derive(ToSchema)]
 pub(in crate::http) struct Analytics {
     from: Timestamp,
-    /// What was made at this moment is not in it any more.
+    /// Exclusive.
     to: Timestamp,
-    /// By event and channel, in the order of both.
+    /// By event and channel, sorted by both.
     results: Vec<AnalyticsRow>,
 }
 
-/// What became of an event's notifications on a channel. `SYSTEM` is the inbox, where all are sent.
+/// An event's deliveries on a channel. `SYSTEM` is the inbox, which receives every notification.
 #[derive(ToSchema)]
 pub(in crate::http) struct AnalyticsRow {
     event: String,
@@ -35,29 +35,29 @@ pub(in crate::http) struct AnalyticsRow {
     sent: i64,
     failed: i64,
     suppressed: i64,
-    /// By the rule that held them back.
+    /// By the rule that suppressed them.
     suppressed_by: BTreeMap<String, i64>,
-    /// On a device, as the provider says.
+    /// Reached a device, as the provider reports.
     delivered: i64,
-    /// Read there, as the provider says.
+    /// Read there, as the provider reports.
     read_at_provider: i64,
-    /// Deliveries whose notification was read here.
+    /// Deliveries whose notification was read in the inbox.
     notifications_read: i64,
-    /// Within so many seconds half of them were read.
+    /// The median time until they were read, in seconds.
     #[schema(required)]
     time_to_read_p50_s: Option<i64>,
     #[schema(required)]
     time_to_read_p95_s: Option<i64>,
 }
 
-/// Which notifications.
+/// The range of time.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct AnalyticsFilters {
-    /// A moment, or a day in UTC; a week before `to`, where nobody says.
+    /// A time, or a day in UTC; by default a week before `to`.
     #[param(example = "2026-01-01")]
     from: Option<String>,
-    /// A moment, or a day in UTC, which is then included; now, where nobody says.
+    /// A time, or a day in UTC, which is included; by default now.
     #[param(example = "2026-01-31")]
     to: Option<String>,
     #[param(max_length = 64)]

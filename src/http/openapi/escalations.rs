@@ -1,4 +1,4 @@
-//! Escalations, as the document has them.
+//! OpenAPI schemas: escalations.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
@@ -16,23 +16,23 @@ fn new_steps() -> Schema {
 #[derive(ToSchema)]
 pub(in crate::http) struct Escalation {
     event: String,
-    /// The soonest first.
+    /// Sorted by time.
     steps: Vec<Step>,
     updated_at: Timestamp,
 }
 
-/// An event's policy to be.
+/// An event's new policy.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewEscalation {
-    /// Each channel once, in whatever order.
+    /// Each channel at most once, in any order.
     #[schema(schema_with = new_steps)]
     steps: Vec<Step>,
 }
 
-/// A channel, and how long it waits whether the notification is seen elsewhere first.
+/// A channel, and how long it waits for the notification to be seen elsewhere.
 #[derive(ToSchema)]
 pub(in crate::http) struct Step {
-    /// `SYSTEM` is told at once: it can only wait 0 seconds.
+    /// `SYSTEM` is notified immediately: it can only wait 0 seconds.
     #[schema(schema_with = channel)]
     channel: String,
     /// Seconds after the event.
@@ -40,7 +40,7 @@ pub(in crate::http) struct Step {
     after_s: i64,
 }
 
-/// Which event: one of the hub's own, or one that senders name.
+/// An event: one of the hub's own, or one that senders use.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::http) struct EventName {

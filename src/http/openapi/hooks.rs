@@ -1,9 +1,9 @@
-//! What providers and e-mails' links call, as the document has it.
+//! OpenAPI schemas: callbacks of providers, and links in e-mails.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use utoipa::{IntoParams, ToSchema};
 
-/// How a provider proves that it is asked for by this hub's operator.
+/// WhatsApp's verification of the address.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct Verification {
@@ -13,20 +13,20 @@ pub(in crate::http) struct Verification {
     /// `whatsapp.verify_token`.
     #[param(rename = "hub.verify_token")]
     verify_token: String,
-    /// What is answered.
+    /// Returned in the answer.
     #[param(rename = "hub.challenge")]
     challenge: Option<String>,
 }
 
-/// Which e-mails, and whose.
+/// The e-mails to unsubscribe from, and the user.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::http) struct UnsubscribeToken {
-    /// As it stands in an e-mail's link.
+    /// From the link in an e-mail.
     token: String,
 }
 
-/// Who calls.
+/// The caller's signature.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct Signature {
@@ -35,14 +35,14 @@ pub(in crate::http) struct Signature {
     signature: Option<String>,
 }
 
-/// What was taken of a report.
+/// The result of a report.
 #[derive(ToSchema)]
 pub(in crate::http) struct Taken {
-    /// Of how many of the messages this hub knows.
+    /// How many of the messages this hub knows.
     known: u32,
 }
 
-/// What Twilio says of an SMS; further fields are passed over.
+/// Twilio's report on an SMS; further fields are ignored.
 #[derive(ToSchema)]
 #[schema(rename_all = "PascalCase")]
 pub(in crate::http) struct SmsReport {
@@ -52,11 +52,11 @@ pub(in crate::http) struct SmsReport {
     error_code: Option<String>,
 }
 
-/// Who calls.
+/// The caller's signature.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct SmsSignature {
-    /// The HMAC-SHA1 of this hub's own address for it and all fields with `sms.token`, in base64.
+    /// The HMAC-SHA1 over this hub's URL for reports and all fields with `sms.token`, in base64.
     #[param(rename = "X-Twilio-Signature")]
     signature: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Notifications, as the document has them.
+//! OpenAPI schemas: notifications.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub(super) fn kind() -> Schema {
     one_of(Kind::ALL.iter().map(|kind| kind.as_str()))
 }
 
-/// A rule that holds a delivery back shows in `deliveries` only.
+/// A rule that suppresses a delivery only shows in `deliveries`.
 fn standing() -> Schema {
     use DeliveryStatus::{Failed, Queued, Sent};
     one_of([Queued, Sent, Failed].map(DeliveryStatus::as_str))
@@ -32,11 +32,11 @@ pub(super) fn delivery_status() -> Schema {
     one_of(DeliveryStatus::ALL.map(DeliveryStatus::as_str))
 }
 
-/// A row of an inbox.
+/// A notification in an inbox.
 #[derive(ToSchema)]
 pub(in crate::http) struct Notification {
     id: i64,
-    /// Its place in its owner's inbox, from 1 on.
+    /// Its number in the inbox, from 1.
     seq: i64,
     #[schema(required)]
     ticket: Option<i64>,
@@ -44,7 +44,7 @@ pub(in crate::http) struct Notification {
     ticket_title: Option<String>,
     recipient: i64,
     recipient_name: String,
-    /// The channel that the row is shown for.
+    /// The channel whose state is shown.
     #[schema(schema_with = channel)]
     notification_type: String,
     notification_type_display: String,
@@ -59,7 +59,7 @@ pub(in crate::http) struct Notification {
     is_read: bool,
     #[schema(required)]
     read_at: Option<Timestamp>,
-    /// `ticket_created`, `mentioned`, or a sender's own name for what happened.
+    /// `ticket_created`, `mentioned`, or a sender's own event.
     event: String,
     #[schema(schema_with = kind)]
     r#type: String,
@@ -69,7 +69,7 @@ pub(in crate::http) struct Notification {
     metadata: Map<String, Value>,
     #[schema(examples("Just now"))]
     time_ago: String,
-    /// The account that sent it, where it was one.
+    /// The account that sent it, if an account did.
     #[schema(required)]
     sender: Option<i64>,
     #[schema(schema_with = priority)]
@@ -77,7 +77,7 @@ pub(in crate::http) struct Notification {
     deliveries: Vec<Delivery>,
 }
 
-/// What became of it on its way out of the house.
+/// The state of its external delivery.
 #[derive(ToSchema)]
 pub(in crate::http) struct Delivery {
     #[schema(schema_with = channel)]
@@ -91,24 +91,24 @@ pub(in crate::http) struct Delivery {
     error: Option<String>,
 }
 
-/// How many rows are unread.
+/// How many notifications are unread.
 #[derive(ToSchema)]
 pub(in crate::http) struct UnreadCount {
     count: i64,
     /// The same number.
     unread_count: i64,
-    /// By channel; `SYSTEM` has all.
+    /// By channel; `SYSTEM` counts all.
     by_type: HashMap<String, i64>,
 }
 
-/// A row that was marked.
+/// A marked notification.
 #[derive(ToSchema)]
 pub(in crate::http) struct MarkedOne {
     message: String,
     notification: Notification,
 }
 
-/// How many rows changed.
+/// How many notifications changed.
 #[derive(ToSchema)]
 pub(in crate::http) struct MarkedMany {
     #[schema(examples("5 notification(s) marked as read"))]
@@ -116,11 +116,11 @@ pub(in crate::http) struct MarkedMany {
     count: i64,
 }
 
-/// Which notifications.
+/// Filters of the list of notifications.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct NotificationFilters {
-    /// Those with a delivery on that channel; the row then shows that channel's status.
+    /// Those with a delivery on that channel; the row then shows that channel's state.
     #[param(schema_with = channel)]
     notification_type: Option<String>,
     #[param(schema_with = kind)]
@@ -128,12 +128,12 @@ pub(in crate::http) struct NotificationFilters {
     #[param(max_length = 64)]
     event: Option<String>,
     ticket: Option<i64>,
-    /// Those born after that number, in ascending order, for catching up.
+    /// Those created after that number, in ascending order, for catching up.
     #[param(minimum = 0)]
     since_seq: Option<i64>,
 }
 
-/// Read or not.
+/// Read or unread.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct ReadFilter {
@@ -149,7 +149,7 @@ pub(in crate::http) struct MarkFilters {
     ticket: Option<i64>,
 }
 
-/// The same in the body, for clients that send it there.
+/// The same in the body.
 #[derive(ToSchema)]
 pub(in crate::http) struct MarkSelection {
     #[schema(schema_with = channel)]
@@ -157,22 +157,22 @@ pub(in crate::http) struct MarkSelection {
     ticket: Option<i64>,
 }
 
-/// Where the stream begins and how it speaks.
+/// Where the stream begins, and its format.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct StreamStart {
-    /// `bellpull.v1` where nobody says.
+    /// `bellpull.v1` by default.
     #[param(schema_with = dialect)]
     dialect: Option<String>,
-    /// The last place that the client has seen.
+    /// The last number that the client has seen.
     #[param(minimum = 0)]
     since: Option<i64>,
-    /// The epoch that the place is from.
+    /// The epoch of that number.
     epoch: Option<String>,
-    /// `none` for only what is to come.
+    /// `none` for future notifications only.
     #[param(schema_with = replay)]
     replay: Option<String>,
-    /// The access token, for those who can send no header.
+    /// The access token, for clients that cannot send headers.
     token: Option<String>,
     /// A ticket of `/api/auth/ws-ticket/` instead.
     ticket: Option<String>,

@@ -1,9 +1,9 @@
-//! `/api/schema/`: what can be asked and what is answered, for machines.
+//! `/api/schema/`: the REST interface as an OpenAPI document.
 //!
-//! The paths come from the list that makes the router ([`super::routes`]), each operation from
-//! what stands on its handler. What the layers around a handler answer is the same for all that
-//! have them, and is added here: whoever asks for a token can say 401, whoever reads a body 413.
-//! The shapes are in one file a subject; the tests hold them against a running hub.
+//! The paths come from the list that builds the router ([`super::routes`]), each operation from its
+//! handler's annotation. The answers of the layers around a handler are added here: an operation
+//! that needs a token can answer 401, one with a body 413. There is one file of schemas per
+//! subject; tests compare them with a running hub.
 
 mod accounts;
 mod analytics;
@@ -64,10 +64,10 @@ caller may not see is not there: 404. Times are RFC 3339 in UTC.
 
 The sockets are described by AsyncAPI (`bellpull asyncapi`).";
 
-/// The name of the one way to say who asks.
+/// The name of the only authentication scheme.
 const BEARER: &str = "bearer";
 
-/// The bodies in which an unknown field is refused (see [`super::body::Strict`]).
+/// The bodies in which unknown fields are refused (see [`super::body::Strict`]).
 const STRICT: [&str; 11] = [
     "NewUser",
     "UserEdit",
@@ -82,40 +82,40 @@ const STRICT: [&str; 11] = [
     "NewSend",
 ];
 
-/// The writes that are not limited: an account that is over its limit must be able to log out.
+/// The writes that are not limited: an account over its limit must be able to log out.
 const UNLIMITED: [&str; 1] = ["/api/auth/logout/"];
 
 /// A page of a list.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the schema alone reads the fields")]
 pub(super) struct Page<T> {
-    /// How many rows there are on all pages.
+    /// The number of rows on all pages.
     count: i64,
-    /// The next page's address.
+    /// The next page's URL.
     #[schema(required)]
     next: Option<String>,
-    /// The address of the page before.
+    /// The previous page's URL.
     #[schema(required)]
     previous: Option<String>,
     /// The rows of this page.
     results: Vec<T>,
 }
 
-/// Which page of a list.
+/// The page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document alone reads the fields")]
 pub(super) struct Paged {
-    /// From 1 on; one past the end is a 404, and so is one that begins 100,000 rows and more from
+    /// From 1; a page past the end is a 404, and so is one that begins 100,000 rows or more from
     /// the list's beginning.
     #[param(minimum = 1)]
     page: Option<u32>,
-    /// Rows a page: 20 where nobody says; who asks for more than 100 gets 100.
+    /// Rows per page: 20 by default, at most 100.
     #[param(minimum = 1)]
     page_size: Option<u32>,
 }
 
-/// What a list may meet with.
+/// The errors of a list.
 #[derive(IntoResponses)]
 #[response(
     status = 429,
@@ -123,7 +123,7 @@ pub(super) struct Paged {
 )]
 pub(super) struct TooManyReads;
 
-/// Which one.
+/// The resource.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "the document alone reads the fields")]
@@ -176,7 +176,7 @@ pub(super) fn document(routes: Routes) -> OpenApi {
         .build()
 }
 
-/// Adds the answer to an account that writes too fast, wherever one can.
+/// Adds the answer to an account that writes too fast to all limited operations.
 fn limit_writes(paths: &mut Paths) {
     let limited = paths.paths.iter_mut().filter(|(path, _)| !UNLIMITED.contains(&path.as_str()));
     for (_, item) in limited {
@@ -189,7 +189,8 @@ fn limit_writes(paths: &mut Paths) {
     }
 }
 
-/// Adds what is the same for all: a name of its own, and what the layers around the handler answer.
+/// Adds what is the same for all: an operation id, and the answers of the layers around the
+/// handler.
 fn complete(operation: &mut Operation, components: &Components) {
     let tag = operation.tags.iter().flatten().next().map(|tag| tag.to_lowercase());
     if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
@@ -224,7 +225,7 @@ fn complete(operation: &mut Operation, components: &Components) {
         let missing = operation.responses.responses.entry(status.to_owned());
         missing.or_insert_with(|| problems::response(status).into());
     }
-    // Where a handler names a status of a problem, its answer is the same as everywhere.
+    // An error status that a handler names has the same schema everywhere.
     for (status, response) in &mut operation.responses.responses {
         problems::complete(status, response);
     }

@@ -1,4 +1,4 @@
-//! Wishes, as the document has them.
+//! OpenAPI schemas: preferences.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use std::collections::BTreeMap;
@@ -43,22 +43,22 @@ fn days() -> Schema {
     ArrayBuilder::new().items(day).min_items(Some(1)).max_items(Some(100)).into()
 }
 
-/// What somebody wants to be told of, and how.
+/// What a user is notified of, and how.
 #[derive(ToSchema)]
 pub(in crate::http) struct Preferences {
-    /// By event and channel, those that were never wished for too.
+    /// By event and channel, defaults included.
     #[schema(schema_with = all_events)]
     events: BTreeMap<String, BTreeMap<String, bool>>,
     #[schema(required)]
     quiet_hours: Option<QuietHours>,
     #[schema(schema_with = digest)]
     email_digest: String,
-    /// The language of what leaves the house: a tag such as `pt-BR`.
+    /// The language of external messages: a tag such as `pt-BR`.
     #[schema(required)]
     locale: Option<String>,
 }
 
-/// New wishes; what is not named stays as it was.
+/// Changed preferences; those that are not named stay as they are.
 #[derive(ToSchema)]
 pub(in crate::http) struct PreferenceChanges {
     /// By event and channel.
@@ -71,18 +71,18 @@ pub(in crate::http) struct PreferenceChanges {
     locale: Option<String>,
 }
 
-/// When nothing leaves the house.
+/// When no external messages are sent.
 #[derive(ToSchema)]
 pub(in crate::http) struct QuietHours {
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", examples("22:00"))]
     start: String,
-    /// Before `start` it is on the next day.
+    /// If earlier than `start`, on the next day.
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", examples("07:00"))]
     end: String,
-    /// An IANA name.
+    /// An IANA time zone.
     #[schema(examples("Europe/Berlin"))]
     timezone: String,
-    /// The days on which they begin; all, where nobody says.
+    /// The days on which they begin; by default all.
     #[schema(schema_with = days)]
     days: Option<Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! What goes wrong, as the document has it.
+//! OpenAPI schemas: errors.
 
 use utoipa::PartialSchema;
 use utoipa::openapi::header::HeaderBuilder;
@@ -28,7 +28,7 @@ fn problem() -> RefOr<Schema> {
 
 fn field_problems() -> RefOr<Schema> {
     let texts = || ArrayBuilder::new().items(String::schema());
-    // A field that is itself called `code` has its texts there.
+    // A field that is itself called `code` has its errors there.
     let code = AnyOfBuilder::new().item(String::schema()).item(texts());
     ObjectBuilder::new()
         .description(Some(
@@ -41,7 +41,7 @@ fn field_problems() -> RefOr<Schema> {
         .into()
 }
 
-/// The answer with a status that a layer around the handler gives.
+/// The answer with a status that a layer around the handler returns.
 pub(super) fn response(status: &str) -> Response {
     let description = match status {
         "400" => "The query or the body will not do.",
@@ -59,7 +59,7 @@ pub(super) fn response(status: &str) -> Response {
     ResponseBuilder::new().description(description).build()
 }
 
-/// Gives a problem's answer its body and its headers.
+/// Adds the body and the headers of an error's answer.
 pub(super) fn complete(status: &str, response: &mut RefOr<Response>) {
     let RefOr::T(response) = response else { return };
     let is_problem = status.starts_with(['4', '5']);

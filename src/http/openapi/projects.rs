@@ -1,4 +1,4 @@
-//! Projects, their lists of members, and comments, as the document has them.
+//! OpenAPI schemas: projects, members, comments.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
@@ -8,15 +8,15 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(ToSchema)]
 pub(in crate::http) struct Project {
     id: i64,
-    /// Stands before the number of each of its tickets.
+    /// The prefix of its tickets' keys.
     #[schema(examples("WEB"))]
     key: String,
     name: String,
-    /// Whether everybody may raise tickets in it; it then keeps no list of members.
+    /// Whether every user may raise tickets in it; it then has no list of members.
     is_open: bool,
 }
 
-/// A project to make.
+/// A new project.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewProject {
     #[schema(pattern = "^[A-Z][A-Z0-9]{1,9}$")]
@@ -35,14 +35,14 @@ pub(in crate::http) struct Member {
     is_active: bool,
 }
 
-/// Who is to be on the list.
+/// The new member.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewMember {
     /// An account's id.
     user: i64,
 }
 
-/// Which project, and who of its members.
+/// The project and the member.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::http) struct ProjectMember {
@@ -52,7 +52,7 @@ pub(in crate::http) struct ProjectMember {
     user: i64,
 }
 
-/// What somebody said about a ticket.
+/// A comment on a ticket.
 #[derive(ToSchema)]
 pub(in crate::http) struct Comment {
     id: i64,
@@ -64,10 +64,10 @@ pub(in crate::http) struct Comment {
     created_at: Timestamp,
 }
 
-/// What is to be said.
+/// A new comment.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewComment {
-    /// `@username` names somebody: at most 50 are notified.
+    /// `@username` mentions a user: at most 50 are notified.
     #[schema(min_length = 1, max_length = 10_000)]
     body: String,
 }

@@ -1,25 +1,25 @@
-//! Browsers that are told, as the document has them.
+//! OpenAPI schemas: browsers subscribed to web push.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use utoipa::ToSchema;
 
-/// What a browser subscribes with.
+/// The key that a browser subscribes with.
 #[derive(ToSchema)]
 pub(in crate::http) struct PushKey {
     /// An uncompressed P-256 key in base64url.
     key: String,
 }
 
-/// A browser, as its `PushSubscription` gives itself as JSON.
+/// A browser's `PushSubscription` as JSON.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewSubscription {
-    /// Where its push service takes what is for it: `https` to an address of the public internet.
+    /// Its push service's URL: `https` to a public address.
     #[schema(min_length = 1, max_length = 2000)]
     endpoint: String,
     keys: SubscriptionKeys,
 }
 
-/// What makes a push readable for this browser alone.
+/// The keys that messages are encrypted with.
 #[derive(ToSchema)]
 pub(in crate::http) struct SubscriptionKeys {
     /// An uncompressed P-256 key in base64url.
@@ -28,14 +28,14 @@ pub(in crate::http) struct SubscriptionKeys {
     auth: String,
 }
 
-/// A browser that is told.
+/// A subscribed browser.
 #[derive(ToSchema)]
 pub(in crate::http) struct Subscription {
     id: i64,
     endpoint: String,
 }
 
-/// Which browser.
+/// The browser.
 #[derive(ToSchema)]
 pub(in crate::http) struct OldSubscription {
     #[schema(min_length = 1, max_length = 2000)]

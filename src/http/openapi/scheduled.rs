@@ -1,4 +1,4 @@
-//! Messages that wait for their time or are on their way, as the document has them.
+//! OpenAPI schemas: scheduled and running sends.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use bellpull_actors::domain::send::SendStatus;
@@ -19,7 +19,7 @@ fn channels() -> Schema {
     ArrayBuilder::new().items(RefOr::T(channel())).into()
 }
 
-/// A message to many, and how far it has come.
+/// A message to many, and its progress.
 #[derive(ToSchema)]
 pub(in crate::http) struct ScheduledSend {
     id: i64,
@@ -35,14 +35,14 @@ pub(in crate::http) struct ScheduledSend {
     #[schema(schema_with = channels)]
     channels: Vec<String>,
     critical: bool,
-    /// None where a service sends it.
+    /// Null if a service sent it.
     #[schema(required)]
     sender: Option<i64>,
-    /// `all`, `role:` or `project:` with its name, or `users` where they were named.
+    /// `all`, `role:` or `project:` with its name, or `users` for a list of users.
     to: String,
-    /// How many recipients it had when it was taken in.
+    /// How many recipients it had when it was accepted.
     recipients: i64,
-    /// How many of them have a notification of it. Some may not want any.
+    /// How many of them have been notified. Some may have declined it.
     told: i64,
     send_at: Timestamp,
     created_at: Timestamp,

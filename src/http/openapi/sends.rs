@@ -1,4 +1,4 @@
-//! One message to many, as the document has it.
+//! OpenAPI schemas: sends.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
@@ -26,10 +26,10 @@ fn recipients() -> Schema {
         .into()
 }
 
-/// A message, and who is to have it.
+/// A message and its recipients.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewSend {
-    /// Accounts by their ids, all of a role, all on a project's list, or `all`.
+    /// Accounts by id, all of a role, all members of a project, or `all`.
     #[schema(schema_with = recipients)]
     recipients: Value,
     /// One line.
@@ -37,24 +37,24 @@ pub(in crate::http) struct NewSend {
     title: String,
     #[schema(min_length = 1, max_length = 10_000)]
     message: String,
-    /// The sender's own name for what happened; `general` where nobody says.
+    /// The sender's own name for the event; `general` by default.
     #[schema(min_length = 1, max_length = 64)]
     event: Option<String>,
     #[schema(schema_with = kind)]
     r#type: Option<String>,
-    /// Relative, or one that begins with `http://` or `https://`.
+    /// Relative, or a URL with `http://` or `https://`.
     #[schema(max_length = 2_000)]
     action_url: Option<String>,
     /// At most 16 KiB.
     metadata: Option<Map<String, Value>>,
-    /// Where it goes besides the inbox.
+    /// Its channels besides the inbox.
     #[schema(schema_with = channels)]
     channels: Option<Vec<String>>,
     #[schema(schema_with = priority)]
     priority: Option<String>,
-    /// When it is told: at most a year ahead; at once where that has passed.
+    /// When it is sent: at most a year ahead; immediately if that has passed.
     send_at: Option<Timestamp>,
-    /// Passes its recipients' preferences and quiet hours.
+    /// Overrides its recipients' preferences and quiet hours.
     critical: Option<bool>,
 }
 
@@ -62,19 +62,19 @@ fn channels() -> Schema {
     ArrayBuilder::new().items(RefOr::T(channel())).into()
 }
 
-/// A send that was taken in.
+/// An accepted send.
 #[derive(ToSchema)]
 pub(in crate::http) struct Sent {
     id: i64,
-    /// How many accounts it is for.
+    /// How many recipients it has.
     recipients: i64,
     /// Whether it waits for its time.
     scheduled: bool,
-    /// Of a send to one account, what it has of it.
+    /// The notification of a send to one account.
     notification: Option<Notification>,
 }
 
-/// What makes a retry the same request.
+/// Makes a retry the same request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeader {

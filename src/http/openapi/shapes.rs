@@ -1,4 +1,4 @@
-//! What holds for all shapes.
+//! Rules for all schemas.
 
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{AdditionalProperties, Components, ObjectBuilder, SchemaType, Type};
@@ -9,8 +9,8 @@ pub(super) fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
 }
 
-/// What may be left out may not be null: bodies say "no" by not naming a field, and answers have
-/// all their fields.
+/// Optional fields of bodies may not be null: a body leaves them out, and answers have all their
+/// fields.
 pub(super) fn tighten(shape: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = shape else { return };
     for (name, property) in &mut object.properties {
@@ -20,13 +20,13 @@ pub(super) fn tighten(shape: &mut RefOr<Schema>) {
     }
 }
 
-/// Has no other properties than those that are named.
+/// Forbids other properties than those that are named.
 pub(super) fn close(shape: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = shape else { return };
     object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
 }
 
-/// Takes null away from what may be left out.
+/// Removes null from optional fields.
 fn not_null(shape: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = shape else { return };
     let SchemaType::Array(types) = &mut object.schema_type else { return };
@@ -36,7 +36,7 @@ fn not_null(shape: &mut RefOr<Schema>) {
     }
 }
 
-/// No body is an empty object: one of which nothing is required may be left out.
+/// A missing body is an empty object: a body without required fields is optional.
 pub(super) fn is_optional(body: &RequestBody, components: &Components) -> bool {
     let shape = body.content.values().find_map(|content| match content {
         RefOr::T(content) => content.schema.as_ref(),

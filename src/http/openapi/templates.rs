@@ -1,4 +1,4 @@
-//! What is said on each channel, as the document has it.
+//! OpenAPI schemas: templates.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ fn channel() -> Schema {
     one_of(CHANNELS.map(bellpull_actors::domain::routing::Channel::as_str))
 }
 
-/// What is said of an event on a channel.
+/// The templates of an event on a channel.
 #[derive(ToSchema)]
 pub(in crate::http) struct TemplateSummary {
     event: String,
@@ -20,13 +20,13 @@ pub(in crate::http) struct TemplateSummary {
     #[schema(schema_with = channel)]
     channel: String,
     channel_display: String,
-    /// The languages in which somebody wrote it.
+    /// The languages that an admin has written it in.
     locales: Vec<String>,
-    /// Whether nobody did.
+    /// Whether only the default exists.
     is_default: bool,
 }
 
-/// What is said of an event on a channel in a language.
+/// The template of an event on a channel in a language.
 #[derive(ToSchema)]
 pub(in crate::http) struct Template {
     event: String,
@@ -36,9 +36,9 @@ pub(in crate::http) struct Template {
     subject: String,
     text: String,
     html: String,
-    /// Whether nobody wrote it.
+    /// Whether it is the default.
     is_default: bool,
-    /// The language in which it was written: this one, or the nearest.
+    /// The language it was written in: this one, or the nearest.
     #[schema(required)]
     from_locale: Option<String>,
     #[schema(required)]
@@ -47,20 +47,20 @@ pub(in crate::http) struct Template {
     updated_by: Option<i64>,
 }
 
-/// What is to be said: texts with places that are filled in (`{{ title }}`).
+/// A new template: texts with placeholders (`{{ title }}`).
 #[derive(ToSchema)]
 pub(in crate::http) struct NewTemplate {
-    /// One line; of e-mails and pushes it must be there, SMS have none.
+    /// One line; required for e-mail and push, not available for SMS.
     #[schema(max_length = 20000, examples("{{ title }}"))]
     subject: Option<String>,
     #[schema(max_length = 20000, examples("{{ body }}"))]
     text: String,
-    /// Of e-mails alone. What is filled in is escaped.
+    /// For e-mail only. Values are escaped.
     #[schema(max_length = 20000)]
     html: Option<String>,
 }
 
-/// Other parts, to see what they would come to.
+/// Changed parts for a preview.
 #[derive(ToSchema)]
 pub(in crate::http) struct TemplateChanges {
     #[schema(max_length = 20000, examples("{{ title }}"))]
@@ -71,7 +71,7 @@ pub(in crate::http) struct TemplateChanges {
     html: Option<String>,
 }
 
-/// What somebody would read.
+/// The message as a recipient would see it.
 #[derive(ToSchema)]
 pub(in crate::http) struct TemplatePreview {
     subject: String,
@@ -80,7 +80,7 @@ pub(in crate::http) struct TemplatePreview {
     html: Option<String>,
 }
 
-/// Which template.
+/// The template.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::http) struct TemplatePlace {
@@ -89,12 +89,12 @@ pub(in crate::http) struct TemplatePlace {
     event: String,
     #[param(schema_with = channel, example = "EMAIL")]
     channel: String,
-    /// A language's tag.
+    /// A language tag.
     #[param(pattern = "^[a-z]{2,3}(-[A-Z]{2})?$", example = "pt-BR")]
     locale: String,
 }
 
-/// Which templates.
+/// Filters of the list of templates.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct TemplateFilters {

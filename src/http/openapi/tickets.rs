@@ -1,4 +1,4 @@
-//! Tickets, as the document has them.
+//! OpenAPI schemas: tickets.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use bellpull_actors::domain::ticket::{Category, Priority, Status};
@@ -48,20 +48,20 @@ pub(in crate::http) struct Ticket {
     created_by_name: String,
     /// The developers' ids.
     assigned_to: Vec<i64>,
-    /// Goes up with each change.
+    /// Increases with each change.
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
-/// A line of a ticket's history.
+/// An entry of a ticket's history.
 #[derive(ToSchema)]
 pub(in crate::http) struct HistoryEntry {
-    /// The ticket's version from then on.
+    /// The ticket's version after it.
     version: i64,
-    /// `create`, `edit`, `delete`, or a step of the workflow.
+    /// `create`, `edit`, `delete`, or a workflow action.
     action: String,
-    /// Null for the first line.
+    /// Null for the first entry.
     #[schema(required)]
     from_status: Option<String>,
     #[schema(required)]
@@ -75,24 +75,24 @@ pub(in crate::http) struct HistoryEntry {
     created_at: Timestamp,
 }
 
-/// A ticket to raise; only its title is required.
+/// A new ticket; only its title is required.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewTicket {
     #[schema(min_length = 1, max_length = 255)]
     title: String,
     #[schema(max_length = 20_000)]
     description: Option<String>,
-    /// `MEDIUM` where nobody says.
+    /// `MEDIUM` by default.
     #[schema(schema_with = priority)]
     priority: Option<String>,
-    /// `OTHER` where nobody says.
+    /// `OTHER` by default.
     #[schema(schema_with = category)]
     category: Option<String>,
-    /// The project that is open to everybody where nobody says.
+    /// By default the project that is open to all users.
     project: Option<i64>,
 }
 
-/// What is to change.
+/// The changes.
 #[derive(ToSchema)]
 pub(in crate::http) struct TicketEdit {
     #[schema(min_length = 1, max_length = 255)]
@@ -103,11 +103,11 @@ pub(in crate::http) struct TicketEdit {
     priority: Option<String>,
     #[schema(schema_with = category)]
     category: Option<String>,
-    /// The version that the caller has seen: another one is a 409.
+    /// The version that the caller has seen: if it has changed, the answer is 409.
     version: Option<i64>,
 }
 
-/// What any step may meet with.
+/// The errors of every workflow action.
 #[derive(IntoResponses)]
 #[response(
     status = 409,
@@ -116,22 +116,22 @@ pub(in crate::http) struct TicketEdit {
 )]
 pub(in crate::http) struct TooLate;
 
-/// Who is to work on it.
+/// The developers to assign.
 #[derive(ToSchema)]
 pub(in crate::http) struct Assignment {
-    /// Developers' ids.
+    /// The developers' ids.
     #[schema(min_items = 1, max_items = 100)]
     developers: Vec<i64>,
 }
 
-/// Why it will not do.
+/// Why the ticket is rejected.
 #[derive(ToSchema)]
 pub(in crate::http) struct Rejection {
     #[schema(max_length = 2_000)]
     reason: Option<String>,
 }
 
-/// Which tickets.
+/// Filters of the list of tickets.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct TicketFilters {
@@ -142,15 +142,14 @@ pub(in crate::http) struct TicketFilters {
     priority: Option<String>,
     assigned_to: Option<i64>,
     created_by: Option<i64>,
-    /// Words of the title, the description and the key; all must be there, in any order, each at
-    /// least with its beginning (`doo` finds `door`). A number matches itself only, so `5` and
-    /// `TKT-5` find the ticket of that number. Words that other characters join (`e-mail`) must
-    /// follow each other. Case does not count, nor do the accents of Latin letters. Letters and
-    /// digits alone are searched for: a search without any finds nothing. At most 16 words.
+    /// Words in the title, the description and the key; all must occur, in any order, each at least
+    /// as a prefix (`doo` finds `door`). A number matches only itself, so `5` and `TKT-5` find the
+    /// ticket with that number. Words joined by other characters (`e-mail`) must follow each other.
+    /// Case and the accents of Latin letters are ignored. Only letters and digits are searched for:
+    /// a search without any finds nothing. At most 16 words.
     #[param(max_length = 200)]
     search: Option<String>,
-    /// The order that the list has: `-created_at` or `-id`. Any other one is refused, here and for
-    /// all lists.
+    /// The order of the list: `-created_at` or `-id`. Any other is refused, here and for all lists.
     #[param(pattern = "^-(created_at|id)$")]
     ordering: Option<String>,
 }

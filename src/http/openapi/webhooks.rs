@@ -1,47 +1,47 @@
-//! Webhooks, as the document has them.
+//! OpenAPI schemas: webhooks.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
 use jiff::Timestamp;
 use utoipa::{IntoParams, ToSchema};
 
-/// A webhook. Each call is a `POST` of JSON with an `Idempotency-Key`, the same at every attempt,
+/// A webhook. Each call is a `POST` of JSON with an `Idempotency-Key`, the same in every attempt,
 /// and an `X-Bellpull-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY` with the
-/// secret; after a rotation there are two `v1` for a day. Any 2xx takes it, 410 ends it.
+/// secret; after a rotation there are two `v1` for a day. Any 2xx accepts a call, 410 removes the
+/// webhook.
 #[derive(ToSchema)]
 pub(in crate::http) struct Webhook {
     id: i64,
-    /// Whose it is, unless it is a project's.
+    /// Its owner; null for a project's.
     #[schema(required)]
     user: Option<i64>,
-    /// The project whose tickets it hears of; null for a user's, which hears of what comes into
-    /// the inbox.
+    /// The project whose tickets it receives; null for a user's, which receives the inbox.
     #[schema(required)]
     project: Option<i64>,
     url: String,
-    /// What it hears of; empty for everything.
+    /// The events it receives; empty for all.
     events: Vec<String>,
     description: String,
     is_active: bool,
-    /// How many deliveries in a row came to nothing; 20 switch it off.
+    /// Consecutive failed deliveries; 20 switch it off.
     failures: i64,
     /// Why it was switched off, unless its owner did so.
     #[schema(required)]
     off_reason: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// What signs its calls; shown by the answer that makes it, and never again.
+    /// The secret that signs its calls, returned once on creation.
     secret: Option<String>,
 }
 
-/// A webhook to make.
+/// A new webhook.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewWebhook {
-    /// `https` to an address of the public internet.
+    /// `https` to a public address.
     #[schema(min_length = 1, max_length = 2048, examples("https://hooks.example.com/bellpull"))]
     url: String,
-    /// A project's webhook is for admins.
+    /// Only admins may name a project.
     project: Option<i64>,
-    /// Names of events; none are all.
+    /// Event names; none means all.
     #[schema(max_items = 50)]
     events: Option<Vec<String>>,
     #[schema(max_length = 255)]
@@ -49,7 +49,7 @@ pub(in crate::http) struct NewWebhook {
     is_active: Option<bool>,
 }
 
-/// What is to be different.
+/// The changes.
 #[derive(ToSchema)]
 pub(in crate::http) struct WebhookChanges {
     #[schema(min_length = 1, max_length = 2048)]
@@ -61,21 +61,21 @@ pub(in crate::http) struct WebhookChanges {
     is_active: Option<bool>,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(ToSchema)]
 pub(in crate::http) struct WebhookTest {
-    /// Whether it was taken.
+    /// Whether it was accepted.
     ok: bool,
-    /// The answer's, where there was one.
+    /// The status of the answer, if there was one.
     #[schema(required)]
     status: Option<i64>,
     took_ms: i64,
-    /// Why it was not taken.
+    /// Why it was not accepted.
     #[schema(required)]
     error: Option<String>,
 }
 
-/// Which webhooks.
+/// Filters of the list of webhooks.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct WebhookFilters {

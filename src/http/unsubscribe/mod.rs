@@ -1,8 +1,8 @@
-//! `/unsubscribe/{token}/`: where an e-mail's own link leads, without a login.
+//! `/unsubscribe/{token}/`: the unsubscribe link in e-mails, without a login.
 //!
-//! Whoever looks is shown a page with a button; only a POST ends anything, for scanners of mail
-//! follow every link. A mail program posts by itself (RFC 8058). Whatever its body says, the
-//! token alone decides: nobody should go on getting e-mails over the spelling of a form.
+//! A GET shows a page with a button; only a POST unsubscribes, because mail scanners follow every
+//! link. Mail clients post by themselves (RFC 8058). The body is ignored, the token alone decides:
+//! no user should keep getting e-mails because of a form's spelling.
 
 use std::sync::{Arc, LazyLock};
 
@@ -33,7 +33,7 @@ use crate::delivery::link::{Links, Unsubscribe};
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// The page runs no script, loads nothing, stands in nobody's frame, and posts only to here.
+/// The page runs no script, loads nothing, cannot be framed, and posts only to this hub.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -42,14 +42,14 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// No search engine should keep somebody's link.
+/// Search engines must not index a user's link.
 const ROBOTS: (HeaderName, &str) = (HeaderName::from_static("x-robots-tag"), "noindex");
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(look, unsubscribe))
 }
 
-/// The page behind an e-mail's link: which e-mails it ends, and a button. It changes nothing.
+/// The page behind the link in an e-mail: which e-mails it ends, and a button. It changes nothing.
 #[utoipa::path(
     get, path = "/unsubscribe/{token}/", tag = "Unsubscribe", security(()),
     params(doc::UnsubscribeToken),
@@ -72,8 +72,8 @@ async fn look(
     }
 }
 
-/// Ends the e-mails that the link is about: by the page's button, or by a mail program with
-/// `List-Unsubscribe=One-Click` (RFC 8058). A second time changes nothing.
+/// Ends the e-mails that the link names: with the page's button, or by a mail client with
+/// `List-Unsubscribe=One-Click` (RFC 8058). Repeating it changes nothing.
 #[utoipa::path(
     post, path = "/unsubscribe/{token}/", tag = "Unsubscribe", security(()),
     params(doc::UnsubscribeToken),
@@ -97,7 +97,7 @@ async fn unsubscribe(
     let mut changes = PreferenceChanges::default();
     changes.events.entry(event).or_default().insert(Channel::Email, Wish::Unsubscribed);
     match store.change_preferences(user, changes, clock.now()).await {
-        // What a link ends has room however many wishes there are.
+        // Unsubscribing is not limited by the number of preferences.
         Ok(Some(_)) => page(StatusCode::OK, &json!({ "state": "done", "kind": kind })),
         Ok(None) => Err(ApiError::Internal),
         Err(StoreError::NotFound) => unknown(),
@@ -110,7 +110,7 @@ fn read(links: &Links, token: Result<Path<String>, PathRejection>) -> Option<Uns
     links.read_unsubscribe(&token)
 }
 
-/// The event as people know it: a sender's own has its name only.
+/// The event's display name; a sender's event has only its name.
 fn kind_of(event: &str) -> String {
     match Event::from_name(event).title() {
         "" => event.to_owned(),
@@ -122,7 +122,7 @@ fn unknown() -> Result<Response, ApiError> {
     page(StatusCode::NOT_FOUND, &json!({ "state": "unknown" }))
 }
 
-/// The page; what is put into it is escaped.
+/// The page; values are escaped.
 fn page(status: StatusCode, view: &Value) -> Result<Response, ApiError> {
     let mut environment = Environment::new();
     environment.add_global("style", minijinja::Value::from_safe_string(STYLE.to_owned()));
@@ -133,7 +133,7 @@ fn page(status: StatusCode, view: &Value) -> Result<Response, ApiError> {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
-        // The address is as good as a key: no other page is to be told of it.
+        // The URL grants access: it must not reach other pages.
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ROBOTS,
