@@ -1,6 +1,6 @@
-//! What is put together from what: store, tree, accounts, edges; and how it stops again.
+//! The composition root: store, supervision tree, accounts, edges; and how they stop.
 //!
-//! `serve`, `demo`, the tests and the benches all start a hub here, so what they use is the same.
+//! `serve`, `demo`, the tests and the benches all start a hub here, so they all use the same one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,21 +35,21 @@ use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::sqlite::{SqliteStore, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
 
-/// The setting in which a running hub says where its operators' endpoints are.
+/// The setting with the URL of a running hub's operator endpoints.
 pub const HUB_URL_SETTING: &str = "hub_url";
-/// The setting in which a running hub says where its clients' endpoints are.
+/// The setting with the URL of a running hub's client endpoints.
 pub const API_URL_SETTING: &str = "api_url";
 
-/// The setting that tells this store from every other: positions of one mean nothing to another.
+/// The setting that identifies this store: sequence numbers of another mean nothing here.
 const EPOCH_SETTING: &str = "epoch";
 
-/// The setting that signs links in what leaves the house.
+/// The setting with the secret for links in external messages.
 const LINK_SETTING: &str = "link_secret";
 
-/// How long requests that are under way may take to finish when the hub stops.
+/// How long requests in progress may take to finish when the hub stops.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
-/// A hub that serves.
+/// A running hub.
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
@@ -62,11 +62,11 @@ pub struct App {
     servers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
     drain_window: Duration,
-    /// Ended last: channels run there.
+    /// Dropped last: channels run there.
     _hands: Hands,
 }
 
-/// Why a hub did not start; the text names the setting at fault.
+/// Why a hub did not start; the text names the setting.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {text}")]
 pub struct StartError {
@@ -97,7 +97,7 @@ impl From<AuthStartError> for StartError {
     }
 }
 
-/// What runs behind the edges.
+/// Everything behind the edges.
 struct Inside {
     store: Arc<SqliteStore>,
     hub: Hub,
@@ -112,7 +112,7 @@ struct Inside {
 }
 
 impl Inside {
-    /// The edges, which share one limit for each address: a stream is opened like a socket.
+    /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, .. } = self;
         let Self { templates, webhooks, epoch, writes, .. } = self;
@@ -159,7 +159,7 @@ impl Inside {
 }
 
 impl App {
-    /// Opens the store, starts the tree, and serves.
+    /// Opens the store, starts the supervision tree, and serves.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -167,19 +167,19 @@ impl App {
         Self::start_with(config, StoreOptions { exclusive: true, ..StoreOptions::default() }).await
     }
 
-    /// The same with other options of the store.
+    /// The same with other store options.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn start_with(config: Config, options: StoreOptions) -> Result<Self, StartError> {
-        // A test may have rows made of a channel that nothing sends.
+        // A test may enable deliveries for a channel that is not configured.
         let mut options = options;
         options.channels = options.channels.or(config.delivery.channels());
         options.verify_email = config.auth.verify_email;
         options.check_max_bytes = config.database_check_max_bytes;
         let channels = options.channels;
-        // Addresses first: of what can go wrong they are the likeliest, and a start that fails
-        // over one must not leave a new database behind.
+        // Addresses first: they are the most likely problem, and a start that fails over one must
+        // not leave a new database behind.
         let listeners = Listeners::bind(&config)?;
         let store = SqliteStore::open(&config.database_url, options)
             .await
@@ -265,7 +265,7 @@ impl App {
         })
     }
 
-    /// Tells the command line where this hub is, and people which channels are off.
+    /// Stores the hub's URLs for the command line, and logs which channels are disabled.
     async fn announce(&self, channels: Channels) {
         let operator = self.operator_address.unwrap_or(self.address);
         for (setting, address) in [(HUB_URL_SETTING, operator), (API_URL_SETTING, self.address)] {
@@ -284,13 +284,13 @@ impl App {
         }
     }
 
-    /// Where it serves.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same as a URL without a slash at its end.
+    /// The same as a URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -308,15 +308,15 @@ impl App {
         &self.auth
     }
 
-    /// Its tree.
+    /// Its supervision tree.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    /// Stops without losing anything: readiness goes false, nothing new comes in, requests under
-    /// way finish, sessions are told when to come back, what is with a provider is recorded, the
-    /// store's last commit is on the disk.
+    /// Stops without losing anything: readiness becomes false, nothing new is accepted, requests in
+    /// progress finish, sessions are told when to come back, attempts in progress are recorded, and
+    /// the store's last commit is on disk.
     pub async fn stop(mut self) {
         self.readiness.begin_drain();
         self.stop.send_replace(true);
@@ -328,7 +328,7 @@ impl App {
         };
         let finished = tokio::time::timeout(FINISH_MAX, finish);
         let ended = self.hub.end_sessions(self.drain_window);
-        // What a request still commits now is sent after the next start, or by another node.
+        // What a request commits now is sent after the next start, or by another node.
         let ((), (), finished) = tokio::join!(ended, self.hub.end_sending(), finished);
         if finished.is_err() {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
@@ -344,7 +344,7 @@ impl App {
     }
 }
 
-/// Serves clients, and operators where they have an address of their own.
+/// Serves clients, and operators if they have an address of their own.
 fn serve(
     edge: Edge,
     sockets: WsEdge,
@@ -373,7 +373,7 @@ fn serve(
     servers
 }
 
-/// The addresses that are served.
+/// The addresses to listen on.
 struct Listeners {
     address: SocketAddr,
     clients: Listener,
@@ -401,7 +401,7 @@ fn bind(
     Ok((listener.local_addr().map_err(StartError::of(setting))?, listener))
 }
 
-/// The store's name is made once and kept in it; this process' is its own.
+/// The store's identity is generated once and stored; the node's is generated at each start.
 async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
     let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
     let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
@@ -409,7 +409,7 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
     Ok(HubNames { epoch: epoch.into(), node: node.into() })
 }
 
-/// What the supervision tree is made of.
+/// The parts of the supervision tree.
 fn parts(
     config: &Config,
     store: &Arc<SqliteStore>,
@@ -431,11 +431,11 @@ fn parts(
     }
 }
 
-/// The links in what is said, which a secret of their own signs: tokens may come from elsewhere,
-/// and then the hub has no other.
+/// The links in messages, signed with a secret of their own: if another issuer signs the tokens,
+/// the hub has no other secret.
 ///
-/// Links that change an account are signed with the secret of the hub's own tokens: where that
-/// comes from the environment, the database alone opens no account.
+/// Links that change an account are signed with the secret of the hub's own tokens: if that comes
+/// from the environment, access to the database alone opens no account.
 async fn links(
     config: &Config,
     accounts: &dyn AccountStore,
@@ -454,7 +454,7 @@ async fn links(
     Ok(links.with_accounts(AccountLinks::new(base, secret)))
 }
 
-/// An address at which a browser on this machine reaches the hub.
+/// A URL at which a browser on this machine reaches the hub.
 fn reached_at(address: SocketAddr) -> String {
     match address.ip().is_unspecified() {
         true => format!("http://localhost:{}", address.port()),

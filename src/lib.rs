@@ -1,10 +1,10 @@
-//! Bellpull: a notification hub for ticket work.
+//! Bellpull: a real-time notification server for tickets.
 //!
-//! In reading order: [`cli`] (one file a subcommand), [`config`], [`app`] (what is put together
-//! from what), the edges [`http`] and [`ws`] with what both share in [`edge`] and their client
-//! formats in [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external
-//! delivery in [`delivery`] (HTTP by [`tls`]), what operators need in [`telemetry`], and the load
-//! tester in [`load`]. The actors and the rules are a crate of their own: `bellpull_actors`.
+//! In reading order: [`cli`] (one file per subcommand), [`config`], [`app`] (the composition root),
+//! the edges [`http`] and [`ws`] with what both share in [`edge`] and the client formats in
+//! [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery in
+//! [`delivery`] (HTTP by [`tls`]), logs and metrics in [`telemetry`], and the load tester in
+//! [`load`]. The actors and the rules are a crate of their own: `bellpull_actors`.
 
 pub mod app;
 pub mod auth;

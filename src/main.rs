@@ -1,4 +1,4 @@
-//! The one binary: everything else is in the library, where tests reach it.
+//! The binary: everything else is in the library, where tests reach it.
 
 use std::process::ExitCode;
 

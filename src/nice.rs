@@ -1,12 +1,11 @@
-//! Threads that others go before.
+//! Low-priority threads.
 
 use rustix::process::setpriority_process;
 
-/// How nice such a thread is, of at most 19: it has what nobody else wants, and a part of a core (a
-/// third) where all is wanted.
+/// The nice value, of at most 19: such a thread gets an idle core, and about a third of a busy one.
 const NICE: i32 = 5;
 
-/// Makes the thread that calls this nice. Where it may not be, it has the same part as all others.
+/// Lowers the priority of the calling thread. If the system refuses, it stays as it is.
 pub(crate) fn be_nice() {
     if let Err(error) = setpriority_process(None, NICE) {
         let thread = std::thread::current();

@@ -1,12 +1,11 @@
-//! How many files the process may have open: each connection is one.
+//! The limit on open files: each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a hub has open beside its clients' connections: the database's, those to providers, the
-/// log, the runtime's own.
+/// Files beside clients' connections: the database, connections to providers, the log, the runtime.
 const OTHERS: u64 = 64;
 
-/// Raises the soft limit to the hard one; what it is then.
+/// Raises the soft limit to the hard one and returns it.
 pub(crate) fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -18,12 +17,12 @@ pub(crate) fn raise_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// As many connections as a hub can take by the limit once that is raised.
+/// How many connections the hard limit allows.
 pub(crate) fn connections_max() -> u64 {
     raise_limit().saturating_sub(OTHERS).max(1)
 }
 
-/// Warns where the limit is too low for so many connections: past it nobody can connect, and
+/// Warns if the limit is too low for that many connections: beyond it no client can connect, and
 /// providers cannot be reached either.
 pub(crate) fn check_limit(files: u64, connections_max: usize) {
     let wanted = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OTHERS);

@@ -1,7 +1,6 @@
 //! Logs and metrics.
 //!
-//! Neither has a token, a password or the text of a message in it: the code that logs sees to that,
-//! by logging ids and outcomes alone.
+//! Neither contains tokens, passwords or message texts: only ids and outcomes are logged.
 
 mod series;
 
@@ -17,19 +16,19 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 
-/// From a cast between actors to a hashed password waiting for its turn, in seconds.
+/// From a cast between actors to a queued password hash, in seconds.
 const SECONDS_BUCKETS: [f64; 14] = [
     0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5,
     10.0,
 ];
 
-/// How often what histograms have gathered is put together between two scrapes.
+/// How often histograms are compacted between two scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// The one recorder of the process; tests have several hubs in one.
+/// The one recorder of the process; tests run several hubs in one.
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// A metric: what it counts in, its name, and what it means.
+/// A metric: its type, its name, and its description.
 enum Described {
     Counter(&'static str, &'static str),
     Gauge(&'static str, &'static str),
@@ -93,7 +92,7 @@ pub fn init_logs(config: &Config) {
     let filter = what_is_logged(config.log_filter.parse().unwrap_or_default());
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // Failing means that somebody was first, and then there is a log already.
+    // It fails if a log is already installed.
     let _ = if config.log_json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
@@ -102,8 +101,8 @@ pub fn init_logs(config: &Config) {
     };
 }
 
-/// ractor opens a span for each actor and enters it at each of its turns. It says nothing in them,
-/// so nobody who asks for `info` means them; whoever asks for more, or names ractor, has them.
+/// ractor opens a span for each actor and enters it at each turn. The spans are rarely wanted, so
+/// `info` does not include them; more verbose filters, and filters that name ractor, do.
 fn what_is_logged(asked: Targets) -> Targets {
     let is_named = asked.iter().any(|(target, _)| target.starts_with("ractor"));
     if is_named || asked.default_level() != Some(LevelFilter::INFO) {
@@ -112,7 +111,7 @@ fn what_is_logged(asked: Targets) -> Targets {
     asked.with_target("ractor", LevelFilter::WARN)
 }
 
-/// Starts to count: every metric is there at once. A second call in one process changes nothing.
+/// Installs the recorder and registers every metric. A second call in one process changes nothing.
 pub fn init_metrics() {
     METRICS.get_or_init(|| match install() {
         Ok(handle) => {
@@ -146,13 +145,13 @@ fn describe() {
     }
 }
 
-/// All metrics, as Prometheus reads them; nothing before [`init_metrics`].
+/// All metrics in Prometheus' text format; empty before [`init_metrics`].
 #[must_use]
 pub fn render() -> String {
     METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
 }
 
-/// Keeps histograms small while nobody scrapes them; never returns.
+/// Keeps histograms small between scrapes; never returns.
 pub async fn upkeep() {
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     loop {
@@ -184,7 +183,7 @@ mod tests {
         }
     }
 
-    /// The macro that counts it, and its name.
+    /// The macro of a metric, and its name.
     fn named(described: &Described) -> (&'static str, &'static str) {
         match described {
             Described::Counter(name, _) => ("counter", name),
@@ -202,10 +201,10 @@ mod tests {
         }
     }
 
-    /// A metric in a source: its macro, its name, the names of its labels.
+    /// A metric in a source file: its macro, its name, the names of its labels.
     type Found = (String, String, Vec<String>);
 
-    /// Every metric of a source.
+    /// All metrics in a folder of source files.
     fn counted(folder: &std::path::Path, found: &mut Vec<Found>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -220,7 +219,7 @@ mod tests {
                 let (name, rest) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
                 Some((kind, name, rest))
             }) {
-                // Up to the end of the statement, so that a value may have brackets of its own.
+                // Up to the end of the statement, because a value may contain brackets.
                 let arguments = rest.split([';', '}']).next().unwrap_or_default();
                 let before_arrows = arguments.split(" => ").collect::<Vec<_>>();
                 let (_, labelled) = before_arrows.split_last().unwrap();

@@ -1,8 +1,8 @@
-//! HTTP clients: TLS by one provider, with the roots that browsers trust.
+//! HTTP clients: TLS with one provider, and the root certificates that browsers trust.
 //!
-//! The roots come along with the binary: it works where no certificates are installed. A client
-//! follows no redirect (what was to be sent to one server is not for another) and uses no proxy
-//! that it was not told of.
+//! The roots are compiled in, so it works where no certificates are installed. A client follows no
+//! redirects (a request for one server is not for another) and uses no proxy that is not
+//! configured.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,9 +10,9 @@ use reqwest::redirect::Policy;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 
-/// Made once: it holds all the roots.
+/// Created once: it holds all the roots.
 static TLS: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
-    // Of a second call nothing comes: the same provider is there already.
+    // A second call fails because the same provider is already installed.
     let _ = ring::default_provider().install_default();
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = CryptoProvider::get_default().map(Arc::clone)?;
@@ -21,7 +21,7 @@ static TLS: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
     Some(builder.with_root_certificates(roots).with_no_client_auth())
 });
 
-/// The beginning of a client.
+/// A builder for clients.
 pub fn client() -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none());
     match TLS.clone() {

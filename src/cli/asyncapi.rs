@@ -1,16 +1,16 @@
-//! `bellpull asyncapi`: the sockets' interface for machines.
+//! `bellpull asyncapi`: the socket interface as an AsyncAPI document.
 
 use super::CliError;
 use crate::wire::asyncapi;
 
-/// Nothing to set.
+/// `asyncapi` has no options.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
 /// Prints the document.
 ///
 /// # Errors
-/// [`CliError`] when it cannot be written.
+/// [`CliError`] if it cannot be written.
 pub fn run(_: &Args) -> Result<(), CliError> {
     let document = asyncapi::document();
     let text = document.and_then(|document| serde_json::to_string_pretty(&document));

@@ -7,13 +7,13 @@ use bellpull_actors::port::StoreError;
 use crate::auth::{AuthError, AuthStartError};
 use crate::config::ConfigError;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CliError {
-    /// Wrong usage or configuration; the line begins with the setting at fault.
+    /// Wrong usage or configuration; the line begins with the setting or option.
     #[error("{0}")]
     Wrong(String),
-    /// It failed at work.
+    /// The command's work failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -24,12 +24,12 @@ impl CliError {
         Self::Wrong(text.into())
     }
 
-    /// Failed at work.
+    /// The command's work failed.
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed(text.into())
     }
 
-    /// What the shell is told.
+    /// The exit code.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
@@ -38,7 +38,7 @@ impl CliError {
         }
     }
 
-    /// Writes the one line on stderr.
+    /// Writes the line to stderr.
     #[must_use]
     pub fn report(&self) -> ExitCode {
         let line = self.to_string().lines().collect::<Vec<_>>().join(" ");

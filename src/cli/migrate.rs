@@ -1,17 +1,17 @@
-//! `migrate`: brings the database up to date.
+//! `migrate`: migrates the database.
 
 use bellpull_actors::port::AccountStore;
 
 use super::{CliError, SettingFlags, open_store, print_line};
 
-/// What `migrate` takes.
+/// The options of `migrate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     settings: SettingFlags<false>,
 }
 
-/// Applies what is missing. Opening a database does that.
+/// Applies missing migrations. Opening a database does that.
 ///
 /// # Errors
 /// See [`CliError`].

@@ -1,7 +1,7 @@
-//! The command line: one file a subcommand.
+//! The command line: one file per subcommand.
 //!
-//! Exit codes: 0 done, 1 failed at work, 2 wrong usage or configuration, with one line on stderr
-//! that names the setting at fault.
+//! Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, with one line on stderr that
+//! names the setting.
 
 pub mod asyncapi;
 pub mod demo;
@@ -42,7 +42,7 @@ Examples:
 Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in this order of weight:
 `bellpull serve --help` lists them.";
 
-/// A notification hub: every change of a ticket reaches everybody whom it concerns.
+/// A real-time notification server for tickets.
 #[derive(Debug, Parser)]
 #[command(name = "bellpull", version, about, after_help = EXAMPLES, max_term_width = 100)]
 #[command(propagate_version = true)]
@@ -53,30 +53,30 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the hub.
+    /// Run the server.
     Serve(serve::Args),
-    /// Plays a ticket's whole life over real sockets, on a hub of its own, and keeps serving.
+    /// Play a ticket's life cycle over real sockets on a hub of its own, then keep serving.
     Demo(demo::Args),
-    /// Brings the database up to date, and exits. (`serve` does so by itself.)
+    /// Migrate the database and exit. (`serve` does it at start.)
     Migrate(migrate::Args),
-    /// Looks after accounts.
+    /// Manage accounts.
     User(user::Args),
-    /// Prints an access token, and nothing else.
+    /// Print an access token.
     Token(token::Args),
-    /// Notifies a user, through the running hub.
+    /// Notify a user through the running hub.
     Notify(notify::Args),
-    /// Prints the running hub's supervision tree.
+    /// Print the running hub's supervision tree.
     Tree(tree::Args),
-    /// Measures a hub, or any WebSocket server, under load.
+    /// Load-test a hub, or any WebSocket server.
     Load(Box<load::Args>),
-    /// Prints what can be asked over HTTP, for machines (OpenAPI).
+    /// Print the REST interface as an OpenAPI document.
     #[command(name = "openapi")]
     OpenApi(openapi::Args),
-    /// Prints the sockets' interface for machines (AsyncAPI 3.0).
+    /// Print the socket interface as an AsyncAPI 3.0 document.
     Asyncapi(asyncapi::Args),
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), CliError> {
-    // Boxed: a match is as large as its largest arm, and these are large.
+    // Boxed: the future is as large as its largest arm, and these are large.
     match cli.command {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await,
@@ -109,18 +109,18 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     }
 }
 
-/// Help and version are printed as they are; what is wrong is told in one line.
+/// Help and version are printed as they are; errors in one line.
 fn usage(error: &clap::Error) -> ExitCode {
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if error.use_stderr() && !is_help {
         return CliError::wrong(one_line(&error.render().to_string())).report();
     }
-    // Nobody is left to tell when this fails.
+    // If this fails, there is nowhere to report it.
     let _ = error.print();
     ExitCode::from(if is_help { 2 } else { 0 })
 }
 
-/// What clap says over several lines, up to the usage.
+/// clap's error, which spans several lines, up to the usage.
 fn one_line(rendered: &str) -> String {
     let is_said = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more info");
     let said = rendered.lines().map(str::trim).take_while(is_said);
@@ -129,7 +129,7 @@ fn one_line(rendered: &str) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
-/// Prints a line on stdout. Whoever reads may have heard enough (`| head`): that is no failure.
+/// Prints a line on stdout. A closed pipe (`| head`) is not an error.
 fn print_line(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

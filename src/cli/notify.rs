@@ -14,11 +14,11 @@ Examples:
   bellpull notify --user-id 7 --title 'Disk' --message '91 % full' --type WARNING
   bellpull notify --user-id 7 --title 'Approved' --message 'By Ada' --type approval | jq .id";
 
-/// What `notify` takes.
+/// The options of `notify`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Whom: a user's id
+    /// The recipient's id
     #[arg(long, value_name = "ID", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(1..))]
     user_id: i64,
@@ -28,18 +28,18 @@ pub struct Args {
     /// The text, at most 10,000 characters
     #[arg(long, allow_hyphen_values = true)]
     message: String,
-    /// Why, or how it is shown: an event's name (1 to 64 characters, your own or one of the hub's,
-    /// such as ticket_assigned), or a kind in capitals: INFO, SUCCESS, WARNING, ERROR, COURSE,
-    /// ENROLLMENT, SESSION, LIBRARY, SYSTEM or USER_REGISTRATION (the event is then `general`)
+    /// The event's name (1 to 64 characters, your own or one of the hub's, such as
+    /// ticket_assigned), or a kind in capitals: INFO, SUCCESS, WARNING, ERROR, COURSE, ENROLLMENT,
+    /// SESSION, LIBRARY, SYSTEM or USER_REGISTRATION (the event is then `general`)
     #[arg(long = "type", value_name = "EVENT|KIND", default_value = "general")]
     event_or_kind: String,
-    /// Where a click leads: relative, or http(s)
+    /// The target of a click: relative, or http(s)
     #[arg(long)]
     link: Option<String>,
-    /// Where the hub is; not given: the one that runs on the database
+    /// The hub's URL; by default the hub that runs on the database
     #[arg(long)]
     url: Option<String>,
-    /// An admin's access token; not given: one is made with the hub's secret
+    /// An admin's access token; by default one is signed with the hub's secret
     #[arg(long, allow_hyphen_values = true)]
     token: Option<String>,
     #[command(flatten)]
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Args {
     }
 }
 
-/// Sends, and prints the notification as the user has it.
+/// Sends the notification and prints it as the user has it.
 ///
 /// # Errors
 /// See [`CliError`].
@@ -92,8 +92,8 @@ fn body(args: &Args) -> Value {
     body
 }
 
-/// What the hub says is wrong with a field, by the flag that it came from. That there is no such
-/// user is no mistake in the use of the command.
+/// The hub's error about a field, with the flag that it came from. An unknown user is not wrong
+/// usage.
 fn refused(told: &Value, user_id: i64) -> CliError {
     let flags = [
         ("title", "--title"),

@@ -1,4 +1,4 @@
-//! `openapi`: what can be asked over HTTP, for machines. Needs no hub and no database.
+//! `openapi`: the REST interface as an OpenAPI document. Needs no hub and no database.
 
 use super::{CliError, print_line};
 
@@ -9,7 +9,7 @@ Examples:
 
 A running hub serves the same at /api/schema/.";
 
-/// What `openapi` takes: nothing.
+/// `openapi` has no options.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}

@@ -1,4 +1,4 @@
-//! The running hub, as the commands beside it find it and talk to it.
+//! How commands find the running hub and call it.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::{CliError, SettingFlags, open_existing_store, token};
 use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
 
-/// The hub asks each of its actors, with limits of its own that are shorter.
+/// The hub calls its actors with time limits of its own, which are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
-/// Where a hub is, and what it is asked with.
+/// A hub's URL, and a token for it.
 pub(super) struct RunningHub {
     url: String,
     token: String,
 }
 
 impl RunningHub {
-    /// The hub of the flags; what they leave open is looked up in the database: its address in
-    /// the setting of that name, and the secret that signs a service token.
+    /// The hub that the flags name; what they leave open is looked up in the database: its URL in a
+    /// setting, and the secret that signs a service token.
     ///
     /// # Errors
     /// See [`CliError`].
@@ -46,16 +46,15 @@ impl RunningHub {
         }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Asks it; an answer of whatever status.
+    /// Sends a request; returns an answer with any status.
     ///
     /// # Errors
-    /// [`CliError::Wrong`] for an address that is none, [`CliError::Failed`] for a hub that does
-    /// not answer.
+    /// [`CliError::Wrong`] for an invalid URL, [`CliError::Failed`] if the hub does not answer.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -76,13 +75,13 @@ impl RunningHub {
         request.send().await.map_err(|error| self.away(&error))
     }
 
-    /// It could not be asked.
+    /// The error if the hub cannot be reached.
     pub(super) fn away(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
         CliError::failed(format!("the hub at {} {why}", self.url))
     }
 
-    /// It does not take the token, which should be that role's.
+    /// The error if the hub refuses the token, which must have that role.
     pub(super) fn refused(&self, whose: &str) -> CliError {
         CliError::failed(format!(
             "the hub at {} does not take the token: it wants {whose}, signed with its own \
@@ -101,7 +100,7 @@ fn check(url: &str) -> Result<(), CliError> {
     }
 }
 
-/// What was not given, from the database.
+/// Looks up in the database what the flags leave open.
 async fn complete(
     config: &Config,
     store: &dyn AccountStore,
@@ -120,7 +119,7 @@ async fn complete(
     Ok(RunningHub { url, token })
 }
 
-/// Where the hub is that runs on the database.
+/// The URL of the hub that runs on the database.
 async fn place(
     config: &Config,
     store: &dyn AccountStore,

@@ -21,7 +21,7 @@ The same in bellpull.toml:
 
 A flag counts before its variable, a variable before the file, the file before the default.";
 
-/// What `serve` takes: every setting.
+/// The options of `serve`: every setting.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The settings, checked, and the log that they ask for.
+    /// The validated settings; starts the log.
     ///
     /// # Errors
     /// [`CliError::Wrong`].
@@ -39,11 +39,11 @@ impl Args {
     }
 }
 
-/// Runs the hub until it is told to stop. The first line on stdout says where it listens, the log
-/// where its console is.
+/// Runs the hub until it is told to stop. The first line on stdout is its address, the log shows
+/// the console's URL.
 ///
 /// # Errors
-/// What kept it from starting (the setting at fault), or that its supervision tree gave up.
+/// Why it did not start (the setting), or that its supervision tree failed.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     telemetry::init_metrics();
@@ -57,10 +57,10 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     attend(app, signals).await
 }
 
-/// Keeps a hub until it is told to stop, or its tree gives up; and stops it.
+/// Runs a hub until it is told to stop or its supervision tree fails, and stops it.
 ///
 /// # Errors
-/// [`CliError::Failed`] when the tree gave up.
+/// [`CliError::Failed`] if the tree failed.
 pub async fn attend(app: App, mut signals: Signals) -> Result<(), CliError> {
     let gave_up = signals.until_told_to_stop(&app).await;
     info!("stopping");
@@ -71,8 +71,8 @@ pub async fn attend(app: App, mut signals: Signals) -> Result<(), CliError> {
     Ok(())
 }
 
-/// What ends a hub from outside. They are listened for before it starts: whoever reads the first
-/// line may send one at once, and it must find somebody who stops properly.
+/// The signals that stop a hub. They are handled before it starts: a process that reads the first
+/// line may send one at once, and the hub must stop properly.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -80,10 +80,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens for them.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// [`CliError::Failed`] where the system does not let it.
+    /// [`CliError::Failed`] if the system refuses.
     pub fn listen() -> Result<Self, CliError> {
         let of = |kind| {
             signal(kind)
@@ -93,7 +93,7 @@ impl Signals {
         Ok(Self { terminate, interrupt })
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the tree to give up; whether it gave up.
+    /// Waits for SIGTERM or SIGINT, or for the supervision tree to fail; returns whether it failed.
     pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {
         tokio::select! {
             _ = self.terminate.recv() => false,

@@ -1,4 +1,4 @@
-//! The settings as flags, made from their table.
+//! The settings as flags, generated from their table.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::telemetry;
 
 const CONFIG: &str = "config";
 
-/// The flags of all settings, or (not `ALL`) of those that a command beside a hub needs.
+/// The flags of all settings, or (not `ALL`) of those for commands beside a hub.
 pub struct SettingFlags<const ALL: bool> {
     flags: Vec<(&'static str, String)>,
     file: Option<PathBuf>,
@@ -29,8 +29,8 @@ impl<const ALL: bool> SettingFlags<ALL> {
         SETTINGS.iter().filter(|setting| ALL || STORE_KEYS.contains(&setting.key))
     }
 
-    /// The settings, from the flags and all other places, and the log that they ask for. A command
-    /// beside a hub logs nothing unless it is asked to: its one line on stderr is for its user.
+    /// The settings, from the flags and all other sources; starts the log. A command beside a hub
+    /// logs nothing by default: its one line on stderr is for its user.
     ///
     /// # Errors
     /// What is wrong with a setting.
@@ -42,8 +42,7 @@ impl<const ALL: bool> SettingFlags<ALL> {
         Ok(config)
     }
 
-    /// The same for a command that tells a story: unless it is asked for more, it logs only what
-    /// is wrong.
+    /// The same for a command with output of its own: by default only warnings are logged.
     ///
     /// # Errors
     /// What is wrong with a setting.
@@ -99,7 +98,7 @@ fn argument(setting: &'static Setting) -> Arg {
         .value_name(setting.value_name())
         .help(setting.help())
         .help_heading(heading(setting.key))
-        // A negative number is told its range, not that it looks like a flag.
+        // For a negative number the error names the range instead of an unknown flag.
         .allow_negative_numbers(true);
     if matches!(setting.kind, Kind::Switch) {
         return arg.num_args(0..=1).default_missing_value("true");

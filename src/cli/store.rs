@@ -1,4 +1,4 @@
-//! The database, as the commands beside a hub open it.
+//! Opens the database for commands beside a hub.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use super::CliError;
 use crate::config::Config;
 use crate::storage::sqlite::{OpenError, SqliteStore, StoreOptions};
 
-/// Opens the database beside a hub that may be running on it, and makes it where there is none.
-/// Whoever opened it closes it, or its log stays behind beside it.
+/// Opens the database beside a hub that may be running on it, and creates it if there is none. The
+/// caller must close it, or its log remains beside it.
 ///
 /// # Errors
-/// [`CliError::Wrong`] for an address that leads to no database of ours, [`CliError::Failed`] when
-/// its schema cannot be brought up to date.
+/// [`CliError::Wrong`] for a URL that is not a database of ours, [`CliError::Failed`] if it cannot
+/// be migrated.
 pub async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, CliError> {
     open(config, StoreOptions { exclusive: false, ..StoreOptions::default() }).await
 }
 
-/// The same for a command that has nothing to do where there is no database: it makes none.
+/// The same for a command that needs an existing database: it creates none.
 ///
 /// # Errors
-/// As [`open_store`], and [`CliError::Wrong`] where there is no database.
+/// As [`open_store`], and [`CliError::Wrong`] if there is no database.
 pub async fn open_existing_store(config: &Config) -> Result<Arc<SqliteStore>, CliError> {
     open(config, StoreOptions { exclusive: false, create: false, ..StoreOptions::default() }).await
 }

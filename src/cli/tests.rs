@@ -1,4 +1,4 @@
-//! What the command line takes, and how it says no.
+//! Options that are accepted, and the errors for others.
 
 use clap::CommandFactory;
 

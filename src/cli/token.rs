@@ -19,14 +19,14 @@ Examples:
   curl -H \"Authorization: Bearer $(bellpull token --user ada --ttl 60)\" \\
       http://127.0.0.1:8000/api/auth/me/";
 
-/// What `token` takes.
+/// The options of `token`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Whose: a username, or (where nobody has that name) an id
+    /// A username, or (if no user has that name) an id
     #[arg(long, value_name = "NAME|ID")]
     user: String,
-    /// How long it lives, in seconds
+    /// The token's lifetime, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600,
           allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
@@ -64,7 +64,7 @@ async fn sign(
         .access(&user, None, now, expires_at)?)
 }
 
-/// The settings, if they let us sign tokens at all.
+/// The settings, if they allow us to sign tokens.
 pub(super) fn issuer(config: &Config) -> Result<&Config, CliError> {
     let setting = match (&config.auth.public_key_file, &config.auth.jwks_file) {
         (Some(_), _) => "auth.public_key_file",
@@ -75,8 +75,8 @@ pub(super) fn issuer(config: &Config) -> Result<&Config, CliError> {
     Err(CliError::wrong(format!("{setting}: {why}")))
 }
 
-/// The active account of that username or id. The username first: a name may be all digits, and
-/// nobody's token may be had by registering as a number.
+/// The active account with that username or id. The username first: a name may consist of digits,
+/// and registering one must not give access to the token of the user with that id.
 pub(super) async fn find(store: &dyn AccountStore, name: &str) -> Result<User, CliError> {
     let by_name = store.credentials(&LoginName::Username(name.to_owned())).await?;
     let user = match (by_name, name.parse::<i64>()) {

@@ -1,4 +1,4 @@
-//! `tree`: the running hub's supervision tree, as text.
+//! `tree`: prints the running hub's supervision tree.
 
 mod draw;
 
@@ -16,17 +16,17 @@ Examples:
   bellpull tree --url http://hub-2.internal:8000 --token \"$TOKEN\"
   bellpull tree --json | jq '.children[].restarts'";
 
-/// What `tree` takes.
+/// The options of `tree`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Where the hub is; not given: the one that runs on the database
+    /// The hub's URL; by default the hub that runs on the database
     #[arg(long)]
     url: Option<String>,
-    /// A super admin's access token; not given: one is made with the hub's secret
+    /// A super admin's access token; by default one is signed with the hub's secret
     #[arg(long, allow_hyphen_values = true)]
     token: Option<String>,
-    /// As the hub sends it
+    /// Print the hub's JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         CliError::failed(format!("{} did not answer with a tree: {error}", hub.url()))
     })?;
     let mut out = anstream::stdout().lock();
-    // Whoever reads may have heard enough: nobody is left to tell.
+    // A closed pipe is not an error.
     let _ = std::io::Write::write_all(&mut out, draw(&root).as_bytes());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `user`: makes an account, or sets its password, without asking a running hub.
+//! `user`: creates an account or sets its password, directly in the database.
 
 use std::io::BufRead;
 
@@ -24,7 +24,7 @@ const PASSWORD_EXAMPLES: &str = "\
 Examples:
   pass show ada | bellpull user password --username ada --password -";
 
-/// What `user` takes.
+/// The options of `user`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -33,10 +33,10 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes an account, and prints it as one line of JSON.
+    /// Create an account and print it as one line of JSON.
     #[command(after_help = EXAMPLES)]
     Create(Create),
-    /// Sets an account's password, and prints the account as one line of JSON. All its logins end,
+    /// Set an account's password and print the account as one line of JSON. All its logins end,
     /// also at a hub that runs on the database.
     #[command(after_help = PASSWORD_EXAMPLES)]
     Password(Password),
@@ -45,19 +45,19 @@ enum Command {
 /// The account.
 #[derive(clap::Args)]
 pub struct Create {
-    /// 1 to 150 letters, digits and @ . + - _; unique, and unlike every other one
+    /// 1 to 150 letters, digits and @ . + - _; unique, and not similar to another
     #[arg(long)]
     username: String,
-    /// At least 8 characters; `-` reads a line from stdin, which nobody sees in a list of processes
+    /// At least 8 characters; `-` reads a line from stdin, which no list of processes shows
     #[arg(long, allow_hyphen_values = true)]
     password: String,
-    /// client, developer, admin, super_admin, or a slug of your own with a client's rights
+    /// client, developer, admin, super_admin, or a role of your own with a client's rights
     #[arg(long)]
     role: String,
     /// Unique
     #[arg(long, default_value = "", hide_default_value = true)]
     email: String,
-    /// As people read it
+    /// The name that is shown to users
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     full_name: String,
     /// International: + and 8 to 15 digits
@@ -73,10 +73,10 @@ pub struct Create {
 /// The account and its new password.
 #[derive(clap::Args)]
 pub struct Password {
-    /// Whose
+    /// The account's username
     #[arg(long)]
     username: String,
-    /// At least 8 characters; `-` reads a line from stdin, which nobody sees in a list of processes
+    /// At least 8 characters; `-` reads a line from stdin, which no list of processes shows
     #[arg(long, allow_hyphen_values = true)]
     password: String,
     #[command(flatten)]
@@ -97,7 +97,7 @@ impl std::fmt::Debug for Create {
     }
 }
 
-/// Makes an account, or sets its password.
+/// Creates an account, or sets its password.
 ///
 /// # Errors
 /// See [`CliError`].
@@ -133,7 +133,7 @@ async fn run_password(mut change: Password) -> Result<(), CliError> {
     print_line(&describe(&changed?))
 }
 
-/// Whatever runs on the database sees by itself that the account's logins have ended.
+/// Hubs on the database notice by themselves that the account's logins have ended.
 async fn set_password(
     store: &dyn AccountStore,
     username: &str,
@@ -158,7 +158,7 @@ fn first_line() -> Result<String, CliError> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The account that is asked for, if all of it will do; its password is hashed.
+/// The validated account, with its password hashed.
 pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     let wrong = |flag: &'static str| move |why| CliError::wrong(format!("--{flag}: {why}"));
     check_username(&create.username).map_err(wrong("username"))?;
@@ -195,7 +195,7 @@ fn check_number(number: &str) -> Result<(), String> {
     Err("must be international: + and 8 to 15 digits".to_owned())
 }
 
-/// Puts the account into the store.
+/// Stores the account.
 pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User, CliError> {
     match store.create_user(new, None).await {
         Ok((user, _)) => Ok(user),

@@ -1,7 +1,7 @@
-//! `/client/`: the browsers' client of `bellpull.v1`, as one module that needs nothing else.
+//! `/client/`: the browser client for `bellpull.v1`, one module without dependencies.
 //!
-//! Pages of any origin may import it. A cache asks each time whether it changed, so that a hub and
-//! the client that it serves are of one version.
+//! Pages of any origin may import it. Caches must revalidate it, so that a hub and the client that
+//! it serves have the same version.
 
 use axum::Router;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG};
@@ -30,7 +30,7 @@ pub fn router() -> Router {
         )
 }
 
-/// A file that is part of the program.
+/// A file that is part of the binary.
 #[derive(Debug, Clone)]
 struct File {
     kind: &'static str,
@@ -58,7 +58,7 @@ impl File {
             fixed(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
             fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
             fixed(REFERRER_POLICY, "no-referrer"),
-            // For whoever opens the file itself: a page that imports it has a policy of its own.
+            // For the file opened by itself: a page that imports it has its own policy.
             fixed(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         ];
         let tag = HeaderValue::from_str(&self.tag).ok().map(|tag| (ETAG, tag));
@@ -66,7 +66,7 @@ impl File {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => self.text.into_response(),
         };
-        // In place of what came with the text.
+        // Replaces the headers of the text response.
         for (name, value) in common.into_iter().chain(tag) {
             response.headers_mut().insert(name, value);
         }

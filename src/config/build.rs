@@ -1,4 +1,4 @@
-//! From values to the settings of each concern, and what must fit together.
+//! From values to the settings of each subsystem, and the checks across settings.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use super::load::{ConfigError, Sources, Values, error};
 use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, Secret, WsConfig};
 
 impl Config {
-    /// Puts the sources in their order and checks every value, also those that do not count.
+    /// Applies the sources in order of precedence and checks every value, even overridden ones.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// The first error, and where.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let values = Values::gather(sources)?;
         let config = Self::build(&values)?;
@@ -81,7 +81,7 @@ impl Config {
     }
 }
 
-/// So many days; 0 is for ever.
+/// A number of days; 0 means for ever.
 fn days(count: i64) -> Option<SignedDuration> {
     (count > 0).then(|| SignedDuration::from_hours(count.saturating_mul(24)))
 }

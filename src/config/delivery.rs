@@ -1,6 +1,6 @@
-//! `smtp.*`, `whatsapp.*`, `sms.*`, `vapid.*`, `retry.*`: the ways out of the house.
+//! `smtp.*`, `whatsapp.*`, `sms.*`, `vapid.*`, `retry.*`: the external channels.
 //!
-//! A channel is on when its settings are there; some of them without the others are a mistake.
+//! A channel is on if its settings are present; some of them without the others are an error.
 
 use std::path::PathBuf;
 
@@ -15,32 +15,32 @@ use crate::delivery::push_crypt::Vapid;
 /// The delivery channels.
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
-    /// `retry.*`: when a delivery is tried again.
+    /// `retry.*`: when a delivery is retried.
     pub retry: RetryRule,
-    /// `delivery.in_flight`: what a channel has with its provider at once (16).
+    /// `delivery.in_flight`: a channel's concurrent attempts (16).
     pub in_flight: u32,
-    /// `smtp.*`, where e-mail is on.
+    /// `smtp.*`, if e-mail is on.
     pub smtp: Option<SmtpConfig>,
-    /// `whatsapp.*`, where WhatsApp is on.
+    /// `whatsapp.*`, if WhatsApp is on.
     pub whatsapp: Option<WhatsAppConfig>,
-    /// `sms.*`, where SMS is on.
+    /// `sms.*`, if SMS is on.
     pub sms: Option<SmsConfig>,
-    /// `vapid.*`, where web push is on.
+    /// `vapid.*`, if web push is on.
     pub push: Option<PushConfig>,
-    /// `webhook.allow_private`: what addresses users may give.
+    /// `webhook.allow_private`: which addresses users may name.
     pub outside: Outside,
 }
 
 /// `smtp.*`
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
-    /// `smtp.url`: the server, with the password for it.
+    /// `smtp.url`: the server, with its password.
     pub url: Secret,
     /// `smtp.from`: `Desk <desk@example.com>`.
     pub from: String,
-    /// `smtp.ca_file`: whom to believe beside those whom browsers believe.
+    /// `smtp.ca_file`: an additional certificate authority.
     pub ca_file: Option<PathBuf>,
-    /// `smtp.per_s`: e-mails that may begin in a second; 0: any number.
+    /// `smtp.per_s`: e-mails per second; 0 means no limit.
     pub per_s: u32,
 }
 
@@ -51,24 +51,24 @@ pub struct WhatsAppConfig {
     pub token: Secret,
     /// `whatsapp.phone_number_id`
     pub phone_number_id: String,
-    /// `whatsapp.api_url`: without a slash at its end.
+    /// `whatsapp.api_url`: without a trailing slash.
     pub api_url: String,
-    /// `whatsapp.app_secret`: without it no report is believed.
+    /// `whatsapp.app_secret`: without it status reports are refused.
     pub app_secret: Option<Secret>,
     /// `whatsapp.verify_token`: without it the provider's verification is refused.
     pub verify_token: Option<Secret>,
-    /// `whatsapp.template`: `None`: text messages.
+    /// `whatsapp.template`; `None` for text messages.
     pub template: Option<String>,
     /// `whatsapp.template_language`
     pub template_language: String,
-    /// `whatsapp.per_s`: messages that may begin in a second; 0: any number.
+    /// `whatsapp.per_s`: messages per second; 0 means no limit.
     pub per_s: u32,
 }
 
 /// `sms.*`
 #[derive(Debug, Clone)]
 pub struct SmsConfig {
-    /// `sms.api_url`: without a slash at its end.
+    /// `sms.api_url`: without a trailing slash.
     pub api_url: String,
     /// `sms.account`
     pub account: String,
@@ -76,7 +76,7 @@ pub struct SmsConfig {
     pub token: Secret,
     /// `sms.from`
     pub from: String,
-    /// `sms.per_s`: messages that may begin in a second; 0: any number.
+    /// `sms.per_s`: messages per second; 0 means no limit.
     pub per_s: u32,
 }
 
@@ -85,7 +85,7 @@ pub struct SmsConfig {
 pub struct PushConfig {
     /// `vapid.private_key` and `vapid.subject`.
     pub vapid: Vapid,
-    /// `vapid.per_s`: pushes that may begin in a second; 0: any number.
+    /// `vapid.per_s`: pushes per second; 0 means no limit.
     pub per_s: u32,
 }
 
@@ -98,7 +98,7 @@ impl DeliveryConfig {
             (Channel::WhatsApp, self.whatsapp.is_some()),
             (Channel::Sms, self.sms.is_some()),
             (Channel::Push, self.push.is_some()),
-            // Nobody is called who has not asked for it.
+            // Webhooks need no settings: only users who create one are affected.
             (Channel::Webhook, true),
         ];
         let on: Vec<Channel> =
@@ -125,7 +125,7 @@ impl DeliveryConfig {
     }
 }
 
-/// The values of settings that go together: all of them, or none.
+/// The values of settings that belong together: all of them, or none.
 fn together<const N: usize>(
     values: &Values,
     keys: [&str; N],
@@ -174,7 +174,7 @@ fn sms(values: &Values) -> Result<Option<SmsConfig>, ConfigError> {
 fn push(values: &Values) -> Result<Option<PushConfig>, ConfigError> {
     let keys = ["vapid.private_key", "vapid.subject"];
     let Some([key, subject]) = together(values, keys)? else { return Ok(None) };
-    // Push services refuse what nobody answers for.
+    // Push services require a contact address.
     if !["mailto:", "https://"].iter().any(|begin| subject.starts_with(begin)) {
         return Err(error("vapid.subject", "must begin with mailto: or https://".to_owned()));
     }

@@ -1,4 +1,4 @@
-//! Where values come from, and which of them counts: flag, environment, file, default.
+//! The sources of values in order of precedence: flag, environment, file, default.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,33 +10,33 @@ use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
 use crate::wire::Dialect;
 
-/// Every variable of ours begins so; one that is nobody's is refused.
+/// The prefix of our variables; an unknown one with this prefix is refused.
 const PREFIX: &str = "BELLPULL_";
 
-/// Where the file is, unless `--config` says otherwise.
+/// The path of the file, unless `--config` names one.
 const FILE_ENV: &str = "BELLPULL_CONFIG";
 
-/// The file that is read where nobody names one, if it is there.
+/// The default file, read if it exists.
 const FILE: &str = "bellpull.toml";
 
-/// What is wrong with the settings, in one line.
+/// A configuration error, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
 pub struct ConfigError {
-    /// The setting, as it is named where it came from.
+    /// The setting, as named in its source.
     pub place: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// What was given, before it is looked at. Empty: nothing was.
+/// The raw values. Empty: none.
 #[derive(Default)]
 pub struct Sources {
-    /// Keys and values from the command line.
+    /// Keys and values of the command line.
     pub flags: Vec<(&'static str, String)>,
-    /// The environment's variables that begin with `BELLPULL_`.
+    /// The environment variables that begin with `BELLPULL_`.
     pub env: Vec<(String, String)>,
-    /// The file's name and text.
+    /// The file's name and content.
     pub file: Option<(String, String)>,
 }
 
@@ -48,10 +48,10 @@ impl std::fmt::Debug for Sources {
 }
 
 impl Sources {
-    /// What this process was given: its environment, and the file.
+    /// The sources of this process: its environment and the file.
     ///
     /// # Errors
-    /// When the file cannot be read, or a variable is not UTF-8.
+    /// If the file cannot be read, or a variable is not UTF-8.
     pub fn of_process(
         flags: Vec<(&'static str, String)>,
         file: Option<&Path>,
@@ -86,7 +86,7 @@ pub(super) fn error(place: impl Into<String>, problem: impl Into<String>) -> Con
     ConfigError { place: place.into(), problem: problem.into() }
 }
 
-/// The value of each key that counts, and where it came from.
+/// The effective value of each key, and its source.
 pub(super) struct Values(HashMap<&'static str, (Value, String)>);
 
 impl Values {
@@ -104,7 +104,7 @@ impl Values {
         }
         for (name, raw) in &sources.env {
             match SETTINGS.iter().find(|setting| setting.env() == *name) {
-                // An empty variable is how compose files and shells say "not set".
+                // Compose files and shells use an empty variable for "not set".
                 Some(_) if raw.is_empty() => {}
                 Some(setting) => values.put(setting, raw, name.clone())?,
                 None if name == FILE_ENV => {}
@@ -158,7 +158,7 @@ impl Values {
         self.0.get(key).map_or(&Value::None, |(value, _)| value)
     }
 
-    /// That a key has a value of another kind than its field is a mistake in this file.
+    /// A key whose value has another type than its field: a defect in this file.
     pub(super) fn mismatch(&self, key: &str) -> ConfigError {
         error(self.place(key), "is not of the kind that is wanted here")
     }
@@ -198,7 +198,7 @@ impl Values {
 }
 
 fn unknown(place: &str, name: &str, known: impl Iterator<Item = String>) -> ConfigError {
-    // The prefix that all variables share would make every one of them look like every other.
+    // The common prefix would make all variables look similar.
     let bare = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     let known: Vec<String> = known.map(|one| bare(&one)).collect();
     let prefix = if name.starts_with(PREFIX) { PREFIX } else { "" };
@@ -207,7 +207,7 @@ fn unknown(place: &str, name: &str, known: impl Iterator<Item = String>) -> Conf
     error(place, format!("no such setting{hint}"))
 }
 
-/// A file's tables as keys with dots.
+/// A file's tables as dotted keys.
 fn flatten(prefix: &str, table: toml::Table, into: &mut Vec<(String, toml::Value)>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
@@ -223,7 +223,7 @@ fn flatten(prefix: &str, table: toml::Table, into: &mut Vec<(String, toml::Value
     }
 }
 
-/// A file's value as it would stand in a variable.
+/// A file's value in the form of a variable.
 fn plain(value: toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text),

@@ -1,7 +1,8 @@
 //! Settings: read once, validated at start, secrets never printed.
 //!
-//! [`table`] lists them all; `load` puts flags, environment, file and defaults in their order;
-//! `value` says what is wrong with a value; `build` and [`delivery`] make what others are given.
+//! [`table`] lists them all; `load` applies flags, environment, file and defaults in order of
+//! precedence; `value` parses a value; `build` and [`delivery`] build the structs that other
+//! modules take.
 
 mod build;
 pub mod delivery;
@@ -23,19 +24,19 @@ pub use load::{ConfigError, Sources};
 
 use crate::wire::Dialect;
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `listen`: where to listen; port 0 picks one.
+    /// `listen`: the address; port 0 picks one.
     pub listen: SocketAddr,
-    /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for a hub that forgets.
+    /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for an in-memory hub.
     pub database_url: String,
-    /// `database.check_max_mib`: a file of at most so many bytes is looked through for damage when
-    /// the hub starts (256 MiB; 0: none).
+    /// `database.check_max_mib`: a file up to this size is checked for corruption at start (256
+    /// MiB; 0 disables it).
     pub database_check_max_bytes: u64,
-    /// `jwt_secret`: signs HS256 tokens; generated and kept in the database where it is not set.
+    /// `jwt_secret`: signs HS256 tokens; generated and stored in the database if not set.
     pub jwt_secret: Option<Secret>,
-    /// `dialect`: of a socket that names none.
+    /// `dialect`: of a socket that does not name one.
     pub dialect: Dialect,
     /// `auth.*`
     pub auth: AuthConfig,
@@ -45,15 +46,15 @@ pub struct Config {
     pub ws: WsConfig,
     /// `smtp.*`, `whatsapp.*`, `sms.*`, `retry.*`
     pub delivery: DeliveryConfig,
-    /// `replay.limit`: the most notifications that a session is sent of its backlog (500).
+    /// `replay.limit`: the most notifications of a session's backlog (500).
     pub replay_limit: u32,
-    /// `drain.window_ms`: over how long a stopping hub spreads its clients' return (10,000).
+    /// `drain.window_ms`: over how long a stopping hub spreads its clients' reconnects (10,000).
     pub drain_window_ms: u32,
-    /// `retention.*`: for how long things are kept.
+    /// `retention.*`: how long records are kept.
     pub retention: Retention,
-    /// `operator.listen`: where `/api/operator/` and `/metrics` are served alone.
+    /// `operator.listen`: the only address that serves `/api/operator/` and `/metrics`.
     pub operator_listen: Option<SocketAddr>,
-    /// `log`: `text` or `json`; what is logged at all is `log_filter` (`info`).
+    /// `log`: `text` or `json`; `log_filter` (`info`) selects what is logged.
     pub log_json: bool,
     /// `log_filter`
     pub log_filter: String,
@@ -62,77 +63,79 @@ pub struct Config {
 /// `auth.*`
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
-    /// `auth.auto_provision`: an unknown user of a valid token becomes a user (false).
+    /// `auth.auto_provision`: an unknown user of a valid token gets an account (false).
     pub auto_provision: bool,
-    /// `auth.public_key_file`: a PEM public key (RSA, P-256, Ed25519): tokens come from elsewhere.
+    /// `auth.public_key_file`: a PEM public key (RSA, P-256, Ed25519) of another issuer.
     pub public_key_file: Option<PathBuf>,
     /// `auth.jwks_file`: the same with a JSON Web Key Set.
     pub jwks_file: Option<PathBuf>,
-    /// `auth.audience`: what a token's `aud` must contain; `None`: it is not looked at.
+    /// `auth.audience`: required in a token's `aud`; `None`: not checked.
     pub audience: Option<String>,
-    /// `auth.issuer`: what a token's `iss` must be; `None`: it is not looked at.
+    /// `auth.issuer`: required as a token's `iss`; `None`: not checked.
     pub issuer: Option<String>,
-    /// `auth.access_ttl_s`: how long an access token lives (3,600).
+    /// `auth.access_ttl_s`: the lifetime of an access token (3,600).
     pub access_ttl_s: u32,
-    /// `auth.refresh_ttl_s`: how long a login lives (604,800: a week).
+    /// `auth.refresh_ttl_s`: the lifetime of a login (604,800: a week).
     pub refresh_ttl_s: u32,
     /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
     pub registration: bool,
-    /// `auth.registrations_per_min`: how many may register, all together (60; 0: no limit); one
-    /// network a sixth of them.
+    /// `auth.registrations_per_min`: of all clients together (60; 0 means no limit); one network
+    /// may use a sixth of it.
     pub registrations_per_min: u32,
-    /// `auth.verify_email`: mails leave only for addresses that are verified (true).
+    /// `auth.verify_email`: mails are only sent to verified addresses (true).
     pub verify_email: bool,
 }
 
 /// `http.*`
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; empty: same host.
+    /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; empty: the same
+    /// host only.
     pub allowed_origins: Vec<String>,
     /// `http.max_body_bytes`: the largest request body (1 MiB).
     pub max_body_bytes: usize,
-    /// `http.max_unsent_bytes`: of all answers that clients have not read yet (64 MiB).
+    /// `http.max_unsent_bytes`: all answers that clients have not read yet (64 MiB).
     pub max_unsent_bytes: usize,
-    /// `http.max_requests_per_user`: in progress at once (64; admins and services ten times that; 0:
-    /// no limit).
+    /// `http.max_requests_per_user`: in progress at once (64; admins and services ten times that; 0
+    /// means no limit).
     pub max_requests_per_user: u32,
-    /// `http.max_connections_per_address`: HTTP alone, at once (1,024; 0: no limit). Trusted proxies
-    /// are exempt.
+    /// `http.max_connections_per_address`: HTTP only, at once (1,024; 0 means no limit). Trusted
+    /// proxies are exempt.
     pub max_connections_per_address: u32,
-    /// `http.public_url`: where users reach this hub, without a slash at its end.
+    /// `http.public_url`: the hub's external URL, without a trailing slash.
     pub public_url: Option<String>,
-    /// `http.trusted_proxies`: whose `X-Forwarded-For`, `Forwarded` and `X-Forwarded-Proto` count.
+    /// `http.trusted_proxies`: networks whose `X-Forwarded-For`, `Forwarded` and
+    /// `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// `http.writes_per_s`: what an account may write, on average (10; bursts of five times that;
-    /// admins and service tokens ten times as much; 0: no limit).
+    /// `http.writes_per_s`: an account's writes, on average (10; bursts of five times that; admins
+    /// and service tokens ten times as much; 0 means no limit).
     pub writes_per_s: u32,
 }
 
 /// `ws.*`
 #[derive(Debug, Clone)]
 pub struct WsConfig {
-    /// `ws.max_frame`: the largest message of a client's, in bytes (65,536).
+    /// `ws.max_frame`: a client's largest message, in bytes (65,536).
     pub max_frame: usize,
     /// `ws.max_sessions_per_user`: on this node (32).
     pub max_sessions_per_user: usize,
-    /// `ws.max_connections`: connections of every kind that this node takes at once (100,000).
+    /// `ws.max_connections`: connections of every kind on this node (100,000).
     pub max_connections: usize,
     /// `ws.handshakes_per_s`: sockets that one address may open, on average (2,000; bursts of five
-    /// times that; 0: no limit). Behind a proxy that is not trusted all clients have its address.
+    /// times that; 0 means no limit). Behind an untrusted proxy all clients share its address.
     pub handshakes_per_s: u32,
-    /// `ws.messages_per_s`: what one socket may send, on average (20; bursts of five times that).
+    /// `ws.messages_per_s`: a socket's messages, on average (20; bursts of five times that).
     pub messages_per_s: u32,
-    /// `ws.ping_after_s`: a socket that was silent so long is pinged (25).
+    /// `ws.ping_after_s`: a socket that was silent for this long is pinged (25).
     pub ping_after_s: u32,
-    /// `ws.silent_max_s`: a socket that was silent so long is closed with 4408 (75).
+    /// `ws.silent_max_s`: a socket that was silent for this long is closed with 4408 (75).
     pub silent_max_s: u32,
-    /// `ws.max_unsent_bytes`: of all sessions that take less than they are sent (64 MiB).
+    /// `ws.max_unsent_bytes`: all sessions' frames that clients have not read yet (64 MiB).
     pub max_unsent_bytes: usize,
 }
 
 impl Default for Config {
-    /// What a hub has of which nothing is set.
+    /// The defaults.
     #[expect(clippy::expect_used, reason = "the table's own defaults are valid: a test reads them")]
     fn default() -> Self {
         Self::load(&Sources::default()).expect("the defaults of the settings are valid")
@@ -144,13 +147,13 @@ impl Default for Config {
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a value.
+    /// Wraps a value.
     #[must_use]
     pub fn new(value: String) -> Self {
         Self(value)
     }
 
-    /// The value itself: for the one place that uses it.
+    /// The value, for the one place that uses it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

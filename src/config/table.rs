@@ -1,31 +1,31 @@
-//! The one table of settings: from it come the flags, the environment's names, the file's keys,
-//! the help, and the check of what is unknown.
+//! The one table of settings: flags, environment variables, the file's keys, the help, and the
+//! check for unknown names are generated from it.
 
-/// A setting: how it is named in each place, what it takes, and what it is without being set.
+/// A setting: its name in each source, its type, and its default.
 #[derive(Debug)]
 pub struct Setting {
-    /// In `bellpull.toml`; a dot is a table.
+    /// The key in `bellpull.toml`; a dot separates tables.
     pub key: &'static str,
-    /// On the command line, without the dashes; empty where it is the key's.
+    /// The flag without its dashes; empty if it is derived from the key.
     flag: &'static str,
     /// As it would be written; empty for "not set".
     pub default: &'static str,
-    /// What it takes.
+    /// Its type.
     pub kind: Kind,
     /// One sentence.
     pub about: &'static str,
 }
 
-/// What a setting takes.
+/// The type of a setting.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// An IP address and a port.
     Address,
     /// `sqlite://PATH` or `sqlite::memory:`.
     Database,
-    /// A Redis URL: the name is taken, the thing is not there yet.
+    /// A Redis URL: reserved, not supported yet.
     Redis,
-    /// Anything but nothing; never shown.
+    /// Any text, not empty; never shown.
     Secret,
     /// Any text.
     Text,
@@ -39,35 +39,35 @@ pub enum Kind {
     File,
     /// A whole number within bounds.
     Number {
-        /// What is counted, in the plural.
+        /// The unit, in the plural.
         unit: &'static str,
-        /// The least.
+        /// The minimum.
         min: u64,
-        /// The most.
+        /// The maximum.
         max: u64,
     },
     /// Origins, separated by commas.
     Origins,
     /// Addresses and networks, separated by commas.
     Networks,
-    /// Directives of the log.
+    /// Log directives.
     Filter,
 }
 
 impl Setting {
-    /// The name on the command line, without the dashes.
+    /// The flag without its dashes.
     #[must_use]
     pub fn flag(&self) -> String {
         if self.flag.is_empty() { self.key.replace(['.', '_'], "-") } else { self.flag.to_owned() }
     }
 
-    /// The name in the environment.
+    /// The environment variable.
     #[must_use]
     pub fn env(&self) -> String {
         format!("BELLPULL_{}", self.key.replace('.', "_").to_uppercase())
     }
 
-    /// What stands for the value in the help.
+    /// The placeholder of the value in the help.
     #[must_use]
     pub fn value_name(&self) -> &'static str {
         match self.kind {
@@ -85,7 +85,7 @@ impl Setting {
         }
     }
 
-    /// The help: the sentence, the other names, the range and the default, with its unit.
+    /// The help: the sentence, the other names, the range and the default with its unit.
     #[must_use]
     pub fn help(&self) -> String {
         let range = match self.kind {
@@ -131,17 +131,17 @@ const fn number(unit: &'static str, min: u64, max: u64) -> Kind {
     Kind::Number { unit, min, max }
 }
 
-/// The dialects that a socket can be given.
+/// The dialects of sockets.
 pub const DIALECTS: &[&str] = &["incident", "project", "inbox", "academy", "bellpull.v1"];
 
 /// A year: no token of ours lives longer.
 const YEAR_S: u64 = 365 * 24 * 3600;
 
 /// A page is warned when a third of a token's life is left. With less than ten seconds for that, a
-/// slow line or a tab in the background would lose its socket at each renewal.
+/// slow connection or a background tab would lose its socket at each renewal.
 const ACCESS_TTL_MIN_S: u64 = 30;
 
-/// Every setting there is.
+/// All settings.
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
     setting("listen", "", "127.0.0.1:8000", Kind::Address,
@@ -294,7 +294,7 @@ pub static SETTINGS: &[Setting] = &[
         "What is logged: a level, or directives such as info,bellpull=debug"),
 ];
 
-/// Those that every command needs which opens the database.
+/// The settings of every command that opens the database.
 pub const STORE_KEYS: &[&str] = &["database_url", "jwt_secret", "log", "log_filter"];
 
 /// The setting with that key.
@@ -303,9 +303,9 @@ pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The name that is most like `given`, if one is like enough to be what was meant.
+/// The name that is most similar to `given`, if one is similar enough.
 pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Two thirds alike: closer to a slip of the finger than to another word.
+    // Two thirds alike: more likely a typo than another word.
     let score = |name: &str| strsim::normalized_damerau_levenshtein(given, name);
     let best = known.map(|name| (score(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.66).then_some(best.1)

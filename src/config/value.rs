@@ -1,4 +1,4 @@
-//! One setting's value: text in, a value or what is wrong with it out.
+//! Parses the value of one setting.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::table::{Kind, Setting};
 
-/// A value that its setting takes.
+/// A parsed value.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Value {
     /// Not set.
@@ -21,14 +21,14 @@ pub(super) enum Value {
     Number(u64),
     /// A list.
     List(Vec<String>),
-    /// Networks; an address is one of a single host.
+    /// Networks; an address is a network of one host.
     Networks(Vec<IpNet>),
 }
 
-/// Reads a value.
+/// Parses a value.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence that began with the setting's name; it repeats
+/// What is wrong with it, as the end of a sentence that begins with the setting's name; it repeats
 /// the value unless that is a secret.
 pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
     let text = || Value::Text(raw.to_owned());
@@ -68,7 +68,7 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
     }
 }
 
-/// A value as it stands in an error: one line, and not longer than a line.
+/// A value as shown in an error: one line of bounded length.
 fn shown(raw: &str) -> String {
     let clean: String = raw.chars().take(60).flat_map(char::escape_debug).collect();
     let more = if raw.chars().count() > 60 { "…" } else { "" };
@@ -76,7 +76,7 @@ fn shown(raw: &str) -> String {
 }
 
 fn address(raw: &str) -> Result<SocketAddr, String> {
-    // A socket is bound to an address, not to a name; the one name that never changes is let in.
+    // A socket is bound to an address, not to a name; `localhost` is the one exception.
     let numeric = raw.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     numeric
         .as_deref()
@@ -93,12 +93,12 @@ fn database(raw: &str) -> Result<(), String> {
     if path.is_some_and(|path| !path.is_empty()) {
         return Ok(());
     }
-    // Whatever it is, it may have a password in it: only its scheme is repeated.
+    // It may contain a password: only its scheme is repeated.
     let scheme = raw.split_once("://").map_or("this", |(scheme, _)| scheme);
     Err(format!("{} is neither sqlite://PATH nor sqlite::memory:", shown(scheme)))
 }
 
-/// A URL to which a path is put: without a slash at its end.
+/// A base URL, without a trailing slash.
 fn url(raw: &str) -> Result<String, String> {
     let wrong = || format!("{} is not a URL such as https://hub.example.com", shown(raw));
     let parsed = reqwest::Url::parse(raw).map_err(|_| wrong())?;
@@ -119,19 +119,19 @@ fn origins(raw: &str) -> Result<Vec<String>, String> {
     items(raw).map(origin).collect()
 }
 
-/// The parts between commas.
+/// The comma-separated items.
 fn items(raw: &str) -> impl Iterator<Item = &str> {
     raw.split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
-/// An address, or a network such as `10.0.0.0/8`; an IPv4 address written as IPv6 is the former.
+/// An address, or a network such as `10.0.0.0/8`; an IPv4 address in IPv6 notation is converted.
 fn network(raw: &str) -> Result<IpNet, String> {
     let address = raw.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let network = address.or_else(|_| raw.parse::<IpNet>());
     network.map_err(|_| format!("{} is not an address or a network such as 10.0.0.0/8", shown(raw)))
 }
 
-/// An origin as browsers send it: lower case, without a path, without the scheme's own port.
+/// An origin as browsers send it: lower case, without a path, without the scheme's default port.
 fn origin(raw: &str) -> Result<String, String> {
     if raw == "*" {
         return Ok(raw.to_owned());

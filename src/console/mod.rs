@@ -1,5 +1,5 @@
-//! The web page that comes with the hub: tickets and notifications for everybody who logs in, the
-//! supervision tree for super admins. Static files over the same REST and sockets as any client's.
+//! The console: tickets and notifications for every user, the supervision tree for super admins.
+//! Static files on top of the same REST and socket interfaces as any client.
 
 use axum::Router;
 use axum::http::header::{
@@ -8,8 +8,8 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 
-/// Scripts, styles and sockets from here alone: a page that shows what others wrote runs nothing
-/// of theirs. Sockets are named by scheme, for older browsers do not count them as `'self'`.
+/// Scripts, styles and sockets from this hub only: a page that shows users' texts runs no script of
+/// theirs. Sockets are named by scheme, because older browsers do not count them as `'self'`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

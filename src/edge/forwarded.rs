@@ -1,7 +1,7 @@
 //! The headers in which proxies name their clients: `X-Forwarded-For` and RFC 7239 `Forwarded`.
 //!
 //! Each proxy appends the address that its request came from, so the entries are read from the
-//! right. Pure: bytes in, addresses out; whom to believe is decided elsewhere.
+//! right. Pure: bytes in, addresses out; trust is decided elsewhere.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -15,7 +15,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The addresses of `X-Forwarded-For`, the nearest first; `None` where it is absent.
+/// The addresses of `X-Forwarded-For`, the nearest first; `None` if it is absent.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Result<IpAddr, Malformed>>> {
     let values = headers.get_all(X_FORWARDED_FOR);
     let entry = |text: &str| address(text.trim());
@@ -26,10 +26,10 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Result<IpAddr, 
     nearest_first(values.iter().map(of))
 }
 
-/// The addresses of `Forwarded`, the nearest first; `None` where it is absent.
+/// The addresses of `Forwarded`, the nearest first; `None` if it is absent.
 pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Result<IpAddr, Malformed>>> {
     let entry = |element: &str| match parameter(element, "for") {
-        // A bare IPv6 address may not stand here, and an IPv4 address needs no quotes.
+        // A bare IPv6 address is not allowed here, and an IPv4 address needs no quotes.
         Some(node) if node.starts_with('[') || node.contains('.') => address(&node),
         Some(_) | None => Err(Malformed),
     };
@@ -40,7 +40,7 @@ pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Result<IpAddr, Malfor
     nearest_first(headers.get_all(FORWARDED).iter().map(of))
 }
 
-/// Whether the nearest proxy says that its client used HTTPS.
+/// Whether the nearest proxy reports that its client used HTTPS.
 pub(super) fn is_https(headers: &HeaderMap) -> bool {
     let text = |name| headers.get_all(name).iter().next_back()?.to_str().ok();
     let is = |scheme: &str| scheme.trim().eq_ignore_ascii_case("https");

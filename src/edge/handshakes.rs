@@ -1,22 +1,22 @@
-//! How often one network may open sessions, be they sockets or event streams.
+//! How often one network may open sessions, sockets or event streams.
 
 use std::net::IpAddr;
 
 use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
 
-/// A burst is what so many seconds allow on average: a page that opens a few sockets at once, and
-/// an office whose clients return together.
+/// The burst, in seconds of the average: a page that opens a few sockets at once, and an office
+/// whose clients reconnect together.
 const BURST_S: u32 = 5;
 
-/// Networks that are remembered: some 2 MiB. An address that is evicted has a new burst.
+/// How many networks are held: some 2 MiB. An evicted one has a full burst again.
 const NETWORKS_MAX: usize = 16_384;
 
-/// The limit. Takes some 0.2 µs, of the 60 µs of a handshake.
+/// The limit. Takes some 0.2 µs of the 60 µs of a handshake.
 #[derive(Debug)]
 pub struct HandshakeLimit(RateLimit<u64>);
 
 impl HandshakeLimit {
-    /// So many a second on average, five times as many at once; 0 is no limit.
+    /// That many per second on average, five times as many at once; 0 means no limit.
     #[must_use]
     pub fn per_second(count: u32) -> Self {
         let quota = Quota::per_second(count, count.saturating_mul(BURST_S));
@@ -26,7 +26,7 @@ impl HandshakeLimit {
     /// Counts one.
     ///
     /// # Errors
-    /// The seconds until the next one may come; this one was not counted.
+    /// The seconds until the next one is admitted; this one was not counted.
     pub(crate) fn admit(&self, client: IpAddr) -> Result<(), u32> {
         self.0.admit(&network(client)).map_err(retry_after_s)
     }

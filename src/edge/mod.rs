@@ -1,6 +1,6 @@
-//! What the HTTP and the socket edge share: `proxies` tells which client a request comes from,
-//! with `forwarded`, the headers in which proxies say so; `handshakes` limits how often a client
-//! may open a session.
+//! What the HTTP and the socket edge share: `proxies` determines the client of a request, with
+//! `forwarded`, the headers in which proxies name it; `handshakes` limits how often a client may
+//! open a session.
 
 mod forwarded;
 mod handshakes;

@@ -1,8 +1,8 @@
-//! Which client a request comes from: the peer of its connection or, where that is a trusted
-//! proxy (`http.trusted_proxies`), the client that the proxy names.
+//! The client of a request: the peer of its connection or, if that is a trusted proxy
+//! (`http.trusted_proxies`), the client that the proxy names.
 //!
 //! Every limit by address uses this. A client may send the same headers itself, so they count only
-//! from a trusted peer and only up to the first address that is not trusted.
+//! from a trusted peer and only up to the first untrusted address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use ipnet::IpNet;
 
 use super::forwarded::{Malformed, forwarded, is_https, x_forwarded_for};
 
-/// The peer of a request's connection; `None` where the server of the router does not say.
+/// The peer of a request's connection; `None` if the server does not provide it.
 #[must_use]
 pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
-/// The networks whose proxies are believed. Cheap to clone.
+/// The networks of trusted proxies. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
@@ -30,9 +30,9 @@ impl TrustedProxies {
         Self(networks.into())
     }
 
-    /// The client of a request that came from `peer`: the first address that is not a trusted
-    /// proxy's, from the peer on. The peer itself where the headers cannot be read, or where both
-    /// are there and differ: a proxy that writes one of them may pass on the other unread.
+    /// The client of a request from `peer`: the first address, starting with the peer, that is not
+    /// a trusted proxy. The peer itself if the headers cannot be parsed, or if both are present and
+    /// differ: a proxy that writes one of them may pass on the other unchecked.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.trusts(peer) {
@@ -47,20 +47,19 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether the client of a request that came from `peer` used HTTPS, as far as a trusted proxy
-    /// says so.
+    /// Whether the client of a request from `peer` used HTTPS, as reported by a trusted proxy.
     #[must_use]
     pub fn is_https(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
         peer.is_some_and(|peer| self.trusts(peer)) && is_https(headers)
     }
 
-    /// Whether an address is one of a trusted proxy.
+    /// Whether an address belongs to a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The first that is not trusted; the farthest where all are.
+    /// The first untrusted address; the farthest if all are trusted.
     fn first_client(&self, entries: &[Result<IpAddr, Malformed>]) -> Result<IpAddr, Malformed> {
         let mut client = Err(Malformed);
         for entry in entries {

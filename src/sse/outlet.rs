@@ -1,7 +1,7 @@
-//! An event stream's write side, as its user's actor holds it.
+//! An event stream's write side, owned by its user's actor.
 //!
-//! A frame is `data:` with the same JSON as on a socket, and `id:` where it has a position to
-//! resume from. The heartbeat is a comment. The last event says why, with the sockets' close codes.
+//! A frame is `data:` with the same JSON as on a socket, and `id:` if it has a position to resume
+//! from. The heartbeat is a comment. The last event has the reason, with the sockets' close codes.
 
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::Seq;
@@ -14,16 +14,16 @@ use super::pipe::{Backlog, Writer};
 use crate::wire::{self, Dialect, Texts};
 use crate::ws::{code_and_reason, reserve};
 
-/// The most events that wait for a slow reader, beyond what one flush began with: as for a socket.
+/// The most events queued for a slow reader, beyond those of the first flush: as for a socket.
 const WAITING_EVENTS_MAX: usize = 256;
 
-/// The most bytes that wait for a slow reader, beyond what one flush began with.
+/// The most bytes queued for a slow reader, beyond those of the first flush.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// How long a browser waits before it comes back by itself.
+/// How long a browser waits before it reconnects by itself.
 const RETRY_MS: u32 = 3_000;
 
-/// What a client of an actor that died is told to wait at most: spread, as for sockets.
+/// The longest wait for clients of a failed actor: spread, as for sockets.
 const SPREAD_MS_MAX: u32 = 2_000;
 
 /// The write side of one event stream.
@@ -33,9 +33,9 @@ pub(crate) struct SseOutlet {
     dialect: Dialect,
     /// What was pushed and not flushed, and where each event ends in it.
     pushed: Pushed,
-    /// What the flush that found nothing waiting left over: a long backlog is no slow reader.
+    /// What the first flush left over: a long backlog does not make a slow reader.
     burst: Backlog,
-    /// What waits, in the budget of all sessions.
+    /// The queued bytes, in the budget of all sessions.
     room: Option<Room>,
     is_closed: bool,
 }
@@ -44,7 +44,7 @@ pub(crate) struct SseOutlet {
 struct Pushed {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// The position of the frame that is being written.
+    /// The position of the current frame.
     id: Option<Seq>,
 }
 
@@ -84,9 +84,9 @@ impl SseOutlet {
         Self { writer, dialect, pushed, burst, room: None, is_closed: false }
     }
 
-    /// The position to resume from after a frame, in the sense of its dialect: of births, or of
-    /// changes. Among changes that are caught up with not every frame has one: a browser resumes
-    /// from the last that it was given, and must not come behind what it was still to be shown.
+    /// The position to resume from after a frame, in the sense of its dialect: of new entries, or
+    /// of changes. While changes are replayed, not every frame has one: a browser resumes from the
+    /// last one it received, and must not skip what was still to be sent.
     fn position(&self, frame: &Outgoing<'_>) -> Option<Seq> {
         let is_of_changes = self.dialect == Dialect::BellpullV1;
         match frame {
@@ -120,7 +120,7 @@ impl SseOutlet {
     }
 }
 
-/// The last event: why, and (where it is known) when to come back.
+/// The last event: the reason and (if known) when to come back.
 fn goodbye(why: Ending) -> Vec<u8> {
     let (code, reason) = code_and_reason(why);
     let (retry, data) = match why {
@@ -165,7 +165,7 @@ impl Outlet for SseOutlet {
         {
             return Err(Broken::TooSlow);
         }
-        // What went out of the first burst does not come back.
+        // What has left the first burst does not come back.
         self.burst.events = self.burst.events.min(backlog.events);
         self.burst.bytes = self.burst.bytes.min(backlog.bytes);
         Ok(())
@@ -175,7 +175,7 @@ impl Outlet for SseOutlet {
         self.finish(why);
     }
 
-    /// Its client says nothing; that the connection takes bytes is its sign of life.
+    /// The client sends nothing; accepting bytes is its sign of life.
     fn silent_s(&self) -> u32 {
         self.writer.untaken_s()
     }

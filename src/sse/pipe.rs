@@ -1,7 +1,7 @@
-//! What carries a session's events from its user's actor to the body of an answer.
+//! Passes a session's events from its user's actor to the body of an answer.
 //!
-//! The connection takes bytes when it has room, by polling the body; until then they wait here.
-//! The lock is held for moving bytes in or out and never while anything waits.
+//! The connection takes bytes when it has room, by polling the body; until then they are queued
+//! here. The lock is only held for moving bytes in or out.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,28 +16,28 @@ use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::Heard;
 use futures_util::Stream;
 
-/// How many bytes a connection takes at once: what hyper keeps of them before it asks for more.
+/// How many bytes a connection takes at once: as much as hyper buffers.
 const TAKE_MAX: usize = 16 * 1024;
 
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// The session, once its user's actor has taken it in.
+    /// The session, once its user's actor has accepted it.
     session: OnceLock<Session>,
-    /// When the connection last took something, in milliseconds since [`now_ms`] began.
+    /// When the connection last took bytes, in milliseconds since the start of [`now_ms`].
     taken_at_ms: AtomicU32,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    /// Where each of the waiting events ends in `bytes`.
+    /// Where each of the queued events ends in `bytes`.
     ends: std::collections::VecDeque<usize>,
-    /// The actor wants to hear when the connection takes more.
+    /// The actor wants to know when the connection takes more.
     is_awaited: bool,
     /// The actor writes no more.
     is_closed: bool,
-    /// The client is gone.
+    /// The client has disconnected.
     is_gone: bool,
     body: Option<Waker>,
 }
@@ -50,15 +50,15 @@ pub(super) struct Writer(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Events(Arc<Shared>);
 
-/// The way from the client's end to the session.
+/// Notifies the session of the client's end.
 #[derive(Debug)]
 pub(crate) struct Line(Arc<Shared>);
 
-/// The client is gone.
+/// The client has disconnected.
 #[derive(Debug)]
 pub(super) struct Gone;
 
-/// How much waits.
+/// How much is queued.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backlog {
     pub(super) events: usize,
@@ -76,7 +76,7 @@ pub(super) fn pipe() -> (Writer, Events, Line) {
 
 impl Shared {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing in there can panic half way.
+        // The lock is never held across code that can panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,8 +88,8 @@ impl Shared {
 }
 
 impl Writer {
-    /// Puts whole events, whose ends within `bytes` are given, behind those that wait; how much
-    /// waits then. The actor is told when the connection has taken all of it.
+    /// Queues whole events, whose ends within `bytes` are given; returns how much is queued then.
+    /// The actor is told when the connection has taken all of it.
     pub(super) fn write(&self, bytes: &[u8], ends: &[usize]) -> Result<Backlog, Gone> {
         let mut waiting = self.0.waiting();
         if waiting.is_gone {
@@ -112,12 +112,13 @@ impl Writer {
         self.0.waiting().bytes.len()
     }
 
-    /// Whole seconds since the connection last took something.
+    /// Whole seconds since the connection last took bytes.
     pub(super) fn untaken_s(&self) -> u32 {
         now_ms().wrapping_sub(self.0.taken_at_ms.load(Ordering::Relaxed)) / 1_000
     }
 
-    /// The last event. Where `drops` is set, what waits before it is for the client's next session.
+    /// Queues the last event. If `drops` is set, the events before it are dropped: the client's
+    /// next session replays them.
     pub(super) fn close(&self, last: &[u8], drops: bool) {
         let mut waiting = self.0.waiting();
         if drops {
@@ -135,7 +136,7 @@ impl Writer {
 }
 
 impl Line {
-    /// From now on there is somebody to tell that the connection takes more, or is gone.
+    /// Binds the session, which is told from now on when the connection takes more or is closed.
     pub(crate) fn introduce(self, session: Session) {
         let _ = self.0.session.set(session);
         let waiting = self.0.waiting();
@@ -173,8 +174,8 @@ impl Stream for Events {
 }
 
 impl Waiting {
-    /// As much as a connection takes at once. What is left begins anywhere in an event: the rest of
-    /// it cannot be dropped, so `close` with `drops` is for connections that end broken anyway.
+    /// As much as a connection takes at once. The rest may begin in the middle of an event, which
+    /// cannot be dropped, so `close` with `drops` is only for connections that end broken anyway.
     fn take(&mut self) -> Bytes {
         let length = self.bytes.len().min(TAKE_MAX);
         let rest = self.bytes.split_off(length);
@@ -196,7 +197,7 @@ impl Drop for Events {
         let is_news = !waiting.is_closed;
         drop(waiting);
         if is_news {
-            // Nobody has said goodbye, and the session is over all the same.
+            // Without a close from either side, but the session is over.
             self.0.tell(Heard::Ended(Ending::Closed { code: 1001 }));
         }
     }
@@ -204,7 +205,7 @@ impl Drop for Events {
 
 fn now_ms() -> u32 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    // The remainder fits; 49 days go round.
+    // The remainder fits; it wraps after 49 days.
     let ms = START.elapsed().as_millis() % (u128::from(u32::MAX) + 1);
     u32::try_from(ms).unwrap_or(0)
 }

@@ -1,8 +1,7 @@
-//! What is counted from the start: each metric with 0 until its first event, so that a query or
-//! an alert never meets a series that does not exist yet.
+//! Registers every metric with 0 at start, so that no query or alert meets a missing series.
 //!
-//! A metric without labels is one series. Of one with labels there is one for each combination of
-//! the values here; what has more values than can be listed (routes) begins with one of them.
+//! A metric without labels is one series. A metric with labels has one series for each combination
+//! of the values here; for labels with too many values (routes), only one is registered.
 
 use metrics::Label;
 
@@ -13,7 +12,7 @@ type Labels = &'static [(&'static str, &'static [&'static str])];
 
 const CHANNELS: &[&str] = &["EMAIL", "WHATSAPP", "SMS", "PUSH", "WEBHOOK"];
 
-/// The labels of those that have any.
+/// The labels of all metrics that have any.
 const LABELLED: &[(&str, Labels)] = &[
     ("bellpull_actors", &[("kind", &["user", "ticket", "project"])]),
     (
@@ -88,8 +87,7 @@ const REFUSED: &[&str] = &[
     "there is no such account",
 ];
 
-/// Each combination of the values of a metric's labels; one without labels for a metric that has
-/// none.
+/// Each combination of the values of a metric's labels; an empty one for a metric without labels.
 fn combinations(name: &str) -> Vec<Vec<Label>> {
     let labels = LABELLED.iter().find(|(labelled, _)| *labelled == name).map(|(_, labels)| *labels);
     let mut made: Vec<Vec<Label>> = vec![Vec::new()];
@@ -105,7 +103,7 @@ fn combinations(name: &str) -> Vec<Vec<Label>> {
     made
 }
 
-/// Begins to count a metric.
+/// Registers a metric.
 pub(super) fn begin(described: &Described) {
     match described {
         Described::Counter(name, _) => {
@@ -118,7 +116,7 @@ pub(super) fn begin(described: &Described) {
                 metrics::gauge!(*name, labels).increment(0.0);
             }
         }
-        // There once it is registered, with no samples.
+        // Registering it is enough; it has no samples.
         Described::Histogram(name, _) => {
             for labels in combinations(name) {
                 let _ = metrics::histogram!(*name, labels);

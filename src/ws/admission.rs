@@ -1,10 +1,10 @@
-//! Who may open a socket, and how: decided on the request's head, before anything is upgraded.
+//! Admission of sockets: decided from the request's head, before any upgrade.
 //!
-//! The order is from cheap to dear, and so that whoever is refused learns the first thing that is
-//! wrong: is it a handshake, is the hub staying, is the address too fast, the page's origin, the
-//! dialect, where to begin, whoever opens it, the project. Up to the dialect every client is told
-//! over HTTP; after it a client of `bellpull.v1` is told on the open socket, because a browser does
-//! not show its page why a handshake failed.
+//! Checks are ordered from cheap to expensive, and the client learns the first failure: is it a
+//! handshake, is the hub draining, the address's rate, the page's origin, the dialect, the starting
+//! position, the caller, the project. Up to the dialect every rejection is an HTTP response; after
+//! it a client of `bellpull.v1` gets a close code on the open socket, because browsers hide the
+//! reason of a failed handshake from their pages.
 
 use std::net::IpAddr;
 
@@ -23,38 +23,38 @@ use super::upgrade::WsEdge;
 use crate::auth::{AuthError, Principal};
 use crate::wire::{Dialect, Endpoint, Wish};
 
-/// Where a socket was asked for.
+/// The path of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
     /// `/ws/notifications/`
     Notifications,
-    /// `/ws/`: everything, and `bellpull.v1` only.
+    /// `/ws/`: every stream, for `bellpull.v1` only.
     Everything,
     /// `/ws/projects/{id}/…/`
     Project(Stream),
 }
 
-/// A socket that may be opened.
+/// An admitted socket.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) principal: Principal,
     pub(super) dialect: Dialect,
     pub(super) feed: Feed,
     pub(super) door: Door,
-    /// The subprotocol to answer with.
+    /// The subprotocol of the answer.
     pub(super) subprotocol: Option<HeaderValue>,
 }
 
-/// A socket that may not be opened.
+/// A rejected socket.
 #[derive(Debug)]
 pub(super) enum Denied {
-    /// Said over HTTP.
+    /// With an HTTP response.
     Http(Refusal),
-    /// Said on the socket, which is opened for that alone.
+    /// With a close frame, on a socket that is opened for it.
     Socket {
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// The subprotocol to answer with.
+        /// The subprotocol of the answer.
         subprotocol: Option<HeaderValue>,
     },
 }
@@ -83,7 +83,7 @@ impl Door {
         }
     }
 
-    /// The stream that its sockets are for.
+    /// The stream of its sockets.
     pub(super) fn stream(self) -> Option<Stream> {
         match self {
             Self::Notifications | Self::Everything => None,
@@ -91,7 +91,7 @@ impl Door {
         }
     }
 
-    /// What may be said on its sockets.
+    /// The commands that its sockets accept.
     pub(super) fn endpoint(self) -> Endpoint {
         match self.stream().map(|stream| stream.kind) {
             None => Endpoint::Notifications,
@@ -101,7 +101,7 @@ impl Door {
     }
 }
 
-/// Whether the socket may be opened, and how; `peer` is the other end of its connection.
+/// Decides whether the socket may be opened, and how; `peer` is the other end of its connection.
 pub(super) async fn admit(
     edge: &WsEdge,
     door: Door,
@@ -159,7 +159,7 @@ fn credential<'a>(
     Credential::choose(ticket, token, headers, offered)
 }
 
-/// Whoever shows this may come in there.
+/// The principal of a credential, if it may open a socket on that path.
 async fn let_in(
     edge: &WsEdge,
     door: Door,

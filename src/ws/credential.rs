@@ -1,26 +1,26 @@
-//! What a socket shows of who opens it.
+//! The credentials of a socket.
 //!
 //! There are four places: `?ticket=`, `?token=`, `Authorization: Bearer`, and a subprotocol
-//! `bearer.<jwt>`. Where several are filled the first of this order counts and the others are not
-//! looked at: what stands in the URL was put there for this socket, a header may be a proxy's or a
-//! library's for all requests. The same place filled twice is refused.
+//! `bearer.<jwt>`. If several are present, the first in this order counts and the others are
+//! ignored: the URL was made for this socket, a header may come from a proxy or a library for all
+//! requests. The same place used twice is refused.
 
 use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
 use crate::auth::{Auth, AuthError, Principal};
 
-/// What was shown.
+/// A credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
-    /// Good once.
+    /// Single-use.
     Ticket(&'a str),
     /// An access token.
     Token(&'a str),
 }
 
 impl<'a> Credential<'a> {
-    /// The first of what the four places hold.
+    /// The first credential that is present.
     pub(super) fn choose(
         ticket: Option<&'a str>,
         token: Option<&'a str>,
@@ -32,7 +32,7 @@ impl<'a> Credential<'a> {
         Ok(ticket.map(Self::Ticket).or(token))
     }
 
-    /// Whoever it speaks for. A ticket is used up by this.
+    /// The principal of the credential. A ticket is used up.
     pub(super) async fn principal(self, auth: &Auth) -> Result<Principal, AuthError> {
         match self {
             Self::Ticket(ticket) => auth.redeem_ticket(ticket).await,
@@ -41,7 +41,7 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// The token of `Authorization: Bearer …`; another scheme's credentials are none of ours.
+/// The token of `Authorization: Bearer …`; credentials of another scheme are ignored.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(chosen(None, None, &header, Some("d")), Some(Credential::Token("c")));
         assert_eq!(chosen(None, None, &none, Some("d")), Some(Credential::Token("d")));
         assert_eq!(chosen(None, None, &none, None), None);
-        // An empty one was shown too, and will not do.
+        // An empty one counts as present, and is invalid.
         assert_eq!(chosen(None, Some(""), &header, None), Some(Credential::Token("")));
     }
 

@@ -1,12 +1,12 @@
-//! The doorstep: the handshake that a connection begins with, answered before any HTTP server has
-//! seen it.
+//! The fast-path handshake: the handshake that a connection begins with, answered before any HTTP
+//! server has seen it.
 //!
-//! Nearly every socket is the first request of a connection of its own. An HTTP server's buffers,
-//! its task and the way out of its hands cost more than all else that opening a socket costs, so
-//! here the head is read, judged by the same rules ([`super::admission`]), and answered in one
-//! write with the session's greeting. Whatever else a connection begins with goes on to HTTP, with
-//! the bytes that were read; so does a handshake that is none, or that cannot be read. Handshakes
-//! on connections that are kept alive (a proxy's) are answered by [`super::upgrade`].
+//! Nearly every socket is the first request of its connection. An HTTP server's buffers, its task
+//! and the hand-over cost more than everything else in opening a socket, so the head is read here,
+//! judged by the same rules ([`super::admission`]), and answered in one write with the session's
+//! greeting. Any other connection goes on to HTTP with the bytes that were read, and so does an
+//! invalid or unreadable handshake. Handshakes on kept-alive connections (of a proxy) are answered
+//! by [`super::upgrade`].
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -30,30 +30,30 @@ use crate::http::strict_heads::HeadScan;
 /// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
 const READ_MAX: usize = 4 * 1024;
 
-/// What the request line of every handshake here begins with.
+/// The beginning of every handshake's request line.
 const BEGINNING: &[u8] = b"GET /ws";
 
-/// Room that an answer's head begins with: that of a handshake's, and of a greeting behind it.
+/// The initial capacity for an answer's head and the greeting.
 const HEAD_USUAL: usize = 512;
 
 /// An answer has a few words.
 const BODY_MAX: usize = 64 * 1024;
 
-/// What a connection begins with.
+/// The beginning of a connection.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one a handshake, and moved once")]
 enum Begun {
-    /// A handshake, and how long its head is.
+    /// A handshake, and the length of its head.
     Handshake(Request<()>, Door, usize),
-    /// Something else, or something that cannot be read.
+    /// Something else, or unreadable.
     Other,
-    /// There is not enough of it yet.
+    /// Incomplete.
     Unfinished,
 }
 
 impl WsEdge {
-    /// Takes a connection that begins with a handshake; gives back any other, with what was read
-    /// of it. A client that says nothing for [`HEAD_TIMEOUT`] is left.
+    /// Takes a connection that begins with a handshake; returns any other, with the bytes that were
+    /// read. A client that sends nothing for [`HEAD_TIMEOUT`] is disconnected.
     pub(crate) async fn meet(
         &self,
         mut arrived: Arrived,
@@ -93,7 +93,7 @@ impl WsEdge {
     }
 }
 
-/// Reads until it is known what the connection begins with; `None` when it has ended before.
+/// Reads until the connection's beginning is known; `None` if it ended before.
 async fn read(arrived: &mut Arrived) -> Option<Begun> {
     loop {
         arrived.stream.readable().await.ok()?;
@@ -135,15 +135,15 @@ fn look_at(begun: &[u8]) -> Begun {
     }
 }
 
-/// Whether a head can be read in one way only; any other is HTTP's to refuse.
+/// Whether a head is unambiguous; HTTP refuses any other.
 fn is_strict(head: Option<&[u8]>) -> bool {
     let mut scan = HeadScan::default();
     head.is_some_and(|head| scan.fault(head).is_none() && scan.is_between())
 }
 
-/// The request, if it is a handshake on a path that has sockets.
+/// The request, if it is a handshake on a socket's path.
 fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, Door)> {
-    // HTTP/1.1; the other version that is known here has no handshakes.
+    // HTTP/1.1; HTTP/1.0 has no handshakes.
     let target = parsed.path.filter(|_| parsed.version == Some(1))?;
     let mut request = Request::get(target).body(()).ok()?;
     let headers = request.headers_mut();
@@ -156,8 +156,7 @@ fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, Door)> 
     Some((request, door))
 }
 
-/// Which path has which sockets; as [`super::upgrade::router`] has it. A path that is written in
-/// another way is left to that.
+/// The route of a path; as in [`super::upgrade::router`]. Other spellings are left to that.
 fn door(path: &str) -> Option<Door> {
     let path = path.strip_suffix('/').unwrap_or(path);
     match path {
@@ -170,7 +169,7 @@ fn door(path: &str) -> Option<Door> {
     }
 }
 
-/// An answer's head as it is sent.
+/// An answer's head in wire format.
 fn head<B>(answer: &Response<B>) -> Vec<u8> {
     let status = answer.status();
     let reason = status.canonical_reason().unwrap_or_default();
@@ -187,12 +186,12 @@ fn head<B>(answer: &Response<B>) -> Vec<u8> {
     head
 }
 
-/// Says over HTTP why there is no socket, and leaves.
+/// Rejects the socket with an HTTP response and closes.
 async fn refuse(arrived: Arrived, refusal: Refusal) {
     count_handshake(refusal.code());
     let mut answer = refusal.into_response();
     let body = std::mem::replace(answer.body_mut(), Body::empty());
-    // It was made here, of a few words: it cannot fail.
+    // The body is a few words in memory: reading it cannot fail.
     let body = to_bytes(body, BODY_MAX).await.unwrap_or_default();
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_LENGTH, body.len().into());
@@ -204,10 +203,10 @@ async fn refuse(arrived: Arrived, refusal: Refusal) {
     write_and_leave(&arrived.stream, &bytes).await;
 }
 
-/// Writes the last that is said, and leaves once the client has.
+/// Writes the last bytes, and closes once the client has.
 pub(super) async fn write_and_leave(stream: &TcpStream, bytes: &[u8]) {
     if let Ok(Ok(())) = timeout(LINGER, write_all(stream, bytes)).await {
-        // It fails where the connection is gone already, and then there is nothing to end.
+        // It fails if the connection is already closed.
         let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
         drain(stream).await;
     }

@@ -1,4 +1,4 @@
-//! Server frames: not masked, never in pieces, each behind the one before in one buffer.
+//! Server frames: unmasked, unfragmented, appended to one buffer.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// The most that a control frame carries.
+/// The largest payload of a control frame.
 const CONTROL_MAX: usize = 125;
 
-/// Puts a text frame behind what is in `out`, with what `write` puts there as its payload. Nothing
-/// where that is nothing; answers whether there is a frame.
+/// Appends a text frame with the payload that `write` appends. Appends nothing if the payload is
+/// empty; returns whether there is a frame.
 pub(super) fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> bool {
     let begin = out.len();
-    // The head of most frames; the others are moved once their length is known.
+    // The head of most frames; for others the payload is moved once its length is known.
     out.extend_from_slice(&[TEXT, 126, 0, 0]);
     let body = out.len();
     write(out);
@@ -36,23 +36,23 @@ pub(super) fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> bool 
     length > 0
 }
 
-/// Puts a ping behind what is in `out`.
+/// Appends a ping.
 pub(super) fn ping(out: &mut Vec<u8>) {
     control(out, PING, &[]);
 }
 
-/// Puts the answer to a ping behind what is in `out`.
+/// Appends the answer to a ping.
 pub(super) fn pong(out: &mut Vec<u8>, payload: &[u8]) {
     control(out, PONG, payload);
 }
 
-/// Puts the closing frame behind what is in `out`.
+/// Appends a close frame.
 pub(super) fn close(out: &mut Vec<u8>, why: Ending) {
     let (code, reason) = code_and_reason(why);
     close_with(out, code, &reason);
 }
 
-/// The same with a code and a reason of somebody's own; too long a reason is cut.
+/// The same with a given code and reason; a long reason is cut.
 pub(super) fn close_with(out: &mut Vec<u8>, code: u16, reason: &str) {
     let reason = &reason[..reason.floor_char_boundary(CONTROL_MAX - 2)];
     control(out, CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat());
@@ -64,7 +64,7 @@ fn control(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// The close code of each ending, and the reason that goes with it.
+/// The close code and reason of each ending.
 pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
     let (code, reason) = match why {
         Ending::Closed { code } => (code, ""),
@@ -83,8 +83,8 @@ pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
     (code, reason.into())
 }
 
-/// How long the piece at the beginning of `bytes` is: a frame, or the answer to the handshake,
-/// which no frame of ours begins like. `None` for no bytes.
+/// The length of the first piece in `bytes`: a frame, or the answer to the handshake, which cannot
+/// be confused with one. `None` if empty.
 pub(super) fn piece_length(bytes: &[u8]) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
     if !bytes.starts_with(b"HTTP/1.1 ") {
@@ -93,7 +93,7 @@ pub(super) fn piece_length(bytes: &[u8]) -> Option<usize> {
     bytes.windows(END.len()).position(|four| four == END).map(|at| at + END.len())
 }
 
-/// How long the frame at the beginning of `bytes` is, with its head; `None` for no bytes.
+/// The length of the first frame in `bytes`, with its head; `None` if empty.
 fn frame_length(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.get(2..)?;
     match bytes.get(1)? {

@@ -1,8 +1,8 @@
-//! RFC 6455 as a server reads it: bytes in, messages and control frames out. Pure.
+//! A server's RFC 6455 decoder: bytes in, messages and control frames out. Pure.
 //!
-//! A [`Decoder`] takes the stream in pieces of any size and gives the same events however it was
-//! cut. While no frame and no message is under way it holds no memory; a message that would be too
-//! long is refused when its length is known, before memory is taken.
+//! A [`Decoder`] takes the stream in pieces of any size and yields the same events however it is
+//! cut. Between messages it holds no memory; a message that would be too long is refused when its
+//! length is known, before memory is allocated.
 
 mod head;
 #[cfg(test)]
@@ -12,31 +12,31 @@ use std::ops::ControlFlow;
 
 use head::{Frame, HEAD_MAX, Op, parse_head, unmask};
 
-/// The most frames of one message: without this, empty ones could follow each other for ever. It
-/// allows for the largest message in frames of 16 bytes.
+/// The most frames of one message: without it, empty ones could follow each other without end. It
+/// allows the largest message in frames of 16 bytes.
 const FRAGMENTS_MAX: u16 = 4_096;
 
 /// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event<'a> {
-    /// A whole text message.
+    /// A complete text message.
     Text(&'a str),
-    /// A whole binary message; nobody asks what was in it.
+    /// A complete binary message; its content is dropped.
     Binary,
-    /// The protocol's own ping, at most 125 bytes.
+    /// A ping, at most 125 bytes.
     Ping(&'a [u8]),
-    /// The answer to a ping of ours.
+    /// A pong.
     Pong,
-    /// The client closes; with its code, or 1000 where it gave none.
+    /// The client closes, with its code, or 1000 if it gave none.
     Close(u16),
 }
 
-/// Why a stream cannot be read on.
+/// Why a stream is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Violation {
-    /// The protocol does not allow it; what.
+    /// A protocol error.
     Protocol(&'static str),
-    /// A text was not UTF-8.
+    /// A text that is not UTF-8.
     NotUtf8,
     /// A message is longer than the limit.
     TooBig,
@@ -44,37 +44,38 @@ pub(super) enum Violation {
     TooManyFragments,
 }
 
-/// Reads frames. After a [`Violation`] or a close the stream is over: feed it no more.
+/// Decodes frames. The stream is over after a [`Violation`] or a close: feed no more bytes.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// What is under way between two pieces, if anything: nothing costs nothing.
+    /// The state between two pieces, if any: an idle connection allocates nothing.
     parked: Option<Box<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first bytes of a head that is not complete.
+    /// The first bytes of an incomplete head.
     head: [u8; HEAD_MAX],
     head_len: usize,
-    /// The frame whose payload is not complete.
+    /// The frame whose payload is incomplete.
     frame: Option<Frame>,
     /// The first bytes of a control frame's payload.
     control: Vec<u8>,
-    /// The message that is not complete.
+    /// The incomplete message.
     message: Option<Message>,
 }
 
 #[derive(Debug)]
 struct Message {
-    /// The bytes of a text, and how many of them are known to be UTF-8; a binary's are not kept.
+    /// The bytes of a text, and how many of them are valid UTF-8 so far; a binary message's are
+    /// dropped.
     text: Option<(Vec<u8>, usize)>,
     length: usize,
     fragments: u16,
 }
 
 impl Decoder {
-    /// Takes the next bytes (and unmasks them in place); `sink` gets what they complete, and may
-    /// break off. No message may be longer than `message_max` bytes.
+    /// Takes the next bytes (and unmasks them in place); `sink` gets the completed events and may
+    /// stop. No message may be longer than `message_max` bytes.
     pub(super) fn feed(
         &mut self,
         message_max: usize,
@@ -106,7 +107,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether nothing is under way, and no memory held.
+    /// Whether nothing is incomplete, and no memory held.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.parked.is_none()
@@ -118,7 +119,7 @@ impl State {
         self.head_len == 0 && self.frame.is_none() && self.message.is_none()
     }
 
-    /// The frame that is under way, or the next one whose head is complete.
+    /// The current frame, or the next one whose head is complete.
     fn next_frame(
         &mut self,
         bytes: &mut &mut [u8],
@@ -170,7 +171,7 @@ impl State {
         sink: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Violation> {
         if self.message.is_none() && frame.is_last && chunk.len() == frame.length {
-            // The usual message: one frame, all of it here.
+            // The usual case: a message of one frame, complete.
             if frame.op == Op::Binary {
                 return Ok(sink(Event::Binary));
             }
@@ -201,8 +202,8 @@ impl Message {
         Self { text, length: 0, fragments: 0 }
     }
 
-    /// Takes more of it. A text is checked as it comes; the vector grows with what has come, not
-    /// with what was announced.
+    /// Appends a chunk. A text is validated as it arrives; the vector grows with received bytes,
+    /// not with the announced length.
     fn append(&mut self, chunk: &[u8]) -> Result<(), Violation> {
         self.length += chunk.len();
         if let Some((bytes, checked)) = &mut self.text {

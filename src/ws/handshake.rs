@@ -1,4 +1,4 @@
-//! Whether a request is a handshake at all, as RFC 6455 wants one.
+//! Whether a request is a valid RFC 6455 handshake.
 
 use axum::http::{HeaderValue, Method, Request, Version, header};
 use base64::Engine;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::refusal::Refusal;
 
-/// What the library that makes the answer does not look at.
+/// What the library that makes the answer does not check.
 pub(super) fn check_handshake(request: &Request<()>) -> Result<(), Refusal> {
     if request.method() != Method::GET
         || request.version() != Version::HTTP_11
@@ -15,7 +15,7 @@ pub(super) fn check_handshake(request: &Request<()>) -> Result<(), Refusal> {
         return Err(Refusal::NotWebSocket);
     }
     let headers = request.headers();
-    // Bytes that a proxy takes for a body would be read as frames here, or the other way round.
+    // If a proxy took bytes for a body, they would be read as frames here, or the reverse.
     let is_empty = |length: &HeaderValue| length == "0";
     if headers.contains_key(header::TRANSFER_ENCODING)
         || !headers.get_all(header::CONTENT_LENGTH).iter().all(is_empty)

@@ -1,10 +1,9 @@
-//! What a client says, as it is taken: how often it may, what it means in its dialect, and when it
-//! has been wrong too often.
+//! The read state of a client: its rate, its dialect, and its consecutive bad messages.
 //!
-//! It lies beside the connection and not in the reader: an idle reader is a task of 128 bytes, of
-//! which the runtime leaves it 24, and the next size is 256. Only the reader changes it, but for
-//! the session's number, which is there before anybody can ask; so no order between its atomics
-//! matters.
+//! It is stored beside the connection and not in the reader: an idle reader is a task of 128 bytes,
+//! of which the runtime leaves 24, and the next allocation size is 256. Only the reader changes it,
+//! except for the session's number, which is set before any read; so the order between its atomics
+//! does not matter.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -16,19 +15,19 @@ use super::frame::Event;
 use super::pace::Pace;
 use crate::wire::{self, Dialect, Endpoint};
 
-/// So many bad messages in a row are no mistake any more.
+/// After this many consecutive bad messages the socket is closed.
 const BAD_MAX: u8 = 32;
 
-/// What is known of a client.
+/// The read state of a client.
 #[derive(Debug)]
 pub(super) struct Hearing {
-    /// Whose session it is: another's token will not do.
+    /// The session's user: another user's token is refused.
     pub(super) user: UserId,
     full_at_ns: AtomicU64,
     /// The session's number at its user's actor.
     session: AtomicU32,
     bad_in_a_row: AtomicU8,
-    /// The last word is said.
+    /// Whether the session has ended.
     is_over: AtomicBool,
     dialect: Dialect,
     endpoint: Endpoint,
@@ -47,7 +46,7 @@ impl Hearing {
         }
     }
 
-    /// The session has that number; said before anybody else knows of the session.
+    /// Sets the session's number, before other tasks know of the session.
     pub(super) fn number(&self, session: u32) {
         self.session.store(session, Relaxed);
     }
@@ -64,7 +63,7 @@ impl Hearing {
         self.is_over.store(true, Relaxed);
     }
 
-    /// What an event means; nothing where nobody needs to know, the ending where it is the last.
+    /// What an event means; `None` if it needs no action, the ending if it is the last.
     pub(super) fn hear(
         &self,
         event: &Event<'_>,

@@ -1,11 +1,11 @@
-//! The socket edge: who is let in, and the two halves of a session.
+//! The socket edge: admission, and the two halves of a session.
 //!
-//! In reading order: [`admission`] and what it looks at before the upgrade ([`handshake`],
-//! [`origin`], dialects on [`offer`], a [`credential`]), [`doorstep`]
-//! (the handshake that a connection begins with) or [`upgrade`] (one on a connection that is kept
-//! alive, and the way out of hyper's hands) or [`turn_away`], [`reader`] with the [`frame`]s that
-//! it reads, what it takes of them ([`hearing`]) and the [`renewal`] of its token, [`outlet`] and
-//! what it [`encode`]s, and what both halves have in [`shared`].
+//! In reading order: [`admission`] and what it checks before the upgrade ([`handshake`],
+//! [`origin`], dialects on [`offer`], a [`credential`]), [`doorstep`] (the fast-path handshake) or
+//! [`upgrade`] (a handshake on a kept-alive connection, taken over from hyper) or [`turn_away`] (a
+//! close code as the only frame), [`reader`] with the [`frame`]s that it decodes, its read state
+//! ([`hearing`]) and the [`renewal`] of its token, [`outlet`] and what it [`encode`]s, and what
+//! both halves share in [`shared`].
 
 mod admission;
 mod credential;

@@ -1,15 +1,15 @@
-//! Which dialect a socket speaks: named in the URL, offered as a subprotocol, or the default.
+//! A socket's dialect: named in the URL, offered as a subprotocol, or the default.
 
 use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
 use crate::wire::Dialect;
 
-/// What the subprotocol that carries a token begins with: the one way for a browser to send one
+/// The prefix of the subprotocol that carries a token: the only way for a browser to send one
 /// outside the URL.
 const BEARER: &str = "bearer.";
 
-/// How much of a name that nobody knows an answer repeats, in characters.
+/// How much of an unknown name an answer repeats, in characters.
 const QUOTE_MAX: usize = 64;
 
 /// The subprotocols that a client offers.
@@ -17,16 +17,16 @@ const QUOTE_MAX: usize = 64;
 pub(super) struct Offered<'a> {
     /// Their names in the client's order, without the one that carries a token.
     names: Vec<&'a str>,
-    /// The one that carries a token, as a whole.
+    /// The one that carries a token, in full.
     carrier: Option<&'a str>,
     /// The token that it carries.
     pub(super) token: Option<&'a str>,
 }
 
-/// The dialects that a path's sockets can be given.
+/// The dialects of a path's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spoken {
-    /// All; this one where none is named.
+    /// All, with this default.
     All(Dialect),
     /// This one only.
     Only(Dialect),
@@ -39,7 +39,7 @@ impl Spoken {
         }
     }
 
-    /// The dialect of that name, if it is spoken here.
+    /// The dialect with that name, if it is available here.
     fn named(self, name: &str) -> Result<Dialect, Refusal> {
         let quote = || name.chars().take(QUOTE_MAX).collect();
         let dialect = Dialect::from_name(name).ok_or_else(|| Refusal::UnknownDialect(quote()))?;
@@ -51,7 +51,7 @@ impl Spoken {
 }
 
 impl<'a> Offered<'a> {
-    /// What the request offers.
+    /// The subprotocols of a request.
     pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Refusal> {
         let mut offered = Self::default();
         for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -72,13 +72,13 @@ impl<'a> Offered<'a> {
         Ok(offered)
     }
 
-    /// The dialect that the URL names, or the first that is offered and spoken, or the default;
-    /// and the subprotocol to answer with.
+    /// The dialect that the URL names, or the first known one that is offered, or the default; and
+    /// the subprotocol of the answer.
     ///
-    /// A server need not choose any that was offered (RFC 6455, 4.2.2), and never chooses one that
-    /// it will not speak. So a client whose URL names another dialect than its subprotocols is
-    /// answered with none: browsers then fail the socket and say so in their console, as the
-    /// standard of the web has it, and other clients may go on, in the dialect of their URL.
+    /// A server need not choose any offered subprotocol (RFC 6455, 4.2.2), and never chooses one
+    /// that it will not use. So a client whose URL names another dialect than its subprotocols gets
+    /// an answer without one: browsers then fail the socket and say so in their console, as the
+    /// standard requires, and other clients may continue in the dialect of their URL.
     pub(super) fn choose(
         &self,
         named: Option<&str>,
@@ -96,7 +96,7 @@ impl<'a> Offered<'a> {
             (None, None, Some(name)) => {
                 spoken.named(name).map(|dialect| (dialect, Some(*name))) // the first one's fault
             }
-            // Only a token was offered: then that has to be answered with.
+            // Only a token was offered: then that must be the answer.
             (None, None, None) => Ok((spoken.default(), self.carrier)),
         }
     }

@@ -1,4 +1,4 @@
-//! Which pages may open sockets: a browser sends its page's origin, and nobody else needs one.
+//! Which pages may open sockets: browsers send their page's origin, other clients need none.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,19 @@ use bellpull_actors::rate::{Quota, RateLimit};
 
 use super::refusal::Refusal;
 
-/// What a refused page's origin may take in the log, in characters.
+/// How much of a refused origin is logged, in characters.
 const LOGGED_MAX: usize = 200;
 
-/// Lines about refused origins: enough to find a setting that is wrong, and a quarter of a
-/// megabyte an hour at most.
+/// Log lines about refused origins: enough to find a wrong setting, and at most a quarter of a
+/// megabyte per hour.
 const LINES_PER_S: u32 = 1;
-/// So many at once: the pages of an operator's own that were forgotten in the setting.
+/// The burst: an operator's own pages that are missing in the setting.
 const LINES_BURST: u32 = 10;
 
-/// Whether the request comes from no page, or from one that may.
+/// Whether the request comes from no page, or from an allowed one.
 pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    // Only browsers send one, and only browsers need to be kept from what their pages try.
+    // Only browsers send one, and only their pages need to be restricted.
     let Some(origin) = origins.next() else { return Ok(()) };
     let origin = if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -35,8 +35,8 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     Err(Refusal::Origin)
 }
 
-/// Names a refused page's origin in the log, some of many: any page of the web can have browsers
-/// try as often as it likes. The next line says how many were left out.
+/// Logs a refused origin, within the limit: any page on the web can make browsers try as often as
+/// it likes. The next line says how many were left out.
 fn log_refused(origin: &str) {
     static LINES: LazyLock<RateLimit<()>> =
         LazyLock::new(|| RateLimit::new(Quota::per_second(LINES_PER_S, LINES_BURST), 1));
@@ -56,7 +56,7 @@ fn log_refused(origin: &str) {
     }
 }
 
-/// Whether a page of that origin came from the host and port that the request is for.
+/// Whether a page of that origin came from the request's host and port.
 fn is_same_host(origin: &str, host: &str) -> bool {
     let (authority, default_port) = match origin.split_once("://") {
         Some(("http", authority)) => (authority, ":80"),

@@ -1,12 +1,12 @@
-//! A socket's write side, as its user's actor holds it.
+//! A socket's write side, owned by its user's actor.
 //!
-//! Frames are put behind each other in one buffer and leave in one write. While the connection
-//! takes them at once, which is nearly always, no buffer outlives a [`Outlet::flush`]. Where it
-//! does not, the rest waits, a task of its own waits for the connection, and the actor is told
+//! Frames are appended to one buffer and leave in one write. While the connection accepts them at
+//! once, which is nearly always, no buffer outlives a [`Outlet::flush`]. Otherwise the rest is
+//! queued, a task waits for the connection, and the actor is told
 //! [`bellpull_actors::session::Heard::Writable`].
 //!
-//! Limits: a reader is too slow when 256 frames or 1 MiB wait *beyond* what one flush began with.
-//! A long backlog that is written at once is no sign of a slow reader, so it does not count.
+//! Limits: a reader is too slow if 256 frames or 1 MiB are queued *beyond* those of the first
+//! flush. A long backlog written at once does not make a slow reader, so it does not count.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -24,53 +24,53 @@ use super::encode;
 use super::shared::{LINGER, Shared, write_all};
 use crate::wire::{self, Dialect, Texts};
 
-/// The most frames that wait for a slow reader.
+/// The most frames queued for a slow reader.
 const WAITING_FRAMES_MAX: u32 = 256;
 
-/// Room that a buffer begins with: that of most frames.
+/// The initial capacity of a buffer: that of most frames.
 const FRAME_USUAL: usize = 512;
 
-/// The most bytes that wait for a slow reader.
+/// The most bytes queued for a slow reader.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// From so many bytes on, which only long backlogs have, the kernel is told to keep fewer of them.
+/// From this size on, which only long backlogs reach, the kernel's buffer is limited.
 const LARGE: usize = 64 * 1024;
 
-/// How many bytes the kernel keeps then beyond those that are on their way. It would take 4 MiB,
-/// which count for nobody.
+/// How many unsent bytes the kernel then buffers. By default it buffers 4 MiB, which no limit of
+/// ours counts.
 const UNSENT_IN_KERNEL: u32 = 128 * 1024;
 
-/// What a client of an actor that died is told to wait at most: spread, so that the clients of
-/// many actors do not come back at one moment.
+/// The longest wait for clients of a failed actor: spread, so that the clients of many actors do
+/// not reconnect at the same time.
 const RETRY_MS_MAX: u32 = 2_000;
 
 /// The write side of one socket.
 #[derive(Debug)]
 pub(super) struct WsOutlet {
     shared: Arc<Shared>,
-    /// What waits: whole frames (before them perhaps the answer to the handshake), of the first of
-    /// which `written` bytes are out already.
+    /// Queued bytes: whole frames (possibly after the answer to the handshake); `written` bytes of
+    /// the first are already sent.
     out: Vec<u8>,
     written: usize,
-    /// How many frames wait.
+    /// How many frames are queued.
     frames: u32,
     dialect: Dialect,
     is_closed: bool,
-    /// Only while the connection takes no more.
+    /// Set only while the connection accepts no more.
     stuck: Option<Box<Stuck>>,
 }
 
-/// A connection that takes no more at the moment.
+/// A connection that accepts no more at the moment.
 #[derive(Debug)]
 struct Stuck {
-    /// Waits for the connection.
+    /// The task that waits for the connection.
     waiter: AbortHandle,
-    /// What the flush that found it stuck left over.
+    /// What the first flush left over.
     frames: u32,
     bytes: usize,
-    /// When the connection last took anything.
+    /// When the connection last accepted bytes.
     since: Instant,
-    /// What waits, in the budget of all sessions.
+    /// The queued bytes, in the budget of all sessions.
     room: Option<Room>,
 }
 
@@ -81,18 +81,18 @@ enum Written {
 }
 
 impl WsOutlet {
-    /// `answer`: the answer to the handshake, where it is to go out with the first frame.
+    /// `answer`: the answer to the handshake, if it should leave with the first frame.
     pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, answer: Vec<u8>) -> Self {
         Self { shared, out: answer, written: 0, frames: 0, dialect, is_closed: false, stuck: None }
     }
 
-    /// How much memory waits for frames.
+    /// How much memory is held for queued frames.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
         self.out.capacity()
     }
 
-    /// Writes as much as the connection takes.
+    /// Writes as much as the connection accepts.
     fn write_out(&mut self) -> Written {
         while self.written < self.out.len() {
             match self.shared.stream.try_write(&self.out[self.written..]) {
@@ -106,14 +106,14 @@ impl WsOutlet {
                 Err(_) => return Written::Gone,
             }
         }
-        // The memory is given back: an idle session holds none.
+        // Frees the memory: an idle session holds none.
         self.out = Vec::new();
         self.written = 0;
         self.frames = 0;
         Written::All
     }
 
-    /// Drops the frames that are out as a whole, so that the buffer begins with a frame.
+    /// Drops completely sent frames, so that the buffer begins with a frame.
     fn forget_written(&mut self) {
         let mut begin = 0;
         while let Some(length) = encode::piece_length(&self.out[begin..])
@@ -126,13 +126,13 @@ impl WsOutlet {
         self.written -= begin;
     }
 
-    /// The connection takes no more: has somebody wait for it, and looks at the limits.
+    /// Waits for a connection that accepts no more in a task, and checks the limits.
     fn wait(&mut self, before: usize) -> Result<(), Broken> {
         let (frames, bytes) = (self.frames, self.waiting_bytes());
         if self.shared.begin_waiting() {
             let shared = Arc::clone(&self.shared);
             let waiter = tokio::spawn(async move {
-                // An error makes the next write fail, so it is told in the same way.
+                // An error makes the next write fail, so it is reported the same way.
                 let _ = shared.stream.writable().await;
                 shared.end_waiting();
             })
@@ -152,7 +152,7 @@ impl WsOutlet {
         if frames > stuck.frames + WAITING_FRAMES_MAX || bytes > stuck.bytes + WAITING_BYTES_MAX {
             return Err(Broken::TooSlow);
         }
-        // What went out of the first burst does not come back.
+        // What has left the first burst does not come back.
         stuck.frames = stuck.frames.min(frames);
         stuck.bytes = stuck.bytes.min(bytes);
         Ok(())
@@ -165,8 +165,8 @@ impl WsOutlet {
         }
     }
 
-    /// Ends the connection, without waiting: what is possible now is done now, the rest by a task
-    /// that has [`LINGER`] for it.
+    /// Ends the connection without waiting: what is possible now is done now, the rest by a task
+    /// within [`LINGER`].
     fn finish(&mut self, why: Ending) {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
@@ -175,7 +175,7 @@ impl WsOutlet {
         count_ending(why);
         let written = self.write_out();
         if matches!(written, Written::Some) {
-            // Never in the middle of a frame: the one that is partly out is finished first.
+            // Never in the middle of a frame: a partly sent one is finished first.
             let begun = encode::piece_length(&self.out).filter(|_| self.written > 0);
             self.out.truncate(begun.unwrap_or(0));
         }
@@ -195,7 +195,7 @@ impl WsOutlet {
 
     fn write_later(&self, rest: Vec<u8>) {
         let shared = Arc::clone(&self.shared);
-        // Without a runtime the process ends, and the connection with it.
+        // Without a runtime the process is ending, and the connection with it.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             let _ = timeout(LINGER, write_all(&shared.stream, &rest)).await;
@@ -204,7 +204,7 @@ impl WsOutlet {
     }
 }
 
-/// Makes `room` be for so many bytes; whether that was possible.
+/// Resizes `room`; returns whether that was possible.
 pub(crate) fn reserve(unsent: &Budget, room: &mut Option<Room>, bytes: usize) -> bool {
     let Some(held) = room else {
         *room = unsent.try_reserve(bytes);
@@ -270,7 +270,7 @@ impl Outlet for WsOutlet {
     fn flush(&mut self) -> Result<(), Broken> {
         let before = self.waiting_bytes();
         if before >= LARGE {
-            // Where the kernel does not know it, it takes what it takes.
+            // If the kernel does not support this option, its default remains.
             let socket = socket2::SockRef::from(&self.shared.stream);
             let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
         }

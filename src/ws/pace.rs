@@ -1,9 +1,9 @@
-//! How often a socket may send: so many messages a second on average, and bursts.
+//! A socket's message rate: an average per second, and bursts.
 //!
-//! One number holds the state of a bucket: when it will be full again. It is a part of the
-//! socket's reader, which has no room for a limiter of its own.
+//! One number holds the state of the bucket: when it will be full again. It is part of the reader's
+//! state, which has no room for a larger limiter.
 
-/// A burst is what so many seconds allow on average.
+/// The burst, in seconds of the average.
 const BURST_S: u64 = 5;
 
 /// A rate. Times are in nanoseconds since any fixed moment.
@@ -13,12 +13,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many a second on average, five times as many at once; 0 is no limit.
+    /// That many per second on average, five times as many at once; 0 means no limit.
     pub(super) fn per_second(count: u32) -> Self {
         Self { interval_ns: 1_000_000_000_u64.checked_div(u64::from(count)).unwrap_or(0) }
     }
 
-    /// Lets one more pass and answers when the bucket will be full again; or how long to wait.
+    /// Admits one and returns when the bucket will be full again; or how long to wait.
     pub(super) fn admit(self, full_at_ns: u64, now_ns: u64) -> Result<u64, u64> {
         if self.interval_ns == 0 {
             return Ok(0); // threads see clocks of their own: one may be ahead of another's slot
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(pace.admit(full_at, SECOND), Err(SECOND / 20));
         full_at = pace.admit(full_at, SECOND + SECOND / 20).unwrap();
         assert!(pace.admit(full_at, SECOND + SECOND / 20).is_err());
-        // After a long time there is a burst again, and no more.
+        // After a long time the burst is full again, and no larger.
         let later = 100 * SECOND;
         for _ in 0..100 {
             full_at = pace.admit(full_at, later).unwrap();
@@ -60,7 +60,7 @@ mod tests {
         let pace = Pace::per_second(0);
         let mut full_at = 0;
         for turn in 0..10_000 {
-            // Threads take turns whose clocks are not read in the same order.
+            // Threads whose clocks are not read in order take turns.
             full_at = pace.admit(full_at, 5 + turn % 2).unwrap();
         }
     }

@@ -1,11 +1,10 @@
-//! A socket's read side: a small task that turns bytes into what was heard.
+//! A socket's read side: a small task that turns bytes into messages for the user's actor.
 //!
 //! The task waits for the connection to have bytes, reads them into a buffer on the stack of a
-//! plain function, and tells the user's actor what they say. Between two reads it holds nothing but
-//! what is in [`Reader`] and in [`super::hearing`], and a frame that is not complete. It says one
-//! last thing, that the session is over and why, and then waits for the outlet to close the
-//! connection; from then on what the client still sends is thrown away, so that no reset overtakes
-//! the last frame.
+//! plain function, and tells the user's actor what they mean. Between two reads it holds only what
+//! is in [`Reader`] and in [`super::hearing`], and an incomplete frame. It reports once that the
+//! session is over and why, and then waits for the outlet to close the connection; what the client
+//! still sends is discarded, so that no reset overtakes the last frame.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -28,19 +27,19 @@ use crate::auth::Auth;
 /// How much is read at once; on the stack.
 const READ_MAX: usize = 16 * 1024;
 
-/// What is the same for all readers.
+/// What all readers share.
 #[derive(Debug)]
 pub(super) struct ReadRules {
     /// The longest message, in bytes.
     pub(super) message_max: usize,
-    /// How many messages, and control frames, and how fast.
+    /// The rate of messages and control frames.
     pub(super) pace: Pace,
-    /// Knows the tokens with which clients go on.
+    /// Checks tokens for renewal.
     pub(super) auth: Auth,
 }
 
-/// The read side of one socket; a future that ends when the session does. Three pointers: with one
-/// more its task would take twice as much.
+/// The read side of one socket; a future that ends with the session. Three pointers: with one more
+/// its task would take twice as much.
 #[derive(Debug)]
 pub(super) struct Reader {
     shared: Arc<Shared>,
@@ -51,9 +50,9 @@ pub(super) struct Reader {
 enum Read {
     /// There may be more.
     Some,
-    /// There is no more at the moment.
+    /// No more at the moment.
     Blocked,
-    /// There is no more at all.
+    /// End of the stream.
     End,
 }
 
@@ -62,12 +61,12 @@ impl Reader {
         Self { shared, rules, decoder: Decoder::default() }
     }
 
-    /// Whether nothing more is heard.
+    /// Whether input is discarded from now on.
     pub(super) fn is_closing(&self) -> bool {
         self.shared.is_closing()
     }
 
-    /// Takes bytes that the client sent, and tells what they say.
+    /// Decodes bytes from the client and reports what they mean.
     pub(super) fn take(&mut self, bytes: &mut [u8]) {
         let Self { shared, rules, decoder } = self;
         shared.mark_heard();
@@ -113,7 +112,7 @@ impl Future for Reader {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // First the waker, then the question: a close between both is not missed.
+        // Register the waker first, then check: a close in between is not missed.
         self.shared.wake_when_closing(cx.waker());
         while !self.shared.is_closing() {
             if self.shared.hearing.is_over() {
@@ -125,11 +124,11 @@ impl Future for Reader {
             };
             match has_more {
                 Read::Some | Read::Blocked => {}
-                // Without a closing frame, but the end of it all the same.
+                // Without a close frame, but the stream has ended.
                 Read::End => self.end(Ending::Closed { code: 1000 }),
             }
         }
-        // A task of its own, so that the usual one has no room for a timer.
+        // In a task of its own, so that the reader's task needs no room for a timer.
         tokio::spawn(linger(Arc::clone(&self.shared)));
         Poll::Ready(())
     }
@@ -146,7 +145,7 @@ impl From<Violation> for Ending {
     }
 }
 
-/// Tells the user's actor; but a token is for the edge, which knows tokens.
+/// Tells the user's actor; a token goes to the edge, which checks it.
 fn tell(shared: &Arc<Shared>, rules: &ReadRules, heard: Heard) {
     if let Heard::Asked(asked) = heard {
         match *asked {
@@ -161,7 +160,7 @@ fn tell(shared: &Arc<Shared>, rules: &ReadRules, heard: Heard) {
     }
 }
 
-/// Reads what there is; no bytes at the end.
+/// Reads what is available; no bytes at the end.
 fn try_read<'b>(stream: &TcpStream, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
     match stream.try_read(buffer) {
         Ok(count) => buffer.get_mut(..count).ok_or(Read::End),
@@ -172,13 +171,13 @@ fn try_read<'b>(stream: &TcpStream, buffer: &'b mut [u8]) -> Result<&'b mut [u8]
     }
 }
 
-/// Keeps what both halves share until the client has left.
+/// Keeps the shared state until the client has closed.
 async fn linger(shared: Arc<Shared>) {
     drain(&shared.stream).await;
 }
 
-/// Throws away what a client still sends, until its end or for [`LINGER`]: closing a connection
-/// with unread bytes resets it, and a reset can eat the closing frame.
+/// Discards what a client still sends, until its end or for [`LINGER`]: closing a connection with
+/// unread bytes resets it, and a reset can discard the close frame.
 pub(super) async fn drain(stream: &TcpStream) {
     let until_end = async {
         while stream.readable().await.is_ok() {
@@ -206,7 +205,7 @@ mod tests {
     fn a_reader_is_small() {
         // One per open socket, in a task of its own: see `Reader`.
         assert!(size_of::<Reader>() <= 24, "{}", size_of::<Reader>());
-        // With the tests' second kind of ear; without it 120.
+        // With the second variant for tests; 120 without it.
         assert!(size_of::<Shared>() <= 128, "{}", size_of::<Shared>());
     }
 }

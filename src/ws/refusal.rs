@@ -1,4 +1,4 @@
-//! Why a socket is not opened, and how that is said: over HTTP, or by a close code.
+//! Why a socket is not opened, and the HTTP response or close code for it.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,19 +10,19 @@ use super::encode::code_and_reason;
 use crate::auth::AuthError;
 use crate::wire::{BadWish, Dialect};
 
-/// When to come back to a hub that stops, or whose store does not answer.
+/// When to retry if the hub is stopping or its store does not answer.
 const COME_BACK_S: u32 = 5;
 
 /// Why a socket is not opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// A plain request came to a socket's path.
+    /// A plain request on a socket's path.
     NotWebSocket,
-    /// A request of a method that no handshake has.
+    /// A method that no handshake has.
     Method(axum::http::Method),
-    /// The path is not one of a socket's.
+    /// The path has no sockets.
     NotFound,
-    /// The handshake is not one; what is wrong with it.
+    /// The handshake is invalid; the reason.
     BadHandshake(&'static str),
     /// The hub is stopping.
     Draining,
@@ -30,27 +30,27 @@ pub(super) enum Refusal {
     Unavailable,
     /// A page of an origin that is not allowed.
     Origin,
-    /// No dialect has that name.
+    /// An unknown dialect.
     UnknownDialect(String),
-    /// The path's sockets speak another dialect only.
+    /// The path's sockets use another dialect only.
     WrongDialect {
-        /// Which.
+        /// That dialect.
         only: Dialect,
     },
-    /// The token or the ticket will not do, or there is none.
+    /// The token or the ticket is invalid or missing.
     Token(AuthError),
     /// A service token, which has no inbox.
     NoInbox,
-    /// There is no such project, or whoever asks may not watch it: not told apart.
+    /// There is no such project, or the caller may not watch it: not distinguished.
     NoProject,
-    /// Too many sockets too fast from that address.
+    /// Too many sockets from that address.
     TooFast {
-        /// When the next one may come.
+        /// When the next one is admitted.
         retry_after_s: u32,
     },
-    /// A parameter's value will not do: its name, and what is wrong.
+    /// A parameter's value is invalid: its name, and the reason.
     Invalid(&'static str, &'static str),
-    /// The query cannot be read, or a parameter stands there twice.
+    /// The query cannot be parsed, or has a duplicate parameter.
     BadQuery(String),
 }
 
@@ -83,7 +83,7 @@ impl From<StoreError> for Refusal {
 }
 
 impl Refusal {
-    /// For machines: in the answer and in metrics.
+    /// The code in answers and metrics.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::NotWebSocket => "upgrade_required",
@@ -103,8 +103,8 @@ impl Refusal {
         }
     }
 
-    /// The close code and the reason for a client that reads them on the open socket; nothing
-    /// where all clients are told over HTTP.
+    /// The close code and the reason for a client that reads them on the open socket; `None` if all
+    /// clients get an HTTP response.
     pub(super) fn close(&self) -> Option<(u16, String)> {
         let code = match self {
             Self::Token(_) => 4401,

@@ -1,4 +1,4 @@
-//! Another token for an open socket: looked at here, by the edge, and told to the user's actor.
+//! A new token for an open socket: checked here, by the edge, and passed to the user's actor.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use bellpull_actors::session::{Heard, NotRenewed, Renewal, Tag, Token};
 use super::shared::Shared;
 use crate::auth::{Auth, AuthError, Principal};
 
-/// What a reader needs to have a token looked at.
+/// What a reader needs to have a token checked.
 #[derive(Debug, Clone)]
 pub(super) struct Renewer {
     auth: Auth,
-    /// Whose session it is: another's token will not do.
+    /// The session's user: another user's token is refused.
     user: UserId,
 }
 
@@ -21,8 +21,8 @@ impl Renewer {
         Self { auth, user }
     }
 
-    /// Has a token looked at, by a task of its own: the account may have to be read. One at a time
-    /// for each socket, so that a client cannot pile them up.
+    /// Checks a token in a task of its own: the account may have to be read. One at a time per
+    /// socket, so that a client cannot pile them up.
     pub(super) fn begin(&self, shared: &Arc<Shared>, tag: Tag, token: Token) {
         if !shared.begin_renewing() {
             return shared.tell(Heard::Renewed { tag, renewal: Err(NotRenewed::Busy) });
@@ -33,7 +33,7 @@ impl Renewer {
             let renewal = looked.as_ref().map(renewal).map_err(Clone::clone);
             shared.tell(Heard::Renewed { tag, renewal });
             shared.end_renewing();
-            // What ended while the token was looked at has not found this session with it.
+            // A logout since the token was checked has not closed this session.
             if let Ok(principal) = looked
                 && let Err(why) = renewer.auth.recheck(&principal).await
             {
@@ -49,7 +49,7 @@ impl Renewer {
                 bad("Given token not valid: it is somebody else's")
             }
             Ok(principal) => Ok(principal),
-            // A client that took this for a bad token would throw a good one away.
+            // A client that took this for an invalid token would discard a valid one.
             Err(AuthError::Unavailable) => Err(NotRenewed::Unavailable),
             Err(error) => bad(&error.to_string()),
         }

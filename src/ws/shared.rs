@@ -1,5 +1,5 @@
-//! What a session's two halves share: its reader (a task of ours) and its outlet (owned by the
-//! user's actor) see the same connection and tell each other how it stands.
+//! What a session's two halves share: its reader (a task) and its outlet (owned by the user's
+//! actor) use the same connection and signal each other through this.
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -16,32 +16,33 @@ use tokio::net::TcpStream;
 use super::hearing::Hearing;
 use crate::http::listen::Held;
 
-/// How long a connection that ends may take for its last bytes, and for its client's.
+/// How long an ending connection may take for its last bytes, in both directions.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// One of these per open socket: every byte counts 100,000 times.
+/// One per open socket: every byte counts 100,000 times.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) stream: TcpStream,
-    /// The reader's own.
+    /// The reader's own state.
     pub(super) hearing: Hearing,
     ear: OnceLock<Ear>,
-    /// Woken when the connection begins to close; the reader waits here and at the stream.
+    /// Woken when the connection begins to close; the reader waits here and on the stream.
     reader: AtomicWaker,
-    /// When the client was last heard, in milliseconds since [`now`] began (49 days go round).
+    /// When the client last sent something, in milliseconds since the start of [`now`] (wraps after
+    /// 49 days).
     heard_at_ms: AtomicU32,
     is_closing: AtomicBool,
-    /// A task waits for the connection to take bytes.
+    /// A task waits for the connection to accept bytes.
     has_waiter: AtomicBool,
-    /// The connection took bytes again before there was anybody to tell.
+    /// The connection accepted bytes again before the session was bound.
     missed_writable: AtomicBool,
-    /// A token is being looked at.
+    /// A token is being checked.
     is_renewing: AtomicBool,
-    /// The connection counts among those that the listener takes.
+    /// The connection's place in the listener's count.
     _held: Option<Held>,
 }
 
-/// Who is told what was heard.
+/// Where messages go.
 #[derive(Debug)]
 pub(super) enum Ear {
     Actor(Line),
@@ -65,8 +66,7 @@ impl Shared {
         })
     }
 
-    /// From now on there is somebody to tell: the user's actor has taken the session in, under that
-    /// number.
+    /// Binds the session: the user's actor has accepted it under that number.
     pub(super) fn introduce(&self, ear: Ear, session: u32) {
         self.hearing.number(session);
         let _ = self.ear.set(ear);
@@ -84,38 +84,38 @@ impl Shared {
         }
     }
 
-    /// Whether somebody must be set to wait for the connection to take bytes, or one does.
+    /// Whether a task must be started that waits for the connection; false if there is one.
     pub(super) fn begin_waiting(&self) -> bool {
         !self.has_waiter.swap(true, Ordering::SeqCst)
     }
 
-    /// Nobody needs to wait any more.
+    /// The task is no longer needed.
     pub(super) fn cancel_waiting(&self) {
         self.has_waiter.store(false, Ordering::SeqCst);
     }
 
-    /// Tells that the connection takes bytes again, now or as soon as there is anybody to tell.
+    /// Reports that the connection accepts bytes again, now or once the session is bound.
     pub(super) fn end_waiting(&self) {
-        // Before it is told: who writes then, in vain, must be able to wait again.
+        // Before the report: a write that blocks right after it must be able to wait again.
         self.has_waiter.store(false, Ordering::SeqCst);
         self.missed_writable.store(true, Ordering::SeqCst);
-        // `introduce` looks at the flag after it has set the ear, so one of both sees it.
+        // `introduce` checks the flag after it has set the sink, so one of the two sees it.
         if self.ear.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }
 
-    /// Whether a token may be looked at: none is at the moment.
+    /// Whether a token may be checked: none is at the moment.
     pub(super) fn begin_renewing(&self) -> bool {
         !self.is_renewing.swap(true, Ordering::SeqCst)
     }
 
-    /// The next one may be looked at.
+    /// The next one may be checked.
     pub(super) fn end_renewing(&self) {
         self.is_renewing.store(false, Ordering::SeqCst);
     }
 
-    /// The client gave a sign of life.
+    /// Records a sign of life.
     pub(super) fn mark_heard(&self) {
         self.heard_at_ms.store(now_ms(), Ordering::Relaxed);
     }
@@ -125,7 +125,7 @@ impl Shared {
         now_ms().wrapping_sub(self.heard_at_ms.load(Ordering::Relaxed)) / 1_000
     }
 
-    /// Nothing more is heard; what still comes from the client is thrown away.
+    /// Discards all further input.
     pub(super) fn begin_closing(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.reader.wake();
@@ -135,19 +135,19 @@ impl Shared {
         self.is_closing.load(Ordering::SeqCst)
     }
 
-    /// Whoever waits with this waker is woken when the connection begins to close.
+    /// Registers a waker that is woken when the connection begins to close.
     pub(super) fn wake_when_closing(&self, waker: &Waker) {
         self.reader.register(waker);
     }
 
-    /// Nothing more is written: the client sees the end after the last byte.
+    /// Half-closes the connection: the client sees the end after the last byte.
     pub(super) fn finish_writing(&self) {
-        // It fails where the connection is gone already, and then there is nothing to end.
+        // It fails if the connection is already closed.
         let _ = socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
 }
 
-/// Writes all of it, however long the connection takes.
+/// Writes all bytes, however long the connection takes.
 pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
@@ -160,7 +160,7 @@ pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Resul
     Ok(())
 }
 
-/// Nanoseconds since the program first asked.
+/// Nanoseconds since the first call.
 pub(super) fn now_ns() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)

@@ -1,8 +1,8 @@
-//! What the tests of several files here begin with.
+//! Helpers for the tests of several files.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Headers with these names and values; a name may stand there twice.
+/// Headers with these names and values; names may repeat.
 pub(super) fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in list {

@@ -40,7 +40,7 @@ struct Pair {
     heard: UnboundedReceiver<Heard>,
 }
 
-/// A connection whose buffers are as small as the system lets them be, and its two halves.
+/// A connection with the smallest possible buffers, and its two halves.
 async fn pair() -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -67,7 +67,7 @@ fn reader(shared: &Arc<Shared>, accounts: &Accounts) -> Reader {
     Reader::new(Arc::clone(shared), Arc::new(ReadRules { message_max: 1_000, pace, auth }))
 }
 
-/// Does what a user's actor does with what is heard, until the session ends.
+/// Does what a user's actor does with messages, until the session ends.
 fn act(mut outlet: Box<WsOutlet>, mut heard: UnboundedReceiver<Heard>) {
     tokio::spawn(async move {
         while let Some(heard) = heard.recv().await {
@@ -147,7 +147,7 @@ async fn next_text(client: &mut TcpStream) -> String {
     String::from_utf8(payload).unwrap()
 }
 
-/// The closing frame, and then the end without a reset.
+/// The close frame, and then the end without a reset.
 async fn next_close(client: &mut TcpStream) -> (u16, String) {
     let (first, payload) = next_frame(client).await.unwrap();
     assert_eq!(first, 0x88, "{}", String::from_utf8_lossy(&payload));
@@ -157,7 +157,7 @@ async fn next_close(client: &mut TcpStream) -> (u16, String) {
     (code, String::from_utf8(payload[2..].to_vec()).unwrap())
 }
 
-/// Pushes notifications until one flush says no; how many went before.
+/// Pushes notifications until a flush fails; returns how many succeeded.
 fn push_until_refused(outlet: &mut WsOutlet, length: usize) -> (i64, Broken) {
     for id in 1.. {
         outlet.push(Outgoing::Notification { birth: &birth(id, length), unread_count: 0 });

@@ -1,9 +1,9 @@
-//! Saying no on an open socket: a browser shows its page the code of a close, but nothing of a
-//! handshake that failed.
+//! Rejections on an open socket: a browser shows its page the code of a close, but not the reason
+//! of a failed handshake.
 //!
-//! No session comes of it, no reader, and no actor hears of it: one small task answers the
-//! handshake, writes one frame, and leaves. It counts among the connections that the listener
-//! takes, and it has a few seconds.
+//! No session is created, no reader, and no actor is involved: one small task answers the
+//! handshake, writes one frame, and closes. It counts among the listener's connections, and has a
+//! few seconds.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::encode;
 use super::refusal::Refusal;
 use super::upgrade::{UPGRADE_TIMEOUT, switch, take_over};
 
-/// How many may be told in this way at once. Any more are told over HTTP, which is over sooner.
+/// How many may be in progress. Beyond it the rejection is an HTTP response, which takes less time.
 const AT_ONCE_MAX: usize = 1_024;
 
-/// Those who are being told.
+/// The rejections in progress.
 #[derive(Debug, Clone)]
 pub(super) struct TurnedAway(Arc<Semaphore>);
 
@@ -31,18 +31,18 @@ impl Default for TurnedAway {
     }
 }
 
-/// What somebody who is turned away is told on the open socket.
+/// A rejection on the open socket.
 #[derive(Debug)]
 pub(super) struct LastWord {
     code: u16,
     reason: String,
-    /// For metrics.
+    /// The label for metrics.
     pub(super) outcome: &'static str,
     _place: OwnedSemaphorePermit,
 }
 
 impl TurnedAway {
-    /// What is said on the open socket; the refusal itself where it is to be said over HTTP.
+    /// The close frame; the refusal itself if it must be an HTTP response.
     pub(super) fn say(&self, refusal: Refusal) -> Result<LastWord, Refusal> {
         let Some((code, reason)) = refusal.close() else { return Err(refusal) };
         match Arc::clone(&self.0).try_acquire_owned() {
@@ -51,7 +51,7 @@ impl TurnedAway {
         }
     }
 
-    /// Opens the socket to say why it is closed; or says it over HTTP where nothing else fits.
+    /// Opens the socket to send the close frame, or returns an HTTP response.
     pub(super) fn answer(
         &self,
         request: Request<()>,
@@ -71,7 +71,7 @@ impl TurnedAway {
 }
 
 impl LastWord {
-    /// Writes the closing frame behind `answer`, and leaves once the client has.
+    /// Writes the close frame after `answer`, and closes once the client has.
     pub(super) async fn write(self, stream: &TcpStream, mut answer: Vec<u8>) {
         encode::close_with(&mut answer, self.code, &self.reason);
         metrics::counter!("bellpull_socket_closes_total", "code" => self.code.to_string())

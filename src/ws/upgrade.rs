@@ -1,4 +1,4 @@
-//! The handshake, and the way from a request to a session.
+//! Handshakes over HTTP, and the way from a request to a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +40,10 @@ use crate::http::strict_heads::StrictHeads;
 use crate::http::write_limit::WriteLimit;
 use crate::wire::Dialect;
 
-/// How long the answer to a handshake may take to go out.
+/// How long sending the answer to a handshake may take.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the socket edge needs. Cheap to clone.
+/// The socket edge. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WsEdge {
     pub(super) auth: Auth,
@@ -59,21 +59,21 @@ pub struct WsEdge {
 pub struct WsParts {
     /// Accounts and tokens.
     pub auth: Auth,
-    /// The way to the user actors.
+    /// The user actors.
     pub users: Users,
-    /// Where projects and their members are.
+    /// Projects and their members.
     pub projects: Arc<dyn TicketStore>,
-    /// The store's name: positions of another mean nothing here.
+    /// The store's identity: sequence numbers of another store mean nothing here.
     pub epoch: Arc<str>,
-    /// How often each address may try to open a session.
+    /// The limit on new sessions per address.
     pub handshakes: Arc<HandshakeLimit>,
-    /// Whose word counts for where a client is.
+    /// Proxies whose forwarding headers are trusted.
     pub proxies: TrustedProxies,
     /// Once it is true, no more sockets are opened.
     pub draining: watch::Receiver<bool>,
 }
 
-/// What is the same for all sockets.
+/// What all sockets share.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) dialect: Dialect,
@@ -82,12 +82,12 @@ pub(super) struct Rules {
     pub(super) handshakes: Arc<HandshakeLimit>,
     pub(super) proxies: TrustedProxies,
     reading: Arc<ReadRules>,
-    /// Handshakes that came to a socket, as [`count_handshake`] counts the others.
+    /// Handshakes that opened a socket; [`count_handshake`] counts the others.
     pub(super) opened: Counter,
 }
 
 impl WsEdge {
-    /// The edge, with the limits and origins of the settings.
+    /// The edge with the configured limits and origins.
     #[must_use]
     pub fn new(parts: WsParts, config: &Config) -> Self {
         let WsParts { auth, users, projects, epoch, handshakes, proxies, draining } = parts;
@@ -112,8 +112,8 @@ impl WsEdge {
         *self.draining.borrow()
     }
 
-    /// Whether somebody may watch a project's streams: its members and admins may, and everybody
-    /// may an open one's.
+    /// Whether a caller may watch a project's streams: its members and admins may, and every user
+    /// an open project's.
     pub(super) async fn may_watch(
         &self,
         who: &Principal,
@@ -163,7 +163,7 @@ async fn project(
     }
 }
 
-/// Opens a socket, or says why not.
+/// Opens a socket, or rejects it.
 async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
     // A handshake has no body.
     let request = request.map(drop);
@@ -179,12 +179,12 @@ async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
     answer.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Counts a handshake by what became of it.
+/// Counts a handshake by its outcome.
 pub(super) fn count_handshake(outcome: &'static str) {
     metrics::counter!("bellpull_socket_handshakes_total", "outcome" => outcome).increment(1);
 }
 
-/// Makes the answer, and sets a task to wait until it is out.
+/// Creates the answer, and a task that waits until it is sent.
 fn open(
     edge: WsEdge,
     request: axum::http::Request<()>,
@@ -197,15 +197,15 @@ fn open(
                 let connection = Connection { stream, held, begun, answer: Vec::new() };
                 begin(edge, connection, admitted).await;
             }
-            // The client left before the answer was out.
+            // The client left before the answer was sent.
             Ok(None) | Err(_) => tracing::debug!("a socket ended before it was open"),
         }
     });
     Ok(response)
 }
 
-/// The answer to a good handshake, what is to be waited for until it is out, and the connection's
-/// place among those that the listener takes.
+/// The answer to a valid handshake, the future that completes when it is sent, and the connection's
+/// place in the listener's count.
 pub(super) fn switch(
     mut request: axum::http::Request<()>,
     subprotocol: Option<HeaderValue>,
@@ -216,7 +216,7 @@ pub(super) fn switch(
     Ok((response.map(Body::new), on_upgrade, held))
 }
 
-/// The answer to a good handshake.
+/// The answer to a valid handshake.
 pub(super) fn answer_to(
     request: &mut axum::http::Request<()>,
     subprotocol: Option<HeaderValue>,
@@ -229,7 +229,7 @@ pub(super) fn answer_to(
     Ok(response)
 }
 
-/// The bare connection, out of hyper's hands, and what of the client's bytes was read already.
+/// The raw connection, taken over from hyper, and the client's bytes that were already read.
 pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     match on_upgrade.await.ok()?.downcast::<TokioIo<WriteLimit<StrictHeads<Prefixed>>>>() {
         Ok(parts) => {
@@ -249,15 +249,15 @@ pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// Its place among those that the listener takes.
+    /// Its place in the listener's count.
     pub(super) held: Option<Held>,
-    /// What was read behind the handshake.
+    /// The bytes after the handshake that were already read.
     pub(super) begun: Vec<u8>,
-    /// The answer to the handshake, where it is not out yet.
+    /// The answer to the handshake, if it is not sent yet.
     pub(super) answer: Vec<u8>,
 }
 
-/// Gives the session to its user's actor, and a task to its reader.
+/// Hands the session to its user's actor and spawns its reader.
 pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitted) {
     let Connection { stream, held, begun, answer } = connection;
     let Admitted { principal, dialect, feed, door, .. } = admitted;
@@ -268,21 +268,21 @@ pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitt
     let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
     match edge.users.attach(Arc::clone(&principal.user), start).await {
         Ok(session) => {
-            // A logout or a right withdrawn since the token was looked at has not found this
-            // session; the next one will.
+            // A logout or a withdrawn right since the token was checked has not closed this
+            // session; later ones will.
             if let Err(why) = edge.auth.recheck(&principal).await {
                 session.heard(Heard::Ended(why));
             }
             let (line, number) = session.into_parts();
             shared.introduce(Ear::Actor(line), number);
         }
-        // The outlet has said so; the reader sees to it that it is heard.
+        // The outlet has sent the reason; the reader makes sure that it arrives.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),
     }
     start_reader(Reader::new(shared, Arc::clone(&edge.rules.reading)), begun);
 }
 
-/// Gives the reader a task of its own, and a small one; `begun` is what came with the handshake.
+/// Spawns the reader in a small task of its own; `begun` is what came with the handshake.
 pub(super) fn start_reader(mut reader: Reader, mut begun: Vec<u8>) {
     if !begun.is_empty() && !reader.is_closing() {
         reader.take(&mut begun);

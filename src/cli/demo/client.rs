@@ -1,4 +1,4 @@
-//! A person of the story: logs in by REST, acts by REST, hears on a WebSocket.
+//! A user in the demo: logs in and acts over REST, receives frames on a WebSocket.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 /// How long a frame may take before it counts as missing.
 const FRAME_MAX: Duration = Duration::from_secs(5);
 
-/// Somebody with an account, and a socket while there is one.
+/// A user with an account, and a socket while connected.
 pub(super) struct Person {
     pub(super) username: String,
     pub(super) full_name: String,
@@ -69,7 +69,7 @@ impl Person {
         Ok(Answer { status, body, took: asked.elapsed() })
     }
 
-    /// Opens the socket, and returns its first frame.
+    /// Opens the socket and returns its first frame.
     pub(super) async fn connect(&mut self) -> Result<Value, String> {
         let authority = self.base.trim_start_matches("http://").to_owned();
         let stream = TcpStream::connect(&authority).await.map_err(|error| error.to_string())?;
@@ -90,12 +90,12 @@ impl Person {
         self.next_frame().await
     }
 
-    /// Goes away, as a closed laptop does: without a word.
+    /// Disconnects without a close frame, like a closed laptop.
     pub(super) fn disconnect(&mut self) {
         self.socket = None;
     }
 
-    /// The next frame, which must come soon.
+    /// The next frame, within the time limit.
     pub(super) async fn next_frame(&mut self) -> Result<Value, String> {
         let who = &self.username;
         let socket = self.socket.as_mut().ok_or(format!("{who} has no socket"))?;
@@ -109,7 +109,7 @@ impl Person {
         serde_json::from_slice(&frame.payload).map_err(|error| format!("{who}: {error}"))
     }
 
-    /// Proves that nothing else is on its way: what is sent before a pong comes before it.
+    /// Proves that no other frame is on its way: frames sent before a pong arrive before it.
     pub(super) async fn hears_nothing_else(&mut self) -> Result<(), String> {
         let ping = json!({"type": "ping", "timestamp": 1}).to_string();
         let socket = self.socket.as_mut().ok_or(format!("{} has no socket", self.username))?;

@@ -1,8 +1,8 @@
-//! `bellpull demo`: a ticket's whole life over real sockets, on a hub of its own.
+//! `bellpull demo`: a ticket's life cycle over real sockets, on a hub of its own.
 //!
-//! What a newcomer sees first. The hub is a real one on a temporary SQLite file, the people log in
-//! by REST and hold real WebSockets; every frame that they are owed is awaited and checked, so the
-//! story also is a test: `--once` exits non-zero when a frame is missing, doubled or wrong.
+//! The hub is a real one on a temporary SQLite file; its users log in over REST and hold real
+//! WebSockets. Every expected frame is awaited and checked, so the demo is also a test: `--once`
+//! exits non-zero if a frame is missing, duplicated or wrong.
 
 mod client;
 mod print;
@@ -27,21 +27,21 @@ Examples:
   bellpull demo --once                   the story alone; exits 0 if every frame arrived
   bellpull demo --listen 127.0.0.1:0     on any free port";
 
-/// What `demo` takes: every setting, though its database is its own.
+/// The options of `demo`: every setting, although its database is temporary.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Ends after the story: 0 if every frame that was owed arrived, 1 otherwise
+    /// Exits after the story: 0 if every expected frame arrived, 1 otherwise
     #[arg(long)]
     once: bool,
     #[command(flatten)]
     settings: SettingFlags<true>,
 }
 
-/// Everybody's password: it is a demo, and it says so.
+/// The password of all demo users.
 const PASSWORD: &str = "bellpull-demo";
 
-/// The cast: username, full name, role.
+/// The users: username, full name, role.
 const CAST: [(&str, &str, &str); 4] = [
     ("john_client", "John Client", "client"),
     ("ada_admin", "Ada Admin", "admin"),
@@ -52,7 +52,7 @@ const CAST: [(&str, &str, &str); 4] = [
 /// Plays the story; keeps serving after it unless `--once`.
 ///
 /// # Errors
-/// A frame that was missing, doubled or wrong, or whatever kept the hub from starting.
+/// A frame that was missing, duplicated or wrong, or the reason why the hub did not start.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let mut config = args.settings.load_quietly()?;
     telemetry::init_metrics();
@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     outcome.map_err(CliError::failed)
 }
 
-/// Starts the hub; where the usual port is taken (and nobody asked for it) on any other.
+/// Starts the hub; if the default port is in use, on any free one.
 async fn start(mut config: Config, once: bool) -> Result<App, CliError> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

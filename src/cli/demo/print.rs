@@ -1,4 +1,4 @@
-//! What the story looks like: one line a frame, colour on a terminal, plain text in a pipe.
+//! The demo's output: one line per frame, with colour on a terminal, plain text in a pipe.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The story: each step is a request, and the frames that it owes to whom, and why.
+//! The story: each step is a request and the frames that must follow, with their recipients and
+//! reasons.
 
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::Person;
 use super::print;
 
-/// Everybody.
+/// All users.
 pub(super) struct Cast {
     pub(super) john: Person,
     pub(super) ada: Person,
@@ -16,13 +17,13 @@ pub(super) struct Cast {
     pub(super) root: Person,
 }
 
-/// Somebody who is owed a frame, and why.
+/// A user who must receive a frame, and why.
 type Owed<'a> = (&'a mut Person, &'static str);
 
-/// Plays it.
+/// Plays the story.
 ///
 /// # Errors
-/// The first frame that was missing, doubled or wrong.
+/// The first frame that was missing, duplicated or wrong.
 pub(super) async fn play(mut cast: Cast) -> Result<(), String> {
     for person in [&mut cast.john, &mut cast.ada, &mut cast.sara, &mut cast.root] {
         let first = person.connect().await?;
@@ -96,7 +97,7 @@ async fn second_round(cast: &mut Cast, id: i64) -> Result<(), String> {
     Ok(())
 }
 
-/// What somebody does.
+/// A user's action.
 struct Act<'a> {
     who: &'a Person,
     path: String,
@@ -108,7 +109,7 @@ impl<'a> Act<'a> {
         Self { who, path: format!("/api/tickets/{ticket}/{action}/"), body }
     }
 
-    /// Does it, and meanwhile awaits the frames that it owes: most arrive before the answer does.
+    /// Carries out the action and meanwhile awaits its frames: most arrive before the answer.
     /// Returns the ticket.
     async fn play<const N: usize>(
         self,

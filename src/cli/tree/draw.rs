@@ -1,4 +1,4 @@
-//! A tree of actors as lines of text, with colours where somebody can see them.
+//! A supervision tree as lines of text, with colours on a terminal.
 
 use std::fmt::Write;
 
@@ -38,14 +38,14 @@ struct Restart {
 }
 
 impl Restart {
-    /// One that an operator asked for; after a failure the failure says enough.
+    /// A restart that an operator requested; after a failure, the failure is shown instead.
     fn text(&self) -> Option<String> {
         let operator = plain(self.operator.as_ref()?);
         Some(format!("restarted by operator {operator} at {}", plain(&self.at)))
     }
 }
 
-/// A line: its branches and the actor's path, and the columns behind them.
+/// A line: its branches, the actor's path, and the columns.
 struct Row<'a> {
     head: String,
     branches: String,
@@ -54,7 +54,7 @@ struct Row<'a> {
 
 const COLUMNS: [&str; 7] = ["state", "age", "mailbox", "handled", "p50", "p99", "restarts"];
 
-/// The tree, a line an actor; the last line ends too.
+/// The tree, one line per actor; the last line ends with a line break.
 #[must_use]
 pub fn draw(root: &Node) -> String {
     let mut rows = Vec::new();
@@ -116,7 +116,7 @@ fn line(
 ) {
     let _ = write!(out, "{head:<wide$}");
     for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        // The state is a word, all the rest are quantities.
+        // The state is text, all other columns are numbers.
         let cell = if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
         let _ = write!(out, "  {}", paint(&cell, i));
     }
@@ -147,7 +147,7 @@ fn columns(node: &Node) -> [String; 7] {
     ]
 }
 
-/// Without what would move a terminal's cursor, or make two lines of one.
+/// Removes characters that would move a terminal's cursor or break the line.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,11 +1,11 @@
-//! A frame's head: its kind, its length, its mask; and what none may say.
+//! A frame's head: opcode, length, mask; and the rules for them.
 
 use super::Violation;
 
 /// Two bytes, eight of length, four of mask.
 pub(super) const HEAD_MAX: usize = 14;
 
-/// What kind of frame.
+/// The opcode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Continuation,
@@ -16,7 +16,7 @@ pub(super) enum Op {
     Pong,
 }
 
-/// A frame: what its head says, and how much of its payload has come.
+/// A frame: its head, and how much of its payload has arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) op: Op,
@@ -26,8 +26,8 @@ pub(super) struct Frame {
     pub(super) taken: usize,
 }
 
-/// The head at the beginning of `bytes` and its length, or nothing while it is not complete. Each
-/// byte is judged as soon as it is there. `open`: the length so far of a message under way.
+/// The head at the beginning of `bytes` and its length, or `None` while it is incomplete. Each byte
+/// is checked as soon as it arrives. `open`: the length so far of an incomplete message.
 pub(super) fn parse_head(
     bytes: &[u8],
     open: Option<usize>,
@@ -90,7 +90,7 @@ fn parse_op(first: u8, is_open: bool) -> Result<Op, Violation> {
     }
 }
 
-/// Takes the mask off a payload's bytes, the first of which is number `offset`; or puts it on.
+/// Applies the mask to payload bytes, the first of which has index `offset`.
 pub(super) fn unmask(bytes: &mut [u8], mask: [u8; 4], offset: usize) {
     let mut mask = mask;
     mask.rotate_left(offset % 4);

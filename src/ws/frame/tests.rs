@@ -1,4 +1,4 @@
-//! The reading of frames: tables, and the property that cuts do not matter.
+//! Decoding frames: tables, and the property that cuts do not matter.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ enum Seen {
     Refused(Violation),
 }
 
-/// Feeds the pieces one after the other, up to where the stream is over.
+/// Feeds the pieces one after the other, until the stream is over.
 fn feed(decoder: &mut Decoder, pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let mut seen = Vec::new();
     for mut piece in pieces {
@@ -51,7 +51,7 @@ fn byte_by_byte(bytes: &[u8]) -> Vec<Seen> {
     feed(&mut Decoder::default(), bytes.iter().map(|byte| vec![*byte]))
 }
 
-/// A client's frame: the first byte as it stands, the payload masked.
+/// A client's frame: the first byte as given, the payload masked.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
@@ -79,7 +79,7 @@ fn protocol(what: &'static str) -> Seen {
     Seen::Refused(Violation::Protocol(what))
 }
 
-/// The stream gives these events, in one piece and byte by byte.
+/// Checks that the stream yields these events, in one piece and byte by byte.
 #[track_caller]
 fn check(frames: &[Vec<u8>], wanted: &[Seen]) {
     let bytes = frames.concat();
@@ -192,7 +192,7 @@ fn text_that_is_not_utf8() {
         check(&[frame(0x01, b"ok"), frame(0x80, bad)], &wanted);
     }
     check(&[frame(0x01, b"\xc3"), frame(0x80, b"x")], &wanted);
-    // It is refused where it goes wrong, not at the end of the message.
+    // Refused at the invalid byte, not at the end of the message.
     check(&[frame(0x01, b"\xff")], &wanted);
 }
 
@@ -248,7 +248,7 @@ fn masks_begin_anywhere() {
     }
 }
 
-/// A frame that is well formed more often than not.
+/// A frame that is usually well-formed.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         4 => "\\PC{0,40}".prop_map(String::into_bytes),

@@ -26,7 +26,7 @@ async fn a_client_that_keeps_sending_still_reads_why_it_was_closed() {
         client.write_all(&frame(0x81, &[b'x'; 900])).await.unwrap();
     }
     assert_eq!(next_close(&mut client).await, (4401, "token expired".to_owned()));
-    // The client's end is the connection's end.
+    // The end of the client is the end of the connection.
     drop(client);
     let freed = async {
         while weak.upgrade().is_some() {

@@ -1,4 +1,4 @@
-//! From a handshake to two halves; and what an idle session takes.
+//! From a handshake to two halves; and the size of an idle session.
 
 use axum::Router;
 use axum::routing::get;
@@ -15,7 +15,7 @@ const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// Opens sockets for whoever comes.
+/// Opens sockets for all requests.
 fn router(ears: UnboundedSender<Opened>) -> Router {
     let take = move |request: axum::extract::Request| async move {
         let mut request = request.map(drop);
@@ -75,7 +75,7 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     timeout(PATIENCE, gone).await.expect("no connection");
 }
 
-/// Not a test of right and wrong: `cargo test --release --lib -- --ignored --nocapture rss`.
+/// A measurement: `cargo test --release --lib -- --ignored --nocapture rss`.
 #[tokio::test]
 #[ignore = "prints a figure; needs many file descriptors"]
 async fn rss_of_idle_sessions() {

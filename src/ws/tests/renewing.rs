@@ -1,10 +1,10 @@
-//! Another token for an open session.
+//! A new token for an open session.
 
 use bellpull_actors::session::{NotRenewed, Renewal, Token};
 
 use super::*;
 
-/// A session of user 1's that nobody reads, and its way to have a token looked at.
+/// A session of user 1 without a reader, and its renewer.
 async fn session(accounts: &Accounts) -> (Pair, Renewer) {
     (pair().await, Renewer::new(accounts.auth.clone(), UserId(1)))
 }
@@ -72,7 +72,7 @@ async fn one_token_at_a_time_is_looked_at() {
     let accounts = Accounts::gather().await;
     let (mut pair, renewer) = session(&accounts).await;
     for name in ["first", "second", "third"] {
-        // Nothing runs in between: the first is not looked at yet.
+        // Nothing runs in between: the first is not checked yet.
         renewer.begin(&pair.shared, Some(name.into()), token(accounts.token(1, "access", 60)));
     }
     for name in ["second", "third"] {

@@ -1,4 +1,4 @@
-//! What is said on an open session.
+//! Messages on an open session.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn a_conversation() {
         frame(0x88, &[&4999_u16.to_be_bytes()[..], b"bye"].concat()),
         frame(0x81, b"never heard"),
     ];
-    // Cut where nothing ends.
+    // Cut in the middle of frames.
     for piece in said.concat().chunks(7) {
         client.write_all(piece).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What waits for a connection, and how much of it may.
+//! What is queued for a connection, and the limits.
 
 use bellpull_actors::budget::Budget;
 
@@ -103,7 +103,7 @@ async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be()
         outlet.push(Outgoing::Notification { birth: &birth(id, 100), unread_count: 0 });
         outlet.flush().unwrap();
     }
-    // Whenever the connection takes more, the actor is told so.
+    // The actor is told whenever the connection accepts more.
     let writer = tokio::spawn(async move {
         while outlet.waiting_bytes() > 0 {
             assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
