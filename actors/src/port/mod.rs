@@ -47,6 +47,8 @@ pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 pub use webhooks::WebhookStore;
 
+use crate::domain::plan::Rejection;
+
 /// Why a store did not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -75,6 +77,15 @@ pub enum StoreError {
     /// for the log; it never reaches a client.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+}
+
+impl From<Rejection> for StoreError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Conflict => Self::Conflict,
+            Rejection::NotFound => Self::NotFound,
+        }
+    }
 }
 
 /// One page of a list.

@@ -1,14 +1,11 @@
 //! What a ticket actor and the lists of tickets need of a store.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Page, PageRequest, ProjectStore, StoreError};
-use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Change, Letter};
-use crate::domain::routing::Channels;
+use crate::domain::ids::{ProjectId, TicketId, UserId};
+pub use crate::domain::plan::{Committed, Placed, Told};
 use crate::domain::search::Search;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
@@ -50,49 +47,6 @@ pub trait TicketStore: ProjectStore {
         id: TicketId,
         page: PageRequest,
     ) -> Result<Page<StoredEntry>, StoreError>;
-}
-
-/// What a commit made.
-#[derive(Debug, Clone)]
-pub struct Committed {
-    /// The ticket as it stands now, with its key.
-    pub ticket: Ticket,
-    /// What its recipients are to be told.
-    pub told: Option<Told>,
-}
-
-/// One announcement's notifications, as they were written.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// The text that they share.
-    pub letter: Arc<Letter>,
-    /// One for each recipient; none, where nobody but a project's webhook is told.
-    pub births: Vec<Placed>,
-    /// Where it leaves the house: the channels that have deliveries of it to make.
-    pub channels: Channels,
-}
-
-/// One recipient's notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
-    /// Whose.
-    pub recipient: UserId,
-    /// Its id.
-    pub id: NotificationId,
-    /// Its number in the recipient's inbox.
-    pub seq: Seq,
-    /// The recipient's unread count after it.
-    pub unread_count: i64,
-}
-
-impl Told {
-    /// The notification at `placed`, as its recipient's actor is told of it.
-    #[must_use]
-    pub fn change(&self, placed: Placed) -> Change {
-        let Placed { id, seq, unread_count, .. } = placed;
-        let birth = Birth { id, seq, is_read: false, message: Arc::clone(&self.letter) };
-        Change::Born { birth, unread_count }
-    }
 }
 
 /// Which tickets a list shows; `None` does not narrow.

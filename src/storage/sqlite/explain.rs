@@ -1,9 +1,12 @@
 //! What was announced, and who has a notification of it.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::ticket::ANNOUNCED_ACTIONS;
 use bellpull_actors::port::explain::{Announced, ToldRow};
 use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
@@ -14,30 +17,37 @@ use super::rows::{get, get_time, optional_timestamp};
 use super::slow_reads::{READ_MAX, read_error};
 
 /// The messages about ticket `?1`, and the steps of its history that are announced but have no
-/// message, for there was nobody to tell.
-macro_rules! announced {
-    () => {
-        "WITH steps AS (SELECT actor_id, created_at, CASE action WHEN 'create' \
-         THEN 'ticket_created' WHEN 'open' THEN 'ticket_opened' WHEN 'assign' \
-         THEN 'ticket_assigned' WHEN 'start_work' THEN 'work_started' WHEN 'finish_work' \
-         THEN 'work_finished' WHEN 'approve' THEN 'ticket_approved' WHEN 'reject' \
-         THEN 'ticket_rejected' END AS event FROM ticket_history WHERE ticket_id = ?1), \
+/// message, for they had no recipient.
+static ANNOUNCED: LazyLock<String> = LazyLock::new(|| {
+    let mut events = String::new();
+    for (action, event) in ANNOUNCED_ACTIONS {
+        events.push_str(&format!(" WHEN '{action}' THEN '{}'", event.as_str()));
+    }
+    format!(
+        "WITH steps AS (SELECT actor_id, created_at, CASE action{events} END AS event \
+         FROM ticket_history WHERE ticket_id = ?1), \
          said AS (SELECT id, event, sender_id, created_at FROM messages WHERE ticket_id = ?1), \
          announced AS (SELECT id, event, sender_id, created_at FROM said UNION ALL \
          SELECT NULL, event, actor_id, created_at FROM steps s WHERE event IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM said m WHERE m.created_at = s.created_at \
          AND m.event = s.event)) "
-    };
-}
+    )
+});
+
+static COUNT: LazyLock<String> =
+    LazyLock::new(|| format!("{}SELECT count(*) FROM announced", *ANNOUNCED));
 
 /// A page of them. The user's inbox is walked once, as its list of a ticket's notifications is.
-const PAGE: &str = concat!(
-    announced!(),
-    "SELECT p.event, p.sender_id, p.created_at, ?1 AS ticket_id, n.id, n.recipient_id, n.seq, \
-     n.read_at, n.deleted_at FROM (SELECT * FROM announced ORDER BY created_at, id LIMIT ?3 \
-     OFFSET ?4) p LEFT JOIN (SELECT * FROM notifications WHERE recipient_id = ?2 \
-     AND message_id IN (SELECT id FROM said)) n ON n.message_id = p.id ORDER BY p.created_at, p.id"
-);
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}SELECT p.event, p.sender_id, p.created_at, ?1 AS ticket_id, n.id, n.recipient_id, \
+         n.seq, n.read_at, n.deleted_at FROM (SELECT * FROM announced ORDER BY created_at, id \
+         LIMIT ?3 OFFSET ?4) p LEFT JOIN (SELECT * FROM notifications WHERE recipient_id = ?2 \
+         AND message_id IN (SELECT id FROM said)) n ON n.message_id = p.id \
+         ORDER BY p.created_at, p.id",
+        *ANNOUNCED
+    )
+});
 
 #[async_trait]
 impl ExplainStore for SqliteStore {
@@ -59,10 +69,9 @@ impl ExplainStore for SqliteStore {
         self.settled.inbox(user).await?;
         let mut read = self.slow.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
-        let count = concat!(announced!(), "SELECT count(*) FROM announced");
-        let count = sqlx::query_scalar(count).bind(ticket.0).fetch_one(&mut *snapshot);
+        let count = sqlx::query_scalar(COUNT.as_str()).bind(ticket.0).fetch_one(&mut *snapshot);
         let count = count.await.map_err(read_error)?;
-        let query = sqlx::query(PAGE).bind(ticket.0).bind(user.0);
+        let query = sqlx::query(PAGE.as_str()).bind(ticket.0).bind(user.0);
         let query = query.bind(i64::from(page.page_size)).bind(page.offset());
         let rows = query.fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(announced).collect::<Result<_, _>>()? })
@@ -82,7 +91,7 @@ impl ExplainStore for SqliteStore {
 fn announced(row: &SqliteRow) -> Result<Announced, StoreError> {
     let id: Option<i64> = get(row, "id")?;
     let told = |id| {
-        Ok(ToldRow {
+        Ok::<_, StoreError>(ToldRow {
             id: NotificationId(id),
             recipient: UserId(get(row, "recipient_id")?),
             seq: Seq(get(row, "seq")?),

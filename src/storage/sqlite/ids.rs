@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
+use bellpull_actors::domain::plan;
 use rusqlite::Connection;
 
 use super::multi_row::{Cell, MultiRow};
@@ -57,11 +59,6 @@ impl Ids {
         self.given[counter as usize].fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The last id that was given out.
-    pub(super) fn last(&self, counter: Counter) -> i64 {
-        self.given[counter as usize].load(Ordering::Relaxed)
-    }
-
     /// An id came from elsewhere: it will not be given out again.
     pub(super) fn used(&self, counter: Counter, id: i64) {
         self.given[counter as usize].fetch_max(id, Ordering::Relaxed);
@@ -97,5 +94,23 @@ impl Ids {
             }
         }
         SAVE.run(connection, &cells)
+    }
+}
+
+impl plan::Ids for Ids {
+    fn message(&self) -> MessageId {
+        MessageId(self.next(Counter::Messages))
+    }
+
+    fn notification(&self) -> NotificationId {
+        NotificationId(self.next(Counter::Notifications))
+    }
+
+    fn delivery(&self) -> DeliveryId {
+        DeliveryId(self.next(Counter::Deliveries))
+    }
+
+    fn comment(&self) -> CommentId {
+        CommentId(self.next(Counter::Comments))
     }
 }

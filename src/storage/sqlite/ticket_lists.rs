@@ -7,7 +7,7 @@
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::search::{Search, Term};
-use bellpull_actors::domain::ticket::Ticket;
+use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::tickets::TicketFilter;
 use bellpull_actors::port::{Page, PageRequest, StoreError};
@@ -81,11 +81,9 @@ impl<'a> Lead<'a> {
         } else if let Some(user) = filter.assigned_to {
             Self::Assigned(user)
         } else {
-            match &filter.visible_to {
-                Some((user, role)) if !role.is_admin() && *role != Role::Developer => {
-                    Self::Own(*user)
-                }
-                Some(_) | None => Self::All,
+            match rule(filter) {
+                VisibleTo::Own(user) => Self::Own(user),
+                VisibleTo::OwnAndProjects(_) | VisibleTo::All => Self::All,
             }
         }
     }
@@ -144,14 +142,16 @@ impl<'a> Lead<'a> {
     }
 
     fn narrow(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
-        if let Some((user, role)) = &filter.visible_to
-            && !role.is_admin()
-            && !matches!(self, Self::Own(_))
-        {
+        let (user, with_projects) = match rule(filter) {
+            VisibleTo::All => (None, false),
+            VisibleTo::OwnAndProjects(user) => (Some(user), true),
+            VisibleTo::Own(user) => (Some(user), false),
+        };
+        if let Some(user) = user.filter(|_| !matches!(self, Self::Own(_))) {
             sql.push(" AND (t.created_by = ").push_bind(user.0).push(" OR t.id IN ");
             sql.push("(SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
             sql.push_bind(user.0).push(")");
-            if *role == Role::Developer {
+            if with_projects {
                 sql.push(" OR t.project_id IN (SELECT id FROM projects WHERE is_open = 1 UNION ");
                 sql.push("SELECT project_id FROM project_members WHERE user_id = ");
                 sql.push_bind(user.0).push(")");
@@ -178,11 +178,17 @@ impl<'a> Lead<'a> {
     }
 }
 
+/// Which tickets the filter's user may see: the domain's rule, made SQL of here.
+fn rule(filter: &TicketFilter) -> VisibleTo {
+    let rule = |(user, role): &(UserId, Role)| VisibleTo::of(*user, role);
+    filter.visible_to.as_ref().map_or(VisibleTo::All, rule)
+}
+
 /// Whether there is more to a filter than its words.
 fn is_narrowed(filter: &TicketFilter) -> bool {
     let TicketFilter { visible_to, status, project, priority, assigned_to, created_by, search: _ } =
         filter;
-    visible_to.as_ref().is_some_and(|(_, role)| !role.is_admin())
+    visible_to.as_ref().is_some_and(|_| rule(filter) != VisibleTo::All)
         || status.is_some()
         || project.is_some()
         || priority.is_some()

@@ -6,14 +6,21 @@ use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::notification::Kind;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{Command, Edit, Priority, Status, Ticket};
+use bellpull_actors::domain::ticket::{
+    Caller, Command, Edit, Membership, Priority, Status, Ticket, is_visible,
+};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{InboxStore, Page, PageRequest, ProjectStore, TicketStore};
+use bellpull_actors::port::{
+    AccountStore, InboxStore, Page, PageRequest, ProjectStore, TicketStore,
+};
 use serde_json::json;
 
-use super::people::{at, creation, fill, first, news, people, person, raise, step, tell};
+use super::people::{
+    at, creation, default_project, fill, first, news, people, person, raise, step, tell,
+};
 use super::{Fixture, Store};
 
 async fn titles(store: &impl Store, filter: &TicketFilter) -> Vec<String> {
@@ -64,6 +71,78 @@ pub(crate) async fn tickets_are_shown_to_whom_they_concern<F: Fixture>() {
         assert_eq!(titles(store, &seen(user)).await, wanted, "{}", user.username);
     }
     assert_eq!(titles(store, &TicketFilter::default()).await, ["closed", "open"]);
+}
+
+/// Numbers that look random: the same for the same seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+/// The query of a list is made of the rule in the domain: both must agree on every ticket.
+pub(crate) async fn a_list_shows_exactly_what_the_rule_allows<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let mut users = people(store, 2, "client").await;
+    let devs = people(store, 3, "developer").await;
+    users.extend(devs.iter().cloned());
+    for role in ["admin", "super_admin", "student"] {
+        users.push(person(store, role, role).await);
+    }
+    let admin = users[5].clone();
+    let mut projects = vec![default_project()];
+    for (id, key) in [(7, "WEB"), (8, "APP")] {
+        let sql = format!(
+            "INSERT INTO projects (id, key, name, is_open, created_at) \
+             VALUES ({id}, '{key}', '{key}', 0, 0)"
+        );
+        fixture.execute(&sql).await;
+        projects.push(store.project(ProjectId(id)).await.unwrap().unwrap());
+    }
+    // A developer, and a client, to whom membership gives nothing.
+    let members = [(7, devs[0].id), (7, users[0].id), (8, devs[0].id), (8, devs[1].id)];
+    for (project, user) in members {
+        fixture.execute(&format!("INSERT INTO project_members VALUES ({project}, {user})")).await;
+    }
+    let seed = 20_261_122;
+    let mut numbers = Numbers(seed);
+    let mut tickets = Vec::new();
+    for n in 0..60 {
+        let (project, by) = (numbers.below(3), numbers.below(users.len()));
+        let id = store.reserve_ticket_id().await.unwrap();
+        let decision = creation(id, &projects[project], &n.to_string(), &users[by]);
+        let mut ticket = store.commit(decision).await.unwrap().ticket;
+        let on_it = numbers.below(4);
+        if let Some(dev) = devs.get(on_it) {
+            let assign = Command::Assign { developers: vec![dev.clone()] };
+            ticket = store.commit(step(&ticket, assign, &admin)).await.unwrap().ticket;
+        }
+        tickets.push(ticket);
+    }
+    // An assignee who is no developer any more.
+    let role = Some("client".parse().unwrap());
+    let changes = UserChanges { role, ..UserChanges::default() };
+    users[4] = store.update_user(devs[2].id, changes).await.unwrap();
+    for user in &users {
+        let membership = |ticket: &Ticket| {
+            let project = ticket.project;
+            let is_member =
+                project == ProjectId::DEFAULT || members.contains(&(project.0, user.id));
+            if is_member { Membership::Member } else { Membership::Outsider }
+        };
+        let caller = Caller::from(user);
+        let allowed = tickets.iter().rev();
+        let allowed = allowed.filter(|one| is_visible(one, &caller, membership(one)));
+        let allowed: Vec<&str> = allowed.map(|ticket| ticket.title.as_str()).collect();
+        let visible_to = Some((user.id, user.role.clone()));
+        let filter = TicketFilter { visible_to, ..TicketFilter::default() };
+        assert_eq!(titles(store, &filter).await, allowed, "{}, seed {seed}", user.username);
+        assert!(!allowed.is_empty(), "{} sees nothing, seed {seed}", user.username);
+    }
 }
 
 pub(crate) async fn tickets_are_narrowed_by_each_filter<F: Fixture>() {

@@ -34,6 +34,7 @@ mod searches;
 pub(crate) mod sends;
 mod sqlite;
 mod sqlite_deferring;
+mod sqlite_groups;
 mod sqlite_outbox;
 mod sqlite_search;
 mod templates;
@@ -244,6 +245,7 @@ macro_rules! suite {
             }
             lists {
                 tickets_are_shown_to_whom_they_concern,
+                a_list_shows_exactly_what_the_rule_allows,
                 tickets_are_narrowed_by_each_filter,
                 tickets_are_paged_newest_first,
                 notifications_are_narrowed_by_each_filter,

@@ -2,10 +2,96 @@
 //!
 //! A store does three things with a group of commands:
 //!
-//! 1. it reads the *facts* that the commands need, with as few queries as it can;
-//! 2. it lets the functions of this module decide, in memory, against those facts;
-//! 3. it writes the *rows* that were planned in one transaction, and answers with the outcomes.
+//! 1. it asks [`Needs`] which *facts* the commands depend on, and reads them with as few queries as
+//!    it can;
+//! 2. it lets a [`Plan`] decide, in memory, command by command, against those [`Facts`];
+//! 3. it writes the planned [`Rows`] in the same transaction, and answers with the outcomes.
 //!
 //! Nothing here reads a clock, draws a random number, knows SQL or awaits. `now` and ids are
 //! arguments: several nodes may give out ids, so the order of ids says nothing about the order of
 //! time or of commits.
+//!
+//! For example, a group of two commands about one ticket, in a store's own words:
+//!
+//! ```text
+//! let mut needs = Needs::new(channels);
+//! needs.decision(&decision);
+//! needs.comment(ticket, announcement);
+//! let facts = /* SELECT … for what `needs` names */;
+//! let mut plan = Plan::new(context, facts);
+//! let committed = plan.commit(&decision);             // Err(Conflict) leaves no trace
+//! let commented = plan.comment(&comment, announcement); // sees what the decision did
+//! let rows = plan.into_rows();                        // INSERT …, UPDATE …
+//! ```
+//!
+//! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
+//! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
+//! [`marks`].
+
+mod announce;
+mod comment;
+mod facts;
+mod ids;
+pub mod marks;
+mod needs;
+mod outcome;
+mod recipient;
+mod routing;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+pub use announce::SendPart;
+pub use facts::{Facts, KnownProject, KnownTicket, Members};
+pub use ids::Ids;
+pub use needs::Needs;
+pub use outcome::{Committed, Placed, Rejection, Told};
+pub use recipient::{Address, Hook, Recipient};
+pub use routing::{External, Route, Routing};
+pub use rows::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject};
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::ids::TicketId;
+use super::routing::Channels;
+
+/// What holds for a whole group, whatever its commands.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Where new ids come from.
+    pub ids: &'a dyn Ids,
+    /// The channels that are switched on.
+    pub channels: Channels,
+    /// Entries of an announcement to at least so many recipients may be written later; `None` for
+    /// a store that writes all rows at once.
+    pub defers_from: Option<usize>,
+}
+
+/// A plan under way: the facts as they stand after the commands so far, and the rows to write.
+///
+/// A command that is rejected leaves no trace: the others of its group are not affected.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    context: Context<'a>,
+    facts: Facts,
+    rows: Rows<'a>,
+    /// Of each ticket the planned deliveries that may be called off when it moves on, by their
+    /// place among the rows.
+    steps: BTreeMap<TicketId, Vec<Range<usize>>>,
+}
+
+impl<'a> Plan<'a> {
+    /// A plan without a row.
+    #[must_use]
+    pub fn new(context: Context<'a>, facts: Facts) -> Self {
+        Self { context, facts, rows: Rows::default(), steps: BTreeMap::new() }
+    }
+
+    /// What is to be written.
+    #[must_use]
+    pub fn into_rows(self) -> Rows<'a> {
+        self.rows
+    }
+}

@@ -46,8 +46,8 @@ pub fn create(
         created_at: now,
         updated_at: now,
     };
-    let told = Told { event: Event::TicketCreated, admins: true, users: Vec::new() };
-    let announcement = Some(told.announce(&ticket, "", caller, now));
+    let told = event_of("create").map(|event| Told { event, admins: true, users: Vec::new() });
+    let announcement = told.map(|told| told.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
     Ok(Decision { ticket, deleted: false, entry, announcement })
 }
@@ -142,19 +142,33 @@ impl Told {
     }
 }
 
+/// The event of each action in a history that is announced: what `create` and the commands mean.
+pub const ANNOUNCED_ACTIONS: [(&str, Event); 7] = [
+    ("create", Event::TicketCreated),
+    ("open", Event::TicketOpened),
+    ("assign", Event::TicketAssigned),
+    ("start_work", Event::WorkStarted),
+    ("finish_work", Event::WorkFinished),
+    ("approve", Event::TicketApproved),
+    ("reject", Event::TicketRejected),
+];
+
+fn event_of(action: &str) -> Option<Event> {
+    let found = ANNOUNCED_ACTIONS.into_iter().find(|(name, _)| *name == action);
+    found.map(|(_, event)| event)
+}
+
 /// Who hears of a transition (of every one but `assign`, whose recipients are its own).
 fn told(ticket: &Ticket, command: &Command) -> Option<Told> {
     let creator = vec![ticket.created_by];
     let assigned = ticket.assigned_to.clone();
-    let (event, admins, users) = match command {
-        Command::Open => (Event::TicketOpened, false, creator),
-        Command::StartWork => (Event::WorkStarted, false, creator),
-        Command::FinishWork => (Event::WorkFinished, true, creator),
-        Command::Approve => (Event::TicketApproved, true, assigned),
-        Command::Reject { .. } => (Event::TicketRejected, true, assigned),
+    let (admins, users) = match command {
+        Command::Open | Command::StartWork => (false, creator),
+        Command::FinishWork => (true, creator),
+        Command::Approve | Command::Reject { .. } => (true, assigned),
         Command::Assign { .. } | Command::Edit(_) | Command::Delete => return None,
     };
-    Some(Told { event, admins, users })
+    event_of(command.name()).map(|event| Told { event, admins, users })
 }
 
 /// Puts developers on the ticket; those who were not on it before hear of it.
@@ -177,11 +191,8 @@ fn assign(
         ids.iter().copied().filter(|id| !ticket.assigned_to.contains(id)).collect();
     let names: Vec<&str> = developers.iter().map(|user| user.display_name()).collect();
     ticket.assigned_to = ids;
-    let told = (!newly.is_empty()).then_some(Told {
-        event: Event::TicketAssigned,
-        admins: false,
-        users: newly,
-    });
+    let event = event_of("assign").filter(|_| !newly.is_empty());
+    let told = event.map(|event| Told { event, admins: false, users: newly });
     Ok((told, names.join(", ")))
 }
 

@@ -6,6 +6,7 @@
 
 mod decide;
 mod text;
+mod visible;
 #[cfg(test)]
 mod walk;
 
@@ -14,7 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(in crate::domain) use decide::announce;
-pub use decide::{create, decide};
+pub use decide::{ANNOUNCED_ACTIONS, create, decide};
+pub use visible::{VisibleTo, is_visible};
 
 use super::ids::{ProjectId, TicketId, UserId};
 use super::notification::Announcement;
@@ -361,31 +363,4 @@ impl Ticket {
     pub fn stakes(&self) -> Stakes {
         Stakes { created_by: self.created_by, assigned_to: self.assigned_to.clone() }
     }
-}
-
-/// Whether the caller may know that the ticket exists: admins all, developers those of their
-/// projects and those they are assigned to, everybody those they raised.
-#[must_use]
-pub fn is_visible(ticket: &Ticket, caller: &Caller, membership: Membership) -> bool {
-    is_known_to(ticket.created_by, &ticket.assigned_to, caller, membership)
-}
-
-impl Stakes {
-    /// The same as [`is_visible`], of a ticket that is not at hand.
-    #[must_use]
-    pub fn are_visible(&self, caller: &Caller, membership: Membership) -> bool {
-        is_known_to(self.created_by, &self.assigned_to, caller, membership)
-    }
-}
-
-fn is_known_to(
-    created_by: UserId,
-    assigned_to: &[UserId],
-    caller: &Caller,
-    membership: Membership,
-) -> bool {
-    caller.role.is_admin()
-        || created_by == caller.id
-        || assigned_to.contains(&caller.id)
-        || (caller.role == Role::Developer && membership == Membership::Member)
 }

@@ -151,14 +151,9 @@ impl Deferred {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether something that goes to so many may wait.
-    pub(super) fn takes(&self, recipients: usize) -> bool {
-        self.from.is_some_and(|from| recipients >= from)
-    }
-
-    /// Whether anything may wait.
-    pub(super) fn is_on(&self) -> bool {
-        self.from.is_some()
+    /// What goes to so many recipients, or more, may wait; `None` where nothing may.
+    pub(super) fn waits_from(&self) -> Option<usize> {
+        self.from
     }
 
     /// How many births are still to be written.

@@ -31,8 +31,6 @@ pub(in super::super) struct NewBirth {
     pub(in super::super) birth: Birth,
     /// The inbox' count with it.
     pub(in super::super) unread_count: i64,
-    /// Whether its row may wait.
-    pub(in super::super) may_wait: bool,
     /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
     pub(in super::super) reach: Option<Channels>,
 }
@@ -238,7 +236,7 @@ mod tests {
         let deferred = Deferred::new(Some(1), 100);
         let user = UserId(4);
         let birth = Birth { user, seq: Seq(1), id: 7, message: 9 };
-        let new = NewBirth { birth, unread_count: 1, may_wait: true, reach: None };
+        let new = NewBirth { birth, unread_count: 1, reach: None };
         let mut first = Staged::default();
         first.defer(vec![new]);
         first.write(&connection, &deferred).unwrap();

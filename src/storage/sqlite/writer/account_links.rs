@@ -6,7 +6,7 @@
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::ids::{LinkId, LoginId, UserId};
 use bellpull_actors::domain::inbox::Letter;
-use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::plan::{Address, External, Ids, NewDelivery, Route, Rows, Subject};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
@@ -14,14 +14,10 @@ use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, Password
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::super::ids::Counter;
 use super::super::rows::{timestamp, user, user_columns};
 use super::super::statement::{all, execute, one, optional};
 use super::group::{Failure, Place};
-use super::known::Address;
-use super::outgoing::{Outgoing, Way};
-use super::rows::{DeliveryOf, Rows};
-use super::{Answer, Done, Write};
+use super::{Answer, Done, Write, rows};
 
 /// Links of one account and purpose that may be open at once; the oldest give way. More than the
 /// mails that the edge lets go to one address within a link's life.
@@ -151,19 +147,13 @@ fn queue(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let letter = Letter::new(purpose.message(user, now));
-    let message = place.ids.next(Counter::Messages);
-    let way = Way {
-        channel: Channel::Email,
-        status: DeliveryStatus::Queued,
-        rule: None,
-        due_at_ms: now.as_millisecond(),
-        until_seen: None,
-    };
+    let message = place.ids.message();
     let to = Address { id: link.0, lane: String::new() };
-    let mut rows = Rows::default();
-    let delivery = place.ids.next(Counter::Deliveries);
-    rows.delivery(delivery, DeliveryOf::Message(message), &Outgoing { to: &to, way });
-    rows.write(connection, place, &[(message, letter)])
+    let external = External { to: &to, route: Route::plain(Channel::Email, now) };
+    let (id, subject) = (place.ids.delivery(), Subject::Message(message));
+    let deliveries = vec![NewDelivery::new(id, subject, &external, None)];
+    let messages = vec![(message, letter)];
+    rows::write(connection, place, Rows { messages, deliveries, ..Rows::default() })
 }
 
 /// Whether the link was open; it no longer is. One whose account has another address by now, or

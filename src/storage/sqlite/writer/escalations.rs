@@ -27,15 +27,14 @@ const SEEN: &str = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?3 WHERE
     AND d.leased_until IS NULL AND d.digest_id IS NULL \
     AND +d.notification_id IN (SELECT value FROM json_each(?2)))";
 
-/// The steps about these tickets, each up to an id: pairs. What somebody has leased is marked, for
-/// nothing else will tell later that the ticket had moved on by then.
+/// The steps about these tickets. A step that is leased is marked, for nothing else will tell
+/// later that the ticket had moved on by then.
 const MOVED_ON: &str = "UPDATE deliveries SET \
     status = iif(leased_until IS NULL, 'SUPPRESSED', status), \
     rule = iif(leased_until IS NULL, ?2, rule), \
     until_seen = iif(leased_until IS NULL, until_seen, -1) WHERE id IN \
     (SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d INDEXED BY deliveries_until_moved \
-    ON d.until_seen = w.value ->> 0 AND d.id <= w.value ->> 1 WHERE d.status = 'QUEUED' \
-    AND d.digest_id IS NULL)";
+    ON d.until_seen = w.value WHERE d.status = 'QUEUED' AND d.digest_id IS NULL)";
 
 /// Of these deliveries the steps that wait for another attempt, and that nobody needs any more.
 const PUT_OFF: &str = "UPDATE deliveries SET status = 'SUPPRESSED', \
@@ -84,17 +83,13 @@ pub(super) fn call_off_seen(
     execute(connection, SEEN, (users, seen, Rule::Seen.as_str())).map(drop)
 }
 
-/// These tickets moved on after the deliveries up to these ids: what waited is called off.
-pub(super) fn call_off_moved(
-    connection: &Connection,
-    moved: &[(TicketId, i64)],
-) -> rusqlite::Result<()> {
+/// These tickets moved on: the deliveries that are stored and waited for that are called off.
+pub(super) fn call_off_moved(connection: &Connection, moved: &[TicketId]) -> rusqlite::Result<()> {
     if moved.is_empty() {
         return Ok(());
     }
-    // Integers cannot fail to be written.
-    let pairs = serde_json::to_string(moved).unwrap_or_default();
-    execute(connection, MOVED_ON, (pairs, Rule::MovedOn.as_str())).map(drop)
+    let tickets = id_list(moved.iter().map(|ticket| ticket.0));
+    execute(connection, MOVED_ON, (tickets, Rule::MovedOn.as_str())).map(drop)
 }
 
 /// These attempts were recorded: a step that a provider has put off, and that was seen meanwhile or

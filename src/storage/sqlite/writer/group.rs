@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
 use bellpull_actors::domain::inbox::Letter;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
@@ -78,7 +78,7 @@ pub(super) struct Applied {
     /// One for each write, in their order.
     pub(super) answers: Vec<Answer>,
     /// The new messages, by their ids.
-    pub(super) letters: Vec<(i64, Arc<Letter>)>,
+    pub(super) letters: Vec<(MessageId, Arc<Letter>)>,
     /// A new limit, if one was set.
     pub(super) max_page_count: Option<u32>,
 }

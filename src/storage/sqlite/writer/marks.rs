@@ -1,10 +1,10 @@
 //! Marks: reads, unreads and deletes of rows that exist, each change with a number of its own.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Head, Mark, Marked, RowState};
+use bellpull_actors::domain::inbox::{Mark, Marked};
+use bellpull_actors::domain::plan::marks::{Candidate, ChangedEntry, MarkPlan, MarkRequest};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::Selection;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -24,14 +24,6 @@ static CHANGE: MultiRow = MultiRow::new(
     5,
     " AS v WHERE recipient_id = v.column1 AND seq = v.column2",
 );
-
-/// A row that a mark may be for; never one that is deleted.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    seq: i64,
-    id: i64,
-    is_read: bool,
-}
 
 /// Applies all marks, in waves in which each user comes once: a second mark on an inbox must see
 /// the rows as the first has left them.
@@ -70,68 +62,46 @@ fn apply_wave(
 ) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
     let mut inboxes = inboxes(connection, wave.iter().map(|(_, rows)| rows.user))?;
     let named = named_rows(connection, wave)?;
-    let (mut changes, mut moved, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut readers, mut seen) = (Vec::new(), Vec::new());
+    let (mut plan, mut outcomes) = (MarkPlan::default(), Vec::new());
     for ((at, rows), named) in wave.iter().zip(named) {
         let Some(inbox) = inboxes.get_mut(&rows.user) else {
             outcomes.push((*at, None));
             continue;
         };
-        let head = &mut inbox.head;
         let found = match named {
             Some(found) => found,
-            None => matching_rows(connection, rows, head.unread_count)?,
+            None => matching_rows(connection, rows, inbox.head.unread_count)?,
         };
-        let marked = mark(head, rows, found, &mut changes);
-        if let Some(marked) = &marked {
-            moved.extend([Cell::Int(rows.user.0), Cell::Int(head.last_seq.0)]);
-            moved.push(Cell::Int(head.unread_count));
-            if inbox.has_steps && marked.mark != Mark::Unread {
-                readers.push(rows.user);
-                seen.extend_from_slice(&marked.ids);
-            }
-        }
-        outcomes.push((*at, marked));
+        let request = MarkRequest { user: rows.user, mark: rows.mark, at: rows.now };
+        outcomes.push((*at, plan.mark(request, inbox, found)));
     }
-    CHANGE.run(connection, &changes)?;
-    SAVE_HEADS.run(connection, &moved)?;
-    call_off_seen(connection, &readers, &seen)?;
+    write(connection, &plan)?;
     Ok(outcomes)
 }
 
-/// Gives each row that changes its number, in the order of their births.
-fn mark(
-    head: &mut Head,
-    rows: &MarkRows,
-    mut found: Vec<Found>,
-    changes: &mut Vec<Cell<'_>>,
-) -> Option<Marked> {
-    found.sort_unstable_by_key(|row| row.seq);
-    found.dedup_by_key(|row| row.seq);
-    let name = match rows.mark {
-        Mark::Read => "read",
-        Mark::Unread => "unread",
-        Mark::Delete => "delete",
-    };
-    let first = head.last_seq.next();
-    let mut ids = Vec::new();
-    for row in found {
-        let state = if row.is_read { RowState::Read } else { RowState::Unread };
-        if let Some((Seq(changed_seq), _)) = head.mark(state, rows.mark) {
-            changes.extend([rows.user.0, row.seq, changed_seq].map(Cell::Int));
-            changes.extend([Cell::from(name), Cell::Int(rows.now.as_millisecond())]);
-            ids.push(NotificationId(row.id));
-        }
+fn write(connection: &Connection, plan: &MarkPlan) -> rusqlite::Result<()> {
+    let mut changes = Vec::new();
+    for ChangedEntry { user, seq, changed_seq, mark, at } in &plan.entries {
+        let name = match mark {
+            Mark::Read => "read",
+            Mark::Unread => "unread",
+            Mark::Delete => "delete",
+        };
+        changes.extend([user.0, seq.0, changed_seq.0].map(Cell::Int));
+        changes.extend([Cell::from(name), Cell::Int(at.as_millisecond())]);
     }
-    let (mark, last, unread_count) = (rows.mark, head.last_seq, head.unread_count);
-    (!ids.is_empty()).then(|| Marked { mark, ids: Arc::from(ids), first, last, unread_count })
+    CHANGE.run(connection, &changes)?;
+    let heads = plan.heads.iter();
+    let heads = heads.flat_map(|(user, head)| [user.0, head.last_seq.0, head.unread_count]);
+    SAVE_HEADS.run(connection, &heads.map(Cell::Int).collect::<Vec<_>>())?;
+    call_off_seen(connection, &plan.seen_by, &plan.seen)
 }
 
 /// The rows of all marks that name them, by one query; `None` for marks that do not.
 fn named_rows(
     connection: &Connection,
     wave: &[(usize, &MarkRows)],
-) -> Result<Vec<Option<Vec<Found>>>, Failure> {
+) -> Result<Vec<Option<Vec<Candidate>>>, Failure> {
     let mut pairs: Vec<(usize, UserId, NotificationId)> = Vec::new();
     let mut rows = Vec::new();
     for (place, (_, one)) in wave.iter().enumerate() {
@@ -169,7 +139,7 @@ fn matching_rows(
     connection: &Connection,
     rows: &MarkRows,
     unread_count: i64,
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Vec<Candidate>, Failure> {
     let narrowed_by_state = match rows.mark {
         Mark::Read => " AND read_at IS NULL",
         Mark::Unread => " AND read_at IS NOT NULL",
@@ -212,6 +182,10 @@ fn matching_rows(
     Ok(all(connection, &sql, params_from_iter(values), found)?)
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    Ok(Found { seq: row.get("seq")?, id: row.get("id")?, is_read: row.get("is_read")? })
+fn found(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+    Ok(Candidate {
+        seq: Seq(row.get("seq")?),
+        id: NotificationId(row.get("id")?),
+        is_read: row.get("is_read")?,
+    })
 }

@@ -6,11 +6,10 @@
 //! (a group within its transaction), [`accounts`], [`logins`], [`account_links`], [`projects`],
 //! [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the
 //! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
-//! recipients are next), and the hot path: [`known`] (what is read before), [`set`] (what is
-//! decided in memory) with [`outgoing`] (external deliveries), [`rows`] (what is written, one
-//! statement a table) with [`words`] (what tickets are found by); then [`outbox`] (leases and
-//! their outcomes) with [`reports`] (what providers say later) and [`hung_lanes`] (which hosts
-//! hang).
+//! recipients are next), and the hot path: [`known`] (the facts of a group), [`set`] (its plan, by
+//! [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, one statement a table); then
+//! [`outbox`] (leases and their outcomes) with [`reports`] (what providers say later) and
+//! [`hung_lanes`] (which hosts hang).
 
 mod account_links;
 mod accounts;
@@ -27,7 +26,6 @@ mod log_keeper;
 mod logins;
 mod marks;
 mod outbox;
-mod outgoing;
 mod preferences;
 mod projects;
 mod push;
@@ -40,7 +38,6 @@ mod set;
 mod task;
 mod templates;
 mod webhooks;
-mod words;
 
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
-//! The rows of a group on their way to the tables: one statement a table, whatever their number.
+//! Writes the rows of a plan: one statement a table, whatever their number.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::ids::{CommentId, MessageId, TicketId, UserId};
 use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::ticket::{Decision, Ticket};
+use bellpull_actors::domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject};
+use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 use serde::Serialize;
@@ -17,8 +16,6 @@ use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
 use super::escalations::call_off_moved;
 use super::group::{Failure, Place};
-use super::outgoing::Outgoing;
-use super::words::TicketWords;
 
 /// The moved heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -82,7 +79,7 @@ static COPIES: MultiRow = MultiRow::new(
     2,
     " AS v WHERE id = v.column1",
 );
-/// Births: whose, which number, which notification, which message.
+/// Entries: whose, which number, which notification, which message.
 pub(in super::super) static NOTIFICATIONS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
      SELECT column1, column2, column3, column2, column4 FROM ",
@@ -96,184 +93,176 @@ static DELIVERIES: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 
-/// What a delivery brings out of the house.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum DeliveryOf {
-    /// A notification, and whose it is.
-    Notification(i64, UserId),
-    /// A message that is nobody's notification.
-    Message(i64),
-}
+/// What the search index has of tickets. It keeps no copy of the text: a ticket whose text changes
+/// is taken out of it and put in again.
+static SEARCH_TEXTS: MultiRow = MultiRow::new(
+    "INSERT INTO ticket_words (rowid, text) SELECT column1, column2 FROM ",
+    2,
+    " WHERE column1 IS NOT NULL",
+);
 
-/// What a group writes. Of a ticket or an inbox that changes twice, the last state is written.
-#[derive(Debug, Default)]
-pub(super) struct Rows<'a> {
-    new_tickets: Vec<Cell<'a>>,
-    tickets: BTreeMap<TicketId, [Cell<'a>; 8]>,
-    deleted: Vec<Cell<'a>>,
-    words: TicketWords,
-    numbers: BTreeMap<ProjectId, i64>,
-    assignees: BTreeMap<TicketId, Vec<UserId>>,
-    history: Vec<Cell<'a>>,
-    comments: Vec<Cell<'a>>,
-    /// How many rows say each message.
-    copies: BTreeMap<i64, i64>,
-    births: Vec<NewBirth>,
-    deliveries: Vec<Cell<'a>>,
-    moved_on: Vec<(TicketId, i64)>,
-}
-
-impl<'a> Rows<'a> {
-    /// A ticket begins to exist; what it says comes with [`Self::ticket`].
-    pub(super) fn new_ticket(&mut self, ticket: &Ticket, number: i64) {
-        let created_ms = ticket.created_at.as_millisecond();
-        let (id, project, creator) = (ticket.id.0, ticket.project.0, ticket.created_by.0);
-        self.new_tickets.extend([id, project, number, creator, created_ms].map(Cell::Int));
-        self.numbers.insert(ticket.project, number);
-    }
-
-    /// A ticket's new state, and its history's line.
-    pub(super) fn ticket(&mut self, decision: &'a Decision, is_reassigned: bool) {
-        let ticket = &decision.ticket;
-        let updated_ms = ticket.updated_at.as_millisecond();
-        let row = [
-            Cell::Int(ticket.id.0),
-            ticket.title.as_str().into(),
-            ticket.description.as_str().into(),
-            ticket.priority.as_str().into(),
-            ticket.category.as_str().into(),
-            ticket.status.as_str().into(),
-            ticket.version.into(),
-            updated_ms.into(),
-        ];
-        self.tickets.insert(ticket.id, row);
-        if decision.deleted {
-            self.deleted.extend([ticket.id.0, updated_ms].map(Cell::Int));
-        }
-        if is_reassigned {
-            self.assignees.insert(ticket.id, ticket.assigned_to.clone());
-        }
-        let entry = &decision.entry;
-        self.history.extend([
-            Cell::Int(ticket.id.0),
-            entry.version.into(),
-            entry.action.into(),
-            entry.from.map_or(Cell::Null, |status| status.as_str().into()),
-            entry.to.as_str().into(),
-            entry.by.0.into(),
-            entry.by_name.as_str().into(),
-            entry.note.as_str().into(),
-            entry.at.as_millisecond().into(),
-        ]);
-    }
-
-    /// What the index of words has of the tickets.
-    pub(super) fn words(&mut self) -> &mut TicketWords {
-        &mut self.words
-    }
-
-    /// A comment.
-    pub(super) fn comment(&mut self, id: CommentId, comment: &'a Comment) {
-        self.comments.extend([
-            Cell::Int(id.0),
-            comment.ticket.0.into(),
-            comment.author.0.into(),
-            comment.author_name.as_str().into(),
-            comment.body.as_str().into(),
-            comment.created_at.as_millisecond().into(),
-        ]);
-    }
-
-    /// A notification.
-    pub(super) fn birth(&mut self, new: NewBirth) {
-        *self.copies.entry(new.birth.message).or_default() += 1;
-        self.births.push(new);
-    }
-
-    /// A notification's way out of the house, or a message's to a project's webhook.
-    pub(super) fn delivery(&mut self, id: i64, of: DeliveryOf, out: &Outgoing<'_>) {
-        let [notification, recipient, message] = match of {
-            DeliveryOf::Notification(id, to) => [Cell::Int(id), Cell::Int(to.0), Cell::Null],
-            DeliveryOf::Message(id) => [Cell::Null, Cell::Null, Cell::Int(id)],
-        };
-        self.deliveries.extend([Cell::Int(id), notification, recipient, message]);
-        self.deliveries.extend([Cell::from(out.way.channel.as_str()), out.to.id.into()]);
-        self.deliveries.extend([
-            out.to.lane.clone().into(),
-            out.way.status.as_str().into(),
-            out.way.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
-            out.way.due_at_ms.into(),
-            out.way.until_seen.into(),
-        ]);
-    }
-
-    /// A ticket has moved on: what waited since the deliveries up to this one is called off.
-    pub(super) fn moved_on(&mut self, ticket: TicketId, last_delivery: i64) {
-        self.moved_on.push((ticket, last_delivery));
-    }
-
-    /// Writes all of it, with the messages that are new.
-    pub(super) fn write(
-        mut self,
-        connection: &Connection,
-        place: Place<'_>,
-        messages: &[(i64, Arc<Letter>)],
-    ) -> Result<(), Failure> {
-        NEW_TICKETS.run(connection, &self.new_tickets)?;
-        let tickets: Vec<_> = self.tickets.into_values().flatten().collect();
-        TICKETS.run(connection, &tickets)?;
-        DELETED.run(connection, &self.deleted)?;
-        self.words.write(connection)?;
-        let numbers = self.numbers.into_iter();
-        let numbers = numbers.flat_map(|(project, number)| [project.0, number].map(Cell::Int));
-        NUMBERS.run(connection, &numbers.collect::<Vec<_>>())?;
-        write_assignees(connection, self.assignees)?;
-        HISTORY.run(connection, &self.history)?;
-        COMMENTS.run(connection, &self.comments)?;
-        let mut cells = Vec::new();
-        for (id, letter) in messages {
-            let copies = self.copies.remove(id).unwrap_or(0);
-            cells.extend(message(*id, &letter.message, copies)?);
-        }
-        MESSAGES.run(connection, &cells)?;
-        let copies = self.copies.into_iter();
-        let copies = copies.flat_map(|(id, count)| [id, count].map(Cell::Int));
-        COPIES.run(connection, &copies.collect::<Vec<_>>())?;
-        write_births(connection, place, self.births)?;
-        DELIVERIES.run(connection, &self.deliveries)?;
-        Ok(call_off_moved(connection, &self.moved_on)?)
-    }
-}
-
-/// Writes the notifications, and where their inboxes stand now; those that may wait are left to be
-/// written later, unless one of the same inbox may not.
-fn write_births(
+/// Writes all that was planned.
+pub(super) fn write(
     connection: &Connection,
     place: Place<'_>,
-    births: Vec<NewBirth>,
+    mut rows: Rows<'_>,
+) -> Result<(), Failure> {
+    write_tickets(connection, &mut rows)?;
+    write_messages(connection, &rows)?;
+    write_entries(connection, place, rows.entries)?;
+    // Stored deliveries only: the plan has decided about its own.
+    call_off_moved(connection, &rows.moved_on)?;
+    Ok(write_deliveries(connection, rows.deliveries)?)
+}
+
+fn write_tickets(connection: &Connection, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
+    let mut cells = Vec::new();
+    for NewTicket { id, project, number, created_by, created_at } in &rows.new_tickets {
+        let created_ms = created_at.as_millisecond();
+        cells.extend([id.0, project.0, *number, created_by.0, created_ms].map(Cell::Int));
+    }
+    NEW_TICKETS.run(connection, &cells)?;
+    let tickets: Vec<_> = rows.tickets.values().copied().flat_map(state).collect();
+    TICKETS.run(connection, &tickets)?;
+    let deleted = rows.deleted.iter();
+    let deleted = deleted.flat_map(|(id, at)| [id.0, at.as_millisecond()].map(Cell::Int));
+    DELETED.run(connection, &deleted.collect::<Vec<_>>())?;
+    write_search_texts(connection, std::mem::take(&mut rows.search))?;
+    let numbers = rows.numbers.iter();
+    let numbers = numbers.flat_map(|(project, number)| [project.0, *number].map(Cell::Int));
+    NUMBERS.run(connection, &numbers.collect::<Vec<_>>())?;
+    write_assignees(connection, &rows.assignees)?;
+    let history: Vec<_> = rows.history.iter().flat_map(|(id, entry)| line(*id, entry)).collect();
+    HISTORY.run(connection, &history)?;
+    let comments: Vec<_> = rows.comments.iter().flat_map(|(id, one)| comment(*id, one)).collect();
+    COMMENTS.run(connection, &comments)
+}
+
+fn state(ticket: &Ticket) -> [Cell<'_>; 8] {
+    [
+        Cell::Int(ticket.id.0),
+        ticket.title.as_str().into(),
+        ticket.description.as_str().into(),
+        ticket.priority.as_str().into(),
+        ticket.category.as_str().into(),
+        ticket.status.as_str().into(),
+        ticket.version.into(),
+        ticket.updated_at.as_millisecond().into(),
+    ]
+}
+
+fn line(ticket: TicketId, entry: &HistoryEntry) -> [Cell<'_>; 9] {
+    [
+        Cell::Int(ticket.0),
+        entry.version.into(),
+        entry.action.into(),
+        entry.from.map_or(Cell::Null, |status| status.as_str().into()),
+        entry.to.as_str().into(),
+        entry.by.0.into(),
+        entry.by_name.as_str().into(),
+        entry.note.as_str().into(),
+        entry.at.as_millisecond().into(),
+    ]
+}
+
+fn comment(id: CommentId, comment: &Comment) -> [Cell<'_>; 6] {
+    [
+        Cell::Int(id.0),
+        comment.ticket.0.into(),
+        comment.author.0.into(),
+        comment.author_name.as_str().into(),
+        comment.body.as_str().into(),
+        comment.created_at.as_millisecond().into(),
+    ]
+}
+
+fn write_search_texts(
+    connection: &Connection,
+    texts: BTreeMap<TicketId, SearchText>,
+) -> rusqlite::Result<()> {
+    let mut cells = Vec::new();
+    for (ticket, SearchText { is_new, text }) in texts {
+        if !is_new {
+            let sql = "DELETE FROM ticket_words WHERE rowid = ?";
+            connection.prepare_cached(sql)?.execute((ticket.0,))?;
+        }
+        if let Some(text) = text {
+            cells.extend([Cell::Int(ticket.0), text.into()]);
+        }
+    }
+    SEARCH_TEXTS.run(connection, &cells)
+}
+
+fn write_messages(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure> {
+    let mut cells = Vec::new();
+    let mut is_new = BTreeSet::new();
+    for (id, letter) in &rows.messages {
+        is_new.insert(*id);
+        let copies = rows.copies.get(id).copied().unwrap_or(0);
+        cells.extend(message(*id, &letter.message, copies)?);
+    }
+    MESSAGES.run(connection, &cells)?;
+    let copies = rows.copies.iter().filter(|(id, _)| !is_new.contains(id));
+    let copies = copies.flat_map(|(id, count)| [id.0, *count].map(Cell::Int));
+    Ok(COPIES.run(connection, &copies.collect::<Vec<_>>())?)
+}
+
+fn write_deliveries(connection: &Connection, deliveries: Vec<NewDelivery>) -> rusqlite::Result<()> {
+    let mut cells = Vec::with_capacity(11 * deliveries.len());
+    for NewDelivery { id, subject, target, lane, route, ticket } in deliveries {
+        let [notification, recipient, message] = match subject {
+            Subject::Notification(id, to) => [Cell::Int(id.0), Cell::Int(to.0), Cell::Null],
+            Subject::Message(id) => [Cell::Null, Cell::Null, Cell::Int(id.0)],
+        };
+        // A step that is about no ticket can only be seen: 0 is the id of none.
+        let until_seen = route.until_seen.then(|| ticket.map_or(0, |ticket| ticket.0));
+        cells.extend([Cell::Int(id.0), notification, recipient, message]);
+        cells.extend([
+            Cell::from(route.channel.as_str()),
+            target.into(),
+            lane.into(),
+            route.status.as_str().into(),
+            route.rule.map_or(Cell::Null, |rule| rule.as_str().into()),
+            route.due_at.as_millisecond().into(),
+            until_seen.into(),
+        ]);
+    }
+    DELIVERIES.run(connection, &cells)
+}
+
+/// Writes the entries, and where their inboxes stand now; those that may wait are left to be
+/// written later, unless one of the same inbox may not.
+fn write_entries(
+    connection: &Connection,
+    place: Place<'_>,
+    entries: Vec<NewEntry>,
 ) -> rusqlite::Result<()> {
     let at_once: BTreeSet<UserId> =
-        births.iter().filter(|new| !new.may_wait).map(|new| new.birth.user).collect();
-    let (now, later): (Vec<_>, Vec<_>) =
-        births.into_iter().partition(|new| at_once.contains(&new.birth.user));
+        entries.iter().filter(|new| !new.may_wait).map(|new| new.recipient).collect();
+    let (mut rows, mut heads, mut later) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for NewEntry { id, recipient: user, seq, message, unread_count, reach, .. } in entries {
+        if at_once.contains(&user) {
+            rows.extend([user.0, seq.0, id.0, message.0].map(Cell::Int));
+            heads.insert(user, [user.0, seq.0, unread_count]);
+        } else {
+            let birth = Birth { user, seq, id: id.0, message: message.0 };
+            later.push(NewBirth { birth, unread_count, reach });
+        }
+    }
     let mut staged = place.staged.borrow_mut();
     staged.settle(connection, place.deferred, at_once.iter().copied())?;
     staged.change(at_once);
     staged.defer(later);
-    let (mut rows, mut heads) = (Vec::new(), BTreeMap::new());
-    for NewBirth { birth: Birth { user, seq, id, message }, unread_count, .. } in now {
-        rows.extend([user.0, seq.0, id, message].map(Cell::Int));
-        heads.insert(user, [user.0, seq.0, unread_count]);
-    }
+    drop(staged);
     NOTIFICATIONS.run(connection, &rows)?;
     let heads: Vec<_> = heads.into_values().flatten().map(Cell::Int).collect();
     SAVE_HEADS.run(connection, &heads)
 }
 
-/// Puts exactly these people on their tickets.
+/// Assigns exactly these developers to their tickets.
 fn write_assignees(
     connection: &Connection,
-    assignees: BTreeMap<TicketId, Vec<UserId>>,
+    assignees: &BTreeMap<TicketId, &[UserId]>,
 ) -> rusqlite::Result<()> {
     if assignees.is_empty() {
         return Ok(());
@@ -285,17 +274,17 @@ fn write_assignees(
     }
     let mut cells = Vec::new();
     for (ticket, users) in assignees {
-        for (position, user) in (0_i64..).zip(users) {
+        for (position, user) in (0_i64..).zip(*users) {
             cells.extend([ticket.0, user.0, position].map(Cell::Int));
         }
     }
     ASSIGNEES.run(connection, &cells)
 }
 
-fn message(id: i64, message: &Message, copies: i64) -> Result<[Cell<'_>; 13], StoreError> {
+fn message(id: MessageId, message: &Message, copies: i64) -> Result<[Cell<'_>; 13], StoreError> {
     let ticket = message.ticket.as_ref();
     Ok([
-        Cell::Int(id),
+        Cell::Int(id.0),
         message.event.as_str().into(),
         message.kind.as_str().into(),
         message.title.as_str().into(),

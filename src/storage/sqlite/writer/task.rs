@@ -216,7 +216,7 @@ impl Writer {
             self.max_page_count = Some(pages);
         }
         for (id, letter) in &applied.letters {
-            self.letters.keep(*id, letter);
+            self.letters.keep(id.0, letter);
         }
         Ok(applied.answers)
     }

@@ -1,98 +1,108 @@
-//! A notification's ways out of the house, as they are written with it.
+//! Which external deliveries an announcement has for a recipient, and when they are due.
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::delay::Delay;
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::escalation::Escalation;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::preference::{Routed, Verdict};
-use bellpull_actors::domain::routing::{Channel, Channels};
 use jiff::{SignedDuration, Timestamp};
 
-use super::known::{Address, Recipient};
+use super::super::delay::Delay;
+use super::super::delivery::Rule;
+use super::super::escalation::Escalation;
+use super::super::event::Event;
+use super::super::ids::TicketId;
+use super::super::notification::DeliveryStatus;
+use super::super::preference::{Routed, Verdict};
+use super::super::routing::{Channel, Channels};
+use super::{Address, Recipient};
 
-/// What is announced, as far as its ways out are concerned.
+/// An announcement, as far as its external deliveries are concerned.
 #[derive(Debug, Clone)]
-pub(super) struct Announced<'a> {
-    pub(super) event: &'a Event,
-    /// The ticket that it is about; 0 where it is about none.
-    pub(super) ticket_id: i64,
-    pub(super) routed: Routed,
-    /// Its event's policy.
-    pub(super) escalation: Option<Arc<Escalation>>,
-    /// Whether it passes everybody's rules.
-    pub(super) is_critical: bool,
+pub struct Routing<'a> {
+    /// What happened.
+    pub event: &'a Event,
+    /// The ticket that it is about.
+    pub ticket: Option<TicketId>,
+    /// The channels that were chosen for it, and by whom.
+    pub routed: Routed,
+    /// Its event's escalation policy.
+    pub escalation: Option<Arc<Escalation>>,
+    /// Whether it overrides the recipients' rules.
+    pub is_critical: bool,
     /// The channels that are switched on.
-    pub(super) on: Channels,
+    pub on: Channels,
     /// When it is due where no rule delays it.
-    pub(super) due_at: Timestamp,
+    pub due_at: Timestamp,
 }
 
-/// A delivery that is to be written.
+/// An external delivery that is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outgoing<'a> {
-    pub(super) to: &'a Address,
-    pub(super) way: Way,
+pub struct External<'a> {
+    /// Where it goes.
+    pub to: &'a Address,
+    /// How.
+    pub route: Route,
 }
 
-/// What becomes of something on a channel, whatever the address there.
+/// What happens to an announcement on a channel, the same for all addresses of a recipient there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
-    pub(super) channel: Channel,
-    pub(super) status: DeliveryStatus,
-    /// What holds it back, or delays it.
-    pub(super) rule: Option<Rule>,
-    pub(super) due_at_ms: i64,
-    /// Of a policy's step: the ticket that may move on before it is due.
-    pub(super) until_seen: Option<i64>,
+pub struct Route {
+    /// The channel.
+    pub channel: Channel,
+    /// Queued, or suppressed by a rule.
+    pub status: DeliveryStatus,
+    /// The rule that suppresses or delays it.
+    pub rule: Option<Rule>,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// Whether it is a step of an escalation policy: called off once the notification is seen, or
+    /// the ticket moves on.
+    pub until_seen: bool,
 }
 
-impl Way {
+impl Route {
+    /// A delivery that no recipient's rule affects.
+    #[must_use]
+    pub fn plain(channel: Channel, due_at: Timestamp) -> Self {
+        let status = DeliveryStatus::Queued;
+        Self { channel, status, rule: None, due_at, until_seen: false }
+    }
+
     /// Whether the channel has something to do.
-    pub(super) fn is_queued(self) -> bool {
+    #[must_use]
+    pub fn is_queued(self) -> bool {
         self.status == DeliveryStatus::Queued
     }
 }
 
-impl<'a> Announced<'a> {
+impl<'a> Routing<'a> {
     /// Whether this recipient gets a notification at all.
-    pub(super) fn reaches(&self, recipient: &Recipient) -> bool {
+    #[must_use]
+    pub fn reaches(&self, recipient: &Recipient) -> bool {
         self.is_critical || recipient.preferences.wants_notification(self.event)
     }
 
-    /// The deliveries of a notification to this recipient. The one place where the recipient's
-    /// rules decide: what they hold back is written too, with the rule.
+    /// The external deliveries of a notification to this recipient. The one place where the
+    /// recipient's rules decide: what they hold back is written too, with the rule.
     ///
-    /// A browser is told only where it was registered, each by a delivery of its own, so that
-    /// without one there is no delivery at all; so is a webhook.
-    pub(super) fn outgoing(
-        &'a self,
-        recipient: &'a Recipient,
-    ) -> impl Iterator<Item = Outgoing<'a>> {
+    /// Each subscribed browser has a delivery of its own, so that without one there is none; so
+    /// has each webhook.
+    pub fn external(&'a self, recipient: &'a Recipient) -> impl Iterator<Item = External<'a>> {
         self.on.outgoing().flat_map(move |channel| {
-            let way = self.way(recipient, channel).into_iter();
-            way.flat_map(move |way| {
+            let route = self.route(recipient, channel).into_iter();
+            route.flat_map(move |route| {
                 let targets = recipient.targets(channel, self.event);
-                targets.map(move |to| Outgoing { to, way })
+                targets.map(move |to| External { to, route })
             })
         })
     }
 
-    /// How a project's webhook is told: nobody's wishes hold it back.
-    pub(super) fn to_project(&self) -> Way {
-        Way {
-            channel: Channel::Webhook,
-            status: DeliveryStatus::Queued,
-            rule: None,
-            due_at_ms: self.due_at.as_millisecond(),
-            until_seen: None,
-        }
+    /// How a project's webhook is called: no user's preferences hold it back.
+    #[must_use]
+    pub fn to_project(&self) -> Route {
+        Route::plain(Channel::Webhook, self.due_at)
     }
 
-    /// What becomes of it on a channel, whatever its addresses there.
-    fn way(&self, recipient: &Recipient, channel: Channel) -> Option<Way> {
+    /// What happens on a channel, whatever the recipient's addresses there.
+    fn route(&self, recipient: &Recipient, channel: Channel) -> Option<Route> {
         let held_back = match self.verdict(recipient, channel) {
             Verdict::NotConcerned => return None,
             Verdict::HeldBack(rule) => Some(rule),
@@ -107,19 +117,18 @@ impl<'a> Announced<'a> {
             (None, Some(delay)) => (DeliveryStatus::Queued, Some(delay.rule), delay.until),
             (None, None) => (DeliveryStatus::Queued, None, self.due_at),
         };
-        let due_at_ms = due_at.as_millisecond();
-        let until_seen = self.wait(channel).map(|_| self.ticket_id);
-        Some(Way { channel, status, rule, due_at_ms, until_seen })
+        let until_seen = self.wait(channel).is_some();
+        Some(Route { channel, status, rule, due_at, until_seen })
     }
 
-    /// How long its event's policy has a channel wait.
+    /// How long the escalation policy has a channel wait.
     fn wait(&self, channel: Channel) -> Option<SignedDuration> {
         self.escalation.as_ref()?.wait(channel)
     }
 
-    /// The policy's wait comes first; where that ends within quiet hours, or its e-mail is
-    /// gathered, the recipient's own rule goes on from there. What is critical neither waits for
-    /// the morning nor is gathered; how loudly it is told, and when, is the policy's own.
+    /// The policy's wait comes first; where that ends within quiet hours, or the e-mail goes into
+    /// a digest, the recipient's own rule delays it from there. A critical announcement is neither
+    /// delayed by quiet hours nor gathered into a digest, but its policy's waits hold.
     fn delay(&self, recipient: &Recipient, channel: Channel) -> Option<Delay> {
         let wait = self.wait(channel).filter(SignedDuration::is_positive);
         let step = wait.and_then(|wait| self.due_at.checked_add(wait).ok());
@@ -142,10 +151,9 @@ impl<'a> Announced<'a> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::inbox::Head;
-    use bellpull_actors::domain::preference::{PreferenceChanges, Preferences, RoutedBy, Wish};
-
-    use super::super::known::Hook;
+    use super::super::super::inbox::Head;
+    use super::super::super::preference::{PreferenceChanges, Preferences, RoutedBy, Wish};
+    use super::super::Hook;
     use super::*;
 
     fn recipient(reach: &[Channel], wishes: &[(Channel, Wish)]) -> Recipient {
@@ -153,20 +161,17 @@ mod tests {
         changes.events.insert("mentioned".to_owned(), wishes.iter().copied().collect());
         let preferences = Preferences::default().with(&changes).unwrap();
         let reach = Channels::of(reach);
-        let (browsers, hooks) = (Vec::new(), Vec::new());
-        let (is_unverified, is_held) = (false, false);
-        let head = Head::default();
-        Recipient { head, reach, browsers, hooks, preferences, is_unverified, is_held }
+        Recipient { preferences, ..Recipient::plain(Head::default(), reach) }
     }
 
     fn address(id: i64) -> Address {
         Address { id, lane: "host.example".to_owned() }
     }
 
-    fn announced(channels: &[Channel]) -> Announced<'static> {
-        Announced {
+    fn routing(channels: &[Channel]) -> Routing<'static> {
+        Routing {
             event: &Event::Mentioned,
-            ticket_id: 0,
+            ticket: None,
             escalation: None,
             routed: Routed { channels: Channels::of(channels), by: RoutedBy::Hub },
             is_critical: false,
@@ -176,29 +181,31 @@ mod tests {
     }
 
     fn rows(
-        announced: &Announced<'_>,
+        routing: &Routing<'_>,
         recipient: &Recipient,
     ) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
-        announced
-            .outgoing(recipient)
-            .map(|out| out.way)
-            .map(|way| (way.channel.as_str(), way.status.as_str(), way.rule.map(Rule::as_str)))
+        routing
+            .external(recipient)
+            .map(|out| out.route)
+            .map(|route| {
+                (route.channel.as_str(), route.status.as_str(), route.rule.map(Rule::as_str))
+            })
             .collect()
     }
 
     #[test]
     fn what_has_no_address_is_written_and_held_back() {
-        let somebody = recipient(&[Channel::Email], &[]);
-        let announced = announced(&Channel::ALL);
+        let ann = recipient(&[Channel::Email], &[]);
+        let routing = routing(&Channel::ALL);
         let held_back = Some("no_address");
         let expected = [
             ("EMAIL", "QUEUED", None),
             ("WHATSAPP", "SUPPRESSED", held_back),
             ("SMS", "SUPPRESSED", held_back),
         ];
-        assert_eq!(rows(&announced, &somebody), expected);
-        let off = Announced { on: Channels::NONE, ..announced.clone() };
-        assert_eq!(off.outgoing(&somebody).count(), 0);
+        assert_eq!(rows(&routing, &ann), expected);
+        let off = Routing { on: Channels::NONE, ..routing.clone() };
+        assert_eq!(off.external(&ann).count(), 0);
     }
 
     #[test]
@@ -207,31 +214,31 @@ mod tests {
             is_unverified: true,
             ..recipient(reach, &[(Channel::Sms, Wish::No)])
         };
-        let announced = announced(&[Channel::Email, Channel::Sms]);
-        let somebody = unverified(&[Channel::Email, Channel::Sms]);
+        let routing = routing(&[Channel::Email, Channel::Sms]);
+        let ann = unverified(&[Channel::Email, Channel::Sms]);
         let held_back = [
             ("EMAIL", "SUPPRESSED", Some("unverified")),
             ("SMS", "SUPPRESSED", Some("preference")),
         ];
-        assert_eq!(rows(&announced, &somebody), held_back);
-        let critical = Announced { is_critical: true, ..announced.clone() };
+        assert_eq!(rows(&routing, &ann), held_back);
+        let critical = Routing { is_critical: true, ..routing.clone() };
         let passed = [("EMAIL", "SUPPRESSED", Some("unverified")), ("SMS", "QUEUED", None)];
-        assert_eq!(rows(&critical, &somebody), passed);
-        assert_eq!(rows(&announced, &unverified(&[]))[0].2, Some("no_address"));
+        assert_eq!(rows(&critical, &ann), passed);
+        assert_eq!(rows(&routing, &unverified(&[]))[0].2, Some("no_address"));
     }
 
     #[test]
     fn each_browser_has_a_delivery_and_without_one_there_is_none() {
         let push = |recipient: &Recipient| {
-            let announced = Announced { on: Channels::of(&[Channel::Push]), ..announced(&[]) };
-            let out = announced.outgoing(recipient);
-            let seen = out.map(|out| (out.to.id, out.way.rule.map(Rule::as_str)));
+            let routing = Routing { on: Channels::of(&[Channel::Push]), ..routing(&[]) };
+            let out = routing.external(recipient);
+            let seen = out.map(|out| (out.to.id, out.route.rule.map(Rule::as_str)));
             seen.collect::<Vec<_>>()
         };
-        let mut somebody = recipient(&[Channel::Push], &[]);
-        assert_eq!(push(&somebody), []);
-        somebody.browsers = vec![address(3), address(5)];
-        assert_eq!(push(&somebody), [(3, None), (5, None)]);
+        let mut ann = recipient(&[Channel::Push], &[]);
+        assert_eq!(push(&ann), []);
+        ann.browsers = vec![address(3), address(5)];
+        assert_eq!(push(&ann), [(3, None), (5, None)]);
         let wish = recipient(&[Channel::Push], &[(Channel::Push, Wish::No)]);
         let unwilling = Recipient { browsers: vec![address(3)], ..wish };
         assert_eq!(push(&unwilling), [(3, Some("preference"))]);
@@ -242,9 +249,9 @@ mod tests {
         let told = |recipient: &Recipient| {
             let routed = Routed { channels: Channels::NONE, by: RoutedBy::Sender };
             let on = Channels::of(&[Channel::Webhook]);
-            let announced = Announced { on, routed, ..announced(&[]) };
-            let out = announced.outgoing(recipient);
-            let out = out.map(|out| (out.to.id, out.way.rule.map(Rule::as_str)));
+            let routing = Routing { on, routed, ..routing(&[]) };
+            let out = routing.external(recipient);
+            let out = out.map(|out| (out.to.id, out.route.rule.map(Rule::as_str)));
             out.collect::<Vec<_>>()
         };
         let hooks = [(3, &["mentioned"][..]), (4, &["ticket_created"]), (5, &[])];
@@ -270,61 +277,64 @@ mod tests {
             (Sms, Wish::Yes),
             (System, Wish::No),
         ];
-        let somebody = recipient(&[Email, Sms], &wishes);
-        let announced = announced(&[System, Email, WhatsApp]);
+        let ann = recipient(&[Email, Sms], &wishes);
+        let routing = routing(&[System, Email, WhatsApp]);
         let held_back = [
             ("EMAIL", "SUPPRESSED", Some("preference")),
             ("WHATSAPP", "SUPPRESSED", Some("unsubscribed")),
             ("SMS", "QUEUED", None),
         ];
-        assert_eq!(rows(&announced, &somebody), held_back);
-        assert!(!announced.reaches(&somebody));
-        let critical = Announced { is_critical: true, ..announced };
+        assert_eq!(rows(&routing, &ann), held_back);
+        assert!(!routing.reaches(&ann));
+        let critical = Routing { is_critical: true, ..routing };
         let passed = [
             ("EMAIL", "QUEUED", None),
             ("WHATSAPP", "SUPPRESSED", Some("no_address")),
             ("SMS", "QUEUED", None),
         ];
-        assert_eq!(rows(&critical, &somebody), passed);
-        assert!(critical.reaches(&somebody));
+        assert_eq!(rows(&critical, &ann), passed);
+        assert!(critical.reaches(&ann));
     }
 
     /// Channel, rule, how long after the event it is due in ms, and whether it can be called off.
     fn steps(
-        announced: &Announced<'_>,
+        routing: &Routing<'_>,
         recipient: &Recipient,
     ) -> Vec<(Channel, Option<Rule>, i64, bool)> {
-        let due_at_ms = announced.due_at.as_millisecond();
-        let out = announced.outgoing(recipient);
+        let due_at_ms = routing.due_at.as_millisecond();
+        let out = routing.external(recipient);
         let after = |at_ms: i64| at_ms - due_at_ms;
-        let ways = out.map(|out| out.way);
-        ways.map(|way| (way.channel, way.rule, after(way.due_at_ms), way.until_seen == Some(9)))
+        let routes = out.map(|out| out.route);
+        routes
+            .map(|route| {
+                (route.channel, route.rule, after(route.due_at.as_millisecond()), route.until_seen)
+            })
             .collect()
     }
 
     #[test]
     fn a_policy_times_its_channels_adds_them_and_leaves_the_others() {
+        use super::super::super::escalation::Step;
         use Channel::{Email, Sms, WhatsApp};
-        use bellpull_actors::domain::escalation::Step;
         let steps_of = [(Sms, 60), (WhatsApp, 0), (Channel::System, 0)]
             .map(|(channel, after_s)| Step { channel, after_s });
         let escalation = Some(Arc::new(Escalation::new(steps_of.to_vec()).unwrap()));
-        let announced =
-            Announced { escalation, ticket_id: 9, ..announced(&[Channel::System, Email]) };
+        let routing =
+            Routing { escalation, ticket: Some(TicketId(9)), ..routing(&[Channel::System, Email]) };
         let all = [Email, WhatsApp, Sms];
         let waits = Some(Rule::Escalation);
         let wanted =
             [(Email, None, 0, false), (WhatsApp, None, 0, true), (Sms, waits, 60_000, true)];
-        assert_eq!(steps(&announced, &recipient(&all, &[])), wanted);
+        assert_eq!(steps(&routing, &recipient(&all, &[])), wanted);
         // A wish holds back what the policy names.
         let unwilling = recipient(&all, &[(Sms, Wish::No)]);
-        assert_eq!(steps(&announced, &unwilling)[2], (Sms, Some(Rule::Preference), 0, true));
+        assert_eq!(steps(&routing, &unwilling)[2], (Sms, Some(Rule::Preference), 0, true));
     }
 
     #[test]
     fn a_step_that_is_due_in_quiet_hours_waits_for_their_end_unless_it_is_critical() {
-        use bellpull_actors::domain::escalation::Step;
-        use bellpull_actors::domain::preference::{Day, QuietHours};
+        use super::super::super::escalation::Step;
+        use super::super::super::preference::{Day, QuietHours};
         let quiet = |start: i8, end: i8| QuietHours {
             start: jiff::civil::time(start, 0, 0, 0),
             end: jiff::civil::time(end, 0, 0, 0),
@@ -334,23 +344,23 @@ mod tests {
         let hour_ms = 3_600_000;
         let steps_of = vec![Step { channel: Channel::Sms, after_s: 7_200 }];
         let escalation = Some(Arc::new(Escalation::new(steps_of).unwrap()));
-        let announced = Announced {
+        let routing = Routing {
             escalation,
-            ticket_id: 9,
+            ticket: Some(TicketId(9)),
             due_at: Timestamp::UNIX_EPOCH,
             on: Channels::of(&[Channel::Sms]),
-            ..announced(&[])
+            ..routing(&[])
         };
-        let critical = Announced { is_critical: true, ..announced.clone() };
+        let critical = Routing { is_critical: true, ..routing.clone() };
         let (step, night) = (Some(Rule::Escalation), Some(Rule::QuietHours));
         for (start, end, wanted, if_critical) in [
             (0, 1, (step, 2), 2),  // over by then
             (1, 8, (night, 8), 2), // begun by then
         ] {
-            let mut somebody = recipient(&[Channel::Sms], &[]);
-            somebody.preferences.quiet_hours = Some(quiet(start, end));
-            let due = |announced| steps(announced, &somebody)[0];
-            assert_eq!(due(&announced), (Channel::Sms, wanted.0, wanted.1 * hour_ms, true));
+            let mut ann = recipient(&[Channel::Sms], &[]);
+            ann.preferences.quiet_hours = Some(quiet(start, end));
+            let due = |routing| steps(routing, &ann)[0];
+            assert_eq!(due(&routing), (Channel::Sms, wanted.0, wanted.1 * hour_ms, true));
             assert_eq!(due(&critical), (Channel::Sms, step, if_critical * hour_ms, true));
         }
     }

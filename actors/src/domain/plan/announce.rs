@@ -1,0 +1,176 @@
+//! What an announcement writes: entries of inboxes and external deliveries.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::ids::{MessageId, NotificationId, ProjectId, UserId};
+use super::super::inbox::Letter;
+use super::super::notification::{Announcement, Message};
+use super::super::preference::{Routed, RoutedBy};
+use super::super::routing::Channels;
+use super::{
+    External, NewDelivery, NewEntry, Placed, Plan, Recipient, Rejection, Routing, Subject, Told,
+};
+
+/// The next recipients of a send.
+#[derive(Debug, Clone, Copy)]
+pub struct SendPart<'p> {
+    /// The send's message.
+    pub message: MessageId,
+    /// What it says.
+    pub letter: &'p Arc<Letter>,
+    /// Whether the message itself is to be written: this is the send's first part.
+    pub is_new: bool,
+    /// In the order of their ids; none for a send that is for later.
+    pub recipients: &'p [UserId],
+    /// The id that the send's only notification was given before.
+    pub only: Option<NotificationId>,
+    /// The channels that the sender chose.
+    pub channels: Channels,
+    /// Whether it overrides the recipients' rules.
+    pub is_critical: bool,
+    /// The time of this part.
+    pub now: Timestamp,
+}
+
+impl Plan<'_> {
+    /// Plans an announcement of its own: one that no ticket's decision makes.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] when a recipient does not exist.
+    pub fn announce(&mut self, announcement: &Announcement) -> Result<Option<Told>, Rejection> {
+        self.check_recipients(announcement)?;
+        self.tell_audience(announcement, announcement.message.clone(), None)
+    }
+
+    /// Plans the next part of a send; `together` recipients are told by all parts of this group.
+    /// Answers `None` where no recipient gets a notification.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] when a recipient does not exist: the whole group must be taken back.
+    pub fn send(&mut self, part: SendPart<'_>, together: usize) -> Result<Option<Told>, Rejection> {
+        let SendPart { message, letter, recipients, only, now, .. } = part;
+        if part.is_new {
+            self.rows.messages.push((message, Arc::clone(letter)));
+        }
+        let routed = Routed { channels: part.channels, by: RoutedBy::Sender };
+        let mut routing = self.routing(letter, routed);
+        routing.is_critical = part.is_critical;
+        // A send that was due while no node ran begins to wait only now.
+        routing.due_at = routing.due_at.max(now);
+        let told = self.tell((message, letter), &routing, recipients, only, together)?;
+        Ok((!told.births.is_empty()).then_some(told))
+    }
+
+    pub(super) fn check_recipients(&self, announcement: &Announcement) -> Result<(), Rejection> {
+        let known = |user: &UserId| self.facts.recipients.contains_key(user);
+        let exist = self.audience(announcement).iter().all(known);
+        if exist { Ok(()) } else { Err(Rejection::NotFound) }
+    }
+
+    fn audience(&self, announcement: &Announcement) -> Vec<UserId> {
+        let audience = &announcement.audience;
+        audience.recipients(self.facts.members.of(audience.group))
+    }
+
+    /// Puts an entry into each recipient's inbox, and calls the webhooks of the project in which
+    /// it happens. Without a recipient and a webhook, nothing is written.
+    pub(super) fn tell_audience(
+        &mut self,
+        announcement: &Announcement,
+        message: Message,
+        project: Option<ProjectId>,
+    ) -> Result<Option<Told>, Rejection> {
+        let letter = Letter::new(message);
+        let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
+        let routing = self.routing(&letter, routed);
+        let known = &self.facts.recipients;
+        let mut recipients = self.audience(announcement);
+        recipients.retain(|user| known.get(user).is_some_and(|one| routing.reaches(one)));
+        let is_called = self.facts.called(project, routing.event).next().is_some();
+        if recipients.is_empty() && !is_called {
+            return Ok(None);
+        }
+        let message = self.context.ids.message();
+        self.rows.messages.push((message, Arc::clone(&letter)));
+        let together = recipients.len();
+        let mut told = self.tell((message, &letter), &routing, &recipients, None, together)?;
+        for hook in self.facts.called(project, routing.event) {
+            let external = External { to: &hook.address, route: routing.to_project() };
+            let (id, subject) = (self.context.ids.delivery(), Subject::Message(message));
+            self.rows.deliveries.push(NewDelivery::new(id, subject, &external, routing.ticket));
+            told.channels = told.channels.with(external.route.channel);
+        }
+        Ok(Some(told))
+    }
+
+    fn routing<'l>(&self, letter: &'l Letter, routed: Routed) -> Routing<'l> {
+        let Message { event, ticket, created_at, .. } = &letter.message;
+        Routing {
+            event,
+            ticket: ticket.as_ref().map(|ticket| ticket.id),
+            routed,
+            escalation: self.facts.escalations.get(event.as_str()).cloned(),
+            is_critical: false,
+            on: self.context.channels,
+            due_at: *created_at,
+        }
+    }
+
+    /// Puts a message into the inboxes of those who want it, with its external deliveries. An
+    /// entry without a delivery may be written later where `together` recipients are many.
+    fn tell(
+        &mut self,
+        (message, letter): (MessageId, &Arc<Letter>),
+        routing: &Routing<'_>,
+        recipients: &[UserId],
+        only: Option<NotificationId>,
+        together: usize,
+    ) -> Result<Told, Rejection> {
+        let mut births = Vec::with_capacity(recipients.len());
+        let mut channels = Channels::NONE;
+        let ids = self.context.ids;
+        let are_many = self.context.defers_from.is_some_and(|from| together >= from);
+        let first_delivery = self.rows.deliveries.len();
+        for &recipient in recipients {
+            let known = self.facts.recipients.get_mut(&recipient).ok_or(Rejection::NotFound)?;
+            if !routing.reaches(known) {
+                continue;
+            }
+            let seq = known.head.give_birth();
+            let id = only.unwrap_or_else(|| ids.notification());
+            let mut may_wait = are_many || known.is_deferred;
+            for external in routing.external(known) {
+                let subject = Subject::Notification(id, recipient);
+                let delivery = NewDelivery::new(ids.delivery(), subject, &external, routing.ticket);
+                self.rows.deliveries.push(delivery);
+                may_wait = false;
+                if external.route.is_queued() {
+                    channels = channels.with(external.route.channel);
+                }
+            }
+            let unread_count = known.head.unread_count;
+            let reach = if may_wait { Recipient::plain_reach(known) } else { None };
+            let entry = NewEntry { id, recipient, seq, message, unread_count, may_wait, reach };
+            self.rows.entries.push(entry);
+            births.push(Placed { recipient, id, seq, unread_count });
+        }
+        if !births.is_empty() {
+            let copies = i64::try_from(births.len()).unwrap_or(i64::MAX);
+            *self.rows.copies.entry(message).or_default() += copies;
+        }
+        self.remember_steps(routing, first_delivery);
+        Ok(Told { letter: Arc::clone(letter), births, channels })
+    }
+
+    /// A later decision of this group may call off the steps that were planned since.
+    fn remember_steps(&mut self, routing: &Routing<'_>, first_delivery: usize) {
+        let planned = first_delivery..self.rows.deliveries.len();
+        if let (Some(_), Some(ticket)) = (&routing.escalation, routing.ticket)
+            && !planned.is_empty()
+        {
+            self.steps.entry(ticket).or_default().push(planned);
+        }
+    }
+}

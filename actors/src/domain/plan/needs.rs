@@ -1,0 +1,75 @@
+//! Which facts a group of commands depends on.
+
+use std::collections::BTreeSet;
+
+use super::super::ids::{ProjectId, TicketId, UserId};
+use super::super::notification::Announcement;
+use super::super::routing::{Channel, Channels};
+use super::super::ticket::Decision;
+use super::Members;
+
+/// What a store has to read before it plans. Recipients come last: who they are depends on the
+/// members of groups.
+#[derive(Debug, Default)]
+pub struct Needs<'a> {
+    calls_webhooks: bool,
+    /// The tickets that are decided or commented on.
+    pub tickets: BTreeSet<TicketId>,
+    /// The projects in which a ticket is new.
+    pub projects: BTreeSet<ProjectId>,
+    /// The projects whose webhooks may be called.
+    pub hooks_of: BTreeSet<ProjectId>,
+    /// Whether an announcement is for a group.
+    pub members: bool,
+    /// The names of the events, whose policies are needed.
+    pub events: BTreeSet<&'a str>,
+    announcements: Vec<&'a Announcement>,
+}
+
+impl<'a> Needs<'a> {
+    /// No need yet; these channels are switched on.
+    #[must_use]
+    pub fn new(channels: Channels) -> Self {
+        Self { calls_webhooks: channels.contains(Channel::Webhook), ..Self::default() }
+    }
+
+    /// What a decision needs.
+    pub fn decision(&mut self, decision: &'a Decision) {
+        let ticket = &decision.ticket;
+        self.tickets.insert(ticket.id);
+        if ticket.version == 1 {
+            self.projects.insert(ticket.project);
+        }
+        if let Some(announcement) = &decision.announcement {
+            self.announcement(announcement);
+            if self.calls_webhooks {
+                self.hooks_of.insert(ticket.project);
+            }
+        }
+    }
+
+    /// What a comment needs.
+    pub fn comment(&mut self, ticket: TicketId, announcement: Option<&'a Announcement>) {
+        self.tickets.insert(ticket);
+        if let Some(announcement) = announcement {
+            self.announcement(announcement);
+        }
+    }
+
+    /// What an announcement needs.
+    pub fn announcement(&mut self, announcement: &'a Announcement) {
+        self.members |= announcement.audience.group.is_some();
+        self.events.insert(announcement.message.event.as_str());
+        self.announcements.push(announcement);
+    }
+
+    /// Who is told by the announcements, each once, in the order of ids.
+    #[must_use]
+    pub fn recipients(&self, members: &Members) -> BTreeSet<UserId> {
+        let mut all = BTreeSet::new();
+        for one in &self.announcements {
+            all.extend(one.audience.recipients(members.of(one.audience.group)));
+        }
+        all
+    }
+}

@@ -1,0 +1,62 @@
+//! What a caller is answered.
+
+use std::sync::Arc;
+
+use super::super::ids::{NotificationId, Seq, UserId};
+use super::super::inbox::{Birth, Change, Letter};
+use super::super::routing::Channels;
+use super::super::ticket::Ticket;
+
+/// Why a command was not planned. It has left no trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The ticket has another version than the decision was made for.
+    #[error("the ticket has changed meanwhile")]
+    Conflict,
+    /// The ticket, its project or a recipient does not exist.
+    #[error("a row that the command names does not exist")]
+    NotFound,
+}
+
+/// What a commit made.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The ticket as it stands now, with its key.
+    pub ticket: Ticket,
+    /// What its recipients are to be told.
+    pub told: Option<Told>,
+}
+
+/// One announcement's notifications, as they were written.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The text that they share.
+    pub letter: Arc<Letter>,
+    /// One for each recipient; none, where only a project's webhook is called.
+    pub births: Vec<Placed>,
+    /// The external channels that have deliveries of it to make.
+    pub channels: Channels,
+}
+
+/// One recipient's notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Whose.
+    pub recipient: UserId,
+    /// Its id.
+    pub id: NotificationId,
+    /// Its number in the recipient's inbox.
+    pub seq: Seq,
+    /// The recipient's unread count after it.
+    pub unread_count: i64,
+}
+
+impl Told {
+    /// The notification at `placed`, as its recipient's actor is told of it.
+    #[must_use]
+    pub fn change(&self, placed: Placed) -> Change {
+        let Placed { id, seq, unread_count, .. } = placed;
+        let birth = Birth { id, seq, is_read: false, message: Arc::clone(&self.letter) };
+        Change::Born { birth, unread_count }
+    }
+}

@@ -1,0 +1,142 @@
+//! The rows of a plan, as plain data: a store turns them into one statement a table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::comment::Comment;
+use super::super::delivery::Rule;
+use super::super::ids::{
+    CommentId, DeliveryId, MessageId, NotificationId, ProjectId, Seq, TicketId, UserId,
+};
+use super::super::inbox::Letter;
+use super::super::notification::DeliveryStatus;
+use super::super::routing::Channels;
+use super::super::ticket::{HistoryEntry, Ticket};
+use super::{External, Route};
+
+/// What a group writes. Of a ticket that changes twice, the last state is written.
+///
+/// The fields are in the order in which a store writes them, but for [`Rows::moved_on`]: that is
+/// for the deliveries which are stored already, so it comes before [`Rows::deliveries`].
+#[derive(Debug, Default)]
+pub struct Rows<'a> {
+    /// Tickets that begin to exist; their text and status are in [`Rows::tickets`].
+    pub new_tickets: Vec<NewTicket>,
+    /// The tickets' new states.
+    pub tickets: BTreeMap<TicketId, &'a Ticket>,
+    /// The tickets that are deleted, and when.
+    pub deleted: Vec<(TicketId, Timestamp)>,
+    /// By which words the tickets are found from now on.
+    pub search: BTreeMap<TicketId, SearchText>,
+    /// The last number that each project has given.
+    pub numbers: BTreeMap<ProjectId, i64>,
+    /// The developers on tickets, in their order, where those have changed.
+    pub assignees: BTreeMap<TicketId, &'a [UserId]>,
+    /// New lines of the tickets' histories.
+    pub history: Vec<(TicketId, &'a HistoryEntry)>,
+    /// New comments; the id is the plan's, not the one in the comment.
+    pub comments: Vec<(CommentId, &'a Comment)>,
+    /// New messages.
+    pub messages: Vec<(MessageId, Arc<Letter>)>,
+    /// How many new entries share a message; also of messages that were written before.
+    pub copies: BTreeMap<MessageId, i64>,
+    /// New entries of inboxes, each inbox' in the order of its numbers.
+    pub entries: Vec<NewEntry>,
+    /// New external deliveries.
+    pub deliveries: Vec<NewDelivery>,
+    /// Tickets that moved on: stored deliveries that waited for that are called off.
+    pub moved_on: Vec<TicketId>,
+}
+
+/// A ticket that begins to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTicket {
+    /// Its id.
+    pub id: TicketId,
+    /// Where it belongs.
+    pub project: ProjectId,
+    /// Its number there.
+    pub number: i64,
+    /// Who raised it.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What a ticket is found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchText {
+    /// Whether the index has nothing of the ticket yet.
+    pub is_new: bool,
+    /// Key, title and description; `None` once the ticket is deleted.
+    pub text: Option<String>,
+}
+
+/// An entry of an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Its id.
+    pub id: NotificationId,
+    /// Whose inbox.
+    pub recipient: UserId,
+    /// Its number there.
+    pub seq: Seq,
+    /// What it says.
+    pub message: MessageId,
+    /// The inbox' count with it.
+    pub unread_count: i64,
+    /// Whether the store may write it later: no delivery names it, and it is one of many.
+    pub may_wait: bool,
+    /// Of one that may wait: see [`super::Recipient::plain_reach`].
+    pub reach: Option<Channels>,
+}
+
+/// What an external delivery carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A notification, and whose it is.
+    Notification(NotificationId, UserId),
+    /// A message without a notification: to a project's webhook, or about an account.
+    Message(MessageId),
+}
+
+/// An external delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// What it carries.
+    pub subject: Subject,
+    /// See [`super::Address::id`].
+    pub target: i64,
+    /// See [`super::Address::lane`].
+    pub lane: String,
+    /// Its channel, status and time.
+    pub route: Route,
+    /// The ticket that it is about, if any.
+    pub ticket: Option<TicketId>,
+}
+
+impl NewDelivery {
+    /// An external delivery of `subject`.
+    #[must_use]
+    pub fn new(
+        id: DeliveryId,
+        subject: Subject,
+        external: &External<'_>,
+        ticket: Option<TicketId>,
+    ) -> Self {
+        let External { to, route } = *external;
+        Self { id, subject, target: to.id, lane: to.lane.clone(), route, ticket }
+    }
+
+    /// Calls off a step of an escalation that still waits: its ticket has moved on.
+    pub(super) fn call_off(&mut self) {
+        if self.route.until_seen && self.route.is_queued() {
+            self.route.status = DeliveryStatus::Suppressed;
+            self.route.rule = Some(Rule::MovedOn);
+        }
+    }
+}
