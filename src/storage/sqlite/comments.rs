@@ -1,4 +1,4 @@
-//! Comments, and the people whom they name.
+//! Comments, and the users whom they mention.
 
 use async_trait::async_trait;
 use bellpull_actors::domain::comment::Comment;

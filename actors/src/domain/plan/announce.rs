@@ -9,9 +9,7 @@ use super::super::inbox::Letter;
 use super::super::notification::{Announcement, Message};
 use super::super::preference::{Routed, RoutedBy};
 use super::super::routing::Channels;
-use super::{
-    External, NewDelivery, NewEntry, Placed, Plan, Recipient, Rejection, Routing, Subject, Told,
-};
+use super::{External, NewDelivery, NewEntry, Placed, Plan, Rejection, Routing, Subject, Told};
 
 /// The next recipients of a send.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +38,8 @@ impl Plan<'_> {
     /// # Errors
     /// [`Rejection::NotFound`] when a recipient does not exist.
     pub fn announce(&mut self, announcement: &Announcement) -> Result<Option<Told>, Rejection> {
-        self.check_recipients(announcement)?;
-        self.tell_audience(announcement, announcement.message.clone(), None)
+        let audience = self.audience(announcement)?;
+        self.tell_audience(announcement, audience, announcement.message.clone(), None)
     }
 
     /// Plans the next part of a send; `together` recipients are told by all parts of this group.
@@ -63,22 +61,21 @@ impl Plan<'_> {
         Ok((!told.births.is_empty()).then_some(told))
     }
 
-    pub(super) fn check_recipients(&self, announcement: &Announcement) -> Result<(), Rejection> {
-        let known = |user: &UserId| self.facts.recipients.contains_key(user);
-        let exist = self.audience(announcement).iter().all(known);
-        if exist { Ok(()) } else { Err(Rejection::NotFound) }
-    }
-
-    fn audience(&self, announcement: &Announcement) -> Vec<UserId> {
+    /// The users whom an announcement concerns; all of them must exist.
+    pub(super) fn audience(&self, announcement: &Announcement) -> Result<Vec<UserId>, Rejection> {
         let audience = &announcement.audience;
-        audience.recipients(self.facts.members.of(audience.group))
+        let users = audience.recipients(self.facts.members.of(audience.group));
+        let exist = users.iter().all(|user| self.facts.recipients.contains_key(user));
+        if exist { Ok(users) } else { Err(Rejection::NotFound) }
     }
 
-    /// Puts an entry into each recipient's inbox, and calls the webhooks of the project in which
-    /// it happens. Without a recipient and a webhook, nothing is written.
+    /// Puts an entry into the inbox of each user of the audience who wants it, and calls the
+    /// webhooks of the project in which it happens. Without a recipient and a webhook, nothing is
+    /// written.
     pub(super) fn tell_audience(
         &mut self,
         announcement: &Announcement,
+        mut recipients: Vec<UserId>,
         message: Message,
         project: Option<ProjectId>,
     ) -> Result<Option<Told>, Rejection> {
@@ -86,7 +83,6 @@ impl Plan<'_> {
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
         let routing = self.routing(&letter, routed);
         let known = &self.facts.recipients;
-        let mut recipients = self.audience(announcement);
         recipients.retain(|user| known.get(user).is_some_and(|one| routing.reaches(one)));
         let is_called = self.facts.called(project, routing.event).next().is_some();
         if recipients.is_empty() && !is_called {
@@ -151,7 +147,7 @@ impl Plan<'_> {
                 }
             }
             let unread_count = known.head.unread_count;
-            let reach = if may_wait { Recipient::plain_reach(known) } else { None };
+            let reach = if may_wait { known.plain_reach() } else { None };
             let entry = NewEntry { id, recipient, seq, message, unread_count, may_wait, reach };
             self.rows.entries.push(entry);
             births.push(Placed { recipient, id, seq, unread_count });

@@ -14,9 +14,8 @@ impl<'a> Plan<'a> {
         let before = self.facts.tickets.get(&decision.ticket.id);
         check_version(before, &decision.ticket)?;
         let is_new = before.is_none();
-        if let Some(announcement) = &decision.announcement {
-            self.check_recipients(announcement)?;
-        }
+        let announcement = decision.announcement.as_ref();
+        let audience = announcement.map(|one| self.audience(one)).transpose()?;
         let mut ticket = decision.ticket.clone();
         if is_new {
             ticket.key = self.number(&ticket)?;
@@ -25,14 +24,14 @@ impl<'a> Plan<'a> {
         }
         self.put_state(decision);
         self.put_search_text(decision, &ticket.key, is_new);
-        let told = match &decision.announcement {
+        let told = match announcement.zip(audience) {
             None => None,
-            Some(announcement) => {
+            Some((announcement, audience)) => {
                 let mut message = announcement.message.clone();
                 if let (true, Some(shown)) = (is_new, &mut message.ticket) {
                     shown.key.clone_from(&ticket.key);
                 }
-                self.tell_audience(announcement, message, Some(ticket.project))?
+                self.tell_audience(announcement, audience, message, Some(ticket.project))?
             }
         };
         Ok(Committed { ticket, told })

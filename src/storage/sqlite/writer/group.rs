@@ -2,8 +2,8 @@
 //! announced: decisions, comments, and chunks of sends; the outbox last, so that a lease sees what
 //! has just been written.
 //!
-//! All of a group happen at once as far as anybody outside can tell, so that their order is free:
-//! each kind is applied together, in the order in which its requests came.
+//! A reader sees all of a group or nothing of it, so that the order within is free: each kind is
+//! applied together, in the order in which its requests came.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub(super) struct Place<'a> {
     pub(super) channels: Channels,
     /// Whether mails leave only for addresses that are verified.
     pub(super) verify_email: bool,
-    /// The births whose rows are still to be written, before this group.
+    /// The entries whose rows are still to be written, before this group.
     pub(super) deferred: &'a Deferred,
     /// What this group does to them.
     pub(super) staged: &'a RefCell<Staged>,
@@ -52,7 +52,7 @@ pub(super) struct Place<'a> {
 /// Why a group was not written; nothing of it was.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// There was no transaction: the database is locked by somebody else, or cannot be opened.
+    /// There was no transaction: another process has locked the database, or it cannot be opened.
     NotBegun(rusqlite::Error),
     /// A statement, or the commit.
     Sql(rusqlite::Error),
@@ -83,7 +83,8 @@ pub(super) struct Applied {
     pub(super) max_page_count: Option<u32>,
 }
 
-/// Applies all writes; whoever is refused (a rival, a name that is taken) leaves the group.
+/// Applies all writes; a request that is rejected (a conflict, a name that is taken) leaves the
+/// group without a trace.
 pub(super) fn apply(
     connection: &Connection,
     place: Place<'_>,
@@ -136,7 +137,7 @@ fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusql
     Ok(())
 }
 
-/// Raises each position once, to the highest that anybody named.
+/// Raises each position once, to the highest of the group's requests.
 fn save_delivered(
     connection: &Connection,
     place: Place<'_>,

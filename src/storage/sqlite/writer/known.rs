@@ -63,9 +63,9 @@ fn read_tickets(
     let mut found: HashMap<_, _> = found.into_iter().collect();
     let sql = "SELECT position, user_id FROM ticket_assignees WHERE ticket_id = ?";
     for (id, ticket) in &mut found {
-        let mut people: Vec<(i64, i64)> = all(connection, sql, (id.0,), |row| row.try_into())?;
-        people.sort_unstable();
-        ticket.assigned_to = people.into_iter().map(|(_, user)| UserId(user)).collect();
+        let mut assignees: Vec<(i64, i64)> = all(connection, sql, (id.0,), |row| row.try_into())?;
+        assignees.sort_unstable();
+        ticket.assigned_to = assignees.into_iter().map(|(_, user)| UserId(user)).collect();
     }
     Ok(found)
 }
@@ -73,9 +73,9 @@ fn read_tickets(
 fn read_members(connection: &Connection) -> Result<Members, Failure> {
     let sql = "SELECT id, role = 'super_admin' FROM users \
                WHERE role IN ('admin', 'super_admin') AND is_active = 1";
-    let people = all(connection, sql, (), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+    let found = all(connection, sql, (), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
     let mut members = Members::default();
-    for (user, is_super_admin) in people {
+    for (user, is_super_admin) in found {
         members.admins.push(user);
         if is_super_admin {
             members.super_admins.push(user);
