@@ -26,9 +26,10 @@ mod rig;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::{DeliveryStatus, Kind, Message};
@@ -38,7 +39,7 @@ use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{AccountStore, DeliveryLog, PageRequest, SendStore};
+use bellpull_actors::port::{PageRequest, Store};
 use futures_util::{StreamExt, TryStreamExt};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
@@ -153,9 +154,9 @@ fn start(database: &Path, protocol: Protocol, sink: &Sink) -> Hub {
     Hub::start_with(database, &settings)
 }
 
-async fn open(database: &Path, channels: Channels) -> SqliteStore {
+async fn open(database: &Path, channels: Channels) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", database.display());
-    SqliteStore::open(&url, StoreOptions { channels, ..StoreOptions::default() }).await.unwrap()
+    storage::open(&url, StoreOptions { channels, ..StoreOptions::default() }).await.unwrap()
 }
 
 async fn give_addresses(database: &Path, people: &[Person]) {

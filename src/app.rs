@@ -12,7 +12,7 @@ use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use bellpull_actors::port::{AccountStore, Clock, Store, StoreError};
 use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,7 +32,7 @@ use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::http::address_limit::AddressLimit;
 use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
-use crate::storage::sqlite::{SqliteStore, StoreOptions};
+use crate::storage::{self, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
 
 /// The setting with the URL of a running hub's operator endpoints.
@@ -54,7 +54,7 @@ const FINISH_MAX: Duration = Duration::from_secs(5);
 pub struct App {
     address: SocketAddr,
     operator_address: Option<SocketAddr>,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     auth: Auth,
     hub: Hub,
     readiness: Readiness,
@@ -99,7 +99,7 @@ impl From<AuthStartError> for StartError {
 
 /// Everything behind the edges.
 struct Inside {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     hub: Hub,
     auth: Auth,
     readiness: Readiness,
@@ -130,22 +130,9 @@ impl Inside {
         let parts = EdgeParts {
             hub,
             auth,
-            ticket_store: store.clone(),
-            project_store: store.clone(),
-            comments: store.clone(),
-            inboxes: store.clone(),
-            accounts: store.clone(),
-            deliveries: store.clone(),
-            delivery_log: store.clone(),
-            figures: store.clone(),
-            preferences: store.clone(),
-            escalations: store.clone(),
-            send_log: store.clone(),
-            explain: store.clone(),
+            store,
             links,
             templates,
-            push_store: store.clone(),
-            webhook_store: store,
             webhooks,
             clock,
             readiness,
@@ -181,11 +168,31 @@ impl App {
         // Addresses first: they are the most likely problem, and a start that fails over one must
         // not leave a new database behind.
         let listeners = Listeners::bind(&config)?;
-        let store = SqliteStore::open(&config.database_url, options)
+        let store = storage::open(&config.database_url, options)
             .await
             .map_err(StartError::of("database_url"))?;
-        let store = Arc::new(store);
-        let started = Self::start_on(&config, Arc::clone(&store), listeners).await;
+        Self::start_listening(&config, store, channels, listeners).await
+    }
+
+    /// The same on a store that the caller has opened. The hub closes it.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_on_store(
+        config: &Config,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
+        let channels = config.delivery.channels();
+        Self::start_listening(config, store, channels, Listeners::bind(config)?).await
+    }
+
+    async fn start_listening(
+        config: &Config,
+        store: Arc<dyn Store>,
+        channels: Channels,
+        listeners: Listeners,
+    ) -> Result<Self, StartError> {
+        let started = Self::start_on(config, Arc::clone(&store), listeners).await;
         match &started {
             Ok(app) => app.announce(channels).await,
             Err(_) => store.close().await, // or its log and its lock stay behind
@@ -195,7 +202,7 @@ impl App {
 
     async fn start_on(
         config: &Config,
-        store: Arc<SqliteStore>,
+        store: Arc<dyn Store>,
         listeners: Listeners,
     ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -298,7 +305,7 @@ impl App {
 
     /// Its store.
     #[must_use]
-    pub fn store(&self) -> &Arc<SqliteStore> {
+    pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
@@ -412,7 +419,7 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
 /// The parts of the supervision tree.
 fn parts(
     config: &Config,
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     (names, writes): (HubNames, WriteRate),
     channels: Vec<ChannelActor>,

@@ -17,8 +17,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
-use bellpull_actors::port::AccountStore;
+use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -122,7 +121,7 @@ pub struct Person {
 /// Makes accounts straight in the store (hashing passwords is not what is measured).
 pub async fn people(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Person>> {
     let url = format!("sqlite://{}", database.display());
-    let store = SqliteStore::open(&url, StoreOptions::default()).await.expect("a store");
+    let store = storage::open(&url, StoreOptions::default()).await.expect("a store");
     let mut all = Vec::new();
     for (role, count) in roles {
         let create = |n: usize| {

@@ -283,10 +283,6 @@ impl AccountStore for FakeStore {
     async fn set_setting(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Err(StoreError::NotFound)
     }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.answer().map(|_| ())
-    }
 }
 
 /// Accounts for the tests of other modules: users 1 and 2, and the tokens that they come with.

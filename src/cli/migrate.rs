@@ -1,8 +1,6 @@
 //! `migrate`: migrates the database.
 
-use bellpull_actors::port::AccountStore;
-
-use super::{CliError, SettingFlags, open_store, print_line};
+use super::{CliError, SettingFlags, migrate_store, print_line};
 
 /// The options of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -11,15 +9,12 @@ pub struct Args {
     settings: SettingFlags<false>,
 }
 
-/// Applies missing migrations. Opening a database does that.
+/// Applies missing migrations.
 ///
 /// # Errors
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
-    let store = open_store(&config).await?;
-    let up = store.ping().await;
-    store.close().await;
-    up?;
+    migrate_store(&config).await?;
     print_line(&format!("{} is up to date", config.database_url))
 }

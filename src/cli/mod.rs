@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 pub use error::CliError;
 pub use settings::SettingFlags;
-pub use store::{open_existing_store, open_store};
+pub use store::{migrate as migrate_store, open_existing_store, open_store};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bellpull_actors::port::Store;
+
 use super::CliError;
 use crate::config::Config;
-use crate::storage::sqlite::{OpenError, SqliteStore, StoreOptions};
+use crate::storage::{self, MigrateError, OpenError, StoreOptions};
 
 /// Opens the database beside a hub that may be running on it, and creates it if there is none. The
 /// caller must close it, or its log remains beside it.
@@ -12,7 +14,7 @@ use crate::storage::sqlite::{OpenError, SqliteStore, StoreOptions};
 /// # Errors
 /// [`CliError::Wrong`] for a URL that is not a database of ours, [`CliError::Failed`] if it cannot
 /// be migrated.
-pub async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, CliError> {
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     open(config, StoreOptions { exclusive: false, ..StoreOptions::default() }).await
 }
 
@@ -20,20 +22,37 @@ pub async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, CliError> {
 ///
 /// # Errors
 /// As [`open_store`], and [`CliError::Wrong`] if there is no database.
-pub async fn open_existing_store(config: &Config) -> Result<Arc<SqliteStore>, CliError> {
+pub async fn open_existing_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     open(config, StoreOptions { exclusive: false, create: false, ..StoreOptions::default() }).await
 }
 
-async fn open(config: &Config, options: StoreOptions) -> Result<Arc<SqliteStore>, CliError> {
+async fn open(config: &Config, options: StoreOptions) -> Result<Arc<dyn Store>, CliError> {
+    check_lasting(config)?;
+    storage::open(&config.database_url, options).await.map_err(|error| refused(&error))
+}
+
+/// Brings the database's schema up to date, beside a hub that may be running on it.
+///
+/// # Errors
+/// As [`open_store`], and when the database does not answer.
+pub async fn migrate(config: &Config) -> Result<(), CliError> {
+    check_lasting(config)?;
+    storage::migrate(&config.database_url).await.map_err(|error| match error {
+        MigrateError::Open(error) => refused(&error),
+        MigrateError::Store(error) => error.into(),
+    })
+}
+
+/// A database that ends with its process is of no use to a command.
+fn check_lasting(config: &Config) -> Result<(), CliError> {
     if config.database_url.ends_with(":memory:") {
         let why = "sqlite::memory: ends with its process: this command needs a hub's file";
         return Err(CliError::wrong(format!("database_url: {why}")));
     }
-    match SqliteStore::open(&config.database_url, options).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error @ OpenError::Migrate { .. }) => {
-            Err(CliError::failed(format!("database_url: {error}")))
-        }
-        Err(error) => Err(CliError::wrong(format!("database_url: {error}"))),
-    }
+    Ok(())
+}
+
+fn refused(error: &OpenError) -> CliError {
+    let text = format!("database_url: {error}");
+    if error.is_migration() { CliError::failed(text) } else { CliError::wrong(text) }
 }

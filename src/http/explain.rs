@@ -54,12 +54,12 @@ struct Desk {
 impl FromRef<Edge> for Desk {
     fn from_ref(edge: &Edge) -> Self {
         Self {
-            explain: Arc::clone(&edge.explain),
-            log: Arc::clone(&edge.delivery_log),
-            preferences: Arc::clone(&edge.preferences),
-            tickets: Arc::clone(&edge.ticket_store),
-            escalations: Arc::clone(&edge.escalations),
-            webhooks: Arc::clone(&edge.webhook_store),
+            explain: edge.store.clone(),
+            log: edge.store.clone(),
+            preferences: edge.store.clone(),
+            tickets: edge.store.clone(),
+            escalations: edge.store.clone(),
+            webhooks: edge.store.clone(),
         }
     }
 }

@@ -62,9 +62,8 @@ use axum::routing::any;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, TicketStore,
-    WebhookStore,
+    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, InboxStore,
+    PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, Store, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 use bellpull_actors::write_rate::WriteRate;
@@ -92,25 +91,12 @@ use crate::edge::{HandshakeLimit, TrustedProxies};
 pub struct Edge {
     hub: Hub,
     auth: Auth,
-    ticket_store: Arc<dyn TicketStore>,
-    project_store: Arc<dyn ProjectStore>,
-    comments: Arc<dyn CommentStore>,
-    inboxes: Arc<dyn InboxStore>,
-    accounts: Arc<dyn AccountStore>,
-    deliveries: Arc<dyn DeliveryStore>,
-    delivery_log: Arc<dyn DeliveryLog>,
-    figures: Arc<dyn ReportStore>,
-    preferences: Arc<dyn PreferenceStore>,
-    escalations: Arc<dyn EscalationStore>,
-    send_log: Arc<dyn SendLog>,
-    explain: Arc<dyn ExplainStore>,
+    store: Arc<dyn Store>,
     reports: Reports,
     sms_reports: SmsReports,
     links: Links,
     templates: TemplateDesk,
-    push_store: Arc<dyn PushStore>,
     push_desk: PushDesk,
-    webhook_store: Arc<dyn WebhookStore>,
     hook_rules: HookRules,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
@@ -134,38 +120,12 @@ pub struct EdgeParts {
     pub hub: Hub,
     /// Accounts and tokens.
     pub auth: Auth,
-    /// Tickets.
-    pub ticket_store: Arc<dyn TicketStore>,
-    /// Projects.
-    pub project_store: Arc<dyn ProjectStore>,
-    /// Comments.
-    pub comments: Arc<dyn CommentStore>,
-    /// Inboxes.
-    pub inboxes: Arc<dyn InboxStore>,
-    /// Accounts.
-    pub accounts: Arc<dyn AccountStore>,
-    /// The outbox.
-    pub deliveries: Arc<dyn DeliveryStore>,
-    /// The outbox, as operators see it.
-    pub delivery_log: Arc<dyn DeliveryLog>,
-    /// Delivery statistics.
-    pub figures: Arc<dyn ReportStore>,
-    /// Preferences.
-    pub preferences: Arc<dyn PreferenceStore>,
-    /// Escalation policies.
-    pub escalations: Arc<dyn EscalationStore>,
-    /// Sends, as operators see them.
-    pub send_log: Arc<dyn SendLog>,
-    /// What explanations are made from.
-    pub explain: Arc<dyn ExplainStore>,
+    /// The store; each handler takes the port that it needs.
+    pub store: Arc<dyn Store>,
     /// Checks unsubscribe links.
     pub links: Links,
     /// Message templates.
     pub templates: TemplateDesk,
-    /// Subscribed browsers.
-    pub push_store: Arc<dyn PushStore>,
-    /// Webhooks.
-    pub webhook_store: Arc<dyn WebhookStore>,
     /// Calls webhooks.
     pub webhooks: WebhookCaller,
     /// The clock.
@@ -189,25 +149,12 @@ impl Edge {
         Self {
             hub: parts.hub,
             auth: parts.auth,
-            ticket_store: parts.ticket_store,
-            project_store: parts.project_store,
-            comments: parts.comments,
-            inboxes: parts.inboxes,
-            accounts: parts.accounts,
-            deliveries: parts.deliveries,
-            delivery_log: parts.delivery_log,
-            figures: parts.figures,
-            preferences: parts.preferences,
-            escalations: parts.escalations,
-            send_log: parts.send_log,
-            explain: parts.explain,
+            store: parts.store,
             reports: Reports::new(config.delivery.whatsapp.as_ref()),
             sms_reports: SmsReports::new(config.delivery.sms.as_ref(), &parts.links),
             links: parts.links,
             templates: parts.templates,
-            push_store: parts.push_store,
             push_desk: PushDesk::new(config),
-            webhook_store: parts.webhook_store,
             hook_rules: HookRules::new(config, parts.webhooks),
             clock: parts.clock,
             readiness: parts.readiness,
@@ -309,22 +256,22 @@ handles! {
     Tickets = |edge| edge.hub.tickets.clone();
     Sends = |edge| edge.hub.sends.clone();
     Auth = |edge| edge.auth.clone();
-    Arc<dyn TicketStore> = |edge| Arc::clone(&edge.ticket_store);
-    Arc<dyn ProjectStore> = |edge| Arc::clone(&edge.project_store);
-    Arc<dyn CommentStore> = |edge| Arc::clone(&edge.comments);
-    Arc<dyn InboxStore> = |edge| Arc::clone(&edge.inboxes);
-    Arc<dyn AccountStore> = |edge| Arc::clone(&edge.accounts);
-    Arc<dyn DeliveryStore> = |edge| Arc::clone(&edge.deliveries);
-    Arc<dyn DeliveryLog> = |edge| Arc::clone(&edge.delivery_log);
-    Arc<dyn ReportStore> = |edge| Arc::clone(&edge.figures);
-    Arc<dyn PreferenceStore> = |edge| Arc::clone(&edge.preferences);
-    Arc<dyn EscalationStore> = |edge| Arc::clone(&edge.escalations);
-    Arc<dyn SendLog> = |edge| Arc::clone(&edge.send_log);
+    Arc<dyn TicketStore> = |edge| edge.store.clone();
+    Arc<dyn ProjectStore> = |edge| edge.store.clone();
+    Arc<dyn CommentStore> = |edge| edge.store.clone();
+    Arc<dyn InboxStore> = |edge| edge.store.clone();
+    Arc<dyn AccountStore> = |edge| edge.store.clone();
+    Arc<dyn DeliveryStore> = |edge| edge.store.clone();
+    Arc<dyn DeliveryLog> = |edge| edge.store.clone();
+    Arc<dyn ReportStore> = |edge| edge.store.clone();
+    Arc<dyn PreferenceStore> = |edge| edge.store.clone();
+    Arc<dyn EscalationStore> = |edge| edge.store.clone();
+    Arc<dyn SendLog> = |edge| edge.store.clone();
     Reports = |edge| edge.reports.clone();
     SmsReports = |edge| edge.sms_reports.clone();
     Links = |edge| edge.links.clone();
     TemplateDesk = |edge| edge.templates.clone();
-    Arc<dyn PushStore> = |edge| Arc::clone(&edge.push_store);
+    Arc<dyn PushStore> = |edge| edge.store.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
     BodyLimit = |edge| edge.body_limit;

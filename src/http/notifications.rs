@@ -53,7 +53,7 @@ struct Desk {
 
 impl FromRef<Edge> for Desk {
     fn from_ref(edge: &Edge) -> Self {
-        let (inboxes, clock) = (Arc::clone(&edge.inboxes), Arc::clone(&edge.clock));
+        let (inboxes, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { inboxes, users: edge.hub.users.clone(), clock }
     }
 }

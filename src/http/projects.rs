@@ -149,7 +149,7 @@ struct Desk {
 
 impl FromRef<Edge> for Desk {
     fn from_ref(edge: &Edge) -> Self {
-        let (store, accounts) = (Arc::clone(&edge.project_store), Arc::clone(&edge.accounts));
+        let (store, accounts) = (edge.store.clone(), edge.store.clone());
         Self { store, accounts, projects: edge.hub.projects.clone() }
     }
 }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::AccountStore;
+use bellpull_actors::port::Store;
 use tokio::sync::watch;
 
 /// How long the store may take to answer before it counts as unavailable. Probes time out after a
 /// second or more by default.
-const PING_MAX: Duration = Duration::from_millis(900);
+const ANSWER_MAX: Duration = Duration::from_millis(900);
 
 /// What readiness depends on. Cheap to clone; clones share the state.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     draining: watch::Sender<bool>,
     hub: Hub,
-    accounts: Arc<dyn AccountStore>,
+    store: Arc<dyn Store>,
 }
 
 /// The result of each check.
@@ -33,8 +33,8 @@ pub(super) struct Checks {
 impl Readiness {
     /// Ready as soon as the hub and the store are.
     #[must_use]
-    pub fn new(hub: Hub, accounts: Arc<dyn AccountStore>) -> Self {
-        Self { draining: watch::Sender::new(false), hub, accounts }
+    pub fn new(hub: Hub, store: Arc<dyn Store>) -> Self {
+        Self { draining: watch::Sender::new(false), hub, store }
     }
 
     /// Makes the hub not ready, for good: it is shutting down.
@@ -58,11 +58,11 @@ impl Readiness {
 
     /// Runs all checks.
     pub(super) async fn check(&self) -> Checks {
-        let ping = tokio::time::timeout(PING_MAX, self.accounts.ping()).await;
+        let answer = tokio::time::timeout(ANSWER_MAX, self.store.answers()).await;
         Checks {
             is_staying: !self.is_draining(),
             are_supervisors_up: self.hub.is_ready(),
-            does_store_write: matches!(ping, Ok(Ok(()))),
+            does_store_write: matches!(answer, Ok(Ok(()))),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Counter {
 
 impl FromRef<Edge> for Counter {
     fn from_ref(edge: &Edge) -> Self {
-        let (inboxes, clock) = (Arc::clone(&edge.inboxes), Arc::clone(&edge.clock));
+        let (inboxes, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { sends: edge.hub.sends.clone(), inboxes, clock }
     }
 }

@@ -71,7 +71,7 @@ struct Desk {
 
 impl FromRef<Edge> for Desk {
     fn from_ref(edge: &Edge) -> Self {
-        let (accounts, auth) = (Arc::clone(&edge.accounts), edge.auth.clone());
+        let (accounts, auth) = (edge.store.clone(), edge.auth.clone());
         Self { accounts, auth, users: edge.hub.users.clone() }
     }
 }

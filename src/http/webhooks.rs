@@ -73,7 +73,7 @@ impl HookRules {
 
 impl FromRef<Edge> for Desk {
     fn from_ref(edge: &Edge) -> Self {
-        let (store, clock) = (Arc::clone(&edge.webhook_store), Arc::clone(&edge.clock));
+        let (store, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { store, clock, rules: edge.hook_rules.clone() }
     }
 }

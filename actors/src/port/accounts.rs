@@ -144,9 +144,6 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Sets a setting.
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
-
-    /// Whether the store answers: what readiness asks.
-    async fn ping(&self) -> Result<(), StoreError>;
 }
 
 /// Makes the announcement of a new account, once its id is known. A plain function: it may run

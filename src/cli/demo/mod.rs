@@ -10,7 +10,6 @@ mod story;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::NewUser;
 use jiff::Timestamp;
 

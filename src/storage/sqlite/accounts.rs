@@ -213,10 +213,6 @@ impl AccountStore for SqliteStore {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.writer.write(Write::SetSetting { name, value }).await.map(drop)
     }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.answers().await
-    }
 }
 
 /// As [`read`] names its columns.

@@ -57,11 +57,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
+use bellpull_actors::port::{Store, StoreError};
 use bellpull_actors::turns::Turns;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -257,7 +258,10 @@ impl SqliteStore {
 
     /// Whether a reader answers within five seconds, and the last write succeeded; one that is too
     /// long ago is followed by a probe.
-    async fn answers(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn answers(&self) -> Result<(), StoreError> {
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         let patience = Duration::from_secs(5);
         let read = sqlx::query("SELECT count(*) FROM counters").execute(&self.readers);
@@ -274,6 +278,17 @@ impl SqliteStore {
 
     fn next_ticket_id(&self) -> TicketId {
         TicketId(self.ids.next(Counter::Tickets))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn answers(&self) -> Result<(), StoreError> {
+        Self::answers(self).await
+    }
+
+    async fn close(&self) {
+        Self::close(self).await;
     }
 }
 

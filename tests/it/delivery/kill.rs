@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::routing::{Channel, Channels};
@@ -12,7 +12,6 @@ use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{AccountStore, SendStore};
 use jiff::Timestamp;
 
 use super::sink::Sink;
@@ -30,7 +29,7 @@ const KILLS: usize = 3;
 async fn queue(database: &Path) {
     let channels = Channels::of(&[Channel::Email]);
     let options = StoreOptions { channels, ..StoreOptions::default() };
-    let store = SqliteStore::open(&format!("sqlite://{}", database.display()), options).await;
+    let store = storage::open(&format!("sqlite://{}", database.display()), options).await;
     let store = store.unwrap();
     let create = |n: usize| {
         let new = NewUser {

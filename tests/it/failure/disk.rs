@@ -1,8 +1,10 @@
 //! The disk is full: what was acknowledged stays, what was not is refused, sockets live on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellpull::storage::sqlite::StoreOptions;
+use bellpull::storage::StoreOptions;
+use bellpull::storage::sqlite::SqliteStore;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -65,11 +67,15 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_hub_finds_out_by_itself_that_its_disk_is_full_and_that_there_is_room_again() {
-    let hub = Hub::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("full.db").display());
+    let exclusive = StoreOptions { exclusive: true, ..Default::default() };
+    let store = Arc::new(SqliteStore::open(&database, exclusive).await.unwrap());
+    let hub = Hub::start_on_store(store.clone()).await;
     let admin = hub.user("admin", "admin").await;
     let readiness = async || hub.get(&admin, "/readyz").await;
     assert_eq!(readiness().await.0, 200);
-    hub.store().limit_pages(1).await.unwrap();
+    store.limit_pages(1).await.unwrap();
     // Smaller than it is it cannot become: the last free pages are filled first.
     let began = Instant::now();
     loop {
@@ -81,7 +87,7 @@ async fn an_idle_hub_finds_out_by_itself_that_its_disk_is_full_and_that_there_is
     }
     let (status, body) = readiness().await;
     assert_eq!((status, &body["ready"]), (503, &json!(false)), "{body}");
-    hub.store().limit_pages(1_000_000).await.unwrap();
+    store.limit_pages(1_000_000).await.unwrap();
     // Nobody writes anything: the probe has to.
     while readiness().await.0 != 200 {
         assert!(began.elapsed() < PATIENCE, "it never is ready again");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
@@ -16,8 +16,8 @@ use bellpull_actors::domain::ticket::{
     Caller, Category, Membership, NewTicket, Priority, Project, create,
 };
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::{AccountStore, SendStore, TicketStore};
 use futures_util::future::try_join_all;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ struct Account {
 }
 
 /// Everybody, straight in the store: hashing passwords is not what is tested.
-async fn accounts(store: &Arc<SqliteStore>, names: &str, role: &str, count: usize) -> Vec<Account> {
+async fn accounts(store: &Arc<dyn Store>, names: &str, role: &str, count: usize) -> Vec<Account> {
     let one = |n: usize| async move {
         let new = NewUser {
             id: None,
@@ -76,7 +76,7 @@ async fn accounts(store: &Arc<SqliteStore>, names: &str, role: &str, count: usiz
 }
 
 /// Tickets whose texts are as long as they may be.
-async fn tickets(store: &Arc<SqliteStore>, by: &User) {
+async fn tickets(store: &Arc<dyn Store>, by: &User) {
     let project = Project {
         id: ProjectId::DEFAULT,
         key: "TKT".into(),
@@ -100,7 +100,7 @@ async fn tickets(store: &Arc<SqliteStore>, by: &User) {
 }
 
 /// Notifications that are as large as they may be, nearly.
-async fn backlog(store: &Arc<SqliteStore>, by: UserId, to: UserId) {
+async fn backlog(store: &Arc<dyn Store>, by: UserId, to: UserId) {
     let one = |n: usize| {
         let event = Event::from_name("maintenance");
         let message = Message {
@@ -130,9 +130,9 @@ async fn backlog(store: &Arc<SqliteStore>, by: UserId, to: UserId) {
     }
 }
 
-async fn open(database: &Path) -> Arc<SqliteStore> {
+async fn open(database: &Path) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", database.display());
-    Arc::new(SqliteStore::open(&url, StoreOptions::default()).await.unwrap())
+    storage::open(&url, StoreOptions::default()).await.unwrap()
 }
 
 /// A connection that takes little at once, and on which a large page was asked for.

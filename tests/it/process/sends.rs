@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
+use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::{AccountStore, InboxStore};
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,9 +22,9 @@ use crate::support::{SECRET, now_s, sign};
 const STUDENTS: usize = 4_000;
 const SENDS: i64 = 6;
 
-async fn open(database: &Path) -> SqliteStore {
+async fn open(database: &Path) -> Arc<dyn Store> {
     let url = format!("sqlite://{}", database.display());
-    SqliteStore::open(&url, StoreOptions::default()).await.unwrap()
+    storage::open(&url, StoreOptions::default()).await.unwrap()
 }
 
 /// Makes accounts straight in the store; their ids.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use bellpull_actors::domain::delivery::{Outcome, ProviderReport, ProviderStatus};
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::DeliveryStore;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
 use super::deliveries::{lease, record, refused, team};
@@ -28,7 +27,7 @@ fn row(told: &Value, event: &str, channel: &str) -> Value {
 
 /// A connection of one's own, as another program would have.
 async fn beside(team: &Team) -> SqliteConnection {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(team.hub.store().path());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(team.hub.database());
     options.connect().await.unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Why somebody was told of something, or was not.
 
-use bellpull::storage::sqlite::StoreOptions;
+use bellpull::storage::StoreOptions;
 use bellpull_actors::domain::delivery::Outcome;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use reqwest::Method;

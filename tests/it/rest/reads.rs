@@ -16,7 +16,7 @@ const FIRST: i64 = 1_000_001;
 
 /// Puts many tickets of `owner`'s into the hub's database, past the hub.
 async fn seed(hub: &Hub, owner: &Person) {
-    let options = SqliteConnectOptions::new().filename(hub.store().path());
+    let options = SqliteConnectOptions::new().filename(hub.database());
     let mut beside = options.connect().await.unwrap();
     let (id, last) = (owner.id, FIRST + TICKETS - 1);
     // Some kilobytes of text each, as people write them.

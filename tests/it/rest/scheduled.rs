@@ -88,7 +88,6 @@ async fn what_was_sent_cannot_be_cancelled_and_what_was_cancelled_is_not_sent() 
 #[tokio::test]
 async fn what_is_on_its_way_stops_and_says_how_many_have_it() {
     use bellpull_actors::domain::send::Recipients;
-    use bellpull_actors::port::SendStore;
     use bellpull_actors::port::sends::BeginSend;
 
     let team = Team::gather().await;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::ProjectStore;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

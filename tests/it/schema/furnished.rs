@@ -4,13 +4,12 @@
 use bellpull::config::Secret;
 use bellpull::delivery::account_link::AccountLinks;
 use bellpull::delivery::link::{Links, Unsubscribe};
-use bellpull::storage::sqlite::StoreOptions;
+use bellpull::storage::StoreOptions;
 use bellpull_actors::domain::account_link::LinkPurpose;
 use bellpull_actors::domain::delivery::{Attempt, Outcome};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::account_links::{LinkTo, NewLink};
-use bellpull_actors::port::{AccountStore, DeliveryStore};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use bellpull_actors::domain::routing::{Audience, Group, channels};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
-use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, StoreError};
+use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, Store, StoreError};
 use futures_util::future::join_all;
 use serde_json::Map;
 
@@ -287,7 +287,7 @@ pub(crate) async fn settings_keep_their_first_value_until_they_are_set<F: Fixtur
 
 pub(crate) async fn it_answers<F: Fixture>() {
     let fixture = F::make().await;
-    fixture.store().ping().await.unwrap();
+    fixture.store().answers().await.unwrap();
 }
 
 /// Two ways to lose a super admin.

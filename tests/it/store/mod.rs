@@ -45,51 +45,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, PushStore, RetentionStore, SendLog, SendStore, TemplateStore,
-    TicketStore, WebhookStore,
-};
-
-/// All that a store offers.
-pub(crate) trait Store:
-    TicketStore
-    + InboxStore
-    + AccountStore
-    + CommentStore
-    + SendStore
-    + SendLog
-    + RetentionStore
-    + DeliveryStore
-    + DeliveryLog
-    + PreferenceStore
-    + PushStore
-    + WebhookStore
-    + TemplateStore
-    + EscalationStore
-    + ExplainStore
-{
-}
-
-impl<
-    T: TicketStore
-        + InboxStore
-        + AccountStore
-        + CommentStore
-        + SendStore
-        + SendLog
-        + RetentionStore
-        + DeliveryStore
-        + DeliveryLog
-        + PreferenceStore
-        + PushStore
-        + WebhookStore
-        + TemplateStore
-        + EscalationStore
-        + ExplainStore,
-> Store for T
-{
-}
+use bellpull_actors::port::Store;
 
 /// A fresh store for one test.
 #[async_trait]

@@ -9,12 +9,10 @@ use bellpull_actors::domain::ticket::{
     decide,
 };
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::PageRequest;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::tickets::{Committed, Told};
+use bellpull_actors::port::{PageRequest, Store};
 use jiff::Timestamp;
-
-use super::Store;
 
 /// So many milliseconds after the tests' beginning of time.
 pub(crate) fn at(ms: i64) -> Timestamp {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bellpull::storage::{OpenError, SqliteStore, StoreOptions};
+use bellpull::storage::sqlite::{OpenError, SqliteStore, StoreOptions};
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::notification::Announcement;
@@ -104,7 +104,7 @@ async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
     let files: Vec<_> =
         std::fs::read_dir(directory.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert_eq!(files, ["hub.db"]);
-    let refused = store.ping().await.unwrap_err();
+    let refused = store.answers().await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
     assert!(store.head(client.id).await.is_err());
     assert!(store.mark(client.id, Selection::UpTo(Seq(1)), Mark::Read, at(9)).await.is_err());
@@ -148,9 +148,9 @@ async fn a_second_hub_on_one_file_is_refused() {
     assert!(matches!(refused, OpenError::InUse(_)));
     assert!(refused.to_string().contains("is in use by another hub"), "{refused}");
     let command = open(&url, StoreOptions::default()).await;
-    command.ping().await.unwrap();
+    command.answers().await.unwrap();
     first.close().await;
-    open(&url, hub()).await.ping().await.unwrap();
+    open(&url, hub()).await.answers().await.unwrap();
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_panic_in_the_writer_fails_its_group_and_nothing_else() {
     let client = person(&store, "client", "client").await;
     let failed = store.create_user(new_user("ann", "client"), Some(mistaken)).await.unwrap_err();
     assert!(matches!(failed, StoreError::Unavailable(_)), "{failed}");
-    store.ping().await.unwrap();
+    store.answers().await.unwrap();
     assert_eq!(fill(&store, &client, 2).await.len(), 2);
     person(&store, "ann", "client").await;
 }

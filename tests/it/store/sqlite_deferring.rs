@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bellpull::storage::{SqliteStore, StoreOptions};
+use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::{Head, Mark};

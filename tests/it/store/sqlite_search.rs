@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::people::{first, people, person, raise, step};
 use super::sqlite::{beside, file, hub, open};
 
-async fn found(store: &bellpull::storage::SqliteStore, text: &str) -> Vec<TicketId> {
+async fn found(store: &bellpull::storage::sqlite::SqliteStore, text: &str) -> Vec<TicketId> {
     let search = Some(Search::of(text).unwrap());
     let filter = TicketFilter { search, ..TicketFilter::default() };
     let page = store.tickets(&filter, first(100)).await.unwrap();

@@ -5,13 +5,14 @@ pub mod process;
 pub mod skip;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bellpull::app::App;
+use bellpull::app::{App, StartError};
 use bellpull::config::{Config, Secret};
-use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
-use bellpull_actors::port::AccountStore;
+use bellpull::storage::StoreOptions;
+use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
@@ -27,6 +28,7 @@ pub const SECRET: &str = "a secret of the tests, and of nobody else";
 pub struct Hub {
     app: App,
     http: Client,
+    database: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -51,10 +53,23 @@ impl Hub {
 
     /// A hub with other settings and another kind of store.
     pub async fn start_on(change: impl FnOnce(&mut Config), options: StoreOptions) -> Self {
+        Self::start_by(change, async |config| App::start_with(config, options).await).await
+    }
+
+    /// A hub on a store that the test has opened.
+    pub async fn start_on_store(store: Arc<dyn Store>) -> Self {
+        Self::start_by(|_| {}, async |config| App::start_on_store(&config, store).await).await
+    }
+
+    async fn start_by(
+        change: impl FnOnce(&mut Config),
+        start: impl AsyncFnOnce(Config) -> Result<App, StartError>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("hub.db");
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            database_url: format!("sqlite://{}", folder.path().join("hub.db").display()),
+            database_url: format!("sqlite://{}", database.display()),
             jwt_secret: Some(Secret::new(SECRET.to_owned())),
             drain_window_ms: 200,
             ..Config::default()
@@ -62,11 +77,11 @@ impl Hub {
         // Tests raise and mark as fast as they can; those of the limit set it.
         config.http.writes_per_s = 0;
         change(&mut config);
-        let app = App::start_with(config, options).await.unwrap();
+        let app = start(config).await.unwrap();
         // As browsers do.
         let follow = reqwest::redirect::Policy::limited(5);
         let http = bellpull::tls::client().redirect(follow).build().unwrap();
-        Self { app, http, _folder: folder }
+        Self { app, http, database, _folder: folder }
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.
@@ -100,8 +115,13 @@ impl Hub {
         self.app.url()
     }
 
-    pub fn store(&self) -> &Arc<SqliteStore> {
+    pub fn store(&self) -> &Arc<dyn Store> {
         self.app.store()
+    }
+
+    /// The file of its SQLite database, where the test names no other.
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     /// A request without a token, for the raw cases.

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::port::InboxStore;
 use bellpull_actors::port::inbox::ChangedRows;
 use futures_util::future::join_all;
 use proptest::prelude::*;

@@ -196,7 +196,6 @@ async fn a_position_of_this_store_is_resumed_and_any_other_is_not() {
 /// it any more, and begins anew.
 #[tokio::test]
 async fn a_position_behind_what_was_forgotten_begins_anew() {
-    use bellpull_actors::port::RetentionStore;
     use bellpull_actors::port::retention::{Old, Position};
     use jiff::{SignedDuration, Timestamp};
 

@@ -1,0 +1,89 @@
+//! Opens the store that a database's URL names.
+
+use std::sync::Arc;
+
+use bellpull_actors::port::{Store, StoreError};
+
+use super::StoreOptions;
+use super::sqlite::{self, SqliteStore};
+
+/// Why a store could not be opened; the text is for the operator and contains no password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No store of this version has such a URL. The scheme alone: the rest may contain a password.
+    #[error("{0}:// is not supported by this version: write sqlite://PATH or sqlite::memory:")]
+    Unsupported(String),
+    /// The SQLite store could not be opened.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+}
+
+impl OpenError {
+    /// Whether the database was found, and its schema could not be brought up to date.
+    #[must_use]
+    pub fn is_migration(&self) -> bool {
+        matches!(self, Self::Sqlite(sqlite::OpenError::Migrate { .. }))
+    }
+}
+
+/// Why a database was not migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// It could not be opened, or its schema could not be brought up to date.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It was opened, and does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Opens the store at `url`, makes it where there is none, and brings its schema up to date. The
+/// URL's scheme decides which store it is: `sqlite://PATH`, or `sqlite::memory:` for one that ends
+/// with its process.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
+    match url.split_once("://") {
+        Some((scheme @ ("postgres" | "postgresql"), _)) => {
+            Err(OpenError::Unsupported(scheme.to_owned()))
+        }
+        // It refuses every address that is not its own.
+        _ => Ok(Arc::new(SqliteStore::open(url, options).await?)),
+    }
+}
+
+/// Brings the schema of the database at `url` up to date, beside a hub that may be running on it.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn migrate(url: &str) -> Result<(), MigrateError> {
+    let store = open(url, StoreOptions { exclusive: false, ..StoreOptions::default() }).await?;
+    let up = store.answers().await;
+    store.close().await;
+    Ok(up?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_url_of_another_store_is_refused_without_its_password() {
+        for url in ["postgres://bell:hunter2@db/bell", "postgresql://bell:hunter2@db/bell"] {
+            let text = open(url, StoreOptions::default()).await.unwrap_err().to_string();
+            assert!(text.contains("sqlite://PATH") && text.contains("postgres"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scheme_chooses_the_store() {
+        let store = open("sqlite::memory:", StoreOptions::default()).await.unwrap();
+        store.answers().await.unwrap();
+        store.close().await;
+        store.answers().await.unwrap_err();
+        let unknown = open("mysql://x", StoreOptions::default()).await.unwrap_err();
+        assert!(unknown.to_string().contains("sqlite://PATH"), "{unknown}");
+    }
+}
