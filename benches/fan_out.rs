@@ -15,7 +15,7 @@ mod rig;
 
 use std::time::Duration;
 
-use bellpull::load::rest::Rest;
+use bellpull_load::rest::Rest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rig::crowd::Crowd;
 use rig::{Hub, people};

@@ -16,7 +16,7 @@ mod rig;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bellpull::load::rest::Rest;
+use bellpull_load::rest::Rest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rig::crowd::Crowd;
 use rig::{Hub, people, sqlite};

@@ -1,25 +1,14 @@
 //! The limit on open files: each connection is one.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 /// Files beside clients' connections: the database, connections to providers, the log, the runtime.
 const OTHERS: u64 = 64;
 
 /// Raises the soft limit to the hard one and returns it.
 pub(crate) fn raise_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if limit.current != limit.maximum
-        && let Err(error) = setrlimit(Resource::Nofile, raised)
-    {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit on open files could not be raised");
-    }
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-/// How many connections the hard limit allows.
-pub(crate) fn connections_max() -> u64 {
-    raise_limit().saturating_sub(OTHERS).max(1)
+        rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+    })
 }
 
 /// Warns if the limit is too low for that many connections: beyond it no client can connect, and

@@ -92,6 +92,18 @@ fn the_actors_cannot_reach_the_outside() {
     }
 }
 
+/// What the load tester needs, and a server does not.
+#[test]
+fn a_server_can_be_built_without_the_load_tester() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (own, _) = rest.split_once("\n[").unwrap();
+    assert!(own.contains("bellpull-load = { workspace = true, optional = true }"), "{own}");
+    for banned in ["plotters", "mio", "hdrhistogram", "indicatif", "memchr"] {
+        assert!(!own.lines().any(|line| line.starts_with(banned)), "the server depends on {banned}");
+    }
+}
+
 #[test]
 fn sql_stays_in_storage() {
     for (path, text) in sources() {

@@ -47,6 +47,16 @@ impl CliError {
     }
 }
 
+#[cfg(feature = "load")]
+impl From<bellpull_load::LoadError> for CliError {
+    fn from(error: bellpull_load::LoadError) -> Self {
+        match error {
+            bellpull_load::LoadError::Wrong(text) => Self::Wrong(text),
+            bellpull_load::LoadError::Failed(text) => Self::Failed(text),
+        }
+    }
+}
+
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         Self::Wrong(error.to_string())

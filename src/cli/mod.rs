@@ -6,7 +6,7 @@
 pub mod asyncapi;
 pub mod demo;
 mod error;
-pub mod load;
+pub mod load_accounts;
 pub mod migrate;
 pub mod notify;
 pub mod openapi;
@@ -68,7 +68,11 @@ enum Command {
     /// Print the running hub's supervision tree.
     Tree(tree::Args),
     /// Load-test a hub, or any WebSocket server.
-    Load(Box<load::Args>),
+    #[cfg(feature = "load")]
+    Load(Box<bellpull_load::cli::Args>),
+    /// Create accounts for a load test
+    #[command(hide = true)]
+    LoadAccounts(load_accounts::Args),
     /// Print the REST interface as an OpenAPI document.
     #[command(name = "openapi")]
     OpenApi(openapi::Args),
@@ -103,7 +107,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
-        Command::Load(args) => Box::pin(load::run(*args)).await,
+        #[cfg(feature = "load")]
+        Command::Load(args) => Ok(Box::pin(bellpull_load::cli::run(*args)).await?),
+        Command::LoadAccounts(args) => Box::pin(load_accounts::run(args)).await,
         Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),
     }

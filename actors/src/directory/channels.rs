@@ -51,6 +51,7 @@ impl Channels {
     }
 
     /// The actor at a path of the tree (`channels/email`), while it is up.
+    #[cfg(feature = "testing")]
     pub(crate) fn at(&self, path: &str) -> Option<Handle<ChannelMessage>> {
         self.places.iter().find(|place| place.path() == path)?.up()
     }

@@ -9,10 +9,10 @@ use mio::{Interest, Token};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::Worker;
-use crate::load::check::Order;
-use crate::load::clock::now_ns;
-use crate::load::frame::{self, KEY};
-use crate::load::pipe::{Person, Ready, Setup};
+use crate::check::Order;
+use crate::clock::now_ns;
+use crate::frame::{self, KEY};
+use crate::pipe::{Person, Ready, Setup};
 
 /// One socket of somebody's.
 #[derive(Debug, Default)]

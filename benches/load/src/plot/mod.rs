@@ -162,13 +162,13 @@ fn whole(size: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::workload::{Course, Figure, Outcome};
+    use crate::workload::{Course, Figure, Outcome};
 
     fn row(server: &str, size: usize, run: usize, value: f64) -> Row {
         let figure =
             Figure { key: "frames_per_s", title: "t", value, digits: 0, is_compared: true };
         let mut outcome = Outcome { figures: vec![figure], ..Outcome::default() };
-        let mut times = crate::load::times::Times::default();
+        let mut times = crate::times::Times::default();
         (1..=1000).for_each(|ms| times.record(ms * 1_000_000));
         outcome.times.push(("frame", times));
         let points = vec![(0.0, 3.0), (9.0, 4.0)];
@@ -178,12 +178,12 @@ mod tests {
 
     fn plan(sizes: Vec<usize>) -> Plan {
         Plan {
-            workload: crate::load::plan::Workload::Idle,
+            workload: crate::plan::Workload::Idle,
             servers: vec![Server::Spawned(None), Server::Bare],
             sizes,
             runs: 2,
-            login: crate::load::tokens::Login::Nobody,
-            pace: crate::load::pipe::Pace::Closed(1),
+            login: crate::tokens::Login::Nobody,
+            pace: crate::pipe::Pace::Closed(1),
             processes: 1,
             sources: Vec::new(),
             patience: std::time::Duration::ZERO,

@@ -4,17 +4,17 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, print_line};
-use crate::load::plan::{FanOut, Mixed, Plan, Replay, Tickets, Workload};
-use crate::load::report::{self, Table};
-use crate::load::run::Results;
-use crate::load::{LoadError, bare, children, plot, run, worker};
+use crate::plan::{FanOut, Mixed, Plan, Replay, Tickets, Workload};
+use crate::report::{self, Table};
+use crate::run::Results;
+use crate::{LoadError, bare, children, plot, run, worker};
 use options::Options;
 
 /// So many have to do with tickets where nobody says how many.
@@ -169,7 +169,7 @@ fn bytes(size: u32) -> usize {
 /// # Errors
 /// What is wrong with the options; what kept it from being run; and that frames were missing,
 /// doubled or out of order, after the table that says how many.
-pub async fn run(args: Args) -> Result<(), CliError> {
+pub async fn run(args: Args) -> Result<(), LoadError> {
     let (workload, options, has_baseline) = match args.command {
         Command::Worker => {
             return child(|| {
@@ -209,7 +209,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     measure(&plan, json, plot.as_deref()).await
 }
 
-async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), CliError> {
+async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), LoadError> {
     let mut table = Table::new(plan);
     let mut printed = Ok(());
     let all = run::run(plan, |row| {
@@ -237,8 +237,8 @@ async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), Cli
 }
 
 /// Waits until somebody wants the run to end.
-async fn asked_to_end() -> CliError {
-    let failed = |error: std::io::Error| CliError::failed(format!("load: {error}"));
+async fn asked_to_end() -> LoadError {
+    let failed = |error: std::io::Error| LoadError::failed(format!("load: {error}"));
     let (mut terminate, mut interrupt) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
@@ -248,37 +248,42 @@ async fn asked_to_end() -> CliError {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    CliError::failed("load: ended by a signal, before the run was over")
+    LoadError::failed("load: ended by a signal, before the run was over")
 }
 
-fn verdict(results: &Results) -> Result<(), CliError> {
+fn verdict(results: &Results) -> Result<(), LoadError> {
     if results.is_clean() {
         return Ok(());
     }
-    let mut all = crate::load::check::Faults::default();
+    let mut all = crate::check::Faults::default();
     for row in results.rows.iter().filter(|row| row.run > 0) {
         all.add(&row.outcome.faults);
     }
     let wrong = all.counts().into_iter().filter(|(_, count)| *count > 0);
     let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();
     let why = all.reasons.keys().next().map(|why| format!(" ({why})")).unwrap_or_default();
-    Err(CliError::failed(format!("not everything arrived as it should: {}{why}", wrong.join(", "))))
+    Err(LoadError::failed(format!(
+        "not everything arrived as it should: {}{why}",
+        wrong.join(", ")
+    )))
 }
 
 /// Work of a process that this tool started: it waits, in a thread where that is no harm.
 async fn child(
     work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> Result<(), CliError> {
-    let failed = |error: &dyn std::fmt::Display| CliError::failed(format!("load: {error}"));
+) -> Result<(), LoadError> {
+    let failed = |error: &dyn std::fmt::Display| LoadError::failed(format!("load: {error}"));
     let worked = tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?;
     worked.map_err(|error| failed(&error))
 }
 
-impl From<LoadError> for CliError {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Wrong(text) => Self::Wrong(text),
-            LoadError::Failed(text) => Self::Failed(text),
+/// Prints a line on stdout. A closed pipe (`| head`) is not an error.
+fn print_line(text: &str) -> Result<(), LoadError> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(LoadError::failed(format!("stdout: {error}")))
         }
+        Ok(()) | Err(_) => Ok(()),
     }
 }

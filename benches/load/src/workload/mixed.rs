@@ -10,16 +10,16 @@ use std::time::Duration;
 use super::gather::{Askers, Gathered, gather};
 use super::lives::{Lives, staff};
 use super::{Course, Cpu, Outcome, Spent};
-use crate::load::LoadError;
-use crate::load::check::Faults;
-use crate::load::clock::{figure, now_ns, ns, seconds};
-use crate::load::crew::{Crew, count_missing};
-use crate::load::mark::Mark;
-use crate::load::pipe::Tally;
-use crate::load::plan::{Mixed, Plan};
-use crate::load::readings::memory;
-use crate::load::rest::Rest;
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::check::Faults;
+use crate::clock::{figure, now_ns, ns, seconds};
+use crate::crew::{Crew, count_missing};
+use crate::mark::Mark;
+use crate::pipe::Tally;
+use crate::plan::{Mixed, Plan};
+use crate::readings::memory;
+use crate::rest::Rest;
+use crate::target::Target;
 
 /// Memory is looked at every second, and so often at most: what is kept does not grow with the day.
 const LOOKS_MAX: u32 = 300;

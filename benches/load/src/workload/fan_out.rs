@@ -1,14 +1,14 @@
 //! `fan-out`: one message to everybody, and how long until each of them has it.
 
 use super::{Cpu, Outcome};
-use crate::load::LoadError;
-use crate::load::check::Faults;
-use crate::load::clock::{figure, now_ns, seconds};
-use crate::load::crew::{Crew, count_missing};
-use crate::load::mark::Mark;
-use crate::load::plan::{FanOut, Plan};
-use crate::load::rest::Rest;
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::check::Faults;
+use crate::clock::{figure, now_ns, seconds};
+use crate::crew::{Crew, count_missing};
+use crate::mark::Mark;
+use crate::plan::{FanOut, Plan};
+use crate::rest::Rest;
+use crate::target::Target;
 
 /// Sends, and what they are sent on.
 struct Sender<'a> {

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::load::LoadError;
-use crate::load::pipe::{Pace, Ready};
-use crate::load::plan::{Place, Plain, Plan, Publish, Running, Server, Workload};
-use crate::load::tokens::Login;
+use crate::LoadError;
+use crate::pipe::{Pace, Ready};
+use crate::plan::{Place, Plain, Plan, Publish, Running, Server, Workload};
+use crate::tokens::Login;
 
 /// So many take part where nobody says how many.
 const USERS: usize = 1_000;

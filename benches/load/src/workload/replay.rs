@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Cpu, Outcome};
-use crate::load::LoadError;
-use crate::load::clock::{figure, now_ns, seconds};
-use crate::load::crew::{Crew, count_missing};
-use crate::load::mark::Mark;
-use crate::load::pipe::Person;
-use crate::load::plan::{Plan, Replay};
-use crate::load::rest::Rest;
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::clock::{figure, now_ns, seconds};
+use crate::crew::{Crew, count_missing};
+use crate::mark::Mark;
+use crate::pipe::Person;
+use crate::plan::{Plan, Replay};
+use crate::rest::Rest;
+use crate::target::Target;
 
 /// Until a server has seen that everybody left.
 const GONE_AFTER: Duration = Duration::from_secs(2);

@@ -7,10 +7,10 @@ use mio::event::Event;
 
 use super::Worker;
 use super::socket::{Stage, send};
-use crate::load::clock::now_ns;
-use crate::load::frame::{self, ACCEPT, Garbage, Kind};
-use crate::load::mark::{Mark, seq};
-use crate::load::pipe::{Ready, Told};
+use crate::clock::now_ns;
+use crate::frame::{self, ACCEPT, Garbage, Kind};
+use crate::mark::{Mark, seq};
+use crate::pipe::{Ready, Told};
 
 /// The longest head of an answer to a handshake.
 const HEAD_MAX: usize = 16 * 1024;

@@ -5,13 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::load::LoadError;
-use crate::load::check::Faults;
-use crate::load::clock::now_ns;
-use crate::load::mark::Mark;
-use crate::load::pipe::{Person, Told};
-use crate::load::rest::{Answer, Rest};
-use crate::load::times::Times;
+use crate::LoadError;
+use crate::check::Faults;
+use crate::clock::now_ns;
+use crate::mark::Mark;
+use crate::pipe::{Person, Told};
+use crate::rest::{Answer, Rest};
+use crate::times::Times;
 
 /// The steps of a life: what each is told as, and what is asked for.
 const STEPS: [(&str, &str); 6] = [

@@ -1,11 +1,11 @@
 //! `connect`: everybody comes at once.
 
 use super::{Cpu, Outcome};
-use crate::load::LoadError;
-use crate::load::clock::{figure, seconds};
-use crate::load::crew::Crew;
-use crate::load::plan::Plan;
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::clock::{figure, seconds};
+use crate::crew::Crew;
+use crate::plan::Plan;
+use crate::target::Target;
 
 /// From the first handshake until the last socket is open.
 pub(super) fn run(plan: &Plan, target: &Target, crew: &mut Crew) -> Result<Outcome, LoadError> {

@@ -4,6 +4,7 @@
 //! is compared was measured in one run on one machine. [`target`] opens a server (or starts one of
 //! our own on a database of its own), [`crew`] holds the processes whose sockets listen
 //! ([`worker`]), `workload` is what is done to them, [`report`] what people and machines are told.
+//! [`cli`] has the options of `bellpull load`.
 //!
 //! Three rules. What is measured is dated by one clock, from the time when it was *to be* sent. All
 //! that is owed is counted: a frame that is missing, doubled or out of order makes the run fail.
@@ -12,10 +13,12 @@
 pub mod bare;
 pub mod check;
 pub mod children;
+pub mod cli;
 pub mod clock;
 pub mod crew;
 pub mod frame;
 pub mod mark;
+mod open_files;
 pub mod pipe;
 pub mod plan;
 pub mod plot;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::Outcome;
-use crate::load::LoadError;
-use crate::load::clock::figure;
-use crate::load::crew::Crew;
-use crate::load::plan::Plan;
-use crate::load::readings::{Memory, memory};
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::clock::figure;
+use crate::crew::Crew;
+use crate::plan::Plan;
+use crate::readings::{Memory, memory};
+use crate::target::Target;
 
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

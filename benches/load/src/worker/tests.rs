@@ -4,9 +4,9 @@ use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::load::frame::{ACCEPT, server_text};
-use crate::load::mark::Mark;
-use crate::load::pipe::{Person, Ready};
+use crate::frame::{ACCEPT, server_text};
+use crate::mark::Mark;
+use crate::pipe::{Person, Ready};
 
 const RUN: u32 = 7;
 

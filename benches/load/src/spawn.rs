@@ -1,28 +1,19 @@
 //! Servers that are started for a run: a hub of our own on a database of its own, and processes
 //! of this tool.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::Arc;
 
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::AccountStore;
-use bellpull_actors::port::accounts::NewUser;
-use futures_util::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::LoadError;
 use super::children::Owned;
 use super::plan::Place;
 use super::tokens::{People, Roster, person};
-use crate::storage::sqlite::{SqliteStore, StoreOptions};
 
 /// A secret is of so many bytes.
 const SECRET_BYTES: usize = 32;
-/// Accounts are made in batches by themselves; so many are waited for at once.
-const AT_ONCE: usize = 256;
 
 /// The setting of a hub's connections, and its default.
 const CONNECTIONS_MAX: &str = "BELLPULL_WS_MAX_CONNECTIONS";
@@ -68,7 +59,7 @@ pub async fn hub(
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| LoadError::Failed(error.to_string()))?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let people = accounts(&database, &secret, roster).await?;
+    let people = accounts(&binary, &database, &secret, roster).await?;
     let mut command = Command::new(&binary);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--database", &database])
@@ -121,44 +112,44 @@ fn start(
     Ok((child, read.and(place)?, lines))
 }
 
-/// Makes accounts straight in the store: hashing passwords is not what is measured.
-async fn accounts(database: &str, secret: &str, roster: &Roster) -> Result<People, LoadError> {
-    let failed = |error: &dyn std::fmt::Display| LoadError::Failed(format!("--spawn: {error}"));
-    let store = SqliteStore::open(database, StoreOptions::default()).await;
-    let store = Arc::new(store.map_err(|error| failed(&error))?);
+/// Creates accounts directly in the database: hashing passwords is not what is measured. The hub's
+/// own program does it, so that its version has its own schema.
+async fn accounts(
+    binary: &Path,
+    database: &str,
+    secret: &str,
+    roster: &Roster,
+) -> Result<People, LoadError> {
     let sender = roster.has_sender.then_some("admin");
     let roles: Vec<&str> = sender.into_iter().chain(roster.roles()).collect();
-    let made = make(&store, &roles).await;
-    store.close().await;
-    let ids = made.map_err(|error| failed(&error))?;
+    let (program, url) = (binary.to_owned(), database.to_owned());
+    let lines: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+    let failed =
+        |error: String| LoadError::Failed(format!("--spawn: {}: {error}", binary.display()));
+    let made = tokio::task::spawn_blocking(move || make(&program, &url, &lines)).await;
+    let ids = made.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
     let people = ids.iter().zip(&roles).map(|(id, role)| person(secret, *id, role));
     let mut people = people.collect::<Result<Vec<_>, _>>()?;
     let sender = roster.has_sender.then(|| people.remove(0));
     Ok(People { listeners: people, sender })
 }
 
-async fn make(store: &Arc<SqliteStore>, roles: &[&str]) -> Result<Vec<u64>, String> {
-    let one = |(n, role): (usize, &&str)| {
-        let (store, role) = (Arc::clone(store), role.parse::<Role>());
-        async move {
-            let new = NewUser {
-                id: None,
-                username: format!("load{n}"),
-                email: String::new(),
-                full_name: String::new(),
-                role: role.map_err(|error| error.to_string())?,
-                whatsapp_number: String::new(),
-                phone: String::new(),
-                is_email_verified: true,
-                password_hash: None,
-                now: Timestamp::now(),
-            };
-            let made = store.create_user(new, None).await.map_err(|error| error.to_string())?;
-            u64::try_from(made.0.id.0).map_err(|error| error.to_string())
-        }
-    };
-    futures_util::stream::iter(roles.iter().enumerate().map(one))
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
+/// The ids of new accounts with these roles, in order.
+fn make(binary: &Path, database: &str, roles: &[String]) -> Result<Vec<u64>, String> {
+    let mut child = Command::new(binary)
+        .args(["load-accounts", "--database", database])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    // It reads all roles before it writes, so neither side waits for the other.
+    let written = child.stdin.take().map(|mut stdin| stdin.write_all(roles.join("\n").as_bytes()));
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err("load-accounts failed (see above)".to_owned());
+    }
+    written.transpose().map_err(|error| error.to_string())?;
+    let ids = String::from_utf8_lossy(&output.stdout);
+    let ids: Vec<u64> = ids.lines().filter_map(|line| line.parse().ok()).collect();
+    if ids.len() == roles.len() { Ok(ids) } else { Err("load-accounts made too few".to_owned()) }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::gather::{Askers, gather};
 use super::lives::Lives;
 use super::{Cpu, Outcome};
-use crate::load::LoadError;
-use crate::load::clock::{figure, now_ns, seconds};
-use crate::load::crew::Crew;
-use crate::load::plan::{Plan, Tickets};
-use crate::load::rest::Rest;
-use crate::load::target::Target;
+use crate::LoadError;
+use crate::clock::{figure, now_ns, seconds};
+use crate::crew::Crew;
+use crate::plan::{Plan, Tickets};
+use crate::rest::Rest;
+use crate::target::Target;
 
 /// A part of the time that is told by itself.
 const PART: Duration = Duration::from_secs(1);

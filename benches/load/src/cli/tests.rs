@@ -3,9 +3,9 @@
 use clap::Parser;
 
 use super::*;
-use crate::load::pipe::Pace;
-use crate::load::plan::Server;
-use crate::load::tokens::Login;
+use crate::pipe::Pace;
+use crate::plan::Server;
+use crate::tokens::Login;
 
 #[derive(Debug, Parser)]
 struct Line {

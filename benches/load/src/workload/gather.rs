@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::lives::Lives;
-use crate::load::LoadError;
-use crate::load::clock::{now_ns, ns};
-use crate::load::crew::Crew;
-use crate::load::times::Times;
+use crate::LoadError;
+use crate::clock::{now_ns, ns};
+use crate::crew::Crew;
+use crate::times::Times;
 
 /// How long frames are gathered before something else is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

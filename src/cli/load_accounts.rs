@@ -1,0 +1,66 @@
+//! `load-accounts`: creates accounts for the load tester, which knows no store.
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::AccountStore;
+use bellpull_actors::port::accounts::NewUser;
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use super::{CliError, SettingFlags, open_store, print_line};
+
+/// The store commits accounts in groups; this many are waited for at once.
+const AT_ONCE: usize = 256;
+
+/// The options of `load-accounts`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    settings: SettingFlags<false>,
+}
+
+/// Creates an account without a password for each role on stdin (one per line), and prints their
+/// ids in the same order.
+///
+/// # Errors
+/// See [`CliError`].
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = args.settings.load()?;
+    let roles: Vec<String> = std::io::stdin()
+        .lock()
+        .lines()
+        .collect::<Result<_, _>>()
+        .map_err(|error| CliError::failed(format!("stdin: {error}")))?;
+    let store = open_store(&config).await?;
+    let made = create(&store, &roles).await;
+    store.close().await;
+    let ids: Vec<String> = made?.into_iter().map(|id| id.to_string()).collect();
+    print_line(&ids.join("\n"))
+}
+
+async fn create<S: AccountStore>(store: &Arc<S>, roles: &[String]) -> Result<Vec<i64>, CliError> {
+    let one = |(n, role): (usize, &String)| {
+        let (store, role) = (Arc::clone(store), role.parse::<Role>());
+        async move {
+            let new = NewUser {
+                id: None,
+                username: format!("load{n}"),
+                email: String::new(),
+                full_name: String::new(),
+                role: role.map_err(|error| CliError::wrong(error.to_string()))?,
+                whatsapp_number: String::new(),
+                phone: String::new(),
+                is_email_verified: true,
+                password_hash: None,
+                now: Timestamp::now(),
+            };
+            Ok::<_, CliError>(store.create_user(new, None).await?.0.id.0)
+        }
+    };
+    futures_util::stream::iter(roles.iter().enumerate().map(one))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
