@@ -100,7 +100,10 @@ fn a_server_can_be_built_without_the_load_tester() {
     let (own, _) = rest.split_once("\n[").unwrap();
     assert!(own.contains("bellpull-load = { workspace = true, optional = true }"), "{own}");
     for banned in ["plotters", "mio", "hdrhistogram", "indicatif", "memchr"] {
-        assert!(!own.lines().any(|line| line.starts_with(banned)), "the server depends on {banned}");
+        assert!(
+            !own.lines().any(|line| line.starts_with(banned)),
+            "the server depends on {banned}"
+        );
     }
 }
 
