@@ -1,7 +1,6 @@
 //! `load-accounts`: creates accounts for the load tester, which knows no store.
 
 use std::io::BufRead;
-use std::sync::Arc;
 
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::AccountStore;
@@ -34,15 +33,15 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         .collect::<Result<_, _>>()
         .map_err(|error| CliError::failed(format!("stdin: {error}")))?;
     let store = open_store(&config).await?;
-    let made = create(&store, &roles).await;
+    let made = create(&*store, &roles).await;
     store.close().await;
     let ids: Vec<String> = made?.into_iter().map(|id| id.to_string()).collect();
     print_line(&ids.join("\n"))
 }
 
-async fn create<S: AccountStore>(store: &Arc<S>, roles: &[String]) -> Result<Vec<i64>, CliError> {
+async fn create(store: &dyn AccountStore, roles: &[String]) -> Result<Vec<i64>, CliError> {
     let one = |(n, role): (usize, &String)| {
-        let (store, role) = (Arc::clone(store), role.parse::<Role>());
+        let role = role.parse::<Role>();
         async move {
             let new = NewUser {
                 id: None,

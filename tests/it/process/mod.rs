@@ -5,6 +5,7 @@ mod cli;
 mod faults;
 mod files;
 mod foreign_keys;
+#[cfg(feature = "load")]
 mod load;
 mod logins;
 mod origins;
