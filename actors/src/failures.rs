@@ -2,14 +2,15 @@
 //! last cause of each.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::{self, Display};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
-
-use crate::observe::{FailureReport, RestartCause, RestartReport};
 
 /// At most so many failures in so long.
 #[derive(Debug, Clone)]
@@ -43,6 +44,63 @@ pub fn back_off(nth: u32) -> Duration {
     // Doubled seven times it is past the limit already; a larger shift would lose bits.
     let doublings = nth.saturating_sub(2).min(7);
     if nth <= 1 { Duration::ZERO } else { Duration::from_millis((100 << doublings).min(10_000)) }
+}
+
+/// A failure of an actor.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailureReport {
+    /// The panic's or the error's text.
+    pub text: String,
+    /// When, RFC 3339.
+    pub at: jiff::Timestamp,
+}
+
+/// Why an actor is started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestartCause {
+    /// It failed.
+    Failure,
+    /// The operator of that name asked for it.
+    Operator(Arc<str>),
+}
+
+/// A restart of an actor. As JSON `{"cause": "failure"|"operator", "operator", "at"}`, where
+/// `operator` is null unless one asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartReport {
+    /// Why.
+    pub cause: RestartCause,
+    /// When the actor was up again.
+    pub at: jiff::Timestamp,
+}
+
+impl Display for RestartCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure => f.write_str("restarted after a failure"),
+            Self::Operator(name) => write!(f, "restarted by operator {name}"),
+        }
+    }
+}
+
+impl Display for RestartReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Serialize for RestartReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (cause, operator) = match &self.cause {
+            RestartCause::Failure => ("failure", None),
+            RestartCause::Operator(name) => ("operator", Some(&**name)),
+        };
+        let mut report = serializer.serialize_struct("RestartReport", 3)?;
+        report.serialize_field("cause", cause)?;
+        report.serialize_field("operator", &operator)?;
+        report.serialize_field("at", &self.at)?;
+        report.end()
+    }
 }
 
 /// One child's record.

@@ -2,14 +2,14 @@
 //! command line and the tests.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::failures::Record;
+pub use crate::failures::{FailureReport, RestartCause, RestartReport};
 use crate::port::Clock;
 use crate::vitals::Vitals;
 
@@ -44,63 +44,6 @@ pub struct ActorReport {
     pub observed: serde_json::Value,
     /// Its children.
     pub children: Vec<ActorReport>,
-}
-
-/// A failure of an actor.
-#[derive(Debug, Clone, Serialize)]
-pub struct FailureReport {
-    /// The panic's or the error's text.
-    pub text: String,
-    /// When, RFC 3339.
-    pub at: jiff::Timestamp,
-}
-
-/// Why an actor is started again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RestartCause {
-    /// It failed.
-    Failure,
-    /// The operator of that name asked for it.
-    Operator(Arc<str>),
-}
-
-/// A restart of an actor. As JSON `{"cause": "failure"|"operator", "operator", "at"}`, where
-/// `operator` is null unless one asked for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestartReport {
-    /// Why.
-    pub cause: RestartCause,
-    /// When the actor was up again.
-    pub at: jiff::Timestamp,
-}
-
-impl Display for RestartCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failure => f.write_str("restarted after a failure"),
-            Self::Operator(name) => write!(f, "restarted by operator {name}"),
-        }
-    }
-}
-
-impl Display for RestartReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)
-    }
-}
-
-impl Serialize for RestartReport {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (cause, operator) = match &self.cause {
-            RestartCause::Failure => ("failure", None),
-            RestartCause::Operator(name) => ("operator", Some(&**name)),
-        };
-        let mut report = serializer.serialize_struct("RestartReport", 3)?;
-        report.serialize_field("cause", cause)?;
-        report.serialize_field("operator", &operator)?;
-        report.serialize_field("at", &self.at)?;
-        report.end()
-    }
 }
 
 /// Something that happened in the supervision tree.

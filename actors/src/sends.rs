@@ -14,18 +14,15 @@ use crate::domain::notification::Message;
 use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, NoteRight, Recipients, is_good_link, note_right};
 use crate::domain::ticket::{Caller, Priority};
+use crate::limits::CHUNK;
+use crate::port::in_time;
 use crate::port::sends::{BeginSend, StoredSend};
 use crate::port::tickets::Told;
 use crate::port::{Clock, ProjectStore, SendStore, StoreError};
 use crate::rate::{Quota, RateLimit, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
-use crate::user::in_time;
 use crate::vitals::Handle;
-
-/// So many recipients are written in one transaction at first: where something goes out for each of
-/// them some 8 ms of the store's time, which is what a ticket's commit may have to wait for a send.
-pub const CHUNK: u32 = 512;
 
 /// Notes of one account: so many at once, which is a form that tells a whole team.
 const NOTES_BURST: u32 = 20;

@@ -13,9 +13,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+pub use crate::limits::Retention;
+use crate::port::in_time;
 use crate::port::retention::{Old, Position};
 use crate::port::{Clock, RetentionStore, SendStore, StoreError};
-use crate::user::in_time;
 
 /// So many are looked at in one step: a few ms of the store's time.
 const STEP: u32 = 256;
@@ -23,36 +24,6 @@ const STEP: u32 = 256;
 const REST_MIN: Duration = Duration::from_millis(1);
 /// And at most so long, however slow the store was.
 const REST_MAX: Duration = Duration::from_millis(250);
-
-/// For how long things are kept; `None` for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Rows that were deleted (`retention.deleted_days`).
-    pub tombstones: Option<SignedDuration>,
-    /// Deliveries that have come to an end (`retention.deliveries_days`).
-    pub deliveries: Option<SignedDuration>,
-    /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
-    pub keys: SignedDuration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            tombstones: Some(SignedDuration::from_hours(30 * 24)),
-            deliveries: Some(SignedDuration::from_hours(90 * 24)),
-            keys: SignedDuration::from_hours(24),
-        }
-    }
-}
-
-impl Retention {
-    fn of(&self, what: Old) -> Option<SignedDuration> {
-        match what {
-            Old::Deliveries => self.deliveries,
-            Old::Tombstones | Old::Messages => self.tombstones,
-        }
-    }
-}
 
 /// What forgets.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@
 //! Limits: [`ChannelLimits`]; at most four times as many deliveries are leased as may be in flight,
 //! and nothing more is leased while more results wait than that (the store is away).
 
+mod place;
 mod supervisor;
 mod work;
 
@@ -36,7 +37,8 @@ use crate::domain::routing::Channel;
 use crate::mail::{Mail, Reply};
 use crate::port::{Clock, DeliveryStore, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
-pub(crate) use supervisor::{ChannelPlace, ChannelSupervisor, ChannelsMessage};
+pub(crate) use place::ChannelPlace;
+pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
 
 /// The store is looked at so often even if nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

@@ -6,72 +6,28 @@
 //! root starts it again within the root's own budget.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Release, Ordering::SeqCst};
+use std::sync::atomic::{Ordering::Release, Ordering::SeqCst};
 use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{ChannelActor, ChannelMessage, ChannelStart};
+use super::place::{self, ChannelPlace, GONE_MAX};
+use super::{ChannelMessage, ChannelStart};
 use crate::directory::Channels;
-use crate::domain::routing::Channel;
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::RestartMail;
-use crate::user::in_time;
 use crate::vitals::{Handle, Vitals};
 
 /// So many restarts of channel actors …
 const RESTARTS_MAX: usize = 5;
 /// … in this long are too many.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a predecessor may take to be gone. Its attempts are aborted with it; a successor that
-/// began before that could send the same delivery beside it.
-const GONE_MAX: Duration = Duration::from_secs(1);
 /// How long a channel may take to say how it is before the report goes on without.
 const OBSERVE_MAX: Duration = Duration::from_millis(500);
-
-/// A channel's place in the tree: what its actor is made of, and where the actor is found.
-#[derive(Debug)]
-pub(crate) struct ChannelPlace {
-    actor: ChannelActor,
-    slot: watch::Sender<Option<Handle<ChannelMessage>>>,
-    /// Whether a nudge is on its way to the actor.
-    pub(crate) nudged: Arc<AtomicBool>,
-}
-
-impl ChannelPlace {
-    pub(crate) fn new(actor: ChannelActor) -> Self {
-        Self { actor, slot: watch::channel(None).0, nudged: Arc::default() }
-    }
-
-    pub(crate) fn channel(&self) -> Channel {
-        self.actor.channel
-    }
-
-    /// `channels/email`, …
-    pub(crate) fn path(&self) -> String {
-        let name = self.actor.channel.as_str().to_lowercase();
-        format!("{}/{name}", ChannelSupervisor::PATH)
-    }
-
-    /// The actor, unless it is down.
-    pub(crate) fn up(&self) -> Option<Handle<ChannelMessage>> {
-        self.slot.borrow().clone().filter(|actor| !actor.is_gone())
-    }
-
-    /// Ends the actor with whatever it has begun, and then its leases.
-    pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
-        actor.actor().kill();
-        let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
-        if let Err(error) = in_time(self.actor.store.release(self.actor.channel)).await {
-            warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
-        }
-    }
-}
 
 /// What the supervisor is sent.
 #[derive(Debug)]
@@ -164,7 +120,7 @@ impl Actor for ChannelSupervisor {
 
 impl ChannelSupervisor {
     /// Its path in the tree.
-    pub(crate) const PATH: &'static str = "channels";
+    pub(crate) const PATH: &'static str = place::PATH;
 
     async fn spawn(
         &self,

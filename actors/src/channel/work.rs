@@ -17,7 +17,7 @@ use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::failures::back_off;
 use crate::port::LeaseLimit;
-use crate::user::in_time;
+use crate::port::in_time;
 use crate::vitals::Handle;
 
 /// Attempts that died with their process count less: a delivery is given up after so many times

@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::mail::{Fate, Mail};
-use crate::supervisor::{Entity, Live, Parent, SupervisorMessage, Wanted};
+use crate::supervisor::{Live, Parent, Protocol, SupervisorMessage, Wanted};
 use crate::vitals::Handle;
 
+pub use crate::messages::{AttachError, Line, Session};
+pub use crate::ticket::message::CommandError;
 pub use channels::Channels;
-pub(crate) use projects::NoSubscription;
-pub use projects::{Projects, TicketNews};
-pub(crate) use tickets::unavailable;
-pub use tickets::{CommandError, Tickets};
-pub use users::{AttachError, Line, Session, Users};
+pub use projects::Projects;
+pub use tickets::Tickets;
+pub use users::Users;
 pub(crate) use users::{Counted, SessionCount};
 
 /// How long an edge waits for an actor to be found or spawned.
@@ -36,16 +36,16 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const TRIES: usize = 4;
 
 /// A shard's supervisor, while there is one.
-pub(crate) type SupervisorSlot<E> = watch::Receiver<Option<Handle<SupervisorMessage<E>>>>;
+pub(crate) type SupervisorSlot<P> = watch::Receiver<Option<Handle<SupervisorMessage<P>>>>;
 
 /// The way to all actors of a kind.
 #[derive(Debug)]
-pub(crate) struct Directory<E: Entity> {
-    pub(crate) live: Live<E>,
-    pub(crate) shards: Arc<[SupervisorSlot<E>]>,
+pub(crate) struct Directory<P: Protocol> {
+    pub(crate) live: Live<P>,
+    pub(crate) shards: Arc<[SupervisorSlot<P>]>,
 }
 
-impl<E: Entity> Clone for Directory<E> {
+impl<P: Protocol> Clone for Directory<P> {
     fn clone(&self) -> Self {
         Self { live: Arc::clone(&self.live), shards: Arc::clone(&self.shards) }
     }
@@ -60,13 +60,13 @@ enum Unanswered<Q> {
     Lost,
 }
 
-impl<E: Entity> Directory<E> {
+impl<P: Protocol> Directory<P> {
     /// Asks the actor of `id`, spawned if need be; asks its successor where it was leaving.
     async fn ask<Q, A>(
         &self,
-        id: E::Id,
+        id: P::Id,
         mut question: Q,
-        wrap: fn(Mail<Q, A>) -> E::Message,
+        wrap: fn(Mail<Q, A>) -> P::Message,
     ) -> Result<A, Unanswered<Q>> {
         // Only the first try may trust the map: an actor that returns mail is about to leave it,
         // and its supervisor knows that before it answers.
@@ -97,7 +97,7 @@ impl<E: Entity> Directory<E> {
 
     /// The actor wanted, by its supervisor; `None` when the supervisor is down for long or keeps
     /// the actor down.
-    async fn obtain(&self, wanted: Wanted<E::Id>) -> Option<Handle<E::Message>> {
+    async fn obtain(&self, wanted: Wanted<P::Id>) -> Option<Handle<P::Message>> {
         tokio::time::timeout(OBTAIN_MAX, async {
             loop {
                 let supervisor = self.supervisor(wanted.id).await?;
@@ -118,17 +118,17 @@ impl<E: Entity> Directory<E> {
 
     /// The supervisor of the shard that `id` belongs to, as its children know it; `None` while it
     /// is down, and they with it.
-    pub(crate) fn parent(&self, id: E::Id) -> Option<Parent<E>> {
+    pub(crate) fn parent(&self, id: P::Id) -> Option<Parent<P>> {
         let slot = self.shards.get(self.shard(id))?;
         slot.borrow().clone().map(Parent)
     }
 
-    fn shard(&self, id: E::Id) -> usize {
-        usize::try_from(E::number(id)).unwrap_or(0) % self.shards.len().max(1)
+    fn shard(&self, id: P::Id) -> usize {
+        usize::try_from(P::number(id)).unwrap_or(0) % self.shards.len().max(1)
     }
 
     /// The supervisor of the shard that `id` belongs to, waited for while it is down.
-    async fn supervisor(&self, id: E::Id) -> Option<Handle<SupervisorMessage<E>>> {
+    async fn supervisor(&self, id: P::Id) -> Option<Handle<SupervisorMessage<P>>> {
         let mut slot = self.shards.get(self.shard(id))?.clone();
         loop {
             let up = slot.borrow_and_update().clone().filter(|handle| !handle.is_gone());

@@ -4,42 +4,17 @@ use std::sync::Arc;
 
 use super::{Directory, Unanswered};
 use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::stream::{StreamEvent, StreamLetter};
-use crate::domain::ticket::{Caller, Membership, Stakes, Ticket};
+use crate::domain::stream::TicketNews;
+use crate::domain::ticket::{Caller, Membership};
+use crate::messages::{NoSubscription, ProjectMessage, ProjectProtocol, Subscribe};
+use crate::port::in_time;
 use crate::port::{StoreError, TicketStore};
-use crate::project::{ProjectEntity, ProjectMessage, Subscribe};
-use crate::user::in_time;
 
 /// The way to the project actors.
 #[derive(Debug, Clone)]
 pub struct Projects {
-    pub(crate) directory: Directory<ProjectEntity>,
+    pub(crate) directory: Directory<ProjectProtocol>,
     pub(crate) store: Arc<dyn TicketStore>,
-}
-
-/// What a project's tickets stream is told, with what decides who may hear it.
-#[derive(Debug)]
-pub struct TicketNews {
-    /// What is told.
-    pub letter: Arc<StreamLetter>,
-    /// Who has to do with the ticket.
-    pub stakes: Stakes,
-}
-
-impl TicketNews {
-    /// Something happened to (or on) a ticket.
-    pub(crate) fn new(ticket: &Ticket, event: StreamEvent) -> Self {
-        Self { letter: StreamLetter::new(ticket.project, event), stakes: ticket.stakes() }
-    }
-}
-
-/// Why a subscription does not stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoSubscription {
-    /// There is no such project, or it is not for this person to know.
-    NoRight,
-    /// The store or the project's actor does not answer now.
-    Unavailable,
 }
 
 impl Projects {

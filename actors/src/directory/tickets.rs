@@ -5,27 +5,17 @@ use std::sync::Arc;
 use super::{Directory, Unanswered};
 use crate::domain::comment::Comment;
 use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
+use crate::domain::ticket::{Caller, Command, NewTicket, Ticket};
 use crate::mail::Mail;
-use crate::port::StoreError;
-use crate::ticket::{CommentAsk, TicketAsk, TicketEntity, TicketMessage};
+use crate::ticket::message::{
+    CommandError, CommentAsk, TicketAsk, TicketMessage, TicketProtocol, unavailable,
+};
 
 /// The way to the ticket actors.
 #[derive(Debug, Clone)]
 pub struct Tickets {
-    pub(crate) directory: Directory<TicketEntity>,
+    pub(crate) directory: Directory<TicketProtocol>,
     pub(crate) store: Arc<dyn crate::port::TicketStore>,
-}
-
-/// Why a ticket command was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// The rules say no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store or the actor cannot answer now; nothing was acknowledged.
-    #[error("the hub cannot carry this out now: {0}")]
-    Unavailable(String),
 }
 
 impl Tickets {
@@ -94,8 +84,4 @@ impl Tickets {
             }
         }
     }
-}
-
-pub(crate) fn unavailable(error: StoreError) -> CommandError {
-    CommandError::Unavailable(error.to_string())
 }

@@ -12,13 +12,12 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
 use crate::domain::routing;
 use crate::domain::user::User;
+use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
 use crate::port::inbox::Selection;
 use crate::port::outlet::Ending;
 use crate::port::tickets::{Placed, Told};
 use crate::port::{InboxStore, StoreError};
-use crate::session::{Heard, SessionStart};
-use crate::user::{Attach, UserEntity, UserMessage};
-use crate::vitals::Handle;
+use crate::session::SessionStart;
 use crate::wave::Wave;
 
 /// So many actors are told before they have their turn: what they were told, and what of them was
@@ -32,7 +31,7 @@ const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 /// The way to the user actors.
 #[derive(Debug, Clone)]
 pub struct Users {
-    pub(crate) directory: Directory<UserEntity>,
+    pub(crate) directory: Directory<UserProtocol>,
     pub(crate) inboxes: Arc<dyn InboxStore>,
     pub(crate) sessions: Arc<SessionCount>,
     pub(crate) is_draining: Arc<AtomicBool>,
@@ -83,35 +82,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.go();
     }
-}
-
-/// A session that its user's actor has taken in: its reader's way to that actor.
-#[derive(Debug, Clone)]
-pub struct Session {
-    pub(crate) actor: Handle<UserMessage>,
-    pub(crate) id: u32,
-}
-
-/// The way of a session's reader to its user's actor.
-#[derive(Debug, Clone)]
-pub struct Line(Handle<UserMessage>);
-
-impl Line {
-    /// As [`Session::heard`].
-    pub fn heard(&self, session: u32, heard: Heard) {
-        self.0.cast(UserMessage::Heard { session, heard });
-    }
-}
-
-/// Why a session was not taken in. The outlet comes back closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// The user has as many sessions as one may have.
-    #[error("the user has too many sessions")]
-    TooMany,
-    /// The hub cannot take it in now.
-    #[error("the hub cannot take a session in now")]
-    Unavailable,
 }
 
 impl Users {
@@ -237,20 +207,5 @@ impl Users {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.get()
-    }
-}
-
-impl Session {
-    /// The way to the actor, and the session's number there: for whoever has room for one apart
-    /// from the other.
-    #[must_use]
-    pub fn into_parts(self) -> (Line, u32) {
-        (Line(self.actor), self.id)
-    }
-
-    /// Tells the user's actor what was heard. Once the actor is gone this does nothing: its
-    /// outlet has closed the connection.
-    pub fn heard(&self, heard: Heard) {
-        self.actor.cast(UserMessage::Heard { session: self.id, heard });
     }
 }

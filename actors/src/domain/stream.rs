@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::comment::Comment;
 use super::ids::{ProjectId, TicketId, UserId};
-use super::ticket::{Status, Ticket};
+use super::ticket::{Stakes, Status, Ticket};
 
 /// Which of a project's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -215,6 +215,23 @@ impl StreamLetter {
     /// Its bytes, made by `encode` the first time.
     pub fn encoded(&self, encode: impl FnOnce(&StreamEvent) -> Box<[u8]>) -> &[u8] {
         self.encoded.get_or_init(|| encode(&self.event))
+    }
+}
+
+/// What a project's tickets stream is told, with what decides who may hear it.
+#[derive(Debug)]
+pub struct TicketNews {
+    /// What is told.
+    pub letter: Arc<StreamLetter>,
+    /// Who has to do with the ticket.
+    pub stakes: Stakes,
+}
+
+impl TicketNews {
+    /// Something happened to (or on) a ticket.
+    #[must_use]
+    pub fn new(ticket: &Ticket, event: StreamEvent) -> Self {
+        Self { letter: StreamLetter::new(ticket.project, event), stakes: ticket.stakes() }
     }
 }
 

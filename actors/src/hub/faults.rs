@@ -7,11 +7,10 @@ use crate::channel::{ChannelMessage, ChannelSupervisor};
 use crate::directory::Directory;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::mail::Mail;
-use crate::project::ProjectEntity;
+use crate::messages::{ProjectMessage, ProjectProtocol, UserMessage, UserProtocol};
 use crate::scheduler::SchedulerMessage;
-use crate::supervisor::Entity;
-use crate::ticket::TicketEntity;
-use crate::user::{UserEntity, UserMessage};
+use crate::supervisor::Protocol;
+use crate::ticket::message::TicketProtocol;
 
 impl Hub {
     /// Kills the actor at `path`: to its supervisor that is a failure.
@@ -25,13 +24,13 @@ impl Hub {
                 return Ok(());
             }
             let number = id.parse::<i64>().map_err(|_| RestartError::NotFound)?;
-            if kind == UserEntity::KIND {
+            if kind == UserProtocol::KIND {
                 return kill(&self.users.directory, UserId(number));
             }
-            if kind == TicketEntity::KIND {
+            if kind == TicketProtocol::KIND {
                 return kill(&self.tickets.directory, TicketId(number));
             }
-            if kind == ProjectEntity::KIND {
+            if kind == ProjectProtocol::KIND {
                 return kill(&self.projects.directory, ProjectId(number));
             }
         }
@@ -50,25 +49,25 @@ impl Hub {
         }
         let Some((kind, id)) = path.split_once('/') else { return };
         let number = id.parse().unwrap_or_default();
-        if kind == UserEntity::KIND
+        if kind == UserProtocol::KIND
             && let Some(actor) = self.users.directory.live.get(&UserId(number))
         {
             actor.cast(UserMessage::Panic);
         }
-        if kind == TicketEntity::KIND
+        if kind == TicketProtocol::KIND
             && let Some(actor) = self.tickets.directory.live.get(&TicketId(number))
         {
             actor.cast(crate::ticket::TicketMessage::Panic);
         }
-        if kind == ProjectEntity::KIND
+        if kind == ProjectProtocol::KIND
             && let Some(actor) = self.projects.directory.live.get(&ProjectId(number))
         {
-            actor.cast(crate::project::ProjectMessage::Panic);
+            actor.cast(ProjectMessage::Panic);
         }
     }
 }
 
-fn kill<E: Entity>(directory: &Directory<E>, id: E::Id) -> Result<(), RestartError> {
+fn kill<P: Protocol>(directory: &Directory<P>, id: P::Id) -> Result<(), RestartError> {
     let actor = directory.live.get(&id).ok_or(RestartError::NotFound)?;
     actor.actor().kill();
     Ok(())

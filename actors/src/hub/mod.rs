@@ -20,16 +20,18 @@ use crate::budget::Budget;
 use crate::channel::{ChannelActor, ChannelPlace};
 use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
+pub use crate::limits::{HubLimits, HubNames};
 use crate::mail::{Fate, Mail};
+use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
 use crate::port::{Clock, CommentStore, InboxStore, RetentionStore, SendStore, TicketStore};
 use crate::project::ProjectEntity;
 use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
-use crate::supervisor::{Entity, SupervisorMessage};
+use crate::supervisor::{Protocol, SupervisorMessage};
 use crate::ticket::TicketEntity;
-use crate::tidying::Retention;
-use crate::user::{UserEntity, UserMessage, UserShared};
+use crate::ticket::message::TicketProtocol;
+use crate::user::{UserEntity, UserShared};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
 use root::{HubMessage, Root, Standing};
@@ -81,52 +83,6 @@ pub struct HubParts {
     pub writes: WriteRate,
     /// The delivery channels that are switched on; without any there is no branch for them.
     pub channels: Vec<ChannelActor>,
-}
-
-/// By what clients know where they are.
-#[derive(Debug, Clone)]
-pub struct HubNames {
-    /// The store: positions of one mean nothing to another.
-    pub epoch: Arc<str>,
-    /// This process among the cluster's.
-    pub node: Arc<str>,
-}
-
-/// The tree's limits.
-#[derive(Debug, Clone)]
-pub struct HubLimits {
-    /// The most that a session is sent of its backlog (`replay.limit`; 500).
-    pub replay_max: u32,
-    /// The most sessions that one user may have on this node (`ws.max_sessions_per_user`; 32).
-    pub sessions_per_user_max: usize,
-    /// A session that was silent so long is pinged (25 s).
-    pub ping_after: Duration,
-    /// A session that was silent so long is closed with 4408 (75 s).
-    pub silent_max: Duration,
-    /// A ticket actor without a command for so long passivates (60 s).
-    pub passivate_after: Duration,
-    /// How often delivered positions are saved while users stay connected (5 s).
-    pub save_delivered_every: Duration,
-    /// What all sessions together may hold that their connections have not taken
-    /// (`ws.max_unsent_bytes`; 64 MiB).
-    pub unsent_bytes_max: usize,
-    /// For how long things are kept.
-    pub retention: Retention,
-}
-
-impl Default for HubLimits {
-    fn default() -> Self {
-        Self {
-            replay_max: 500,
-            sessions_per_user_max: 32,
-            ping_after: Duration::from_secs(25),
-            silent_max: Duration::from_secs(75),
-            passivate_after: Duration::from_secs(60),
-            save_delivered_every: Duration::from_secs(5),
-            unsent_bytes_max: 64 << 20,
-            retention: Retention::default(),
-        }
-    }
 }
 
 /// The process' hold on its tree.
@@ -278,13 +234,13 @@ impl Hub {
             && let Ok(number) = id.parse::<i64>()
         {
             match kind {
-                UserEntity::KIND => {
+                UserProtocol::KIND => {
                     return restart(&self.users.directory, UserId(number), operator).await;
                 }
-                TicketEntity::KIND => {
+                TicketProtocol::KIND => {
                     return restart(&self.tickets.directory, TicketId(number), operator).await;
                 }
-                ProjectEntity::KIND => {
+                ProjectProtocol::KIND => {
                     return restart(&self.projects.directory, ProjectId(number), operator).await;
                 }
                 _ => {}
@@ -361,9 +317,9 @@ impl Hub {
     }
 }
 
-async fn restart<E: Entity>(
-    directory: &Directory<E>,
-    id: E::Id,
+async fn restart<P: Protocol>(
+    directory: &Directory<P>,
+    id: P::Id,
     operator: Arc<str>,
 ) -> Result<(), RestartError> {
     let supervisor = directory.parent(id).ok_or(RestartError::Unavailable)?;

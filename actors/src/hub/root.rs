@@ -20,7 +20,9 @@ use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
 use crate::mail::{Fate, Mail, Reply};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
-use crate::supervisor::{DynamicSupervisor, Entity, Live, RestartMail, SupervisorMessage};
+use crate::supervisor::{
+    DynamicSupervisor, Entity, Live, Protocol, RestartMail, SupervisorMessage,
+};
 use crate::vitals::{Handle, Vitals};
 
 /// So many restarts of supervisors …
@@ -55,13 +57,13 @@ pub(super) enum HubMessage {
     Kill(Mail<String, bool>),
 }
 
-type SlotSender<E> = watch::Sender<Option<Handle<SupervisorMessage<E>>>>;
+type SlotSender<P> = watch::Sender<Option<Handle<SupervisorMessage<P>>>>;
 
 /// Empty slots for so many supervisors, and the directory that finds them there.
-pub(super) fn directory<E: Entity>(count: usize) -> (Vec<SlotSender<E>>, Directory<E>) {
-    let (slots, shards): (Vec<_>, Vec<SupervisorSlot<E>>) =
+pub(super) fn directory<P: Protocol>(count: usize) -> (Vec<SlotSender<P>>, Directory<P>) {
+    let (slots, shards): (Vec<_>, Vec<SupervisorSlot<P>>) =
         (0..count).map(|_| watch::channel(None)).unzip();
-    (slots, Directory { live: Live::<E>::default(), shards: shards.into() })
+    (slots, Directory { live: Live::<P>::default(), shards: shards.into() })
 }
 
 /// A permanent child of the root: how it is started, and asked how it is.
@@ -91,8 +93,8 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
 #[derive(Debug)]
 struct Shard<E: Entity> {
     entity: E,
-    live: Live<E>,
-    slot: SlotSender<E>,
+    live: Live<E::Protocol>,
+    slot: SlotSender<E::Protocol>,
     /// Which one, of how many.
     number: (usize, usize),
 }
@@ -100,8 +102,8 @@ struct Shard<E: Entity> {
 /// All supervisors of a kind.
 pub(super) fn shards<E: Entity>(
     entity: &E,
-    live: &Live<E>,
-    slots: Vec<SlotSender<E>>,
+    live: &Live<E::Protocol>,
+    slots: Vec<SlotSender<E::Protocol>>,
 ) -> impl Iterator<Item = Box<dyn Permanent>> {
     let count = slots.len();
     slots.into_iter().enumerate().map(move |(nth, slot)| {
@@ -113,7 +115,7 @@ pub(super) fn shards<E: Entity>(
 #[async_trait]
 impl<E: Entity> Permanent for Shard<E> {
     fn path(&self) -> String {
-        format!("{}s/{}", E::KIND, self.number.0)
+        format!("{}s/{}", <E::Protocol>::KIND, self.number.0)
     }
 
     fn kind(&self) -> &'static str {

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use super::root::{Permanent, REPORT_MAX};
 use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
+use crate::limits::Retention;
 use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
 use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
 use crate::supervisor::RestartMail;
-use crate::tidying::{Retention, Tidying};
+use crate::tidying::Tidying;
 use crate::vitals::{Handle, Vitals};
 
 /// The scheduler's place under the root.

@@ -8,7 +8,7 @@ use crate::domain::ids::Seq;
 use crate::domain::inbox::{Birth, Marked, Row};
 use crate::domain::stream::{Present, Stream, StreamLetter};
 use crate::domain::ticket::Caller;
-use crate::session::{Answer, Asked};
+use crate::port::request::{Answer, Asked};
 
 /// The write side of one session (a WebSocket, or an event stream). The user actor owns
 /// it; nobody else writes. Encoding is the outlet's business: it knows its client's dialect.

@@ -24,65 +24,25 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::directory::TicketNews;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::domain::presence::Roster;
-use crate::domain::stream::{Present, StreamEvent, StreamKind, StreamLetter};
+use crate::domain::stream::{Present, StreamEvent, StreamKind, StreamLetter, TicketNews};
 use crate::domain::ticket::Membership;
 use crate::mail::Mail;
+use crate::messages::{
+    Parting, ProjectMessage, ProjectProtocol, StreamMessage, Subscribe, UserMessage, Watch, Watcher,
+};
 use crate::port::TicketStore;
 use crate::supervisor::{Entity, Parent};
-use crate::user::{StreamMessage, UserMessage};
 use crate::vitals::{Handle, Vitals};
 use sight::{Shown, Sight};
 use subscriber::Subscriber;
-pub use subscriber::{Parting, Subscribe, SubscriptionId, Watch, Watcher};
 
 /// A project that nobody watches leaves after so long at most.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
 /// How many people of the roster operators are shown.
 const SHOWN_MAX: usize = 100;
-
-/// What a project actor is sent.
-#[derive(Debug)]
-pub enum ProjectMessage {
-    /// Somebody's session wants to be told a stream.
-    Subscribe(Mail<Subscribe, ()>),
-    /// A subscription has ended.
-    Leave(Watcher),
-    /// A session looks at another ticket, or at none.
-    View {
-        /// Whose.
-        watcher: Watcher,
-        /// Its place among its person's looks: the newest counts.
-        order: u64,
-        /// At what.
-        ticket: Option<TicketId>,
-    },
-    /// A session types, or has ended.
-    Type {
-        /// Whose.
-        watcher: Watcher,
-        /// On what.
-        ticket: TicketId,
-        /// Whether it types.
-        is_typing: bool,
-    },
-    /// Something became of one of its tickets.
-    Tell(TicketNews),
-    /// Somebody has no right to watch any more.
-    Withdraw(UserId),
-    /// Somebody's typing may have ended.
-    TypingDue,
-    /// The supervisor's wheel has turned.
-    Tick,
-    /// How is it?
-    Observe(Mail<(), Value>),
-    /// Fail, to show what a failure does.
-    #[cfg(feature = "testing")]
-    Panic,
-}
 
 /// What all project actors of this node share.
 #[derive(Debug, Clone)]
@@ -95,7 +55,7 @@ pub struct ProjectEntity {
 #[derive(Debug)]
 pub struct ProjectState {
     id: ProjectId,
-    parent: Parent<ProjectEntity>,
+    parent: Parent<ProjectProtocol>,
     vitals: Arc<Vitals>,
     subscribers: HashMap<UserId, Subscriber>,
     roster: Roster,
@@ -110,20 +70,12 @@ pub struct ProjectState {
 }
 
 impl Entity for ProjectEntity {
-    type Id = ProjectId;
-    type Message = ProjectMessage;
-    type Note = ();
-
-    const KIND: &'static str = "project";
-
-    fn number(id: ProjectId) -> u64 {
-        id.0.unsigned_abs()
-    }
+    type Protocol = ProjectProtocol;
 
     async fn spawn(
         &self,
         id: ProjectId,
-        parent: Parent<Self>,
+        parent: Parent<ProjectProtocol>,
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<ProjectMessage>, SpawnErr> {
@@ -145,14 +97,6 @@ impl Entity for ProjectEntity {
 
     fn turn(&self) -> Duration {
         self.passivate_after.min(TURN_MAX)
-    }
-
-    fn tick() -> ProjectMessage {
-        ProjectMessage::Tick
-    }
-
-    fn observe(mail: Mail<(), Value>) -> ProjectMessage {
-        ProjectMessage::Observe(mail)
     }
 
     fn settle(&self, _notes: Vec<()>) {}

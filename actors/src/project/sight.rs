@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::directory::TicketNews;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::presence::Roster;
-use crate::domain::stream::{Present, StreamEvent};
+use crate::domain::stream::{Present, StreamEvent, TicketNews};
 use crate::domain::ticket::{Caller, Membership, Stakes};
 use crate::port::TicketStore;
-use crate::user::in_time;
+use crate::port::in_time;
 
 /// So many tickets are known before those are forgotten that are not on the roster.
 const KNOWN_MAX: usize = 1_024;

@@ -4,89 +4,11 @@ use std::sync::Arc;
 
 use ractor::ActorId;
 
-use super::ProjectMessage;
-use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::domain::presence::SessionNumber;
+use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::stream::{Person, StreamEvent, StreamKind, StreamLetter};
 use crate::domain::ticket::Caller;
-use crate::user::{StreamMessage, UserMessage};
+use crate::messages::{Parting, StreamMessage, SubscriptionId, UserMessage};
 use crate::vitals::Handle;
-
-/// Tells apart the subscriptions of one user actor, over all its sessions and projects; a
-/// subscription that begins anew is another one.
-pub type SubscriptionId = SessionNumber;
-
-/// Somebody's session wants to be told a stream; the right was looked at.
-#[derive(Debug)]
-pub struct Subscribe {
-    /// The user's actor.
-    pub actor: Handle<UserMessage>,
-    /// Whose session.
-    pub caller: Caller,
-    /// Which of the project's streams.
-    pub kind: StreamKind,
-    /// What the user's actor calls the subscription.
-    pub id: SubscriptionId,
-}
-
-/// Whose subscription it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watcher {
-    /// The user.
-    pub user: UserId,
-    /// Which of the user's actors, of which there is one at a time.
-    pub actor: ActorId,
-    /// Which of that actor's subscriptions.
-    pub id: SubscriptionId,
-}
-
-/// Why a project's actor tells a user no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
-    /// It died: something may have been missed.
-    Lost,
-    /// The right was withdrawn.
-    Withdrawn,
-}
-
-/// The user's end of a subscription that stands; dropping it ends the subscription.
-#[derive(Debug)]
-pub struct Watch {
-    project: Handle<ProjectMessage>,
-    watcher: Watcher,
-}
-
-impl Watch {
-    pub(super) fn new(project: Handle<ProjectMessage>, watcher: Watcher) -> Self {
-        Self { project, watcher }
-    }
-
-    /// What the user's actor calls the subscription.
-    pub(crate) fn id(&self) -> SubscriptionId {
-        self.watcher.id
-    }
-
-    /// The project's actor that it stands at.
-    pub(crate) fn stands_at(&self) -> ActorId {
-        self.project.actor().get_id()
-    }
-
-    /// This session looks at another ticket, or at none.
-    pub(crate) fn view(&self, order: u64, ticket: Option<TicketId>) {
-        self.project.cast(ProjectMessage::View { watcher: self.watcher, order, ticket });
-    }
-
-    /// This session types, or has ended.
-    pub(crate) fn type_on(&self, ticket: TicketId, is_typing: bool) {
-        self.project.cast(ProjectMessage::Type { watcher: self.watcher, ticket, is_typing });
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.project.cast(ProjectMessage::Leave(self.watcher));
-    }
-}
 
 /// The project's end of all subscriptions of one user. Dropped by a dying actor, it tells the
 /// user's actor that the project's is lost.

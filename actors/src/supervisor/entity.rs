@@ -13,14 +13,15 @@ use crate::mail::Mail;
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
 
-/// A kind of actor of which there is one an id.
-pub trait Entity: Clone + Debug + Send + Sync + 'static {
-    /// What tells its actors apart.
+/// How the actors of a kind are addressed and what they are sent, apart from what they do with it:
+/// the directory needs the former only.
+pub trait Protocol: Debug + Send + Sync + Sized + 'static {
+    /// Identifies an actor.
     type Id: Copy + Eq + Hash + Display + Debug + Send + Sync + 'static;
     /// What they are sent.
     type Message: ractor::Message;
     /// What a child may give to its supervisor for [`Entity::settle`].
-    type Note: Send + 'static;
+    type Note: Debug + Send + 'static;
 
     /// `user`, `ticket`.
     const KIND: &'static str;
@@ -28,30 +29,43 @@ pub trait Entity: Clone + Debug + Send + Sync + 'static {
     /// The id as a number: which shard it belongs to.
     fn number(id: Self::Id) -> u64;
 
-    /// Spawns the actor of `id` under `supervisor`. Must not wait for anything slow.
-    fn spawn(
-        &self,
-        id: Self::Id,
-        parent: Parent<Self>,
-        vitals: Arc<Vitals>,
-        supervisor: ActorCell,
-    ) -> impl Future<Output = Result<ActorRef<Self::Message>, SpawnErr>> + Send;
-
-    /// How long the wheel takes to turn: each child gets a [`Entity::tick`] so often.
-    fn turn(&self) -> Duration;
-
     /// What a child is sent once a turn of the wheel.
     fn tick() -> Self::Message;
 
-    /// Asks a child how it is.
+    /// Asks a child for its observable state.
     fn observe(mail: Mail<(), serde_json::Value>) -> Self::Message;
+}
+
+/// The id of an entity's actors.
+pub type Id<E> = <<E as Entity>::Protocol as Protocol>::Id;
+/// What an entity's actors are sent.
+pub type Message<E> = <<E as Entity>::Protocol as Protocol>::Message;
+/// What an entity's actors give to their supervisor.
+pub type Note<E> = <<E as Entity>::Protocol as Protocol>::Note;
+
+/// A kind of actor of which there is one an id.
+pub trait Entity: Clone + Debug + Send + Sync + 'static {
+    /// How its actors are addressed.
+    type Protocol: Protocol;
+
+    /// Spawns the actor of `id` under `supervisor`. Must not wait for anything slow.
+    fn spawn(
+        &self,
+        id: Id<Self>,
+        parent: Parent<Self::Protocol>,
+        vitals: Arc<Vitals>,
+        supervisor: ActorCell,
+    ) -> impl Future<Output = Result<ActorRef<Message<Self>>, SpawnErr>> + Send;
+
+    /// How long the wheel takes to turn: each child gets a [`Protocol::tick`] so often.
+    fn turn(&self) -> Duration;
 
     /// Does with all notes since the last tick what is better done for many at once.
-    fn settle(&self, notes: Vec<Self::Note>);
+    fn settle(&self, notes: Vec<Note<Self>>);
 }
 
 /// All live actors of a kind, over all shards. Only the supervisors write it.
-pub type Live<E> = Arc<DashMap<<E as Entity>::Id, Handle<<E as Entity>::Message>>>;
+pub type Live<P> = Arc<DashMap<<P as Protocol>::Id, Handle<<P as Protocol>::Message>>>;
 
 /// Which actor somebody wants.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +77,8 @@ pub struct Wanted<I> {
 }
 
 /// A wish for an actor; the error says for how long it stays down.
-pub type ObtainMail<E> =
-    Mail<Wanted<<E as Entity>::Id>, Result<Handle<<E as Entity>::Message>, Duration>>;
+pub type ObtainMail<P> =
+    Mail<Wanted<<P as Protocol>::Id>, Result<Handle<<P as Protocol>::Message>, Duration>>;
 
 /// An operator's wish that the actor of an id be started again, with the operator's name; the
 /// answer says whether there is one.
@@ -72,38 +86,38 @@ pub type RestartMail<I> = Mail<(I, Arc<str>), bool>;
 
 /// What a dynamic supervisor is sent.
 #[derive(Debug)]
-pub enum SupervisorMessage<E: Entity> {
+pub enum SupervisorMessage<P: Protocol> {
     /// Find or spawn the actor of an id.
-    Obtain(ObtainMail<E>),
+    Obtain(ObtainMail<P>),
     /// A child has nothing to do and wants to leave.
     Idle {
         /// Whose actor it is.
-        id: E::Id,
+        id: P::Id,
         /// Which actor: by now there may be another one of that id.
         actor: ActorId,
     },
     /// A child's note.
-    Note(E::Note),
+    Note(P::Note),
     /// The wheel moves by a slot.
     Tick,
     /// How are you all? At most so many children, the busiest first.
     Report(Mail<usize, ActorReport>),
     /// An operator wants a child started again.
-    Restart(RestartMail<E::Id>),
+    Restart(RestartMail<P::Id>),
 }
 
 /// A child's way to its supervisor.
 #[derive(Debug)]
-pub struct Parent<E: Entity>(pub(crate) Handle<SupervisorMessage<E>>);
+pub struct Parent<P: Protocol>(pub(crate) Handle<SupervisorMessage<P>>);
 
-impl<E: Entity> Parent<E> {
+impl<P: Protocol> Parent<P> {
     /// Says that the child has nothing to do; from now on it must open no mail.
-    pub fn idle(&self, id: E::Id, actor: ActorId) {
+    pub fn idle(&self, id: P::Id, actor: ActorId) {
         self.0.cast(SupervisorMessage::Idle { id, actor });
     }
 
     /// Gives a note.
-    pub fn note(&self, note: E::Note) {
+    pub fn note(&self, note: P::Note) {
         self.0.cast(SupervisorMessage::Note(note));
     }
 }

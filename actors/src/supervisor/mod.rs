@@ -25,7 +25,10 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-pub use entity::{Entity, Live, ObtainMail, Parent, RestartMail, SupervisorMessage, Wanted};
+pub use entity::{
+    Entity, Id, Live, Message, Note, ObtainMail, Parent, Protocol, RestartMail, SupervisorMessage,
+    Wanted,
+};
 
 use children::Children;
 
@@ -47,7 +50,7 @@ pub struct DynamicSupervisor<E: Entity> {
     /// The kind of its children.
     pub entity: E,
     /// Where its live children are found.
-    pub live: Live<E>,
+    pub live: Live<E::Protocol>,
     /// Which shard it is, of how many.
     pub shard: (u64, u64),
     /// Its own path.
@@ -60,19 +63,19 @@ pub struct DynamicSupervisor<E: Entity> {
 #[derive(Debug)]
 pub struct SupervisorState<E: Entity> {
     vitals: Arc<Vitals>,
-    children: Children<E::Id>,
+    children: Children<Id<E>>,
     /// Who wants the successor of an actor that is dying; its end is on its way here.
-    waiting: HashMap<ActorId, Vec<ObtainMail<E>>>,
+    waiting: HashMap<ActorId, Vec<ObtainMail<E::Protocol>>>,
     /// Children that were killed because an operator asked for their restart, with its name; the
     /// news of their end is on its way here.
     asked: HashMap<ActorId, Arc<str>>,
-    notes: Vec<E::Note>,
-    failures: Failures<E::Id>,
+    notes: Vec<Note<E>>,
+    failures: Failures<Id<E>>,
     budget: Budget,
 }
 
 impl<E: Entity> Actor for DynamicSupervisor<E> {
-    type Msg = SupervisorMessage<E>;
+    type Msg = SupervisorMessage<E::Protocol>;
     type State = SupervisorState<E>;
     type Arguments = Arc<Vitals>;
 
@@ -82,7 +85,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         vitals: Arc<Vitals>,
     ) -> Result<Self::State, ActorProcessingErr> {
         // Whatever an earlier incarnation left is dead: nobody may find it any more.
-        self.live.retain(|id, _| E::number(*id) % self.shard.1 != self.shard.0);
+        self.live.retain(|id, _| <E::Protocol>::number(*id) % self.shard.1 != self.shard.0);
         let second = Duration::from_secs(1);
         let turn = self.entity.turn().max(TURN_MIN);
         let slots = usize::try_from(turn.as_secs().max(1)).unwrap_or(1);
@@ -91,7 +94,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         tokio::spawn(tick(handle, period));
         Ok(SupervisorState {
             vitals,
-            children: Children::new(slots, E::KIND),
+            children: Children::new(slots, <E::Protocol>::KIND),
             waiting: HashMap::new(),
             asked: HashMap::new(),
             notes: Vec::new(),
@@ -145,7 +148,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
     }
 }
 
-async fn tick<E: Entity>(supervisor: Handle<SupervisorMessage<E>>, period: Duration) {
+async fn tick<P: Protocol>(supervisor: Handle<SupervisorMessage<P>>, period: Duration) {
     let mut ticker = tokio::time::interval(period);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !supervisor.is_gone() {
@@ -155,14 +158,14 @@ async fn tick<E: Entity>(supervisor: Handle<SupervisorMessage<E>>, period: Durat
 }
 
 impl<E: Entity> DynamicSupervisor<E> {
-    fn child_path(id: E::Id) -> String {
-        format!("{}/{id}", E::KIND)
+    fn child_path(id: Id<E>) -> String {
+        format!("{}/{id}", <E::Protocol>::KIND)
     }
 
     async fn obtain(
         &self,
-        myself: &ActorRef<SupervisorMessage<E>>,
-        mail: ObtainMail<E>,
+        myself: &ActorRef<SupervisorMessage<E::Protocol>>,
+        mail: ObtainMail<E::Protocol>,
         state: &mut SupervisorState<E>,
     ) {
         let Some(Wanted { id, but_not }) = mail.question().copied() else { return };
@@ -191,7 +194,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         match spawned {
             Ok(actor) => {
                 let restart = state.failures.started(id, self.log.clock().now());
-                self.log.note_start(&format_args!("{}/{id}", E::KIND), restart);
+                self.log.note_start(&format_args!("{}/{id}", <E::Protocol>::KIND), restart);
                 state.children.insert(actor.get_id(), id);
                 let handle = Handle::new(actor, vitals);
                 self.live.insert(id, handle.clone());
@@ -206,7 +209,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         }
     }
 
-    fn dismiss(&self, id: E::Id, actor: ActorId, state: &mut SupervisorState<E>) {
+    fn dismiss(&self, id: Id<E>, actor: ActorId, state: &mut SupervisorState<E>) {
         if state.children.remove(actor).is_none() {
             return;
         }
@@ -221,7 +224,7 @@ impl<E: Entity> DynamicSupervisor<E> {
 
     /// Kills a child because an operator asks for its restart, or lets one start at once that is
     /// kept down.
-    fn restart(&self, mail: RestartMail<E::Id>, state: &mut SupervisorState<E>) {
+    fn restart(&self, mail: RestartMail<Id<E>>, state: &mut SupervisorState<E>) {
         let Some(((id, operator), reply)) = mail.open() else { return };
         let found = self.live.get(&id).map(|entry| entry.clone());
         let Some(child) = found else { return reply.send(state.failures.hasten(id, &operator)) };
@@ -249,7 +252,8 @@ impl<E: Entity> DynamicSupervisor<E> {
             state.failures.note_asked(id, operator, now);
             return Ok(());
         }
-        metrics::counter!("bellpull_actor_failures_total", "kind" => E::KIND).increment(1);
+        metrics::counter!("bellpull_actor_failures_total", "kind" => <E::Protocol>::KIND)
+            .increment(1);
         warn!(path, text, "an actor failed");
         self.log.note(&path, "failed", text);
         state.failures.note(id, text.to_owned(), self.log.clock().now(), now);
@@ -266,7 +270,7 @@ impl<E: Entity> DynamicSupervisor<E> {
     fn tick(&self, state: &mut SupervisorState<E>) {
         for id in state.children.turn() {
             if let Some(child) = self.live.get(id) {
-                child.cast(E::tick());
+                child.cast(<E::Protocol>::tick());
             }
         }
         if !state.notes.is_empty() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{DynamicSupervisor, Entity, SupervisorState};
+use super::entity::{Entity, Message, Protocol};
+use super::{DynamicSupervisor, SupervisorState};
 use crate::mail::{Fate, Mail, Reply};
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
@@ -14,7 +15,7 @@ use crate::vitals::{Handle, Vitals};
 const OBSERVE_MAX: Duration = Duration::from_millis(500);
 
 /// A child's report as far as its supervisor can make it, and the child itself where it is up.
-type Draft<E> = (ActorReport, Option<Handle<<E as Entity>::Message>>);
+type Draft<E> = (ActorReport, Option<Handle<Message<E>>>);
 
 impl<E: Entity> DynamicSupervisor<E> {
     /// Answers with its own report, and those of the children that are kept down and of the
@@ -28,7 +29,7 @@ impl<E: Entity> DynamicSupervisor<E> {
             .map(|(id, record)| {
                 let vitals = Vitals::new();
                 let path = Self::child_path(id);
-                let mut report = ActorReport::new(path, E::KIND, &vitals, Some(record));
+                let mut report = ActorReport::new(path, <E::Protocol>::KIND, &vitals, Some(record));
                 report.state = "backing_off";
                 (report, None)
             })
@@ -38,7 +39,7 @@ impl<E: Entity> DynamicSupervisor<E> {
             if let Some(actor) = self.live.get(&id) {
                 let record = state.failures.of(id);
                 let path = Self::child_path(id);
-                let report = ActorReport::new(path, E::KIND, actor.vitals(), record);
+                let report = ActorReport::new(path, <E::Protocol>::KIND, actor.vitals(), record);
                 drafts.push((report, Some(actor.clone())));
             }
         }
@@ -59,7 +60,7 @@ async fn observe_all<E: Entity>(
     let ask = |(mut report, child): Draft<E>| async move {
         let Some(child) = child else { return report };
         let (mail, answer) = Mail::new(());
-        child.cast(E::observe(mail));
+        child.cast(<E::Protocol>::observe(mail));
         match answer.within(OBSERVE_MAX).await {
             Fate::Answered(observed) => report.observed = observed,
             Fate::Returned(()) => report.state = "stopping",

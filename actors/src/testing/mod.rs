@@ -5,6 +5,7 @@
 mod clock;
 mod comments;
 mod inboxes;
+mod kept_sends;
 mod outbox;
 mod outlet;
 mod projects;

@@ -1,12 +1,12 @@
 //! The fake store as a store of sends.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::kept_sends::{Key, Unfinished};
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::inbox::Letter;
@@ -15,27 +15,6 @@ use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
 use crate::port::tickets::Told;
 use crate::port::{SendStore, StoreError};
-
-/// The sends that were taken in, and their keys.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    sends: BTreeMap<SendId, Unfinished>,
-    keys: BTreeMap<(UserId, String), Key>,
-}
-
-#[derive(Debug)]
-struct Unfinished {
-    letter: Arc<Letter>,
-    left: Vec<UserId>,
-    due_at: Timestamp,
-}
-
-#[derive(Debug)]
-struct Key {
-    body_hash: [u8; 32],
-    first_used: Timestamp,
-    send: StoredSend,
-}
 
 impl Data {
     /// Whom a send is for, in the order of their ids.

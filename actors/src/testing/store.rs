@@ -95,7 +95,7 @@ pub(super) struct Data {
     pub(super) comments: Vec<Comment>,
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
-    pub(super) sends: super::sends::Kept,
+    pub(super) sends: super::kept_sends::Kept,
     /// When those that may be forgotten came to their end.
     pub(super) old: BTreeMap<Old, Vec<Timestamp>>,
     pub(super) last_ticket: i64,

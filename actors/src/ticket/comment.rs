@@ -5,23 +5,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::message::{CommandError, CommentAsk, unavailable};
 use super::{Known, TicketEntity, TicketState, outlive};
-use crate::directory::{CommandError, TicketNews, unavailable};
 use crate::domain::comment::{Comment, comment, mentions};
-use crate::domain::stream::StreamEvent;
+use crate::domain::stream::{StreamEvent, TicketNews};
 use crate::domain::ticket::{Caller, Refusal, is_visible};
 use crate::mail::Mail;
 use crate::port::StoreError;
-use crate::user::in_time;
-
-/// A comment with its author.
-#[derive(Debug)]
-pub struct CommentAsk {
-    /// What is said.
-    pub body: String,
-    /// Who says it.
-    pub caller: Caller,
-}
+use crate::port::in_time;
 
 impl TicketEntity {
     pub(super) async fn take_comment(

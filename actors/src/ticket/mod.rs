@@ -11,6 +11,7 @@
 //! conflict: the ticket is read again and the command decided again, at most [`TRIES`] times.
 
 mod comment;
+pub(crate) mod message;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,62 +21,23 @@ use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::directory::{CommandError, Projects, TicketNews, Users, unavailable};
-use crate::domain::comment::Comment;
+use crate::directory::{Projects, Users};
 use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::stream::{StreamEvent, TicketAction, TicketLine};
+use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
     Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
 };
 use crate::mail::Mail;
+use crate::port::in_time;
 use crate::port::tickets::Committed;
 use crate::port::{Clock, CommentStore, StoreError, TicketStore};
 use crate::supervisor::{Entity, Parent};
-use crate::user::in_time;
 use crate::vitals::Vitals;
-pub use comment::CommentAsk;
+use message::{Answer, CommandError, TicketAsk, TicketProtocol, unavailable};
+pub use message::{CommentAsk, TicketMessage};
 
 /// How often a command is decided against a rival's newer version before it is refused.
 const TRIES: usize = 3;
-
-/// A command with whoever gives it.
-#[derive(Debug)]
-pub enum TicketAsk {
-    /// Raise the ticket whose id this actor has.
-    Create {
-        /// Where.
-        project: ProjectId,
-        /// What.
-        new: NewTicket,
-        /// Who.
-        caller: Caller,
-    },
-    /// Do something to it.
-    Command {
-        /// What.
-        command: Command,
-        /// Who.
-        caller: Caller,
-    },
-}
-
-type Answer = Result<Ticket, CommandError>;
-
-/// What a ticket actor is sent.
-#[derive(Debug)]
-pub enum TicketMessage {
-    /// A command.
-    Ask(Mail<TicketAsk, Answer>),
-    /// Somebody has something to say about the ticket.
-    Comment(Mail<CommentAsk, Result<Comment, CommandError>>),
-    /// The supervisor's wheel has turned.
-    Tick,
-    /// How is it?
-    Observe(Mail<(), Value>),
-    /// Fail, to show what a failure does.
-    #[cfg(feature = "testing")]
-    Panic,
-}
 
 /// What all ticket actors of this node share.
 #[derive(Debug, Clone)]
@@ -89,20 +51,12 @@ pub struct TicketEntity {
 }
 
 impl Entity for TicketEntity {
-    type Id = TicketId;
-    type Message = TicketMessage;
-    type Note = ();
-
-    const KIND: &'static str = "ticket";
-
-    fn number(id: TicketId) -> u64 {
-        id.0.unsigned_abs()
-    }
+    type Protocol = TicketProtocol;
 
     async fn spawn(
         &self,
         id: TicketId,
-        parent: Parent<Self>,
+        parent: Parent<TicketProtocol>,
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<TicketMessage>, SpawnErr> {
@@ -123,14 +77,6 @@ impl Entity for TicketEntity {
         self.passivate_after / 4
     }
 
-    fn tick() -> TicketMessage {
-        TicketMessage::Tick
-    }
-
-    fn observe(mail: Mail<(), Value>) -> TicketMessage {
-        TicketMessage::Observe(mail)
-    }
-
     fn settle(&self, _notes: Vec<()>) {}
 }
 
@@ -145,7 +91,7 @@ struct Known {
 #[derive(Debug)]
 pub struct TicketState {
     id: TicketId,
-    parent: Parent<TicketEntity>,
+    parent: Parent<TicketProtocol>,
     vitals: Arc<Vitals>,
     /// Read by the first command that needs it; forgotten when a rival or a failure casts doubt.
     known: Option<Known>,

@@ -97,3 +97,12 @@ impl Asking {
         Some((self.current.take()?, outcome.answer))
     }
 }
+
+/// A request that was not done.
+pub(super) fn refused(
+    code: &'static str,
+    message: impl Into<String>,
+    retry_after_ms: Option<u32>,
+) -> Answer {
+    Answer::Refused { code, message: message.into(), retry_after_ms }
+}

@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 
 use super::backlog::{Loaded, Reading};
 use super::follow::Follow;
+use super::own::Own;
 use super::queue::Next;
 use super::session::SessionState;
 use super::stretch::{Shows, Stretch};
-use super::{Attach, Gap, Own, UserEntity, UserMessage, UserState};
-use crate::directory::{AttachError, Session};
+use super::{Gap, UserEntity, UserState};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
 use crate::mail::Mail;
+use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
 

@@ -20,138 +20,46 @@ mod displaced;
 mod early;
 mod follow;
 mod handlers;
+pub(crate) mod own;
 mod queue;
 mod requests;
 mod session;
 mod store_tasks;
 mod streams;
 mod stretch;
+mod subscription;
 #[cfg(test)]
 mod tests;
 mod wheel;
 
 use std::future::{Future, ready};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use serde_json::Value;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::directory::{AttachError, Projects, Session, SessionCount, Users};
-use crate::domain::ids::{LoginId, Seq, UserId};
-use crate::domain::inbox::Change;
+use crate::directory::{Projects, SessionCount, Users};
+use crate::domain::ids::{Seq, UserId};
 use crate::domain::user::User;
-use crate::hub::{HubLimits, HubNames};
-use crate::mail::Mail;
-use crate::port::outlet::Ending;
-use crate::port::{Clock, InboxStore, StoreError};
+use crate::limits::{HubLimits, HubNames};
+use crate::messages::{UserMessage, UserProtocol};
+use crate::port::{Clock, InboxStore, in_time};
 use crate::sends::Sends;
-use crate::session::{Heard, SessionStart};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
-use crate::wave::Wave;
 use crate::write_rate::WriteRate;
-use asking::Outcome;
-use backlog::{Loaded, Reading, Texts};
 use follow::Follow;
+use own::{Own, OwnMessage};
 use session::SessionState;
-pub(crate) use store_tasks::in_time;
-pub use streams::{Failed, StreamMessage};
 use stretch::Shows;
-
-/// A session that wants in.
-#[derive(Debug)]
-pub struct Attach {
-    /// Whose.
-    pub account: Arc<User>,
-    /// The session.
-    pub start: SessionStart,
-}
-
-/// What a user actor is sent. Each of them has room for a few, so that what is large is in a box.
-#[derive(Debug)]
-pub enum UserMessage {
-    /// A session wants in.
-    Attach(Mail<Attach, Result<Session, AttachError>>),
-    /// The inbox changed.
-    Changed {
-        /// How.
-        change: Change,
-        /// Where others are told at the same time: dropped once it was shown.
-        wave: Option<Wave>,
-    },
-    /// The inbox changed several times at once, by what others are told at the same time.
-    ChangedTogether {
-        /// In the order of their numbers.
-        changes: Vec<Change>,
-        /// Dropped once they were shown.
-        wave: Wave,
-    },
-    /// A session's reader heard something.
-    Heard {
-        /// Which session.
-        session: u32,
-        /// What.
-        heard: Heard,
-    },
-    /// End the sessions of a login (`None`: all).
-    End {
-        /// Which login's.
-        login: Option<LoginId>,
-        /// What they are told.
-        why: Ending,
-    },
-    /// End all sessions and save; answered once that is done. They are told to come back within
-    /// this range of milliseconds, each at a time of its own.
-    Drain(Mail<Range<u32>, ()>),
-    /// Something is heard of a project.
-    Stream(Box<StreamMessage>),
-    /// The supervisor's wheel has turned.
-    Tick,
-    /// How is it?
-    Observe(Mail<(), Value>),
-    /// A task of its own has something to say.
-    Own(OwnMessage),
-    /// Fail, to show what a failure does.
-    #[cfg(feature = "testing")]
-    Panic,
-}
-
-/// What the actor's own tasks cast back.
-#[derive(Debug)]
-pub struct OwnMessage(Box<Own>);
 
 impl From<Own> for UserMessage {
     fn from(own: Own) -> Self {
         Self::Own(OwnMessage(Box::new(own)))
     }
-}
-
-#[derive(Debug)]
-enum Own {
-    /// A session's backlog.
-    Loaded { session: u32, loaded: Result<Loaded, StoreError> },
-    /// Texts of a session's backlog.
-    Texts { session: u32, texts: Result<Texts, StoreError> },
-    /// A gap was given its moment.
-    GapDue,
-    /// What a gap came to.
-    Filled(Result<Reading, StoreError>),
-    /// How far the store says that the inbox has come.
-    Compared(Seq),
-    /// The delivered position is on the disk.
-    Saved(Seq),
-    /// It could not be saved.
-    NotSaved,
-    /// A session's token ends now, or its warning is due, if it is still that one.
-    TokenDue { session: u32, expires_at: Timestamp, is_end: bool },
-    /// What became of a session's request.
-    Done { session: u32, outcome: Box<Outcome> },
 }
 
 /// The user actors of this node: each has a copy, so it is but a pointer.
@@ -192,21 +100,12 @@ impl UserEntity {
 }
 
 impl Entity for UserEntity {
-    type Id = UserId;
-    type Message = UserMessage;
-    /// What was delivered to whom: saved for all users of a shard at once.
-    type Note = (UserId, Seq);
-
-    const KIND: &'static str = "user";
-
-    fn number(id: UserId) -> u64 {
-        id.0.unsigned_abs()
-    }
+    type Protocol = UserProtocol;
 
     async fn spawn(
         &self,
         id: UserId,
-        _parent: Parent<Self>,
+        _parent: Parent<UserProtocol>,
         vitals: Arc<Vitals>,
         supervisor: ActorCell,
     ) -> Result<ActorRef<UserMessage>, SpawnErr> {
@@ -236,14 +135,6 @@ impl Entity for UserEntity {
     fn turn(&self) -> Duration {
         let limits = &self.shared.limits;
         (limits.ping_after / 5).min(limits.save_delivered_every)
-    }
-
-    fn tick() -> UserMessage {
-        UserMessage::Tick
-    }
-
-    fn observe(mail: Mail<(), Value>) -> UserMessage {
-        UserMessage::Observe(mail)
     }
 
     fn settle(&self, positions: Vec<(UserId, Seq)>) {

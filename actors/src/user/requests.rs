@@ -3,16 +3,17 @@
 use jiff::Timestamp;
 use ractor::ActorRef;
 
-use super::asking::Outcome;
+use super::asking::{Outcome, refused};
+use super::own::Own;
 use super::session::{SessionState, Warning};
-use super::store_tasks::in_time;
-use super::{Own, UserEntity, UserMessage, UserShared, UserState};
+use super::{UserEntity, UserShared, UserState};
 use crate::domain::ids::{NotificationId, Seq, UserId};
 use crate::domain::inbox::{Change, Head, Mark};
 use crate::domain::ticket::Caller;
+use crate::messages::UserMessage;
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
-use crate::port::{Slice, StoreError};
+use crate::port::{Slice, StoreError, in_time};
 use crate::rate::retry_after_ms;
 use crate::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
 use crate::vitals::Handle;
@@ -248,14 +249,6 @@ fn done(own: &Handle<UserMessage>, session: u32, outcome: Outcome) {
 }
 
 /// A request that was not carried out.
-pub(super) fn refused(
-    code: &'static str,
-    message: impl Into<String>,
-    retry_after_ms: Option<u32>,
-) -> Answer {
-    Answer::Refused { code, message: message.into(), retry_after_ms }
-}
-
 fn unavailable() -> Answer {
     refused("unavailable", "The hub cannot do this now.", Some(RETRY_MS))
 }

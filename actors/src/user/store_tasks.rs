@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
+use super::UserEntity;
 use super::backlog::{self, Loaded, Reading};
-use super::{Own, UserEntity, UserMessage};
+use super::own::Own;
 use crate::domain::ids::{MessageId, Seq, UserId};
-use crate::port::StoreError;
+use crate::messages::UserMessage;
 use crate::port::inbox::TEXTS_BYTES_MAX;
+use crate::port::{StoreError, in_time};
 use crate::session::Feed;
 use crate::vitals::Handle;
 
 /// How long missing numbers may take to arrive by themselves. Hints of tickets that were committed
 /// together arrive within a millisecond of each other; one that is lost costs this much.
 const GAP_PATIENCE: Duration = Duration::from_millis(20);
-
-/// How long the store may take; its own limit is 5 s, this is for one that keeps no limit.
-const STORE_MAX: Duration = Duration::from_secs(8);
 
 impl UserEntity {
     /// Reads a session's backlog.
@@ -115,14 +114,6 @@ impl UserEntity {
             own.cast(saved.into());
         });
     }
-}
-
-/// Does it within [`STORE_MAX`].
-pub(crate) async fn in_time<T>(
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let late = |_| StoreError::Unavailable("it did not answer in time".to_owned());
-    tokio::time::timeout(STORE_MAX, work).await.map_err(late)?
 }
 
 /// A stretch as what a session goes on with.

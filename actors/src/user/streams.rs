@@ -5,21 +5,21 @@
 //! lost, one to presence begins anew by itself, with a fresh list of who is there; a session that
 //! watched tickets ends, for it may have missed one: its client comes back and reads.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{ActorId, ActorRef};
+use ractor::ActorRef;
 
-use super::asking::Outcome;
-use super::requests::refused;
+use super::asking::{Outcome, refused};
 use super::session::SessionState;
-use super::{UserEntity, UserMessage, UserState};
-use crate::directory::NoSubscription;
-use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::domain::stream::{Present, Stream, StreamKind, StreamLetter};
+use super::subscription::{Phase, Purpose, Subscription};
+use super::{UserEntity, UserState};
+use crate::domain::ids::{TicketId, UserId};
+use crate::domain::stream::{Present, Stream, StreamKind};
 use crate::domain::ticket::Caller;
+use crate::messages::{
+    Failed, NoSubscription, Parting, StreamMessage, Subscribe, SubscriptionId, UserMessage, Watch,
+};
 use crate::port::outlet::{Ending, Outgoing};
-use crate::project::{Parting, Subscribe, SubscriptionId, Watch};
 use crate::session::Answer;
 use crate::vitals::Handle;
 
@@ -42,87 +42,6 @@ const BACK_SPREAD_MS: u64 = 1_000;
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: RETRY_MS };
 /// After how long a stream that cannot be had now may be asked for again.
 const RETRY_MS: u32 = 1_000;
-
-/// What is heard of projects.
-#[derive(Debug)]
-pub enum StreamMessage {
-    /// A subscription stands; it does until the watch is dropped.
-    Begun {
-        /// The subscription.
-        watch: Watch,
-        /// Who is there, on a stream of presence.
-        present: Option<Vec<Present>>,
-    },
-    /// What a stream tells.
-    News(Arc<StreamLetter>),
-    /// All subscriptions to a project have ended.
-    Ended {
-        /// Which project.
-        project: ProjectId,
-        /// Which of its actors says so: by now another one may be subscribed to.
-        actor: ActorId,
-        /// Why.
-        why: Parting,
-    },
-    /// One does not stand, or should not.
-    Failed(Failed),
-}
-
-/// A subscription that came to nothing.
-#[derive(Debug)]
-pub struct Failed {
-    id: SubscriptionId,
-    why: NoSubscription,
-}
-
-/// A session's subscription.
-#[derive(Debug)]
-pub(super) struct Subscription {
-    stream: Stream,
-    id: SubscriptionId,
-    purpose: Purpose,
-    /// Whether it ever stood.
-    has_stood: bool,
-    /// How often it was asked for since it last stood.
-    tries: u32,
-    /// What the session looks at, and that look's place among its person's: told again to a
-    /// successor of the project's actor.
-    looks: Option<(u64, TicketId)>,
-    phase: Phase,
-}
-
-/// What a subscription is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// The session is for this stream alone, and ends with it.
-    OwnStream,
-    /// The session asked for it; the answer is due when it first stands, or does not.
-    Asked,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// The project's actor is being asked; what the session typed on last meanwhile.
-    Asking { typed: Option<(TicketId, bool)> },
-    /// It stands.
-    Stands(Watch),
-}
-
-impl Subscription {
-    fn new(stream: Stream, purpose: Purpose) -> Self {
-        let phase = Phase::Asking { typed: None };
-        Self { stream, id: 0, purpose, has_stood: false, tries: 0, looks: None, phase }
-    }
-
-    /// Whether the session waits for the answer to its request.
-    fn is_awaited(&self) -> bool {
-        self.purpose == Purpose::Asked && !self.has_stood
-    }
-
-    fn stands_at(&self, actor: ActorId) -> bool {
-        matches!(&self.phase, Phase::Stands(watch) if watch.stands_at() == actor)
-    }
-}
 
 impl UserEntity {
     /// Subscribes a new session to the stream that it is for.

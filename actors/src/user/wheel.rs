@@ -8,8 +8,10 @@ use ractor::ActorRef;
 use tokio::time::Instant;
 
 use super::handlers::note_delivered;
+use super::own::Own;
 use super::session::{SessionState, Warning};
-use super::{Own, UserEntity, UserMessage, UserState};
+use super::{UserEntity, UserState};
+use crate::messages::{UserMessage, UserProtocol};
 use crate::port::outlet::{Ending, Outgoing};
 use crate::supervisor::Parent;
 use crate::vitals::{Handle, Vitals};
@@ -145,7 +147,7 @@ impl UserEntity {
     }
 
     /// Found where it is needed: it would be two pointers more for each user.
-    fn parent(&self, state: &UserState) -> Option<Parent<Self>> {
+    fn parent(&self, state: &UserState) -> Option<Parent<UserProtocol>> {
         self.shared.users.directory.parent(state.id)
     }
 

@@ -5,6 +5,7 @@
 //! or with a [`Refusal`]. They touch nothing.
 
 mod decide;
+mod decision;
 mod text;
 mod visible;
 #[cfg(test)]
@@ -16,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::domain) use decide::announce;
 pub use decide::{ANNOUNCED_ACTIONS, create, decide};
+pub use decision::Decision;
 pub use visible::{VisibleTo, is_visible};
 
 use super::ids::{ProjectId, TicketId, UserId};
-use super::notification::Announcement;
 use super::user::{Role, User};
 
 macro_rules! named {
@@ -318,34 +319,6 @@ pub struct HistoryEntry {
     pub note: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// What becomes of a ticket.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    /// Its new state; the version is one more than before.
-    pub ticket: Ticket,
-    /// Whether it is gone after this.
-    pub deleted: bool,
-    /// Its history's next line.
-    pub entry: HistoryEntry,
-    /// What people are told, if anything.
-    pub announcement: Option<Announcement>,
-}
-
-impl Decision {
-    /// Whether the ticket has moved on: what people were told of it before is old news.
-    #[must_use]
-    pub fn moves_on(&self) -> bool {
-        self.deleted || self.entry.from.is_some_and(|from| from != self.entry.to)
-    }
-
-    /// Whether its title or its description may have changed: steps of the workflow, which are
-    /// most of all decisions, leave both as they are.
-    #[must_use]
-    pub fn changes_text(&self) -> bool {
-        matches!(self.entry.action, "create" | "edit")
-    }
 }
 
 /// Who has to do with a ticket: what decides, besides a role, who may know that it exists.

@@ -1,0 +1,57 @@
+//! A channel's place in the tree, by which its supervisor and its directory find its actor.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::{ChannelActor, ChannelMessage};
+use crate::domain::routing::Channel;
+use crate::port::in_time;
+use crate::vitals::Handle;
+
+/// The path of the channels' supervisor.
+pub(crate) const PATH: &str = "channels";
+/// How long a predecessor may take to be gone. Its attempts are aborted with it; a successor that
+/// began before that could send the same delivery beside it.
+pub(super) const GONE_MAX: Duration = Duration::from_secs(1);
+/// A channel's place in the tree: what its actor is made of, and where the actor is found.
+#[derive(Debug)]
+pub(crate) struct ChannelPlace {
+    pub(super) actor: ChannelActor,
+    pub(super) slot: watch::Sender<Option<Handle<ChannelMessage>>>,
+    /// Whether a nudge is on its way to the actor.
+    pub(crate) nudged: Arc<AtomicBool>,
+}
+
+impl ChannelPlace {
+    pub(crate) fn new(actor: ChannelActor) -> Self {
+        Self { actor, slot: watch::channel(None).0, nudged: Arc::default() }
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.actor.channel
+    }
+
+    /// `channels/email`, …
+    pub(crate) fn path(&self) -> String {
+        let name = self.actor.channel.as_str().to_lowercase();
+        format!("{}/{name}", PATH)
+    }
+
+    /// The actor, unless it is down.
+    pub(crate) fn up(&self) -> Option<Handle<ChannelMessage>> {
+        self.slot.borrow().clone().filter(|actor| !actor.is_gone())
+    }
+
+    /// Ends the actor with whatever it has begun, and then its leases.
+    pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
+        actor.actor().kill();
+        let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
+        if let Err(error) = in_time(self.actor.store.release(self.actor.channel)).await {
+            warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
+        }
+    }
+}

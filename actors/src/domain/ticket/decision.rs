@@ -1,0 +1,32 @@
+//! What a command comes to.
+
+use super::super::notification::Announcement;
+use super::{HistoryEntry, Ticket};
+
+/// What becomes of a ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Its new state; the version is one more than before.
+    pub ticket: Ticket,
+    /// Whether it is gone after this.
+    pub deleted: bool,
+    /// Its history's next line.
+    pub entry: HistoryEntry,
+    /// What people are told, if anything.
+    pub announcement: Option<Announcement>,
+}
+
+impl Decision {
+    /// Whether the ticket has moved on: what people were told of it before is old news.
+    #[must_use]
+    pub fn moves_on(&self) -> bool {
+        self.deleted || self.entry.from.is_some_and(|from| from != self.entry.to)
+    }
+
+    /// Whether its title or its description may have changed: steps of the workflow, which are
+    /// most of all decisions, leave both as they are.
+    #[must_use]
+    pub fn changes_text(&self) -> bool {
+        matches!(self.entry.action, "create" | "edit")
+    }
+}

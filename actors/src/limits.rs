@@ -1,0 +1,89 @@
+//! Limits and names that several actors share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::port::retention::Old;
+
+/// So many recipients are written in one transaction at first: where something goes out for each of
+/// them some 8 ms of the store's time, which is what a ticket's commit may have to wait for a send.
+pub const CHUNK: u32 = 512;
+
+/// By what clients know where they are.
+#[derive(Debug, Clone)]
+pub struct HubNames {
+    /// The store: positions of one mean nothing to another.
+    pub epoch: Arc<str>,
+    /// This process among the cluster's.
+    pub node: Arc<str>,
+}
+
+/// The tree's limits.
+#[derive(Debug, Clone)]
+pub struct HubLimits {
+    /// The most that a session is sent of its backlog (`replay.limit`; 500).
+    pub replay_max: u32,
+    /// The most sessions that one user may have on this node (`ws.max_sessions_per_user`; 32).
+    pub sessions_per_user_max: usize,
+    /// A session that was silent so long is pinged (25 s).
+    pub ping_after: Duration,
+    /// A session that was silent so long is closed with 4408 (75 s).
+    pub silent_max: Duration,
+    /// A ticket actor without a command for so long passivates (60 s).
+    pub passivate_after: Duration,
+    /// How often delivered positions are saved while users stay connected (5 s).
+    pub save_delivered_every: Duration,
+    /// What all sessions together may hold that their connections have not taken
+    /// (`ws.max_unsent_bytes`; 64 MiB).
+    pub unsent_bytes_max: usize,
+    /// For how long things are kept.
+    pub retention: Retention,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            replay_max: 500,
+            sessions_per_user_max: 32,
+            ping_after: Duration::from_secs(25),
+            silent_max: Duration::from_secs(75),
+            passivate_after: Duration::from_secs(60),
+            save_delivered_every: Duration::from_secs(5),
+            unsent_bytes_max: 64 << 20,
+            retention: Retention::default(),
+        }
+    }
+}
+
+/// For how long things are kept; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows that were deleted (`retention.deleted_days`).
+    pub tombstones: Option<SignedDuration>,
+    /// Deliveries that have come to an end (`retention.deliveries_days`).
+    pub deliveries: Option<SignedDuration>,
+    /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
+    pub keys: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            tombstones: Some(SignedDuration::from_hours(30 * 24)),
+            deliveries: Some(SignedDuration::from_hours(90 * 24)),
+            keys: SignedDuration::from_hours(24),
+        }
+    }
+}
+
+impl Retention {
+    /// For how long rows of a kind are kept.
+    pub(crate) fn of(&self, what: Old) -> Option<SignedDuration> {
+        match what {
+            Old::Deliveries => self.deliveries,
+            Old::Tombstones | Old::Messages => self.tombstones,
+        }
+    }
+}

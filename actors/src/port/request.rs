@@ -1,0 +1,137 @@
+//! What a client asks of its user's actor over a session, and the answers.
+
+use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use crate::domain::inbox::Mark;
+use crate::domain::notification::{Kind, Notification};
+use crate::domain::stream::Stream;
+use crate::port::inbox::Selection;
+
+/// What a client called a request, to know its answer by: at most 64 characters (the dialect checks
+/// it). `None` where it gave no name, or its dialect has none.
+pub type Tag = Option<Box<str>>;
+
+/// A request over a socket.
+#[derive(Debug)]
+pub struct Asked {
+    /// What the client called it.
+    pub tag: Tag,
+    /// What it wants.
+    pub ask: Ask,
+}
+
+/// What a client can want of its user's actor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Mark rows of its own inbox.
+    Mark {
+        /// Which.
+        selection: Selection,
+        /// How.
+        mark: Mark,
+    },
+    /// Show a part of its own inbox, newest first.
+    List {
+        /// How many; 1 to 100.
+        limit: u32,
+        /// How many newer ones to pass over.
+        offset: u32,
+    },
+    /// Notify somebody.
+    Send(Box<Note>),
+    /// Everything up to this number has arrived.
+    Ack(Seq),
+    /// Begin to tell a stream.
+    Subscribe(Stream),
+    /// End it.
+    Unsubscribe(Stream),
+    /// This person looks at a ticket, or at none.
+    Viewing {
+        /// Where; `None`: on the session's own stream.
+        stream: Option<Stream>,
+        /// At what.
+        ticket: Option<TicketId>,
+    },
+    /// This person types, or has ended.
+    Typing {
+        /// Where; `None`: on the session's own stream.
+        stream: Option<Stream>,
+        /// On what.
+        ticket: TicketId,
+        /// Whether it types.
+        is_typing: bool,
+    },
+    /// Go on with this token. The edge, which knows tokens, turns it into
+    /// [`crate::session::Heard::Renewed`].
+    Refresh(Token),
+}
+
+/// A token that nobody prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub Box<str>);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What somebody sends to one person over a socket. Its dialect has checked the lengths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// To whom.
+    pub to: UserId,
+    /// One line, 1 to 255 characters.
+    pub title: String,
+    /// 1 to 10,000 characters.
+    pub message: String,
+    /// The sender's own name for why: becomes the event.
+    pub event: String,
+    /// How it is shown.
+    pub kind: Kind,
+    /// Where a click leads; empty for nowhere.
+    pub link: String,
+    /// The sender's own data.
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What became of an [`Ask`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It is done; nothing else is to be said.
+    Done,
+    /// Rows were marked.
+    Marked {
+        /// How many changed.
+        count: usize,
+        /// Where one row alone was named: whether the caller has it. Else `true`.
+        is_found: bool,
+        /// The count as its session has been told it.
+        unread_count: i64,
+        /// From which position on it is so: a client that was told of a later change of one of
+        /// these rows keeps to that. Where nothing changed, where the session was when it asked.
+        seq: Seq,
+    },
+    /// A part of the inbox.
+    Listed {
+        /// The rows.
+        notifications: Vec<Notification>,
+        /// How many there are in all.
+        total: i64,
+        /// How many of them are unread.
+        unread_count: i64,
+    },
+    /// Somebody was notified.
+    Sent {
+        /// The notification.
+        notification: NotificationId,
+    },
+    /// It was not done.
+    Refused {
+        /// For machines.
+        code: &'static str,
+        /// For people.
+        message: String,
+        /// Whether, and after how long, it may be tried again as it is.
+        retry_after_ms: Option<u32>,
+    },
+}

@@ -1,0 +1,97 @@
+//! What ticket actors are sent, and how they refuse.
+
+use serde_json::Value;
+
+use crate::domain::comment::Comment;
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
+use crate::mail::Mail;
+use crate::port::StoreError;
+use crate::supervisor::Protocol;
+
+/// A command with whoever gives it.
+#[derive(Debug)]
+pub enum TicketAsk {
+    /// Raise the ticket whose id this actor has.
+    Create {
+        /// Where.
+        project: ProjectId,
+        /// What.
+        new: NewTicket,
+        /// Who.
+        caller: Caller,
+    },
+    /// Do something to it.
+    Command {
+        /// What.
+        command: Command,
+        /// Who.
+        caller: Caller,
+    },
+}
+
+pub(super) type Answer = Result<Ticket, CommandError>;
+
+/// What a ticket actor is sent.
+#[derive(Debug)]
+pub enum TicketMessage {
+    /// A command.
+    Ask(Mail<TicketAsk, Answer>),
+    /// Somebody has something to say about the ticket.
+    Comment(Mail<CommentAsk, Result<Comment, CommandError>>),
+    /// The supervisor's wheel has turned.
+    Tick,
+    /// How is it?
+    Observe(Mail<(), Value>),
+    /// Fail, to show what a failure does.
+    #[cfg(feature = "testing")]
+    Panic,
+}
+
+/// A comment with its author.
+#[derive(Debug)]
+pub struct CommentAsk {
+    /// What is said.
+    pub body: String,
+    /// Who says it.
+    pub caller: Caller,
+}
+
+/// How ticket actors are addressed.
+#[derive(Debug)]
+pub struct TicketProtocol;
+
+impl Protocol for TicketProtocol {
+    type Id = TicketId;
+    type Message = TicketMessage;
+    type Note = ();
+
+    const KIND: &'static str = "ticket";
+
+    fn number(id: TicketId) -> u64 {
+        id.0.unsigned_abs()
+    }
+
+    fn tick() -> TicketMessage {
+        TicketMessage::Tick
+    }
+
+    fn observe(mail: Mail<(), Value>) -> TicketMessage {
+        TicketMessage::Observe(mail)
+    }
+}
+
+/// Why a ticket command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store or the actor cannot answer now; nothing was acknowledged.
+    #[error("the hub cannot carry this out now: {0}")]
+    Unavailable(String),
+}
+
+pub(crate) fn unavailable(error: StoreError) -> CommandError {
+    CommandError::Unavailable(error.to_string())
+}

@@ -1,0 +1,34 @@
+//! What a user actor's own tasks cast back to it.
+
+use jiff::Timestamp;
+
+use super::asking::Outcome;
+use super::backlog::{Loaded, Reading, Texts};
+use crate::domain::ids::Seq;
+use crate::port::StoreError;
+
+/// What the actor's own tasks cast back.
+#[derive(Debug)]
+pub struct OwnMessage(pub(super) Box<Own>);
+
+#[derive(Debug)]
+pub(super) enum Own {
+    /// A session's backlog.
+    Loaded { session: u32, loaded: Result<Loaded, StoreError> },
+    /// Texts of a session's backlog.
+    Texts { session: u32, texts: Result<Texts, StoreError> },
+    /// A gap was given its moment.
+    GapDue,
+    /// What a gap came to.
+    Filled(Result<Reading, StoreError>),
+    /// How far the store says that the inbox has come.
+    Compared(Seq),
+    /// The delivered position is on the disk.
+    Saved(Seq),
+    /// It could not be saved.
+    NotSaved,
+    /// A session's token ends now, or its warning is due, if it is still that one.
+    TokenDue { session: u32, expires_at: Timestamp, is_end: bool },
+    /// What became of a session's request.
+    Done { session: u32, outcome: Box<Outcome> },
+}

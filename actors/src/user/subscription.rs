@@ -1,0 +1,57 @@
+//! One session's subscription to a project's stream.
+
+use ractor::ActorId;
+
+use crate::domain::ids::TicketId;
+use crate::domain::stream::Stream;
+use crate::messages::{SubscriptionId, Watch};
+
+/// A session's subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) stream: Stream,
+    pub(super) id: SubscriptionId,
+    pub(super) purpose: Purpose,
+    /// Whether it ever stood.
+    pub(super) has_stood: bool,
+    /// How often it was asked for since it last stood.
+    pub(super) tries: u32,
+    /// What the session looks at, and that look's place among its person's: told again to a
+    /// successor of the project's actor.
+    pub(super) looks: Option<(u64, TicketId)>,
+    pub(super) phase: Phase,
+}
+
+/// What a subscription is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The session is for this stream alone, and ends with it.
+    OwnStream,
+    /// The session asked for it; the answer is due when it first stands, or does not.
+    Asked,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The project's actor is being asked; what the session typed on last meanwhile.
+    Asking { typed: Option<(TicketId, bool)> },
+    /// It stands.
+    Stands(Watch),
+}
+
+impl Subscription {
+    pub(super) fn new(stream: Stream, purpose: Purpose) -> Self {
+        let phase = Phase::Asking { typed: None };
+        Self { stream, id: 0, purpose, has_stood: false, tries: 0, looks: None, phase }
+    }
+
+    /// Whether the session waits for the answer to its request.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.purpose == Purpose::Asked && !self.has_stood
+    }
+
+    pub(super) fn stands_at(&self, actor: ActorId) -> bool {
+        matches!(&self.phase, Phase::Stands(watch) if watch.stands_at() == actor)
+    }
+}
