@@ -4,9 +4,11 @@
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
-//! is known), [`messages`] (what user and project actors are sent), [`limits`], [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`] (budgets and
-//! back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes), [`turns`] (one at a
-//! time), [`budget`] (bytes that clients have not read), [`observe`] (what operators see).
+//! is known), [`messages`] (what user and project actors are sent), [`limits`] (limits and names
+//! that several share), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`]
+//! (budgets and back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes),
+//! [`turns`] (one at a time), [`budget`] (bytes that clients have not read), [`observe`] (what
+//! operators see).
 
 pub mod budget;
 pub mod channel;
