@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::account_link::LinkPurpose;
 use crate::domain::ids::{LoginId, UserId};
+pub use crate::domain::plan::login::EndedLogin;
 
 /// A link to be made, with the mail that brings it.
 #[derive(Debug, Clone)]
@@ -38,15 +39,4 @@ pub struct PasswordChange {
     pub keep: Option<LoginId>,
     /// When it is set.
     pub now: Timestamp,
-}
-
-/// A login that was ended, whose access tokens may still be within their life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndedLogin {
-    /// Which.
-    pub id: LoginId,
-    /// Whose.
-    pub user: UserId,
-    /// When the last of its access tokens expires.
-    pub access_until: Timestamp,
 }

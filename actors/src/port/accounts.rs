@@ -9,6 +9,9 @@ use super::{Page, PageRequest, StoreError};
 use crate::domain::account_link::AccountLink;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::notification::Announcement;
+use crate::domain::plan::account::AccountRefusal;
+pub use crate::domain::plan::account::UserChanges;
+pub use crate::domain::plan::login::RefreshUse;
 use crate::domain::user::{Role, User};
 
 /// Accounts, logins, and the hub's own settings.
@@ -146,6 +149,20 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
 }
 
+impl StoreError {
+    /// A refusal, as a store answers it.
+    #[must_use]
+    pub fn of_account(refusal: AccountRefusal) -> Self {
+        match refusal {
+            AccountRefusal::Taken(field) => Self::Taken(field),
+            AccountRefusal::TooSimilar(field) => Self::TooSimilar(field),
+            AccountRefusal::RoleChanged => Self::Conflict,
+            AccountRefusal::LastSuperAdmin => Self::LastSuperAdmin,
+            AccountRefusal::NotFound => Self::NotFound,
+        }
+    }
+}
+
 /// Makes the announcement of a new account, once its id is known. A plain function: it may run
 /// twice if a transaction is tried again.
 pub type AnnounceUser = fn(&User) -> Announcement;
@@ -175,30 +192,6 @@ pub struct NewUser {
     pub now: Timestamp,
 }
 
-/// What to change of an account; `None` leaves it.
-#[derive(Debug, Clone, Default)]
-pub struct UserChanges {
-    /// A new address; links that were mailed to the one before are void.
-    pub email: Option<String>,
-    /// Whether the caller vouches for the new address; it is not looked at without one.
-    pub vouches_for_email: bool,
-    /// A new name.
-    pub full_name: Option<String>,
-    /// A new role.
-    pub role: Option<Role>,
-    /// A new number.
-    pub whatsapp_number: Option<String>,
-    /// A new number.
-    pub phone: Option<String>,
-    /// Switched on or off.
-    pub is_active: Option<bool>,
-    /// A new password's hash.
-    pub password_hash: Option<String>,
-    /// The role that the account must still have: with another one the caller may have no right to
-    /// change it. `None` for whatever it has.
-    pub seen_role: Option<Role>,
-}
-
 /// What somebody logs in with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginName {
@@ -215,20 +208,4 @@ pub struct UserFilter {
     pub role: Option<Role>,
     /// With this text in username, e-mail or full name, without regard to (ASCII) case.
     pub search: Option<String>,
-}
-
-/// What the use of a refresh token came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefreshUse {
-    /// The login goes on.
-    Good(UserId),
-    /// No such login, or it has ended.
-    Ended,
-    /// The token had been replaced and its successor used: the login has just been revoked.
-    Reused {
-        /// Whose it was.
-        user: UserId,
-        /// When the last of its access tokens ends.
-        access_until: Timestamp,
-    },
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
+pub use crate::domain::plan::retention::{Forgotten, Position};
 
 /// What may be forgotten when it is old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,24 +36,6 @@ impl Old {
             Self::Messages => "messages",
         }
     }
-}
-
-/// How far a walk through what is old has come; the store alone knows what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position(pub [i64; 3]);
-
-impl Position {
-    /// Where every walk begins.
-    pub const START: Self = Self([i64::MIN; 3]);
-}
-
-/// What a step of a walk came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forgotten {
-    /// How many there were.
-    pub removed: u64,
-    /// Where the next step begins; `None` where nothing old lies ahead.
-    pub next: Option<Position>,
 }
 
 /// Old things go in small steps of a short transaction each. A walk that is given up half way is

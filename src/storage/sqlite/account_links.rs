@@ -1,15 +1,16 @@
 //! Links in mails that change an account, and logins that other processes have ended, as they are
 //! read.
 
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::ids::{LinkId, LoginId, UserId};
+use bellpull_actors::domain::plan::link::{self, StoredLink};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::EndedLogin;
 use jiff::Timestamp;
 
 use super::SqliteStore;
-use super::error::unavailable;
-use super::rows::timestamp;
+use super::error::{corrupt, unavailable};
+use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};
 use super::writer::{Done, LinkWrite, Write, mismatch};
 
 /// Has it written; the logins that it ended, unless it was refused.
@@ -23,17 +24,34 @@ pub(super) async fn ended(
     Ok(ended)
 }
 
+/// A link's row, by its id.
+pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
+    ended_at FROM account_links WHERE id = ?";
+
+/// A row of [`STORED_LINK`].
+pub(super) fn stored_link(row: &impl Columns) -> Result<StoredLink, StoreError> {
+    let purpose = LinkPurpose::from_name(text(row, "purpose")?);
+    Ok(StoredLink {
+        id: LinkId(int(row, "id")?),
+        user: UserId(int(row, "user_id")?),
+        purpose: purpose.ok_or_else(|| corrupt("purpose"))?,
+        email: string(row, "email")?,
+        created_at: timestamp(int(row, "created_at")?)?,
+        expires_at: timestamp(int(row, "expires_at")?)?,
+        ended_at: optional_timestamp(row.int("ended_at")?)?,
+    })
+}
+
 /// As `AccountStore::is_link_open`.
 pub(super) async fn is_open(
     store: &SqliteStore,
     link: &AccountLink,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM account_links WHERE id = ? AND user_id = ? \
-               AND purpose = ? AND ended_at IS NULL AND expires_at > ?)";
-    let query = sqlx::query_scalar(sql).bind(link.id.0).bind(link.user.0);
-    let query = query.bind(link.purpose.as_str()).bind(now.as_millisecond());
-    query.fetch_one(&store.readers).await.map_err(unavailable)
+    let query = sqlx::query(STORED_LINK).bind(link.id.0);
+    let row = query.fetch_optional(&store.readers).await.map_err(unavailable)?;
+    let stored = row.map(|row| stored_link(&row)).transpose()?;
+    Ok(link::is_open(stored.as_ref(), link, now))
 }
 
 /// As `AccountStore::logins_revoked`.

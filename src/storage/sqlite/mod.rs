@@ -6,7 +6,7 @@
 //! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
 //! [`heads`], [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`], [`report`], [`retention`]; and what they share: [`joined`] reads on a connection of
+//! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a connection of
 //! their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`],
 //! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
 //!
@@ -41,6 +41,7 @@ mod preferences;
 mod projects;
 mod push;
 mod report;
+mod report_ranges;
 mod retention;
 mod rows;
 mod send_log;

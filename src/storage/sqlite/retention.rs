@@ -1,4 +1,4 @@
-//! The forgetting of what is old.
+//! Retention, as its port asks for it.
 
 use async_trait::async_trait;
 use bellpull_actors::port::retention::{Forgotten, Old, Position};

@@ -26,16 +26,22 @@
 //!
 //! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
-//! [`marks`].
+//! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`], [`link`],
+//! [`retention`] and [`report`].
 
+pub mod account;
 mod announce;
 mod comment;
 mod facts;
 mod ids;
+pub mod link;
+pub mod login;
 pub mod marks;
 mod needs;
 mod outcome;
 mod recipient;
+pub mod report;
+pub mod retention;
 mod routing;
 mod rows;
 #[cfg(test)]

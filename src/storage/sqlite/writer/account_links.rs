@@ -1,30 +1,28 @@
 //! Links in mails that change an account: made with their mail, used, and ended.
 //!
-//! A mail's delivery is nobody's notification: like a project's webhook's, it names its message
-//! itself, and its `target_id` is the link. Whose it is stands in the link's row.
+//! A mail's delivery has no notification: like a project's webhook's, it names its message itself,
+//! and its `target_id` is the link. The link's row names the account.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::ids::{LinkId, LoginId, UserId};
+use bellpull_actors::domain::ids::{LinkId, UserId};
 use bellpull_actors::domain::inbox::Letter;
-use bellpull_actors::domain::plan::{Address, External, Ids, NewDelivery, Route, Rows, Subject};
+use bellpull_actors::domain::plan::login::EndedLogin;
+use bellpull_actors::domain::plan::{
+    Address, External, Ids, NewDelivery, Route, Rows, Subject, link,
+};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
-use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
+use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
+use jiff::Timestamp;
+use rusqlite::{Connection, Row};
 
+use super::super::account_links::{STORED_LINK, stored_link};
 use super::super::rows::{timestamp, user, user_columns};
 use super::super::statement::{all, execute, one, optional};
 use super::group::{Failure, Place};
-use super::{Answer, Done, Write, rows};
+use super::{Answer, Done, Write, logins, rows};
 
-/// Links of one account and purpose that may be open at once; the oldest give way. More than the
-/// mails that the edge lets go to one address within a link's life.
-const OPEN_MAX: i64 = 5;
-/// How long a link's row is kept after its end, for the list of deliveries shows whose mail it
-/// was: longer than deliveries are, where nothing else is set.
-const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
 /// Rows that are swept with each new one.
 const SWEPT_MAX: i64 = 100;
 
@@ -78,7 +76,7 @@ fn one_of(connection: &Connection, place: Place<'_>, write: &LinkWrite) -> Resul
         }
         LinkWrite::ChangePassword(change) => match set_password(connection, change)? {
             true => {
-                let ended = end_logins(connection, change.user, change.keep, change.now)?;
+                let ended = logins::end_all(connection, change.user, change.keep, change.now)?;
                 Ok(Done::Ended(Some(ended)))
             }
             false => Err(StoreError::NotFound),
@@ -86,17 +84,23 @@ fn one_of(connection: &Connection, place: Place<'_>, write: &LinkWrite) -> Resul
     })
 }
 
-/// Makes a link and queues its mail, for an active account that it is of use to. `false` where
-/// there is none.
+/// Makes a link and queues its mail, for an account that it is of use to. `false` where there is
+/// none.
 fn mail(connection: &Connection, place: Place<'_>, new: &NewLink) -> Result<bool, Failure> {
-    let Some(user) = whose(connection, new)? else { return Ok(false) };
+    let found = match &new.to {
+        LinkTo::Email(email) => account_of(connection, email)?,
+        LinkTo::User(id) => account(connection, *id)?,
+    };
+    let is_of_use = |(account, has_password): &(User, bool)| {
+        link::is_of_use(new.purpose, account, *has_password)
+    };
+    let Some((user, _)) = found.filter(is_of_use) else { return Ok(false) };
     sweep(connection, new.now)?;
     let (purpose, now_ms) = (new.purpose.as_str(), new.now.as_millisecond());
-    let sql = "UPDATE account_links SET ended_at = ?3 WHERE ended_at IS NULL AND user_id = ?1 \
-               AND purpose = ?2 AND id NOT IN (SELECT id FROM account_links \
-               WHERE ended_at IS NULL AND user_id = ?1 AND purpose = ?2 \
-               ORDER BY id DESC LIMIT ?4)";
-    execute(connection, sql, (user.id.0, purpose, now_ms, OPEN_MAX - 1))?;
+    for displaced in link::displaced(open(connection, user.id, purpose)?) {
+        let sql = "UPDATE account_links SET ended_at = ?2 WHERE id = ?1";
+        execute(connection, sql, (displaced.0, now_ms))?;
+    }
     let sql = "INSERT INTO account_links (user_id, purpose, email, created_at, expires_at) \
                VALUES (?, ?, ?, ?, ?) RETURNING id";
     let expires_ms = new.purpose.expires_at(new.now).as_millisecond();
@@ -106,36 +110,55 @@ fn mail(connection: &Connection, place: Place<'_>, new: &NewLink) -> Result<bool
     Ok(true)
 }
 
-/// The account that a link would be for.
-fn whose(connection: &Connection, new: &NewLink) -> Result<Option<User>, Failure> {
-    macro_rules! select {
-        ($condition:literal) => {
-            concat!(
-                "SELECT ",
-                user_columns!(),
-                " FROM users WHERE is_active = 1 AND email <> '' AND iif(?2 = 'password', \
-                 password_hash IS NOT NULL, email_verified = 0) AND ",
-                $condition
-            )
-        };
-    }
-    let purpose = new.purpose.as_str();
-    let found = match &new.to {
-        LinkTo::Email(email) => {
-            optional(connection, select!("email = ?1"), (email, purpose), |row| Ok(user(row)))?
-        }
-        LinkTo::User(id) => {
-            optional(connection, select!("id = ?1"), (id.0, purpose), |row| Ok(user(row)))?
-        }
+macro_rules! select_account {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            ", password_hash IS NOT NULL AS has_password FROM users WHERE ",
+            $condition
+        )
     };
+}
+
+/// An account, and whether it has a password.
+pub(super) fn account(
+    connection: &Connection,
+    id: UserId,
+) -> Result<Option<(User, bool)>, Failure> {
+    let found = optional(connection, select_account!("id = ?"), (id.0,), with_password)?;
     Ok(found.transpose()?)
 }
 
+/// The account of an address; the empty address is not looked for.
+fn account_of(connection: &Connection, email: &str) -> Result<Option<(User, bool)>, Failure> {
+    let sql = select_account!("email = ? AND email <> ''");
+    Ok(optional(connection, sql, (email,), with_password)?.transpose()?)
+}
+
+fn with_password(row: &Row<'_>) -> rusqlite::Result<Result<(User, bool), StoreError>> {
+    let has_password = row.get("has_password")?;
+    Ok(user(row).map(|user| (user, has_password)))
+}
+
+/// The account's open links of that purpose.
+fn open(
+    connection: &Connection,
+    user: UserId,
+    purpose: &str,
+) -> Result<Vec<(Timestamp, LinkId)>, Failure> {
+    let sql = "SELECT created_at, id FROM account_links \
+               WHERE ended_at IS NULL AND user_id = ? AND purpose = ?";
+    let rows: Vec<(i64, i64)> = all(connection, sql, (user.0, purpose), |row| row.try_into())?;
+    let link = |(created_ms, id)| Ok((timestamp(created_ms)?, LinkId(id)));
+    rows.into_iter().map(link).collect()
+}
+
 fn sweep(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
     let sql = "DELETE FROM account_links WHERE id IN (SELECT id FROM account_links \
                WHERE expires_at < ? ORDER BY expires_at LIMIT ?)";
-    execute(connection, sql, (before.as_millisecond(), SWEPT_MAX)).map(drop)
+    let before_ms = link::forgotten_before(now).as_millisecond();
+    execute(connection, sql, (before_ms, SWEPT_MAX)).map(drop)
 }
 
 fn queue(
@@ -156,22 +179,19 @@ fn queue(
     rows::write(connection, place, Rows { messages, deliveries, ..Rows::default() })
 }
 
-/// Whether the link was open; it no longer is. One whose account has another address by now, or
-/// is switched off, is not.
-fn spend(
-    connection: &Connection,
-    link: &AccountLink,
-    now: Timestamp,
-) -> Result<bool, rusqlite::Error> {
-    let sql = "UPDATE account_links SET ended_at = ?4 WHERE id = ?1 AND user_id = ?2 \
-               AND purpose = ?3 AND ended_at IS NULL AND expires_at > ?4 AND EXISTS \
-               (SELECT 1 FROM users u WHERE u.id = user_id AND u.is_active = 1 \
-               AND u.email = account_links.email)";
-    let values = (link.id.0, link.user.0, link.purpose.as_str(), now.as_millisecond());
-    Ok(execute(connection, sql, values)? > 0)
+/// Whether the link may be used; it is used now.
+fn spend(connection: &Connection, link: &AccountLink, now: Timestamp) -> Result<bool, Failure> {
+    let row = optional(connection, STORED_LINK, (link.id.0,), |row| Ok(stored_link(row)))?;
+    let account = account(connection, link.user)?.map(|(account, _)| account);
+    let is_used = link::may_use(row.transpose()?.as_ref(), account.as_ref(), link, now);
+    if is_used {
+        let sql = "UPDATE account_links SET ended_at = ?2 WHERE id = ?1";
+        execute(connection, sql, (link.id.0, now.as_millisecond()))?;
+    }
+    Ok(is_used)
 }
 
-/// Whoever has a link has read a mail to the account's address.
+/// The holder of a link has read a mail to the account's address.
 fn verify(connection: &Connection, link: &AccountLink) -> rusqlite::Result<()> {
     let sql = "UPDATE users SET email_verified = 1 WHERE id = ?";
     execute(connection, sql, (link.user.0,)).map(drop)
@@ -190,7 +210,7 @@ fn reset(
     let (user, password_hash) = (link.user, password_hash.to_owned());
     let change = PasswordChange { user, password_hash, seen: None, keep: None, now };
     set_password(connection, &change)?;
-    Ok(Some(end_logins(connection, link.user, None, now)?))
+    Ok(Some(logins::end_all(connection, link.user, None, now)?))
 }
 
 /// Whether the account has the password that was seen; with another one its open links for a new
@@ -213,23 +233,4 @@ pub(super) fn void_all(connection: &Connection, user: UserId) -> rusqlite::Resul
     let sql = "UPDATE account_links SET ended_at = created_at \
                WHERE ended_at IS NULL AND user_id = ?";
     execute(connection, sql, (user.0,)).map(drop)
-}
-
-/// Ends the account's logins but one; those of which an access token may still be good.
-fn end_logins(
-    connection: &Connection,
-    user: UserId,
-    keep: Option<LoginId>,
-    now: Timestamp,
-) -> Result<Vec<EndedLogin>, Failure> {
-    let now_ms = now.as_millisecond();
-    let sql = "UPDATE logins SET revoked_at = ?3 WHERE user_id = ?1 AND id IS NOT ?2 \
-               AND revoked_at IS NULL AND expires_at > ?3 RETURNING id, access_until";
-    let values = (user.0, keep.map(|login| login.0), now_ms);
-    let rows: Vec<(i64, i64)> = all(connection, sql, values, |row| row.try_into())?;
-    let mut ended = Vec::new();
-    for (id, until_ms) in rows.into_iter().filter(|(_, until_ms)| *until_ms > now_ms) {
-        ended.push(EndedLogin { id: LoginId(id), user, access_until: timestamp(until_ms)? });
-    }
-    Ok(ended)
 }

@@ -1,23 +1,23 @@
-//! Accounts, settings, and what else is asked for now and then: rare, so each is its own statement
-//! in the group's transaction.
+//! Accounts, settings, and other rare writes: each is its own statement in the group's transaction.
 
 use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::plan::account::{self, AccountFacts, NewAccountFacts};
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use rusqlite::Connection;
 
 use super::super::rows::{user, user_columns};
-use super::super::statement::{execute, one, optional};
+use super::super::statement::{execute, one};
 use super::group::Failure;
 use super::{
     Answer, Done, Write, account_links, escalations, logins, preferences, projects, push,
     retention, sends, templates, webhooks,
 };
 
-/// An account that was made in this group and is still to be announced.
+/// An account that was created in this group and is still to be announced.
 #[derive(Debug)]
 pub(super) struct Created {
     /// Its request's place in the group.
@@ -107,24 +107,23 @@ fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answe
     Ok(Ok(Done::Nothing))
 }
 
-/// Looks first: a constraint would say less clearly which field is taken.
+/// Reads first: a violated constraint would say less clearly which field is taken.
 fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreError>, Failure> {
+    let (name_key, mail_key) = (username_key(&new.username), email_key(&new.email));
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1), \
                EXISTS (SELECT 1 FROM users WHERE email = ?2 AND email <> ''), \
                EXISTS (SELECT 1 FROM users WHERE id = ?3)";
     let names = (&new.username, &new.email, new.id.map(|id| id.0));
-    let (username, email, id): (bool, bool, bool) =
-        one(connection, sql, names, |row| row.try_into())?;
-    for (is_taken, field) in [(username, "username"), (email, "email"), (id, "id")] {
-        if is_taken {
-            return Ok(Err(StoreError::Taken(field)));
-        }
-    }
-    let (name_key, mail_key) = (username_key(&new.username), email_key(&new.email));
-    for (kind, key) in [("username", &name_key), ("email", &mail_key)] {
-        if is_key_taken(connection, kind, key, None)? {
-            return Ok(Err(StoreError::TooSimilar(kind)));
-        }
+    let (has_username, has_email, has_id) = one(connection, sql, names, |row| row.try_into())?;
+    let facts = NewAccountFacts {
+        has_username,
+        has_email,
+        has_id,
+        has_username_key: is_key_taken(connection, "username", &name_key, None)?,
+        has_email_key: is_key_taken(connection, "email", &mail_key, None)?,
+    };
+    if let Err(refusal) = facts.admit() {
+        return Ok(Err(StoreError::of_account(refusal)));
     }
     let sql = concat!(
         "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
@@ -150,8 +149,8 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     Ok(Ok(made))
 }
 
-/// Whether somebody (other than `owner`) has a name of that kind that looks so; no name is like
-/// none.
+/// Whether another account than `owner` has a name of that kind with this key; the empty key is
+/// like no other.
 fn is_key_taken(
     connection: &Connection,
     kind: &'static str,
@@ -163,7 +162,7 @@ fn is_key_taken(
     one(connection, sql, (kind, key, owner.map(|owner| owner.0)), |row| row.get(0))
 }
 
-/// Has an account's name of that kind look so from now on.
+/// Sets the key of an account's name of that kind.
 fn set_key(
     connection: &Connection,
     kind: &'static str,
@@ -172,7 +171,7 @@ fn set_key(
 ) -> rusqlite::Result<()> {
     execute(connection, "DELETE FROM name_keys WHERE user_id = ? AND kind = ?", (owner.0, kind))?;
     if !key.is_empty() {
-        // An account of before may look like another one, and then has no key of its own.
+        // An account of an older version may look like another one, and then has no key of its own.
         let sql = "INSERT INTO name_keys (kind, key, user_id) VALUES (?, ?, ?) \
                    ON CONFLICT (kind, key) DO NOTHING";
         execute(connection, sql, (kind, key, owner.0))?;
@@ -181,32 +180,17 @@ fn set_key(
 }
 
 fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
-    let taken = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1 AND email <> '' AND id <> ?2)";
-    if one(connection, taken, (&changes.email, id.0), |row| row.get(0))? {
-        return Ok(Err(StoreError::Taken("email")));
-    }
     let mail_key = changes.email.as_deref().map(email_key);
-    if let Some(key) = &mail_key
-        && is_new_address(connection, id, changes)?
-        && is_key_taken(connection, "email", key, Some(id))?
-    {
-        return Ok(Err(StoreError::TooSimilar("email")));
-    }
-    if let Some(seen) = &changes.seen_role {
-        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND role <> ?)";
-        if one(connection, sql, (id.0, seen.as_str()), |row| row.get(0))? {
-            return Ok(Err(StoreError::Conflict));
-        }
-    }
-    if leaves_nobody(connection, id, changes)? {
-        return Ok(Err(StoreError::LastSuperAdmin));
-    }
-    let moves = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?2 AND email <> ?1)";
-    if one(connection, moves, (&changes.email, id.0), |row| row.get(0))? {
+    let facts = facts(connection, id, changes.email.as_deref(), mail_key.as_deref())?;
+    let plan = match account::change(&facts, changes) {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(StoreError::of_account(refusal))),
+    };
+    if plan.moves_email {
         account_links::void_all(connection, id)?;
     }
     let sql = concat!(
-        "UPDATE users SET email_verified = iif(email <> ?2, ?9, email_verified), \
+        "UPDATE users SET email_verified = ?9, \
          email = coalesce(?2, email), full_name = coalesce(?3, full_name), \
          role = coalesce(?4, role), whatsapp_number = coalesce(?5, whatsapp_number), \
          phone = coalesce(?6, phone), is_active = coalesce(?7, is_active), \
@@ -222,41 +206,33 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
         &changes.phone,
         changes.is_active,
         &changes.password_hash,
-        changes.vouches_for_email,
+        plan.is_email_verified,
     );
-    let updated = optional(connection, sql, values, |row| Ok(user(row)))?.transpose()?;
-    if let (Some(key), Some(_)) = (&mail_key, &updated) {
+    let updated = one(connection, sql, values, |row| Ok(user(row)))??;
+    if let Some(key) = &mail_key {
         set_key(connection, "email", key, id)?;
     }
-    Ok(updated.map(|user| Done::Updated(Box::new(user))).ok_or(StoreError::NotFound))
+    Ok(Ok(Done::Updated(Box::new(updated))))
 }
 
-/// Whether the change names another address than the account has. One that it has already stays,
-/// whatever it looks like: clients send it back with the rest.
-fn is_new_address(
+/// What the change of an account to this address depends on.
+fn facts(
     connection: &Connection,
     id: UserId,
-    changes: &UserChanges,
-) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND email <> ?2)";
-    one(connection, sql, (id.0, &changes.email), |row| row.get(0))
-}
-
-/// Whether the hub would lose its last active super admin. Two who take each other's role away each
-/// see the other before; here the second sees what the first has left.
-fn leaves_nobody(
-    connection: &Connection,
-    id: UserId,
-    changes: &UserChanges,
-) -> rusqlite::Result<bool> {
-    let is_demoted = changes.role.as_ref().is_some_and(|role| *role != Role::SuperAdmin);
-    if !is_demoted && changes.is_active != Some(false) {
-        return Ok(false);
-    }
-    let sql = "SELECT count(*) = 1 AND min(id) = ?1 FROM users \
-               WHERE role = 'super_admin' AND is_active = 1";
-    one(connection, sql, (id.0,), |row| row.get::<_, Option<bool>>(0))
-        .map(Option::unwrap_or_default)
+    email: Option<&str>,
+    key: Option<&str>,
+) -> Result<AccountFacts, Failure> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1 AND email <> '' AND id <> ?2), \
+               EXISTS (SELECT 1 FROM users \
+               WHERE role = 'super_admin' AND is_active = 1 AND id <> ?2)";
+    let (has_email, has_other_super_admin) =
+        one(connection, sql, (email, id.0), |row| row.try_into())?;
+    let has_email_key = match key {
+        Some(key) => is_key_taken(connection, "email", key, Some(id))?,
+        None => false,
+    };
+    let account = account_links::account(connection, id)?.map(|(account, _)| account);
+    Ok(AccountFacts { account, has_email, has_email_key, has_other_super_admin })
 }
 
 fn setting_or_insert(

@@ -1,18 +1,18 @@
-//! Logins: begun, gone on with, ended.
+//! Logins: begun, continued, ended.
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::plan::login::{self, EndedLogin, Login};
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::RefreshUse;
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::super::rows::timestamp;
-use super::super::statement::{execute, optional};
+use super::super::rows::{optional_timestamp, timestamp};
+use super::super::statement::{all, execute, one, optional};
 use super::group::Failure;
 use super::{Answer, Done};
 
-/// What can be asked of logins. An access token is issued with what begins a login or goes on with
-/// it: until when it is good is written in that transaction, so that whoever ends the login knows.
+/// Writes of logins. An access token is issued with each begun or continued login: its expiry is
+/// written in that transaction, so that a later end of the login knows it.
 #[derive(Debug)]
 pub(in super::super) enum LoginWrite {
     Begin {
@@ -37,55 +37,94 @@ pub(in super::super) enum LoginWrite {
 pub(super) fn apply(connection: &Connection, write: &LoginWrite) -> Result<Answer, Failure> {
     Ok(match write {
         LoginWrite::Begin { user, password_hash, now, access_until, expires_at } => {
+            let sql = "SELECT password_hash FROM users WHERE id = ?";
+            let account: Option<Option<String>> =
+                optional(connection, sql, (user.0,), |row| row.get(0))?;
+            let stored = account.as_ref().map(Option::as_deref);
+            if !login::may_begin(stored, password_hash.as_deref()) {
+                return Ok(Err(StoreError::NotFound));
+            }
             let sql = "INSERT INTO logins (user_id, created_at, access_until, expires_at) \
-                       SELECT id, ?2, ?3, ?4 FROM users WHERE id = ?1 AND password_hash IS ?5 \
-                       RETURNING id";
+                       VALUES (?, ?, ?, ?) RETURNING id";
             let [now, until, end] = [now, access_until, expires_at].map(|at| at.as_millisecond());
-            let values = (user.0, now, until, end, password_hash);
-            let id = optional(connection, sql, values, |row| row.get(0))?;
-            id.map(|id| Done::Login(LoginId(id))).ok_or(StoreError::NotFound)
+            let id = one(connection, sql, (user.0, now, until, end), |row| row.get(0))?;
+            Ok(Done::Login(LoginId(id)))
         }
         LoginWrite::UseRefresh { login, generation, now, access_until } => {
-            let used = use_refresh(connection, *login, *generation, *now, *access_until)?;
-            Ok(Done::Refresh(used))
+            let stored = read(connection, *login)?;
+            let (answer, after) = login::use_refresh(stored, *generation, *now, *access_until);
+            if let Some(after) = after {
+                save(connection, &after)?;
+            }
+            Ok(Done::Refresh(answer))
         }
-        LoginWrite::Revoke { login, now } => Ok(Done::Revoked(revoke(connection, *login, *now)?)),
+        LoginWrite::Revoke { login, now } => {
+            let stored = read(connection, *login)?;
+            if let Some(login) = stored {
+                save(connection, &login.revoked(*now))?;
+            }
+            // Also of one that was revoked before: the caller of then may have failed before it
+            // closed the sessions.
+            Ok(Done::Revoked(stored.map(|login| login.access_until)))
+        }
     })
 }
 
-fn use_refresh(
-    connection: &Connection,
-    login: LoginId,
-    generation: i64,
-    now: Timestamp,
-    access_until: Timestamp,
-) -> Result<RefreshUse, Failure> {
-    let sql = "SELECT user_id, generation FROM logins \
-               WHERE id = ?1 AND revoked_at IS NULL AND expires_at > ?2";
-    let values = (login.0, now.as_millisecond());
-    let row: Option<(i64, i64)> = optional(connection, sql, values, |row| row.try_into())?;
-    let Some((user, used)) = row else { return Ok(RefreshUse::Ended) };
-    let user = UserId(user);
-    if generation < used {
-        let access_until = revoke(connection, login, now)?;
-        return Ok(access_until
-            .map_or(RefreshUse::Ended, |access_until| RefreshUse::Reused { user, access_until }));
-    }
-    let sql = "UPDATE logins SET generation = ?2, access_until = max(access_until, ?3) \
-               WHERE id = ?1";
-    execute(connection, sql, (login.0, generation, access_until.as_millisecond()))?;
-    Ok(RefreshUse::Good(user))
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, user_id, generation, access_until, expires_at, revoked_at FROM logins \
+             WHERE ",
+            $condition
+        )
+    };
 }
 
-/// When the last of its access tokens ends: also of one that was revoked before, for whoever did
-/// may not have lived to say so.
-fn revoke(
+fn read(connection: &Connection, id: LoginId) -> Result<Option<Login>, Failure> {
+    let row = optional(connection, select!("id = ?"), (id.0,), login)?;
+    Ok(row.transpose()?)
+}
+
+/// Ends an account's logins but one, as with a new password; those whose access tokens are still
+/// within their life.
+pub(super) fn end_all(
     connection: &Connection,
-    login: LoginId,
+    user: UserId,
+    keep: Option<LoginId>,
     now: Timestamp,
-) -> Result<Option<Timestamp>, Failure> {
-    let sql = "UPDATE logins SET revoked_at = ifnull(revoked_at, ?2) WHERE id = ?1 \
-               RETURNING access_until";
-    let until = optional(connection, sql, (login.0, now.as_millisecond()), |row| row.get(0))?;
-    Ok(until.map(timestamp).transpose()?)
+) -> Result<Vec<EndedLogin>, Failure> {
+    // The conditions spare the reading of old logins; what they mean is decided below.
+    let sql = select!("user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2");
+    let rows = all(connection, sql, (user.0, now.as_millisecond()), login)?;
+    let logins: Vec<Login> = rows.into_iter().collect::<Result<_, StoreError>>()?;
+    let ended: Vec<&Login> = login::ended_by_password(&logins, keep, now).collect();
+    for login in &ended {
+        save(connection, &login.revoked(now))?;
+    }
+    Ok(login::still_valid(ended, now))
+}
+
+fn login(row: &Row<'_>) -> rusqlite::Result<Result<Login, StoreError>> {
+    let (id, user) = (LoginId(row.get(0)?), UserId(row.get(1)?));
+    let (generation, access_ms, expires_ms) = (row.get(2)?, row.get(3)?, row.get(4)?);
+    let revoked_ms: Option<i64> = row.get(5)?;
+    let login = || {
+        Ok(Login {
+            id,
+            user,
+            generation,
+            access_until: timestamp(access_ms)?,
+            expires_at: timestamp(expires_ms)?,
+            revoked_at: optional_timestamp(revoked_ms)?,
+        })
+    };
+    Ok(login())
+}
+
+fn save(connection: &Connection, login: &Login) -> rusqlite::Result<()> {
+    let sql = "UPDATE logins SET generation = ?2, access_until = ?3, revoked_at = ?4 WHERE id = ?1";
+    let Login { id, generation, access_until, revoked_at, .. } = login;
+    let revoked_ms = revoked_at.map(Timestamp::as_millisecond);
+    let values = (id.0, generation, access_until.as_millisecond(), revoked_ms);
+    execute(connection, sql, values).map(drop)
 }

@@ -1,15 +1,18 @@
-//! What is old is forgotten, a small step at a time.
-//!
-//! A step looks at so many rows and no more, whether or not it may remove them, and goes on behind
-//! them: rows that something else still needs are not looked at again and again.
+//! Retention, a small step at a time: each reads the next rows of one kind in the order of their
+//! time, and removes those that [`retention`] names.
 
-use std::collections::BTreeMap;
-
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::plan::retention::{
+    self, OldDelivery, Tombstone, TombstoneRemoval, UnusedMessage,
+};
 use bellpull_actors::port::retention::{Forgotten, Old, Position};
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
+use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::{optional_timestamp, timestamp};
 use super::super::statement::{all, execute};
 use super::group::Failure;
 use super::{Answer, Done};
@@ -21,9 +24,10 @@ static FORGOTTEN: MultiRow = MultiRow::new(
     " AS v WHERE user_id = v.column1",
 );
 
-/// Ids were given in the order of births, so the oldest lie ahead of all others.
-const DELIVERIES: &str = "SELECT id, max(due_at, ifnull(sent_at, 0)) < ?2, status <> 'QUEUED' \
-    FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?3";
+/// In the order of their time, by an index: ids say nothing about it.
+const DELIVERIES: &str = "SELECT id, due_at, sent_at, status \
+    FROM deliveries INDEXED BY deliveries_age WHERE (due_at, id) > (?1, ?2) \
+    ORDER BY due_at, id LIMIT ?3";
 
 const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_seq, n.id, \
     n.message_id, EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id) AS is_needed \
@@ -32,8 +36,8 @@ const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_
     AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
     ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
 
-/// What is still to be said is no more in the way than what is remembered by its key: both are few.
-/// What a project's webhooks were told goes with the last of its deliveries, which name it.
+/// Messages of sends that are active or remembered by their keys stay, and are few. A message of a
+/// project's webhooks goes with the last of its deliveries, which name it.
 const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s \
     WHERE s.message_id = m.id AND (s.status = 'ACTIVE' \
     OR EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.send_id = s.id))) \
@@ -48,7 +52,7 @@ static COPIES: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
-/// A step of a walk that is wanted.
+/// A step of a walk.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Step {
     pub(in super::super) what: Old,
@@ -66,73 +70,77 @@ pub(super) fn forget(connection: &Connection, step: Step) -> Result<Answer, Fail
     Ok(Ok(Done::Forgotten(forgotten)))
 }
 
-/// Whether there may be others behind so many.
-fn is_full(found: usize, step: Step) -> bool {
-    u32::try_from(found).is_ok_and(|found| found >= step.limit)
-}
-
-fn deliveries(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
-    let Position([last, ..]) = step.from;
-    let values = (last, step.before.as_millisecond(), step.limit);
-    let found: Vec<(i64, bool, bool)> = all(connection, DELIVERIES, values, |row| row.try_into())?;
-    let old = found.iter().filter(|(_, is_old, has_ended)| *is_old && *has_ended);
-    let old: Vec<i64> = old.map(|(id, ..)| *id).collect();
-    if !old.is_empty() {
-        let list = id_list(old.iter().copied());
+fn deliveries(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
+    let Position([due_at, last, _]) = step.from;
+    let values = (due_at, last, step.limit);
+    let found = all(connection, DELIVERIES, values, |row| Ok(delivery(row)))?;
+    let found = found.into_iter().collect::<Result<Vec<_>, Failure>>()?;
+    let removal = retention::deliveries(&found, step.before, step.limit);
+    if !removal.ids.is_empty() {
+        let list = id_list(removal.ids.iter().map(|id| id.0));
         let attempts = "DELETE FROM delivery_attempts \
                         WHERE delivery_id IN (SELECT value FROM json_each(?))";
         execute(connection, attempts, (&list,))?;
         let rows = "DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))";
         execute(connection, rows, (&list,))?;
     }
-    // Where none of them is old, none behind them is: but for a few, which are a later walk's.
-    let goes_on = is_full(found.len(), step) && found.iter().any(|(_, is_old, _)| *is_old);
-    let next = found.last().filter(|_| goes_on).map(|(id, ..)| Position([*id, 0, 0]));
-    Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
+    Ok(removal.outcome())
 }
 
-/// A tombstone: when it was deleted, whose it is, its birth, its last change, its id, its message,
-/// and whether a delivery of it is kept.
-type Tombstone = (i64, i64, i64, i64, i64, i64, bool);
+fn delivery(row: &Row<'_>) -> Result<OldDelivery, Failure> {
+    let status: String = row.get(3)?;
+    Ok(OldDelivery {
+        id: DeliveryId(row.get(0)?),
+        due_at: timestamp(row.get(1)?)?,
+        sent_at: optional_timestamp(row.get(2)?)?,
+        status: DeliveryStatus::from_name(&status).ok_or_else(|| corrupt("status"))?,
+    })
+}
 
-fn tombstones(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
+fn tombstones(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
     let Position([deleted_at, recipient, seq]) = step.from;
     let values = (deleted_at, recipient, seq, step.before.as_millisecond(), step.limit);
-    let found: Vec<Tombstone> = all(connection, TOMBSTONES, values, |row| row.try_into())?;
-    let (mut old, mut highest, mut copies) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    for (_, recipient, _, changed_seq, id, message, _) in found.iter().filter(|row| !row.6) {
-        old.push(*id);
-        *copies.entry(*message).or_default() += 1;
-        let known = highest.entry(*recipient).or_insert(*changed_seq);
-        *known = (*known).max(*changed_seq);
-    }
-    if !old.is_empty() {
-        let cells = highest.into_iter().flat_map(|(user, seq)| [user, seq].map(Cell::Int));
+    let found = all(connection, TOMBSTONES, values, |row| Ok(tombstone(row)))?;
+    let found = found.into_iter().collect::<Result<Vec<_>, Failure>>()?;
+    let TombstoneRemoval { removal, forgotten, copies } = retention::tombstones(&found, step.limit);
+    if !removal.ids.is_empty() {
+        let cells = forgotten.into_iter().flat_map(|(user, seq)| [user.0, seq.0].map(Cell::Int));
         FORGOTTEN.run(connection, &cells.collect::<Vec<_>>())?;
         let cells = copies.into_iter().flat_map(|(id, count)| [id, count].map(Cell::Int));
         COPIES.run(connection, &cells.collect::<Vec<_>>())?;
         let rows = "DELETE FROM notifications WHERE id IN (SELECT value FROM json_each(?))";
-        execute(connection, rows, (id_list(old.iter().copied()),))?;
+        execute(connection, rows, (id_list(removal.ids.iter().map(|id| id.0)),))?;
     }
-    let last = found.last().filter(|_| is_full(found.len(), step));
-    let next = last.map(|(deleted_at, user, seq, ..)| Position([*deleted_at, *user, *seq]));
-    Ok(Forgotten { removed: u64::try_from(old.len()).unwrap_or(u64::MAX), next })
+    Ok(removal.outcome())
 }
 
-fn messages(connection: &Connection, step: Step) -> rusqlite::Result<Forgotten> {
+fn tombstone(row: &Row<'_>) -> Result<Tombstone, Failure> {
+    Ok(Tombstone {
+        deleted_at: timestamp(row.get(0)?)?,
+        recipient: UserId(row.get(1)?),
+        seq: Seq(row.get(2)?),
+        changed_seq: Seq(row.get(3)?),
+        id: NotificationId(row.get(4)?),
+        message: row.get(5)?,
+        has_deliveries: row.get(6)?,
+    })
+}
+
+fn messages(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
     let Position([created_at, last, _]) = step.from;
     let values = (created_at, last, step.before.as_millisecond(), step.limit);
     let found: Vec<(i64, i64, bool)> = all(connection, MESSAGES, values, |row| row.try_into())?;
-    let free = found.iter().filter(|(.., is_needed)| !*is_needed);
-    let free: Vec<i64> = free.map(|(_, id, _)| *id).collect();
-    if !free.is_empty() {
-        let list = id_list(free.iter().copied());
+    let message = |(created_ms, id, is_needed)| {
+        Ok(UnusedMessage { id, created_at: timestamp(created_ms)?, is_needed })
+    };
+    let found = found.into_iter().map(message).collect::<Result<Vec<_>, Failure>>()?;
+    let removal = retention::messages(&found, step.limit);
+    if !removal.ids.is_empty() {
+        let list = id_list(removal.ids.iter().copied());
         let sends = "DELETE FROM sends WHERE message_id IN (SELECT value FROM json_each(?))";
         execute(connection, sends, (&list,))?;
         let rows = "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))";
         execute(connection, rows, (&list,))?;
     }
-    let goes_on = found.last().filter(|_| is_full(found.len(), step));
-    let next = goes_on.map(|(created_at, id, _)| Position([*created_at, *id, 0]));
-    Ok(Forgotten { removed: u64::try_from(free.len()).unwrap_or(u64::MAX), next })
+    Ok(removal.outcome())
 }

@@ -1,0 +1,249 @@
+//! Accounts: what makes a new one or a change inadmissible, and what a change implies.
+
+use crate::domain::user::{Role, User};
+
+/// What to change of an account; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct UserChanges {
+    /// A new address; links that were mailed to the one before are void.
+    pub email: Option<String>,
+    /// Whether the caller vouches for the new address; ignored without one.
+    pub vouches_for_email: bool,
+    /// A new name.
+    pub full_name: Option<String>,
+    /// A new role.
+    pub role: Option<Role>,
+    /// A new number.
+    pub whatsapp_number: Option<String>,
+    /// A new number.
+    pub phone: Option<String>,
+    /// Switched on or off.
+    pub is_active: Option<bool>,
+    /// A new password's hash.
+    pub password_hash: Option<String>,
+    /// The role that the account must still have: with another one the caller may have no right to
+    /// change it. `None` accepts any role.
+    pub seen_role: Option<Role>,
+}
+
+/// Why an account is not made or not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountRefusal {
+    /// Another account has this value; the field's name.
+    Taken(&'static str),
+    /// Another account's value looks like it (see [`crate::domain::confusable`]); the field's name.
+    TooSimilar(&'static str),
+    /// The account has another role than the caller saw.
+    RoleChanged,
+    /// The hub would lose its last active super admin.
+    LastSuperAdmin,
+    /// There is no such account.
+    NotFound,
+}
+
+/// Which values of a new account other accounts have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewAccountFacts {
+    /// The username.
+    pub has_username: bool,
+    /// The address, if it is not empty.
+    pub has_email: bool,
+    /// The id, if one was named.
+    pub has_id: bool,
+    /// A username with the same key ([`crate::domain::confusable::username_key`]).
+    pub has_username_key: bool,
+    /// An address with the same key ([`crate::domain::confusable::email_key`]).
+    pub has_email_key: bool,
+}
+
+impl NewAccountFacts {
+    /// Whether the account may be made.
+    ///
+    /// # Errors
+    /// [`AccountRefusal::Taken`] before [`AccountRefusal::TooSimilar`].
+    pub fn admit(&self) -> Result<(), AccountRefusal> {
+        use AccountRefusal::{Taken, TooSimilar};
+        let reasons = [
+            (self.has_username, Taken("username")),
+            (self.has_email, Taken("email")),
+            (self.has_id, Taken("id")),
+            (self.has_username_key, TooSimilar("username")),
+            (self.has_email_key, TooSimilar("email")),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+}
+
+/// What a store has read about an account that is to be changed.
+#[derive(Debug, Clone, Default)]
+pub struct AccountFacts {
+    /// The account.
+    pub account: Option<User>,
+    /// Whether another account has the new address, which is not empty.
+    pub has_email: bool,
+    /// Whether another account's address has the same key as the new one.
+    pub has_email_key: bool,
+    /// Whether another account is an active super admin.
+    pub has_other_super_admin: bool,
+}
+
+/// What a change of an account implies beyond the values that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountPlan {
+    /// Whether the address is another one: open links to the one before are void, and the new one
+    /// is verified only if the caller vouches for it.
+    pub moves_email: bool,
+    /// Whether the address is verified afterwards.
+    pub is_email_verified: bool,
+}
+
+/// Decides a change. An address that the account has already may come again, whatever it looks
+/// like: clients send it back with the rest.
+///
+/// # Errors
+/// See [`AccountRefusal`]. Two super admins who demote each other each see the other before: the
+/// second one's facts show what the first has left.
+pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan, AccountRefusal> {
+    if facts.has_email {
+        return Err(AccountRefusal::Taken("email"));
+    }
+    let Some(account) = &facts.account else { return Err(AccountRefusal::NotFound) };
+    let is_other = |email: &String| !account.email.eq_ignore_ascii_case(email);
+    let moves_email = changes.email.as_ref().is_some_and(is_other);
+    if moves_email && facts.has_email_key {
+        return Err(AccountRefusal::TooSimilar("email"));
+    }
+    if changes.seen_role.as_ref().is_some_and(|seen| *seen != account.role) {
+        return Err(AccountRefusal::RoleChanged);
+    }
+    let is_super_admin = account.is_active && account.role == Role::SuperAdmin;
+    if is_super_admin && !facts.has_other_super_admin && loses_super_admin(changes) {
+        return Err(AccountRefusal::LastSuperAdmin);
+    }
+    let is_email_verified =
+        if moves_email { changes.vouches_for_email } else { account.is_email_verified };
+    Ok(AccountPlan { moves_email, is_email_verified })
+}
+
+/// Whether an account with these changes is no active super admin.
+fn loses_super_admin(changes: &UserChanges) -> bool {
+    let is_demoted = changes.role.as_ref().is_some_and(|role| *role != Role::SuperAdmin);
+    is_demoted || changes.is_active == Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::UserId;
+
+    fn account(role: Role, is_active: bool) -> User {
+        User {
+            id: UserId(1),
+            username: "ann".into(),
+            email: "ann@example.com".into(),
+            full_name: "".into(),
+            role,
+            whatsapp_number: "".into(),
+            phone: "".into(),
+            is_active,
+            is_email_verified: true,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn facts(role: Role) -> AccountFacts {
+        AccountFacts { account: Some(account(role, true)), ..AccountFacts::default() }
+    }
+
+    fn to(email: &str) -> UserChanges {
+        UserChanges { email: Some(email.to_owned()), ..UserChanges::default() }
+    }
+
+    #[test]
+    fn a_new_account_is_refused_by_the_first_value_that_is_taken() {
+        let none = NewAccountFacts::default();
+        assert_eq!(none.admit(), Ok(()));
+        let email = NewAccountFacts { has_email: true, has_username_key: true, ..none };
+        assert_eq!(email.admit(), Err(AccountRefusal::Taken("email")));
+        let similar = NewAccountFacts { has_email_key: true, ..none };
+        assert_eq!(similar.admit(), Err(AccountRefusal::TooSimilar("email")));
+    }
+
+    #[test]
+    fn another_address_is_verified_only_if_the_caller_vouches_for_it() {
+        let facts = facts(Role::Client);
+        for (changes, wanted) in [
+            (UserChanges::default(), (false, true)),
+            (to("ANN@example.com"), (false, true)),
+            (to("new@example.com"), (true, false)),
+            (UserChanges { vouches_for_email: true, ..to("new@example.com") }, (true, true)),
+        ] {
+            let plan = change(&facts, &changes).unwrap();
+            assert_eq!((plan.moves_email, plan.is_email_verified), wanted, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_refused_if_it_is_taken_or_new_and_similar() {
+        let similar = AccountFacts { has_email_key: true, ..facts(Role::Client) };
+        assert!(change(&similar, &to("Ann@Example.com")).is_ok(), "it is its own");
+        let refused = change(&similar, &to("new@example.com"));
+        assert_eq!(refused, Err(AccountRefusal::TooSimilar("email")));
+        let taken = AccountFacts { has_email: true, ..AccountFacts::default() };
+        assert_eq!(change(&taken, &to("x@example.com")), Err(AccountRefusal::Taken("email")));
+        let none = change(&AccountFacts::default(), &to("x@example.com"));
+        assert_eq!(none, Err(AccountRefusal::NotFound));
+    }
+
+    #[test]
+    fn a_change_stands_on_the_role_that_was_seen() {
+        let seen = |role| UserChanges { seen_role: Some(role), ..UserChanges::default() };
+        assert!(change(&facts(Role::Client), &seen(Role::Client)).is_ok());
+        let refused = change(&facts(Role::Admin), &seen(Role::Client));
+        assert_eq!(refused, Err(AccountRefusal::RoleChanged));
+    }
+
+    fn roles() -> impl Strategy<Value = Role> {
+        prop_oneof![Just(Role::Client), Just(Role::Admin), Just(Role::SuperAdmin)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever comes in whatever order: where one super admin is active, one stays.
+        #[test]
+        fn one_active_super_admin_stays(
+            mut accounts in prop::collection::vec((roles(), any::<bool>()), 1..5),
+            steps in prop::collection::vec(
+                (0usize..5, prop::option::of(roles()), prop::option::of(any::<bool>())), 1..30),
+        ) {
+            let active = |all: &[(Role, bool)]| {
+                all.iter().filter(|(role, on)| *on && *role == Role::SuperAdmin).count()
+            };
+            for (nth, role, is_active) in steps {
+                let nth = nth % accounts.len();
+                let before = active(&accounts);
+                let (own_role, own_active) = accounts[nth].clone();
+                let own = usize::from(own_active && own_role == Role::SuperAdmin);
+                let facts = AccountFacts {
+                    account: Some(account(own_role, own_active)),
+                    has_other_super_admin: before > own,
+                    ..AccountFacts::default()
+                };
+                let changes = UserChanges { role, is_active, ..UserChanges::default() };
+                let outcome = change(&facts, &changes);
+                if outcome.is_ok() {
+                    let (role, is_active) = &mut accounts[nth];
+                    *role = changes.role.unwrap_or(role.clone());
+                    *is_active = changes.is_active.unwrap_or(*is_active);
+                } else {
+                    prop_assert_eq!((before, own), (1, 1), "only the last one is kept");
+                }
+                prop_assert!(before == 0 || active(&accounts) > 0);
+            }
+        }
+    }
+}
