@@ -132,6 +132,22 @@ pub(crate) async fn a_link_is_mailed_only_where_it_is_of_use<F: Fixture>() {
     assert!(!store.is_link_open(&first_link, at(5)).await.unwrap());
 }
 
+pub(crate) async fn of_too_many_links_the_oldest_by_time_gives_way<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = registered(store, "ann").await;
+    let mut links = Vec::new();
+    // The first one, with the lowest id, is the newest.
+    for ms in [100, 1, 2, 3, 4, 200] {
+        links.push(link(store, &ann, ms).await);
+    }
+    let mut open = Vec::new();
+    for link in &links {
+        open.push(store.is_link_open(link, at(201)).await.unwrap());
+    }
+    assert_eq!(open, [true, false, true, true, true, true]);
+}
+
 pub(crate) async fn a_mail_about_an_account_leaves_only_while_its_link_is_good<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();

@@ -2,11 +2,11 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
-//! [`account_links`], [`groups`],
+//! [`account_links`], [`groups`], [`reports`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
-//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`] and
-//! [`sqlite_search`] do.
+//! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`],
+//! [`sqlite_reports`] and [`sqlite_search`] do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod account_links;
@@ -28,6 +28,7 @@ mod people;
 mod preferences;
 mod projects;
 mod push;
+mod reports;
 mod retention;
 mod scheduled;
 mod searches;
@@ -36,6 +37,7 @@ mod sqlite;
 mod sqlite_deferring;
 mod sqlite_groups;
 mod sqlite_outbox;
+mod sqlite_reports;
 mod sqlite_search;
 mod templates;
 mod tickets;
@@ -130,7 +132,14 @@ macro_rules! suite {
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
             }
+            reports {
+                a_report_adds_up_what_became_of_each_event,
+                a_report_is_narrowed_to_an_event_and_a_channel,
+                a_report_goes_by_the_time_of_messages_and_not_by_their_ids,
+                a_send_for_later_counts_when_it_is_due,
+            }
             retention {
+                deliveries_go_by_their_time_and_not_by_their_ids,
                 deliveries_that_ended_go_with_their_attempts,
                 a_walk_goes_in_small_steps_over_what_stays,
                 tombstones_go_and_their_inbox_knows,
@@ -229,6 +238,7 @@ macro_rules! suite {
             account_links {
                 a_link_is_good_once_and_until_it_expires,
                 a_link_is_mailed_only_where_it_is_of_use,
+                of_too_many_links_the_oldest_by_time_gives_way,
                 a_mail_about_an_account_leaves_only_while_its_link_is_good,
                 another_address_is_to_be_confirmed_unless_somebody_vouches,
                 a_new_password_ends_all_logins_but_the_one_that_is_kept,

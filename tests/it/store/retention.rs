@@ -96,6 +96,23 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     assert!(page.rows[0].deliveries.is_empty());
 }
 
+pub(crate) async fn deliveries_go_by_their_time_and_not_by_their_ids<F: Fixture>() {
+    let fixture = F::with_channels(Channels::of(&[Channel::Email])).await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    for ms in [9_000, 8_000, 10] {
+        due(store, "news", &ann, ms).await;
+    }
+    let leased = lease(store, 1, 50).await;
+    record(store, &leased[0], Outcome::Sent { provider_id: None }).await;
+    assert!(
+        ids(store).await[1..].iter().all(|id| *id < leased[0].id),
+        "the oldest has the last id"
+    );
+    assert_eq!(forget(store, Old::Deliveries, 1_000, 1).await, [1, 0]);
+    assert_eq!(ids(store).await.len(), 2);
+}
+
 pub(crate) async fn a_walk_goes_in_small_steps_over_what_stays<F: Fixture>() {
     let fixture = F::with_channels(Channels::of(&[Channel::Email])).await;
     let store = &**fixture.store();
