@@ -11,6 +11,8 @@ use std::hash::Hash;
 use bellpull_actors::port::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::supervised::caught;
+
 /// Callers that may wait; the next one waits to be let in.
 const WAITING_MAX: usize = 4096;
 /// Callers answered by one query.
@@ -59,18 +61,33 @@ where
 {
     let mut crowd = Vec::new();
     while waiting.recv_many(&mut crowd, TOGETHER_MAX).await > 0 {
-        let mut found = read(crowd.iter().map(|(key, _)| *key).collect()).await;
-        let mut askers: HashMap<K, usize> = HashMap::with_capacity(crowd.len());
-        crowd.iter().for_each(|(key, _)| *askers.entry(*key).or_default() += 1);
-        for (key, reply) in crowd.drain(..) {
-            let left = askers.entry(key).and_modify(|left| *left -= 1).or_default();
-            let row = found.as_mut().map_err(|error| error.clone()).map(|rows| match *left {
-                0 => rows.remove(&key), // nearly always: nobody else asks for it
-                _ => rows.get(&key).cloned(),
-            });
-            // A caller that no longer waits is not missed.
-            let _ = reply.send(row);
+        if caught("a joined read", answer_crowd(&read, &mut crowd)).await.is_none() {
+            // The callers of this crowd have their error; the next crowd is read as ever.
+            for (_, reply) in crowd.drain(..) {
+                let _ = reply.send(Err(StoreError::Unavailable("a read has panicked".to_owned())));
+            }
         }
+    }
+}
+
+async fn answer_crowd<K, V, R, F>(read: &R, crowd: &mut Vec<(K, Reply<V>)>)
+where
+    K: Copy + Eq + Hash + Send,
+    V: Clone + Send,
+    R: Fn(Vec<K>) -> F,
+    F: Future<Output = Result<HashMap<K, V>, StoreError>>,
+{
+    let mut found = read(crowd.iter().map(|(key, _)| *key).collect()).await;
+    let mut callers: HashMap<K, usize> = HashMap::with_capacity(crowd.len());
+    crowd.iter().for_each(|(key, _)| *callers.entry(*key).or_default() += 1);
+    for (key, reply) in crowd.drain(..) {
+        let left = callers.entry(key).and_modify(|left| *left -= 1).or_default();
+        let row = found.as_mut().map_err(|error| error.clone()).map(|rows| match *left {
+            0 => rows.remove(&key), // nearly always: no other caller asks for it
+            _ => rows.get(&key).cloned(),
+        });
+        // A caller that no longer waits is not missed.
+        let _ = reply.send(row);
     }
 }
 
@@ -115,6 +132,24 @@ mod tests {
         for (key, row) in futures_util::future::join_all(asks).await {
             assert_eq!(row, Some(key * 10));
         }
+    }
+
+    /// A panic fails the callers of its own crowd, whether it comes while the read is made or while
+    /// it runs, and no later ones.
+    #[tokio::test]
+    async fn a_panic_fails_its_crowd_and_the_next_are_answered() {
+        let joined: Joined<u32, u32> = Joined::start(|keys: Vec<u32>| {
+            assert_ne!(keys[0], 1, "a mistake while the read is made");
+            async move {
+                assert_ne!(keys[0], 2, "a mistake while it runs");
+                Ok(keys.into_iter().map(|key| (key, key)).collect())
+            }
+        });
+        for key in [1, 2] {
+            let failed = joined.of(key).await.unwrap_err();
+            assert!(matches!(failed, StoreError::Unavailable(_)), "{failed}");
+        }
+        assert_eq!(joined.of(3).await.unwrap(), Some(3));
     }
 
     #[tokio::test]

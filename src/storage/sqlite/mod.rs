@@ -8,7 +8,7 @@
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
 //! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a connection of
 //! their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`],
-//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`error`].
+//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
@@ -48,6 +48,7 @@ mod send_log;
 mod sends;
 mod slow_reads;
 mod statement;
+mod supervised;
 mod templates;
 mod ticket_lists;
 mod tickets;

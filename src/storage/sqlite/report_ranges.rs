@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(wanted(&[(41, hour(4))]).0, [(400, 600)]);
         assert_eq!(wanted(&[(95, hour(9))]).0, [(900, 990)], "up to the last of all");
         let before_all_marks = wanted(&[(5, hour(1) - 1)]).0;
-        assert_eq!(before_all_marks, [(0, 100)]);
+        assert_eq!(before_all_marks, [(0, 200)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{AccountStore, DeliveryStore, InboxStore, ReportStore, SendStore};
+use bellpull_actors::port::{AccountStore, DeliveryStore, InboxStore, SendStore};
 
 use super::outbox::{due, lease, reachable};
 use super::people::{at, new_user, person};

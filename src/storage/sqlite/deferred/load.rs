@@ -43,7 +43,7 @@ impl Deferred {
                     return Err(corrupt("deferred_births").into());
                 }
                 new.held += usize::from(!person.is_held());
-                person.births.push(new.waves.add(place, birth.id, birth.message));
+                person.births.push(new.waves.add(place, birth.user, birth.id, birth.message));
                 left += 1;
             }
             if left == 0 {

@@ -183,8 +183,8 @@ impl Deferred {
     /// Whose notification it is, if it is still to be written.
     pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
         let state = self.state();
-        let is_it = |person: &Person| person.births.iter().any(|birth| birth.id == id.0);
-        state.people.iter().find(|(_, person)| is_it(person)).map(|(user, _)| *user)
+        let user = state.waves.owner(id.0)?;
+        state.held(user)?.births.iter().any(|birth| birth.id == id.0).then_some(user)
     }
 
     /// What is known of these people, as the group stands.

@@ -1,33 +1,39 @@
-//! Whoever settles what nobody has asked for, while there is time.
+//! Writes births that wait while no other writes do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::super::supervised::restarted;
 use super::super::writer::{Write, WriterHandle};
 use super::{Deferred, PORTION};
 
 /// After the last birth so long: what comes in one go is written in one go.
 const QUIET: Duration = Duration::from_secs(1);
-/// Nothing waits for quiet longer than this.
+/// Births wait for quiet no longer than this.
 const LATEST: Duration = Duration::from_secs(10);
-/// Between two portions, as a multiple of what the last one took: whoever else writes or computes
-/// has three quarters of the time.
+/// Between two portions, as a multiple of what the last one took: other writers and computations
+/// have three quarters of the time.
 const REST: u32 = 3;
 /// The least rest, for a portion may take next to nothing.
 const REST_MIN: Duration = Duration::from_millis(1);
 /// A store that refuses is asked again after this.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// The task that does it; it ends with this handle.
+/// The task; it ends with this handle.
 #[derive(Debug)]
 pub(in super::super) struct Settler(JoinHandle<()>);
 
 impl Settler {
     /// Starts it.
     pub(in super::super) fn start(deferred: Arc<Deferred>, writer: WriterHandle) -> Self {
-        Self(tokio::spawn(settle(deferred, writer)))
+        let write = move || {
+            let writer = writer.clone();
+            async move { writer.write(Write::SettleSome(PORTION)).await.is_ok() }
+        };
+        let work = move || settle(Arc::clone(&deferred), write.clone());
+        Self(tokio::spawn(restarted("the settler of births", AWAY, work)))
     }
 }
 
@@ -37,14 +43,14 @@ impl Drop for Settler {
     }
 }
 
-async fn settle(deferred: Arc<Deferred>, writer: WriterHandle) {
+/// Has `write` settle a portion whenever it is time, for ever; `write` says whether it was done.
+async fn settle<F: Future<Output = bool>>(deferred: Arc<Deferred>, write: impl Fn() -> F) {
     loop {
         match deferred.wait() {
             None => deferred.added.notified().await,
             Some(Duration::ZERO) => {
                 let begun = Instant::now();
-                let written = writer.write(Write::SettleSome(PORTION)).await;
-                let rest = if written.is_ok() { begun.elapsed() * REST } else { AWAY };
+                let rest = if write().await { begun.elapsed() * REST } else { AWAY };
                 tokio::time::sleep(rest.max(REST_MIN)).await;
             }
             Some(wait) => tokio::time::sleep(wait).await,
@@ -59,5 +65,38 @@ impl Deferred {
         let now = Instant::now();
         let due = (last + QUIET).min(first + LATEST);
         Some(due.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use bellpull_actors::domain::ids::{Seq, UserId};
+    use tokio::sync::Notify;
+
+    use super::super::{Birth, NewBirth, Staged};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_while_a_portion_is_written_stops_no_later_one() {
+        let deferred = Arc::new(Deferred::new(Some(1), 100));
+        let birth = Birth { user: UserId(4), seq: Seq(1), id: 7, message: 9 };
+        let mut staged = Staged::default();
+        let new = NewBirth { birth, unread_count: 1, may_wait: true, reach: None };
+        staged.defer(vec![new]);
+        deferred.apply(staged);
+        let (tries, again) = (AtomicUsize::new(0), Notify::new());
+        let write = || async {
+            assert!(tries.fetch_add(1, Relaxed) > 0, "a mistake");
+            again.notify_one();
+            true
+        };
+        tokio::select! {
+            () = restarted("the settler", REST_MIN, || settle(Arc::clone(&deferred), write)) => {
+                panic!("it ended")
+            }
+            () = again.notified() => {}
+        }
     }
 }

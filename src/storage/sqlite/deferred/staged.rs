@@ -206,7 +206,7 @@ impl State {
             let person = self.people.entry(birth.user).or_insert_with(|| Person::at(position));
             self.held += usize::from(!person.is_held());
             (person.position, person.reach) = (position, *reach);
-            person.births.push(self.waves.add(wave, birth.id, birth.message));
+            person.births.push(self.waves.add(wave, birth.user, birth.id, birth.message));
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use bellpull_actors::domain::ids::UserId;
+
 /// A birth whose row is still to be written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
@@ -18,6 +20,9 @@ pub(super) struct Waves {
     /// Each at its place; places of lists that are gone are used again.
     places: Vec<Wave>,
     free: Vec<u32>,
+    /// The place of each by the lowest of its notifications. One counter gives the ids of one list
+    /// after those of another, so that the lists' ranges are apart.
+    by_id: BTreeMap<i64, u32>,
     /// The highest that was ever given to a list.
     pub(super) last_id: i64,
 }
@@ -28,6 +33,8 @@ struct Wave {
     id: i64,
     left: usize,
     messages: Vec<i64>,
+    /// Whose each notification is, in the order of their ids.
+    owners: Vec<(i64, UserId)>,
 }
 
 /// How many births of each list, by its place.
@@ -54,9 +61,17 @@ impl Waves {
     }
 
     /// Puts a birth on a list.
-    pub(super) fn add(&mut self, place: u32, id: i64, message: i64) -> Waiting {
+    pub(super) fn add(&mut self, place: u32, user: UserId, id: i64, message: i64) -> Waiting {
         let wave = &mut self.places[place as usize];
         wave.left += 1;
+        let before = wave.owners.first().map(|(first, _)| *first);
+        // Nearly always the end: ids are given in the order of the list.
+        let at = wave.owners.partition_point(|(known, _)| *known < id);
+        wave.owners.insert(at, (id, user));
+        if at == 0 {
+            before.and_then(|first| self.by_id.remove(&first));
+            self.by_id.insert(id, place);
+        }
         // Nearly always the last one: what one message says to all stands together.
         let known = wave.messages.iter().rposition(|known| *known == message);
         let nth = known.unwrap_or_else(|| {
@@ -64,6 +79,15 @@ impl Waves {
             wave.messages.len() - 1
         });
         Waiting { id, wave: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
+    }
+
+    /// Whose a notification is, if a list has it of which something is left; its row may be written
+    /// already.
+    pub(super) fn owner(&self, id: i64) -> Option<UserId> {
+        let (_, place) = self.by_id.range(..=id).next_back()?;
+        let owners = &self.places[*place as usize].owners;
+        let at = owners.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        Some(owners[at].1)
     }
 
     /// What a birth says.
@@ -83,6 +107,9 @@ impl Waves {
             let wave = &mut self.places[*place as usize];
             wave.left = wave.left.saturating_sub(*count);
             if wave.left == 0 {
+                if let Some((first, _)) = wave.owners.first() {
+                    self.by_id.remove(first);
+                }
                 *wave = Wave::default();
                 self.free.push(*place);
             }
@@ -96,11 +123,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn owners_are_found_whatever_the_order_of_the_ids() {
+        let mut waves = Waves::default();
+        let (first, second) = (waves.begin(1), waves.begin(2));
+        for (place, id) in [(first, 12), (first, 11), (first, 15), (second, 22), (second, 20)] {
+            waves.add(place, UserId(id + 100), id, 1);
+        }
+        let found = [10, 11, 12, 13, 15, 19, 20, 21, 22, 23].map(|id| waves.owner(id));
+        let known = |id: i64| [11, 12, 15, 20, 22].contains(&id).then_some(UserId(id + 100));
+        assert_eq!(found, [10, 11, 12, 13, 15, 19, 20, 21, 22, 23].map(known));
+    }
+
+    #[test]
     fn a_list_ends_with_its_last_birth_and_leaves_its_place() {
         let mut waves = Waves::default();
         let (first, second) = (waves.begin(7), waves.begin(8));
         let births = [(first, 1, 10), (first, 2, 10), (first, 3, 11), (second, 4, 10)];
-        let births = births.map(|(place, id, message)| waves.add(place, id, message));
+        let user = |id| UserId(id * 100);
+        let births = births.map(|(place, id, message)| waves.add(place, user(id), id, message));
+        assert_eq!([3, 4, 5].map(|id| waves.owner(id)), [Some(user(3)), Some(user(4)), None]);
         let mut counts = Counts::new();
         assert_eq!(births.map(|birth| waves.message(&birth)), [10, 10, 11, 10]);
         births[..2].iter().for_each(|birth| birth.count(&mut counts));
@@ -110,6 +151,7 @@ mod tests {
         births[2].count(&mut counts);
         assert_eq!(waves.ended_without(&counts), [7]);
         waves.take_off(&counts);
+        assert_eq!([3, 4].map(|id| waves.owner(id)), [None, Some(user(4))]);
         assert_eq!(waves.begin(9), first);
         assert_eq!(waves.message(&births[3]), 10, "the other one stands");
         assert_eq!(waves.last_id, 9);
