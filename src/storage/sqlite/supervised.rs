@@ -1,7 +1,7 @@
 //! Tasks of the store that outlive a panic.
 //!
-//! The store's tasks belong to no actor, so no supervisor sees them end: without this a panic in one
-//! of them would leave its callers without answers while readiness stays true.
+//! The store's tasks belong to no actor, so no supervisor sees them end: without this a panic in
+//! one of them would leave its callers without answers while readiness stays true.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
