@@ -6,9 +6,10 @@
 //! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
 //! [`heads`], [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a connection of
-//! their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births, [`rows`], [`letters`],
-//! [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
+//! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`]
+//! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births,
+//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks,
+//! [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
 //! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each

@@ -83,7 +83,7 @@ mod tests {
         let deferred = Arc::new(Deferred::new(Some(1), 100));
         let birth = Birth { user: UserId(4), seq: Seq(1), id: 7, message: 9 };
         let mut staged = Staged::default();
-        let new = NewBirth { birth, unread_count: 1, may_wait: true, reach: None };
+        let new = NewBirth { birth, unread_count: 1, reach: None };
         staged.defer(vec![new]);
         deferred.apply(staged);
         let (tries, again) = (AtomicUsize::new(0), Notify::new());
