@@ -26,8 +26,8 @@
 //!
 //! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
-//! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`], [`link`],
-//! [`retention`] and [`report`].
+//! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`],
+//! [`link`], [`retention`] and [`report`].
 
 pub mod account;
 mod announce;
