@@ -12,7 +12,7 @@ use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock, Store, StoreError};
+use bellpull_actors::port::{AccountStore, Clock, LeaseOwner, Store, StoreError};
 use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -219,6 +219,7 @@ impl App {
             &config.delivery,
             &ChannelParts {
                 store: store.clone(),
+                owner: LeaseOwner::new(&names.node, clock.now()),
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
                 words,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{Clock, DeliveryStore, Sender};
+use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner, Sender};
 use tokio::runtime::Handle;
 
 use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
@@ -35,6 +35,8 @@ pub struct BadChannel {
 pub struct ChannelParts {
     /// The outbox.
     pub store: Arc<dyn DeliveryStore>,
+    /// This process, as the holder of leases.
+    pub owner: LeaseOwner,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The store's identity.
@@ -60,6 +62,7 @@ pub fn channels(
     let channel = |channel: Channel, per_s: u32, sender: Arc<dyn Sender>| ChannelActor {
         channel,
         store: Arc::clone(&parts.store),
+        owner: parts.owner.clone(),
         sender,
         clock: Arc::clone(&parts.clock),
         limits: ChannelLimits {

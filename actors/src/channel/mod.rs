@@ -35,7 +35,7 @@ use crate::domain::delivery::{Attempt, Leased};
 use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
 use crate::mail::{Mail, Reply};
-use crate::port::{Clock, DeliveryStore, Sender, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
@@ -122,6 +122,8 @@ pub struct ChannelActor {
     pub channel: Channel,
     /// The outbox.
     pub store: Arc<dyn DeliveryStore>,
+    /// Whose leases it takes: this process's. A successor in the same process is the same owner.
+    pub owner: LeaseOwner,
     /// The way to the provider.
     pub sender: Arc<dyn Sender>,
     /// The time.
@@ -156,7 +158,7 @@ pub struct ChannelState {
     senders: JoinSet<()>,
     /// What is to be recorded.
     results: Vec<Attempt>,
-    /// What this actor's predecessor held is given free first: nothing is leased before.
+    /// The leases of this actor's predecessor are released first: nothing is leased before.
     is_released: bool,
     is_leasing: bool,
     is_recording: bool,

@@ -17,6 +17,7 @@ pub(crate) const PATH: &str = "channels";
 /// How long a predecessor may take to be gone. Its attempts are aborted with it; a successor that
 /// began before that could send the same delivery beside it.
 pub(super) const GONE_MAX: Duration = Duration::from_secs(1);
+
 /// A channel's place in the tree: what its actor is made of, and where the actor is found.
 #[derive(Debug)]
 pub(crate) struct ChannelPlace {
@@ -50,7 +51,8 @@ impl ChannelPlace {
     pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
         actor.actor().kill();
         let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
-        if let Err(error) = in_time(self.actor.store.release(self.actor.channel)).await {
+        let ChannelActor { store, owner, channel, .. } = &self.actor;
+        if let Err(error) = in_time(store.release(owner, *channel)).await {
             warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
         }
     }

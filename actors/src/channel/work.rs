@@ -25,11 +25,12 @@ use crate::vitals::Handle;
 const CUT_OFF_FACTOR: u32 = 4;
 
 impl ChannelActor {
-    /// Ends what a predecessor has leased: whatever it had in flight ended with it.
+    /// Ends the leases of a predecessor in this process: its attempts ended with it. Leases of
+    /// other nodes are not touched.
     pub(super) fn release(&self, own: Handle<ChannelMessage>) {
-        let (store, channel) = (self.store.clone(), self.channel);
+        let (store, owner, channel) = (self.store.clone(), self.owner.clone(), self.channel);
         tokio::spawn(async move {
-            let released = in_time(store.release(channel)).await;
+            let released = in_time(store.release(&owner, channel)).await;
             own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released))));
         });
     }
@@ -146,7 +147,7 @@ impl ChannelActor {
             }
             let Some(leased) = state.queue.pop_front() else { return };
             if self.until(leased.leased_until) < self.limits.send_max {
-                // It may be somebody else's before it is sent: it is leased anew.
+                // Another owner may have it before it is sent: it is leased anew.
                 self.give_back_these(vec![leased], state);
                 continue;
             }
@@ -218,13 +219,14 @@ impl ChannelActor {
         state.is_leasing = true;
         state.has_more = false;
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
+        let owner = self.owner.clone();
         let (now, most) = (self.clock.now(), u32::try_from(limit).unwrap_or(u32::MAX));
         let limit = LeaseLimit { most, lane_max: self.limits.lane_max };
         let lease = jiff::SignedDuration::try_from(self.limits.lease).unwrap_or_default();
         let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
         tokio::spawn(async move {
             let leased = in_time(async {
-                let leased = store.lease(channel, limit, now, until).await?;
+                let leased = store.lease(&owner, channel, limit, now, until).await?;
                 let is_all = u32::try_from(leased.len()).is_ok_and(|count| count < limit.most);
                 let next_due = match is_all {
                     true => store.next_due(channel, limit.lane_max).await?,
@@ -260,7 +262,7 @@ impl ChannelActor {
         }
         state.has_more = true;
         state.giving_back += 1;
-        let (store, own) = (self.store.clone(), state.own.clone());
+        let (store, owner, own) = (self.store.clone(), self.owner.clone(), state.own.clone());
         let leases = unused.into_iter().flat_map(|one| {
             let Leased { id, attempt, with, .. } = one;
             std::iter::once((id, attempt)).chain(with)
@@ -268,7 +270,7 @@ impl ChannelActor {
         let leases = leases.collect();
         tokio::spawn(async move {
             // Not given back is not lost: the lease ends by itself.
-            if let Err(error) = in_time(store.give_back(leases)).await {
+            if let Err(error) = in_time(store.give_back(&owner, leases)).await {
                 warn!(%error, "leases were not given back");
             }
             own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack)));

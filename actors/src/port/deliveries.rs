@@ -1,5 +1,7 @@
 //! What the channels need of a store: the outbox.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -8,47 +10,89 @@ use crate::domain::delivery::{Attempt, Leased, ProviderReport};
 use crate::domain::ids::DeliveryId;
 use crate::domain::routing::Channel;
 
+/// Who holds a lease: a node, and the start of its process. A node that was started again is
+/// another owner, so that its leases of before end by their time and cannot be mistaken for new
+/// ones. Clones share one text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LeaseOwner(Arc<str>);
+
+impl LeaseOwner {
+    /// The process of the node of that name that was started then.
+    #[must_use]
+    pub fn new(node: &str, started_at: Timestamp) -> Self {
+        Self(format!("{node}/{}", started_at.as_millisecond()).into())
+    }
+
+    /// As it is kept in rows.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Deliveries on their way out. They are written in the transaction of their event (see
-/// [`super::TicketStore::commit`]); here they are leased, and what became of them is recorded. No
+/// [`super::TicketStore::commit`]); here they are leased, and their attempts are recorded. No
 /// transaction is ever held while a provider is called.
+///
+/// Several nodes may work on one store. A lease has an owner, an end, and a number: the delivery's
+/// lease number, which rises by one with each lease and names the attempt. An owner may call the
+/// provider until the lease ends by its own clock; after that, any owner may take the delivery. The
+/// store compares `now` of one caller with `until` of another, so the clocks of nodes may differ by
+/// no more than a lease is longer than an attempt.
+///
+/// Each method is one transaction: all of it is written, or nothing.
 #[async_trait]
 pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Leases the longest due deliveries of a channel that nobody has leased, within `limit`, in
-    /// one transaction: nobody else gets them before `until`. The attempt has its number from
-    /// here, so that one that was cut off and the next can be told apart. A digest's
-    /// deliveries are leased together, as one. As many as the limit allows, or all that are due
-    /// where there are fewer.
+    /// Leases the longest due deliveries of a channel that are not leased, within `limit`: no other
+    /// lease contains them before `until`. Leases whose time has come are taken over. Two calls at
+    /// once, of one node or of two, never lease the same delivery. A digest's deliveries are leased
+    /// together, as one. As many as the limit allows, or all that are due where there are fewer.
+    /// Not idempotent: where the answer is lost, the leases end by their time.
     ///
-    /// A lane is what may be slow by itself: the host of a push service, or of somebody's
-    /// webhook; a channel with one provider is one lane. However much waits in a lane, no more of
-    /// it is leased at once than its part, and the others are found past it.
+    /// A lane is what may be slow by itself: the host of a push service, or of a user's webhook; a
+    /// channel with one provider is one lane. However much waits in a lane, no more of it is leased
+    /// at once than its part, by all owners together, and the others are found past it.
     async fn lease(
         &self,
+        owner: &LeaseOwner,
         channel: Channel,
         limit: LeaseLimit,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError>;
 
-    /// Ends all leases of a channel that this node holds: its actor has ended, and whoever sent
-    /// for it with it. How many there were.
-    async fn release(&self, channel: Channel) -> Result<u64, StoreError>;
+    /// Ends the leases of a channel that this owner holds, and no others: the actor that sent them
+    /// has ended, with all attempts that it had begun. How many there were. Idempotent.
+    ///
+    /// A store that only one process can open ends the leases of earlier processes itself when it
+    /// is opened: none of them can be alive. Elsewhere they end by their time.
+    async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError>;
 
-    /// Records attempts, many in one transaction: the delivery's status, its provider's id, when
-    /// it is due again, and a row an attempt. An attempt that has been recorded before changes
-    /// nothing. One whose delivery has moved on since (its lease ended, and somebody else has it,
-    /// or has recorded a later one) leaves its row only, unless the provider took it: then the
-    /// delivery is sent, whatever became of it meanwhile.
+    /// Records attempts, many at once, in their order: the delivery's status, its provider's id,
+    /// when it is due again, and a row an attempt. Idempotent: an attempt that was recorded before
+    /// changes nothing.
+    ///
+    /// An attempt is matched by its lease number, not by its owner. Where the lease was lost:
+    ///
+    /// - it ended, and no other lease was taken: recorded as if it had not ended;
+    /// - another lease was taken since: a failure leaves its row only, and that lease stands. A
+    ///   success makes the delivery sent, whatever its status: the provider has it, and another
+    ///   attempt could only send it twice. The other owner's own attempt, should it be under way,
+    ///   then leaves its row only, unless the provider took that one too.
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
 
     /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
-    /// has opened. Each is named with its attempt: what somebody else has leased since is left
-    /// alone.
-    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError>;
+    /// has opened. Each is named with its attempt. One that this owner no longer holds under that
+    /// number is left as it is. Idempotent.
+    async fn give_back(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+    ) -> Result<(), StoreError>;
 
-    /// When the channel's next delivery is due that nobody has leased, or its next lease ends,
-    /// whichever is first. Lanes that have `lane_max` leased are passed over: there the end of an
-    /// attempt is waited for.
+    /// When the channel's next delivery is due that is not leased, or its next lease ends, of
+    /// whichever owner, whichever is first. Lanes that have `lane_max` leased are passed over:
+    /// there the end of an attempt is waited for.
     async fn next_due(
         &self,
         channel: Channel,

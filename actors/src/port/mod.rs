@@ -33,7 +33,7 @@ pub use accounts::AccountStore;
 pub use analytics::ReportStore;
 pub use clock::Clock;
 pub use comments::CommentStore;
-pub use deliveries::{DeliveryStore, LeaseLimit};
+pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner};
 pub use delivery_log::DeliveryLog;
 pub use escalations::EscalationStore;
 pub use explain::ExplainStore;

@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, LeaseLimit, Sender, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, StoreError};
 
 /// How long a test waits for what it wants to see, before it fails.
 const PATIENCE: Duration = Duration::from_secs(7_200);
@@ -27,8 +27,10 @@ pub struct FakeDelivery {
     pub attempts: u32,
     /// When it is due.
     pub due_at: Timestamp,
-    /// Until when somebody has it.
+    /// Until when it is leased.
     pub leased_until: Option<Timestamp>,
+    /// Who holds the last lease.
+    pub owner: Option<LeaseOwner>,
     /// What was recorded of it.
     pub recorded: Vec<Attempt>,
     /// What it is slow with.
@@ -90,8 +92,8 @@ impl FakeOutbox {
     pub fn put_in(&self, lane: &'static str, id: i64, after: jiff::SignedDuration) {
         let due_at = self.clock.now() + after;
         let status = DeliveryStatus::Queued;
-        let (leased_until, recorded) = (None, Vec::new());
-        let one = FakeDelivery { status, attempts: 0, due_at, leased_until, recorded, lane };
+        let (leased_until, owner, recorded) = (None, None, Vec::new());
+        let one = FakeDelivery { status, attempts: 0, due_at, leased_until, owner, recorded, lane };
         self.data().deliveries.insert(DeliveryId(id), one);
     }
 
@@ -143,6 +145,7 @@ impl FakeOutbox {
 impl DeliveryStore for FakeOutbox {
     async fn lease(
         &self,
+        owner: &LeaseOwner,
         _channel: Channel,
         limit: LeaseLimit,
         now: Timestamp,
@@ -168,6 +171,7 @@ impl DeliveryStore for FakeOutbox {
         let lease = |(_, id, _): (Timestamp, DeliveryId, &str)| {
             let one = data.deliveries.get_mut(&id)?;
             one.leased_until = Some(until);
+            one.owner = Some(owner.clone());
             one.attempts += 1;
             Some(Leased {
                 id,
@@ -189,9 +193,12 @@ impl DeliveryStore for FakeOutbox {
         Ok(due.into_iter().filter_map(lease).collect())
     }
 
-    async fn release(&self, _channel: Channel) -> Result<u64, StoreError> {
+    async fn release(&self, owner: &LeaseOwner, _channel: Channel) -> Result<u64, StoreError> {
         let mut data = self.open()?;
-        let leased = data.deliveries.values_mut().filter(|one| one.leased_until.is_some());
+        let is_own = |one: &&mut FakeDelivery| {
+            one.leased_until.is_some() && one.owner.as_ref() == Some(owner)
+        };
+        let leased = data.deliveries.values_mut().filter(is_own);
         let mut count = 0;
         for one in leased {
             one.leased_until = None;
@@ -219,11 +226,15 @@ impl DeliveryStore for FakeOutbox {
         Ok(())
     }
 
-    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
+    async fn give_back(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+    ) -> Result<(), StoreError> {
         let mut data = self.open()?;
         for (id, attempt) in leases {
             let Some(one) = data.deliveries.get_mut(&id) else { continue };
-            if one.attempts != attempt {
+            if one.attempts != attempt || one.owner.as_ref() != Some(owner) {
                 continue;
             }
             one.leased_until = None;

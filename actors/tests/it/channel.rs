@@ -10,9 +10,10 @@ use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent
 use bellpull_actors::domain::retry::RetryRule;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::mail::{Fate, Mail};
+use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
 use bellpull_actors::vitals::{Handle, Vitals};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ractor::Actor;
 use serde_json::Value;
 
@@ -50,6 +51,7 @@ async fn post(
     let actor = ChannelActor {
         channel: Channel::Email,
         store: Arc::new(outbox.clone()),
+        owner: LeaseOwner::new("a", Timestamp::UNIX_EPOCH),
         sender: sender.clone(),
         clock,
         limits,

@@ -11,6 +11,7 @@ use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{HubLimits, RestartError};
 use bellpull_actors::observe::{ActorReport, TreeEvent};
+use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
@@ -47,6 +48,7 @@ impl Desk {
         ChannelActor {
             channel,
             store: Arc::new(self.outbox.clone()),
+            owner: LeaseOwner::new("a", Timestamp::UNIX_EPOCH),
             sender: self.sender.clone(),
             clock: clock.clone(),
             limits: ChannelLimits { in_flight_max: 2, ..ChannelLimits::default() },

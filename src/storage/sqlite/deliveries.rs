@@ -7,7 +7,7 @@ use bellpull_actors::domain::delivery::{
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, LeaseLimit, StoreError};
+use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, StoreError};
 use jiff::Timestamp;
 
 use super::error::{corrupt, unavailable};
@@ -21,12 +21,13 @@ use super::{SqliteStore, webhooks};
 impl DeliveryStore for SqliteStore {
     async fn lease(
         &self,
+        owner: &LeaseOwner,
         channel: Channel,
         limit: LeaseLimit,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError> {
-        let lease = Write::Lease(Lease { channel, limit, now, until });
+        let lease = Write::Lease(Lease { owner: owner.clone(), channel, limit, now, until });
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
         // Should this fail, the leases end by themselves.
         let all = rows.iter().flat_map(LeasedRow::messages);
@@ -53,16 +54,20 @@ impl DeliveryStore for SqliteStore {
         rows.into_iter().map(leased).collect()
     }
 
-    async fn release(&self, channel: Channel) -> Result<u64, StoreError> {
-        self.changed(Write::Release(channel)).await
+    async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError> {
+        self.changed(Write::Release(owner.clone(), channel)).await
     }
 
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
         self.writer.write(Write::Record(attempts)).await.map(drop)
     }
 
-    async fn give_back(&self, leases: Vec<(DeliveryId, u32)>) -> Result<(), StoreError> {
-        self.writer.write(Write::GiveBack(leases)).await.map(drop)
+    async fn give_back(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+    ) -> Result<(), StoreError> {
+        self.writer.write(Write::GiveBack(owner.clone(), leases)).await.map(drop)
     }
 
     async fn next_due(

@@ -1,6 +1,9 @@
-//! Lanes: what may be slow by itself, in SQL. `?1` is the channel, `?2` the time.
+//! Lanes and leases in SQL. A lane is what may be slow by itself; `?1` is the channel, `?2` the
+//! time.
 
-/// The lanes that have something queued in nobody's hand, found by a step of the index each; the
+use sqlx::SqliteConnection;
+
+/// The lanes that have something queued and not leased, found by a step of the index each; the
 /// last is NULL.
 macro_rules! lanes {
     () => {
@@ -33,3 +36,14 @@ macro_rules! lane_room {
 }
 
 pub(super) use {held, lane_room, lanes};
+
+/// Ends all leases, for a process that has the file for itself: their owners have ended, and
+/// nothing else would free them before their time. A full disk does not keep the hub from starting:
+/// then they end by their time.
+pub(super) async fn end_leases(connection: &mut SqliteConnection) {
+    let sql = "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL \
+               WHERE leased_until IS NOT NULL";
+    if let Err(error) = sqlx::query(sql).execute(connection).await {
+        tracing::warn!(%error, "leases of earlier processes end by their time");
+    }
+}

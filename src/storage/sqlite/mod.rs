@@ -168,6 +168,9 @@ impl SqliteStore {
         migrate(&mut migrating).await.map_err(|source| OpenError::migrate(&path, source))?;
         name_owner(&mut migrating).await.map_err(failed)?;
         name_keys::fill(&mut migrating).await.map_err(failed)?;
+        if options.exclusive {
+            lanes::end_leases(&mut migrating).await;
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)

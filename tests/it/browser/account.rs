@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Browser;
 use super::debugger::{debugger, evaluate, until};
-use crate::support::{Hub, SECRET, answer};
+use crate::support::{Hub, SECRET, answer, owner};
 
 /// Whether that part of the page is shown.
 fn shows(part: &str) -> String {
@@ -26,7 +26,7 @@ async fn link(hub: &Hub, purpose: LinkPurpose, user: i64) -> AccountLink {
     let new = NewLink { purpose, to: LinkTo::User(UserId(user)), now };
     assert!(hub.store().mail_link(new).await.unwrap());
     let until = now + SignedDuration::from_mins(1);
-    let leased = hub.store().lease(Channel::Email, 9.into(), now, until).await.unwrap();
+    let leased = hub.store().lease(&owner(), Channel::Email, 9.into(), now, until).await.unwrap();
     leased.last().unwrap().account_link.unwrap()
 }
 

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Team, column, ids, service};
-use crate::support::Hub;
+use crate::support::{Hub, owner};
 
 const PATH: &str = "/api/deliveries/";
 
@@ -23,7 +23,7 @@ pub(super) async fn team() -> Team {
 pub(super) async fn lease(team: &Team) -> Vec<Leased> {
     let now = Timestamp::now();
     let until = now + SignedDuration::from_mins(2);
-    team.hub.store().lease(Channel::Email, 100.into(), now, until).await.unwrap()
+    team.hub.store().lease(&owner(), Channel::Email, 100.into(), now, until).await.unwrap()
 }
 
 /// Has an attempt come to that.

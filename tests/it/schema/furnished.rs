@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Hub, Person, SECRET, answer};
+use crate::support::{Hub, Person, SECRET, answer, owner};
 
 /// What is there.
 pub(super) struct Furnished {
@@ -173,7 +173,7 @@ async fn projects(hub: &Hub, root: &Person, developer: &Person, client: &Person)
 async fn failed_delivery(hub: &Hub) -> i64 {
     let now = Timestamp::now();
     let until = now + SignedDuration::from_mins(60);
-    let leased = hub.store().lease(Channel::Email, 1.into(), now, until).await.unwrap();
+    let leased = hub.store().lease(&owner(), Channel::Email, 1.into(), now, until).await.unwrap();
     let [leased] = leased.as_slice() else { panic!("{leased:?}") };
     let outcome = Outcome::Refused { error: "550 no such mailbox".to_owned() };
     let (delivery, number) = (leased.id, leased.attempt);
@@ -210,7 +210,7 @@ async fn account_link(hub: &Hub, purpose: LinkPurpose, name: &str) -> String {
     let to = LinkTo::Email(email);
     assert!(hub.store().mail_link(NewLink { purpose, to, now }).await.unwrap());
     let until = now + SignedDuration::from_mins(60);
-    let leased = hub.store().lease(Channel::Email, 100.into(), now, until).await.unwrap();
+    let leased = hub.store().lease(&owner(), Channel::Email, 100.into(), now, until).await.unwrap();
     let link = leased.iter().find_map(|one| one.account_link).expect("a link");
     AccountLinks::new(String::new(), Secret::new(SECRET.to_owned())).token(&link)
 }

@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 
 use super::people::{at, first, new_user};
 use super::{Fixture, Store};
+use crate::support::owner;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -33,7 +34,7 @@ fn to_email(purpose: LinkPurpose, email: &str, ms: i64) -> NewLink {
 }
 
 async fn lease(store: &impl Store, ms: i64) -> Vec<Leased> {
-    store.lease(Channel::Email, 100.into(), at(ms), at(ms + 1)).await.unwrap()
+    store.lease(&owner(), Channel::Email, 100.into(), at(ms), at(ms + 1)).await.unwrap()
 }
 
 /// A link for a new password, as its mail brings it.

@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use super::outbox::{lease, names, reachable};
 use super::people::{at, fill};
 use super::{Fixture, Store};
+use crate::support::owner;
 
 fn sent(provider_id: &str) -> Outcome {
     Outcome::Sent { provider_id: Some(provider_id.to_owned()) }
@@ -235,7 +236,7 @@ pub(crate) async fn a_provider_that_took_it_may_have_died_with_us<F: Fixture>() 
     fixture.store().record(written).await.unwrap();
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    store.release(Channel::Email).await.unwrap();
+    store.release(&owner(), Channel::Email).await.unwrap();
     let again = lease(store, 100, 60).await;
     assert_eq!(again.len(), 30, "nothing is lost, and what was recorded does not go out again");
     let expected = leased[20..].iter().map(|one| (one.id.0, 2));
@@ -304,6 +305,9 @@ pub(crate) async fn a_report_that_comes_before_its_record_counts_with_it<F: Fixt
     };
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
+    // A store of one process has ended the leases of the process before.
+    let leased = if F::IS_EXCLUSIVE { lease(store, 3, 51).await } else { leased };
+    assert_eq!(leased.len(), 3);
     let all = leased.iter().zip(["m-1", "m-2", "m-3"]);
     let all: Vec<Attempt> = all.map(|(one, id)| attempt(one, sent(id), None)).collect();
     // The third's comes in the very moment of its record.

@@ -23,6 +23,7 @@ use super::outbox::{due, lease, reachable};
 use super::people::{at, first, news, person, raise, step, tell};
 use super::sends::send;
 use super::{Fixture, Store};
+use crate::support::owner;
 
 /// In ms.
 const SECOND: i64 = 1_000;
@@ -55,7 +56,7 @@ async fn read(store: &impl Store, user: &User, id: NotificationId) {
 
 /// Leases text messages that are due at `now`.
 async fn texts(store: &impl Store, now: i64) -> Vec<Leased> {
-    store.lease(Sms, 10.into(), at(now), at(now + SECOND)).await.unwrap()
+    store.lease(&owner(), Sms, 10.into(), at(now), at(now + SECOND)).await.unwrap()
 }
 
 async fn record(store: &impl Store, leased: &Leased, outcome: Outcome, due_ms: Option<i64>) {
@@ -257,7 +258,7 @@ pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_trie
     record(store, of(unmoved), later(), Some(9 * SECOND)).await;
     assert_eq!(ways(store, unmoved).await, [GOES_OUT, WAITS], "another ticket's");
     // What comes back without an attempt is not begun again either.
-    store.give_back(vec![(of(ids[2]).id, of(ids[2]).attempt)]).await.unwrap();
+    store.give_back(&owner(), vec![(of(ids[2]).id, of(ids[2]).attempt)]).await.unwrap();
     let again = texts(store, 10 * SECOND).await;
     let again: Vec<_> = again.iter().filter_map(|one| one.notification).collect();
     assert_eq!((again.len(), again.contains(&unmoved), again.contains(&news)), (2, true, true));
@@ -271,7 +272,7 @@ pub(crate) async fn a_late_success_of_what_was_called_off_counts<F: Fixture>() {
     set(store, "news", &[(Sms, 1)]).await;
     let id = due(store, "news", &ann, 0).await.births[0].id;
     let leased = texts(store, 2 * SECOND).await;
-    store.release(Sms).await.unwrap();
+    store.release(&owner(), Sms).await.unwrap();
     read(store, &ann, id).await;
     assert_eq!(ways(store, id).await, [GOES_OUT, SEEN]);
     record(store, &leased[0], Outcome::Sent { provider_id: None }, None).await;
@@ -301,7 +302,7 @@ pub(crate) async fn wishes_hold_back_steps_too<F: Fixture>() {
     assert_eq!((digest.len(), digest[0].letters.len()), (1, 1));
     assert_eq!(digest[0].notification, Some(ids[1]));
     // What an e-mail has gathered stays as it is once a server may have taken it.
-    store.release(Email).await.unwrap();
+    store.release(&owner(), Email).await.unwrap();
     read(store, &ann, ids[1]).await;
     let again = lease(store, 10, 2 * hour + 1).await;
     assert_eq!((again.len(), again[0].id), (1, digest[0].id));

@@ -55,6 +55,10 @@ pub(crate) trait Fixture: Sized + Send + Sync + 'static {
     /// Its kind.
     type Store: Store;
 
+    /// Whether only one process can have the data open: then a store that is begun anew has ended
+    /// the leases of the process before.
+    const IS_EXCLUSIVE: bool;
+
     /// An empty one, with these channels switched on.
     async fn with_channels(channels: Channels) -> Self;
 
@@ -262,6 +266,13 @@ macro_rules! suite {
                 nobody_leases_what_somebody_has,
                 a_lease_says_all_that_a_sender_needs,
                 a_lease_outlives_a_crash_and_ends,
+                a_lease_ends_by_its_time_for_any_owner,
+                a_release_frees_only_its_owners_leases,
+                only_the_owner_gives_a_lease_back,
+                two_owners_share_what_is_due,
+                a_lost_lease_leaves_the_next_owners_alone,
+                what_the_lost_owner_has_sent_is_not_sent_again,
+                an_ended_lease_that_was_not_taken_over_is_recorded,
                 an_ended_lease_is_an_attempt_of_its_own,
                 a_restarted_channel_frees_its_leases_and_no_others,
                 leases_are_given_back_unused,

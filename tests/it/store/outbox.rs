@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Leased, Rule, Target};
+use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule, Target};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
@@ -10,11 +10,12 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::tickets::Told;
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore};
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner};
 use futures_util::future::join_all;
 
 use super::people::{at, fill, first, new_user, news, person, tell};
 use super::{Fixture, Store, push};
+use crate::support::owner;
 
 /// Somebody with an address on every channel.
 pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
@@ -30,7 +31,7 @@ pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
 
 /// Leases e-mails that are due at `now`, for a second.
 pub(crate) async fn lease(store: &impl Store, limit: u32, now: i64) -> Vec<Leased> {
-    store.lease(Channel::Email, limit.into(), at(now), at(now + 1_000)).await.unwrap()
+    store.lease(&owner(), Channel::Email, limit.into(), at(now), at(now + 1_000)).await.unwrap()
 }
 
 /// Ids and attempts.
@@ -72,11 +73,17 @@ pub(crate) async fn nobody_leases_what_somebody_has<F: Fixture>() {
     let emails = lease(store, 10, 50).await;
     assert_eq!(emails.len(), 3);
     assert!(lease(store, 10, 1_049).await.is_empty());
-    let texts = store.lease(Channel::Sms, 10.into(), at(50), at(1_050)).await.unwrap();
+    let texts = store.lease(&owner(), Channel::Sms, 10.into(), at(50), at(1_050)).await.unwrap();
     assert_eq!(texts.len(), 3, "another channel's are not touched");
     let ids: BTreeSet<DeliveryId> = emails.iter().chain(&texts).map(|one| one.id).collect();
     assert_eq!(ids.len(), 6);
-    assert!(store.lease(Channel::WhatsApp, 10.into(), at(50), at(60)).await.unwrap().is_empty());
+    assert!(
+        store
+            .lease(&owner(), Channel::WhatsApp, 10.into(), at(50), at(60))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
@@ -91,7 +98,7 @@ pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
         (Channel::WhatsApp, Target::WhatsApp("+4915100000001".to_owned())),
         (Channel::Sms, Target::Sms("+4915100000002".to_owned())),
     ] {
-        let leased = store.lease(channel, 10.into(), at(50), at(77)).await.unwrap();
+        let leased = store.lease(&owner(), channel, 10.into(), at(50), at(77)).await.unwrap();
         let [one] = &leased[..] else { panic!("{leased:?}") };
         assert_eq!(one.target, target);
         assert_eq!(one.notification, Some(told.births[0].id));
@@ -110,16 +117,158 @@ pub(crate) async fn a_lease_outlives_a_crash_and_ends<F: Fixture>() {
     let before = lease(&**fixture.store(), 2, 50).await;
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    // The third was nobody's; the two are until their lease ends.
-    let third = lease(store, 10, 51).await;
+    // The owner of the two has ended. A store of one process knows that; elsewhere they are leased
+    // until their lease ends. The third never was.
+    let free = lease(store, 10, 51).await;
+    let (again, third): (Vec<_>, Vec<_>) =
+        free.into_iter().partition(|one| before.iter().any(|first| first.id == one.id));
     assert_eq!((third.len(), third[0].attempt), (1, 1));
-    assert!(before.iter().all(|one| one.id != third[0].id));
+    assert_eq!(again.len(), if F::IS_EXCLUSIVE { 2 } else { 0 });
     assert!(lease(store, 10, 1_049).await.is_empty());
-    let again = lease(store, 10, 1_050).await;
+    let again = if F::IS_EXCLUSIVE { again } else { lease(store, 10, 1_050).await };
     let wanted: Vec<(i64, u32)> = before.iter().map(|one| (one.id.0, 2)).collect();
     assert_eq!(names(&again), wanted);
     assert!(again.iter().all(|one| one.failures == 0), "nothing of the first was recorded");
     assert_eq!(again[0].letters[0].message, before[0].letters[0].message);
+}
+
+/// Two nodes on one store.
+fn nodes() -> (LeaseOwner, LeaseOwner) {
+    (LeaseOwner::new("a", at(0)), LeaseOwner::new("b", at(0)))
+}
+
+async fn lease_as(store: &impl Store, owner: &LeaseOwner, limit: u32, now: i64) -> Vec<Leased> {
+    store.lease(owner, Channel::Email, limit.into(), at(now), at(now + 1_000)).await.unwrap()
+}
+
+/// An attempt of 7 ms, without another one after it.
+fn tried(leased: &Leased, outcome: Outcome) -> Attempt {
+    let (delivery, number) = (leased.id, leased.attempt);
+    Attempt { delivery, number, started_at: at(60), took_ms: 7, outcome, due_at: None }
+}
+
+fn sent(provider_id: &str) -> Outcome {
+    Outcome::Sent { provider_id: Some(provider_id.to_owned()) }
+}
+
+/// The next attempts of these.
+fn again(leased: &[Leased]) -> Vec<(i64, u32)> {
+    leased.iter().map(|one| (one.id.0, one.attempt + 1)).collect()
+}
+
+pub(crate) async fn a_lease_ends_by_its_time_for_any_owner<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 2).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 10, 50).await;
+    assert!(lease_as(store, &b, 10, 1_049).await.is_empty());
+    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(1_050)));
+    let second = lease_as(store, &b, 10, 1_050).await;
+    assert_eq!(names(&second), [(first[0].id.0, 2), (first[1].id.0, 2)]);
+    assert!(lease_as(store, &a, 10, 2_049).await.is_empty(), "they are the other's now");
+}
+
+pub(crate) async fn a_release_frees_only_its_owners_leases<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 4).await;
+    let (a, b) = nodes();
+    let (of_a, of_b) = (lease_as(store, &a, 2, 50).await, lease_as(store, &b, 2, 50).await);
+    let started_again = LeaseOwner::new("a", at(1));
+    assert_eq!(store.release(&started_again, Channel::Email).await.unwrap(), 0);
+    assert_eq!(store.release(&a, Channel::Email).await.unwrap(), 2);
+    assert_eq!(names(&lease_as(store, &b, 10, 51).await), again(&of_a));
+    assert_eq!(store.release(&a, Channel::Email).await.unwrap(), 0);
+    assert_eq!(store.release(&b, Channel::Email).await.unwrap(), 4);
+    assert_eq!(of_b.len(), 2);
+}
+
+pub(crate) async fn only_the_owner_gives_a_lease_back<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 1).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 1, 50).await;
+    let back = vec![(first[0].id, first[0].attempt)];
+    store.give_back(&b, back.clone()).await.unwrap();
+    assert!(lease_as(store, &b, 1, 51).await.is_empty());
+    store.give_back(&a, back.clone()).await.unwrap();
+    let second = lease_as(store, &b, 1, 52).await;
+    assert_eq!(names(&second), [(first[0].id.0, 1)], "the number of the lease that was not used");
+    // The answer was lost, and it is given back again: it has that number, and is not a's.
+    store.give_back(&a, back).await.unwrap();
+    assert!(lease_as(store, &a, 1, 53).await.is_empty());
+}
+
+pub(crate) async fn two_owners_share_what_is_due<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 40).await;
+    let (a, b) = nodes();
+    let leases = (0..8).map(|n| lease_as(store, if n % 2 == 0 { &a } else { &b }, 6, 50));
+    let leases = join_all(leases).await;
+    let all: Vec<i64> = leases.iter().flatten().map(|one| one.id.0).collect();
+    let distinct: BTreeSet<i64> = all.iter().copied().collect();
+    assert_eq!((all.len(), distinct.len()), (40, 40));
+    let (freed_a, freed_b) =
+        (store.release(&a, Channel::Email).await, store.release(&b, Channel::Email).await);
+    assert_eq!(freed_a.unwrap() + freed_b.unwrap(), 40);
+}
+
+pub(crate) async fn a_lost_lease_leaves_the_next_owners_alone<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 1).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 1, 50).await.remove(0);
+    let second = lease_as(store, &b, 1, 1_050).await.remove(0);
+    store.record(vec![tried(&first, Outcome::Refused { error: "550".to_owned() })]).await.unwrap();
+    let row = store.delivery(first.id).await.unwrap().unwrap();
+    let is_as_before = (row.status, row.leased_until, row.error);
+    assert_eq!(is_as_before, (DeliveryStatus::Queued, Some(at(2_050)), None));
+    assert_eq!(store.attempts(&[first.id]).await.unwrap().len(), 1, "its row is kept");
+    store.record(vec![tried(&second, sent("m-2"))]).await.unwrap();
+    let row = store.delivery(first.id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.leased_until), (DeliveryStatus::Sent, None));
+}
+
+pub(crate) async fn what_the_lost_owner_has_sent_is_not_sent_again<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 1).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 1, 50).await.remove(0);
+    let second = lease_as(store, &b, 1, 1_050).await.remove(0);
+    store.record(vec![tried(&first, sent("m-1"))]).await.unwrap();
+    let refused = Outcome::Refused { error: "duplicate".to_owned() };
+    store.record(vec![tried(&second, refused)]).await.unwrap();
+    let row = store.delivery(first.id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.leased_until), (DeliveryStatus::Sent, None));
+    assert_eq!((row.provider_id.as_deref(), row.error), (Some("m-1"), None));
+    assert!(lease_as(store, &b, 1, 9_999).await.is_empty());
+    assert_eq!(store.attempts(&[first.id]).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn an_ended_lease_that_was_not_taken_over_is_recorded<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 1).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 1, 50).await.remove(0);
+    // At 5,000 the lease is over, and another node would get it.
+    let late = Attempt { started_at: at(5_000), ..tried(&first, sent("m-1")) };
+    store.record(vec![late]).await.unwrap();
+    assert!(lease_as(store, &b, 1, 5_001).await.is_empty());
+    let row = store.delivery(first.id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.sent_at), (DeliveryStatus::Sent, Some(at(5_007))));
 }
 
 pub(crate) async fn an_ended_lease_is_an_attempt_of_its_own<F: Fixture>() {
@@ -144,12 +293,14 @@ pub(crate) async fn a_restarted_channel_frees_its_leases_and_no_others<F: Fixtur
     let ann = reachable(store, "ann").await;
     fill(store, &ann, 2).await;
     let first = lease(store, 10, 50).await;
-    store.lease(Channel::Sms, 10.into(), at(50), at(1_050)).await.unwrap();
-    assert_eq!(store.release(Channel::Email).await.unwrap(), 2);
-    assert_eq!(store.release(Channel::Email).await.unwrap(), 0);
+    store.lease(&owner(), Channel::Sms, 10.into(), at(50), at(1_050)).await.unwrap();
+    assert_eq!(store.release(&owner(), Channel::Email).await.unwrap(), 2);
+    assert_eq!(store.release(&owner(), Channel::Email).await.unwrap(), 0);
     let again = lease(store, 10, 51).await;
     assert_eq!(names(&again), [(first[0].id.0, 2), (first[1].id.0, 2)]);
-    assert!(store.lease(Channel::Sms, 10.into(), at(51), at(60)).await.unwrap().is_empty());
+    assert!(
+        store.lease(&owner(), Channel::Sms, 10.into(), at(51), at(60)).await.unwrap().is_empty()
+    );
 }
 
 pub(crate) async fn leases_are_given_back_unused<F: Fixture>() {
@@ -158,9 +309,9 @@ pub(crate) async fn leases_are_given_back_unused<F: Fixture>() {
     let ann = reachable(store, "ann").await;
     fill(store, &ann, 3).await;
     let leased = lease(store, 10, 50).await;
-    store.give_back(vec![(leased[0].id, 1), (leased[2].id, 1)]).await.unwrap();
-    store.give_back(vec![(DeliveryId(9_999), 1)]).await.unwrap();
-    store.give_back(Vec::new()).await.unwrap();
+    store.give_back(&owner(), vec![(leased[0].id, 1), (leased[2].id, 1)]).await.unwrap();
+    store.give_back(&owner(), vec![(DeliveryId(9_999), 1)]).await.unwrap();
+    store.give_back(&owner(), Vec::new()).await.unwrap();
     let again = lease(store, 10, 51).await;
     assert_eq!(names(&again), [(leased[0].id.0, 1), (leased[2].id.0, 1)], "as if never taken");
 }
@@ -173,10 +324,10 @@ pub(crate) async fn a_late_return_takes_nothing_from_the_next<F: Fixture>() {
     let first = lease(store, 1, 50).await;
     let second = lease(store, 1, 1_050).await;
     assert_eq!(second[0].attempt, 2);
-    store.give_back(vec![(first[0].id, first[0].attempt)]).await.unwrap();
+    store.give_back(&owner(), vec![(first[0].id, first[0].attempt)]).await.unwrap();
     assert!(lease(store, 1, 1_051).await.is_empty(), "the second has it");
-    store.give_back(vec![(second[0].id, 2)]).await.unwrap();
-    store.give_back(vec![(second[0].id, 1)]).await.unwrap();
+    store.give_back(&owner(), vec![(second[0].id, 2)]).await.unwrap();
+    store.give_back(&owner(), vec![(second[0].id, 1)]).await.unwrap();
     assert_eq!(names(&lease(store, 1, 1_052).await), [(first[0].id.0, 2)]);
 }
 

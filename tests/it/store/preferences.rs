@@ -20,6 +20,7 @@ use super::outbox::reachable;
 use super::people::{at, first, head, news, raise};
 use super::sends::send;
 use super::{Fixture, Store, push};
+use crate::support::owner;
 
 fn wishes(event: &str, of: &[(Channel, Wish)]) -> PreferenceChanges {
     let mut changes = PreferenceChanges::default();
@@ -103,7 +104,7 @@ pub(crate) async fn a_wish_against_a_channel_is_recorded<F: Fixture>() {
     let bobs = [(Channel::Email, Queued, None), (Channel::Sms, Suppressed, by_link)];
     assert_eq!(newest(store, ann.id).await, anns);
     assert_eq!(newest(store, bob.id).await, bobs);
-    let leased = store.lease(Channel::Email, 10.into(), at(50), at(60)).await.unwrap();
+    let leased = store.lease(&owner(), Channel::Email, 10.into(), at(50), at(60)).await.unwrap();
     assert_eq!(leased.iter().map(push::to).collect::<Vec<_>>(), [Some(bob.id)]);
     // Another event is another wish.
     let decision = news(store, "other", &ann, &[ann.id]).await;

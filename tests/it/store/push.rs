@@ -8,6 +8,7 @@ use bellpull_actors::port::{DeliveryStore, PushStore, StoreError};
 
 use super::people::{at, person, tell};
 use super::{Fixture, Store};
+use crate::support::owner;
 
 fn browser(name: &str, auth: &str) -> NewSubscription {
     NewSubscription {
@@ -23,7 +24,7 @@ async fn with_push<F: Fixture>() -> F {
 }
 
 async fn lease(store: &impl Store, now: i64) -> Vec<Leased> {
-    store.lease(Channel::Push, 99.into(), at(now), at(now + 1_000)).await.unwrap()
+    store.lease(&owner(), Channel::Push, 99.into(), at(now), at(now + 1_000)).await.unwrap()
 }
 
 /// Whom a delivery is for.

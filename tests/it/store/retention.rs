@@ -19,6 +19,7 @@ use super::outbox::{due, lease, reachable};
 use super::people::{at, fill, first, head, tell};
 use super::sends::send;
 use super::{Fixture, Store};
+use crate::support::owner;
 
 /// Forgets what is older than that, `limit` at a time; how many went in each step.
 async fn forget(store: &impl Store, what: Old, before: i64, limit: u32) -> Vec<u64> {
@@ -68,7 +69,7 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     store.update_user(gone.id, off).await.unwrap();
     let on_its_way = lease(store, 2, 60).await;
     assert_eq!(on_its_way.len(), 2);
-    store.give_back(vec![(on_its_way[0].id, 1)]).await.unwrap();
+    store.give_back(&owner(), vec![(on_its_way[0].id, 1)]).await.unwrap();
     assert!(lease(store, 0, 60).await.is_empty());
     let by_status = async |status| {
         let filter = bellpull_actors::port::delivery_log::DeliveryFilter {

@@ -46,6 +46,7 @@ impl<const DEFER_FROM: usize> Sqlite<DEFER_FROM> {
 #[async_trait]
 impl<const DEFER_FROM: usize> Fixture for Sqlite<DEFER_FROM> {
     type Store = SqliteStore;
+    const IS_EXCLUSIVE: bool = true;
 
     async fn with_channels(channels: Channels) -> Self {
         let (directory, url) = file();

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bellpull::storage::StoreOptions;
+use bellpull::storage::sqlite::SqliteStore;
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::accounts::UserChanges;
@@ -12,6 +13,7 @@ use sqlx::AssertSqlSafe;
 
 use super::people::{at, fill, first, person};
 use super::sqlite::{beside, expect_plans, file, hub, open};
+use crate::support::owner;
 
 #[tokio::test]
 async fn the_outboxs_statements_find_their_rows_by_index() {
@@ -159,10 +161,11 @@ async fn millions_of_old_deliveries_do_not_slow_a_lease() {
     sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     let begun = Instant::now();
     for n in 0..100 {
-        let leased = store.lease(Channel::Email, 64.into(), at(10 + n), at(11 + n)).await.unwrap();
+        let leased =
+            store.lease(&owner(), Channel::Email, 64.into(), at(10 + n), at(11 + n)).await.unwrap();
         assert_eq!(leased.len(), 1);
         assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(11 + n)));
-        store.give_back(vec![(leased[0].id, leased[0].attempt)]).await.unwrap();
+        store.give_back(&owner(), vec![(leased[0].id, leased[0].attempt)]).await.unwrap();
     }
     // Visiting them all takes 10 ms and more each time; all hundred together stay far below.
     let took = begun.elapsed();
@@ -181,7 +184,8 @@ async fn a_mail_that_waited_does_not_leave_for_an_address_that_is_not_confirmed(
         let email = Some("client@elsewhere.example".to_owned());
         let changes = UserChanges { email, ..UserChanges::default() };
         store.update_user(client.id, changes).await.unwrap();
-        let leased = store.lease(Channel::Email, 64.into(), at(2_000), at(3_000)).await.unwrap();
+        let leased =
+            store.lease(&owner(), Channel::Email, 64.into(), at(2_000), at(3_000)).await.unwrap();
         assert_eq!(leased.len(), usize::from(!verify_email));
         fill(&store, &client, 1).await;
         let filter = DeliveryFilter { status: None, channel: Some(Channel::Email) };
@@ -189,4 +193,25 @@ async fn a_mail_that_waited_does_not_leave_for_an_address_that_is_not_confirmed(
         let rules: Vec<_> = page.rows.iter().map(|row| row.rule).collect();
         assert_eq!(rules, [verify_email.then_some(Rule::Unverified); 2], "{:?}", page.rows);
     }
+}
+
+#[tokio::test]
+async fn only_the_process_that_has_the_file_for_itself_ends_earlier_leases() {
+    let (_directory, url) = file();
+    let channels = Channels::of(&[Channel::Email]);
+    let options = || StoreOptions { channels, ..StoreOptions::default() };
+    let store = open(&url, options()).await;
+    let ann = person(&store, "ann", "client").await;
+    fill(&store, &ann, 3).await;
+    let due = async |store: &SqliteStore, now| {
+        store.lease(&owner(), Channel::Email, 9.into(), at(now), at(now + 1_000)).await.unwrap()
+    };
+    assert_eq!(due(&store, 50).await.len(), 3);
+    store.close().await;
+    // A command beside the hub: it cannot know whether the owner lives.
+    let store = open(&url, options()).await;
+    assert!(due(&store, 51).await.is_empty());
+    store.close().await;
+    let store = open(&url, StoreOptions { channels, ..hub() }).await;
+    assert_eq!(due(&store, 52).await.iter().map(|one| one.attempt).collect::<Vec<_>>(), [2; 3]);
 }

@@ -19,6 +19,7 @@ use bellpull_actors::port::{
 use super::people::{at, creation, default_project, first, person, raise, step, tell};
 use super::push::to;
 use super::{Fixture, Store};
+use crate::support::owner;
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -46,7 +47,7 @@ async fn with_hooks<F: Fixture>() -> F {
 }
 
 async fn lease(store: &impl Store, now: i64) -> Vec<Leased> {
-    store.lease(Channel::Webhook, 999.into(), at(now), at(now + 1_000)).await.unwrap()
+    store.lease(&owner(), Channel::Webhook, 999.into(), at(now), at(now + 1_000)).await.unwrap()
 }
 
 fn target(leased: &Leased) -> &WebhookTarget {
@@ -318,7 +319,7 @@ pub(crate) async fn a_webhook_that_is_gone_is_switched_off<F: Fixture>() {
     tell(store, "news", &ann, &[ann.id]).await;
     tell(store, "more", &ann, &[ann.id]).await;
     let limit = LeaseLimit { most: 9, lane_max: 1 };
-    let both = store.lease(Channel::Webhook, limit, at(50), at(99)).await.unwrap();
+    let both = store.lease(&owner(), Channel::Webhook, limit, at(50), at(99)).await.unwrap();
     assert_eq!(ids(&both), [gone, here]);
     let error = Outcome::Gone { error: "HTTP 410".to_owned() };
     store.record(vec![attempt(&both[0], error)]).await.unwrap();
@@ -399,7 +400,9 @@ pub(crate) async fn a_full_lane_does_not_hold_up_the_others<F: Fixture>() {
     let store = &**fixture.store();
     let (slow, quick) = crowded(store).await;
     let limit = LeaseLimit { most: 9, lane_max: 4 };
-    let lease = async |now| store.lease(Channel::Webhook, limit, at(now), at(9_000)).await.unwrap();
+    let lease = async |now| {
+        store.lease(&owner(), Channel::Webhook, limit, at(now), at(9_000)).await.unwrap()
+    };
     let leased = lease(1_000).await;
     assert_eq!(ids(&leased), [slow[0], slow[1], slow[0], slow[1], quick], "by due time");
     assert!(lease(1_001).await.is_empty(), "four of a host at once, whichever webhook's");
@@ -409,8 +412,8 @@ pub(crate) async fn a_full_lane_does_not_hold_up_the_others<F: Fixture>() {
     // What ended without a record has its place back.
     assert_eq!(lease(9_000).await.len(), 5);
     let most = LeaseLimit { most: 3, lane_max: 4 };
-    store.release(Channel::Webhook).await.unwrap();
-    let few = store.lease(Channel::Webhook, most, at(9_001), at(9_002)).await.unwrap();
+    store.release(&owner(), Channel::Webhook).await.unwrap();
+    let few = store.lease(&owner(), Channel::Webhook, most, at(9_001), at(9_002)).await.unwrap();
     assert_eq!(few.len(), 3);
 }
 
@@ -421,7 +424,7 @@ pub(crate) async fn what_is_in_a_full_lane_is_not_due<F: Fixture>() {
     let next = async |lane_max| store.next_due(Channel::Webhook, lane_max).await.unwrap();
     let limit = LeaseLimit { most: 9, lane_max: 4 };
     assert!(next(4).await.unwrap() < at(1_000));
-    store.lease(Channel::Webhook, limit, at(1_000), at(9_000)).await.unwrap();
+    store.lease(&owner(), Channel::Webhook, limit, at(1_000), at(9_000)).await.unwrap();
     assert_eq!(next(4).await, Some(at(9_000)), "until a lease ends");
     assert!(next(5).await.unwrap() < at(1_000));
 }
@@ -431,7 +434,7 @@ pub(crate) async fn a_lane_that_hangs_gets_one_at_a_time_until_it_answers<F: Fix
     let (slow, quick) = crowded(&**fixture.store()).await;
     let limit = LeaseLimit { most: 9, lane_max: 4 };
     async fn leases(store: &impl Store, limit: LeaseLimit, now: i64) -> Vec<Leased> {
-        store.lease(Channel::Webhook, limit, at(now), at(90_000)).await.unwrap()
+        store.lease(&owner(), Channel::Webhook, limit, at(now), at(90_000)).await.unwrap()
     }
     let later = || Outcome::Later { error: "no answer".to_owned(), after: None, is_outage: false };
     let ended = |leased: &Leased, took_ms, outcome| {
@@ -457,7 +460,7 @@ pub(crate) async fn a_lane_that_hangs_gets_one_at_a_time_until_it_answers<F: Fix
     // Who begins anew knows it still.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    store.release(Channel::Webhook).await.unwrap();
+    store.release(&owner(), Channel::Webhook).await.unwrap();
     let one = leases(store, limit, 1_004).await;
     let elsewhere = one.iter().filter(|leased| target(leased).id == quick).count();
     assert_eq!((one.len(), elsewhere), (2, 1), "one goes there, and the others' as ever");

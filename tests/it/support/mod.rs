@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bellpull::app::{App, StartError};
 use bellpull::config::{Config, Secret};
 use bellpull::storage::StoreOptions;
-use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::{LeaseOwner, Store};
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -23,6 +23,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Signs the tests' tokens.
 pub const SECRET: &str = "a secret of the tests, and of nobody else";
+
+/// The owner of a test's leases; a hub's channels have another.
+pub fn owner() -> LeaseOwner {
+    LeaseOwner::new("test", Timestamp::UNIX_EPOCH)
+}
 
 /// A hub in this process.
 pub struct Hub {

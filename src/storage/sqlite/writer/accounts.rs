@@ -78,9 +78,9 @@ pub(super) fn apply(
         | Write::Mark(_)
         | Write::SaveDelivered(_)
         | Write::Lease(_)
-        | Write::Release(_)
+        | Write::Release(..)
         | Write::Record(_)
-        | Write::GiveBack(_)
+        | Write::GiveBack(..)
         | Write::Report(_)
         | Write::Retry { .. }
         | Write::Settle(_)

@@ -17,11 +17,11 @@ use super::outbox::{Lease, LeasedRow, Part};
 /// The most letters of one e-mail: more than anybody reads. The others follow in another one.
 const LETTERS_MAX: usize = 100;
 
-/// What the others of a digest are leased with: its name, and until when.
+/// What the others of a digest are leased with: its name, until when, and by which owner.
 static GATHER: MultiRow = MultiRow::new(
     "UPDATE deliveries SET digest_id = v.column2, leased_until = v.column3, \
-     leases = leases + v.column4 FROM ",
-    4,
+     leases = leases + v.column4, lease_owner = v.column5 FROM ",
+    5,
     " AS v WHERE id = v.column1",
 );
 
@@ -65,6 +65,7 @@ pub(super) fn gather(
         for (part, leases) in &parts {
             let until_ms = wanted.until.as_millisecond();
             cells.extend([part.id.0, name, until_ms, *leases].map(Cell::Int));
+            cells.push(wanted.owner.as_str().into());
         }
         let mut parts = parts.into_iter().map(|(part, _)| part);
         let Some(head) = parts.next() else { continue };

@@ -54,7 +54,6 @@ use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
-use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::EndedLogin;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::escalations::EscalationRow;
@@ -65,6 +64,7 @@ use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{Committed, Told};
+use bellpull_actors::port::{LeaseOwner, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -122,9 +122,9 @@ pub(super) enum Write {
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
     Lease(Lease),
-    Release(Channel),
+    Release(LeaseOwner, Channel),
     Record(Vec<Attempt>),
-    GiveBack(Vec<(DeliveryId, u32)>),
+    GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
     Retry {
         delivery: DeliveryId,
@@ -217,7 +217,7 @@ impl Write {
 
     /// Whether it is a channel's: of those that can wait, these are written together.
     fn is_outbox(&self) -> bool {
-        matches!(self, Self::Lease(_) | Self::Record(_) | Self::GiveBack(_) | Self::Release(_))
+        matches!(self, Self::Lease(_) | Self::Record(_) | Self::GiveBack(..) | Self::Release(..))
     }
 
     /// About how many rows it writes: what it counts for in a group.

@@ -12,7 +12,7 @@ use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::LeaseLimit;
+use bellpull_actors::port::{LeaseLimit, LeaseOwner};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -33,7 +33,7 @@ const DETAIL_MAX: usize = 500;
 static MOVE: MultiRow = MultiRow::new(
     "UPDATE deliveries SET status = v.column3, due_at = ifnull(v.column4, due_at), \
      error = v.column5, provider_id = ifnull(v.column6, provider_id), sent_at = v.column7, \
-     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL, \
+     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL, lease_owner = NULL, \
      rule = iif(status = 'SUPPRESSED', NULL, rule) FROM ",
     7,
     " AS v WHERE id = v.column1 AND ((status = 'QUEUED' AND leases = v.column2) \
@@ -49,14 +49,16 @@ static ATTEMPTS: MultiRow = MultiRow::new(
      ON CONFLICT (delivery_id, number) DO NOTHING",
 );
 static GIVE_BACK: MultiRow = MultiRow::new(
-    "UPDATE deliveries SET leased_until = NULL, leases = leases - 1 FROM ",
-    2,
-    " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL",
+    "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL, leases = leases - 1 FROM ",
+    3,
+    " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL \
+     AND lease_owner = v.column3",
 );
 
 /// A lease that is wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in super::super) struct Lease {
+    pub(in super::super) owner: LeaseOwner,
     pub(in super::super) channel: Channel,
     pub(in super::super) limit: LeaseLimit,
     pub(in super::super) now: Timestamp,
@@ -127,10 +129,10 @@ pub(super) fn apply(
     record(connection, writes)?;
     reports::take(connection, writes, answers)?;
     for (at, write) in writes.iter().enumerate() {
-        if let Write::GiveBack(leases) = write {
-            give_back(connection, leases)?;
-        } else if let Write::Release(channel) = write {
-            answers[at] = Some(Ok(Done::Changed(release(connection, *channel)?)));
+        if let Write::GiveBack(owner, leases) = write {
+            give_back(connection, owner, leases)?;
+        } else if let Write::Release(owner, channel) = write {
+            answers[at] = Some(Ok(Done::Changed(release(connection, owner, *channel)?)));
         } else if let Write::Retry { delivery, now } = write {
             answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now)?)));
         }
@@ -201,15 +203,25 @@ pub(super) fn bounded(text: &str) -> &str {
     text.char_indices().nth(DETAIL_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
-fn give_back(connection: &Connection, leases: &[(DeliveryId, u32)]) -> rusqlite::Result<()> {
-    let cells = leases.iter().flat_map(|(id, number)| [id.0, i64::from(*number)].map(Cell::Int));
+fn give_back(
+    connection: &Connection,
+    owner: &LeaseOwner,
+    leases: &[(DeliveryId, u32)],
+) -> rusqlite::Result<()> {
+    let cells = leases.iter().flat_map(|(id, number)| {
+        [Cell::Int(id.0), i64::from(*number).into(), owner.as_str().into()]
+    });
     GIVE_BACK.run(connection, &cells.collect::<Vec<_>>())
 }
 
-fn release(connection: &Connection, channel: Channel) -> Result<u64, rusqlite::Error> {
-    let sql = "UPDATE deliveries SET leased_until = NULL \
-               WHERE leased_until IS NOT NULL AND channel = ?";
-    execute(connection, sql, (channel.as_str(),))
+fn release(
+    connection: &Connection,
+    owner: &LeaseOwner,
+    channel: Channel,
+) -> Result<u64, rusqlite::Error> {
+    let sql = "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL \
+               WHERE leased_until IS NOT NULL AND channel = ? AND lease_owner = ?";
+    execute(connection, sql, (channel.as_str(), owner.as_str()))
 }
 
 /// What the provider said of the message before is no news of the one to come.
@@ -343,10 +355,11 @@ fn lease(
         let (found, lost): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|row| row.held_back_by().is_none());
         if !found.is_empty() {
-            let sql = "UPDATE deliveries SET leased_until = ?2, leases = leases + 1 \
-                       WHERE id IN (SELECT value FROM json_each(?1))";
+            let sql = "UPDATE deliveries SET leased_until = ?2, lease_owner = ?3, \
+                       leases = leases + 1 WHERE id IN (SELECT value FROM json_each(?1))";
             let ids = id_list(found.iter().map(|row| row.id.0));
-            execute(connection, sql, (ids, wanted.until.as_millisecond()))?;
+            let (until_ms, owner) = (wanted.until.as_millisecond(), wanted.owner.as_str());
+            execute(connection, sql, (ids, until_ms, owner))?;
         }
         let is_done = is_all || lost.is_empty();
         leased.extend(found);
@@ -365,8 +378,8 @@ fn hold_back(connection: &Connection, rule: Rule, deliveries: Vec<i64>) -> rusql
     if deliveries.is_empty() {
         return Ok(());
     }
-    let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL \
-               WHERE id IN (SELECT value FROM json_each(?1))";
+    let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL, \
+               lease_owner = NULL WHERE id IN (SELECT value FROM json_each(?1))";
     execute(connection, sql, (id_list(deliveries), rule.as_str())).map(drop)
 }
 

@@ -105,6 +105,7 @@ impl Queue {
 mod tests {
     use bellpull_actors::domain::ids::SendId;
     use bellpull_actors::domain::routing::Channel;
+    use bellpull_actors::port::LeaseOwner;
     use jiff::Timestamp;
 
     use super::super::{Lease, Write};
@@ -149,7 +150,9 @@ mod tests {
         let mut queue = Queue::new(waiting);
         let lease = |most: u32| {
             let (now, until) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-            Write::Lease(Lease { channel: Channel::Email, limit: most.into(), now, until })
+            let owner = LeaseOwner::new("test", now);
+            let (channel, limit) = (Channel::Email, most.into());
+            Write::Lease(Lease { owner, channel, limit, now, until })
         };
         let small = || Write::Record(Vec::new());
         ask(&asking, vec![lease(500), chunk(), small(), lease(20), lease(20), Write::Ping]);
