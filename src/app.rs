@@ -28,9 +28,9 @@ use crate::delivery::hands::Hands;
 use crate::delivery::link::Links;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::delivery::words::Words;
+use crate::edge::address_limit::AddressLimit;
+use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
-use crate::http::address_limit::AddressLimit;
-use crate::http::listen::{self, Listener};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::storage::{self, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
@@ -372,11 +372,11 @@ fn serve(
         .merge(crate::ws::router(sockets.clone()))
         .merge(crate::client::router())
         .merge(crate::console::router());
-    let serving = listen::serve(clients, router, Some(sockets), stopping.clone());
+    let serving = listen::serve(clients, router, sockets, stopping.clone());
     let mut servers = vec![tokio::spawn(serving)];
     if let Some(listener) = operators {
         let router = crate::http::operator_router(edge);
-        servers.push(tokio::spawn(listen::serve(listener, router, None, stopping.clone())));
+        servers.push(tokio::spawn(listen::serve(listener, router, NoSockets, stopping.clone())));
     }
     servers
 }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::AuthStartError;
-use super::keys::{Key, from_jwks, from_pem};
+use super::key::{Key, from_jwks, from_pem};
 use crate::config::AuthConfig;
 
 /// How often the file is read without a reason: a withdrawn key is accepted for this long.

@@ -14,6 +14,7 @@ pub mod credentials;
 mod ended;
 mod hash_memory;
 pub mod issue;
+mod key;
 mod key_file;
 mod keys;
 mod logins;

@@ -1,10 +1,21 @@
-//! What the HTTP and the socket edge share: `proxies` determines the client of a request, with
-//! `forwarded`, the headers in which proxies name it; `handshakes` limits how often a client may
-//! open a session.
+//! What the HTTP and the socket edge share.
+//!
+//! `proxies` determines the client of a request, with `forwarded`, the headers in which proxies
+//! name it; `handshakes` limits how often a client may open a session. [`listen`] accepts
+//! connections, within [`address_limit`], and gives those that begin with a WebSocket handshake to
+//! the socket edge; around each connection are [`strict_heads`], [`write_limit`] and [`prefixed`],
+//! around a request's body `unread_body`, and its answer counts in [`unsent`].
 
+pub(crate) mod address_limit;
 mod forwarded;
 mod handshakes;
+pub mod listen;
+pub(crate) mod prefixed;
 mod proxies;
+pub(crate) mod strict_heads;
+mod unread_body;
+pub(crate) mod unsent;
+pub(crate) mod write_limit;
 
 pub use self::handshakes::HandshakeLimit;
 pub use self::proxies::{TrustedProxies, peer};

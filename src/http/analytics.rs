@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::notifications::EVENT_MAX;
 use super::openapi as doc;
+use super::query::EVENT_MAX;
 use super::query::Params;
 use super::routes::Routes;
 use super::who::Admin;

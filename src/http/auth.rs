@@ -8,6 +8,7 @@ use bellpull_actors::port::accounts::LoginName;
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
+use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;
@@ -17,15 +18,8 @@ use super::users::user_json;
 use super::who::{Address, Unlimited, Who};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
-/// The longest e-mail address (RFC 5321, 4.5.3.1.3).
-pub(super) const EMAIL_MAX: usize = 254;
-
-/// The other limits are those of Django's user model, which the clients' forms are made for.
-pub(super) const USERNAME_MAX: usize = 150;
-pub(super) const FULL_NAME_MAX: usize = 150;
 /// Longer than any token of ours; bounds what is parsed.
 const TOKEN_MAX: usize = 8_192;
-pub(super) const PASSWORD_MAX: usize = 1_024;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -160,16 +154,4 @@ async fn ws_ticket(State(auth): State<Auth>, Who(principal): Who) -> Result<Json
 )]
 async fn me(Who(principal): Who) -> Json<Value> {
     Json(user_json(&principal.user))
-}
-
-/// The field `full_name`, if present.
-pub(super) fn full_name(body: &mut Fields) -> Option<String> {
-    body.text_if_sent("full_name", TextRule::line(FULL_NAME_MAX).or_blank())
-}
-
-/// The field `role`, if present.
-pub(super) fn role(body: &mut Fields) -> Option<Role> {
-    // Longer than any role may be: the role's own error text then states the limit.
-    let slug = body.text_if_sent("role", TextRule::line(USERNAME_MAX))?;
-    Role::to_give(&slug).map_err(|refused| body.refuse("role", refused.to_string())).ok()
 }

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
-use super::fields::Fields;
+use super::fields::{Fields, kind};
 use super::in_flight::Slot;
 use super::strict_json;
-use super::unsent::UNCOUNTED_MAX;
+use crate::edge::unsent::UNCOUNTED_MAX;
 
 /// The size limit of bodies (`http.max_body_bytes`).
 #[derive(Debug, Clone, Copy)]
@@ -176,19 +176,6 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::UnsupportedMediaType(given.chars().take(100).collect()))
-}
-
-/// The name of a value's type in Django REST framework.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float",
-        Value::Number(_) => "int",
-        Value::String(_) => "str",
-        Value::Array(_) => "list",
-        Value::Object(_) => "dict",
-    }
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use bellpull_actors::port::{Clock, EscalationStore};
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
-use super::body::{Strict, kind};
+use super::body::Strict;
 use super::error::ApiError;
-use super::fields::{integer, not_a_choice};
+use super::fields::{integer, kind, not_a_choice};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::EventName;

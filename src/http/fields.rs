@@ -9,7 +9,6 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::body::kind;
 use super::error::{ApiError, FieldErrors};
 use super::unknown::{self, Unknown};
 
@@ -271,6 +270,19 @@ pub(super) fn not_a_choice(value: &Value) -> String {
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let shown: String = shown.chars().take(SHOWN_MAX).collect();
     format!("\"{shown}\" is not a valid choice.")
+}
+
+/// The name of a value's type in Django REST framework.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
 }
 
 /// An integer, or one as decimal text. JSON has one number type, so `5.0` counts as an integer:

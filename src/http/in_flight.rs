@@ -17,9 +17,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
 use crate::auth::Principal;
 use crate::config::HttpConfig;
+use crate::edge::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
 
 /// Admins and service tokens may have this many times as many requests in progress: back ends act
 /// for many users.
@@ -235,7 +235,10 @@ impl Slot {
             Err(body) => return Response::from_parts(parts, body),
         };
         match self.0.in_flight.unsent().try_reserve(length) {
-            Some(room) => Response::from_parts(parts, unsent::within(room, bytes, self.clone())),
+            Some(room) => Response::from_parts(
+                parts,
+                unsent::within(room, bytes, |length| Some(self.hold(length))),
+            ),
             None if method.is_safe() => no_room().into_response(),
             None => Response::from_parts(parts, Body::from(bytes)),
         }

@@ -5,8 +5,8 @@
 //! [`body`] and [`fields`] the body. The handler calls one handle and returns the answer; [`error`]
 //! is the one table of errors.
 
+mod account_fields;
 mod account_pages;
-pub(crate) mod address_limit;
 mod analytics;
 mod auth;
 mod body;
@@ -20,7 +20,6 @@ mod guard;
 mod home;
 mod hooks;
 pub(crate) mod in_flight;
-pub mod listen;
 mod notification_json;
 mod notifications;
 mod openapi;
@@ -28,7 +27,6 @@ mod operator;
 mod page;
 mod passwords;
 mod preferences;
-pub(crate) mod prefixed;
 mod projects;
 mod push;
 mod query;
@@ -38,7 +36,6 @@ mod routes;
 mod scheduled;
 mod sends;
 mod stream;
-pub(crate) mod strict_heads;
 mod strict_json;
 mod templates;
 mod ticket_actions;
@@ -46,13 +43,10 @@ mod ticket_json;
 mod tickets;
 mod try_limit;
 mod unknown;
-mod unread_body;
-pub(crate) mod unsent;
 mod unsubscribe;
 mod users;
 mod webhooks;
 mod who;
-pub(crate) mod write_limit;
 
 use std::sync::Arc;
 

@@ -23,13 +23,10 @@ use super::guard::to_the_end;
 use super::notification_json::notification_json;
 use super::openapi as doc;
 use super::page::Paging;
-use super::query::{Id, Params};
+use super::query::{EVENT_MAX, Id, Params};
 use super::routes::Routes;
 use super::who::Who;
 use super::{Edge, sends};
-
-/// The longest event name that a sender may use.
-pub(super) const EVENT_MAX: usize = 64;
 
 pub(super) fn routes() -> Routes {
     Routes::default()

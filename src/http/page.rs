@@ -1,7 +1,7 @@
 //! Paginated lists: `{"count","next","previous","results"}`.
 //!
 //! A page may have a hundred rows of long texts. It is read and written in its turn, row by row,
-//! and its bytes are counted until the client has accepted them ([`super::unsent`]).
+//! and its bytes are counted until the client has accepted them ([`crate::edge::unsent`]).
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use axum::response::Response;
 use bellpull_actors::port::{Page, PageRequest};
 use serde_json::{Value, json};
 
-use super::error::ApiError;
+use super::error::{ApiError, ROWS_MAX};
 use super::in_flight::{Reserved, Slot};
 use super::read_turns::SlowRead;
-use super::unsent::{Pieces, Turn};
+use crate::edge::unsent::{Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
 /// Rows per page by default.
@@ -24,10 +24,6 @@ const PAGE_SIZE_DEFAULT: u32 = 20;
 
 /// The most rows of a page; a larger request gets this many.
 const PAGE_SIZE_MAX: u32 = 100;
-
-/// A page begins less than this far from the list's beginning. A store skips as many index entries
-/// to get there, some 5 ms of work; a client that wants more narrows the list.
-pub(super) const ROWS_MAX: i64 = 100_000;
 
 /// The requested page, and the URL that its neighbours' links are made from.
 #[derive(Debug)]
@@ -63,7 +59,9 @@ impl Paging {
             Some(slot) => Some(slot.reserve(pieces.bytes(), self.turn.take()).await?),
             None => None,
         };
-        let mut response = Response::new(pieces.into_body(room, self.slot));
+        let mut response = Response::new(
+            pieces.into_body(room, |length| self.slot.as_ref().map(|slot| slot.hold(length))),
+        );
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(CONTENT_TYPE, json);
         response.extensions_mut().insert(Reserved);

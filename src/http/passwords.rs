@@ -15,7 +15,7 @@ use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
 use serde_json::{Value, json};
 use utoipa_axum::routes;
 
-use super::auth::{EMAIL_MAX, PASSWORD_MAX};
+use super::account_fields::{EMAIL_MAX, PASSWORD_MAX};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::to_the_end;

@@ -18,11 +18,11 @@ use jiff::civil::Time;
 use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
-use super::body::{Strict, kind};
+use super::body::Strict;
 use super::error::{ApiError, FieldErrors};
-use super::fields::{Fields, not_a_choice};
-use super::notifications::EVENT_MAX;
+use super::fields::{Fields, kind, not_a_choice};
 use super::openapi as doc;
+use super::query::EVENT_MAX;
 use super::query::is_event_name;
 use super::routes::Routes;
 use super::unknown::{self, suggestion};

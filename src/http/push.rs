@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::body::kind;
 use super::error::ApiError;
-use super::fields::{Fields, TextRule};
+use super::fields::{Fields, TextRule, kind};
 use super::openapi as doc;
 use super::routes::Routes;
 use super::who::Who;

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::error::{ApiError, FieldErrors};
 use super::fields::not_a_choice;
-use super::notifications::EVENT_MAX;
+
+/// The longest event name that a sender may use.
+pub(super) const EVENT_MAX: usize = 64;
 
 /// The decoded query, and its errors so far. The last value of a repeated name counts; a name
 /// without a value counts as missing.

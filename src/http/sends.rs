@@ -20,12 +20,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::Edge;
-use super::body::{Fingerprinted, kind};
+use super::body::Fingerprinted;
 use super::error::{ApiError, FieldErrors};
-use super::fields::{self, Fields, TextRule, not_a_choice};
+use super::fields::{self, Fields, TextRule, kind, not_a_choice};
 use super::notification_json::notification_json;
-use super::notifications::EVENT_MAX;
 use super::openapi as doc;
+use super::query::EVENT_MAX;
 use super::who::Admin;
 use crate::auth::Principal;
 

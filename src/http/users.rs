@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::auth::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
+use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
 use super::body::Strict;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};

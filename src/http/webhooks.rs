@@ -22,12 +22,12 @@ use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::body::{NoFields, Strict, kind};
+use super::body::{NoFields, Strict};
 use super::error::ApiError;
-use super::fields::{Fields, TextRule, integer};
-use super::notifications::EVENT_MAX;
+use super::fields::{Fields, TextRule, integer, kind};
 use super::openapi as doc;
 use super::page::Paging;
+use super::query::EVENT_MAX;
 use super::query::{Id, Params};
 use super::routes::Routes;
 use super::try_limit::TryLimit;

@@ -15,11 +15,11 @@ use bellpull_actors::session::Feed;
 use serde::Deserialize;
 
 use super::credential::Credential;
+use super::edge::WsEdge;
 use super::handshake::check_handshake;
 use super::offer::{Offered, Spoken};
 use super::origin::check_origin;
 use super::refusal::Refusal;
-use super::upgrade::WsEdge;
 use crate::auth::{AuthError, Principal};
 use crate::wire::{Dialect, Endpoint, Wish};
 

@@ -9,7 +9,6 @@
 //! by [`super::upgrade`].
 
 use std::io::ErrorKind;
-use std::net::Shutdown;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
@@ -19,13 +18,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::admission::{Denied, Door, admit};
+use super::edge::WsEdge;
 use super::handshake::check_handshake;
-use super::reader::drain;
+use super::reader::write_and_leave;
 use super::refusal::Refusal;
-use super::shared::{LINGER, write_all};
-use super::upgrade::{Connection, WsEdge, answer_to, begin, count_handshake};
-use crate::http::listen::{Arrived, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
-use crate::http::strict_heads::HeadScan;
+use super::take_over::answer_to;
+use super::upgrade::{Connection, begin, count_handshake};
+use crate::edge::listen::{Arrived, FastPath, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
+use crate::edge::strict_heads::HeadScan;
 
 /// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
 const READ_MAX: usize = 4 * 1024;
@@ -51,10 +51,10 @@ enum Begun {
     Unfinished,
 }
 
-impl WsEdge {
+impl FastPath for WsEdge {
     /// Takes a connection that begins with a handshake; returns any other, with the bytes that were
     /// read. A client that sends nothing for [`HEAD_TIMEOUT`] is disconnected.
-    pub(crate) async fn meet(
+    async fn meet(
         &self,
         mut arrived: Arrived,
         shutdown: &mut watch::Receiver<bool>,
@@ -201,13 +201,4 @@ async fn refuse(arrived: Arrived, refusal: Refusal) {
     let mut bytes = head(&answer);
     bytes.extend_from_slice(&body);
     write_and_leave(&arrived.stream, &bytes).await;
-}
-
-/// Writes the last bytes, and closes once the client has.
-pub(super) async fn write_and_leave(stream: &TcpStream, bytes: &[u8]) {
-    if let Ok(Ok(())) = timeout(LINGER, write_all(stream, bytes)).await {
-        // It fails if the connection is already closed.
-        let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
-        drain(stream).await;
-    }
 }

@@ -10,6 +10,7 @@
 mod admission;
 mod credential;
 mod doorstep;
+mod edge;
 mod encode;
 mod frame;
 mod handshake;
@@ -22,6 +23,7 @@ mod reader;
 mod refusal;
 mod renewal;
 mod shared;
+mod take_over;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 mod turn_away;
 mod upgrade;
 
+pub use edge::{WsEdge, WsParts};
 pub(crate) use encode::code_and_reason;
 pub(crate) use outlet::reserve;
-pub use upgrade::{WsEdge, WsParts, router};
+pub use upgrade::router;

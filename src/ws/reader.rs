@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 use super::frame::{Decoder, Violation};
 use super::pace::Pace;
 use super::renewal::Renewer;
-use super::shared::{LINGER, Shared, now_ns};
+use super::shared::{LINGER, Shared, now_ns, write_all};
 use crate::auth::Auth;
 
 /// How much is read at once; on the stack.
@@ -194,6 +195,15 @@ fn discard(stream: &TcpStream) -> ControlFlow<()> {
     match try_read(stream, &mut [0; READ_MAX]) {
         Ok([_, ..]) | Err(Read::Blocked) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
+    }
+}
+
+/// Writes the last bytes, and closes once the client has.
+pub(super) async fn write_and_leave(stream: &TcpStream, bytes: &[u8]) {
+    if let Ok(Ok(())) = timeout(LINGER, write_all(stream, bytes)).await {
+        // It fails if the connection is already closed.
+        let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+        drain(stream).await;
     }
 }
 

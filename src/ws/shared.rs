@@ -14,7 +14,7 @@ use futures_util::task::AtomicWaker;
 use tokio::net::TcpStream;
 
 use super::hearing::Hearing;
-use crate::http::listen::Held;
+use crate::edge::listen::Held;
 
 /// How long an ending connection may take for its last bytes, in both directions.
 pub(super) const LINGER: Duration = Duration::from_secs(5);

@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::doorstep::write_and_leave;
 use super::encode;
+use super::reader::write_and_leave;
 use super::refusal::Refusal;
-use super::upgrade::{UPGRADE_TIMEOUT, switch, take_over};
+use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
 
 /// How many may be in progress. Beyond it the rejection is an HTTP response, which takes less time.
 const AT_ONCE_MAX: usize = 1_024;

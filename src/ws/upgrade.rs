@@ -1,131 +1,27 @@
 //! Handshakes over HTTP, and the way from a request to a session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bellpull_actors::directory::Users;
-use bellpull_actors::domain::ids::ProjectId;
 use bellpull_actors::domain::stream::BadStream;
-use bellpull_actors::port::{StoreError, TicketStore};
 use bellpull_actors::session::{Heard, SessionStart};
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use metrics::Counter;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::admission::{Admitted, Denied, Door, admit};
+use super::edge::WsEdge;
 use super::hearing::Hearing;
 use super::outlet::WsOutlet;
-use super::pace::Pace;
-use super::reader::{ReadRules, Reader};
+use super::reader::Reader;
 use super::refusal::Refusal;
 use super::shared::{Ear, Shared};
-use super::turn_away::TurnedAway;
-use crate::auth::{Auth, Principal};
-use crate::config::Config;
-use crate::edge::{HandshakeLimit, TrustedProxies, peer};
-use crate::http::listen::{Connections, Held};
-use crate::http::prefixed::Prefixed;
-use crate::http::strict_heads::StrictHeads;
-use crate::http::write_limit::WriteLimit;
-use crate::wire::Dialect;
-
-/// How long sending the answer to a handshake may take.
-pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The socket edge. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct WsEdge {
-    pub(super) auth: Auth,
-    users: Users,
-    projects: Arc<dyn TicketStore>,
-    pub(super) rules: Arc<Rules>,
-    draining: watch::Receiver<bool>,
-    pub(super) turned_away: TurnedAway,
-}
-
-/// What an edge is built from.
-#[derive(Debug)]
-pub struct WsParts {
-    /// Accounts and tokens.
-    pub auth: Auth,
-    /// The user actors.
-    pub users: Users,
-    /// Projects and their members.
-    pub projects: Arc<dyn TicketStore>,
-    /// The store's identity: sequence numbers of another store mean nothing here.
-    pub epoch: Arc<str>,
-    /// The limit on new sessions per address.
-    pub handshakes: Arc<HandshakeLimit>,
-    /// Proxies whose forwarding headers are trusted.
-    pub proxies: TrustedProxies,
-    /// Once it is true, no more sockets are opened.
-    pub draining: watch::Receiver<bool>,
-}
-
-/// What all sockets share.
-#[derive(Debug)]
-pub(super) struct Rules {
-    pub(super) dialect: Dialect,
-    pub(super) epoch: Arc<str>,
-    pub(super) allowed_origins: Vec<String>,
-    pub(super) handshakes: Arc<HandshakeLimit>,
-    pub(super) proxies: TrustedProxies,
-    reading: Arc<ReadRules>,
-    /// Handshakes that opened a socket; [`count_handshake`] counts the others.
-    pub(super) opened: Counter,
-}
-
-impl WsEdge {
-    /// The edge with the configured limits and origins.
-    #[must_use]
-    pub fn new(parts: WsParts, config: &Config) -> Self {
-        let WsParts { auth, users, projects, epoch, handshakes, proxies, draining } = parts;
-        let rules = Rules {
-            dialect: config.dialect,
-            epoch,
-            allowed_origins: config.http.allowed_origins.clone(),
-            handshakes,
-            proxies,
-            opened: metrics::counter!("bellpull_socket_handshakes_total", "outcome" => "opened"),
-            reading: Arc::new(ReadRules {
-                message_max: config.ws.max_frame,
-                pace: Pace::per_second(config.ws.messages_per_s),
-                auth: auth.clone(),
-            }),
-        };
-        let turned_away = TurnedAway::default();
-        Self { auth, users, projects, rules: Arc::new(rules), draining, turned_away }
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
-    }
-
-    /// Whether a caller may watch a project's streams: its members and admins may, and every user
-    /// an open project's.
-    pub(super) async fn may_watch(
-        &self,
-        who: &Principal,
-        project: ProjectId,
-    ) -> Result<bool, StoreError> {
-        let Some(found) = self.projects.project(project).await? else { return Ok(false) };
-        if found.is_open || who.user.role.is_admin() {
-            return Ok(true);
-        }
-        self.projects.is_member(project, who.user.id).await
-    }
-}
+use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
+use crate::edge::listen::Held;
+use crate::edge::peer;
 
 /// The sockets' paths, each in both spellings.
 pub fn router(edge: WsEdge) -> Router {
@@ -202,47 +98,6 @@ fn open(
         }
     });
     Ok(response)
-}
-
-/// The answer to a valid handshake, the future that completes when it is sent, and the connection's
-/// place in the listener's count.
-pub(super) fn switch(
-    mut request: axum::http::Request<()>,
-    subprotocol: Option<HeaderValue>,
-) -> Result<(Response, OnUpgrade, Option<Held>), Refusal> {
-    let on_upgrade = hyper::upgrade::on(&mut request);
-    let response = answer_to(&mut request, subprotocol)?;
-    let held = request.extensions().get::<Connections>().map(Connections::hold);
-    Ok((response.map(Body::new), on_upgrade, held))
-}
-
-/// The answer to a valid handshake.
-pub(super) fn answer_to(
-    request: &mut axum::http::Request<()>,
-    subprotocol: Option<HeaderValue>,
-) -> Result<axum::http::Response<Empty<Bytes>>, Refusal> {
-    let (mut response, _) = fastwebsockets::upgrade::upgrade(request)
-        .map_err(|_| Refusal::BadHandshake("This is not a WebSocket handshake."))?;
-    if let Some(subprotocol) = subprotocol {
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-    }
-    Ok(response)
-}
-
-/// The raw connection, taken over from hyper, and the client's bytes that were already read.
-pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
-    match on_upgrade.await.ok()?.downcast::<TokioIo<WriteLimit<StrictHeads<Prefixed>>>>() {
-        Ok(parts) => {
-            let (stream, unread) = parts.io.into_inner().into_inner().into_inner().into_parts();
-            let mut begun = Vec::from(parts.read_buf);
-            begun.extend_from_slice(&unread);
-            Some((stream, begun))
-        }
-        Err(_) => {
-            tracing::error!("a socket came over something else than TCP");
-            None
-        }
-    }
 }
 
 /// A connection that has become a socket.

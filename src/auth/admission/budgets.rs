@@ -11,15 +11,11 @@ use bellpull_actors::rate::{Quota, RateLimit};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::queue::{Claim, Class};
+use super::claim::{Claim, Class, GUESSES_PER_MIN, Name, Subject};
 
 /// Guesses at one account from all addresses together: 10 at once, as many as a person needs to
-/// find the right one of their passwords, then [`GUESS_EVERY`].
+/// find the right one of their passwords, then [`super::claim::GUESS_EVERY`].
 const GUESSES_AT_ONCE: u32 = 10;
-
-/// After those: 17,280 a day; a list of the million most common passwords takes two months.
-const GUESSES_PER_MIN: u32 = 12;
-pub(super) const GUESS_EVERY: Duration = Duration::from_secs(60 / GUESSES_PER_MIN as u64);
 
 /// Failures of one network: an office behind one address on a Monday morning stays below it.
 const NETWORK_BURST: u32 = 60;
@@ -35,25 +31,6 @@ const KEYS_MAX: usize = 16_384;
 
 /// How long a login from a network gives the next ones from there precedence.
 const FAMILIAR_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// The account whose password is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::auth) enum Name {
-    /// An existing account, by either of its names.
-    Account(UserId),
-    /// No account: a hash of the name.
-    Unknown(u64),
-}
-
-/// What guesses are counted against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
-    /// A name, over all networks that it has not logged in from recently.
-    Name(Name),
-    /// An account and a network from which it has logged in recently: guesses from elsewhere do not
-    /// slow it down.
-    Pair(UserId, u64),
-}
 
 /// The budgets of failures.
 #[derive(Debug)]

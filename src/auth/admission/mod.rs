@@ -22,6 +22,7 @@
 //! `http.trusted_proxies` tells clients behind a proxy apart.
 
 mod budgets;
+mod claim;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -33,9 +34,10 @@ use bellpull_actors::rate::retry_after_s;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-pub(super) use self::budgets::Name;
-use self::budgets::{Budgets, Subject};
-use self::queue::{CROWDED_RETRY, Claim, Class, Next, Queue};
+use self::budgets::Budgets;
+pub(super) use self::claim::Name;
+use self::claim::{Claim, Class, Subject};
+use self::queue::{CROWDED_RETRY, Next, Queue};
 use super::AuthError;
 
 /// How long an attempt may wait: clients should find it slow, not broken. A request may take 15 s,

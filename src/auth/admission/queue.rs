@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budgets::{GUESS_EVERY, Subject};
+use super::claim::{Claim, Class, GUESS_EVERY, Subject};
 
 /// Attempts that wait at once: a few hundred KiB, and some 10 s of work.
 pub(super) const WAITING_MAX: usize = 512;
@@ -19,46 +19,6 @@ const AFTER_TURN: Duration = Duration::from_secs(1);
 
 /// What to tell a client that had to give way: about as long as a full queue takes.
 pub(super) const CROWDED_RETRY: Duration = Duration::from_secs(10);
-
-/// The priority of an attempt; the first class has the largest share of the turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    /// An account in a network from which it has logged in recently, and work for authenticated
-    /// clients.
-    Trusted,
-    /// Another account.
-    Ordinary,
-    /// An account in a network with many failures, or while there are many everywhere.
-    Doubtful,
-    /// A name that no account has: all of them together have the smallest share.
-    Unknown,
-}
-
-impl Class {
-    const ALL: [Self; 4] = [Self::Trusted, Self::Ordinary, Self::Doubtful, Self::Unknown];
-
-    /// What a turn costs: while all four wait, the shares are 8:4:2:1.
-    fn cost(self) -> u64 {
-        match self {
-            Self::Trusted => 1,
-            Self::Ordinary => 2,
-            Self::Doubtful => 4,
-            Self::Unknown => 8,
-        }
-    }
-}
-
-/// How an attempt is scheduled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claim {
-    pub(super) class: Class,
-    /// Has one turn per round.
-    pub(super) unit: u64,
-    /// Whose budget decides when it may have a turn at all; `None` for other work.
-    pub(super) subject: Option<Subject>,
-    /// Where it comes from.
-    pub(super) network: u64,
-}
 
 #[derive(Debug)]
 struct Waiting<W> {

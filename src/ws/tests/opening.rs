@@ -5,9 +5,10 @@ use axum::routing::get;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::super::upgrade::{start_reader, take_over};
+use super::super::take_over::take_over;
+use super::super::upgrade::start_reader;
 use super::*;
-use crate::http::listen::{Connections, Listener, serve};
+use crate::edge::listen::{Connections, Listener, NoSockets, serve};
 
 type Opened = (Arc<Shared>, Box<WsOutlet>, Vec<u8>);
 
@@ -39,7 +40,7 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 10).unwrap();
     let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(serve(listener, router(ears), None, stopped));
+    tokio::spawn(serve(listener, router(ears), NoSockets, stopped));
 
     let mut client = TcpStream::connect(address).await.unwrap();
     let ping = frame(0x81, br#"{"type":"ping","timestamp":1}"#);
@@ -83,7 +84,7 @@ async fn rss_of_idle_sessions() {
     let address = listener.local_addr().unwrap();
     let (ears, mut opened) = unbounded_channel();
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(serve(listener, router(ears), None, stopped));
+    tokio::spawn(serve(listener, router(ears), NoSockets, stopped));
     let count: u64 = 5_000;
     let mut kept = Vec::with_capacity(10_000);
     let mut clients = Vec::with_capacity(10_000);

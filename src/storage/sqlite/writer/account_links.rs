@@ -20,7 +20,7 @@ use rusqlite::{Connection, Row};
 use super::super::account_links::{STORED_LINK, stored_link};
 use super::super::rows::{timestamp, user, user_columns};
 use super::super::statement::{all, execute, one, optional};
-use super::group::{Failure, Place};
+use super::context::{Failure, Place};
 use super::{Answer, Done, Write, logins, rows};
 
 /// Rows that are swept with each new one.

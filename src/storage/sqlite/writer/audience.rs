@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, one};
-use super::group::Failure;
+use super::context::Failure;
 
 /// As it was when the send was taken in; kept as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

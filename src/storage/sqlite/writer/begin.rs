@@ -13,7 +13,7 @@ use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, optional};
 use super::BeginSend;
 use super::audience::{Audience, Portion};
-use super::group::{Failure, Place};
+use super::context::{Failure, Place};
 use super::rows::text;
 use super::sends::{Records, Reply, SendChunk, SendText, names, status};
 

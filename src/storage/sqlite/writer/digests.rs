@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
-use super::group::Failure;
+use super::context::Failure;
 use super::outbox::{Lease, LeasedRow, Part};
 
 /// The most letters of one e-mail: more than anybody reads. The others follow in another one.

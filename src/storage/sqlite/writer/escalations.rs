@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::statement::execute;
-use super::group::Failure;
+use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done};
 

@@ -5,22 +5,16 @@
 //! A reader sees all of a group or nothing of it, so that the order within is free: each kind is
 //! applied together, in the order in which its requests came.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
 use bellpull_actors::domain::inbox::Letter;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 
-use super::super::deferred::{Deferred, Staged};
-use super::super::ids::Ids;
-use super::super::letters::Letters;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::options::limit_pages;
-use super::audiences::Audiences;
+use super::context::{Failure, Place};
 use super::sends::Sends;
 use super::set::Work;
 use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
@@ -30,47 +24,6 @@ static RAISE_DELIVERED: MultiRow = MultiRow::new(
     2,
     " AS v WHERE user_id = v.column1 AND delivered_seq < v.column2",
 );
-
-/// Where a group is applied.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) ids: &'a Ids,
-    /// Those that were used last.
-    pub(super) letters: &'a Letters,
-    /// Those of the sends under way.
-    pub(super) audiences: &'a Audiences,
-    /// Those that are switched on.
-    pub(super) channels: Channels,
-    /// Whether mails leave only for addresses that are verified.
-    pub(super) verify_email: bool,
-    /// The entries whose rows are still to be written, before this group.
-    pub(super) deferred: &'a Deferred,
-    /// What this group does to them.
-    pub(super) staged: &'a RefCell<Staged>,
-}
-
-/// Why a group was not written; nothing of it was.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// There was no transaction: another process has locked the database, or it cannot be opened.
-    NotBegun(rusqlite::Error),
-    /// A statement, or the commit.
-    Sql(rusqlite::Error),
-    /// A request must be taken back whole although a part of it was written.
-    Refused(StoreError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
 
 /// What a group came to, once its transaction is committed.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ use super::super::statement::optional;
 use super::Answer;
 use super::Done;
 use super::audience::{Audience, Portion};
-use super::group::{Failure, Place};
+use super::context::{Failure, Place};
 use super::sends::{Reply, SendChunk, SendText, Sends, status};
 
 /// Accounts between two sends, one of which waits for the other: some ten chunks, a tenth of a

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::super::rows::{optional_timestamp, timestamp};
 use super::super::statement::{all, execute, one, optional};
-use super::group::Failure;
+use super::context::Failure;
 use super::{Answer, Done};
 
 /// Writes of logins. An access token is issued with each begun or continued login: its expiry is

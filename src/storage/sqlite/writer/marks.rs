@@ -11,8 +11,8 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
+use super::context::{Failure, Place};
 use super::escalations::call_off_seen;
-use super::group::{Failure, Place};
 use super::known::inboxes;
 use super::rows::SAVE_HEADS;
 use super::{Answer, Done, MarkRows, Write};

@@ -16,6 +16,7 @@ mod accounts;
 mod audience;
 mod audiences;
 mod begin;
+mod context;
 mod digests;
 mod escalations;
 mod group;

@@ -21,8 +21,8 @@ use super::super::lanes::{held, lane_room, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute};
 use super::super::webhooks::webhook_target;
+use super::context::{Failure, Place};
 use super::escalations::call_off_put_off;
-use super::group::{Failure, Place};
 use super::{Answer, Done, Write, digests, hung_lanes, push, reports, webhooks};
 
 /// What is kept of a provider's words, in characters: a page of a log shows it whole.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::super::rows::json;
 use super::super::statement::{execute, optional};
-use super::group::Failure;
+use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done};
 

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::statement::{execute, one};
-use super::group::Failure;
+use super::context::Failure;
 use super::{Answer, Done};
 
 /// Subscribes a browser, or its next user in the place of the one before. Another user's is

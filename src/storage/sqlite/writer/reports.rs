@@ -16,7 +16,7 @@ use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::timestamp;
 use super::super::statement::{all, execute, one};
-use super::group::Failure;
+use super::context::Failure;
 use super::outbox::bounded;
 use super::rows::text;
 use super::{Answer, Done, Write};

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::super::deferred::{Birth, NewBirth};
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
+use super::context::{Failure, Place};
 use super::escalations::call_off_moved;
-use super::group::{Failure, Place};
 
 /// The moved heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::{execute, optional};
 use super::begin::Beginnings;
-use super::group::{Failure, Place};
+use super::context::{Failure, Place};
 use super::in_step::{self, Asked};
 use super::{Answer, Done, Write, mismatch};
 

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use super::super::ids::Counter;
 use super::accounts::Created;
-use super::group::{Failure, Place};
+use super::context::{Failure, Place};
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write, known, rows};
 

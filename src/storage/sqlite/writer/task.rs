@@ -19,7 +19,8 @@ use super::super::letters::Letters;
 use super::super::options::{BoxError, open_writer};
 use super::super::statement::one;
 use super::audiences::Audiences;
-use super::group::{self, Failure};
+use super::context::{Failure, Place};
+use super::group;
 use super::log_keeper::LogKeeper;
 use super::queue::Queue;
 use super::{Answer, Done, Letterbox, Request, Write};
@@ -194,7 +195,7 @@ impl Writer {
             group::raise_delivered(&transaction, unsaved)?;
         }
         let staged = RefCell::default();
-        let place = group::Place {
+        let place = Place {
             ids: &self.ids,
             letters: &self.letters,
             audiences: &self.audiences,

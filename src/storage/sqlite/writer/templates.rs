@@ -6,7 +6,7 @@ use bellpull_actors::port::templates::{
 use rusqlite::Connection;
 
 use super::super::statement::{execute, one};
-use super::group::Failure;
+use super::context::Failure;
 use super::{Answer, Done};
 
 /// Keeps a template in the place of the one before.

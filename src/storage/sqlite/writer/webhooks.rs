@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::super::multi_row::id_list;
 use super::super::statement::{all, execute, one, optional};
 use super::super::webhooks::{select_webhooks, webhook};
-use super::group::Failure;
+use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done};
 

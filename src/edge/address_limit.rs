@@ -30,7 +30,7 @@ impl std::fmt::Debug for AddressLimit {
 
 /// A counted connection; dropping it releases its place.
 #[derive(Debug)]
-pub(super) struct HeldAddress {
+pub(crate) struct HeldAddress {
     limit: AddressLimit,
     /// `None` if it is not counted.
     network: Option<u64>,
@@ -52,7 +52,7 @@ impl AddressLimit {
     }
 
     /// Counts a connection; `None` if its address has too many.
-    pub(super) fn try_hold(&self, address: IpAddr) -> Option<HeldAddress> {
+    pub(crate) fn try_hold(&self, address: IpAddr) -> Option<HeldAddress> {
         if self.0.connections_max == 0 || (self.0.is_exempt)(address) {
             return Some(HeldAddress { limit: self.clone(), network: None });
         }

@@ -17,14 +17,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::in_flight::Slot;
-
 /// The size of a small answer: a page of 20 rows has some 10 KiB, and long texts 100 KiB.
 const SMALL_MAX: usize = 256 * 1024;
 
 /// Smaller answers are not counted: the kernel accepts them immediately, and there are at most as
 /// many as connections.
-pub(super) const UNCOUNTED_MAX: usize = 16 * 1024;
+pub(crate) const UNCOUNTED_MAX: usize = 16 * 1024;
 
 /// Pages that are read and written at once: as many as the store has readers.
 const TURNS: usize = 4;
@@ -52,7 +50,7 @@ pub(crate) struct Unsent {
     turns: Arc<Semaphore>,
     slow_turns: Arc<Semaphore>,
     /// How much one user's answers may hold before the next page begins: a quarter of the total.
-    pub(super) share: usize,
+    pub(crate) share: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -63,14 +61,14 @@ struct Part {
 
 /// The right to read a page and to write its answer.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     own: Option<OwnedSemaphorePermit>,
     _all: OwnedSemaphorePermit,
 }
 
 impl Turn {
     /// `own`: among the user's pages; `all`: among those of all users.
-    pub(super) fn new(own: Option<OwnedSemaphorePermit>, all: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(own: Option<OwnedSemaphorePermit>, all: OwnedSemaphorePermit) -> Self {
         Self { own, _all: all }
     }
 }
@@ -97,7 +95,7 @@ impl Unsent {
     }
 
     /// The next turn among all users.
-    pub(super) async fn turn(&self, is_slow: bool) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn turn(&self, is_slow: bool) -> Option<OwnedSemaphorePermit> {
         let turns = if is_slow { &self.slow_turns } else { &self.turns };
         Arc::clone(turns).acquire_owned().await.ok()
     }
@@ -107,13 +105,13 @@ impl Unsent {
     }
 
     /// Reserves room for an answer now.
-    pub(super) fn try_reserve(&self, bytes: usize) -> Option<Room> {
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Room> {
         self.part(bytes).budget.try_reserve(bytes)
     }
 
     /// Reserves room for a written page; `None` if too many wait for theirs. While it waits, the
     /// next page may be written.
-    pub(super) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
+    pub(crate) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
         let part = self.part(bytes);
         if let Some(room) = part.budget.try_reserve(bytes) {
             return Some(room);
@@ -126,7 +124,7 @@ impl Unsent {
 
 /// An answer as it is written: pieces that are freed one by one.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     done: Vec<Box<[u8]>>,
     last: Vec<u8>,
     bytes: usize,
@@ -134,7 +132,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Appends to it.
-    pub(super) fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
         let before = self.last.len();
         more(&mut self.last);
         self.bytes += self.last.len() - before;
@@ -143,24 +141,36 @@ impl Pieces {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The body; it and each of its pieces hold their part of the room, and the request's slot.
-    pub(super) fn into_body(mut self, room: Option<Room>, slot: Option<Slot>) -> Body {
+    /// The body. Each of its pieces holds its part of the room, and what `hold` returns for its
+    /// number of bytes, until it is sent.
+    pub(crate) fn into_body<H>(
+        mut self,
+        room: Option<Room>,
+        hold: impl Fn(usize) -> Option<H>,
+    ) -> Body
+    where
+        H: Send + 'static,
+    {
         self.done.push(self.last.into_boxed_slice());
-        Body::new(Answer::new(self.done, room, slot))
+        Body::new(Answer::new(self.done, room, hold))
     }
 }
 
 /// A complete body, within its reserved room.
-pub(super) fn within(room: Room, bytes: Bytes, slot: Slot) -> Body {
-    Body::new(Answer::new(vec![bytes], Some(room), Some(slot)))
+pub(crate) fn within<H: Send + 'static>(
+    room: Room,
+    bytes: Bytes,
+    hold: impl Fn(usize) -> Option<H>,
+) -> Body {
+    Body::new(Answer::new(vec![bytes], Some(room), hold))
 }
 
 /// The bytes of a complete body; `Err` if it is a stream.
-pub(super) async fn made(body: Body) -> Result<Bytes, Body> {
+pub(crate) async fn made(body: Body) -> Result<Bytes, Body> {
     if body.size_hint().exact().is_none() {
         return Err(body);
     }
@@ -176,27 +186,28 @@ struct Answer {
 }
 
 /// Bytes with what is released after them.
-struct Counted<B> {
+struct Counted<B, H> {
     bytes: B,
     _room: Option<Room>,
-    _held: Option<super::in_flight::HeldBytes>,
+    _held: Option<H>,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
+impl<B: AsRef<[u8]>, H> AsRef<[u8]> for Counted<B, H> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
 }
 
 impl Answer {
-    fn new<B>(pieces: Vec<B>, mut room: Option<Room>, slot: Option<Slot>) -> Self
+    fn new<B, H>(pieces: Vec<B>, mut room: Option<Room>, hold: impl Fn(usize) -> Option<H>) -> Self
     where
         B: AsRef<[u8]> + Send + 'static,
+        H: Send + 'static,
     {
         let count = |bytes: B| {
             let length = bytes.as_ref().len();
             let _room = room.as_mut().and_then(|room| room.split(length));
-            let _held = slot.as_ref().map(|slot| slot.hold(length));
+            let _held = hold(length);
             Bytes::from_owner(Counted { bytes, _room, _held })
         };
         let pieces: VecDeque<Bytes> = pieces.into_iter().map(count).collect();
@@ -251,7 +262,7 @@ mod tests {
         let room = unsent.reserve(bytes, None).await;
         let free = || unsent.small.budget.try_reserve(1 << 18).map_or(0, |room| room.bytes());
         assert_eq!(free(), 0);
-        let mut body = pieces.into_body(room, None);
+        let mut body = pieces.into_body(room, |_| None::<()>);
         assert_eq!(body.size_hint().exact(), Some(bytes as u64));
         for _ in 0..4 {
             let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();

@@ -11,6 +11,7 @@
 //! output) with [`values`], [`filters`] and [`budget`] (the limits).
 
 mod budget;
+mod cost;
 mod filters;
 mod lower;
 mod run;

@@ -22,7 +22,7 @@ const TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A request's body, read to its end unless a handler reads it.
 #[derive(Debug)]
-pub(super) struct UnreadBody<B>(Option<B>)
+pub(crate) struct UnreadBody<B>(Option<B>)
 where
     B: HttpBody<Data = Bytes> + Unpin + Send + 'static;
 
@@ -30,7 +30,7 @@ impl<B> UnreadBody<B>
 where
     B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
 {
-    pub(super) fn new(body: B) -> Self {
+    pub(crate) fn new(body: B) -> Self {
         Self(Some(body))
     }
 }

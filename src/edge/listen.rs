@@ -34,7 +34,6 @@ use super::strict_heads::StrictHeads;
 use super::unread_body::UnreadBody;
 use super::unsent::Unsent;
 use super::write_limit::{Patience, WriteLimit};
-use crate::ws::WsEdge;
 
 /// The accept queue: connections that arrive within a second after a restart. The kernel uses less
 /// if `net.core.somaxconn` is lower.
@@ -183,15 +182,35 @@ impl Drop for Held {
     }
 }
 
+/// Takes connections that begin with a WebSocket handshake before an HTTP server sees them.
+pub trait FastPath: Clone + Send + 'static {
+    /// Takes the connection, or gives it back with the bytes that were read.
+    fn meet(
+        &self,
+        arrived: Arrived,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> impl Future<Output = Option<Arrived>> + Send;
+}
+
+/// An address without sockets: every connection is HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSockets;
+
+impl FastPath for NoSockets {
+    async fn meet(&self, arrived: Arrived, _: &mut watch::Receiver<bool>) -> Option<Arrived> {
+        Some(arrived)
+    }
+}
+
 /// Serves `router` until `shutdown` is true; then accepts no more connections, and returns once the
 /// requests in progress are answered, or after 5 s. A request's extensions contain the
 /// [`ConnectInfo`] of its peer and the [`Connections`].
 ///
-/// A connection that begins with a handshake for one of `sockets` does not reach the router.
+/// A connection that `sockets` takes does not reach the router.
 pub async fn serve(
     listener: Listener,
     router: Router,
-    sockets: Option<WsEdge>,
+    sockets: impl FastPath + Sync,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let Listener { listener, connections, addresses, patience } = listener;
@@ -216,11 +235,7 @@ pub async fn serve(
                 let (rules, sockets) = (Arc::clone(&rules), sockets.clone());
                 let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
                 tokio::spawn(async move {
-                    let left = match sockets {
-                        Some(edge) => edge.meet(arrived, &mut shutdown).await,
-                        None => Some(arrived),
-                    };
-                    if let Some(arrived) = left {
+                    if let Some(arrived) = sockets.meet(arrived, &mut shutdown).await {
                         // Boxed: most connections become sockets and need no room for it.
                         Box::pin(arrived.serve(&rules, shutdown)).await;
                     }
@@ -254,7 +269,7 @@ struct Rules {
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(crate) struct Arrived {
+pub struct Arrived {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) held: Held,
@@ -365,7 +380,7 @@ mod tests {
     fn start_on(listener: Listener, router: Router) -> Served {
         let (address, connections) = (listener.local_addr().unwrap(), listener.connections());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, router, None, stopped));
+        let task = tokio::spawn(serve(listener, router, NoSockets, stopped));
         Served { address, connections, stop, task }
     }
 

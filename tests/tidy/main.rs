@@ -1,6 +1,8 @@
 //! What of the house rules a machine can keep.
 #![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
 
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +61,33 @@ fn files_stay_small_and_lines_short() {
             let is_code = !line.contains('"') && !line.contains("http");
             assert!(width <= 100 || !is_code, "{}:{} is {width} wide", path.display(), number + 1);
         }
+    }
+}
+
+/// Circles within the SQLite writer that are still there; the number may only fall.
+const WRITER_CIRCLES_MAX: usize = 5;
+
+#[test]
+fn modules_do_not_import_each_other_in_circles() {
+    for (folder, crate_name) in [
+        ("actors/src", "bellpull_actors"),
+        ("src", "bellpull"),
+        ("benches/load/src", "bellpull_load"),
+    ] {
+        let root = root().join(folder);
+        let mut found = Vec::new();
+        files(&root, "rs", &mut found);
+        let read = |path: PathBuf| {
+            let place = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            (place, fs::read_to_string(&path).unwrap())
+        };
+        let sources: Vec<_> = found.into_iter().map(read).collect();
+        let circles = circles::circles(&sources, crate_name);
+        let is_of_the_writer =
+            |group: &&Vec<String>| group.iter().all(|one| one.starts_with("storage::sqlite::"));
+        let (writer, others): (Vec<_>, Vec<_>) = circles.iter().partition(is_of_the_writer);
+        assert!(others.is_empty(), "{folder}: {others:#?}");
+        assert!(writer.len() <= WRITER_CIRCLES_MAX, "{folder}: {writer:#?}");
     }
 }
 

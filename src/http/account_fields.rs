@@ -1,0 +1,26 @@
+//! The fields of accounts, with their limits: registration, the list of users and the pages of
+//! passwords share them.
+
+use bellpull_actors::domain::user::Role;
+
+use super::fields::{Fields, TextRule};
+
+/// The longest e-mail address (RFC 5321, 4.5.3.1.3).
+pub(super) const EMAIL_MAX: usize = 254;
+
+/// The other limits are those of Django's user model, which the clients' forms are made for.
+pub(super) const USERNAME_MAX: usize = 150;
+pub(super) const FULL_NAME_MAX: usize = 150;
+pub(super) const PASSWORD_MAX: usize = 1_024;
+
+/// The field `full_name`, if present.
+pub(super) fn full_name(body: &mut Fields) -> Option<String> {
+    body.text_if_sent("full_name", TextRule::line(FULL_NAME_MAX).or_blank())
+}
+
+/// The field `role`, if present.
+pub(super) fn role(body: &mut Fields) -> Option<Role> {
+    // Longer than any role may be: the role's own error text then states the limit.
+    let slug = body.text_if_sent("role", TextRule::line(USERNAME_MAX))?;
+    Role::to_give(&slug).map_err(|refused| body.refuse("role", refused.to_string())).ok()
+}
