@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::channel::{ChannelMessage, ChannelPlace};
 use crate::domain::routing;
 use crate::mail::{Fate, Mail};
+#[cfg(feature = "testing")]
 use crate::vitals::Handle;
 
 /// The way to the channel actors. Cheap to clone; without a channel it does nothing.
