@@ -27,10 +27,12 @@
 //! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
 //! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`],
-//! [`link`], [`retention`] and [`report`].
+//! [`link`], [`retention`] and [`report`]; of deliveries on their way out: [`attempt`], [`step`],
+//! [`provider_report`], [`retry`] and [`webhook`].
 
 pub mod account;
 mod announce;
+pub mod attempt;
 mod comment;
 mod facts;
 mod ids;
@@ -39,14 +41,18 @@ pub mod login;
 pub mod marks;
 mod needs;
 mod outcome;
+pub mod provider_report;
 mod recipient;
 pub mod report;
 pub mod retention;
+pub mod retry;
 mod routing;
 mod rows;
+pub mod step;
 #[cfg(test)]
 mod tests;
 mod ticket;
+pub mod webhook;
 
 pub use announce::SendPart;
 pub use facts::{Facts, KnownProject, KnownTicket, Members};

@@ -1,11 +1,11 @@
 //! Escalations: policies, which are rare, and the steps that are called off because somebody has
 //! seen what they are about, or because its ticket moved on.
 //!
-//! Only what nobody has leased is called off at once; what is with a provider at that moment may go
-//! out, and is called off when the provider puts it off. An e-mail that was tried before and
-//! gathers several goes out in any case: a server may have taken it.
+//! Only what is not leased is called off at once; what is with a provider at that moment may go
+//! out, and is called off when the provider puts it off ([`super::attempts`]). An e-mail that was
+//! tried before and gathers several goes out in any case: a server may have taken it.
 
-use bellpull_actors::domain::delivery::{Attempt, Rule};
+use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, TicketId, UserId};
@@ -35,13 +35,6 @@ const MOVED_ON: &str = "UPDATE deliveries SET \
     until_seen = iif(leased_until IS NULL, until_seen, -1) WHERE id IN \
     (SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d INDEXED BY deliveries_until_moved \
     ON d.until_seen = w.value WHERE d.status = 'QUEUED' AND d.digest_id IS NULL)";
-
-/// Of these deliveries the steps that wait for another attempt, and that nobody needs any more.
-const PUT_OFF: &str = "UPDATE deliveries SET status = 'SUPPRESSED', \
-    rule = iif(until_seen < 0, ?2, ?3) WHERE id IN (SELECT value FROM json_each(?1)) \
-    AND until_seen IS NOT NULL AND status = 'QUEUED' AND leased_until IS NULL \
-    AND digest_id IS NULL AND (until_seen < 0 OR EXISTS (SELECT 1 FROM notifications n \
-    WHERE n.id = notification_id AND (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL)))";
 
 /// Gives an event a policy; nothing is written where that would be too many.
 pub(super) fn set(
@@ -90,19 +83,4 @@ pub(super) fn call_off_moved(connection: &Connection, moved: &[TicketId]) -> rus
     }
     let tickets = id_list(moved.iter().map(|ticket| ticket.0));
     execute(connection, MOVED_ON, (tickets, Rule::MovedOn.as_str())).map(drop)
-}
-
-/// These attempts were recorded: a step that a provider has put off, and that was seen meanwhile or
-/// whose ticket moved on, is not tried again.
-pub(super) fn call_off_put_off(
-    connection: &Connection,
-    attempts: &[&Attempt],
-) -> rusqlite::Result<()> {
-    let put_off = attempts.iter().filter(|attempt| attempt.due_at.is_some());
-    let ids: Vec<i64> = put_off.map(|attempt| attempt.delivery.0).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let values = (id_list(ids), Rule::MovedOn.as_str(), Rule::Seen.as_str());
-    execute(connection, PUT_OFF, values).map(drop)
 }

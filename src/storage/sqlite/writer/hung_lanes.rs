@@ -4,15 +4,13 @@
 //! channel it would do so again and again, and some such hosts would hold all of it; so it gets one
 //! place until an attempt there ends in another way. Being slow and taking what comes is no fault.
 
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
+use bellpull_actors::domain::delivery::Attempt;
+use bellpull_actors::domain::plan::attempt::{ended_at, has_hung};
 use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::statement::{execute, one};
 
-/// An attempt that came to nothing after so long kept its place for nothing: below the limits of
-/// those who call hosts of users (10 s and more), above what a busy one takes to say no.
-const HUNG_MS: u32 = 5_000;
 /// A mark that nothing has renewed for so long is forgotten: its host may be nobody's any more.
 const MARKED_FOR_MS: i64 = 3_600_000;
 
@@ -33,15 +31,9 @@ pub(super) fn mark(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::
     if !other.is_empty() && one(connection, any, (), |row| row.get(0))? {
         execute(connection, CLEAR, (list(&other),))?;
     }
-    let ended_ms = |attempt: &&Attempt| {
-        attempt.started_at.as_millisecond().saturating_add(i64::from(attempt.took_ms))
-    };
-    let Some(last_ms) = hung.iter().map(ended_ms).max() else { return Ok(()) };
+    let Some(last) = hung.iter().map(|attempt| ended_at(attempt)).max() else { return Ok(()) };
+    let last_ms = last.as_millisecond();
     execute(connection, MARK, (list(&hung), last_ms))?;
     let forget = "DELETE FROM hung_lanes WHERE at < ?";
     execute(connection, forget, (last_ms.saturating_sub(MARKED_FOR_MS),)).map(drop)
-}
-
-fn has_hung(attempt: &Attempt) -> bool {
-    attempt.outcome.kind() == OutcomeKind::Later && attempt.took_ms >= HUNG_MS
 }

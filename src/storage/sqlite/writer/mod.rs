@@ -8,11 +8,12 @@
 //! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
 //! recipients are next), and the hot path: [`known`] (the facts of a group), [`set`] (its plan, by
 //! [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, one statement a table); then
-//! [`outbox`] (leases and their outcomes) with [`reports`] (what providers say later) and
-//! [`hung_lanes`] (which hosts hang).
+//! [`outbox`] (leases) with [`attempts`] (their outcomes), [`reports`] (what providers say later)
+//! and [`hung_lanes`] (which hosts hang).
 
 mod account_links;
 mod accounts;
+mod attempts;
 mod audience;
 mod audiences;
 mod begin;

@@ -1,16 +1,16 @@
-//! The outbox: leases, what came of them, and what providers report.
+//! The outbox: leases, attempts, and reports of providers.
 //!
-//! Of a group all attempts are recorded first, then reports ([`super::reports`]), then leases are
-//! given back and ended, and only then new ones are taken: whoever asks for a lease sees what is
-//! free by now.
-
-use std::collections::BTreeSet;
+//! Of a group all attempts are recorded first ([`super::attempts`]), then reports
+//! ([`super::reports`]), then leases are given back and ended, and only then new ones are taken: a
+//! new lease sees what is free by now.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, Rule};
+use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::plan;
+use bellpull_actors::domain::plan::step::{Step, called_off_by};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{LeaseLimit, LeaseOwner};
 use jiff::Timestamp;
@@ -19,35 +19,11 @@ use rusqlite::{Connection, Row};
 
 use super::super::lanes::{held, lane_room, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
-use super::super::statement::{all, execute};
+use super::super::statement::{all, execute, optional};
 use super::super::webhooks::webhook_target;
 use super::context::{Failure, Place};
-use super::escalations::call_off_put_off;
-use super::{Answer, Done, Write, digests, hung_lanes, push, reports, webhooks};
+use super::{Answer, Done, Write, attempts, digests, reports};
 
-/// What is kept of a provider's words, in characters: a page of a log shows it whole.
-const DETAIL_MAX: usize = 500;
-
-/// The delivery moves where this attempt is its last, or where the provider took it; never twice
-/// for one attempt.
-static MOVE: MultiRow = MultiRow::new(
-    "UPDATE deliveries SET status = v.column3, due_at = ifnull(v.column4, due_at), \
-     error = v.column5, provider_id = ifnull(v.column6, provider_id), sent_at = v.column7, \
-     failures = failures + (v.column3 <> 'SENT'), leased_until = NULL, lease_owner = NULL, \
-     rule = iif(status = 'SUPPRESSED', NULL, rule) FROM ",
-    7,
-    " AS v WHERE id = v.column1 AND ((status = 'QUEUED' AND leases = v.column2) \
-     OR (v.column3 = 'SENT' AND status <> 'SENT')) \
-     AND NOT EXISTS (SELECT 1 FROM delivery_attempts a \
-     WHERE a.delivery_id = v.column1 AND a.number = v.column2)",
-);
-static ATTEMPTS: MultiRow = MultiRow::new(
-    "INSERT INTO delivery_attempts (delivery_id, number, started_at, took_ms, outcome, detail) \
-     SELECT column1, column2, column3, column4, column5, column6 FROM ",
-    6,
-    " WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.id = column1) \
-     ON CONFLICT (delivery_id, number) DO NOTHING",
-);
 static GIVE_BACK: MultiRow = MultiRow::new(
     "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL, leases = leases - 1 FROM ",
     3,
@@ -82,8 +58,8 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) digest_id: Option<i64>,
     /// The recipient's language, where one was said.
     pub(in super::super) locale: Option<Locale>,
-    /// Of a policy's step: what has called it off meanwhile.
-    called_off: Option<Rule>,
+    /// What has happened to it as a policy's step, if it is one.
+    step: Option<Step>,
     /// Of an e-mail: what does not let it leave.
     stopped_by: Option<Rule>,
     /// The link that it brings.
@@ -110,7 +86,7 @@ impl LeasedRow {
     /// Why it does not go out after all.
     fn held_back_by(&self) -> Option<Rule> {
         let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
-        self.called_off.or_else(no_address).or(self.stopped_by)
+        self.step.and_then(called_off_by).or_else(no_address).or(self.stopped_by)
     }
 
     pub(super) fn part(&self) -> Part {
@@ -126,7 +102,7 @@ pub(super) fn apply(
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    record(connection, writes)?;
+    attempts::record(connection, writes)?;
     reports::take(connection, writes, answers)?;
     for (at, write) in writes.iter().enumerate() {
         if let Write::GiveBack(owner, leases) = write {
@@ -143,64 +119,6 @@ pub(super) fn apply(
         }
     }
     Ok(())
-}
-
-/// Records all attempts, in waves in which each delivery comes once: a second one must see what
-/// the first has left.
-fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
-    let mut left: Vec<&Attempt> = Vec::new();
-    for write in writes {
-        if let Write::Record(attempts) = write {
-            left.extend(attempts);
-        }
-    }
-    let all = left.clone();
-    while !left.is_empty() {
-        let mut deliveries = BTreeSet::new();
-        let (wave, later): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|attempt| deliveries.insert(attempt.delivery));
-        let (mut moves, mut rows) = (Vec::new(), Vec::new());
-        for attempt in &wave {
-            put_attempt(attempt, &mut moves, &mut rows);
-        }
-        webhooks::count(connection, &wave)?;
-        MOVE.run(connection, &moves)?;
-        ATTEMPTS.run(connection, &rows)?;
-        left = later;
-    }
-    call_off_put_off(connection, &all)?;
-    reports::take_early(connection, &all)?;
-    hung_lanes::mark(connection, &all)?;
-    Ok(push::forget_gone(connection, &all)?)
-}
-
-fn put_attempt<'a>(attempt: &'a Attempt, moves: &mut Vec<Cell<'a>>, rows: &mut Vec<Cell<'a>>) {
-    use DeliveryStatus::{Failed, Queued, Sent};
-    let kind = attempt.outcome.kind();
-    let is_sent = kind == OutcomeKind::Sent;
-    let (said, detail) = (attempt.outcome.detail(), attempt.outcome.detail().map(bounded));
-    // A name is kept whole: the provider will use it.
-    let (error, provider_id) = if is_sent { (None, said) } else { (detail, None) };
-    let status = match (is_sent, attempt.due_at) {
-        (true, _) => Sent,
-        (false, Some(_)) => Queued,
-        (false, None) => Failed,
-    };
-    let due_at = attempt.due_at.filter(|_| !is_sent);
-    let ended_at_ms =
-        attempt.started_at.as_millisecond().saturating_add(i64::from(attempt.took_ms));
-    let text = |text: Option<&'a str>| text.map_or(Cell::Null, Cell::from);
-    moves.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
-    moves.extend([status.as_str().into(), due_at.map(Timestamp::as_millisecond).into()]);
-    moves.extend([text(error), text(provider_id), is_sent.then_some(ended_at_ms).into()]);
-    rows.extend([Cell::Int(attempt.delivery.0), i64::from(attempt.number).into()]);
-    rows.extend([attempt.started_at.as_millisecond(), i64::from(attempt.took_ms)].map(Cell::Int));
-    rows.extend([kind.as_str().into(), text(detail)]);
-}
-
-/// As much of a text as is kept.
-pub(super) fn bounded(text: &str) -> &str {
-    text.char_indices().nth(DETAIL_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
 fn give_back(
@@ -224,17 +142,19 @@ fn release(
     execute(connection, sql, (channel.as_str(), owner.as_str()))
 }
 
-/// What the provider said of the message before is no news of the one to come.
-fn retry(
-    connection: &Connection,
-    delivery: DeliveryId,
-    now: Timestamp,
-) -> Result<u64, rusqlite::Error> {
-    let sql = "UPDATE deliveries SET status = 'QUEUED', due_at = ?2, failures = 0, \
-               provider_id = NULL, provider_status = NULL, \
-               provider_at = NULL, sent_at = NULL \
-               WHERE id = ?1 AND status = 'FAILED'";
-    execute(connection, sql, (delivery.0, now.as_millisecond()))
+fn retry(connection: &Connection, delivery: DeliveryId, now: Timestamp) -> Result<u64, Failure> {
+    let sql = "SELECT status FROM deliveries WHERE id = ?";
+    let status = optional(connection, sql, (delivery.0,), |row| {
+        Ok(DeliveryStatus::from_name(row.get_ref(0)?.as_str()?))
+    })?;
+    let Some(retried) = status.flatten().and_then(|status| plan::retry::retry(status, now)) else {
+        return Ok(0);
+    };
+    let sql = "UPDATE deliveries SET status = ?2, due_at = ?3, failures = ?4, \
+               provider_id = NULL, provider_status = NULL, provider_at = NULL, sent_at = NULL \
+               WHERE id = ?1";
+    let (status, due_at_ms) = (retried.status.as_str(), retried.due_at.as_millisecond());
+    Ok(execute(connection, sql, (delivery.0, status, due_at_ms, retried.failures))?)
 }
 
 /// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
@@ -269,9 +189,8 @@ const DUE: &str = concat!(
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
     AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
     d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', \
-    CASE WHEN d.until_seen IS NULL OR d.digest_id IS NOT NULL THEN NULL \
-    WHEN d.until_seen < 0 THEN 'moved_on' \
-    WHEN n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL THEN 'seen' END, \
+    CASE WHEN d.until_seen IS NULL THEN NULL ELSE (d.until_seen < 0) \
+    + 2 * (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) END, \
     CASE WHEN ?1 <> 'EMAIL' THEN NULL WHEN k.id IS NOT NULL \
     THEN iif(k.ended_at IS NULL AND k.expires_at > ?2, NULL, 'expired') \
     WHEN ?5 AND NOT u.email_verified THEN 'unverified' END, k.id, k.purpose, k.expires_at \
@@ -309,6 +228,17 @@ fn account_link(row: &Row<'_>) -> rusqlite::Result<Option<AccountLink>> {
     }))
 }
 
+/// The step of the 13th column: whether its ticket moved on, and twice whether it was seen.
+fn step(row: &Row<'_>) -> rusqlite::Result<Option<Step>> {
+    let (bits, digest): (Option<u8>, Option<i64>) = (row.get(12)?, row.get(10)?);
+    let step = |bits: u8| Step {
+        has_moved_on: bits & 1 != 0,
+        is_seen: bits & 2 != 0,
+        is_in_digest: digest.is_some(),
+    };
+    Ok(bits.map(step))
+}
+
 fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
     Ok(LeasedRow {
         due_at_ms: row.get(0)?,
@@ -323,7 +253,7 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
         is_digest: row.get(9)?,
         digest_id: row.get(10)?,
         locale: locale(row)?,
-        called_off: row.get_ref(12)?.as_str_or_null()?.and_then(Rule::from_name),
+        step: step(row)?,
         stopped_by: row.get_ref(13)?.as_str_or_null()?.and_then(Rule::from_name),
         account_link: account_link(row)?,
         with: Vec::new(),
@@ -381,16 +311,4 @@ fn hold_back(connection: &Connection, rule: Rule, deliveries: Vec<i64>) -> rusql
     let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL, \
                lease_owner = NULL WHERE id IN (SELECT value FROM json_each(?1))";
     execute(connection, sql, (id_list(deliveries), rule.as_str())).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_providers_words_are_bounded_at_a_letter() {
-        assert_eq!(bounded("550 no such mailbox"), "550 no such mailbox");
-        let long = "ä".repeat(DETAIL_MAX + 1);
-        assert_eq!(bounded(&long).chars().count(), DETAIL_MAX);
-    }
 }

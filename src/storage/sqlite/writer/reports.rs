@@ -5,9 +5,14 @@
 //! taken in the transaction of that record. What never was ours is forgotten with time, or when
 //! there is too much of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus};
+use bellpull_actors::domain::ids::DeliveryId;
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::plan;
+use bellpull_actors::domain::plan::attempt::bounded;
+use bellpull_actors::domain::plan::provider_report::Reported;
 use bellpull_actors::domain::routing::Channel;
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -17,7 +22,6 @@ use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::timestamp;
 use super::super::statement::{all, execute, one};
 use super::context::Failure;
-use super::outbox::bounded;
 use super::rows::text;
 use super::{Answer, Done, Write};
 
@@ -27,16 +31,17 @@ const EARLY_FOR_MS: i64 = 10 * 60 * 1_000;
 /// The most of them: some reports on each of all that may be in hand. The oldest go first.
 const EARLY_MAX: i64 = 4_096;
 
-/// As [`ProviderStatus::may_follow`] has it.
 static REPORTS: MultiRow = MultiRow::new(
-    "UPDATE deliveries SET provider_status = v.column3, \
-     status = iif(v.column3 = 'failed' AND status = 'SENT', 'FAILED', status), \
+    "UPDATE deliveries SET status = v.column2, provider_status = v.column3, \
      error = iif(v.column3 = 'failed', v.column4, error), provider_at = v.column5 FROM ",
     5,
-    " AS v WHERE channel = v.column1 AND provider_id = v.column2 AND CASE provider_status \
-     WHEN 'sent' THEN v.column3 <> 'sent' WHEN 'delivered' THEN v.column3 = 'read' \
-     WHEN 'read' THEN 0 WHEN 'failed' THEN 0 ELSE 1 END",
+    " AS v WHERE id = v.column1",
 );
+
+/// The deliveries with these names (pairs of a channel and a name).
+const NAMED: &str = "SELECT d.channel, d.provider_id, d.id, d.status, d.provider_status \
+    FROM json_each(?1) w CROSS JOIN deliveries d \
+    ON d.channel = w.value ->> 0 AND d.provider_id = w.value ->> 1";
 
 /// Ours among these names, in any order.
 const EARLY: &str = "SELECT e.id, e.channel, e.provider_id, e.status, e.error, e.said_at \
@@ -59,21 +64,27 @@ pub(super) fn take(
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    let (mut known, mut early) = (Vec::new(), Vec::new());
+    let mut reports = Vec::new();
     for (at, write) in writes.iter().enumerate() {
-        let Write::Report(one_report) = write else { continue };
-        let Report { channel, report, .. } = &**one_report;
-        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ? AND provider_id = ?)";
-        let values = (channel.as_str(), &report.provider_id);
-        if one(connection, sql, values, |row| row.get(0))? {
-            known.push((*channel, report));
-            answers[at] = Some(Ok(Done::Changed(1)));
-        } else {
-            early.push(&**one_report);
-            answers[at] = Some(Ok(Done::Changed(0)));
+        if let Write::Report(report) = write {
+            reports.push((at, &**report));
         }
     }
-    apply(connection, known.into_iter())?;
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let named = named(connection, reports.iter().map(|(_, one)| (one.channel, &one.report)))?;
+    let (mut known, mut early) = (Vec::new(), Vec::new());
+    for (at, one) in reports {
+        let is_known = named.contains_key(&(one.channel, one.report.provider_id.clone()));
+        answers[at] = Some(Ok(Done::Changed(u64::from(is_known))));
+        if is_known {
+            known.push((one.channel, &one.report));
+        } else {
+            early.push(one);
+        }
+    }
+    apply(connection, named, known.into_iter())?;
     Ok(keep(connection, &early)?)
 }
 
@@ -102,27 +113,54 @@ pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Resu
         let at = timestamp(said_at)?;
         reports.push((channel, ProviderReport { provider_id, status, error, at }));
     }
-    apply(connection, reports.iter().map(|(channel, report)| (*channel, report)))?;
+    let reports = || reports.iter().map(|(channel, report)| (*channel, report));
+    apply(connection, named(connection, reports())?, reports())?;
     let sql = "DELETE FROM early_reports WHERE id IN (SELECT value FROM json_each(?))";
     execute(connection, sql, (ids,))?;
     Ok(())
 }
 
-/// Applies the furthest report on each message.
-fn apply<'a>(
+/// Deliveries by their channel and the provider's name: those of a digest share one.
+type Named = HashMap<(Channel, String), Vec<(DeliveryId, Reported)>>;
+
+fn named<'a>(
     connection: &Connection,
     reports: impl Iterator<Item = (Channel, &'a ProviderReport)>,
+) -> Result<Named, Failure> {
+    let pairs: BTreeSet<(&str, &str)> =
+        reports.map(|(channel, report)| (channel.as_str(), &*report.provider_id)).collect();
+    type Row = (String, String, i64, String, Option<String>);
+    let found: Vec<Row> = all(connection, NAMED, (text(&pairs)?,), |row| row.try_into())?;
+    let mut named = Named::new();
+    for (channel, provider_id, id, status, provider_status) in found {
+        let channel = Channel::from_name(&channel).ok_or_else(|| corrupt("channel"))?;
+        let status = DeliveryStatus::from_name(&status).ok_or_else(|| corrupt("status"))?;
+        let provider_status = provider_status.as_deref().and_then(ProviderStatus::from_name);
+        let one = (DeliveryId(id), Reported { status, provider_status });
+        named.entry((channel, provider_id)).or_default().push(one);
+    }
+    Ok(named)
+}
+
+/// Applies reports in their order; each delivery that one of them changes is written once.
+fn apply<'a>(
+    connection: &Connection,
+    mut named: Named,
+    reports: impl Iterator<Item = (Channel, &'a ProviderReport)>,
 ) -> rusqlite::Result<()> {
-    let mut furthest: HashMap<(Channel, &str), &ProviderReport> = HashMap::new();
+    let mut changed: BTreeMap<DeliveryId, (Reported, &ProviderReport)> = BTreeMap::new();
     for (channel, report) in reports {
-        let known = furthest.entry((channel, &report.provider_id)).or_insert(report);
-        if report.status.may_follow(known.status) {
-            *known = report;
+        let deliveries = named.get_mut(&(channel, report.provider_id.clone()));
+        for (id, delivery) in deliveries.into_iter().flatten() {
+            if let Some(next) = plan::provider_report::after(*delivery, report) {
+                *delivery = next;
+                changed.insert(*id, (next, report));
+            }
         }
     }
     let mut cells = Vec::new();
-    for ((channel, name), report) in furthest {
-        cells.extend([Cell::from(channel.as_str()), name.into()]);
+    for (id, (delivery, report)) in &changed {
+        cells.extend([Cell::Int(id.0), delivery.status.as_str().into()]);
         let error = report.error.as_deref().map(bounded);
         cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);
         cells.push(report.at.as_millisecond().into());

@@ -3,19 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
-use bellpull_actors::domain::ids::{DeliveryId, WebhookId};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ids::WebhookId;
+use bellpull_actors::domain::plan::webhook::has_room;
 use bellpull_actors::domain::webhook::{
-    Health, HookEnd, HookOwner, HookSecret, NewWebhook, OLD_SECRET_LASTS, PER_PROJECT_MAX,
-    PER_USER_MAX, WebhookChanges,
+    Health, HookOwner, HookSecret, NewWebhook, OLD_SECRET_LASTS, WebhookChanges,
 };
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::multi_row::id_list;
-use super::super::statement::{all, execute, one, optional};
+use super::super::statement::{execute, one, optional};
 use super::super::webhooks::{select_webhooks, webhook};
 use super::context::Failure;
 use super::rows::text;
@@ -62,16 +59,12 @@ fn create(connection: &Connection, new: &NewWebhook, now: Timestamp) -> Result<A
              (SELECT count(*) FROM webhooks WHERE project_id = ?1)"
         }
     };
-    let most = match new.owner {
-        HookOwner::User(_) => PER_USER_MAX,
-        HookOwner::Project(_) => PER_PROJECT_MAX,
-    };
-    let (exists, count): (bool, i64) =
+    let (exists, count): (bool, u32) =
         one(connection, sql, (user.or(project),), |row| row.try_into())?;
     if !exists {
         return Ok(Err(StoreError::NotFound));
     }
-    if count >= i64::from(most) {
+    if !has_room(new.owner, count) {
         return Ok(Ok(Done::Webhook(None)));
     }
     let sql = "INSERT INTO webhooks (user_id, project_id, url, lane, events, description, \
@@ -135,62 +128,16 @@ fn rotate(
     Ok(Ok(Done::Changed(execute(connection, sql, values)?)))
 }
 
-/// Counts what these attempts, which are not recorded yet, mean for the webhooks that they called:
-/// one that is gone, or that has failed for too long, is switched off. What else is on its way
-/// there is held back when its turn comes. An attempt that was recorded before counts no more.
-pub(super) fn count(connection: &Connection, attempts: &[&Attempt]) -> Result<(), Failure> {
-    let ended = |attempt: &&Attempt| Some((attempt.delivery, (attempt.number, end(attempt)?)));
-    let ends: BTreeMap<DeliveryId, (u32, HookEnd)> = attempts.iter().filter_map(ended).collect();
-    if ends.is_empty() {
-        return Ok(());
-    }
-    let sql = "SELECT d.id, w.id, w.failures \
-               FROM deliveries d CROSS JOIN webhooks w ON w.id = d.target_id AND w.is_active = 1 \
-               WHERE d.id IN (SELECT value FROM json_each(?1)) AND d.channel = ?2";
-    let values = (id_list(ends.keys().map(|id| id.0)), Channel::Webhook.as_str());
-    let called = all(connection, sql, values, |row| {
-        Ok((DeliveryId(row.get(0)?), WebhookId(row.get(1)?), row.get(2)?))
-    })?;
-    if called.is_empty() {
-        return Ok(());
-    }
-    let known = recorded(connection, &called, &ends)?;
-    let mut stands: BTreeMap<WebhookId, Health> = BTreeMap::new();
-    for (delivery, hook, failures) in called.into_iter().filter(|row| !known.contains(&row.0)) {
-        let Some((_, end)) = ends.get(&delivery) else { continue };
-        let stand = stands.remove(&hook).unwrap_or(Health { failures, off_reason: None });
-        stands.insert(hook, stand.after(*end));
-    }
-    for (hook, Health { failures, off_reason }) in stands {
+/// Saves how webhooks stand after their deliveries: one that is gone, or that has failed for too
+/// long, is switched off. What else is on its way there is held back when its turn comes.
+pub(super) fn save_health(
+    connection: &Connection,
+    hooks: BTreeMap<WebhookId, Health>,
+) -> rusqlite::Result<()> {
+    for (hook, Health { failures, off_reason }) in hooks {
         let sql = "UPDATE webhooks SET failures = ?2, off_reason = ?3, is_active = ?3 IS NULL \
                    WHERE id = ?1 AND (failures <> ?2 OR ?3 IS NOT NULL)";
         execute(connection, sql, (hook.0, failures, off_reason))?;
     }
     Ok(())
-}
-
-/// How an attempt ends its delivery; `None` where there will be another one.
-fn end(attempt: &Attempt) -> Option<HookEnd> {
-    match attempt.outcome.kind() {
-        OutcomeKind::Sent => Some(HookEnd::Taken),
-        OutcomeKind::Gone => Some(HookEnd::Gone),
-        OutcomeKind::Later | OutcomeKind::Refused => {
-            attempt.due_at.is_none().then_some(HookEnd::GivenUp)
-        }
-    }
-}
-
-/// The deliveries whose attempt was recorded before.
-fn recorded(
-    connection: &Connection,
-    called: &[(DeliveryId, WebhookId, u32)],
-    ends: &BTreeMap<DeliveryId, (u32, HookEnd)>,
-) -> Result<Vec<DeliveryId>, Failure> {
-    let number = |id: &DeliveryId| ends.get(id).map(|(number, _)| *number);
-    let attempts = called.iter().filter_map(|(id, ..)| Some((*id, number(id)?)));
-    let attempts: Vec<(DeliveryId, u32)> = attempts.collect();
-    let sql = "SELECT a.delivery_id FROM json_each(?) w \
-               CROSS JOIN delivery_attempts a \
-               ON a.delivery_id = w.value ->> 0 AND a.number = w.value ->> 1";
-    Ok(all(connection, sql, (text(&attempts)?,), |row| row.get(0).map(DeliveryId))?)
 }
