@@ -1,13 +1,13 @@
 //! A budget of bytes that many share: what is held for clients that have not taken it yet.
 //!
-//! Whoever is about to hold bytes reserves room for them, and the room is given back when it is
+//! A caller that is about to hold bytes reserves room for them, and the room is released when it is
 //! dropped. Those that wait for room are served in the order in which they came.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-/// A number of bytes of which everybody takes what they need. Cheap to clone.
+/// A shared number of bytes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Budget {
     free: Arc<Semaphore>,
@@ -43,7 +43,7 @@ impl Budget {
     }
 
     /// Whether less than a quarter is free: time to be strict with those that hold much for long.
-    /// What somebody waits for does not count as free.
+    /// Bytes that a caller waits for do not count as free.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.free.available_permits() < permits(self.total / 4)

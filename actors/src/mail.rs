@@ -47,7 +47,7 @@ impl<Q, A> Mail<Q, A> {
         (Self { sealed: Some(Box::new((question, sender))) }, Answer(receiver))
     }
 
-    /// What is asked, while nobody has opened it.
+    /// The request, until it is opened.
     #[must_use]
     pub fn question(&self) -> Option<&Q> {
         self.sealed.as_ref().map(|sealed| &sealed.0)

@@ -134,7 +134,7 @@ pub enum AttachError {
 }
 
 impl Session {
-    /// The way to the actor, and the session's number there: for whoever has room for one apart
+    /// The actor, and the session's number there: for callers with room for one apart
     /// from the other.
     #[must_use]
     pub fn into_parts(self) -> (Line, u32) {
@@ -192,7 +192,7 @@ pub(crate) enum NoSubscription {
 /// What a project actor is sent.
 #[derive(Debug)]
 pub enum ProjectMessage {
-    /// Somebody's session wants to be told a stream.
+    /// A session subscribes to a stream.
     Subscribe(Mail<Subscribe, ()>),
     /// A subscription has ended.
     Leave(Watcher),
@@ -216,9 +216,9 @@ pub enum ProjectMessage {
     },
     /// Something became of one of its tickets.
     Tell(TicketNews),
-    /// Somebody has no right to watch any more.
+    /// A user has lost the right to watch.
     Withdraw(UserId),
-    /// Somebody's typing may have ended.
+    /// A user's typing may have ended.
     TypingDue,
     /// The supervisor's wheel has turned.
     Tick,
@@ -257,7 +257,7 @@ impl Protocol for ProjectProtocol {
 /// subscription that begins anew is another one.
 pub type SubscriptionId = SessionNumber;
 
-/// Somebody's session wants to be told a stream; the right was looked at.
+/// A session's subscription to a stream; the right was checked.
 #[derive(Debug)]
 pub struct Subscribe {
     /// The user's actor.

@@ -1,7 +1,7 @@
-//! Sends: how the edges and the user actors notify others in somebody's own words.
+//! Sends: how the edges and the user actors send messages that users write.
 //!
-//! What is taken in is on the disk, its first recipients are told by a task that outlives whoever
-//! asked, and the [scheduler](crate::scheduler) does the rest.
+//! An accepted send is on disk, its first recipients are told by a task that outlives the request
+//! that asked, and the [scheduler](crate::scheduler) does the rest.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::vitals::Handle;
 
 /// Notes of one account: so many at once, which is a form that tells a whole team.
 const NOTES_BURST: u32 = 20;
-/// And so many a second: faster than anybody types, slower than a loop.
+/// And per second: faster than typing, slower than a loop.
 const NOTES_PER_S: u32 = 5;
 /// The accounts whose notes are counted: how many may have sent within the last 4 s, in which a
 /// bucket is full again.
@@ -78,7 +78,7 @@ pub enum SendError {
 /// Why a note over a socket was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefusal {
-    /// The sender may not send to that person, or to anybody (who may not is not told whether
+    /// The sender may not send to that user, or to any (and is not told whether
     /// there is such a person).
     #[error("You may not send notifications to this user.")]
     Forbidden,
@@ -129,7 +129,7 @@ impl Sends {
     }
 
     /// Takes a send in. When this returns `Ok`, it is on the disk with its first recipients, and
-    /// will be carried out whatever crashes. Whoever calls may be cancelled at any time: what was
+    /// will be carried out whatever crashes. The caller may be cancelled at any time: what was
     /// taken in is told all the same.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Sends {
         }
     }
 
-    /// Sends a note of somebody's to one person, if the rules allow it and it is not too fast.
+    /// Sends a user's note to another user, if the rules and the rate allow it.
     /// When this returns `Ok`, the notification is on the disk.
     ///
     /// # Errors

@@ -122,6 +122,6 @@ pub enum NotRenewed {
     BadToken(String),
     /// Another token is being looked at: this one was not.
     Busy,
-    /// Nobody could look at it now: it may be good.
+    /// It could not be checked now: it may be valid.
     Unavailable,
 }

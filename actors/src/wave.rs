@@ -1,8 +1,8 @@
 //! A wave: something that many actors are told at once, and that is over once each has shown it to
 //! its sessions.
 //!
-//! Whoever tells thousands keeps the next ones back meanwhile: what waits in the runtime's queue
-//! is waited for by everybody else's messages too, and a ticket's must not stand behind a send's.
+//! A sender to thousands holds the next message back meanwhile: what is in the runtime's queue
+//! delays all other messages too, and a ticket's must not queue behind a send's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,13 +34,13 @@ pub(crate) fn begin() -> (Wave, Ebb) {
 impl Drop for Swell {
     fn drop(&mut self) {
         if let Some(over) = self.over.take() {
-            let _ = over.send(()); // nobody need wait for it
+            let _ = over.send(()); // its receiver may be gone
         }
     }
 }
 
 impl Ebb {
-    /// Until everybody has handled what was told, or [`PATIENCE`] ends.
+    /// Until all recipients have handled the message, or [`PATIENCE`] ends.
     pub(crate) async fn wait(self) {
         let _ = tokio::time::timeout(PATIENCE, self.0).await;
     }

@@ -10,7 +10,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::rate::{Quota, RateLimit};
 
-/// A burst is so many seconds' worth: somebody who clicks through a list.
+/// The burst, in seconds of the rate: a user who clicks through a list.
 const BURST_S: u32 = 5;
 
 /// Admins and services write for many others.

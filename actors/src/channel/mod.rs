@@ -40,7 +40,7 @@ use crate::vitals::{Handle, Vitals};
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
 
-/// The store is looked at so often even if nobody says that there is something.
+/// How often the store is read without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// So many deliveries are leased at most for each that may be in flight: a lease of one costs the
@@ -139,7 +139,7 @@ pub struct ChannelActor {
 pub struct ChannelStart {
     /// Its counters.
     pub vitals: Arc<Vitals>,
-    /// Set by whoever sends a nudge; while it is set, nobody sends another. The actor clears it
+    /// Set by the sender of a nudge; while it is set, no other is sent. The actor clears it
     /// when it takes the nudge: what is committed after that is worth one of its own.
     pub nudged: Arc<AtomicBool>,
 }

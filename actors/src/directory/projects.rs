@@ -34,7 +34,7 @@ impl Projects {
         }
     }
 
-    /// Tells those who watch a project's tickets; where nobody does this costs a look into a map.
+    /// Tells the watchers of a project's tickets; without any this costs a lookup in a map.
     pub(crate) fn tell(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Tell(news()));
@@ -59,7 +59,7 @@ impl Projects {
     }
 }
 
-/// What somebody is to a project; `None` where there is no such project.
+/// A user's membership in a project; `None` if there is no such project.
 async fn membership(
     store: &dyn TicketStore,
     id: ProjectId,

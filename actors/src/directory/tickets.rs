@@ -47,9 +47,9 @@ impl Tickets {
         self.ask(id, TicketAsk::Command { command, caller }).await
     }
 
-    /// Comments on a ticket; whoever is named in the body (`@username`) and may see the ticket is
-    /// notified, and whoever watches the project is told. When this returns `Ok`, the comment and
-    /// the notifications are on the disk.
+    /// Comments on a ticket; users who are mentioned in the body (`@username`) and may see the
+    /// ticket are notified, and the project's watchers are told. When this returns `Ok`, the
+    /// comment and the notifications are on the disk.
     ///
     /// `body` has 1 to 10,000 characters and is not blank (the edge checks it).
     ///

@@ -168,7 +168,7 @@ impl Users {
         }
     }
 
-    /// Marks rows of the user's inbox and tells all of the user's sessions. Whoever calls may be
+    /// Marks rows of the user's inbox and tells all of the user's sessions. The caller may be
     /// cancelled at any time: what was written is told all the same.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const QUOTED_CHARS_MAX: usize = 140;
 /// What a username may have besides letters and digits.
 const SIGNS: &str = "@.+-_";
 
-/// What somebody said about a ticket.
+/// A comment on a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
     /// Over all tickets.
@@ -45,7 +45,7 @@ pub struct Mention {
 }
 
 /// Whom a comment's `@username`s name, in their order, each once, at most 50. An `@` within a word
-/// names nobody: `bob@example.com` is an address.
+/// is not a mention: `bob@example.com` is an address.
 #[must_use]
 pub fn mentions(body: &str) -> Vec<Mention> {
     let mut found = Vec::new();

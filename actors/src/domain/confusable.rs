@@ -26,7 +26,7 @@ pub fn username_key(username: &str) -> String {
 }
 
 /// The key of an e-mail address. As for a username, but what is ASCII stands for itself alone: an
-/// address belongs to whoever reads its mail, and `ann@modern.example` is not `ann@modem.example`.
+/// address belongs to its mailbox, and `ann@modern.example` is not `ann@modem.example`.
 #[must_use]
 pub fn email_key(email: &str) -> String {
     let mut key = String::with_capacity(email.len());

@@ -45,7 +45,7 @@ impl Preferences {
         Some(Delay { rule: Rule::QuietHours, until })
     }
 
-    /// The zone that somebody's days are counted in; UTC where nobody has said.
+    /// The user's time zone; UTC by default.
     fn timezone(&self) -> TimeZone {
         self.quiet_hours.as_ref().map_or(TimeZone::UTC, QuietHours::zone)
     }

@@ -23,7 +23,7 @@ pub enum Target {
     Sms(String),
     /// One browser.
     Push(PushTarget),
-    /// Somebody's own server.
+    /// A user's own server.
     Webhook(WebhookTarget),
 }
 
@@ -46,7 +46,7 @@ impl Target {
 pub struct PushTarget {
     /// The subscription's id here.
     pub id: i64,
-    /// The push service's URL for this browser: whoever has it may push, so it is a secret.
+    /// The push service's URL for this browser. It permits pushing, so it is a secret.
     pub endpoint: String,
     /// The browser's public key, uncompressed P-256, base64url.
     pub p256dh: String,
@@ -83,14 +83,14 @@ pub struct Addressee {
 pub struct Leased {
     /// The delivery. Its provider sees the same key for every attempt: `delivery-{id}`.
     pub id: DeliveryId,
-    /// The notification; of a digest, the first. What a project's webhook is told is nobody's.
+    /// The notification; of a digest, the first. `None` for a project's webhook.
     pub notification: Option<NotificationId>,
     /// How often it has been leased, this time included: names the attempt.
     pub attempt: u32,
     /// How many attempts were recorded that came to nothing. Fewer than were leased where a
     /// process died over some.
     pub failures: u32,
-    /// Whom it is for; nobody, where it is for a project's webhook.
+    /// The recipient; `None` for a project's webhook.
     pub addressee: Option<Addressee>,
     /// Where it goes.
     pub target: Target,

@@ -2,7 +2,7 @@
 //!
 //! A policy names, for one event, how long each channel waits whether the recipient sees the
 //! notification elsewhere first. Channels that it does not name go out as they would without it;
-//! one that the event does not go out on by itself is added. Everybody's own wishes hold back as
+//! one that the event does not go out on by itself is added. Preferences suppress as
 //! ever.
 
 use jiff::SignedDuration;

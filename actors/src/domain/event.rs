@@ -19,9 +19,9 @@ pub enum Event {
     TicketApproved,
     /// Its creator is not.
     TicketRejected,
-    /// Somebody was named in a comment.
+    /// A user was mentioned in a comment.
     Mentioned,
-    /// Somebody registered.
+    /// A user registered.
     UserRegistration,
     /// A new password was requested; a mail alone tells it.
     PasswordReset,
@@ -45,8 +45,8 @@ impl Event {
         Self::UserRegistration,
     ];
 
-    /// The hub's own that concern one account and are told by a mail alone: nobody has wishes on
-    /// them, and they are in no inbox.
+    /// The hub's own that concern one account and are only sent by mail: no user has preferences
+    /// for them, and they are in no inbox.
     pub const OF_ACCOUNTS: [Self; 2] = [Self::PasswordReset, Self::EmailConfirmation];
 
     /// The event's name in rows and JSON.
@@ -68,7 +68,7 @@ impl Event {
         }
     }
 
-    /// The event of that name; never fails, for a name of nobody's is a sender's own.
+    /// The event with that name; never fails, because an unknown name is a sender's own.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {

@@ -1,4 +1,4 @@
-//! Why somebody was told of something, or was not.
+//! Why a user was notified of an event, or was not.
 //!
 //! Who is told is decided where an event happens (`ticket::decide`, `comment::mention`, the sender
 //! of a send); here the same rules are said in words, of an account as it is now. Roles and
@@ -10,7 +10,7 @@ use super::preference::{Preferences, Routed, RoutedBy, Verdict};
 use super::routing::{Channel, Channels, channels};
 use super::user::User;
 
-/// What makes an event somebody's concern.
+/// Why an event concerns a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
     /// To be an admin.
@@ -23,7 +23,7 @@ pub enum Concern {
     Assigned,
     /// To be named in a comment.
     Named,
-    /// To be chosen by whoever sent it.
+    /// Named by the sender.
     Chosen,
 }
 
@@ -47,9 +47,9 @@ impl Concern {
         match self {
             Self::Admin => "Admins are told of it.",
             Self::SuperAdmin => "Super admins are told of it.",
-            Self::Creator => "Whoever raised the ticket is told of it.",
-            Self::Assigned => "Whoever is on the ticket is told of it.",
-            Self::Named => "Whoever is named in the comment is told of it.",
+            Self::Creator => "The ticket's creator is notified.",
+            Self::Assigned => "The ticket's developers are notified.",
+            Self::Named => "Users mentioned in the comment are notified.",
             Self::Chosen => "Its sender has chosen whom it is for.",
         }
     }
@@ -72,7 +72,7 @@ pub fn concerns(event: &Event) -> &'static [Concern] {
     }
 }
 
-/// Why somebody was not told.
+/// Why a user was not notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTold {
     /// It was the account's own act.
@@ -104,7 +104,7 @@ impl NotTold {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::OwnAct => "Whoever acts is not told of its own act.",
+            Self::OwnAct => "Users are not notified of their own actions.",
             Self::Inactive => "The account is not active.",
             Self::Preference => "The account does not want to be told of this event.",
             Self::NotConcerned => "The account is none of those whom this event concerns.",
@@ -190,14 +190,14 @@ fn chosen_by(event: &Event, is_about_a_ticket: bool) -> RoutedBy {
     if is_the_hubs && event.is_the_hubs() { RoutedBy::Hub } else { RoutedBy::Sender }
 }
 
-/// Somebody, and what is to be known of them.
+/// A user, and what decides about their notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
     /// The account as it is now.
     pub user: &'a User,
     /// What it wishes for now.
     pub preferences: &'a Preferences,
-    /// Who raised the ticket, and who is on it now; nobody without a ticket.
+    /// The ticket's creator and its developers; `None` without a ticket.
     pub ticket: Option<(UserId, &'a [UserId])>,
 }
 
@@ -225,7 +225,7 @@ impl Person<'_> {
         }
     }
 
-    /// Why this person was not told of what somebody did.
+    /// Why this user was not notified of an event.
     #[must_use]
     pub fn why_not_told(&self, event: &Event, by: Option<UserId>) -> NotTold {
         if by == Some(self.user.id) {
@@ -369,8 +369,8 @@ mod tests {
     #[test]
     fn a_channel_without_a_delivery_has_the_reasons_that_hold_now() {
         use NoWay::{ChannelOff, NoAddress, NoBrowser, NoWebhook, NotChosen, NotSent, NotThen};
-        let nobody = user(2, "client");
-        let reached = User { email: "a@b.example".into(), ..nobody.clone() };
+        let unreachable = user(2, "client");
+        let reached = User { email: "a@b.example".into(), ..unreachable.clone() };
         let nothing = Preferences::default();
         let (none, all) = (Channels::NONE, Channels::of(&Channel::ALL));
         let bare = Reach { on: all, policy: none, has_browser: false, has_webhook: false };
@@ -380,9 +380,9 @@ mod tests {
         let own = Event::from_name("deploy");
         for (event, user, channel, reach, wanted) in [
             (&approved, &reached, Channel::Email, bare, &[NotSent][..]),
-            (&approved, &nobody, Channel::Email, bare, &[NotSent, NoAddress]),
-            (&approved, &nobody, Channel::Email, off, &[ChannelOff, NotSent, NoAddress]),
-            (&approved, &nobody, Channel::WhatsApp, off, &[ChannelOff, NoAddress]),
+            (&approved, &unreachable, Channel::Email, bare, &[NotSent, NoAddress]),
+            (&approved, &unreachable, Channel::Email, off, &[ChannelOff, NotSent, NoAddress]),
+            (&approved, &unreachable, Channel::WhatsApp, off, &[ChannelOff, NoAddress]),
             (&approved, &reached, Channel::Email, Reach { policy: all, ..bare }, &[NotThen]),
             (&approved, &reached, Channel::Push, bare, &[NoBrowser]),
             (&approved, &reached, Channel::Push, full, &[NotThen]),

@@ -54,7 +54,7 @@ id! {
     DeliveryId
 }
 id! {
-    /// Somebody's own server that is called; never used again.
+    /// A webhook; never used again.
     WebhookId
 }
 id! {

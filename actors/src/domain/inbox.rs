@@ -132,7 +132,7 @@ pub struct Outline {
 }
 
 /// A message that is on its way to sockets, with room for its encodings: each dialect's bytes are
-/// made once, by whoever needs them first, however many sockets they go to.
+/// made once, when they are first needed, however many sockets they go to.
 #[derive(Debug)]
 pub struct Letter {
     /// What it says.

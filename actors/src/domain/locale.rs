@@ -18,7 +18,7 @@ pub struct Locale(Box<str>);
 pub struct NotALocale;
 
 impl Locale {
-    /// English: what is said where nobody has written anything nearer.
+    /// English: the language of last resort.
     #[must_use]
     pub fn english() -> Self {
         Self("en".into())

@@ -30,7 +30,7 @@ pub enum Kind {
     Library,
     /// About the hub itself.
     System,
-    /// Somebody registered.
+    /// A user registered.
     UserRegistration,
 }
 

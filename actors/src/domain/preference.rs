@@ -1,4 +1,4 @@
-//! What somebody wants to be told of, and how.
+//! What a user wants to be notified of, and how.
 //!
 //! A preference is a wish on an event and a channel. Where there is none, an event goes out on the
 //! channels that it has by itself ([`channels`]).
@@ -14,7 +14,7 @@ use super::event::Event;
 use super::locale::Locale;
 use super::routing::{Channel, Channels, channels};
 
-/// The most events that somebody has wishes on: nine are the hub's own, the others are senders'.
+/// The most events in a user's preferences: nine are the hub's own, the others are senders'.
 /// What only an e-mail's link has ended does not count, for it must always be possible, and the
 /// hub itself has made the links.
 pub const EVENTS_MAX: usize = 200;
@@ -34,7 +34,7 @@ pub enum Wish {
     Unsubscribed,
 }
 
-/// What somebody has wished for; nothing yet is [`Preferences::default`].
+/// A user's preferences; none yet is [`Preferences::default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     /// By event and channel. What is not there was never said.
@@ -46,7 +46,7 @@ pub struct Preferences {
     /// Whether e-mails are gathered.
     #[serde(default)]
     pub email_digest: EmailDigest,
-    /// The language of what leaves the house; English, where nobody says.
+    /// The language of external messages; English by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 }
@@ -216,8 +216,8 @@ impl Preferences {
     }
 }
 
-/// Whether whoever has an address on the channel has asked for everything there, whatever its
-/// channels. Whoever has let a browser be pushed to wants it to be; a sender may spare it. A
+/// Whether an address on the channel is itself a request for everything, whatever the event's
+/// channels. A user who subscribes a browser wants pushes; a sender may leave them out. A
 /// webhook is a way of its owner's own to read the inbox: no sender chooses for it.
 fn is_asked_for(channel: Channel, by: RoutedBy) -> bool {
     match channel {
@@ -227,7 +227,7 @@ fn is_asked_for(channel: Channel, by: RoutedBy) -> bool {
     }
 }
 
-/// The channels of an announcement before anybody's wishes, and who has chosen them.
+/// The channels of an announcement before preferences, and who has chosen them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Routed {
     /// The channels.
@@ -241,7 +241,7 @@ pub struct Routed {
 pub enum RoutedBy {
     /// The hub, by the event: a wish may add a channel.
     Hub,
-    /// Whoever sends it: a wish may only hold it back.
+    /// The sender: a preference may only suppress it.
     Sender,
 }
 
@@ -252,7 +252,7 @@ pub enum Verdict {
     GoesOut,
     /// It would, but for a wish.
     HeldBack(Rule),
-    /// Nobody has asked for it there.
+    /// It is not requested there.
     NotConcerned,
 }
 

@@ -4,7 +4,7 @@
 //! A person is there while one of its sessions is. Sessions come and go, look at tickets and type;
 //! what others are told is what that changes about the *person*: one join and one leave however
 //! many sessions, the ticket that the newest look of a live session is at, and whether any session
-//! types. Whoever applies the events to an earlier [`Roster::present`] has the present one.
+//! types. A client that applies the events to an earlier [`Roster::present`] has the current one.
 //!
 //! Times are what has passed since a moment that the caller chose.
 
@@ -17,14 +17,13 @@ use super::stream::{Person, Present, StreamEvent};
 /// Typing that is not renewed ends after so long.
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
 
-/// A session types on at most so many tickets; nobody does on more, so further ones are passed
-/// over.
+/// A session types on at most this many tickets; further ones are ignored.
 const TYPING_MAX: usize = 16;
 
 /// A session of a person, told from that person's others.
 pub type SessionNumber = u64;
 
-/// Everybody who is there.
+/// All present users.
 #[derive(Debug, Default)]
 pub struct Roster {
     people: BTreeMap<UserId, Here>,
@@ -32,7 +31,7 @@ pub struct Roster {
     typists: BTreeSet<UserId>,
 }
 
-/// Somebody who is there.
+/// A present user.
 #[derive(Debug)]
 struct Here {
     person: Person,
@@ -154,13 +153,13 @@ impl Roster {
         sessions.flat_map(|doing| doing.typing.values().copied()).min()
     }
 
-    /// Everybody who is there, by id.
+    /// All present users, by id.
     #[must_use]
     pub fn present(&self) -> Vec<Present> {
         self.people.values().map(Here::present).collect()
     }
 
-    /// The tickets that somebody looks at or types on.
+    /// The tickets that users look at or type on.
     #[must_use]
     pub fn tickets(&self) -> BTreeSet<TicketId> {
         let doing = self.people.values().flat_map(|here| here.sessions.values());

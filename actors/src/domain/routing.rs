@@ -19,7 +19,7 @@ pub enum Channel {
     Sms,
     /// Web push.
     Push,
-    /// HTTP calls to somebody's own server.
+    /// HTTP calls to a user's own server.
     Webhook,
 }
 
@@ -105,7 +105,7 @@ impl Channels {
     }
 }
 
-/// The channels that an event goes out on, before anybody's preferences.
+/// The channels of an event, before preferences.
 #[must_use]
 pub fn channels(event: &Event) -> Channels {
     use Channel::{Email, System, WhatsApp};
@@ -138,7 +138,7 @@ pub struct Audience {
     pub group: Option<Group>,
     /// People concerned for what they are to the ticket.
     pub users: Vec<UserId>,
-    /// Whoever acted: never told of its own act.
+    /// The acting user, who is never notified of their own action.
     pub except: Option<UserId>,
 }
 

@@ -1,4 +1,4 @@
-//! A send: somebody's own words to many, at once or at a time.
+//! A send: a message to many users, immediately or at a given time.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::routing::Channels;
 use super::ticket::Caller;
 use super::user::Role;
 
-/// Whom a send is for. Who that is, is looked up when it begins; whoever comes later is not told.
+/// The recipients of a send, resolved when it begins; users that register later are not included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipients {
     /// These accounts, each once, 1 to 10,000 (the edge checks it).
@@ -78,7 +78,7 @@ impl SendStatus {
     }
 }
 
-/// Whether somebody may send to somebody over a socket, as far as the rules alone can tell.
+/// Whether a user may send to another over a socket, as far as the rules alone can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteRight {
     /// Yes.
@@ -89,7 +89,7 @@ pub enum NoteRight {
     Withheld,
 }
 
-/// Admins may send to anyone, developers to those with whom they share a project, everybody to
+/// Admins may send to anyone, developers to those with whom they share a project, every user to
 /// themselves.
 #[must_use]
 pub fn note_right(caller: &Caller, to: UserId) -> NoteRight {

@@ -1,7 +1,8 @@
-//! A project's streams: what everybody who watches a project is told as it happens.
+//! A project's streams: events that watchers of a project are sent as they happen.
 //!
-//! Streams are live only. What they tell can be read from the store, so whoever may have missed
-//! something is told so (its socket closes, or its subscription begins again) and reads anew.
+//! Streams are live only. What they tell can be read from the store, so a watcher that may have
+//! missed something is told so (its socket closes, or its subscription begins again) and reads
+//! anew.
 
 use std::fmt;
 use std::str::FromStr;
@@ -64,7 +65,7 @@ impl FromStr for Stream {
     }
 }
 
-/// Somebody, as others on a stream see them.
+/// A user, as others on a stream see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The account.
@@ -73,7 +74,7 @@ pub struct Person {
     pub username: Arc<str>,
 }
 
-/// Somebody who is there.
+/// A present user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
     /// Who.
@@ -144,13 +145,13 @@ pub enum StreamEvent {
         /// The ticket after it.
         line: TicketLine,
     },
-    /// Somebody commented on a ticket.
+    /// A comment was added to a ticket.
     Comment(Comment),
-    /// Somebody's first session came.
+    /// A user's first session joined.
     Joined(Person),
-    /// Somebody's last session went.
+    /// A user's last session left.
     Left(Person),
-    /// Somebody looks at another ticket now, or at none.
+    /// A user looks at another ticket, or at none.
     Viewing {
         /// Who.
         person: Person,
@@ -159,7 +160,7 @@ pub enum StreamEvent {
         /// At what.
         ticket: Option<TicketId>,
     },
-    /// Somebody began to type, or ended.
+    /// A user began to type, or stopped.
     Typing {
         /// Who.
         person: Person,
@@ -171,7 +172,7 @@ pub enum StreamEvent {
 }
 
 impl StreamEvent {
-    /// The same for those who may not know of the ticket that somebody looks at.
+    /// The same for watchers who may not see the ticket.
     #[must_use]
     pub fn without_ticket(&self) -> Self {
         let mut event = self.clone();
@@ -193,7 +194,7 @@ impl StreamEvent {
     }
 }
 
-/// A stream's event on its way to sockets: its bytes are made once, by whoever needs them first,
+/// A stream's event on its way to sockets: its bytes are made once, when they are first needed,
 /// however many sockets they go to.
 #[derive(Debug)]
 pub struct StreamLetter {

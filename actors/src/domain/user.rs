@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::confusable::looks_like_slug;
 use super::ids::UserId;
 
-/// What somebody may do. Any slug that is not one of ours has a client's rights.
+/// What a user may do. Any slug that is not one of ours has a client's rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Role {
@@ -22,7 +22,7 @@ pub enum Role {
     Admin,
     /// An admin that may also operate the hub.
     SuperAdmin,
-    /// A slug of somebody else's (`student`, `teacher`, …): a client's rights.
+    /// A slug of another system (`student`, `teacher`, …): a client's rights.
     Other(CompactString),
 }
 
@@ -98,7 +98,7 @@ impl Role {
         matches!(self, Self::Admin | Self::SuperAdmin)
     }
 
-    /// Whether somebody may give this role to themselves when they register.
+    /// Whether users may choose this role when they register.
     #[must_use]
     pub fn is_self_assignable(&self) -> bool {
         matches!(self, Self::Client | Self::Other(_))
@@ -164,7 +164,7 @@ pub struct User {
     pub phone: CompactString,
     /// An inactive account can neither log in nor use a token that it already has.
     pub is_active: bool,
-    /// Whether mails to the address are known to arrive, or somebody vouched for it.
+    /// Whether mails to the address are known to arrive, or it was vouched for.
     pub is_email_verified: bool,
     /// When the account was made.
     pub created_at: Timestamp,

@@ -1,7 +1,7 @@
-//! Webhooks: somebody's own servers that are called.
+//! Webhooks: users' own servers that the hub calls.
 //!
 //! A user's is told of what comes into the user's inbox, each notification once; a project's of
-//! what happens to the project's tickets, each event once, whoever else hears of it.
+//! what happens to the project's tickets, each event once, whatever its recipients.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub const PER_USER_MAX: u32 = 10;
 /// The most webhooks of one project.
 pub const PER_PROJECT_MAX: u32 = 20;
 /// So many deliveries in a row that were given up, each after all its attempts, switch a webhook
-/// off: whoever runs it has not looked for a day.
+/// off: it has been failing for about a day.
 pub const FAILURES_MAX: u32 = 20;
 /// How long a secret goes on signing beside the one that took its place: long enough to bring the
 /// new one to every server.

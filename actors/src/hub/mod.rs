@@ -92,7 +92,7 @@ pub struct Hub {
     pub users: Users,
     /// The way to the ticket actors.
     pub tickets: Tickets,
-    /// The way to notify others in somebody's own words.
+    /// Sends: messages that users write.
     pub sends: Sends,
     /// The way to the project actors.
     pub projects: Projects,

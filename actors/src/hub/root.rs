@@ -48,7 +48,7 @@ pub(super) enum Standing {
 pub(super) enum HubMessage {
     /// A supervisor's back-off is over.
     Respawn(usize),
-    /// How is everybody?
+    /// A report on all actors.
     Report(Mail<usize, ActorReport>),
     /// An operator wants the actor at that path started again.
     Restart(RestartMail<String>),

@@ -126,7 +126,7 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     async fn is_link_open(&self, link: &AccountLink, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Uses a link for a new password, as [`Self::change_password`] without a login to keep;
-    /// whoever has the link has read a mail, so that the address is verified. `None`, and nothing
+    /// the user of the link has read a mail, so the address is verified. `None`, and nothing
     /// changes, where the link is not open.
     async fn reset_password(
         &self,
@@ -184,7 +184,7 @@ pub struct NewUser {
     pub whatsapp_number: String,
     /// May be empty.
     pub phone: String,
-    /// Whether somebody vouches for the address: an operator, an admin, a token's issuer.
+    /// Whether the address is vouched for: by an operator, an admin, or a token's issuer.
     pub is_email_verified: bool,
     /// A PHC string; `None` for an account that cannot log in with a password.
     pub password_hash: Option<String>,
@@ -192,7 +192,7 @@ pub struct NewUser {
     pub now: Timestamp,
 }
 
-/// What somebody logs in with.
+/// The name in a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginName {
     /// As it stands.

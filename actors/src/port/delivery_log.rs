@@ -104,7 +104,7 @@ pub struct AttemptRow {
 pub struct Waiting {
     /// The channel.
     pub channel: Channel,
-    /// How many deliveries are queued, due or for later, and in nobody's hand.
+    /// How many deliveries are queued, due or for later, and not leased.
     pub queued: i64,
     /// When the first of them is, or was, due.
     pub first_due_at: Timestamp,

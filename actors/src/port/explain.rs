@@ -1,4 +1,4 @@
-//! What it takes to say why somebody was told of something, or was not.
+//! What an explanation reads: why a user was notified, or was not.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,10 +11,10 @@ use crate::domain::routing::Channels;
 /// What was announced, and who has a notification of it.
 #[async_trait]
 pub trait ExplainStore: std::fmt::Debug + Send + Sync + 'static {
-    /// A notification, whoever's it is, deleted ones too.
+    /// A notification of any user, deleted ones too.
     async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError>;
 
-    /// What was announced of a ticket and what would have been, had anybody been told, oldest
+    /// What was announced of a ticket, and what would have been with any recipient, oldest
     /// first; each with the user's own notification of it, where there is one. The count and the
     /// rows are of one snapshot.
     async fn announced(

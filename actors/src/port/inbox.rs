@@ -80,7 +80,7 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError>;
 
-    /// One of the user's own notifications, unless it is deleted or somebody else's.
+    /// One of the user's own notifications, unless it is deleted.
     async fn notification(
         &self,
         user: UserId,

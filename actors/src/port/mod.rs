@@ -57,7 +57,7 @@ use crate::domain::plan::Rejection;
 /// Why a store did not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else changed the row first: load it again and decide again.
+    /// A concurrent change came first: load the row again and decide again.
     #[error("the row has changed meanwhile")]
     Conflict,
     /// A value that must be unique is taken; the field's name.
@@ -69,7 +69,7 @@ pub enum StoreError {
     /// A unique field's text looks like another's (see [`crate::domain::confusable`]): which field.
     #[error("{0} looks like one that is taken")]
     TooSimilar(&'static str),
-    /// Without this account nobody would be left who may operate the hub.
+    /// Without this account the hub would have no super admin.
     #[error("the last active super admin")]
     LastSuperAdmin,
     /// The query was interrupted, for it took longer than the store allows: it must be narrower.

@@ -11,7 +11,7 @@ use crate::domain::ticket::Caller;
 use crate::port::request::{Answer, Asked};
 
 /// The write side of one session (a WebSocket, or an event stream). The user actor owns
-/// it; nobody else writes. Encoding is the outlet's business: it knows its client's dialect.
+/// it is the only writer. The outlet encodes, because it knows its client's dialect.
 ///
 /// Dropping an outlet without [`Outlet::close`] (its actor panicked or was killed) closes the
 /// connection with [`Ending::Restarting`], as well as it can without waiting.
@@ -108,7 +108,7 @@ pub enum Outgoing<'a> {
     Present {
         /// Which stream.
         stream: Stream,
-        /// Everybody who is there.
+        /// All present users.
         people: &'a [Present],
     },
     /// A stream that the client subscribed to is told no further.

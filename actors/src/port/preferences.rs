@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::domain::ids::UserId;
 use crate::domain::preference::{PreferenceChanges, Preferences};
 
-/// Everybody's preferences.
+/// The preferences of all users.
 #[async_trait]
 pub trait PreferenceStore: std::fmt::Debug + Send + Sync + 'static {
     /// A user's; [`Preferences::default`] where nothing was ever said.

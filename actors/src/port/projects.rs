@@ -38,17 +38,17 @@ pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
     /// A page of a project's members, by id.
     async fn members(&self, id: ProjectId, page: PageRequest) -> Result<Page<User>, StoreError>;
 
-    /// Whether the user is on the project's list of members (nobody is on an open project's).
+    /// Whether the user is on the project's list of members (an open project has no members).
     async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
 
-    /// Puts somebody on the list; whether that was new. An open project keeps no list: the edge
+    /// Adds a member; returns whether that was new. An open project keeps no list: the edge
     /// refuses it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown project or account.
     async fn add_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
 
-    /// Takes somebody off the list; whether that changed anything.
+    /// Removes a member; returns whether that changed anything.
     async fn remove_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError>;
 
     /// Whether both are on some project's list of members.

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::ids::UserId;
 
-/// The most browsers of one account; whoever subscribes one more loses the oldest.
+/// The most browsers of one account; one more replaces the oldest.
 pub const SUBSCRIPTIONS_MAX: u32 = 20;
 
 /// A browser that may be told, as the Push API gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSubscription {
-    /// The push service's URL for it: whoever has it may push, so it is a secret.
+    /// The push service's URL for it. It permits pushing, so it is a secret.
     pub endpoint: String,
     /// That URL's host and port: what is slow together.
     pub lane: String,
@@ -22,12 +22,12 @@ pub struct NewSubscription {
     pub auth: String,
 }
 
-/// Everybody's browsers. The stores look at them by themselves where they write deliveries, and
+/// All browsers. The stores read them where they write deliveries, and
 /// forget one when its push service says that it is gone.
 #[async_trait]
 pub trait PushStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Tells this browser of what concerns the user from now on, and nobody else: whoever had
-    /// subscribed it before had logged in there before. Its id.
+    /// Sends the user's notifications to this browser from now on, and no other user's: an account
+    /// that had subscribed it before had logged in there before. Its id.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such account.

@@ -36,7 +36,7 @@ pub enum Ask {
         /// How many newer ones to pass over.
         offset: u32,
     },
-    /// Notify somebody.
+    /// Notify a user.
     Send(Box<Note>),
     /// Everything up to this number has arrived.
     Ack(Seq),
@@ -65,7 +65,7 @@ pub enum Ask {
     Refresh(Token),
 }
 
-/// A token that nobody prints.
+/// A token, never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(pub Box<str>);
 
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// What somebody sends to one person over a socket. Its dialect has checked the lengths.
+/// A note from a user to another over a socket. Its dialect has checked the lengths.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     /// To whom.
@@ -120,7 +120,7 @@ pub enum Answer {
         /// How many of them are unread.
         unread_count: i64,
     },
-    /// Somebody was notified.
+    /// The recipient was notified.
     Sent {
         /// The notification.
         notification: NotificationId,

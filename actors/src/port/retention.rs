@@ -18,7 +18,7 @@ pub enum Old {
     Tombstones,
     /// Messages that no inbox has any more, by when they were said, and the sends that said them.
     /// One that a project's webhooks were told is kept with those deliveries.
-    /// Never one that is still to be said, nor while somebody may ask with its key.
+    /// Never one that is not sent yet, nor while its idempotency key is kept.
     Messages,
 }
 

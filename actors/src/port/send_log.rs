@@ -19,8 +19,8 @@ pub trait SendLog: std::fmt::Debug + Send + Sync + 'static {
     /// One of them, finished or not.
     async fn send(&self, id: SendId) -> Result<Option<SendRow>, StoreError>;
 
-    /// Stops a send, in one transaction: whoever has it keeps it, nobody else gets it. A chunk is
-    /// written before this or not at all.
+    /// Stops a send, in one transaction: its recipients so far keep it, no other gets it. A chunk
+    /// is written before this or not at all.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such send.
@@ -34,7 +34,7 @@ pub enum CancelSend {
     Cancelled {
         /// How many were told before.
         told: i64,
-        /// Whether anybody was looked at: it was under way.
+        /// Whether it was running: some recipients were processed.
         was_begun: bool,
     },
     /// All of its recipients have it.
@@ -52,7 +52,7 @@ pub struct SendRow {
     pub recipients: Recipients,
     /// On which channels.
     pub channels: Channels,
-    /// Whether it passes everybody's rules.
+    /// Whether it overrides the recipients' preferences.
     pub is_critical: bool,
     /// Where it stands.
     pub status: SendStatus,

@@ -11,7 +11,7 @@ use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::send::NewSend;
 
 /// Sends: one message, many inboxes, in chunks of a short transaction each, with a cursor that is
-/// moved in the transaction of its chunk. Whatever crashes when: nobody twice, nobody left out.
+/// moved in the transaction of its chunk. After any crash: no recipient twice, none left out.
 #[async_trait]
 pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// Takes a send in, in one transaction: its key, its message, how many recipients it has, and
@@ -72,7 +72,7 @@ pub enum BeginSend {
     Begun {
         /// The send.
         send: StoredSend,
-        /// The first chunk's notifications; `None` where it is for later, or for nobody.
+        /// The first chunk's notifications; `None` if it is scheduled, or has no recipients.
         told: Option<Told>,
         /// Whether there are further chunks to write.
         has_more: bool,
@@ -115,7 +115,7 @@ pub struct Chunks {
 /// What a chunk came to.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// Its notifications; `None` where there was nobody left, or it waits for others.
+    /// Its notifications; `None` if no recipients were left, or it waits for others.
     pub told: Option<Told>,
     /// Whether there are further ones.
     pub has_more: bool,

@@ -35,7 +35,7 @@ pub struct Source {
     pub html: String,
 }
 
-/// A template that somebody wrote.
+/// A template that an admin wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenTemplate {
     /// What it is for.
@@ -44,7 +44,7 @@ pub struct WrittenTemplate {
     pub source: Source,
     /// When it was written.
     pub updated_at: Timestamp,
-    /// Who wrote it; nobody, where a service did.
+    /// The author; `None` for a service.
     pub updated_by: Option<UserId>,
 }
 

@@ -11,7 +11,7 @@ use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
 
 /// Tickets, their history, and what the workflow's rules need to know of people. A ticket lives in
-/// a project, so whoever keeps tickets keeps projects.
+/// a project, so a store of tickets is a store of projects.
 #[async_trait]
 pub trait TicketStore: ProjectStore {
     /// An id that no ticket has had or will get otherwise. Not durable by itself: an id that was

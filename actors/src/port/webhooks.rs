@@ -8,7 +8,7 @@ use crate::domain::delivery::WebhookTarget;
 use crate::domain::ids::{ProjectId, UserId, WebhookId};
 use crate::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
 
-/// Everybody's webhooks. The stores look at them by themselves where they write deliveries, and
+/// All webhooks. The stores read them where they write deliveries, and
 /// switch one off in the transaction that records that it has failed for too long.
 #[async_trait]
 pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {

@@ -8,7 +8,7 @@
 //!
 //! News are cast once to each user's actor, which gives them to its sessions. A subscription ends
 //! when its [`Watch`] is dropped, wherever that is: with its session, with the user's actor, or in
-//! a mailbox that nobody will open. So nobody stays on the roster whose actor is gone.
+//! a mailbox of a dead actor. So the roster has no users whose actor is gone.
 //!
 //! Limits: subscriptions a session (`user::streams`), tickets that a session types on
 //! ([`crate::domain::presence`]), people that operators are shown ([`SHOWN_MAX`]).
@@ -38,7 +38,7 @@ use crate::vitals::{Handle, Vitals};
 use sight::{Shown, Sight};
 use subscriber::Subscriber;
 
-/// A project that nobody watches leaves after so long at most.
+/// A project without watchers is passivated after this time at most.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
 /// How many people of the roster operators are shown.
@@ -62,9 +62,9 @@ pub struct ProjectState {
     sight: Sight,
     /// The roster's times are what has passed since.
     born: Instant,
-    /// Whether a timer runs for whoever types; it never does otherwise.
+    /// Whether a timer runs for typing users; it never does otherwise.
     is_timer_armed: bool,
-    /// Whether nobody watched at the last turn of the wheel.
+    /// Whether there was no watcher at the last tick.
     is_idle: bool,
     is_leaving: bool,
 }
@@ -183,7 +183,7 @@ impl ProjectState {
             }
         };
         // Behind whatever was told before and ahead of what will be, in the user's mailbox. A
-        // subscription that nobody takes up ends with its watch.
+        // subscription that is not taken up ends with its watch.
         let begun = StreamMessage::Begun { watch: Watch::new(project, watcher), present };
         actor.cast(UserMessage::Stream(Box::new(begun)));
         reply.send(());
@@ -248,7 +248,7 @@ impl ProjectState {
         self.arm_timer(myself);
     }
 
-    /// Lets a timer run while somebody types. One is enough: a renewal or another's typing never
+    /// Runs a timer while a user types. One is enough: a renewal or another user's typing never
     /// ends before what it already waits for, and when that comes the next is looked up.
     fn arm_timer(&mut self, myself: &ActorRef<ProjectMessage>) {
         if self.is_timer_armed {
@@ -267,14 +267,15 @@ impl ProjectState {
     fn tell(&mut self, news: &TicketNews) {
         self.sight.learn(news);
         for known in self.subscribers.values().filter(|known| known.is_watching_tickets()) {
-            // Whoever stands here is a member: the right was looked at, and is withdrawn else.
+            // Every subscriber is a member: the right was checked, and is withdrawn when it is
+            // lost.
             if news.stakes.are_visible(known.caller(), Membership::Member) {
                 known.tell(&news.letter);
             }
         }
     }
 
-    /// Tells everybody on the presence stream but the person whom an event is about; a ticket is
+    /// Tells all watchers of the presence stream but the user whom an event is about; a ticket is
     /// named to those alone who may read it.
     fn announce(&self, events: Vec<StreamEvent>) {
         for event in events {

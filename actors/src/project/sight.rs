@@ -1,6 +1,6 @@
 //! Which tickets a presence stream may name, and to whom: those who may read them.
 //!
-//! A ticket is read from the store when somebody begins to look at it or to type on it; whose it
+//! A ticket is read from the store when a user begins to look at it or to type on it; whose it
 //! is stays known while it is on the roster.
 
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ impl Sight {
         self.is_seen(caller, ticket)
     }
 
-    /// Learns whose a ticket is by now. Whoever has been told of it is told of it further: its
+    /// Updates whose a ticket is. Watchers who have been told of it continue to be: its
     /// watchers would keep what they were told last.
     pub(super) fn learn(&mut self, news: &TicketNews) {
         let ticket = match &news.letter.event {
@@ -81,7 +81,7 @@ impl Sight {
         }
     }
 
-    /// What of an event somebody on the stream is told.
+    /// How much of an event a watcher is told.
     pub(super) fn shown(&self, caller: &Caller, event: &StreamEvent) -> Shown {
         let seen = |ticket: &TicketId| self.is_seen(caller, *ticket);
         match event {
@@ -102,7 +102,7 @@ impl Sight {
         }
     }
 
-    /// Everybody who is there, as somebody on the stream sees them.
+    /// All present users, as a watcher sees them.
     pub(super) fn present(&self, caller: &Caller, roster: &Roster) -> Vec<Present> {
         let mut all = roster.present();
         for one in &mut all {
@@ -112,7 +112,7 @@ impl Sight {
         all
     }
 
-    /// Of the tickets that are known; everybody on the stream is a member.
+    /// For known tickets; every watcher is a member.
     fn is_seen(&self, caller: &Caller, ticket: TicketId) -> bool {
         let stakes = self.known.get(&ticket);
         stakes.is_some_and(|stakes| stakes.are_visible(caller, Membership::Member))

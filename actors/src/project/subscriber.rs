@@ -88,7 +88,7 @@ impl Drop for Subscriber {
     }
 }
 
-/// Somebody, as others see them.
+/// A user, as others see them.
 pub(super) fn person(caller: &Caller) -> Person {
     Person { id: caller.id, username: caller.username.as_str().into() }
 }

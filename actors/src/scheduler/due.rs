@@ -71,7 +71,7 @@ impl DueList {
     }
 
     /// Takes those of the next chunk out: those that have waited longest, or one alone that was
-    /// passed over too often. Nobody, when none is due.
+    /// passed over too often. `None` if none is due.
     pub(super) fn next(&mut self) -> Vec<Due> {
         let is_late = self.0.front().is_some_and(|due| due.passed_over >= PASSED_OVER_MAX);
         let count = if is_late { 1 } else { self.0.len().min(TOGETHER_MAX) };

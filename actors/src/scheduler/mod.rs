@@ -2,7 +2,7 @@
 //!
 //! Its parent is the root, which restarts it; it is always there. It owns the list of the sends
 //! that are due and nothing else: each send's cursor is in the store, moved in the transaction of
-//! its chunk, so a successor goes on where this one ended, and nobody is told twice or left out.
+//! its chunk, so a successor continues where this one ended: no recipient twice, none left out.
 //!
 //! It never waits for the store. One chunk at a time is written by a task, which tells the
 //! recipients itself (a kill cannot come between commit and telling) and casts its end back before
@@ -50,7 +50,7 @@ use crate::vitals::{Handle, Vitals};
 use crate::wave::{self, Ebb};
 use due::{DUE_MAX, Due, DueList, Step};
 
-/// The store is looked at so often even if nobody says that there is something.
+/// How often the store is read without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A clock that runs ahead of this one by a little must not make it look without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
@@ -141,7 +141,7 @@ pub(crate) struct SchedulerState {
     trouble: Option<String>,
     /// So many recipients the next chunk has.
     chunk: u32,
-    /// The last chunks, which may not have been shown to everybody yet.
+    /// The last chunks, which some recipients may not have been shown yet.
     waves: VecDeque<Ebb>,
     chunks: u64,
     recipients: u64,
@@ -388,7 +388,7 @@ impl Scheduler {
                 }
                 Err(error) => (Err(error), Vec::new()),
             };
-            // Nobody waits any more: it took too long.
+            // No caller waits any more: it took too long.
             let _ = written.send(outcome);
             let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
             users.tell_together(&told, &wave).await;

@@ -67,7 +67,7 @@ pub trait Entity: Clone + Debug + Send + Sync + 'static {
 /// All live actors of a kind, over all shards. Only the supervisors write it.
 pub type Live<P> = Arc<DashMap<<P as Protocol>::Id, Handle<<P as Protocol>::Message>>>;
 
-/// Which actor somebody wants.
+/// The requested actor.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<I> {
     /// Whose.

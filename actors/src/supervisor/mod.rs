@@ -8,7 +8,7 @@
 //!
 //! A child leaves in two steps, so that nothing sent to it is lost: it says [`Idle`] and from then
 //! on returns every question unopened; the supervisor, which handles `Idle` before any later
-//! `Obtain`, forgets it and stops it; whoever had a question returned asks here and gets a new one.
+//! `Obtain`, removes it and stops it; a caller whose request was returned asks here for a new one.
 //!
 //! [`Idle`]: SupervisorMessage::Idle
 
@@ -84,7 +84,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         myself: ActorRef<Self::Msg>,
         vitals: Arc<Vitals>,
     ) -> Result<Self::State, ActorProcessingErr> {
-        // Whatever an earlier incarnation left is dead: nobody may find it any more.
+        // Actors of an earlier incarnation are dead: they must not be found any more.
         self.live.retain(|id, _| <E::Protocol>::number(*id) % self.shard.1 != self.shard.0);
         let second = Duration::from_secs(1);
         let turn = self.entity.turn().max(TURN_MIN);

@@ -291,7 +291,7 @@ pub enum Reaction {
     Answers(Duration, Outcome),
     /// It never does.
     Hangs,
-    /// Whoever asks it panics.
+    /// Its callers panic.
     Panics,
 }
 

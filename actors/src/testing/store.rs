@@ -221,7 +221,7 @@ impl FakeStore {
         self.data().projects.insert(id, project);
     }
 
-    /// Adds a ticket that nobody raised through the hub.
+    /// Adds a ticket directly, without the hub.
     pub fn add_ticket(&self, id: TicketId, project: ProjectId, created_by: UserId) {
         let ticket = Ticket {
             id,
@@ -243,12 +243,12 @@ impl FakeStore {
         self.data().tickets.insert(id, ticket);
     }
 
-    /// Puts somebody on a project's list of members.
+    /// Adds a member to a project.
     pub fn add_member(&self, project: ProjectId, user: UserId) {
         self.data().members.insert((project, user));
     }
 
-    /// Takes somebody off it; nobody is told.
+    /// Removes a member without telling any actor.
     pub fn remove_member_now(&self, project: ProjectId, user: UserId) {
         self.data().members.remove(&(project, user));
     }

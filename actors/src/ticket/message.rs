@@ -9,7 +9,7 @@ use crate::mail::Mail;
 use crate::port::StoreError;
 use crate::supervisor::Protocol;
 
-/// A command with whoever gives it.
+/// A command with its caller.
 #[derive(Debug)]
 pub enum TicketAsk {
     /// Raise the ticket whose id this actor has.
@@ -37,7 +37,7 @@ pub(super) type Answer = Result<Ticket, CommandError>;
 pub enum TicketMessage {
     /// A command.
     Ask(Mail<TicketAsk, Answer>),
-    /// Somebody has something to say about the ticket.
+    /// A comment on the ticket.
     Comment(Mail<CommentAsk, Result<Comment, CommandError>>),
     /// The supervisor's wheel has turned.
     Tick,

@@ -262,7 +262,7 @@ impl TicketEntity {
         Ok(if is_member { Membership::Member } else { Membership::Outsider })
     }
 
-    /// Commits, then tells the recipients and whoever watches the project, even if this actor is
+    /// Commits, then tells the recipients and the project's watchers, even if this actor is
     /// killed or gives up meanwhile.
     async fn commit(&self, decision: Decision) -> Result<Ticket, StoreError> {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
@@ -285,7 +285,7 @@ impl TicketEntity {
     }
 }
 
-/// Waits for work that goes on whatever becomes of whoever waits.
+/// Waits for work that continues even if the waiting task is cancelled.
 async fn outlive<T>(work: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     let ended = |error: JoinError| StoreError::Unavailable(error.to_string());
     in_time(async { work.await.map_err(ended)? }).await

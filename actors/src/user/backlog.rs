@@ -14,7 +14,7 @@ use crate::session::{Begin, Feed, Resume};
 /// How many rows are read at once.
 const PAGE: u32 = 500;
 
-/// More rows than this are not read into one stretch: whoever has fallen so far behind is better
+/// More rows than this are not read into one stretch: a client that is so far behind is better
 /// served by a backlog with a limit. About 400 KiB while it is shown: without most of the texts.
 const ROWS_MAX: usize = 5_000;
 

@@ -47,7 +47,7 @@ impl Follow {
         self.at.is_some_and(|at| at < self.target)
     }
 
-    /// Somebody says that the inbox has come so far.
+    /// The inbox is known to have come so far.
     pub(super) fn heard_of(&mut self, last: Seq) {
         self.target = self.target.max(last);
     }

@@ -86,7 +86,7 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         if state.follow.at().is_none() && !state.follows() {
-            return; // nobody is shown it, and whoever comes reads the store
+            return; // no session shows it, and later ones read the store
         }
         let applied = state.follow.offer(change);
         self.apply(myself, &applied, state);
@@ -163,7 +163,7 @@ impl UserEntity {
     /// Ends everything and saves before it answers: the hub is about to stop.
     pub(super) fn drain(&self, mail: Mail<Range<u32>, ()>, state: &mut UserState) {
         let Some((back_ms, reply)) = mail.open() else { return };
-        state.is_leaving = true; // it takes nobody in any more
+        state.is_leaving = true; // it accepts no more sessions
         let sessions = std::mem::take(&mut state.sessions);
         let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
         let step_ms = (back_ms.end - back_ms.start) / count;
@@ -263,8 +263,8 @@ impl UserEntity {
         }
     }
 
-    /// The gap is too wide to be read at once: whoever follows the inbox comes back and is sent a
-    /// backlog.
+    /// The gap is too wide to be read at once: sessions that follow the inbox reconnect and are
+    /// sent a backlog.
     fn start_over(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         state.gap = Gap::None;
         state.follow = Follow::default();

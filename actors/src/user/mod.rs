@@ -80,7 +80,7 @@ pub(crate) struct UserShared {
     pub(crate) unsent: Budget,
     /// How many sessions there are.
     pub(crate) sessions: Arc<SessionCount>,
-    /// The way to all of them: what a request changed is told to whoever is there by then.
+    /// All user actors: what a request changed is sent to the sessions that exist by then.
     pub(crate) users: Users,
     /// The way to notify others.
     pub(crate) sends: Sends,
@@ -164,9 +164,9 @@ enum Gap {
 pub struct UserState {
     id: UserId,
     vitals: Arc<Vitals>,
-    /// As the newest session's token found it, shared with whoever looked at the token.
+    /// As read for the newest session's token, and shared with the reader of the token.
     account: Option<Arc<User>>,
-    /// Nearly everybody has one.
+    /// Nearly every user has one.
     sessions: SmallVec<[SessionState; 1]>,
     last_session: u32,
     /// Counts subscriptions, and the tickets that the user's sessions looked at, so that the newest

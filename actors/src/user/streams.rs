@@ -207,7 +207,7 @@ impl UserEntity {
         present: Option<Vec<Present>>,
         state: &mut UserState,
     ) {
-        // One that nobody wants any more ends here: its watch is dropped.
+        // One that is no longer wanted ends here: its watch is dropped.
         let Some((index, nth)) = place(watch.id(), state) else { return };
         let Some(account) = &state.account else { return };
         let session = &mut state.sessions[index];

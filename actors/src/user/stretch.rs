@@ -1,7 +1,7 @@
 //! A stretch of an inbox as the store has it, and how each kind of session is shown it.
 //!
 //! A stretch says what changed after one position and up to another, each row once, in its latest
-//! state. Whoever was shown everything up to some position within it can go on with it, so one
+//! state. A session that was shown everything up to some position within it continues there, so one
 //! reading serves every session, wherever it is. Pure, so that every order can be tested.
 
 use std::sync::Arc;

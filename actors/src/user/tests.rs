@@ -138,7 +138,7 @@ impl Viewer {
     }
 }
 
-/// Whoever goes on from a position that says so is still shown all news behind it as news.
+/// A client that resumes from a resumable position is still shown all later entries as new.
 fn check_resumable(item: &Item, later: &[Item]) -> Result<(), TestCaseError> {
     let Item::Row { line, shape: Shape::Row { is_resumable, .. }, .. } = item else {
         return Ok(());

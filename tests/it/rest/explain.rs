@@ -1,4 +1,4 @@
-//! Why somebody was told of something, or was not.
+//! Why a user was notified of an event, or was not.
 
 use bellpull::storage::StoreOptions;
 use bellpull_actors::domain::delivery::Outcome;

@@ -62,7 +62,7 @@ macro_rules! named {
 named! {
     /// Where a ticket stands, in the order of the workflow.
     Status {
-        /// Raised; nobody has taken note.
+        /// Created, not opened yet.
         New = "NEW", "New";
         /// An admin has taken note.
         Opened = "OPENED", "Opened";
@@ -100,7 +100,7 @@ named! {
         Bug = "BUG", "Bug";
         /// Something is missing.
         Feature = "FEATURE", "Feature";
-        /// Somebody needs help.
+        /// A request for help.
         Support = "SUPPORT", "Support";
         /// Anything else.
         Other = "OTHER", "Other";
@@ -142,7 +142,7 @@ pub struct Ticket {
     pub updated_at: Timestamp,
 }
 
-/// Whoever asks for something, as the account stands now (not as a token claims).
+/// The caller, as the account is now (not as a token claims).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The account.
@@ -216,12 +216,12 @@ pub struct Edit {
     pub version: Option<i64>,
 }
 
-/// What somebody wants of a ticket that exists.
+/// A command to an existing ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Take note of it.
     Open,
-    /// Put these developers on it, and nobody else. The accounts were just read from the store.
+    /// Assign exactly these developers. The accounts were just read from the store.
     Assign {
         /// Never empty, each once (the edge checks it).
         developers: Vec<User>,

@@ -3,7 +3,7 @@
 use super::super::event::Event;
 use super::Ticket;
 
-/// The body of an announcement about `ticket`, caused by somebody called `who`.
+/// The body of an announcement about `ticket`, caused by the user `who`.
 ///
 /// `extra` is the reason of a rejection; empty where there is none.
 pub(super) fn body(event: &Event, ticket: &Ticket, who: &str, extra: &str) -> String {

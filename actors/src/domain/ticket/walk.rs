@@ -80,7 +80,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Half of the steps are by somebody who may: otherwise few walks would get far.
+/// Half of the steps are by users who may: otherwise few walks would get far.
 fn step() -> impl Strategy<Value = (usize, bool, Command)> {
     (0..ROLES.len(), any::<bool>(), command())
 }
@@ -107,7 +107,7 @@ fn check_told(decision: &Decision, by: &User) -> Result<(), TestCaseError> {
     let told = announcement.audience.recipients(&admins());
     prop_assert!(!told.contains(&by.id), "{} was told of its own act", by.username);
     let once: BTreeSet<_> = told.iter().collect();
-    prop_assert_eq!(once.len(), told.len(), "somebody was told twice");
+    prop_assert_eq!(once.len(), told.len(), "a recipient was notified twice");
     let (event, ticket) = (&announcement.message.event, &decision.ticket);
     let is_explained =
         fits(event, &announcement.audience, (ticket.created_by, &ticket.assigned_to));
@@ -116,7 +116,7 @@ fn check_told(decision: &Decision, by: &User) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Everybody whom the table names, worked out a second way.
+/// All users whom the table names, computed a second way.
 fn wanted(before: &Ticket, command: &Command, by: &User, admins_too: bool) -> BTreeSet<UserId> {
     let mut all: BTreeSet<UserId> = match command {
         Command::Assign { developers } => {

@@ -66,7 +66,7 @@ pub(super) struct SendChunk {
     /// The id that its only notification has been given already.
     pub(super) only: Option<NotificationId>,
     pub(super) channels: Channels,
-    /// Whether it passes everybody's rules.
+    /// Whether it overrides the recipients' preferences.
     pub(super) is_critical: bool,
     pub(super) now: Timestamp,
     pub(super) reply: Reply,
