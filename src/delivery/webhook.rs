@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(server.request(0).json()["event"], "ping");
         assert_eq!(server.request(0).header("idempotency-key"), Some("ping-a"));
         let nobody = WebhookTarget { url: "http://127.0.0.1:9/".to_owned(), ..target };
-        let called = caller.ping(&unreachable, "c", at).await;
+        let called = caller.ping(&nobody, "c", at).await;
         assert_eq!(called.status, None);
         assert!(called.error.unwrap().starts_with("cannot be reached"));
     }

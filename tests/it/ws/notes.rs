@@ -34,12 +34,12 @@ async fn rights_are_looked_at_and_strangers_learn_nothing() {
     let mut bobs = inbox(&hub, &bob).await;
     for (from, to, refusal) in [
         (&admin, &carl, None),
-        (&admin, &unreachable, Some("not_found")),
+        (&admin, &nobody, Some("not_found")),
         (&ada, &bob, None),
         (&ada, &carl, Some("permission_denied")),
-        (&ada, &unreachable, Some("permission_denied")),
+        (&ada, &nobody, Some("permission_denied")),
         (&carl, &ada, Some("permission_denied")),
-        (&carl, &unreachable, Some("permission_denied")),
+        (&carl, &nobody, Some("permission_denied")),
     ] {
         let mut socket = Socket::established(&hub, from, "&dialect=inbox&replay=none").await;
         socket.say(command(to).to_string()).await;
