@@ -10,7 +10,7 @@ use std::hint::black_box;
 use bellpull::wire::{Dialect, Endpoint, Texts, decode, encode};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Letter};
+use bellpull_actors::domain::inbox::{Entry, MessageContent};
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::outlet::Outgoing;
@@ -39,8 +39,8 @@ struct Plain<'a> {
     seq: i64,
 }
 
-fn birth() -> Birth {
-    let message = Letter::new(Message {
+fn entry() -> Entry {
+    let message = MessageContent::new(Message {
         event: Event::Other("general".into()),
         kind: Kind::Info,
         title: "Load".to_owned(),
@@ -52,12 +52,12 @@ fn birth() -> Birth {
         priority: Priority::Medium,
         created_at: Timestamp::UNIX_EPOCH,
     });
-    Birth { id: NotificationId(123_456), seq: Seq(17), is_read: false, message }
+    Entry { id: NotificationId(123_456), seq: Seq(17), is_read: false, message }
 }
 
-fn encoded(dialect: Dialect, birth: &Birth, out: &mut Buffer) {
+fn encoded(dialect: Dialect, entry: &Entry, out: &mut Buffer) {
     out.0.clear();
-    let frame = Outgoing::Notification { birth, unread_count: 3 };
+    let frame = Outgoing::Notification { entry, unread_count: 3 };
     encode(dialect, black_box(frame), || Timestamp::UNIX_EPOCH, out);
     assert!(!out.0.is_empty());
 }
@@ -66,8 +66,8 @@ fn encoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("codec");
     let mut out = Buffer::default();
     group.bench_function("baseline: serde_json of a struct", |bencher| {
-        let birth = birth();
-        let message = &birth.message.message;
+        let entry = entry();
+        let message = &entry.message.message;
         bencher.iter(|| {
             out.0.clear();
             let plain = Plain {
@@ -76,20 +76,20 @@ fn encoding(criterion: &mut Criterion) {
                 ticket: None,
                 title: &message.title,
                 timestamp: message.created_at,
-                id: birth.id.0,
-                seq: birth.seq.0,
+                id: entry.id.0,
+                seq: entry.seq.0,
             };
             serde_json::to_writer(&mut out.0, black_box(&plain)).unwrap();
         });
     });
     for dialect in Dialect::ALL {
         group.bench_function(format!("{dialect}, first recipient"), |bencher| {
-            let first = |birth| encoded(dialect, &birth, &mut out);
-            bencher.iter_batched(birth, first, BatchSize::SmallInput);
+            let first = |entry| encoded(dialect, &entry, &mut out);
+            bencher.iter_batched(entry, first, BatchSize::SmallInput);
         });
         group.bench_function(format!("{dialect}, every other"), |bencher| {
-            let birth = birth();
-            bencher.iter(|| encoded(dialect, &birth, &mut out));
+            let entry = entry();
+            bencher.iter(|| encoded(dialect, &entry, &mut out));
         });
     }
     group.finish();

@@ -23,11 +23,11 @@ use crate::auth::{Auth, AuthStartError, Signing, credentials};
 use crate::config::{Config, Secret};
 use crate::delivery::account_link::AccountLinks;
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
-use crate::delivery::desk::{FOLLOW_EVERY, TemplateDesk};
-use crate::delivery::hands::Hands;
 use crate::delivery::link::Links;
+use crate::delivery::renderer::Renderer;
+use crate::delivery::runtime::DeliveryRuntime;
+use crate::delivery::template_service::{FOLLOW_EVERY, TemplateService};
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
-use crate::delivery::words::Words;
 use crate::edge::address_limit::AddressLimit;
 use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
@@ -63,7 +63,7 @@ pub struct App {
     upkeep: Vec<JoinHandle<()>>,
     drain_window: Duration,
     /// Dropped last: channels run there.
-    _hands: Hands,
+    _hands: DeliveryRuntime,
 }
 
 /// Why a hub did not start; the text names the setting.
@@ -106,7 +106,7 @@ struct Inside {
     clock: Arc<dyn Clock>,
     links: Links,
     webhooks: WebhookCaller,
-    templates: TemplateDesk,
+    templates: TemplateService,
     epoch: Arc<str>,
     writes: WriteRate,
 }
@@ -208,13 +208,14 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let names = names(&*store).await.map_err(StartError::of("database_url"))?;
         let signing = Signing::read(config, &*store, clock.now()).await?;
-        let templates = TemplateDesk::open(store.clone()).await;
+        let templates = TemplateService::open(store.clone()).await;
         let templates = templates.map_err(StartError::of("database_url"))?;
         let links = links(config, &*store, listeners.address).await?;
-        let words = Words { templates: templates.templates().clone(), links: links.clone() };
+        let renderer = Renderer { templates: templates.templates().clone(), links: links.clone() };
         let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
             .map_err(StartError::of("webhook.allow_private"))?;
-        let hands = Hands::start().map_err(StartError::of("a thread for deliveries"))?;
+        let runtime =
+            DeliveryRuntime::start().map_err(StartError::of("a thread for deliveries"))?;
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -222,9 +223,9 @@ impl App {
                 owner: LeaseOwner::new(&names.node, clock.now()),
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
-                words,
+                renderer,
                 webhooks: webhooks.clone(),
-                runtime: hands.runtime().clone(),
+                runtime: runtime.runtime().clone(),
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
@@ -269,7 +270,7 @@ impl App {
             servers,
             upkeep,
             drain_window,
-            _hands: hands,
+            _hands: runtime,
         })
     }
 

@@ -3,26 +3,28 @@
 //! In reading order: [`domain`] (types and rules, pure), [`port`] (what the outside must provide),
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
-//! [`scheduler`] (one message to many); then what they are made of: [`mail`] (questions whose fate
+//! [`scheduler`] (one message to many); then what they are made of: [`call`] (questions whose fate
 //! is known), [`messages`] (what user and project actors are sent), [`limits`] (limits and names
-//! that several share), [`wave`] (what many are told at once), [`vitals`] (gauges), [`failures`]
+//! that several share), [`fan_out`] (what many are told at once), [`vitals`] (gauges), [`failures`]
 //! (budgets and back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes),
 //! [`turns`] (one at a time), [`budget`] (bytes that clients have not read), [`observe`] (what
 //! operators see).
 
 pub mod budget;
+pub mod call;
 pub mod channel;
 pub mod directory;
 pub mod domain;
 pub mod failures;
+mod fan_out;
 pub mod hub;
 pub mod limits;
-pub mod mail;
 pub mod messages;
 pub mod observe;
 pub mod port;
 pub mod project;
 pub mod rate;
+pub mod retention;
 pub mod scheduler;
 pub mod sends;
 pub mod session;
@@ -30,9 +32,7 @@ pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod ticket;
-pub mod tidying;
 pub mod turns;
 pub mod user;
 pub mod vitals;
-mod wave;
 pub mod write_rate;

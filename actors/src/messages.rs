@@ -7,19 +7,19 @@ use std::sync::Arc;
 use ractor::ActorId;
 use serde_json::Value;
 
+use crate::call::Call;
 use crate::domain::ids::{LoginId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::Change;
 use crate::domain::presence::SessionNumber;
-use crate::domain::stream::{Present, StreamKind, StreamLetter, TicketNews};
+use crate::domain::stream::{Present, SharedStreamEvent, StreamKind, TicketNews};
 use crate::domain::ticket::Caller;
 use crate::domain::user::User;
-use crate::mail::Mail;
+use crate::fan_out::FanOutGuard;
 use crate::port::outlet::Ending;
 use crate::session::{Heard, SessionStart};
 use crate::supervisor::Protocol;
 use crate::user::own::OwnMessage;
 use crate::vitals::Handle;
-use crate::wave::Wave;
 
 /// A session that wants in.
 #[derive(Debug)]
@@ -34,20 +34,20 @@ pub struct Attach {
 #[derive(Debug)]
 pub enum UserMessage {
     /// A session wants in.
-    Attach(Mail<Attach, Result<Session, AttachError>>),
+    Attach(Call<Attach, Result<Session, AttachError>>),
     /// The inbox changed.
     Changed {
         /// How.
         change: Change,
         /// Where others are told at the same time: dropped once it was shown.
-        wave: Option<Wave>,
+        fan_out: Option<FanOutGuard>,
     },
     /// The inbox changed several times at once, by what others are told at the same time.
     ChangedTogether {
         /// In the order of their numbers.
         changes: Vec<Change>,
         /// Dropped once they were shown.
-        wave: Wave,
+        fan_out: FanOutGuard,
     },
     /// A session's reader heard something.
     Heard {
@@ -65,13 +65,13 @@ pub enum UserMessage {
     },
     /// End all sessions and save; answered once that is done. They are told to come back within
     /// this range of milliseconds, each at a time of its own.
-    Drain(Mail<Range<u32>, ()>),
+    Drain(Call<Range<u32>, ()>),
     /// Something is heard of a project.
     Stream(Box<StreamMessage>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
-    Observe(Mail<(), Value>),
+    Observe(Call<(), Value>),
     /// A task of its own has something to say.
     Own(OwnMessage),
     /// Fail, to show what a failure does.
@@ -99,8 +99,8 @@ impl Protocol for UserProtocol {
         UserMessage::Tick
     }
 
-    fn observe(mail: Mail<(), Value>) -> UserMessage {
-        UserMessage::Observe(mail)
+    fn observe(call: Call<(), Value>) -> UserMessage {
+        UserMessage::Observe(call)
     }
 }
 
@@ -159,7 +159,7 @@ pub enum StreamMessage {
         present: Option<Vec<Present>>,
     },
     /// What a stream tells.
-    News(Arc<StreamLetter>),
+    News(Arc<SharedStreamEvent>),
     /// All subscriptions to a project have ended.
     Ended {
         /// Which project.
@@ -193,7 +193,7 @@ pub(crate) enum NoSubscription {
 #[derive(Debug)]
 pub enum ProjectMessage {
     /// A session subscribes to a stream.
-    Subscribe(Mail<Subscribe, ()>),
+    Subscribe(Call<Subscribe, ()>),
     /// A subscription has ended.
     Leave(Watcher),
     /// A session looks at another ticket, or at none.
@@ -223,7 +223,7 @@ pub enum ProjectMessage {
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
-    Observe(Mail<(), Value>),
+    Observe(Call<(), Value>),
     /// Fail, to show what a failure does.
     #[cfg(feature = "testing")]
     Panic,
@@ -248,8 +248,8 @@ impl Protocol for ProjectProtocol {
         ProjectMessage::Tick
     }
 
-    fn observe(mail: Mail<(), Value>) -> ProjectMessage {
-        ProjectMessage::Observe(mail)
+    fn observe(call: Call<(), Value>) -> ProjectMessage {
+        ProjectMessage::Observe(call)
     }
 }
 

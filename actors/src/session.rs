@@ -28,7 +28,7 @@ pub enum Feed {
     /// Nothing: the session is for a stream alone.
     Nothing,
     /// Notifications, by their births (the four families); marks are told as they happen.
-    Births(Begin),
+    Entries(Begin),
     /// Every change, each row once in its latest state (`bellpull.v1`).
     Changes(Resume),
 }

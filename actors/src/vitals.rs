@@ -112,7 +112,7 @@ impl<M: Message> Handle<M> {
         Self { actor, vitals }
     }
 
-    /// Sends a message; one to an actor that is gone is dropped (a [`crate::mail::Mail`] in it
+    /// Sends a message; one to an actor that is gone is dropped (a [`crate::call::Call`] in it
     /// then returns its question).
     pub fn cast(&self, message: M) {
         self.vitals.depth.fetch_add(1, Relaxed);

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use bellpull::config::Secret;
 use bellpull::config::delivery::{SmtpConfig, WhatsAppConfig};
-use bellpull::delivery::desk::Templates;
 use bellpull::delivery::email::EmailSender;
 use bellpull::delivery::link::Links;
+use bellpull::delivery::renderer::Renderer;
+use bellpull::delivery::template_service::Templates;
 use bellpull::delivery::whatsapp::WhatsAppSender;
-use bellpull::delivery::words::Words;
 use bellpull_actors::domain::delivery::{Addressee, Leased, Outcome, Target};
 use bellpull_actors::domain::ids::{DeliveryId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::port::Sender;
@@ -28,19 +28,19 @@ use super::sink::{Protocol, Sink};
 /// So many messages by so many tasks; messages a second.
 pub async fn send(sink: &Sink, message: &Message, tasks: usize, messages: usize) -> f64 {
     sink.forget();
-    let (sender, letter) = (sender(sink, tasks), Letter::new(message.clone()));
+    let (sender, content) = (sender(sink, tasks), MessageContent::new(message.clone()));
     let next = Arc::new(AtomicUsize::new(1));
     let begun = Instant::now();
     let protocol = sink.protocol();
     let sending = (0..tasks).map(|_| {
-        let (sender, letter, next) = (sender.clone(), letter.clone(), next.clone());
+        let (sender, content, next) = (sender.clone(), content.clone(), next.clone());
         tokio::spawn(async move {
             loop {
                 let number = next.fetch_add(1, Relaxed);
                 if number > messages {
                     return;
                 }
-                let outcome = sender.send(&leased(protocol, &letter, number as i64)).await;
+                let outcome = sender.send(&leased(protocol, &content, number as i64)).await;
                 assert!(matches!(outcome, Outcome::Sent { .. }), "{outcome:?}");
             }
         })
@@ -51,7 +51,7 @@ pub async fn send(sink: &Sink, message: &Message, tasks: usize, messages: usize)
 
 fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
     let links = Links::new(None, Secret::new("x".to_owned()));
-    let words = Words { templates: Templates::default(), links };
+    let renderer = Renderer { templates: Templates::default(), links };
     let attempt_max = Duration::from_secs(20);
     match sink.protocol() {
         Protocol::Smtp => {
@@ -62,7 +62,7 @@ fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
                 per_s: 0,
             };
             let connections = connections as u32;
-            Arc::new(EmailSender::new(&config, connections, attempt_max, "e", words).unwrap())
+            Arc::new(EmailSender::new(&config, connections, attempt_max, "e", renderer).unwrap())
         }
         Protocol::WhatsApp => {
             let config = WhatsAppConfig {
@@ -75,12 +75,12 @@ fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
                 template_language: "en".to_owned(),
                 per_s: 0,
             };
-            Arc::new(WhatsAppSender::new(&config, attempt_max, words).unwrap())
+            Arc::new(WhatsAppSender::new(&config, attempt_max, renderer).unwrap())
         }
     }
 }
 
-fn leased(protocol: Protocol, letter: &Arc<Letter>, number: i64) -> Leased {
+fn leased(protocol: Protocol, content: &Arc<MessageContent>, number: i64) -> Leased {
     let target = match protocol {
         Protocol::Smtp => Target::Email(format!("student{number}@example.com")),
         Protocol::WhatsApp => Target::WhatsApp(format!("+4915{number:08}")),
@@ -94,7 +94,7 @@ fn leased(protocol: Protocol, letter: &Arc<Letter>, number: i64) -> Leased {
         addressee: Some(Addressee { id: UserId(number), name, locale }),
         target,
         account_link: None,
-        letters: vec![letter.clone()],
+        contents: vec![content.clone()],
         with: Vec::new(),
         leased_until: Timestamp::MAX,
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bellpull_actors::tidying::Retention;
+use bellpull_actors::retention::Retention;
 use jiff::SignedDuration;
 
 use super::load::{ConfigError, Sources, Values, error};

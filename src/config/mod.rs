@@ -16,7 +16,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bellpull_actors::tidying::Retention;
+use bellpull_actors::retention::Retention;
 use ipnet::IpNet;
 
 pub use delivery::DeliveryConfig;

@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
 use super::push::PushSender;
+use super::renderer::Renderer;
 use super::sms::SmsSender;
 use super::webhook::WebhookCaller;
 use super::whatsapp::WhatsAppSender;
-use super::words::Words;
 use crate::config::DeliveryConfig;
 
 /// Longer than any attempt, plus the wait of its record for a busy store.
@@ -42,7 +42,7 @@ pub struct ChannelParts {
     /// The store's identity.
     pub epoch: Arc<str>,
     /// Renders the messages.
-    pub words: Words,
+    pub renderer: Renderer,
     /// Calls webhooks.
     pub webhooks: WebhookCaller,
     /// The runtime that channels run on.
@@ -58,7 +58,7 @@ pub fn channels(
     parts: &ChannelParts,
 ) -> Result<Vec<ChannelActor>, BadChannel> {
     let bad = |setting: &'static str| move |problem| BadChannel { setting, problem };
-    let words = || parts.words.clone();
+    let renderer = || parts.renderer.clone();
     let channel = |channel: Channel, per_s: u32, sender: Arc<dyn Sender>| ChannelActor {
         channel,
         store: Arc::clone(&parts.store),
@@ -77,7 +77,7 @@ pub fn channels(
     };
     let mut on = Vec::new();
     if let Some(smtp) = &config.smtp {
-        let sender = EmailSender::new(smtp, config.in_flight, ANSWER_MAX, &parts.epoch, words());
+        let sender = EmailSender::new(smtp, config.in_flight, ANSWER_MAX, &parts.epoch, renderer());
         let sender = sender.map_err(|error| {
             let setting = match error {
                 EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
@@ -89,17 +89,17 @@ pub fn channels(
         on.push(channel(Channel::Email, smtp.per_s, Arc::new(sender)));
     }
     if let Some(whatsapp) = &config.whatsapp {
-        let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, words());
+        let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, renderer());
         let sender = sender.map_err(bad("whatsapp.api_url"))?;
         on.push(channel(Channel::WhatsApp, whatsapp.per_s, Arc::new(sender)));
     }
     if let Some(sms) = &config.sms {
-        let sender = SmsSender::new(sms, ATTEMPT_MAX, words()).map_err(bad("sms.api_url"))?;
+        let sender = SmsSender::new(sms, ATTEMPT_MAX, renderer()).map_err(bad("sms.api_url"))?;
         on.push(channel(Channel::Sms, sms.per_s, Arc::new(sender)));
     }
     if let Some(push) = &config.push {
         let vapid = push.vapid.clone();
-        let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, words());
+        let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, renderer());
         let sender = sender.map_err(bad("vapid.private_key"))?;
         on.push(channel(Channel::Push, push.per_s, Arc::new(sender)));
     }

@@ -117,7 +117,7 @@ pub fn sample(event: &str) -> View {
 
 /// A digest of that many notifications.
 #[must_use]
-pub fn sample_digest(letters: usize) -> View {
+pub fn sample_digest(contents: usize) -> View {
     let item = |n: usize| {
         json!({
             "title": "Work Started",
@@ -125,11 +125,11 @@ pub fn sample_digest(letters: usize) -> View {
             "link": format!("https://hub.example.com/tickets/{n}/"),
         })
     };
-    let items: Vec<Value> = (1..=letters).map(item).collect();
+    let items: Vec<Value> = (1..=contents).map(item).collect();
     View(json!({
         "event": DIGEST,
-        "title": format!("{letters} notifications"),
-        "body": vec!["Work Started"; letters].join("\n"),
+        "title": format!("{contents} notifications"),
+        "body": vec!["Work Started"; contents].join("\n"),
         "name": "Ada Lovelace",
         "items": items,
     }))

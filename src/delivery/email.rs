@@ -27,8 +27,8 @@ use reqwest::Url;
 use super::link::Unsubscribe;
 use super::mail_server::{MailServer, Way};
 use super::mail_turns::Failure;
+use super::renderer::Renderer;
 use super::template::Rendered;
-use super::words::Words;
 use super::{refused, said};
 use crate::config::delivery::SmtpConfig;
 
@@ -47,7 +47,7 @@ pub struct EmailSender {
     from: Mailbox,
     /// The domain part of every `Message-ID`.
     message_domain: String,
-    words: Words,
+    renderer: Renderer,
 }
 
 /// Why e-mail cannot be set up; the text names the problem, never the password.
@@ -82,18 +82,18 @@ impl EmailSender {
         connections: u32,
         answer_max: Duration,
         epoch: &str,
-        words: Words,
+        renderer: Renderer,
     ) -> Result<Self, EmailSetup> {
         let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         let server = MailServer::new(way(config)?, connections, answer_max);
         let message_domain = format!("{epoch}.bellpull");
-        Ok(Self { server, from, message_domain, words })
+        Ok(Self { server, from, message_domain, renderer })
     }
 
     async fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
         let unsubscribe = self.unsubscribe(leased);
-        let rendered = self.words.render(leased, Channel::Email, unsubscribe.as_deref()).await;
+        let rendered = self.renderer.render(leased, Channel::Email, unsubscribe.as_deref()).await;
         let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -118,10 +118,10 @@ impl EmailSender {
         if leased.account_link.is_some() {
             return None;
         }
-        let [letter] = &leased.letters[..] else { return None };
-        let event = letter.message.event.as_str().to_owned();
+        let [content] = &leased.contents[..] else { return None };
+        let event = content.message.event.as_str().to_owned();
         let user = leased.addressee.as_ref()?.id;
-        self.words.links.unsubscribe(&Unsubscribe { user, event })
+        self.renderer.links.unsubscribe(&Unsubscribe { user, event })
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
-    use super::super::testing::{leased, words};
+    use super::super::testing::{leased, renderer};
     use super::*;
     use crate::config::Secret;
 
@@ -278,7 +278,7 @@ mod tests {
             ca_file: None,
             per_s: 0,
         };
-        EmailSender::new(&config, 1, SOON, "e", words())
+        EmailSender::new(&config, 1, SOON, "e", renderer())
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 //! External delivery: one adapter per channel, each a [`Sender`] for one provider's protocol.
 //!
-//! In reading order: [`template`] with [`defaults`], [`proof`] and [`desk`] (message texts,
-//! including those that admins wrote), [`link`] and [`account_link`] (links in them), [`words`]
-//! (both for one delivery); [`email`] with its [`mail_server`] and [`mail_turns`]; [`provider`]
-//! (what the HTTP adapters share), [`whatsapp`] with its [`reports`], [`sms`] with its
+//! In reading order: [`template`] with [`defaults`], [`proof`] and [`template_service`] (message
+//! texts, including those that admins wrote), [`link`] and [`account_link`] (links in them),
+//! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`] and [`mail_turns`];
+//! [`provider`] (what the HTTP adapters share), [`whatsapp`] with its [`reports`], [`sms`] with its
 //! [`sms_reports`], and, for addresses that users name ([`outside`]), [`push`] with [`push_crypt`]
-//! and [`webhook`]; [`channels`] (which channels are on, and their senders) and [`hands`] (the
+//! and [`webhook`]; [`channels`] (which channels are on, and their senders) and [`runtime`] (the
 //! runtime they run on).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
@@ -13,9 +13,7 @@
 pub mod account_link;
 pub mod channels;
 pub mod defaults;
-pub mod desk;
 pub mod email;
-pub mod hands;
 pub mod link;
 mod mail_server;
 mod mail_turns;
@@ -24,15 +22,17 @@ pub mod proof;
 mod provider;
 pub mod push;
 pub mod push_crypt;
+pub mod renderer;
 pub mod reports;
+pub mod runtime;
 pub mod sms;
 pub mod sms_reports;
 pub mod template;
+pub mod template_service;
 #[cfg(test)]
 mod testing;
 pub mod webhook;
 pub mod whatsapp;
-pub mod words;
 
 use bellpull_actors::domain::delivery::Outcome;
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::outside::Outside;
 use super::provider::{Answer, Provider};
 use super::push_crypt::{BrowserKeys, TEXT_MAX, Vapid};
-use super::words::Words;
+use super::renderer::Renderer;
 use super::{refused, shortened};
 
 /// How long a push service keeps a message for a browser that is offline, in seconds. A user who
@@ -34,7 +34,7 @@ pub struct PushSender {
     provider: Provider,
     vapid: Vapid,
     outside: Outside,
-    words: Words,
+    renderer: Renderer,
 }
 
 impl PushSender {
@@ -46,17 +46,17 @@ impl PushSender {
         vapid: Vapid,
         outside: Outside,
         attempt_max: Duration,
-        words: Words,
+        renderer: Renderer,
     ) -> Result<Self, String> {
         let provider = Provider::to(outside, attempt_max).map_err(|error| error.to_string())?;
-        Ok(Self { provider, vapid, outside, words })
+        Ok(Self { provider, vapid, outside, renderer })
     }
 
     /// The JSON for the page's service worker.
     async fn text(&self, leased: &Leased) -> Vec<u8> {
-        let rendered = self.words.render(leased, Channel::Push, None).await;
-        let message = leased.letters.first().map(|letter| &letter.message);
-        let link = message.and_then(|message| self.words.links.action(&message.action_url));
+        let rendered = self.renderer.render(leased, Channel::Push, None).await;
+        let message = leased.contents.first().map(|content| &content.message);
+        let link = message.and_then(|message| self.renderer.links.action(&message.action_url));
         // A browser shows only the latest of several notifications with the same tag.
         let tag = leased.notification.map(|id| format!("notification-{id}"));
         let text = |body_max: usize, link: Option<&str>| {
@@ -120,7 +120,7 @@ impl Sender for PushSender {
 /// A phone in battery-saver mode fetches only urgent messages.
 fn urgency(leased: &Leased) -> &'static str {
     let is_urgent = |priority| matches!(priority, Priority::High | Priority::Critical);
-    match leased.letters.iter().any(|letter| is_urgent(letter.message.priority)) {
+    match leased.contents.iter().any(|content| is_urgent(content.message.priority)) {
         true => "high",
         false => "normal",
     }
@@ -139,14 +139,14 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Reply, Server, leased, words};
+    use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;
 
     const KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
 
     fn sender(outside: Outside) -> PushSender {
         let vapid = Vapid::new(KEY, "mailto:desk@example.com").unwrap();
-        PushSender::new(vapid, outside, Duration::from_millis(700), words()).unwrap()
+        PushSender::new(vapid, outside, Duration::from_millis(700), renderer()).unwrap()
     }
 
     fn to(endpoint: String) -> Leased {
@@ -226,9 +226,9 @@ mod tests {
         let sender = sender(Outside::Public);
         let long = "\u{1f514}\u{7}".repeat(2_000);
         let mut leased = leased(to(String::new()).target, &long, &long);
-        let mut message = leased.letters[0].message.clone();
+        let mut message = leased.contents[0].message.clone();
         message.action_url = format!("https://a.example/{}", "x".repeat(5_000));
-        leased.letters = vec![bellpull_actors::domain::inbox::Letter::new(message)];
+        leased.contents = vec![bellpull_actors::domain::inbox::MessageContent::new(message)];
         let text = sender.text(&leased).await;
         assert!(text.len() <= TEXT_MAX, "{}", text.len());
         let text: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -9,8 +9,8 @@ use bellpull_actors::port::Sender;
 use reqwest::Url;
 
 use super::provider::{Answer, Provider, under};
+use super::renderer::Renderer;
 use super::sms_reports::HOOK;
-use super::words::Words;
 use super::{refused, shortened, telephone};
 use crate::config::Secret;
 use crate::config::delivery::SmsConfig;
@@ -29,7 +29,7 @@ pub struct SmsSender {
     account: String,
     token: Secret,
     from: String,
-    words: Words,
+    renderer: Renderer,
 }
 
 impl SmsSender {
@@ -37,12 +37,16 @@ impl SmsSender {
     ///
     /// # Errors
     /// A text, if no HTTP client can be created or the address is invalid.
-    pub fn new(config: &SmsConfig, attempt_max: Duration, words: Words) -> Result<Self, String> {
+    pub fn new(
+        config: &SmsConfig,
+        attempt_max: Duration,
+        renderer: Renderer,
+    ) -> Result<Self, String> {
         let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
         let base = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
         let url = under(base, &["Accounts", &config.account, "Messages.json"]);
         let SmsConfig { account, token, from, .. } = config.clone();
-        Ok(Self { provider, url, account, token, from, words })
+        Ok(Self { provider, url, account, token, from, renderer })
     }
 }
 
@@ -53,11 +57,11 @@ impl Sender for SmsSender {
         let Some(to) = telephone(number) else {
             return refused("the recipient's number is none in international form");
         };
-        let rendered = self.words.render(leased, Channel::Sms, None).await;
+        let rendered = self.renderer.render(leased, Channel::Sms, None).await;
         let body = shortened(rendered.text.trim(), BODY_MAX);
         let is_service = self.from.starts_with(SERVICE_PREFIX);
         let from = if is_service { "MessagingServiceSid" } else { "From" };
-        let callback = self.words.links.hook(HOOK);
+        let callback = self.renderer.links.hook(HOOK);
         let mut form = vec![("To", to.as_str()), (from, &self.from), ("Body", &body)];
         form.extend(callback.as_deref().map(|address| ("StatusCallback", address)));
         let request = self
@@ -97,7 +101,7 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Reply, Server, leased, words};
+    use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;
 
     const QUEUED: &str = r#"{"sid":"SM123","status":"queued","error_code":null}"#;
@@ -110,7 +114,7 @@ mod tests {
             from: from.to_owned(),
             per_s: 0,
         };
-        SmsSender::new(&config, Duration::from_millis(700), words()).unwrap()
+        SmsSender::new(&config, Duration::from_millis(700), renderer()).unwrap()
     }
 
     fn text(body: &str) -> Leased {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::delivery::{Addressee, Leased, Target};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::locale::Locale;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,9 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::desk::Templates;
 use super::link::Links;
-use super::words::Words;
+use super::renderer::Renderer;
+use super::template_service::Templates;
 use crate::config::Secret;
 
 /// How the server answers one request.
@@ -169,14 +169,14 @@ impl Server {
 }
 
 /// The default templates, on a hub at `https://desk.example`.
-pub(super) fn words() -> Words {
+pub(super) fn renderer() -> Renderer {
     let links = Links::new(Some("https://desk.example".to_owned()), Secret::new("x".to_owned()));
-    Words { templates: Templates::default(), links }
+    Renderer { templates: Templates::default(), links }
 }
 
 /// Delivery 7, to Ada.
 pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
-    let mut message = bellpull_actors::testing::letter(title).message.clone();
+    let mut message = bellpull_actors::testing::content(title).message.clone();
     title.clone_into(&mut message.title);
     body.clone_into(&mut message.body);
     "/tickets/5/".clone_into(&mut message.action_url);
@@ -190,7 +190,7 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
         addressee: Some(addressee),
         target,
         account_link: None,
-        letters: vec![Letter::new(message)],
+        contents: vec![MessageContent::new(message)],
         with: Vec::new(),
         leased_until: Timestamp::MAX,
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome, Target, WebhookTarget};
 use bellpull_actors::domain::ids::{ProjectId, WebhookId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::TicketSnapshot;
 use bellpull_actors::domain::webhook::HookSecret;
 use bellpull_actors::port::Sender;
@@ -119,12 +119,12 @@ impl WebhookCaller {
 #[async_trait]
 impl Sender for WebhookCaller {
     async fn send(&self, leased: &Leased) -> Outcome {
-        let (Target::Webhook(target), Some(letter)) = (&leased.target, leased.letters.first())
+        let (Target::Webhook(target), Some(content)) = (&leased.target, leased.contents.first())
         else {
             return refused("it is not for a webhook");
         };
         let key = format!("delivery-{}", leased.id);
-        let body = event_json(&key, target, leased, letter).to_string();
+        let body = event_json(&key, target, leased, content).to_string();
         let answer = self.call(target, &key, body, Timestamp::now()).await;
         match answer.map_or_else(|outcome| outcome, |answer| judge(&answer)) {
             Outcome::Later { error, after, .. } => {
@@ -172,8 +172,13 @@ fn mac(secret: &HookSecret, seconds: i64, body: &[u8]) -> Hmac<Sha256> {
 
 /// The JSON for a webhook. Nothing in it changes after the event, neither names nor read states, so
 /// a retry sends the same.
-fn event_json(key: &str, target: &WebhookTarget, leased: &Leased, letter: &Letter) -> Value {
-    let message = &letter.message;
+fn event_json(
+    key: &str,
+    target: &WebhookTarget,
+    leased: &Leased,
+    content: &MessageContent,
+) -> Value {
+    let message = &content.message;
     json!({
         "id": key,
         "event": message.event.as_str(),

@@ -15,7 +15,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::provider::{Answer, Provider, under};
-use super::words::Words;
+use super::renderer::Renderer;
 use super::{refused, shortened, telephone};
 use crate::config::Secret;
 use crate::config::delivery::WhatsAppConfig;
@@ -37,7 +37,7 @@ pub struct WhatsAppSender {
     token: Secret,
     /// The template's name and language.
     template: Option<(String, String)>,
-    words: Words,
+    renderer: Renderer,
 }
 
 impl WhatsAppSender {
@@ -48,7 +48,7 @@ impl WhatsAppSender {
     pub fn new(
         config: &WhatsAppConfig,
         attempt_max: Duration,
-        words: Words,
+        renderer: Renderer,
     ) -> Result<Self, String> {
         let provider = Provider::new(attempt_max).map_err(|error| error.to_string())?;
         let base = config.api_url.parse().map_err(|_| "is no URL".to_owned())?;
@@ -58,12 +58,12 @@ impl WhatsAppSender {
             url: under(base, &[&config.phone_number_id, "messages"]),
             token: config.token.clone(),
             template: config.template.clone().map(|name| (name, language)),
-            words,
+            renderer,
         })
     }
 
     async fn message(&self, leased: &Leased, to: &str) -> Value {
-        let rendered = self.words.render(leased, Channel::WhatsApp, None).await;
+        let rendered = self.renderer.render(leased, Channel::WhatsApp, None).await;
         let mut message = json!({
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
@@ -97,12 +97,12 @@ impl WhatsAppSender {
 
     /// The text that follows the title.
     fn sentence(&self, leased: &Leased) -> String {
-        let [letter] = &leased.letters[..] else {
-            let titles = leased.letters.iter().map(|letter| letter.message.title.as_str());
+        let [content] = &leased.contents[..] else {
+            let titles = leased.contents.iter().map(|content| content.message.title.as_str());
             return titles.collect::<Vec<_>>().join(" · ");
         };
-        let link = self.words.links.action(&letter.message.action_url).unwrap_or_default();
-        let body = shortened(&letter.message.body, PARAMETER_MAX.saturating_sub(link.len() + 1));
+        let link = self.renderer.links.action(&content.message.action_url).unwrap_or_default();
+        let body = shortened(&content.message.body, PARAMETER_MAX.saturating_sub(link.len() + 1));
         format!("{body} {link}")
     }
 }
@@ -110,8 +110,8 @@ impl WhatsAppSender {
 /// A text as a template parameter: the API rejects empty ones, and line breaks, tabs and repeated
 /// spaces.
 fn parameter(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = shortened(&words.join(" "), PARAMETER_MAX);
+    let renderer: Vec<&str> = text.split_whitespace().collect();
+    let line = shortened(&renderer.join(" "), PARAMETER_MAX);
     if line.is_empty() { "–".to_owned() } else { line }
 }
 
@@ -160,7 +160,7 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Reply, Server, leased, words};
+    use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;
 
     const ACCEPTED: &str = r#"{"messaging_product":"whatsapp","contacts":[{"input":"4930123456","wa_id":"4930123456"}],"messages":[{"id":"wamid.HBgL"}]}"#;
@@ -176,7 +176,7 @@ mod tests {
             template_language: "en_US".to_owned(),
             per_s: 0,
         };
-        WhatsAppSender::new(&config, Duration::from_millis(700), words()).unwrap()
+        WhatsAppSender::new(&config, Duration::from_millis(700), renderer()).unwrap()
     }
 
     fn to(number: &str) -> Leased {

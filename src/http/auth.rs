@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
-use super::guard::to_the_end;
+use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::users::user_json;
@@ -75,7 +75,7 @@ async fn login(
 async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Value>, ApiError> {
     let token = body.text("refresh", TextRule::line(TOKEN_MAX));
     body.finish()?;
-    let tokens = to_the_end(async move { Ok(auth.refresh(&token).await?) }).await?;
+    let tokens = spawn_uncancelled(async move { Ok(auth.refresh(&token).await?) }).await?;
     Ok(Json(json!({ "access": tokens.access, "refresh": tokens.refresh })))
 }
 
@@ -102,7 +102,8 @@ async fn register(
         role: role(&mut body).unwrap_or(Role::Client),
     };
     body.finish()?;
-    let user = to_the_end(async move { Ok(auth.register(registration, client).await?) }).await?;
+    let user =
+        spawn_uncancelled(async move { Ok(auth.register(registration, client).await?) }).await?;
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
@@ -127,7 +128,7 @@ async fn logout(
     let token = body.text_if_sent("refresh", TextRule::line(TOKEN_MAX));
     body.finish()?;
     let work = async move { Ok(auth.logout(&principal, token.as_deref()).await?) };
-    to_the_end(work).await?;
+    spawn_uncancelled(work).await?;
     Ok(Json(json!({ "message": "Logged out", "detail": "Logged out" })))
 }
 

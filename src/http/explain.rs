@@ -42,7 +42,7 @@ pub(super) fn routes() -> Routes {
 
 /// The stores that an explanation reads.
 #[derive(Debug, Clone)]
-struct Desk {
+struct Handles {
     explain: Arc<dyn ExplainStore>,
     log: Arc<dyn DeliveryLog>,
     preferences: Arc<dyn PreferenceStore>,
@@ -51,7 +51,7 @@ struct Desk {
     webhooks: Arc<dyn WebhookStore>,
 }
 
-impl FromRef<Edge> for Desk {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         Self {
             explain: edge.store.clone(),
@@ -72,21 +72,21 @@ impl FromRef<Edge> for Desk {
     responses((status = 200, description = "Why, and how.", body = doc::Explanation))
 )]
 async fn notification(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
-    let told = desk.explain.told(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
+    let told = handles.explain.told(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
     let row = told.row.ok_or(ApiError::NotFound)?;
     if row.recipient != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::NotFound);
     }
     let ticket = match told.ticket {
-        Some(ticket) => desk.tickets.ticket(ticket).await?,
+        Some(ticket) => handles.tickets.ticket(ticket).await?,
         None => None,
     };
-    let somebody = desk.somebody(row.recipient, std::slice::from_ref(&told)).await?;
-    let ways = desk.ways(&[row.id]).await?;
+    let somebody = handles.somebody(row.recipient, std::slice::from_ref(&told)).await?;
+    let ways = handles.ways(&[row.id]).await?;
     Ok(Json(somebody.explain(&told, ticket.as_ref(), &ways)))
 }
 
@@ -103,7 +103,7 @@ async fn notification(
     )
 )]
 async fn ticket(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     InTurn(Who(principal), _turn): InTurn<Who>,
     Id(id): Id,
     paging: Paging,
@@ -111,19 +111,19 @@ async fn ticket(
 ) -> Result<Response, ApiError> {
     let user = params.integer("user").map_or(principal.user.id, UserId);
     params.finish()?;
-    let ticket = visible(&*desk.tickets, TicketId(id), &principal.caller()).await?;
+    let ticket = visible(&*handles.tickets, TicketId(id), &principal.caller()).await?;
     if user != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::forbidden());
     }
-    let page = desk.explain.announced(ticket.id, user, paging.request()).await?;
-    let somebody = desk.somebody(user, &page.rows).await?;
+    let page = handles.explain.announced(ticket.id, user, paging.request()).await?;
+    let somebody = handles.somebody(user, &page.rows).await?;
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
-    let ways = desk.ways(&told).await?;
+    let ways = handles.ways(&told).await?;
     paging.show(page, |one| somebody.explain(one, Some(&ticket), &ways)).await
 }
 
-impl Desk {
+impl Handles {
     /// An account, and the settings that decide about its deliveries of these events.
     async fn somebody(&self, user: UserId, told: &[Announced]) -> Result<Somebody, ApiError> {
         let found = self.tickets.users(&[user]).await?.pop();

@@ -48,7 +48,7 @@ where
 
 /// Runs work that must complete even if the client disconnects, which drops the handler: what is
 /// stored is then also announced.
-pub(super) async fn to_the_end<T, F>(work: F) -> Result<T, ApiError>
+pub(super) async fn spawn_uncancelled<T, F>(work: F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
     T: Send + 'static,
@@ -207,7 +207,7 @@ mod tests {
         let (response, body) = ask(router(&[]), get_of("/boom/")).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("the text"));
-        let outcome = to_the_end::<(), _>(async { panic!("x") }).await;
+        let outcome = spawn_uncancelled::<(), _>(async { panic!("x") }).await;
         assert_eq!(outcome, Err(ApiError::Internal));
     }
 
@@ -226,7 +226,7 @@ mod tests {
     async fn what_must_end_ends_though_nobody_waits() {
         let (done, end) = tokio::sync::oneshot::channel();
         let (go, start) = tokio::sync::oneshot::channel::<()>();
-        let work = to_the_end(async move {
+        let work = spawn_uncancelled(async move {
             let _ = start.await;
             let _ = done.send(());
             Ok(())

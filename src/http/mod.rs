@@ -66,17 +66,17 @@ use self::body::BodyLimit;
 use self::in_flight::InFlight;
 use self::page::LinkBase;
 use self::passwords::LinkLimits;
-use self::push::PushDesk;
+use self::push::PushHandles;
 use self::read_turns::ReadTurns;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
 use self::webhooks::HookRules;
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::delivery::desk::TemplateDesk;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::delivery::sms_reports::SmsReports;
+use crate::delivery::template_service::TemplateService;
 use crate::delivery::webhook::WebhookCaller;
 use crate::edge::{HandshakeLimit, TrustedProxies};
 
@@ -89,8 +89,8 @@ pub struct Edge {
     reports: Reports,
     sms_reports: SmsReports,
     links: Links,
-    templates: TemplateDesk,
-    push_desk: PushDesk,
+    templates: TemplateService,
+    push_handles: PushHandles,
     hook_rules: HookRules,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
@@ -119,7 +119,7 @@ pub struct EdgeParts {
     /// Checks unsubscribe links.
     pub links: Links,
     /// Message templates.
-    pub templates: TemplateDesk,
+    pub templates: TemplateService,
     /// Calls webhooks.
     pub webhooks: WebhookCaller,
     /// The clock.
@@ -148,7 +148,7 @@ impl Edge {
             sms_reports: SmsReports::new(config.delivery.sms.as_ref(), &parts.links),
             links: parts.links,
             templates: parts.templates,
-            push_desk: PushDesk::new(config),
+            push_handles: PushHandles::new(config),
             hook_rules: HookRules::new(config, parts.webhooks),
             clock: parts.clock,
             readiness: parts.readiness,
@@ -264,7 +264,7 @@ handles! {
     Reports = |edge| edge.reports.clone();
     SmsReports = |edge| edge.sms_reports.clone();
     Links = |edge| edge.links.clone();
-    TemplateDesk = |edge| edge.templates.clone();
+    TemplateService = |edge| edge.templates.clone();
     Arc<dyn PushStore> = |edge| edge.store.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();

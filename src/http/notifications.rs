@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::Fields;
-use super::guard::to_the_end;
+use super::guard::spawn_uncancelled;
 use super::notification_json::notification_json;
 use super::openapi as doc;
 use super::page::Paging;
@@ -42,20 +42,20 @@ pub(super) fn routes() -> Routes {
 
 /// The handles for an inbox: reading, marking, and announcing marks.
 #[derive(Debug, Clone)]
-struct Desk {
+struct Handles {
     inboxes: Arc<dyn InboxStore>,
     users: Users,
     clock: Arc<dyn Clock>,
 }
 
-impl FromRef<Edge> for Desk {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (inboxes, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { inboxes, users: edge.hub.users.clone(), clock }
     }
 }
 
-impl Desk {
+impl Handles {
     async fn page(
         &self,
         user: UserId,
@@ -80,7 +80,7 @@ impl Desk {
         mark: Mark,
     ) -> Result<usize, ApiError> {
         let Self { inboxes, users, clock } = self.clone();
-        to_the_end(async move {
+        spawn_uncancelled(async move {
             let Some(marked) = inboxes.mark(user, selection, mark, clock.now()).await? else {
                 return Ok(0);
             };
@@ -99,14 +99,14 @@ impl Desk {
     responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
 )]
 async fn list(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let filter = NotificationFilter { is_read: params.boolean("is_read"), ..narrow(&mut params) };
     params.finish()?;
-    desk.page(principal.user.id, &filter, paging).await
+    handles.page(principal.user.id, &filter, paging).await
 }
 
 /// The caller's unread notifications.
@@ -116,14 +116,14 @@ async fn list(
     responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
 )]
 async fn unread(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let filter = NotificationFilter { is_read: Some(false), ..narrow(&mut params) };
     params.finish()?;
-    desk.page(principal.user.id, &filter, paging).await
+    handles.page(principal.user.id, &filter, paging).await
 }
 
 /// The filters that every list has.
@@ -161,11 +161,11 @@ async fn unread_count(
     responses((status = 200, description = "The row.", body = doc::Notification))
 )]
 async fn read(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
-    desk.one(principal.user.id, NotificationId(id)).await.map(Json)
+    handles.one(principal.user.id, NotificationId(id)).await.map(Json)
 }
 
 /// Deletes a notification from the caller's inbox.
@@ -174,13 +174,13 @@ async fn read(
     responses((status = 204, description = "It is gone."))
 )]
 async fn delete(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<StatusCode, ApiError> {
     let selection = Selection::Ids(vec![NotificationId(id)]);
     // A delete changes every row that exists, so no change means that there was none.
-    match desk.mark(principal.user.id, selection, Mark::Delete).await? {
+    match handles.mark(principal.user.id, selection, Mark::Delete).await? {
         0 => Err(ApiError::NotFound),
         _ => Ok(StatusCode::NO_CONTENT),
     }
@@ -192,11 +192,11 @@ async fn delete(
     responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
 )]
 async fn mark_as_read(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
-    mark_one(&desk, principal.user.id, id, Mark::Read, "Notification marked as read").await
+    mark_one(&handles, principal.user.id, id, Mark::Read, "Notification marked as read").await
 }
 
 /// Marks a notification as unread; the caller's other sessions are told.
@@ -205,15 +205,15 @@ async fn mark_as_read(
     responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
 )]
 async fn mark_as_unread(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
-    mark_one(&desk, principal.user.id, id, Mark::Unread, "Notification marked as unread").await
+    mark_one(&handles, principal.user.id, id, Mark::Unread, "Notification marked as unread").await
 }
 
 async fn mark_one(
-    desk: &Desk,
+    handles: &Handles,
     user: UserId,
     id: i64,
     mark: Mark,
@@ -221,8 +221,8 @@ async fn mark_one(
 ) -> Result<Json<Value>, ApiError> {
     let id = NotificationId(id);
     // Marking twice is no error; only the row itself tells it from marking a missing one.
-    desk.mark(user, Selection::Ids(vec![id]), mark).await?;
-    let row = desk.one(user, id).await?;
+    handles.mark(user, Selection::Ids(vec![id]), mark).await?;
+    let row = handles.one(user, id).await?;
     Ok(Json(json!({ "message": message, "notification": row })))
 }
 
@@ -233,13 +233,13 @@ async fn mark_one(
     responses((status = 200, description = "How many changed.", body = doc::MarkedMany))
 )]
 async fn mark_all_as_read(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     mut params: Params,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let selection = all_of(&mut params, &mut body)?;
-    let count = desk.mark(principal.user.id, selection, Mark::Read).await?;
+    let count = handles.mark(principal.user.id, selection, Mark::Read).await?;
     let message = format!("{count} notification(s) marked as read");
     Ok(Json(json!({ "message": message, "count": count })))
 }
@@ -251,13 +251,13 @@ async fn mark_all_as_read(
     responses((status = 200, description = "How many are gone.", body = doc::MarkedMany))
 )]
 async fn delete_all(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     mut params: Params,
     mut body: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let selection = all_of(&mut params, &mut body)?;
-    let count = desk.mark(principal.user.id, selection, Mark::Delete).await?;
+    let count = handles.mark(principal.user.id, selection, Mark::Delete).await?;
     let message = format!("{count} notification(s) deleted");
     Ok(Json(json!({ "message": message, "count": count })))
 }

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
-use super::guard::to_the_end;
+use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::routes::Routes;
 use super::who::{Address, Who};
@@ -118,7 +118,7 @@ async fn change_password(
     body.finish()?;
     // Not run to completion: an attempt whose client disconnects gives up its place.
     let proof = auth.prove_password(&principal, current, client).await?;
-    to_the_end(async move { Ok(auth.change_password(proof, new).await?) }).await?;
+    spawn_uncancelled(async move { Ok(auth.change_password(proof, new).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -176,7 +176,7 @@ async fn confirm_reset(
     let new = new_password(&mut body);
     body.finish()?;
     let link = link?;
-    to_the_end(async move { Ok(auth.reset_password(link, new).await?) }).await?;
+    spawn_uncancelled(async move { Ok(auth.reset_password(link, new).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -198,7 +198,7 @@ async fn confirm_email(
     let link = link(&auth, &links, LinkPurpose::Email, &mut body);
     body.finish()?;
     let link = link?;
-    to_the_end(async move { Ok(auth.confirm_email(link).await?) }).await?;
+    spawn_uncancelled(async move { Ok(auth.confirm_email(link).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -220,7 +220,7 @@ async fn resend_email(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     auth.check_confirmations(&principal)?;
     limits.admit_confirmation(principal.user.id.0)?;
-    to_the_end(async move { Ok(auth.send_confirmation(&principal).await?) }).await?;
+    spawn_uncancelled(async move { Ok(auth.send_confirmation(&principal).await?) }).await?;
     let detail = "If your address is not confirmed yet, a mail with a link is on its way.";
     Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
 }

@@ -21,7 +21,7 @@ use super::Edge;
 use super::body::Strict;
 use super::error::ApiError;
 use super::fields::TextRule;
-use super::guard::to_the_end;
+use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, MemberIds};
@@ -141,13 +141,13 @@ async fn members(
 
 /// The handles for changing members: the project's store, the accounts, and the project's streams.
 #[derive(Debug, Clone)]
-struct Desk {
+struct Handles {
     store: Arc<dyn ProjectStore>,
     accounts: Arc<dyn AccountStore>,
     projects: Projects,
 }
 
-impl FromRef<Edge> for Desk {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (store, accounts) = (edge.store.clone(), edge.store.clone());
         Self { store, accounts, projects: edge.hub.projects.clone() }
@@ -165,12 +165,12 @@ impl FromRef<Edge> for Desk {
     )
 )]
 async fn add_member(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Admin(principal): Admin,
     Id(id): Id,
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let project = visible(&*desk.store, ProjectId(id), &principal).await?;
+    let project = visible(&*handles.store, ProjectId(id), &principal).await?;
     let user = UserId(body.id("user"));
     body.finish()?;
     if project.is_open {
@@ -179,8 +179,8 @@ async fn add_member(
     }
     let nobody =
         || ApiError::field("user", format!("Invalid pk \"{user}\" - object does not exist."));
-    let member = desk.accounts.user(user).await?.ok_or_else(nobody)?;
-    let is_new = desk.store.add_member(project.id, user).await.map_err(|error| match error {
+    let member = handles.accounts.user(user).await?.ok_or_else(nobody)?;
+    let is_new = handles.store.add_member(project.id, user).await.map_err(|error| match error {
         StoreError::NotFound => nobody(),
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
@@ -204,16 +204,16 @@ async fn add_member(
     )
 )]
 async fn remove_member(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     _: Admin,
     MemberIds { id, user }: MemberIds,
 ) -> Result<StatusCode, ApiError> {
     let (project, user) = (ProjectId(id), UserId(user));
-    let was_member = to_the_end(async move {
-        let was_member = desk.store.remove_member(project, user).await?;
+    let was_member = spawn_uncancelled(async move {
+        let was_member = handles.store.remove_member(project, user).await?;
         // Also if an earlier request removed the member: a client whose first attempt was cut off
         // must be able to retry.
-        desk.projects.withdraw(project, user);
+        handles.projects.withdraw(project, user);
         Ok(was_member)
     });
     if was_member.await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }

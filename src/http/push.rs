@@ -26,12 +26,12 @@ const ENDPOINT_MAX: usize = 2_000;
 
 /// The hub's public key, if web push is on.
 #[derive(Debug, Clone)]
-pub(super) struct PushDesk {
+pub(super) struct PushHandles {
     key: Option<Arc<str>>,
     outside: Outside,
 }
 
-impl PushDesk {
+impl PushHandles {
     pub(super) fn new(config: &Config) -> Self {
         let key = config.delivery.push.as_ref().map(|push| push.vapid.public_key().into());
         Self { key, outside: config.delivery.outside }
@@ -42,9 +42,9 @@ impl PushDesk {
     }
 }
 
-impl FromRef<Edge> for PushDesk {
+impl FromRef<Edge> for PushHandles {
     fn from_ref(edge: &Edge) -> Self {
-        edge.push_desk.clone()
+        edge.push_handles.clone()
     }
 }
 
@@ -60,8 +60,8 @@ pub(super) fn routes() -> Routes {
         (status = 403, description = "Web push is not set up here."),
     )
 )]
-async fn key(State(desk): State<PushDesk>, Who(_): Who) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!({ "key": desk.key()? })))
+async fn key(State(handles): State<PushHandles>, Who(_): Who) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!({ "key": handles.key()? })))
 }
 
 /// Subscribes a browser; the body is its `PushSubscription` as JSON. Subscribing a browser again
@@ -74,18 +74,18 @@ async fn key(State(desk): State<PushDesk>, Who(_): Who) -> Result<Json<Value>, A
     )
 )]
 async fn subscribe(
-    State(desk): State<PushDesk>,
+    State(handles): State<PushHandles>,
     State(store): State<Arc<dyn PushStore>>,
     State(clock): State<Arc<dyn Clock>>,
     Who(principal): Who,
     mut body: Fields,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    desk.key()?;
+    handles.key()?;
     somebody(&principal)?;
     let endpoint = endpoint(&mut body);
     let mut lane = String::new();
     if !endpoint.is_empty() {
-        let checked = desk.outside.lane(&endpoint);
+        let checked = handles.outside.lane(&endpoint);
         lane = body.note("endpoint", checked.map_err(str::to_owned)).unwrap_or_default();
     }
     body.require("keys");

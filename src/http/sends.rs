@@ -51,13 +51,13 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Accepts sends and shows them.
 #[derive(Debug, Clone)]
-pub(super) struct Counter {
+pub(super) struct SendService {
     sends: Sends,
     inboxes: Arc<dyn InboxStore>,
     clock: Arc<dyn Clock>,
 }
 
-impl FromRef<Edge> for Counter {
+impl FromRef<Edge> for SendService {
     fn from_ref(edge: &Edge) -> Self {
         let (inboxes, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { sends: edge.hub.sends.clone(), inboxes, clock }
@@ -82,21 +82,21 @@ impl FromRef<Edge> for Counter {
     )
 )]
 pub(super) async fn send(
-    State(counter): State<Counter>,
+    State(service): State<SendService>,
     Admin(principal): Admin,
     headers: HeaderMap,
     Fingerprinted { mut fields, hash }: Fingerprinted,
 ) -> Result<Response, ApiError> {
     let key = key(&headers)?;
-    let mut new = new_send(&mut fields, &principal, counter.clock.now())?;
+    let mut new = new_send(&mut fields, &principal, service.clock.now())?;
     let owner = principal.user.id;
     new.key = key.map(|key| IdempotencyKey { owner, key, body_hash: hash });
     let named = match &new.recipients {
         Recipients::Users(users) => <[UserId; 1]>::try_from(users.as_slice()).ok(),
         Recipients::Role(_) | Recipients::Project(_) | Recipients::All => None,
     };
-    let sent = counter.sends.send(new).await?;
-    let answer = Json(counter.answer(sent.stored, named.map(|[user]| user)).await);
+    let sent = service.sends.send(new).await?;
+    let answer = Json(service.answer(sent.stored, named.map(|[user]| user)).await);
     let mut response = (StatusCode::ACCEPTED, answer).into_response();
     if sent.is_repeated {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -104,7 +104,7 @@ pub(super) async fn send(
     Ok(response)
 }
 
-impl Counter {
+impl SendService {
     /// The answer; for a send to a single account, with its notification.
     async fn answer(&self, send: StoredSend, named: Option<UserId>) -> Value {
         let mut answer = json!({

@@ -26,7 +26,7 @@ const CROWDED_RETRY_S: u32 = 30;
 
 /// The handles of a session.
 #[derive(Debug, Clone)]
-struct Door {
+struct Handles {
     auth: Auth,
     users: Users,
     /// The store's identity: sequence numbers of another store mean nothing here.
@@ -34,7 +34,7 @@ struct Door {
     handshakes: Arc<HandshakeLimit>,
 }
 
-impl FromRef<Edge> for Door {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         Self {
             auth: edge.auth.clone(),
@@ -81,12 +81,12 @@ async fn head(
     )
 )]
 async fn stream(
-    State(door): State<Door>,
+    State(handles): State<Handles>,
     Address(address): Address,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
-    let Door { auth, users, epoch, handshakes } = door;
+    let Handles { auth, users, epoch, handshakes } = handles;
     let throttled = |retry_after_s| ApiError::Throttled { retry_after_s };
     handshakes.admit(address).map_err(throttled)?;
     let dialect = params.choice("dialect", Dialect::from_name).unwrap_or(Dialect::BellpullV1);
@@ -113,7 +113,7 @@ async fn stream(
     if let Err(why) = auth.recheck(&principal).await {
         session.heard(Heard::Ended(why));
     }
-    line.introduce(session);
+    line.bind_session(session);
     Ok(answer(Body::from_stream(events)))
 }
 

@@ -30,8 +30,8 @@ use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::Principal;
 use crate::delivery::defaults::{CHANNELS, DIGEST, is_of_accounts};
-use crate::delivery::desk::{Found, TemplateDesk, Wrong};
 use crate::delivery::template::{BadTemplate, SOURCE_MAX};
+use crate::delivery::template_service::{Found, TemplateService, Wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, write, forget)).with(routes!(preview))
@@ -102,7 +102,7 @@ struct Said {
     )
 )]
 async fn list(
-    State(desk): State<TemplateDesk>,
+    State(handles): State<TemplateService>,
     _: Admin,
     paging: Paging,
     mut params: Params,
@@ -110,7 +110,7 @@ async fn list(
     let event = params.bounded("event", EVENT_MAX);
     let channel = params.choice("channel", |name| of_name(name).ok());
     params.finish()?;
-    let all = all_of(&desk.templates().written());
+    let all = all_of(&handles.templates().written());
     let is_asked_for = |one: &Said| {
         event.as_ref().is_none_or(|event| one.event == *event)
             && channel.is_none_or(|channel| one.channel == channel)
@@ -198,8 +198,8 @@ fn template_json(key: &TemplateKey, found: &Found) -> Value {
         (status = 403, description = "For admins."),
     )
 )]
-async fn read(State(desk): State<TemplateDesk>, _: Admin, Key(key): Key) -> Json<Value> {
-    let found = desk.templates().find(&key.event, key.channel, &key.locale);
+async fn read(State(handles): State<TemplateService>, _: Admin, Key(key): Key) -> Json<Value> {
+    let found = handles.templates().find(&key.event, key.channel, &key.locale);
     Json(template_json(&key, &found))
 }
 
@@ -215,7 +215,7 @@ async fn read(State(desk): State<TemplateDesk>, _: Admin, Key(key): Key) -> Json
     )
 )]
 async fn write(
-    State(desk): State<TemplateDesk>,
+    State(handles): State<TemplateService>,
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Key(key): Key,
@@ -229,7 +229,7 @@ async fn write(
     let start = Source { subject: title.to_owned(), ..Source::default() };
     let source = source(&mut body, start)?;
     check_rights(&principal, &key)?;
-    let proved = desk.prove(&key.event, key.channel, source.clone()).await;
+    let proved = handles.prove(&key.event, key.channel, source.clone()).await;
     proved.map_err(refused)?;
     let template = WrittenTemplate {
         key,
@@ -239,7 +239,7 @@ async fn write(
     };
     let shown = Found::Written(Arc::new(template.clone()));
     let answer = Json(template_json(&template.key, &shown));
-    match desk.put(template).await? {
+    match handles.put(template).await? {
         PutTemplate::Created => Ok((StatusCode::CREATED, answer)),
         PutTemplate::Replaced => Ok((StatusCode::OK, answer)),
         PutTemplate::TooMany => {
@@ -260,12 +260,12 @@ async fn write(
     )
 )]
 async fn forget(
-    State(desk): State<TemplateDesk>,
+    State(handles): State<TemplateService>,
     Admin(principal): Admin,
     Key(key): Key,
 ) -> Result<StatusCode, ApiError> {
     check_rights(&principal, &key)?;
-    match desk.delete(key).await? {
+    match handles.delete(key).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::NotFound),
     }
@@ -281,14 +281,14 @@ async fn forget(
     )
 )]
 async fn preview(
-    State(desk): State<TemplateDesk>,
+    State(handles): State<TemplateService>,
     _: Admin,
     Key(key): Key,
     Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
-    let found = desk.templates().find(&key.event, key.channel, &key.locale);
+    let found = handles.templates().find(&key.event, key.channel, &key.locale);
     let source = source(&mut body, found.source().clone())?;
-    let rendered = desk.prove(&key.event, key.channel, source).await.map_err(refused)?;
+    let rendered = handles.prove(&key.event, key.channel, source).await.map_err(refused)?;
     Ok(Json(json!({
         "subject": rendered.subject,
         "text": rendered.text,

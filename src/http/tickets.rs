@@ -247,14 +247,14 @@ async fn membership(
     ticket: &Ticket,
     caller: &Caller,
 ) -> Result<Membership, ApiError> {
-    if caller.role != Role::Developer || is_visible(ticket, caller, Membership::Outsider) {
-        return Ok(Membership::Outsider);
+    if caller.role != Role::Developer || is_visible(ticket, caller, Membership::NonMember) {
+        return Ok(Membership::NonMember);
     }
     let is_open = store.project(ticket.project).await?.is_some_and(|project| project.is_open);
     if is_open || store.is_member(ticket.project, caller.id).await? {
         return Ok(Membership::Member);
     }
-    Ok(Membership::Outsider)
+    Ok(Membership::NonMember)
 }
 
 /// Validation errors are shown only to callers who may give the command at all: others get the

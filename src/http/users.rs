@@ -23,7 +23,7 @@ use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, ro
 use super::body::Strict;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
-use super::guard::to_the_end;
+use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
@@ -63,13 +63,13 @@ pub(super) fn user_json(user: &User) -> Value {
 
 /// The handles for changing an account: the store, the cache, and its open sessions.
 #[derive(Debug, Clone)]
-struct Desk {
+struct Handles {
     accounts: Arc<dyn AccountStore>,
     auth: Auth,
     users: Users,
 }
 
-impl FromRef<Edge> for Desk {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (accounts, auth) = (edge.store.clone(), edge.auth.clone());
         Self { accounts, auth, users: edge.hub.users.clone() }
@@ -126,7 +126,7 @@ async fn read(
     )
 )]
 async fn create(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Strict(mut body): Strict,
@@ -160,8 +160,8 @@ async fn create(
     if new.role.is_admin() && !is_super(&principal) {
         return Err(only_super());
     }
-    new.password_hash = Some(desk.auth.hash_password(password).await?);
-    let (user, _) = desk.accounts.create_user(new, None).await?;
+    new.password_hash = Some(handles.auth.hash_password(password).await?);
+    let (user, _) = handles.accounts.create_user(new, None).await?;
     Ok((StatusCode::CREATED, Json(user_json(&user))))
 }
 
@@ -180,12 +180,12 @@ async fn create(
     )
 )]
 async fn edit(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Admin(principal): Admin,
     Id(id): Id,
     Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
-    let before = desk.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
+    let before = handles.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
     if before.role.is_admin() && before.id != principal.user.id && !is_super(&principal) {
         return Err(only_super());
     }
@@ -204,11 +204,11 @@ async fn edit(
     body.refuse_if_sent("password", PASSWORD_ELSEWHERE);
     body.finish()?;
     check_rights(&principal, &before, &changes)?;
-    let user = to_the_end(async move { desk.change(&before, changes).await }).await?;
+    let user = spawn_uncancelled(async move { handles.change(&before, changes).await }).await?;
     Ok(Json(user_json(&user)))
 }
 
-impl Desk {
+impl Handles {
     /// Changes an account. Sockets that were opened with a lost right are closed.
     async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
         let after = self.accounts.update_user(before.id, changes).await?;

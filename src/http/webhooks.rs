@@ -51,7 +51,7 @@ const SECRET_LEN: usize = 24;
 
 /// The handles for creating, changing and testing webhooks.
 #[derive(Debug, Clone)]
-pub(super) struct Desk {
+pub(super) struct Handles {
     store: Arc<dyn WebhookStore>,
     clock: Arc<dyn Clock>,
     rules: HookRules,
@@ -71,7 +71,7 @@ impl HookRules {
     }
 }
 
-impl FromRef<Edge> for Desk {
+impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (store, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
         Self { store, clock, rules: edge.hook_rules.clone() }
@@ -117,7 +117,7 @@ fn webhook_json(hook: &Webhook) -> Value {
     )
 )]
 async fn list(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     paging: Paging,
     mut params: Params,
@@ -131,7 +131,7 @@ async fn list(
         None if is_admin => WhichWebhooks::OwnAndProjects(principal.user.id),
         None => WhichWebhooks::Own(principal.user.id),
     };
-    let page = desk.store.webhooks(which, paging.request()).await?;
+    let page = handles.store.webhooks(which, paging.request()).await?;
     paging.show(page, webhook_json).await
 }
 
@@ -146,12 +146,12 @@ async fn list(
     )
 )]
 async fn create(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     body.require("url");
-    let address = desk.address(&mut body);
+    let address = handles.address(&mut body);
     let events = events(&mut body);
     let description = description(&mut body);
     let is_active = body.boolean("is_active").unwrap_or(true);
@@ -168,7 +168,7 @@ async fn create(
         is_active,
         secret: secret.clone(),
     };
-    let made = desk.store.create_webhook(new, desk.clock.now()).await;
+    let made = handles.store.create_webhook(new, handles.clock.now()).await;
     let made = made.map_err(|error| match error {
         StoreError::NotFound => ApiError::field("project", "There is no such project."),
         other @ (StoreError::Conflict
@@ -198,11 +198,11 @@ async fn create(
     responses((status = 200, description = "The webhook.", body = doc::Webhook))
 )]
 async fn read(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(webhook_json(&desk.visible(&principal, id).await?)))
+    Ok(Json(webhook_json(&handles.visible(&principal, id).await?)))
 }
 
 /// Changes a webhook; what is not named stays as it is. Switching it on resets its failures.
@@ -212,21 +212,21 @@ async fn read(
     responses((status = 200, description = "As it stands now.", body = doc::Webhook))
 )]
 async fn change(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
     Strict(mut body): Strict,
 ) -> Result<Json<Value>, ApiError> {
-    let hook = desk.visible(&principal, id).await?;
+    let hook = handles.visible(&principal, id).await?;
     let changes = WebhookChanges {
-        address: desk.address(&mut body),
+        address: handles.address(&mut body),
         events: events(&mut body),
         description: description(&mut body),
         is_active: body.boolean("is_active"),
     };
     body.read_only(&READ_ONLY);
     body.finish()?;
-    let changed = desk.store.change_webhook(hook.id, changes, desk.clock.now()).await?;
+    let changed = handles.store.change_webhook(hook.id, changes, handles.clock.now()).await?;
     Ok(Json(webhook_json(&changed.ok_or(ApiError::NotFound)?)))
 }
 
@@ -236,12 +236,12 @@ async fn change(
     responses((status = 204, description = "It is called no more."))
 )]
 async fn delete(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<StatusCode, ApiError> {
-    let hook = desk.visible(&principal, id).await?;
-    match desk.store.delete_webhook(hook.id).await? {
+    let hook = handles.visible(&principal, id).await?;
+    match handles.store.delete_webhook(hook.id).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::NotFound),
     }
@@ -257,17 +257,17 @@ async fn delete(
     )
 )]
 async fn rotate(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
     _: NoFields,
 ) -> Result<Json<Value>, ApiError> {
-    let hook = desk.visible(&principal, id).await?;
+    let hook = handles.visible(&principal, id).await?;
     let secret = secret()?;
-    if !desk.store.rotate_secret(hook.id, secret.clone(), desk.clock.now()).await? {
+    if !handles.store.rotate_secret(hook.id, secret.clone(), handles.clock.now()).await? {
         return Err(ApiError::NotFound);
     }
-    let mut shown = webhook_json(&desk.visible(&principal, id).await?);
+    let mut shown = webhook_json(&handles.visible(&principal, id).await?);
     shown["secret"] = secret.reveal().into();
     Ok(Json(shown))
 }
@@ -283,20 +283,20 @@ async fn rotate(
     )
 )]
 async fn test(
-    State(desk): State<Desk>,
+    State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
     _: NoFields,
 ) -> Result<Json<Value>, ApiError> {
-    let hook = desk.visible(&principal, id).await?;
-    let now = desk.clock.now();
-    let tries = &desk.rules.tries;
+    let hook = handles.visible(&principal, id).await?;
+    let now = handles.clock.now();
+    let tries = &handles.rules.tries;
     let _trying = tries
         .begin(principal.user.id)
         .map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
-    let target = desk.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
+    let target = handles.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
     let name = URL_SAFE_NO_PAD.encode(random::<9>()?);
-    let called = desk.rules.caller.ping(&target, &name, now).await;
+    let called = handles.rules.caller.ping(&target, &name, now).await;
     Ok(Json(json!({
         "ok": called.error.is_none(),
         "status": called.status,
@@ -305,7 +305,7 @@ async fn test(
     })))
 }
 
-impl Desk {
+impl Handles {
     /// The webhook, if the caller may see it.
     async fn visible(&self, principal: &Principal, id: i64) -> Result<Webhook, ApiError> {
         let hook = self.store.webhook(WebhookId(id)).await?.ok_or(ApiError::NotFound)?;

@@ -90,11 +90,11 @@ impl SseOutlet {
     fn position(&self, frame: &Outgoing<'_>) -> Option<Seq> {
         let is_of_changes = self.dialect == Dialect::BellpullV1;
         match frame {
-            Outgoing::Notification { birth, .. } => Some(birth.seq),
+            Outgoing::Notification { entry, .. } => Some(entry.seq),
             Outgoing::Row { row, is_resumable, .. } if is_of_changes => {
                 is_resumable.then_some(row.changed_seq)
             }
-            Outgoing::Row { row, is_news, .. } => is_news.then_some(row.birth.seq),
+            Outgoing::Row { row, is_news, .. } => is_news.then_some(row.entry.seq),
             Outgoing::Marked(marked) => is_of_changes.then_some(marked.last),
             Outgoing::Established { .. }
             | Outgoing::Truncated { .. }

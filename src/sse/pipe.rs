@@ -137,7 +137,7 @@ impl Writer {
 
 impl Line {
     /// Binds the session, which is told from now on when the connection takes more or is closed.
-    pub(crate) fn introduce(self, session: Session) {
+    pub(crate) fn bind_session(self, session: Session) {
         let _ = self.0.session.set(session);
         let waiting = self.0.waiting();
         let (is_gone, missed) = (waiting.is_gone, !waiting.is_awaited && waiting.bytes.is_empty());

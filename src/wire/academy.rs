@@ -4,7 +4,7 @@
 //! clients choose a colour and an icon by it. Why it was made is not told here.
 
 use bellpull_actors::domain::ids::NotificationId;
-use bellpull_actors::domain::inbox::{Birth, Mark, Marked, Row};
+use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
 use bellpull_actors::domain::notification::{Message, time_ago};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 use super::{Dialect, Texts, frames};
 
 /// A notification, for one of its recipients.
-pub(super) fn notification(birth: &Birth, now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
-    out.extend_from_slice(birth.message.encoded(Dialect::Academy.slot(), stem));
-    let (id, seq, is_read) = (birth.id, birth.seq, birth.is_read);
-    let time_ago = time_ago(birth.message.message.created_at, now());
+pub(super) fn notification(entry: &Entry, now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.message.encoded(Dialect::Academy.slot(), stem));
+    let (id, seq, is_read) = (entry.id, entry.seq, entry.is_read);
+    let time_ago = time_ago(entry.message.message.created_at, now());
     frames::print(
         out,
         format_args!(r#","id":{id},"seq":{seq},"is_read":{is_read},"time_ago":"{time_ago}"}}}}"#),
@@ -32,12 +32,12 @@ pub(super) fn updated(marked: &Marked, out: &mut impl Texts) {
 
 /// A row that the client knows has another state than it had.
 pub(super) fn row_updated(row: &Row, unread_count: i64, out: &mut impl Texts) {
-    let mark = match (row.is_deleted, row.birth.is_read) {
+    let mark = match (row.is_deleted, row.entry.is_read) {
         (true, _) => Mark::Delete,
         (false, true) => Mark::Read,
         (false, false) => Mark::Unread,
     };
-    update(row.birth.id, mark, unread_count, out);
+    update(row.entry.id, mark, unread_count, out);
 }
 
 fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Texts) {
@@ -95,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire::testing::{at, birth, message, texts};
+    use crate::wire::testing::{at, entry, message, texts};
 
     macro_rules! golden {
         ($name:literal) => {
@@ -107,7 +107,7 @@ mod tests {
         texts(Dialect::Academy, frame)
     }
 
-    fn registration() -> Birth {
+    fn registration() -> Entry {
         let mut message = message(None);
         message.event = Event::UserRegistration;
         message.kind = Kind::UserRegistration;
@@ -117,19 +117,19 @@ mod tests {
         let metadata = json!({"user_id": 123, "user_email": "john@example.com",
             "user_full_name": "John Doe", "user_role": "student"});
         message.metadata = serde_json::from_value(metadata).unwrap();
-        Birth { id: NotificationId(1), seq: Seq(1), ..birth(message) }
+        Entry { id: NotificationId(1), seq: Seq(1), ..entry(message) }
     }
 
     #[test]
     fn notifications_to_the_byte() {
-        let birth = registration();
-        let frame = Outgoing::Notification { birth: &birth, unread_count: 1 };
+        let entry = registration();
+        let frame = Outgoing::Notification { entry: &entry, unread_count: 1 };
         assert_eq!(encoded(frame), [golden!("new_notification")]);
         let mut old = registration().message.message.clone();
         old.created_at = at("2025-12-24T07:30:00Z");
         old.kind = Kind::Course;
-        let old = Birth { is_read: true, ..super::super::testing::birth(old) };
-        let row = Row { birth: old, changed_seq: Seq(40), is_deleted: false };
+        let old = Entry { is_read: true, ..super::super::testing::entry(old) };
+        let row = Row { entry: old, changed_seq: Seq(40), is_deleted: false };
         let frame = Outgoing::Row { row: &row, is_news: true, is_resumable: true, unread_count: 1 };
         assert_eq!(encoded(frame), [golden!("new_notification_read_three_hours_ago")]);
         let gone = Row { is_deleted: true, ..row };
@@ -154,12 +154,12 @@ mod tests {
         let frames = encoded(Outgoing::Marked(&marked(Mark::Delete)));
         assert_eq!(frames[0], golden!("notification_updated_deleted"));
 
-        let row = Row { birth: registration(), changed_seq: Seq(5), is_deleted: false };
+        let row = Row { entry: registration(), changed_seq: Seq(5), is_deleted: false };
         let told = |row: &Row| {
             encoded(Outgoing::Row { row, is_news: false, is_resumable: true, unread_count: 2 })
         };
         assert_eq!(told(&row), [golden!("notification_updated_unread")]);
-        let read = Row { birth: Birth { is_read: true, ..row.birth.clone() }, ..row.clone() };
+        let read = Row { entry: Entry { is_read: true, ..row.entry.clone() }, ..row.clone() };
         assert_eq!(told(&read), [golden!("notification_updated")]);
         let gone = Row { is_deleted: true, ..row };
         assert_eq!(told(&gone), [golden!("notification_updated_deleted")]);

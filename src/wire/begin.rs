@@ -44,7 +44,7 @@ impl Wish<'_> {
                 None => Resume::Unacknowledged,
             }),
             Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
-                Feed::Births(match since {
+                Feed::Entries(match since {
                     _ if wants_none => Begin::Live,
                     Some(seq) => Begin::Since(seq),
                     None => Begin::Undelivered,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn of_births() {
+    fn of_entries() {
         for (since, replay, begin) in [
             (None, None, Begin::Undelivered),
             (Some("0"), None, Begin::Since(Seq(0))),
@@ -88,7 +88,7 @@ mod tests {
         ] {
             for epoch in [None, Some("e1"), Some("e2")] {
                 let feed = wish(since, epoch, replay).feed(Dialect::Incident, "e1");
-                assert_eq!(feed, Ok(Feed::Births(begin)), "{since:?} {replay:?}");
+                assert_eq!(feed, Ok(Feed::Entries(begin)), "{since:?} {replay:?}");
             }
         }
     }

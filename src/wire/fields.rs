@@ -100,7 +100,7 @@ pub(super) fn object(
 
 /// A name of the sender's own, for why a notification was made.
 pub(super) fn event_name(key: &str, name: &str) -> Result<String, BadFrame> {
-    let is_visible = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    let is_visible = |content: char| !content.is_whitespace() && !content.is_control();
     let length = name.chars().take(EVENT_NAME_MAX + 1).count();
     if (1..=EVENT_NAME_MAX).contains(&length) && name.chars().all(is_visible) {
         return Ok(name.to_owned());

@@ -1,6 +1,6 @@
 //! The dialect `incident`: ticket alerts, flat, with a `notification_type`.
 
-use bellpull_actors::domain::inbox::Birth;
+use bellpull_actors::domain::inbox::Entry;
 use bellpull_actors::domain::notification::{Message, TicketSnapshot};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::{Dialect, frames};
 
 /// A notification, for one of its recipients.
-pub(super) fn notification(birth: &Birth, out: &mut Vec<u8>) {
-    out.extend_from_slice(birth.message.encoded(Dialect::Incident.slot(), stem));
-    frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, birth.id, birth.seq));
+pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.message.encoded(Dialect::Incident.slot(), stem));
+    frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, entry.id, entry.seq));
 }
 
 /// What all recipients of a message are told: the frame up to where its recipient's own begins.
@@ -77,7 +77,7 @@ mod tests {
     use bellpull_actors::session::Heard;
 
     use super::*;
-    use crate::wire::testing::{at, birth, caller, message, snapshot, text, texts};
+    use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
     use crate::wire::{BadFrame, Endpoint};
 
     fn encoded(frame: Outgoing<'_>) -> String {
@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn what_clients_receive_to_the_byte() {
-        let with_ticket = birth(message(Some(snapshot())));
+        let with_ticket = entry(message(Some(snapshot())));
         assert_eq!(
-            encoded(Outgoing::Notification { birth: &with_ticket, unread_count: 1 }),
+            encoded(Outgoing::Notification { entry: &with_ticket, unread_count: 1 }),
             golden!("ticket_created")
         );
 
@@ -107,9 +107,9 @@ mod tests {
         own.title = "Approval \"needed\"".to_owned();
         own.body = "Zeile 1\nZeile 2 – schön \u{1F514}\u{0}".to_owned();
         own.created_at = at("2025-12-24T10:30:00.120Z");
-        let own = birth(own);
+        let own = entry(own);
         assert_eq!(
-            encoded(Outgoing::Notification { birth: &own, unread_count: 1 }),
+            encoded(Outgoing::Notification { entry: &own, unread_count: 1 }),
             golden!("without_ticket")
         );
 
@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn one_letter_goes_to_many_with_each_ones_own_numbers() {
-        let first = birth(message(Some(snapshot())));
-        let second = Birth { id: NotificationId(124), seq: Seq(2), ..first.clone() };
+        let first = entry(message(Some(snapshot())));
+        let second = Entry { id: NotificationId(124), seq: Seq(2), ..first.clone() };
         let frames = [&first, &second]
-            .map(|birth| encoded(Outgoing::Notification { birth, unread_count: 1 }));
+            .map(|entry| encoded(Outgoing::Notification { entry, unread_count: 1 }));
         assert!(frames[0].ends_with(r#","id":123,"seq":17}"#), "{}", frames[0]);
         assert!(frames[1].ends_with(r#","id":124,"seq":2}"#), "{}", frames[1]);
         for frame in frames {

@@ -18,7 +18,7 @@ mod project;
 mod streams;
 mod v1;
 
-use bellpull_actors::domain::inbox::Birth;
+use bellpull_actors::domain::inbox::Entry;
 use bellpull_actors::port::outlet::Outgoing;
 use bellpull_actors::session::Heard;
 use jiff::Timestamp;
@@ -130,15 +130,15 @@ pub fn encode(
     match frame {
         Outgoing::Established { user } => out.text(|out| frames::established(user, out)),
         Outgoing::Truncated { skipped } => out.text(|out| frames::truncated(skipped, out)),
-        Outgoing::Notification { birth, unread_count } => {
-            out.text(|out| notification(dialect, birth, unread_count, now, out));
+        Outgoing::Notification { entry, unread_count } => {
+            out.text(|out| notification(dialect, entry, unread_count, now, out));
         }
         Outgoing::Row { row, is_news, unread_count, .. } => match dialect {
             Dialect::BellpullV1 => out.text(|out| v1::row(row, is_news, unread_count, out)),
             Dialect::Academy if !is_news => academy::row_updated(row, unread_count, out),
             Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
                 if is_news && !row.is_deleted {
-                    out.text(|out| notification(dialect, &row.birth, unread_count, now, out));
+                    out.text(|out| notification(dialect, &row.entry, unread_count, now, out));
                 }
             }
         },
@@ -153,7 +153,7 @@ pub fn encode(
             Dialect::BellpullV1 => v1::reply(asked, answer, out),
             Dialect::Incident | Dialect::Project | Dialect::Academy => frames::refused(answer, out),
         },
-        Outgoing::Stream(letter) => out.text(|out| streams::event(dialect, letter, out)),
+        Outgoing::Stream(content) => out.text(|out| streams::event(dialect, content, out)),
         Outgoing::Present { stream, people } => {
             out.text(|out| streams::present(dialect, stream, people, out));
         }
@@ -179,17 +179,17 @@ pub fn encode(
 
 fn notification(
     dialect: Dialect,
-    birth: &Birth,
+    entry: &Entry,
     unread_count: i64,
     now: impl FnOnce() -> Timestamp,
     out: &mut Vec<u8>,
 ) {
     match dialect {
-        Dialect::Incident => incident::notification(birth, out),
-        Dialect::Project => project::notification(birth, out),
-        Dialect::Inbox => inbox::notification(birth, out),
-        Dialect::Academy => academy::notification(birth, now, out),
-        Dialect::BellpullV1 => v1::notification(birth, birth.seq, unread_count, out),
+        Dialect::Incident => incident::notification(entry, out),
+        Dialect::Project => project::notification(entry, out),
+        Dialect::Inbox => inbox::notification(entry, out),
+        Dialect::Academy => academy::notification(entry, now, out),
+        Dialect::BellpullV1 => v1::notification(entry, entry.seq, unread_count, out),
     }
 }
 

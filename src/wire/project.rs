@@ -1,6 +1,6 @@
 //! The dialect `project`: notifications that are named by their ticket and event.
 
-use bellpull_actors::domain::inbox::Birth;
+use bellpull_actors::domain::inbox::Entry;
 use bellpull_actors::domain::notification::Message;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::{Dialect, frames};
 
 /// A notification, for one of its recipients.
-pub(super) fn notification(birth: &Birth, out: &mut Vec<u8>) {
-    out.extend_from_slice(birth.message.encoded(Dialect::Project.slot(), stem));
-    if birth.message.message.ticket.is_none() {
-        frames::print(out, format_args!(r#","id":"notification_{}""#, birth.id));
+pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.message.encoded(Dialect::Project.slot(), stem));
+    if entry.message.message.ticket.is_none() {
+        frames::print(out, format_args!(r#","id":"notification_{}""#, entry.id));
     }
-    let (id, seq) = (birth.id, birth.seq);
+    let (id, seq) = (entry.id, entry.seq);
     frames::print(out, format_args!(r#","notification_id":{id},"seq":{seq}}}}}"#));
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use bellpull_actors::port::outlet::Outgoing;
 
     use super::*;
-    use crate::wire::testing::{at, birth, message, snapshot, text};
+    use crate::wire::testing::{at, entry, message, snapshot, text};
 
     macro_rules! golden {
         ($name:literal) => {
@@ -74,17 +74,17 @@ mod tests {
         };
     }
 
-    fn encoded(birth: &Birth) -> String {
-        text(Dialect::Project, Outgoing::Notification { birth, unread_count: 1 })
+    fn encoded(entry: &Entry) -> String {
+        text(Dialect::Project, Outgoing::Notification { entry, unread_count: 1 })
     }
 
-    fn of(event: &str, ticket: Option<TicketSnapshot>) -> Birth {
+    fn of(event: &str, ticket: Option<TicketSnapshot>) -> Entry {
         let mut message = message(ticket);
         message.event = Event::from_name(event);
         message.title = "Ticket Assigned".to_owned();
         message.body = "You were assigned to PROJ-456: Fix login bug".to_owned();
         message.created_at = at("2025-11-05T12:00:00Z");
-        Birth { id: NotificationId(9), seq: Seq(4), ..birth(message) }
+        Entry { id: NotificationId(9), seq: Seq(4), ..entry(message) }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::domain::stream::{
-    Person, Present, Stream, StreamEvent, StreamLetter, TicketAction, TicketLine,
+    Person, Present, SharedStreamEvent, Stream, StreamEvent, TicketAction, TicketLine,
 };
 use bellpull_actors::domain::ticket::Status;
 use bellpull_actors::session::Ask;
@@ -34,9 +34,9 @@ pub(super) fn typing(
 }
 
 /// What a stream tells. On a socket that may have several, the frame says which.
-pub(super) fn event(dialect: Dialect, letter: &StreamLetter, out: &mut Vec<u8>) {
-    out.extend_from_slice(letter.encoded(stem));
-    end(dialect, letter.stream, out);
+pub(super) fn event(dialect: Dialect, content: &SharedStreamEvent, out: &mut Vec<u8>) {
+    out.extend_from_slice(content.encoded(stem));
+    end(dialect, content.stream, out);
 }
 
 /// Who is on a presence stream now.
@@ -235,15 +235,15 @@ mod tests {
 
     /// The frame in every family, and the longer one of `bellpull.v1`.
     fn assert_told(event: StreamEvent, wanted: &str) {
-        let letter = StreamLetter::new(ProjectId(7), event);
+        let content = SharedStreamEvent::new(ProjectId(7), event);
         for dialect in Dialect::ALL {
             let stream = if dialect == Dialect::BellpullV1 {
-                format!(r#","stream":"{}"}}"#, letter.stream)
+                format!(r#","stream":"{}"}}"#, content.stream)
             } else {
                 "}".to_owned()
             };
             let wanted = format!("{}{stream}", wanted.strip_suffix('}').unwrap());
-            assert_eq!(texts(dialect, Outgoing::Stream(&letter)), [wanted], "{dialect}");
+            assert_eq!(texts(dialect, Outgoing::Stream(&content)), [wanted], "{dialect}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Birth, Letter, Mark, Marked, Row};
+use bellpull_actors::domain::inbox::{Entry, Mark, Marked, MessageContent, Row};
 use bellpull_actors::domain::notification::{Kind, Message, TicketSnapshot};
 use bellpull_actors::domain::ticket::{Caller, Category, Priority, Status};
 use bellpull_actors::domain::user::Role;
@@ -82,8 +82,13 @@ pub(super) fn message(ticket: Option<TicketSnapshot>) -> Message {
     }
 }
 
-pub(super) fn birth(message: Message) -> Birth {
-    Birth { id: NotificationId(123), seq: Seq(17), is_read: false, message: Letter::new(message) }
+pub(super) fn entry(message: Message) -> Entry {
+    Entry {
+        id: NotificationId(123),
+        seq: Seq(17),
+        is_read: false,
+        message: MessageContent::new(message),
+    }
 }
 
 /// Whatever a sender may say.
@@ -114,8 +119,8 @@ pub(super) fn any_message() -> impl Strategy<Value = Message> {
 
 /// All frames about a notification, in all dialects.
 pub(super) fn frames_about(message: Message) -> Vec<(Dialect, String)> {
-    let birth = birth(message);
-    let row = |is_deleted| Row { birth: birth.clone(), changed_seq: Seq(40), is_deleted };
+    let entry = entry(message);
+    let row = |is_deleted| Row { entry: entry.clone(), changed_seq: Seq(40), is_deleted };
     let (known, gone) = (row(false), row(true));
     let marked = Marked {
         mark: Mark::Unread,
@@ -125,7 +130,7 @@ pub(super) fn frames_about(message: Message) -> Vec<(Dialect, String)> {
         unread_count: 2,
     };
     let frames = [
-        Outgoing::Notification { birth: &birth, unread_count: 1 },
+        Outgoing::Notification { entry: &entry, unread_count: 1 },
         Outgoing::Row { row: &known, is_news: true, is_resumable: true, unread_count: 1 },
         Outgoing::Row { row: &known, is_news: false, is_resumable: true, unread_count: 1 },
         Outgoing::Row { row: &gone, is_news: true, is_resumable: true, unread_count: 1 },

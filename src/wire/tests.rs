@@ -1,6 +1,6 @@
 //! What holds for every dialect.
 
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn every_dialect_survives_its_name_and_has_room_in_a_letter() {
     for (slot, dialect) in Dialect::ALL.into_iter().enumerate() {
         assert_eq!(Dialect::from_name(dialect.as_str()), Some(dialect));
         assert_eq!(dialect.slot(), slot);
-        assert!(dialect.slot() < Letter::DIALECTS);
+        assert!(dialect.slot() < MessageContent::DIALECTS);
     }
     assert_eq!(Dialect::from_name("Incident"), None);
     assert_eq!(Dialect::from_name(""), None);

@@ -25,7 +25,7 @@ use crate::wire::{Dialect, Endpoint, Wish};
 
 /// The path of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum SocketRoute {
     /// `/ws/notifications/`
     Notifications,
     /// `/ws/`: every stream, for `bellpull.v1` only.
@@ -40,7 +40,7 @@ pub(super) struct Admitted {
     pub(super) principal: Principal,
     pub(super) dialect: Dialect,
     pub(super) feed: Feed,
-    pub(super) door: Door,
+    pub(super) route: SocketRoute,
     /// The subprotocol of the answer.
     pub(super) subprotocol: Option<HeaderValue>,
 }
@@ -75,7 +75,7 @@ struct Parameters {
     replay: Option<String>,
 }
 
-impl Door {
+impl SocketRoute {
     fn spoken(self, default: Dialect) -> Spoken {
         match self {
             Self::Notifications | Self::Project(_) => Spoken::All(default),
@@ -104,7 +104,7 @@ impl Door {
 /// Decides whether the socket may be opened, and how; `peer` is the other end of its connection.
 pub(super) async fn admit(
     edge: &WsEdge,
-    door: Door,
+    route: SocketRoute,
     peer: Option<IpAddr>,
     request: &Request<()>,
 ) -> Result<Admitted, Denied> {
@@ -122,12 +122,12 @@ pub(super) async fn admit(
         .map_err(|err| Refusal::BadQuery(err.body_text()))?;
     let offered = Offered::read(request.headers())?;
     let (dialect, subprotocol) =
-        offered.choose(parameters.dialect.as_deref(), door.spoken(edge.rules.dialect))?;
+        offered.choose(parameters.dialect.as_deref(), route.spoken(edge.rules.dialect))?;
     let subprotocol = subprotocol.and_then(|name| HeaderValue::from_str(name).ok());
-    let feed = read_feed(edge, door, dialect, &parameters)?;
+    let feed = read_feed(edge, route, dialect, &parameters)?;
     let credential = credential(&parameters, request.headers(), offered.token)?;
-    match let_in(edge, door, credential).await {
-        Ok(principal) => Ok(Admitted { principal, dialect, feed, door, subprotocol }),
+    match let_in(edge, route, credential).await {
+        Ok(principal) => Ok(Admitted { principal, dialect, feed, route, subprotocol }),
         Err(refusal) if dialect == Dialect::BellpullV1 => {
             Err(Denied::Socket { refusal, subprotocol })
         }
@@ -137,7 +137,7 @@ pub(super) async fn admit(
 
 fn read_feed(
     edge: &WsEdge,
-    door: Door,
+    route: SocketRoute,
     dialect: Dialect,
     parameters: &Parameters,
 ) -> Result<Feed, Refusal> {
@@ -147,7 +147,7 @@ fn read_feed(
         replay: parameters.replay.as_deref(),
     };
     let feed = wish.feed(dialect, &edge.rules.epoch)?;
-    Ok(if door.stream().is_some() { Feed::Nothing } else { feed })
+    Ok(if route.stream().is_some() { Feed::Nothing } else { feed })
 }
 
 fn credential<'a>(
@@ -162,7 +162,7 @@ fn credential<'a>(
 /// The principal of a credential, if it may open a socket on that path.
 async fn let_in(
     edge: &WsEdge,
-    door: Door,
+    route: SocketRoute,
     credential: Option<Credential<'_>>,
 ) -> Result<Principal, Refusal> {
     let credential = credential.ok_or(Refusal::Token(AuthError::Missing))?;
@@ -170,7 +170,7 @@ async fn let_in(
     if principal.is_service {
         return Err(Refusal::NoInbox);
     }
-    if let Some(stream) = door.stream()
+    if let Some(stream) = route.stream()
         && !edge.may_watch(&principal, stream.project).await?
     {
         return Err(Refusal::NoProject);

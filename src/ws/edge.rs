@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::pace::Pace;
 use super::reader::ReadRules;
-use super::turn_away::TurnedAway;
+use super::rejection::Rejections;
 use crate::auth::{Auth, Principal};
 use crate::config::Config;
 use crate::edge::{HandshakeLimit, TrustedProxies};
@@ -24,7 +24,7 @@ pub struct WsEdge {
     projects: Arc<dyn TicketStore>,
     pub(super) rules: Arc<Rules>,
     draining: watch::Receiver<bool>,
-    pub(super) turned_away: TurnedAway,
+    pub(super) rejections: Rejections,
 }
 
 /// What an edge is built from.
@@ -77,8 +77,8 @@ impl WsEdge {
                 auth: auth.clone(),
             }),
         };
-        let turned_away = TurnedAway::default();
-        Self { auth, users, projects, rules: Arc::new(rules), draining, turned_away }
+        let rejections = Rejections::default();
+        Self { auth, users, projects, rules: Arc::new(rules), draining, rejections }
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -1,26 +1,27 @@
 //! The socket edge: admission, and the two halves of a session.
 //!
 //! In reading order: [`admission`] and what it checks before the upgrade ([`handshake`],
-//! [`origin`], dialects on [`offer`], a [`credential`]), [`doorstep`] (the fast-path handshake) or
-//! [`upgrade`] (a handshake on a kept-alive connection, taken over from hyper) or [`turn_away`] (a
+//! [`origin`], dialects on [`offer`], a [`credential`]), [`fast_path`] (the fast-path handshake) or
+//! [`upgrade`] (a handshake on a kept-alive connection, taken over from hyper) or [`rejection`] (a
 //! close code as the only frame), [`reader`] with the [`frame`]s that it decodes, its read state
-//! ([`hearing`]) and the [`renewal`] of its token, [`outlet`] and what it [`encode`]s, and what
+//! ([`read_state`]) and the [`renewal`] of its token, [`outlet`] and what it [`encode`]s, and what
 //! both halves share in [`shared`].
 
 mod admission;
 mod credential;
-mod doorstep;
 mod edge;
 mod encode;
+mod fast_path;
 mod frame;
 mod handshake;
-mod hearing;
 mod offer;
 mod origin;
 mod outlet;
 mod pace;
+mod read_state;
 mod reader;
 mod refusal;
+mod rejection;
 mod renewal;
 mod shared;
 mod take_over;
@@ -28,7 +29,6 @@ mod take_over;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod turn_away;
 mod upgrade;
 
 pub use edge::{WsEdge, WsParts};

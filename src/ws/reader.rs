@@ -2,7 +2,7 @@
 //!
 //! The task waits for the connection to have bytes, reads them into a buffer on the stack of a
 //! plain function, and tells the user's actor what they mean. Between two reads it holds only what
-//! is in [`Reader`] and in [`super::hearing`], and an incomplete frame. It reports once that the
+//! is in [`Reader`] and in [`super::read_state`], and an incomplete frame. It reports once that the
 //! session is over and why, and then waits for the outlet to close the connection; what the client
 //! still sends is discarded, so that no reset overtakes the last frame.
 
@@ -73,11 +73,11 @@ impl Reader {
         shared.mark_heard();
         let now_ns = now_ns();
         let fed = decoder.feed(rules.message_max, bytes, |event| {
-            match shared.hearing.hear(&event, rules.pace, now_ns) {
+            match shared.read_state.hear(&event, rules.pace, now_ns) {
                 Ok(Some(heard)) => tell(shared, rules, heard),
                 Ok(None) => {}
                 Err(why) => {
-                    shared.hearing.end();
+                    shared.read_state.end();
                     shared.tell(Heard::Ended(why));
                     return ControlFlow::Break(());
                 }
@@ -90,7 +90,7 @@ impl Reader {
     }
 
     fn end(&self, why: Ending) {
-        self.shared.hearing.end();
+        self.shared.read_state.end();
         self.shared.tell(Heard::Ended(why));
     }
 
@@ -116,7 +116,7 @@ impl Future for Reader {
         // Register the waker first, then check: a close in between is not missed.
         self.shared.wake_when_closing(cx.waker());
         while !self.shared.is_closing() {
-            if self.shared.hearing.is_over() {
+            if self.shared.read_state.is_over() {
                 return Poll::Pending;
             }
             let has_more = match ready!(self.shared.stream.poll_read_ready(cx)) {
@@ -151,7 +151,7 @@ fn tell(shared: &Arc<Shared>, rules: &ReadRules, heard: Heard) {
     if let Heard::Asked(asked) = heard {
         match *asked {
             Asked { tag, ask: Ask::Refresh(token) } => {
-                let renewer = Renewer::new(rules.auth.clone(), shared.hearing.user);
+                let renewer = Renewer::new(rules.auth.clone(), shared.read_state.user);
                 renewer.begin(shared, tag, token);
             }
             other => shared.tell(Heard::Asked(Box::new(other))),

@@ -13,7 +13,7 @@ use bellpull_actors::session::Heard;
 use futures_util::task::AtomicWaker;
 use tokio::net::TcpStream;
 
-use super::hearing::Hearing;
+use super::read_state::ReadState;
 use crate::edge::listen::Held;
 
 /// How long an ending connection may take for its last bytes, in both directions.
@@ -24,8 +24,8 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub(super) stream: TcpStream,
     /// The reader's own state.
-    pub(super) hearing: Hearing,
-    ear: OnceLock<Ear>,
+    pub(super) read_state: ReadState,
+    sink: OnceLock<MessageSink>,
     /// Woken when the connection begins to close; the reader waits here and on the stream.
     reader: AtomicWaker,
     /// When the client last sent something, in milliseconds since the start of [`now`] (wraps after
@@ -44,18 +44,18 @@ pub(super) struct Shared {
 
 /// Where messages go.
 #[derive(Debug)]
-pub(super) enum Ear {
+pub(super) enum MessageSink {
     Actor(Line),
     #[cfg(test)]
     Probe(tokio::sync::mpsc::UnboundedSender<Heard>),
 }
 
 impl Shared {
-    pub(super) fn new(stream: TcpStream, held: Option<Held>, hearing: Hearing) -> Arc<Self> {
+    pub(super) fn new(stream: TcpStream, held: Option<Held>, read_state: ReadState) -> Arc<Self> {
         Arc::new(Self {
             stream,
-            hearing,
-            ear: OnceLock::new(),
+            read_state,
+            sink: OnceLock::new(),
             reader: AtomicWaker::new(),
             heard_at_ms: AtomicU32::new(now_ms()),
             is_closing: AtomicBool::new(false),
@@ -67,19 +67,19 @@ impl Shared {
     }
 
     /// Binds the session: the user's actor has accepted it under that number.
-    pub(super) fn introduce(&self, ear: Ear, session: u32) {
-        self.hearing.number(session);
-        let _ = self.ear.set(ear);
+    pub(super) fn bind_session(&self, sink: MessageSink, session: u32) {
+        self.read_state.number(session);
+        let _ = self.sink.set(sink);
         if self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }
 
     pub(super) fn tell(&self, heard: Heard) {
-        match self.ear.get() {
-            Some(Ear::Actor(line)) => line.heard(self.hearing.session(), heard),
+        match self.sink.get() {
+            Some(MessageSink::Actor(line)) => line.heard(self.read_state.session(), heard),
             #[cfg(test)]
-            Some(Ear::Probe(probe)) => drop(probe.send(heard)),
+            Some(MessageSink::Probe(probe)) => drop(probe.send(heard)),
             None => {}
         }
     }
@@ -100,7 +100,7 @@ impl Shared {
         self.has_waiter.store(false, Ordering::SeqCst);
         self.missed_writable.store(true, Ordering::SeqCst);
         // `introduce` checks the flag after it has set the sink, so one of the two sees it.
-        if self.ear.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
+        if self.sink.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }

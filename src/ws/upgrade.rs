@@ -12,13 +12,13 @@ use bellpull_actors::session::{Heard, SessionStart};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::admission::{Admitted, Denied, Door, admit};
+use super::admission::{Admitted, Denied, SocketRoute, admit};
 use super::edge::WsEdge;
-use super::hearing::Hearing;
 use super::outlet::WsOutlet;
+use super::read_state::ReadState;
 use super::reader::Reader;
 use super::refusal::Refusal;
-use super::shared::{Ear, Shared};
+use super::shared::{MessageSink, Shared};
 use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
 use crate::edge::listen::Held;
 use crate::edge::peer;
@@ -41,11 +41,11 @@ pub fn router(edge: WsEdge) -> Router {
 }
 
 async fn everything(State(edge): State<WsEdge>, request: Request) -> Response {
-    come_in(edge, Door::Everything, request).await
+    come_in(edge, SocketRoute::Everything, request).await
 }
 
 async fn notifications(State(edge): State<WsEdge>, request: Request) -> Response {
-    come_in(edge, Door::Notifications, request).await
+    come_in(edge, SocketRoute::Notifications, request).await
 }
 
 async fn project(
@@ -54,21 +54,21 @@ async fn project(
     request: Request,
 ) -> Response {
     match format!("project:{id}:{stream}").parse() {
-        Ok(stream) => come_in(edge, Door::Project(stream), request).await,
+        Ok(stream) => come_in(edge, SocketRoute::Project(stream), request).await,
         Err(BadStream) => Refusal::NotFound.into_response(),
     }
 }
 
 /// Opens a socket, or rejects it.
-async fn come_in(edge: WsEdge, door: Door, request: Request) -> Response {
+async fn come_in(edge: WsEdge, route: SocketRoute, request: Request) -> Response {
     // A handshake has no body.
     let request = request.map(drop);
     let peer = peer(request.extensions());
-    let (outcome, answer) = match admit(&edge, door, peer, &request).await {
+    let (outcome, answer) = match admit(&edge, route, peer, &request).await {
         Ok(admitted) => ("opened", open(edge, request, admitted)),
         Err(Denied::Http(refusal)) => (refusal.code(), Err(refusal)),
         Err(Denied::Socket { refusal, subprotocol }) => {
-            (refusal.code(), edge.turned_away.answer(request, refusal, subprotocol))
+            (refusal.code(), edge.rejections.answer(request, refusal, subprotocol))
         }
     };
     count_handshake(outcome);
@@ -115,12 +115,12 @@ pub(super) struct Connection {
 /// Hands the session to its user's actor and spawns its reader.
 pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitted) {
     let Connection { stream, held, begun, answer } = connection;
-    let Admitted { principal, dialect, feed, door, .. } = admitted;
-    let hearing = Hearing::new(principal.user.id, dialect, door.endpoint());
-    let shared = Shared::new(stream, held, hearing);
+    let Admitted { principal, dialect, feed, route, .. } = admitted;
+    let read_state = ReadState::new(principal.user.id, dialect, route.endpoint());
+    let shared = Shared::new(stream, held, read_state);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect, answer));
     let (login, expires_at) = (principal.login, principal.expires_at);
-    let start = SessionStart { outlet, feed, stream: door.stream(), login, expires_at };
+    let start = SessionStart { outlet, feed, stream: route.stream(), login, expires_at };
     match edge.users.attach(Arc::clone(&principal.user), start).await {
         Ok(session) => {
             // A logout or a withdrawn right since the token was checked has not closed this
@@ -129,7 +129,7 @@ pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitt
                 session.heard(Heard::Ended(why));
             }
             let (line, number) = session.into_parts();
-            shared.introduce(Ear::Actor(line), number);
+            shared.bind_session(MessageSink::Actor(line), number);
         }
         // The outlet has sent the reason; the reader makes sure that it arrives.
         Err(err) => tracing::debug!(%err, "a session was not taken in"),

@@ -30,11 +30,11 @@ use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::call::{Call, Reply};
 use crate::domain::circuit::Circuit;
 use crate::domain::delivery::{Attempt, Leased};
 use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
-use crate::mail::{Mail, Reply};
 use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
 pub(crate) use place::ChannelPlace;
@@ -85,9 +85,9 @@ pub enum ChannelMessage {
     Nudge,
     /// Begin nothing more, give back what is leased, and answer when all that was in flight is
     /// recorded.
-    Drain(Mail<(), ()>),
+    Drain(Call<(), ()>),
     /// How is it?
-    Observe(Mail<(), Value>),
+    Observe(Call<(), Value>),
     /// A task of its own has something to say.
     Own(OwnMessage),
     /// Fail, to show what a failure does.
@@ -238,8 +238,8 @@ impl Actor for ChannelActor {
                 state.nudged.store(false, Release);
                 state.has_more = true;
             }
-            ChannelMessage::Drain(mail) => state.drain = mail.open().map(|((), reply)| reply),
-            ChannelMessage::Observe(mail) => observe(mail, state),
+            ChannelMessage::Drain(call) => state.drain = call.open().map(|((), reply)| reply),
+            ChannelMessage::Observe(call) => observe(call, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]
             ChannelMessage::Panic => {
@@ -255,8 +255,8 @@ impl Actor for ChannelActor {
     }
 }
 
-fn observe(mail: Mail<(), Value>, state: &ChannelState) {
-    let Some(((), reply)) = mail.open() else { return };
+fn observe(call: Call<(), Value>, state: &ChannelState) {
+    let Some(((), reply)) = call.open() else { return };
     reply.send(json!({
         "circuit": state.circuit.name(),
         "leased": state.queue.len(),

@@ -15,9 +15,9 @@ use tracing::{info, warn};
 
 use super::place::{self, ChannelPlace, GONE_MAX};
 use super::{ChannelMessage, ChannelStart};
+use crate::call::{Call, CallOutcome};
 use crate::directory::Channels;
 use crate::failures::{Budget, Failures};
-use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::RestartMail;
 use crate::vitals::{Handle, Vitals};
@@ -35,7 +35,7 @@ pub(crate) enum ChannelsMessage {
     /// A child's back-off is over.
     Respawn(usize),
     /// How are you all?
-    Report(Mail<usize, ActorReport>),
+    Report(Call<usize, ActorReport>),
     /// An operator wants the child at that path started again.
     Restart(RestartMail<String>),
 }
@@ -92,8 +92,8 @@ impl Actor for ChannelSupervisor {
         let taken = state.vitals.take();
         match message {
             ChannelsMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
-            ChannelsMessage::Report(mail) => self.report(mail, state),
-            ChannelsMessage::Restart(mail) => self.restart(&myself, mail, state),
+            ChannelsMessage::Report(call) => self.report(call, state),
+            ChannelsMessage::Restart(call) => self.restart(&myself, call, state),
         }
         state.vitals.done(taken);
         Ok(())
@@ -167,10 +167,10 @@ impl ChannelSupervisor {
     fn restart(
         &self,
         myself: &ActorRef<ChannelsMessage>,
-        mail: RestartMail<String>,
+        call: RestartMail<String>,
         state: &mut SupervisorState,
     ) {
-        let Some(((path, operator), reply)) = mail.open() else { return };
+        let Some(((path, operator), reply)) = call.open() else { return };
         let is_there = |place: &ChannelPlace| place.path() == path;
         let Some(index) = self.channels.places.iter().position(is_there) else {
             return reply.send(false);
@@ -227,8 +227,8 @@ impl ChannelSupervisor {
         Ok(())
     }
 
-    fn report(&self, mail: Mail<usize, ActorReport>, state: &SupervisorState) {
-        let Some((most, reply)) = mail.open() else { return };
+    fn report(&self, call: Call<usize, ActorReport>, state: &SupervisorState) {
+        let Some((most, reply)) = call.open() else { return };
         let mut own = ActorReport::new(Self::PATH.to_owned(), "supervisor", &state.vitals, None);
         own.children_total = state.children.len();
         let reports = self.channels.places.iter().enumerate().take(most).map(|(index, place)| {
@@ -261,12 +261,12 @@ async fn observe(mut report: ActorReport, actor: Option<Handle<ChannelMessage>>)
         report.state = "backing_off";
         return report;
     };
-    let (mail, answer) = Mail::new(());
-    actor.cast(ChannelMessage::Observe(mail));
+    let (call, answer) = Call::new(());
+    actor.cast(ChannelMessage::Observe(call));
     match answer.within(OBSERVE_MAX).await {
-        Fate::Answered(observed) => report.observed = observed,
-        Fate::Returned(()) => report.state = "stopping",
-        Fate::Lost => report.state = "busy",
+        CallOutcome::Answered(observed) => report.observed = observed,
+        CallOutcome::Returned(()) => report.state = "stopping",
+        CallOutcome::Lost => report.state = "busy",
     }
     report
 }

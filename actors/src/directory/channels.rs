@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
 use std::time::Duration;
 
+use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelMessage, ChannelPlace};
 use crate::domain::routing;
-use crate::mail::{Fate, Mail};
 #[cfg(feature = "testing")]
 use crate::vitals::Handle;
 
@@ -39,9 +39,9 @@ impl Channels {
         self.is_draining.store(true, SeqCst);
         let drains = self.places.iter().map(|place| async move {
             let Some(actor) = place.up() else { return true };
-            let (mail, answer) = Mail::new(());
-            actor.cast(ChannelMessage::Drain(mail));
-            let is_over = !matches!(answer.within(within).await, Fate::Lost);
+            let (call, answer) = Call::new(());
+            actor.cast(ChannelMessage::Drain(call));
+            let is_over = !matches!(answer.within(within).await, CallOutcome::Lost);
             if !is_over {
                 place.cut_off(&actor).await;
             }

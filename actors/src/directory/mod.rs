@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::mail::{Fate, Mail};
+use crate::call::{Call, CallOutcome};
 use crate::supervisor::{Live, Parent, Protocol, SupervisorMessage, Wanted};
 use crate::vitals::Handle;
 
@@ -66,7 +66,7 @@ impl<P: Protocol> Directory<P> {
         &self,
         id: P::Id,
         mut question: Q,
-        wrap: fn(Mail<Q, A>) -> P::Message,
+        wrap: fn(Call<Q, A>) -> P::Message,
     ) -> Result<A, Unanswered<Q>> {
         // Only the first try may trust the map: an actor that returns mail is about to leave it,
         // and its supervisor knows that before it answers.
@@ -83,12 +83,12 @@ impl<P: Protocol> Directory<P> {
             if actor.vitals().depth() >= DEPTH_MAX {
                 break;
             }
-            let (mail, answer) = Mail::new(question);
-            actor.cast(wrap(mail));
+            let (call, answer) = Call::new(question);
+            actor.cast(wrap(call));
             match answer.within(ANSWER_MAX).await {
-                Fate::Answered(answer) => return Ok(answer),
-                Fate::Returned(unasked) => question = unasked,
-                Fate::Lost => return Err(Unanswered::Lost),
+                CallOutcome::Answered(answer) => return Ok(answer),
+                CallOutcome::Returned(unasked) => question = unasked,
+                CallOutcome::Lost => return Err(Unanswered::Lost),
             }
             but_not = Some(actor.actor().get_id());
         }
@@ -101,14 +101,14 @@ impl<P: Protocol> Directory<P> {
         tokio::time::timeout(OBTAIN_MAX, async {
             loop {
                 let supervisor = self.supervisor(wanted.id).await?;
-                let (mail, answer) = Mail::new(wanted);
-                supervisor.cast(SupervisorMessage::Obtain(mail));
+                let (call, answer) = Call::new(wanted);
+                supervisor.cast(SupervisorMessage::Obtain(call));
                 match answer.within(OBTAIN_MAX).await {
-                    Fate::Answered(found) => return found.ok(),
+                    CallOutcome::Answered(found) => return found.ok(),
                     // It ended before it came to this: its successor is asked. The pause is for
                     // the moment in which it has ended and does not look so yet.
-                    Fate::Returned(_) => tokio::time::sleep(OBTAIN_RETRY).await,
-                    Fate::Lost => return None,
+                    CallOutcome::Returned(_) => tokio::time::sleep(OBTAIN_RETRY).await,
+                    CallOutcome::Lost => return None,
                 }
             }
         })

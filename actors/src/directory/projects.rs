@@ -53,7 +53,7 @@ impl Projects {
     async fn check_right(&self, project: ProjectId, caller: &Caller) -> Result<(), NoSubscription> {
         match in_time(membership(&*self.store, project, caller)).await {
             Ok(Some(Membership::Member)) => Ok(()),
-            Ok(Some(Membership::Outsider) | None) => Err(NoSubscription::NoRight),
+            Ok(Some(Membership::NonMember) | None) => Err(NoSubscription::NoRight),
             Err(_) => Err(NoSubscription::Unavailable),
         }
     }
@@ -69,5 +69,5 @@ async fn membership(
     if project.is_open || caller.role.is_admin() || store.is_member(id, caller.id).await? {
         return Ok(Some(Membership::Member));
     }
-    Ok(Some(Membership::Outsider))
+    Ok(Some(Membership::NonMember))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{Directory, Unanswered};
+use crate::call::Call;
 use crate::domain::comment::Comment;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::ticket::{Caller, Command, NewTicket, Ticket};
-use crate::mail::Mail;
 use crate::ticket::message::{
     CommandError, CommentAsk, TicketAsk, TicketMessage, TicketProtocol, unavailable,
 };
@@ -72,7 +72,7 @@ impl Tickets {
         &self,
         id: TicketId,
         question: Q,
-        wrap: fn(Mail<Q, Result<T, CommandError>>) -> TicketMessage,
+        wrap: fn(Call<Q, Result<T, CommandError>>) -> TicketMessage,
     ) -> Result<T, CommandError> {
         match self.directory.ask(id, question, wrap).await {
             Ok(answer) => answer,

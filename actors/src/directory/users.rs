@@ -12,13 +12,13 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
 use crate::domain::routing;
 use crate::domain::user::User;
+use crate::fan_out::FanOutGuard;
 use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
 use crate::port::inbox::Selection;
 use crate::port::outlet::Ending;
-use crate::port::tickets::{Placed, Told};
+use crate::port::tickets::{InboxEntry, Told};
 use crate::port::{InboxStore, StoreError};
 use crate::session::SessionStart;
-use crate::wave::Wave;
 
 /// So many actors are told before they have their turn: what they were told, and what of them was
 /// touched by it, is still in the processor's cache then, and none of them waits outside of the
@@ -114,7 +114,7 @@ impl Users {
     /// Tells the user's actor of a change, if the user has a session on this node.
     pub fn tell(&self, user: UserId, change: Change) {
         if let Some(actor) = self.directory.live.get(&user) {
-            actor.cast(UserMessage::Changed { change, wave: None });
+            actor.cast(UserMessage::Changed { change, fan_out: None });
         }
     }
 
@@ -122,45 +122,45 @@ impl Users {
     /// channels look for its deliveries.
     pub fn tell_all(&self, told: &Told) {
         self.channels.nudge(told.channels);
-        self.tell_births(told, &told.births, None);
+        self.tell_entries(told, &told.entries, None);
     }
 
     /// The same, with turns for those who were told, for there may be many of them.
-    pub(crate) async fn tell_many(&self, told: &Told, wave: Option<&Wave>) {
+    pub(crate) async fn tell_many(&self, told: &Told, fan_out: Option<&FanOutGuard>) {
         self.channels.nudge(told.channels);
-        for births in told.births.chunks(TOLD_AT_ONCE) {
-            self.tell_births(told, births, wave);
-            if births.len() == TOLD_AT_ONCE {
+        for entries in told.entries.chunks(TOLD_AT_ONCE) {
+            self.tell_entries(told, entries, fan_out);
+            if entries.len() == TOLD_AT_ONCE {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    fn tell_births(&self, told: &Told, births: &[Placed], wave: Option<&Wave>) {
-        for placed in births {
+    fn tell_entries(&self, told: &Told, entries: &[InboxEntry], fan_out: Option<&FanOutGuard>) {
+        for placed in entries {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
                 let change = told.change(*placed);
-                actor.cast(UserMessage::Changed { change, wave: wave.map(Arc::clone) });
+                actor.cast(UserMessage::Changed { change, fan_out: fan_out.map(Arc::clone) });
             }
         }
     }
 
     /// Tells all recipients of several announcements that were written together, each of all that
     /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
-    pub(crate) async fn tell_together(&self, told: &[Told], wave: &Wave) {
+    pub(crate) async fn tell_together(&self, told: &[Told], fan_out: &FanOutGuard) {
         if let [only] = told {
-            return self.tell_many(only, Some(wave)).await;
+            return self.tell_many(only, Some(fan_out)).await;
         }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for told in told {
             self.channels.nudge(told.channels);
-            for placed in &told.births {
+            for placed in &told.entries {
                 changes.entry(placed.recipient).or_default().push(told.change(*placed));
             }
         }
         for (nth, (user, changes)) in (1_usize..).zip(changes) {
             if let Some(actor) = self.directory.live.get(&user) {
-                actor.cast(UserMessage::ChangedTogether { changes, wave: Arc::clone(wave) });
+                actor.cast(UserMessage::ChangedTogether { changes, fan_out: Arc::clone(fan_out) });
             }
             if nth % TOLD_AT_ONCE == 0 {
                 tokio::task::yield_now().await;

@@ -89,7 +89,7 @@ pub fn comment(
 ) -> (Comment, Option<Announcement>) {
     let may_see = |(user, is_member): &&(User, bool)| {
         let is_member = *is_member || project.is_open;
-        let membership = if is_member { Membership::Member } else { Membership::Outsider };
+        let membership = if is_member { Membership::Member } else { Membership::NonMember };
         user.is_active && is_visible(ticket, &Caller::from(user), membership)
     };
     let mut users: Vec<UserId> = named(&mentions(&body), people)

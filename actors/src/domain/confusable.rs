@@ -30,11 +30,11 @@ pub fn username_key(username: &str) -> String {
 #[must_use]
 pub fn email_key(email: &str) -> String {
     let mut key = String::with_capacity(email.len());
-    for letter in folded(email).chars() {
-        if letter.is_ascii() {
-            key.push(letter);
+    for content in folded(email).chars() {
+        if content.is_ascii() {
+            key.push(content);
         } else {
-            key.extend(skeleton(letter.encode_utf8(&mut [0; 4])).flat_map(char::to_lowercase));
+            key.extend(skeleton(content.encode_utf8(&mut [0; 4])).flat_map(char::to_lowercase));
         }
     }
     key

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::account_link::AccountLink;
 use super::ids::{DeliveryId, NotificationId, ProjectId, UserId, WebhookId};
-use super::inbox::Letter;
+use super::inbox::MessageContent;
 use super::locale::Locale;
 use super::routing::Channel;
 use super::webhook::HookSecret;
@@ -97,7 +97,7 @@ pub struct Leased {
     /// The link that it brings, where it is about the addressee's account.
     pub account_link: Option<AccountLink>,
     /// What it says: one letter, or several in a digest, the oldest first.
-    pub letters: Vec<Arc<Letter>>,
+    pub contents: Vec<Arc<MessageContent>>,
     /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
     /// own attempt.
     pub with: Vec<(DeliveryId, u32)>,

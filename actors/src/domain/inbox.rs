@@ -65,7 +65,7 @@ impl Head {
     }
 
     /// A row is born: its number.
-    pub fn give_birth(&mut self) -> Seq {
+    pub fn append(&mut self) -> Seq {
         self.unread_count += 1;
         self.last_seq = self.last_seq.next();
         self.last_seq
@@ -91,7 +91,7 @@ impl Head {
 
 /// A row that was born: what a live client is shown.
 #[derive(Debug, Clone)]
-pub struct Birth {
+pub struct Entry {
     /// The notification.
     pub id: NotificationId,
     /// Its number.
@@ -99,14 +99,14 @@ pub struct Birth {
     /// Whether it has been read; a row that is shown late may be.
     pub is_read: bool,
     /// Its text, shared by all its recipients.
-    pub message: Arc<Letter>,
+    pub message: Arc<MessageContent>,
 }
 
 /// A row in its latest state: what a client that follows changes is shown of what it missed.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The row.
-    pub birth: Birth,
+    pub entry: Entry,
     /// The number of its last change; its birth's, where there was none since.
     pub changed_seq: Seq,
     /// Whether only its tombstone is left.
@@ -134,14 +134,14 @@ pub struct Outline {
 /// A message that is on its way to sockets, with room for its encodings: each dialect's bytes are
 /// made once, when they are first needed, however many sockets they go to.
 #[derive(Debug)]
-pub struct Letter {
+pub struct MessageContent {
     /// What it says.
     pub message: Message,
     bytes: usize,
     encoded: [std::sync::OnceLock<Box<[u8]>>; Self::DIALECTS],
 }
 
-impl Letter {
+impl MessageContent {
     /// How many encodings a letter has room for: one a dialect.
     pub const DIALECTS: usize = 5;
 
@@ -171,9 +171,9 @@ impl Letter {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A notification arrived.
-    Born {
+    Added {
         /// What arrived; its `seq` is the change's number.
-        birth: Birth,
+        entry: Entry,
         /// The count after it.
         unread_count: i64,
     },
@@ -201,7 +201,7 @@ impl Change {
     #[must_use]
     pub fn first(&self) -> Seq {
         match self {
-            Self::Born { birth, .. } => birth.seq,
+            Self::Added { entry, .. } => entry.seq,
             Self::Marked(marked) => marked.first,
         }
     }
@@ -210,7 +210,7 @@ impl Change {
     #[must_use]
     pub fn last(&self) -> Seq {
         match self {
-            Self::Born { birth, .. } => birth.seq,
+            Self::Added { entry, .. } => entry.seq,
             Self::Marked(marked) => marked.last,
         }
     }
@@ -224,14 +224,14 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Birth,
+        Entry,
         Mark(usize, Mark),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let mark = prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
         let step =
-            prop_oneof![Just(Step::Birth), (0usize..20, mark).prop_map(|(n, m)| Step::Mark(n, m))];
+            prop_oneof![Just(Step::Entry), (0usize..20, mark).prop_map(|(n, m)| Step::Mark(n, m))];
         prop::collection::vec(step, 0..200)
     }
 
@@ -243,8 +243,8 @@ mod tests {
             let mut taken = Vec::new();
             for step in steps {
                 match step {
-                    Step::Birth => {
-                        taken.push(head.give_birth());
+                    Step::Entry => {
+                        taken.push(head.append());
                         rows.push(RowState::Unread);
                     }
                     Step::Mark(n, mark) => {

@@ -63,16 +63,16 @@ impl Term {
     fn of(text: &str) -> Option<Self> {
         let mut words: Vec<String> = Vec::new();
         let mut is_inside = false;
-        for letter in text.chars() {
-            let goes_on = is_inside && is_accent(letter);
+        for content in text.chars() {
+            let goes_on = is_inside && is_accent(content);
             match words.last_mut() {
-                Some(word) if is_inside && (letter.is_alphanumeric() || goes_on) => {
-                    word.push(letter);
+                Some(word) if is_inside && (content.is_alphanumeric() || goes_on) => {
+                    word.push(content);
                 }
-                _ if letter.is_alphanumeric() => words.push(letter.to_string()),
+                _ if content.is_alphanumeric() => words.push(content.to_string()),
                 _ => {}
             }
-            is_inside = letter.is_alphanumeric() || goes_on;
+            is_inside = content.is_alphanumeric() || goes_on;
         }
         let is_number = words.last()?.chars().all(char::is_numeric);
         Some(Self { words, is_prefix: !is_number })
@@ -80,8 +80,8 @@ impl Term {
 }
 
 /// An accent that is a character of its own, behind its letter.
-fn is_accent(letter: char) -> bool {
-    ('\u{300}'..='\u{36f}').contains(&letter)
+fn is_accent(content: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&content)
 }
 
 #[cfg(test)]

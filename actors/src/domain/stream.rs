@@ -197,7 +197,7 @@ impl StreamEvent {
 /// A stream's event on its way to sockets: its bytes are made once, when they are first needed,
 /// however many sockets they go to.
 #[derive(Debug)]
-pub struct StreamLetter {
+pub struct SharedStreamEvent {
     /// Which stream tells it.
     pub stream: Stream,
     /// What it tells.
@@ -205,7 +205,7 @@ pub struct StreamLetter {
     encoded: OnceLock<Box<[u8]>>,
 }
 
-impl StreamLetter {
+impl SharedStreamEvent {
     /// An event, not encoded yet.
     #[must_use]
     pub fn new(project: ProjectId, event: StreamEvent) -> Arc<Self> {
@@ -223,7 +223,7 @@ impl StreamLetter {
 #[derive(Debug)]
 pub struct TicketNews {
     /// What is told.
-    pub letter: Arc<StreamLetter>,
+    pub content: Arc<SharedStreamEvent>,
     /// Who has to do with the ticket.
     pub stakes: Stakes,
 }
@@ -232,7 +232,7 @@ impl TicketNews {
     /// Something happened to (or on) a ticket.
     #[must_use]
     pub fn new(ticket: &Ticket, event: StreamEvent) -> Self {
-        Self { letter: StreamLetter::new(ticket.project, event), stakes: ticket.stakes() }
+        Self { content: SharedStreamEvent::new(ticket.project, event), stakes: ticket.stakes() }
     }
 }
 

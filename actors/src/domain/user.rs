@@ -84,9 +84,9 @@ impl Role {
     pub fn display(&self) -> String {
         let words = self.as_str().split(['_', '-']).filter(|word| !word.is_empty());
         let capital = |word: &str| {
-            let mut letters = word.chars();
-            letters.next().map_or_else(String::new, |first| {
-                first.to_uppercase().chain(letters).collect::<String>()
+            let mut contents = word.chars();
+            contents.next().map_or_else(String::new, |first| {
+                first.to_uppercase().chain(contents).collect::<String>()
             })
         };
         words.map(capital).collect::<Vec<_>>().join(" ")

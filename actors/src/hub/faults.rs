@@ -3,10 +3,10 @@
 use super::root::HubMessage;
 use super::single::SchedulerPlace;
 use super::{Hub, ROOT_ANSWER_MAX, RestartError, outcome};
+use crate::call::Call;
 use crate::channel::{ChannelMessage, ChannelSupervisor};
 use crate::directory::Directory;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::mail::Mail;
 use crate::messages::{ProjectMessage, ProjectProtocol, UserMessage, UserProtocol};
 use crate::scheduler::SchedulerMessage;
 use crate::supervisor::Protocol;
@@ -34,8 +34,8 @@ impl Hub {
                 return kill(&self.projects.directory, ProjectId(number));
             }
         }
-        let (mail, answer) = Mail::new(path.to_owned());
-        self.root.cast(HubMessage::Kill(mail));
+        let (call, answer) = Call::new(path.to_owned());
+        self.root.cast(HubMessage::Kill(call));
         outcome(answer.within(ROOT_ANSWER_MAX).await)
     }
 

@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::budget::Budget;
+use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelActor, ChannelPlace};
 use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 pub use crate::limits::{HubLimits, HubNames};
-use crate::mail::{Fate, Mail};
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
 use crate::port::{Clock, CommentStore, InboxStore, RetentionStore, SendStore, TicketStore};
@@ -205,11 +205,11 @@ impl Hub {
     /// # Errors
     /// [`RestartError::Unavailable`] when the root does not answer within 5 s.
     pub async fn tree(&self, children_max: usize) -> Result<ActorReport, RestartError> {
-        let (mail, answer) = Mail::new(children_max);
-        self.root.cast(HubMessage::Report(mail));
+        let (call, answer) = Call::new(children_max);
+        self.root.cast(HubMessage::Report(call));
         match answer.within(ROOT_ANSWER_MAX).await {
-            Fate::Answered(report) => Ok(report),
-            Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
+            CallOutcome::Answered(report) => Ok(report),
+            CallOutcome::Returned(_) | CallOutcome::Lost => Err(RestartError::Unavailable),
         }
     }
 
@@ -246,8 +246,8 @@ impl Hub {
                 _ => {}
             }
         }
-        let (mail, answer) = Mail::new((path.to_owned(), operator));
-        self.root.cast(HubMessage::Restart(mail));
+        let (call, answer) = Call::new((path.to_owned(), operator));
+        self.root.cast(HubMessage::Restart(call));
         outcome(answer.within(ROOT_ANSWER_MAX).await)
     }
 
@@ -293,9 +293,9 @@ impl Hub {
                 // A slice of the window each, which the actor spreads over its sessions.
                 let begin =
                     |nth| u32::try_from(window_ms.saturating_mul(nth) / count).unwrap_or(u32::MAX);
-                let (mail, answer) = Mail::new(begin(nth)..begin(nth + 1));
+                let (call, answer) = Call::new(begin(nth)..begin(nth + 1));
                 nth += 1;
-                actor.cast(UserMessage::Drain(mail));
+                actor.cast(UserMessage::Drain(call));
                 answer.within(end.saturating_duration_since(Instant::now()))
             });
             futures_util::future::join_all(ends.collect::<Vec<_>>()).await;
@@ -323,15 +323,15 @@ async fn restart<P: Protocol>(
     operator: Arc<str>,
 ) -> Result<(), RestartError> {
     let supervisor = directory.parent(id).ok_or(RestartError::Unavailable)?;
-    let (mail, answer) = Mail::new((id, operator));
-    supervisor.0.cast(SupervisorMessage::Restart(mail));
+    let (call, answer) = Call::new((id, operator));
+    supervisor.0.cast(SupervisorMessage::Restart(call));
     outcome(answer.within(ROOT_ANSWER_MAX).await)
 }
 
-fn outcome<Q>(fate: Fate<Q, bool>) -> Result<(), RestartError> {
-    match fate {
-        Fate::Answered(true) => Ok(()),
-        Fate::Answered(false) => Err(RestartError::NotFound),
-        Fate::Returned(_) | Fate::Lost => Err(RestartError::Unavailable),
+fn outcome<Q>(outcome: CallOutcome<Q, bool>) -> Result<(), RestartError> {
+    match outcome {
+        CallOutcome::Answered(true) => Ok(()),
+        CallOutcome::Answered(false) => Err(RestartError::NotFound),
+        CallOutcome::Returned(_) | CallOutcome::Lost => Err(RestartError::Unavailable),
     }
 }

@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::call::{Call, CallOutcome, Reply};
 use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
-use crate::mail::{Fate, Mail, Reply};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::{
     DynamicSupervisor, Entity, Live, Protocol, RestartMail, SupervisorMessage,
@@ -49,12 +49,12 @@ pub(super) enum HubMessage {
     /// A supervisor's back-off is over.
     Respawn(usize),
     /// A report on all actors.
-    Report(Mail<usize, ActorReport>),
+    Report(Call<usize, ActorReport>),
     /// An operator wants the actor at that path started again.
     Restart(RestartMail<String>),
     /// Kill the child of that path, as if it had failed; answers whether there is one.
     #[cfg(feature = "testing")]
-    Kill(Mail<String, bool>),
+    Kill(Call<String, bool>),
 }
 
 type SlotSender<P> = watch::Sender<Option<Handle<SupervisorMessage<P>>>>;
@@ -82,8 +82,8 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>>;
 
     /// An operator wants a child of it started again that is not found by an id.
-    fn restart_below(&self, mail: RestartMail<String>) {
-        if let Some((_, reply)) = mail.open() {
+    fn restart_below(&self, call: RestartMail<String>) {
+        if let Some((_, reply)) = call.open() {
             reply.send(false);
         }
     }
@@ -141,11 +141,11 @@ impl<E: Entity> Permanent for Shard<E> {
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {
         let supervisor = self.slot.borrow().clone();
         Box::pin(async move {
-            let (mail, answer) = Mail::new(most);
-            supervisor?.cast(SupervisorMessage::Report(mail));
+            let (call, answer) = Call::new(most);
+            supervisor?.cast(SupervisorMessage::Report(call));
             match answer.within(REPORT_MAX).await {
-                Fate::Answered(report) => Some(report),
-                Fate::Returned(_) | Fate::Lost => None,
+                CallOutcome::Answered(report) => Some(report),
+                CallOutcome::Returned(_) | CallOutcome::Lost => None,
             }
         })
     }
@@ -207,10 +207,10 @@ impl Actor for Root {
         let taken = state.vitals.take();
         match message {
             HubMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
-            HubMessage::Report(mail) => self.report(mail, state),
-            HubMessage::Restart(mail) => self.restart(&myself, mail, state),
+            HubMessage::Report(call) => self.report(call, state),
+            HubMessage::Restart(call) => self.restart(&myself, call, state),
             #[cfg(feature = "testing")]
-            HubMessage::Kill(mail) => kill(mail, state),
+            HubMessage::Kill(call) => kill(call, state),
         }
         state.vitals.done(taken);
         Ok(())
@@ -261,21 +261,21 @@ impl Root {
     fn restart(
         &self,
         myself: &ActorRef<HubMessage>,
-        mail: RestartMail<String>,
+        call: RestartMail<String>,
         state: &mut RootState,
     ) {
-        let Some((path, _)) = mail.question() else { return };
+        let Some((path, _)) = call.question() else { return };
         let Some(index) = state.children.iter().position(|child| child.path == *path) else {
             let above = path.split_once('/').map_or("", |(above, _)| above);
             let parent = self.children.iter().find(|child| child.path() == above);
             if let Some(parent) = parent {
-                parent.restart_below(mail);
-            } else if let Some((_, reply)) = mail.open() {
+                parent.restart_below(call);
+            } else if let Some((_, reply)) = call.open() {
                 reply.send(false);
             }
             return;
         };
-        let Some(((_, operator), reply)) = mail.open() else { return };
+        let Some(((_, operator), reply)) = call.open() else { return };
         let child = &mut state.children[index];
         if let Some(actor) = &child.actor {
             child.asked = Some(operator);
@@ -330,8 +330,8 @@ impl Root {
         Ok(())
     }
 
-    fn report(&self, mail: Mail<usize, ActorReport>, state: &RootState) {
-        let Some((most, reply)) = mail.open() else { return };
+    fn report(&self, call: Call<usize, ActorReport>, state: &RootState) {
+        let Some((most, reply)) = call.open() else { return };
         let mut own = ActorReport::new("hub".to_owned(), "hub", &state.vitals, None);
         own.children_total = state.children.len();
         // What is known here of each child, for one that is down or does not answer.
@@ -388,8 +388,8 @@ fn collect(
 }
 
 #[cfg(feature = "testing")]
-fn kill(mail: Mail<String, bool>, state: &RootState) {
-    let Some((path, reply)) = mail.open() else { return };
+fn kill(call: Call<String, bool>, state: &RootState) {
+    let Some((path, reply)) = call.open() else { return };
     let child = state.children.iter().find(|child| child.path == path);
     let actor = child.and_then(|child| child.actor.as_ref());
     if let Some(actor) = actor {

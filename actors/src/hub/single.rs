@@ -8,16 +8,16 @@ use ractor::{Actor, ActorCell, SpawnErr};
 use tokio::sync::watch;
 
 use super::root::{Permanent, REPORT_MAX};
+use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
 use crate::limits::Retention;
-use crate::mail::{Fate, Mail};
 use crate::observe::{ActorReport, TreeLog};
 use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
+use crate::retention::RetentionSchedule;
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
 use crate::supervisor::RestartMail;
-use crate::tidying::Tidying;
 use crate::vitals::{Handle, Vitals};
 
 /// The scheduler's place under the root.
@@ -37,7 +37,7 @@ pub(super) fn scheduler(
 ) -> (SchedulerPlace, Sends) {
     let (slot, up) = watch::channel(None);
     let (users, clock) = (users.clone(), Arc::clone(clock));
-    let tidying = Tidying {
+    let retention = RetentionSchedule {
         keys: Arc::clone(&store),
         store: old,
         clock: Arc::clone(&clock),
@@ -48,7 +48,7 @@ pub(super) fn scheduler(
         store: Arc::clone(&store),
         users: users.clone(),
         clock: Arc::clone(&clock),
-        tidying,
+        retention,
     };
     let projects = Arc::clone(tickets);
     (SchedulerPlace { scheduler, slot }, Sends::new(store, projects, users, clock, up))
@@ -84,9 +84,11 @@ impl Permanent for SchedulerPlace {
         let scheduler = self.slot.borrow().clone();
         Box::pin(async move {
             let scheduler = scheduler?;
-            let (mail, answer) = Mail::new(());
-            scheduler.cast(SchedulerMessage::Observe(mail));
-            let Fate::Answered(observed) = answer.within(REPORT_MAX).await else { return None };
+            let (call, answer) = Call::new(());
+            scheduler.cast(SchedulerMessage::Observe(call));
+            let CallOutcome::Answered(observed) = answer.within(REPORT_MAX).await else {
+                return None;
+            };
             let path = Self::PATH.to_owned();
             let report = ActorReport::new(path, Self::PATH, scheduler.vitals(), None);
             Some(ActorReport { observed, ..report })
@@ -127,21 +129,21 @@ impl Permanent for ChannelsPlace {
         Ok(cell)
     }
 
-    fn restart_below(&self, mail: RestartMail<String>) {
+    fn restart_below(&self, call: RestartMail<String>) {
         // While it is down the question returns unanswered, with the mail.
         if let Some(supervisor) = &*self.slot.borrow() {
-            supervisor.cast(ChannelsMessage::Restart(mail));
+            supervisor.cast(ChannelsMessage::Restart(call));
         }
     }
 
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {
         let supervisor = self.slot.borrow().clone();
         Box::pin(async move {
-            let (mail, answer) = Mail::new(most);
-            supervisor?.cast(ChannelsMessage::Report(mail));
+            let (call, answer) = Call::new(most);
+            supervisor?.cast(ChannelsMessage::Report(call));
             match answer.within(REPORT_MAX).await {
-                Fate::Answered(report) => Some(report),
-                Fate::Returned(_) | Fate::Lost => None,
+                CallOutcome::Answered(report) => Some(report),
+                CallOutcome::Returned(_) | CallOutcome::Lost => None,
             }
         })
     }

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{MessageId, NotificationId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Head, Letter, Mark, Marked, Outline, Row};
+use crate::domain::inbox::{Entry, Head, Mark, Marked, MessageContent, Outline, Row};
 use crate::domain::notification::{Kind, Notification};
 use crate::domain::routing::Channel;
 
-/// About how many bytes of texts one reading of rows brings along ([`Letter::bytes`]); those of
-/// the rows behind them are read by themselves. A hundred usual notifications have a third of it.
+/// About how many bytes of texts one reading of rows brings along ([`MessageContent::bytes`]);
+/// those of the rows behind them are read by themselves. A hundred usual notifications have a third
+/// of it.
 pub const TEXTS_BYTES_MAX: usize = 256 * 1024;
 
 /// Inboxes. Readings of rows bring the texts of the first of them along, up to
@@ -27,7 +28,7 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// The newest `limit` of the births with `seq > after` that are not deleted, oldest of them
     /// first, how many older ones were left out, and the inbox' state, all in one snapshot.
-    async fn newest_births(
+    async fn newest_entries(
         &self,
         user: UserId,
         after: Seq,
@@ -46,7 +47,7 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// The texts of the first of these messages, in their order, up to [`TEXTS_BYTES_MAX`]: of one
     /// at least, or [`StoreError::NotFound`].
-    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError>;
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<MessageContent>>, StoreError>;
 
     /// The newest `limit` of those rows, the longest unchanged of them first, how many others
     /// were left out, and the inbox' state, all in one snapshot.
@@ -100,7 +101,7 @@ pub struct Backlog {
     /// How many older births were left out.
     pub skipped: i64,
     /// The newest ones, oldest first.
-    pub births: Vec<Birth>,
+    pub entries: Vec<Entry>,
     /// Those behind them whose texts were not read.
     pub rest: Vec<Outline>,
 }

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::budget::Budget;
 use crate::domain::ids::Seq;
-use crate::domain::inbox::{Birth, Marked, Row};
-use crate::domain::stream::{Present, Stream, StreamLetter};
+use crate::domain::inbox::{Entry, Marked, Row};
+use crate::domain::stream::{Present, SharedStreamEvent, Stream};
 use crate::domain::ticket::Caller;
 use crate::port::request::{Answer, Asked};
 
@@ -73,7 +73,7 @@ pub enum Outgoing<'a> {
     /// A notification that was just born, or is shown by its birth.
     Notification {
         /// What arrived.
-        birth: &'a Birth,
+        entry: &'a Entry,
         /// The unread count after it where it is live, else the count as it was last known.
         unread_count: i64,
     },
@@ -103,7 +103,7 @@ pub enum Outgoing<'a> {
         answer: &'a Answer,
     },
     /// What a stream tells.
-    Stream(&'a StreamLetter),
+    Stream(&'a SharedStreamEvent),
     /// Who is on a presence stream now.
     Present {
         /// Which stream.

@@ -24,11 +24,11 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::domain::presence::Roster;
-use crate::domain::stream::{Present, StreamEvent, StreamKind, StreamLetter, TicketNews};
+use crate::domain::stream::{Present, SharedStreamEvent, StreamEvent, StreamKind, TicketNews};
 use crate::domain::ticket::Membership;
-use crate::mail::Mail;
 use crate::messages::{
     Parting, ProjectMessage, ProjectProtocol, StreamMessage, Subscribe, UserMessage, Watch, Watcher,
 };
@@ -123,7 +123,7 @@ impl Actor for ProjectEntity {
     ) -> Result<(), ActorProcessingErr> {
         let taken = state.vitals.take();
         match message {
-            ProjectMessage::Subscribe(mail) => state.subscribe(&myself, mail),
+            ProjectMessage::Subscribe(call) => state.subscribe(&myself, call),
             ProjectMessage::Leave(watcher) => state.leave(watcher),
             ProjectMessage::View { watcher, order, ticket } => {
                 if state.has(watcher) {
@@ -139,7 +139,7 @@ impl Actor for ProjectEntity {
             ProjectMessage::Withdraw(user) => state.withdraw(user),
             ProjectMessage::TypingDue => state.typing_due(&myself),
             ProjectMessage::Tick => state.tick(&myself),
-            ProjectMessage::Observe(mail) => state.observe(mail),
+            ProjectMessage::Observe(call) => state.observe(call),
             #[cfg(feature = "testing")]
             ProjectMessage::Panic => {
                 #[expect(clippy::panic, reason = "tests ask for it")]
@@ -154,11 +154,11 @@ impl Actor for ProjectEntity {
 }
 
 impl ProjectState {
-    fn subscribe(&mut self, myself: &ActorRef<ProjectMessage>, mail: Mail<Subscribe, ()>) {
+    fn subscribe(&mut self, myself: &ActorRef<ProjectMessage>, call: Call<Subscribe, ()>) {
         if self.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
-        let Some((Subscribe { actor, caller, kind, id }, reply)) = mail.open() else { return };
+        let Some((Subscribe { actor, caller, kind, id }, reply)) = call.open() else { return };
         self.is_idle = false;
         let (user, actor_id) = (caller.id, actor.actor().get_id());
         if self.subscribers.get(&user).is_some_and(|known| known.actor_id() != actor_id) {
@@ -270,7 +270,7 @@ impl ProjectState {
             // Every subscriber is a member: the right was checked, and is withdrawn when it is
             // lost.
             if news.stakes.are_visible(known.caller(), Membership::Member) {
-                known.tell(&news.letter);
+                known.tell(&news.content);
             }
         }
     }
@@ -280,17 +280,17 @@ impl ProjectState {
     fn announce(&self, events: Vec<StreamEvent>) {
         for event in events {
             let about = subscriber::whom(&event);
-            let letter = StreamLetter::new(self.id, event);
+            let content = SharedStreamEvent::new(self.id, event);
             let mut without = None;
             for (user, known) in &self.subscribers {
                 if Some(*user) == about || !known.is_present() {
                     continue;
                 }
-                match self.sight.shown(known.caller(), &letter.event) {
-                    Shown::Whole => known.tell(&letter),
+                match self.sight.shown(known.caller(), &content.event) {
+                    Shown::Whole => known.tell(&content),
                     Shown::WithoutTicket => {
-                        let event = || letter.event.without_ticket();
-                        let new = || StreamLetter::new(self.id, event());
+                        let event = || content.event.without_ticket();
+                        let new = || SharedStreamEvent::new(self.id, event());
                         known.tell(without.get_or_insert_with(new));
                     }
                     Shown::Nothing => {}
@@ -323,8 +323,8 @@ impl ProjectState {
         }
     }
 
-    fn observe(&self, mail: Mail<(), Value>) {
-        let Some(((), reply)) = mail.open() else { return };
+    fn observe(&self, call: Call<(), Value>) {
+        let Some(((), reply)) = call.open() else { return };
         let person = |present: Present| {
             json!({
                 "username": &*present.person.username,

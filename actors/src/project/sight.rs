@@ -65,7 +65,7 @@ impl Sight {
     /// Updates whose a ticket is. Watchers who have been told of it continue to be: its
     /// watchers would keep what they were told last.
     pub(super) fn learn(&mut self, news: &TicketNews) {
-        let ticket = match &news.letter.event {
+        let ticket = match &news.content.event {
             StreamEvent::Ticket { line, .. } => line.id,
             StreamEvent::Comment(comment) => comment.ticket,
             StreamEvent::Joined(_)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ractor::ActorId;
 
 use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::stream::{Person, StreamEvent, StreamKind, StreamLetter};
+use crate::domain::stream::{Person, SharedStreamEvent, StreamEvent, StreamKind};
 use crate::domain::ticket::Caller;
 use crate::messages::{Parting, StreamMessage, SubscriptionId, UserMessage};
 use crate::vitals::Handle;
@@ -68,8 +68,8 @@ impl Subscriber {
         !self.presence.is_empty()
     }
 
-    pub(super) fn tell(&self, letter: &Arc<StreamLetter>) {
-        let news = StreamMessage::News(Arc::clone(letter));
+    pub(super) fn tell(&self, content: &Arc<SharedStreamEvent>) {
+        let news = StreamMessage::News(Arc::clone(content));
         self.actor.cast(UserMessage::Stream(Box::new(news)));
     }
 

@@ -44,7 +44,7 @@ impl Step {
         let told = chunk.and_then(|chunk| chunk.told.as_ref());
         let has_more = chunk.is_some_and(|chunk| chunk.has_more);
         let had_turn = chunk.is_some_and(|chunk| chunk.had_turn);
-        Self { recipients: told.map_or(0, |told| told.births.len()), has_more, had_turn }
+        Self { recipients: told.map_or(0, |told| told.entries.len()), has_more, had_turn }
     }
 }
 

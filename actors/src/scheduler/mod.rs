@@ -20,7 +20,8 @@
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
 //! is away is asked again with back-off.
 //!
-//! Once an hour it has what is old forgotten (see [`crate::tidying`]), by a task that ends with it.
+//! Once an hour it has what is old forgotten (see [`crate::retention`]), by a task that ends with
+//! it.
 //!
 //! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
 
@@ -37,17 +38,17 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::directory::Users;
 use crate::domain::ids::SendId;
 use crate::failures::back_off;
+use crate::fan_out::{self, FanOutBarrier};
 use crate::limits::CHUNK;
-use crate::mail::Mail;
 use crate::port::in_time;
 use crate::port::sends::Chunks;
 use crate::port::{Clock, SendStore, StoreError};
-use crate::tidying::Tidying;
+use crate::retention::RetentionSchedule;
 use crate::vitals::{Handle, Vitals};
-use crate::wave::{self, Ebb};
 use due::{DUE_MAX, Due, DueList, Step};
 
 /// How often the store is read without a nudge.
@@ -76,7 +77,7 @@ pub enum SchedulerMessage {
     /// Look what is due.
     Look,
     /// How is it?
-    Observe(Mail<(), Value>),
+    Observe(Call<(), Value>),
     /// A task of its own has something to say.
     Own(OwnMessage),
     /// Fail, to show what a failure does.
@@ -106,7 +107,7 @@ pub(crate) struct Scheduler {
     pub(crate) store: Arc<dyn SendStore>,
     pub(crate) users: Users,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) tidying: Tidying,
+    pub(crate) retention: RetentionSchedule,
 }
 
 /// What is being done at the moment.
@@ -134,7 +135,7 @@ pub(crate) struct SchedulerState {
     is_looking: bool,
     alarm: Option<JoinHandle<()>>,
     tidied_at: Option<Instant>,
-    tidying: Option<JoinHandle<()>>,
+    retention: Option<JoinHandle<()>>,
     /// Answers of the store in a row that were failures.
     failures: u32,
     /// The last failure, while the store has not answered since.
@@ -142,14 +143,14 @@ pub(crate) struct SchedulerState {
     /// So many recipients the next chunk has.
     chunk: u32,
     /// The last chunks, which some recipients may not have been shown yet.
-    waves: VecDeque<Ebb>,
+    waves: VecDeque<FanOutBarrier>,
     chunks: u64,
     recipients: u64,
 }
 
 impl Drop for SchedulerState {
     fn drop(&mut self) {
-        for task in self.alarm.iter().chain(&self.tidying) {
+        for task in self.alarm.iter().chain(&self.retention) {
             task.abort();
         }
     }
@@ -177,7 +178,7 @@ impl Actor for Scheduler {
             is_looking: false,
             alarm: None,
             tidied_at: None,
-            tidying: None,
+            retention: None,
             failures: 0,
             trouble: None,
             chunk: CHUNK,
@@ -198,7 +199,7 @@ impl Actor for Scheduler {
             SchedulerMessage::More(id) => state.add(id),
             SchedulerMessage::Scheduled(due_at) => self.scheduled(due_at, state),
             SchedulerMessage::Look => self.look(state),
-            SchedulerMessage::Observe(mail) => observe(mail, state),
+            SchedulerMessage::Observe(call) => observe(call, state),
             SchedulerMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]
             SchedulerMessage::Panic => {
@@ -214,8 +215,8 @@ impl Actor for Scheduler {
     }
 }
 
-fn observe(mail: Mail<(), Value>, state: &SchedulerState) {
-    let Some(((), reply)) = mail.open() else { return };
+fn observe(call: Call<(), Value>, state: &SchedulerState) {
+    let Some(((), reply)) = call.open() else { return };
     let (current, since) = match &state.work {
         Work::Writing { due, since } => (due.as_slice(), Some(*since)),
         Work::None | Work::Pausing => (&[] as &[Due], None),
@@ -288,10 +289,10 @@ impl Scheduler {
             Own::Looked(found) => self.looked(found, state),
             Own::Wrote(outcome) => wrote(outcome, state),
             Own::Paused => state.work = Work::None,
-            Own::Tidied(Ok(())) => state.tidying = None,
+            Own::Tidied(Ok(())) => state.retention = None,
             Own::Tidied(Err(error)) => {
                 tracing::warn!(%error, "what is old could not be forgotten");
-                (state.tidying, state.tidied_at) = (None, None); // the next look tries again
+                (state.retention, state.tidied_at) = (None, None); // the next look tries again
             }
         }
     }
@@ -373,8 +374,8 @@ impl Scheduler {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
         let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
         let (written, outcome) = oneshot::channel();
-        let (wave, ebb) = wave::begin();
-        state.waves.push_back(ebb);
+        let (fan_out, barrier) = fan_out::begin();
+        state.waves.push_back(barrier);
         let first = (state.waves.len() > WAVES_MAX).then(|| state.waves.pop_front()).flatten();
         // A task of its own for the writing: what is written too late for us is told all the same.
         tokio::spawn(async move {
@@ -391,7 +392,7 @@ impl Scheduler {
             // No caller waits any more: it took too long.
             let _ = written.send(outcome);
             let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
-            users.tell_together(&told, &wave).await;
+            users.tell_together(&told, &fan_out).await;
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());
@@ -403,13 +404,13 @@ impl Scheduler {
     /// Has what is old forgotten, if that was not begun within the last hour, nor is under way.
     fn tidy(&self, state: &mut SchedulerState) {
         let is_early = state.tidied_at.is_some_and(|at| at.elapsed() < TIDY_EVERY);
-        if is_early || state.tidying.is_some() {
+        if is_early || state.retention.is_some() {
             return;
         }
         state.tidied_at = Some(Instant::now());
-        let (tidying, own) = (self.tidying.clone(), state.own.clone());
-        state.tidying = Some(tokio::spawn(async move {
-            let outcome = tidying.run().await;
+        let (retention, own) = (self.retention.clone(), state.own.clone());
+        state.retention = Some(tokio::spawn(async move {
+            let outcome = retention.run().await;
             SchedulerState::cast_back(&own, Own::Tidied(outcome));
         }));
     }

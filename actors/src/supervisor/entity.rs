@@ -9,7 +9,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use ractor::{ActorCell, ActorId, ActorRef, SpawnErr};
 
-use crate::mail::Mail;
+use crate::call::Call;
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
 
@@ -33,7 +33,7 @@ pub trait Protocol: Debug + Send + Sync + Sized + 'static {
     fn tick() -> Self::Message;
 
     /// Asks a child for its observable state.
-    fn observe(mail: Mail<(), serde_json::Value>) -> Self::Message;
+    fn observe(call: Call<(), serde_json::Value>) -> Self::Message;
 }
 
 /// The id of an entity's actors.
@@ -78,11 +78,11 @@ pub struct Wanted<I> {
 
 /// A wish for an actor; the error says for how long it stays down.
 pub type ObtainMail<P> =
-    Mail<Wanted<<P as Protocol>::Id>, Result<Handle<<P as Protocol>::Message>, Duration>>;
+    Call<Wanted<<P as Protocol>::Id>, Result<Handle<<P as Protocol>::Message>, Duration>>;
 
 /// An operator's wish that the actor of an id be started again, with the operator's name; the
 /// answer says whether there is one.
-pub type RestartMail<I> = Mail<(I, Arc<str>), bool>;
+pub type RestartMail<I> = Call<(I, Arc<str>), bool>;
 
 /// What a dynamic supervisor is sent.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub enum SupervisorMessage<P: Protocol> {
     /// The wheel moves by a slot.
     Tick,
     /// How are you all? At most so many children, the busiest first.
-    Report(Mail<usize, ActorReport>),
+    Report(Call<usize, ActorReport>),
     /// An operator wants a child started again.
     Restart(RestartMail<P::Id>),
 }

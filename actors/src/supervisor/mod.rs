@@ -111,12 +111,12 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
     ) -> Result<(), ActorProcessingErr> {
         let taken = state.vitals.take();
         match message {
-            SupervisorMessage::Obtain(mail) => self.obtain(&myself, mail, state).await,
+            SupervisorMessage::Obtain(call) => self.obtain(&myself, call, state).await,
             SupervisorMessage::Idle { id, actor } => self.dismiss(id, actor, state),
             SupervisorMessage::Note(note) => state.notes.push(note),
             SupervisorMessage::Tick => self.tick(state),
-            SupervisorMessage::Report(mail) => self.report(mail, state),
-            SupervisorMessage::Restart(mail) => self.restart(mail, state),
+            SupervisorMessage::Report(call) => self.report(call, state),
+            SupervisorMessage::Restart(call) => self.restart(call, state),
         }
         state.vitals.done(taken);
         Ok(())
@@ -141,8 +141,8 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
                 return Ok(());
             }
         };
-        for mail in state.waiting.remove(&ended).unwrap_or_default() {
-            self.obtain(&myself, mail, state).await;
+        for call in state.waiting.remove(&ended).unwrap_or_default() {
+            self.obtain(&myself, call, state).await;
         }
         Ok(())
     }
@@ -165,22 +165,22 @@ impl<E: Entity> DynamicSupervisor<E> {
     async fn obtain(
         &self,
         myself: &ActorRef<SupervisorMessage<E::Protocol>>,
-        mail: ObtainMail<E::Protocol>,
+        call: ObtainMail<E::Protocol>,
         state: &mut SupervisorState<E>,
     ) {
-        let Some(Wanted { id, but_not }) = mail.question().copied() else { return };
+        let Some(Wanted { id, but_not }) = call.question().copied() else { return };
         let found = self.live.get(&id).map(|entry| entry.clone());
         if let Some(found) = found {
             let actor = found.actor().get_id();
             if but_not == Some(actor) {
                 // Its end is not known here yet: the answer is whatever comes after it.
-                state.waiting.entry(actor).or_default().push(mail);
-            } else if let Some((_, reply)) = mail.open() {
+                state.waiting.entry(actor).or_default().push(call);
+            } else if let Some((_, reply)) = call.open() {
                 reply.send(Ok(found));
             }
             return;
         }
-        let Some((_, reply)) = mail.open() else { return };
+        let Some((_, reply)) = call.open() else { return };
         let down = state
             .failures
             .of(id)
@@ -224,8 +224,8 @@ impl<E: Entity> DynamicSupervisor<E> {
 
     /// Kills a child because an operator asks for its restart, or lets one start at once that is
     /// kept down.
-    fn restart(&self, mail: RestartMail<Id<E>>, state: &mut SupervisorState<E>) {
-        let Some(((id, operator), reply)) = mail.open() else { return };
+    fn restart(&self, call: RestartMail<Id<E>>, state: &mut SupervisorState<E>) {
+        let Some(((id, operator), reply)) = call.open() else { return };
         let found = self.live.get(&id).map(|entry| entry.clone());
         let Some(child) = found else { return reply.send(state.failures.hasten(id, &operator)) };
         state.asked.insert(child.actor().get_id(), operator);

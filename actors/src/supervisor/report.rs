@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::entity::{Entity, Message, Protocol};
 use super::{DynamicSupervisor, SupervisorState};
-use crate::mail::{Fate, Mail, Reply};
+use crate::call::{Call, CallOutcome, Reply};
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
 
@@ -20,8 +20,8 @@ type Draft<E> = (ActorReport, Option<Handle<Message<E>>>);
 impl<E: Entity> DynamicSupervisor<E> {
     /// Answers with its own report, and those of the children that are kept down and of the
     /// busiest others.
-    pub(super) fn report(&self, mail: Mail<usize, ActorReport>, state: &SupervisorState<E>) {
-        let Some((most, reply)) = mail.open() else { return };
+    pub(super) fn report(&self, call: Call<usize, ActorReport>, state: &SupervisorState<E>) {
+        let Some((most, reply)) = call.open() else { return };
         let mut own = ActorReport::new(self.path.clone(), "supervisor", &state.vitals, None);
         let mut drafts: Vec<Draft<E>> = state
             .failures
@@ -59,12 +59,12 @@ async fn observe_all<E: Entity>(
 ) {
     let ask = |(mut report, child): Draft<E>| async move {
         let Some(child) = child else { return report };
-        let (mail, answer) = Mail::new(());
-        child.cast(<E::Protocol>::observe(mail));
+        let (call, answer) = Call::new(());
+        child.cast(<E::Protocol>::observe(call));
         match answer.within(OBSERVE_MAX).await {
-            Fate::Answered(observed) => report.observed = observed,
-            Fate::Returned(()) => report.state = "stopping",
-            Fate::Lost => report.state = "busy",
+            CallOutcome::Answered(observed) => report.observed = observed,
+            CallOutcome::Returned(()) => report.state = "stopping",
+            CallOutcome::Lost => report.state = "busy",
         }
         report
     };

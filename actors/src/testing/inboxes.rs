@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::store::{FakeStore, Inbox, Op, Row};
 use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
 use crate::domain::inbox::{
-    Birth, Head, Letter, Mark, Marked, Outline, Row as ChangedRow, RowState,
+    Entry, Head, Mark, Marked, MessageContent, Outline, Row as ChangedRow, RowState,
 };
 use crate::domain::notification::Notification;
 use crate::domain::routing::Channel;
@@ -35,7 +35,7 @@ fn with_texts(rows: &[ChangedRow]) -> usize {
     let mut bytes = 0;
     let fits = |row: &&ChangedRow| {
         let is_first = bytes < TEXTS_BYTES_MAX;
-        bytes += row.birth.message.bytes();
+        bytes += row.entry.message.bytes();
         is_first
     };
     rows.iter().take_while(fits).count()
@@ -43,8 +43,8 @@ fn with_texts(rows: &[ChangedRow]) -> usize {
 
 /// The rows without their texts; a message has the number of its notification here.
 fn outlines(rows: Vec<ChangedRow>) -> Vec<Outline> {
-    let outline = |ChangedRow { birth, changed_seq, is_deleted }: ChangedRow| {
-        let Birth { id, seq, is_read, .. } = birth;
+    let outline = |ChangedRow { entry, changed_seq, is_deleted }: ChangedRow| {
+        let Entry { id, seq, is_read, .. } = entry;
         Outline { id, seq, changed_seq, is_read, is_deleted, message: MessageId(id.0) }
     };
     rows.into_iter().map(outline).collect()
@@ -57,16 +57,16 @@ fn in_part(head: Head, skipped: i64, mut rows: Vec<ChangedRow>) -> ChangedRows {
 
 impl Row {
     fn latest(&self) -> ChangedRow {
-        let (changed_seq, mut birth) = (self.changed_seq, self.birth.clone());
-        birth.is_read = self.state == RowState::Read;
-        ChangedRow { birth, changed_seq, is_deleted: self.state == RowState::Deleted }
+        let (changed_seq, mut entry) = (self.changed_seq, self.entry.clone());
+        entry.is_read = self.state == RowState::Read;
+        ChangedRow { entry, changed_seq, is_deleted: self.state == RowState::Deleted }
     }
 }
 
 impl Inbox {
-    fn births(&self, after: Seq) -> impl Iterator<Item = Birth> {
-        let lives = move |row: &&Row| row.birth.seq > after && row.state != RowState::Deleted;
-        self.rows.iter().filter(lives).map(|row| row.latest().birth)
+    fn entries(&self, after: Seq) -> impl Iterator<Item = Entry> {
+        let lives = move |row: &&Row| row.entry.seq > after && row.state != RowState::Deleted;
+        self.rows.iter().filter(lives).map(|row| row.latest().entry)
     }
 
     /// What is not deleted, newest first.
@@ -74,23 +74,23 @@ impl Inbox {
         let lives = self.rows.iter().rev().filter(|row| row.state != RowState::Deleted);
         lives
             .map(|row| Notification {
-                id: row.birth.id,
-                seq: row.birth.seq,
+                id: row.entry.id,
+                seq: row.entry.seq,
                 recipient,
                 recipient_name: String::new(),
                 read_at: (row.state == RowState::Read).then_some(Timestamp::UNIX_EPOCH),
-                message: row.birth.message.message.clone(),
+                message: row.entry.message.message.clone(),
                 deliveries: Vec::new(),
             })
             .collect()
     }
 
     fn backlog(&self, after: Seq, limit: u32) -> Backlog {
-        let row = |birth: Birth| ChangedRow { changed_seq: birth.seq, birth, is_deleted: false };
-        let mut rows: Vec<ChangedRow> = self.births(after).map(row).collect();
+        let row = |entry: Entry| ChangedRow { changed_seq: entry.seq, entry, is_deleted: false };
+        let mut rows: Vec<ChangedRow> = self.entries(after).map(row).collect();
         let skipped = keep_newest(&mut rows, limit);
         let ChangedRows { head, rows, rest, .. } = in_part(self.head, skipped, rows);
-        Backlog { head, skipped, births: rows.into_iter().map(|row| row.birth).collect(), rest }
+        Backlog { head, skipped, entries: rows.into_iter().map(|row| row.entry).collect(), rest }
     }
 
     fn changes(&self, after: Seq) -> (Head, Vec<ChangedRow>) {
@@ -101,17 +101,17 @@ impl Inbox {
     }
 
     fn mark(&mut self, selection: &Selection, mark: Mark) -> Option<Marked> {
-        let is_meant = |birth: &Birth| match selection {
-            Selection::Ids(ids) => ids.contains(&birth.id),
-            Selection::UpTo(seq) => birth.seq <= *seq,
+        let is_meant = |entry: &Entry| match selection {
+            Selection::Ids(ids) => ids.contains(&entry.id),
+            Selection::UpTo(seq) => entry.seq <= *seq,
             Selection::All { .. } => true,
         };
         let mut changed: Vec<(NotificationId, Seq)> = Vec::new();
-        for row in self.rows.iter_mut().filter(|row| is_meant(&row.birth)) {
+        for row in self.rows.iter_mut().filter(|row| is_meant(&row.entry)) {
             if let Some((seq, after)) = self.head.mark(row.state, mark) {
                 row.state = after;
                 row.changed_seq = seq;
-                changed.push((row.birth.id, seq));
+                changed.push((row.entry.id, seq));
             }
         }
         let (first, last) = (changed.first()?.1, changed.last()?.1);
@@ -127,15 +127,15 @@ impl InboxStore for FakeStore {
         Ok(self.carry(Op::Head, self.head_now(user)).await)
     }
 
-    async fn newest_births(
+    async fn newest_entries(
         &self,
         user: UserId,
         after: Seq,
         limit: u32,
     ) -> Result<Backlog, StoreError> {
-        self.pass(Op::Births).await?;
+        self.pass(Op::Entries).await?;
         let backlog = self.data().inboxes.entry(user).or_default().backlog(after, limit);
-        Ok(self.carry(Op::Births, backlog).await)
+        Ok(self.carry(Op::Entries, backlog).await)
     }
 
     async fn changes(
@@ -144,23 +144,23 @@ impl InboxStore for FakeStore {
         after: Seq,
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
-        self.pass(Op::Births).await?;
+        self.pass(Op::Entries).await?;
         let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
         rows.truncate(size(limit));
-        Ok(self.carry(Op::Births, in_part(head, 0, rows)).await)
+        Ok(self.carry(Op::Entries, in_part(head, 0, rows)).await)
     }
 
-    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError> {
-        self.pass(Op::Births).await?;
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<MessageContent>>, StoreError> {
+        self.pass(Op::Entries).await?;
         let data = self.data();
         let rows = data.inboxes.values().flat_map(|inbox| inbox.rows.iter());
         let known: std::collections::HashMap<i64, ChangedRow> =
-            rows.map(|row| (row.birth.id.0, row.latest())).collect();
+            rows.map(|row| (row.entry.id.0, row.latest())).collect();
         let found: Option<Vec<ChangedRow>> =
             messages.iter().map(|id| known.get(&id.0).cloned()).collect();
         let mut found = found.ok_or(StoreError::NotFound)?;
         found.truncate(with_texts(&found));
-        Ok(found.into_iter().map(|row| row.birth.message).collect())
+        Ok(found.into_iter().map(|row| row.entry.message).collect())
     }
 
     async fn newest_changes(
@@ -169,10 +169,10 @@ impl InboxStore for FakeStore {
         after: Seq,
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
-        self.pass(Op::Births).await?;
+        self.pass(Op::Entries).await?;
         let (head, mut rows) = self.data().inboxes.entry(user).or_default().changes(after);
         let skipped = keep_newest(&mut rows, limit);
-        Ok(self.carry(Op::Births, in_part(head, skipped, rows)).await)
+        Ok(self.carry(Op::Entries, in_part(head, skipped, rows)).await)
     }
 
     async fn mark(

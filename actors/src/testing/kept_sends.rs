@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::ids::{SendId, UserId};
-use crate::domain::inbox::Letter;
+use crate::domain::inbox::MessageContent;
 use crate::port::sends::StoredSend;
 
 /// The sends that were taken in, and their keys.
@@ -18,7 +18,7 @@ pub(super) struct Kept {
 
 #[derive(Debug)]
 pub(super) struct Unfinished {
-    pub(super) letter: Arc<Letter>,
+    pub(super) content: Arc<MessageContent>,
     pub(super) left: Vec<UserId>,
     pub(super) due_at: Timestamp,
 }

@@ -25,14 +25,14 @@ use jiff::Timestamp;
 use serde_json::Map;
 
 use crate::domain::event::Event;
-use crate::domain::inbox::Letter;
+use crate::domain::inbox::MessageContent;
 use crate::domain::notification::{Kind, Message};
 use crate::domain::ticket::Priority;
 
 /// A letter that says `body`.
 #[must_use]
-pub fn letter(body: &str) -> Arc<Letter> {
-    Letter::new(Message {
+pub fn content(body: &str) -> Arc<MessageContent> {
+    MessageContent::new(Message {
         event: Event::Other("test".into()),
         kind: Kind::Info,
         title: "A test".to_owned(),

@@ -185,7 +185,7 @@ impl DeliveryStore for FakeOutbox {
                 }),
                 target: Target::Email("ada@example.com".to_owned()),
                 account_link: None,
-                letters: vec![super::letter("x")],
+                contents: vec![super::content("x")],
                 with: Vec::new(),
                 leased_until: until,
             })

@@ -17,7 +17,7 @@ impl RetentionStore for FakeStore {
         from: Position,
         limit: u32,
     ) -> Result<Forgotten, StoreError> {
-        self.pass(Op::Tidy).await?;
+        self.pass(Op::Retain).await?;
         let mut data = self.data();
         let old = data.old.entry(what).or_default();
         let is_old = |at: &Timestamp| *at < before;
@@ -47,7 +47,7 @@ impl FakeStore {
     pub fn forget_row_now(&self, user: UserId, seq: Seq) {
         let mut data = self.data();
         let inbox = data.inboxes.entry(user).or_default();
-        let found = inbox.rows.iter().position(|row| row.birth.seq == seq);
+        let found = inbox.rows.iter().position(|row| row.entry.seq == seq);
         if let Some(place) = found {
             let gone = inbox.rows.remove(place);
             inbox.head.forgotten_seq = inbox.head.forgotten_seq.max(gone.changed_seq);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::kept_sends::{Key, Unfinished};
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
-use crate::domain::inbox::Letter;
+use crate::domain::inbox::MessageContent;
 use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
@@ -49,16 +49,16 @@ impl Data {
         };
         let size = send.left.len().min(usize::try_from(chunk).unwrap_or(usize::MAX));
         let next: Vec<UserId> = send.left.drain(..size).collect();
-        let (letter, has_more) = (Arc::clone(&send.letter), !send.left.is_empty());
+        let (content, has_more) = (Arc::clone(&send.content), !send.left.is_empty());
         if !has_more {
             self.sends.sends.remove(&id);
         }
         if next.is_empty() {
             return Chunk { told: None, has_more, had_turn: true };
         }
-        let births = next.into_iter().map(|user| self.give_birth(user, &letter)).collect();
+        let entries = next.into_iter().map(|user| self.append(user, &content)).collect();
         let channels = Channels::of(&Channel::ALL);
-        Chunk { told: Some(Told { letter, births, channels }), has_more, had_turn: true }
+        Chunk { told: Some(Told { content, entries, channels }), has_more, had_turn: true }
     }
 }
 
@@ -88,8 +88,8 @@ impl SendStore for FakeStore {
         let recipients = i64::try_from(people.len()).unwrap_or(i64::MAX);
         let due_at = send.due_at.unwrap_or(now);
         let is_scheduled = due_at > now;
-        let letter = Letter::new(send.message);
-        data.sends.sends.insert(id, Unfinished { letter, left: people, due_at });
+        let content = MessageContent::new(send.message);
+        data.sends.sends.insert(id, Unfinished { content, left: people, due_at });
         let first = if is_scheduled {
             Chunk { told: None, has_more: true, had_turn: true }
         } else {
@@ -97,7 +97,7 @@ impl SendStore for FakeStore {
         };
         let notification: Option<NotificationId> = match (&send.recipients, &first.told) {
             (Recipients::Users(users), Some(told)) if users.len() == 1 => {
-                told.births.first().map(|placed| placed.id)
+                told.entries.first().map(|placed| placed.id)
             }
             _ => None,
         };

@@ -8,15 +8,15 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::letter;
+use super::content;
 use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Birth, Change, Head, Letter, RowState};
+use crate::domain::inbox::{Change, Entry, Head, MessageContent, RowState};
 use crate::domain::ticket::{Caller, Category, HistoryEntry, Priority, Project, Status, Ticket};
 use crate::domain::user::{Role, User};
 use crate::port::StoreError;
 use crate::port::retention::Old;
-use crate::port::tickets::Placed;
+use crate::port::tickets::InboxEntry;
 
 /// What is asked of the store, as far as it can be disturbed apart from the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ pub enum Op {
     /// The state of an inbox.
     Head,
     /// Births, of a backlog or a gap.
-    Births,
+    Entries,
     /// Marks.
     Mark,
     /// Lists, and single rows.
@@ -46,7 +46,7 @@ pub enum Op {
     /// Forgetting keys.
     Forget,
     /// Forgetting what else is old.
-    Tidy,
+    Retain,
 }
 
 /// How the store answers.
@@ -74,7 +74,7 @@ struct Gates {
 /// A row of an inbox.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) birth: Birth,
+    pub(super) entry: Entry,
     pub(super) changed_seq: Seq,
     pub(super) state: RowState,
 }
@@ -104,14 +104,18 @@ pub(super) struct Data {
 
 impl Data {
     /// A row is born in an inbox.
-    pub(super) fn give_birth(&mut self, recipient: UserId, letter: &Arc<Letter>) -> Placed {
+    pub(super) fn append(
+        &mut self,
+        recipient: UserId,
+        content: &Arc<MessageContent>,
+    ) -> InboxEntry {
         self.last_notification += 1;
         let id = NotificationId(self.last_notification);
         let inbox = self.inboxes.entry(recipient).or_default();
-        let seq = inbox.head.give_birth();
-        let birth = Birth { id, seq, is_read: false, message: Arc::clone(letter) };
-        inbox.rows.push(Row { birth, changed_seq: seq, state: RowState::Unread });
-        Placed { recipient, id, seq, unread_count: inbox.head.unread_count }
+        let seq = inbox.head.append();
+        let entry = Entry { id, seq, is_read: false, message: Arc::clone(content) };
+        inbox.rows.push(Row { entry, changed_seq: seq, state: RowState::Unread });
+        InboxEntry { recipient, id, seq, unread_count: inbox.head.unread_count }
     }
 }
 
@@ -266,11 +270,11 @@ impl FakeStore {
     }
 
     /// Gives birth to a notification; the hint of it, for a test to pass on, double or lose.
-    pub fn give_birth(&self, recipient: UserId, body: &str) -> Change {
-        let letter = letter(body);
-        let placed = self.data().give_birth(recipient, &letter);
-        let birth = Birth { id: placed.id, seq: placed.seq, is_read: false, message: letter };
-        Change::Born { birth, unread_count: placed.unread_count }
+    pub fn append(&self, recipient: UserId, body: &str) -> Change {
+        let content = content(body);
+        let placed = self.data().append(recipient, &content);
+        let entry = Entry { id: placed.id, seq: placed.seq, is_read: false, message: content };
+        Change::Added { entry, unread_count: placed.unread_count }
     }
 
     /// The state of an inbox, whatever the mode.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{TicketId, UserId};
-use crate::domain::inbox::Letter;
+use crate::domain::inbox::MessageContent;
 use crate::domain::notification::Announcement;
 use crate::domain::routing::{Channel, Channels, Group};
 use crate::domain::ticket::{Decision, Ticket};
@@ -24,10 +24,10 @@ pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
         None => false,
     };
     let members: Vec<UserId> = data.users.values().filter(is_in).map(|user| user.id).collect();
-    let letter = Letter::new(message);
+    let content = MessageContent::new(message);
     let recipients = audience.recipients(&members);
-    let births = recipients.into_iter().map(|user| data.give_birth(user, &letter)).collect();
-    Told { letter, births, channels: Channels::of(&Channel::ALL) }
+    let entries = recipients.into_iter().map(|user| data.append(user, &content)).collect();
+    Told { content, entries, channels: Channels::of(&Channel::ALL) }
 }
 
 #[async_trait]

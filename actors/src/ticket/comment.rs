@@ -7,26 +7,26 @@ use tokio::time::Instant;
 
 use super::message::{CommandError, CommentAsk, unavailable};
 use super::{Known, TicketEntity, TicketState, outlive};
+use crate::call::Call;
 use crate::domain::comment::{Comment, comment, mentions};
 use crate::domain::stream::{StreamEvent, TicketNews};
 use crate::domain::ticket::{Caller, Refusal, is_visible};
-use crate::mail::Mail;
 use crate::port::StoreError;
 use crate::port::in_time;
 
 impl TicketEntity {
     pub(super) async fn take_comment(
         &self,
-        mail: Mail<CommentAsk, Result<Comment, CommandError>>,
+        call: Call<CommentAsk, Result<Comment, CommandError>>,
         state: &mut TicketState,
     ) {
         if state.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
         state.last_command = Instant::now();
-        let Some((CommentAsk { body, caller }, reply)) = mail.open() else { return };
+        let Some((CommentAsk { body, caller }, reply)) = call.open() else { return };
         let answer = self.comment(body, &caller, state).await;
-        state.is_nobodys = state.known.is_none();
+        state.is_dummy_hash = state.known.is_none();
         reply.send(answer);
     }
 

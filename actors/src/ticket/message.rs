@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use crate::call::Call;
 use crate::domain::comment::Comment;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
-use crate::mail::Mail;
 use crate::port::StoreError;
 use crate::supervisor::Protocol;
 
@@ -36,13 +36,13 @@ pub(super) type Answer = Result<Ticket, CommandError>;
 #[derive(Debug)]
 pub enum TicketMessage {
     /// A command.
-    Ask(Mail<TicketAsk, Answer>),
+    Ask(Call<TicketAsk, Answer>),
     /// A comment on the ticket.
-    Comment(Mail<CommentAsk, Result<Comment, CommandError>>),
+    Comment(Call<CommentAsk, Result<Comment, CommandError>>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
-    Observe(Mail<(), Value>),
+    Observe(Call<(), Value>),
     /// Fail, to show what a failure does.
     #[cfg(feature = "testing")]
     Panic,
@@ -76,8 +76,8 @@ impl Protocol for TicketProtocol {
         TicketMessage::Tick
     }
 
-    fn observe(mail: Mail<(), Value>) -> TicketMessage {
-        TicketMessage::Observe(mail)
+    fn observe(call: Call<(), Value>) -> TicketMessage {
+        TicketMessage::Observe(call)
     }
 }
 

@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::directory::{Projects, Users};
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
     Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
 };
-use crate::mail::Mail;
 use crate::port::in_time;
 use crate::port::tickets::Committed;
 use crate::port::{Clock, CommentStore, StoreError, TicketStore};
@@ -66,7 +66,7 @@ impl Entity for TicketEntity {
             vitals,
             known: None,
             is_leaving: false,
-            is_nobodys: false,
+            is_dummy_hash: false,
             last_command: Instant::now(),
         };
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
@@ -98,7 +98,7 @@ pub struct TicketState {
     is_leaving: bool,
     /// Whether the last command left no ticket known. It leaves then, but after those who wait:
     /// sent on to a successor each time, the last of a crowd would never be answered.
-    is_nobodys: bool,
+    is_dummy_hash: bool,
     last_command: Instant,
 }
 
@@ -125,10 +125,10 @@ impl Actor for TicketEntity {
     ) -> Result<(), ActorProcessingErr> {
         let taken = state.vitals.take();
         match message {
-            TicketMessage::Ask(mail) => self.ask(mail, state).await,
-            TicketMessage::Comment(mail) => self.take_comment(mail, state).await,
+            TicketMessage::Ask(call) => self.ask(call, state).await,
+            TicketMessage::Comment(call) => self.take_comment(call, state).await,
             TicketMessage::Tick => self.tick(&myself, state),
-            TicketMessage::Observe(mail) => observe(mail, state),
+            TicketMessage::Observe(call) => observe(call, state),
             #[cfg(feature = "testing")]
             TicketMessage::Panic => {
                 #[expect(clippy::panic, reason = "tests ask for it")]
@@ -137,7 +137,7 @@ impl Actor for TicketEntity {
                 }
             }
         }
-        if state.is_nobodys && state.vitals.depth() == 0 {
+        if state.is_dummy_hash && state.vitals.depth() == 0 {
             self.leave(&myself, state); // asking for ids must not fill the memory
         }
         state.vitals.done(taken);
@@ -145,8 +145,8 @@ impl Actor for TicketEntity {
     }
 }
 
-fn observe(mail: Mail<(), Value>, state: &TicketState) {
-    if let Some(((), reply)) = mail.open() {
+fn observe(call: Call<(), Value>, state: &TicketState) {
+    if let Some(((), reply)) = call.open() {
         reply.send(state.known.as_ref().map_or(Value::Null, |Known { ticket, .. }| {
             json!({
                 "key": ticket.key,
@@ -159,19 +159,19 @@ fn observe(mail: Mail<(), Value>, state: &TicketState) {
 }
 
 impl TicketEntity {
-    async fn ask(&self, mail: Mail<TicketAsk, Answer>, state: &mut TicketState) {
+    async fn ask(&self, call: Call<TicketAsk, Answer>, state: &mut TicketState) {
         if state.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
         state.last_command = Instant::now();
-        let Some((ask, reply)) = mail.open() else { return };
+        let Some((ask, reply)) = call.open() else { return };
         let answer = match ask {
             TicketAsk::Create { project, new, caller } => {
                 self.create(project, new, &caller, state).await
             }
             TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
         };
-        state.is_nobodys = state.known.is_none();
+        state.is_dummy_hash = state.known.is_none();
         reply.send(answer);
     }
 
@@ -259,7 +259,7 @@ impl TicketEntity {
         }
         let is_member = in_time(self.store.is_member(project.id, caller.id)).await;
         let is_member = is_member.map_err(unavailable)?;
-        Ok(if is_member { Membership::Member } else { Membership::Outsider })
+        Ok(if is_member { Membership::Member } else { Membership::NonMember })
     }
 
     /// Commits, then tells the recipients and the project's watchers, even if this actor is

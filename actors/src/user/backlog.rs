@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::stretch::{Line, Stretch};
 use crate::budget::{Budget, Room};
 use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use crate::domain::inbox::Letter;
+use crate::domain::inbox::MessageContent;
 use crate::port::inbox::{Backlog, ChangedRows, TEXTS_BYTES_MAX};
 use crate::port::{InboxStore, StoreError};
 use crate::session::{Begin, Feed, Resume};
@@ -39,7 +39,7 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) struct Texts {
     /// In the order in which they were asked for; perhaps not all.
-    pub(super) letters: Vec<Arc<Letter>>,
+    pub(super) contents: Vec<Arc<MessageContent>>,
     /// For them.
     pub(super) room: Option<Room>,
 }
@@ -66,15 +66,15 @@ pub(super) async fn backlog(
     let delivered = delivered.max(head.delivered_seq);
     let last = head.last_seq;
     let (after, is_contiguous, is_resumed) = match feed {
-        Feed::Nothing | Feed::Births(Begin::Live) | Feed::Changes(Resume::Live) => {
+        Feed::Nothing | Feed::Entries(Begin::Live) | Feed::Changes(Resume::Live) => {
             (last, false, true)
         }
         // Of births nothing that is gone is ever shown.
-        Feed::Births(Begin::Since(since)) if since <= last => (since, true, true),
+        Feed::Entries(Begin::Since(since)) if since <= last => (since, true, true),
         Feed::Changes(Resume::After(since)) if head.can_resume(since) => (since, true, true),
         // A position ahead of the store was not given by this store: it says nothing. One behind
         // what the inbox has forgotten is none from which a client could go on.
-        Feed::Births(Begin::Since(_) | Begin::Undelivered)
+        Feed::Entries(Begin::Since(_) | Begin::Undelivered)
         | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
         Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
     };
@@ -93,9 +93,9 @@ pub(super) async fn backlog(
         }
         (head, skipped, Stretch::of_changes(after, head, rows, rest))
     } else {
-        let found = inboxes.newest_births(user, after, limit).await?;
-        let Backlog { head, skipped, births, rest } = found;
-        (head, skipped, Stretch::of_births(after, head, births, rest))
+        let found = inboxes.newest_entries(user, after, limit).await?;
+        let Backlog { head, skipped, entries, rest } = found;
+        (head, skipped, Stretch::of_entries(after, head, entries, rest))
     };
     let delivered = head.delivered_seq;
     if let Some(room) = &mut room {
@@ -111,11 +111,11 @@ pub(super) async fn texts(
     messages: &[MessageId],
 ) -> Result<Texts, StoreError> {
     let mut room = unsent.reserve(TEXTS_BYTES_MAX).await;
-    let letters = inboxes.texts(messages).await?;
+    let contents = inboxes.texts(messages).await?;
     if let Some(room) = &mut room {
-        room.shrink_to(letters.iter().map(|letter| letter.bytes()).sum());
+        room.shrink_to(contents.iter().map(|content| content.bytes()).sum());
     }
-    Ok(Texts { letters, room })
+    Ok(Texts { contents, room })
 }
 
 /// All changes after a position, of several pages if need be. A row that changes from one page to

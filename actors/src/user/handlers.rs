@@ -14,10 +14,10 @@ use super::queue::Next;
 use super::session::SessionState;
 use super::stretch::{Shows, Stretch};
 use super::{Gap, UserEntity, UserState};
+use crate::call::Call;
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
-use crate::mail::Mail;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
@@ -39,13 +39,13 @@ impl UserEntity {
     pub(super) fn attach(
         &self,
         myself: &ActorRef<UserMessage>,
-        mail: Mail<Attach, Result<Session, AttachError>>,
+        call: Call<Attach, Result<Session, AttachError>>,
         state: &mut UserState,
     ) {
         if state.is_leaving {
             return; // unopened: it goes back, and on to this actor's successor
         }
-        let Some((Attach { account, start }, reply)) = mail.open() else { return };
+        let Some((Attach { account, start }, reply)) = call.open() else { return };
         if state.sessions.len() >= self.shared.limits.sessions_per_user_max {
             start.outlet.close(Ending::TooMany { reason: "too many sockets" });
             return reply.send(Err(AttachError::TooMany));
@@ -61,7 +61,7 @@ impl UserEntity {
         // A client counts on everything from its greeting on. So a session of changes, or of new
         // notifications only, is greeted once it is known where it begins, and a session for one
         // stream once its subscription stands.
-        let is_later = matches!(feed, Feed::Changes(_) | Feed::Births(Begin::Live));
+        let is_later = matches!(feed, Feed::Changes(_) | Feed::Entries(Begin::Live));
         if !is_later && stream.is_none() {
             session.push(Outgoing::Established { user: &Caller::from(&*account) });
             session.is_greeted = true;
@@ -161,8 +161,8 @@ impl UserEntity {
     }
 
     /// Ends everything and saves before it answers: the hub is about to stop.
-    pub(super) fn drain(&self, mail: Mail<Range<u32>, ()>, state: &mut UserState) {
-        let Some((back_ms, reply)) = mail.open() else { return };
+    pub(super) fn drain(&self, call: Call<Range<u32>, ()>, state: &mut UserState) {
+        let Some((back_ms, reply)) = call.open() else { return };
         state.is_leaving = true; // it accepts no more sessions
         let sessions = std::mem::take(&mut state.sessions);
         let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
@@ -315,7 +315,7 @@ impl UserEntity {
         let session = &mut state.sessions[index];
         let heartbeat = self.shared.limits.ping_after.as_millis();
         session.push(match session.shows() {
-            Shows::Nothing | Shows::Births => Outgoing::Established { user },
+            Shows::Nothing | Shows::Entries => Outgoing::Established { user },
             Shows::Changes => Outgoing::Welcome(Welcome {
                 user,
                 session: session.id,
@@ -423,8 +423,8 @@ fn ending(broken: Broken) -> Ending {
     }
 }
 
-pub(super) fn observe(mail: Mail<(), Value>, state: &UserState) {
-    let Some(((), reply)) = mail.open() else { return };
+pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
+    let Some(((), reply)) = call.open() else { return };
     let session = |session: &SessionState| {
         json!({
             "id": session.id,

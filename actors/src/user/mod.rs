@@ -247,23 +247,23 @@ impl Actor for UserEntity {
 impl UserEntity {
     fn take(&self, myself: &ActorRef<UserMessage>, message: UserMessage, state: &mut UserState) {
         let taken = state.vitals.take();
-        let mut wave = None;
+        let mut fan_out = None;
         match message {
-            UserMessage::Attach(mail) => self.attach(myself, mail, state),
-            UserMessage::Changed { change, wave: of } => {
-                wave = of;
+            UserMessage::Attach(call) => self.attach(myself, call, state),
+            UserMessage::Changed { change, fan_out: of } => {
+                fan_out = of;
                 self.changed(myself, change, state);
             }
-            UserMessage::ChangedTogether { changes, wave: of } => {
-                wave = Some(of);
+            UserMessage::ChangedTogether { changes, fan_out: of } => {
+                fan_out = Some(of);
                 changes.into_iter().for_each(|change| self.changed(myself, change, state));
             }
             UserMessage::Heard { session, heard } => self.heard(myself, session, heard, state),
             UserMessage::End { login, why } => self.end(myself, login, why, state),
-            UserMessage::Drain(mail) => self.drain(mail, state),
+            UserMessage::Drain(call) => self.drain(call, state),
             UserMessage::Stream(message) => self.stream(myself, *message, state),
             UserMessage::Tick => self.tick(myself, state),
-            UserMessage::Observe(mail) => handlers::observe(mail, state),
+            UserMessage::Observe(call) => handlers::observe(call, state),
             UserMessage::Own(OwnMessage(own)) => self.own(myself, *own, state),
             #[cfg(feature = "testing")]
             UserMessage::Panic => {
@@ -277,7 +277,7 @@ impl UserEntity {
             self.go_on(myself, state);
         }
         self.flush(myself, state);
-        drop(wave);
+        drop(fan_out);
         state.vitals.done(taken);
     }
 }

@@ -93,8 +93,8 @@ impl Queue {
             Item::Row { line: Line { text: text @ Text::Unread(_), .. }, .. } => Some(text),
             Item::Row { .. } | Item::Told(_) | Item::Read(_) | Item::Reached { .. } => None,
         });
-        for (text, letter) in lacking.zip(texts.letters) {
-            *text = Text::Read(letter);
+        for (text, content) in lacking.zip(texts.contents) {
+            *text = Text::Read(content);
         }
     }
 }

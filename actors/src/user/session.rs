@@ -107,7 +107,7 @@ impl SessionState {
         let shows = Shows::from(start.feed);
         let phase = match shows {
             Shows::Nothing => Phase::Apart,
-            Shows::Births | Shows::Changes => Phase::Loading(Box::default()),
+            Shows::Entries | Shows::Changes => Phase::Loading(Box::default()),
         };
         Self {
             id,
@@ -154,7 +154,7 @@ impl SessionState {
             Phase::Live => self.show_change(change),
             Phase::Loading(queue) | Phase::Replaying(queue) => {
                 let bytes = match change {
-                    Change::Born { birth, .. } => birth.message.bytes(),
+                    Change::Added { entry, .. } => entry.message.bytes(),
                     Change::Marked(_) => 0,
                 };
                 queue.add(bytes, || Item::Told(change.clone()));
@@ -258,7 +258,7 @@ impl SessionState {
     /// own client, of which nothing is known yet, may be older than: the answer to that, coming
     /// after them, would undo for the client what came after the mark.
     fn must_wait(&self, queue: &Queue) -> bool {
-        self.shows == Shows::Births
+        self.shows == Shows::Entries
             && matches!(queue.items.front(), Some(Item::Read(_)))
             && self.asking.as_ref().is_some_and(|asking| asking.is_marking())
     }
@@ -280,7 +280,7 @@ impl SessionState {
                     break;
                 }
                 Item::Read(stretch) => {
-                    if self.shows == Shows::Births {
+                    if self.shows == Shows::Entries {
                         self.answer(stretch.head);
                     }
                     let items = stretch.items(self.shows, self.at);
@@ -291,8 +291,8 @@ impl SessionState {
                 }
                 Item::Told(change) => self.show_change(&change),
                 Item::Row { line, shape, unread_count } => {
-                    if let Text::Read(letter) = &line.text {
-                        self.show_line(line.row(letter), shape, unread_count);
+                    if let Text::Read(content) = &line.text {
+                        self.show_line(line.row(content), shape, unread_count);
                     }
                 }
                 Item::Reached { seq, unread_count } => {
@@ -331,7 +331,7 @@ impl SessionState {
 
     /// The connection has taken all that was shown.
     fn note_taken(&mut self) {
-        if self.shows == Shows::Births || self.outlet.is_one_way() {
+        if self.shows == Shows::Entries || self.outlet.is_one_way() {
             self.arrive(self.at);
         }
     }
@@ -384,10 +384,10 @@ impl SessionState {
         }
         self.approach(change.last());
         match change {
-            Change::Born { birth, unread_count } => {
+            Change::Added { entry, unread_count } => {
                 let unread_count = *unread_count;
-                self.push(Outgoing::Notification { birth, unread_count });
-                self.reach(birth.seq, unread_count);
+                self.push(Outgoing::Notification { entry, unread_count });
+                self.reach(entry.seq, unread_count);
             }
             Change::Marked(marked) => {
                 if !self.has_made(marked.last) {
@@ -400,7 +400,7 @@ impl SessionState {
 
     fn show_line(&mut self, row: Row, shape: Shape, unread_count: i64) {
         match shape {
-            Shape::Born => self.show_change(&Change::Born { birth: row.birth, unread_count }),
+            Shape::Added => self.show_change(&Change::Added { entry: row.entry, unread_count }),
             Shape::Row { is_news, is_resumable } => {
                 self.show_row(&row, (is_news, is_resumable), unread_count);
             }

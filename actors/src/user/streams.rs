@@ -88,13 +88,13 @@ impl UserEntity {
             StreamMessage::Begun { watch, present } => {
                 self.begun(myself, watch, present, state);
             }
-            StreamMessage::News(letter) => {
+            StreamMessage::News(content) => {
                 for session in &mut state.sessions {
                     let is_told = |known: &Subscription| {
-                        known.stream == letter.stream && matches!(known.phase, Phase::Stands(_))
+                        known.stream == content.stream && matches!(known.phase, Phase::Stands(_))
                     };
                     if session.rest.streams.iter().any(is_told) {
-                        session.push(Outgoing::Stream(&letter));
+                        session.push(Outgoing::Stream(&content));
                     }
                 }
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::domain::ids::{MessageId, NotificationId, Seq};
-use crate::domain::inbox::{Birth, Change, Head, Letter, Outline, Row};
+use crate::domain::inbox::{Change, Entry, Head, MessageContent, Outline, Row};
 use crate::session::Feed;
 
 /// What of the inbox a session is shown: a [`Feed`] without its beginning.
@@ -16,7 +16,7 @@ pub(super) enum Shows {
     /// Nothing.
     Nothing,
     /// Births in their order, and marks as they happen.
-    Births,
+    Entries,
     /// Every change in its order.
     Changes,
 }
@@ -25,7 +25,7 @@ impl From<Feed> for Shows {
     fn from(feed: Feed) -> Self {
         match feed {
             Feed::Nothing => Self::Nothing,
-            Feed::Births(_) => Self::Births,
+            Feed::Entries(_) => Self::Entries,
             Feed::Changes(_) => Self::Changes,
         }
     }
@@ -59,14 +59,14 @@ pub(super) struct Line {
 #[derive(Debug, Clone)]
 pub(super) enum Text {
     /// It is here.
-    Read(Arc<Letter>),
+    Read(Arc<MessageContent>),
     /// It is in the store.
     Unread(MessageId),
 }
 
 impl From<Row> for Line {
-    fn from(Row { birth, changed_seq, is_deleted }: Row) -> Self {
-        let Birth { id, seq, is_read, message } = birth;
+    fn from(Row { entry, changed_seq, is_deleted }: Row) -> Self {
+        let Entry { id, seq, is_read, message } = entry;
         Self { id, seq, changed_seq, is_read, is_deleted, text: Text::Read(message) }
     }
 }
@@ -80,10 +80,10 @@ impl From<Outline> for Line {
 
 impl Line {
     /// The row, with its text.
-    pub(super) fn row(&self, letter: &Arc<Letter>) -> Row {
+    pub(super) fn row(&self, content: &Arc<MessageContent>) -> Row {
         let Self { id, seq, changed_seq, is_read, is_deleted, .. } = *self;
-        let birth = Birth { id, seq, is_read, message: Arc::clone(letter) };
-        Row { birth, changed_seq, is_deleted }
+        let entry = Entry { id, seq, is_read, message: Arc::clone(content) };
+        Row { entry, changed_seq, is_deleted }
     }
 }
 
@@ -91,7 +91,7 @@ impl Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// As a birth, as if it was born just now.
-    Born,
+    Added,
     /// In its latest state.
     Row {
         /// Whether the session was not shown its birth.
@@ -135,14 +135,14 @@ impl Stretch {
     }
 
     /// Births alone, as if nothing had happened to them since: what sessions of births begin with.
-    pub(super) fn of_births(
+    pub(super) fn of_entries(
         after: Seq,
         head: Head,
-        births: Vec<Birth>,
+        entries: Vec<Entry>,
         rest: Vec<Outline>,
     ) -> Self {
-        let row = |birth: Birth| Row { changed_seq: birth.seq, birth, is_deleted: false };
-        Self::of_changes(after, head, births.into_iter().map(row).collect(), rest)
+        let row = |entry: Entry| Row { changed_seq: entry.seq, entry, is_deleted: false };
+        Self::of_changes(after, head, entries.into_iter().map(row).collect(), rest)
     }
 
     /// What a store that is at `head` has changed after a position.
@@ -160,7 +160,7 @@ impl Stretch {
     /// About how many bytes the texts have that are here.
     pub(super) fn texts_bytes(&self) -> usize {
         let bytes = |line: &Line| match &line.text {
-            Text::Read(letter) => letter.bytes(),
+            Text::Read(content) => content.bytes(),
             Text::Unread(_) => 0,
         };
         self.lines.iter().map(bytes).sum()
@@ -173,10 +173,10 @@ impl Stretch {
         let unread_count = self.unread_count;
         let later = self.lines.iter().filter(|line| line.changed_seq > at);
         let shape = |line: &Line| match (shows, line.seq > at, line.is_deleted) {
-            (Shows::Nothing, ..) | (Shows::Births, true, true) => None,
-            (Shows::Births, true, false) => Some(Shape::Born),
+            (Shows::Nothing, ..) | (Shows::Entries, true, true) => None,
+            (Shows::Entries, true, false) => Some(Shape::Added),
             // What was born and deleted meanwhile is no news any more, only gone.
-            (Shows::Births, false, _) | (Shows::Changes, ..) => {
+            (Shows::Entries, false, _) | (Shows::Changes, ..) => {
                 let is_news = line.seq > at && !line.is_deleted;
                 Some(Shape::Row { is_news, is_resumable: true })
             }
@@ -185,7 +185,7 @@ impl Stretch {
             |line: &Line| Some(Item::Row { line: line.clone(), shape: shape(line)?, unread_count });
         let mut items: Vec<Item> = later.filter_map(item).collect();
         match shows {
-            Shows::Births => items.sort_by_key(Item::last),
+            Shows::Entries => items.sort_by_key(Item::last),
             Shows::Changes => note_resumable(&mut items),
             Shows::Nothing => {}
         }
@@ -199,14 +199,14 @@ impl Stretch {
 /// Notes from where a client could go on without missing anything: from behind all news that were
 /// born before.
 fn note_resumable(items: &mut [Item]) {
-    let mut first_birth = None;
+    let mut first_entry = None;
     for item in items.iter_mut().rev() {
         let Item::Row { line, shape: Shape::Row { is_news, is_resumable }, .. } = item else {
             continue;
         };
-        *is_resumable = first_birth.is_none_or(|birth| birth > line.changed_seq);
+        *is_resumable = first_entry.is_none_or(|entry| entry > line.changed_seq);
         if *is_news {
-            first_birth = Some(first_birth.map_or(line.seq, |birth: Seq| birth.min(line.seq)));
+            first_entry = Some(first_entry.map_or(line.seq, |entry: Seq| entry.min(line.seq)));
         }
     }
 }
@@ -217,7 +217,7 @@ impl Item {
         match self {
             Self::Told(change) => change.last(),
             Self::Read(stretch) => stretch.head,
-            Self::Row { line, shape: Shape::Born, .. } => line.seq,
+            Self::Row { line, shape: Shape::Added, .. } => line.seq,
             Self::Row { line, shape: Shape::Row { .. }, .. } => line.changed_seq,
             Self::Reached { seq, .. } => *seq,
         }

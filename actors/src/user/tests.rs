@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::follow::Follow;
 use super::stretch::{Item, Shape, Shows, Stretch};
 use crate::domain::ids::{NotificationId, Seq};
-use crate::domain::inbox::{Birth, Change, Head, Mark, Marked, Row, RowState};
-use crate::testing::letter;
+use crate::domain::inbox::{Change, Entry, Head, Mark, Marked, Row, RowState};
+use crate::testing::content;
 
 /// An inbox as the store keeps it.
 #[derive(Default)]
@@ -21,26 +21,26 @@ struct Model {
 
 impl Model {
     fn bear(&mut self) {
-        let seq = self.head.give_birth();
+        let seq = self.head.append();
         let id = NotificationId(seq.0 * 10);
-        let birth = Birth { id, seq, is_read: false, message: letter("x") };
-        self.rows.push(Row { birth: birth.clone(), changed_seq: seq, is_deleted: false });
-        self.told.push(Change::Born { birth, unread_count: self.head.unread_count });
+        let entry = Entry { id, seq, is_read: false, message: content("x") };
+        self.rows.push(Row { entry: entry.clone(), changed_seq: seq, is_deleted: false });
+        self.told.push(Change::Added { entry, unread_count: self.head.unread_count });
     }
 
     fn mark(&mut self, from: usize, count: usize, mark: Mark) {
         let mut marked: Vec<(NotificationId, Seq)> = Vec::new();
         for row in self.rows.iter_mut().skip(from).take(count) {
-            let state = match (row.is_deleted, row.birth.is_read) {
+            let state = match (row.is_deleted, row.entry.is_read) {
                 (true, _) => RowState::Deleted,
                 (false, true) => RowState::Read,
                 (false, false) => RowState::Unread,
             };
             if let Some((seq, after)) = self.head.mark(state, mark) {
                 row.changed_seq = seq;
-                row.birth.is_read = after == RowState::Read;
+                row.entry.is_read = after == RowState::Read;
                 row.is_deleted = after == RowState::Deleted;
-                marked.push((row.birth.id, seq));
+                marked.push((row.entry.id, seq));
             }
         }
         let (Some((_, first)), Some((_, last))) = (marked.first(), marked.last()) else { return };
@@ -66,7 +66,7 @@ struct Viewer {
     /// The rows that it has, and whether they were read.
     has: BTreeMap<NotificationId, bool>,
     /// The births that it was shown.
-    births: Vec<Seq>,
+    entries: Vec<Seq>,
     unread_count: i64,
 }
 
@@ -77,9 +77,9 @@ impl Viewer {
         }
         prop_assert_eq!(change.first(), self.at.next(), "a gap");
         match change {
-            Change::Born { birth, unread_count } => {
-                prop_assert!(self.has.insert(birth.id, birth.is_read).is_none(), "a double");
-                self.births.push(birth.seq);
+            Change::Added { entry, unread_count } => {
+                prop_assert!(self.has.insert(entry.id, entry.is_read).is_none(), "a double");
+                self.entries.push(entry.seq);
                 self.unread_count = *unread_count;
             }
             Change::Marked(marked) => {
@@ -114,9 +114,9 @@ impl Viewer {
                     self.mark(line.id, line.is_read, line.is_deleted);
                 }
                 Item::Row { line, shape, .. } => {
-                    prop_assert_eq!(self.shows == Shows::Births, shape == Shape::Born);
+                    prop_assert_eq!(self.shows == Shows::Entries, shape == Shape::Added);
                     prop_assert!(self.has.insert(line.id, line.is_read).is_none(), "a double");
-                    self.births.push(line.seq);
+                    self.entries.push(line.seq);
                 }
                 Item::Reached { unread_count, .. } => self.unread_count = unread_count,
                 Item::Told(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
@@ -127,12 +127,12 @@ impl Viewer {
 
     fn check(&self, model: &Model) -> Result<(), TestCaseError> {
         let rows = model.rows.iter().filter(|row| !row.is_deleted);
-        let wanted: BTreeMap<_, _> = rows.map(|row| (row.birth.id, row.birth.is_read)).collect();
+        let wanted: BTreeMap<_, _> = rows.map(|row| (row.entry.id, row.entry.is_read)).collect();
         prop_assert_eq!(&self.has, &wanted);
         prop_assert_eq!(self.unread_count, model.head.unread_count);
         prop_assert_eq!(self.at, model.head.last_seq);
-        if self.shows == Shows::Births {
-            prop_assert!(self.births.is_sorted(), "births come in their order");
+        if self.shows == Shows::Entries {
+            prop_assert!(self.entries.is_sorted(), "births come in their order");
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ fn check_resumable(item: &Item, later: &[Item]) -> Result<(), TestCaseError> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Birth,
+    Entry,
     Mark(usize, usize, Mark),
     /// One of the latest hints arrives, counted from the last.
     Hint(usize),
@@ -168,7 +168,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let mark = prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
     let step = prop_oneof![
-        4 => Just(Step::Birth),
+        4 => Just(Step::Entry),
         3 => (0usize..30, 1usize..6, mark).prop_map(|(from, n, mark)| Step::Mark(from, n, mark)),
         8 => prop_oneof![3 => Just(0), 1 => 0usize..12].prop_map(Step::Hint),
         1 => Just(Step::Read),
@@ -205,15 +205,15 @@ proptest! {
         ahead in 0usize..20,
     ) {
         let viewer = |shows| Viewer {
-            shows, at: Seq::ZERO, has: BTreeMap::new(), births: Vec::new(), unread_count: 0,
+            shows, at: Seq::ZERO, has: BTreeMap::new(), entries: Vec::new(), unread_count: 0,
         };
-        let viewers = [viewer(Shows::Births), viewer(Shows::Changes)];
+        let viewers = [viewer(Shows::Entries), viewer(Shows::Changes)];
         let mut world = World { model: Model::default(), follow: Follow::default(), viewers };
         world.follow.begin(Seq::ZERO);
         let mut reading = None;
         for (n, step) in steps.into_iter().enumerate() {
             match step {
-                Step::Birth => world.model.bear(),
+                Step::Entry => world.model.bear(),
                 Step::Mark(from, count, mark) => world.model.mark(from, count, mark),
                 Step::Hint(back) => {
                     let told = &world.model.told;

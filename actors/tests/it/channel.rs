@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_actors::call::{Call, CallOutcome};
 use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage, ChannelStart};
 use bellpull_actors::domain::delivery::Outcome;
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
 use bellpull_actors::domain::retry::RetryRule;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::mail::{Fate, Mail};
 use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
 use bellpull_actors::vitals::{Handle, Vitals};
@@ -70,11 +70,11 @@ async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
 
 impl Post {
     async fn observe(&self) -> Value {
-        let (mail, answer) = Mail::new(());
-        self.handle.cast(ChannelMessage::Observe(mail));
+        let (call, answer) = Call::new(());
+        self.handle.cast(ChannelMessage::Observe(call));
         match answer.within(SECOND).await {
-            Fate::Answered(observed) => observed,
-            fate @ (Fate::Returned(()) | Fate::Lost) => panic!("{fate:?}"),
+            CallOutcome::Answered(observed) => observed,
+            outcome @ (CallOutcome::Returned(()) | CallOutcome::Lost) => panic!("{outcome:?}"),
         }
     }
 }
@@ -237,9 +237,9 @@ async fn a_killed_actors_successor_goes_on_at_once() {
 async fn a_drain_gives_back_what_was_not_begun_and_records_what_was() {
     let post = post(10, two_at_once(), takes(SECOND)).await;
     post.sender.until_in_flight(2).await;
-    let (mail, answer) = Mail::new(());
-    post.handle.cast(ChannelMessage::Drain(mail));
-    assert!(matches!(answer.within(Duration::from_secs(5)).await, Fate::Answered(())));
+    let (call, answer) = Call::new(());
+    post.handle.cast(ChannelMessage::Drain(call));
+    assert!(matches!(answer.within(Duration::from_secs(5)).await, CallOutcome::Answered(())));
     assert_eq!((post.outbox.count(Sent), post.outbox.count(Queued)), (2, 8));
     let untouched = (1..=10).map(|id| post.outbox.of(id)).filter(|one| one.attempts == 0).count();
     assert_eq!(untouched, 8);

@@ -17,13 +17,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
-use crate::House;
+use crate::TestNode;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A hub with e-mail and WhatsApp.
 struct Office {
-    house: House,
+    node: TestNode,
     email: Desk,
     whatsapp: Desk,
 }
@@ -78,12 +78,12 @@ impl Office {
         let (email, whatsapp) = (Desk::open(&clock, email), Desk::open(&clock, sends));
         let channels =
             vec![email.actor(Channel::Email, &clock), whatsapp.actor(Channel::WhatsApp, &clock)];
-        let house = House::with_channels(HubLimits::default(), clock, channels).await;
-        Self { house, email, whatsapp }
+        let node = TestNode::with_channels(HubLimits::default(), clock, channels).await;
+        Self { node, email, whatsapp }
     }
 
     async fn find(&self, path: &str) -> ActorReport {
-        self.house.find(path).await.unwrap_or_else(|| panic!("{path} is not in the tree"))
+        self.node.find(path).await.unwrap_or_else(|| panic!("{path} is not in the tree"))
     }
 }
 
@@ -107,10 +107,10 @@ async fn a_commit_has_every_channel_look_at_once() {
     let office = Office::open(sends).await;
     office.email.put(1..=1);
     office.email.until_sent(0).await;
-    let creator = office.house.store.add_user(1, Role::Client);
+    let creator = office.node.store.add_user(1, Role::Client);
     let begun = Instant::now();
     office.whatsapp.put(1..=3);
-    office.house.raise(&creator).await;
+    office.node.raise(&creator).await;
     office.email.until_sent(1).await;
     office.whatsapp.until_sent(3).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
@@ -120,7 +120,7 @@ async fn a_commit_has_every_channel_look_at_once() {
 async fn operators_see_each_channel_with_what_it_is_doing() {
     let office = Office::open(sends).await;
     office.email.put(1..=20);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let parent = office.find("channels").await;
     assert_eq!((parent.kind, parent.children_total), ("supervisor", 2));
@@ -138,9 +138,9 @@ async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=10);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
-    assert_eq!(office.house.hub.restart("channels/email", "root").await, Ok(()));
+    assert_eq!(office.node.hub.restart("channels/email", "root").await, Ok(()));
     office.email.until_sent(10).await;
     office.whatsapp.until_sent(10).await;
     let email = office.find("channels/email").await;
@@ -150,9 +150,9 @@ async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
     // What was with the provider is given to it again, nothing else is.
     assert_eq!(office.email.times_given().iter().sum::<usize>(), 12);
     assert_eq!(office.whatsapp.times_given(), [1; 10]);
-    assert!(office.house.hub.is_ready());
+    assert!(office.node.hub.is_ready());
     for missing in ["channels/sms", "channels/", "channels/email/x"] {
-        assert_eq!(office.house.hub.restart(missing, "root").await, Err(RestartError::NotFound));
+        assert_eq!(office.node.hub.restart(missing, "root").await, Err(RestartError::NotFound));
     }
 }
 
@@ -160,22 +160,22 @@ async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
 async fn channels_that_an_operator_restarts_often_are_not_their_supervisors_failure() {
     let office = Office::open(sends).await;
     for nth in 1..=10 {
-        assert_eq!(office.house.hub.restart("channels/email", "root").await, Ok(()));
-        office.house.until_state("channels/email", "running").await;
+        assert_eq!(office.node.hub.restart("channels/email", "root").await, Ok(()));
+        office.node.until_state("channels/email", "running").await;
         assert_eq!(office.find("channels/email").await.restarts, nth);
     }
     assert_eq!(office.find("channels").await.restarts, 0);
     office.email.put(1..=3);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.until_sent(3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_panics_comes_back_after_a_growing_while() {
     let office = Office::open(sends).await;
-    let mut events = office.house.hub.events(None).live;
+    let mut events = office.node.hub.events(None).live;
     for wait_ms in [0, 100, 200, 400] {
-        office.house.hub.panic_at("channels/email");
+        office.node.hub.panic_at("channels/email");
         let failed = told(&mut events, "failed").await;
         let restarted = told(&mut events, "restarted").await;
         let took = restarted.duration_since(failed).as_millis();
@@ -184,16 +184,16 @@ async fn a_channel_that_panics_comes_back_after_a_growing_while() {
     let email = office.find("channels/email").await;
     assert_eq!((email.restarts, email.last_failure.unwrap().text.as_str()), (4, "told to panic"));
     office.email.put(1..=3);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.until_sent(3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let office = Office::open(sends).await;
-    let mut events = office.house.hub.events(None).live;
+    let mut events = office.node.hub.events(None).live;
     for nth in 1..=6 {
-        office.house.hub.panic_at("channels/email");
+        office.node.hub.panic_at("channels/email");
         told(&mut events, "failed").await;
         // The sixth is one too many: its supervisor's successor knows nothing of it.
         told(&mut events, if nth < 6 { "restarted" } else { "spawned" }).await;
@@ -206,9 +206,9 @@ async fn channels_that_fail_too_often_are_their_supervisors_failure() {
         "{text}"
     );
     office.whatsapp.put(1..=3);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.whatsapp.until_sent(3).await;
-    assert!(office.house.hub.is_ready());
+    assert!(office.node.hub.is_ready());
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,9 +216,9 @@ async fn a_killed_supervisor_takes_the_channels_along_and_nothing_is_lost() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=10);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
-    office.house.hub.kill_at("channels").await.unwrap();
+    office.node.hub.kill_at("channels").await.unwrap();
     office.email.until_sent(10).await;
     office.whatsapp.until_sent(10).await;
     assert_eq!(office.find("channels").await.restarts, 1);
@@ -228,10 +228,10 @@ async fn a_killed_supervisor_takes_the_channels_along_and_nothing_is_lost() {
 async fn a_drain_waits_for_what_is_with_the_provider_and_begins_nothing() {
     let office = Office::open(sends).await;
     office.email.put(1..=10);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let begun = Instant::now();
-    office.house.hub.drain(Duration::from_secs(10)).await;
+    office.node.hub.drain(Duration::from_secs(10)).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!((office.email.outbox.count(Sent), office.email.outbox.count(Queued)), (2, 8));
     assert!((1..=10).all(|id| office.email.outbox.of(id).leased_until.is_none()));
@@ -243,10 +243,10 @@ async fn a_drain_cuts_off_what_hangs_and_ends_its_leases() {
     let office = Office::open(|| Reaction::Hangs).await;
     office.email.put(1..=10);
     office.whatsapp.put(1..=2);
-    office.house.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
     let begun = Instant::now();
-    office.house.hub.drain(Duration::from_secs(10)).await;
+    office.node.hub.drain(Duration::from_secs(10)).await;
     assert!(begun.elapsed() < Duration::from_secs(13), "{:?}", begun.elapsed());
     assert_eq!(office.whatsapp.outbox.count(Sent), 2);
     assert_eq!(office.email.outbox.count(Queued), 10);
@@ -260,25 +260,25 @@ async fn a_drain_cuts_off_what_hangs_and_ends_its_leases() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_is_down_does_not_hold_up_a_drain_nor_come_back_after_it() {
     let office = Office::open(sends).await;
-    let mut events = office.house.hub.events(None).live;
-    office.house.hub.panic_at("channels/email");
+    let mut events = office.node.hub.events(None).live;
+    office.node.hub.panic_at("channels/email");
     told(&mut events, "restarted").await;
-    office.house.hub.panic_at("channels/email");
-    office.house.until_state("channels/email", "backing_off").await;
+    office.node.hub.panic_at("channels/email");
+    office.node.until_state("channels/email", "backing_off").await;
     office.email.put(1..=1);
-    office.house.hub.end_sending().await;
+    office.node.hub.end_sending().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(office.email.times_given(), [0_usize; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_channel_there_is_no_branch_for_them() {
-    let house = House::new().await;
-    assert!(house.find("channels").await.is_none());
-    assert_eq!(house.hub.restart("channels", "root").await, Err(RestartError::NotFound));
-    assert_eq!(house.hub.restart("channels/email", "root").await, Err(RestartError::NotFound));
-    let creator = house.store.add_user(1, Role::Client);
-    let id = house.raise(&creator).await.id;
-    house.command(id, Command::Delete, &creator).await.unwrap();
-    house.hub.drain(SECOND).await;
+    let node = TestNode::new().await;
+    assert!(node.find("channels").await.is_none());
+    assert_eq!(node.hub.restart("channels", "root").await, Err(RestartError::NotFound));
+    assert_eq!(node.hub.restart("channels/email", "root").await, Err(RestartError::NotFound));
+    let creator = node.store.add_user(1, Role::Client);
+    let id = node.raise(&creator).await.id;
+    node.command(id, Command::Delete, &creator).await.unwrap();
+    node.hub.drain(SECOND).await;
 }

@@ -9,37 +9,37 @@ use bellpull_actors::testing::Frame;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use crate::{House, upto};
+use crate::{TestNode, upto};
 
 const USER: UserId = UserId(1);
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_pinged_and_one_that_stays_silent_is_given_up() {
-    let house = House::new().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
+    let node = TestNode::new().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
     let pings = |frames: &[Frame]| frames.iter().filter(|frame| **frame == Frame::Ping).count();
-    guest.probe.set(|seen| seen.silent_s = 25);
-    guest.probe.until(|seen| pings(&seen.frames) == 1).await;
+    conn.probe.set(|seen| seen.silent_s = 25);
+    conn.probe.until(|seen| pings(&seen.frames) == 1).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(pings(&guest.probe.seen().frames), 1, "one ping a silence of 25 s");
-    guest.probe.set(|seen| seen.silent_s = 51);
-    guest.probe.until(|seen| pings(&seen.frames) == 2).await;
-    guest.probe.set(|seen| seen.silent_s = 0);
+    assert_eq!(pings(&conn.probe.seen().frames), 1, "one ping a silence of 25 s");
+    conn.probe.set(|seen| seen.silent_s = 51);
+    conn.probe.until(|seen| pings(&seen.frames) == 2).await;
+    conn.probe.set(|seen| seen.silent_s = 0);
     tokio::time::sleep(Duration::from_secs(20)).await;
-    guest.probe.set(|seen| seen.silent_s = 26);
-    guest.probe.until(|seen| pings(&seen.frames) == 3).await;
-    guest.probe.set(|seen| seen.silent_s = 75);
-    assert_eq!(guest.probe.ended().await, Ending::Silent);
-    house.until_listed("user/1", false).await;
+    conn.probe.set(|seen| seen.silent_s = 26);
+    conn.probe.until(|seen| pings(&seen.frames) == 3).await;
+    conn.probe.set(|seen| seen.silent_s = 75);
+    assert_eq!(conn.probe.ended().await, Ending::Silent);
+    node.until_listed("user/1", false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_ends_with_its_token_to_the_second() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     for lasts in [0, 3, 59, 3_601] {
         let begun = Instant::now();
         let lasts = Duration::from_secs(lasts);
-        let (session, probe) = house.try_attach(1, Begin::Undelivered, None, lasts).await;
+        let (session, probe) = node.try_attach(1, Begin::Undelivered, None, lasts).await;
         session.unwrap();
         // Longer than a probe waits: the wheel goes round meanwhile.
         tokio::time::sleep(lasts.saturating_sub(Duration::from_secs(30))).await;
@@ -48,69 +48,69 @@ async fn a_session_ends_with_its_token_to_the_second() {
         assert!(lasted >= lasts && lasted < lasts + Duration::from_secs(2), "{lasted:?}");
     }
     let (session, probe) =
-        house.try_attach(1, Begin::Undelivered, None, Duration::from_secs(86_400)).await;
+        node.try_attach(1, Begin::Undelivered, None, Duration::from_secs(86_400)).await;
     session.unwrap();
-    house.clock.set(jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_hours(100));
+    node.clock.set(jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_hours(100));
     assert!(matches!(probe.ended().await, Ending::TokenEnded { .. }), "the clock was put on");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_login_that_ends_takes_its_own_sessions_with_it() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let day = Duration::from_secs(86_400);
-    let (_a, first) = house.try_attach(1, Begin::Undelivered, Some(7), day).await;
-    let (_b, second) = house.try_attach(1, Begin::Undelivered, Some(8), day).await;
-    let (_c, third) = house.try_attach(1, Begin::Undelivered, Some(7), day).await;
-    let (_d, foreign) = house.try_attach(1, Begin::Undelivered, None, day).await;
+    let (_a, first) = node.try_attach(1, Begin::Undelivered, Some(7), day).await;
+    let (_b, second) = node.try_attach(1, Begin::Undelivered, Some(8), day).await;
+    let (_c, third) = node.try_attach(1, Begin::Undelivered, Some(7), day).await;
+    let (_d, foreign) = node.try_attach(1, Begin::Undelivered, None, day).await;
     let why = Ending::TokenEnded { reason: "logged out" };
-    house.hub.users.end_sessions(USER, Some(LoginId(7)), why);
+    node.hub.users.end_sessions(USER, Some(LoginId(7)), why);
     assert_eq!((first.ended().await, third.ended().await), (why, why));
-    house.tell(1);
+    node.tell(1);
     second.shown(1).await;
     foreign.shown(1).await;
-    house.hub.users.end_sessions(USER, None, why);
+    node.hub.users.end_sessions(USER, None, why);
     assert_eq!((second.ended().await, foreign.ended().await), (why, why));
-    house.hub.users.end_sessions(UserId(99), None, why);
+    node.hub.users.end_sessions(UserId(99), None, why);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_ends_ends_its_session_with_the_readers_reason() {
-    let house = House::new().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    guest.session.heard(Heard::Ended(Ending::Protocol { code: 1002, reason: "bad" }));
-    assert_eq!(guest.probe.ended().await, Ending::Protocol { code: 1002, reason: "bad" });
+    let node = TestNode::new().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    conn.session.heard(Heard::Ended(Ending::Protocol { code: 1002, reason: "bad" }));
+    assert_eq!(conn.probe.ended().await, Ending::Protocol { code: 1002, reason: "bad" });
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_behind_a_clients_own_end_is_kept_for_its_next_session() {
-    let house = House::new().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.tell(1);
-    assert_eq!(guest.probe.shown(1).await, [1]);
+    let node = TestNode::new().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.tell(1);
+    assert_eq!(conn.probe.shown(1).await, [1]);
     // Both are in the mailbox before the actor has its turn.
-    house.tell(1);
-    guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
-    guest.probe.ended().await;
-    let again = house.attach(1, Begin::Undelivered).await;
+    node.tell(1);
+    conn.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+    conn.probe.ended().await;
+    let again = node.attach(1, Begin::Undelivered).await;
     assert_eq!(again.probe.shown(2).await, [2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn sessions_of_an_actor_that_dies_are_told_to_come_back_and_lose_nothing() {
     for is_panic in [true, false] {
-        let house = House::new().await;
-        let guest = house.attach(1, Begin::Undelivered).await;
-        house.tell(1);
-        guest.probe.shown(1).await;
+        let node = TestNode::new().await;
+        let conn = node.attach(1, Begin::Undelivered).await;
+        node.tell(1);
+        conn.probe.shown(1).await;
         if is_panic {
-            house.hub.panic_at("user/1");
+            node.hub.panic_at("user/1");
         } else {
-            house.hub.kill_at("user/1").await.unwrap();
+            node.hub.kill_at("user/1").await.unwrap();
         }
-        assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
-        house.tell(1);
-        let again = house.attach(1, Begin::Undelivered).await;
+        assert!(matches!(conn.probe.ended().await, Ending::Restarting { .. }));
+        node.tell(1);
+        let again = node.attach(1, Begin::Undelivered).await;
         assert_eq!(again.probe.shown(2).await, upto(2));
-        crate::until("one session is left", || house.hub.users.sessions() == 1).await;
+        crate::until("one session is left", || node.hub.users.sessions() == 1).await;
     }
 }

@@ -23,11 +23,11 @@ mod presence;
 mod project;
 mod requests;
 mod resume;
+mod retention;
 mod sends;
 mod slow;
 mod supervisor;
 mod ticket;
-mod tidying;
 mod walk;
 
 use std::sync::Arc;
@@ -48,19 +48,19 @@ use bellpull_actors::write_rate::WriteRate;
 use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.
-struct House {
+struct TestNode {
     hub: Hub,
     store: FakeStore,
     clock: Arc<FakeClock>,
 }
 
 /// A user's session with the test's end of its connection.
-struct Guest {
+struct TestClient {
     session: Session,
     probe: Probe,
 }
 
-impl Guest {
+impl TestClient {
     /// Asks for something under a name.
     fn ask(&self, name: impl ToString, ask: Ask) {
         let tag = Some(name.to_string().into());
@@ -82,7 +82,7 @@ impl Guest {
     }
 }
 
-impl House {
+impl TestNode {
     async fn new() -> Self {
         Self::with(HubLimits::default()).await
     }
@@ -136,7 +136,7 @@ impl House {
         login: Option<i64>,
         lasts: Duration,
     ) -> (Result<Session, AttachError>, Probe) {
-        self.try_follow(user, Feed::Births(begin), login, lasts).await
+        self.try_follow(user, Feed::Entries(begin), login, lasts).await
     }
 
     /// The same for any feed.
@@ -155,21 +155,21 @@ impl House {
         (self.hub.users.attach(self.account(user), start).await, probe)
     }
 
-    async fn attach(&self, user: i64, begin: Begin) -> Guest {
+    async fn attach(&self, user: i64, begin: Begin) -> TestClient {
         let day = Duration::from_secs(86_400);
         let (attached, probe) = self.try_attach(user, begin, None, day).await;
-        Guest { session: attached.unwrap(), probe }
+        TestClient { session: attached.unwrap(), probe }
     }
 
-    async fn follow(&self, user: i64, feed: Feed) -> Guest {
+    async fn follow(&self, user: i64, feed: Feed) -> TestClient {
         let day = Duration::from_secs(86_400);
         let (attached, probe) = self.try_follow(user, feed, None, day).await;
-        Guest { session: attached.unwrap(), probe }
+        TestClient { session: attached.unwrap(), probe }
     }
 
     /// So many notifications are born; nobody is told.
     fn born(&self, user: i64, count: usize) -> Vec<Change> {
-        (0..count).map(|_| self.store.give_birth(UserId(user), "x")).collect()
+        (0..count).map(|_| self.store.append(UserId(user), "x")).collect()
     }
 
     /// One is born, and the user's actor is told.
@@ -181,7 +181,7 @@ impl House {
 
     /// From now on what the store answers of inboxes is on its way for so many milliseconds.
     fn slow(&self, ms: u64) {
-        for op in [Op::Head, Op::Births] {
+        for op in [Op::Head, Op::Entries] {
             self.store.set(op, Mode::Late(Duration::from_millis(ms)));
         }
     }

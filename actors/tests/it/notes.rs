@@ -10,7 +10,7 @@ use bellpull_actors::sends::SendRefusal;
 use bellpull_actors::session::{Answer, Begin, Note};
 use bellpull_actors::testing::{Mode, Op};
 
-use crate::House;
+use crate::TestNode;
 
 fn note(to: i64) -> Note {
     Note {
@@ -25,25 +25,25 @@ fn note(to: i64) -> Note {
 }
 
 /// Client 1, developer 2, admin 3, developer 4, client 5; 2 and 4 share a project.
-async fn house() -> (House, [Caller; 5]) {
-    let house = House::new().await;
+async fn node() -> (TestNode, [Caller; 5]) {
+    let node = TestNode::new().await;
     let roles = [Role::Client, Role::Developer, Role::Admin, Role::Developer, Role::Client];
     let mut id = 0;
     let callers = roles.map(|role| {
         id += 1;
-        house.store.add_user(id, role)
+        node.store.add_user(id, role)
     });
-    house.store.add_project(ProjectId(7), "WEB", false);
+    node.store.add_project(ProjectId(7), "WEB", false);
     for user in [2, 4] {
-        house.store.add_member(ProjectId(7), UserId(user));
+        node.store.add_member(ProjectId(7), UserId(user));
     }
-    (house, callers)
+    (node, callers)
 }
 
 #[tokio::test(start_paused = true)]
 async fn everybody_sends_to_those_they_may_and_strangers_learn_nothing() {
-    let (house, [client, developer, admin, ..]) = house().await;
-    let guest = house.attach(4, Begin::Undelivered).await;
+    let (node, [client, developer, admin, ..]) = node().await;
+    let conn = node.attach(4, Begin::Undelivered).await;
     let forbidden = Err(SendRefusal::Forbidden);
     for (caller, to, wanted) in [
         (&client, 1, Ok(())),
@@ -57,16 +57,16 @@ async fn everybody_sends_to_those_they_may_and_strangers_learn_nothing() {
         (&admin, 4, Ok(())),
         (&admin, 99, Err(SendRefusal::NotFound)),
     ] {
-        let sent = house.hub.sends.send_note(caller, note(to)).await;
+        let sent = node.hub.sends.send_note(caller, note(to)).await;
         assert_eq!(sent.map(|_| ()), wanted, "{} to {to}", caller.username);
     }
-    assert_eq!(guest.probe.shown(2).await, [1, 2]);
+    assert_eq!(conn.probe.shown(2).await, [1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_sends_too_fast_waits_and_does_not_hold_up_others() {
-    let (house, [client, developer, ..]) = house().await;
-    let sends = &house.hub.sends;
+    let (node, [client, developer, ..]) = node().await;
+    let sends = &node.hub.sends;
     for _ in 0..20 {
         sends.send_note(&client, note(1)).await.unwrap();
     }
@@ -77,18 +77,18 @@ async fn who_sends_too_fast_waits_and_does_not_hold_up_others() {
     sends.send_note(&developer, note(2)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     sends.send_note(&client, note(1)).await.unwrap();
-    assert_eq!(house.store.head_now(UserId(1)).last_seq.0, 21);
+    assert_eq!(node.store.head_now(UserId(1)).last_seq.0, 21);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_link_into_a_script_is_refused_and_a_store_that_is_away_says_so() {
-    let (house, [client, developer, ..]) = house().await;
+    let (node, [client, developer, ..]) = node().await;
     let bad = Note { link: "javascript:alert(1)".to_owned(), ..note(1) };
-    let refused = house.hub.sends.send_note(&client, bad).await.unwrap_err();
+    let refused = node.hub.sends.send_note(&client, bad).await.unwrap_err();
     assert_eq!(refused, SendRefusal::BadLink);
     for (op, caller, to) in [(Op::Begin, &client, 1), (Op::Ticket, &developer, 4)] {
-        house.store.set(op, Mode::Fail);
-        let refused = house.hub.sends.send_note(caller, note(to)).await.unwrap_err();
+        node.store.set(op, Mode::Fail);
+        let refused = node.hub.sends.send_note(caller, note(to)).await.unwrap_err();
         let Answer::Refused { code, retry_after_ms, .. } = Answer::from(refused) else { panic!() };
         assert_eq!((code, retry_after_ms), ("unavailable", Some(1_000)));
     }
@@ -96,20 +96,20 @@ async fn a_link_into_a_script_is_refused_and_a_store_that_is_away_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_but_an_admin_speaks_as_the_hub() {
-    let (house, [client, developer, admin, ..]) = house().await;
+    let (node, [client, developer, admin, ..]) = node().await;
     for event in ["ticket_created", "ticket_assigned", "mentioned", "user_registration"] {
         let note = |to| Note { event: event.to_owned(), ..note(to) };
         for (caller, to) in [(&client, 1), (&developer, 4), (&developer, 2)] {
-            let refused = house.hub.sends.send_note(caller, note(to)).await.unwrap_err();
+            let refused = node.hub.sends.send_note(caller, note(to)).await.unwrap_err();
             let answer = Answer::from(refused);
             let Answer::Refused { code, message, retry_after_ms } = answer else { panic!() };
             assert_eq!((code, retry_after_ms), ("invalid", None));
             assert!(message.contains(event) && message.contains("notification type"), "{message}");
         }
         // Whoever may not send to somebody learns that first.
-        let refused = house.hub.sends.send_note(&client, note(2)).await;
+        let refused = node.hub.sends.send_note(&client, note(2)).await;
         assert_eq!(refused, Err(SendRefusal::Forbidden));
-        house.hub.sends.send_note(&admin, note(5)).await.unwrap();
+        node.hub.sends.send_note(&admin, note(5)).await.unwrap();
     }
-    assert_eq!(house.store.head_now(UserId(4)).last_seq.0, 0);
+    assert_eq!(node.store.head_now(UserId(4)).last_seq.0, 0);
 }

@@ -10,7 +10,7 @@ use bellpull_actors::testing::{Frame, Probe};
 use tokio::time::Instant;
 
 use crate::project::{PRESENCE, lists, told};
-use crate::{Guest, House};
+use crate::{TestClient, TestNode};
 
 fn person(id: i64) -> Person {
     Person { id: UserId(id), username: format!("user{id}").into() }
@@ -37,7 +37,7 @@ async fn until_told(probe: &Probe, wanted: &[StreamEvent]) {
     assert_eq!(told(probe), wanted);
 }
 
-impl Guest {
+impl TestClient {
     async fn is_there(&self) {
         self.probe.until(|_| !lists(&self.probe).is_empty()).await;
     }
@@ -49,13 +49,13 @@ impl Guest {
 
 #[tokio::test(start_paused = true)]
 async fn three_tabs_join_once_and_leave_once() {
-    let house = House::new().await;
-    house.team();
-    let other = house.watch(2, PRESENCE).await;
+    let node = TestNode::new().await;
+    node.team();
+    let other = node.watch(2, PRESENCE).await;
     other.is_there().await;
     let mut tabs = Vec::new();
     for _ in 0..3 {
-        let tab = house.watch(1, PRESENCE).await;
+        let tab = node.watch(1, PRESENCE).await;
         tab.is_there().await;
         tabs.push(tab);
     }
@@ -66,7 +66,7 @@ async fn three_tabs_join_once_and_leave_once() {
     until_told(&other.probe, &[StreamEvent::Joined(person(1))]).await;
     tabs[0].leave();
     tabs[2].leave();
-    house.until_watched(0, 2).await;
+    node.until_watched(0, 2).await;
     // Their own user is not told of its other sessions.
     tabs[1].say(look(Some(5)));
     until_told(&other.probe, &[StreamEvent::Joined(person(1)), viewing(1, Some(5))]).await;
@@ -74,15 +74,15 @@ async fn three_tabs_join_once_and_leave_once() {
     let all = [StreamEvent::Joined(person(1)), viewing(1, Some(5)), StreamEvent::Left(person(1))];
     until_told(&other.probe, &all).await;
     assert!(tabs.iter().all(|tab| told(&tab.probe).is_empty()));
-    house.until_watched(0, 1).await;
+    node.until_watched(0, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_look_counts_and_a_repeated_one_is_told_to_nobody() {
-    let house = House::new().await;
-    house.team();
-    let other = house.watch(2, PRESENCE).await;
-    let (one, two) = (house.watch(1, PRESENCE).await, house.watch(1, PRESENCE).await);
+    let node = TestNode::new().await;
+    node.team();
+    let other = node.watch(2, PRESENCE).await;
+    let (one, two) = (node.watch(1, PRESENCE).await, node.watch(1, PRESENCE).await);
     two.is_there().await;
     // A frame may come before the subscription stands: it is not lost.
     for (tab, ticket) in [(&one, Some(5)), (&one, Some(5)), (&two, Some(6)), (&two, None)] {
@@ -99,7 +99,7 @@ async fn the_newest_look_counts_and_a_repeated_one_is_told_to_nobody() {
     two.leave();
     wanted.push(viewing(1, Some(5)));
     until_told(&other.probe, &wanted).await;
-    let newcomer = house.watch(8, PRESENCE).await;
+    let newcomer = node.watch(8, PRESENCE).await;
     newcomer.is_there().await;
     let frames = newcomer.probe.seen().frames.clone();
     let Some(Frame::Present(_, people)) = frames.last() else { panic!("{frames:?}") };
@@ -108,10 +108,10 @@ async fn the_newest_look_counts_and_a_repeated_one_is_told_to_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn typing_ends_by_itself_five_seconds_after_it_was_last_renewed() {
-    let house = House::new().await;
-    house.team();
-    let other = house.watch(2, PRESENCE).await;
-    let tab = house.watch(1, PRESENCE).await;
+    let node = TestNode::new().await;
+    node.team();
+    let other = node.watch(2, PRESENCE).await;
+    let tab = node.watch(1, PRESENCE).await;
     tab.is_there().await;
     tab.say(type_on(5, true));
     let mut wanted = vec![StreamEvent::Joined(person(1)), typing(1, 5, true)];
@@ -129,64 +129,64 @@ async fn typing_ends_by_itself_five_seconds_after_it_was_last_renewed() {
         wanted.push(typing(1, 6, is_typing));
         until_told(&other.probe, &wanted).await;
     }
-    let handled = house.find("project/7").await.unwrap().handled;
+    let handled = node.find("project/7").await.unwrap().handled;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let more = house.find("project/7").await.unwrap().handled - handled;
+    let more = node.find("project/7").await.unwrap().handled - handled;
     assert!(more <= 3, "a timer for nobody: {more} messages in four seconds");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_users_actor_that_dies_leaves_no_ghost() {
     for is_panic in [true, false] {
-        let house = House::new().await;
-        house.team();
-        let other = house.watch(2, PRESENCE).await;
+        let node = TestNode::new().await;
+        node.team();
+        let other = node.watch(2, PRESENCE).await;
         other.is_there().await;
-        let tab = house.watch(1, PRESENCE).await;
+        let tab = node.watch(1, PRESENCE).await;
         tab.is_there().await;
         let killed = Instant::now();
         if is_panic {
-            house.hub.panic_at("user/1");
+            node.hub.panic_at("user/1");
         } else {
-            house.hub.kill_at("user/1").await.unwrap();
+            node.hub.kill_at("user/1").await.unwrap();
         }
         let mut wanted = vec![StreamEvent::Joined(person(1)), StreamEvent::Left(person(1))];
         until_told(&other.probe, &wanted).await;
         assert!(killed.elapsed() < Duration::from_millis(100), "{:?}", killed.elapsed());
-        let again = house.watch(1, PRESENCE).await;
+        let again = node.watch(1, PRESENCE).await;
         again.is_there().await;
         wanted.push(StreamEvent::Joined(person(1)));
         until_told(&other.probe, &wanted).await;
-        house.until_watched(0, 2).await;
+        node.until_watched(0, 2).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_before_its_subscription_stands_leaves_no_ghost() {
     for steps in 0..30 {
-        let house = House::new().await;
-        house.team();
-        let tab = house.watch(1, PRESENCE).await;
+        let node = TestNode::new().await;
+        node.team();
+        let tab = node.watch(1, PRESENCE).await;
         for _ in 0..steps {
             crate::supervisor::step_aside().await;
         }
         tab.leave();
-        let other = house.watch(2, PRESENCE).await;
+        let other = node.watch(2, PRESENCE).await;
         other.is_there().await;
-        house.until_watched(0, 1).await;
+        node.until_watched(0, 1).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn operators_see_the_roster() {
-    let house = House::new().await;
-    house.team();
-    let tab = house.watch(1, PRESENCE).await;
+    let node = TestNode::new().await;
+    node.team();
+    let tab = node.watch(1, PRESENCE).await;
     tab.is_there().await;
     tab.say(look(Some(5)));
     tab.say(type_on(5, true));
-    house.until_watched(0, 1).await;
-    let observed = house.find("project/7").await.unwrap().observed;
+    node.until_watched(0, 1).await;
+    let observed = node.find("project/7").await.unwrap().observed;
     assert_eq!(observed["subscribers"], 1);
     assert_eq!(observed["roster"][0]["username"], "user1");
     assert_eq!(observed["roster"][0]["viewing"], 5);

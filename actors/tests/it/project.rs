@@ -13,7 +13,7 @@ use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op, Probe};
 use tokio::time::Instant;
 
 use crate::ticket::new_ticket;
-use crate::{Guest, House};
+use crate::{TestClient, TestNode};
 
 /// A closed project with its admin (8), two developers (1 and 2) and a client (3) on its list, and
 /// a developer (4) who is not.
@@ -26,7 +26,7 @@ pub(crate) struct Team {
     pub(crate) admin: Caller,
 }
 
-impl House {
+impl TestNode {
     pub(crate) fn team(&self) -> Team {
         self.store.add_project(SEC, "SEC", false);
         for id in [1, 2, 4] {
@@ -42,22 +42,22 @@ impl House {
         Team { client, admin: self.store.add_user(8, Role::Admin) }
     }
 
-    async fn start(&self, user: i64, feed: Feed, stream: Option<Stream>) -> Guest {
+    async fn start(&self, user: i64, feed: Feed, stream: Option<Stream>) -> TestClient {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock_in(Duration::from_secs(86_400));
         let outlet = Box::new(outlet);
         let start = SessionStart { outlet, feed, stream, login: None, expires_at };
         let session = self.hub.users.attach(self.account(user), start).await.unwrap();
-        Guest { session, probe }
+        TestClient { session, probe }
     }
 
     /// A socket that is for one stream.
-    pub(crate) async fn watch(&self, user: i64, stream: Stream) -> Guest {
+    pub(crate) async fn watch(&self, user: i64, stream: Stream) -> TestClient {
         self.start(user, Feed::Nothing, Some(stream)).await
     }
 
     /// A socket that subscribes as it likes.
-    pub(crate) async fn socket(&self, user: i64) -> Guest {
+    pub(crate) async fn socket(&self, user: i64) -> TestClient {
         self.start(user, Feed::Changes(Resume::Live), None).await
     }
 
@@ -78,7 +78,7 @@ impl House {
     }
 }
 
-impl Guest {
+impl TestClient {
     /// What a client of the older families asks, which has no names for requests.
     pub(crate) fn say(&self, ask: Ask) {
         self.session.heard(Heard::Asked(Box::new(Asked { tag: None, ask })));
@@ -125,29 +125,29 @@ fn refused(answer: &Answer) -> &'static str {
 #[tokio::test(start_paused = true)]
 async fn watchers_of_tickets_are_told_of_all_that_they_may_see_and_of_nothing_else() {
     use TicketAction::{Created, Deleted, Updated};
-    let house = House::new().await;
-    let team = house.team();
-    house.store.add_member(SEC, UserId(5));
+    let node = TestNode::new().await;
+    let team = node.team();
+    node.store.add_member(SEC, UserId(5));
     let mut watchers = Vec::new();
     for user in [1, 8, 3, 5] {
-        watchers.push(house.watch(user, TICKETS).await);
+        watchers.push(node.watch(user, TICKETS).await);
     }
-    house.until_watched(4, 0).await;
-    let raise = house.hub.tickets.create(SEC, new_ticket(), team.client.clone());
+    node.until_watched(4, 0).await;
+    let raise = node.hub.tickets.create(SEC, new_ticket(), team.client.clone());
     let id = raise.await.unwrap().id;
-    let elsewhere = house.raise(&team.client).await.id;
-    house.command(id, Command::Open, &team.admin).await.unwrap();
-    house.command(elsewhere, Command::Open, &team.admin).await.unwrap();
+    let elsewhere = node.raise(&team.client).await.id;
+    node.command(id, Command::Open, &team.admin).await.unwrap();
+    node.command(elsewhere, Command::Open, &team.admin).await.unwrap();
     let edit = Command::Edit(Edit { title: Some("New".to_owned()), ..Edit::default() });
-    house.command(id, edit, &team.client).await.unwrap();
-    house.command(id, Command::Delete, &team.admin).await.unwrap();
+    node.command(id, edit, &team.client).await.unwrap();
+    node.command(id, Command::Delete, &team.admin).await.unwrap();
     let wanted = [(Created, id, 1), (Updated, id, 2), (Updated, id, 3), (Deleted, id, 4)];
     for watcher in &watchers[..3] {
         watcher.probe.until(|seen| seen.frames.len() >= 5).await;
         assert_eq!(lines(&watcher.probe), wanted);
     }
     // A client on the list, but no party to the ticket; it is told of its own.
-    let own = house.hub.tickets.create(SEC, new_ticket(), house.caller(5)).await.unwrap().id;
+    let own = node.hub.tickets.create(SEC, new_ticket(), node.caller(5)).await.unwrap().id;
     watchers[3].probe.until(|seen| seen.frames.len() >= 2).await;
     assert_eq!(lines(&watchers[3].probe), [(Created, own, 1)]);
     assert!(!watchers[2].probe.seen().frames.iter().any(|frame| {
@@ -157,51 +157,51 @@ async fn watchers_of_tickets_are_told_of_all_that_they_may_see_and_of_nothing_el
 
 #[tokio::test(start_paused = true)]
 async fn a_session_for_one_stream_is_greeted_once_its_subscription_stands() {
-    let house = House::new().await;
-    house.team();
+    let node = TestNode::new().await;
+    node.team();
     let mut guests = Vec::new();
     for (stream, tickets, presence) in [(TICKETS, 1, 0), (PRESENCE, 1, 1)] {
-        house.store.set(Op::Ticket, Mode::Hang);
-        let guest = house.watch(1, stream).await;
-        guest.session.heard(Heard::Ping(None));
+        node.store.set(Op::Ticket, Mode::Hang);
+        let conn = node.watch(1, stream).await;
+        conn.session.heard(Heard::Ping(None));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(guest.probe.seen().frames.is_empty(), "{:?}", guest.probe.seen().frames);
-        house.store.set(Op::Ticket, Mode::Good);
-        guest.probe.until(|seen| !seen.frames.is_empty()).await;
+        assert!(conn.probe.seen().frames.is_empty(), "{:?}", conn.probe.seen().frames);
+        node.store.set(Op::Ticket, Mode::Good);
+        conn.probe.until(|seen| !seen.frames.is_empty()).await;
         // What is said to the project's actor from here on reaches the client.
-        assert!(house.watched(tickets, presence).await);
-        guest.probe.until(|seen| seen.frames.contains(&Frame::Pong(None))).await;
-        let frames = guest.probe.seen().frames.clone();
+        assert!(node.watched(tickets, presence).await);
+        conn.probe.until(|seen| seen.frames.contains(&Frame::Pong(None))).await;
+        let frames = conn.probe.seen().frames.clone();
         assert_eq!(frames[0], Frame::Established(UserId(1)));
         assert_eq!(frames.len(), 2 + usize::from(stream == PRESENCE), "{frames:?}");
-        guests.push(guest);
+        guests.push(conn);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_of_a_project_that_nobody_watches_makes_no_actor() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    house.raise(&creator).await;
-    assert!(house.find("project/1").await.is_none());
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    node.raise(&creator).await;
+    assert!(node.find("project/1").await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_may_not_watch_is_turned_away_and_learns_nothing() {
-    let house = House::new().await;
-    house.team();
+    let node = TestNode::new().await;
+    node.team();
     let nowhere = Stream { project: ProjectId(99), ..TICKETS };
     for stream in [TICKETS, PRESENCE, nowhere] {
-        let outsider = house.watch(4, stream).await;
+        let outsider = node.watch(4, stream).await;
         assert_eq!(outsider.probe.ended().await, Ending::RightWithdrawn);
         assert!(outsider.probe.seen().frames.is_empty(), "it is not greeted");
     }
-    let outsider = house.socket(4).await;
+    let outsider = node.socket(4).await;
     for (tag, stream) in [("a", TICKETS), ("b", PRESENCE), ("c", nowhere)] {
         outsider.ask(tag, Ask::Subscribe(stream));
         assert_eq!(refused(&outsider.answer(tag).await), "not_found");
     }
-    assert!(house.find("project/7").await.is_none(), "nobody was subscribed");
+    assert!(node.find("project/7").await.is_none(), "nobody was subscribed");
     // The open project is everybody's.
     let open = Stream { project: ProjectId::DEFAULT, ..TICKETS };
     outsider.ask("d", Ask::Subscribe(open));
@@ -210,12 +210,12 @@ async fn whoever_may_not_watch_is_turned_away_and_learns_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_is_answered_then_shown_who_is_there_then_told() {
-    let house = House::new().await;
-    house.team();
-    let socket = house.socket(1).await;
+    let node = TestNode::new().await;
+    node.team();
+    let socket = node.socket(1).await;
     socket.ask("r1", Ask::Subscribe(PRESENCE));
     assert_eq!(socket.answer("r1").await, Answer::Done);
-    let _other = house.watch(2, PRESENCE).await;
+    let _other = node.watch(2, PRESENCE).await;
     socket.probe.until(|seen| seen.frames.len() >= 4).await;
     let frames = socket.probe.seen().frames.clone();
     assert!(matches!(frames[0], Frame::Welcome { .. }), "{frames:?}");
@@ -239,16 +239,16 @@ async fn a_subscription_is_answered_then_shown_who_is_there_then_told() {
     assert_eq!(refused(&socket.answer("r4").await), "not_subscribed");
     socket.ask("r5", Ask::Unsubscribe(PRESENCE));
     assert_eq!(socket.answer("r5").await, Answer::Done);
-    house.until_watched(0, 1).await;
+    node.until_watched(0, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_socket_has_a_bound_of_subscriptions() {
-    let house = House::new().await;
-    let admin = house.store.add_user(8, Role::Admin);
-    let socket = house.socket(admin.id.0).await;
+    let node = TestNode::new().await;
+    let admin = node.store.add_user(8, Role::Admin);
+    let socket = node.socket(admin.id.0).await;
     for id in 100..165 {
-        house.store.add_project(ProjectId(id), &format!("P{id}"), false);
+        node.store.add_project(ProjectId(id), &format!("P{id}"), false);
         let tag = id.to_string();
         socket.ask(&tag, Ask::Subscribe(Stream { project: ProjectId(id), ..TICKETS }));
         let answer = socket.answer(&tag).await;
@@ -262,27 +262,27 @@ async fn a_socket_has_a_bound_of_subscriptions() {
 
 #[tokio::test(start_paused = true)]
 async fn a_right_that_is_withdrawn_ends_what_stands_and_spares_admins() {
-    let house = House::new().await;
-    let team = house.team();
-    let own = [house.watch(1, TICKETS).await, house.watch(1, PRESENCE).await];
-    let socket = house.socket(1).await;
+    let node = TestNode::new().await;
+    let team = node.team();
+    let own = [node.watch(1, TICKETS).await, node.watch(1, PRESENCE).await];
+    let socket = node.socket(1).await;
     socket.ask("r1", Ask::Subscribe(TICKETS));
     socket.answer("r1").await;
-    let admin = house.watch(8, TICKETS).await;
-    let other = house.watch(2, PRESENCE).await;
-    house.until_watched(2, 2).await;
-    house.store.remove_member_now(SEC, UserId(1));
-    house.hub.projects.withdraw(SEC, UserId(1));
-    house.hub.projects.withdraw(SEC, UserId(8));
-    house.hub.projects.withdraw(SEC, UserId(99));
+    let admin = node.watch(8, TICKETS).await;
+    let other = node.watch(2, PRESENCE).await;
+    node.until_watched(2, 2).await;
+    node.store.remove_member_now(SEC, UserId(1));
+    node.hub.projects.withdraw(SEC, UserId(1));
+    node.hub.projects.withdraw(SEC, UserId(8));
+    node.hub.projects.withdraw(SEC, UserId(99));
     for session in &own {
         assert_eq!(session.probe.ended().await, Ending::RightWithdrawn);
     }
     let ended = Frame::StreamEnded(TICKETS, "right_withdrawn");
     socket.probe.until(|seen| seen.frames.contains(&ended)).await;
     other.probe.until(|_| matches!(told(&other.probe).last(), Some(StreamEvent::Left(_)))).await;
-    house.until_watched(1, 1).await;
-    let raised = house.hub.tickets.create(SEC, new_ticket(), team.admin).await.unwrap();
+    node.until_watched(1, 1).await;
+    let raised = node.hub.tickets.create(SEC, new_ticket(), team.admin).await.unwrap();
     admin.probe.until(|seen| seen.frames.len() >= 2).await;
     assert_eq!(lines(&admin.probe), [(TicketAction::Created, raised.id, 1)]);
     assert_eq!(socket.probe.seen().frames.last(), Some(&ended), "told no further");
@@ -294,9 +294,9 @@ async fn a_right_that_is_withdrawn_ends_what_stands_and_spares_admins() {
 #[tokio::test(start_paused = true)]
 async fn a_removal_at_any_moment_of_a_subscription_is_noticed() {
     for steps in 0..40 {
-        let house = House::new().await;
-        house.team();
-        let (store, projects) = (house.store.clone(), house.hub.projects.clone());
+        let node = TestNode::new().await;
+        node.team();
+        let (store, projects) = (node.store.clone(), node.hub.projects.clone());
         let removal = tokio::spawn(async move {
             for _ in 0..steps {
                 crate::supervisor::step_aside().await;
@@ -304,26 +304,26 @@ async fn a_removal_at_any_moment_of_a_subscription_is_noticed() {
             store.remove_member_now(SEC, UserId(1));
             projects.withdraw(SEC, UserId(1));
         });
-        let session = house.watch(1, PRESENCE).await;
+        let session = node.watch(1, PRESENCE).await;
         removal.await.unwrap();
         assert_eq!(session.probe.ended().await, Ending::RightWithdrawn, "after {steps}");
-        if house.find("project/7").await.is_some() {
-            house.until_watched(0, 0).await;
+        if node.find("project/7").await.is_some() {
+            node.until_watched(0, 0).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_lets_a_client_come_back_later() {
-    let house = House::new().await;
-    house.team();
-    let socket = house.socket(1).await;
-    house.store.set(Op::Ticket, Mode::Fail);
-    let session = house.watch(1, TICKETS).await;
+    let node = TestNode::new().await;
+    node.team();
+    let socket = node.socket(1).await;
+    node.store.set(Op::Ticket, Mode::Fail);
+    let session = node.watch(1, TICKETS).await;
     assert_eq!(session.probe.ended().await, Ending::Restarting { retry_after_ms: 1_000 });
     socket.ask("r1", Ask::Subscribe(TICKETS));
     assert_eq!(refused(&socket.answer("r1").await), "unavailable");
-    house.store.set(Op::Ticket, Mode::Good);
+    node.store.set(Op::Ticket, Mode::Good);
     socket.ask("r2", Ask::Subscribe(TICKETS));
     assert_eq!(socket.answer("r2").await, Answer::Done);
 }
@@ -331,40 +331,40 @@ async fn a_store_that_is_away_lets_a_client_come_back_later() {
 /// The store fails between the two looks at the right: nothing may stand that was not looked at.
 #[tokio::test(start_paused = true)]
 async fn a_right_that_could_not_be_looked_at_twice_is_not_relied_on() {
-    let house = House::new().await;
-    house.team();
-    let before = house.store.asked(Op::Ticket);
-    house.store.set(Op::Ticket, Mode::Delay(Duration::from_millis(10)));
-    let session = house.watch(1, TICKETS).await;
+    let node = TestNode::new().await;
+    node.team();
+    let before = node.store.asked(Op::Ticket);
+    node.store.set(Op::Ticket, Mode::Delay(Duration::from_millis(10)));
+    let session = node.watch(1, TICKETS).await;
     // The project and the list, then the project again: that one hangs.
-    house.store.until_asked(Op::Ticket, before + 3).await;
-    house.store.set(Op::Ticket, Mode::Fail);
-    house.store.until_asked(Op::Ticket, before + 4).await;
+    node.store.until_asked(Op::Ticket, before + 3).await;
+    node.store.set(Op::Ticket, Mode::Fail);
+    node.store.until_asked(Op::Ticket, before + 4).await;
     assert!(matches!(session.probe.ended().await, Ending::Restarting { .. }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is_right_again() {
     for path in ["panic", "project/7", "projects/1"] {
-        let house = House::new().await;
-        house.team();
+        let node = TestNode::new().await;
+        node.team();
         for id in [1, 2] {
-            house.store.add_ticket(TicketId(id), SEC, UserId(1));
+            node.store.add_ticket(TicketId(id), SEC, UserId(1));
         }
-        let tabs = [house.watch(1, PRESENCE).await, house.watch(1, PRESENCE).await];
-        let other = house.watch(2, PRESENCE).await;
-        let tickets = house.watch(3, TICKETS).await;
-        let socket = house.socket(3).await;
+        let tabs = [node.watch(1, PRESENCE).await, node.watch(1, PRESENCE).await];
+        let other = node.watch(2, PRESENCE).await;
+        let tickets = node.watch(3, TICKETS).await;
+        let socket = node.socket(3).await;
         socket.ask("r1", Ask::Subscribe(TICKETS));
         socket.answer("r1").await;
-        house.until_watched(1, 2).await;
+        node.until_watched(1, 2).await;
         tabs[0].say(Ask::Viewing { stream: None, ticket: Some(TicketId(1)) });
         tabs[1].say(Ask::Viewing { stream: None, ticket: Some(TicketId(2)) });
         other.probe.until(|_| told(&other.probe).len() == 2).await;
         let killed = Instant::now();
         match path {
-            "panic" => house.hub.panic_at("project/7"),
-            path => house.hub.kill_at(path).await.unwrap(),
+            "panic" => node.hub.panic_at("project/7"),
+            path => node.hub.kill_at(path).await.unwrap(),
         }
         // They may have missed something: they come back and read.
         for watcher in [&tickets, &socket] {
@@ -376,8 +376,8 @@ async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is
         for session in tabs.iter().chain([&other]) {
             session.probe.until(|_| lists(&session.probe).len() >= 2).await;
         }
-        house.until_watched(0, 2).await;
-        let newcomer = house.watch(8, PRESENCE).await;
+        node.until_watched(0, 2).await;
+        let newcomer = node.watch(8, PRESENCE).await;
         newcomer.probe.until(|_| !lists(&newcomer.probe).is_empty()).await;
         assert!(killed.elapsed() < Duration::from_secs(1), "{path}: {:?}", killed.elapsed());
         assert_eq!(lists(&newcomer.probe), [[1, 2, 8]], "{path}");
@@ -390,44 +390,44 @@ async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is
 
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_keeps_failing_is_asked_for_again_until_the_session_gives_up() {
-    let house = House::new().await;
-    house.team();
-    let session = house.watch(1, PRESENCE).await;
-    house.until_watched(0, 1).await;
-    house.store.set(Op::Ticket, Mode::Fail);
-    house.hub.panic_at("project/7");
+    let node = TestNode::new().await;
+    node.team();
+    let session = node.watch(1, PRESENCE).await;
+    node.until_watched(0, 1).await;
+    node.store.set(Op::Ticket, Mode::Fail);
+    node.hub.panic_at("project/7");
     assert!(matches!(session.probe.ended().await, Ending::Restarting { .. }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_project_that_nobody_watches_leaves_the_memory_and_comes_back() {
-    let house = House::new().await;
-    house.team();
+    let node = TestNode::new().await;
+    node.team();
     for _ in 0..2 {
-        let session = house.watch(1, TICKETS).await;
-        house.until_watched(1, 0).await;
+        let session = node.watch(1, TICKETS).await;
+        node.until_watched(1, 0).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(house.watched(1, 0).await, "somebody watches");
+        assert!(node.watched(1, 0).await, "somebody watches");
         session.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
-        house.until_listed("project/7", false).await;
+        node.until_listed("project/7", false).await;
     }
-    let again = house.watch(1, TICKETS).await;
-    house.until_watched(1, 0).await;
-    assert_eq!(house.find("project/7").await.unwrap().restarts, 0, "it left in peace");
+    let again = node.watch(1, TICKETS).await;
+    node.until_watched(1, 0).await;
+    assert_eq!(node.find("project/7").await.unwrap().restarts, 0, "it left in peace");
     drop(again);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_socket_has_what_every_socket_has() {
-    let house = House::new().await;
-    house.team();
-    let session = house.watch(1, TICKETS).await;
-    house.until_watched(1, 0).await;
-    house.tell(1);
-    let inbox = house.attach(1, Begin::Undelivered).await;
+    let node = TestNode::new().await;
+    node.team();
+    let session = node.watch(1, TICKETS).await;
+    node.until_watched(1, 0).await;
+    node.tell(1);
+    let inbox = node.attach(1, Begin::Undelivered).await;
     assert_eq!(inbox.probe.shown(1).await, [1]);
     assert_eq!(session.probe.seen().frames, [Frame::Established(UserId(1))], "no notification");
-    house.hub.users.end_sessions(UserId(1), None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(UserId(1), None, Ending::RightWithdrawn);
     assert_eq!(session.probe.ended().await, Ending::RightWithdrawn);
-    house.until_watched(0, 0).await;
+    node.until_watched(0, 0).await;
 }

@@ -11,7 +11,7 @@ use bellpull_actors::testing::{Frame, Mode, Op};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::{Guest, House, since};
+use crate::{TestClient, TestNode, since};
 
 const USER: UserId = UserId(1);
 const CHANGES: Feed = Feed::Changes(Resume::After(Seq(0)));
@@ -33,7 +33,7 @@ fn marked(count: usize, is_found: bool, unread_count: i64, seq: i64) -> Answer {
     Answer::Marked { count, is_found, unread_count, seq: Seq(seq) }
 }
 
-impl Guest {
+impl TestClient {
     fn answers(&self) -> Vec<(String, Answer)> {
         let answer = |frame: &Frame| {
             let Frame::Answer(tag, answer) = frame else { return None };
@@ -55,11 +55,11 @@ fn refusal(answer: &Answer) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_is_answered_to_its_session_and_told_to_all_others() {
-    let house = House::new().await;
-    house.born(1, 3);
-    let asker = house.follow(1, CHANGES).await;
-    let device = house.follow(1, CHANGES).await;
-    let family = house.attach(1, since(0)).await;
+    let node = TestNode::new().await;
+    node.born(1, 3);
+    let asker = node.follow(1, CHANGES).await;
+    let device = node.follow(1, CHANGES).await;
+    let family = node.attach(1, since(0)).await;
     family.probe.shown(3).await;
     asker.ask("r1", read(&[1, 3]));
     assert_eq!(asker.answer("r1").await, marked(2, true, 1, 5));
@@ -70,27 +70,27 @@ async fn a_mark_is_answered_to_its_session_and_told_to_all_others() {
     device.probe.until(|seen| seen.frames.iter().any(is_marked)).await;
     family.probe.until(|seen| seen.frames.iter().any(is_marked)).await;
     assert!(!asker.probe.seen().frames.iter().any(is_marked), "it has its answer");
-    house.tell(1);
+    node.tell(1);
     let is_last = |frame: &Frame| matches!(frame, Frame::Notification { unread_count: 2, .. });
     asker.probe.until(|seen| seen.frames.last().is_some_and(is_last)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_over_rest_is_told_to_all_sessions() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let device = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let device = node.follow(1, CHANGES).await;
     let all = Selection::All { channel: None, ticket: None };
-    house.hub.users.mark(USER, all, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
+    node.hub.users.mark(USER, all, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
     device.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_that_changes_nothing_says_so_and_whether_its_row_is_there() {
-    let house = House::new().await;
-    house.born(1, 1);
-    house.born(2, 1);
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    node.born(2, 1);
+    let asker = node.follow(1, CHANGES).await;
     for (name, ask, wanted) in [
         ("first", read(&[1]), marked(1, true, 0, 2)),
         ("again", read(&[1]), marked(0, true, 0, 2)),
@@ -106,38 +106,38 @@ async fn a_mark_that_changes_nothing_says_so_and_whether_its_row_is_there() {
 /// Between the mark that changes nothing and its answer another device marks the same row.
 #[tokio::test(start_paused = true)]
 async fn a_mark_that_changed_nothing_does_not_hold_against_what_came_after_it() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.follow(1, CHANGES).await;
     asker.probe.until(|seen| seen.frames.len() == 2).await;
-    house.store.set(Op::Head, Mode::Hang);
-    let asked = house.store.asked(Op::Head);
+    node.store.set(Op::Head, Mode::Hang);
+    let asked = node.store.asked(Op::Head);
     let selection = Selection::Ids(vec![NotificationId(1)]);
     asker.ask("unread", Ask::Mark { selection: selection.clone(), mark: Mark::Unread });
-    house.store.until_asked(Op::Head, asked + 1).await;
-    house.hub.users.mark(USER, selection, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
+    node.store.until_asked(Op::Head, asked + 1).await;
+    node.hub.users.mark(USER, selection, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
     let is_read = |frame: &Frame| matches!(frame, Frame::Marked(marked) if marked.last == Seq(2));
     asker.probe.until(|seen| seen.frames.last().is_some_and(is_read)).await;
-    house.store.set(Op::Head, Mode::Good);
+    node.store.set(Op::Head, Mode::Good);
     // It is told the count as it is now, and keeps to the row as the other device left it.
     assert_eq!(asker.answer("unread").await, marked(0, true, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_waits_for_its_place_behind_a_gap() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.follow(1, CHANGES).await;
     asker.probe.until(|seen| seen.frames.len() == 2).await;
     // The second is on its way while both are read, the third comes behind.
-    let late = house.born(1, 1);
+    let late = node.born(1, 1);
     asker.ask("all", read_all());
-    house.store.until_asked(Op::Mark, 1).await;
+    node.store.until_asked(Op::Mark, 1).await;
     tokio::task::yield_now().await;
-    house.tell(1);
+    node.tell(1);
     assert_eq!(asker.answers(), []);
     for hint in late {
-        house.hub.users.tell(USER, hint);
+        node.hub.users.tell(USER, hint);
     }
     assert_eq!(asker.answer("all").await, marked(2, true, 0, 4));
     let counts: Vec<i64> = asker.tail(2).iter().filter_map(count).collect();
@@ -157,15 +157,15 @@ fn count(frame: &Frame) -> Option<i64> {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_keeps_its_place_when_the_gap_is_read_from_the_store() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.follow(1, CHANGES).await;
     asker.probe.until(|seen| seen.frames.len() == 2).await;
-    drop(house.born(1, 1));
+    drop(node.born(1, 1));
     asker.ask("one", read(&[1]));
-    house.store.until_asked(Op::Mark, 1).await;
+    node.store.until_asked(Op::Mark, 1).await;
     tokio::task::yield_now().await;
-    house.tell(1);
+    node.tell(1);
     assert_eq!(asker.answer("one").await, marked(1, true, 2, 3));
     let rows = |frame: &Frame| {
         let Frame::Row { changed_seq, .. } = frame else { return None };
@@ -179,9 +179,9 @@ async fn an_answer_keeps_its_place_when_the_gap_is_read_from_the_store() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_shows_any_part_of_the_inbox_newest_first() {
-    let house = House::new().await;
-    house.born(1, 7);
-    let asker = house.attach(1, since(7)).await;
+    let node = TestNode::new().await;
+    node.born(1, 7);
+    let asker = node.attach(1, since(7)).await;
     asker.ask("read", read(&[4]));
     asker.ask("part", Ask::List { limit: 3, offset: 2 });
     let Answer::Listed { notifications, total, unread_count } = asker.answer("part").await else {
@@ -195,11 +195,11 @@ async fn a_list_shows_any_part_of_the_inbox_newest_first() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_are_answered_in_their_order_and_too_many_are_refused() {
-    let house = House::new().await;
-    house.born(1, 50);
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 50);
+    let asker = node.follow(1, CHANGES).await;
     asker.probe.until(|seen| seen.frames.len() == 51).await;
-    house.store.set(Op::Mark, Mode::Hang);
+    node.store.set(Op::Mark, Mode::Hang);
     for n in 1..=40 {
         asker.ask(n, read(&[n]));
     }
@@ -207,7 +207,7 @@ async fn requests_are_answered_in_their_order_and_too_many_are_refused() {
     let busy = asker.answer(34).await;
     assert!(matches!(busy, Answer::Refused { code: "busy", retry_after_ms: Some(_), .. }));
     asker.probe.until(|seen| seen.frames.len() == 51 + 7).await;
-    house.store.set(Op::Mark, Mode::Good);
+    node.store.set(Op::Mark, Mode::Good);
     asker.answer(33).await;
     let names: Vec<String> = asker.answers().into_iter().map(|(name, _)| name).collect();
     let wanted: Vec<String> = (34..=40).chain(1..=33).map(|n| n.to_string()).collect();
@@ -218,10 +218,10 @@ async fn requests_are_answered_in_their_order_and_too_many_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_comes_before_the_welcome_is_answered_behind_the_backlog() {
-    let house = House::new().await;
-    house.born(1, 3);
-    house.store.set(Op::Head, Mode::Delay(Duration::from_millis(100)));
-    let asker = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 3);
+    node.store.set(Op::Head, Mode::Delay(Duration::from_millis(100)));
+    let asker = node.follow(1, CHANGES).await;
     asker.ask("all", read_all());
     asker.ask("list", Ask::List { limit: 1, offset: 0 });
     asker.answer("list").await;
@@ -233,17 +233,17 @@ async fn a_request_that_comes_before_the_welcome_is_answered_behind_the_backlog(
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_refuses_with_a_hint_and_the_next_request_is_tried() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.attach(1, since(1)).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.attach(1, since(1)).await;
     for mode in [Mode::Fail, Mode::Hang] {
-        house.store.set(Op::Mark, mode);
+        node.store.set(Op::Mark, mode);
         asker.ask(format!("{mode:?}"), read_all());
         let answer = asker.answer(format!("{mode:?}")).await;
         let is_hinted = matches!(answer, Answer::Refused { retry_after_ms: Some(_), .. });
         assert_eq!((refusal(&answer), is_hinted), ("unavailable", true));
     }
-    house.store.set(Op::Mark, Mode::Good);
+    node.store.set(Op::Mark, Mode::Good);
     asker.ask("good", read_all());
     assert_eq!(asker.answer("good").await, marked(1, true, 0, 2));
 }
@@ -251,33 +251,33 @@ async fn a_store_that_is_away_refuses_with_a_hint_and_the_next_request_is_tried(
 #[tokio::test(start_paused = true)]
 async fn what_a_session_asked_for_is_told_although_it_or_its_actor_goes_away() {
     for is_killed in [false, true] {
-        let house = House::new().await;
-        house.born(1, 1);
-        let asker = house.follow(1, CHANGES).await;
-        let before = house.attach(1, since(1)).await;
-        house.store.set(Op::Mark, Mode::Hang);
+        let node = TestNode::new().await;
+        node.born(1, 1);
+        let asker = node.follow(1, CHANGES).await;
+        let before = node.attach(1, since(1)).await;
+        node.store.set(Op::Mark, Mode::Hang);
         asker.ask("all", read_all());
-        house.store.until_asked(Op::Mark, 1).await;
+        node.store.until_asked(Op::Mark, 1).await;
         if is_killed {
-            house.hub.kill_at("user/1").await.unwrap();
+            node.hub.kill_at("user/1").await.unwrap();
             before.probe.ended().await;
         } else {
             asker.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
         }
         asker.probe.ended().await;
-        let other = house.attach(1, since(1)).await;
-        house.store.until_asked(Op::Head, 3).await;
+        let other = node.attach(1, since(1)).await;
+        node.store.until_asked(Op::Head, 3).await;
         tokio::task::yield_now().await;
-        house.store.set(Op::Mark, Mode::Good);
+        node.store.set(Op::Mark, Mode::Good);
         other.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_nothing_is_answered_at_once() {
-    let house = House::new().await;
-    house.born(1, 2);
-    let asker = house.follow(1, Feed::Nothing).await;
+    let node = TestNode::new().await;
+    node.born(1, 2);
+    let asker = node.follow(1, Feed::Nothing).await;
     asker.ask("all", read_all());
     assert_eq!(asker.answer("all").await, marked(2, true, 0, 4));
     asker.ask("again", read_all());
@@ -286,16 +286,16 @@ async fn a_session_of_nothing_is_answered_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_with_a_name_is_answered_at_once() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.follow(1, CHANGES).await;
-    house.store.set(Op::Mark, Mode::Hang);
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.follow(1, CHANGES).await;
+    node.store.set(Op::Mark, Mode::Hang);
     asker.ask("all", read_all());
     asker.ask("ack", Ask::Ack(Seq(1)));
     assert_eq!(asker.answer("ack").await, Answer::Done);
 }
 
-impl Guest {
+impl TestClient {
     fn renew(&self, name: &str, user: i64, expires_at: Timestamp) {
         let renewal = Renewal { user: UserId(user), login: Some(LoginId(9)), expires_at };
         self.session.heard(Heard::Renewed { tag: tag(name), renewal: Ok(renewal) });
@@ -312,33 +312,33 @@ impl Guest {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_told_once_that_its_token_ends_soon() {
-    for feed in [CHANGES, Feed::Births(Begin::Undelivered), Feed::Nothing] {
-        let house = House::new().await;
+    for feed in [CHANGES, Feed::Entries(Begin::Undelivered), Feed::Nothing] {
+        let node = TestNode::new().await;
         let begun = Instant::now();
         let lasts = Duration::from_secs(150);
-        let (session, probe) = house.try_follow(1, feed, None, lasts).await;
-        let guest = Guest { session: session.unwrap(), probe };
-        guest.probe.until(|_| !guest.warnings().is_empty()).await;
+        let (session, probe) = node.try_follow(1, feed, None, lasts).await;
+        let conn = TestClient { session: session.unwrap(), probe };
+        conn.probe.until(|_| !conn.warnings().is_empty()).await;
         let left = lasts - begun.elapsed();
         assert!(left <= Duration::from_secs(50) && left > Duration::from_secs(48), "{left:?}");
-        assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
-        assert_eq!(guest.warnings().len(), 1);
+        assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
+        assert_eq!(conn.warnings().len(), 1);
     }
 }
 
 /// Renews at each warning, like a page. So many seconds after the one before it was each.
-async fn renew_at_warnings(house: &House, life: Duration, until: Duration) -> Vec<u64> {
-    let (session, probe) = house.try_follow(1, CHANGES, Some(9), life).await;
-    let guest = Guest { session: session.unwrap(), probe };
-    guest.probe.until(|seen| !seen.frames.is_empty()).await;
+async fn renew_at_warnings(node: &TestNode, life: Duration, until: Duration) -> Vec<u64> {
+    let (session, probe) = node.try_follow(1, CHANGES, Some(9), life).await;
+    let conn = TestClient { session: session.unwrap(), probe };
+    conn.probe.until(|seen| !seen.frames.is_empty()).await;
     let (begun, mut last, mut waits) = (Instant::now(), Instant::now(), Vec::new());
     while begun.elapsed() < until && waits.len() < 100 {
         let renewals = waits.len();
-        if guest.warnings().len() > renewals {
+        if conn.warnings().len() > renewals {
             waits.push(last.elapsed().as_secs());
             last = Instant::now();
-            guest.renew(&format!("t{renewals}"), 1, house.clock_in(life));
-            guest.answer(&format!("t{renewals}")).await;
+            conn.renew(&format!("t{renewals}"), 1, node.clock_in(life));
+            conn.answer(&format!("t{renewals}")).await;
         } else {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -349,9 +349,9 @@ async fn renew_at_warnings(house: &House, life: Duration, until: Duration) -> Ve
 #[tokio::test(start_paused = true)]
 async fn a_client_that_renews_at_each_warning_renews_once_in_two_thirds_of_a_life() {
     for (life, between) in [(30, 20), (60, 40), (180, 120), (600, 540)] {
-        let house = House::new().await;
+        let node = TestNode::new().await;
         let (life, until) = (Duration::from_secs(life), Duration::from_secs(life * 10 + 1));
-        let waits = renew_at_warnings(&house, life, until).await;
+        let waits = renew_at_warnings(&node, life, until).await;
         assert!(waits.len() <= 15, "{} renewals of a token of {life:?}: {waits:?}", waits.len());
         assert!(waits.len() >= 11, "{waits:?}");
         assert!(waits.iter().all(|wait| *wait == between), "{life:?}: {waits:?}");
@@ -360,35 +360,35 @@ async fn a_client_that_renews_at_each_warning_renews_once_in_two_thirds_of_a_lif
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_brings_no_time_is_not_warned_of_again() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let (begun, lasts) = (Instant::now(), Duration::from_secs(60));
-    let ends_at = house.clock_in(lasts);
-    let (session, probe) = house.try_follow(1, CHANGES, Some(9), lasts).await;
-    let guest = Guest { session: session.unwrap(), probe };
+    let ends_at = node.clock_in(lasts);
+    let (session, probe) = node.try_follow(1, CHANGES, Some(9), lasts).await;
+    let conn = TestClient { session: session.unwrap(), probe };
     tokio::time::sleep(Duration::from_secs(30)).await;
-    guest.probe.until(|_| !guest.warnings().is_empty()).await;
+    conn.probe.until(|_| !conn.warnings().is_empty()).await;
     for renewal in ["a", "b", "c"] {
-        guest.renew(renewal, 1, ends_at);
-        assert_eq!(guest.answer(renewal).await, Answer::Done);
+        conn.renew(renewal, 1, ends_at);
+        assert_eq!(conn.answer(renewal).await, Answer::Done);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
-    assert_eq!(guest.warnings(), [ends_at]);
+    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
+    assert_eq!(conn.warnings(), [ends_at]);
     let lasted = begun.elapsed();
     assert!(lasted >= lasts && lasted < lasts + Duration::from_secs(2), "{lasted:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
     let begun = Instant::now();
-    let (session, probe) = house.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
-    let guest = Guest { session: session.unwrap(), probe };
-    guest.renew("another's", 2, at(500));
-    guest.renew("expired", 1, at(0));
+    let (session, probe) = node.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
+    let conn = TestClient { session: session.unwrap(), probe };
+    conn.renew("another's", 2, at(500));
+    conn.renew("expired", 1, at(0));
     let not_renewed = |name, why| {
-        guest.session.heard(Heard::Renewed { tag: tag(name), renewal: Err(why) });
+        conn.session.heard(Heard::Renewed { tag: tag(name), renewal: Err(why) });
     };
     not_renewed("bad", NotRenewed::BadToken("It was tampered with.".to_owned()));
     // A token that nobody looked at is no bad one: it may be tried again.
@@ -396,47 +396,47 @@ async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
         [("busy", NotRenewed::Busy, "busy"), ("away", NotRenewed::Unavailable, "unavailable")]
     {
         not_renewed(name, why);
-        let answer = guest.answer(name).await;
+        let answer = conn.answer(name).await;
         let Answer::Refused { code: found, retry_after_ms, .. } = &answer else { panic!() };
         assert_eq!((*found, *retry_after_ms), (code, Some(1_000)));
     }
     for name in ["another's", "expired", "bad"] {
-        assert_eq!(refusal(&guest.answer(name).await), "token_not_valid", "{name}");
+        assert_eq!(refusal(&conn.answer(name).await), "token_not_valid", "{name}");
     }
-    guest.probe.until(|_| !guest.warnings().is_empty()).await;
-    guest.renew("good", 1, at(150));
-    assert_eq!(guest.answer("good").await, Answer::Done);
-    house.hub.users.end_sessions(USER, Some(LoginId(8)), Ending::RightWithdrawn);
-    guest.probe.until(|_| guest.warnings() == [at(70), at(150)]).await;
-    guest.renew("shorter", 1, at(140));
-    assert!(matches!(guest.probe.ended().await, Ending::TokenEnded { .. }));
+    conn.probe.until(|_| !conn.warnings().is_empty()).await;
+    conn.renew("good", 1, at(150));
+    assert_eq!(conn.answer("good").await, Answer::Done);
+    node.hub.users.end_sessions(USER, Some(LoginId(8)), Ending::RightWithdrawn);
+    conn.probe.until(|_| conn.warnings() == [at(70), at(150)]).await;
+    conn.renew("shorter", 1, at(140));
+    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
     let lasted = begun.elapsed();
     assert!(lasted >= Duration::from_secs(140) && lasted < Duration::from_secs(142), "{lasted:?}");
-    assert_eq!(guest.warnings(), [at(70), at(150), at(140)]);
+    assert_eq!(conn.warnings(), [at(70), at(150), at(140)]);
 
-    let (session, probe) = house.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
-    let guest = Guest { session: session.unwrap(), probe };
-    guest.renew("good", 1, at(100_000));
-    guest.answer("good").await;
-    house.hub.users.end_sessions(USER, Some(LoginId(9)), Ending::RightWithdrawn);
-    assert_eq!(guest.probe.ended().await, Ending::RightWithdrawn, "its login is the new one");
+    let (session, probe) = node.try_follow(1, CHANGES, Some(8), Duration::from_secs(70)).await;
+    let conn = TestClient { session: session.unwrap(), probe };
+    conn.renew("good", 1, at(100_000));
+    conn.answer("good").await;
+    node.hub.users.end_sessions(USER, Some(LoginId(9)), Ending::RightWithdrawn);
+    assert_eq!(conn.probe.ended().await, Ending::RightWithdrawn, "its login is the new one");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_whose_hint_is_doubled_is_told_once() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let asker = house.follow(1, CHANGES).await;
-    let device = house.follow(1, CHANGES).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let asker = node.follow(1, CHANGES).await;
+    let device = node.follow(1, CHANGES).await;
     asker.ask("all", read_all());
     asker.answer("all").await;
     device.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
     let Some(Frame::Marked(marked)) = device.probe.seen().frames.last().cloned() else { panic!() };
-    house.hub.users.tell(USER, Change::Marked(marked));
-    house.tell(1);
+    node.hub.users.tell(USER, Change::Marked(marked));
+    node.tell(1);
     let is_new = |frame: &Frame| matches!(frame, Frame::Notification { .. });
-    for guest in [&asker, &device] {
-        guest.probe.until(|seen| seen.frames.last().is_some_and(is_new)).await;
-        assert_eq!(guest.tail(0).len(), 4);
+    for conn in [&asker, &device] {
+        conn.probe.until(|seen| seen.frames.last().is_some_and(is_new)).await;
+        assert_eq!(conn.tail(0).len(), 4);
     }
 }

@@ -12,7 +12,7 @@ use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
 
-use crate::{Guest, House, since, upto};
+use crate::{TestClient, TestNode, since, upto};
 
 const USER: UserId = UserId(1);
 
@@ -22,7 +22,7 @@ fn after(seq: i64) -> Feed {
 
 const UNACKNOWLEDGED: Feed = Feed::Changes(Resume::Unacknowledged);
 
-impl House {
+impl TestNode {
     /// Marks a row; nobody is told.
     async fn mark(&self, id: i64, mark: Mark) -> Option<Change> {
         let ids = Selection::Ids(vec![NotificationId(id)]);
@@ -31,7 +31,7 @@ impl House {
     }
 }
 
-impl Guest {
+impl TestClient {
     fn ack(&self, seq: i64) {
         let ack = Asked { tag: None, ask: Ask::Ack(Seq(seq)) };
         self.session.heard(Heard::Asked(Box::new(ack)));
@@ -64,10 +64,10 @@ impl Guest {
         self.probe.until(|seen| seen.frames.contains(wanted)).await;
     }
 
-    async fn close(self, house: &House) {
+    async fn close(self, node: &TestNode) {
         self.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
         self.probe.ended().await;
-        house.until_listed("user/1", false).await;
+        node.until_listed("user/1", false).await;
     }
 }
 
@@ -77,13 +77,13 @@ fn welcome(last: i64, unread_count: i64, is_resumed: bool) -> Frame {
 
 #[tokio::test(start_paused = true)]
 async fn the_welcome_is_first_then_what_changed_in_its_latest_state_then_what_comes_live() {
-    let house = House::new().await;
-    house.born(1, 4);
-    house.mark(2, Mark::Read).await;
-    house.mark(4, Mark::Read).await;
-    house.mark(3, Mark::Delete).await;
-    let guest = house.follow(1, after(2)).await;
-    guest.reached(7).await;
+    let node = TestNode::new().await;
+    node.born(1, 4);
+    node.mark(2, Mark::Read).await;
+    node.mark(4, Mark::Read).await;
+    node.mark(3, Mark::Delete).await;
+    let conn = node.follow(1, after(2)).await;
+    conn.reached(7).await;
     let row = |changed_seq, id, is_read, is_deleted, is_news| Frame::Row {
         changed_seq: Seq(changed_seq),
         id: NotificationId(id),
@@ -98,13 +98,13 @@ async fn the_welcome_is_first_then_what_changed_in_its_latest_state_then_what_co
         row(6, 4, true, false, true),
         row(7, 3, false, true, false),
     ];
-    assert_eq!(guest.probe.seen().frames, shown);
-    house.tell(1);
-    assert_eq!(guest.reached(8).await.last(), Some(&(8, 5, true)));
-    let change = house.mark(5, Mark::Read).await.unwrap();
-    house.hub.users.tell(USER, change.clone());
+    assert_eq!(conn.probe.seen().frames, shown);
+    node.tell(1);
+    assert_eq!(conn.reached(8).await.last(), Some(&(8, 5, true)));
+    let change = node.mark(5, Mark::Read).await.unwrap();
+    node.hub.users.tell(USER, change.clone());
     let Change::Marked(marked) = change else { panic!() };
-    guest.until_frame(&Frame::Marked(marked)).await;
+    conn.until_frame(&Frame::Marked(marked)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,15 +119,15 @@ async fn a_session_takes_up_where_it_says_or_is_told_to_start_over() {
         (UNACKNOWLEDGED, true, vec![3, 4, 5, 6]),
         (Feed::Changes(Resume::Live), true, vec![6]),
     ] {
-        let house = House::new().await;
-        house.born(1, 5);
-        house.store.set_delivered(USER, 2);
-        let guest = house.follow(1, feed).await;
-        guest.until_frame(&welcome(5, 5, is_resumed)).await;
-        house.tell(1);
-        let shown: Vec<i64> = guest.reached(6).await.iter().map(|row| row.0).collect();
+        let node = TestNode::new().await;
+        node.born(1, 5);
+        node.store.set_delivered(USER, 2);
+        let conn = node.follow(1, feed).await;
+        conn.until_frame(&welcome(5, 5, is_resumed)).await;
+        node.tell(1);
+        let shown: Vec<i64> = conn.reached(6).await.iter().map(|row| row.0).collect();
         assert_eq!(shown, wanted, "{feed:?}");
-        let is_reset = guest.probe.seen().frames[1] == Frame::Reset;
+        let is_reset = conn.probe.seen().frames[1] == Frame::Reset;
         assert_eq!(is_reset, !is_resumed, "{feed:?}");
     }
 }
@@ -142,33 +142,33 @@ async fn who_may_hold_a_row_that_was_forgotten_begins_anew() {
         (6, false, vec![3, 4, 5, 8]), // knows of the first only
         (7, true, vec![8]),
     ] {
-        let house = House::new().await;
-        house.born(1, 5);
+        let node = TestNode::new().await;
+        node.born(1, 5);
         for seq in [1, 2] {
-            house.mark(seq, Mark::Delete).await;
+            node.mark(seq, Mark::Delete).await;
         }
         for seq in [1, 2] {
-            house.store.forget_row_now(USER, Seq(seq));
+            node.store.forget_row_now(USER, Seq(seq));
         }
-        let guest = house.follow(1, after(since)).await;
-        guest.until_frame(&welcome(7, 3, is_resumed)).await;
-        house.tell(1);
-        let shown: Vec<i64> = guest.reached(8).await.iter().map(|row| row.0).collect();
+        let conn = node.follow(1, after(since)).await;
+        conn.until_frame(&welcome(7, 3, is_resumed)).await;
+        node.tell(1);
+        let shown: Vec<i64> = conn.reached(8).await.iter().map(|row| row.0).collect();
         assert_eq!(shown, wanted, "since {since}");
-        assert_eq!(guest.probe.seen().frames[1] == Frame::Reset, !is_resumed, "since {since}");
+        assert_eq!(conn.probe.seen().frames[1] == Frame::Reset, !is_resumed, "since {since}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forgotten_between_two_looks_is_noticed() {
-    let house = House::new().await;
-    house.born(1, 5);
-    house.mark(1, Mark::Delete).await;
-    house.store.set(Op::Births, Mode::Hang);
-    let following = house.follow(1, after(3)).await;
-    house.store.until_asked(Op::Births, 1).await;
-    house.store.forget_row_now(USER, Seq(1));
-    house.store.set(Op::Births, Mode::Good);
+    let node = TestNode::new().await;
+    node.born(1, 5);
+    node.mark(1, Mark::Delete).await;
+    node.store.set(Op::Entries, Mode::Hang);
+    let following = node.follow(1, after(3)).await;
+    node.store.until_asked(Op::Entries, 1).await;
+    node.store.forget_row_now(USER, Seq(1));
+    node.store.set(Op::Entries, Mode::Good);
     following.until_frame(&welcome(6, 4, false)).await;
     let shown: Vec<i64> = following.reached(5).await.iter().map(|row| row.0).collect();
     assert_eq!(shown, [2, 3, 4, 5]);
@@ -176,147 +176,147 @@ async fn what_is_forgotten_between_two_looks_is_noticed() {
 
 #[tokio::test(start_paused = true)]
 async fn more_than_the_limit_leaves_out_what_is_longest_unchanged() {
-    let house = House::with(HubLimits { replay_max: 3, ..HubLimits::default() }).await;
-    house.born(1, 6);
-    house.mark(1, Mark::Read).await;
+    let node = TestNode::with(HubLimits { replay_max: 3, ..HubLimits::default() }).await;
+    node.born(1, 6);
+    node.mark(1, Mark::Read).await;
     for feed in [after(0), Feed::Changes(Resume::Reset)] {
-        let guest = house.follow(1, feed).await;
-        assert_eq!(guest.reached(7).await, [(5, 5, true), (6, 6, true), (7, 1, true)]);
-        guest.until_frame(&Frame::Truncated(3)).await;
+        let conn = node.follow(1, feed).await;
+        assert_eq!(conn.reached(7).await, [(5, 5, true), (6, 6, true), (7, 1, true)]);
+        conn.until_frame(&Frame::Truncated(3)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_acknowledged_is_shown_again_and_what_was_is_not() {
-    let house = House::new().await;
-    house.born(1, 5);
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
-    guest.reached(5).await;
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 0, "shown is not acknowledged");
+    let node = TestNode::new().await;
+    node.born(1, 5);
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
+    conn.reached(5).await;
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 0, "shown is not acknowledged");
 
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
-    guest.reached(5).await;
-    guest.ack(3);
-    guest.ack(2);
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 3, "going back says nothing");
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
+    conn.reached(5).await;
+    conn.ack(3);
+    conn.ack(2);
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 3, "going back says nothing");
 
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
-    assert_eq!(guest.reached(5).await, [(4, 4, true), (5, 5, true)]);
-    guest.ack(99);
-    house.tell(1);
-    guest.reached(6).await;
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 5, "nobody has what was not shown");
-    let families = house.attach(1, Begin::Undelivered).await;
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(conn.reached(5).await, [(4, 4, true), (5, 5, true)]);
+    conn.ack(99);
+    node.tell(1);
+    conn.reached(6).await;
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 5, "nobody has what was not shown");
+    let families = node.attach(1, Begin::Undelivered).await;
     assert_eq!(families.probe.shown(6).await, [6]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_birth_that_is_shown_late_counts_only_when_that_is_acknowledged() {
-    let house = House::new().await;
-    house.born(1, 5);
-    house.mark(2, Mark::Read).await;
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
-    assert_eq!(guest.reached(6).await.last(), Some(&(6, 2, true)));
-    guest.ack(4);
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 1, "the second was shown behind the fifth");
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
-    assert_eq!(guest.reached(6).await.last(), Some(&(6, 2, true)));
-    guest.ack(6);
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 6);
+    let node = TestNode::new().await;
+    node.born(1, 5);
+    node.mark(2, Mark::Read).await;
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(conn.reached(6).await.last(), Some(&(6, 2, true)));
+    conn.ack(4);
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 1, "the second was shown behind the fifth");
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
+    assert_eq!(conn.reached(6).await.last(), Some(&(6, 2, true)));
+    conn.ack(6);
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 6);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_changes_that_is_live_alone_does_not_swallow_what_was_never_delivered() {
-    let house = House::new().await;
-    house.born(1, 2);
-    let guest = house.follow(1, Feed::Changes(Resume::Live)).await;
-    guest.until_frame(&welcome(2, 2, true)).await;
-    house.tell(1);
-    guest.reached(3).await;
-    guest.ack(3);
-    guest.close(&house).await;
-    assert_eq!(house.delivered(1), 0);
+    let node = TestNode::new().await;
+    node.born(1, 2);
+    let conn = node.follow(1, Feed::Changes(Resume::Live)).await;
+    conn.until_frame(&welcome(2, 2, true)).await;
+    node.tell(1);
+    conn.reached(3).await;
+    conn.ack(3);
+    conn.close(&node).await;
+    assert_eq!(node.delivered(1), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_nothing_is_greeted_and_shown_nothing_and_counts_for_nothing() {
-    let house = House::new().await;
-    house.born(1, 2);
-    let guest = house.follow(1, Feed::Nothing).await;
-    house.tell(1);
-    let other = house.attach(1, since(0)).await;
+    let node = TestNode::new().await;
+    node.born(1, 2);
+    let conn = node.follow(1, Feed::Nothing).await;
+    node.tell(1);
+    let other = node.attach(1, since(0)).await;
     other.probe.shown(3).await;
-    house.tell(1);
+    node.tell(1);
     other.probe.shown(4).await;
-    assert_eq!(guest.probe.seen().frames, [Frame::Established(USER)]);
-    assert_eq!(house.hub.users.sessions(), 2);
-    house.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
-    assert_eq!(guest.probe.ended().await, Ending::RightWithdrawn);
-    let alone = House::new().await;
-    let guest = alone.follow(1, Feed::Nothing).await;
+    assert_eq!(conn.probe.seen().frames, [Frame::Established(USER)]);
+    assert_eq!(node.hub.users.sessions(), 2);
+    node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    assert_eq!(conn.probe.ended().await, Ending::RightWithdrawn);
+    let alone = TestNode::new().await;
+    let conn = alone.follow(1, Feed::Nothing).await;
     alone.tell(1);
-    guest.close(&alone).await;
+    conn.close(&alone).await;
     assert_eq!((alone.delivered(1), alone.store.asked(Op::Head)), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_sends_a_session_of_changes_back_unwelcomed() {
-    let house = House::new().await;
-    house.store.set(Op::Head, Mode::Fail);
-    let guest = house.follow(1, after(0)).await;
-    assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
-    assert_eq!(guest.probe.seen().frames, []);
+    let node = TestNode::new().await;
+    node.store.set(Op::Head, Mode::Fail);
+    let conn = node.follow(1, after(0)).await;
+    assert!(matches!(conn.probe.ended().await, Ending::Restarting { .. }));
+    assert_eq!(conn.probe.seen().frames, []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_mark_is_shown_to_every_session_that_follows() {
-    let house = House::new().await;
-    house.born(1, 3);
-    let births = house.attach(1, since(0)).await;
-    let changes = house.follow(1, after(0)).await;
-    births.probe.shown(3).await;
+    let node = TestNode::new().await;
+    node.born(1, 3);
+    let entries = node.attach(1, since(0)).await;
+    let changes = node.follow(1, after(0)).await;
+    entries.probe.shown(3).await;
     changes.reached(3).await;
-    house.mark(1, Mark::Read).await;
-    house.mark(2, Mark::Delete).await;
-    let lost = house.born(1, 1);
-    house.mark(4, Mark::Read).await;
+    node.mark(1, Mark::Read).await;
+    node.mark(2, Mark::Delete).await;
+    let lost = node.born(1, 1);
+    node.mark(4, Mark::Read).await;
     drop(lost);
-    house.tell(1);
+    node.tell(1);
     // The fourth was born and read in the gap: it is one thing, at its birth for the families and
     // at its last change for those who follow the changes.
     let known = [(4, 1, false), (5, 2, false)];
-    assert_eq!(births.reached(8).await[3..], [known[0], known[1], (6, 4, true), (8, 5, true)]);
+    assert_eq!(entries.reached(8).await[3..], [known[0], known[1], (6, 4, true), (8, 5, true)]);
     assert_eq!(changes.reached(8).await[3..], [known[0], known[1], (7, 4, true), (8, 5, true)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_that_is_too_wide_sends_who_follows_back_for_a_backlog() {
-    let house = House::new().await;
-    house.born(1, 1);
-    let births = house.attach(1, since(0)).await;
-    let changes = house.follow(1, after(0)).await;
-    let nothing = house.follow(1, Feed::Nothing).await;
-    births.probe.shown(1).await;
+    let node = TestNode::new().await;
+    node.born(1, 1);
+    let entries = node.attach(1, since(0)).await;
+    let changes = node.follow(1, after(0)).await;
+    let nothing = node.follow(1, Feed::Nothing).await;
+    entries.probe.shown(1).await;
     changes.reached(1).await;
-    drop(house.born(1, 5_001));
-    house.tell(1);
-    assert!(matches!(births.probe.ended().await, Ending::Restarting { .. }));
+    drop(node.born(1, 5_001));
+    node.tell(1);
+    assert!(matches!(entries.probe.ended().await, Ending::Restarting { .. }));
     assert!(matches!(changes.probe.ended().await, Ending::Restarting { .. }));
-    let again = house.follow(1, after(1)).await;
+    let again = node.follow(1, after(1)).await;
     assert_eq!(again.reached(5_003).await.len(), 500);
     again.until_frame(&Frame::Truncated(4_502)).await;
-    house.tell(1);
+    node.tell(1);
     again.reached(5_004).await;
     assert_eq!(nothing.probe.seen().closed, None);
 }
 
 /// A session of changes whose connection takes only the welcome and a few more.
-async fn slow(house: &House) -> Guest {
+async fn slow(node: &TestNode) -> TestClient {
     let (outlet, probe) = FakeOutlet::new();
     probe.set(|seen| seen.room = Some(3));
     let start = bellpull_actors::session::SessionStart {
@@ -326,103 +326,103 @@ async fn slow(house: &House) -> Guest {
         login: None,
         expires_at: jiff::Timestamp::MAX,
     };
-    let session = house.hub.users.attach(house.account(1), start).await.unwrap();
+    let session = node.hub.users.attach(node.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;
-    Guest { session, probe }
+    TestClient { session, probe }
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_than_may_wait_behind_a_backlog_of_changes_is_read_again() {
-    let house = House::with(HubLimits { replay_max: 100, ..HubLimits::default() }).await;
-    house.born(1, 100);
-    let guest = slow(&house).await;
-    let other = house.attach(1, Begin::Live).await;
+    let node = TestNode::with(HubLimits { replay_max: 100, ..HubLimits::default() }).await;
+    node.born(1, 100);
+    let conn = slow(&node).await;
+    let other = node.attach(1, Begin::Live).await;
     other.probe.until(|seen| !seen.frames.is_empty()).await;
     for n in 1..=25 {
         for _ in 0..100 {
-            house.tell(1);
+            node.tell(1);
         }
         other.probe.shown(100 + n * 100).await;
     }
-    house.store.set(Op::Births, Mode::Delay(Duration::from_millis(30)));
-    while !guest.rows().iter().any(|row| row.0 == 2_600) {
-        let taken = guest.probe.seen().frames.len();
-        guest.probe.set(|seen| seen.room = seen.room.map(|room| room + 50));
-        guest.session.heard(Heard::Writable);
-        let wait = guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
+    node.store.set(Op::Entries, Mode::Delay(Duration::from_millis(30)));
+    while !conn.rows().iter().any(|row| row.0 == 2_600) {
+        let taken = conn.probe.seen().frames.len();
+        conn.probe.set(|seen| seen.room = seen.room.map(|room| room + 50));
+        conn.session.heard(Heard::Writable);
+        let wait = conn.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
         let _ = tokio::time::timeout(Duration::from_millis(10), wait).await;
-        assert_eq!(guest.probe.seen().closed, None);
+        assert_eq!(conn.probe.seen().closed, None);
     }
-    assert_eq!(guest.rows().iter().map(|row| row.0).collect::<Vec<_>>(), upto(2_600));
+    assert_eq!(conn.rows().iter().map(|row| row.0).collect::<Vec<_>>(), upto(2_600));
 }
 
 #[tokio::test(start_paused = true)]
 async fn sessions_of_every_feed_come_back_from_the_death_of_their_actor() {
     for is_panic in [true, false] {
-        let house = House::new().await;
-        let births = house.attach(1, Begin::Undelivered).await;
-        let changes = house.follow(1, UNACKNOWLEDGED).await;
-        let nothing = house.follow(1, Feed::Nothing).await;
-        house.tell(1);
-        births.probe.shown(1).await;
+        let node = TestNode::new().await;
+        let entries = node.attach(1, Begin::Undelivered).await;
+        let changes = node.follow(1, UNACKNOWLEDGED).await;
+        let nothing = node.follow(1, Feed::Nothing).await;
+        node.tell(1);
+        entries.probe.shown(1).await;
         changes.reached(1).await;
         if is_panic {
-            house.hub.panic_at("user/1");
+            node.hub.panic_at("user/1");
         } else {
-            house.hub.kill_at("user/1").await.unwrap();
+            node.hub.kill_at("user/1").await.unwrap();
         }
-        for probe in [&births.probe, &changes.probe, &nothing.probe] {
+        for probe in [&entries.probe, &changes.probe, &nothing.probe] {
             assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
         }
-        house.mark(1, Mark::Read).await;
-        house.tell(1);
-        let again = house.follow(1, after(1)).await;
+        node.mark(1, Mark::Read).await;
+        node.tell(1);
+        let again = node.follow(1, after(1)).await;
         assert_eq!(again.reached(3).await, [(2, 1, false), (3, 2, true)]);
-        crate::until("one session is left", || house.hub.users.sessions() == 1).await;
+        crate::until("one session is left", || node.hub.users.sessions() == 1).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_said_before_the_greeting_whatever_came_with_the_handshake() {
-    for feed in [UNACKNOWLEDGED, after(2), Feed::Births(Begin::Live)] {
-        let house = House::new().await;
-        house.born(1, 2);
-        house.store.set(Op::Head, Mode::Hang);
-        let guest = house.follow(1, feed).await;
-        guest.session.heard(Heard::Ping(None));
+    for feed in [UNACKNOWLEDGED, after(2), Feed::Entries(Begin::Live)] {
+        let node = TestNode::new().await;
+        node.born(1, 2);
+        node.store.set(Op::Head, Mode::Hang);
+        let conn = node.follow(1, feed).await;
+        conn.session.heard(Heard::Ping(None));
         let (code, message) = ("unknown_type", "No.".to_owned());
-        guest.session.heard(Heard::Bad { tag: None, code, message });
-        guest.ask("ack", Ask::Ack(Seq(2)));
+        conn.session.heard(Heard::Bad { tag: None, code, message });
+        conn.ask("ack", Ask::Ack(Seq(2)));
         let renewal = Err(NotRenewed::Busy);
-        guest.session.heard(Heard::Renewed { tag: Some("token".into()), renewal });
-        house.store.until_asked(Op::Head, 1).await;
+        conn.session.heard(Heard::Renewed { tag: Some("token".into()), renewal });
+        node.store.until_asked(Op::Head, 1).await;
         tokio::time::advance(Duration::from_millis(100)).await;
-        assert_eq!(guest.probe.seen().frames, [], "{feed:?}");
-        house.store.set(Op::Head, Mode::Good);
-        guest.answer("token").await;
-        let frames = guest.probe.seen().frames.clone();
+        assert_eq!(conn.probe.seen().frames, [], "{feed:?}");
+        node.store.set(Op::Head, Mode::Good);
+        conn.answer("token").await;
+        let frames = conn.probe.seen().frames.clone();
         assert!(matches!(frames[0], Frame::Welcome { .. } | Frame::Established(_)), "{feed:?}");
         let answers =
             |frame: &&Frame| matches!(frame, Frame::Pong(_) | Frame::Error(_) | Frame::Answer(..));
         let answers: Vec<_> = frames.iter().filter(answers).collect();
         assert!(matches!(answers[..2], [Frame::Pong(None), Frame::Error("unknown_type")]));
         assert_eq!(answers.len(), 4, "{feed:?}: {answers:?}");
-        house.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
-        house.until_listed("user/1", false).await;
+        node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+        node.until_listed("user/1", false).await;
         // What a client says that it has, it has, as soon as it is known what it was shown.
         let wanted = if matches!(feed, Feed::Changes(_)) { 2 } else { 0 };
-        assert_eq!(house.delivered(1), wanted, "{feed:?}");
+        assert_eq!(node.delivered(1), wanted, "{feed:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_says_too_much_before_its_greeting_is_too_fast() {
-    let house = House::new().await;
-    house.store.set(Op::Head, Mode::Hang);
-    let guest = house.follow(1, UNACKNOWLEDGED).await;
+    let node = TestNode::new().await;
+    node.store.set(Op::Head, Mode::Hang);
+    let conn = node.follow(1, UNACKNOWLEDGED).await;
     for _ in 0..33 {
-        guest.session.heard(Heard::Ping(None));
+        conn.session.heard(Heard::Ping(None));
     }
-    assert!(matches!(guest.probe.ended().await, Ending::TooMany { .. }));
-    assert_eq!(guest.probe.seen().frames, []);
+    assert!(matches!(conn.probe.ended().await, Ending::TooMany { .. }));
+    assert_eq!(conn.probe.seen().frames, []);
 }

@@ -4,150 +4,150 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::inbox::{Change, Letter};
+use bellpull_actors::domain::inbox::{Change, MessageContent};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::{Broken, Ending};
 use bellpull_actors::session::{Begin, Feed, Heard};
 use bellpull_actors::testing::{Mode, Op};
 
-use crate::{Guest, House, since, upto};
+use crate::{TestClient, TestNode, since, upto};
 
 /// The connection takes so many more frames, and says so.
-fn take(guest: &Guest, frames: usize) {
-    guest.probe.set(|seen| seen.room = seen.room.map(|room| room + frames));
-    guest.session.heard(Heard::Writable);
+fn take(conn: &TestClient, frames: usize) {
+    conn.probe.set(|seen| seen.room = seen.room.map(|room| room + frames));
+    conn.session.heard(Heard::Writable);
 }
 
 /// A user with a backlog whose connection takes only the greeting and a few more.
-async fn slow(house: &House, backlog: usize) -> Guest {
-    house.born(1, backlog);
+async fn slow(node: &TestNode, backlog: usize) -> TestClient {
+    node.born(1, backlog);
     let (outlet, probe) = bellpull_actors::testing::FakeOutlet::new();
     probe.set(|seen| seen.room = Some(3));
     let start = bellpull_actors::session::SessionStart {
         outlet: Box::new(outlet),
-        feed: Feed::Births(since(0)),
+        feed: Feed::Entries(since(0)),
         stream: None,
         login: None,
         expires_at: jiff::Timestamp::MAX,
     };
-    let session = house.hub.users.attach(house.account(1), start).await.unwrap();
+    let session = node.hub.users.attach(node.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;
-    Guest { session, probe }
+    TestClient { session, probe }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_backlog_goes_out_in_portions_however_little_the_line_takes() {
-    let house = House::new().await;
-    let guest = slow(&house, 400).await;
-    assert!(guest.probe.seen().waiting.len() <= 64, "a portion waits, not the backlog");
-    house.tell(1);
+    let node = TestNode::new().await;
+    let conn = slow(&node, 400).await;
+    assert!(conn.probe.seen().waiting.len() <= 64, "a portion waits, not the backlog");
+    node.tell(1);
     // It takes a little at a time and says so each time: never taken for a slow reader.
-    while !guest.probe.numbers().contains(&401) {
-        let taken = guest.probe.seen().frames.len();
-        take(&guest, 1);
-        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
-        assert!(guest.probe.seen().waiting.len() <= 64);
-        assert_eq!(guest.probe.seen().closed, None);
+    while !conn.probe.numbers().contains(&401) {
+        let taken = conn.probe.seen().frames.len();
+        take(&conn, 1);
+        conn.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        assert!(conn.probe.seen().waiting.len() <= 64);
+        assert_eq!(conn.probe.seen().closed, None);
     }
-    assert_eq!(guest.probe.numbers(), upto(401));
+    assert_eq!(conn.probe.numbers(), upto(401));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_texts_of_a_long_backlog_are_in_memory_only_when_it_is_their_turn() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let text = "x".repeat(25_000);
-    let letters: Vec<Arc<Letter>> = (0..500)
-        .filter_map(|_| match house.store.give_birth(UserId(1), &text) {
-            Change::Born { birth, .. } => Some(birth.message),
+    let contents: Vec<Arc<MessageContent>> = (0..500)
+        .filter_map(|_| match node.store.append(UserId(1), &text) {
+            Change::Added { entry, .. } => Some(entry.message),
             Change::Marked(_) => None,
         })
         .collect();
     // The store has each of them, and so has this test.
-    let held = || letters.iter().filter(|letter| Arc::strong_count(letter) > 2).count();
-    let guest = slow(&house, 0).await;
-    assert!(held() <= 20, "{} of {} texts are in memory", held(), letters.len());
-    house.tell(1);
-    while !guest.probe.numbers().contains(&501) {
-        let taken = guest.probe.seen().frames.len();
-        take(&guest, 1);
-        guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
-        assert!(held() <= 20, "{} of {} texts are in memory", held(), letters.len());
-        assert_eq!(guest.probe.seen().closed, None);
+    let held = || contents.iter().filter(|content| Arc::strong_count(content) > 2).count();
+    let conn = slow(&node, 0).await;
+    assert!(held() <= 20, "{} of {} texts are in memory", held(), contents.len());
+    node.tell(1);
+    while !conn.probe.numbers().contains(&501) {
+        let taken = conn.probe.seen().frames.len();
+        take(&conn, 1);
+        conn.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some()).await;
+        assert!(held() <= 20, "{} of {} texts are in memory", held(), contents.len());
+        assert_eq!(conn.probe.seen().closed, None);
     }
-    assert_eq!(guest.probe.numbers(), upto(501));
+    assert_eq!(conn.probe.numbers(), upto(501));
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_a_user_whose_sessions_hold_too_much_the_one_that_holds_most_is_closed() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let guests = [
-        house.attach(1, Begin::Undelivered).await,
-        house.attach(1, Begin::Undelivered).await,
-        house.attach(1, Begin::Undelivered).await,
+        node.attach(1, Begin::Undelivered).await,
+        node.attach(1, Begin::Undelivered).await,
+        node.attach(1, Begin::Undelivered).await,
     ];
-    house.tell(1);
-    for guest in &guests {
-        guest.probe.shown(1).await;
+    node.tell(1);
+    for conn in &guests {
+        conn.probe.shown(1).await;
     }
     // The third takes everything; what the others do not take is as much as a MiB a frame.
     guests[0].probe.set(|seen| (seen.room, seen.frame_weight) = (Some(1), 1 << 20));
     guests[1].probe.set(|seen| (seen.room, seen.frame_weight) = (Some(0), 1 << 20));
     for last in 2..=4 {
-        house.tell(1);
+        node.tell(1);
         guests[2].probe.shown(last).await;
     }
     assert_eq!(guests[1].probe.ended().await, Ending::TooSlow);
     assert_eq!(guests[0].probe.seen().closed, None);
-    house.tell(1);
+    node.tell(1);
     assert_eq!(guests[2].probe.shown(5).await, upto(5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_than_may_wait_behind_a_backlog_is_read_again_with_nothing_left_out() {
     let limits = HubLimits { replay_max: 100, ..HubLimits::default() };
-    let house = House::with(limits).await;
-    let guest = slow(&house, 100).await;
-    let other = house.attach(1, Begin::Live).await;
-    house.store.until_asked(Op::Head, 2).await;
+    let node = TestNode::with(limits).await;
+    let conn = slow(&node, 100).await;
+    let other = node.attach(1, Begin::Live).await;
+    node.store.until_asked(Op::Head, 2).await;
     tokio::task::yield_now().await;
     for n in 1..=40 {
         for _ in 0..100 {
-            house.tell(1);
+            node.tell(1);
         }
         other.probe.shown(100 + n * 100).await;
     }
     // Its pages are read slowly, while the line stays slow, and while more comes.
-    house.store.set(Op::Births, Mode::Delay(Duration::from_millis(30)));
+    node.store.set(Op::Entries, Mode::Delay(Duration::from_millis(30)));
     let mut last = 4_100;
-    while !guest.probe.numbers().contains(&last) {
-        let taken = guest.probe.seen().frames.len();
+    while !conn.probe.numbers().contains(&last) {
+        let taken = conn.probe.seen().frames.len();
         if taken < 4_500 {
-            house.tell(1);
+            node.tell(1);
             last += 1;
         }
-        take(&guest, 50);
-        let wait = guest.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
+        take(&conn, 50);
+        let wait = conn.probe.until(|seen| seen.frames.len() > taken || seen.closed.is_some());
         // While a page is read nothing is taken, and what comes must not get lost.
         let _ = tokio::time::timeout(Duration::from_millis(10), wait).await;
-        assert_eq!(guest.probe.seen().closed, None);
+        assert_eq!(conn.probe.seen().closed, None);
     }
-    assert_eq!(guest.probe.numbers(), upto(last));
+    assert_eq!(conn.probe.numbers(), upto(last));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_live_reader_that_takes_nothing_is_closed_as_slow_and_told_all_when_it_is_back() {
-    let house = House::new().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.tell(1);
-    guest.probe.shown(1).await;
-    guest.probe.set(|seen| seen.room = Some(2));
+    let node = TestNode::new().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.tell(1);
+    conn.probe.shown(1).await;
+    conn.probe.set(|seen| seen.room = Some(2));
     for _ in 0..300 {
-        house.tell(1);
+        node.tell(1);
         tokio::task::yield_now().await;
     }
-    assert_eq!(guest.probe.ended().await, Ending::TooSlow);
-    assert_eq!(guest.probe.numbers(), upto(3));
-    let again = house.attach(1, Begin::Undelivered).await;
+    assert_eq!(conn.probe.ended().await, Ending::TooSlow);
+    assert_eq!(conn.probe.numbers(), upto(3));
+    let again = node.attach(1, Begin::Undelivered).await;
     let all = again.probe.shown(301).await;
     assert!(all[0] <= 4, "what the slow line never took is told again: from {}", all[0]);
     assert_eq!(all, (all[0]..=301).collect::<Vec<_>>());
@@ -158,30 +158,30 @@ async fn a_connection_that_breaks_ends_its_session_alone() {
     for (broken, wanted) in
         [(Broken::Gone, Ending::Closed { code: 1006 }), (Broken::TooSlow, Ending::TooSlow)]
     {
-        let house = House::new().await;
-        let guest = house.attach(1, Begin::Undelivered).await;
-        let other = house.attach(1, Begin::Undelivered).await;
-        guest.probe.set(|seen| seen.broken = Some(broken));
-        house.tell(1);
-        assert_eq!(guest.probe.ended().await, wanted);
-        house.tell(1);
+        let node = TestNode::new().await;
+        let conn = node.attach(1, Begin::Undelivered).await;
+        let other = node.attach(1, Begin::Undelivered).await;
+        conn.probe.set(|seen| seen.broken = Some(broken));
+        node.tell(1);
+        assert_eq!(conn.probe.ended().await, wanted);
+        node.tell(1);
         assert_eq!(other.probe.shown(2).await, upto(2));
-        assert_eq!(house.hub.users.sessions(), 1);
+        assert_eq!(node.hub.users.sessions(), 1);
         // What its reader still says is nobody's.
-        guest.session.heard(Heard::Ping(None));
-        guest.session.heard(Heard::Ended(Ending::TooBig));
-        house.tell(1);
+        conn.session.heard(Heard::Ping(None));
+        conn.session.heard(Heard::Ended(Ending::TooBig));
+        node.tell(1);
         assert_eq!(other.probe.shown(3).await, upto(3));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_breaks_in_its_backlog_ends() {
-    let house = House::new().await;
-    let guest = slow(&house, 200).await;
-    guest.probe.set(|seen| seen.broken = Some(Broken::Gone));
-    take(&guest, 1);
-    assert_eq!(guest.probe.ended().await, Ending::Closed { code: 1006 });
-    house.hub.users.end_sessions(UserId(1), None, Ending::Silent);
-    house.until_listed("user/1", false).await;
+    let node = TestNode::new().await;
+    let conn = slow(&node, 200).await;
+    conn.probe.set(|seen| seen.broken = Some(Broken::Gone));
+    take(&conn, 1);
+    assert_eq!(conn.probe.ended().await, Ending::Closed { code: 1006 });
+    node.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    node.until_listed("user/1", false).await;
 }

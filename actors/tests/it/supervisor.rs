@@ -15,26 +15,26 @@ use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Mode, Op};
 use tokio::time::Instant;
 
-use crate::{House, until, upto};
+use crate::{TestNode, until, upto};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(start_paused = true)]
 async fn a_supervisor_that_is_killed_takes_its_children_along_and_comes_back() {
     for shard in 0..4 {
-        let house = House::new().await;
+        let node = TestNode::new().await;
         let (own, other) = (i64::from(shard) + 4, i64::from(shard) + 5);
-        let guest = house.attach(own, Begin::Undelivered).await;
-        let neighbour = house.attach(other, Begin::Undelivered).await;
-        house.hub.kill_at(&format!("users/{shard}")).await.unwrap();
-        assert!(matches!(guest.probe.ended().await, Ending::Restarting { .. }));
-        house.tell(own);
-        let again = house.attach(own, Begin::Undelivered).await;
+        let conn = node.attach(own, Begin::Undelivered).await;
+        let neighbour = node.attach(other, Begin::Undelivered).await;
+        node.hub.kill_at(&format!("users/{shard}")).await.unwrap();
+        assert!(matches!(conn.probe.ended().await, Ending::Restarting { .. }));
+        node.tell(own);
+        let again = node.attach(own, Begin::Undelivered).await;
         assert_eq!(again.probe.shown(1).await, [1]);
-        house.tell(other);
+        node.tell(other);
         assert_eq!(neighbour.probe.shown(1).await, [1]);
-        until("the tree is ready again", || house.hub.is_ready()).await;
-        let report = house.find(&format!("users/{shard}")).await.unwrap();
+        until("the tree is ready again", || node.hub.is_ready()).await;
+        let report = node.find(&format!("users/{shard}")).await.unwrap();
         assert_eq!((report.restarts, report.state), (1, "running"));
         assert_eq!(report.last_failure.unwrap().text, "killed");
     }
@@ -42,17 +42,17 @@ async fn a_supervisor_that_is_killed_takes_its_children_along_and_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_successor() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let id = house.raise(&creator).await.id;
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let id = node.raise(&creator).await.id;
     // Nobody has yielded between the kill and the questions.
-    house.hub.kill_at("users/2").await.unwrap();
-    house.hub.kill_at("tickets/1").await.unwrap();
-    let guest = house.attach(2, Begin::Undelivered).await;
-    let command = house.command(id, Command::Delete, &creator).await;
+    node.hub.kill_at("users/2").await.unwrap();
+    node.hub.kill_at("tickets/1").await.unwrap();
+    let conn = node.attach(2, Begin::Undelivered).await;
+    let command = node.command(id, Command::Delete, &creator).await;
     assert_eq!(command.unwrap().version, 2);
-    house.tell(2);
-    assert_eq!(guest.probe.shown(1).await, [1]);
+    node.tell(2);
+    assert_eq!(conn.probe.shown(1).await, [1]);
 }
 
 /// Lets each task that is ready run once (the runtime's own yielding lets all run until none is).
@@ -70,18 +70,18 @@ pub(crate) async fn step_aside() {
 #[tokio::test(start_paused = true)]
 async fn a_command_at_any_moment_of_a_supervisors_death_finds_the_successor() {
     for yields in 0..60 {
-        let house = House::new().await;
-        let creator = house.caller(1);
-        let id = house.raise(&creator).await.id;
+        let node = TestNode::new().await;
+        let creator = node.caller(1);
+        let id = node.raise(&creator).await.id;
         // One that is up, and one that must be spawned first.
         let id = if yields % 2 == 0 { id } else { TicketId(id.0 + 2) };
-        let hub = house.hub.clone();
+        let hub = node.hub.clone();
         tokio::spawn(async move { hub.kill_at("tickets/1").await });
         let command = tokio::spawn(async move {
             for _ in 0..yields / 2 {
                 step_aside().await;
             }
-            house.command(id, Command::Delete, &creator).await
+            node.command(id, Command::Delete, &creator).await
         });
         if let Err(error) = command.await.unwrap() {
             let text = error.to_string();
@@ -93,18 +93,18 @@ async fn a_command_at_any_moment_of_a_supervisors_death_finds_the_successor() {
 /// The same of an actor's own death, on several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
-    let house = Arc::new(House::new().await);
-    let creator = house.caller(1);
+    let node = Arc::new(TestNode::new().await);
+    let creator = node.caller(1);
     let mut asks = Vec::new();
     // Few enough for their supervisors' budgets, each once: nobody is kept down.
     for _ in 0..90 {
-        let id = house.raise(&creator).await.id;
-        house.hub.kill_at(&format!("ticket/{id}")).await.unwrap();
+        let id = node.raise(&creator).await.id;
+        node.hub.kill_at(&format!("ticket/{id}")).await.unwrap();
         for _ in 0..8 {
-            let (house, creator) = (Arc::clone(&house), creator.clone());
+            let (node, creator) = (Arc::clone(&node), creator.clone());
             let edit = Edit { title: Some("Next".to_owned()), ..Edit::default() };
             asks.push(tokio::spawn(async move {
-                house.command(id, Command::Edit(edit), &creator).await
+                node.command(id, Command::Edit(edit), &creator).await
             }));
         }
     }
@@ -117,70 +117,70 @@ async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
 
 #[tokio::test(start_paused = true)]
 async fn the_hub_gives_up_when_its_supervisors_fail_too_often() {
-    let house = House::new().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    let mut events = house.hub.events(None).live;
-    assert!(house.hub.is_ready());
+    let node = TestNode::new().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    let mut events = node.hub.events(None).live;
+    assert!(node.hub.is_ready());
     for path in ["users/0", "users/1", "users/2", "users/3", "tickets/0", "tickets/1"] {
-        house.hub.kill_at(path).await.unwrap();
+        node.hub.kill_at(path).await.unwrap();
     }
-    tokio::time::timeout(LONG, house.hub.escalated()).await.unwrap();
-    assert!(!house.hub.is_ready());
-    guest.probe.ended().await;
-    until("the hub is gone", || house.hub.users.sessions() == 0).await;
+    tokio::time::timeout(LONG, node.hub.escalated()).await.unwrap();
+    assert!(!node.hub.is_ready());
+    conn.probe.ended().await;
+    until("the hub is gone", || node.hub.users.sessions() == 0).await;
     let seen: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     assert!(seen.iter().any(|event| event.path == "hub" && event.what == "escalated"));
-    assert_eq!(house.hub.tree(1).await.unwrap_err(), RestartError::Unavailable);
-    let (attached, probe) = house.try_attach(1, Begin::Live, None, LONG).await;
+    assert_eq!(node.hub.tree(1).await.unwrap_err(), RestartError::Unavailable);
+    let (attached, probe) = node.try_attach(1, Begin::Live, None, LONG).await;
     assert_eq!(attached.unwrap_err(), AttachError::Unavailable);
     assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_many_failures_of_children_are_their_supervisors_failure() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     let mut guests = Vec::new();
     for n in 1..=101 {
-        guests.push(house.attach(n * 4, Begin::Undelivered).await);
+        guests.push(node.attach(n * 4, Begin::Undelivered).await);
     }
-    let witness = house.attach(1, Begin::Undelivered).await;
+    let witness = node.attach(1, Begin::Undelivered).await;
     for n in 1..=101 {
-        house.hub.kill_at(&format!("user/{}", n * 4)).await.unwrap();
+        node.hub.kill_at(&format!("user/{}", n * 4)).await.unwrap();
     }
-    for guest in &guests {
-        guest.probe.ended().await;
+    for conn in &guests {
+        conn.probe.ended().await;
     }
-    let again = house.attach(4, Begin::Undelivered).await;
-    house.tell(4);
+    let again = node.attach(4, Begin::Undelivered).await;
+    node.tell(4);
     again.probe.shown(1).await;
-    let report = house.find("users/0").await.unwrap();
+    let report = node.find("users/0").await.unwrap();
     assert_eq!(report.restarts, 1);
     assert!(report.last_failure.unwrap().text.starts_with("more than 100 failures in 10 s"));
-    house.tell(1);
+    node.tell(1);
     assert_eq!(witness.probe.shown(1).await, [1]);
-    assert!(house.hub.is_ready());
+    assert!(node.hub.is_ready());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_child_that_keeps_panicking_is_kept_down_for_a_growing_while() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     for wait_ms in [0, 100, 200, 400] {
-        let guest = house.attach(1, Begin::Undelivered).await;
-        house.hub.panic_at("user/1");
-        guest.probe.ended().await;
+        let conn = node.attach(1, Begin::Undelivered).await;
+        node.hub.panic_at("user/1");
+        conn.probe.ended().await;
         if wait_ms > 0 {
-            let (attached, probe) = house.try_attach(1, Begin::Live, None, LONG).await;
+            let (attached, probe) = node.try_attach(1, Begin::Live, None, LONG).await;
             assert_eq!(attached.unwrap_err(), AttachError::Unavailable, "{wait_ms}");
             assert!(matches!(probe.ended().await, Ending::Restarting { .. }));
-            let report = house.find("user/1").await.unwrap();
+            let report = node.find("user/1").await.unwrap();
             assert_eq!(report.state, "backing_off");
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         }
     }
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.tell(1);
-    assert_eq!(guest.probe.shown(1).await, upto(1));
-    let report = house.find("user/1").await.unwrap();
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.tell(1);
+    assert_eq!(conn.probe.shown(1).await, upto(1));
+    let report = node.find("user/1").await.unwrap();
     assert_eq!((report.restarts, report.state), (4, "running"));
     assert_eq!(report.last_failure.unwrap().text, "told to panic");
 }
@@ -192,46 +192,46 @@ fn depths(report: &ActorReport) -> Vec<u32> {
 
 #[tokio::test(start_paused = true)]
 async fn the_tree_shows_everybody_and_a_busy_child_does_not_hold_it_up() {
-    let house = House::new().await;
-    let creator = house.store.add_user(1, Role::Client);
-    let guest = house.attach(1, Begin::Undelivered).await;
-    let id = house.raise(&creator).await.id;
-    house.tell(1);
-    guest.probe.shown(1).await;
-    let user = house.find("user/1").await.unwrap();
+    let node = TestNode::new().await;
+    let creator = node.store.add_user(1, Role::Client);
+    let conn = node.attach(1, Begin::Undelivered).await;
+    let id = node.raise(&creator).await.id;
+    node.tell(1);
+    conn.probe.shown(1).await;
+    let user = node.find("user/1").await.unwrap();
     assert_eq!((user.kind, user.observed["username"].as_str()), ("user", Some("user1")));
     assert_eq!(user.observed["seq"], 1);
     assert_eq!(user.observed["sessions"][0]["phase"], "live");
-    assert_eq!(house.find("ticket/1").await.unwrap().observed["status"], "NEW");
+    assert_eq!(node.find("ticket/1").await.unwrap().observed["status"], "NEW");
     // At rest nothing waits anywhere, and no gauge went below nothing.
-    let tree = house.hub.tree(10).await.unwrap();
+    let tree = node.hub.tree(10).await.unwrap();
     assert_eq!((tree.kind, tree.children_total, tree.children.len()), ("hub", 9, 9));
     assert!(depths(&tree).iter().all(|depth| *depth == 0), "{tree:?}");
 
-    house.store.set(Op::Commit, Mode::Hang);
-    let commits = house.store.asked(Op::Commit);
+    node.store.set(Op::Commit, Mode::Hang);
+    let commits = node.store.asked(Op::Commit);
     for _ in 0..3 {
-        let (hub, creator) = (house.hub.clone(), creator.clone());
+        let (hub, creator) = (node.hub.clone(), creator.clone());
         tokio::spawn(async move { hub.tickets.command(id, Command::Delete, creator).await });
     }
-    house.store.until_asked(Op::Commit, commits + 1).await;
+    node.store.until_asked(Op::Commit, commits + 1).await;
     let begun = Instant::now();
-    let busy = house.find("ticket/1").await.unwrap();
+    let busy = node.find("ticket/1").await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!((busy.state, busy.mailbox_depth), ("busy", 2));
-    assert_eq!(house.find("user/1").await.unwrap().state, "running");
+    assert_eq!(node.find("user/1").await.unwrap().state, "running");
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_tell_what_happens_to_whom() {
-    let house = House::new().await;
-    let mut events = house.hub.events(None).live;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.hub.panic_at("user/1");
-    guest.probe.ended().await;
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.hub.users.end_sessions(UserId(1), None, Ending::Silent);
-    guest.probe.ended().await;
+    let node = TestNode::new().await;
+    let mut events = node.hub.events(None).live;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.hub.panic_at("user/1");
+    conn.probe.ended().await;
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    conn.probe.ended().await;
     let mut seen = Vec::new();
     while seen.last().map(|(_, what, _)| *what) != Some("stopped") {
         let event = tokio::time::timeout(LONG, events.recv()).await.unwrap().unwrap();
@@ -249,14 +249,14 @@ async fn events_tell_what_happens_to_whom() {
 
 #[tokio::test(start_paused = true)]
 async fn operators_restart_what_there_is_and_nothing_else() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let guest = house.attach(1, Begin::Undelivered).await;
-    house.raise(&creator).await;
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let conn = node.attach(1, Begin::Undelivered).await;
+    node.raise(&creator).await;
     for path in ["user/1", "ticket/1", "users/3", "tickets/0", "scheduler"] {
-        assert_eq!(house.hub.restart(path, "root").await, Ok(()), "{path}");
+        assert_eq!(node.hub.restart(path, "root").await, Ok(()), "{path}");
     }
-    guest.probe.ended().await;
+    conn.probe.ended().await;
     for path in [
         "hub",
         "user/2",
@@ -271,24 +271,24 @@ async fn operators_restart_what_there_is_and_nothing_else() {
         "/",
         "user/",
     ] {
-        assert_eq!(house.hub.restart(path, "root").await, Err(RestartError::NotFound), "{path}");
+        assert_eq!(node.hub.restart(path, "root").await, Err(RestartError::NotFound), "{path}");
     }
-    house.attach(1, Begin::Undelivered).await;
-    house.raise(&creator).await;
+    node.attach(1, Begin::Undelivered).await;
+    node.raise(&creator).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn restarts_that_operators_ask_for_spend_no_budget_and_name_who_asked() {
-    let house = House::new().await;
-    let mut events = house.hub.events(None).live;
+    let node = TestNode::new().await;
+    let mut events = node.hub.events(None).live;
     let permanent = ["users/0", "users/1", "users/2", "users/3", "tickets/0", "scheduler"];
     for round in 1..=4 {
         for path in permanent {
-            assert_eq!(house.hub.restart(path, "root").await, Ok(()), "{path}");
+            assert_eq!(node.hub.restart(path, "root").await, Ok(()), "{path}");
         }
-        until("the tree is ready again", || house.hub.is_ready()).await;
+        until("the tree is ready again", || node.hub.is_ready()).await;
         for path in permanent {
-            let report = house.find(path).await.unwrap();
+            let report = node.find(path).await.unwrap();
             assert_eq!((report.restarts, report.state), (round, "running"), "{path}");
             assert!(report.last_failure.is_none(), "{report:?}");
             assert_eq!(report.last_restart.unwrap().to_string(), "restarted by operator root");
@@ -306,62 +306,62 @@ async fn restarts_that_operators_ask_for_spend_no_budget_and_name_who_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_starts_at_once_what_is_kept_down() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     for _ in 0..2 {
         // The first of a row comes back by itself, at once.
-        house.hub.kill_at("scheduler").await.unwrap();
-        house.until_state("scheduler", "running").await;
-        house.hub.kill_at("scheduler").await.unwrap();
-        house.until_state("scheduler", "backing_off").await;
+        node.hub.kill_at("scheduler").await.unwrap();
+        node.until_state("scheduler", "running").await;
+        node.hub.kill_at("scheduler").await.unwrap();
+        node.until_state("scheduler", "backing_off").await;
         let begun = Instant::now();
-        assert_eq!(house.hub.restart("scheduler", "root").await, Ok(()));
-        house.until_state("scheduler", "running").await;
+        assert_eq!(node.hub.restart("scheduler", "root").await, Ok(()));
+        node.until_state("scheduler", "running").await;
         assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
     }
     for path in ["user/1", "user/1"] {
-        let guest = house.attach(1, Begin::Undelivered).await;
-        house.hub.panic_at(path);
-        guest.probe.ended().await;
+        let conn = node.attach(1, Begin::Undelivered).await;
+        node.hub.panic_at(path);
+        conn.probe.ended().await;
     }
-    house.until_state("user/1", "backing_off").await;
-    assert_eq!(house.hub.restart("user/1", "root").await, Ok(()));
-    house.attach(1, Begin::Undelivered).await;
-    let report = house.find("user/1").await.unwrap();
+    node.until_state("user/1", "backing_off").await;
+    assert_eq!(node.hub.restart("user/1", "root").await, Ok(()));
+    node.attach(1, Begin::Undelivered).await;
+    let report = node.find("user/1").await.unwrap();
     assert_eq!(report.last_restart.unwrap().to_string(), "restarted by operator root");
     assert_eq!(report.last_failure.unwrap().text, "told to panic");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_loop_of_restarts_is_slowed_down_to_one_a_second() {
-    let house = House::new().await;
+    let node = TestNode::new().await;
     for _ in 0..60 {
-        assert_eq!(house.hub.restart("users/0", "root").await, Ok(()));
+        assert_eq!(node.hub.restart("users/0", "root").await, Ok(()));
     }
-    let refused = house.hub.restart("users/0", "root").await;
+    let refused = node.hub.restart("users/0", "root").await;
     assert_eq!(refused, Err(RestartError::TooMany { retry_after_s: 1 }));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(house.hub.restart("users/0", "root").await, Ok(()));
-    until("the tree is ready again", || house.hub.is_ready()).await;
+    assert_eq!(node.hub.restart("users/0", "root").await, Ok(()));
+    until("the tree is ready again", || node.hub.is_ready()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_last_events_are_kept_for_those_who_come_later() {
-    let house = House::new().await;
-    let all = house.hub.events(Some(0));
+    let node = TestNode::new().await;
+    let all = node.hub.events(Some(0));
     assert_eq!(
         all.kept.iter().map(|event| event.id).collect::<Vec<_>>(),
         (1..=9).collect::<Vec<_>>()
     );
     for _ in 0..60 {
-        house.hub.restart("scheduler", "root").await.unwrap();
-        until("it is up again", || house.hub.is_ready()).await;
+        node.hub.restart("scheduler", "root").await.unwrap();
+        until("it is up again", || node.hub.is_ready()).await;
     }
-    let last = house.hub.events(None).kept;
+    let last = node.hub.events(None).kept;
     assert_eq!(last.len(), 100);
     let newest = last.back().unwrap().id;
     assert_eq!(newest, 9 + 2 * 60);
-    let after: Vec<u64> = house.hub.events(Some(newest - 3)).kept.iter().map(|e| e.id).collect();
+    let after: Vec<u64> = node.hub.events(Some(newest - 3)).kept.iter().map(|e| e.id).collect();
     assert_eq!(after, [newest - 2, newest - 1, newest]);
-    assert!(house.hub.events(Some(newest)).kept.is_empty());
-    assert_eq!(house.hub.events(Some(newest + 1)).kept.len(), 100, "another process's number");
+    assert!(node.hub.events(Some(newest)).kept.is_empty());
+    assert_eq!(node.hub.events(Some(newest + 1)).kept.len(), 100, "another process's number");
 }

@@ -14,7 +14,7 @@ use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Frame, Mode, Op};
 use tokio::time::Instant;
 
-use crate::{House, upto};
+use crate::{TestNode, upto};
 
 pub(crate) fn new_ticket() -> NewTicket {
     NewTicket {
@@ -29,7 +29,7 @@ fn edit(title: &str) -> Command {
     Command::Edit(Edit { title: Some(title.to_owned()), ..Edit::default() })
 }
 
-impl House {
+impl TestNode {
     pub(crate) async fn raise(&self, caller: &Caller) -> Ticket {
         let new = new_ticket();
         self.hub.tickets.create(ProjectId::DEFAULT, new, caller.clone()).await.unwrap()
@@ -47,17 +47,17 @@ impl House {
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_lives_and_everybody_concerned_hears_of_it_but_whoever_acts() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let admin = house.store.add_user(2, Role::Admin);
-    let developer = house.store.add_user(3, Role::Developer);
-    let _offline = house.store.add_user(4, Role::Admin);
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let admin = node.store.add_user(2, Role::Admin);
+    let developer = node.store.add_user(3, Role::Developer);
+    let _offline = node.store.add_user(4, Role::Admin);
     let mut guests = Vec::new();
     for user in 1..=3 {
-        guests.push(house.attach(user, Begin::Undelivered).await);
+        guests.push(node.attach(user, Begin::Undelivered).await);
     }
-    let id = house.raise(&creator).await.id;
-    let developers = vec![house.store.user_row(developer.id).unwrap()];
+    let id = node.raise(&creator).await.id;
+    let developers = vec![node.store.user_row(developer.id).unwrap()];
     for (command, caller, status) in [
         (Command::Open, &admin, Status::Opened),
         (Command::Assign { developers }, &admin, Status::Assigned),
@@ -68,143 +68,143 @@ async fn a_ticket_lives_and_everybody_concerned_hears_of_it_but_whoever_acts() {
         (Command::FinishWork, &developer, Status::Finished),
         (Command::Approve, &creator, Status::Approved),
     ] {
-        assert_eq!(house.command(id, command, caller).await.unwrap().status, status);
+        assert_eq!(node.command(id, command, caller).await.unwrap().status, status);
     }
     // Opened, started, finished, started, finished; created, finished, rejected, finished,
     // approved; assigned, rejected, approved.
-    for (guest, last) in guests.iter().zip([5, 5, 3]) {
-        assert_eq!(guest.probe.shown(last).await, upto(last));
+    for (conn, last) in guests.iter().zip([5, 5, 3]) {
+        assert_eq!(conn.probe.shown(last).await, upto(last));
     }
     let frames = &guests[2].probe.seen().frames;
     let text = "You were assigned to TKT-1: It is slow".to_owned();
     assert!(matches!(&frames[1], Frame::Notification { body, .. } if *body == text));
-    let deleted = house.command(id, Command::Delete, &creator).await.unwrap();
+    let deleted = node.command(id, Command::Delete, &creator).await.unwrap();
     assert_eq!(deleted.id, id);
-    let gone = house.command(id, Command::Open, &admin).await;
+    let gone = node.command(id, Command::Open, &admin).await;
     assert_eq!(gone.unwrap_err(), CommandError::Refused(Refusal::NotFound));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_rules_refuse_is_a_reply_and_the_actor_lives_on() {
-    let house = House::new().await;
-    let (creator, stranger) = (house.caller(1), house.caller(2));
-    house.store.add_project(ProjectId(2), "SEC", false);
-    let id = house.raise(&creator).await.id;
+    let node = TestNode::new().await;
+    let (creator, stranger) = (node.caller(1), node.caller(2));
+    node.store.add_project(ProjectId(2), "SEC", false);
+    let id = node.raise(&creator).await.id;
     let refused = |answer: Result<Ticket, CommandError>| match answer.unwrap_err() {
         CommandError::Refused(refusal) => refusal,
         CommandError::Unavailable(text) => panic!("{text}"),
     };
-    let open = house.command(id, Command::Open, &creator).await;
+    let open = node.command(id, Command::Open, &creator).await;
     assert!(matches!(refused(open), Refusal::Forbidden { .. }));
-    let approve = house.command(id, Command::Approve, &creator).await;
+    let approve = node.command(id, Command::Approve, &creator).await;
     assert!(matches!(refused(approve), Refusal::WrongStatus { .. }));
-    assert_eq!(refused(house.command(id, Command::Approve, &stranger).await), Refusal::NotFound);
+    assert_eq!(refused(node.command(id, Command::Approve, &stranger).await), Refusal::NotFound);
     for project in [2, 99] {
-        let create = house.hub.tickets.create(ProjectId(project), new_ticket(), creator.clone());
+        let create = node.hub.tickets.create(ProjectId(project), new_ticket(), creator.clone());
         let refusal = refused(create.await);
         assert!(matches!(refusal, Refusal::Invalid { field: "project", .. }), "{refusal:?}");
     }
-    house.store.add_member(ProjectId(2), creator.id);
-    let created = house.hub.tickets.create(ProjectId(2), new_ticket(), creator.clone()).await;
+    node.store.add_member(ProjectId(2), creator.id);
+    let created = node.hub.tickets.create(ProjectId(2), new_ticket(), creator.clone()).await;
     assert_eq!(created.unwrap().project, ProjectId(2));
-    assert_eq!(house.find("ticket/1").await.unwrap().restarts, 0);
+    assert_eq!(node.find("ticket/1").await.unwrap().restarts, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rival_makes_it_read_again_and_decide_again() {
-    let house = House::new().await;
-    let (creator, admin) = (house.caller(1), house.store.add_user(2, Role::Admin));
-    let id = house.raise(&creator).await.id;
-    house.store.rival(id, |ticket| ticket.title = "The rival's".to_owned());
-    let opened = house.command(id, Command::Open, &admin).await.unwrap();
+    let node = TestNode::new().await;
+    let (creator, admin) = (node.caller(1), node.store.add_user(2, Role::Admin));
+    let id = node.raise(&creator).await.id;
+    node.store.rival(id, |ticket| ticket.title = "The rival's".to_owned());
+    let opened = node.command(id, Command::Open, &admin).await.unwrap();
     assert_eq!((opened.version, opened.title.as_str()), (3, "The rival's"));
-    house.store.rival(id, |ticket| ticket.status = Status::Approved);
-    let late = house.command(id, Command::Open, &admin).await.unwrap_err();
+    node.store.rival(id, |ticket| ticket.status = Status::Approved);
+    let late = node.command(id, Command::Open, &admin).await.unwrap_err();
     assert!(matches!(late, CommandError::Refused(Refusal::WrongStatus { .. })), "{late:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_is_told_although_the_actor_is_killed_over_it() {
-    let house = House::new().await;
-    let (creator, admin) = (house.caller(1), house.store.add_user(2, Role::Admin));
-    let guest = house.attach(1, Begin::Undelivered).await;
-    let id = house.raise(&creator).await.id;
-    house.store.set(Op::Commit, Mode::Hang);
-    let commits = house.store.asked(Op::Commit);
-    let hub = house.hub.clone();
+    let node = TestNode::new().await;
+    let (creator, admin) = (node.caller(1), node.store.add_user(2, Role::Admin));
+    let conn = node.attach(1, Begin::Undelivered).await;
+    let id = node.raise(&creator).await.id;
+    node.store.set(Op::Commit, Mode::Hang);
+    let commits = node.store.asked(Op::Commit);
+    let hub = node.hub.clone();
     let command = tokio::spawn(async move { hub.tickets.command(id, Command::Open, admin).await });
-    house.store.until_asked(Op::Commit, commits + 1).await;
-    house.hub.kill_at("ticket/1").await.unwrap();
+    node.store.until_asked(Op::Commit, commits + 1).await;
+    node.hub.kill_at("ticket/1").await.unwrap();
     assert!(matches!(command.await.unwrap(), Err(CommandError::Unavailable(_))));
-    house.store.set(Op::Commit, Mode::Good);
-    assert_eq!(guest.probe.shown(1).await, [1]);
-    assert_eq!(house.store.ticket_now(id).unwrap().status, Status::Opened);
-    assert_eq!(house.command(id, edit("Next"), &creator).await.unwrap().version, 3);
+    node.store.set(Op::Commit, Mode::Good);
+    assert_eq!(conn.probe.shown(1).await, [1]);
+    assert_eq!(node.store.ticket_now(id).unwrap().status, Status::Opened);
+    assert_eq!(node.command(id, edit("Next"), &creator).await.unwrap().version, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_or_hangs_is_a_reply_and_kills_nobody() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let id = house.raise(&creator).await.id;
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let id = node.raise(&creator).await.id;
     for op in [Op::Commit, Op::Ticket] {
         for mode in [Mode::Fail, Mode::Hang] {
             // It must be read again, and written.
-            house.store.rival(id, |_| {});
-            house.store.set(op, mode);
+            node.store.rival(id, |_| {});
+            node.store.set(op, mode);
             let begun = Instant::now();
-            let answer = house.command(id, edit("Never"), &creator).await.unwrap_err();
+            let answer = node.command(id, edit("Never"), &creator).await.unwrap_err();
             assert!(matches!(&answer, CommandError::Unavailable(_)), "{op:?} {mode:?} {answer}");
             assert!(begun.elapsed() < Duration::from_secs(11));
             // What hung may be written after all: whoever was told that it is unavailable looks.
-            house.store.set(op, Mode::Good);
-            house.command(id, edit("Good again"), &creator).await.unwrap();
+            node.store.set(op, Mode::Good);
+            node.command(id, edit("Good again"), &creator).await.unwrap();
         }
     }
-    let mut events = house.hub.events(None).live;
-    house.command(id, edit("And again"), &creator).await.unwrap();
+    let mut events = node.hub.events(None).live;
+    node.command(id, edit("And again"), &creator).await.unwrap();
     assert!(std::iter::from_fn(|| events.try_recv().ok()).all(|event| event.what != "failed"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_command_that_waits_behind_a_panic_is_carried_out_by_the_successor() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let id = house.raise(&creator).await.id;
-    house.hub.panic_at("ticket/1");
-    assert_eq!(house.command(id, edit("Next"), &creator).await.unwrap().version, 2);
-    let report = house.find("ticket/1").await.unwrap();
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let id = node.raise(&creator).await.id;
+    node.hub.panic_at("ticket/1");
+    assert_eq!(node.command(id, edit("Next"), &creator).await.unwrap().version, 2);
+    let report = node.find("ticket/1").await.unwrap();
     assert_eq!(report.restarts, 1);
     assert_eq!(report.last_failure.unwrap().text, "told to panic");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ticket_without_commands_leaves_the_memory_and_comes_back_unchanged() {
-    let house = House::new().await;
-    let creator = house.caller(1);
-    let id = house.raise(&creator).await.id;
+    let node = TestNode::new().await;
+    let creator = node.caller(1);
+    let id = node.raise(&creator).await.id;
     let begun = Instant::now();
-    house.until_listed("ticket/1", true).await;
-    house.until_listed("ticket/1", false).await;
+    node.until_listed("ticket/1", true).await;
+    node.until_listed("ticket/1", false).await;
     let idle = begun.elapsed().as_secs();
     assert!((55..=80).contains(&idle), "it stayed {idle} s");
-    assert_eq!(house.command(id, edit("Next"), &creator).await.unwrap().version, 2);
-    assert_eq!(house.find("ticket/1").await.unwrap().restarts, 0, "it left in peace");
+    assert_eq!(node.command(id, edit("Next"), &creator).await.unwrap().version, 2);
+    assert_eq!(node.find("ticket/1").await.unwrap().restarts, 0, "it left in peace");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crowd_that_asks_for_an_unknown_id_is_answered_and_leaves_nothing_behind() {
-    let house = Arc::new(House::new().await);
-    let caller = house.caller(1);
+    let node = Arc::new(TestNode::new().await);
+    let caller = node.caller(1);
     let asks = (0..200).map(|n| {
-        let (house, caller) = (Arc::clone(&house), caller.clone());
+        let (node, caller) = (Arc::clone(&node), caller.clone());
         let id = TicketId(if n < 100 { 7 } else { n });
-        tokio::spawn(async move { house.command(id, Command::Approve, &caller).await })
+        tokio::spawn(async move { node.command(id, Command::Approve, &caller).await })
     });
     for ask in asks.collect::<Vec<_>>() {
         assert_eq!(ask.await.unwrap().unwrap_err(), CommandError::Refused(Refusal::NotFound));
     }
-    let tree = house.hub.tree(1_000).await.unwrap();
+    let tree = node.hub.tree(1_000).await.unwrap();
     let left: Vec<_> = tree.children.iter().flat_map(|child| &child.children).collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -214,17 +214,17 @@ async fn a_crowd_that_asks_for_an_unknown_id_is_answered_and_leaves_nothing_behi
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_command_that_races_the_passivation_is_carried_out_once() {
     let passivate_after = Duration::from_millis(4);
-    let house = Arc::new(House::with(HubLimits { passivate_after, ..Default::default() }).await);
-    let creator = house.caller(1);
+    let node = Arc::new(TestNode::with(HubLimits { passivate_after, ..Default::default() }).await);
+    let creator = node.caller(1);
     let mut workers = Vec::new();
     for _ in 0..6 {
-        let id = house.raise(&creator).await.id;
+        let id = node.raise(&creator).await.id;
         for worker in 0..2 {
-            let (house, creator) = (Arc::clone(&house), creator.clone());
+            let (node, creator) = (Arc::clone(&node), creator.clone());
             workers.push(tokio::spawn(async move {
                 for n in 0..100_u64 {
                     let title = format!("{worker} {n}");
-                    house.command(id, edit(&title), &creator).await.unwrap();
+                    node.command(id, edit(&title), &creator).await.unwrap();
                     tokio::time::sleep(Duration::from_millis((n * 3 + worker) % 17)).await;
                 }
             }));
@@ -234,7 +234,7 @@ async fn a_command_that_races_the_passivation_is_carried_out_once() {
         worker.await.unwrap();
     }
     for id in 1..=6 {
-        assert_eq!(house.store.actions(TicketId(id)).len(), 201);
-        assert_eq!(house.store.ticket_now(TicketId(id)).unwrap().version, 201);
+        assert_eq!(node.store.actions(TicketId(id)).len(), 201);
+        assert_eq!(node.store.ticket_now(TicketId(id)).unwrap().version, 201);
     }
 }

@@ -12,7 +12,7 @@ use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::{Begin, Heard};
 use proptest::prelude::*;
 
-use crate::{Guest, House, since};
+use crate::{TestClient, TestNode, since};
 
 const USER: UserId = UserId(1);
 
@@ -28,7 +28,7 @@ enum Hint {
 #[derive(Debug, Clone)]
 enum Step {
     /// Births, with what becomes of the hint of each.
-    Born(Vec<Hint>),
+    Added(Vec<Hint>),
     /// The late hints arrive, the latest first.
     Late,
     Undelivered,
@@ -60,7 +60,7 @@ fn hint() -> impl Strategy<Value = Hint> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => prop::collection::vec(hint(), 1..20).prop_map(Step::Born),
+        8 => prop::collection::vec(hint(), 1..20).prop_map(Step::Added),
         2 => Just(Step::Late),
         2 => Just(Step::Undelivered),
         2 => (0i64..=1_000).prop_map(Step::Since),
@@ -78,39 +78,39 @@ fn step() -> impl Strategy<Value = Step> {
 /// A session with where it began.
 struct Walker {
     begin: Begin,
-    guest: Guest,
+    conn: TestClient,
 }
 
 struct Walk {
-    house: House,
+    node: TestNode,
     walkers: Vec<Walker>,
     late: Vec<Change>,
 }
 
 impl Walk {
     fn head(&self) -> i64 {
-        self.house.store.head_now(USER).last_seq.0
+        self.node.store.head_now(USER).last_seq.0
     }
 
     fn tell(&self, change: Change) {
-        self.house.hub.users.tell(USER, change);
+        self.node.hub.users.tell(USER, change);
     }
 
     async fn attach(&mut self, begin: Begin) {
         let day = Duration::from_secs(86_400);
-        let (session, probe) = self.house.try_attach(1, begin, None, day).await;
+        let (session, probe) = self.node.try_attach(1, begin, None, day).await;
         // Turned away as one too many, or while its actor is kept down after kills.
         if let Ok(session) = session {
-            self.walkers.push(Walker { begin, guest: Guest { session, probe } });
+            self.walkers.push(Walker { begin, conn: TestClient { session, probe } });
         }
     }
 
     async fn step(&mut self, step: Step) {
         let index = |which: usize| which % self.walkers.len().max(1);
         match step {
-            Step::Born(hints) => {
+            Step::Added(hints) => {
                 for hint in hints {
-                    let change = self.house.store.give_birth(USER, "x");
+                    let change = self.node.store.append(USER, "x");
                     match hint {
                         Hint::Told => self.tell(change),
                         Hint::Lost => {}
@@ -132,13 +132,13 @@ impl Walk {
             Step::Live => self.attach(Begin::Live).await,
             Step::End(which) => {
                 if let Some(walker) = self.walkers.get(index(which)) {
-                    walker.guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+                    walker.conn.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
                 }
             }
             Step::Stall(which, room) => {
                 if let Some(walker) = self.walkers.get(index(which)) {
-                    walker.guest.probe.set(|seen| seen.room = Some(room));
-                    walker.guest.session.heard(Heard::Writable);
+                    walker.conn.probe.set(|seen| seen.room = Some(room));
+                    walker.conn.session.heard(Heard::Writable);
                 }
             }
             Step::Release(which) => {
@@ -146,9 +146,9 @@ impl Walk {
                     walker.release();
                 }
             }
-            Step::Slow(ms) => self.house.slow(ms),
+            Step::Slow(ms) => self.node.slow(ms),
             Step::Kill => {
-                let _ = self.house.hub.kill_at("user/1").await;
+                let _ = self.node.hub.kill_at("user/1").await;
             }
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Step::Yield => tokio::task::yield_now().await,
@@ -162,7 +162,7 @@ impl Walk {
             if let Begin::Since(since) = walker.begin {
                 known.extend(1..=since.0);
             }
-            known.extend(walker.guest.probe.numbers());
+            known.extend(walker.conn.probe.numbers());
         }
         known
     }
@@ -175,15 +175,15 @@ impl Walk {
         tokio::time::sleep(Duration::from_secs(20)).await;
         self.attach(Begin::Undelivered).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let last = self.house.store.give_birth(USER, "the last");
+        let last = self.node.store.append(USER, "the last");
         self.tell(last);
         let head = self.head();
         for (index, walker) in self.walkers.iter().enumerate() {
-            let is_open = walker.guest.probe.seen().closed.is_none();
+            let is_open = walker.conn.probe.seen().closed.is_none();
             let numbers = if is_open {
-                walker.guest.probe.shown(head).await
+                walker.conn.probe.shown(head).await
             } else {
-                walker.guest.probe.numbers()
+                walker.conn.probe.numbers()
             };
             let first = numbers.first().copied().unwrap_or(head);
             let count = i64::try_from(numbers.len()).unwrap();
@@ -197,7 +197,7 @@ impl Walk {
                 prop_assert_eq!(never, None, "counted as delivered, and never shown");
             }
         }
-        let open = self.walkers.iter().filter(|walker| walker.guest.probe.seen().closed.is_none());
+        let open = self.walkers.iter().filter(|walker| walker.conn.probe.seen().closed.is_none());
         prop_assert!(open.count() > 0, "the last session at least is there");
         Ok(())
     }
@@ -205,8 +205,8 @@ impl Walk {
 
 impl Walker {
     fn release(&self) {
-        self.guest.probe.set(|seen| seen.room = None);
-        self.guest.session.heard(Heard::Writable);
+        self.conn.probe.set(|seen| seen.room = None);
+        self.conn.session.heard(Heard::Writable);
     }
 }
 
@@ -228,9 +228,9 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let limits = HubLimits { replay_max: 5_000, ..HubLimits::default() };
-            let house = House::with(limits).await;
-            house.born(1, backlog);
-            let mut walk = Walk { house, walkers: Vec::new(), late: Vec::new() };
+            let node = TestNode::with(limits).await;
+            node.born(1, backlog);
+            let mut walk = Walk { node, walkers: Vec::new(), late: Vec::new() };
             for step in steps {
                 walk.step(step).await;
             }

@@ -10,9 +10,9 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, StoreError};
 use jiff::Timestamp;
 
+use super::contents::pick;
 use super::error::{corrupt, unavailable};
 use super::lanes::{held, lane_room, lanes};
-use super::letters::pick;
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
 use super::{SqliteStore, webhooks};
@@ -31,12 +31,12 @@ impl DeliveryStore for SqliteStore {
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
         // Should this fail, the leases end by themselves.
         let all = rows.iter().flat_map(LeasedRow::messages);
-        let letters = self.letters.of(&self.readers, all).await?;
+        let contents = self.contents.of(&self.readers, all).await?;
         let leased = |row: LeasedRow| {
-            let said = row.messages().map(|message| pick(&letters, message));
+            let said = row.messages().map(|message| pick(&contents, message));
             Ok(Leased {
                 id: row.id,
-                letters: said.collect::<Result<_, _>>()?,
+                contents: said.collect::<Result<_, _>>()?,
                 with: row.with.iter().map(|part| (part.id, part.attempt)).collect(),
                 notification: row.notification,
                 attempt: row.attempt,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Head, Letter, Mark, Marked, Outline, Row as Changed};
+use bellpull_actors::domain::inbox::{
+    Entry, Head, Mark, Marked, MessageContent, Outline, Row as Changed,
+};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
@@ -28,7 +30,7 @@ impl InboxStore for SqliteStore {
         Ok(self.heads.of(user).await?.unwrap_or_default())
     }
 
-    async fn newest_births(
+    async fn newest_entries(
         &self,
         user: UserId,
         after: Seq,
@@ -41,8 +43,8 @@ impl InboxStore for SqliteStore {
         let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
         let mut total: i64 = row.try_get(5).map_err(unavailable)?;
-        for birth in tail.complete(&mut head).into_iter().filter(|birth| birth.seq > after) {
-            rows.push((birth.seq.0, birth.id, birth.message, 0));
+        for entry in tail.complete(&mut head).into_iter().filter(|entry| entry.seq > after) {
+            rows.push((entry.seq.0, entry.id, entry.message, 0));
             total += 1;
         }
         rows.sort_unstable();
@@ -51,8 +53,8 @@ impl InboxStore for SqliteStore {
         let outline = |(seq, id, message, is_read)| outline((seq, seq, id, message, is_read, 0));
         let rows = rows.into_iter().map(outline).collect();
         let (rows, rest) = self.with_texts(rows).await?;
-        let births = rows.into_iter().map(|row| row.birth).collect();
-        Ok(Backlog { head, skipped: (total - returned).max(0), births, rest })
+        let entries = rows.into_iter().map(|row| row.entry).collect();
+        Ok(Backlog { head, skipped: (total - returned).max(0), entries, rest })
     }
 
     async fn changes(
@@ -65,9 +67,9 @@ impl InboxStore for SqliteStore {
         Ok(ChangedRows { skipped: 0, ..changed })
     }
 
-    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<Letter>>, StoreError> {
+    async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<MessageContent>>, StoreError> {
         let ids: Vec<i64> = messages.iter().map(|id| id.0).collect();
-        self.letters.first(&self.readers, &ids).await
+        self.contents.first(&self.readers, &ids).await
     }
 
     async fn newest_changes(
@@ -211,8 +213,8 @@ impl SqliteStore {
         let rows: &str = row.try_get(4).map_err(unavailable)?;
         let mut rows: Vec<ChangedColumns> = json(rows)?;
         let mut total: i64 = row.try_get(5).map_err(unavailable)?;
-        for birth in tail.complete(&mut head).into_iter().filter(|birth| birth.seq > after) {
-            rows.push((birth.seq.0, birth.seq.0, birth.id, birth.message, 0, 0));
+        for entry in tail.complete(&mut head).into_iter().filter(|entry| entry.seq > after) {
+            rows.push((entry.seq.0, entry.seq.0, entry.id, entry.message, 0, 0));
             total += 1;
         }
         rows.sort_unstable();
@@ -231,13 +233,13 @@ impl SqliteStore {
         mut outlines: Vec<Outline>,
     ) -> Result<(Vec<Changed>, Vec<Outline>), StoreError> {
         let messages: Vec<i64> = outlines.iter().map(|outline| outline.message.0).collect();
-        let letters = self.letters.first(&self.readers, &messages).await?;
-        let rest = outlines.split_off(letters.len());
-        let with_text = |(outline, message): (Outline, Arc<Letter>)| {
+        let contents = self.contents.first(&self.readers, &messages).await?;
+        let rest = outlines.split_off(contents.len());
+        let with_text = |(outline, message): (Outline, Arc<MessageContent>)| {
             let Outline { id, seq, changed_seq, is_read, is_deleted, .. } = outline;
-            Changed { birth: Birth { id, seq, is_read, message }, changed_seq, is_deleted }
+            Changed { entry: Entry { id, seq, is_read, message }, changed_seq, is_deleted }
         };
-        Ok((outlines.into_iter().zip(letters).map(with_text).collect(), rest))
+        Ok((outlines.into_iter().zip(contents).map(with_text).collect(), rest))
     }
 }
 

@@ -8,7 +8,7 @@
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
 //! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`]
 //! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births,
-//! [`rows`], [`letters`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks,
+//! [`rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks,
 //! [`error`].
 //!
 //! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
@@ -18,6 +18,7 @@
 mod account_links;
 mod accounts;
 mod comments;
+mod contents;
 mod crowd_reader;
 mod deferred;
 mod deliveries;
@@ -32,7 +33,6 @@ mod ids;
 mod inbox;
 mod joined;
 mod lanes;
-mod letters;
 mod lock;
 mod multi_row;
 mod name_keys;
@@ -74,13 +74,13 @@ use tempfile::TempDir;
 
 pub use options::{OpenError, StoreOptions};
 
+use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Settler};
 use error::unavailable;
 use health::Health;
 use ids::{Counter, Ids};
 use joined::Joined;
-use letters::Letters;
 use lock::HubLock;
 use options::{Place, check_file, for_migration, for_readers, for_slow_reads, place};
 use slow_reads::SlowReads;
@@ -107,7 +107,7 @@ pub struct SqliteStore {
     crowds: Arc<CrowdReader>,
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
-    letters: Arc<Letters>,
+    contents: Arc<ContentCache>,
     ids: Arc<Ids>,
     /// The channels that deliveries are written for.
     channels: Channels,
@@ -181,7 +181,7 @@ impl SqliteStore {
             .map_err(failed)?;
         // Only now, for the last who closes copies the log back.
         migrating.close().await.map_err(failed)?;
-        let (ids, letters) = (Arc::new(Ids::default()), Arc::new(Letters::new()));
+        let (ids, contents) = (Arc::new(Ids::default()), Arc::new(ContentCache::new()));
         let health = Health::default();
         let defer_from = options.exclusive.then_some(options.defer_from);
         let deferred = Arc::new(Deferred::new(defer_from, options.deferred_max));
@@ -192,7 +192,7 @@ impl SqliteStore {
             channels: options.channels,
             verify_email: options.verify_email,
             ids: Arc::clone(&ids),
-            letters: Arc::clone(&letters),
+            contents: Arc::clone(&contents),
             audiences: Audiences::new(),
             deferred: Arc::clone(&deferred),
             health: health.clone(),
@@ -220,7 +220,7 @@ impl SqliteStore {
             crowds,
             heads,
             users,
-            letters,
+            contents,
             ids,
             channels: options.channels,
             deferred,

@@ -203,11 +203,11 @@ pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
 /// The pattern that finds `text` anywhere, whatever it contains; for `LIKE … ESCAPE '\'`.
 pub(super) fn containing(text: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
+    for content in text.chars() {
+        if matches!(content, '%' | '_' | '\\') {
             pattern.push('\\');
         }
-        pattern.push(letter);
+        pattern.push(content);
     }
     pattern.push('%');
     pattern

@@ -159,7 +159,7 @@ async fn lower_priority(connection: &mut SqliteConnection) -> Result<(), sqlx::E
     let mut is_lowered = false;
     let lower = move || {
         if !std::mem::replace(&mut is_lowered, true) {
-            crate::nice::be_nice();
+            crate::thread_priority::lower_priority();
         }
         true
     };
@@ -337,7 +337,10 @@ mod tests {
                 found.push(rest.split(' ').nth(16).unwrap().parse::<i32>().unwrap());
             }
         }
-        assert!(!found.is_empty() && found.iter().all(|nice| *nice >= 5), "{found:?}");
+        assert!(
+            !found.is_empty() && found.iter().all(|thread_priority| *thread_priority >= 5),
+            "{found:?}"
+        );
         store.close().await;
     }
 }

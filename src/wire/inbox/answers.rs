@@ -5,7 +5,7 @@
 //! list, whose answer knows no `success`, by an error.
 
 use bellpull_actors::domain::ids::NotificationId;
-use bellpull_actors::domain::inbox::{Birth, Mark};
+use bellpull_actors::domain::inbox::{Entry, Mark};
 use bellpull_actors::domain::notification::{Message, Notification};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::session::{Answer, Ask, Asked};
@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 use crate::wire::{Dialect, Texts, frames};
 
 /// A notification, for one of its recipients.
-pub(in crate::wire) fn notification(birth: &Birth, out: &mut Vec<u8>) {
-    out.extend_from_slice(birth.message.encoded(Dialect::Inbox.slot(), stem));
-    let (id, seq, read) = (birth.id, birth.seq, birth.is_read);
+pub(in crate::wire) fn notification(entry: &Entry, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.message.encoded(Dialect::Inbox.slot(), stem));
+    let (id, seq, read) = (entry.id, entry.seq, entry.is_read);
     frames::print(out, format_args!(r#","id":{id},"seq":{seq},"read":{read}}}}}"#));
 }
 

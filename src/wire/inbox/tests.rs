@@ -2,7 +2,7 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Mark};
+use bellpull_actors::domain::inbox::{Entry, Mark};
 use bellpull_actors::domain::notification::{Kind, Message, Notification};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::Outgoing;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::wire::Dialect;
-use crate::wire::testing::{birth, message, now, snapshot, text, texts};
+use crate::wire::testing::{entry, message, now, snapshot, text, texts};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -52,9 +52,9 @@ fn approval() -> Message {
 #[test]
 fn notifications_to_the_byte() {
     let pushed =
-        |birth: &Birth| text(Dialect::Inbox, Outgoing::Notification { birth, unread_count: 1 });
-    assert_eq!(pushed(&birth(approval())), golden!("notification"));
-    assert_eq!(pushed(&birth(message(Some(snapshot())))), golden!("notification_of_ticket"));
+        |entry: &Entry| text(Dialect::Inbox, Outgoing::Notification { entry, unread_count: 1 });
+    assert_eq!(pushed(&entry(approval())), golden!("notification"));
+    assert_eq!(pushed(&entry(message(Some(snapshot())))), golden!("notification_of_ticket"));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
-use bellpull_actors::domain::inbox::{Birth, Mark, Marked, Row};
+use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::{Outgoing, Welcome};
 use bellpull_actors::session::{Answer, Ask, Asked, Heard, Token};
 
 use super::*;
-use crate::wire::testing::{at, birth, caller, message, snapshot, text, texts};
+use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
 use crate::wire::{Dialect, Endpoint};
 
 macro_rules! golden {
@@ -64,15 +64,15 @@ fn how_a_session_stands_to_the_byte() {
 
 #[test]
 fn changes_to_the_byte() {
-    let new = birth(message(Some(snapshot())));
-    let frame = Outgoing::Notification { birth: &new, unread_count: 4 };
+    let new = entry(message(Some(snapshot())));
+    let frame = Outgoing::Notification { entry: &new, unread_count: 4 };
     assert_eq!(told(frame), golden!("notification"));
 
     let mut own = message(None);
     own.event = Event::from_name("approval");
     own.sender = None;
-    let birth = Birth { is_read: true, ..birth(own) };
-    let row = Row { birth, changed_seq: Seq(40), is_deleted: false };
+    let entry = Entry { is_read: true, ..entry(own) };
+    let row = Row { entry, changed_seq: Seq(40), is_deleted: false };
     let told_of =
         |row, is_news| told(Outgoing::Row { row, is_news, is_resumable: true, unread_count: 4 });
     assert_eq!(told_of(&row, true), golden!("notification_read_since"));

@@ -1,7 +1,7 @@
 //! What happened, and where the session stands.
 
 use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::{Birth, Mark, Marked, Row};
+use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
 use bellpull_actors::domain::notification::{Message, TicketSnapshot};
 use bellpull_actors::domain::stream::Stream;
 use bellpull_actors::port::outlet::Welcome;
@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use crate::wire::{Dialect, frames};
 
 /// A notification, for one of its recipients; `seq` is its position among the inbox' changes.
-pub(in crate::wire) fn notification(birth: &Birth, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(birth.message.encoded(Dialect::BellpullV1.slot(), stem));
-    let (id, is_read) = (birth.id, birth.is_read);
+pub(in crate::wire) fn notification(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(entry.message.encoded(Dialect::BellpullV1.slot(), stem));
+    let (id, is_read) = (entry.id, entry.is_read);
     frames::print(
         out,
         format_args!(
@@ -26,15 +26,15 @@ pub(in crate::wire) fn notification(birth: &Birth, seq: Seq, unread_count: i64, 
 /// A row in its latest state. What was born and is gone since is told as gone, so that the
 /// client's position moves over it.
 pub(in crate::wire) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
-    let mark = match (row.is_deleted, row.birth.is_read) {
+    let mark = match (row.is_deleted, row.entry.is_read) {
         (false, _) if is_news => {
-            return notification(&row.birth, row.changed_seq, unread_count, out);
+            return notification(&row.entry, row.changed_seq, unread_count, out);
         }
         (true, _) => Mark::Delete,
         (false, true) => Mark::Read,
         (false, false) => Mark::Unread,
     };
-    inbox(&[row.birth.id], mark, row.changed_seq, unread_count, out);
+    inbox(&[row.entry.id], mark, row.changed_seq, unread_count, out);
 }
 
 /// Rows were marked.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Birth, Letter};
+use bellpull_actors::domain::inbox::{Entry, MessageContent};
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::Outlet;
@@ -22,12 +22,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use super::hearing::Hearing;
 use super::outlet::WsOutlet;
 use super::pace::Pace;
+use super::read_state::ReadState;
 use super::reader::{ReadRules, Reader};
 use super::renewal::Renewer;
-use super::shared::{Ear, Shared};
+use super::shared::{MessageSink, Shared};
 use crate::auth::testing::Accounts;
 use crate::wire::{Dialect, Endpoint};
 
@@ -48,17 +48,17 @@ async fn pair() -> Pair {
     let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     socket2::SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
-    let (ear, heard) = unbounded_channel();
-    let shared = Shared::new(stream, None, hearing());
+    let (sink, heard) = unbounded_channel();
+    let shared = Shared::new(stream, None, read_state());
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new()));
-    shared.introduce(Ear::Probe(ear), 1);
+    shared.bind_session(MessageSink::Probe(sink), 1);
     tokio::spawn(reader(&shared, &Accounts::gather().await));
     Pair { client, shared, outlet, heard }
 }
 
 /// User 1's.
-fn hearing() -> Hearing {
-    Hearing::new(UserId(1), Dialect::Incident, Endpoint::Notifications)
+fn read_state() -> ReadState {
+    ReadState::new(UserId(1), Dialect::Incident, Endpoint::Notifications)
 }
 
 /// The read side of a session.
@@ -92,7 +92,7 @@ fn act(mut outlet: Box<WsOutlet>, mut heard: UnboundedReceiver<Heard>) {
     });
 }
 
-fn birth(id: i64, length: usize) -> Birth {
+fn entry(id: i64, length: usize) -> Entry {
     let message = Message {
         event: Event::from_name("approval"),
         kind: Kind::Info,
@@ -105,7 +105,12 @@ fn birth(id: i64, length: usize) -> Birth {
         priority: Priority::Low,
         created_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    Birth { id: NotificationId(id), seq: Seq(id), is_read: false, message: Letter::new(message) }
+    Entry {
+        id: NotificationId(id),
+        seq: Seq(id),
+        is_read: false,
+        message: MessageContent::new(message),
+    }
 }
 
 /// A client's frame.
@@ -160,7 +165,7 @@ async fn next_close(client: &mut TcpStream) -> (u16, String) {
 /// Pushes notifications until a flush fails; returns how many succeeded.
 fn push_until_refused(outlet: &mut WsOutlet, length: usize) -> (i64, Broken) {
     for id in 1.. {
-        outlet.push(Outgoing::Notification { birth: &birth(id, length), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(id, length), unread_count: 0 });
         if let Err(broken) = outlet.flush() {
             return (id, broken);
         }

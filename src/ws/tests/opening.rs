@@ -25,7 +25,7 @@ fn router(ears: UnboundedSender<Opened>) -> Router {
         let held = request.extensions().get().map(Connections::hold);
         tokio::spawn(async move {
             let (stream, begun) = take_over(upgraded).await.expect("a TCP connection");
-            let shared = Shared::new(stream, held, hearing());
+            let shared = Shared::new(stream, held, read_state());
             let outlet = WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new());
             ears.send((shared, Box::new(outlet), begun)).unwrap();
         });
@@ -47,8 +47,8 @@ async fn a_connection_leaves_hyper_with_what_was_read_of_it() {
     let (begun, rest) = ping.split_at(9);
     client.write_all(&[HANDSHAKE, begun].concat()).await.unwrap();
     let (shared, outlet, begun) = timeout(PATIENCE, opened.recv()).await.unwrap().unwrap();
-    let (ear, heard) = unbounded_channel();
-    shared.introduce(Ear::Probe(ear), 1);
+    let (sink, heard) = unbounded_channel();
+    shared.bind_session(MessageSink::Probe(sink), 1);
     act(outlet, heard);
     start_reader(reader(&shared, &Accounts::gather().await), begun);
     drop(shared);
@@ -88,7 +88,7 @@ async fn rss_of_idle_sessions() {
     let count: u64 = 5_000;
     let mut kept = Vec::with_capacity(10_000);
     let mut clients = Vec::with_capacity(10_000);
-    let (ear, _heard) = unbounded_channel();
+    let (sink, _heard) = unbounded_channel();
     let mut before = 0;
     let accounts = Accounts::gather().await;
     for index in 0..count + 500 {
@@ -99,9 +99,9 @@ async fn rss_of_idle_sessions() {
         std::io::Write::write_all(&mut client, HANDSHAKE).unwrap();
         clients.push(client);
         let (shared, mut outlet, begun) = opened.recv().await.unwrap();
-        shared.introduce(Ear::Probe(ear.clone()), 1);
+        shared.bind_session(MessageSink::Probe(sink.clone()), 1);
         start_reader(reader(&shared, &accounts), begun);
-        outlet.push(Outgoing::Notification { birth: &birth(1, 300), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(1, 300), unread_count: 0 });
         outlet.flush().unwrap();
         kept.push(outlet);
         tokio::task::yield_now().await;

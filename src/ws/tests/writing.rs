@@ -9,7 +9,7 @@ async fn frames_leave_together_and_in_order_and_an_idle_session_holds_no_buffer(
     let Pair { mut client, mut outlet, .. } = pair().await;
     outlet.push(Outgoing::Truncated { skipped: 2 });
     outlet.push(Outgoing::Ping);
-    outlet.push(Outgoing::Notification { birth: &birth(7, 300), unread_count: 0 });
+    outlet.push(Outgoing::Notification { entry: &entry(7, 300), unread_count: 0 });
     assert!(outlet.waiting_bytes() > 300);
     outlet.flush().unwrap();
     assert_eq!((outlet.waiting_bytes(), outlet.held_bytes()), (0, 0));
@@ -53,7 +53,7 @@ async fn what_waits_is_counted_in_the_budget_of_all_sessions_until_it_is_written
     let unsent = Budget::new(64 << 20);
     assert_eq!(outlet.count(&unsent), Ok(()), "nothing waits");
     for id in 1..=2_000 {
-        outlet.push(Outgoing::Notification { birth: &birth(id, 4_000), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(id, 4_000), unread_count: 0 });
     }
     outlet.flush().unwrap();
     let waiting = outlet.waiting_bytes();
@@ -86,7 +86,7 @@ async fn a_session_for_which_the_budget_has_no_room_is_too_slow() {
     let unsent = Budget::new(1 << 20);
     let _others = unsent.try_reserve(1 << 20);
     while outlet.waiting_bytes() == 0 {
-        outlet.push(Outgoing::Notification { birth: &birth(1, 60_000), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(1, 60_000), unread_count: 0 });
         outlet.flush().unwrap();
     }
     assert_eq!(outlet.count(&unsent), Err(Broken::TooSlow));
@@ -96,11 +96,11 @@ async fn a_session_for_which_the_budget_has_no_room_is_too_slow() {
 async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be() {
     let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
     for id in 1..=500 {
-        outlet.push(Outgoing::Notification { birth: &birth(id, 4_000), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(id, 4_000), unread_count: 0 });
     }
     outlet.flush().unwrap();
     for id in 501..=600 {
-        outlet.push(Outgoing::Notification { birth: &birth(id, 100), unread_count: 0 });
+        outlet.push(Outgoing::Notification { entry: &entry(id, 100), unread_count: 0 });
         outlet.flush().unwrap();
     }
     // The actor is told whenever the connection accepts more.
@@ -130,11 +130,11 @@ async fn that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let shared = Shared::new(stream, None, hearing());
+    let shared = Shared::new(stream, None, read_state());
     assert!(shared.begin_waiting());
     shared.end_waiting();
-    let (ear, mut heard) = unbounded_channel();
-    shared.introduce(Ear::Probe(ear), 1);
+    let (sink, mut heard) = unbounded_channel();
+    shared.bind_session(MessageSink::Probe(sink), 1);
     assert!(matches!(next_heard(&mut heard).await, Heard::Writable));
     assert!(heard.try_recv().is_err());
 }

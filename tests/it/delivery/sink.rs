@@ -15,7 +15,7 @@ use crate::support::skip::skipped;
 /// The server, in a process of its own that ends with the test.
 pub(super) struct Sink {
     pub(super) port: u16,
-    words: ChildStdin,
+    renderer: ChildStdin,
     lines: UnboundedReceiver<String>,
     /// What was taken while something else was waited for.
     kept: Vec<Mail>,
@@ -76,8 +76,8 @@ impl Sink {
         });
         let first = timeout(PATIENCE, lines.recv()).await.expect("a port in time");
         let port = first.expect("a port").parse().unwrap();
-        let words = child.stdin.take().unwrap();
-        Some(Self { port, words, lines, kept: Vec::new(), _child: child })
+        let renderer = child.stdin.take().unwrap();
+        Some(Self { port, renderer, lines, kept: Vec::new(), _child: child })
     }
 
     /// The settings of a hub that sends here.
@@ -87,7 +87,7 @@ impl Sink {
 
     /// Behaves so from now on.
     pub(super) async fn be(&mut self, word: &str) {
-        self.words.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        self.renderer.write_all(format!("{word}\n").as_bytes()).await.unwrap();
         loop {
             match self.line().await {
                 Ok(mail) => self.kept.push(mail),

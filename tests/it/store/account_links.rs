@@ -114,7 +114,7 @@ pub(crate) async fn a_link_is_mailed_only_where_it_is_of_use<F: Fixture>() {
     assert!(!store.mail_link(by_id).await.unwrap());
 
     let leased = lease(store, 0).await;
-    let events: Vec<_> = leased.iter().map(|one| one.letters[0].message.event.clone()).collect();
+    let events: Vec<_> = leased.iter().map(|one| one.contents[0].message.event.clone()).collect();
     assert_eq!(events, [Event::PasswordReset, Event::EmailConfirmation]);
     for one in &leased {
         assert_eq!(one.addressee.as_ref().unwrap().id, ann.id);

@@ -97,12 +97,12 @@ pub(crate) async fn an_account_is_announced_to_those_who_exist<F: Fixture>() {
     let (user, told) =
         store.create_user(new_user("ann", "client"), Some(registration)).await.unwrap();
     let told = told.unwrap();
-    let recipients: Vec<UserId> = told.births.iter().map(|placed| placed.recipient).collect();
+    let recipients: Vec<UserId> = told.entries.iter().map(|placed| placed.recipient).collect();
     assert_eq!(recipients, [chiefs[0].id, chiefs[1].id]);
-    assert_eq!(told.letter.message.sender, Some(user.id));
+    assert_eq!(told.content.message.sender, Some(user.id));
     let new = new_user("chief", "super_admin");
     let (third, told) = store.create_user(new, Some(registration)).await.unwrap();
-    assert_eq!(told.unwrap().births.len(), 2, "not to itself");
+    assert_eq!(told.unwrap().entries.len(), 2, "not to itself");
     assert_eq!(store.head(third.id).await.unwrap().unread_count, 0);
     assert_eq!(store.head(chiefs[0].id).await.unwrap().unread_count, 2);
 }

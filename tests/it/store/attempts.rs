@@ -140,8 +140,8 @@ pub(crate) async fn a_record_may_be_repeated<F: Fixture>() {
     assert_eq!((row.status, row.sent_at), (Sent, Some(at(67))));
     assert_eq!(recorded(store, leased.id).await.len(), 2);
     store.record(Vec::new()).await.unwrap();
-    let nobodys = Attempt { delivery: DeliveryId(9_999), ..attempt(&leased, sent("m"), None) };
-    store.record(vec![nobodys]).await.unwrap();
+    let dummy_hash = Attempt { delivery: DeliveryId(9_999), ..attempt(&leased, sent("m"), None) };
+    store.record(vec![dummy_hash]).await.unwrap();
     assert!(recorded(store, DeliveryId(9_999)).await.is_empty());
 }
 

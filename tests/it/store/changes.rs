@@ -17,19 +17,19 @@ use super::{Fixture, Store};
 type Line = (i64, i64, NotificationId, bool, bool);
 
 fn line(row: &Row) -> Line {
-    (row.changed_seq.0, row.birth.seq.0, row.birth.id, row.birth.is_read, row.is_deleted)
+    (row.changed_seq.0, row.entry.seq.0, row.entry.id, row.entry.is_read, row.is_deleted)
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Births(usize),
+    Entries(usize),
     Mark(Vec<usize>, Mark),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let mark = prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
     let step = prop_oneof![
-        (1usize..4).prop_map(Step::Births),
+        (1usize..4).prop_map(Step::Entries),
         (prop::collection::vec(0usize..15, 1..6), mark).prop_map(|(n, m)| Step::Mark(n, m)),
     ];
     prop::collection::vec(step, 1..20)
@@ -41,7 +41,7 @@ async fn walk(store: &impl Store, user: &User, steps: Vec<Step>) -> Vec<Line> {
     let mut last = 0;
     for step in steps {
         match step {
-            Step::Births(count) => {
+            Step::Entries(count) => {
                 for id in fill(store, user, count).await {
                     last += 1;
                     log.push((last, last, id, false, false));
@@ -139,7 +139,7 @@ pub(crate) async fn newest_changes_say_how_many_they_leave_out<F: Fixture>() {
         seen,
         [(6, 6, ids[5], false, false), (7, 1, ids[0], false, true), (8, 2, ids[1], true, false)]
     );
-    assert_eq!(newest.rows[2].birth.message.message.event.as_str(), "news1");
+    assert_eq!(newest.rows[2].entry.message.message.event.as_str(), "news1");
     let newest = store.newest_changes(client.id, Seq(6), 3).await.unwrap();
     assert_eq!((newest.rows.len(), newest.skipped), (2, 0));
 }

@@ -59,8 +59,8 @@ pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     assert_ne!(written.id, CommentId(0));
     assert_eq!(written, Comment { id: written.id, ..new });
     let told = told.unwrap();
-    assert_eq!(told.births.len(), 1, "whoever wrote it is not told");
-    assert_eq!((told.births[0].recipient, told.births[0].seq), (dev.id, Seq(1)));
+    assert_eq!(told.entries.len(), 1, "whoever wrote it is not told");
+    assert_eq!((told.entries[0].recipient, told.entries[0].seq), (dev.id, Seq(1)));
     assert_eq!(store.head(dev.id).await.unwrap(), head(1, 1, 0));
     let page = store.comments(ticket.id, first(10)).await.unwrap();
     assert_eq!((page.count, page.rows), (1, vec![written]));

@@ -66,7 +66,7 @@ pub(crate) async fn a_notification_shows_one_delivery_a_channel<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
-    let id = tell(store, "news", &ann, &[ann.id]).await.births[0].id;
+    let id = tell(store, "news", &ann, &[ann.id]).await.entries[0].id;
     let all = store.deliveries_of(&[id]).await.unwrap();
     let channels: Vec<Channel> = all.iter().map(|row| row.channel).collect();
     assert_eq!(channels, [Channel::Email, Channel::Sms]);
@@ -117,7 +117,7 @@ pub(crate) async fn a_refused_decision_leaves_no_delivery<F: Fixture>() {
     let page = store.deliveries(DeliveryFilter::default(), first(10)).await.unwrap();
     assert_eq!(page.count, 1);
     let told = good.unwrap().told.unwrap();
-    assert_eq!(page.rows[0].notification, Some(told.births[0].id));
+    assert_eq!(page.rows[0].notification, Some(told.entries[0].id));
     fill(store, &ann, 1).await;
     assert_eq!(lease(store, 10, 50).await.len(), 2);
 }

@@ -30,7 +30,7 @@ async fn gather_hourly(store: &impl Store, user: &User) {
 
 /// What an e-mail says, by events.
 fn said(leased: &Leased) -> Vec<&str> {
-    leased.letters.iter().map(|letter| letter.message.event.as_str()).collect()
+    leased.contents.iter().map(|content| content.message.event.as_str()).collect()
 }
 
 async fn record(store: &impl Store, leased: &Leased, outcome: &Outcome, due_ms: Option<i64>) {
@@ -140,7 +140,7 @@ pub(crate) async fn a_long_digest_goes_on_in_another_e_mail<F: Fixture>() {
     }
     let mut lengths = Vec::new();
     while let [digest] = &lease(store, 1, DAY + HOUR).await[..] {
-        lengths.push(digest.letters.len());
+        lengths.push(digest.contents.len());
         record(store, digest, &Outcome::Sent { provider_id: None }, None).await;
     }
     assert_eq!(lengths, [100, 30]);

@@ -124,9 +124,9 @@ pub(crate) async fn a_read_or_a_delete_calls_the_rest_off<F: Fixture>() {
     let store = &**fixture.store();
     let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
     set(store, "news", &[(Sms, 60)]).await;
-    let one = tell(store, "news", &bob, &[ann.id, bob.id]).await.births;
-    let two = tell(store, "news", &bob, &[ann.id]).await.births;
-    let three = tell(store, "news", &bob, &[ann.id]).await.births;
+    let one = tell(store, "news", &bob, &[ann.id, bob.id]).await.entries;
+    let two = tell(store, "news", &bob, &[ann.id]).await.entries;
+    let three = tell(store, "news", &bob, &[ann.id]).await.entries;
     read(store, &ann, one[0].id).await;
     assert_eq!(ways(store, one[0].id).await, [GOES_OUT, SEEN], "what was not named goes out");
     assert_eq!(ways(store, one[1].id).await, [GOES_OUT, WAITS], "bob has not seen it");
@@ -148,8 +148,8 @@ pub(crate) async fn marks_of_one_group_call_off_each_its_own<F: Fixture>() {
     let mut told = Vec::new();
     for n in 0..6 {
         let user = reachable(store, &format!("user{n}")).await;
-        let mine = tell(store, "news", &user, &[user.id]).await.births[0].id;
-        let other = tell(store, "news", &user, &[user.id]).await.births[0].id;
+        let mine = tell(store, "news", &user, &[user.id]).await.entries[0].id;
+        let other = tell(store, "news", &user, &[user.id]).await.entries[0].id;
         told.push((user, mine, other));
     }
     join_all(told.iter().map(|(user, mine, _)| read(store, user, *mine))).await;
@@ -169,8 +169,8 @@ pub(crate) async fn a_ticket_that_moves_on_calls_the_rest_off<F: Fixture>() {
     set(store, "ticket_opened", &[(Sms, 30)]).await;
     let decision = news(store, "news", &client, &[admin.id]).await;
     let committed = store.commit(decision).await.unwrap();
-    let id = committed.told.unwrap().births[0].id;
-    let other = tell(store, "news", &client, &[admin.id]).await.births[0].id;
+    let id = committed.told.unwrap().entries[0].id;
+    let other = tell(store, "news", &client, &[admin.id]).await.entries[0].id;
     let title = Some("Better".to_owned());
     let edit = Command::Edit(Edit { title, ..Edit::default() });
     let edited = store.commit(step(&committed.ticket, edit, &client)).await.unwrap();
@@ -178,7 +178,7 @@ pub(crate) async fn a_ticket_that_moves_on_calls_the_rest_off<F: Fixture>() {
     let opened = store.commit(step(&edited.ticket, Command::Open, &admin)).await.unwrap();
     assert_eq!(ways(store, id).await, [GOES_OUT, MOVED_ON]);
     assert_eq!(ways(store, other).await, [GOES_OUT, WAITS], "another ticket's");
-    let news = opened.told.unwrap().births[0].id;
+    let news = opened.told.unwrap().entries[0].id;
     assert_eq!(ways(store, news).await, [GOES_OUT, WAITS], "what it moved on to is news itself");
     store.commit(step(&opened.ticket, Command::Delete, &client)).await.unwrap();
     assert_eq!(ways(store, news).await, [GOES_OUT, MOVED_ON]);
@@ -201,7 +201,7 @@ pub(crate) async fn two_steps_of_a_ticket_in_one_group_leave_the_last_ones<F: Fi
     let (opened, assigned) = tokio::join!(store.commit(opened), store.commit(assigned));
     let told = |committed: Result<_, _>| {
         let committed: bellpull_actors::port::tickets::Committed = committed.unwrap();
-        committed.told.unwrap().births[0].id
+        committed.told.unwrap().entries[0].id
     };
     assert_eq!(ways(store, told(opened)).await, [GOES_OUT, MOVED_ON]);
     assert_eq!(ways(store, told(assigned)).await, [GOES_OUT, WAITS]);
@@ -213,8 +213,8 @@ pub(crate) async fn what_is_with_a_provider_may_go_out<F: Fixture>() {
     let ann = reachable(store, "ann").await;
     set(store, "news", &[(Sms, 1)]).await;
     let ids = [
-        due(store, "news", &ann, 0).await.births[0].id,
-        due(store, "news", &ann, 1).await.births[0].id,
+        due(store, "news", &ann, 0).await.entries[0].id,
+        due(store, "news", &ann, 1).await.entries[0].id,
     ];
     let leased = texts(store, 2 * SECOND).await;
     assert_eq!(leased.len(), 2);
@@ -243,12 +243,12 @@ pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_trie
     set(store, "ticket_opened", &[(Sms, 1)]).await;
     let to = [admin.id, others[0].id, others[1].id];
     let raised = store.commit(news(store, "news", &client, &to).await).await.unwrap();
-    let ids: Vec<_> = raised.told.unwrap().births.iter().map(|birth| birth.id).collect();
-    let unmoved = tell(store, "news", &client, &[admin.id]).await.births[0].id;
+    let ids: Vec<_> = raised.told.unwrap().entries.iter().map(|entry| entry.id).collect();
+    let unmoved = tell(store, "news", &client, &[admin.id]).await.entries[0].id;
     let leased = texts(store, 2 * SECOND).await;
     assert_eq!(leased.len(), 4, "all of the ticket's steps are with a provider");
     let opened = store.commit(step(&raised.ticket, Command::Open, &admin)).await.unwrap();
-    let news = opened.told.unwrap().births[0].id;
+    let news = opened.told.unwrap().entries[0].id;
     let later = || Outcome::Later { error: "busy".to_owned(), after: None, is_outage: false };
     let of = |id: NotificationId| leased.iter().find(|one| one.notification == Some(id)).unwrap();
     record(store, of(ids[0]), Outcome::Sent { provider_id: None }, None).await;
@@ -270,7 +270,7 @@ pub(crate) async fn a_late_success_of_what_was_called_off_counts<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     set(store, "news", &[(Sms, 1)]).await;
-    let id = due(store, "news", &ann, 0).await.births[0].id;
+    let id = due(store, "news", &ann, 0).await.entries[0].id;
     let leased = texts(store, 2 * SECOND).await;
     store.release(&owner(), Sms).await.unwrap();
     read(store, &ann, id).await;
@@ -289,8 +289,8 @@ pub(crate) async fn wishes_hold_back_steps_too<F: Fixture>() {
     changes.email_digest = Some(EmailDigest::Hourly);
     store.change_preferences(ann.id, changes, at(1)).await.unwrap().unwrap();
     let ids = [
-        due(store, "news", &ann, 0).await.births[0].id,
-        due(store, "news", &ann, 1).await.births[0].id,
+        due(store, "news", &ann, 0).await.entries[0].id,
+        due(store, "news", &ann, 1).await.entries[0].id,
     ];
     let wanted = [(Email, Queued, Some(Rule::Digest)), (Sms, Suppressed, Some(Rule::Preference))];
     assert_eq!(ways(store, ids[0]).await, wanted);
@@ -299,7 +299,7 @@ pub(crate) async fn wishes_hold_back_steps_too<F: Fixture>() {
     assert_eq!(ways(store, ids[0]).await[0], (Email, Suppressed, Some(Rule::Seen)));
     let hour = 3_600 * SECOND;
     let digest = lease(store, 10, 2 * hour).await;
-    assert_eq!((digest.len(), digest[0].letters.len()), (1, 1));
+    assert_eq!((digest.len(), digest[0].contents.len()), (1, 1));
     assert_eq!(digest[0].notification, Some(ids[1]));
     // What an e-mail has gathered stays as it is once a server may have taken it.
     store.release(&owner(), Email).await.unwrap();
@@ -321,9 +321,9 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     // Nobody was there to send it for an hour: it waits from the moment it can be seen.
     let late = 3_600 * SECOND;
     let told = store.continue_send(send.id, 10, at(late)).await.unwrap().told.unwrap();
-    assert_eq!(ways(store, told.births[0].id).await, [WAITS], "the policy adds its channel");
+    assert_eq!(ways(store, told.entries[0].id).await, [WAITS], "the policy adds its channel");
     assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(late + 60 * SECOND)));
-    read(store, &ann, told.births[0].id).await;
-    assert_eq!(ways(store, told.births[0].id).await, [SEEN]);
+    read(store, &ann, told.entries[0].id).await;
+    assert_eq!(ways(store, told.entries[0].id).await, [SEEN]);
     assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), None);
 }

@@ -15,7 +15,7 @@ pub(crate) async fn a_notification_says_what_it_is_of<F: Fixture>() {
     let store = &**fixture.store();
     let (ann, bob) = (person(store, "ann", "client").await, person(store, "bob", "admin").await);
     let committed = raise(store, "One", &ann).await;
-    let id = committed.told.unwrap().births[0].id;
+    let id = committed.told.unwrap().entries[0].id;
     store.mark(bob.id, Selection::Ids(vec![id]), Mark::Delete, at(9)).await.unwrap();
     let told = store.told(id).await.unwrap().unwrap();
     let Announced { event, by, ticket, row, .. } = &told;
@@ -74,7 +74,7 @@ pub(crate) async fn a_tickets_events_are_told_or_not<F: Fixture>() {
     assert_eq!((count, second), (4, vec![line("ticket_assigned", admin.id, None)]));
     // What was said without a step of the workflow is there too, and another ticket's is not.
     let told = tell(store, "lunch", &client, &[dev.id]).await;
-    let lunch = told.letter.message.ticket.as_ref().unwrap().id;
+    let lunch = told.content.message.ticket.as_ref().unwrap().id;
     let page = store.announced(lunch, dev.id, first(10)).await.unwrap();
     assert!(page.rows.iter().any(|one| one.event.as_str() == "lunch" && one.row.is_some()));
     assert_eq!(store.announced(other.id, dev.id, first(10)).await.unwrap().count, 1);

@@ -14,7 +14,7 @@ use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
 use futures_util::future::{join_all, poll_immediate};
 
 use super::people::{
-    at, births, creation, default_project, fill, first, head, new_user, news, people, person,
+    at, creation, default_project, entries, fill, first, head, new_user, news, people, person,
     raise, step, tell,
 };
 use super::{Fixture, Store};
@@ -33,24 +33,24 @@ async fn check(store: &impl Store, admins: &[User], commits: &[Committed], count
     let mut ids = BTreeSet::new();
     for committed in commits {
         let told = committed.told.as_ref().unwrap();
-        assert_eq!(told.births.len(), admins.len());
-        assert!(told.births.iter().all(|placed| ids.insert(placed.id)), "an id came twice");
+        assert_eq!(told.entries.len(), admins.len());
+        assert!(told.entries.iter().all(|placed| ids.insert(placed.id)), "an id came twice");
     }
     let keys: BTreeSet<&str> = commits.iter().map(|one| one.ticket.key.as_str()).collect();
     assert_eq!(keys.len(), commits.len());
     for admin in admins {
         let told = commits.iter().map(|one| {
-            let births = &one.told.as_ref().unwrap().births;
-            *births.iter().find(|placed| placed.recipient == admin.id).unwrap()
+            let entries = &one.told.as_ref().unwrap().entries;
+            *entries.iter().find(|placed| placed.recipient == admin.id).unwrap()
         });
         let mut told: Vec<_> = told.collect();
         told.sort_by_key(|placed| placed.seq);
         let seqs: Vec<i64> = told.iter().map(|placed| placed.seq.0).collect();
         assert_eq!(seqs, (1..=count).collect::<Vec<i64>>());
         assert!(told.iter().all(|placed| placed.unread_count == placed.seq.0));
-        let (found, births) = births(store, admin.id, Seq::ZERO).await;
+        let (found, entries) = entries(store, admin.id, Seq::ZERO).await;
         assert_eq!(found, head(count, count, 0));
-        let stored: Vec<NotificationId> = births.iter().map(|birth| birth.id).collect();
+        let stored: Vec<NotificationId> = entries.iter().map(|entry| entry.id).collect();
         assert_eq!(stored, told.iter().map(|placed| placed.id).collect::<Vec<_>>());
     }
 }
@@ -153,7 +153,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
     login.unwrap();
     setting.unwrap();
     // The order of the kinds in a group is the store's own; no number is given twice.
-    let born = committed.unwrap().told.unwrap().births[0].seq;
+    let born = committed.unwrap().told.unwrap().entries[0].seq;
     let marked = marked.unwrap().unwrap();
     let numbers = (born.0, marked.first.0, marked.last.0);
     assert!(matches!(numbers, (7, 4, 6) | (4, 5, 7)), "{numbers:?}");
@@ -169,6 +169,6 @@ pub(crate) async fn a_caller_that_gives_up_harms_nobody<F: Fixture>() {
     let decision = news(store, "nobody waits", &client, &[client.id]).await;
     // Asked for, and dropped at once: written or not, but whole.
     assert!(poll_immediate(store.commit(decision)).await.is_none());
-    let seq = tell(store, "somebody waits", &client, &[client.id]).await.births[0].seq.0;
+    let seq = tell(store, "somebody waits", &client, &[client.id]).await.entries[0].seq.0;
     assert_eq!(store.head(client.id).await.unwrap(), head(seq, seq, 0));
 }

@@ -12,7 +12,7 @@ use bellpull_actors::port::{AccountStore, InboxStore};
 use futures_util::future::join_all;
 
 use super::Fixture;
-use super::people::{at, births, fill, first, head, people, person, raise, tell};
+use super::people::{at, entries, fill, first, head, people, person, raise, tell};
 
 pub(crate) async fn nobody_and_newcomers_have_an_empty_inbox<F: Fixture>() {
     let fixture = F::make().await;
@@ -20,8 +20,8 @@ pub(crate) async fn nobody_and_newcomers_have_an_empty_inbox<F: Fixture>() {
     let client = person(store, "client", "client").await;
     for user in [client.id, UserId(99)] {
         assert_eq!(store.head(user).await.unwrap(), Head::default());
-        let backlog = store.newest_births(user, Seq::ZERO, 10).await.unwrap();
-        assert_eq!((backlog.head, backlog.births.len()), (Head::default(), 0));
+        let backlog = store.newest_entries(user, Seq::ZERO, 10).await.unwrap();
+        assert_eq!((backlog.head, backlog.entries.len()), (Head::default(), 0));
         assert_eq!(backlog.skipped, 0);
         assert_eq!(store.unread_counts(user).await.unwrap(), (0, vec![]));
     }
@@ -51,13 +51,13 @@ pub(crate) async fn births_come_in_order_with_the_head<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let ids = fill(store, &client, 5).await;
-    let (found, births) = births(store, client.id, Seq(3)).await;
+    let (found, entries) = entries(store, client.id, Seq(3)).await;
     assert_eq!(found, head(5, 5, 0));
-    let seen: Vec<_> = births.iter().map(|birth| (birth.seq.0, birth.id)).collect();
+    let seen: Vec<_> = entries.iter().map(|entry| (entry.seq.0, entry.id)).collect();
     assert_eq!(seen, [(4, ids[3]), (5, ids[4])]);
-    assert_eq!(births[0].message.message.event.as_str(), "news3");
-    assert!(self::births(store, client.id, Seq(5)).await.1.is_empty());
-    assert!(self::births(store, client.id, Seq(99)).await.1.is_empty());
+    assert_eq!(entries[0].message.message.event.as_str(), "news3");
+    assert!(self::entries(store, client.id, Seq(5)).await.1.is_empty());
+    assert!(self::entries(store, client.id, Seq(99)).await.1.is_empty());
 }
 
 pub(crate) async fn letters_are_shared_and_survive_their_rows<F: Fixture>() {
@@ -65,15 +65,15 @@ pub(crate) async fn letters_are_shared_and_survive_their_rows<F: Fixture>() {
     let store = &**fixture.store();
     let users = people(store, 2, "client").await;
     let told = tell(store, "once", &users[0], &[users[0].id, users[1].id]).await;
-    let mut letters = Vec::new();
+    let mut contents = Vec::new();
     for user in &users {
-        let (_, births) = births(store, user.id, Seq::ZERO).await;
-        assert_eq!(births[0].message.message, told.letter.message);
-        letters.push(Arc::clone(&births[0].message));
+        let (_, entries) = entries(store, user.id, Seq::ZERO).await;
+        assert_eq!(entries[0].message.message, told.content.message);
+        contents.push(Arc::clone(&entries[0].message));
     }
-    let placed = told.births[1];
-    let Change::Born { birth, unread_count } = told.change(placed) else { panic!("no birth") };
-    assert_eq!((birth.id, birth.seq, unread_count), (placed.id, placed.seq, placed.unread_count));
+    let placed = told.entries[1];
+    let Change::Added { entry, unread_count } = told.change(placed) else { panic!("no birth") };
+    assert_eq!((entry.id, entry.seq, unread_count), (placed.id, placed.seq, placed.unread_count));
 }
 
 pub(crate) async fn newest_births_say_how_many_they_leave_out<F: Fixture>() {
@@ -82,13 +82,13 @@ pub(crate) async fn newest_births_say_how_many_they_leave_out<F: Fixture>() {
     let client = person(store, "client", "client").await;
     let ids = fill(store, &client, 7).await;
     store.mark(client.id, Selection::Ids(vec![ids[0], ids[5]]), Mark::Delete, at(9)).await.unwrap();
-    let backlog = store.newest_births(client.id, Seq::ZERO, 3).await.unwrap();
-    let seqs: Vec<i64> = backlog.births.iter().map(|birth| birth.seq.0).collect();
+    let backlog = store.newest_entries(client.id, Seq::ZERO, 3).await.unwrap();
+    let seqs: Vec<i64> = backlog.entries.iter().map(|entry| entry.seq.0).collect();
     assert_eq!(seqs, [4, 5, 7], "oldest of them first");
     assert_eq!(backlog.skipped, 2, "what is deleted is not left out, it is gone");
     assert_eq!(backlog.head, head(9, 5, 0));
-    let backlog = store.newest_births(client.id, Seq(4), 3).await.unwrap();
-    assert_eq!((backlog.births.len(), backlog.skipped), (2, 0));
+    let backlog = store.newest_entries(client.id, Seq(4), 3).await.unwrap();
+    assert_eq!((backlog.entries.len(), backlog.skipped), (2, 0));
 }
 
 pub(crate) async fn deleted_rows_are_no_births<F: Fixture>() {
@@ -98,8 +98,8 @@ pub(crate) async fn deleted_rows_are_no_births<F: Fixture>() {
     let ids = fill(store, &client, 3).await;
     store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
     store.mark(client.id, Selection::Ids(vec![ids[2]]), Mark::Read, at(9)).await.unwrap();
-    let (found, births) = births(store, client.id, Seq::ZERO).await;
-    let seen: Vec<i64> = births.iter().map(|birth| birth.seq.0).collect();
+    let (found, entries) = entries(store, client.id, Seq::ZERO).await;
+    let seen: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
     assert_eq!(seen, [1, 3], "a read one stays, at its birth");
     assert_eq!(found, head(5, 1, 0));
 }
@@ -163,7 +163,7 @@ pub(crate) async fn unread_counts_are_per_channel<F: Fixture>() {
         // E-mail and WhatsApp, of which only e-mail is on.
         raise(store, &format!("Ticket {n}"), &client).await;
     }
-    let last = tell(store, "on all channels", &client, &[admin.id]).await.births[0].id;
+    let last = tell(store, "on all channels", &client, &[admin.id]).await.entries[0].id;
     let counts = store.unread_counts(admin.id).await.unwrap();
     assert_eq!(counts, (4, vec![(Channel::Email, 4), (Channel::Sms, 1)]));
     store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();

@@ -132,7 +132,7 @@ pub(crate) async fn a_list_shows_exactly_what_the_rule_allows<F: Fixture>() {
             let project = ticket.project;
             let is_member =
                 project == ProjectId::DEFAULT || members.contains(&(project.0, user.id));
-            if is_member { Membership::Member } else { Membership::Outsider }
+            if is_member { Membership::Member } else { Membership::NonMember }
         };
         let caller = Caller::from(user);
         let allowed = tickets.iter().rev();
@@ -206,7 +206,7 @@ pub(crate) async fn notifications_are_narrowed_by_each_filter<F: Fixture>() {
     message.ticket = None;
     store.commit(approval).await.unwrap();
     // The admin's is the second: recipients are told in the order of their ids.
-    let last = tell(store, "approval", &client, &[admin.id, client.id]).await.births[1].id;
+    let last = tell(store, "approval", &client, &[admin.id, client.id]).await.entries[1].id;
     store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();
 
     let all = NotificationFilter::default;
@@ -276,8 +276,8 @@ pub(crate) async fn a_notification_shows_all_that_was_said<F: Fixture>() {
         json!({"n": 1.5, "deep": {"list": [null, true, "x"]}}).as_object().unwrap().clone();
     message.priority = Priority::Critical;
     let told = store.commit(decision).await.unwrap().told.unwrap();
-    let row = store.notification(client.id, told.births[0].id).await.unwrap().unwrap();
-    assert_eq!(row.message, told.letter.message);
+    let row = store.notification(client.id, told.entries[0].id).await.unwrap().unwrap();
+    assert_eq!(row.message, told.content.message);
     assert_eq!((row.recipient, row.recipient_name.as_str()), (client.id, "client"));
     assert_eq!((row.seq, row.read_at), (Seq(1), None));
     let channels: Vec<Channel> = row.deliveries.iter().map(|delivery| delivery.channel).collect();

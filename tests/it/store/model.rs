@@ -13,7 +13,7 @@ use super::{Fixture, Store};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Births(usize),
+    Entries(usize),
     Ids(Vec<usize>, Mark),
     UpTo(i64, Mark),
     All(Mark),
@@ -22,7 +22,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     let mark = || prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
     let step = prop_oneof![
-        3 => (1usize..4).prop_map(Step::Births),
+        3 => (1usize..4).prop_map(Step::Entries),
         3 => (prop::collection::vec(0usize..12, 1..5), mark()).prop_map(|(n, m)| Step::Ids(n, m)),
         2 => (0i64..20, mark()).prop_map(|(seq, m)| Step::UpTo(seq, m)),
         1 => mark().prop_map(Step::All),
@@ -56,9 +56,9 @@ impl Model {
 
 async fn apply(store: &impl Store, user: &User, model: &mut Model, step: Step) {
     let (selection, mark, changed) = match step {
-        Step::Births(count) => {
+        Step::Entries(count) => {
             for id in fill(store, user, count).await {
-                let seq = model.head.give_birth();
+                let seq = model.head.append();
                 model.rows.push((id, seq, RowState::Unread));
             }
             return;

@@ -54,7 +54,7 @@ pub(crate) async fn what_is_due_is_leased_the_longest_due_first<F: Fixture>() {
         due(store, event, &ann, ms).await;
     }
     let said = |leased: &[Leased]| {
-        let one = |one: &Leased| one.letters[0].message.event.as_str().to_owned();
+        let one = |one: &Leased| one.contents[0].message.event.as_str().to_owned();
         leased.iter().map(one).collect::<Vec<_>>()
     };
     assert_eq!(said(&lease(store, 2, 50).await), ["first", "second"]);
@@ -101,9 +101,9 @@ pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
         let leased = store.lease(&owner(), channel, 10.into(), at(50), at(77)).await.unwrap();
         let [one] = &leased[..] else { panic!("{leased:?}") };
         assert_eq!(one.target, target);
-        assert_eq!(one.notification, Some(told.births[0].id));
+        assert_eq!(one.notification, Some(told.entries[0].id));
         assert_eq!((one.attempt, one.failures, one.leased_until), (1, 0, at(77)));
-        assert_eq!(one.letters[0].message, told.letter.message);
+        assert_eq!(one.contents[0].message, told.content.message);
         let addressee = one.addressee.as_ref().unwrap();
         assert_eq!((addressee.id, addressee.name.as_str()), (ann.id, "ann Example"));
         assert!(one.with.is_empty());
@@ -129,7 +129,7 @@ pub(crate) async fn a_lease_outlives_a_crash_and_ends<F: Fixture>() {
     let wanted: Vec<(i64, u32)> = before.iter().map(|one| (one.id.0, 2)).collect();
     assert_eq!(names(&again), wanted);
     assert!(again.iter().all(|one| one.failures == 0), "nothing of the first was recorded");
-    assert_eq!(again[0].letters[0].message, before[0].letters[0].message);
+    assert_eq!(again[0].contents[0].message, before[0].contents[0].message);
 }
 
 /// Two nodes on one store.

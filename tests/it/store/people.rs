@@ -2,7 +2,7 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Birth, Head};
+use bellpull_actors::domain::inbox::{Entry, Head};
 use bellpull_actors::domain::routing::{Audience, Channel, Channels};
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
@@ -20,9 +20,9 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 }
 
 /// All births after a position, and the inbox' state.
-pub(crate) async fn births(store: &impl Store, user: UserId, after: Seq) -> (Head, Vec<Birth>) {
-    let backlog = store.newest_births(user, after, 1_000_000).await.unwrap();
-    (backlog.head, backlog.births)
+pub(crate) async fn entries(store: &impl Store, user: UserId, after: Seq) -> (Head, Vec<Entry>) {
+    let backlog = store.newest_entries(user, after, 1_000_000).await.unwrap();
+    (backlog.head, backlog.entries)
 }
 
 /// The first page of so many.
@@ -110,7 +110,7 @@ pub(crate) async fn tell(store: &impl Store, event: &str, by: &User, to: &[UserI
 pub(crate) async fn fill(store: &impl Store, user: &User, count: usize) -> Vec<NotificationId> {
     let mut ids = Vec::new();
     for n in 0..count {
-        ids.push(tell(store, &format!("news{n}"), user, &[user.id]).await.births[0].id);
+        ids.push(tell(store, &format!("news{n}"), user, &[user.id]).await.entries[0].id);
     }
     ids
 }

@@ -135,14 +135,14 @@ pub(crate) async fn a_wish_against_the_inbox_makes_nothing<F: Fixture>() {
     let both = [ann.id, bob.id];
     let decision = news(store, "news", &bob, &both).await;
     let told = store.commit(decision).await.unwrap().told.unwrap();
-    assert_eq!(told.births.iter().map(|one| one.recipient).collect::<Vec<_>>(), [bob.id]);
+    assert_eq!(told.entries.iter().map(|one| one.recipient).collect::<Vec<_>>(), [bob.id]);
     assert_eq!(store.head(ann.id).await.unwrap(), head(0, 0, 0));
     let decision = news(store, "news", &bob, &[ann.id]).await;
     assert!(store.commit(decision).await.unwrap().told.is_none());
     let page = store.deliveries(Default::default(), first(10)).await.unwrap();
     assert!(page.rows.iter().all(|row| row.recipient == Some(bob.id)));
     let decision = news(store, "other", &bob, &both).await;
-    assert_eq!(store.commit(decision).await.unwrap().told.unwrap().births.len(), 2);
+    assert_eq!(store.commit(decision).await.unwrap().told.unwrap().entries.len(), 2);
 }
 
 pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>() {
@@ -158,7 +158,7 @@ pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>()
         let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };
         assert!(has_more);
         let next = store.continue_send(send.id, 1, at(20)).await.unwrap();
-        [told, next.told].map(|told| told.map_or(0, |told| told.births.len()))
+        [told, next.told].map(|told| told.map_or(0, |told| told.entries.len()))
     };
     // The send names e-mail alone: a wish for SMS does not add it.
     assert_eq!(begin(send(ann.id, to.clone())).await, [0, 1]);

@@ -28,8 +28,8 @@ pub(crate) async fn a_project_has_a_key_of_its_own<F: Fixture>() {
         (0..3).map(|_| store.create_project("APP".to_owned(), "App".to_owned(), admin.id, at(2)));
     let made = join_all(rivals).await.into_iter().filter(Result::is_ok).count();
     assert_eq!(made, 1, "one of a group too");
-    let nobodys = store.create_project("NEW".to_owned(), "New".to_owned(), UserId(99), at(2));
-    assert_eq!(nobodys.await.unwrap_err(), StoreError::NotFound);
+    let dummy_hash = store.create_project("NEW".to_owned(), "New".to_owned(), UserId(99), at(2));
+    assert_eq!(dummy_hash.await.unwrap_err(), StoreError::NotFound);
     assert_eq!(store.projects(None, first(10)).await.unwrap().count, 3, "and left nothing behind");
     let ticket = store.reserve_ticket_id().await.unwrap();
     let committed = store.commit(creation(ticket, &web, "First", &admin)).await.unwrap();

@@ -43,7 +43,7 @@ pub(crate) async fn a_report_adds_up_what_became_of_each_event<F: Fixture>() {
     let mute = new_user("mute", "client");
     let mute = bellpull_actors::port::accounts::NewUser { email: String::new(), ..mute };
     let mute = store.create_user(mute, None).await.unwrap().0;
-    let read = due(store, "news", &ann, 10).await.births[0].id;
+    let read = due(store, "news", &ann, 10).await.entries[0].id;
     due(store, "news", &ann, 20).await;
     due(store, "news", &ann, 9_000).await;
     due(store, "news", &mute, 30).await;

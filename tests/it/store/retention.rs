@@ -61,7 +61,7 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     record(store, &leased[1], Outcome::Refused { error: "no".to_owned() }).await;
     let ended: Vec<DeliveryId> = leased.iter().map(|one| one.id).collect();
     let gone = reachable(store, "gone").await;
-    let held_back = due(store, "held back", &gone, 45).await.births[0].id;
+    let held_back = due(store, "held back", &gone, 45).await.entries[0].id;
     let off = bellpull_actors::port::accounts::UserChanges {
         email: Some(String::new()),
         ..Default::default()
@@ -158,11 +158,11 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
         changes.iter().map(|row| (row.changed_seq.0, row.is_deleted)).collect();
     assert_eq!(seqs, [(3, false), (5, false), (8, true)]);
     assert_eq!(store.newest_changes(ann.id, Seq(0), 10).await.unwrap().head, known);
-    assert_eq!(store.newest_births(ann.id, Seq(0), 10).await.unwrap().head, known);
+    assert_eq!(store.newest_entries(ann.id, Seq(0), 10).await.unwrap().head, known);
     assert!(known.can_resume(Seq(7)) && !known.can_resume(Seq(6)) && known.can_resume(Seq(0)));
     // The numbers go on, and nobody else has forgotten anything.
     let told = tell(store, "next", &bob, &[ann.id]).await;
-    let next = &told.births[0];
+    let next = &told.entries[0];
     assert_eq!((next.seq, next.unread_count), (Seq(9), 3));
     assert_eq!(store.head(ann.id).await.unwrap().forgotten_seq, Seq(7));
     assert_eq!(store.head(bob.id).await.unwrap(), head(1, 1, 0));
@@ -200,7 +200,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     let outcome = store.begin_send(send(ann.id, both.clone()), 1, at(10)).await.unwrap();
     let BeginSend::Begun { send: stored, .. } = outcome else { panic!("{outcome:?}") };
     store.continue_send(stored.id, 1, at(20)).await.unwrap();
-    let ticket = tell(store, "news", &bob, &[ann.id]).await.births[0].id;
+    let ticket = tell(store, "news", &bob, &[ann.id]).await.entries[0].id;
     let later = NewSend { due_at: Some(at(5_000)), ..send(ann.id, both) };
     let outcome = store.begin_send(later, 1, at(10)).await.unwrap();
     let BeginSend::Begun { send: waiting, .. } = outcome else { panic!("{outcome:?}") };
@@ -228,11 +228,11 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     // What waits for its time has no row yet, and is said when that comes, unless it is cancelled.
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
     let told = store.continue_send(waiting.id, 1, at(5_000)).await.unwrap().told.unwrap();
-    assert_eq!(told.births.len(), 1);
+    assert_eq!(told.entries.len(), 1);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
     store.cancel_send(waiting.id).await.unwrap();
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0], "somebody has it");
-    delete(store, &ann, told.births[0].id, 6_000).await;
+    delete(store, &ann, told.entries[0].id, 6_000).await;
     assert_eq!(forget(store, Old::Tombstones, 9_000, 10).await, [1]);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [1]);
 }
@@ -245,7 +245,7 @@ pub(crate) async fn a_message_stays_while_its_key_is_remembered<F: Fixture>() {
     let keyed = NewSend { key: Some(key), ..send(ann.id, Recipients::Users(vec![ann.id])) };
     let outcome = store.begin_send(keyed.clone(), 9, at(10)).await.unwrap();
     let BeginSend::Begun { told: Some(told), .. } = outcome else { panic!("{outcome:?}") };
-    delete(store, &ann, told.births[0].id, 20).await;
+    delete(store, &ann, told.entries[0].id, 20).await;
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
     assert_eq!(forget(store, Old::Messages, 1_000, 10).await, [0]);
     let again = store.begin_send(keyed, 9, at(30)).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
@@ -18,7 +18,7 @@ use bellpull_actors::port::tickets::Told;
 use bellpull_actors::port::{InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
 
-use super::people::{at, births, first, head, people, person};
+use super::people::{at, entries, first, head, people, person};
 use super::{Fixture, Store};
 
 pub(crate) fn send(by: UserId, recipients: Recipients) -> NewSend {
@@ -53,7 +53,7 @@ async fn begin(store: &impl Store, send: NewSend, chunk: u32) -> (StoredSend, Op
 }
 
 fn recipients(told: Option<&Told>) -> Vec<UserId> {
-    told.map(|told| told.births.iter().map(|birth| birth.recipient).collect()).unwrap_or_default()
+    told.map(|told| told.entries.iter().map(|entry| entry.recipient).collect()).unwrap_or_default()
 }
 
 /// Begins a send and carries it to its end; whom it reached, chunk by chunk.
@@ -234,7 +234,7 @@ pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
         let (due, _) = store.due_sends(at(20), 10).await.unwrap();
         assert_eq!(due, [stored.id], "it is found again");
         let next = store.continue_send(stored.id, 2, at(20)).await.unwrap();
-        assert_eq!(next.told.as_ref().unwrap().letter.message.title, "Maintenance");
+        assert_eq!(next.told.as_ref().unwrap().content.message.title, "Maintenance");
         reached.extend(recipients(next.told.as_ref()));
         has_more = next.has_more;
     }
@@ -278,13 +278,13 @@ pub(crate) async fn a_send_to_one_names_its_notification<F: Fixture>() {
     let request = || store.begin_send(to_one(), 9, at(10));
     let (one, again) = futures_util::future::join(request(), request()).await;
     let BeginSend::Begun { send: stored, told, .. } = one.unwrap() else { panic!("not begun") };
-    let born = told.unwrap().births[0];
+    let born = told.unwrap().entries[0];
     assert_eq!((born.recipient, Some(born.id)), (users[1], stored.notification));
     assert!(matches!(again.unwrap(), BeginSend::Repeated(first) if first == stored));
     let later = request().await.unwrap();
     assert!(matches!(later, BeginSend::Repeated(first) if first == stored), "{later:?}");
-    let (_, births) = births(store, users[1], Seq::ZERO).await;
-    assert_eq!(births.iter().map(|birth| birth.id).collect::<Vec<_>>(), [born.id]);
+    let (_, entries) = entries(store, users[1], Seq::ZERO).await;
+    assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [born.id]);
     let many = begin(store, send(users[0], Recipients::Users(users.clone())), 9).await.0;
     let to_one = send(users[0], Recipients::Users(vec![users[1]]));
     let scheduled = NewSend { due_at: Some(at(500)), ..to_one };
@@ -376,7 +376,7 @@ pub(crate) async fn a_send_for_later_waits<F: Fixture>() {
     assert_eq!(store.due_sends(at(500), 10).await.unwrap(), (vec![stored.id], None));
     let one = store.continue_send(stored.id, 2, at(500)).await.unwrap();
     assert_eq!((recipients(one.told.as_ref()), one.has_more), (users[..2].to_vec(), true));
-    let dated = one.told.unwrap().letter.message.created_at;
+    let dated = one.told.unwrap().content.message.created_at;
     assert_eq!(dated, at(500), "it is dated when it comes, not when it was asked for");
     let two = store.continue_send(stored.id, 2, at(510)).await.unwrap();
     assert_eq!((recipients(two.told.as_ref()), two.has_more), (users[2..].to_vec(), false));
@@ -427,17 +427,17 @@ pub(crate) async fn a_letter_is_shared_by_all_chunks<F: Fixture>() {
     let store = &**fixture.store();
     let users = ids(&people(store, 3, "client").await);
     let (stored, told, _) = begin(store, send(users[0], Recipients::All), 1).await;
-    let mut letters: Vec<Arc<Letter>> = vec![told.unwrap().letter];
+    let mut contents: Vec<Arc<MessageContent>> = vec![told.unwrap().content];
     for _ in 0..2 {
         let next = store.continue_send(stored.id, 1, at(20)).await.unwrap();
-        letters.push(next.told.unwrap().letter);
+        contents.push(next.told.unwrap().content);
     }
     for user in &users {
-        let (_, births) = births(store, *user, Seq::ZERO).await;
-        letters.push(Arc::clone(&births[0].message));
+        let (_, entries) = entries(store, *user, Seq::ZERO).await;
+        contents.push(Arc::clone(&entries[0].message));
     }
-    assert!(letters.iter().all(|letter| Arc::ptr_eq(letter, &letters[0])));
-    assert_eq!(letters[0].message, send(users[0], Recipients::All).message);
+    assert!(contents.iter().all(|content| Arc::ptr_eq(content, &contents[0])));
+    assert_eq!(contents[0].message, send(users[0], Recipients::All).message);
 }
 
 pub(crate) async fn deliveries_go_out_on_the_sends_channels<F: Fixture>() {

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::accounts::registration;
 use super::people::{
-    at, births, creation, default_project, fill, head, new_user, news, people, person, raise, tell,
+    at, creation, default_project, entries, fill, head, new_user, news, people, person, raise, tell,
 };
 use super::sends::send;
 use super::{Fixture, suite};
@@ -114,8 +114,8 @@ async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
     assert_eq!(store.setting_or_insert("epoch", "second").await.unwrap(), epoch);
     assert_eq!(store.head(client.id).await.unwrap(), head(4, 2, 0));
     let told = tell(&store, "after", &client, &[client.id]).await;
-    assert!(told.births[0].id > ids[2], "ids go on");
-    assert_eq!(told.births[0].seq, Seq(5));
+    assert!(told.entries[0].id > ids[2], "ids go on");
+    assert_eq!(told.entries[0].seq, Seq(5));
     assert_eq!(raise(&store, "Next", &client).await.ticket.key, "TKT-5");
     store.close().await;
 }
@@ -187,15 +187,15 @@ async fn two_processes_give_no_id_twice() {
     for n in 0..10 {
         let new = new_user(&format!("beside{n}"), "client");
         let (user, told) = command.create_user(new, Some(registration)).await.unwrap();
-        ids.push(told.unwrap().births[0].id);
-        ids.push(tell(&hub, "meanwhile", &user, &[chief.id]).await.births[0].id);
+        ids.push(told.unwrap().entries[0].id);
+        ids.push(tell(&hub, "meanwhile", &user, &[chief.id]).await.entries[0].id);
     }
     let both = join_all((0..20).map(|n| {
         let (hub, command) = (&hub, &command);
         let store = if n % 2 == 0 { hub } else { command };
         store.create_user(new_user(&format!("both{n}"), "client"), Some(registration))
     }));
-    ids.extend(both.await.into_iter().map(|made| made.unwrap().1.unwrap().births[0].id));
+    ids.extend(both.await.into_iter().map(|made| made.unwrap().1.unwrap().entries[0].id));
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
@@ -240,11 +240,11 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     assert!(acknowledged > 5 && refused > 5, "{acknowledged} {refused}");
     // Reading goes on, with exactly what was acknowledged.
     assert_eq!(store.head(client.id).await.unwrap(), head(acknowledged, acknowledged, 0));
-    let (_, births) = births(&store, client.id, Seq::ZERO).await;
-    assert_eq!(i64::try_from(births.len()).unwrap(), acknowledged);
+    let (_, entries) = entries(&store, client.id, Seq::ZERO).await;
+    assert_eq!(i64::try_from(entries.len()).unwrap(), acknowledged);
     store.limit_pages(10_000).await.unwrap();
     let told = tell(&store, "room again", &client, &[client.id]).await;
-    assert_eq!(told.births[0].seq, Seq(acknowledged + 1));
+    assert_eq!(told.entries[0].seq, Seq(acknowledged + 1));
     let mut other = beside(&store).await;
     let sound: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut other).await.unwrap();
@@ -426,12 +426,12 @@ async fn recipients_per_second() {
         let BeginSend::Begun { send: stored, told, mut has_more } = outcome else {
             panic!("{outcome:?}")
         };
-        reached += told.unwrap().births.len();
+        reached += told.unwrap().entries.len();
         while has_more {
             let chunk_begun = Instant::now();
             let chunk = store.continue_send(stored.id, 512, at(2)).await.unwrap();
             longest = longest.max(chunk_begun.elapsed());
-            reached += chunk.told.unwrap().births.len();
+            reached += chunk.told.unwrap().entries.len();
             has_more = chunk.has_more;
         }
         let took = begun.elapsed();

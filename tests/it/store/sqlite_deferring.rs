@@ -22,7 +22,7 @@ use proptest::test_runner::TestRunner;
 use sqlx::Connection;
 use tempfile::TempDir;
 
-use super::people::{at, births, first, head, people, person, tell};
+use super::people::{at, entries, first, head, people, person, tell};
 use super::sends::send;
 use super::sqlite::{beside, file, hub, open};
 use super::suite;
@@ -152,12 +152,12 @@ impl Walker {
             Step::Delivered(who, seq) => {
                 // Nothing is delivered that was not born.
                 let user = self.people[*who].id;
-                let last = births(store, user, Seq::ZERO).await.0.last_seq;
+                let last = entries(store, user, Seq::ZERO).await.0.last_seq;
                 let seq = Seq(*seq).min(last);
                 say(store, &self.people[0], &ids(&[0, 1, 2, 3]), &text).await;
                 store.save_delivered(&[(user, seq)]).await.unwrap();
             }
-            Step::Look(who) => drop(births(store, self.people[*who].id, Seq::ZERO).await),
+            Step::Look(who) => drop(entries(store, self.people[*who].id, Seq::ZERO).await),
             Step::Rename(who) => {
                 let changes = bellpull_actors::port::accounts::UserChanges {
                     full_name: Some(text),
@@ -189,10 +189,10 @@ impl Walker {
             let unread = self.store.unread_counts(user.id).await.unwrap().0;
             assert_eq!(unread, head.unread_count);
             let shown = changes.iter().map(|row| {
-                let birth = &row.birth;
-                let text = &birth.message.message.event;
-                let ids = (birth.id, birth.seq, row.changed_seq);
-                format!("{ids:?} {} {} {text:?}", birth.is_read, row.is_deleted)
+                let entry = &row.entry;
+                let text = &entry.message.message.event;
+                let ids = (entry.id, entry.seq, row.changed_seq);
+                format!("{ids:?} {} {} {text:?}", entry.is_read, row.is_deleted)
             });
             all.push((head, shown.collect()));
         }
@@ -234,15 +234,15 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     assert_eq!(written(store).await, (2, 0), "two are too few");
     let told = say(store, &people[0], ids, "to all").await;
     assert_eq!(written(store).await, (2, 1));
-    assert_eq!(told.births.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1, 1]);
+    assert_eq!(told.entries.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1, 1]);
 
     assert_eq!(store.head(ids[0]).await.unwrap(), head(2, 2, 0));
     assert_eq!(store.unread_counts(ids[0]).await.unwrap().0, 2);
     for limit in [0, 1, 2, 9] {
         let kept = i64::from(limit).min(2);
-        let newest = store.newest_births(ids[0], Seq::ZERO, limit).await.unwrap();
+        let newest = store.newest_entries(ids[0], Seq::ZERO, limit).await.unwrap();
         assert_eq!((newest.head, newest.skipped), (head(2, 2, 0), 2 - kept));
-        let seqs: Vec<i64> = newest.births.iter().map(|birth| birth.seq.0).collect();
+        let seqs: Vec<i64> = newest.entries.iter().map(|entry| entry.seq.0).collect();
         assert_eq!(seqs, (3 - kept..3).collect::<Vec<_>>(), "the newest {limit}");
         let newest = store.newest_changes(ids[0], Seq::ZERO, limit).await.unwrap();
         assert_eq!((newest.head, newest.skipped), (head(2, 2, 0), 2 - kept));
@@ -251,21 +251,25 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
         let seqs: Vec<i64> = oldest.iter().map(|row| row.changed_seq.0).collect();
         assert_eq!((head.last_seq, seqs), (Seq(2), (1..=kept).collect()), "the oldest {limit}");
     }
-    assert!(store.newest_births(ids[0], Seq(2), 9).await.unwrap().births.is_empty());
+    assert!(store.newest_entries(ids[0], Seq(2), 9).await.unwrap().entries.is_empty());
     assert_eq!(written(store).await, (2, 1), "who looks writes nothing");
 
-    let id = told.births[1].id;
+    let id = told.entries[1].id;
     assert_eq!(store.notification(ids[1], id).await.unwrap().unwrap().seq, Seq(2));
     assert_eq!(written(store).await, (3, 1), "who lists has his own written");
     let page = store.notifications(ids[2], &NotificationFilter::default(), first(9).into()).await;
     assert_eq!(page.unwrap().count, 1);
     let marked = store.mark(ids[4], Selection::UpTo(Seq(1)), Mark::Read, at(20)).await.unwrap();
-    assert_eq!(*marked.unwrap().ids, [told.births[4].id]);
-    let explained = store.told(told.births[5].id).await.unwrap().unwrap();
+    assert_eq!(*marked.unwrap().ids, [told.entries[4].id]);
+    let explained = store.told(told.entries[5].id).await.unwrap().unwrap();
     assert_eq!(explained.row.unwrap().recipient, ids[5]);
     assert_eq!(written(store).await, (6, 1));
     let told = tell(store, "by e-mail", &people[0], &ids[6..]).await;
-    assert_eq!(told.births[0].seq, Seq(2), "what goes out is written at once, and what was before");
+    assert_eq!(
+        told.entries[0].seq,
+        Seq(2),
+        "what goes out is written at once, and what was before"
+    );
     assert_eq!(written(store).await, (8, 1));
     for user in [ids[0], ids[3]] {
         store.mark(user, Selection::UpTo(Seq(9)), Mark::Delete, at(30)).await.unwrap();
@@ -314,8 +318,8 @@ async fn no_more_wait_than_there_is_room_for() {
         assert!(5 * nth - rows <= 64, "{rows} rows of {}", 5 * nth);
     }
     for user in ids {
-        let (head, births) = births(store, *user, Seq::ZERO).await;
-        assert_eq!((head.last_seq, births.len()), (Seq(40), 40));
+        let (head, entries) = entries(store, *user, Seq::ZERO).await;
+        assert_eq!((head.last_seq, entries.len()), (Seq(40), 40));
     }
 }
 
@@ -325,12 +329,12 @@ async fn another_process_writes_what_waits_before_its_own() {
     say(store, &people[0], ids, "one").await;
     store.save_delivered(&[(ids[0], Seq(1)), (ids[1], Seq(1))]).await.unwrap();
     let command = open(url, StoreOptions { exclusive: false, ..deferring() }).await;
-    assert_eq!(say(&command, &people[0], &ids[..1], "two").await.births[0].seq, Seq(2));
+    assert_eq!(say(&command, &people[0], &ids[..1], "two").await.entries[0].seq, Seq(2));
     assert_eq!(written(store).await, (2, 1), "a command lets nothing wait");
-    assert_eq!(say(store, &people[0], ids, "three").await.births[0].seq, Seq(3));
+    assert_eq!(say(store, &people[0], ids, "three").await.entries[0].seq, Seq(3));
     assert_eq!(store.head(ids[0]).await.unwrap(), head(3, 3, 1));
     assert_eq!(store.head(ids[1]).await.unwrap(), head(2, 2, 1));
-    assert_eq!(say(&command, &people[0], ids, "four").await.births[4].seq, Seq(3));
+    assert_eq!(say(&command, &people[0], ids, "four").await.entries[4].seq, Seq(3));
     for (user, last) in ids.iter().zip([4, 3, 3, 3, 3]) {
         assert_eq!(store.head(*user).await.unwrap().last_seq, Seq(last));
     }
@@ -351,9 +355,9 @@ async fn a_full_disk_keeps_nobody_from_reading_what_waits() {
     assert!(said > 50, "{said}");
     let (mut refused, all) = (0, NotificationFilter::default());
     for user in ids {
-        let backlog = store.newest_births(*user, Seq::ZERO, 1_000_000).await.unwrap();
+        let backlog = store.newest_entries(*user, Seq::ZERO, 1_000_000).await.unwrap();
         // Of a long backlog only the first rows have their texts.
-        let rows = backlog.births.len() + backlog.rest.len();
+        let rows = backlog.entries.len() + backlog.rest.len();
         assert_eq!((backlog.head.last_seq, rows), (Seq(said), usize::try_from(said).unwrap()));
         assert_eq!(store.unread_counts(*user).await.unwrap().0, said);
         refused += usize::from(store.notifications(*user, &all, first(9).into()).await.is_err());

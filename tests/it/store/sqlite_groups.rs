@@ -19,7 +19,7 @@ async fn marks_come_before_new_entries() {
         store.commit(decision),
         store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),
     );
-    assert_eq!(committed.unwrap().told.unwrap().births[0].seq, Seq(7));
+    assert_eq!(committed.unwrap().told.unwrap().entries[0].seq, Seq(7));
     assert_eq!(marked.unwrap().unwrap().last, Seq(6));
     assert_eq!(store.head(client.id).await.unwrap(), head(7, 1, 0));
     store.close().await;

@@ -19,7 +19,7 @@ pub(crate) async fn a_new_ticket_takes_its_projects_next_number<F: Fixture>() {
     person(store, "admin", "admin").await;
     let first = raise(store, "One", &client).await;
     assert_eq!(first.ticket.key, "TKT-1");
-    let shown = first.told.unwrap().letter.message.ticket.clone().unwrap();
+    let shown = first.told.unwrap().content.message.ticket.clone().unwrap();
     assert_eq!(shown.key, "TKT-1", "what people are shown has the key too");
 
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
@@ -168,9 +168,9 @@ pub(crate) async fn each_recipient_is_told_once_and_the_actor_never<F: Fixture>(
     person(store, "dev", "developer").await;
     // An admin raises it: one of the admins, and not told.
     let told = raise(store, "One", &admins[1]).await.told.unwrap();
-    let recipients: Vec<UserId> = told.births.iter().map(|placed| placed.recipient).collect();
+    let recipients: Vec<UserId> = told.entries.iter().map(|placed| placed.recipient).collect();
     assert_eq!(recipients, [admins[0].id, admins[2].id, chief.id]);
-    for placed in &told.births {
+    for placed in &told.entries {
         assert_eq!((placed.seq.0, placed.unread_count), (1, 1));
     }
 }
@@ -183,8 +183,8 @@ pub(crate) async fn inactive_admins_are_not_told<F: Fixture>() {
     let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
     store.update_user(admins[0].id, off).await.unwrap();
     let told = raise(store, "One", &client).await.told.unwrap();
-    assert_eq!(told.births.len(), 1);
-    assert_eq!(told.births[0].recipient, admins[1].id);
+    assert_eq!(told.entries.len(), 1);
+    assert_eq!(told.entries[0].recipient, admins[1].id);
 }
 
 pub(crate) async fn a_decision_without_an_announcement_tells_nobody<F: Fixture>() {

@@ -185,9 +185,9 @@ pub(crate) async fn a_users_webhook_hears_of_what_comes_into_the_inbox<F: Fixtur
     assert_eq!(ids(&leased), [all]);
     let one = &leased[0];
     assert_eq!(to(one), Some(ann.id));
-    let hers = told.births.iter().find(|birth| birth.recipient == ann.id).unwrap();
+    let hers = told.entries.iter().find(|entry| entry.recipient == ann.id).unwrap();
     assert_eq!(one.notification, Some(hers.id));
-    assert_eq!(one.letters[0].message, told.letter.message);
+    assert_eq!(one.contents[0].message, told.content.message);
     assert_eq!(target(one).url, "https://a.example/hook");
     assert_eq!(target(one).project, None);
     assert_eq!(target(one).secrets, [HookSecret::new("secret of a.example".to_owned())]);
@@ -222,13 +222,13 @@ pub(crate) async fn a_projects_webhook_is_told_once_an_event_whoever_else_hears_
     let hers = hook(store, HookOwner::User(ann.id), "c.example", &[]).await.id;
     let other = hook(store, HookOwner::Project(web.id), "d.example", &[]).await.id;
     let made = raise(store, "One", &carl).await;
-    assert_eq!(made.told.as_ref().unwrap().births.len(), 2, "both admins");
+    assert_eq!(made.told.as_ref().unwrap().entries.len(), 2, "both admins");
     let leased = lease(store, 50).await;
     assert_eq!(ids(&leased), [hers, everything]);
     let [_, one] = &leased[..] else { panic!("not two") };
     assert_eq!((one.notification, to(one)), (None, None));
     assert_eq!(target(one).project, Some(ProjectId::DEFAULT));
-    let message = &one.letters[0].message;
+    let message = &one.contents[0].message;
     assert_eq!(message.event.as_str(), "ticket_created");
     assert_eq!(message.ticket.as_ref().unwrap().key, made.ticket.key);
     store.commit(step(&made.ticket, Command::Open, &bob)).await.unwrap();
@@ -250,14 +250,14 @@ pub(crate) async fn an_event_that_nobody_hears_of_reaches_a_projects_webhook<F: 
     let owner = HookOwner::Project(ProjectId::DEFAULT);
     let id = hook(&**fixture.store(), owner, "a.example", &[]).await.id;
     let told = raise(&**fixture.store(), "One", &ann).await.told.unwrap();
-    assert!(told.births.is_empty());
+    assert!(told.entries.is_empty());
     assert_eq!(told.channels, Channels::of(&[Channel::Webhook]));
     // The letter is read again from what was written.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     let leased = lease(store, 50).await;
     assert_eq!(ids(&leased), [id]);
-    assert_eq!(leased[0].letters[0].message.body, told.letter.message.body);
+    assert_eq!(leased[0].contents[0].message.body, told.content.message.body);
     let sent = Outcome::Sent { provider_id: None };
     store.record(vec![attempt(&leased[0], sent)]).await.unwrap();
     assert!(lease(store, 9_999).await.is_empty());
@@ -272,7 +272,7 @@ pub(crate) async fn what_a_project_was_told_is_kept_with_its_deliveries<F: Fixtu
     let store = &**fixture.store();
     let ann = person(store, "ann", "admin").await;
     hook(store, HookOwner::Project(ProjectId::DEFAULT), "a.example", &[]).await;
-    assert!(raise(store, "One", &ann).await.told.unwrap().births.is_empty());
+    assert!(raise(store, "One", &ann).await.told.unwrap().entries.is_empty());
     let forget =
         async |what| store.forget(what, at(DAY), Position::START, 100).await.unwrap().removed;
     assert_eq!((forget(Old::Deliveries).await, forget(Old::Messages).await), (0, 0), "it waits");

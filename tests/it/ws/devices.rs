@@ -34,7 +34,7 @@ enum Whom {
 
 #[derive(Debug, Clone)]
 enum Operation {
-    Born,
+    Added,
     /// On that device.
     Marked(usize, Whom, Mark),
 }
@@ -49,7 +49,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         (Whom::All, Mark::Delete) => Operation::Marked(device, whom, Mark::Unread),
         _ => Operation::Marked(device, whom, mark),
     });
-    prop_oneof![1 => Just(Operation::Born), 2 => marked]
+    prop_oneof![1 => Just(Operation::Added), 2 => marked]
 }
 
 /// What a device knows from its frames. It finds a double or a step back by itself.
@@ -57,7 +57,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Known {
     /// Each row that it has: whether it was read, and the position at which it learned that.
     rows: BTreeMap<i64, (bool, i64)>,
-    births: BTreeSet<i64>,
+    entries: BTreeSet<i64>,
     at: i64,
     unread_count: i64,
     /// What it asked for and was not answered yet.
@@ -135,7 +135,7 @@ impl Known {
 
     fn born(&mut self, row: &Value) {
         let id = row["id"].as_i64().unwrap();
-        assert!(self.births.insert(id), "a double: {row}");
+        assert!(self.entries.insert(id), "a double: {row}");
         self.rows.insert(id, (row["is_read"] == true, self.at));
     }
 
@@ -185,7 +185,7 @@ impl Device {
 
     /// Takes in everything up to that notification.
     async fn look_until(&mut self, id: i64) {
-        while !self.known.births.contains(&id) {
+        while !self.known.entries.contains(&id) {
             let frame = self.socket.next().await;
             self.known.take(&frame);
         }
@@ -243,7 +243,7 @@ impl World {
 
     /// Carries out some operations at once.
     async fn carry_out(&mut self, first: usize, operations: &[Operation]) {
-        let born: Vec<i64> = self.devices[0].known.births.iter().copied().collect();
+        let born: Vec<i64> = self.devices[0].known.entries.iter().copied().collect();
         let mut others = Vec::new();
         for (number, operation) in operations.iter().enumerate() {
             let Operation::Marked(device, whom, mark) = operation else {
@@ -280,7 +280,7 @@ impl World {
         let ChangedRows { head, rows, rest, .. } =
             self.hub.store().changes(user, Seq::ZERO, u32::MAX).await.unwrap();
         // Only the first rows have their texts.
-        let first = rows.iter().map(|row| (row.birth.id.0, row.birth.is_read, row.is_deleted));
+        let first = rows.iter().map(|row| (row.entry.id.0, row.entry.is_read, row.is_deleted));
         let others = rest.iter().map(|row| (row.id.0, row.is_read, row.is_deleted));
         let stored: BTreeMap<i64, bool> = first
             .chain(others)

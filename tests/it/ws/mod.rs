@@ -9,7 +9,7 @@
 
 mod devices;
 mod doors;
-mod doorstep;
+mod fast_path;
 mod frames;
 mod gapless;
 mod handshake;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::ids::{MessageId, NotificationId, ProjectId, UserId};
-use super::super::inbox::Letter;
+use super::super::inbox::MessageContent;
 use super::super::notification::{Announcement, Message};
 use super::super::preference::{Routed, RoutedBy};
 use super::super::routing::Channels;
-use super::{External, NewDelivery, NewEntry, Placed, Plan, Rejection, Routing, Subject, Told};
+use super::{External, InboxEntry, NewDelivery, NewEntry, Plan, Rejection, Routing, Subject, Told};
 
 /// The next recipients of a send.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct SendPart<'p> {
     /// The send's message.
     pub message: MessageId,
     /// What it says.
-    pub letter: &'p Arc<Letter>,
+    pub content: &'p Arc<MessageContent>,
     /// Whether the message itself is to be written: this is the send's first part.
     pub is_new: bool,
     /// In the order of their ids; none for a send that is for later.
@@ -48,17 +48,17 @@ impl Plan<'_> {
     /// # Errors
     /// [`Rejection::NotFound`] when a recipient does not exist: the whole group must be taken back.
     pub fn send(&mut self, part: SendPart<'_>, together: usize) -> Result<Option<Told>, Rejection> {
-        let SendPart { message, letter, recipients, only, now, .. } = part;
+        let SendPart { message, content, recipients, only, now, .. } = part;
         if part.is_new {
-            self.rows.messages.push((message, Arc::clone(letter)));
+            self.rows.messages.push((message, Arc::clone(content)));
         }
         let routed = Routed { channels: part.channels, by: RoutedBy::Sender };
-        let mut routing = self.routing(letter, routed);
+        let mut routing = self.routing(content, routed);
         routing.is_critical = part.is_critical;
         // A send that was due while no node ran begins to wait only now.
         routing.due_at = routing.due_at.max(now);
-        let told = self.tell((message, letter), &routing, recipients, only, together)?;
-        Ok((!told.births.is_empty()).then_some(told))
+        let told = self.tell((message, content), &routing, recipients, only, together)?;
+        Ok((!told.entries.is_empty()).then_some(told))
     }
 
     /// The users whom an announcement concerns; all of them must exist.
@@ -79,9 +79,9 @@ impl Plan<'_> {
         message: Message,
         project: Option<ProjectId>,
     ) -> Result<Option<Told>, Rejection> {
-        let letter = Letter::new(message);
+        let content = MessageContent::new(message);
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
-        let routing = self.routing(&letter, routed);
+        let routing = self.routing(&content, routed);
         let known = &self.facts.recipients;
         recipients.retain(|user| known.get(user).is_some_and(|one| routing.reaches(one)));
         let is_called = self.facts.called(project, routing.event).next().is_some();
@@ -89,9 +89,9 @@ impl Plan<'_> {
             return Ok(None);
         }
         let message = self.context.ids.message();
-        self.rows.messages.push((message, Arc::clone(&letter)));
+        self.rows.messages.push((message, Arc::clone(&content)));
         let together = recipients.len();
-        let mut told = self.tell((message, &letter), &routing, &recipients, None, together)?;
+        let mut told = self.tell((message, &content), &routing, &recipients, None, together)?;
         for hook in self.facts.called(project, routing.event) {
             let external = External { to: &hook.address, route: routing.to_project() };
             let (id, subject) = (self.context.ids.delivery(), Subject::Message(message));
@@ -101,8 +101,8 @@ impl Plan<'_> {
         Ok(Some(told))
     }
 
-    fn routing<'l>(&self, letter: &'l Letter, routed: Routed) -> Routing<'l> {
-        let Message { event, ticket, created_at, .. } = &letter.message;
+    fn routing<'l>(&self, content: &'l MessageContent, routed: Routed) -> Routing<'l> {
+        let Message { event, ticket, created_at, .. } = &content.message;
         Routing {
             event,
             ticket: ticket.as_ref().map(|ticket| ticket.id),
@@ -118,13 +118,13 @@ impl Plan<'_> {
     /// entry without a delivery may be written later where `together` recipients are many.
     fn tell(
         &mut self,
-        (message, letter): (MessageId, &Arc<Letter>),
+        (message, content): (MessageId, &Arc<MessageContent>),
         routing: &Routing<'_>,
         recipients: &[UserId],
         only: Option<NotificationId>,
         together: usize,
     ) -> Result<Told, Rejection> {
-        let mut births = Vec::with_capacity(recipients.len());
+        let mut entries = Vec::with_capacity(recipients.len());
         let mut channels = Channels::NONE;
         let ids = self.context.ids;
         let are_many = self.context.defers_from.is_some_and(|from| together >= from);
@@ -134,7 +134,7 @@ impl Plan<'_> {
             if !routing.reaches(known) {
                 continue;
             }
-            let seq = known.head.give_birth();
+            let seq = known.head.append();
             let id = only.unwrap_or_else(|| ids.notification());
             let mut may_wait = are_many || known.is_deferred;
             for external in routing.external(known) {
@@ -150,14 +150,14 @@ impl Plan<'_> {
             let reach = if may_wait { known.plain_reach() } else { None };
             let entry = NewEntry { id, recipient, seq, message, unread_count, may_wait, reach };
             self.rows.entries.push(entry);
-            births.push(Placed { recipient, id, seq, unread_count });
+            entries.push(InboxEntry { recipient, id, seq, unread_count });
         }
-        if !births.is_empty() {
-            let copies = i64::try_from(births.len()).unwrap_or(i64::MAX);
+        if !entries.is_empty() {
+            let copies = i64::try_from(entries.len()).unwrap_or(i64::MAX);
             *self.rows.copies.entry(message).or_default() += copies;
         }
         self.remember_steps(routing, first_delivery);
-        Ok(Told { letter: Arc::clone(letter), births, channels })
+        Ok(Told { content: Arc::clone(content), entries, channels })
     }
 
     /// A later decision of this group may call off the steps that were planned since.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ids::{NotificationId, Seq, UserId};
-use super::super::inbox::{Birth, Change, Letter};
+use super::super::inbox::{Change, Entry, MessageContent};
 use super::super::routing::Channels;
 use super::super::ticket::Ticket;
 
@@ -31,16 +31,16 @@ pub struct Committed {
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The text that they share.
-    pub letter: Arc<Letter>,
+    pub content: Arc<MessageContent>,
     /// One for each recipient; none, where only a project's webhook is called.
-    pub births: Vec<Placed>,
+    pub entries: Vec<InboxEntry>,
     /// The external channels that have deliveries of it to make.
     pub channels: Channels,
 }
 
 /// One recipient's notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
+pub struct InboxEntry {
     /// Whose.
     pub recipient: UserId,
     /// Its id.
@@ -54,9 +54,9 @@ pub struct Placed {
 impl Told {
     /// The notification at `placed`, as its recipient's actor is told of it.
     #[must_use]
-    pub fn change(&self, placed: Placed) -> Change {
-        let Placed { id, seq, unread_count, .. } = placed;
-        let birth = Birth { id, seq, is_read: false, message: Arc::clone(&self.letter) };
-        Change::Born { birth, unread_count }
+    pub fn change(&self, placed: InboxEntry) -> Change {
+        let InboxEntry { id, seq, unread_count, .. } = placed;
+        let entry = Entry { id, seq, is_read: false, message: Arc::clone(&self.content) };
+        Change::Added { entry, unread_count }
     }
 }

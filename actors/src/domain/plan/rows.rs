@@ -10,7 +10,7 @@ use super::super::delivery::Rule;
 use super::super::ids::{
     CommentId, DeliveryId, MessageId, NotificationId, ProjectId, Seq, TicketId, UserId,
 };
-use super::super::inbox::Letter;
+use super::super::inbox::MessageContent;
 use super::super::notification::DeliveryStatus;
 use super::super::routing::Channels;
 use super::super::ticket::{HistoryEntry, Ticket};
@@ -39,7 +39,7 @@ pub struct Rows<'a> {
     /// New comments; the id is the plan's, not the one in the comment.
     pub comments: Vec<(CommentId, &'a Comment)>,
     /// New messages.
-    pub messages: Vec<(MessageId, Arc<Letter>)>,
+    pub messages: Vec<(MessageId, Arc<MessageContent>)>,
     /// How many new entries share a message; also of messages that were written before.
     pub copies: BTreeMap<MessageId, i64>,
     /// New entries of inboxes, each inbox' in the order of its numbers.

@@ -26,7 +26,7 @@ pub fn create(
     membership: Membership,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    if membership == Membership::Outsider && !caller.role.is_admin() {
+    if membership == Membership::NonMember && !caller.role.is_admin() {
         return Err(Refusal::NotFound);
     }
     let ticket = Ticket {

@@ -185,7 +185,7 @@ pub enum Membership {
     /// The caller belongs to it, or it is open.
     Member,
     /// The caller does not belong to it.
-    Outsider,
+    NonMember,
 }
 
 /// What a new ticket is made of.

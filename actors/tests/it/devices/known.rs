@@ -9,7 +9,7 @@ use bellpull_actors::session::{Answer, Ask, Asked, Heard};
 use bellpull_actors::testing::Frame;
 use proptest::prelude::*;
 
-use crate::Guest;
+use crate::TestClient;
 
 /// What a client knows from its frames.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Known {
     /// Each row that it has: whether it was read, and the position at which it learned that.
     pub(super) rows: BTreeMap<NotificationId, (bool, Seq)>,
     /// Births that it was shown as news, ever: none comes twice.
-    pub(super) births: BTreeSet<NotificationId>,
+    pub(super) entries: BTreeSet<NotificationId>,
     pub(super) deleted: BTreeSet<NotificationId>,
     pub(super) unread_count: Option<i64>,
     pub(super) at: Seq,
@@ -42,7 +42,7 @@ impl Known {
             } else {
                 // Of a row that it does not know (its line broke over a backlog) it learns here.
                 self.rows.insert(*id, (*is_read, *changed_seq));
-                self.births.insert(*id);
+                self.entries.insert(*id);
             }
             if *is_deleted {
                 self.rows.remove(id);
@@ -77,7 +77,7 @@ impl Known {
     }
 
     pub(super) fn news(&mut self, id: NotificationId, is_read: bool) -> Result<(), TestCaseError> {
-        prop_assert!(self.births.insert(id), "a double of {}", id);
+        prop_assert!(self.entries.insert(id), "a double of {}", id);
         self.rows.insert(id, (is_read, self.at));
         Ok(())
     }
@@ -109,8 +109,8 @@ impl Known {
 pub(super) struct Client {
     /// Where it began: with everything after 0, or with what was not acknowledged or sent.
     pub(super) is_whole: bool,
-    pub(super) is_births: bool,
-    pub(super) guest: Guest,
+    pub(super) is_entries: bool,
+    pub(super) conn: TestClient,
     /// How many frames of the present session it has looked at.
     pub(super) read: usize,
     pub(super) known: Known,
@@ -119,7 +119,7 @@ pub(super) struct Client {
 impl Client {
     /// Takes in what its connection has taken.
     pub(super) fn look(&mut self) -> Result<(), TestCaseError> {
-        let seen = self.guest.probe.seen();
+        let seen = self.conn.probe.seen();
         for frame in &seen.frames[self.read..] {
             self.known.frame(frame)?;
         }
@@ -132,10 +132,10 @@ impl Client {
         self.known.asked.insert(tag.clone(), (selection.clone(), mark));
         let ask = Ask::Mark { selection, mark };
         let asked = Asked { tag: Some(tag.into()), ask };
-        self.guest.session.heard(Heard::Asked(Box::new(asked)));
+        self.conn.session.heard(Heard::Asked(Box::new(asked)));
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.guest.probe.seen().closed.is_none()
+        self.conn.probe.seen().closed.is_none()
     }
 }

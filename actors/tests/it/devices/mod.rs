@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use self::known::{Client, Known};
-use crate::{Guest, House};
+use crate::{TestClient, TestNode};
 
 const USER: UserId = UserId(1);
 
@@ -42,7 +42,7 @@ enum Whom {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Born(Hint),
+    Added(Hint),
     /// Something else than this hub's sessions marks.
     Marked(Whom, Mark, Hint),
     /// A device marks.
@@ -80,7 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
         ]
     };
     prop_oneof![
-        8 => hint().prop_map(Step::Born),
+        8 => hint().prop_map(Step::Added),
         4 => (whom(), mark(), hint()).prop_map(|(whom, mark, hint)| Step::Marked(whom, mark, hint)),
         6 => (0usize..8, whom(), mark()).prop_map(|(n, whom, mark)| Step::Ask(n, whom, mark)),
         2 => Just(Step::Late),
@@ -98,7 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct World {
-    house: House,
+    node: TestNode,
     clients: Vec<Client>,
     late: Vec<Change>,
     asks: usize,
@@ -107,13 +107,13 @@ struct World {
 impl World {
     async fn new(backlog: usize) -> Self {
         let limits = HubLimits { replay_max: 5_000, ..HubLimits::default() };
-        let house = House::with(limits).await;
-        house.born(1, backlog);
-        Self { house, clients: Vec::new(), late: Vec::new(), asks: 0 }
+        let node = TestNode::with(limits).await;
+        node.born(1, backlog);
+        Self { node, clients: Vec::new(), late: Vec::new(), asks: 0 }
     }
 
     fn hint(&mut self, change: Change, hint: Hint) {
-        let users = &self.house.hub.users;
+        let users = &self.node.hub.users;
         match hint {
             Hint::Told => users.tell(USER, change),
             Hint::Lost => {}
@@ -129,7 +129,7 @@ impl World {
         match whom {
             Whom::All => Selection::All { channel: None, ticket: None },
             Whom::One(share) => {
-                let head = self.house.store.head_now(USER).last_seq.0;
+                let head = self.node.store.head_now(USER).last_seq.0;
                 Selection::Ids(vec![NotificationId(1 + head * share / 1_000)])
             }
         }
@@ -138,31 +138,31 @@ impl World {
     async fn mark(&mut self, whom: Whom, mark: Mark, hint: Hint) {
         let selection = self.selection(whom);
         let now = Timestamp::UNIX_EPOCH;
-        let marked = self.house.store.mark(USER, selection, mark, now).await.unwrap();
+        let marked = self.node.store.mark(USER, selection, mark, now).await.unwrap();
         if let Some(marked) = marked {
             self.hint(Change::Marked(marked), hint);
         }
     }
 
-    async fn follow(&self, feed: Feed) -> Option<Guest> {
+    async fn follow(&self, feed: Feed) -> Option<TestClient> {
         let day = Duration::from_secs(86_400);
-        let (session, probe) = self.house.try_follow(1, feed, None, day).await;
-        session.ok().map(|session| Guest { session, probe })
+        let (session, probe) = self.node.try_follow(1, feed, None, day).await;
+        session.ok().map(|session| TestClient { session, probe })
     }
 
     async fn come(&mut self, kind: usize) {
         let feed = [
-            Feed::Births(Begin::Since(Seq::ZERO)),
+            Feed::Entries(Begin::Since(Seq::ZERO)),
             Feed::Changes(Resume::After(Seq::ZERO)),
             Feed::Changes(Resume::Unacknowledged),
             Feed::Nothing,
         ][kind];
-        let Some(guest) = self.follow(feed).await else { return };
+        let Some(conn) = self.follow(feed).await else { return };
         if feed == Feed::Nothing {
             return; // it is shown nothing, and must not disturb the others
         }
-        let (is_whole, is_births) = (kind != 2, kind == 0);
-        self.clients.push(Client { is_whole, is_births, guest, read: 0, known: Known::default() });
+        let (is_whole, is_entries) = (kind != 2, kind == 0);
+        self.clients.push(Client { is_whole, is_entries, conn, read: 0, known: Known::default() });
     }
 
     /// A client of changes goes on with what it holds; one of births begins anew.
@@ -172,15 +172,15 @@ impl World {
         };
         client.look()?;
         client.known.asked.clear(); // whether it was done, nobody says
-        let feed = if client.is_births {
-            Feed::Births(Begin::Since(Seq::ZERO))
+        let feed = if client.is_entries {
+            Feed::Entries(Begin::Since(Seq::ZERO))
         } else {
             Feed::Changes(Resume::After(client.known.at))
         };
-        if let Some(guest) = self.follow(feed).await {
+        if let Some(conn) = self.follow(feed).await {
             let client = &mut self.clients[which];
-            (client.guest, client.read) = (guest, 0);
-            if client.is_births {
+            (client.conn, client.read) = (conn, 0);
+            if client.is_entries {
                 client.known = Known::default();
             }
         }
@@ -190,8 +190,8 @@ impl World {
     async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         let index = |which: usize| which % self.clients.len().max(1);
         match step {
-            Step::Born(hint) => {
-                let change = self.house.store.give_birth(USER, "x");
+            Step::Added(hint) => {
+                let change = self.node.store.append(USER, "x");
                 self.hint(change, hint);
             }
             Step::Marked(whom, mark, hint) => self.mark(whom, mark, hint).await,
@@ -213,29 +213,29 @@ impl World {
                 if let Some(client) = self.clients.get_mut(index) {
                     client.look()?;
                     let ack = Asked { tag: None, ask: Ask::Ack(client.known.at) };
-                    client.guest.session.heard(Heard::Asked(Box::new(ack)));
+                    client.conn.session.heard(Heard::Asked(Box::new(ack)));
                 }
             }
             Step::End(which) => {
                 if let Some(client) = self.clients.get(index(which)) {
-                    client.guest.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
+                    client.conn.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
                 }
             }
             Step::Back(which) => self.back(index(which)).await?,
             Step::Stall(which, room) => {
                 if let Some(client) = self.clients.get(index(which)) {
-                    client.guest.probe.set(|seen| seen.room = Some(room));
-                    client.guest.session.heard(Heard::Writable);
+                    client.conn.probe.set(|seen| seen.room = Some(room));
+                    client.conn.session.heard(Heard::Writable);
                 }
             }
             Step::Release(which) => {
                 if let Some(client) = self.clients.get(index(which)) {
-                    client.guest.release();
+                    client.conn.release();
                 }
             }
-            Step::Slow(ms) => self.house.slow(ms),
+            Step::Slow(ms) => self.node.slow(ms),
             Step::Kill => {
-                let _ = self.house.hub.kill_at("user/1").await;
+                let _ = self.node.hub.kill_at("user/1").await;
             }
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Step::Yield => tokio::task::yield_now().await,
@@ -246,7 +246,7 @@ impl World {
     /// Everybody is there, and everything is settled.
     async fn settle(&mut self) -> Result<(), TestCaseError> {
         for client in &self.clients {
-            client.guest.release();
+            client.conn.release();
         }
         // Past every back-off.
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -254,8 +254,8 @@ impl World {
             self.back(which).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.house.tell(1);
-        let last = self.house.store.head_now(USER).last_seq;
+        self.node.tell(1);
+        let last = self.node.store.head_now(USER).last_seq;
         for client in &mut self.clients {
             let is_last = |frame: &Frame| {
                 if let Frame::Row { changed_seq, .. } = frame {
@@ -263,7 +263,7 @@ impl World {
                 }
                 matches!(frame, Frame::Notification { seq, .. } if *seq == last)
             };
-            client.guest.probe.until(|seen| seen.frames.iter().any(is_last)).await;
+            client.conn.probe.until(|seen| seen.frames.iter().any(is_last)).await;
             client.look()?;
         }
         Ok(())
@@ -272,10 +272,10 @@ impl World {
     async fn check(&mut self) -> Result<(), TestCaseError> {
         self.settle().await?;
         let ChangedRows { head, rows, .. } =
-            self.house.store.changes(USER, Seq::ZERO, u32::MAX).await.unwrap();
+            self.node.store.changes(USER, Seq::ZERO, u32::MAX).await.unwrap();
         let lives = rows.iter().filter(|row| !row.is_deleted);
         let stored: BTreeMap<NotificationId, bool> =
-            lives.map(|row| (row.birth.id, row.birth.is_read)).collect();
+            lives.map(|row| (row.entry.id, row.entry.is_read)).collect();
         for client in &self.clients {
             let known = &client.known;
             let has: BTreeMap<NotificationId, bool> =
@@ -283,7 +283,7 @@ impl World {
             prop_assert_eq!(known.unread_count, Some(head.unread_count));
             prop_assert!(known.asked.is_empty(), "not answered: {:?}", known.asked);
             if client.is_whole {
-                let frames = client.guest.probe.seen().frames.clone();
+                let frames = client.conn.probe.seen().frames.clone();
                 prop_assert_eq!(&has, &stored, "after {:?}", frames);
             } else {
                 let wrong = has.iter().find(|(id, is_read)| stored.get(id) != Some(is_read));
@@ -294,7 +294,7 @@ impl World {
     }
 }
 
-impl Guest {
+impl TestClient {
     /// The connection takes everything again.
     fn release(&self) {
         self.probe.set(|seen| seen.room = None);
@@ -341,27 +341,27 @@ proptest! {
             let mut world = World::new(500).await;
             world.come(2).await;
             let frames = |seen: &bellpull_actors::testing::Seen| seen.frames.len() == 501;
-            world.clients[0].guest.probe.until(frames).await;
+            world.clients[0].conn.probe.until(frames).await;
             let ack = Asked { tag: Some("ack".into()), ask: Ask::Ack(Seq(acked)) };
-            world.clients[0].guest.session.heard(Heard::Asked(Box::new(ack)));
+            world.clients[0].conn.session.heard(Heard::Asked(Box::new(ack)));
             for (id, mark) in marks {
                 world.mark(Whom::One(id * 2 - 2), mark, Hint::Told).await;
             }
             let end = Heard::Ended(Ending::Closed { code: 1000 });
-            world.clients[0].guest.session.heard(end);
-            world.clients[0].guest.probe.ended().await;
-            let changes = world.house.store.changes(USER, Seq(acked), 500).await;
+            world.clients[0].conn.session.heard(end);
+            world.clients[0].conn.probe.ended().await;
+            let changes = world.node.store.changes(USER, Seq(acked), 500).await;
             let wanted = changes.unwrap().rows;
             world.come(2).await;
-            let again = &world.clients[1].guest.probe;
+            let again = &world.clients[1].conn.probe;
             again.until(|seen| seen.frames.len() == wanted.len() + 1).await;
             let seen = again.seen();
             for (row, frame) in wanted.iter().zip(&seen.frames[1..]) {
                 let Frame::Row { changed_seq, id, is_news, .. } = frame else {
                     return Err(TestCaseError::fail(format!("{frame:?}")));
                 };
-                prop_assert_eq!((changed_seq, id), (&row.changed_seq, &row.birth.id));
-                prop_assert_eq!(*is_news, row.birth.seq > Seq(acked) && !row.is_deleted);
+                prop_assert_eq!((changed_seq, id), (&row.changed_seq, &row.entry.id));
+                prop_assert_eq!(*is_news, row.entry.seq > Seq(acked) && !row.is_deleted);
             }
             Ok(())
         })?;
@@ -397,7 +397,7 @@ proptest! {
             }
             for (number, operation) in operations.into_iter().enumerate() {
                 match operation {
-                    Operation::New => world.house.tell(1),
+                    Operation::New => world.node.tell(1),
                     Operation::Mark(which, whom, mark) => {
                         let selection = world.selection(whom);
                         world.clients[which].ask(selection, mark, number);
@@ -412,7 +412,7 @@ proptest! {
                             let answers = news.iter();
                             asked == answers.filter(|one| matches!(one, Frame::Answer(..))).count()
                         };
-                        client.guest.probe.until(answered).await;
+                        client.conn.probe.until(answered).await;
                         client.look()?;
                     }
                 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::super::error::corrupt;
 use super::super::options::BoxError;
 use super::super::statement::{all, execute, optional};
-use super::births::decode;
+use super::entries::decode;
 use super::waves::Counts;
 use super::{Deferred, Person, Position, State};
 
@@ -25,32 +25,32 @@ impl Deferred {
         let sql = "SELECT id, births FROM deferred_births ORDER BY id";
         let waves: Vec<(i64, Vec<u8>)> = all(connection, sql, (), |row| row.try_into())?;
         let mut stored = BTreeMap::new();
-        for (wave, bytes) in waves {
-            let births = decode(&bytes).ok_or_else(|| corrupt("deferred_births"))?;
-            let place = new.waves.begin(wave);
+        for (fan_out, bytes) in waves {
+            let entries = decode(&bytes).ok_or_else(|| corrupt("deferred_births"))?;
+            let place = new.waves.begin(fan_out);
             let mut left = 0;
-            for birth in births {
-                let position = match stored.entry(birth.user) {
+            for entry in entries {
+                let position = match stored.entry(entry.user) {
                     Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(unknown) => *unknown.insert(position(connection, birth.user)?),
+                    Entry::Vacant(unknown) => *unknown.insert(position(connection, entry.user)?),
                 };
-                if birth.seq <= position.last_seq {
+                if entry.seq <= position.last_seq {
                     continue;
                 }
-                let person = new.people.entry(birth.user);
+                let person = new.people.entry(entry.user);
                 let person = person.or_insert_with(|| Person::at(position));
-                if person.position.give_birth() != birth.seq {
+                if person.position.append() != entry.seq {
                     return Err(corrupt("deferred_births").into());
                 }
                 new.held += usize::from(!person.is_held());
-                person.births.push(new.waves.add(place, birth.user, birth.id, birth.message));
+                person.entries.push(new.waves.add(place, entry.user, entry.id, entry.message));
                 left += 1;
             }
             if left == 0 {
-                execute(connection, "DELETE FROM deferred_births WHERE id = ?", (wave,))?;
+                execute(connection, "DELETE FROM deferred_births WHERE id = ?", (fan_out,))?;
                 new.waves.take_off(&Counts::from([(place, 0)]));
             }
-            new.births += left;
+            new.entries += left;
         }
         Ok(self.replace(new))
     }
@@ -65,7 +65,7 @@ impl Deferred {
                 None => {}
             }
         }
-        if new.births > 0 {
+        if new.entries > 0 {
             let now = std::time::Instant::now();
             new.times = Some((now, now));
             self.added.notify_one();
@@ -87,7 +87,7 @@ fn position(connection: &Connection, user: UserId) -> rusqlite::Result<Position>
 }
 
 impl Position {
-    fn give_birth(&mut self) -> Seq {
+    fn append(&mut self) -> Seq {
         self.unread_count += 1;
         self.last_seq = self.last_seq.next();
         self.last_seq

@@ -11,13 +11,13 @@
 //! here first, adds the [`tail`] to what the tables have or has the inbox settled ([`barrier`]),
 //! and misses nothing that was acknowledged before.
 //!
-//! In reading order: this file (what is known, as readers and the writer ask for it), [`births`]
+//! In reading order: this file (what is known, as readers and the writer ask for it), [`entries`]
 //! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the
 //! tables), [`staged`] (what a group does to it), [`settler`], [`tail`] and [`barrier`] (for
 //! readers).
 
 mod barrier;
-mod births;
+mod entries;
 mod load;
 mod settler;
 mod staged;
@@ -36,9 +36,9 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 pub(super) use barrier::Barrier;
-pub(super) use births::Birth;
+pub(super) use entries::DeferredEntry;
 pub(super) use settler::Settler;
-pub(super) use staged::{NewBirth, Staged};
+pub(super) use staged::{Staged, StagedEntry};
 use waves::{Waiting, Waves};
 
 /// Of so many births that may wait one inbox may: it takes as much memory as they do.
@@ -55,7 +55,7 @@ pub(super) struct Deferred {
     /// number.
     from: Option<usize>,
     /// So many may wait. Who adds to more than these writes as many rows as it adds.
-    births_max: usize,
+    entries_max: usize,
     state: Mutex<State>,
     /// Told when there is something to settle.
     added: Notify,
@@ -68,7 +68,7 @@ struct State {
     people: BTreeMap<UserId, Person>,
     /// How many of them have births that wait, and how many births those are.
     held: usize,
-    births: usize,
+    entries: usize,
     waves: Waves,
     /// Who was settled last while nobody waited.
     cursor: Option<UserId>,
@@ -86,7 +86,7 @@ struct Person {
     /// The highest number that was delivered while births waited.
     delivered: Seq,
     /// In the order of their numbers, which end with the position's.
-    births: SmallVec<[Waiting; 1]>,
+    entries: SmallVec<[Waiting; 1]>,
 }
 
 /// Where an inbox stands.
@@ -99,11 +99,11 @@ pub(super) struct Position {
 impl Person {
     /// Somebody whose inbox stands there, without births that wait.
     fn at(position: Position) -> Self {
-        Self { position, reach: None, delivered: Seq::ZERO, births: SmallVec::new() }
+        Self { position, reach: None, delivered: Seq::ZERO, entries: SmallVec::new() }
     }
 
     fn is_held(&self) -> bool {
-        !self.births.is_empty()
+        !self.entries.is_empty()
     }
 }
 
@@ -134,16 +134,16 @@ impl State {
 
     /// Tells the operators.
     fn report(&self) {
-        let births = u32::try_from(self.births).unwrap_or(u32::MAX);
-        metrics::gauge!("bellpull_births_deferred").set(births);
+        let entries = u32::try_from(self.entries).unwrap_or(u32::MAX);
+        metrics::gauge!("bellpull_births_deferred").set(entries);
     }
 }
 
 impl Deferred {
     /// Nothing yet. Of what goes to `from` people and more some `births_max` births may wait.
     /// `None`: nothing may, as where another process is the hub.
-    pub(super) fn new(from: Option<usize>, births_max: usize) -> Self {
-        Self { from, births_max, state: Mutex::default(), added: Notify::new() }
+    pub(super) fn new(from: Option<usize>, entries_max: usize) -> Self {
+        Self { from, entries_max, state: Mutex::default(), added: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,14 +158,14 @@ impl Deferred {
 
     /// How many births are still to be written.
     pub(super) fn count(&self) -> usize {
-        self.state().births
+        self.state().entries
     }
 
     /// Whether there is no room for so many more.
-    fn is_full(&self, births: usize) -> bool {
+    fn is_full(&self, entries: usize) -> bool {
         let state = self.state();
-        let held_max = self.births_max / BIRTHS_PER_INBOX;
-        state.births + births > self.births_max || state.held + births > held_max
+        let held_max = self.entries_max / BIRTHS_PER_INBOX;
+        state.entries + entries > self.entries_max || state.held + entries > held_max
     }
 
     /// Whether births of this inbox are still to be written.
@@ -177,14 +177,14 @@ impl Deferred {
     pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
         let state = self.state();
         let held = state.people.iter().filter(|(_, person)| person.is_held());
-        portions(held.map(|(user, person)| (*user, person.births.len())))
+        portions(held.map(|(user, person)| (*user, person.entries.len())))
     }
 
     /// Whose notification it is, if it is still to be written.
     pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
         let state = self.state();
         let user = state.waves.owner(id.0)?;
-        state.held(user)?.births.iter().any(|birth| birth.id == id.0).then_some(user)
+        state.held(user)?.entries.iter().any(|entry| entry.id == id.0).then_some(user)
     }
 
     /// What is known of these people, as the group stands.
@@ -202,36 +202,36 @@ impl Deferred {
     }
 
     /// Some who are still to be settled, with about so many births, going round.
-    fn next(&self, births: usize) -> Vec<UserId> {
+    fn next(&self, entries: usize) -> Vec<UserId> {
         let mut state = self.state();
         let first = state.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let after = (first, Bound::Unbounded);
         let (mut some, mut count) = (Vec::new(), 0);
         for (user, person) in state.people.range(after).filter(|(_, person)| person.is_held()) {
-            if count >= births {
+            if count >= entries {
                 break;
             }
-            count += person.births.len();
+            count += person.entries.len();
             some.push(*user);
         }
         // Behind the last the next ones begin anew.
-        state.cursor = some.last().copied().filter(|_| count >= births);
+        state.cursor = some.last().copied().filter(|_| count >= entries);
         some
     }
 }
 
 /// In portions of about [`PORTION`] births.
 fn portions(people: impl Iterator<Item = (UserId, usize)>) -> Vec<Vec<UserId>> {
-    let (mut portions, mut births) = (Vec::new(), PORTION);
+    let (mut portions, mut entries) = (Vec::new(), PORTION);
     for (user, count) in people {
-        if births >= PORTION {
+        if entries >= PORTION {
             portions.push(Vec::new());
-            births = 0;
+            entries = 0;
         }
         if let Some(portion) = portions.last_mut() {
             portion.push(user);
         }
-        births += count;
+        entries += count;
     }
     portions
 }

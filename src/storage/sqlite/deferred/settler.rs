@@ -75,15 +75,15 @@ mod tests {
     use bellpull_actors::domain::ids::{Seq, UserId};
     use tokio::sync::Notify;
 
-    use super::super::{Birth, NewBirth, Staged};
+    use super::super::{DeferredEntry, Staged, StagedEntry};
     use super::*;
 
     #[tokio::test]
     async fn a_panic_while_a_portion_is_written_stops_no_later_one() {
         let deferred = Arc::new(Deferred::new(Some(1), 100));
-        let birth = Birth { user: UserId(4), seq: Seq(1), id: 7, message: 9 };
+        let entry = DeferredEntry { user: UserId(4), seq: Seq(1), id: 7, message: 9 };
         let mut staged = Staged::default();
-        let new = NewBirth { birth, unread_count: 1, reach: None };
+        let new = StagedEntry { entry, unread_count: 1, reach: None };
         staged.defer(vec![new]);
         deferred.apply(staged);
         let (tries, again) = (AtomicUsize::new(0), Notify::new());

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
 use super::super::writer::NOTIFICATIONS;
-use super::births::{Birth, encode};
+use super::entries::{DeferredEntry, encode};
 use super::waves::{Counts, Waiting};
 use super::{Deferred, KNOWN_MAX, Person, Position, State};
 
@@ -27,8 +27,8 @@ static HEADS: MultiRow = MultiRow::new(
 
 /// A birth of a group.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct NewBirth {
-    pub(in super::super) birth: Birth,
+pub(in super::super) struct StagedEntry {
+    pub(in super::super) entry: DeferredEntry,
     /// The inbox' count with it.
     pub(in super::super) unread_count: i64,
     /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
@@ -44,7 +44,7 @@ pub(in super::super) struct Staged {
     /// Inboxes that were changed in the table.
     changed: BTreeSet<UserId>,
     forgets_known: bool,
-    new: Vec<NewBirth>,
+    new: Vec<StagedEntry>,
     /// Of inboxes that are held, and stay so unless something of this group settles them.
     delivered: BTreeMap<UserId, Seq>,
 }
@@ -97,10 +97,10 @@ impl Staged {
             if !self.settled.insert(user) {
                 continue;
             }
-            for (seq, birth) in person.numbered() {
-                birth.count(&mut self.written);
-                let message = state.waves.message(birth);
-                rows.extend([user.0, seq.0, birth.id, message].map(Cell::Int));
+            for (seq, entry) in person.numbered() {
+                entry.count(&mut self.written);
+                let message = state.waves.message(entry);
+                rows.extend([user.0, seq.0, entry.id, message].map(Cell::Int));
             }
             let Position { last_seq, unread_count } = person.position;
             let noted = self.delivered.remove(&user).unwrap_or(Seq::ZERO);
@@ -117,16 +117,16 @@ impl Staged {
         &mut self,
         connection: &Connection,
         deferred: &Deferred,
-        births: usize,
+        entries: usize,
     ) -> rusqlite::Result<()> {
-        let some = deferred.next(births);
+        let some = deferred.next(entries);
         self.settle(connection, deferred, some)
     }
 
     /// Takes births whose rows wait. None of them is of an inbox that was changed since it was
     /// read in this group.
-    pub(in super::super) fn defer(&mut self, births: Vec<NewBirth>) {
-        self.new = births;
+    pub(in super::super) fn defer(&mut self, entries: Vec<StagedEntry>) {
+        self.new = entries;
     }
 
     /// Writes the list of the births that wait, and removes those of which none is left.
@@ -142,13 +142,13 @@ impl Staged {
             let state = deferred.state();
             (state.waves.ended_without(&self.written), state.waves.last_id + 1)
         };
-        for wave in ended {
-            execute(connection, "DELETE FROM deferred_births WHERE id = ?", (wave,))?;
+        for fan_out in ended {
+            execute(connection, "DELETE FROM deferred_births WHERE id = ?", (fan_out,))?;
         }
         if !self.new.is_empty() {
-            let births: Vec<Birth> = self.new.iter().map(|new| new.birth).collect();
+            let entries: Vec<DeferredEntry> = self.new.iter().map(|new| new.entry).collect();
             let sql = "INSERT INTO deferred_births (id, births) VALUES (?, ?)";
-            execute(connection, sql, (next, encode(&births)))?;
+            execute(connection, sql, (next, encode(&entries)))?;
         }
         Ok(())
     }
@@ -157,9 +157,9 @@ impl Staged {
 impl Person {
     /// The births that wait, with their numbers.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
-        let count = i64::try_from(self.births.len()).unwrap_or(i64::MAX);
+        let count = i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
         let first = self.position.last_seq.0 - count + 1;
-        (first..).map(Seq).zip(&self.births)
+        (first..).map(Seq).zip(&self.entries)
     }
 }
 
@@ -171,7 +171,7 @@ impl Deferred {
         for user in settled {
             state.settle(user);
         }
-        state.births -= state.waves.take_off(&written);
+        state.entries -= state.waves.take_off(&written);
         for user in changed {
             state.people.remove(&user); // settled before it was changed
         }
@@ -188,7 +188,7 @@ impl Deferred {
             state.add(&new);
             self.added.notify_one();
         }
-        if state.births == 0 {
+        if state.entries == 0 {
             state.times = None;
         }
         state.report();
@@ -196,17 +196,17 @@ impl Deferred {
 }
 
 impl State {
-    fn add(&mut self, new: &[NewBirth]) {
+    fn add(&mut self, new: &[StagedEntry]) {
         let now = Instant::now();
         self.times = Some((self.times.map_or(now, |(first, _)| first), now));
-        let wave = self.waves.begin(self.waves.last_id + 1);
-        self.births += new.len();
-        for NewBirth { birth, unread_count, reach, .. } in new {
-            let position = Position { last_seq: birth.seq, unread_count: *unread_count };
-            let person = self.people.entry(birth.user).or_insert_with(|| Person::at(position));
+        let fan_out = self.waves.begin(self.waves.last_id + 1);
+        self.entries += new.len();
+        for StagedEntry { entry, unread_count, reach, .. } in new {
+            let position = Position { last_seq: entry.seq, unread_count: *unread_count };
+            let person = self.people.entry(entry.user).or_insert_with(|| Person::at(position));
             self.held += usize::from(!person.is_held());
             (person.position, person.reach) = (position, *reach);
-            person.births.push(self.waves.add(wave, birth.user, birth.id, birth.message));
+            person.entries.push(self.waves.add(fan_out, entry.user, entry.id, entry.message));
         }
     }
 
@@ -214,7 +214,7 @@ impl State {
     fn settle(&mut self, user: UserId) {
         let Some(person) = self.people.get_mut(&user) else { return };
         self.held -= usize::from(person.is_held());
-        (person.delivered, person.births) = (Seq::ZERO, SmallVec::new());
+        (person.delivered, person.entries) = (Seq::ZERO, SmallVec::new());
         if person.reach.is_none() || self.people.len() - self.held > KNOWN_MAX {
             self.people.remove(&user);
         }
@@ -235,8 +235,8 @@ mod tests {
         connection.execute_batch(tables).unwrap();
         let deferred = Deferred::new(Some(1), 100);
         let user = UserId(4);
-        let birth = Birth { user, seq: Seq(1), id: 7, message: 9 };
-        let new = NewBirth { birth, unread_count: 1, reach: None };
+        let entry = DeferredEntry { user, seq: Seq(1), id: 7, message: 9 };
+        let new = StagedEntry { entry, unread_count: 1, reach: None };
         let mut first = Staged::default();
         first.defer(vec![new]);
         first.write(&connection, &deferred).unwrap();

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Head;
 
-use super::{Birth, Deferred, Person};
+use super::{Deferred, DeferredEntry, Person};
 
 /// The births of an inbox that wait.
 #[derive(Debug, Default)]
 pub(in super::super) struct Tail {
     end: End,
-    births: Vec<Birth>,
+    entries: Vec<DeferredEntry>,
 }
 
 /// Where an inbox stands with them.
@@ -36,11 +36,11 @@ impl Deferred {
     pub(in super::super) fn tail(&self, user: UserId) -> Tail {
         let state = self.state();
         let Some(person) = state.held(user) else { return Tail::default() };
-        let births = person.numbered().map(|(seq, birth)| {
-            let message = state.waves.message(birth);
-            Birth { user, seq, id: birth.id, message }
+        let entries = person.numbered().map(|(seq, entry)| {
+            let message = state.waves.message(entry);
+            DeferredEntry { user, seq, id: entry.id, message }
         });
-        Tail { end: person.end(), births: births.collect() }
+        Tail { end: person.end(), entries: entries.collect() }
     }
 
     /// Where those of these inboxes stand that have something beyond their rows.
@@ -71,11 +71,11 @@ impl End {
 
 impl Tail {
     /// Completes a head that the tables have; the births that it has beyond them.
-    pub(in super::super) fn complete(self, head: &mut Head) -> Vec<Birth> {
-        let Self { end, mut births } = self;
-        births.retain(|birth| birth.seq > head.last_seq);
+    pub(in super::super) fn complete(self, head: &mut Head) -> Vec<DeferredEntry> {
+        let Self { end, mut entries } = self;
+        entries.retain(|entry| entry.seq > head.last_seq);
         end.complete(head);
-        births
+        entries
     }
 }
 
@@ -85,10 +85,11 @@ mod tests {
 
     #[test]
     fn what_was_settled_in_between_is_not_told_twice() {
-        let birth = |seq| Birth { user: UserId(1), seq: Seq(seq), id: seq + 100, message: 7 };
+        let entry =
+            |seq| DeferredEntry { user: UserId(1), seq: Seq(seq), id: seq + 100, message: 7 };
         let tail = || Tail {
             end: End { last_seq: Seq(9), delivered: Seq(5) },
-            births: vec![birth(8), birth(9)],
+            entries: vec![entry(8), entry(9)],
         };
         let stored = |last_seq, unread_count, delivered| Head {
             last_seq: Seq(last_seq),
@@ -97,7 +98,7 @@ mod tests {
             ..Head::default()
         };
         let mut before = stored(7, 3, 2);
-        assert_eq!(tail().complete(&mut before), [birth(8), birth(9)]);
+        assert_eq!(tail().complete(&mut before), [entry(8), entry(9)]);
         assert_eq!(before, stored(9, 5, 5));
         for (mut settled, whole) in [
             (stored(9, 5, 5), stored(9, 5, 5)),

@@ -11,14 +11,14 @@ pub(super) struct Waiting {
     /// The notification.
     pub(super) id: i64,
     /// The place of its list, and of its message there.
-    wave: u32,
+    fan_out: u32,
     message: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waves {
     /// Each at its place; places of lists that are gone are used again.
-    places: Vec<Wave>,
+    places: Vec<FanOutGuard>,
     free: Vec<u32>,
     /// The place of each by the lowest of its notifications. One counter gives the ids of one list
     /// after those of another, so that the lists' ranges are apart.
@@ -28,7 +28,7 @@ pub(super) struct Waves {
 }
 
 #[derive(Debug, Default)]
-struct Wave {
+struct FanOutGuard {
     /// Its row's.
     id: i64,
     left: usize,
@@ -43,7 +43,7 @@ pub(super) type Counts = BTreeMap<u32, usize>;
 impl Waiting {
     /// Counts it among those of its list.
     pub(super) fn count(&self, counts: &mut Counts) {
-        *counts.entry(self.wave).or_default() += 1;
+        *counts.entry(self.fan_out).or_default() += 1;
     }
 }
 
@@ -51,34 +51,34 @@ impl Waves {
     /// Begins a list.
     pub(super) fn begin(&mut self, id: i64) -> u32 {
         self.last_id = self.last_id.max(id);
-        let wave = Wave { id, ..Wave::default() };
+        let fan_out = FanOutGuard { id, ..FanOutGuard::default() };
         if let Some(place) = self.free.pop() {
-            self.places[place as usize] = wave;
+            self.places[place as usize] = fan_out;
             return place;
         }
-        self.places.push(wave);
+        self.places.push(fan_out);
         u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Puts a birth on a list.
     pub(super) fn add(&mut self, place: u32, user: UserId, id: i64, message: i64) -> Waiting {
-        let wave = &mut self.places[place as usize];
-        wave.left += 1;
-        let before = wave.owners.first().map(|(first, _)| *first);
+        let fan_out = &mut self.places[place as usize];
+        fan_out.left += 1;
+        let before = fan_out.owners.first().map(|(first, _)| *first);
         // Nearly always the end: ids are given in the order of the list.
-        let at = wave.owners.partition_point(|(known, _)| *known < id);
-        wave.owners.insert(at, (id, user));
+        let at = fan_out.owners.partition_point(|(known, _)| *known < id);
+        fan_out.owners.insert(at, (id, user));
         if at == 0 {
             before.and_then(|first| self.by_id.remove(&first));
             self.by_id.insert(id, place);
         }
         // Nearly always the last one: what one message says to all stands together.
-        let known = wave.messages.iter().rposition(|known| *known == message);
+        let known = fan_out.messages.iter().rposition(|known| *known == message);
         let nth = known.unwrap_or_else(|| {
-            wave.messages.push(message);
-            wave.messages.len() - 1
+            fan_out.messages.push(message);
+            fan_out.messages.len() - 1
         });
-        Waiting { id, wave: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
+        Waiting { id, fan_out: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
     }
 
     /// Whose a notification is, if a list has it of which something is left; its row may be written
@@ -91,26 +91,29 @@ impl Waves {
     }
 
     /// What a birth says.
-    pub(super) fn message(&self, birth: &Waiting) -> i64 {
-        self.places[birth.wave as usize].messages[birth.message as usize]
+    pub(super) fn message(&self, entry: &Waiting) -> i64 {
+        self.places[entry.fan_out as usize].messages[entry.message as usize]
     }
 
     /// The rows of the lists of which nothing is left without so many births.
     pub(super) fn ended_without(&self, counts: &Counts) -> Vec<i64> {
         let ended = counts.iter().map(|(place, count)| (&self.places[*place as usize], *count));
-        ended.filter(|(wave, count)| wave.left <= *count).map(|(wave, _)| wave.id).collect()
+        ended
+            .filter(|(fan_out, count)| fan_out.left <= *count)
+            .map(|(fan_out, _)| fan_out.id)
+            .collect()
     }
 
     /// Takes so many births off their lists; how many they were.
     pub(super) fn take_off(&mut self, counts: &Counts) -> usize {
         for (place, count) in counts {
-            let wave = &mut self.places[*place as usize];
-            wave.left = wave.left.saturating_sub(*count);
-            if wave.left == 0 {
-                if let Some((first, _)) = wave.owners.first() {
+            let fan_out = &mut self.places[*place as usize];
+            fan_out.left = fan_out.left.saturating_sub(*count);
+            if fan_out.left == 0 {
+                if let Some((first, _)) = fan_out.owners.first() {
                     self.by_id.remove(first);
                 }
-                *wave = Wave::default();
+                *fan_out = FanOutGuard::default();
                 self.free.push(*place);
             }
         }
@@ -138,22 +141,22 @@ mod tests {
     fn a_list_ends_with_its_last_birth_and_leaves_its_place() {
         let mut waves = Waves::default();
         let (first, second) = (waves.begin(7), waves.begin(8));
-        let births = [(first, 1, 10), (first, 2, 10), (first, 3, 11), (second, 4, 10)];
+        let entries = [(first, 1, 10), (first, 2, 10), (first, 3, 11), (second, 4, 10)];
         let user = |id| UserId(id * 100);
-        let births = births.map(|(place, id, message)| waves.add(place, user(id), id, message));
+        let entries = entries.map(|(place, id, message)| waves.add(place, user(id), id, message));
         assert_eq!([3, 4, 5].map(|id| waves.owner(id)), [Some(user(3)), Some(user(4)), None]);
         let mut counts = Counts::new();
-        assert_eq!(births.map(|birth| waves.message(&birth)), [10, 10, 11, 10]);
-        births[..2].iter().for_each(|birth| birth.count(&mut counts));
+        assert_eq!(entries.map(|entry| waves.message(&entry)), [10, 10, 11, 10]);
+        entries[..2].iter().for_each(|entry| entry.count(&mut counts));
         assert!(waves.ended_without(&counts).is_empty());
         assert_eq!(waves.take_off(&counts), 2);
         let mut counts = Counts::new();
-        births[2].count(&mut counts);
+        entries[2].count(&mut counts);
         assert_eq!(waves.ended_without(&counts), [7]);
         waves.take_off(&counts);
         assert_eq!([3, 4].map(|id| waves.owner(id)), [None, Some(user(4))]);
         assert_eq!(waves.begin(9), first);
-        assert_eq!(waves.message(&births[3]), 10, "the other one stands");
+        assert_eq!(waves.message(&entries[3]), 10, "the other one stands");
         assert_eq!(waves.last_id, 9);
     }
 }

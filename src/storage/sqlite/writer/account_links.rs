@@ -5,7 +5,7 @@
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::ids::{LinkId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::login::EndedLogin;
 use bellpull_actors::domain::plan::{
     Address, External, Ids, NewDelivery, Route, Rows, Subject, link,
@@ -169,13 +169,13 @@ fn queue(
     user: &User,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let letter = Letter::new(purpose.message(user, now));
+    let content = MessageContent::new(purpose.message(user, now));
     let message = place.ids.message();
     let to = Address { id: link.0, lane: String::new() };
     let external = External { to: &to, route: Route::plain(Channel::Email, now) };
     let (id, subject) = (place.ids.delivery(), Subject::Message(message));
     let deliveries = vec![NewDelivery::new(id, subject, &external, None)];
-    let messages = vec![(message, letter)];
+    let messages = vec![(message, content)];
     rows::write(connection, place, Rows { messages, deliveries, ..Rows::default() })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use rusqlite::{Connection, Row};
@@ -122,7 +122,7 @@ impl<'a> Beginnings<'a> {
             at,
             send: id,
             message_id,
-            text: SendText::New(Letter::new(message)),
+            text: SendText::New(MessageContent::new(message)),
             recipients,
             only,
             channels: send.channels,

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 
+use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, Staged};
 use super::super::ids::Ids;
-use super::super::letters::Letters;
 use super::audiences::Audiences;
 
 /// Where a group is applied.
@@ -15,7 +15,7 @@ use super::audiences::Audiences;
 pub(super) struct Place<'a> {
     pub(super) ids: &'a Ids,
     /// Those that were used last.
-    pub(super) letters: &'a Letters,
+    pub(super) contents: &'a ContentCache,
     /// Those of the sends under way.
     pub(super) audiences: &'a Audiences,
     /// Those that are switched on.

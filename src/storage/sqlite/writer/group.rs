@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
@@ -31,7 +31,7 @@ pub(super) struct Applied {
     /// One for each write, in their order.
     pub(super) answers: Vec<Answer>,
     /// The new messages, by their ids.
-    pub(super) letters: Vec<(MessageId, Arc<Letter>)>,
+    pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
     /// A new limit, if one was set.
     pub(super) max_page_count: Option<u32>,
 }
@@ -61,7 +61,7 @@ pub(super) fn apply(
     let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
     let written = set::apply(connection, place, work, &mut answers)?;
-    (applied.letters, records.told) = (written.letters, written.told);
+    (applied.contents, records.told) = (written.contents, written.told);
     records.write(connection)?;
     account_links::apply(connection, place, writes, &mut answers)?;
     outbox::apply(connection, place, writes, &mut answers)?;
@@ -80,8 +80,8 @@ fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusql
         if let Write::Settle(users) = write {
             staged.settle(connection, place.deferred, users.iter().copied())?;
         }
-        if let Write::SettleSome(births) = write {
-            staged.settle_some(connection, place.deferred, *births)?;
+        if let Write::SettleSome(entries) = write {
+            staged.settle_some(connection, place.deferred, *entries)?;
         }
         if write.changes_people() {
             staged.forget_known();

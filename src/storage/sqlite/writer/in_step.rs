@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::sends::{Chunk, Chunks};
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ pub(super) struct Asked<'a> {
 #[derive(Debug)]
 struct Running {
     message_id: i64,
-    letter: Arc<Letter>,
+    content: Arc<MessageContent>,
     audience: Arc<Audience>,
     channels: Channels,
     is_critical: bool,
@@ -131,7 +131,7 @@ fn step(
             at,
             send: id,
             message_id: send.message_id,
-            text: SendText::Written(Arc::clone(&send.letter)),
+            text: SendText::Written(Arc::clone(&send.content)),
             recipients,
             only: None,
             channels: send.channels,
@@ -198,7 +198,7 @@ fn read_running(
     let channels: Vec<Channel> = json(&channels)?;
     Ok(Some(Running {
         message_id,
-        letter: place.letters.one(connection, message_id)?,
+        content: place.contents.one(connection, message_id)?,
         audience: place.audiences.of(connection, id)?,
         channels: Channels::of(&channels),
         is_critical,

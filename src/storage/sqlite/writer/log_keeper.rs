@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::super::options::open_copier;
 use super::super::statement::one;
-use crate::nice::be_nice;
+use crate::thread_priority::lower_priority;
 
 /// Pages of the log from which on it is copied: 32 MiB. Copied more often, what changes all the
 /// time would be copied more often.
@@ -130,7 +130,7 @@ impl Drop for LogKeeper {
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 fn keep(connection: &Connection, woken: &Receiver<()>, has_copied: &AtomicBool) {
-    be_nice();
+    lower_priority();
     let mut rests_until = None;
     while woken.recv().is_ok() {
         if rests_until.is_some_and(|until| Instant::now() < until) {

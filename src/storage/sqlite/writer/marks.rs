@@ -46,9 +46,9 @@ pub(super) fn apply(
     drop(staged);
     while !left.is_empty() {
         let mut users = BTreeSet::new();
-        let (wave, later): (Vec<_>, Vec<_>) =
+        let (fan_out, later): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|(_, rows)| users.insert(rows.user));
-        for (at, marked) in apply_wave(connection, &wave)? {
+        for (at, marked) in apply_fan_out(connection, &fan_out)? {
             answers[at] = Some(Ok(Done::Marked(marked)));
         }
         left = later;
@@ -56,14 +56,14 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn apply_wave(
+fn apply_fan_out(
     connection: &Connection,
-    wave: &[(usize, &MarkRows)],
+    fan_out: &[(usize, &MarkRows)],
 ) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
-    let mut inboxes = inboxes(connection, wave.iter().map(|(_, rows)| rows.user))?;
-    let named = named_rows(connection, wave)?;
+    let mut inboxes = inboxes(connection, fan_out.iter().map(|(_, rows)| rows.user))?;
+    let named = named_rows(connection, fan_out)?;
     let (mut plan, mut outcomes) = (MarkPlan::default(), Vec::new());
-    for ((at, rows), named) in wave.iter().zip(named) {
+    for ((at, rows), named) in fan_out.iter().zip(named) {
         let Some(inbox) = inboxes.get_mut(&rows.user) else {
             outcomes.push((*at, None));
             continue;
@@ -100,11 +100,11 @@ fn write(connection: &Connection, plan: &MarkPlan) -> rusqlite::Result<()> {
 /// The rows of all marks that name them, by one query; `None` for marks that do not.
 fn named_rows(
     connection: &Connection,
-    wave: &[(usize, &MarkRows)],
+    fan_out: &[(usize, &MarkRows)],
 ) -> Result<Vec<Option<Vec<Candidate>>>, Failure> {
     let mut pairs: Vec<(usize, UserId, NotificationId)> = Vec::new();
     let mut rows = Vec::new();
-    for (place, (_, one)) in wave.iter().enumerate() {
+    for (place, (_, one)) in fan_out.iter().enumerate() {
         let Selection::Ids(ids) = &one.selection else {
             rows.push(None);
             continue;

@@ -298,7 +298,7 @@ struct Request {
 }
 
 #[derive(Debug)]
-enum Letterbox {
+enum WriterMessage {
     Request(Request),
     /// Write what waits, then end.
     Close(oneshot::Sender<()>),
@@ -307,7 +307,7 @@ enum Letterbox {
 /// Where writes are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct WriterHandle {
-    queue: mpsc::Sender<Letterbox>,
+    queue: mpsc::Sender<WriterMessage>,
 }
 
 impl WriterHandle {
@@ -332,7 +332,7 @@ impl WriterHandle {
     pub(super) async fn write(&self, write: Write) -> Answer {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let (reply, answer) = oneshot::channel();
-        let request = Letterbox::Request(Request { write, reply });
+        let request = WriterMessage::Request(Request { write, reply });
         self.queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
@@ -344,7 +344,7 @@ impl WriterHandle {
     /// Has what waits written, and ends the writer. When it has ended already, nothing happens.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
-        if self.queue.send(Letterbox::Close(reply)).await.is_ok() {
+        if self.queue.send(WriterMessage::Close(reply)).await.is_ok() {
             // Without an answer it is closed too.
             let _ = closed.await;
         }

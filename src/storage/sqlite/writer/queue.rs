@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Letterbox, Request};
+use super::{Request, WriterMessage};
 
 /// Requests of one transaction; one that writes for many recipients counts for as many. More gain
 /// nothing by then, and keep the first waiting.
@@ -18,36 +18,36 @@ const GROUP_MAX: usize = 512;
 /// Requests on their way to the writer.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: mpsc::Receiver<Letterbox>,
+    waiting: mpsc::Receiver<WriterMessage>,
     /// They are few: each of those who ask for such a thing waits for its end.
-    patient: VecDeque<Request>,
-    is_patients_turn: bool,
+    low_priority: VecDeque<Request>,
+    is_low_priority_turn: bool,
     /// Those who wait for the end.
     closing: Vec<oneshot::Sender<()>>,
 }
 
 impl Queue {
-    pub(super) fn new(waiting: mpsc::Receiver<Letterbox>) -> Self {
-        let (patient, closing) = (VecDeque::new(), Vec::new());
-        Self { waiting, patient, is_patients_turn: false, closing }
+    pub(super) fn new(waiting: mpsc::Receiver<WriterMessage>) -> Self {
+        let (low_priority, closing) = (VecDeque::new(), Vec::new());
+        Self { waiting, low_priority, is_low_priority_turn: false, closing }
     }
 
     /// The next group: what waits, without ever waiting for more than one. `None` once it is
     /// closed and all of it was written.
     pub(super) fn next(&mut self) -> Option<Vec<Request>> {
         loop {
-            if std::mem::take(&mut self.is_patients_turn) {
-                let group = self.patients();
+            if std::mem::take(&mut self.is_low_priority_turn) {
+                let group = self.low_priority_requests();
                 if !group.is_empty() {
                     return Some(group);
                 }
             }
-            let first = match self.patient.is_empty() {
+            let first = match self.low_priority.is_empty() {
                 true => Some(self.waiting.blocking_recv()?),
                 false => self.waiting.try_recv().ok(),
             };
             let group = self.gather(first);
-            self.is_patients_turn = true;
+            self.is_low_priority_turn = true;
             if !group.is_empty() {
                 return Some(group);
             }
@@ -55,37 +55,37 @@ impl Queue {
     }
 
     /// The first of those that can wait; with a channel's, whatever else the channels wait for.
-    fn patients(&mut self) -> Vec<Request> {
-        let Some(first) = self.patient.pop_front() else { return Vec::new() };
+    fn low_priority_requests(&mut self) -> Vec<Request> {
+        let Some(first) = self.low_priority.pop_front() else { return Vec::new() };
         if !first.write.is_outbox() {
             return vec![first];
         }
         let mut rows = first.write.rows();
         let mut group = vec![first];
-        for request in std::mem::take(&mut self.patient) {
+        for request in std::mem::take(&mut self.low_priority) {
             if request.write.is_outbox() && rows < GROUP_MAX {
                 rows += request.write.rows();
                 group.push(request);
             } else {
-                self.patient.push_back(request);
+                self.low_priority.push_back(request);
             }
         }
         group
     }
 
-    fn gather(&mut self, first: Option<Letterbox>) -> Vec<Request> {
+    fn gather(&mut self, first: Option<WriterMessage>) -> Vec<Request> {
         let (mut group, mut rows) = (Vec::new(), 0);
         let mut next = first;
-        while let Some(letter) = next {
-            match letter {
-                Letterbox::Request(request) if request.write.can_wait() => {
-                    self.patient.push_back(request);
+        while let Some(content) = next {
+            match content {
+                WriterMessage::Request(request) if request.write.can_wait() => {
+                    self.low_priority.push_back(request);
                 }
-                Letterbox::Request(request) => {
+                WriterMessage::Request(request) => {
                     rows += request.write.rows();
                     group.push(request);
                 }
-                Letterbox::Close(reply) => {
+                WriterMessage::Close(reply) => {
                     self.waiting.close();
                     self.closing.push(reply);
                 }
@@ -111,10 +111,10 @@ mod tests {
     use super::super::{Lease, Write};
     use super::*;
 
-    fn ask(queue: &mpsc::Sender<Letterbox>, writes: Vec<Write>) {
+    fn ask(queue: &mpsc::Sender<WriterMessage>, writes: Vec<Write>) {
         for write in writes {
             let (reply, _) = oneshot::channel();
-            queue.blocking_send(Letterbox::Request(Request { write, reply })).unwrap();
+            queue.blocking_send(WriterMessage::Request(Request { write, reply })).unwrap();
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(shape(queue.next()), Some((1, true)));
         let (reply, _) = oneshot::channel();
         ask(&asking, vec![chunk()]);
-        asking.blocking_send(Letterbox::Close(reply)).unwrap();
+        asking.blocking_send(WriterMessage::Close(reply)).unwrap();
         assert_eq!(shape(queue.next()), Some((1, true)), "what waits when it is closed is written");
         assert_eq!(shape(queue.next()), None);
         assert_eq!(queue.into_closing().len(), 1);

@@ -11,7 +11,7 @@ use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::super::deferred::{Birth, NewBirth};
+use super::super::deferred::{DeferredEntry, StagedEntry};
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
 use super::context::{Failure, Place};
@@ -196,10 +196,10 @@ fn write_search_texts(
 fn write_messages(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure> {
     let mut cells = Vec::new();
     let mut is_new = BTreeSet::new();
-    for (id, letter) in &rows.messages {
+    for (id, content) in &rows.messages {
         is_new.insert(*id);
         let copies = rows.copies.get(id).copied().unwrap_or(0);
-        cells.extend(message(*id, &letter.message, copies)?);
+        cells.extend(message(*id, &content.message, copies)?);
     }
     MESSAGES.run(connection, &cells)?;
     let copies = rows.copies.iter().filter(|(id, _)| !is_new.contains(id));
@@ -245,8 +245,8 @@ fn write_entries(
             rows.extend([user.0, seq.0, id.0, message.0].map(Cell::Int));
             heads.insert(user, [user.0, seq.0, unread_count]);
         } else {
-            let birth = Birth { user, seq, id: id.0, message: message.0 };
-            later.push(NewBirth { birth, unread_count, reach });
+            let entry = DeferredEntry { user, seq, id: id.0, message: message.0 };
+            later.push(StagedEntry { entry, unread_count, reach });
         }
     }
     let mut staged = place.staged.borrow_mut();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::send_log::CancelSend;
@@ -76,16 +76,16 @@ pub(super) struct SendChunk {
 #[derive(Debug)]
 pub(super) enum SendText {
     /// It is to be written first.
-    New(Arc<Letter>),
+    New(Arc<MessageContent>),
     /// It was written with the first chunk.
-    Written(Arc<Letter>),
+    Written(Arc<MessageContent>),
 }
 
 impl SendText {
     /// What is said.
-    pub(super) fn letter(&self) -> &Arc<Letter> {
+    pub(super) fn content(&self) -> &Arc<MessageContent> {
         match self {
-            Self::New(letter) | Self::Written(letter) => letter,
+            Self::New(content) | Self::Written(content) => content,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{MessageId, SendId};
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::{Context, Needs, Plan, SendPart};
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::port::StoreError;
@@ -58,7 +58,7 @@ impl<'a> Work<'a> {
         for created in &self.created {
             needs.announcement(&created.announcement);
         }
-        let sent = self.chunks.iter().map(|chunk| chunk.text.letter().message.event.as_str());
+        let sent = self.chunks.iter().map(|chunk| chunk.text.content().message.event.as_str());
         needs.events.extend(sent);
         needs
     }
@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Written {
     /// The new messages, by id.
-    pub(super) letters: Vec<(MessageId, Arc<Letter>)>,
+    pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
     /// How many were told of each send.
     pub(super) told: BTreeMap<SendId, i64>,
 }
@@ -108,12 +108,12 @@ pub(super) fn apply<'a>(
     }
     let told = send(&mut plan, work.chunks, answers)?;
     let rows = plan.into_rows();
-    let letters = rows.messages.clone();
+    let contents = rows.messages.clone();
     for new in &rows.new_tickets {
         place.ids.used(Counter::Tickets, new.id.0);
     }
     rows::write(connection, place, rows)?;
-    Ok(Written { letters, told })
+    Ok(Written { contents, told })
 }
 
 /// Plans the chunks of sends: how many were told of each.
@@ -127,7 +127,7 @@ fn send(
     for chunk in chunks {
         let part = SendPart {
             message: MessageId(chunk.message_id),
-            letter: chunk.text.letter(),
+            content: chunk.text.content(),
             is_new: matches!(chunk.text, SendText::New(_)),
             recipients: &chunk.recipients,
             only: chunk.only,
@@ -137,7 +137,7 @@ fn send(
         };
         // The send's cursor is written already, too.
         let told = plan.send(part, together)?;
-        let count = told.as_ref().map_or(0, |told| told.births.len());
+        let count = told.as_ref().map_or(0, |told| told.entries.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
         chunk.reply.give(&mut answers[chunk.at], told);
     }

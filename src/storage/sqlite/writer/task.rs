@@ -11,11 +11,11 @@ use bellpull_actors::port::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
 use super::super::health::Health;
 use super::super::ids::Ids;
-use super::super::letters::Letters;
 use super::super::options::{BoxError, open_writer};
 use super::super::statement::one;
 use super::audiences::Audiences;
@@ -23,7 +23,7 @@ use super::context::{Failure, Place};
 use super::group;
 use super::log_keeper::LogKeeper;
 use super::queue::Queue;
-use super::{Answer, Done, Letterbox, Request, Write};
+use super::{Answer, Done, Request, Write, WriterMessage};
 
 /// The writer's own; nobody else writes in this process.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(in super::super) struct Writer {
     /// Whether mails leave only for addresses that are verified.
     pub(in super::super) verify_email: bool,
     pub(in super::super) ids: Arc<Ids>,
-    pub(in super::super) letters: Arc<Letters>,
+    pub(in super::super) contents: Arc<ContentCache>,
     pub(in super::super) audiences: Audiences,
     pub(in super::super) deferred: Arc<Deferred>,
     /// What readiness asks for.
@@ -73,7 +73,7 @@ impl Writer {
     }
 
     /// Writes group after group until the queue is closed.
-    pub(super) fn run(mut self, waiting: mpsc::Receiver<Letterbox>) {
+    pub(super) fn run(mut self, waiting: mpsc::Receiver<WriterMessage>) {
         let mut queue = Queue::new(waiting);
         while let Some(group) = queue.next() {
             if catch_unwind(AssertUnwindSafe(|| self.write_group(group))).is_err() {
@@ -197,7 +197,7 @@ impl Writer {
         let staged = RefCell::default();
         let place = Place {
             ids: &self.ids,
-            letters: &self.letters,
+            contents: &self.contents,
             audiences: &self.audiences,
             channels: self.channels,
             verify_email: self.verify_email,
@@ -216,8 +216,8 @@ impl Writer {
         if let Some(pages) = applied.max_page_count {
             self.max_page_count = Some(pages);
         }
-        for (id, letter) in &applied.letters {
-            self.letters.keep(id.0, letter);
+        for (id, content) in &applied.contents {
+            self.contents.keep(id.0, content);
         }
         Ok(applied.answers)
     }
@@ -271,7 +271,7 @@ mod tests {
                 channels: Channels::default(),
                 verify_email: false,
                 ids: Arc::default(),
-                letters: Arc::new(Letters::new()),
+                contents: Arc::new(ContentCache::new()),
                 audiences: Audiences::new(),
                 deferred: Arc::new(Deferred::new(None, 0)),
                 connection: None,

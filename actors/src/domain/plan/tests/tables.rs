@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::super::comment::Comment;
 use super::super::super::delivery::Rule;
 use super::super::super::escalation::{Escalation, Step};
-use super::super::super::inbox::Letter;
+use super::super::super::inbox::MessageContent;
 use super::super::super::preference::{PreferenceChanges, Preferences, Wish};
 use super::super::super::ticket::Edit;
 use super::*;
@@ -46,7 +46,7 @@ fn new_tickets_are_numbered_in_their_order_and_their_messages_say_so() {
     for (committed, key) in keys.iter().zip(["WEB-5", "WEB-6"]) {
         assert_eq!(committed.ticket.key, key);
         let told = committed.told.as_ref().unwrap();
-        assert_eq!(told.letter.message.ticket.as_ref().unwrap().key, key);
+        assert_eq!(told.content.message.ticket.as_ref().unwrap().key, key);
     }
     let rows = plan.into_rows();
     assert_eq!(rows.numbers.into_iter().collect::<Vec<_>>(), [(ProjectId(1), 6)]);
@@ -159,7 +159,7 @@ fn a_comment_needs_a_ticket_and_recipients_that_exist() {
         (&comments[2], &[2], None),
     ] {
         let outcome = plan.comment(comment, Some(&news(to)));
-        let told = outcome.as_ref().ok().map(|(_, told)| told.as_ref().unwrap().births.len());
+        let told = outcome.as_ref().ok().map(|(_, told)| told.as_ref().unwrap().entries.len());
         assert_eq!(told, wanted, "{comment:?} {to:?}");
     }
     let rows = plan.into_rows();
@@ -182,7 +182,7 @@ fn what_reaches_no_user_and_no_webhook_writes_nothing() {
     assert!(plan.announce(&news(&[2])).unwrap().is_none());
     assert_eq!(plan.announce(&news(&[2, 99])).unwrap_err(), Rejection::NotFound);
     let told = plan.announce(&news(&[1, 2])).unwrap().unwrap();
-    assert_eq!(told.births.len(), 1);
+    assert_eq!(told.entries.len(), 1);
     let rows = plan.into_rows();
     assert_eq!((rows.messages.len(), rows.entries.len()), (1, 1));
 }
@@ -201,7 +201,7 @@ fn a_projects_webhook_is_called_though_no_user_is_told() {
     let mut plan = Plan::new(context(&ids), facts);
     let raised = creation(9);
     let told = plan.commit(&raised).unwrap().told.unwrap();
-    assert_eq!((told.births.len(), told.channels), (0, Channels::of(&[Channel::Webhook])));
+    assert_eq!((told.entries.len(), told.channels), (0, Channels::of(&[Channel::Webhook])));
     let rows = plan.into_rows();
     let [delivery] = rows.deliveries.as_slice() else { panic!("{:?}", rows.deliveries) };
     assert_eq!((delivery.target, delivery.lane.as_str()), (3, "host.example"));
@@ -211,11 +211,11 @@ fn a_projects_webhook_is_called_though_no_user_is_told() {
 #[test]
 fn entries_of_a_crowd_may_wait_unless_a_delivery_names_them() {
     let ids = Falling::new();
-    let letter = Letter::new(news(&[]).message);
+    let content = MessageContent::new(news(&[]).message);
     let recipients = [1, 2].map(UserId);
     let part = SendPart {
         message: MessageId(1),
-        letter: &letter,
+        content: &content,
         is_new: false,
         recipients: &recipients,
         only: None,

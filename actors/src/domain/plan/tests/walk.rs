@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::super::comment::Comment;
-use super::super::super::inbox::Letter;
+use super::super::super::inbox::MessageContent;
 use super::*;
 
 /// A command of a group, on one of four tickets.
@@ -104,10 +104,10 @@ fn plan_one<'a>(
         Act::Announce(users) => (plan.announce(&news(users)), exist(users)),
         Act::Send(users, by_mail) => {
             let recipients: Vec<UserId> = users.iter().copied().map(UserId).collect();
-            let letter = Letter::new(news(&[]).message);
+            let content = MessageContent::new(news(&[]).message);
             let part = SendPart {
                 message: MessageId(1),
-                letter: &letter,
+                content: &content,
                 is_new: false,
                 recipients: &recipients,
                 only: None,
@@ -132,7 +132,7 @@ fn walk(acts: &[Act]) -> Result<(), TestCaseError> {
         match outcome {
             Err(_) => prop_assert_eq!(after, before, "{:?} left a trace", act),
             Ok(told) => {
-                let told = told.map_or(0, |told| told.births.len());
+                let told = told.map_or(0, |told| told.entries.len());
                 prop_assert_eq!(after[5] - before[5], told);
             }
         }

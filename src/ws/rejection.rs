@@ -23,9 +23,9 @@ const AT_ONCE_MAX: usize = 1_024;
 
 /// The rejections in progress.
 #[derive(Debug, Clone)]
-pub(super) struct TurnedAway(Arc<Semaphore>);
+pub(super) struct Rejections(Arc<Semaphore>);
 
-impl Default for TurnedAway {
+impl Default for Rejections {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(AT_ONCE_MAX)))
     }
@@ -33,7 +33,7 @@ impl Default for TurnedAway {
 
 /// A rejection on the open socket.
 #[derive(Debug)]
-pub(super) struct LastWord {
+pub(super) struct CloseFrame {
     code: u16,
     reason: String,
     /// The label for metrics.
@@ -41,12 +41,12 @@ pub(super) struct LastWord {
     _place: OwnedSemaphorePermit,
 }
 
-impl TurnedAway {
+impl Rejections {
     /// The close frame; the refusal itself if it must be an HTTP response.
-    pub(super) fn say(&self, refusal: Refusal) -> Result<LastWord, Refusal> {
+    pub(super) fn say(&self, refusal: Refusal) -> Result<CloseFrame, Refusal> {
         let Some((code, reason)) = refusal.close() else { return Err(refusal) };
         match Arc::clone(&self.0).try_acquire_owned() {
-            Ok(place) => Ok(LastWord { code, reason, outcome: refusal.code(), _place: place }),
+            Ok(place) => Ok(CloseFrame { code, reason, outcome: refusal.code(), _place: place }),
             Err(_) => Err(refusal),
         }
     }
@@ -58,19 +58,19 @@ impl TurnedAway {
         refusal: Refusal,
         subprotocol: Option<HeaderValue>,
     ) -> Result<Response, Refusal> {
-        let last_word = self.say(refusal)?;
+        let close_frame = self.say(refusal)?;
         let (response, on_upgrade, held) = switch(request, subprotocol)?;
         tokio::spawn(async move {
             let _counted = held;
             if let Ok(Some((stream, _))) = timeout(UPGRADE_TIMEOUT, take_over(on_upgrade)).await {
-                last_word.write(&stream, Vec::new()).await;
+                close_frame.write(&stream, Vec::new()).await;
             }
         });
         Ok(response)
     }
 }
 
-impl LastWord {
+impl CloseFrame {
     /// Writes the close frame after `answer`, and closes once the client has.
     pub(super) async fn write(self, stream: &TcpStream, mut answer: Vec<u8>) {
         encode::close_with(&mut answer, self.code, &self.reason);

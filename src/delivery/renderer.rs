@@ -5,20 +5,20 @@ use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 
 use super::defaults::DIGEST;
-use super::desk::Templates;
 use super::link::Links;
 use super::template::{Rendered, View};
+use super::template_service::Templates;
 
 /// Templates, and the links in them.
 #[derive(Debug, Clone)]
-pub struct Words {
+pub struct Renderer {
     /// The templates.
     pub templates: Templates,
     /// The links.
     pub links: Links,
 }
 
-impl Words {
+impl Renderer {
     /// Renders what a channel sends: one message, or a digest.
     pub async fn render(
         &self,
@@ -29,8 +29,8 @@ impl Words {
         let addressee = leased.addressee.as_ref();
         let english = Locale::english();
         let (name, locale) = addressee.map_or(("", &english), |one| (&*one.name, &one.locale));
-        if let [letter] = &leased.letters[..] {
-            let message = &letter.message;
+        if let [content] = &leased.contents[..] {
+            let message = &content.message;
             let link = match &leased.account_link {
                 Some(link) => self.links.accounts().map(|accounts| accounts.url(link)),
                 None => self.links.action(&message.action_url),
@@ -39,9 +39,9 @@ impl Words {
             return self.templates.render(message.event.as_str(), channel, locale, view).await;
         }
         let items: Vec<_> = leased
-            .letters
+            .contents
             .iter()
-            .map(|letter| (&letter.message, self.links.action(&letter.message.action_url)))
+            .map(|content| (&content.message, self.links.action(&content.message.action_url)))
             .collect();
         let view = View::of_digest(&items, name);
         self.templates.render(DIGEST, channel, locale, view).await

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::admission::{Denied, Door, admit};
+use super::admission::{Denied, SocketRoute, admit};
 use super::edge::WsEdge;
 use super::handshake::check_handshake;
 use super::reader::write_and_leave;
@@ -44,7 +44,7 @@ const BODY_MAX: usize = 64 * 1024;
 #[expect(clippy::large_enum_variant, reason = "one a handshake, and moved once")]
 enum Begun {
     /// A handshake, and the length of its head.
-    Handshake(Request<()>, Door, usize),
+    Handshake(Request<()>, SocketRoute, usize),
     /// Something else, or unreadable.
     Other,
     /// Incomplete.
@@ -64,9 +64,9 @@ impl FastPath for WsEdge {
             begun = reading => begun.ok()??,
             () = stopped(shutdown) => return None,
         };
-        let Begun::Handshake(mut request, door, length) = begun else { return Some(arrived) };
+        let Begun::Handshake(mut request, route, length) = begun else { return Some(arrived) };
         arrived.begun.drain(..length);
-        match admit(self, door, Some(arrived.peer.ip()), &request).await {
+        match admit(self, route, Some(arrived.peer.ip()), &request).await {
             Ok(mut admitted) => match answer_to(&mut request, admitted.subprotocol.take()) {
                 Ok(answer) => {
                     self.rules.opened.increment(1);
@@ -78,11 +78,11 @@ impl FastPath for WsEdge {
                 Err(refusal) => refuse(arrived, refusal).await,
             },
             Err(Denied::Http(refusal)) => refuse(arrived, refusal).await,
-            Err(Denied::Socket { refusal, subprotocol }) => match self.turned_away.say(refusal) {
-                Ok(last_word) => match answer_to(&mut request, subprotocol) {
+            Err(Denied::Socket { refusal, subprotocol }) => match self.rejections.say(refusal) {
+                Ok(close_frame) => match answer_to(&mut request, subprotocol) {
                     Ok(answer) => {
-                        count_handshake(last_word.outcome);
-                        last_word.write(&arrived.stream, head(&answer)).await;
+                        count_handshake(close_frame.outcome);
+                        close_frame.write(&arrived.stream, head(&answer)).await;
                     }
                     Err(refusal) => refuse(arrived, refusal).await,
                 },
@@ -127,7 +127,7 @@ fn look_at(begun: &[u8]) -> Begun {
     match parsed.parse(begun) {
         Ok(httparse::Status::Complete(length)) if !is_strict(begun.get(..length)) => Begun::Other,
         Ok(httparse::Status::Complete(length)) => match handshake(&parsed) {
-            Some((request, door)) => Begun::Handshake(request, door, length),
+            Some((request, route)) => Begun::Handshake(request, route, length),
             None => Begun::Other,
         },
         Ok(httparse::Status::Partial) if begun.len() < HEAD_BYTES_MAX => Begun::Unfinished,
@@ -142,7 +142,7 @@ fn is_strict(head: Option<&[u8]>) -> bool {
 }
 
 /// The request, if it is a handshake on a socket's path.
-fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, Door)> {
+fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, SocketRoute)> {
     // HTTP/1.1; HTTP/1.0 has no handshakes.
     let target = parsed.path.filter(|_| parsed.version == Some(1))?;
     let mut request = Request::get(target).body(()).ok()?;
@@ -151,20 +151,20 @@ fn handshake(parsed: &httparse::Request<'_, '_>) -> Option<(Request<()>, Door)> 
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
     }
-    let door = door(request.uri().path())?;
+    let route = route(request.uri().path())?;
     check_handshake(&request).ok()?;
-    Some((request, door))
+    Some((request, route))
 }
 
 /// The route of a path; as in [`super::upgrade::router`]. Other spellings are left to that.
-fn door(path: &str) -> Option<Door> {
+fn route(path: &str) -> Option<SocketRoute> {
     let path = path.strip_suffix('/').unwrap_or(path);
     match path {
-        "/ws" => Some(Door::Everything),
-        "/ws/notifications" => Some(Door::Notifications),
+        "/ws" => Some(SocketRoute::Everything),
+        "/ws/notifications" => Some(SocketRoute::Notifications),
         _ => {
             let (id, stream) = path.strip_prefix("/ws/projects/")?.split_once('/')?;
-            format!("project:{id}:{stream}").parse().ok().map(Door::Project)
+            format!("project:{id}:{stream}").parse().ok().map(SocketRoute::Project)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A question to an actor, whose fate the asker always learns.
 //!
 //! A plain reply port leaves the asker in doubt when an actor stops: was the question handled? A
-//! [`Mail`] that is dropped unopened (the actor stopped before its turn came, or refused it by
+//! [`Call`] that is dropped unopened (the actor stopped before its turn came, or refused it by
 //! dropping it) gives the question back, so that it can be asked again elsewhere; one that was
 //! opened and never answered (the actor panicked or was killed over it) says so.
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 /// What became of a question.
 #[derive(Debug)]
-pub enum Fate<Q, A> {
+pub enum CallOutcome<Q, A> {
     /// It was answered.
     Answered(A),
     /// It was certainly not handled: here it is again.
@@ -20,11 +20,11 @@ pub enum Fate<Q, A> {
     Lost,
 }
 
-type Sealed<Q, A> = (Q, oneshot::Sender<Fate<Q, A>>);
+type Sealed<Q, A> = (Q, oneshot::Sender<CallOutcome<Q, A>>);
 
 /// A question on its way, with its way back.
 #[derive(Debug)]
-pub struct Mail<Q, A> {
+pub struct Call<Q, A> {
     /// In a box: it is one of many kinds of messages, and each actor has room for the largest.
     sealed: Option<Box<Sealed<Q, A>>>,
 }
@@ -32,14 +32,14 @@ pub struct Mail<Q, A> {
 /// An opened question's way back.
 #[derive(Debug)]
 pub struct Reply<Q, A> {
-    to: Option<oneshot::Sender<Fate<Q, A>>>,
+    to: Option<oneshot::Sender<CallOutcome<Q, A>>>,
 }
 
 /// The asker's end.
 #[derive(Debug)]
-pub struct Answer<Q, A>(oneshot::Receiver<Fate<Q, A>>);
+pub struct Answer<Q, A>(oneshot::Receiver<CallOutcome<Q, A>>);
 
-impl<Q, A> Mail<Q, A> {
+impl<Q, A> Call<Q, A> {
     /// Seals a question.
     #[must_use]
     pub fn new(question: Q) -> (Self, Answer<Q, A>) {
@@ -63,11 +63,11 @@ impl<Q, A> Mail<Q, A> {
     }
 }
 
-impl<Q, A> Drop for Mail<Q, A> {
+impl<Q, A> Drop for Call<Q, A> {
     fn drop(&mut self) {
         if let Some(sealed) = self.sealed.take() {
             let (question, sender) = *sealed;
-            let _ = sender.send(Fate::Returned(question));
+            let _ = sender.send(CallOutcome::Returned(question));
         }
     }
 }
@@ -76,7 +76,7 @@ impl<Q, A> Reply<Q, A> {
     /// Answers. An asker that no longer waits is no error.
     pub fn send(mut self, answer: A) {
         if let Some(sender) = self.to.take() {
-            let _ = sender.send(Fate::Answered(answer));
+            let _ = sender.send(CallOutcome::Answered(answer));
         }
     }
 }
@@ -84,17 +84,17 @@ impl<Q, A> Reply<Q, A> {
 impl<Q, A> Drop for Reply<Q, A> {
     fn drop(&mut self) {
         if let Some(sender) = self.to.take() {
-            let _ = sender.send(Fate::Lost);
+            let _ = sender.send(CallOutcome::Lost);
         }
     }
 }
 
 impl<Q, A> Answer<Q, A> {
     /// Waits for the question's fate, at most so long.
-    pub async fn within(self, limit: Duration) -> Fate<Q, A> {
+    pub async fn within(self, limit: Duration) -> CallOutcome<Q, A> {
         match tokio::time::timeout(limit, self.0).await {
-            Ok(Ok(fate)) => fate,
-            Ok(Err(_)) | Err(_) => Fate::Lost,
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => CallOutcome::Lost,
         }
     }
 }
@@ -107,24 +107,24 @@ mod tests {
 
     #[tokio::test]
     async fn an_unopened_question_comes_back_and_an_opened_one_never_does() {
-        let (mail, answer) = Mail::<&str, u8>::new("well?");
-        drop(mail);
-        assert!(matches!(answer.within(LIMIT).await, Fate::Returned("well?")));
+        let (call, answer) = Call::<&str, u8>::new("well?");
+        drop(call);
+        assert!(matches!(answer.within(LIMIT).await, CallOutcome::Returned("well?")));
 
-        let (mail, answer) = Mail::<&str, u8>::new("well?");
-        drop(mail.open().unwrap());
-        assert!(matches!(answer.within(LIMIT).await, Fate::Lost));
+        let (call, answer) = Call::<&str, u8>::new("well?");
+        drop(call.open().unwrap());
+        assert!(matches!(answer.within(LIMIT).await, CallOutcome::Lost));
 
-        let (mail, answer) = Mail::<&str, u8>::new("well?");
-        let (_, reply) = mail.open().unwrap();
+        let (call, answer) = Call::<&str, u8>::new("well?");
+        let (_, reply) = call.open().unwrap();
         reply.send(7);
-        assert!(matches!(answer.within(LIMIT).await, Fate::Answered(7)));
+        assert!(matches!(answer.within(LIMIT).await, CallOutcome::Answered(7)));
     }
 
     #[tokio::test]
     async fn a_question_that_nobody_waits_for_need_not_be_handled() {
-        let (mail, answer) = Mail::<&str, u8>::new("well?");
+        let (call, answer) = Call::<&str, u8>::new("well?");
         drop(answer);
-        assert!(mail.open().is_none());
+        assert!(call.open().is_none());
     }
 }

@@ -20,7 +20,7 @@ const BAD_MAX: u8 = 32;
 
 /// The read state of a client.
 #[derive(Debug)]
-pub(super) struct Hearing {
+pub(super) struct ReadState {
     /// The session's user: another user's token is refused.
     pub(super) user: UserId,
     full_at_ns: AtomicU64,
@@ -33,7 +33,7 @@ pub(super) struct Hearing {
     endpoint: Endpoint,
 }
 
-impl Hearing {
+impl ReadState {
     pub(super) fn new(user: UserId, dialect: Dialect, endpoint: Endpoint) -> Self {
         Self {
             user,

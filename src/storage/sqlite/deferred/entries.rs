@@ -4,7 +4,7 @@ use bellpull_actors::domain::ids::{Seq, UserId};
 
 /// A notification that came into an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Birth {
+pub(in super::super) struct DeferredEntry {
     pub(in super::super) user: UserId,
     pub(in super::super) seq: Seq,
     /// The notification's.
@@ -19,15 +19,15 @@ const BYTES_MAX: u32 = 10;
 
 /// Writes a list: the form, the lowest notification and the lowest message, then of each birth
 /// whose it is, its number, and how far it is from the lowest of both.
-pub(super) fn encode(births: &[Birth]) -> Vec<u8> {
-    let lowest = |of: fn(&Birth) -> i64| births.iter().map(of).min().unwrap_or(0);
-    let (id, message) = (lowest(|birth| birth.id), lowest(|birth| birth.message));
-    let mut bytes = Vec::with_capacity(8 * births.len() + 1);
+pub(super) fn encode(entries: &[DeferredEntry]) -> Vec<u8> {
+    let lowest = |of: fn(&DeferredEntry) -> i64| entries.iter().map(of).min().unwrap_or(0);
+    let (id, message) = (lowest(|entry| entry.id), lowest(|entry| entry.message));
+    let mut bytes = Vec::with_capacity(8 * entries.len() + 1);
     bytes.push(FORM);
     put(&mut bytes, id);
     put(&mut bytes, message);
-    for birth in births {
-        for number in [birth.user.0, birth.seq.0, birth.id - id, birth.message - message] {
+    for entry in entries {
+        for number in [entry.user.0, entry.seq.0, entry.id - id, entry.message - message] {
             put(&mut bytes, number);
         }
     }
@@ -35,22 +35,22 @@ pub(super) fn encode(births: &[Birth]) -> Vec<u8> {
 }
 
 /// Reads a list; `None` for what is none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Birth>> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<DeferredEntry>> {
     let (&form, mut rest) = bytes.split_first()?;
     if form != FORM {
         return None;
     }
     let (first_id, first_message) = (take(&mut rest)?, take(&mut rest)?);
-    let mut births = Vec::new();
+    let mut entries = Vec::new();
     while !rest.is_empty() {
-        births.push(Birth {
+        entries.push(DeferredEntry {
             user: UserId(take(&mut rest)?),
             seq: Seq(take(&mut rest)?),
             id: first_id.checked_add(take(&mut rest)?)?,
             message: first_message.checked_add(take(&mut rest)?)?,
         });
     }
-    Some(births)
+    Some(entries)
 }
 
 /// The lowest seven bits first; a set eighth says that more come.
@@ -82,26 +82,23 @@ mod tests {
 
     use super::*;
 
-    fn birth() -> impl Strategy<Value = Birth> {
+    fn entry() -> impl Strategy<Value = DeferredEntry> {
         let number = || prop_oneof![0..300_i64, 0..i64::MAX / 4];
-        (number(), number(), number(), number()).prop_map(|(user, seq, id, message)| Birth {
-            user: UserId(user),
-            seq: Seq(seq),
-            id,
-            message,
+        (number(), number(), number(), number()).prop_map(|(user, seq, id, message)| {
+            DeferredEntry { user: UserId(user), seq: Seq(seq), id, message }
         })
     }
 
     proptest! {
         #[test]
-        fn a_list_survives_its_row(births in prop::collection::vec(birth(), 0..50)) {
-            prop_assert_eq!(decode(&encode(&births)), Some(births));
+        fn a_list_survives_its_row(entries in prop::collection::vec(entry(), 0..50)) {
+            prop_assert_eq!(decode(&encode(&entries)), Some(entries));
         }
 
         #[test]
         fn what_is_no_list_is_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = decode(&bytes);
-            let mut cut = encode(&[Birth { user: UserId(300), seq: Seq(1), id: 5, message: 7 }]);
+            let mut cut = encode(&[DeferredEntry { user: UserId(300), seq: Seq(1), id: 5, message: 7 }]);
             cut.pop();
             prop_assert_eq!(decode(&cut), None);
         }
@@ -109,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_birth_of_a_broadcast_takes_few_bytes() {
-        let birth = |user: i64| Birth {
+        let entry = |user: i64| DeferredEntry {
             user: UserId(user),
             seq: Seq(200),
             id: 1_000_000 + user,
             message: 4_000,
         };
-        let births: Vec<Birth> = (20_001..=20_512).map(birth).collect();
-        let bytes = encode(&births).len();
-        assert!(bytes <= 8 * births.len(), "{bytes}");
+        let entries: Vec<DeferredEntry> = (20_001..=20_512).map(entry).collect();
+        let bytes = encode(&entries).len();
+        assert!(bytes <= 8 * entries.len(), "{bytes}");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::inbox::Letter;
+use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
 use futures_util::TryStreamExt;
@@ -44,29 +44,29 @@ const IN_ORDER: &str = concat!(
 
 /// The letters that were used last.
 #[derive(Debug)]
-pub(super) struct Letters {
-    recent: Cache<i64, Arc<Letter>, Bytes>,
+pub(super) struct ContentCache {
+    recent: Cache<i64, Arc<MessageContent>, Bytes>,
 }
 
 /// Weighs letters by their memory.
 #[derive(Debug, Clone)]
 struct Bytes;
 
-impl Weighter<i64, Arc<Letter>> for Bytes {
-    fn weight(&self, _: &i64, letter: &Arc<Letter>) -> u64 {
-        u64::try_from(letter.bytes()).unwrap_or(u64::MAX)
+impl Weighter<i64, Arc<MessageContent>> for Bytes {
+    fn weight(&self, _: &i64, content: &Arc<MessageContent>) -> u64 {
+        u64::try_from(content.bytes()).unwrap_or(u64::MAX)
     }
 }
 
-impl Letters {
+impl ContentCache {
     /// None yet.
     pub(super) fn new() -> Self {
         Self { recent: Cache::with_weighter(KEPT, KEPT_BYTES, Bytes) }
     }
 
     /// A letter that has just been written: whoever replays it shares its encodings.
-    pub(super) fn keep(&self, message_id: i64, letter: &Arc<Letter>) {
-        self.recent.insert(message_id, Arc::clone(letter));
+    pub(super) fn keep(&self, message_id: i64, content: &Arc<MessageContent>) {
+        self.recent.insert(message_id, Arc::clone(content));
     }
 
     /// The letters of these messages. Messages never change, so that they may be read after the
@@ -75,12 +75,12 @@ impl Letters {
         &self,
         readers: &SqlitePool,
         message_ids: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Arc<Letter>>, StoreError> {
+    ) -> Result<HashMap<i64, Arc<MessageContent>>, StoreError> {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for id in message_ids {
             match found.get(&id).cloned().or_else(|| self.recent.get(&id)) {
-                Some(letter) => drop(found.insert(id, letter)),
+                Some(content) => drop(found.insert(id, content)),
                 None => missing.push(id),
             }
         }
@@ -90,8 +90,8 @@ impl Letters {
         let sql = select_messages!("m.id IN (SELECT value FROM json_each(?))");
         let rows = sqlx::query(sql).bind(id_list(missing)).fetch_all(readers).await;
         for row in rows.map_err(unavailable)? {
-            let (id, letter) = self.take_in(&row)?;
-            found.insert(id, letter);
+            let (id, content) = self.take_in(&row)?;
+            found.insert(id, content);
         }
         Ok(found)
     }
@@ -102,12 +102,13 @@ impl Letters {
         &self,
         readers: &SqlitePool,
         message_ids: &[i64],
-    ) -> Result<Vec<Arc<Letter>>, StoreError> {
-        let mut known: HashMap<i64, Arc<Letter>> = HashMap::with_capacity(message_ids.len());
+    ) -> Result<Vec<Arc<MessageContent>>, StoreError> {
+        let mut known: HashMap<i64, Arc<MessageContent>> =
+            HashMap::with_capacity(message_ids.len());
         let mut missing = Vec::new();
         for id in message_ids {
             match self.recent.get(id) {
-                Some(letter) => drop(known.insert(*id, letter)),
+                Some(content) => drop(known.insert(*id, content)),
                 None => missing.push(*id),
             }
         }
@@ -117,24 +118,24 @@ impl Letters {
             while bytes < TEXTS_BYTES_MAX
                 && let Some(row) = rows.try_next().await.map_err(unavailable)?
             {
-                let (id, letter) = self.take_in(&row)?;
-                bytes += letter.bytes();
-                known.insert(id, letter);
+                let (id, content) = self.take_in(&row)?;
+                bytes += content.bytes();
+                known.insert(id, content);
             }
         }
-        let (mut letters, mut bytes) = (Vec::with_capacity(message_ids.len()), 0);
-        for letter in message_ids.iter().map_while(|id| known.get(id)) {
-            letters.push(Arc::clone(letter));
-            bytes += letter.bytes();
+        let (mut contents, mut bytes) = (Vec::with_capacity(message_ids.len()), 0);
+        for content in message_ids.iter().map_while(|id| known.get(id)) {
+            contents.push(Arc::clone(content));
+            bytes += content.bytes();
             if bytes >= TEXTS_BYTES_MAX {
                 break;
             }
         }
         // Of each row there is a message.
-        if letters.is_empty() && !message_ids.is_empty() {
+        if contents.is_empty() && !message_ids.is_empty() {
             return Err(corrupt("message"));
         }
-        Ok(letters)
+        Ok(contents)
     }
 
     /// The letter of one message that was committed before, for the writer.
@@ -142,28 +143,28 @@ impl Letters {
         &self,
         connection: &Connection,
         message_id: i64,
-    ) -> Result<Arc<Letter>, StoreError> {
-        if let Some(letter) = self.recent.get(&message_id) {
-            return Ok(letter);
+    ) -> Result<Arc<MessageContent>, StoreError> {
+        if let Some(content) = self.recent.get(&message_id) {
+            return Ok(content);
         }
         let sql = select_messages!("m.id = ?");
         let found = optional(connection, sql, (message_id,), |row| Ok(self.take_in(row)));
         let found = found.map_err(unavailable)?.unwrap_or_else(|| Err(corrupt("message")));
-        found.map(|(_, letter)| letter)
+        found.map(|(_, content)| content)
     }
 
-    fn take_in(&self, row: &impl Columns) -> Result<(i64, Arc<Letter>), StoreError> {
+    fn take_in(&self, row: &impl Columns) -> Result<(i64, Arc<MessageContent>), StoreError> {
         let id = row.int("message_id")?.ok_or_else(|| corrupt("message_id"))?;
-        let letter = Letter::new(message(row)?);
-        self.keep(id, &letter);
-        Ok((id, letter))
+        let content = MessageContent::new(message(row)?);
+        self.keep(id, &content);
+        Ok((id, content))
     }
 }
 
 /// The letter of that message among those that were found.
 pub(super) fn pick(
-    letters: &HashMap<i64, Arc<Letter>>,
+    contents: &HashMap<i64, Arc<MessageContent>>,
     message_id: i64,
-) -> Result<Arc<Letter>, StoreError> {
-    letters.get(&message_id).cloned().ok_or_else(|| corrupt("message"))
+) -> Result<Arc<MessageContent>, StoreError> {
+    contents.get(&message_id).cloned().ok_or_else(|| corrupt("message"))
 }

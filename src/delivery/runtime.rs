@@ -10,16 +10,16 @@ use std::io;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::nice::be_nice;
+use crate::thread_priority::lower_priority;
 
 /// The thread. It ends when this is dropped, and the tasks on it are dropped there.
 #[derive(Debug)]
-pub struct Hands {
+pub struct DeliveryRuntime {
     runtime: Handle,
     _stop: oneshot::Sender<()>,
 }
 
-impl Hands {
+impl DeliveryRuntime {
     /// Starts the thread.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Hands {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
-            be_nice();
+            lower_priority();
             let _ = runtime.block_on(stopped); // nothing is ever sent: it is dropped
         };
         std::thread::Builder::new().name("deliveries".to_owned()).spawn(run)?;

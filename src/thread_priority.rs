@@ -6,7 +6,7 @@ use rustix::process::setpriority_process;
 const NICE: i32 = 5;
 
 /// Lowers the priority of the calling thread. If the system refuses, it stays as it is.
-pub(crate) fn be_nice() {
+pub(crate) fn lower_priority() {
     if let Err(error) = setpriority_process(None, NICE) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or_default();

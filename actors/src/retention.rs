@@ -27,7 +27,7 @@ const REST_MAX: Duration = Duration::from_millis(250);
 
 /// What forgets.
 #[derive(Debug, Clone)]
-pub(crate) struct Tidying {
+pub(crate) struct RetentionSchedule {
     pub(crate) keys: Arc<dyn SendStore>,
     pub(crate) store: Arc<dyn RetentionStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +36,7 @@ pub(crate) struct Tidying {
     pub(crate) is_draining: Arc<AtomicBool>,
 }
 
-impl Tidying {
+impl RetentionSchedule {
     /// Forgets all that is old.
     pub(crate) async fn run(&self) -> Result<(), StoreError> {
         let before = self.before(self.retention.keys);

@@ -209,22 +209,22 @@ impl From<BadTemplate> for Wrong {
 
 /// The templates with the store that holds them.
 #[derive(Debug, Clone)]
-pub struct TemplateDesk {
+pub struct TemplateService {
     store: Arc<dyn TemplateStore>,
     templates: Templates,
     proofs: Arc<Semaphore>,
 }
 
-impl TemplateDesk {
+impl TemplateService {
     /// Loads the templates from the store.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn open(store: Arc<dyn TemplateStore>) -> Result<Self, StoreError> {
         let proofs = Arc::new(Semaphore::new(PROOFS_MAX));
-        let desk = Self { store, templates: Templates::default(), proofs };
-        desk.refresh().await?;
-        Ok(desk)
+        let template_service = Self { store, templates: Templates::default(), proofs };
+        template_service.refresh().await?;
+        Ok(template_service)
     }
 
     /// The templates that senders render from.
@@ -410,8 +410,8 @@ mod tests {
     #[tokio::test]
     async fn an_edit_is_seen_here_at_once_and_elsewhere_soon() {
         let store = Arc::new(Shared::default());
-        let here = TemplateDesk::open(store.clone()).await.unwrap();
-        let there = TemplateDesk::open(store.clone()).await.unwrap();
+        let here = TemplateService::open(store.clone()).await.unwrap();
+        let there = TemplateService::open(store.clone()).await.unwrap();
         let following = tokio::spawn(there.clone().follow(Duration::from_millis(1)));
         here.put(written("mentioned", Channel::Sms, "en", "new")).await.unwrap();
         assert_eq!(text(here.templates(), "en"), "new");

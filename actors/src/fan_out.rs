@@ -13,25 +13,25 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Goes with each message of it, and is dropped with the last that was handled.
-pub(crate) type Wave = Arc<Swell>;
+pub(crate) type FanOutGuard = Arc<FanOut>;
 
-/// See [`Wave`].
+/// See [`FanOutGuard`].
 #[derive(Debug)]
-pub struct Swell {
+pub struct FanOut {
     over: Option<oneshot::Sender<()>>,
 }
 
 /// Waits for its end.
 #[derive(Debug)]
-pub(crate) struct Ebb(oneshot::Receiver<()>);
+pub(crate) struct FanOutBarrier(oneshot::Receiver<()>);
 
 /// A wave that nothing was told of yet, and its end.
-pub(crate) fn begin() -> (Wave, Ebb) {
-    let (over, ebb) = oneshot::channel();
-    (Arc::new(Swell { over: Some(over) }), Ebb(ebb))
+pub(crate) fn begin() -> (FanOutGuard, FanOutBarrier) {
+    let (over, barrier) = oneshot::channel();
+    (Arc::new(FanOut { over: Some(over) }), FanOutBarrier(barrier))
 }
 
-impl Drop for Swell {
+impl Drop for FanOut {
     fn drop(&mut self) {
         if let Some(over) = self.over.take() {
             let _ = over.send(()); // its receiver may be gone
@@ -39,7 +39,7 @@ impl Drop for Swell {
     }
 }
 
-impl Ebb {
+impl FanOutBarrier {
     /// Until all recipients have handled the message, or [`PATIENCE`] ends.
     pub(crate) async fn wait(self) {
         let _ = tokio::time::timeout(PATIENCE, self.0).await;
@@ -54,10 +54,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wave_ends_with_its_last_message() {
-        let (wave, ebb) = begin();
-        let messages = [Arc::clone(&wave), Arc::clone(&wave)];
-        drop(wave);
-        let waiting = tokio::spawn(ebb.wait());
+        let (fan_out, barrier) = begin();
+        let messages = [Arc::clone(&fan_out), Arc::clone(&fan_out)];
+        drop(fan_out);
+        let waiting = tokio::spawn(barrier.wait());
         for message in messages {
             tokio::task::yield_now().await;
             assert!(!waiting.is_finished());
@@ -70,8 +70,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever() {
-        let (wave, ebb) = begin();
-        ebb.wait().await;
-        drop(wave);
+        let (fan_out, barrier) = begin();
+        barrier.wait().await;
+        drop(fan_out);
     }
 }
