@@ -12,6 +12,25 @@ const LINES_MAX: usize = 500;
 const BANNED_NAMES: [&str; 7] =
     ["util", "utils", "common_util", "helpers", "misc", "types", "manager"];
 
+/// Names that were replaced by standard terms (see ARCHITECTURE, Glossary).
+const RETIRED_NAMES: [&str; 13] = [
+    "Letter",
+    "Swell",
+    "Ebb",
+    "LastWord",
+    "Hearing",
+    "TemplateDesk",
+    "Hands",
+    "nobodys",
+    "doorstep",
+    "to_the_end",
+    "be_nice",
+    "Tidying",
+    "turn_away",
+    "give_birth",
+    "Fate",
+];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -96,6 +115,18 @@ fn no_file_has_a_name_that_says_nothing() {
     for (path, _) in sources() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         assert!(!BANNED_NAMES.contains(&stem.as_str()), "{}", path.display());
+    }
+}
+
+#[test]
+fn names_are_standard_terms() {
+    for (path, text) in sources() {
+        if path.ends_with("tidy/main.rs") {
+            continue;
+        }
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            assert!(!RETIRED_NAMES.contains(&word), "{} says {word}", path.display());
+        }
     }
 }
 
