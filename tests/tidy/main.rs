@@ -13,15 +13,13 @@ const BANNED_NAMES: [&str; 7] =
     ["util", "utils", "common_util", "helpers", "misc", "types", "manager"];
 
 /// Names that were replaced by standard terms (see ARCHITECTURE, Glossary).
-const RETIRED_NAMES: [&str; 13] = [
+const RETIRED_NAMES: &[&str] = &[
     "Letter",
     "Swell",
     "Ebb",
     "LastWord",
     "Hearing",
     "TemplateDesk",
-    "Hands",
-    "nobodys",
     "doorstep",
     "to_the_end",
     "be_nice",
