@@ -98,7 +98,8 @@ mod tests {
         #[test]
         fn what_is_no_list_is_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = decode(&bytes);
-            let mut cut = encode(&[DeferredEntry { user: UserId(300), seq: Seq(1), id: 5, message: 7 }]);
+            let one = DeferredEntry { user: UserId(300), seq: Seq(1), id: 5, message: 7 };
+            let mut cut = encode(&[one]);
             cut.pop();
             prop_assert_eq!(decode(&cut), None);
         }
