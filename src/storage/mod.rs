@@ -1,7 +1,7 @@
-//! Rows and SQL: the stores behind the ports of `bellpull_actors`.
+//! The stores behind the ports of `bellpull_actors`: rows and SQL.
 //!
-//! [`open()`] returns the store that a URL names, as the port that unites all of a store's ports.
-//! [`sqlite`] is the store of a single process: a file beside it, nothing to install.
+//! [`open()`] opens the store that a URL names and returns it as the port that unites all store
+//! ports. [`sqlite`] is the store of a single process: one file, nothing to install.
 
 mod open;
 pub mod sqlite;

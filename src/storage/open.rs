@@ -1,4 +1,4 @@
-//! Opens the store that a database's URL names.
+//! Opens the store that a database URL names.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use bellpull_actors::port::{Store, StoreError};
 use super::StoreOptions;
 use super::sqlite::{self, SqliteStore};
 
-/// Why a store could not be opened; the text is for the operator and contains no password.
+/// Why a store could not be opened. The text is for the operator and contains no password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No store of this version has such a URL. The scheme alone: the rest may contain a password.
+    /// No store of this version has such a URL. Only the scheme is kept: the rest may contain a
+    /// password.
     #[error("{0}:// is not supported by this version: write sqlite://PATH or sqlite::memory:")]
     Unsupported(String),
     /// The SQLite store could not be opened.
@@ -19,7 +20,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether the database was found, and its schema could not be brought up to date.
+    /// Whether the database was found but its schema could not be brought up to date.
     #[must_use]
     pub fn is_migration(&self) -> bool {
         matches!(self, Self::Sqlite(sqlite::OpenError::Migrate { .. }))
@@ -32,14 +33,14 @@ pub enum MigrateError {
     /// It could not be opened, or its schema could not be brought up to date.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It was opened, and does not answer.
+    /// It was opened but does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Opens the store at `url`, makes it where there is none, and brings its schema up to date. The
-/// URL's scheme decides which store it is: `sqlite://PATH`, or `sqlite::memory:` for one that ends
-/// with its process.
+/// Opens the store at `url`, creates it if it does not exist, and brings its schema up to date. The
+/// URL's scheme selects the store: `sqlite://PATH`, or `sqlite::memory:` for a temporary one that
+/// is removed with its process.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -48,12 +49,12 @@ pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>, Op
         Some((scheme @ ("postgres" | "postgresql"), _)) => {
             Err(OpenError::Unsupported(scheme.to_owned()))
         }
-        // It refuses every address that is not its own.
+        // The SQLite store rejects every URL that is not its own.
         _ => Ok(Arc::new(SqliteStore::open(url, options).await?)),
     }
 }
 
-/// Brings the schema of the database at `url` up to date, beside a hub that may be running on it.
+/// Brings the schema of the database at `url` up to date. A hub may be running on it.
 ///
 /// # Errors
 /// See [`MigrateError`].

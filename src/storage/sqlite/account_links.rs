@@ -1,5 +1,4 @@
-//! Links in mails that change an account, and logins that other processes have ended, as they are
-//! read.
+//! Reads of account links (sent by e-mail) and of logins that other processes have ended.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::ids::{LinkId, LoginId, UserId};
@@ -13,7 +12,7 @@ use super::error::{corrupt, unavailable};
 use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};
 use super::writer::{Done, LinkWrite, Write, mismatch};
 
-/// Has it written; the logins that it ended, unless it was refused.
+/// Has it written. Returns the logins that it ended, unless it was rejected.
 pub(super) async fn ended(
     store: &SqliteStore,
     write: LinkWrite,
@@ -61,7 +60,7 @@ pub(super) async fn revoked(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<EndedLogin>, StoreError> {
-    // By the index on the time: most logins of a busy hub have ended long ago.
+    // By the index on the time: most logins of a busy hub ended long ago.
     let sql = "SELECT id, user_id, access_until FROM logins INDEXED BY logins_revoked \
                WHERE revoked_at IS NOT NULL AND revoked_at >= ? AND access_until > ? \
                ORDER BY revoked_at DESC LIMIT ?";

@@ -55,7 +55,7 @@ impl AccountStore for SqliteStore {
         }
         let query = match login {
             LoginName::Username(name) => sqlx::query(select!("username = ?")).bind(name),
-            // An empty address is nobody's, though many have it.
+            // Many accounts have an empty address; it identifies none.
             LoginName::Email(email) => {
                 sqlx::query(select!("email = ? AND email <> ''")).bind(email)
             }
@@ -191,7 +191,7 @@ impl AccountStore for SqliteStore {
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
-        // Every start but the first finds it; only the first needs the writer.
+        // The row exists on every start but the first; only the first needs the writer.
         if let Some(value) = self.setting(name).await? {
             return Ok(value);
         }
@@ -215,15 +215,15 @@ impl AccountStore for SqliteStore {
     }
 }
 
-/// As [`read`] names its columns.
+/// A row of [`read`]'s columns.
 type AccountRow = (UserId, Text, Text, Text, Role, Text, Text, i64, i64, i64);
 
-/// The accounts of these ids; one that does not exist is left out.
+/// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
     reader: Arc<CrowdReader>,
     ids: Vec<UserId>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
-    // As one text: a row of so many columns takes the library twelve allocations.
+    // As one JSON text: `sqlx` makes twelve allocations for a row with this many columns.
     let sql = "SELECT json_group_array(json_array(id, username, email, full_name, role, \
                whatsapp_number, phone, is_active, email_verified, created_at)) FROM users \
                WHERE id IN (SELECT value FROM json_each(?))";

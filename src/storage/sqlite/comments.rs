@@ -1,4 +1,4 @@
-//! Comments, and the users whom they mention.
+//! Comments and the users that they mention.
 
 use async_trait::async_trait;
 use bellpull_actors::domain::comment::Comment;
@@ -66,7 +66,7 @@ impl CommentStore for SqliteStore {
              AS is_member FROM users \
              WHERE username IN (SELECT value FROM json_each(?1)) AND is_active = 1 ORDER BY id"
         );
-        // Texts cannot fail to be written.
+        // Strings always serialise.
         let usernames = serde_json::to_string(usernames).unwrap_or_default();
         let rows = sqlx::query(sql).bind(usernames).bind(project.0).fetch_all(&self.readers).await;
         let named = |row: &SqliteRow| Ok((user(row)?, get(row, "is_member")?));

@@ -1,5 +1,5 @@
-//! Letters by the id of their message: a text that many recipients replay is read, parsed and
-//! encoded once.
+//! A cache of message contents by message id: a text that many recipients replay is read, parsed
+//! and encoded once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::multi_row::id_list;
 use super::rows::{Columns, message, message_columns};
 use super::statement::optional;
 
-/// About how many letters are kept, at 1 to 4 KiB each with one encoding.
+/// About how many contents are cached, at 1 to 4 KiB each with one encoding.
 const KEPT: usize = 4 * 1024;
 
-/// What they may take together: a letter may have 60 KiB.
+/// Their total memory: one content may take 60 KiB.
 const KEPT_BYTES: u64 = 8 << 20;
 
 /// Messages of these ids, each with its id.
@@ -35,20 +35,20 @@ macro_rules! select_messages {
         )
     };
 }
-/// In the order in which they are named: a cross join is not reordered.
+/// In the order in which they are named: SQLite does not reorder a cross join.
 const IN_ORDER: &str = concat!(
     "SELECT m.id AS message_id, ",
     message_columns!(),
     " FROM json_each(?) wanted CROSS JOIN messages m ON m.id = wanted.value"
 );
 
-/// The letters that were used last.
+/// The contents that were used last.
 #[derive(Debug)]
 pub(super) struct ContentCache {
     recent: Cache<i64, Arc<MessageContent>, Bytes>,
 }
 
-/// Weighs letters by their memory.
+/// Weighs contents by their memory.
 #[derive(Debug, Clone)]
 struct Bytes;
 
@@ -59,18 +59,18 @@ impl Weighter<i64, Arc<MessageContent>> for Bytes {
 }
 
 impl ContentCache {
-    /// None yet.
+    /// An empty cache.
     pub(super) fn new() -> Self {
         Self { recent: Cache::with_weighter(KEPT, KEPT_BYTES, Bytes) }
     }
 
-    /// A letter that has just been written: whoever replays it shares its encodings.
+    /// Caches a content that has just been written, so that every replay shares its encodings.
     pub(super) fn keep(&self, message_id: i64, content: &Arc<MessageContent>) {
         self.recent.insert(message_id, Arc::clone(content));
     }
 
-    /// The letters of these messages. Messages never change, so that they may be read after the
-    /// rows that name them.
+    /// The contents of these messages. Messages never change, so they may be read after the rows
+    /// that name them.
     pub(super) async fn of(
         &self,
         readers: &SqlitePool,
@@ -96,8 +96,8 @@ impl ContentCache {
         Ok(found)
     }
 
-    /// The letters of the first of these messages, in their order, up to [`TEXTS_BYTES_MAX`]
-    /// together, and one at least: no more than that is read.
+    /// The contents of the first of these messages, in their order: at least one, and up to
+    /// [`TEXTS_BYTES_MAX`] in all. No more than that is read.
     pub(super) async fn first(
         &self,
         readers: &SqlitePool,
@@ -131,14 +131,14 @@ impl ContentCache {
                 break;
             }
         }
-        // Of each row there is a message.
+        // Every row has a message.
         if contents.is_empty() && !message_ids.is_empty() {
             return Err(corrupt("message"));
         }
         Ok(contents)
     }
 
-    /// The letter of one message that was committed before, for the writer.
+    /// The content of one message that was committed before, for the writer.
     pub(super) fn one(
         &self,
         connection: &Connection,
@@ -161,7 +161,7 @@ impl ContentCache {
     }
 }
 
-/// The letter of that message among those that were found.
+/// The content of that message among those that were found.
 pub(super) fn pick(
     contents: &HashMap<i64, Arc<MessageContent>>,
     message_id: i64,

@@ -1,8 +1,8 @@
-//! The connection of those who come in crowds: accounts and heads are read through it alone.
+//! The connection for reads that come in bursts: accounts and inbox heads.
 //!
-//! A pool asks each connection that comes back whether it still answers, which is a way to another
-//! thread and back for each query; and ten thousand who come at once would have each of its
-//! connections keep all of their pages. Here they are kept once, and nobody is asked.
+//! A pool checks each returned connection with a query of its own, which takes two thread switches.
+//! And when ten thousand clients reconnect at once, every connection of the pool would cache the
+//! same pages. One connection without such a check avoids both.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -17,7 +17,7 @@ pub(super) struct CrowdReader {
 
 #[derive(Debug)]
 enum State {
-    /// None at first, and after a query that failed or was given up: the next one opens another.
+    /// `None` at first, and after a query that failed or was cancelled: the next one opens another.
     Open(Option<SqliteConnection>),
     Closed,
 }
@@ -27,7 +27,7 @@ impl CrowdReader {
         Self { options, state: Mutex::new(State::Open(None)) }
     }
 
-    /// The one text that a query of one text gives.
+    /// The single text that a query with one text column returns.
     pub(super) async fn text(
         &self,
         sql: &'static str,
@@ -44,7 +44,7 @@ impl CrowdReader {
         Ok(text)
     }
 
-    /// Lets go of the file; later queries are refused.
+    /// Closes the file; later queries are rejected.
     pub(super) async fn close(&self) {
         let before = std::mem::replace(&mut *self.state.lock().await, State::Closed);
         if let State::Open(Some(connection)) = before

@@ -1,4 +1,4 @@
-//! The outbox: leases and records go through the writer, looks do not.
+//! The outbox: leases and outcomes go through the writer, other reads do not.
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{
@@ -29,7 +29,7 @@ impl DeliveryStore for SqliteStore {
     ) -> Result<Vec<Leased>, StoreError> {
         let lease = Write::Lease(Lease { owner: owner.clone(), channel, limit, now, until });
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
-        // Should this fail, the leases end by themselves.
+        // If this fails, the leases expire.
         let all = rows.iter().flat_map(LeasedRow::messages);
         let contents = self.contents.of(&self.readers, all).await?;
         let leased = |row: LeasedRow| {
@@ -88,7 +88,7 @@ impl DeliveryStore for SqliteStore {
             ") UNION ALL SELECT min(leased_until) FROM deliveries \
              WHERE leased_until IS NOT NULL AND channel = ?1)"
         );
-        // A lease whose time has come is somebody's until another has it.
+        // An expired lease stays its owner's until another takes it.
         let ever = i64::MIN;
         let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(ever).bind(lane_max);
         let next: Option<i64> = query.fetch_one(&self.readers).await.map_err(unavailable)?;
@@ -101,7 +101,7 @@ impl DeliveryStore for SqliteStore {
         report: ProviderReport,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        // Others may send by the same number: what cannot be ours costs no write.
+        // Others may send from the same number: a report that cannot be ours costs no write.
         let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ?1 \
                    AND provider_id = ?2) OR EXISTS (SELECT 1 FROM deliveries \
                    WHERE leased_until IS NOT NULL AND channel = ?1)";
@@ -119,15 +119,14 @@ impl DeliveryStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Has it written; how many rows it changed.
+    /// Has it written; returns how many rows changed.
     pub(super) async fn changed(&self, write: Write) -> Result<u64, StoreError> {
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows)
     }
 }
 
-/// Where a delivery goes, as the lease has found it: an address, or a browser or webhook
-/// as JSON.
+/// The target of a leased delivery: an address, or a browser or webhook as JSON.
 fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
     match channel {
         Channel::Email => Ok(Target::Email(address)),

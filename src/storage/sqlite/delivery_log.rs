@@ -85,7 +85,7 @@ impl DeliveryLog for SqliteStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        // Without its name SQLite would go by the status, and sort.
+        // Without the index's name SQLite would choose the one on the status, and sort.
         let sql = "SELECT channel, count(*) AS queued, min(due_at) AS first_due_at \
                    FROM deliveries INDEXED BY deliveries_due \
                    WHERE status = 'QUEUED' AND leased_until IS NULL GROUP BY channel";
@@ -104,8 +104,8 @@ impl DeliveryLog for SqliteStore {
     }
 }
 
-/// The parts of the index that a filter leaves, each a status and a channel; `None` for a filter
-/// that leaves everything.
+/// The parts of the index that a filter selects, each a status and a channel; `None` for a filter
+/// that selects everything.
 fn parts(filter: DeliveryFilter) -> Option<Vec<(DeliveryStatus, Channel)>> {
     let DeliveryFilter { status, channel } = filter;
     if status.is_none() && channel.is_none() {
@@ -119,7 +119,8 @@ fn parts(filter: DeliveryFilter) -> Option<Vec<(DeliveryStatus, Channel)>> {
     Some(statuses.flat_map(channels).collect())
 }
 
-/// What the filter leaves. The index begins with the status: for a channel alone, all are named.
+/// The filter's condition. The index begins with the status, so a filter by channel alone names all
+/// statuses.
 fn narrow(sql: &mut QueryBuilder<Sqlite>, DeliveryFilter { status, channel }: DeliveryFilter) {
     if let Some(status) = status {
         sql.push(" WHERE status = ").push_bind(status.as_str());
@@ -131,8 +132,8 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, DeliveryFilter { status, channel }: De
     }
 }
 
-/// Within a part the index is in the order of ids: of each no more is visited than the page needs,
-/// however many there are.
+/// Within a part the index is ordered by id: no more rows of each part are read than the page
+/// needs.
 fn newest_of_each(
     sql: &mut QueryBuilder<Sqlite>,
     parts: &[(DeliveryStatus, Channel)],
@@ -180,7 +181,7 @@ fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
     })
 }
 
-/// The column's name where it has one, as the enum that it is of.
+/// The enum value that a nullable column names.
 fn optional_name<T>(
     row: &SqliteRow,
     column: &str,

@@ -1,4 +1,4 @@
-//! What was announced, and who has a notification of it.
+//! Who was notified of what, and why.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use super::error::unavailable;
 use super::rows::{get, get_time, optional_timestamp};
 use super::slow_reads::{READ_MAX, read_error};
 
-/// The messages about ticket `?1`, and the steps of its history that are announced but have no
+/// The messages about ticket `?1`, and the entries of its history that are announced but have no
 /// message, for they had no recipient.
 static ANNOUNCED: LazyLock<String> = LazyLock::new(|| {
     let mut events = String::new();
@@ -37,7 +37,7 @@ static ANNOUNCED: LazyLock<String> = LazyLock::new(|| {
 static COUNT: LazyLock<String> =
     LazyLock::new(|| format!("{}SELECT count(*) FROM announced", *ANNOUNCED));
 
-/// A page of them. The user's inbox is walked once, as its list of a ticket's notifications is.
+/// One page of them. The user's inbox is read once, as for its list of a ticket's notifications.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{}SELECT p.event, p.sender_id, p.created_at, ?1 AS ticket_id, n.id, n.recipient_id, \

@@ -1,9 +1,9 @@
-//! The database's file: made for its owner alone, and looked at before anything is done to it.
+//! The database file: created for its owner alone, and checked before it is opened.
 //!
-//! It holds what signs tokens and links, so nobody else may read it: SQLite gives its log and its
-//! index the rights of the file. A path on which there is nothing becomes a database; a file that
-//! is there already must be one of a hub's. An empty one is none: it is what a copy that failed
-//! leaves behind, and a hub that began anew in it would hide that.
+//! It holds the keys that sign tokens and links, so other users must not read it. SQLite gives its
+//! log and its index the permissions of the file. A path without a file becomes a database; an
+//! existing file must be a hub's. An empty file is an error: a failed copy leaves one behind, and
+//! starting anew in it would hide that.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
@@ -14,21 +14,21 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::options::OpenError;
 
-/// What SQLite's `application_id` is in a hub's file: `BPul`.
+/// SQLite's `application_id` in a hub's file: `BPul`.
 pub(super) const APPLICATION_ID: i32 = 0x4250_756c;
-/// Where it stands in the file.
+/// Its offset in the file.
 const ID_AT: std::ops::Range<usize> = 68..72;
-/// How SQLite's files begin.
+/// The first bytes of an SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// SQLite's head.
+/// The size of SQLite's header.
 const HEAD_LEN: usize = 100;
 /// Readable and writable for its owner.
 const OWN: u32 = 0o600;
-/// A database's own files: itself, its log, the log's index, and the hub's lock.
+/// A database's files: the database, its log, the log's index, and the hub's lock.
 const ENDS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
-/// Makes the file where there is none; looks at one that is there, and takes from others the right
-/// to read it.
+/// Creates the file if it does not exist; checks an existing one, and removes other users'
+/// permission to read it.
 pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::io(path, source);
     match fs::File::open(path) {
@@ -51,15 +51,15 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes a database that says whose it is, and only then gives it its name: whoever finds a file
-/// there finds a whole one.
+/// Creates a database with its application id and then renames it into place, so that no process
+/// finds an unfinished one.
 fn create(path: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::io(path, source);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
-    // It is made with the rights of its owner alone.
+    // It is created with its owner's permissions only.
     let new = tempfile::Builder::new().prefix(".bellpull-").tempfile_in(folder).map_err(io)?;
     let failed = |error: rusqlite::Error| OpenError::database(path, error);
     let connection = Connection::open(new.path()).map_err(failed)?;
@@ -67,7 +67,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
     connection.close().map_err(|(_, error)| failed(error))?;
     match new.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        // Another process was first: then it is that one's.
+        // Another process created it first: then that one is used.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(io(error.error)),
     }
@@ -81,7 +81,7 @@ fn check(path: &Path, head: &[u8]) -> Result<(), OpenError> {
         return Err(OpenError::NotSqlite(path.to_owned()));
     }
     let id = head.get(ID_AT).and_then(|id| id.try_into().ok()).map_or(0, i32::from_be_bytes);
-    // Files of earlier versions do not say whose they are.
+    // Files of earlier versions have no application id.
     let is_ours = match id {
         APPLICATION_ID => true,
         0 => has_our_tables(path).map_err(|error| OpenError::database(path, error))?,
@@ -92,7 +92,7 @@ fn check(path: &Path, head: &[u8]) -> Result<(), OpenError> {
 
 fn has_our_tables(path: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    // The id may be in the log still.
+    // The id may still be in the log.
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' \
                AND name IN ('_sqlx_migrations', 'settings', 'inboxes')";
@@ -100,7 +100,7 @@ fn has_our_tables(path: &Path) -> rusqlite::Result<bool> {
     Ok(id == APPLICATION_ID || tables == 3)
 }
 
-/// Takes from others what rights they have to a file that is there.
+/// Removes other users' permissions from an existing file.
 fn tighten(path: &Path) -> io::Result<()> {
     let mode = match fs::metadata(path) {
         Ok(found) => found.permissions().mode() & 0o777,
@@ -115,16 +115,16 @@ fn tighten(path: &Path) -> io::Result<()> {
         Ok(()) => {
             tracing::warn!(%file, was, now = "600", "others could read the database: no more")
         }
-        // Another user's file: it can be used, and the operator is told.
+        // Another user owns the file: it can be used, and the operator is warned.
         Err(error) => tracing::warn!(%file, was, %error, "others can read the database"),
     }
     Ok(())
 }
 
-/// Looks through the file for damage, if it has at most so many bytes.
+/// Checks a file of at most this size for damage.
 ///
-/// A page that was written over is found by the first who reads it, which may be months later; by
-/// then the backups have it too.
+/// Otherwise an overwritten page is found by its first reader, perhaps months later; by then the
+/// backups contain it too.
 pub(super) fn look_for_damage(path: &Path, bytes_max: u64) -> Result<(), OpenError> {
     let size = fs::metadata(path).map_err(|source| OpenError::io(path, source))?.len();
     if size > bytes_max {

@@ -1,4 +1,4 @@
-//! Heads of inboxes, as a crowd that comes back asks for them.
+//! Inbox heads, as reconnecting clients ask for them in bursts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::json;
 
-/// The heads of these users' inboxes; one that has no row is left out.
+/// The heads of these users' inboxes; inboxes without a row are left out.
 pub(super) async fn read(
     reader: Arc<CrowdReader>,
     deferred: Arc<Deferred>,

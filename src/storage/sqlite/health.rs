@@ -1,12 +1,12 @@
-//! Whether the store takes writes: the outcome of the last one.
+//! Whether the store accepts writes: the outcome of the last one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A store that was not written to for so long is tried: readiness is asked about as often.
+/// A store without a write for this long is probed: readiness is asked about as often.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 
-/// The last write's outcome, as the writer has it and readiness asks for it.
+/// The last write's outcome: set by the writer, read by readiness.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Health(Arc<Mutex<Option<Outcome>>>);
 
@@ -21,12 +21,12 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something was written, or could not be.
+    /// A write has succeeded or failed.
     pub(super) fn note(&self, is_written: bool) {
         *self.last() = Some(Outcome { at: Instant::now(), is_written });
     }
 
-    /// Whether the last write succeeded; `None` where that is so long ago that it says nothing.
+    /// Whether the last write succeeded; `None` if it was too long ago to say anything.
     pub(super) fn recent(&self) -> Option<bool> {
         let last = (*self.last())?;
         (last.at.elapsed() < IDLE_AFTER).then_some(last.is_written)

@@ -1,7 +1,7 @@
 //! Ids of tickets, comments, sends, messages, notifications and deliveries: given out in memory,
-//! kept in `counters`.
+//! stored in `counters`.
 //!
-//! Users, projects and logins are few: their tables count for themselves.
+//! Users, projects and logins are few: their tables number themselves.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,10 +20,10 @@ static SAVE: MultiRow = MultiRow::new(
      ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
 );
 
-/// What is counted.
+/// The kinds of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counter {
-    /// Tickets. The only one that others than the writer take from.
+    /// Tickets. The only kind that is given out outside of the writer, too.
     Tickets,
     /// Messages.
     Messages,
@@ -64,8 +64,8 @@ impl Ids {
         self.given[counter as usize].fetch_max(id, Ordering::Relaxed);
     }
 
-    /// Takes up what is stored: at the start, after a transaction that was taken back, and after
-    /// another process wrote. Ids of tickets that were reserved here stay reserved.
+    /// Loads the stored counters: at the start, after a rollback, and after another process wrote.
+    /// Ids of tickets that were reserved here stay reserved.
     pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
         let rows: Vec<(String, i64)> =
             all(connection, "SELECT name, value FROM counters", (), |row| row.try_into())?;
@@ -83,8 +83,7 @@ impl Ids {
         Ok(())
     }
 
-    /// Writes the counters that have moved. Should the transaction be taken back, [`Self::load`]
-    /// must follow.
+    /// Writes the counters that have moved. After a rollback, [`Self::load`] must follow.
     pub(super) fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut cells = Vec::new();
         for (counter, name) in ALL {

@@ -1,4 +1,4 @@
-//! Inboxes as user actors read them: heads, births, marks.
+//! Inboxes as user actors read them: heads, entries, marks.
 
 use std::sync::Arc;
 
@@ -137,14 +137,14 @@ impl InboxStore for SqliteStore {
             Some(counts) => counts,
             None => self.many_unread(user).await?,
         };
-        // What waits goes out on no channel.
+        // Deferred entries have no external deliveries.
         tail.complete(&mut head);
         Ok((head.unread_count, channels))
     }
 }
 
-/// One statement is one snapshot: the head, the rows as one JSON text (a row of their own each
-/// would cost more than parsing it), and how many births there are in all.
+/// One statement is one snapshot: the head, the rows as one JSON text (parsing it is cheaper than
+/// one result row each), and the total number of entries.
 const NEWEST_BIRTHS: &str = "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), \
     ifnull(i.delivered_seq, 0), ifnull(i.forgotten_seq, 0), \
     (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
@@ -154,8 +154,8 @@ const NEWEST_BIRTHS: &str = "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count
     WHERE recipient_id = ?1 AND seq > ?2 AND deleted_at IS NULL) \
     FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1";
 
-/// The same for changes: births after the position, of rows that did not change since, and rows
-/// that did, from the index of those. Both walk their index in order, and merge.
+/// The same for changes: entries after the position whose rows did not change since, and changed
+/// rows from their own index. Both are read in index order and merged.
 macro_rules! select_changes {
     ($count:expr, $order:literal) => {
         concat!(
@@ -243,7 +243,7 @@ impl SqliteStore {
     }
 }
 
-/// A row as the statements above have it: its last change, its birth, its id, its message, and
+/// A row of the statements above: its last change, its entry number, its id, its message, and
 /// whether it is read and deleted.
 fn outline((changed_seq, seq, id, message, is_read, is_deleted): ChangedColumns) -> Outline {
     Outline {
@@ -265,7 +265,7 @@ enum Which {
     Newest,
 }
 
-/// Leaves out the first of too many.
+/// Leaves out the first of too many rows.
 fn keep_newest<T>(rows: &mut Vec<T>, limit: u32) {
     let excess = rows.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
     rows.drain(..excess);

@@ -1,7 +1,7 @@
-//! Reads that come in crowds, joined: while one query is on its way the next callers gather.
+//! Joined reads: while one query runs, the next callers gather, and one query answers all of them.
 //!
-//! A query of its own costs each caller a connection of the pool and two wake-ups of other
-//! threads; when ten thousand clients come back at once that is most of what they cost.
+//! A query for each caller takes a connection of the pool and two thread switches; when ten
+//! thousand clients reconnect at once, that is most of their cost.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::supervised::caught;
 
-/// Callers that may wait; the next one waits to be let in.
+/// Callers that may wait; more wait to be admitted.
 const WAITING_MAX: usize = 4096;
 /// Callers answered by one query.
 const TOGETHER_MAX: usize = 1024;
 
 type Reply<V> = oneshot::Sender<Result<Option<V>, StoreError>>;
 
-/// Where one kind of row is asked for by its id.
+/// Where rows of one kind are requested by id.
 #[derive(Debug)]
 pub(super) struct Joined<K, V> {
     queue: mpsc::Sender<(K, Reply<V>)>,
@@ -31,8 +31,8 @@ where
     K: Copy + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts the task that asks by `read`, which leaves out what is not there. The task ends with
-    /// this handle.
+    /// Starts the task that reads with `read`, which leaves out missing rows. Dropping this handle
+    /// ends the task.
     pub(super) fn start<R, F>(read: R) -> Self
     where
         R: Fn(Vec<K>) -> F + Send + Sync + 'static,
@@ -43,7 +43,7 @@ where
         Self { queue }
     }
 
-    /// The row of that id.
+    /// The row with that id.
     pub(super) async fn of(&self, key: K) -> Result<Option<V>, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".to_owned());
         let (reply, answer) = oneshot::channel();
@@ -62,7 +62,7 @@ where
     let mut crowd = Vec::new();
     while waiting.recv_many(&mut crowd, TOGETHER_MAX).await > 0 {
         if caught("a joined read", answer_crowd(&read, &mut crowd)).await.is_none() {
-            // The callers of this crowd have their error; the next crowd is read as ever.
+            // The callers of this batch have their error; the next batch is read as usual.
             for (_, reply) in crowd.drain(..) {
                 let _ = reply.send(Err(StoreError::Unavailable("a read has panicked".to_owned())));
             }
@@ -86,7 +86,7 @@ where
             0 => rows.remove(&key), // nearly always: no other caller asks for it
             _ => rows.get(&key).cloned(),
         });
-        // A caller that no longer waits is not missed.
+        // A caller that no longer waits needs no answer.
         let _ = reply.send(row);
     }
 }
@@ -116,7 +116,7 @@ mod tests {
         for (key, row) in futures_util::future::join_all(asks).await {
             assert_eq!(row, (key % 2 == 0).then_some(key * 10));
         }
-        // How many gather meanwhile is the runtime's affair; that they do is ours.
+        // How many gather depends on the runtime; the test is that they do.
         assert!(queries.load(Relaxed) <= 50, "{queries:?}");
     }
 
@@ -134,8 +134,8 @@ mod tests {
         }
     }
 
-    /// A panic fails the callers of its own crowd, whether it comes while the read is made or while
-    /// it runs, and no later ones.
+    /// A panic fails the callers of its own batch, whether it happens while the read is created or
+    /// while it runs, and no later ones.
     #[tokio::test]
     async fn a_panic_fails_its_crowd_and_the_next_are_answered() {
         let joined: Joined<u32, u32> = Joined::start(|keys: Vec<u32>| {

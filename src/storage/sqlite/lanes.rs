@@ -1,9 +1,9 @@
-//! Lanes and leases in SQL. A lane is what may be slow by itself; `?1` is the channel, `?2` the
-//! time.
+//! Lanes and leases in SQL. A lane is a part of a channel that may be slow by itself; `?1` is the
+//! channel, `?2` the time.
 
 use sqlx::SqliteConnection;
 
-/// The lanes that have something queued and not leased, found by a step of the index each; the
+/// The lanes with a queued delivery that is not leased, each found by one step of the index; the
 /// last is NULL.
 macro_rules! lanes {
     () => {
@@ -14,7 +14,7 @@ macro_rules! lanes {
     };
 }
 
-/// How many are leased of each lane.
+/// How many deliveries of each lane are leased.
 macro_rules! held {
     () => {
         "held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM deliveries \
@@ -22,7 +22,7 @@ macro_rules! held {
     };
 }
 
-/// How much of a lane may be leased, where `$max` may be of any: one while it hangs.
+/// How many deliveries of a lane may be leased, at most `$max`: one while it hangs.
 macro_rules! lane_room {
     ($lane:literal, $max:literal) => {
         concat!(
@@ -38,8 +38,8 @@ macro_rules! lane_room {
 pub(super) use {held, lane_room, lanes};
 
 /// Ends all leases, for a process that has the file for itself: their owners have ended, and
-/// nothing else would free them before their time. A full disk does not keep the hub from starting:
-/// then they end by their time.
+/// nothing else would free them before they expire. A full disk does not keep the hub from
+/// starting: then they expire.
 pub(super) async fn end_leases(connection: &mut SqliteConnection) {
     let sql = "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL \
                WHERE leased_until IS NOT NULL";

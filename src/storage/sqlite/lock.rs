@@ -1,7 +1,7 @@
 //! One hub on one file: an advisory lock on a file beside the database.
 //!
-//! SQLite itself would let two hubs write by turns, but each would keep users in its own memory
-//! and tell only its own.
+//! SQLite itself would let two hubs write in turns, but each would cache users in its own memory
+//! and notify only its own.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::OpenError;
 
-/// Held while the hub runs; the system frees it when the process ends, however it ends.
+/// Held while the hub runs; the operating system frees it when the process ends in any way.
 #[derive(Debug)]
 pub(super) struct HubLock {
     file: File,
@@ -18,7 +18,7 @@ pub(super) struct HubLock {
 }
 
 impl HubLock {
-    /// Takes the lock of `database`, or says that another hub has it.
+    /// Takes the lock of `database`, or returns that another hub has it.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let mut name = database.as_os_str().to_owned();
         name.push(".lock");
@@ -36,15 +36,15 @@ impl HubLock {
                 Err(TryLockError::Error(source)) => return Err(refused(source)),
             }
             // Its last holder may have removed the file between our opening and our locking it:
-            // then what we hold is nobody's lock any more.
+            // then we hold a lock that no other process can see.
             if is_still_there(&file, &path) {
                 return Ok(Self { file, path });
             }
         }
     }
 
-    /// Removes the file and frees the lock, in this order, so that nobody can hold a lock on a
-    /// file that is about to vanish without noticing it.
+    /// Removes the file and then frees the lock, so that no process can lock a file that is about
+    /// to be removed.
     pub(super) fn give_back(self) -> io::Result<()> {
         std::fs::remove_file(&self.path)?;
         self.file.unlock()

@@ -1,19 +1,18 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
-//! In reading order: [`options`] (where the file is), [`file`] (whose it is, and who may read it),
+//! In reading order: [`options`] (where the file is), [`file`] (its owner and permissions),
 //! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the
-//! last one succeeded), the ports as they are read: [`tickets`] with [`ticket_lists`],
-//! [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and
-//! [`heads`], [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`],
-//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`], [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`]
-//! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] births,
-//! [`rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks,
-//! [`error`].
+//! last one succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
+//! [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`],
+//! [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`], [`escalations`],
+//! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a
+//! connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
+//! [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
-//! Two libraries, one SQLite: who reads asks a pool of `sqlx` and waits without a thread; the
-//! writer is a thread of its own with `rusqlite`, for it alone sets the pace of all, and each
-//! statement that goes to a thread and back costs more than the statement.
+//! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
+//! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
+//! for each statement costs more than the statement.
 
 mod account_links;
 mod accounts;
@@ -86,10 +85,10 @@ use options::{Place, check_file, for_migration, for_readers, for_slow_reads, pla
 use slow_reads::SlowReads;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
-/// Connections for reads that are short whatever the size of the data; the others have
+/// Connections for reads that are short whatever the size of the data; the others use
 /// [`slow_reads`]. No read waits for the writer.
 const READERS: u32 = 4;
-/// Reads of one long inbox that wait for the one before: its user's other sessions.
+/// Reads of one long inbox that may wait for the one before: its user's other sessions.
 const LONG_INBOXES_WAITING_MAX: usize = 4;
 /// How long one waits. With the wait for a connection and the read, less than a request may take.
 const LONG_INBOX_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -100,7 +99,7 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
     slow: SlowReads,
-    /// Of inboxes that are read slowly.
+    /// Limits concurrent reads of long inboxes.
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
     health: Health,
@@ -109,10 +108,10 @@ pub struct SqliteStore {
     users: Joined<UserId, User>,
     contents: Arc<ContentCache>,
     ids: Arc<Ids>,
-    /// The channels that deliveries are written for.
+    /// The enabled channels: deliveries are written for these.
     channels: Channels,
     deferred: Arc<Deferred>,
-    /// What those wait for who list inboxes.
+    /// Has deferred entries written before inboxes are listed.
     settled: Barrier,
     _settler: Option<Settler>,
     lock: Mutex<Option<HubLock>>,
@@ -124,8 +123,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database at `url` (`sqlite://PATH`, or `sqlite::memory:` for one that ends with
-    /// the store), makes it where there is none, and brings its schema up to date.
+    /// Opens the database at `url` (`sqlite://PATH`, or `sqlite::memory:` for one that is removed
+    /// with the store), creates it if it does not exist, and brings its schema up to date.
     ///
     /// # Errors
     /// [`OpenError`], with a text for the operator.
@@ -179,7 +178,7 @@ impl SqliteStore {
             .connect_with(for_readers(&path))
             .await
             .map_err(failed)?;
-        // Only now, for the last who closes copies the log back.
+        // Only now: the last connection that closes checkpoints the log.
         migrating.close().await.map_err(failed)?;
         let (ids, contents) = (Arc::new(Ids::default()), Arc::new(ContentCache::new()));
         let health = Health::default();
@@ -239,10 +238,10 @@ impl SqliteStore {
         &self.path
     }
 
-    /// Writes what waits, copies the log back into the file, and lets go of it. Later calls are
-    /// refused; closing twice does nothing more.
+    /// Writes everything queued, checkpoints the log into the file, and closes it. Later calls are
+    /// rejected; closing twice has no further effect.
     pub async fn close(&self) {
-        // The readers first: the log cannot be emptied while somebody reads from it.
+        // The readers first: the log cannot be emptied while a reader uses it.
         self.slow.close().await;
         self.readers.close().await;
         self.crowds.close().await;
@@ -253,7 +252,7 @@ impl SqliteStore {
         }
     }
 
-    /// Lets the file grow to `pages` (of 4 KiB) and no further; a full file refuses writes until
+    /// Lets the file grow to `pages` (of 4 KiB) and no further; a full file rejects writes until
     /// the limit is raised. It cannot be set below the file's size.
     ///
     /// # Errors
@@ -262,8 +261,8 @@ impl SqliteStore {
         self.writer.write(Write::LimitPages(pages)).await.map(drop)
     }
 
-    /// Whether a reader answers within five seconds, and the last write succeeded; one that is too
-    /// long ago is followed by a probe.
+    /// Whether a reader answers within five seconds, and the last write succeeded. If that was too
+    /// long ago, a probe is written.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -298,7 +297,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Has a file of an earlier version say whose it is.
+/// Writes the application id into a file of an earlier version.
 async fn name_owner(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     if id != file::APPLICATION_ID {
@@ -308,7 +307,7 @@ async fn name_owner(connection: &mut SqliteConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Where heads and accounts are asked for by crowds.
+/// Joined reads of heads and accounts.
 fn join(
     crowds: &Arc<CrowdReader>,
     deferred: &Arc<Deferred>,
@@ -321,10 +320,10 @@ fn join(
     (heads, users)
 }
 
-/// Two processes may start at once on a new file. SQLite lets one of them migrate, and the other
-/// fails over tables that it did not expect; by then the first is done.
+/// Two processes may open a new file at once. SQLite lets one of them migrate; the other fails on
+/// tables that it did not expect. By then the first is done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    // Not `run`: its future cannot be sent to another thread from behind a reference.
+    // Not `run`: its future is not `Send` behind a reference.
     let migrator = sqlx::migrate!("migrations/sqlite");
     match migrator.run_direct(None, connection, false).await {
         Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {

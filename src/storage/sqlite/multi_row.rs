@@ -1,7 +1,7 @@
 //! Statements for many rows at once.
 //!
-//! The rows of a statement are its `VALUES`; so that few different texts are ever prepared, their
-//! number is rounded up to a power of two, and what is not bound is NULL and passed over.
+//! The rows of a statement are its `VALUES`. Their number is rounded up to a power of two, so that
+//! few different texts are prepared; unbound rows are NULL and skipped.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ const ROWS_MAX: usize = 256;
 /// 1, 2, 4, … 256.
 const SIZES: usize = 9;
 
-/// A value on its way into a row.
+/// A value of a row.
 #[derive(Debug, Clone)]
 pub(super) enum Cell<'a> {
     /// NULL.
@@ -62,9 +62,9 @@ impl ToSql for Cell<'_> {
     }
 }
 
-/// A statement around `VALUES`, whose columns it knows as `column1` and so on.
+/// A statement around `VALUES`, whose columns are called `column1` and so on.
 ///
-/// Its own text must pass over rows whose `column1` is NULL.
+/// Its text must skip rows whose `column1` is NULL.
 #[derive(Debug)]
 pub(super) struct MultiRow {
     before: &'static str,
@@ -88,7 +88,8 @@ impl MultiRow {
         })
     }
 
-    /// Runs it for all rows, one after the other in `cells`. No rows: nothing is run.
+    /// Runs it for all rows, whose values follow each other in `cells`. Without rows, nothing is
+    /// run.
     pub(super) fn run(
         &'static self,
         connection: &Connection,
@@ -105,7 +106,7 @@ impl MultiRow {
     }
 }
 
-/// Ids as a JSON array: a list of any length as one parameter, for `json_each`.
+/// Ids as a JSON array for `json_each`: a list of any length as one parameter.
 pub(super) fn id_list(ids: impl IntoIterator<Item = i64>) -> String {
     let mut text = String::from("[");
     for id in ids {

@@ -1,14 +1,14 @@
-//! What names look like: filled for the accounts that were there before, or whose keys were made by
-//! another version of the rules. The writer keeps them from then on.
+//! Keys by which look-alike names are found: filled for accounts without them, or whose keys were
+//! made by another version of the rules. The writer maintains them from then on.
 
 use bellpull_actors::domain::confusable::{email_key, keys_version, username_key};
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
-/// The setting with the version of the rules that the keys were made by.
+/// The setting with the version of the rules that made the keys.
 const VERSION_SETTING: &str = "name_keys_version";
 
-/// Fills the keys where they are of another version. Whoever opens the database at the same time
-/// waits, and then finds them filled.
+/// Fills the keys if they are of another version. Another process that opens the database at the
+/// same time waits, and then finds them filled.
 pub(super) async fn fill(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let wanted = Some(keys_version());
     if version(&mut *connection).await? == wanted {
@@ -28,7 +28,7 @@ async fn version(connection: &mut SqliteConnection) -> sqlx::Result<Option<Strin
 
 async fn fill_all(work: &mut Transaction<'_, Sqlite>) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM name_keys").execute(&mut **work).await?;
-    // The oldest first: of those that look alike it has the key.
+    // The oldest first: of accounts whose names look alike, it has the key.
     let sql = "SELECT id, username, email FROM users ORDER BY id";
     let users = sqlx::query(sql).fetch_all(&mut **work).await?;
     let mut alike = 0;

@@ -24,12 +24,12 @@ const SELECT: &str = concat!(
      JOIN users u ON u.id = n.recipient_id"
 );
 
-/// Rows that a list may visit on a connection for short reads: some 1 ms of work.
+/// Rows that a list may read on a connection for short reads: some 1 ms of work.
 const SHORT: i64 = 10_000;
-/// The same where each is looked up elsewhere: its message, or its deliveries.
+/// The same where each row needs a lookup in another table: its message, or its deliveries.
 const SHORT_WITH_LOOKUP: i64 = 1_000;
 
-/// Whether a list visits few rows: its count visits all of the inbox, or what `since_seq` leaves.
+/// Whether a list reads few rows: its count reads the whole inbox, or what `since_seq` leaves.
 pub(super) async fn is_short(
     snapshot: &mut SqliteConnection,
     user: UserId,
@@ -43,12 +43,12 @@ pub(super) async fn is_short(
     Ok(last_seq - filter.since_seq.map_or(0, |seq| seq.0) <= most)
 }
 
-/// A plain inbox is counted without a look at its messages.
+/// An inbox without filters is counted without its messages.
 fn needs_messages(filter: &NotificationFilter) -> bool {
     filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some()
 }
 
-/// A part of the user's own; the count and the rows are of one snapshot.
+/// A page of the user's own; the count and the rows are of one snapshot.
 pub(super) async fn page(
     snapshot: &mut SqliteConnection,
     user: UserId,
@@ -61,7 +61,7 @@ pub(super) async fn page(
     }
     narrow(&mut count, user, filter);
     let count = count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
-    // First the numbers, then the rows: what comes before the part is not put together.
+    // First the ids, then the rows: rows before the page are not assembled.
     let mut rows = QueryBuilder::new(SELECT);
     rows.push(" WHERE n.recipient_id = ")
         .push_bind(user.0)
@@ -97,9 +97,9 @@ pub(super) async fn one(
     row.as_ref().map(notification).transpose()
 }
 
-/// How many unread ones there are (of the head, that and `last_seq`), and how many of them go out
-/// on each channel; none where there are more unread ones than `most`. The walk begins at the
-/// newest and ends with the last unread one.
+/// How many are unread (from the head, with `last_seq`), and how many of them go out on each
+/// channel; no channels if more than `most` are unread. The scan starts at the newest and ends with
+/// the last unread one.
 pub(super) async fn unread_counts(
     reader: impl SqliteExecutor<'_>,
     user: UserId,
@@ -126,8 +126,8 @@ pub(super) async fn unread_counts(
     Ok(Some((Head { last_seq: Seq(last_seq), unread_count, ..Head::default() }, counts)))
 }
 
-/// What the filter leaves of the user's notifications `n`, and, where it needs them, of their
-/// messages `m`.
+/// The filter's conditions on the user's notifications `n` and, where needed, on their messages
+/// `m`.
 fn narrow(sql: &mut QueryBuilder<Sqlite>, user: UserId, filter: &NotificationFilter) {
     sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND n.deleted_at IS NULL");
     match filter.is_read {
@@ -162,7 +162,7 @@ fn notification(row: &SqliteRow) -> Result<Notification, StoreError> {
     let deliveries: Vec<DeliveryRow> = json(get(row, "deliveries")?)?;
     let mut deliveries =
         deliveries.into_iter().map(delivery).collect::<Result<Vec<_>, StoreError>>()?;
-    // One a channel, though it may have several addresses: the one that fared best.
+    // One row a channel even if it has several addresses: the one with the best outcome.
     deliveries.sort_by_key(|delivery| (delivery.channel, rank(delivery.status)));
     deliveries.dedup_by_key(|delivery| delivery.channel);
     Ok(Notification {
@@ -182,7 +182,7 @@ fn delivery((name, status, attempts, sent_at, error): DeliveryRow) -> Result<Del
     Ok(Delivery { channel: channel(&name)?, status, attempts, sent_at, error })
 }
 
-/// The best first.
+/// The best outcome first.
 fn rank(status: DeliveryStatus) -> u8 {
     match status {
         DeliveryStatus::Sent => 0,

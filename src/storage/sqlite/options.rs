@@ -8,31 +8,31 @@ use rusqlite::config::DbConfig;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-/// Either library's.
+/// An error of either library.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How a store is to behave.
+/// The options of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The channels that are switched on: deliveries are made for these only.
+    /// The enabled channels: deliveries are written for these only.
     pub channels: Channels,
-    /// Whether mails leave only for addresses that are verified; those about the account itself
-    /// always do.
+    /// Whether e-mails are sent to verified addresses only; those about the account itself always
+    /// are sent.
     pub verify_email: bool,
-    /// The file grows to so many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
+    /// The file grows to this many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
     pub max_page_count: Option<u32>,
-    /// Whether the database is made where there is none; without, [`OpenError::Missing`].
+    /// Whether the database is created if it does not exist; else [`OpenError::Missing`].
     pub create: bool,
-    /// Whether this process is the hub: a second one on the same file is refused. A command beside
-    /// a running hub is not exclusive.
+    /// Whether this process is the hub: a second one on the same file is rejected. A command that
+    /// runs beside a hub is not exclusive.
     pub exclusive: bool,
-    /// What goes to so many people and more may have its rows written later; what is acknowledged
-    /// is on the disk all the same. A hub's only.
+    /// The inbox rows of announcements with this many recipients and more may be written later;
+    /// what is acknowledged is on the disk all the same. For a hub only.
     pub defer_from: usize,
-    /// So many such rows are written later at most, in an eighth as many inboxes; together they
-    /// take some 40 bytes each.
+    /// How many such rows may be outstanding, in at most an eighth as many inboxes; each takes some
+    /// 40 bytes.
     pub deferred_max: usize,
-    /// A hub looks through a file of at most so many bytes for damage when it opens it; 0: never.
+    /// A hub checks a file of at most this many bytes for damage when it opens it; 0: never.
     pub check_max_bytes: u64,
 }
 
@@ -59,39 +59,39 @@ const DEFERRED_MAX: usize = 1 << 20;
 /// Why a database could not be opened; the text is for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is none of ours.
+    /// The URL is not one of SQLite's.
     #[error("\"{0}\" is no address of a database: write sqlite://PATH or sqlite::memory:")]
     Address(String),
-    /// There is none, and it is not to be made.
+    /// There is no database, and none is to be created.
     #[error("no database at {}: run `bellpull serve` or `bellpull user create` first", .0.display())]
     Missing(PathBuf),
-    /// The folder that it is to be in does not exist.
+    /// The directory of the file does not exist.
     #[error("the folder {} does not exist", .0.display())]
     NoFolder(PathBuf),
     /// Another hub has it open.
     #[error("database {} is in use by another hub: stop that one first, or use another file", .0.display())]
     InUse(PathBuf),
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("cannot open database {}: {source}", .path.display())]
     Io {
         /// Which file.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         source: std::io::Error,
     },
-    /// The file has nothing in it.
+    /// The file is empty.
     #[error(
         "cannot open database {}: the file is empty. If a hub was in it, restore it from a \
          backup; for a new hub, remove it", .0.display()
     )]
     Empty(PathBuf),
-    /// The file is of another kind.
+    /// The file is not an SQLite database.
     #[error("cannot open database {}: the file is not a SQLite database", .0.display())]
     NotSqlite(PathBuf),
-    /// The file is somebody else's.
+    /// The file belongs to another application.
     #[error("cannot open database {}: the file is a database of another program", .0.display())]
     Foreign(PathBuf),
-    /// The file has been written over in part.
+    /// The file is damaged.
     #[error(
         "cannot open database {}: the file is damaged: {damage}. Restore it from a backup; to \
          open it all the same, set database.check_max_mib to 0", .path.display()
@@ -99,18 +99,18 @@ pub enum OpenError {
     Damaged {
         /// Which file.
         path: PathBuf,
-        /// What SQLite found first.
+        /// The first error that SQLite found.
         damage: String,
     },
-    /// There is no room for it.
+    /// The disk is full.
     #[error("cannot open database {}: the disk is full. Free some space and start again", .0.display())]
     Full(PathBuf),
-    /// SQLite refused.
+    /// SQLite returned an error.
     #[error("cannot open database {}: {source}", .path.display())]
     Database {
         /// Which file.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         source: BoxError,
     },
     /// The schema could not be brought up to date.
@@ -118,7 +118,7 @@ pub enum OpenError {
     Migrate {
         /// Which file.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         source: sqlx::migrate::MigrateError,
     },
 }
@@ -147,7 +147,7 @@ impl OpenError {
     }
 }
 
-/// Whether an error, or what it came from, is that there is no room left.
+/// Whether an error, or one of its sources, says that the disk is full.
 fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -169,15 +169,15 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// As sqlx says SQLite's result code.
+/// SQLite's result code, as `sqlx` returns it.
 const SQLITE_FULL: &str = "13";
 
-/// What an address names.
+/// What a URL names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A file that stays.
+    /// A persistent file.
     File(PathBuf),
-    /// A database that ends with the store. It is a file all the same: several connections read it.
+    /// A temporary database. It is a file all the same: several connections read it.
     Temporary,
 }
 
@@ -191,8 +191,8 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
     }
 }
 
-/// Whether the database may be opened at all: its folder must exist, and itself where it is not to
-/// be made. Before the lock is taken, so that nothing is left behind.
+/// Whether the database may be opened: its directory must exist, and the file too if it is not to
+/// be created. Checked before the lock is taken, so that an error leaves no file behind.
 pub(super) fn check_file(path: &Path, create: bool) -> Result<(), OpenError> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match absolute.parent() {
@@ -202,12 +202,13 @@ pub(super) fn check_file(path: &Path, create: bool) -> Result<(), OpenError> {
     }
 }
 
-/// Statements that each connection keeps prepared: each multi-row statement has a few texts, and
-/// none should be parsed twice.
+/// Prepared statements per connection: each multi-row statement has a few texts, and none should be
+/// parsed twice.
 pub(super) const STATEMENTS_KEPT: usize = 256;
 
-/// Of every connection. A commit that was answered is on the disk (`FULL`). The log is copied back
-/// every 8000 pages by whoever commits then, but for the hub's own writer, which has it done.
+/// For every connection. A commit that was answered is on the disk (`FULL`). The commit that
+/// exceeds 8000 pages of log checkpoints it, except for the hub's writer, which has a thread for
+/// it.
 const EACH: [(&str, &str); 6] = [
     ("busy_timeout", "5000"),
     ("foreign_keys", "on"),
@@ -216,13 +217,13 @@ const EACH: [(&str, &str); 6] = [
     ("temp_store", "memory"),
     ("wal_autocheckpoint", "8000"),
 ];
-/// Of the one connection that writes: a page cache of 64 MiB.
+/// For the connection that writes: a page cache of 64 MiB.
 const WRITER: [(&str, &str); 1] = [("cache_size", "-65536")];
-/// Of those that read: 16 MiB of page cache each. The file is not mapped: SQLite would unmap all of
-/// it for each transaction that finds the log changed, which beside a busy writer is every one.
+/// For those that read: 16 MiB of page cache each. The file is not memory-mapped: SQLite unmaps it
+/// for each transaction that finds the log changed, which with a busy writer is every one.
 const READER: [(&str, &str); 2] = [("cache_size", "-16384"), ("query_only", "on")];
 
-/// Of those whose reads are slow: what they read is not read again soon.
+/// For slow reads: what they read is not read again soon.
 const SLOW_READER: [(&str, &str); 2] = [("cache_size", "-8192"), ("query_only", "on")];
 
 fn with(
@@ -261,7 +262,7 @@ pub(super) fn open_writer(
 ) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    // A plan made for what is bound would be made anew each time that something else is.
+    // SQLite would plan a statement anew for each new value of its parameters.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     for (name, value) in EACH.into_iter().chain(WRITER) {
         connection.pragma_update(None, name, value)?;
@@ -272,7 +273,7 @@ pub(super) fn open_writer(
     Ok(connection)
 }
 
-/// The connection that copies the log back into the file.
+/// The connection that checkpoints the log.
 pub(super) fn open_copier(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     for (name, value) in EACH {
@@ -281,7 +282,7 @@ pub(super) fn open_copier(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Lets the file grow so far; the limit is the connection's, and must be set on each.
+/// Limits the file's size. The limit is the connection's and must be set on each.
 pub(super) fn limit_pages(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "max_page_count", pages)
 }

@@ -1,4 +1,4 @@
-//! Browsers that may be told.
+//! Push subscriptions of browsers.
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::UserId;

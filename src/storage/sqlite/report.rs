@@ -1,9 +1,10 @@
-//! Reports: the messages of a range of time, by the index on it, then one pass over the segments
-//! that have their notifications and deliveries ([`report_ranges`](super::report_ranges)), on one
-//! of the connections for slow reads.
+//! Reports: the messages of a range of time, by its index, then one pass over the segments that
+//! hold their notifications and deliveries ([`report_ranges`](super::report_ranges)), on a
+//! connection for slow reads.
 //!
-//! The domain adds them up ([`ReportSums`]), for SQLite would sort them first, which takes three
-//! times as long as reading them. They are read in portions, so that a text has a bound.
+//! The domain computes the sums ([`ReportSums`]): SQLite would sort the rows first, which takes
+//! three times as long as reading them. Rows are read in portions, so that each JSON text is
+//! bounded.
 
 use std::time::{Duration, Instant};
 
@@ -23,19 +24,19 @@ use super::slow_reads::read_error;
 
 /// How long a report may read.
 const READ_MAX: Duration = Duration::from_secs(10);
-/// How long it may take with all its waits: less than a request may, which has 15 s.
+/// Its total time limit, waits included: less than a request's 15 s.
 const ALL_MAX: Duration = Duration::from_secs(14);
-/// How long one waits for the one before.
+/// How long one waits for the report before it.
 const TURN_MAX: Duration = Duration::from_secs(3);
-/// Ids that are looked at in one statement: some 20 ms of reading.
+/// Ids that one statement covers: some 20 ms of reading.
 const PORTION: i64 = 20_000;
 
-/// The next messages of a range of time, as one JSON text: a row each would cost more.
+/// The next messages of a range of time, as one JSON text: cheaper than one result row each.
 const MESSAGES: &str = "SELECT json_group_array(json_array(id, event, created_at)) FROM \
     (SELECT id, event, created_at FROM messages INDEXED BY messages_created \
     WHERE (created_at, id) > (?1, ?2) AND created_at < ?3 ORDER BY created_at, id LIMIT ?4)";
 
-/// What stands between `?1` and `?2`, as one JSON text.
+/// The rows between `?1` and `?2`, as one JSON text.
 const NOTIFICATIONS: &str = "SELECT json_group_array(json_array(message_id, 'SYSTEM', 'SENT', \
     NULL, NULL, read_at)) FROM notifications INDEXED BY notifications_id WHERE id > ?1 AND id <= ?2";
 

@@ -1,11 +1,11 @@
-//! Where a report looks for the notifications and deliveries of the messages that count.
+//! Where a report finds the notifications and deliveries of its messages.
 //!
-//! No index knows the message of a notification or the time of a delivery, for every write would
-//! have to keep it. `id_marks` divides the tables into segments instead: one begins with the first
-//! message that was written in an hour, and has the ids that were the last ones then. The rows of a
-//! message are in its own segment, in those of the next [`LATE_MAX_HOURS`], or, for one that was
-//! scheduled, in those from the hour of its time on. Segments only limit what is read: the message
-//! of each row decides whether it counts.
+//! No index leads from a message to its notifications or from a time to its deliveries: every write
+//! would have to maintain it. Instead `id_marks` divides the tables into segments. A segment begins
+//! with the first message written in an hour and stores the last ids of that moment. The rows of a
+//! message are in its own segment, in those of the next [`LATE_MAX_HOURS`] hours or, for a
+//! scheduled message, in those from the hour of its time on. Segments only limit what is read: the
+//! message of each row decides whether it counts.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use sqlx::SqliteConnection;
 use super::slow_reads::read_error;
 use bellpull_actors::port::StoreError;
 
-/// So much later than its message may a row be written: a send to very many takes its time, and one
-/// that was due while the hub was off comes late.
+/// How much later than its message a row may be written: a send to very many takes time, and one
+/// that was due while the hub was off is late.
 const LATE_MAX_HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
 
-/// The first ids of a segment are greater than these.
+/// The ids of a segment are greater than these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     hour: i64,
@@ -36,9 +36,9 @@ pub(super) type Range = (i64, i64);
 pub(super) struct Segments {
     /// In the order in which they were written.
     marks: Vec<Mark>,
-    /// Those with rows of messages that count.
+    /// Those with rows of the report's messages.
     wanted: BTreeSet<usize>,
-    /// The last messages' segment and hour: neighbours nearly always share both.
+    /// The segment and hour of the last message: neighbours nearly always share both.
     last: Option<(usize, i64)>,
     notification_max: i64,
     delivery_max: i64,
@@ -66,14 +66,14 @@ impl Segments {
     }
 
     fn new(mut marks: Vec<Mark>, notification_max: i64, delivery_max: i64) -> Self {
-        // What was written before the first mark is a segment too.
+        // Rows from before the first mark are a segment too.
         let hour = marks.first().map_or(0, |first| first.hour - 1);
         marks.insert(0, Mark { hour, message: 0, notification: 0, delivery: 0 });
         let (wanted, last) = (BTreeSet::new(), None);
         Self { marks, wanted, last, notification_max, delivery_max }
     }
 
-    /// Rows of this message are to be read.
+    /// Includes the rows of this message.
     pub(super) fn want(&mut self, message: i64, created_ms: i64) {
         let behind = self.marks.partition_point(|mark| mark.message < message);
         let (own, hour) = (behind.saturating_sub(1), created_ms.div_euclid(HOUR_MS));
@@ -90,12 +90,12 @@ impl Segments {
         }
     }
 
-    /// The ranges of notifications' ids, in their order.
+    /// The ranges of notification ids, in order.
     pub(super) fn notifications(&self) -> Vec<Range> {
         self.ranges(|mark| mark.notification, self.notification_max)
     }
 
-    /// The ranges of deliveries' ids, in their order.
+    /// The ranges of delivery ids, in order.
     pub(super) fn deliveries(&self) -> Vec<Range> {
         self.ranges(|mark| mark.delivery, self.delivery_max)
     }
@@ -161,7 +161,7 @@ mod tests {
         // From long before the first mark, and from the future.
         assert_eq!(wanted(&[(25, 0)]).0, [(200, 400)]);
         assert_eq!(wanted(&[(25, 100_000)]).0, [(200, 400), (900, 990)]);
-        // Two that stand the other way round.
+        // Two in reverse order.
         assert_eq!(wanted(&[(85, hour(2)), (25, hour(8))]).0, [(200, 400), (800, 990)]);
     }
 }

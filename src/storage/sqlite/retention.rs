@@ -1,4 +1,4 @@
-//! Retention, as its port asks for it.
+//! The port for retention.
 
 use async_trait::async_trait;
 use bellpull_actors::port::retention::{Forgotten, Old, Position};

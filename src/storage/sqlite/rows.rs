@@ -1,4 +1,4 @@
-//! Rows as the domain knows them.
+//! Rows as values of the domain.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
@@ -47,7 +47,7 @@ macro_rules! select_tickets {
 
 pub(super) use {message_columns, project_columns, select_tickets, user_columns};
 
-/// A row that readers and the writer both read, each by its own library.
+/// A row that readers and the writer both decode, each with its own library.
 pub(super) trait Columns {
     /// A column's text, which may be NULL.
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError>;
@@ -91,7 +91,7 @@ pub(super) fn int(row: &impl Columns, column: &str) -> Result<i64, StoreError> {
     row.int(column)?.ok_or_else(|| corrupt(column))
 }
 
-/// The text's meaning as the enum that it names.
+/// The enum value that the text names.
 fn name<T>(
     row: &impl Columns,
     column: &str,
@@ -132,7 +132,7 @@ pub(super) fn get_name<T>(
     from_name(get(row, column)?).ok_or_else(|| corrupt(column))
 }
 
-/// What is stored as JSON.
+/// A JSON value.
 pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| corrupt("JSON"))
 }
@@ -200,7 +200,8 @@ pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
     })
 }
 
-/// The pattern that finds `text` anywhere, whatever it contains; for `LIKE … ESCAPE '\'`.
+/// The pattern that matches `text` anywhere, with its special characters escaped; for `LIKE …
+/// ESCAPE '\'`.
 pub(super) fn containing(text: &str) -> String {
     let mut pattern = String::from("%");
     for content in text.chars() {

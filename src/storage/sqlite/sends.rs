@@ -12,7 +12,7 @@ use super::error::unavailable;
 use super::rows::optional_timestamp;
 use super::writer::{BeginSend, Done, Write, mismatch};
 
-/// Keys forgotten in one transaction: a few ms, so that nobody else waits for the others.
+/// Keys removed in one transaction: a few ms, so that other writes do not wait.
 const FORGOTTEN_AT_ONCE: u32 = 512;
 
 #[async_trait]

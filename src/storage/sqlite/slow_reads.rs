@@ -1,12 +1,12 @@
 //! Reads whose cost grows with the data: searches, lists, reports. They have connections of their
 //! own, so a read of a single row never waits behind them.
 //!
-//! What bounds them:
-//! - There are [`CONNECTIONS`], on threads of low priority: where the CPU is short, everything else
+//! Their limits:
+//! - There are [`CONNECTIONS`], on threads of low priority: if the CPU is busy, all other work
 //!   comes first.
-//! - [`WAITING_MAX`] callers wait for one, for [`WAIT_MAX`] at most; the next is refused.
+//! - [`WAITING_MAX`] callers wait for one, for [`WAIT_MAX`] at most; more are rejected.
 //! - SQLite interrupts a query at its deadline, and as soon as its caller is gone: a progress
-//!   handler is asked every [`STEPS`] steps of its virtual machine.
+//!   handler is called every [`STEPS`] steps of its virtual machine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,17 +22,17 @@ use tokio::time::timeout;
 use super::error::unavailable;
 
 /// Connections, each a thread. One may be busy for as long as a report takes, so there is another;
-/// more would only take CPU from everything else on a small machine.
+/// more would only take CPU from other work on a small machine.
 const CONNECTIONS: usize = 2;
-/// Callers that wait for a connection. Most of these reads take some milliseconds, so all of them
-/// have their turn within a second as a rule.
+/// Callers that wait for a connection. Most of these reads take some milliseconds, so usually all
+/// of them are served within a second.
 const WAITING_MAX: usize = 64;
 /// How long one waits.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// How long a list may read. With both waits (its user's turn and this), it ends before a request
-/// does, after 15 s.
+/// The time limit of a list. With both waits (for its user's other lists and for a connection), it
+/// ends before a request's 15 s.
 pub(super) const READ_MAX: Duration = Duration::from_secs(3);
-/// Steps between two looks at the deadline: some 20 µs, of which the look takes a thousandth.
+/// Steps between two checks of the deadline: some 20 µs, of which the check takes a thousandth.
 const STEPS: i32 = 1_000;
 
 /// See the module.
@@ -45,18 +45,18 @@ pub(super) struct SlowReads {
     is_closing: Arc<AtomicBool>,
 }
 
-/// A connection, and what its progress handler looks at.
+/// A connection, and what its progress handler checks.
 #[derive(Debug)]
 struct Watched {
     connection: SqliteConnection,
     watch: Arc<Watch>,
 }
 
-/// Until when a query may go on.
+/// The deadline of its query.
 #[derive(Debug)]
 struct Watch {
     opened: Instant,
-    /// Since then.
+    /// When times are counted from.
     until_ms: AtomicU64,
     is_closing: Arc<AtomicBool>,
 }
@@ -78,11 +78,11 @@ impl Watch {
     }
 }
 
-/// A connection for one read. Dropping it interrupts the query that runs on it.
+/// A connection for one read. Dropping it interrupts its query.
 #[derive(Debug)]
 pub(super) struct SlowRead<'a> {
     reads: &'a SlowReads,
-    /// None only while it is dropped.
+    /// `None` only while it is dropped.
     watched: Option<Watched>,
     _place: SemaphorePermit<'a>,
 }
@@ -93,10 +93,10 @@ impl SlowReads {
         Self { options, places, waiting, idle: Mutex::default(), is_closing: Arc::default() }
     }
 
-    /// Waits for a connection, which may read for so long from then on.
+    /// Waits for a connection, which may read for this long from then on.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] where too many wait, or one has waited for too long.
+    /// [`StoreError::Busy`] if too many wait, or this one has waited for too long.
     pub(super) async fn begin(&self, read_max: Duration) -> Result<SlowRead<'_>, StoreError> {
         let place = self.place().await?;
         let idle = self.idle().pop();
@@ -137,11 +137,11 @@ impl SlowReads {
         Ok(Watched { connection, watch })
     }
 
-    /// Interrupts what runs, and lets go of the file; later reads are refused.
+    /// Interrupts running queries and closes the connections; later reads are rejected.
     pub(super) async fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        // Each is given back once its query was interrupted. One that is not is closed later.
+        // Each is returned once its query was interrupted. One that is not is closed later.
         let _ = timeout(WAIT_MAX, self.places.acquire_many(all)).await;
         self.places.close();
         let idle = std::mem::take(&mut *self.idle());
@@ -153,8 +153,8 @@ impl SlowReads {
     }
 }
 
-/// Lowers the priority of the connection's thread. `sqlx` runs no code of others there but what
-/// SQLite calls back, so this is a progress handler that the next statement meets.
+/// Lowers the priority of the connection's thread. `sqlx` runs no other code there than SQLite's
+/// callbacks, so this is a progress handler that the next statement calls.
 async fn lower_priority(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut is_lowered = false;
     let lower = move || {
@@ -168,7 +168,7 @@ async fn lower_priority(connection: &mut SqliteConnection) -> Result<(), sqlx::E
 }
 
 impl Watched {
-    /// The connection, once what was interrupted has come to its end; none, where it broke.
+    /// The connection, once its interrupted query has ended; `None` if it broke.
     async fn rested(mut self) -> Option<Self> {
         self.connection.ping().await.ok()?;
         Some(self)
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(query, Err(StoreError::TooSlow));
     }
 
-    /// The nice value is the 19th field, the 17th behind the name.
+    /// The nice value is field 19, the 17th after the name.
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn slow_reads_have_threads_of_low_priority() {

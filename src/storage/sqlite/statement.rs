@@ -1,11 +1,10 @@
 //! One statement of the writer: prepared once for its connection, bound, and stepped to its end.
 //!
-//! To its end also where a single row is wanted: only there does SQLite say whether what was
-//! written stands.
+//! To its end even for a single row: only then does SQLite report whether a write holds.
 
 use rusqlite::{Connection, Params, Row};
 
-/// Runs a statement without rows; how many rows it changed.
+/// Runs a statement without rows; returns how many rows it changed.
 pub(super) fn execute(
     connection: &Connection,
     sql: &str,
@@ -25,7 +24,7 @@ pub(super) fn all<T>(
     connection.prepare_cached(sql)?.query_map(params, read)?.collect()
 }
 
-/// The only row, where there is one.
+/// The only row, if there is one.
 pub(super) fn optional<T>(
     connection: &Connection,
     sql: &str,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-/// Runs `work` to its end. After a panic it is logged and, after a pause, run anew from its start:
-/// all state that it must keep is outside of it.
+/// Runs `work` to its end. A panic is logged, and after a pause `work` is run anew: all state that
+/// must survive is outside of it.
 pub(super) async fn restarted<F: Future<Output = ()>>(
     what: &'static str,
     pause: Duration,
@@ -21,7 +21,7 @@ pub(super) async fn restarted<F: Future<Output = ()>>(
     }
 }
 
-/// The result of `work`; `None` where it has panicked, which is logged.
+/// The result of `work`; `None` if it panicked, which is logged.
 pub(super) async fn caught<T>(what: &'static str, work: impl Future<Output = T>) -> Option<T> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => Some(done),

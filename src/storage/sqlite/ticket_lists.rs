@@ -1,9 +1,9 @@
-//! Lists of tickets: which index leads to them.
+//! Lists of tickets: which index they use.
 //!
-//! A list is read in two steps. First the ids of its page, from indexes alone where the filters
-//! allow it: from the index of words for a search, else from the tickets of the user or the
-//! developer whom the filters name, else from the index of all tickets. Then the rows of these ids.
-//! So what a deep page skips is some bytes of an index, not rows with their joins.
+//! A list is read in two steps. First the ids of its page, from indexes alone if the filters allow
+//! it: the full-text index for a search, else the tickets of the user or the developer that the
+//! filters name, else the index of all tickets. Then the rows of these ids. So skipping to a deep
+//! page reads some bytes of an index, not rows with their joins.
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::search::{Search, Term};
@@ -18,7 +18,7 @@ use super::rows::{select_tickets, ticket};
 use super::slow_reads::{READ_MAX, read_error};
 
 impl SqliteStore {
-    /// A page of the tickets that the filter leaves; the count and the rows are of one snapshot.
+    /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
     pub(super) async fn list_tickets(
         &self,
         filter: &TicketFilter,
@@ -38,7 +38,7 @@ impl SqliteStore {
     }
 }
 
-/// How many tickets the filter leaves.
+/// How many tickets match the filter.
 fn count(filter: &TicketFilter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT count(*) ");
     Lead::of(filter).push(&mut sql, filter);
@@ -60,15 +60,15 @@ fn rows(filter: &TicketFilter, page: PageRequest) -> QueryBuilder<Sqlite> {
 /// Where the ids come from, the newest first.
 #[derive(Debug, Clone, Copy)]
 enum Lead<'a> {
-    /// What has these words.
+    /// The full-text index.
     Words(&'a Search),
-    /// What this user raised.
+    /// Tickets that this user created.
     Raised(UserId),
-    /// What this developer is on.
+    /// Tickets that this developer is assigned to.
     Assigned(UserId),
-    /// What this user raised or is on. These ids are sorted; they are one user's.
+    /// Tickets that this user created or is assigned to. These ids are sorted; they are one user's.
     Own(UserId),
-    /// All. With a status or a priority, the rows; else their index.
+    /// All tickets. With a status or a priority, their rows; else their index.
     All,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Lead<'a> {
         }
     }
 
-    /// The id by which its index is in order.
+    /// The id column that its index is ordered by.
     fn id(self) -> &'static str {
         match self {
             Self::Words(_) => "w.rowid",
@@ -98,13 +98,13 @@ impl<'a> Lead<'a> {
         }
     }
 
-    /// `FROM … WHERE …`, with all that the filter says.
+    /// `FROM … WHERE …` with all conditions of the filter.
     fn push(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
         const LIVE: &str = "tickets t INDEXED BY tickets_live ON t.id = ";
         match self {
             Self::Words(search) => {
                 sql.push("FROM ticket_words w");
-                // A ticket that is deleted has no words.
+                // A deleted ticket is not in the full-text index.
                 let is_narrowed = is_narrowed(filter);
                 if is_narrowed {
                     sql.push(" CROSS JOIN ").push(LIVE).push("w.rowid");
@@ -130,8 +130,8 @@ impl<'a> Lead<'a> {
                 sql.push(" WHERE user_id = ").push_bind(user.0).push(") own CROSS JOIN ");
                 sql.push(LIVE).push("own.id WHERE t.deleted_at IS NULL");
             }
-            // A status or a priority is in the rows alone, so the index would only add lookups. An
-            // index of them would be written by each step of the workflow.
+            // Only the rows have the status and the priority, so the index would only add lookups.
+            // Every step of the workflow would have to write an index of them.
             Self::All => {
                 let needs_rows = filter.status.is_some() || filter.priority.is_some();
                 let index = if needs_rows { "NOT INDEXED" } else { "INDEXED BY tickets_live" };
@@ -168,7 +168,7 @@ impl<'a> Lead<'a> {
             sql.push(" AND t.id IN (SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
             sql.push_bind(user.0).push(")");
         }
-        // These are in the rows alone, in front of the text.
+        // The rows have these columns in front of the text.
         if let Some(status) = filter.status {
             sql.push(" AND t.status = ").push_bind(status.as_str());
         }
@@ -178,13 +178,13 @@ impl<'a> Lead<'a> {
     }
 }
 
-/// Which tickets the filter's user may see: the domain's rule, made SQL of here.
+/// Which tickets the filter's user may see: the domain's rule, as SQL.
 fn rule(filter: &TicketFilter) -> VisibleTo {
     let rule = |(user, role): &(UserId, Role)| VisibleTo::of(*user, role);
     filter.visible_to.as_ref().map_or(VisibleTo::All, rule)
 }
 
-/// Whether there is more to a filter than its words.
+/// Whether a filter has more conditions than its words.
 fn is_narrowed(filter: &TicketFilter) -> bool {
     let TicketFilter { visible_to, status, project, priority, assigned_to, created_by, search: _ } =
         filter;
@@ -196,8 +196,8 @@ fn is_narrowed(filter: &TicketFilter) -> bool {
         || created_by.is_some()
 }
 
-/// A search in the language of FTS5: `"WEB 5" AND "door" *`. Words have letters and digits alone,
-/// so within quotes nothing of them has a meaning of its own.
+/// A query in FTS5's syntax: `"WEB 5" AND "door" *`. Words have letters and digits only, so nothing
+/// within the quotes is special.
 fn words(search: &Search) -> String {
     let term = |term: &Term| {
         let mark = if term.is_prefix { " *" } else { "" };
@@ -215,7 +215,7 @@ mod tests {
     use super::super::StoreOptions;
     use super::*;
 
-    /// What SQLite would do.
+    /// SQLite's query plan.
     async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
         let rows: Vec<(i64, i64, i64, String)> =

@@ -59,7 +59,7 @@ impl TicketStore for SqliteStore {
         id: TicketId,
         page: PageRequest,
     ) -> Result<Page<StoredEntry>, StoreError> {
-        // A ticket's versions have no gaps, so no row before the page is visited.
+        // A ticket's versions have no gaps, so no row before the page is read.
         let sql = "SELECT version, action, from_status, to_status, actor_id, actor_name, note, \
                    created_at FROM ticket_history WHERE ticket_id = ?1 AND version > ?2 \
                    AND version <= ?2 + ?3 ORDER BY version";

@@ -24,7 +24,7 @@ macro_rules! select_webhooks {
     };
 }
 
-/// How webhook `w` is called at `?2`, as JSON; [`target`] reads it.
+/// The target of webhook `w` at `?2`, as JSON; [`target`] decodes it.
 macro_rules! webhook_target {
     () => {
         "json_array(w.id, w.project_id, w.url, w.secret, \
@@ -151,7 +151,7 @@ pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
     })
 }
 
-/// How one is called, as [`webhook_target!`] says it.
+/// The target that [`webhook_target!`] encodes.
 pub(super) fn target(text: &str) -> Result<WebhookTarget, StoreError> {
     let (id, project, url, secret, old): (_, _, _, String, Option<String>) = json(text)?;
     let secrets = std::iter::once(secret).chain(old).map(HookSecret::new).collect();

@@ -1,4 +1,4 @@
-//! What those wait for who list an inbox: that it is whole in its tables.
+//! The barrier for reads that list an inbox: they wait until all its rows are in the tables.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bellpull_actors::port::StoreError;
 use super::super::writer::{Write, WriterHandle};
 use super::Deferred;
 
-/// Has inboxes settled before they are read.
+/// Has inboxes written before they are read.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Barrier {
     deferred: Arc<Deferred>,
@@ -16,12 +16,12 @@ pub(in super::super) struct Barrier {
 }
 
 impl Barrier {
-    /// In front of these.
+    /// Holds back reads of the inboxes in this table.
     pub(in super::super) fn new(deferred: &Arc<Deferred>, writer: &WriterHandle) -> Self {
         Self { deferred: Arc::clone(deferred), writer: writer.clone() }
     }
 
-    /// Until what was acknowledged to be in this inbox is in its rows.
+    /// Waits until everything acknowledged for this inbox is in its rows.
     pub(in super::super) async fn inbox(&self, user: UserId) -> Result<(), StoreError> {
         match self.deferred.holds(user) {
             true => self.settle(vec![vec![user]]).await,
@@ -29,12 +29,12 @@ impl Barrier {
         }
     }
 
-    /// The same for all.
+    /// The same for all inboxes.
     pub(in super::super) async fn everybody(&self) -> Result<(), StoreError> {
         self.settle(self.deferred.everybody()).await
     }
 
-    /// The same for the inbox that this notification is in.
+    /// The same for the inbox of this notification.
     pub(in super::super) async fn notification(
         &self,
         id: NotificationId,

@@ -1,24 +1,24 @@
-//! A list of births, as it is stored: small numbers in few bytes, for a broadcast has very many.
+//! The stored form of a list of entries: small numbers in few bytes, for a broadcast has very many.
 
 use bellpull_actors::domain::ids::{Seq, UserId};
 
-/// A notification that came into an inbox.
+/// A notification that was appended to an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct DeferredEntry {
     pub(in super::super) user: UserId,
     pub(in super::super) seq: Seq,
-    /// The notification's.
+    /// The notification's id.
     pub(in super::super) id: i64,
     pub(in super::super) message: i64,
 }
 
-/// What a list begins with: how it is written.
+/// The first byte of a list: the version of its format.
 const FORM: u8 = 1;
-/// Seven bits a byte: a number of 64 bits has ten.
+/// Seven bits a byte: a number of 64 bits takes at most ten.
 const BYTES_MAX: u32 = 10;
 
-/// Writes a list: the form, the lowest notification and the lowest message, then of each birth
-/// whose it is, its number, and how far it is from the lowest of both.
+/// Encodes a list: the format, the lowest notification id and the lowest message id; then for each
+/// entry its user, its number, and both ids as differences from the lowest.
 pub(super) fn encode(entries: &[DeferredEntry]) -> Vec<u8> {
     let lowest = |of: fn(&DeferredEntry) -> i64| entries.iter().map(of).min().unwrap_or(0);
     let (id, message) = (lowest(|entry| entry.id), lowest(|entry| entry.message));
@@ -34,7 +34,7 @@ pub(super) fn encode(entries: &[DeferredEntry]) -> Vec<u8> {
     bytes
 }
 
-/// Reads a list; `None` for what is none.
+/// Decodes a list; `None` if it is malformed.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<DeferredEntry>> {
     let (&form, mut rest) = bytes.split_first()?;
     if form != FORM {
@@ -53,7 +53,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<DeferredEntry>> {
     Some(entries)
 }
 
-/// The lowest seven bits first; a set eighth says that more come.
+/// The lowest seven bits first; the eighth bit says that more follow.
 fn put(bytes: &mut Vec<u8>, number: i64) {
     let mut left = number.cast_unsigned();
     while left > 0x7f {

@@ -1,4 +1,4 @@
-//! What is still to be written, as the tables have it.
+//! Loads the deferred entries from the tables.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,9 +14,9 @@ use super::waves::Counts;
 use super::{Deferred, Person, Position, State};
 
 impl Deferred {
-    /// Takes it up: at the start, after a transaction that was taken back, and after another
-    /// process wrote. What was delivered to inboxes that somebody else has settled meanwhile is
-    /// returned: it is still to be saved.
+    /// Loads them: at the start, after a rollback, and after another process wrote. Returns the
+    /// delivered positions of inboxes that another process has written meanwhile; they must still
+    /// be saved.
     pub(in super::super) fn load(
         &self,
         connection: &Connection,
@@ -70,7 +70,7 @@ impl Deferred {
             new.times = Some((now, now));
             self.added.notify_one();
         }
-        // A row that is gone leaves its number to the next; within a process none comes twice.
+        // A deleted row's id is given out again, but not within one process.
         new.waves.last_id = new.waves.last_id.max(state.waves.last_id);
         *state = new;
         state.report();

@@ -1,19 +1,19 @@
-//! Births whose rows are still to be written.
+//! Entries whose inbox rows are written later.
 //!
-//! What is said to many at once is written as one row first, the list of its births; that is what
-//! its acknowledgement waits for. The rows of the inboxes come when one of them is changed or
-//! listed, or while nobody has anything else to write ([`settler`]): what an inbox lacks is always
-//! written whole, in one transaction, with its head.
+//! An announcement to many recipients is first written as one row, the list of its entries; its
+//! acknowledgement waits for that row only. The inbox rows follow when an inbox is changed or
+//! listed, or while the writer is idle ([`settler`]). The missing rows of an inbox are always
+//! written together with its head, in one transaction.
 //!
-//! The tables say all of it: a birth is still to be written if its number is above its inbox'
-//! `last_seq`. What is here is their copy, so that nobody has to look there; it changes when a
-//! transaction has been committed, before anybody is told of it. So whoever reads an inbox asks
-//! here first, adds the [`tail`] to what the tables have or has the inbox settled ([`barrier`]),
-//! and misses nothing that was acknowledged before.
+//! The tables contain everything: an entry is deferred if its number is above its inbox'
+//! `last_seq`. This module caches that, so that no read has to look for it. The cache changes when
+//! a transaction has been committed and before anyone is told of it. A reader of an inbox asks the
+//! cache first; then it either adds the [`tail`] to what the tables have or has the inbox written
+//! ([`barrier`]). So it misses nothing that was acknowledged before.
 //!
-//! In reading order: this file (what is known, as readers and the writer ask for it), [`entries`]
-//! (how a list is stored), [`waves`] (the lists of which something is left), [`load`] (from the
-//! tables), [`staged`] (what a group does to it), [`settler`], [`tail`] and [`barrier`] (for
+//! In reading order: this file (the cache, as readers and the writer query it), [`entries`] (the
+//! stored form of a list), [`waves`] (the lists that still have deferred entries), [`load`] (from
+//! the tables), [`staged`] (what a group changes), [`settler`], [`tail`] and [`barrier`] (for
 //! readers).
 
 mod barrier;
@@ -41,55 +41,55 @@ pub(super) use settler::Settler;
 pub(super) use staged::{Staged, StagedEntry};
 use waves::{Waiting, Waves};
 
-/// Of so many births that may wait one inbox may: it takes as much memory as they do.
+/// One inbox may be cached for this many deferred entries: it takes as much memory as they do.
 const BIRTHS_PER_INBOX: usize = 8;
-/// People who are remembered though nothing of theirs waits: some 6 MiB.
+/// Inboxes that stay cached without deferred entries: some 6 MiB.
 const KNOWN_MAX: usize = 1 << 16;
-/// Births that are settled in one transaction: some 3 ms.
+/// Entries written in one transaction: some 3 ms.
 pub(super) const PORTION: usize = 512;
 
-/// What is still to be written.
+/// The cache of deferred entries.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// The fewest recipients of something whose births may wait; none may, where there is no such
-    /// number.
+    /// The fewest recipients of an announcement whose rows may be deferred; `None`: nothing is
+    /// deferred.
     from: Option<usize>,
-    /// So many may wait. Who adds to more than these writes as many rows as it adds.
+    /// How many entries may be deferred. A write beyond it writes as many rows as it adds.
     entries_max: usize,
     state: Mutex<State>,
-    /// Told when there is something to settle.
+    /// Notified when there is something to write.
     added: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those with births that wait, and others to whom nothing goes out of the house. In order, as
-    /// lists are: who comes next is near.
+    /// Inboxes with deferred entries, and others that need no external delivery. Ordered by user
+    /// id, as lists of recipients are: the next one is near.
     people: BTreeMap<UserId, Person>,
-    /// How many of them have births that wait, and how many births those are.
+    /// How many of them have deferred entries, and how many entries those are.
     held: usize,
     entries: usize,
     waves: Waves,
-    /// Who was settled last while nobody waited.
+    /// The inbox that was written last while the writer was idle.
     cursor: Option<UserId>,
-    /// When the first of these births came, and the last.
+    /// When the oldest of these entries was added, and the newest.
     times: Option<(Instant, Instant)>,
 }
 
-/// Somebody's inbox.
+/// One user's inbox.
 #[derive(Debug)]
 struct Person {
-    /// With all births that wait.
+    /// With all its deferred entries.
     position: Position,
-    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    /// Which addresses the account has, if it has no rules, browsers or webhooks of its own.
     reach: Option<Channels>,
-    /// The highest number that was delivered while births waited.
+    /// The highest number that was delivered while entries were deferred.
     delivered: Seq,
-    /// In the order of their numbers, which end with the position's.
+    /// Ordered by number; the last one is the head's.
     entries: SmallVec<[Waiting; 1]>,
 }
 
-/// Where an inbox stands.
+/// The head of an inbox.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Position {
     pub(super) last_seq: Seq,
@@ -97,7 +97,7 @@ pub(super) struct Position {
 }
 
 impl Person {
-    /// Somebody whose inbox stands there, without births that wait.
+    /// An inbox with this head and no deferred entries.
     fn at(position: Position) -> Self {
         Self { position, reach: None, delivered: Seq::ZERO, entries: SmallVec::new() }
     }
@@ -108,31 +108,31 @@ impl Person {
 }
 
 impl Position {
-    /// As far as the next birth is concerned.
+    /// What the next entry needs to know of the head.
     pub(super) fn head(self) -> Head {
         let Self { last_seq, unread_count } = self;
         Head { last_seq, unread_count, ..Head::default() }
     }
 }
 
-/// What is known of somebody without a look at the tables.
+/// What the cache knows of a user.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Look {
-    /// Where the inbox stands.
+    /// The head of the inbox.
     pub(super) position: Option<Position>,
-    /// Whether births are still to be written there.
+    /// Whether it has deferred entries.
     pub(super) is_held: bool,
     /// See [`Person::reach`].
     pub(super) reach: Option<Channels>,
 }
 
 impl State {
-    /// Somebody with births that wait.
+    /// An inbox with deferred entries.
     fn held(&self, user: UserId) -> Option<&Person> {
         self.people.get(&user).filter(|person| person.is_held())
     }
 
-    /// Tells the operators.
+    /// Updates the metrics.
     fn report(&self) {
         let entries = u32::try_from(self.entries).unwrap_or(u32::MAX);
         metrics::gauge!("bellpull_births_deferred").set(entries);
@@ -140,54 +140,54 @@ impl State {
 }
 
 impl Deferred {
-    /// Nothing yet. Of what goes to `from` people and more some `births_max` births may wait.
-    /// `None`: nothing may, as where another process is the hub.
+    /// An empty cache. Announcements to `from` recipients and more may be deferred, `entries_max`
+    /// entries in all. `None`: nothing may, as when another process is the hub.
     pub(super) fn new(from: Option<usize>, entries_max: usize) -> Self {
         Self { from, entries_max, state: Mutex::default(), added: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is whole before the next thing that could fail.
+        // Every change is complete before the next step that could fail.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What goes to so many recipients, or more, may wait; `None` where nothing may.
+    /// The number of recipients from which on an announcement may be deferred; `None`: never.
     pub(super) fn waits_from(&self) -> Option<usize> {
         self.from
     }
 
-    /// How many births are still to be written.
+    /// How many entries are deferred.
     pub(super) fn count(&self) -> usize {
         self.state().entries
     }
 
-    /// Whether there is no room for so many more.
+    /// Whether there is no room for this many more.
     fn is_full(&self, entries: usize) -> bool {
         let state = self.state();
         let held_max = self.entries_max / BIRTHS_PER_INBOX;
         state.entries + entries > self.entries_max || state.held + entries > held_max
     }
 
-    /// Whether births of this inbox are still to be written.
+    /// Whether this inbox has deferred entries.
     pub(super) fn holds(&self, user: UserId) -> bool {
         self.state().held(user).is_some()
     }
 
-    /// All whose births are still to be written, in portions for one transaction each.
+    /// All users with deferred entries, in portions for one transaction each.
     pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
         let state = self.state();
         let held = state.people.iter().filter(|(_, person)| person.is_held());
         portions(held.map(|(user, person)| (*user, person.entries.len())))
     }
 
-    /// Whose notification it is, if it is still to be written.
+    /// The recipient of a notification, if it is deferred.
     pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
         let state = self.state();
         let user = state.waves.owner(id.0)?;
         state.held(user)?.entries.iter().any(|entry| entry.id == id.0).then_some(user)
     }
 
-    /// What is known of these people, as the group stands.
+    /// What is known of these users, as the group has left it.
     pub(super) fn looks(&self, users: &[UserId], staged: &Staged) -> Vec<Look> {
         let state = self.state();
         let look = |user: &UserId| {
@@ -201,7 +201,7 @@ impl Deferred {
         users.iter().map(look).collect()
     }
 
-    /// Some who are still to be settled, with about so many births, going round.
+    /// The next users to be written, with about this many entries, round robin.
     fn next(&self, entries: usize) -> Vec<UserId> {
         let mut state = self.state();
         let first = state.cursor.map_or(Bound::Unbounded, Bound::Excluded);
@@ -214,13 +214,13 @@ impl Deferred {
             count += person.entries.len();
             some.push(*user);
         }
-        // Behind the last the next ones begin anew.
+        // After the last one it starts over.
         state.cursor = some.last().copied().filter(|_| count >= entries);
         some
     }
 }
 
-/// In portions of about [`PORTION`] births.
+/// In portions of about [`PORTION`] entries.
 fn portions(people: impl Iterator<Item = (UserId, usize)>) -> Vec<Vec<UserId>> {
     let (mut portions, mut entries) = (Vec::new(), PORTION);
     for (user, count) in people {

@@ -1,4 +1,4 @@
-//! Writes births that wait while no other writes do.
+//! Writes deferred entries while the writer is idle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use super::super::supervised::restarted;
 use super::super::writer::{Write, WriterHandle};
 use super::{Deferred, PORTION};
 
-/// After the last birth so long: what comes in one go is written in one go.
+/// The pause after the last entry: a burst is written in one go.
 const QUIET: Duration = Duration::from_secs(1);
-/// Births wait for quiet no longer than this.
+/// Entries are deferred no longer than this.
 const LATEST: Duration = Duration::from_secs(10);
-/// Between two portions, as a multiple of what the last one took: other writers and computations
-/// have three quarters of the time.
+/// The pause between two portions, as a multiple of the time that the last one took: other writes
+/// and computations have three quarters of the time.
 const REST: u32 = 3;
-/// The least rest, for a portion may take next to nothing.
+/// The shortest pause, for a portion may take next to no time.
 const REST_MIN: Duration = Duration::from_millis(1);
-/// A store that refuses is asked again after this.
+/// The pause after an error of the store.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// The task; it ends with this handle.
+/// The task; dropping this handle ends it.
 #[derive(Debug)]
 pub(in super::super) struct Settler(JoinHandle<()>);
 
@@ -43,7 +43,7 @@ impl Drop for Settler {
     }
 }
 
-/// Has `write` settle a portion whenever it is time, for ever; `write` says whether it was done.
+/// Calls `write` for a portion whenever one is due, for ever. `write` returns whether it succeeded.
 async fn settle<F: Future<Output = bool>>(deferred: Arc<Deferred>, write: impl Fn() -> F) {
     loop {
         match deferred.wait() {
@@ -59,7 +59,7 @@ async fn settle<F: Future<Output = bool>>(deferred: Arc<Deferred>, write: impl F
 }
 
 impl Deferred {
-    /// How long until it is time; `None` while there is nothing to settle.
+    /// How long until a portion is due; `None` if nothing is deferred.
     fn wait(&self) -> Option<Duration> {
         let (first, last) = self.state().times?;
         let now = Instant::now();

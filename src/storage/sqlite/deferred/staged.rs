@@ -1,5 +1,5 @@
-//! What a group does to what is still to be written: in the tables at once, in memory when it is
-//! committed.
+//! A group's changes of deferred entries: written to the tables at once, applied to the cache when
+//! the group is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -25,32 +25,32 @@ static HEADS: MultiRow = MultiRow::new(
      delivered_seq = max(delivered_seq, excluded.delivered_seq)",
 );
 
-/// A birth of a group.
+/// An entry of a group.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct StagedEntry {
     pub(in super::super) entry: DeferredEntry,
-    /// The inbox' count with it.
+    /// The inbox' unread count with it.
     pub(in super::super) unread_count: i64,
-    /// Where the account has an address, if it has no rules, browsers or webhooks of its own.
+    /// Which addresses the account has, if it has no rules, browsers or webhooks of its own.
     pub(in super::super) reach: Option<Channels>,
 }
 
-/// What a group has done so far.
+/// The group's changes so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Staged {
     settled: BTreeSet<UserId>,
-    /// The births that have been written.
+    /// The entries that have been written.
     written: Counts,
     /// Inboxes that were changed in the table.
     changed: BTreeSet<UserId>,
     forgets_known: bool,
     new: Vec<StagedEntry>,
-    /// Of inboxes that are held, and stay so unless something of this group settles them.
+    /// Delivered positions of deferred inboxes; kept unless this group writes the inbox.
     delivered: BTreeMap<UserId, Seq>,
 }
 
 impl Staged {
-    /// Whether the table alone says where this inbox stands.
+    /// Whether only the table has this inbox' head.
     pub(super) fn has_changed(&self, user: UserId) -> bool {
         self.settled.contains(&user) || self.changed.contains(&user)
     }
@@ -59,17 +59,17 @@ impl Staged {
         self.forgets_known
     }
 
-    /// Somebody's address or wishes have changed.
+    /// A user's addresses or preferences have changed.
     pub(in super::super) fn forget_known(&mut self) {
         self.forgets_known = true;
     }
 
-    /// These inboxes are changed in the table; they have been settled.
+    /// These inboxes are changed in the table; they have no deferred entries.
     pub(in super::super) fn change(&mut self, users: impl IntoIterator<Item = UserId>) {
         self.changed.extend(users);
     }
 
-    /// Takes a delivered position, if its inbox is held: it is saved when that is settled.
+    /// Keeps a delivered position if its inbox has deferred entries: it is saved with them.
     pub(in super::super) fn deliver(
         &mut self,
         deferred: &Deferred,
@@ -83,7 +83,7 @@ impl Staged {
         takes
     }
 
-    /// Writes the rows that these inboxes lack, and their heads.
+    /// Writes the missing rows of these inboxes, and their heads.
     pub(in super::super) fn settle(
         &mut self,
         connection: &Connection,
@@ -123,13 +123,12 @@ impl Staged {
         self.settle(connection, deferred, some)
     }
 
-    /// Takes births whose rows wait. None of them is of an inbox that was changed since it was
-    /// read in this group.
+    /// Defers entries. None of their inboxes was changed since it was read in this group.
     pub(in super::super) fn defer(&mut self, entries: Vec<StagedEntry>) {
         self.new = entries;
     }
 
-    /// Writes the list of the births that wait, and removes those of which none is left.
+    /// Writes the list of deferred entries, and removes lists without any.
     pub(in super::super) fn write(
         &mut self,
         connection: &Connection,
@@ -155,7 +154,7 @@ impl Staged {
 }
 
 impl Person {
-    /// The births that wait, with their numbers.
+    /// The deferred entries, with their numbers.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
         let count = i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
         let first = self.position.last_seq.0 - count + 1;
@@ -164,7 +163,7 @@ impl Person {
 }
 
 impl Deferred {
-    /// A group was committed: from now on this is how it is.
+    /// The group was committed: applies its changes to the cache.
     pub(in super::super) fn apply(&self, staged: Staged) {
         let Staged { settled, written, changed, forgets_known, new, delivered } = staged;
         let mut state = self.state();
@@ -210,7 +209,7 @@ impl State {
         }
     }
 
-    /// Nothing of theirs waits any more. Whom something may go out to is forgotten.
+    /// These inboxes have no deferred entries any more.
     fn settle(&mut self, user: UserId) {
         let Some(person) = self.people.get_mut(&user) else { return };
         self.held -= usize::from(person.is_held());

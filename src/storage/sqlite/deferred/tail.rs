@@ -1,8 +1,8 @@
-//! What an inbox has beyond its rows, for those who read it without having it settled.
+//! Deferred entries for readers that do not have the inbox written first.
 //!
-//! Births that wait are the newest of their inbox, unread and unchanged. Whoever takes the tail
-//! first and reads the tables then has both or, where the inbox was settled in between, all of it
-//! in the tables: what is in both is told by its number.
+//! Deferred entries are the newest of their inbox, unread and unchanged. A reader that takes the
+//! tail first and then reads the tables has both parts. If the inbox was written in between, the
+//! tables have all of it; an entry that is in both is recognised by its number.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use bellpull_actors::domain::inbox::Head;
 
 use super::{Deferred, DeferredEntry, Person};
 
-/// The births of an inbox that wait.
+/// The deferred entries of an inbox.
 #[derive(Debug, Default)]
 pub(in super::super) struct Tail {
     end: End,
     entries: Vec<DeferredEntry>,
 }
 
-/// Where an inbox stands with them.
+/// The inbox' head with them.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct End {
     last_seq: Seq,
@@ -32,7 +32,7 @@ impl Default for End {
 }
 
 impl Deferred {
-    /// What this inbox has beyond its rows. To be asked for before the tables are.
+    /// This inbox' deferred entries. To be called before the tables are read.
     pub(in super::super) fn tail(&self, user: UserId) -> Tail {
         let state = self.state();
         let Some(person) = state.held(user) else { return Tail::default() };
@@ -43,7 +43,7 @@ impl Deferred {
         Tail { end: person.end(), entries: entries.collect() }
     }
 
-    /// Where those of these inboxes stand that have something beyond their rows.
+    /// The heads of those of these inboxes that have deferred entries.
     pub(in super::super) fn ends(&self, users: &[UserId]) -> HashMap<UserId, End> {
         let state = self.state();
         let end = |user: &UserId| Some((*user, state.held(*user)?.end()));
@@ -58,11 +58,11 @@ impl Person {
 }
 
 impl End {
-    /// Completes a head that the tables have.
+    /// Completes a head from the tables.
     pub(in super::super) fn complete(self, head: &mut Head) {
         head.delivered_seq = head.delivered_seq.max(self.delivered);
         if head.last_seq < self.last_seq {
-            // Each number since then is a birth's.
+            // Every number since then is an entry's.
             head.unread_count += self.last_seq.0 - head.last_seq.0;
             head.last_seq = self.last_seq;
         }
@@ -70,7 +70,7 @@ impl End {
 }
 
 impl Tail {
-    /// Completes a head that the tables have; the births that it has beyond them.
+    /// Completes a head from the tables; returns the entries that are not in them.
     pub(in super::super) fn complete(self, head: &mut Head) -> Vec<DeferredEntry> {
         let Self { end, mut entries } = self;
         entries.retain(|entry| entry.seq > head.last_seq);
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(before, stored(9, 5, 5));
         for (mut settled, whole) in [
             (stored(9, 5, 5), stored(9, 5, 5)),
-            // Read since then.
+            // Written since then.
             (stored(11, 3, 10), stored(11, 3, 10)),
         ] {
             assert!(tail().complete(&mut settled).is_empty());

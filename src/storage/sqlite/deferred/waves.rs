@@ -1,47 +1,47 @@
-//! The lists of births of which something is left, as rows of inboxes refer to them: in few bytes,
-//! for there may be a million of them.
+//! Lists with deferred entries, as the inboxes of the cache refer to them: compact, for there may
+//! be a million entries.
 
 use std::collections::BTreeMap;
 
 use bellpull_actors::domain::ids::UserId;
 
-/// A birth whose row is still to be written.
+/// A deferred entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
-    /// The notification.
+    /// The notification's id.
     pub(super) id: i64,
-    /// The place of its list, and of its message there.
+    /// The slot of its list, and the index of its message there.
     fan_out: u32,
     message: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waves {
-    /// Each at its place; places of lists that are gone are used again.
+    /// Slots are reused.
     places: Vec<FanOutGuard>,
     free: Vec<u32>,
-    /// The place of each by the lowest of its notifications. One counter gives the ids of one list
-    /// after those of another, so that the lists' ranges are apart.
+    /// The slot of each list by its lowest notification id. One counter gives out the ids, so the
+    /// ranges of the lists do not overlap.
     by_id: BTreeMap<i64, u32>,
-    /// The highest that was ever given to a list.
+    /// The highest row id that was ever given to a list.
     pub(super) last_id: i64,
 }
 
 #[derive(Debug, Default)]
 struct FanOutGuard {
-    /// Its row's.
+    /// The id of its row.
     id: i64,
     left: usize,
     messages: Vec<i64>,
-    /// Whose each notification is, in the order of their ids.
+    /// The recipient of each notification, ordered by notification id.
     owners: Vec<(i64, UserId)>,
 }
 
-/// How many births of each list, by its place.
+/// How many entries of each list, by its slot.
 pub(super) type Counts = BTreeMap<u32, usize>;
 
 impl Waiting {
-    /// Counts it among those of its list.
+    /// Counts an entry of its list.
     pub(super) fn count(&self, counts: &mut Counts) {
         *counts.entry(self.fan_out).or_default() += 1;
     }
@@ -60,19 +60,19 @@ impl Waves {
         u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Puts a birth on a list.
+    /// Appends an entry to a list.
     pub(super) fn add(&mut self, place: u32, user: UserId, id: i64, message: i64) -> Waiting {
         let fan_out = &mut self.places[place as usize];
         fan_out.left += 1;
         let before = fan_out.owners.first().map(|(first, _)| *first);
-        // Nearly always the end: ids are given in the order of the list.
+        // Nearly always at the end: ids are given out in the order of the list.
         let at = fan_out.owners.partition_point(|(known, _)| *known < id);
         fan_out.owners.insert(at, (id, user));
         if at == 0 {
             before.and_then(|first| self.by_id.remove(&first));
             self.by_id.insert(id, place);
         }
-        // Nearly always the last one: what one message says to all stands together.
+        // Nearly always the last one: the entries of one message are adjacent.
         let known = fan_out.messages.iter().rposition(|known| *known == message);
         let nth = known.unwrap_or_else(|| {
             fan_out.messages.push(message);
@@ -81,8 +81,7 @@ impl Waves {
         Waiting { id, fan_out: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
     }
 
-    /// Whose a notification is, if a list has it of which something is left; its row may be written
-    /// already.
+    /// The recipient of a notification, if one of the lists has it. Its row may have been written.
     pub(super) fn owner(&self, id: i64) -> Option<UserId> {
         let (_, place) = self.by_id.range(..=id).next_back()?;
         let owners = &self.places[*place as usize].owners;
@@ -90,12 +89,12 @@ impl Waves {
         Some(owners[at].1)
     }
 
-    /// What a birth says.
+    /// The message of an entry.
     pub(super) fn message(&self, entry: &Waiting) -> i64 {
         self.places[entry.fan_out as usize].messages[entry.message as usize]
     }
 
-    /// The rows of the lists of which nothing is left without so many births.
+    /// The rows of the lists that are empty without this many entries.
     pub(super) fn ended_without(&self, counts: &Counts) -> Vec<i64> {
         let ended = counts.iter().map(|(place, count)| (&self.places[*place as usize], *count));
         ended
@@ -104,7 +103,7 @@ impl Waves {
             .collect()
     }
 
-    /// Takes so many births off their lists; how many they were.
+    /// Removes this many entries from their lists; returns how many they were.
     pub(super) fn take_off(&mut self, counts: &Counts) -> usize {
         for (place, count) in counts {
             let fan_out = &mut self.places[*place as usize];

@@ -1,7 +1,7 @@
-//! Links in mails that change an account: made with their mail, used, and ended.
+//! Account links, which are sent by e-mail: created with their e-mail, used, and revoked.
 //!
-//! A mail's delivery has no notification: like a project's webhook's, it names its message itself,
-//! and its `target_id` is the link. The link's row names the account.
+//! The e-mail's delivery has no notification. Like a project's webhook's, it names its message
+//! itself; its `target_id` is the link, whose row names the account.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::ids::{LinkId, UserId};
@@ -23,30 +23,30 @@ use super::super::statement::{all, execute, one, optional};
 use super::context::{Failure, Place};
 use super::{Answer, Done, Write, logins, rows};
 
-/// Rows that are swept with each new one.
+/// Expired rows that are removed with each new one.
 const SWEPT_MAX: i64 = 100;
 
-/// What can be asked of links, and of passwords.
+/// Writes of links and passwords.
 #[derive(Debug)]
 pub(in super::super) enum LinkWrite {
-    /// A link, and its mail.
+    /// A link and its e-mail.
     Mail(NewLink),
-    /// A new password's hash, by a link.
+    /// A new password's hash, set by a link.
     Reset { link: AccountLink, password_hash: String, now: Timestamp },
-    /// The proof that mails arrive, by a link.
+    /// Verification of an e-mail address, by a link.
     Confirm { link: AccountLink, now: Timestamp },
     /// A new password's hash.
     ChangePassword(PasswordChange),
 }
 
 impl LinkWrite {
-    /// Whether it may have an address count as verified.
+    /// Whether it may verify an address.
     pub(super) fn verifies(&self) -> bool {
         matches!(self, Self::Reset { .. } | Self::Confirm { .. })
     }
 }
 
-/// Applies what the group asks of links.
+/// Applies the group's writes of links.
 pub(super) fn apply(
     connection: &Connection,
     place: Place<'_>,
@@ -84,8 +84,7 @@ fn one_of(connection: &Connection, place: Place<'_>, write: &LinkWrite) -> Resul
     })
 }
 
-/// Makes a link and queues its mail, for an account that it is of use to. `false` where there is
-/// none.
+/// Creates a link and queues its e-mail if the account may have one; `false` if not.
 fn mail(connection: &Connection, place: Place<'_>, new: &NewLink) -> Result<bool, Failure> {
     let found = match &new.to {
         LinkTo::Email(email) => account_of(connection, email)?,
@@ -130,7 +129,7 @@ pub(super) fn account(
     Ok(found.transpose()?)
 }
 
-/// The account of an address; the empty address is not looked for.
+/// The account with an address; the empty address has none.
 fn account_of(connection: &Connection, email: &str) -> Result<Option<(User, bool)>, Failure> {
     let sql = select_account!("email = ? AND email <> ''");
     Ok(optional(connection, sql, (email,), with_password)?.transpose()?)
@@ -179,7 +178,7 @@ fn queue(
     rows::write(connection, place, Rows { messages, deliveries, ..Rows::default() })
 }
 
-/// Whether the link may be used; it is used now.
+/// Uses the link; whether it may be used.
 fn spend(connection: &Connection, link: &AccountLink, now: Timestamp) -> Result<bool, Failure> {
     let row = optional(connection, STORED_LINK, (link.id.0,), |row| Ok(stored_link(row)))?;
     let account = account(connection, link.user)?.map(|(account, _)| account);
@@ -191,7 +190,7 @@ fn spend(connection: &Connection, link: &AccountLink, now: Timestamp) -> Result<
     Ok(is_used)
 }
 
-/// The holder of a link has read a mail to the account's address.
+/// The holder of a link has received an e-mail at the account's address.
 fn verify(connection: &Connection, link: &AccountLink) -> rusqlite::Result<()> {
     let sql = "UPDATE users SET email_verified = 1 WHERE id = ?";
     execute(connection, sql, (link.user.0,)).map(drop)
@@ -213,8 +212,8 @@ fn reset(
     Ok(Some(logins::end_all(connection, link.user, None, now)?))
 }
 
-/// Whether the account has the password that was seen; with another one its open links for a new
-/// password are void.
+/// Whether the account still has the password that was verified; with another one its open links
+/// for a new password are void.
 fn set_password(connection: &Connection, change: &PasswordChange) -> rusqlite::Result<bool> {
     let PasswordChange { user, password_hash, seen, now, .. } = change;
     let sql = "UPDATE users SET password_hash = ?2 \
@@ -228,7 +227,7 @@ fn set_password(connection: &Connection, change: &PasswordChange) -> rusqlite::R
     Ok(true)
 }
 
-/// The account has another address: what was mailed to the one before is void.
+/// The account has another address: links sent to the previous one are void.
 pub(super) fn void_all(connection: &Connection, user: UserId) -> rusqlite::Result<()> {
     let sql = "UPDATE account_links SET ended_at = created_at \
                WHERE ended_at IS NULL AND user_id = ?";

@@ -20,13 +20,13 @@ use super::{
 /// An account that was created in this group and is still to be announced.
 #[derive(Debug)]
 pub(super) struct Created {
-    /// Its request's place in the group.
+    /// The index of its request in the group.
     pub(super) at: usize,
     pub(super) user: User,
     pub(super) announcement: Announcement,
 }
 
-/// Applies the write if it is one of these; `None` where the answer comes later or elsewhere.
+/// Applies the write if it is one of these; `None` if the answer comes later or elsewhere.
 pub(super) fn apply(
     connection: &Connection,
     at: usize,
@@ -92,7 +92,7 @@ pub(super) fn apply(
     Ok(Some(answer))
 }
 
-/// Needs pages of its own: a row that is changed in its place would need none.
+/// Allocates new pages: updating a row in place would need none.
 fn probe(connection: &Connection) -> Result<Answer, Failure> {
     let sql = "INSERT INTO settings (name, value) VALUES ('probe', hex(zeroblob(8192)))";
     execute(connection, sql, ())?;
@@ -107,7 +107,7 @@ fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answe
     Ok(Ok(Done::Nothing))
 }
 
-/// Reads first: a violated constraint would say less clearly which field is taken.
+/// Reads first: a violated constraint would not say which field is taken.
 fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreError>, Failure> {
     let (name_key, mail_key) = (username_key(&new.username), email_key(&new.email));
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1), \
@@ -149,8 +149,8 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     Ok(Ok(made))
 }
 
-/// Whether another account than `owner` has a name of that kind with this key; the empty key is
-/// like no other.
+/// Whether an account other than `owner` has a name of that kind with this key; the empty key
+/// matches none.
 fn is_key_taken(
     connection: &Connection,
     kind: &'static str,
@@ -215,7 +215,7 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     Ok(Ok(Done::Updated(Box::new(updated))))
 }
 
-/// What the change of an account to this address depends on.
+/// The facts that a change of the account's address depends on.
 fn facts(
     connection: &Connection,
     id: UserId,

@@ -1,5 +1,5 @@
-//! Attempts: all of a group are recorded together. Their deliveries are read at once, what becomes
-//! of each is decided by [`plan::attempt`], and each table is written with one statement.
+//! Attempts: all of a group are recorded together. Their deliveries are read at once,
+//! [`plan::attempt`] decides the outcome of each, and each table is written with one statement.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,7 +20,7 @@ use super::context::Failure;
 use super::rows::text;
 use super::{Write, hung_lanes, push, reports, webhooks};
 
-/// The deliveries of these ids, each with the webhook that it calls while that is switched on.
+/// The deliveries with these ids, each with its webhook if that is enabled.
 const DELIVERIES: &str = "SELECT d.id, d.status, d.rule, d.leases, d.leased_until IS NOT NULL, \
     d.failures, d.due_at, d.sent_at, d.until_seen, \
     n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL, d.digest_id IS NOT NULL, w.id, w.failures \
@@ -47,14 +47,14 @@ static ATTEMPTS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 
-/// A delivery as it was read, with the webhook that it calls and that one's failures.
+/// A delivery as read, with its webhook and that one's failures.
 #[derive(Debug)]
 struct Known {
     delivery: Delivery,
     hook: Option<(WebhookId, u32)>,
 }
 
-/// What a group's attempts make of their deliveries and webhooks.
+/// The outcomes of a group's attempts for their deliveries and webhooks.
 #[derive(Debug, Default)]
 struct Planned<'a> {
     moves: BTreeMap<DeliveryId, Moved<'a>>,

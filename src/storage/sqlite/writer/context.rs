@@ -10,32 +10,32 @@ use super::super::deferred::{Deferred, Staged};
 use super::super::ids::Ids;
 use super::audiences::Audiences;
 
-/// Where a group is applied.
+/// The context in which a group is applied.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) ids: &'a Ids,
-    /// Those that were used last.
+    /// The cache of contents.
     pub(super) contents: &'a ContentCache,
-    /// Those of the sends under way.
+    /// The cache of audiences.
     pub(super) audiences: &'a Audiences,
-    /// Those that are switched on.
+    /// The enabled channels.
     pub(super) channels: Channels,
-    /// Whether mails leave only for addresses that are verified.
+    /// Whether e-mails are sent to verified addresses only.
     pub(super) verify_email: bool,
-    /// The entries whose rows are still to be written, before this group.
+    /// The deferred entries before this group.
     pub(super) deferred: &'a Deferred,
-    /// What this group does to them.
+    /// This group's changes of them.
     pub(super) staged: &'a RefCell<Staged>,
 }
 
 /// Why a group was not written; nothing of it was.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// There was no transaction: another process has locked the database, or it cannot be opened.
+    /// No transaction could begin: another process has locked the database, or it cannot be opened.
     NotBegun(rusqlite::Error),
     /// A statement, or the commit.
     Sql(rusqlite::Error),
-    /// A request must be taken back whole although a part of it was written.
+    /// A request must be rolled back entirely although a part of it was written.
     Refused(StoreError),
 }
 

@@ -1,8 +1,8 @@
 //! Digests: what is leased for one account's digest goes out in one e-mail.
 //!
-//! What an e-mail has gathered is fixed by its first attempt: it keeps its `Message-ID` over
-//! retries, and a server that has taken the first of two attempts may drop the second unread. So
-//! what came meanwhile goes out with the next one.
+//! The first attempt fixes an e-mail's contents: it keeps its `Message-ID` over retries, and a
+//! server that has accepted the first of two attempts may drop the second unread. Later
+//! notifications go out with the next e-mail.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use super::super::statement::all;
 use super::context::Failure;
 use super::outbox::{Lease, LeasedRow, Part};
 
-/// The most letters of one e-mail: more than anybody reads. The others follow in another one.
+/// The most notifications of one e-mail: more than a reader takes in. The others follow in another.
 const LETTERS_MAX: usize = 100;
 
-/// What the others of a digest are leased with: its name, until when, and by which owner.
+/// The lease of the other deliveries of a digest: its name, until when, and its owner.
 static GATHER: MultiRow = MultiRow::new(
     "UPDATE deliveries SET digest_id = v.column2, leased_until = v.column3, \
      leases = leases + v.column4, lease_owner = v.column5 FROM ",
@@ -25,7 +25,7 @@ static GATHER: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
-/// What else is due for an account's digest of a name.
+/// Other due deliveries of an account's digest with a name.
 const WAITING: &str = "SELECT d.id, d.notification_id, d.leases + 1, n.message_id \
     FROM (SELECT id FROM deliveries INDEXED BY deliveries_digest WHERE recipient_id = ?1 \
     AND status = 'QUEUED' AND rule = 'digest' AND leased_until IS NULL AND due_at <= ?2 \
@@ -35,7 +35,7 @@ const WAITING: &str = "SELECT d.id, d.notification_id, d.leases + 1, n.message_i
 /// E-mails by account and name; those of a first attempt have none yet.
 type Begun = BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>;
 
-/// Makes one row of those that go out in one e-mail, with all that is due for it.
+/// Joins the deliveries that go out in one e-mail, with all that are due for it.
 pub(super) fn gather(
     connection: &Connection,
     wanted: &Lease,
@@ -54,7 +54,7 @@ pub(super) fn gather(
     }
     let mut cells = Vec::new();
     for ((recipient, name), begun) in begun {
-        // What is leased already is not leased again, and may not be left out.
+        // Deliveries that are leased already are not leased again, and must not be left out.
         let room = LETTERS_MAX.saturating_sub(begun.len());
         let joined = waiting(connection, wanted, (recipient, name), room)?;
         let mut parts: Vec<(Part, i64)> = begun.iter().map(|row| (row.part(), 0)).collect();

@@ -1,9 +1,9 @@
-//! Escalations: policies, which are rare, and the steps that are called off because somebody has
-//! seen what they are about, or because its ticket moved on.
+//! Escalations: policies, which change rarely, and the steps that are cancelled because a recipient
+//! has seen the notification, or because its ticket moved on.
 //!
-//! Only what is not leased is called off at once; what is with a provider at that moment may go
-//! out, and is called off when the provider puts it off ([`super::attempts`]). An e-mail that was
-//! tried before and gathers several goes out in any case: a server may have taken it.
+//! Only steps that are not leased are cancelled at once. One that is with a provider at that moment
+//! may go out; it is cancelled if the provider defers it ([`super::attempts`]). An e-mail that was
+//! tried before and joins several goes out in any case: a server may have accepted it.
 
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};
@@ -19,16 +19,16 @@ use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done};
 
-/// The steps of these notifications (`?2`) in these inboxes (`?1`). The index is walked by inbox
-/// alone: an inbox has few steps, but a mark may be for many rows.
+/// The steps of these notifications (`?2`) in these inboxes (`?1`). The index is read by inbox
+/// only: an inbox has few steps, but a mark may be for many rows.
 const SEEN: &str = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?3 WHERE id IN \
     (SELECT d.id FROM json_each(?1) u CROSS JOIN deliveries d INDEXED BY deliveries_until_seen \
     ON d.recipient_id = u.value WHERE d.until_seen IS NOT NULL AND d.status = 'QUEUED' \
     AND d.leased_until IS NULL AND d.digest_id IS NULL \
     AND +d.notification_id IN (SELECT value FROM json_each(?2)))";
 
-/// The steps about these tickets. A step that is leased is marked, for nothing else will tell
-/// later that the ticket had moved on by then.
+/// The steps about these tickets. A leased step is marked, for nothing else will show later that
+/// the ticket had moved on by then.
 const MOVED_ON: &str = "UPDATE deliveries SET \
     status = iif(leased_until IS NULL, 'SUPPRESSED', status), \
     rule = iif(leased_until IS NULL, ?2, rule), \
@@ -36,7 +36,7 @@ const MOVED_ON: &str = "UPDATE deliveries SET \
     (SELECT d.id FROM json_each(?1) w CROSS JOIN deliveries d INDEXED BY deliveries_until_moved \
     ON d.until_seen = w.value WHERE d.status = 'QUEUED' AND d.digest_id IS NULL)";
 
-/// Gives an event a policy; nothing is written where that would be too many.
+/// Sets an event's policy; nothing is written if there would be too many.
 pub(super) fn set(
     connection: &Connection,
     event: &Event,
@@ -56,13 +56,13 @@ pub(super) fn set(
     Ok(Ok(Done::Escalation(is_set.then(row))))
 }
 
-/// Takes an event's policy away.
+/// Removes an event's policy.
 pub(super) fn remove(connection: &Connection, event: &Event) -> Result<Answer, Failure> {
     let sql = "DELETE FROM escalations WHERE event = ?";
     Ok(Ok(Done::Changed(execute(connection, sql, (event.as_str(),))?)))
 }
 
-/// These notifications were read or deleted: what waited for that is called off.
+/// These notifications were read or deleted: cancels the steps that waited for that.
 pub(super) fn call_off_seen(
     connection: &Connection,
     users: &[UserId],
@@ -76,7 +76,7 @@ pub(super) fn call_off_seen(
     execute(connection, SEEN, (users, seen, Rule::Seen.as_str())).map(drop)
 }
 
-/// These tickets moved on: the deliveries that are stored and waited for that are called off.
+/// These tickets moved on: cancels the stored deliveries that waited for that.
 pub(super) fn call_off_moved(connection: &Connection, moved: &[TicketId]) -> rusqlite::Result<()> {
     if moved.is_empty() {
         return Ok(());

@@ -1,9 +1,9 @@
-//! A group within its transaction: accounts and projects first, then marks, then all that is
-//! announced: decisions, comments, and chunks of sends; the outbox last, so that a lease sees what
-//! has just been written.
+//! A group within its transaction: accounts and projects first, then marks, then all announcements:
+//! decisions, comments, and chunks of sends; the outbox last, so that a lease sees what has just
+//! been written.
 //!
-//! A reader sees all of a group or nothing of it, so that the order within is free: each kind is
-//! applied together, in the order in which its requests came.
+//! A reader sees all of a group or nothing of it, so the order within is free: each kind is applied
+//! together, in the order of its requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,19 +25,19 @@ static RAISE_DELIVERED: MultiRow = MultiRow::new(
     " AS v WHERE user_id = v.column1 AND delivered_seq < v.column2",
 );
 
-/// What a group came to, once its transaction is committed.
+/// The result of a group, once its transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// One for each write, in their order.
+    /// One answer for each write, in order.
     pub(super) answers: Vec<Answer>,
-    /// The new messages, by their ids.
+    /// The new contents, by message id.
     pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
-    /// A new limit, if one was set.
+    /// The file's new size limit, if one was set.
     pub(super) max_page_count: Option<u32>,
 }
 
-/// Applies all writes; a request that is rejected (a conflict, a name that is taken) leaves the
-/// group without a trace.
+/// Applies all writes; a rejected request (a conflict, a name that is taken) leaves no trace in the
+/// group.
 pub(super) fn apply(
     connection: &Connection,
     place: Place<'_>,
@@ -67,13 +67,13 @@ pub(super) fn apply(
     outbox::apply(connection, place, writes, &mut answers)?;
     place.staged.borrow_mut().write(connection, place.deferred)?;
     place.ids.save(connection)?;
-    // What is left has nothing to say.
+    // The other writes have no answer of their own.
     applied.answers =
         answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
     Ok(applied)
 }
 
-/// What is asked for first of all: what comes after finds these inboxes in their tables.
+/// Writes deferred entries first: later writes find these inboxes in their tables.
 fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqlite::Result<()> {
     let mut staged = place.staged.borrow_mut();
     for write in writes {
@@ -110,7 +110,7 @@ fn save_delivered(
     raise_delivered(connection, highest)
 }
 
-/// Saves positions in inboxes that are not held.
+/// Saves positions of inboxes without deferred entries.
 pub(super) fn raise_delivered(
     connection: &Connection,
     positions: impl IntoIterator<Item = (UserId, Seq)>,

@@ -1,8 +1,9 @@
-//! Lanes that hang: hosts of users that take a place of their channel for long, and give nothing.
+//! Lanes that hang: hosts of users that occupy a channel's slot for long without a result.
 //!
-//! A host that does not answer holds a place until its time limit ends. With its whole part of the
-//! channel it would do so again and again, and some such hosts would hold all of it; so it gets one
-//! place until an attempt there ends in another way. Being slow and taking what comes is no fault.
+//! A host that does not answer occupies a slot until its time limit. With its full share of the
+//! channel it would do so again and again, and a few such hosts would take all slots. So it gets
+//! one slot until an attempt there ends in another way. A slow host that accepts deliveries is not
+//! one.
 
 use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::plan::attempt::{ended_at, has_hung};
@@ -11,7 +12,7 @@ use rusqlite::Connection;
 use super::super::multi_row::id_list;
 use super::super::statement::{execute, one};
 
-/// A mark that nothing has renewed for so long is forgotten: its host may be nobody's any more.
+/// A mark that nothing has renewed for this long is removed: its host may have no users any more.
 const MARKED_FOR_MS: i64 = 3_600_000;
 
 const MARK: &str = "INSERT INTO hung_lanes (channel, lane, at) \
@@ -21,8 +22,8 @@ const MARK: &str = "INSERT INTO hung_lanes (channel, lane, at) \
 const CLEAR: &str = "DELETE FROM hung_lanes WHERE (channel, lane) IN \
     (SELECT channel, lane FROM deliveries WHERE id IN (SELECT value FROM json_each(?1)))";
 
-/// These attempts were recorded: what they mean for their lanes. Where several of one lane ended
-/// together, one that hung counts more than others.
+/// These attempts were recorded: updates their lanes. If several of one lane ended together, one
+/// that hung outweighs the others.
 pub(super) fn mark(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::Result<()> {
     let (hung, other): (Vec<&Attempt>, Vec<&Attempt>) =
         attempts.iter().partition(|attempt| has_hung(attempt));

@@ -1,5 +1,5 @@
-//! The facts that a group's plan needs, as the tables and the caches have them. Each row is looked
-//! up by its id: a statement that is prepared already costs no more than a row of a long one.
+//! Reads the facts that a group's plan needs, from the tables and the caches. Each row is looked up
+//! by its id: a prepared statement costs no more than a row of a long one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -100,7 +100,7 @@ pub(super) fn inboxes(
     Ok(inboxes.into_iter().collect())
 }
 
-/// The second to the fourth column; all NULL where nothing has ever come.
+/// The second to the fourth column; all NULL if the inbox has no row.
 fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     let number = |column| row.get::<usize, Option<i64>>(column).map(Option::unwrap_or_default);
     let (last_seq, delivered_seq) = (Seq(number(1)?), Seq(number(3)?));
@@ -123,7 +123,7 @@ fn escalations(
     Ok(escalations)
 }
 
-/// These users, as far as announcements are concerned; users that do not exist are left out.
+/// What announcements need of these users; users that do not exist are left out.
 fn recipients(
     connection: &Connection,
     place: Place<'_>,
@@ -199,7 +199,7 @@ fn read_hooks(connection: &Connection, sql: &str, owner: i64) -> Result<Vec<Hook
     Ok(hooks)
 }
 
-/// A user of whom enough is cached.
+/// A user whose facts are cached.
 fn cached(look: Look) -> Option<Recipient> {
     let is_deferred = look.is_held;
     Some(Recipient { is_deferred, ..Recipient::plain(look.position?.head(), look.reach?) })

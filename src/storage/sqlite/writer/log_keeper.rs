@@ -1,10 +1,9 @@
-//! Copying the log back into the file, beside the writer.
+//! Checkpoints: the log is copied into the file beside the writer.
 //!
-//! SQLite's own way is that the commit with which the log has grown too long copies all of it back,
-//! and everybody waits for that, some hundred milliseconds. Here a thread copies while the writer
-//! goes on. What has come meanwhile the writer copies itself, between two groups: a log begins anew
-//! only when nothing of it is left to be copied, and whoever copies beside it never comes to its
-//! end.
+//! By default the commit with which the log has grown too long copies all of it, and every write
+//! waits for that, some hundred milliseconds. Here a thread copies while the writer goes on. The
+//! writer copies the remainder itself, between two groups: a log restarts only when all of it is
+//! copied, and a copy beside the writer never catches up entirely.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,34 +18,33 @@ use super::super::options::open_copier;
 use super::super::statement::one;
 use crate::thread_priority::lower_priority;
 
-/// Pages of the log from which on it is copied: 32 MiB. Copied more often, what changes all the
-/// time would be copied more often.
+/// Pages of log from which on it is copied: 32 MiB. More often, and pages that change all the time
+/// would be copied more often.
 const LONG: i64 = 8_000;
 /// Pages that the writer copies itself: 1 MiB.
 const REST: i64 = 256;
-/// Pages from which on the writer copies whatever there is, as when the thread cannot keep up with
-/// it: 512 MiB.
+/// Pages from which on the writer copies everything, as when the thread cannot keep up: 512 MiB.
 const TOO_LONG: i64 = 128_000;
-/// How often the writer asks how long the log is, while nobody copies: SQLite plans the question
-/// anew each time.
+/// How often the writer checks the log's length while no copy runs: SQLite plans the query anew
+/// each time.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Where copying has failed, as on a full disk, it is tried so much later again.
+/// The pause after a failed copy, as on a full disk.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long the log is, and how much of it the file has.
+/// How long the log is, and how much of it is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Log {
     pages: i64,
     copied: i64,
 }
 
-/// What is to be done about it.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Nothing,
-    /// By the thread.
+    /// The thread copies.
     Beside,
-    /// By the writer.
+    /// The writer copies.
     Now,
 }
 
@@ -62,13 +60,13 @@ impl Log {
     }
 }
 
-/// The thread. It ends with this.
+/// The thread. It ends when this is dropped.
 #[derive(Debug)]
 pub(in super::super) struct LogKeeper {
     /// `None` once it is to end.
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Set by the thread: what is left is little now, and soon is not.
+    /// Set by the thread: little is left now, for a short while.
     has_copied: Arc<AtomicBool>,
     looks_at: Option<Instant>,
 }
@@ -77,7 +75,7 @@ impl LogKeeper {
     /// Starts it.
     ///
     /// # Errors
-    /// Those of opening the file. Without a thread to be had the writer does everything.
+    /// Those of opening the file. If no thread can be started, the writer copies everything.
     pub(super) fn start(file: &Path) -> rusqlite::Result<Self> {
         let connection = open_copier(file)?;
         let (wake, woken) = sync_channel(1);
@@ -88,7 +86,7 @@ impl LogKeeper {
         Ok(Self { wake: Some(wake), thread, has_copied, looks_at: None })
     }
 
-    /// Looks at the log, between two groups of the writer. What fails here fails nobody's request.
+    /// Checks the log between two groups of the writer. An error here fails no request.
     pub(super) fn look(&mut self, writer: &Connection) {
         let now = Instant::now();
         let is_early = self.looks_at.is_some_and(|at| now < at);
@@ -107,7 +105,7 @@ impl LogKeeper {
         match log.due() {
             Due::Nothing => {}
             Due::Beside if self.thread.is_some() => {
-                // One that is awake has been told already.
+                // A thread that is awake has been notified already.
                 let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
             }
             Due::Beside | Due::Now => {
@@ -121,12 +119,12 @@ impl LogKeeper {
 impl Drop for LogKeeper {
     fn drop(&mut self) {
         self.wake = None;
-        // A thread that has panicked has said so.
+        // A thread that panicked has logged it.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// As much as can be copied while others read and write; it waits for nobody.
+/// Copies what can be copied while others read and write; waits for none of them.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 fn keep(connection: &Connection, woken: &Receiver<()>, has_copied: &AtomicBool) {
@@ -171,7 +169,7 @@ mod tests {
         assert_eq!(due(-1, -1), Due::Nothing, "there is no log");
     }
 
-    /// A database with a log of so many pages and a few, and its writer.
+    /// A database with a log of a little more than this many pages, and its writer.
     fn long_log(folder: &Path, pages: i64) -> (std::path::PathBuf, Connection) {
         let file = folder.join("log.db");
         let writer = open_writer(&file, None).unwrap();
@@ -206,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, writer) = long_log(folder.path(), TOO_LONG);
         let mut keeper = LogKeeper::start(&file).unwrap();
-        // In a transaction SQLite refuses to copy.
+        // SQLite refuses to checkpoint within a transaction.
         writer.execute_batch("BEGIN; INSERT INTO pages VALUES ('')").unwrap();
         keeper.look(&writer);
         writer.execute_batch("COMMIT").unwrap();

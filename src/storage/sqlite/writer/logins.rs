@@ -11,8 +11,8 @@ use super::super::statement::{all, execute, one, optional};
 use super::context::Failure;
 use super::{Answer, Done};
 
-/// Writes of logins. An access token is issued with each begun or continued login: its expiry is
-/// written in that transaction, so that a later end of the login knows it.
+/// Writes of logins. Each begun or continued login issues an access token; its expiry is written in
+/// the same transaction, so that a later end of the login knows it.
 #[derive(Debug)]
 pub(in super::super) enum LoginWrite {
     Begin {
@@ -63,8 +63,8 @@ pub(super) fn apply(connection: &Connection, write: &LoginWrite) -> Result<Answe
             if let Some(login) = stored {
                 save(connection, &login.revoked(*now))?;
             }
-            // Also of one that was revoked before: the caller of then may have failed before it
-            // closed the sessions.
+            // Also one that was revoked before: its caller may have failed before it closed the
+            // sessions.
             Ok(Done::Revoked(stored.map(|login| login.access_until)))
         }
     })
@@ -85,15 +85,15 @@ fn read(connection: &Connection, id: LoginId) -> Result<Option<Login>, Failure> 
     Ok(row.transpose()?)
 }
 
-/// Ends an account's logins but one, as with a new password; those whose access tokens are still
-/// within their life.
+/// Ends all logins of an account but one, as with a new password; returns those with an access
+/// token that is still valid.
 pub(super) fn end_all(
     connection: &Connection,
     user: UserId,
     keep: Option<LoginId>,
     now: Timestamp,
 ) -> Result<Vec<EndedLogin>, Failure> {
-    // The conditions spare the reading of old logins; what they mean is decided below.
+    // The conditions avoid reading old logins; the domain decides what the rows mean.
     let sql = select!("user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2");
     let rows = all(connection, sql, (user.0, now.as_millisecond()), login)?;
     let logins: Vec<Login> = rows.into_iter().collect::<Result<_, StoreError>>()?;

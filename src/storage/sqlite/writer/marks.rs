@@ -1,4 +1,4 @@
-//! Marks: reads, unreads and deletes of rows that exist, each change with a number of its own.
+//! Marks: existing rows become read, unread or deleted, each change with a number of its own.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ static CHANGE: MultiRow = MultiRow::new(
     " AS v WHERE recipient_id = v.column1 AND seq = v.column2",
 );
 
-/// Applies all marks, in waves in which each user comes once: a second mark on an inbox must see
+/// Applies all marks, in rounds in which each user comes once: a second mark on an inbox must see
 /// the rows as the first has left them.
 pub(super) fn apply(
     connection: &Connection,
@@ -119,7 +119,7 @@ fn named_rows(
                FROM json_each(?) w CROSS JOIN notifications n \
                ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1 \
                WHERE n.deleted_at IS NULL";
-    // Integers cannot fail to be written.
+    // Integers always serialise.
     let wanted = serde_json::to_string(&pairs).unwrap_or_default();
     let found = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, found(row)?));
     for (place, found) in all(connection, sql, (wanted,), found)? {
@@ -133,8 +133,8 @@ fn named_rows(
 
 /// The rows of one inbox that match and that the mark would change.
 ///
-/// Where unread rows are looked for, the walk begins at the newest and ends once it has seen as
-/// many as there are: long since read ones are not visited, however many.
+/// Unread rows are found from the newest on, until as many are seen as there are: old rows that are
+/// read are not scanned, however many.
 fn matching_rows(
     connection: &Connection,
     rows: &MarkRows,
@@ -158,7 +158,7 @@ fn matching_rows(
          WHERE deleted_at IS NULL AND recipient_id = ?{narrowed_by_state} \
          ORDER BY seq DESC{limit}) n WHERE true"
     );
-    // Every narrowing stands outside: within, the walk would miss the end of the unread ones.
+    // All other conditions are outside: inside, the scan would miss the end of the unread rows.
     if let Selection::UpTo(seq) = rows.selection {
         sql.push_str(" AND n.seq <= ?");
         values.push(Cell::Int(seq.0));

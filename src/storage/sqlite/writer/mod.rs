@@ -1,15 +1,15 @@
 //! The one writer: requests gather while a commit is on its way to the disk, and the next commit
 //! takes them all.
 //!
-//! In reading order: this file (what can be asked, and how), [`queue`] (what is next), [`task`]
-//! (the thread, transactions and what happens when they fail), [`log_keeper`] (the log), [`group`]
-//! (a group within its transaction), [`accounts`], [`logins`], [`account_links`], [`projects`],
-//! [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the
-//! rarer writes), [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which
-//! recipients are next), and the hot path: [`known`] (the facts of a group), [`set`] (its plan, by
+//! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
+//! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
+//! transaction), [`accounts`], [`logins`], [`account_links`], [`projects`], [`preferences`],
+//! [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the rarer writes),
+//! [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are
+//! next), and the hot path: [`known`] (the facts of a group), [`set`] (its plan, by
 //! [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, one statement a table); then
-//! [`outbox`] (leases) with [`attempts`] (their outcomes), [`reports`] (what providers say later)
-//! and [`hung_lanes`] (which hosts hang).
+//! [`outbox`] (leases) with [`attempts`] (their outcomes), [`reports`] (of providers) and
+//! [`hung_lanes`] (which hosts hang).
 
 mod account_links;
 mod accounts;
@@ -82,15 +82,14 @@ pub(super) use rows::NOTIFICATIONS;
 pub(super) use task::Writer;
 pub(super) use webhooks::WebhookWrite;
 
-/// Requests that may wait. At the slowest disks in use (100 commits/s of 512) a second's worth and
-/// more; beyond it callers are told, instead of waiting without end.
+/// Requests that may wait. With the slowest disks in use (100 commits/s of 512 requests) more than
+/// a second's worth; beyond it callers are rejected instead of waiting without end.
 const WAITING_MAX: usize = 4096;
-/// How long a caller waits for a place among them.
+/// How long a caller waits to be queued.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be asked of the writer. Applying one twice after a transaction was taken back does
-/// the same again. To settle is to write the rows that inboxes lack: of these, or of some with
-/// about so many births.
+/// A request of the writer. Applying one again after a rollback has the same result. `Settle`
+/// writes the missing rows of inboxes: of these, or of some with about this many entries.
 #[derive(Debug)]
 pub(super) enum Write {
     Commit(Box<Decision>),
@@ -159,20 +158,20 @@ pub(super) enum Write {
     Settle(Vec<UserId>),
     SettleSome(usize),
     LimitPages(u32),
-    /// Writes pages, and takes them away again: whether there is room.
+    /// Writes pages and removes them again: checks that there is room.
     Probe,
     #[cfg(test)]
     Ping,
 }
 
-/// A comment, and whom to tell of it.
+/// A comment and its announcement.
 #[derive(Debug)]
 pub(super) struct NewComment {
     pub(super) comment: Comment,
     pub(super) announcement: Option<Announcement>,
 }
 
-/// A send to be taken in.
+/// A new send.
 #[derive(Debug)]
 pub(super) struct BeginSend {
     pub(super) send: NewSend,
@@ -180,7 +179,7 @@ pub(super) struct BeginSend {
     pub(super) now: Timestamp,
 }
 
-/// A project to be made.
+/// A new project.
 #[derive(Debug)]
 pub(super) struct NewProject {
     pub(super) key: String,
@@ -190,7 +189,7 @@ pub(super) struct NewProject {
 }
 
 impl Write {
-    /// Whether nobody waits for it at a screen.
+    /// Whether no caller waits for it interactively.
     fn can_wait(&self) -> bool {
         let is_step = matches!(
             self,
@@ -202,7 +201,7 @@ impl Write {
         is_step || self.is_outbox()
     }
 
-    /// Whether it changes where somebody can be told, or what they wish to be told.
+    /// Whether it changes a user's addresses or preferences.
     fn changes_people(&self) -> bool {
         if let Self::Link(write) = self {
             return write.verifies();
@@ -217,12 +216,12 @@ impl Write {
         )
     }
 
-    /// Whether it is a channel's: of those that can wait, these are written together.
+    /// Whether it is a delivery channel's: of those of low priority, these are written together.
     fn is_outbox(&self) -> bool {
         matches!(self, Self::Lease(_) | Self::Record(_) | Self::GiveBack(..) | Self::Release(..))
     }
 
-    /// About how many rows it writes: what it counts for in a group.
+    /// About how many rows it writes: its weight in a group.
     fn rows(&self) -> usize {
         let size = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
         if let Self::BeginSend(begin) = self {
@@ -255,7 +254,7 @@ pub(super) struct MarkRows {
     pub(super) now: Timestamp,
 }
 
-/// What came of it; each [`Write`] has its own.
+/// The answer; each [`Write`] has its own.
 #[derive(Debug)]
 pub(super) enum Done {
     Committed(Box<Committed>),
@@ -264,9 +263,9 @@ pub(super) enum Done {
     Updated(Box<User>),
     Login(LoginId),
     Refresh(RefreshUse),
-    /// When the last access token of a login that was revoked ends.
+    /// When the last access token of a revoked login expires.
     Revoked(Option<Timestamp>),
-    /// The logins that a new password has ended; none, where it was not set.
+    /// The logins that a new password has ended; `None` if it was not set.
     Ended(Option<Vec<EndedLogin>>),
     Setting(String),
     Marked(Option<Marked>),
@@ -276,21 +275,21 @@ pub(super) enum Done {
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
-    /// A webhook as it stands now; none, where it is not there or may not be made.
+    /// A webhook after the change; `None` if it does not exist or may not be created.
     Webhook(Option<Box<Webhook>>),
     Template(PutTemplate),
     Escalation(Option<Box<EscalationRow>>),
-    /// A browser, by its id.
+    /// A browser's subscription, by its id.
     Subscribed(i64),
     Forgotten(Forgotten),
-    /// So many rows changed.
+    /// How many rows changed.
     Changed(u64),
     Nothing,
 }
 
 pub(super) type Answer = Result<Done, StoreError>;
 
-/// A write and whoever waits for it.
+/// A write and its caller.
 #[derive(Debug)]
 struct Request {
     write: Write,
@@ -300,11 +299,11 @@ struct Request {
 #[derive(Debug)]
 enum WriterMessage {
     Request(Request),
-    /// Write what waits, then end.
+    /// Write everything queued, then end.
     Close(oneshot::Sender<()>),
 }
 
-/// Where writes are asked for.
+/// The writer's handle.
 #[derive(Debug, Clone)]
 pub(super) struct WriterHandle {
     queue: mpsc::Sender<WriterMessage>,
@@ -312,7 +311,7 @@ pub(super) struct WriterHandle {
 
 impl WriterHandle {
     /// Starts the writer on a thread of its own, with its connection opened and its ids loaded; it
-    /// ends with the last of its handles, or when it is closed.
+    /// ends when its last handle is dropped, or when it is closed.
     pub(super) async fn start(mut writer: Writer) -> Result<Self, BoxError> {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let (ready, is_ready) = oneshot::channel();
@@ -328,7 +327,7 @@ impl WriterHandle {
         Ok(Self { queue })
     }
 
-    /// Has it written; on the disk when this returns `Ok`.
+    /// Has it written; it is on the disk when this returns `Ok`.
     pub(super) async fn write(&self, write: Write) -> Answer {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let (reply, answer) = oneshot::channel();
@@ -337,21 +336,22 @@ impl WriterHandle {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
         })?;
-        // No answer: the writer failed over this very group, and took it back.
+        // No answer: the writer panicked in this group, and rolled it back.
         answer.await.map_err(|_| unavailable("the writer gave up a group"))?
     }
 
-    /// Has what waits written, and ends the writer. When it has ended already, nothing happens.
+    /// Has everything queued written, and ends the writer. If it has ended already, nothing
+    /// happens.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.queue.send(WriterMessage::Close(reply)).await.is_ok() {
-            // Without an answer it is closed too.
+            // Without an answer it is closed, too.
             let _ = closed.await;
         }
     }
 }
 
-/// The writer answered something else than was asked: a mistake in this module.
+/// The writer's answer does not match the request: a bug in this module.
 pub(super) fn mismatch() -> StoreError {
     tracing::error!("the writer gave an answer to another question");
     StoreError::Unavailable("the writer gave an answer to another question".to_owned())

@@ -1,8 +1,8 @@
 //! The outbox: leases, attempts, and reports of providers.
 //!
-//! Of a group all attempts are recorded first ([`super::attempts`]), then reports
-//! ([`super::reports`]), then leases are given back and ended, and only then new ones are taken: a
-//! new lease sees what is free by now.
+//! All attempts of a group are recorded first ([`super::attempts`]), then reports
+//! ([`super::reports`]), then leases are returned and ended, and only then new ones are taken: a
+//! new lease sees what is free by then.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::delivery::Rule;
@@ -31,7 +31,7 @@ static GIVE_BACK: MultiRow = MultiRow::new(
      AND lease_owner = v.column3",
 );
 
-/// A lease that is wanted.
+/// A requested lease.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Lease {
     pub(in super::super) owner: LeaseOwner,
@@ -41,7 +41,7 @@ pub(in super::super) struct Lease {
     pub(in super::super) until: Timestamp,
 }
 
-/// A delivery that was leased; what it says is read once the lease is committed.
+/// A leased delivery; its content is read once the lease is committed.
 #[derive(Debug, Clone)]
 pub(in super::super) struct LeasedRow {
     pub(in super::super) due_at_ms: i64,
@@ -49,22 +49,22 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) notification: Option<NotificationId>,
     pub(in super::super) message_id: i64,
     pub(in super::super) recipient: Option<UserId>,
-    /// The recipient's.
+    /// The recipient.
     pub(in super::super) name: Option<String>,
     pub(in super::super) address: String,
     pub(in super::super) attempt: u32,
     pub(in super::super) failures: u32,
     pub(in super::super) is_digest: bool,
     pub(in super::super) digest_id: Option<i64>,
-    /// The recipient's language, where one was said.
+    /// The recipient's language, if set.
     pub(in super::super) locale: Option<Locale>,
-    /// What has happened to it as a policy's step, if it is one.
+    /// Its state as a step of an escalation, if it is one.
     step: Option<Step>,
-    /// Of an e-mail: what does not let it leave.
+    /// Of an e-mail: what holds it back.
     stopped_by: Option<Rule>,
-    /// The link that it brings.
+    /// The link that it contains.
     pub(in super::super) account_link: Option<AccountLink>,
-    /// What goes out with it.
+    /// The deliveries that go out with it.
     pub(in super::super) with: Vec<Part>,
 }
 
@@ -83,7 +83,7 @@ impl LeasedRow {
         std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message_id))
     }
 
-    /// Why it does not go out after all.
+    /// Why it is not sent.
     fn held_back_by(&self) -> Option<Rule> {
         let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
         self.step.and_then(called_off_by).or_else(no_address).or(self.stopped_by)
@@ -95,7 +95,7 @@ impl LeasedRow {
     }
 }
 
-/// Applies what the group asks of the outbox.
+/// Applies the group's requests of the outbox.
 pub(super) fn apply(
     connection: &Connection,
     place: Place<'_>,
@@ -157,11 +157,9 @@ fn retry(connection: &Connection, delivery: DeliveryId, now: Timestamp) -> Resul
     Ok(execute(connection, sql, (delivery.0, status, due_at_ms, retried.failures))?)
 }
 
-/// The longest due of those that nobody has, and of those whose lease has ended, as [`LeasedRow`]
-/// has them.
+/// The longest due deliveries that are not leased or whose lease has expired, as [`LeasedRow`]s.
 ///
-/// Each lane is looked into by itself: a hundred thousand that wait in one do not hide one in
-/// another.
+/// Each lane is read by itself: a hundred thousand that wait in one do not hide one in another.
 const DUE: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
@@ -211,7 +209,7 @@ fn locale(row: &Row<'_>) -> rusqlite::Result<Option<Locale>> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(11, Type::Text, Box::new(error)))
 }
 
-/// The link of the columns from the 14th on, where the delivery brings one.
+/// The link in the columns from the 14th on, if the delivery contains one.
 fn account_link(row: &Row<'_>) -> rusqlite::Result<Option<AccountLink>> {
     let (Some(id), Some(user)) = (row.get::<_, Option<i64>>(14)?, row.get::<_, Option<i64>>(4)?)
     else {
@@ -228,7 +226,7 @@ fn account_link(row: &Row<'_>) -> rusqlite::Result<Option<AccountLink>> {
     }))
 }
 
-/// The step of the 13th column: whether its ticket moved on, and twice whether it was seen.
+/// The step in the 13th column: whether its ticket moved on, and twice whether it was seen.
 fn step(row: &Row<'_>) -> rusqlite::Result<Option<Step>> {
     let (bits, digest): (Option<u8>, Option<i64>) = (row.get(12)?, row.get(10)?);
     let step = |bits: u8| Step {
@@ -260,14 +258,14 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
     })
 }
 
-/// Why a delivery that is due may not leave after all.
+/// Why a due delivery is not sent.
 const HELD_BACK: [Rule; 5] =
     [Rule::NoAddress, Rule::Seen, Rule::MovedOn, Rule::Unverified, Rule::Expired];
 
-/// Leases what is due. What has lost its address since it was written is held back, and others
-/// are leased in its place; so is what is for an account that was switched off, and a policy's
-/// step that was in somebody's hand when its notification was seen or its ticket moved on, and came
-/// back; and an e-mail to an address that is not verified, or whose link is no longer open.
+/// Leases what is due. Held back are, and others are leased in their place: a delivery that has
+/// lost its address since it was written; one to a disabled account; an escalation step that was
+/// leased when its notification was seen or its ticket moved on, and was deferred; and an e-mail to
+/// an unverified address, or whose link is no longer open.
 fn lease(
     connection: &Connection,
     verify_email: bool,

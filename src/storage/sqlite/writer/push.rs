@@ -1,5 +1,5 @@
-//! Browsers that may be told: they come and go one by one, and go by themselves when their push
-//! service says so.
+//! Push subscriptions of browsers: added and removed one by one, and removed when their push
+//! service reports that they are gone.
 
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
 use bellpull_actors::domain::ids::UserId;
@@ -14,8 +14,8 @@ use super::super::statement::{execute, one};
 use super::context::Failure;
 use super::{Answer, Done};
 
-/// Subscribes a browser, or its next user in the place of the one before. Another user's is
-/// another subscription: what was on its way to the one before must not be shown to the next.
+/// Subscribes a browser, replacing its previous user. Another user's is another subscription: what
+/// was on its way to the previous user must not be shown to the next.
 pub(super) fn subscribe(
     connection: &Connection,
     user: UserId,
@@ -43,7 +43,7 @@ pub(super) fn subscribe(
     Ok(Ok(Done::Subscribed(id)))
 }
 
-/// Forgets one of the user's browsers.
+/// Removes one of the user's subscriptions.
 pub(super) fn unsubscribe(
     connection: &Connection,
     user: UserId,
@@ -53,8 +53,8 @@ pub(super) fn unsubscribe(
     Ok(Ok(Done::Changed(execute(connection, sql, (endpoint, user.0))?)))
 }
 
-/// Forgets the browsers that do not exist any more, as these attempts have shown. What else is on
-/// its way to them is held back when its turn comes.
+/// Removes subscriptions that do not exist any more according to these attempts. Other deliveries
+/// to them are held back when they are due.
 pub(super) fn forget_gone(connection: &Connection, attempts: &[&Attempt]) -> rusqlite::Result<()> {
     let gone = attempts.iter().filter(|attempt| attempt.outcome.kind() == OutcomeKind::Gone);
     let gone: Vec<i64> = gone.map(|attempt| attempt.delivery.0).collect();

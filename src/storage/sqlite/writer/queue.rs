@@ -1,9 +1,9 @@
-//! What waits to be written, and in which order.
+//! The writer's queue and its order.
 //!
-//! Whoever waits for an answer goes first, as many as there are in one group. What can wait (the
-//! next chunk of a send, the next step through what is old, the channels' leases and records) is
-//! written one by one, between two groups: so whoever comes waits for one of them at most, and they
-//! are never forgotten over others. What all channels ask for is one of them, up to a group's size.
+//! Requests with a waiting caller go first, as many as fit in one group. Requests of low priority
+//! (the next chunk of a send, the next step of retention, the channels' leases and outcomes) are
+//! written one by one, between two groups: a new request waits for one of them at most, and they
+//! never starve. The requests of all channels count as one of them, up to a group's size.
 
 use std::collections::VecDeque;
 
@@ -11,18 +11,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Request, WriterMessage};
 
-/// Requests of one transaction; one that writes for many recipients counts for as many. More gain
-/// nothing by then, and keep the first waiting.
+/// Requests of one transaction; one that writes for many recipients counts for as many. More would
+/// gain nothing, and keep the first one waiting.
 const GROUP_MAX: usize = 512;
 
-/// Requests on their way to the writer.
+/// Queued requests.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: mpsc::Receiver<WriterMessage>,
-    /// They are few: each of those who ask for such a thing waits for its end.
+    /// They are few: each of their callers waits for its end.
     low_priority: VecDeque<Request>,
     is_low_priority_turn: bool,
-    /// Those who wait for the end.
+    /// Callers that wait for the end.
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -32,8 +32,8 @@ impl Queue {
         Self { waiting, low_priority, is_low_priority_turn: false, closing }
     }
 
-    /// The next group: what waits, without ever waiting for more than one. `None` once it is
-    /// closed and all of it was written.
+    /// The next group: everything queued, without waiting for more than one. `None` once it is
+    /// closed and everything is written.
     pub(super) fn next(&mut self) -> Option<Vec<Request>> {
         loop {
             if std::mem::take(&mut self.is_low_priority_turn) {
@@ -54,7 +54,7 @@ impl Queue {
         }
     }
 
-    /// The first of those that can wait; with a channel's, whatever else the channels wait for.
+    /// The first request of low priority; with a channel's, the other requests of channels.
     fn low_priority_requests(&mut self) -> Vec<Request> {
         let Some(first) = self.low_priority.pop_front() else { return Vec::new() };
         if !first.write.is_outbox() {
@@ -95,7 +95,7 @@ impl Queue {
         group
     }
 
-    /// Those who wait for the end.
+    /// Callers that wait for the end.
     pub(super) fn into_closing(self) -> Vec<oneshot::Sender<()>> {
         self.closing
     }

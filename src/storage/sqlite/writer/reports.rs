@@ -1,9 +1,8 @@
-//! What providers report of the messages that they took.
+//! Reports of providers about messages that they accepted.
 //!
-//! A report may be faster than the record of the attempt that it is about, which tells the
-//! provider's name for the message. What is reported of a name that is unknown by then is kept, and
-//! taken in the transaction of that record. What never was ours is forgotten with time, or when
-//! there is too much of it.
+//! A report may arrive before the outcome of its attempt, which brings the provider's id of the
+//! message. A report of an unknown id is kept, and applied in the transaction of that outcome.
+//! Reports that match none are removed after some time, or when there are too many.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,10 +24,10 @@ use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done, Write};
 
-/// How long a report on what is unknown is kept: longer than an attempt and its record take, also
-/// where the store was away for a while.
+/// How long a report with an unknown id is kept: longer than an attempt and its record take, even
+/// if the store was unavailable for a while.
 const EARLY_FOR_MS: i64 = 10 * 60 * 1_000;
-/// The most of them: some reports on each of all that may be in hand. The oldest go first.
+/// Their maximum: some reports for each delivery that may be leased. The oldest are removed first.
 const EARLY_MAX: i64 = 4_096;
 
 static REPORTS: MultiRow = MultiRow::new(
@@ -38,12 +37,12 @@ static REPORTS: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
-/// The deliveries with these names (pairs of a channel and a name).
+/// The deliveries with these provider ids (pairs of a channel and an id).
 const NAMED: &str = "SELECT d.channel, d.provider_id, d.id, d.status, d.provider_status \
     FROM json_each(?1) w CROSS JOIN deliveries d \
     ON d.channel = w.value ->> 0 AND d.provider_id = w.value ->> 1";
 
-/// Ours among these names, in any order.
+/// Ours among these ids, in any order.
 const EARLY: &str = "SELECT e.id, e.channel, e.provider_id, e.status, e.error, e.said_at \
     FROM json_each(?1) n CROSS JOIN early_reports e ON e.provider_id = n.value \
     WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.channel = e.channel \
@@ -58,7 +57,7 @@ pub(in super::super) struct Report {
     pub(in super::super) now: Timestamp,
 }
 
-/// Takes the reports of a group, or keeps those that may be early.
+/// Applies the reports of a group, or keeps those that may be early.
 pub(super) fn take(
     connection: &Connection,
     writes: &[&Write],
@@ -88,7 +87,7 @@ pub(super) fn take(
     Ok(keep(connection, &early)?)
 }
 
-/// Takes what was reported early of the messages whose names these attempts have brought.
+/// Applies early reports of the messages whose provider ids these attempts have brought.
 pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Result<(), Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM early_reports)";
     if attempts.is_empty() || !one(connection, sql, (), |row| row.get(0))? {
@@ -120,7 +119,7 @@ pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Resu
     Ok(())
 }
 
-/// Deliveries by their channel and the provider's name: those of a digest share one.
+/// Deliveries by channel and provider id: those of a digest share one.
 type Named = HashMap<(Channel, String), Vec<(DeliveryId, Reported)>>;
 
 fn named<'a>(
@@ -142,7 +141,7 @@ fn named<'a>(
     Ok(named)
 }
 
-/// Applies reports in their order; each delivery that one of them changes is written once.
+/// Applies reports in order; each delivery that one of them changes is written once.
 fn apply<'a>(
     connection: &Connection,
     mut named: Named,

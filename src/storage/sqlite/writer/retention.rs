@@ -1,5 +1,5 @@
-//! Retention, a small step at a time: each reads the next rows of one kind in the order of their
-//! time, and removes those that [`retention`] names.
+//! Retention, in small steps: each reads the next rows of one kind in the order of their time, and
+//! removes those that [`retention`] selects.
 
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -17,7 +17,7 @@ use super::super::statement::{all, execute};
 use super::context::Failure;
 use super::{Answer, Done};
 
-/// The highest change of those that an inbox has forgotten.
+/// The highest change of the rows that an inbox has lost.
 static FORGOTTEN: MultiRow = MultiRow::new(
     "UPDATE inboxes SET forgotten_seq = max(forgotten_seq, v.column2) FROM ",
     2,
@@ -36,8 +36,8 @@ const TOMBSTONES: &str = "SELECT n.deleted_at, n.recipient_id, n.seq, n.changed_
     AND (n.deleted_at, n.recipient_id, n.seq) > (?1, ?2, ?3) \
     ORDER BY n.deleted_at, n.recipient_id, n.seq LIMIT ?5";
 
-/// Messages of sends that are active or remembered by their keys stay, and are few. A message of a
-/// project's webhooks goes with the last of its deliveries, which name it.
+/// Messages of sends that are active or referenced by a key stay, and are few. A message of a
+/// project's webhooks is removed with the last of its deliveries, which name it.
 const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s \
     WHERE s.message_id = m.id AND (s.status = 'ACTIVE' \
     OR EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.send_id = s.id))) \
@@ -45,14 +45,14 @@ const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s
     FROM messages m INDEXED BY messages_free WHERE m.copies = 0 AND m.created_at < ?3 \
     AND (m.created_at, m.id) > (?1, ?2) ORDER BY m.created_at, m.id LIMIT ?4";
 
-/// Rows of these messages are gone.
+/// Rows of these messages were removed.
 static COPIES: MultiRow = MultiRow::new(
     "UPDATE messages SET copies = max(copies - v.column2, 0) FROM ",
     2,
     " AS v WHERE id = v.column1",
 );
 
-/// A step of a walk.
+/// A step of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Step {
     pub(in super::super) what: Old,

@@ -17,7 +17,7 @@ use super::super::multi_row::{Cell, MultiRow};
 use super::context::{Failure, Place};
 use super::escalations::call_off_moved;
 
-/// The moved heads of inboxes: user, last number, unread count.
+/// The changed heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
     "INSERT INTO inboxes (user_id, last_seq, unread_count) SELECT column1, column2, column3 FROM ",
     3,
@@ -37,8 +37,8 @@ static TICKETS: MultiRow = MultiRow::new(
     8,
     " AS v WHERE id = v.column1",
 );
-/// A statement of its own: the indexes of what is not deleted are written by each that could change
-/// it, whether it does or not.
+/// A statement of its own: SQLite writes an index on rows that are not deleted for each statement
+/// that could change it, whether it does or not.
 static DELETED: MultiRow = MultiRow::new(
     "UPDATE tickets SET deleted_at = v.column2 FROM ",
     2,
@@ -73,13 +73,13 @@ static MESSAGES: MultiRow = MultiRow::new(
     13,
     " WHERE column1 IS NOT NULL",
 );
-/// Of messages that were written before this group.
+/// Messages that were written before this group.
 static COPIES: MultiRow = MultiRow::new(
     "UPDATE messages SET copies = copies + v.column2 FROM ",
     2,
     " AS v WHERE id = v.column1",
 );
-/// Entries: whose, which number, which notification, which message.
+/// Entries: user, number, notification, message.
 pub(in super::super) static NOTIFICATIONS: MultiRow = MultiRow::new(
     "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
      SELECT column1, column2, column3, column2, column4 FROM ",
@@ -93,15 +93,15 @@ static DELIVERIES: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 
-/// What the search index has of tickets. It keeps no copy of the text: a ticket whose text changes
-/// is taken out of it and put in again.
+/// The full-text index of tickets. It keeps no copy of the text: a ticket whose text changes is
+/// removed and added again.
 static SEARCH_TEXTS: MultiRow = MultiRow::new(
     "INSERT INTO ticket_words (rowid, text) SELECT column1, column2 FROM ",
     2,
     " WHERE column1 IS NOT NULL",
 );
 
-/// Writes all that was planned.
+/// Writes all planned rows.
 pub(super) fn write(
     connection: &Connection,
     place: Place<'_>,
@@ -214,7 +214,7 @@ fn write_deliveries(connection: &Connection, deliveries: Vec<NewDelivery>) -> ru
             Subject::Notification(id, to) => [Cell::Int(id.0), Cell::Int(to.0), Cell::Null],
             Subject::Message(id) => [Cell::Null, Cell::Null, Cell::Int(id.0)],
         };
-        // A step that is about no ticket can only be seen: 0 is the id of none.
+        // A step that is about no ticket can only be seen: no ticket has id 0.
         let until_seen = route.until_seen.then(|| ticket.map_or(0, |ticket| ticket.0));
         cells.extend([Cell::Int(id.0), notification, recipient, message]);
         cells.extend([
@@ -230,8 +230,8 @@ fn write_deliveries(connection: &Connection, deliveries: Vec<NewDelivery>) -> ru
     DELIVERIES.run(connection, &cells)
 }
 
-/// Writes the entries, and where their inboxes stand now; those that may wait are left to be
-/// written later, unless one of the same inbox may not.
+/// Writes the entries and the heads of their inboxes. Those that may be deferred are, unless one of
+/// the same inbox may not.
 fn write_entries(
     connection: &Connection,
     place: Place<'_>,

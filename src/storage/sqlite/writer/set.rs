@@ -17,7 +17,7 @@ use super::context::{Failure, Place};
 use super::sends::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write, known, rows};
 
-/// What a group has to write here, each with its request's place in the group.
+/// What a group writes here, each with the index of its request in the group.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     decisions: Vec<(usize, &'a Decision)>,
@@ -27,7 +27,7 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// What these writes ask for, besides accounts to be announced and chunks of sends.
+    /// The requests, besides accounts to be announced and chunks of sends.
     pub(super) fn of(writes: &[&'a Write], created: Vec<Created>, chunks: Vec<SendChunk>) -> Self {
         let (mut decisions, mut comments) = (Vec::new(), Vec::new());
         for (at, write) in writes.iter().enumerate() {
@@ -64,17 +64,17 @@ impl<'a> Work<'a> {
     }
 }
 
-/// What was written of a group.
+/// The result of a group's writes.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// The new messages, by id.
+    /// The new contents, by message id.
     pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
-    /// How many were told of each send.
+    /// How many recipients of each send were notified.
     pub(super) told: BTreeMap<SendId, i64>,
 }
 
-/// Applies all decisions and comments, announces the accounts that were made, and writes the
-/// chunks of sends.
+/// Applies all decisions and comments, announces the created accounts, and writes the chunks of
+/// sends.
 pub(super) fn apply<'a>(
     connection: &Connection,
     place: Place<'a>,
@@ -102,7 +102,7 @@ pub(super) fn apply<'a>(
         answers[at] = Some(commented.map_err(StoreError::from));
     }
     for Created { at, user, announcement } in work.created {
-        // The account is written already: a recipient that does not exist takes the group back.
+        // The account is written already: a recipient that does not exist rolls the group back.
         let told = plan.announce(&announcement).map_err(StoreError::from)?;
         answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
     }
@@ -116,7 +116,7 @@ pub(super) fn apply<'a>(
     Ok(Written { contents, told })
 }
 
-/// Plans the chunks of sends: how many were told of each.
+/// Plans the chunks of sends; returns how many recipients of each were notified.
 fn send(
     plan: &mut Plan<'_>,
     chunks: Vec<SendChunk>,

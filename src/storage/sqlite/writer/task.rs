@@ -1,4 +1,4 @@
-//! The writer's loop: groups, their transactions, and what happens when one fails.
+//! The writer's loop: groups, their transactions, and failures.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,36 +25,35 @@ use super::log_keeper::LogKeeper;
 use super::queue::Queue;
 use super::{Answer, Done, Request, Write, WriterMessage};
 
-/// The writer's own; nobody else writes in this process.
+/// The writer's connection; this process has no other that writes.
 #[derive(Debug)]
 pub(in super::super) struct Writer {
     pub(in super::super) file: PathBuf,
     pub(in super::super) max_page_count: Option<u32>,
-    /// Whether this is the hub's own: then the log is copied back when it ends.
+    /// Whether this is the hub's: then the log is checkpointed at the end.
     pub(in super::super) is_hubs: bool,
     pub(in super::super) channels: Channels,
-    /// Whether mails leave only for addresses that are verified.
+    /// Whether e-mails are sent to verified addresses only.
     pub(in super::super) verify_email: bool,
     pub(in super::super) ids: Arc<Ids>,
     pub(in super::super) contents: Arc<ContentCache>,
     pub(in super::super) audiences: Audiences,
     pub(in super::super) deferred: Arc<Deferred>,
-    /// What readiness asks for.
+    /// The outcome that readiness reads.
     pub(in super::super) health: Health,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
-    /// Who copies the hub's log; a command leaves that to its commits.
+    /// Checkpoints the hub's log; a command leaves that to its commits.
     pub(in super::super) log_keeper: Option<LogKeeper>,
-    /// SQLite's mark of the last state that this connection has seen; it changes when another
-    /// process writes. `None`: the ids must be loaded.
+    /// SQLite's `data_version` when this connection last read it; it changes when another process
+    /// writes. `None`: the ids must be loaded.
     pub(in super::super) seen: Option<i64>,
-    /// How much the connection had changed after the last group.
+    /// The connection's count of changes after the last group.
     pub(in super::super) changes: Option<u64>,
 }
 
 impl Writer {
-    /// Opens the connection and takes up the ids that were given out before, and what is still to
-    /// be written.
+    /// Opens the connection, and loads the ids and the deferred entries.
     pub(super) fn open(&mut self) -> Result<(), BoxError> {
         self.log_keeper = self.is_hubs.then(|| LogKeeper::start(&self.file)).transpose()?;
         let connection = self.connect()?;
@@ -77,7 +76,7 @@ impl Writer {
         let mut queue = Queue::new(waiting);
         while let Some(group) = queue.next() {
             if catch_unwind(AssertUnwindSafe(|| self.write_group(group))).is_err() {
-                // Its callers learn it from their dropped replies. The connection goes, and its
+                // Its callers see their dropped replies. The connection is dropped, and its
                 // transaction with it.
                 tracing::error!("the writer failed over a group of requests and starts again");
                 self.connection = None;
@@ -92,9 +91,9 @@ impl Writer {
         }
     }
 
-    /// Copies the log back into the file, so that the file is all that stays. A command leaves
-    /// that to SQLite, which does it for the last who closes: asked for by name, it would keep a
-    /// hub on the same file from writing for as long as somebody reads.
+    /// Checkpoints the log, so that only the file remains. A command leaves that to SQLite, which
+    /// does it when the last connection closes: an explicit checkpoint would block a hub on the
+    /// same file for as long as a reader uses it.
     fn end(mut self) {
         self.settle_all();
         drop(self.log_keeper);
@@ -108,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is still to be written: only this process knows what of it was delivered.
+    /// Writes deferred entries: only this process knows which of them were delivered.
     fn settle_all(&mut self) {
         while self.is_hubs && self.deferred.count() > 0 {
             if let Err(failure) = self.try_together(&[&Write::SettleSome(PORTION)]) {
@@ -118,8 +117,8 @@ impl Writer {
         }
     }
 
-    /// Writes a group in one transaction. Should that fail, each request is tried alone, so that
-    /// only the guilty one fails.
+    /// Writes a group in one transaction. If that fails, each request is tried alone, so that only
+    /// the failing one is rejected.
     fn write_group(&mut self, group: Vec<Request>) {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
         let answers = match self.try_together(&writes) {
@@ -133,12 +132,12 @@ impl Writer {
         };
         self.note(&answers);
         for (request, answer) in group.into_iter().zip(answers) {
-            // A caller that no longer waits is not missed.
+            // A caller that no longer waits needs no answer.
             let _ = request.reply.send(answer);
         }
     }
 
-    /// Whether something was written, or could not be. What changed nothing says neither.
+    /// Whether a write succeeded or failed. A group that changed nothing says neither.
     fn note(&mut self, answers: &[Answer]) {
         let is_failure = |answer: &Answer| matches!(answer, Err(StoreError::Unavailable(_)));
         let changes = self.connection.as_ref().map(Connection::total_changes);
@@ -173,19 +172,19 @@ impl Writer {
                 self.connect().map_err(Failure::NotBegun)?
             }
         };
-        // From here to its return the connection is in hand: a panic drops it, and with it the
+        // From here to its return the connection is taken out: a panic drops it, and with it the
         // transaction.
         let outcome = self.fill(&connection, writes);
         if outcome.is_err() {
             self.seen = None;
         }
-        // SQLite takes a transaction back itself, as when the disk is full, or `fill` has; where
-        // neither could, the connection goes.
+        // SQLite may have rolled the transaction back itself, as when the disk is full; else this
+        // does. If neither is possible, the connection is dropped.
         self.connection = connection.is_autocommit().then_some(connection);
         outcome
     }
 
-    /// From `BEGIN` to `COMMIT`; or to the end of the transaction, which takes it back.
+    /// From `BEGIN` to `COMMIT`, or to a rollback.
     fn fill(&mut self, connection: &Connection, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
         let (transaction, seen) = begin(connection).map_err(Failure::NotBegun)?;
         let begun = Instant::now();
@@ -223,7 +222,7 @@ impl Writer {
     }
 }
 
-/// Takes the write lock (waiting for another process' writer, if there is one), and says which
+/// Takes the write lock (waiting for another process' writer, if there is one), and returns which
 /// state the transaction begins from.
 fn begin(connection: &Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -231,7 +230,7 @@ fn begin(connection: &Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
     Ok((transaction, seen))
 }
 
-/// What a request is told that failed alone.
+/// The error of a request that failed alone.
 fn alone(failure: Failure) -> StoreError {
     match failure {
         Failure::NotBegun(error) => unavailable(error),
@@ -240,7 +239,7 @@ fn alone(failure: Failure) -> StoreError {
     }
 }
 
-/// What all of a group are told when no transaction could be begun.
+/// The error of all requests of a group when no transaction could begin.
 fn all(count: usize, error: &rusqlite::Error) -> Vec<Answer> {
     tracing::warn!(%error, "no transaction could be begun");
     (0..count).map(|_| Err(StoreError::Unavailable(error.to_string()))).collect()
@@ -251,7 +250,7 @@ mod tests {
     use super::super::super::{SqliteStore, StoreOptions};
     use super::*;
 
-    /// The pages of the log from which on a commit of the writer copies it; 0: never.
+    /// The pages of log from which on a commit of the writer copies it; 0: never.
     fn copies_from(writer: &Writer) -> i64 {
         let connection = writer.connection.as_ref().unwrap();
         one(connection, "PRAGMA wal_autocheckpoint", (), |row| row.get(0)).unwrap()

@@ -9,7 +9,7 @@ use super::super::statement::{execute, one};
 use super::context::Failure;
 use super::{Answer, Done};
 
-/// Keeps a template in the place of the one before.
+/// Stores a template, replacing the previous one.
 pub(super) fn put(connection: &Connection, template: &WrittenTemplate) -> Result<Answer, Failure> {
     let WrittenTemplate { key, source, updated_at, updated_by } = template;
     let Source { subject, text, html } = source;
@@ -34,7 +34,7 @@ pub(super) fn put(connection: &Connection, template: &WrittenTemplate) -> Result
     Ok(Ok(Done::Template(put)))
 }
 
-/// Takes a template away.
+/// Removes a template.
 pub(super) fn delete(connection: &Connection, key: &TemplateKey) -> Result<Answer, Failure> {
     let sql = "DELETE FROM templates WHERE event = ? AND channel = ? AND locale = ?";
     let values = (&key.event, key.channel.as_str(), key.locale.as_str());
@@ -45,7 +45,7 @@ pub(super) fn delete(connection: &Connection, key: &TemplateKey) -> Result<Answe
     Ok(Ok(Done::Changed(deleted)))
 }
 
-/// Whoever has all templates in memory sees by it that they are old.
+/// A process that has cached all templates sees by it that they are stale.
 fn raise_version(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT INTO counters (name, value) VALUES ('templates', 1) \
                ON CONFLICT (name) DO UPDATE SET value = value + 1";
