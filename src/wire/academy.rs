@@ -1,7 +1,7 @@
-//! The dialect `academy`: notifications with a kind, and what becomes of each of them.
+//! The dialect `academy`: notifications with a kind, and the changes of each.
 //!
-//! A notification's `type` is its kind in lower case (`info`, `course`, `user_registration`): its
-//! clients choose a colour and an icon by it. Why it was made is not told here.
+//! A notification's `type` is its kind in lower case (`info`, `course`, `user_registration`), by
+//! which its clients choose a colour and an icon. The event is not part of the frame.
 
 use bellpull_actors::domain::ids::NotificationId;
 use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
@@ -23,14 +23,14 @@ pub(super) fn notification(entry: &Entry, now: impl FnOnce() -> Timestamp, out: 
     );
 }
 
-/// Rows were marked: a frame for each.
+/// Rows were marked: one frame each.
 pub(super) fn updated(marked: &Marked, out: &mut impl Texts) {
     for id in marked.ids.iter() {
         update(*id, marked.mark, marked.unread_count, out);
     }
 }
 
-/// A row that the client knows has another state than it had.
+/// A known row has changed its state.
 pub(super) fn row_updated(row: &Row, unread_count: i64, out: &mut impl Texts) {
     let mark = match (row.is_deleted, row.entry.is_read) {
         (true, _) => Mark::Delete,
@@ -41,7 +41,7 @@ pub(super) fn row_updated(row: &Row, unread_count: i64, out: &mut impl Texts) {
 }
 
 fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Texts) {
-    // What is gone does not ask to be read.
+    // A deleted row is not shown as unread.
     let is_read = mark != Mark::Unread;
     let deleted = if mark == Mark::Delete { r#","deleted":true"# } else { "" };
     out.text(|out| {
@@ -54,7 +54,8 @@ fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Text
     });
 }
 
-/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+/// The part of the frame that all recipients of a message share: everything up to the recipient's
+/// own fields.
 fn stem(message: &Message) -> Box<[u8]> {
     let notification = Notification {
         r#type: message.kind.as_str().to_ascii_lowercase(),

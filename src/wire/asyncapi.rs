@@ -1,14 +1,14 @@
-//! The sockets' interface for machines: an AsyncAPI 3.0 document.
+//! The socket interface as an AsyncAPI 3.0 document.
 //!
-//! It is written by hand beside the dialects, and every frame that their tests know to the byte is
-//! checked against it, both ways.
+//! It is written by hand beside the dialects. Tests check every golden frame against it, and every
+//! schema against the golden frames.
 
 use serde_json::Value;
 
-/// The document, of this build's version.
+/// The document, with this build's version.
 ///
 /// # Errors
-/// When the document that was built in is not JSON.
+/// If the embedded document is not JSON.
 pub fn document() -> Result<Value, serde_json::Error> {
     let mut document: Value = serde_json::from_str(include_str!("asyncapi.json"))?;
     document["info"]["version"] = Value::from(env!("CARGO_PKG_VERSION"));
@@ -28,7 +28,7 @@ mod tests {
     use crate::wire::Dialect;
     use crate::wire::testing::{any_message, frames_about};
 
-    /// The document's message that a frame is: its dialect's, or that of all.
+    /// The document's message for a frame: its dialect's, or a shared one.
     fn message_of(document: &Value, folder: &str, is_from_client: bool, frame: &Value) -> String {
         let of_client = if is_from_client { "client." } else { "" };
         let name = frame["type"].as_str().unwrap_or("alert");
@@ -43,7 +43,7 @@ mod tests {
         }
     }
 
-    /// A message's schema, with what its references lead to.
+    /// A message's schema with its references resolved.
     fn schema(document: &Value, message: &str) -> jsonschema::Validator {
         let mut schema = document["components"]["messages"][message]["payload"].clone();
         schema["components"] = document["components"].clone();
@@ -69,7 +69,7 @@ mod tests {
         let document = document().unwrap();
         let mut seen = BTreeSet::new();
         for (folder, file, text) in golden() {
-            // What no dialect knows is in no document.
+            // Unknown to every dialect, so in no document.
             if file == "client_unknown.json" {
                 continue;
             }

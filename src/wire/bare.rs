@@ -1,11 +1,11 @@
-//! Clients that say little: whether the hub is there, and on presence sockets what they do.
+//! Sockets whose clients send little: pings and, on presence sockets, activity.
 
 use bellpull_actors::session::{Asked, Heard};
 
 use super::envelope::{self, BadFrame};
 use super::{Endpoint, streams};
 
-/// What a client says.
+/// Parses a client's message.
 pub(super) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
     let keys = ["type", "timestamp", "ticket_id", "is_typing"];
     let [kind, timestamp, ticket_id, is_typing] = envelope::read(text, keys)?;

@@ -1,32 +1,32 @@
-//! Where a session's notifications begin, as its client says in the URL or a header.
+//! Where a session's notifications start, as its client says in the URL or a header.
 
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::session::{Begin, Feed, Resume};
 
 use super::Dialect;
 
-/// What the client says of it, as it was written.
+/// The client's parameters, unparsed.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Wish<'a> {
     /// The last position that it has.
     pub(crate) since: Option<&'a str>,
     /// Whose position that is.
     pub(crate) epoch: Option<&'a str>,
-    /// `none` where it wants only what is to come.
+    /// `none` if it wants only future notifications.
     pub(crate) replay: Option<&'a str>,
 }
 
-/// What will not do.
+/// An invalid parameter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadWish {
-    /// Which parameter.
+    /// The parameter's name.
     pub(crate) parameter: &'static str,
-    /// What is wrong with it, for people.
+    /// What is wrong with it, for a reader.
     pub(crate) problem: &'static str,
 }
 
 impl Wish<'_> {
-    /// What a session of the user's inbox is shown. `epoch` is this store's.
+    /// Which part of the user's inbox a session is sent. `epoch` is this store's.
     pub(crate) fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, BadWish> {
         let since = self.since.map(seq).transpose()?;
         let wants_none = match self.replay {
@@ -34,7 +34,7 @@ impl Wish<'_> {
             Some("none") => true,
             Some(_) => return Err(bad("replay", "The only value is \"none\".")),
         };
-        // The families know no epoch: their numbers have always been this store's.
+        // The families have no epoch: their positions are always this store's.
         let is_other = self.epoch.is_some_and(|held| held != epoch);
         Ok(match dialect {
             Dialect::BellpullV1 => Feed::Changes(match since {
@@ -59,7 +59,7 @@ fn bad(parameter: &'static str, problem: &'static str) -> BadWish {
 }
 
 fn seq(text: &str) -> Result<Seq, BadWish> {
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| is_number);
     number.map(Seq).ok_or(bad("since", "A whole number, 0 or more."))

@@ -1,7 +1,7 @@
-//! What every message of a client's has in common: one JSON object with a `type`.
+//! The common form of client messages: one JSON object with a `type`.
 //!
-//! A key that we know may stand there once only: two readers of a doubled key disagree about what
-//! was said. Keys that we do not know are passed over.
+//! A known key may occur only once: two parsers may disagree about which of two values counts.
+//! Unknown keys are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,22 +10,22 @@ use bellpull_actors::session::{Heard, Tag};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep a message may nest. No dialect needs more than three; senders' own data may have more.
+/// How deep a message may nest. No dialect needs more than three levels; senders' own data may.
 const DEPTH_MAX: usize = 32;
 
-/// How much of a client's own words an answer repeats, in characters.
+/// How much of a client's own text an answer repeats, in characters.
 const QUOTE_MAX: usize = 64;
 
-/// A message that its dialect does not know.
+/// A message that its dialect rejects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadFrame {
-    /// What the client called its request, where its dialect has such names and this one could be
-    /// read: whoever waits for the answer learns that none will come.
+    /// The request's name, if the dialect has such names and this one could be read: so a client
+    /// that waits for the answer learns that none will come.
     pub tag: Tag,
-    /// For machines.
+    /// An error code.
     pub code: &'static str,
-    /// For people: what was wrong.
+    /// A message for a reader: what was wrong.
     pub message: String,
 }
 
@@ -34,27 +34,27 @@ impl BadFrame {
         Self { tag: None, code, message: message.into() }
     }
 
-    /// A key that must be there and is not.
+    /// A required key is missing.
     pub(super) fn missing(key: &str) -> Self {
         Self::new("missing_field", format!("The key {key:?} is missing."))
     }
 
-    /// A key whose value will not do; what would.
+    /// A key has an invalid value; which are valid.
     pub(super) fn invalid(key: &str, wanted: impl fmt::Display) -> Self {
         Self::new("invalid_field", format!("The key {key:?} takes {wanted}."))
     }
 
-    /// The same, for who waits for this request's answer.
+    /// The same error with its request's name.
     pub(super) fn tagged(self, tag: Tag) -> Self {
         Self { tag, ..self }
     }
 
-    /// A key that stands there twice.
+    /// A key occurs twice.
     pub(super) fn twice(key: &str) -> Self {
         Self::new("duplicate_key", format!("The key {key:?} stands there twice."))
     }
 
-    /// A `type` that the dialect has no meaning for.
+    /// The dialect does not know this `type`.
     pub(super) fn unknown_type(name: &str) -> Self {
         let mut quote: String = name.chars().take(QUOTE_MAX).collect();
         if quote.len() < name.len() {
@@ -70,7 +70,7 @@ impl From<BadFrame> for Heard {
     }
 }
 
-/// The values of the object's `keys`, as they were written.
+/// The unparsed values of the object's `keys`.
 pub(super) fn read<'t, const N: usize>(
     text: &'t str,
     keys: [&'static str; N],
@@ -91,7 +91,7 @@ pub(super) fn scan<'t, const N: usize>(
         let message = format!("A message may nest {DEPTH_MAX} deep at most.");
         return Err(BadFrame::new("too_deep", message));
     }
-    // The whole of it first, so that what is no JSON is never called something else.
+    // The whole object first, so that invalid JSON is always reported as such.
     let whole: &RawValue = serde_json::from_str(text).map_err(|err| not_json(&err))?;
     if !whole.get().starts_with('{') {
         return Err(BadFrame::new("not_an_object", "A message is a JSON object."));
@@ -101,13 +101,13 @@ pub(super) fn scan<'t, const N: usize>(
         .map_err(|err| not_json(&err))
 }
 
-/// The name that stands in `type`.
+/// The value of `type`.
 pub(super) fn name(value: Option<&RawValue>) -> Result<Cow<'_, str>, BadFrame> {
     let Some(value) = value else {
         return Err(BadFrame::new("missing_type", "A message needs a \"type\"."));
     };
     let written = value.get();
-    // The usual name has no escape in it and is there already.
+    // The usual value has no escapes and needs no allocation.
     let inner = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     if let Some(inner) = inner
         && !inner.contains('\\')
@@ -123,7 +123,7 @@ fn not_json(err: &serde_json::Error) -> BadFrame {
     BadFrame::new("invalid_json", format!("This is not JSON: {err}."))
 }
 
-/// Counts brackets outside strings; what is no JSON may be miscounted, and is refused later.
+/// Counts brackets outside of strings; invalid JSON may be miscounted, and is rejected later.
 fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -144,14 +144,14 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// What of an object is known.
+/// The known keys of an object.
 #[derive(Debug)]
 pub(super) struct Object<'t, const N: usize> {
     /// The first value of each key.
     pub(super) values: [Option<&'t RawValue>; N],
-    /// The first key that stands there once more, and its second value.
+    /// The first repeated key, and its second value.
     pub(super) again: Option<(&'static str, &'t RawValue)>,
-    /// Whether that is not all that stands there too often.
+    /// Whether another key or value is repeated, too.
     pub(super) has_more: bool,
 }
 
@@ -180,7 +180,7 @@ impl<'t, const N: usize> Visitor<'t> for Scan<N> {
     }
 }
 
-/// Tells which of the known keys a key is, without keeping it.
+/// Maps a key to its index among the known ones, without a copy.
 struct Key<'k, const N: usize>(&'k [&'static str; N]);
 
 impl<'t, const N: usize> DeserializeSeed<'t> for Key<'_, N> {

@@ -1,4 +1,4 @@
-//! The fields of a client's message: what each may hold, and what is said when it does not.
+//! The fields of a client's message: which values each may have, and the error for others.
 
 use std::ops::RangeInclusive;
 
@@ -8,15 +8,15 @@ use serde_json::{Map, Value};
 
 use super::envelope::BadFrame;
 
-/// The longest name of an event, in characters: the field's databases keep 64 at most.
+/// The longest name of an event, in characters: existing back ends store 64 at most.
 const EVENT_NAME_MAX: usize = 64;
 
-/// What was written behind a key; a `null` counts as nothing.
+/// The value of a key; `null` counts as missing.
 fn present(value: Option<&RawValue>) -> Option<&str> {
     value.map(RawValue::get).filter(|written| *written != "null")
 }
 
-/// A whole number within bounds; `None` where there is none.
+/// An integer within bounds; `None` if missing.
 pub(super) fn number<T>(
     key: &str,
     value: Option<&RawValue>,
@@ -31,14 +31,14 @@ where
     number.map(Some).ok_or_else(|| BadFrame::invalid(key, wanted()))
 }
 
-/// An id of anything's; it must be there.
+/// A required id.
 pub(super) fn id(key: &str, value: Option<&RawValue>) -> Result<i64, BadFrame> {
     let Some(written) = present(value) else { return Err(BadFrame::missing(key)) };
     let id = serde_json::from_str(written).ok().filter(|id| *id > 0);
     id.ok_or_else(|| BadFrame::invalid(key, "an id: a whole number, 1 or more"))
 }
 
-/// The ticket that somebody looks at, or none: `null`, but never nothing at all.
+/// The ticket that a user views: required, but may be `null`.
 pub(super) fn ticket_or_null(
     key: &str,
     value: Option<&RawValue>,
@@ -50,7 +50,7 @@ pub(super) fn ticket_or_null(
     }
 }
 
-/// `true` or `false`; it must be there.
+/// A required boolean.
 pub(super) fn switch(key: &str, value: Option<&RawValue>) -> Result<bool, BadFrame> {
     match value.map(RawValue::get) {
         None => Err(BadFrame::missing(key)),
@@ -60,7 +60,7 @@ pub(super) fn switch(key: &str, value: Option<&RawValue>) -> Result<bool, BadFra
     }
 }
 
-/// A text of so many characters at most; `None` where there is none.
+/// A text of at most this many characters; `None` if missing.
 pub(super) fn text(
     key: &str,
     value: Option<&RawValue>,
@@ -76,7 +76,7 @@ pub(super) fn text(
     Ok(Some(text))
 }
 
-/// A text that says something: it must be there, and not blank.
+/// A required text that is not blank.
 pub(super) fn words(
     key: &str,
     value: Option<&RawValue>,
@@ -89,7 +89,7 @@ pub(super) fn words(
     Ok(text)
 }
 
-/// The sender's own data; `None` where there is none.
+/// The sender's own data; `None` if missing.
 pub(super) fn object(
     key: &str,
     value: Option<&RawValue>,
@@ -98,7 +98,7 @@ pub(super) fn object(
     serde_json::from_str(written).map(Some).map_err(|_| BadFrame::invalid(key, "an object"))
 }
 
-/// A name of the sender's own, for why a notification was made.
+/// The event's name, chosen by the sender.
 pub(super) fn event_name(key: &str, name: &str) -> Result<String, BadFrame> {
     let is_visible = |content: char| !content.is_whitespace() && !content.is_control();
     let length = name.chars().take(EVENT_NAME_MAX + 1).count();

@@ -1,4 +1,4 @@
-//! Frames that are the same in every dialect of the five families.
+//! Frames that are the same in the dialects of all five families.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::Texts;
 
-/// The session stands.
+/// The session is established.
 pub(super) fn established(user: &Caller, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -22,12 +22,12 @@ pub(super) fn established(user: &Caller, out: &mut Vec<u8>) {
     put(&Frame { r#type: "connection_established", message, user_id: user.id.0 }, out);
 }
 
-/// So many of the backlog's oldest were left out.
+/// How many of the oldest notifications of the backlog were left out.
 pub(super) fn truncated(skipped: i64, out: &mut Vec<u8>) {
     print(out, format_args!(r#"{{"type":"backlog_truncated","skipped":{skipped}}}"#));
 }
 
-/// The answer to a ping: the client's own timestamp as it was written, or the time here.
+/// The answer to a ping: the client's own timestamp as it was written, or the current time.
 pub(super) fn pong(
     timestamp: Option<&RawValue>,
     now: impl FnOnce() -> Timestamp,
@@ -42,7 +42,7 @@ pub(super) fn pong(
     }
 }
 
-/// The client sent what it should not.
+/// The client sent an invalid message.
 pub(super) fn error(code: &str, message: &str, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -53,21 +53,21 @@ pub(super) fn error(code: &str, message: &str, out: &mut Vec<u8>) {
     put(&Frame { r#type: "error", code, message }, out);
 }
 
-/// What was asked for and not done, where a dialect has no answer of its own for it.
+/// A request failed, in a dialect without an answer of its own for that.
 pub(super) fn refused(answer: &Answer, out: &mut impl Texts) {
     if let Answer::Refused { code, message, .. } = answer {
         out.text(|out| error(code, message, out));
     }
 }
 
-/// Puts a value's JSON behind what is in `out`.
+/// Appends a value's JSON to `out`.
 pub(super) fn put(value: &impl Serialize, out: &mut Vec<u8>) {
-    // A vector takes all bytes, and frames have no keys but strings: this cannot fail.
+    // Writing to a vector cannot fail, and frames have no keys but strings.
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// Puts a text behind what is in `out`.
+/// Appends a JSON string to `out`.
 pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // As above.
     let written = out.write_fmt(text);

@@ -13,7 +13,8 @@ pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
     frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, entry.id, entry.seq));
 }
 
-/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+/// The part of the frame that all recipients of a message share: everything up to the recipient's
+/// own fields.
 fn stem(message: &Message) -> Box<[u8]> {
     let mut out = Vec::with_capacity(512);
     let frame = Alert {

@@ -1,4 +1,4 @@
-//! The dialect `project`: notifications that are named by their ticket and event.
+//! The dialect `project`: notifications named by ticket and event.
 
 use bellpull_actors::domain::inbox::Entry;
 use bellpull_actors::domain::notification::Message;
@@ -17,7 +17,8 @@ pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
     frames::print(out, format_args!(r#","notification_id":{id},"seq":{seq}}}}}"#));
 }
 
-/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+/// The part of the frame that all recipients of a message share: everything up to the recipient's
+/// own fields.
 fn stem(message: &Message) -> Box<[u8]> {
     let ticket = message.ticket.as_ref();
     let event = message.event.as_str();
@@ -47,7 +48,7 @@ struct Frame<'a> {
 
 #[derive(Serialize)]
 struct Data<'a> {
-    /// Without a ticket it is named by the recipient's own row, in the tail.
+    /// Without a ticket the recipient's own row names it, in the tail.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     notification_type: &'a str,

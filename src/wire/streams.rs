@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::envelope::BadFrame;
 use super::{Dialect, fields, frames};
 
-/// `ticket_viewing`: at what somebody looks.
+/// `ticket_viewing`: what a user views.
 pub(super) fn viewing(
     stream: Option<Stream>,
     ticket_id: Option<&RawValue>,
@@ -22,7 +22,7 @@ pub(super) fn viewing(
     Ok(Ask::Viewing { stream, ticket: fields::ticket_or_null("ticket_id", ticket_id)? })
 }
 
-/// `user_typing`: that somebody types, or has ended.
+/// `user_typing`: a user types, or has stopped.
 pub(super) fn typing(
     stream: Option<Stream>,
     ticket_id: Option<&RawValue>,
@@ -33,13 +33,13 @@ pub(super) fn typing(
     Ok(Ask::Typing { stream, ticket, is_typing })
 }
 
-/// What a stream tells. On a socket that may have several, the frame says which.
+/// A stream's event. On a socket with several streams, the frame names the stream.
 pub(super) fn event(dialect: Dialect, content: &SharedStreamEvent, out: &mut Vec<u8>) {
     out.extend_from_slice(content.encoded(stem));
     end(dialect, content.stream, out);
 }
 
-/// Who is on a presence stream now.
+/// The users who are present on a presence stream.
 pub(super) fn present(dialect: Dialect, stream: Stream, people: &[Present], out: &mut Vec<u8>) {
     let users = people.iter().map(User::from).collect();
     frames::put(&PresenceState { r#type: "presence_state", users }, out);
@@ -47,7 +47,7 @@ pub(super) fn present(dialect: Dialect, stream: Stream, people: &[Present], out:
     end(dialect, stream, out);
 }
 
-/// What all who watch are told: the frame up to where its dialect's own begins.
+/// The part of the frame that all watchers share: everything up to the dialect's own fields.
 fn stem(event: &StreamEvent) -> Box<[u8]> {
     let mut out = Vec::with_capacity(256);
     match event {

@@ -1,4 +1,4 @@
-//! What the dialects' tests have in common.
+//! What the dialects' tests share.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
@@ -30,14 +30,14 @@ pub(super) fn now() -> Timestamp {
     at("2025-12-24T10:30:00Z")
 }
 
-/// All texts that a frame is in a dialect.
+/// All texts of a frame in a dialect.
 pub(super) fn texts(dialect: Dialect, frame: Outgoing<'_>) -> Vec<String> {
     let mut out = Vec::new();
     encode(dialect, frame, now, &mut out);
     out
 }
 
-/// The one text that a frame is in a dialect.
+/// The only text of a frame in a dialect.
 pub(super) fn text(dialect: Dialect, frame: Outgoing<'_>) -> String {
     let mut texts = texts(dialect, frame);
     assert_eq!(texts.len(), 1, "{texts:?}");
@@ -91,7 +91,7 @@ pub(super) fn entry(message: Message) -> Entry {
     }
 }
 
-/// Whatever a sender may say.
+/// Any content of a sender.
 pub(super) fn any_message() -> impl Strategy<Value = Message> {
     let texts = (any::<String>(), any::<String>(), any::<String>(), any::<String>());
     let data = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);

@@ -52,7 +52,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 #[async_trait]
 impl ExplainStore for SqliteStore {
     async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError> {
-        self.settled.notification(id).await?;
+        self.barrier.notification(id).await?;
         let sql = "SELECT m.event, m.sender_id, m.created_at, m.ticket_id, n.id, n.recipient_id, \
                    n.seq, n.read_at, n.deleted_at FROM notifications n \
                    JOIN messages m ON m.id = n.message_id WHERE n.id = ?";
@@ -66,7 +66,7 @@ impl ExplainStore for SqliteStore {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<Announced>, StoreError> {
-        self.settled.inbox(user).await?;
+        self.barrier.inbox(user).await?;
         let mut read = self.slow.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
         let count = sqlx::query_scalar(COUNT.as_str()).bind(ticket.0).fetch_one(&mut *snapshot);

@@ -108,7 +108,7 @@ impl InboxStore for SqliteStore {
         filter: &NotificationFilter,
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
-        self.settled.inbox(user).await?;
+        self.barrier.inbox(user).await?;
         {
             let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
             if notifications::is_short(&mut snapshot, user, filter).await? {
@@ -126,7 +126,7 @@ impl InboxStore for SqliteStore {
         user: UserId,
         id: NotificationId,
     ) -> Result<Option<Notification>, StoreError> {
-        self.settled.inbox(user).await?;
+        self.barrier.inbox(user).await?;
         notifications::one(&self.readers, user, id).await
     }
 

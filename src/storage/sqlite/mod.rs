@@ -75,7 +75,7 @@ pub use options::{OpenError, StoreOptions};
 
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
-use deferred::{Barrier, Deferred, Settler};
+use deferred::{Barrier, Deferred, Flusher};
 use error::unavailable;
 use health::Health;
 use ids::{Counter, Ids};
@@ -112,8 +112,8 @@ pub struct SqliteStore {
     channels: Channels,
     deferred: Arc<Deferred>,
     /// Has deferred entries written before inboxes are listed.
-    settled: Barrier,
-    _settler: Option<Settler>,
+    barrier: Barrier,
+    _flusher: Option<Flusher>,
     lock: Mutex<Option<HubLock>>,
     /// One report at a time, and one count of the outbox.
     reports: tokio::sync::Mutex<()>,
@@ -202,9 +202,9 @@ impl SqliteStore {
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
-        let settler =
-            options.exclusive.then(|| Settler::start(Arc::clone(&deferred), writer.clone()));
-        let settled = Barrier::new(&deferred, &writer);
+        let flusher =
+            options.exclusive.then(|| Flusher::start(Arc::clone(&deferred), writer.clone()));
+        let barrier = Barrier::new(&deferred, &writer);
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
         let (heads, users) = join(&crowds, &deferred);
         let slow = SlowReads::new(for_slow_reads(&path));
@@ -223,8 +223,8 @@ impl SqliteStore {
             ids,
             channels: options.channels,
             deferred,
-            settled,
-            _settler: settler,
+            barrier,
+            _flusher: flusher,
             lock: Mutex::default(),
             reports: tokio::sync::Mutex::default(),
             counts: tokio::sync::Mutex::default(),

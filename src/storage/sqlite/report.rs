@@ -72,7 +72,7 @@ impl ReportStore for SqliteStore {
         let began = Instant::now();
         let late = |_| StoreError::Unavailable("other reports take too long".to_owned());
         let _turn = tokio::time::timeout(TURN_MAX, self.reports.lock()).await.map_err(late)?;
-        self.settled.everybody().await?;
+        self.barrier.all_users().await?;
         let read_max = READ_MAX.min(ALL_MAX.saturating_sub(began.elapsed()));
         let mut slow = self.slow.begin(read_max).await?;
         let mut snapshot = slow.snapshot().await?;

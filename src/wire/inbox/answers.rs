@@ -1,8 +1,8 @@
-//! What an inbox' client is told.
+//! Frames sent to an inbox client.
 //!
-//! A notification's `type` is the name of its event: what its sender called it, or ours. A refused
-//! command is answered by the type that its client waits for, with `"success":false`; a refused
-//! list, whose answer knows no `success`, by an error.
+//! A notification's `type` is the name of its event, either the sender's or ours. A failed command
+//! is answered with the type that its client waits for and `"success":false`; a failed list, whose
+//! answer has no `success`, with an error.
 
 use bellpull_actors::domain::ids::NotificationId;
 use bellpull_actors::domain::inbox::{Entry, Mark};
@@ -22,7 +22,7 @@ pub(in crate::wire) fn notification(entry: &Entry, out: &mut Vec<u8>) {
     frames::print(out, format_args!(r#","id":{id},"seq":{seq},"read":{read}}}}}"#));
 }
 
-/// What became of a command.
+/// The result of a command.
 pub(in crate::wire) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
     if let Answer::Refused { code, message, retry_after_ms } = answer {
         return match Named::of(&asked.ask) {
@@ -47,7 +47,7 @@ pub(in crate::wire) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Tex
         }),
         Answer::Marked { count, is_found, .. } => {
             if let Some(named) = Named::of(&asked.ask) {
-                // All that are unread may be none: that is no failure.
+                // No unread rows is no failure.
                 let success = named.count.is_some() || *is_found;
                 let named = Named { count: named.count.map(|_| *count), ..named };
                 out.text(|out| frames::put(&Marked { named, success }, out));
@@ -57,7 +57,8 @@ pub(in crate::wire) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Tex
     }
 }
 
-/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+/// The part of the frame that all recipients of a message share: everything up to the recipient's
+/// own fields.
 fn stem(message: &Message) -> Box<[u8]> {
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -71,11 +72,11 @@ fn stem(message: &Message) -> Box<[u8]> {
     out.into_boxed_slice()
 }
 
-/// What a command's answer is called, and what it is about.
+/// The type of a command's answer, and its subject.
 #[derive(Serialize)]
 struct Named {
     r#type: &'static str,
-    /// Where the answer has the key at all: the notification, as far as there is one.
+    /// `Some` if the answer has the key: the notification, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_id: Option<Option<NotificationId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +134,7 @@ struct List<'a> {
     unread_count: i64,
 }
 
-/// A notification as it is listed: the same as when it was pushed.
+/// A listed notification: the same as when it was pushed.
 #[derive(Serialize)]
 struct Listed<'a> {
     #[serde(flatten)]

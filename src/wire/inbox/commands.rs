@@ -1,8 +1,8 @@
-//! What an inbox' client says.
+//! Messages of an inbox client.
 //!
-//! The field's own clients write `{"type":"send_notification",…,"type":"approval"}`: a browser
-//! keeps the last of both keys, others send them both. So a message with an unknown type is a
-//! notification of that type where it has a recipient, a title and a text.
+//! Existing clients write `{"type":"send_notification",…,"type":"approval"}`: a browser keeps the
+//! last of both keys, other clients send both. So a message with an unknown type is a notification
+//! of that type if it has a recipient, a title and a text.
 
 use bellpull_actors::domain::ids::{NotificationId, UserId};
 use bellpull_actors::domain::inbox::Mark;
@@ -14,15 +14,15 @@ use serde_json::value::RawValue;
 use crate::wire::envelope::{self, BadFrame};
 use crate::wire::fields;
 
-/// What a list shows whose client does not say how much it wants.
+/// The length of a list if the client does not choose one.
 const LIMIT_DEFAULT: u32 = 20;
-/// What a list shows at most, as over REST.
+/// The maximum length of a list, as over REST.
 const LIMIT_MAX: u32 = 100;
 /// The longest title, in characters, as over REST.
 const TITLE_MAX: usize = 255;
 /// The longest text, in characters, as over REST.
 const MESSAGE_MAX: usize = 10_000;
-/// The longest link, in characters: what all browsers take.
+/// The longest link, in characters: what all browsers accept.
 const LINK_MAX: usize = 2_000;
 /// The type of a notification whose sender gives none.
 const TYPE_DEFAULT: &str = "general";
@@ -45,7 +45,7 @@ const KEYS: [&str; 11] = [
     "link",
 ];
 
-/// What a client says.
+/// Parses a client's message.
 pub(in crate::wire) fn decode(text: &str) -> Result<Heard, BadFrame> {
     let envelope::Object { values, again, has_more } = envelope::scan(text, KEYS)?;
     let [kind, timestamp, id, limit, offset, user_id, title, message, named, data, link] = values;
@@ -95,11 +95,11 @@ fn of_two<'n>(first: &'n str, second: &'n str) -> Option<&'n str> {
         (SEND, own) | (own, SEND) => own,
         _ => return None,
     };
-    // With two commands nobody knows which one was meant.
+    // With two commands it is unclear which one was meant.
     (!COMMANDS.contains(&own)).then_some(own)
 }
 
-/// What of a message makes a notification.
+/// The keys of a notification.
 struct Draft<'t> {
     user_id: Option<&'t RawValue>,
     title: Option<&'t RawValue>,
@@ -113,7 +113,7 @@ impl Draft<'_> {
         self.user_id.is_some() && self.title.is_some() && self.message.is_some()
     }
 
-    /// The notification, of the type that stands behind `key`.
+    /// The notification; its type is the value of `key`.
     fn note(&self, key: &str, own_type: &str) -> Result<Ask, BadFrame> {
         Ok(Ask::Send(Box::new(Note {
             to: UserId(fields::id("user_id", self.user_id)?),

@@ -1,6 +1,6 @@
 //! The dialect `inbox`: commands over the socket, each with an answer of its own.
 //!
-//! In reading order: [`commands`] (what clients say) and [`answers`] (what they are told).
+//! In reading order: [`commands`] (messages of clients) and [`answers`] (frames for them).
 
 mod answers;
 mod commands;

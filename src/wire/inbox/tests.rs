@@ -1,4 +1,4 @@
-//! The dialect's frames, both ways.
+//! The dialect's frames in both directions.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
@@ -199,7 +199,7 @@ fn answers_to_the_byte() {
     let marked = |count, is_found| Answer::Marked { count, is_found, unread_count: 3, seq: Seq(7) };
     let read = golden!("client_mark_read");
     assert_eq!(answered(read, &marked(1, true)), golden!("notification_marked_read"));
-    // What was read before is read now.
+    // Rows that were read before are read now.
     assert_eq!(answered(read, &marked(0, true)), golden!("notification_marked_read"));
     assert_eq!(answered(read, &marked(0, false)), golden!("notification_marked_read_missing"));
     let later = refused("unavailable", "Try again.", Some(1_000));
@@ -228,7 +228,7 @@ fn a_list_shows_what_was_pushed() {
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let pushed: Value = serde_json::from_str(golden!("notification")).unwrap();
     assert_eq!(keys(&listed["notifications"][0]), keys(&pushed["notification"]));
-    // An empty list would be a lie.
+    // An empty list would be wrong.
     let later = refused("unavailable", "Try again.", Some(1_000));
     assert_eq!(
         answered(golden!("client_get_notifications"), &later),

@@ -1,4 +1,4 @@
-//! What a client of ours says.
+//! Messages of a `bellpull.v1` client.
 
 use bellpull_actors::domain::ids::{NotificationId, Seq};
 use bellpull_actors::domain::inbox::Mark;
@@ -12,9 +12,9 @@ use crate::wire::{Endpoint, fields, streams};
 
 /// The longest name of a request, in characters: a UUID with a word before it.
 const TAG_MAX: usize = 64;
-/// The most rows that one mark names: what a screen shows; for more there is `up_to` and `all`.
+/// The most rows that one mark names: what a screen shows; for more there are `up_to` and `all`.
 const IDS_MAX: usize = 500;
-/// The longest token, in characters: what HTTP servers take in a header.
+/// The longest token, in characters: what HTTP servers accept in a header.
 const TOKEN_MAX: usize = 8_192;
 
 const KEYS: [&str; 11] = [
@@ -31,7 +31,7 @@ const KEYS: [&str; 11] = [
     "token",
 ];
 
-/// What a client says.
+/// Parses a client's message.
 pub(in crate::wire) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
     let [kind, timestamp, id, seq, ids, up_to, all, stream, ticket_id, is_typing, token] =
         envelope::read(text, KEYS)?;
@@ -52,7 +52,7 @@ fn tag(id: Option<&RawValue>) -> Result<Tag, BadFrame> {
     Ok(fields::text("id", id, TAG_MAX)?.map(String::into_boxed_str))
 }
 
-/// What of a message can matter to a command.
+/// The keys of all commands.
 struct Command<'t> {
     endpoint: Endpoint,
     seq: Option<&'t RawValue>,
@@ -123,7 +123,7 @@ impl Command<'_> {
         name.parse().map_err(|BadStream| BadFrame::invalid("stream", wanted))
     }
 
-    /// Where somebody is: on a presence socket that is known.
+    /// A user's activity, which other dialects send on a presence socket.
     fn place(&self) -> Result<Option<Stream>, BadFrame> {
         if self.endpoint == Endpoint::Presence {
             return Ok(None);

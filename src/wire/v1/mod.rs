@@ -1,7 +1,7 @@
 //! The dialect `bellpull.v1`: everything on one socket, resumable and acknowledged.
 //!
-//! In reading order: [`commands`] (what clients say), [`told`] (what happened), [`replies`] (what
-//! became of what they said).
+//! In reading order: [`commands`] (messages of clients), [`told`] (events), [`replies`] (results of
+//! commands).
 
 mod commands;
 mod replies;

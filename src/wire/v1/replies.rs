@@ -1,14 +1,14 @@
-//! What became of what a client said.
+//! Results of commands.
 //!
-//! A request that its client named is answered by that name. One without a name is answered where
-//! there is something to tell: what it marked, and that it was refused.
+//! A request with a name is answered by that name. One without a name is answered only if it has
+//! something to report: the rows that it marked, or an error.
 
 use bellpull_actors::session::{Answer, Ask, Asked};
 use serde::Serialize;
 
 use crate::wire::{Texts, frames};
 
-/// What became of a request.
+/// The result of a request.
 pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
     let id = asked.tag.as_deref();
     let frame = match answer {
@@ -37,7 +37,7 @@ pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Text
     out.text(|out| frames::put(&frame, out));
 }
 
-/// The client sent what it should not.
+/// The client sent an invalid message.
 pub(in crate::wire) fn error(
     tag: Option<&str>,
     code: &str,
@@ -49,7 +49,7 @@ pub(in crate::wire) fn error(
     frames::put(&Error { r#type: "error", id: tag, refusal }, out);
 }
 
-/// Whether it is said in passing, by clients that wait for no answer.
+/// Whether clients send it without waiting for an answer.
 fn is_signal(ask: &Ask) -> bool {
     matches!(ask, Ask::Ack(_) | Ask::Viewing { .. } | Ask::Typing { .. })
 }
@@ -63,7 +63,7 @@ struct Reply<'a> {
     unread_count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<usize>,
-    /// What the client knows of a later number holds against what it asked for.
+    /// The client has a later number than the one that it asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ struct Error<'a> {
 struct Refusal<'a> {
     code: &'a str,
     message: &'a str,
-    /// Whether it may be tried again as it is.
+    /// Whether the same request may succeed later.
     retry: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u32>,

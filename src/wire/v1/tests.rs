@@ -1,4 +1,4 @@
-//! The dialect's frames, both ways.
+//! The dialect's frames in both directions.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
@@ -116,7 +116,7 @@ fn replies_to_the_byte() {
     };
     assert_eq!(reply(golden!("client_read_ids"), &later), [golden!("reply_throttled")]);
 
-    // Without a name: what changed is told, what is said in passing only where it was refused.
+    // Without a name: changes are reported, and activity only if it was rejected.
     let nameless = reply(r#"{"type":"read","all":true}"#, &marked);
     assert_eq!(nameless, [golden!("reply").replace(r#""r1""#, "null")]);
     assert!(reply(golden!("client_ack"), &Answer::Done).is_empty());

@@ -1,4 +1,4 @@
-//! What happened, and where the session stands.
+//! Events, and the session's state.
 
 use bellpull_actors::domain::ids::{NotificationId, Seq};
 use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
@@ -23,8 +23,8 @@ pub(in crate::wire) fn notification(entry: &Entry, seq: Seq, unread_count: i64, 
     );
 }
 
-/// A row in its latest state. What was born and is gone since is told as gone, so that the
-/// client's position moves over it.
+/// A row's latest state. A row that was added and deleted since is sent as deleted, so that the
+/// client's position moves past it.
 pub(in crate::wire) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
     let mark = match (row.is_deleted, row.entry.is_read) {
         (false, _) if is_news => {
@@ -43,17 +43,17 @@ pub(in crate::wire) fn marked(marked: &Marked, out: &mut Vec<u8>) {
 }
 
 fn inbox(ids: &[NotificationId], mark: Mark, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
-    // What is gone does not ask to be read.
+    // A deleted row is not shown as unread.
     let (is_read, deleted) = (mark != Mark::Unread, mark == Mark::Delete);
     frames::put(&Inbox { r#type: "inbox", seq, ids, is_read, unread_count, deleted }, out);
 }
 
-/// The session stands.
+/// The session is established.
 pub(in crate::wire) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     let caller = welcome.user;
     let frame = Greeting {
         r#type: "welcome",
-        // A user's sessions are counted; with the user it names one on a node.
+        // A node counts a user's sessions; together with the user the number identifies one.
         session: format!("{}-{}", caller.id, welcome.session),
         user: User { id: caller.id.0, username: &caller.username, role: caller.role.as_str() },
         epoch: welcome.epoch,
@@ -66,12 +66,12 @@ pub(in crate::wire) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     frames::put(&frame, out);
 }
 
-/// What the client holds is another store's.
+/// The client's position is of another store.
 pub(in crate::wire) fn reset(out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"reset"}"#);
 }
 
-/// A stream is told no further.
+/// A stream has ended.
 pub(in crate::wire) fn stream_ended(stream: Stream, code: &str, message: &str, out: &mut Vec<u8>) {
     let stream = stream.to_string();
     frames::put(&StreamEnded { r#type: "stream_ended", stream, code, message }, out);
@@ -84,7 +84,8 @@ pub(in crate::wire) fn token_expiring(expires_at: Timestamp, now: Timestamp, out
     frames::put(&frame, out);
 }
 
-/// What all recipients of a message are told: the frame up to where its recipient's own begins.
+/// The part of the frame that all recipients of a message share: everything up to the recipient's
+/// own fields.
 fn stem(message: &Message) -> Box<[u8]> {
     let frame = Notification {
         r#type: "notification",

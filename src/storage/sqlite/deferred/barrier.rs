@@ -24,14 +24,14 @@ impl Barrier {
     /// Waits until everything acknowledged for this inbox is in its rows.
     pub(in super::super) async fn inbox(&self, user: UserId) -> Result<(), StoreError> {
         match self.deferred.holds(user) {
-            true => self.settle(vec![vec![user]]).await,
+            true => self.flush(vec![vec![user]]).await,
             false => Ok(()),
         }
     }
 
     /// The same for all inboxes.
-    pub(in super::super) async fn everybody(&self) -> Result<(), StoreError> {
-        self.settle(self.deferred.everybody()).await
+    pub(in super::super) async fn all_users(&self) -> Result<(), StoreError> {
+        self.flush(self.deferred.all_users()).await
     }
 
     /// The same for the inbox of this notification.
@@ -40,14 +40,14 @@ impl Barrier {
         id: NotificationId,
     ) -> Result<(), StoreError> {
         match self.deferred.owner(id) {
-            Some(user) => self.settle(vec![vec![user]]).await,
+            Some(user) => self.flush(vec![vec![user]]).await,
             None => Ok(()),
         }
     }
 
-    async fn settle(&self, portions: Vec<Vec<UserId>>) -> Result<(), StoreError> {
+    async fn flush(&self, portions: Vec<Vec<UserId>>) -> Result<(), StoreError> {
         for users in portions {
-            self.writer.write(Write::Settle(users)).await?;
+            self.writer.write(Write::Flush(users)).await?;
         }
         Ok(())
     }

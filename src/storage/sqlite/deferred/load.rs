@@ -10,8 +10,8 @@ use super::super::error::corrupt;
 use super::super::options::BoxError;
 use super::super::statement::{all, execute, optional};
 use super::entries::decode;
-use super::waves::Counts;
-use super::{Deferred, Person, Position, State};
+use super::lists::Counts;
+use super::{Deferred, Inbox, Position, State};
 
 impl Deferred {
     /// Loads them: at the start, after a rollback, and after another process wrote. Returns the
@@ -23,11 +23,11 @@ impl Deferred {
     ) -> Result<Vec<(UserId, Seq)>, BoxError> {
         let mut new = State::default();
         let sql = "SELECT id, births FROM deferred_births ORDER BY id";
-        let waves: Vec<(i64, Vec<u8>)> = all(connection, sql, (), |row| row.try_into())?;
+        let lists: Vec<(i64, Vec<u8>)> = all(connection, sql, (), |row| row.try_into())?;
         let mut stored = BTreeMap::new();
-        for (fan_out, bytes) in waves {
+        for (fan_out, bytes) in lists {
             let entries = decode(&bytes).ok_or_else(|| corrupt("deferred_births"))?;
-            let place = new.waves.begin(fan_out);
+            let place = new.lists.begin(fan_out);
             let mut left = 0;
             for entry in entries {
                 let position = match stored.entry(entry.user) {
@@ -37,18 +37,18 @@ impl Deferred {
                 if entry.seq <= position.last_seq {
                     continue;
                 }
-                let person = new.people.entry(entry.user);
-                let person = person.or_insert_with(|| Person::at(position));
-                if person.position.append() != entry.seq {
+                let inbox = new.inboxes.entry(entry.user);
+                let inbox = inbox.or_insert_with(|| Inbox::at(position));
+                if inbox.position.append() != entry.seq {
                     return Err(corrupt("deferred_births").into());
                 }
-                new.held += usize::from(!person.is_held());
-                person.entries.push(new.waves.add(place, entry.user, entry.id, entry.message));
+                new.held += usize::from(!inbox.is_held());
+                inbox.entries.push(new.lists.add(place, entry.user, entry.id, entry.message));
                 left += 1;
             }
             if left == 0 {
                 execute(connection, "DELETE FROM deferred_births WHERE id = ?", (fan_out,))?;
-                new.waves.take_off(&Counts::from([(place, 0)]));
+                new.lists.take_off(&Counts::from([(place, 0)]));
             }
             new.entries += left;
         }
@@ -58,9 +58,9 @@ impl Deferred {
     fn replace(&self, mut new: State) -> Vec<(UserId, Seq)> {
         let mut state = self.state();
         let mut unsaved = Vec::new();
-        for (user, Person { delivered, .. }) in &state.people {
-            match new.people.get_mut(user) {
-                Some(person) => person.delivered = *delivered,
+        for (user, Inbox { delivered, .. }) in &state.inboxes {
+            match new.inboxes.get_mut(user) {
+                Some(inbox) => inbox.delivered = *delivered,
                 None if *delivered > Seq::ZERO => unsaved.push((*user, *delivered)),
                 None => {}
             }
@@ -71,7 +71,7 @@ impl Deferred {
             self.added.notify_one();
         }
         // A deleted row's id is given out again, but not within one process.
-        new.waves.last_id = new.waves.last_id.max(state.waves.last_id);
+        new.lists.last_id = new.lists.last_id.max(state.lists.last_id);
         *state = new;
         state.report();
         unsaved

@@ -2,7 +2,7 @@
 //!
 //! An announcement to many recipients is first written as one row, the list of its entries; its
 //! acknowledgement waits for that row only. The inbox rows follow when an inbox is changed or
-//! listed, or while the writer is idle ([`settler`]). The missing rows of an inbox are always
+//! listed, or while the writer is idle ([`flusher`]). The missing rows of an inbox are always
 //! written together with its head, in one transaction.
 //!
 //! The tables contain everything: an entry is deferred if its number is above its inbox'
@@ -12,17 +12,17 @@
 //! ([`barrier`]). So it misses nothing that was acknowledged before.
 //!
 //! In reading order: this file (the cache, as readers and the writer query it), [`entries`] (the
-//! stored form of a list), [`waves`] (the lists that still have deferred entries), [`load`] (from
-//! the tables), [`staged`] (what a group changes), [`settler`], [`tail`] and [`barrier`] (for
+//! stored form of a list), [`lists`] (the lists that still have deferred entries), [`load`] (from
+//! the tables), [`staged`] (what a group changes), [`flusher`], [`tail`] and [`barrier`] (for
 //! readers).
 
 mod barrier;
 mod entries;
+mod flusher;
+mod lists;
 mod load;
-mod settler;
 mod staged;
 mod tail;
-mod waves;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -37,9 +37,9 @@ use tokio::sync::Notify;
 
 pub(super) use barrier::Barrier;
 pub(super) use entries::DeferredEntry;
-pub(super) use settler::Settler;
+pub(super) use flusher::Flusher;
+use lists::{Lists, Waiting};
 pub(super) use staged::{Staged, StagedEntry};
-use waves::{Waiting, Waves};
 
 /// One inbox may be cached for this many deferred entries: it takes as much memory as they do.
 const BIRTHS_PER_INBOX: usize = 8;
@@ -65,11 +65,11 @@ pub(super) struct Deferred {
 struct State {
     /// Inboxes with deferred entries, and others that need no external delivery. Ordered by user
     /// id, as lists of recipients are: the next one is near.
-    people: BTreeMap<UserId, Person>,
+    inboxes: BTreeMap<UserId, Inbox>,
     /// How many of them have deferred entries, and how many entries those are.
     held: usize,
     entries: usize,
-    waves: Waves,
+    lists: Lists,
     /// The inbox that was written last while the writer was idle.
     cursor: Option<UserId>,
     /// When the oldest of these entries was added, and the newest.
@@ -78,7 +78,7 @@ struct State {
 
 /// One user's inbox.
 #[derive(Debug)]
-struct Person {
+struct Inbox {
     /// With all its deferred entries.
     position: Position,
     /// Which addresses the account has, if it has no rules, browsers or webhooks of its own.
@@ -96,7 +96,7 @@ pub(super) struct Position {
     pub(super) unread_count: i64,
 }
 
-impl Person {
+impl Inbox {
     /// An inbox with this head and no deferred entries.
     fn at(position: Position) -> Self {
         Self { position, reach: None, delivered: Seq::ZERO, entries: SmallVec::new() }
@@ -122,20 +122,20 @@ pub(super) struct Look {
     pub(super) position: Option<Position>,
     /// Whether it has deferred entries.
     pub(super) is_held: bool,
-    /// See [`Person::reach`].
+    /// See [`Inbox::reach`].
     pub(super) reach: Option<Channels>,
 }
 
 impl State {
     /// An inbox with deferred entries.
-    fn held(&self, user: UserId) -> Option<&Person> {
-        self.people.get(&user).filter(|person| person.is_held())
+    fn held(&self, user: UserId) -> Option<&Inbox> {
+        self.inboxes.get(&user).filter(|inbox| inbox.is_held())
     }
 
     /// Updates the metrics.
     fn report(&self) {
         let entries = u32::try_from(self.entries).unwrap_or(u32::MAX);
-        metrics::gauge!("bellpull_births_deferred").set(entries);
+        metrics::gauge!("bellpull_deferred_entries").set(entries);
     }
 }
 
@@ -174,16 +174,16 @@ impl Deferred {
     }
 
     /// All users with deferred entries, in portions for one transaction each.
-    pub(super) fn everybody(&self) -> Vec<Vec<UserId>> {
+    pub(super) fn all_users(&self) -> Vec<Vec<UserId>> {
         let state = self.state();
-        let held = state.people.iter().filter(|(_, person)| person.is_held());
-        portions(held.map(|(user, person)| (*user, person.entries.len())))
+        let held = state.inboxes.iter().filter(|(_, inbox)| inbox.is_held());
+        portions(held.map(|(user, inbox)| (*user, inbox.entries.len())))
     }
 
     /// The recipient of a notification, if it is deferred.
     pub(super) fn owner(&self, id: NotificationId) -> Option<UserId> {
         let state = self.state();
-        let user = state.waves.owner(id.0)?;
+        let user = state.lists.owner(id.0)?;
         state.held(user)?.entries.iter().any(|entry| entry.id == id.0).then_some(user)
     }
 
@@ -191,11 +191,11 @@ impl Deferred {
     pub(super) fn looks(&self, users: &[UserId], staged: &Staged) -> Vec<Look> {
         let state = self.state();
         let look = |user: &UserId| {
-            let person = state.people.get(user).filter(|_| !staged.has_changed(*user));
-            person.map_or_else(Look::default, |person| Look {
-                position: Some(person.position),
-                is_held: person.is_held(),
-                reach: person.reach.filter(|_| !staged.forgets_known()),
+            let inbox = state.inboxes.get(user).filter(|_| !staged.has_changed(*user));
+            inbox.map_or_else(Look::default, |inbox| Look {
+                position: Some(inbox.position),
+                is_held: inbox.is_held(),
+                reach: inbox.reach.filter(|_| !staged.forgets_known()),
             })
         };
         users.iter().map(look).collect()
@@ -207,11 +207,11 @@ impl Deferred {
         let first = state.cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let after = (first, Bound::Unbounded);
         let (mut some, mut count) = (Vec::new(), 0);
-        for (user, person) in state.people.range(after).filter(|(_, person)| person.is_held()) {
+        for (user, inbox) in state.inboxes.range(after).filter(|(_, inbox)| inbox.is_held()) {
             if count >= entries {
                 break;
             }
-            count += person.entries.len();
+            count += inbox.entries.len();
             some.push(*user);
         }
         // After the last one it starts over.
@@ -221,9 +221,9 @@ impl Deferred {
 }
 
 /// In portions of about [`PORTION`] entries.
-fn portions(people: impl Iterator<Item = (UserId, usize)>) -> Vec<Vec<UserId>> {
+fn portions(inboxes: impl Iterator<Item = (UserId, usize)>) -> Vec<Vec<UserId>> {
     let (mut portions, mut entries) = (Vec::new(), PORTION);
-    for (user, count) in people {
+    for (user, count) in inboxes {
         if entries >= PORTION {
             portions.push(Vec::new());
             entries = 0;

@@ -13,8 +13,8 @@ use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
 use super::super::writer::NOTIFICATIONS;
 use super::entries::{DeferredEntry, encode};
-use super::waves::{Counts, Waiting};
-use super::{Deferred, KNOWN_MAX, Person, Position, State};
+use super::lists::{Counts, Waiting};
+use super::{Deferred, Inbox, KNOWN_MAX, Position, State};
 
 static HEADS: MultiRow = MultiRow::new(
     "INSERT INTO inboxes (user_id, last_seq, unread_count, delivered_seq) \
@@ -38,7 +38,7 @@ pub(in super::super) struct StagedEntry {
 /// The group's changes so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Staged {
-    settled: BTreeSet<UserId>,
+    flushed: BTreeSet<UserId>,
     /// The entries that have been written.
     written: Counts,
     /// Inboxes that were changed in the table.
@@ -52,7 +52,7 @@ pub(in super::super) struct Staged {
 impl Staged {
     /// Whether only the table has this inbox' head.
     pub(super) fn has_changed(&self, user: UserId) -> bool {
-        self.settled.contains(&user) || self.changed.contains(&user)
+        self.flushed.contains(&user) || self.changed.contains(&user)
     }
 
     pub(super) fn forgets_known(&self) -> bool {
@@ -76,7 +76,7 @@ impl Staged {
         user: UserId,
         seq: Seq,
     ) -> bool {
-        let takes = !self.settled.contains(&user) && deferred.holds(user);
+        let takes = !self.flushed.contains(&user) && deferred.holds(user);
         if takes {
             self.delivered.insert(user, seq);
         }
@@ -84,7 +84,7 @@ impl Staged {
     }
 
     /// Writes the missing rows of these inboxes, and their heads.
-    pub(in super::super) fn settle(
+    pub(in super::super) fn flush(
         &mut self,
         connection: &Connection,
         deferred: &Deferred,
@@ -93,18 +93,18 @@ impl Staged {
         let (mut rows, mut heads) = (Vec::new(), Vec::new());
         let state = deferred.state();
         for user in users {
-            let Some(person) = state.held(user) else { continue };
-            if !self.settled.insert(user) {
+            let Some(inbox) = state.held(user) else { continue };
+            if !self.flushed.insert(user) {
                 continue;
             }
-            for (seq, entry) in person.numbered() {
+            for (seq, entry) in inbox.numbered() {
                 entry.count(&mut self.written);
-                let message = state.waves.message(entry);
+                let message = state.lists.message(entry);
                 rows.extend([user.0, seq.0, entry.id, message].map(Cell::Int));
             }
-            let Position { last_seq, unread_count } = person.position;
+            let Position { last_seq, unread_count } = inbox.position;
             let noted = self.delivered.remove(&user).unwrap_or(Seq::ZERO);
-            let delivered = person.delivered.max(noted);
+            let delivered = inbox.delivered.max(noted);
             heads.extend([user.0, last_seq.0, unread_count, delivered.0].map(Cell::Int));
         }
         drop(state);
@@ -112,15 +112,15 @@ impl Staged {
         HEADS.run(connection, &heads)
     }
 
-    /// Settles some inboxes with about so many births.
-    pub(in super::super) fn settle_some(
+    /// Writes some inboxes with about this many deferred entries.
+    pub(in super::super) fn flush_some(
         &mut self,
         connection: &Connection,
         deferred: &Deferred,
         entries: usize,
     ) -> rusqlite::Result<()> {
         let some = deferred.next(entries);
-        self.settle(connection, deferred, some)
+        self.flush(connection, deferred, some)
     }
 
     /// Defers entries. None of their inboxes was changed since it was read in this group.
@@ -135,11 +135,11 @@ impl Staged {
         deferred: &Deferred,
     ) -> rusqlite::Result<()> {
         if deferred.is_full(self.new.len()) {
-            self.settle_some(connection, deferred, self.new.len())?;
+            self.flush_some(connection, deferred, self.new.len())?;
         }
         let (ended, next): (Vec<i64>, i64) = {
             let state = deferred.state();
-            (state.waves.ended_without(&self.written), state.waves.last_id + 1)
+            (state.lists.ended_without(&self.written), state.lists.last_id + 1)
         };
         for fan_out in ended {
             execute(connection, "DELETE FROM deferred_births WHERE id = ?", (fan_out,))?;
@@ -153,7 +153,7 @@ impl Staged {
     }
 }
 
-impl Person {
+impl Inbox {
     /// The deferred entries, with their numbers.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (Seq, &Waiting)> {
         let count = i64::try_from(self.entries.len()).unwrap_or(i64::MAX);
@@ -165,22 +165,22 @@ impl Person {
 impl Deferred {
     /// The group was committed: applies its changes to the cache.
     pub(in super::super) fn apply(&self, staged: Staged) {
-        let Staged { settled, written, changed, forgets_known, new, delivered } = staged;
+        let Staged { flushed, written, changed, forgets_known, new, delivered } = staged;
         let mut state = self.state();
-        for user in settled {
-            state.settle(user);
+        for user in flushed {
+            state.flush(user);
         }
-        state.entries -= state.waves.take_off(&written);
+        state.entries -= state.lists.take_off(&written);
         for user in changed {
-            state.people.remove(&user); // settled before it was changed
+            state.inboxes.remove(&user); // flushed before it was changed
         }
         if forgets_known {
-            state.people.retain(|_, person| person.is_held());
-            state.people.values_mut().for_each(|person| person.reach = None);
+            state.inboxes.retain(|_, inbox| inbox.is_held());
+            state.inboxes.values_mut().for_each(|inbox| inbox.reach = None);
         }
         for (user, seq) in delivered {
-            if let Some(person) = state.people.get_mut(&user) {
-                person.delivered = person.delivered.max(seq);
+            if let Some(inbox) = state.inboxes.get_mut(&user) {
+                inbox.delivered = inbox.delivered.max(seq);
             }
         }
         if !new.is_empty() {
@@ -198,24 +198,24 @@ impl State {
     fn add(&mut self, new: &[StagedEntry]) {
         let now = Instant::now();
         self.times = Some((self.times.map_or(now, |(first, _)| first), now));
-        let fan_out = self.waves.begin(self.waves.last_id + 1);
+        let fan_out = self.lists.begin(self.lists.last_id + 1);
         self.entries += new.len();
         for StagedEntry { entry, unread_count, reach, .. } in new {
             let position = Position { last_seq: entry.seq, unread_count: *unread_count };
-            let person = self.people.entry(entry.user).or_insert_with(|| Person::at(position));
-            self.held += usize::from(!person.is_held());
-            (person.position, person.reach) = (position, *reach);
-            person.entries.push(self.waves.add(fan_out, entry.user, entry.id, entry.message));
+            let inbox = self.inboxes.entry(entry.user).or_insert_with(|| Inbox::at(position));
+            self.held += usize::from(!inbox.is_held());
+            (inbox.position, inbox.reach) = (position, *reach);
+            inbox.entries.push(self.lists.add(fan_out, entry.user, entry.id, entry.message));
         }
     }
 
     /// These inboxes have no deferred entries any more.
-    fn settle(&mut self, user: UserId) {
-        let Some(person) = self.people.get_mut(&user) else { return };
-        self.held -= usize::from(person.is_held());
-        (person.delivered, person.entries) = (Seq::ZERO, SmallVec::new());
-        if person.reach.is_none() || self.people.len() - self.held > KNOWN_MAX {
-            self.people.remove(&user);
+    fn flush(&mut self, user: UserId) {
+        let Some(inbox) = self.inboxes.get_mut(&user) else { return };
+        self.held -= usize::from(inbox.is_held());
+        (inbox.delivered, inbox.entries) = (Seq::ZERO, SmallVec::new());
+        if inbox.reach.is_none() || self.inboxes.len() - self.held > KNOWN_MAX {
+            self.inboxes.remove(&user);
         }
     }
 }
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_delivered_is_saved_by_whatever_of_its_group_settles_the_inbox() {
+    fn what_was_delivered_is_saved_by_whatever_of_its_group_flushes_the_inbox() {
         let connection = Connection::open_in_memory().unwrap();
         let tables = "CREATE TABLE inboxes (user_id INTEGER PRIMARY KEY, last_seq INTEGER, \
                       unread_count INTEGER, delivered_seq INTEGER); \
@@ -243,7 +243,7 @@ mod tests {
 
         let mut second = Staged::default();
         assert!(second.deliver(&deferred, user, Seq(1)));
-        second.settle(&connection, &deferred, [user]).unwrap();
+        second.flush(&connection, &deferred, [user]).unwrap();
         assert!(!second.deliver(&deferred, user, Seq(1)), "it is the table's now");
         second.write(&connection, &deferred).unwrap();
         deferred.apply(second);

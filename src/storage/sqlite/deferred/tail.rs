@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Head;
 
-use super::{Deferred, DeferredEntry, Person};
+use super::{Deferred, DeferredEntry, Inbox};
 
 /// The deferred entries of an inbox.
 #[derive(Debug, Default)]
@@ -35,12 +35,12 @@ impl Deferred {
     /// This inbox' deferred entries. To be called before the tables are read.
     pub(in super::super) fn tail(&self, user: UserId) -> Tail {
         let state = self.state();
-        let Some(person) = state.held(user) else { return Tail::default() };
-        let entries = person.numbered().map(|(seq, entry)| {
-            let message = state.waves.message(entry);
+        let Some(inbox) = state.held(user) else { return Tail::default() };
+        let entries = inbox.numbered().map(|(seq, entry)| {
+            let message = state.lists.message(entry);
             DeferredEntry { user, seq, id: entry.id, message }
         });
-        Tail { end: person.end(), entries: entries.collect() }
+        Tail { end: inbox.end(), entries: entries.collect() }
     }
 
     /// The heads of those of these inboxes that have deferred entries.
@@ -51,7 +51,7 @@ impl Deferred {
     }
 }
 
-impl Person {
+impl Inbox {
     fn end(&self) -> End {
         End { last_seq: self.position.last_seq, delivered: self.delivered }
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_settled_in_between_is_not_told_twice() {
+    fn what_was_flushed_in_between_is_not_returned_twice() {
         let entry =
             |seq| DeferredEntry { user: UserId(1), seq: Seq(seq), id: seq + 100, message: 7 };
         let tail = || Tail {
@@ -100,13 +100,13 @@ mod tests {
         let mut before = stored(7, 3, 2);
         assert_eq!(tail().complete(&mut before), [entry(8), entry(9)]);
         assert_eq!(before, stored(9, 5, 5));
-        for (mut settled, whole) in [
+        for (mut flushed, whole) in [
             (stored(9, 5, 5), stored(9, 5, 5)),
             // Written since then.
             (stored(11, 3, 10), stored(11, 3, 10)),
         ] {
-            assert!(tail().complete(&mut settled).is_empty());
-            assert_eq!(settled, whole);
+            assert!(tail().complete(&mut flushed).is_empty());
+            assert_eq!(flushed, whole);
         }
         let mut other = stored(3, 1, 2);
         assert!(Tail::default().complete(&mut other).is_empty());

@@ -83,8 +83,8 @@ pub(super) fn apply(
         | Write::GiveBack(..)
         | Write::Report(_)
         | Write::Retry { .. }
-        | Write::Settle(_)
-        | Write::SettleSome(_)
+        | Write::Flush(_)
+        | Write::FlushSome(_)
         | Write::LimitPages(_) => return Ok(None),
         #[cfg(test)]
         Write::Ping => return Ok(None),

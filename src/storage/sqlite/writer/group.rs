@@ -55,7 +55,7 @@ pub(super) fn apply(
             applied.max_page_count = Some(*pages);
         }
     }
-    settle(connection, place, writes)?;
+    flush(connection, place, writes)?;
     marks::apply(connection, place, writes, &mut answers)?;
     save_delivered(connection, place, writes)?;
     let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
@@ -74,14 +74,14 @@ pub(super) fn apply(
 }
 
 /// Writes deferred entries first: later writes find these inboxes in their tables.
-fn settle(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqlite::Result<()> {
+fn flush(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqlite::Result<()> {
     let mut staged = place.staged.borrow_mut();
     for write in writes {
-        if let Write::Settle(users) = write {
-            staged.settle(connection, place.deferred, users.iter().copied())?;
+        if let Write::Flush(users) = write {
+            staged.flush(connection, place.deferred, users.iter().copied())?;
         }
-        if let Write::SettleSome(entries) = write {
-            staged.settle_some(connection, place.deferred, *entries)?;
+        if let Write::FlushSome(entries) = write {
+            staged.flush_some(connection, place.deferred, *entries)?;
         }
         if write.changes_people() {
             staged.forget_known();

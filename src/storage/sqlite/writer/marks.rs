@@ -41,7 +41,7 @@ pub(super) fn apply(
     }
     let users = || left.iter().map(|(_, rows)| rows.user);
     let mut staged = place.staged.borrow_mut();
-    staged.settle(connection, place.deferred, users())?;
+    staged.flush(connection, place.deferred, users())?;
     staged.change(users());
     drop(staged);
     while !left.is_empty() {

@@ -88,7 +88,7 @@ const WAITING_MAX: usize = 4096;
 /// How long a caller waits to be queued.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A request of the writer. Applying one again after a rollback has the same result. `Settle`
+/// A request of the writer. Applying one again after a rollback has the same result. `Flush`
 /// writes the missing rows of inboxes: of these, or of some with about this many entries.
 #[derive(Debug)]
 pub(super) enum Write {
@@ -155,8 +155,8 @@ pub(super) enum Write {
     Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
-    Settle(Vec<UserId>),
-    SettleSome(usize),
+    Flush(Vec<UserId>),
+    FlushSome(usize),
     LimitPages(u32),
     /// Writes pages and removes them again: checks that there is room.
     Probe,
@@ -196,7 +196,7 @@ impl Write {
             Self::ContinueSends { .. }
                 | Self::Forget(_)
                 | Self::ForgetKeys { .. }
-                | Self::SettleSome(_)
+                | Self::FlushSome(_)
         );
         is_step || self.is_outbox()
     }
@@ -235,7 +235,7 @@ impl Write {
         if let Self::Lease(Lease { limit, .. }) = self {
             return size(limit.most);
         }
-        if let Self::Settle(users) = self {
+        if let Self::Flush(users) = self {
             return users.len();
         }
         if let Self::Record(attempts) = self {

@@ -250,7 +250,7 @@ fn write_entries(
         }
     }
     let mut staged = place.staged.borrow_mut();
-    staged.settle(connection, place.deferred, at_once.iter().copied())?;
+    staged.flush(connection, place.deferred, at_once.iter().copied())?;
     staged.change(at_once);
     staged.defer(later);
     drop(staged);

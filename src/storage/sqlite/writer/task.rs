@@ -95,7 +95,7 @@ impl Writer {
     /// does it when the last connection closes: an explicit checkpoint would block a hub on the
     /// same file for as long as a reader uses it.
     fn end(mut self) {
-        self.settle_all();
+        self.flush_all();
         drop(self.log_keeper);
         let Some(connection) = self.connection else { return };
         let emptied = match self.is_hubs {
@@ -108,10 +108,10 @@ impl Writer {
     }
 
     /// Writes deferred entries: only this process knows which of them were delivered.
-    fn settle_all(&mut self) {
+    fn flush_all(&mut self) {
         while self.is_hubs && self.deferred.count() > 0 {
-            if let Err(failure) = self.try_together(&[&Write::SettleSome(PORTION)]) {
-                tracing::warn!(?failure, "some inboxes will be settled after the next start");
+            if let Err(failure) = self.try_together(&[&Write::FlushSome(PORTION)]) {
+                tracing::warn!(?failure, "some inboxes will be flushed after the next start");
                 return;
             }
         }

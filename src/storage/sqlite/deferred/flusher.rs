@@ -23,28 +23,28 @@ const AWAY: Duration = Duration::from_secs(1);
 
 /// The task; dropping this handle ends it.
 #[derive(Debug)]
-pub(in super::super) struct Settler(JoinHandle<()>);
+pub(in super::super) struct Flusher(JoinHandle<()>);
 
-impl Settler {
+impl Flusher {
     /// Starts it.
     pub(in super::super) fn start(deferred: Arc<Deferred>, writer: WriterHandle) -> Self {
         let write = move || {
             let writer = writer.clone();
-            async move { writer.write(Write::SettleSome(PORTION)).await.is_ok() }
+            async move { writer.write(Write::FlushSome(PORTION)).await.is_ok() }
         };
-        let work = move || settle(Arc::clone(&deferred), write.clone());
-        Self(tokio::spawn(restarted("the settler of births", AWAY, work)))
+        let work = move || flush(Arc::clone(&deferred), write.clone());
+        Self(tokio::spawn(restarted("the flusher of deferred entries", AWAY, work)))
     }
 }
 
-impl Drop for Settler {
+impl Drop for Flusher {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Calls `write` for a portion whenever one is due, for ever. `write` returns whether it succeeded.
-async fn settle<F: Future<Output = bool>>(deferred: Arc<Deferred>, write: impl Fn() -> F) {
+async fn flush<F: Future<Output = bool>>(deferred: Arc<Deferred>, write: impl Fn() -> F) {
     loop {
         match deferred.wait() {
             None => deferred.added.notified().await,
@@ -93,7 +93,7 @@ mod tests {
             true
         };
         tokio::select! {
-            () = restarted("the settler", REST_MIN, || settle(Arc::clone(&deferred), write)) => {
+            () = restarted("the flusher", REST_MIN, || flush(Arc::clone(&deferred), write)) => {
                 panic!("it ended")
             }
             () = again.notified() => {}

@@ -16,7 +16,7 @@ pub(super) struct Waiting {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Waves {
+pub(super) struct Lists {
     /// Slots are reused.
     places: Vec<FanOutGuard>,
     free: Vec<u32>,
@@ -47,7 +47,7 @@ impl Waiting {
     }
 }
 
-impl Waves {
+impl Lists {
     /// Begins a list.
     pub(super) fn begin(&mut self, id: i64) -> u32 {
         self.last_id = self.last_id.max(id);
@@ -126,36 +126,36 @@ mod tests {
 
     #[test]
     fn owners_are_found_whatever_the_order_of_the_ids() {
-        let mut waves = Waves::default();
-        let (first, second) = (waves.begin(1), waves.begin(2));
+        let mut lists = Lists::default();
+        let (first, second) = (lists.begin(1), lists.begin(2));
         for (place, id) in [(first, 12), (first, 11), (first, 15), (second, 22), (second, 20)] {
-            waves.add(place, UserId(id + 100), id, 1);
+            lists.add(place, UserId(id + 100), id, 1);
         }
-        let found = [10, 11, 12, 13, 15, 19, 20, 21, 22, 23].map(|id| waves.owner(id));
+        let found = [10, 11, 12, 13, 15, 19, 20, 21, 22, 23].map(|id| lists.owner(id));
         let known = |id: i64| [11, 12, 15, 20, 22].contains(&id).then_some(UserId(id + 100));
         assert_eq!(found, [10, 11, 12, 13, 15, 19, 20, 21, 22, 23].map(known));
     }
 
     #[test]
     fn a_list_ends_with_its_last_birth_and_leaves_its_place() {
-        let mut waves = Waves::default();
-        let (first, second) = (waves.begin(7), waves.begin(8));
+        let mut lists = Lists::default();
+        let (first, second) = (lists.begin(7), lists.begin(8));
         let entries = [(first, 1, 10), (first, 2, 10), (first, 3, 11), (second, 4, 10)];
         let user = |id| UserId(id * 100);
-        let entries = entries.map(|(place, id, message)| waves.add(place, user(id), id, message));
-        assert_eq!([3, 4, 5].map(|id| waves.owner(id)), [Some(user(3)), Some(user(4)), None]);
+        let entries = entries.map(|(place, id, message)| lists.add(place, user(id), id, message));
+        assert_eq!([3, 4, 5].map(|id| lists.owner(id)), [Some(user(3)), Some(user(4)), None]);
         let mut counts = Counts::new();
-        assert_eq!(entries.map(|entry| waves.message(&entry)), [10, 10, 11, 10]);
+        assert_eq!(entries.map(|entry| lists.message(&entry)), [10, 10, 11, 10]);
         entries[..2].iter().for_each(|entry| entry.count(&mut counts));
-        assert!(waves.ended_without(&counts).is_empty());
-        assert_eq!(waves.take_off(&counts), 2);
+        assert!(lists.ended_without(&counts).is_empty());
+        assert_eq!(lists.take_off(&counts), 2);
         let mut counts = Counts::new();
         entries[2].count(&mut counts);
-        assert_eq!(waves.ended_without(&counts), [7]);
-        waves.take_off(&counts);
-        assert_eq!([3, 4].map(|id| waves.owner(id)), [None, Some(user(4))]);
-        assert_eq!(waves.begin(9), first);
-        assert_eq!(waves.message(&entries[3]), 10, "the other one stands");
-        assert_eq!(waves.last_id, 9);
+        assert_eq!(lists.ended_without(&counts), [7]);
+        lists.take_off(&counts);
+        assert_eq!([3, 4].map(|id| lists.owner(id)), [None, Some(user(4))]);
+        assert_eq!(lists.begin(9), first);
+        assert_eq!(lists.message(&entries[3]), 10, "the other one stands");
+        assert_eq!(lists.last_id, 9);
     }
 }
