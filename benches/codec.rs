@@ -1,7 +1,8 @@
-//! A notification as a frame, in each dialect, beside `serde_json` of a struct of the same content.
+//! Encodes a notification as a frame in each dialect, beside `serde_json` of a struct with the same
+//! content.
 //!
-//! `cargo bench --bench codec`. The first recipient's frame makes the text that all share; every
-//! other recipient's is a copy of it and two numbers: that is what a fan-out pays.
+//! `cargo bench --bench codec`. The first recipient's frame creates the shared text; every other
+//! recipient's is a copy of it and two numbers, which is the cost of a fan-out.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 

@@ -1,9 +1,9 @@
-//! Ten thousand idle users: how fast they connect, and what each costs the hub in memory.
+//! Ten thousand idle users: how fast they connect, and the hub's memory for each.
 //!
 //! `cargo bench --bench connect` runs three times and prints every run and the medians. Each user
-//! is somebody else, with a token that is checked, an account and an inbox that are read, an actor
-//! and one socket. Memory is the process' resident set after all are connected, less that before,
-//! by the number of users. The tool shares the machine's cores with the hub.
+//! is a different account, with a token that is verified, an account and an inbox that are read, an
+//! actor and one socket. Memory is the growth of the process' resident set until all are connected,
+//! divided by the number of users. The tool shares the machine's cores with the hub.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use rig::socket::Listener;
 use rig::{Hub, median, people};
 
-/// How many handshakes are under way at once.
+/// How many handshakes are in progress at once.
 const CONCURRENCY: usize = 64;
 
 fn main() {
@@ -58,7 +58,7 @@ async fn measure(users: usize) -> (f64, f64) {
         .collect()
         .await;
     let rate = users as f64 / started.elapsed().as_secs_f64();
-    // Let the handshakes' leftovers go before the scales are read.
+    // Waits until memory of the handshakes is freed before memory is read.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let after = hub.resident_kib();
     assert_eq!(sockets.len(), users);

@@ -1,21 +1,21 @@
 //! Emptying a queue of 20,000: by e-mail, and by WhatsApp.
 //!
 //! `cargo bench --bench drain` queues 20,000 deliveries before the hub starts, and counts what a
-//! sink takes from the first message on, three times. Three rates stand beside each other, all over
-//! as many connections to the same sink:
+//! sink receives from the first message on, three times. It prints three rates side by side, all
+//! over the same number of connections to the same sink:
 //!
 //! - `hub`: the queue is emptied: leased, rendered, sent, recorded.
-//! - `adapter`: the hub's own adapters, rendering and sending, with no store behind them. The
-//!   difference to `hub` is what the store and the channel's actor cost.
-//! - `sink`: plain clients with the same turns and nothing to do in between: what the sink takes.
+//! - `adapter`: the hub's own adapters, rendering and sending, without a store. The difference to
+//!   `hub` is the cost of the store and the channel's actor.
+//! - `sink`: plain clients with the same round trips and no other work: what the sink can receive.
 //!
-//! All of it shares the machine's cores. `hub µs` is the hub's CPU time a message, and `store µs`
-//! what of it is the thread that writes the store.
+//! All of it shares the machine's cores. `hub µs` is the hub's CPU time per message, and `store µs`
+//! the part of it on the thread that writes the store.
 //!
-//! Then the queue is filled once more, and while it empties a ticket is raised, one after the
-//! other: the times from request to frame at an admin's socket, beside those with nothing else to
-//! do. A run fails unless each message comes exactly once, each is recorded as sent, and each
-//! ticket's frame arrives.
+//! Then the queue is filled once more, and while it empties tickets are created one after the
+//! other: the times from request to frame at an admin's socket, beside those without other load. A
+//! run fails unless each message arrives exactly once, each is recorded as sent, and each ticket's
+//! frame arrives.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -49,13 +49,13 @@ use rig::sink::{Protocol, Sink};
 use rig::socket::Listener;
 use rig::{Hub, Person, median, people};
 
-/// How many a channel has with its provider at once.
+/// How many messages a channel has in progress at its provider.
 const IN_FLIGHT: usize = 64;
-/// How many recipients a transaction queues.
+/// How many recipients one transaction queues.
 const CHUNK: u32 = 512;
 
 fn main() {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let (messages, runs) = if is_test { (500, 1) } else { (20_000, 3) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -211,14 +211,14 @@ async fn fill(database: &Path, protocol: Protocol, by: &Person) {
     store.close().await;
 }
 
-/// Messages a second, from the first to the last.
+/// Messages per second, from the first to the last.
 async fn drained(sink: &Sink, messages: usize) -> f64 {
     let first = sink.reached(1).await;
     let last = sink.reached(messages).await;
     (messages - 1) as f64 / (last - first).as_secs_f64()
 }
 
-/// Waits until all are recorded, and ends the hub's part: nothing came twice.
+/// Waits until all are recorded, stops the hub, and checks that no message arrived twice.
 async fn sent(hub: &Hub, database: &Path, wanted: usize) {
     let store = open(database, Channels::NONE).await;
     let filter = DeliveryFilter { status: Some(DeliveryStatus::Sent), channel: None };
@@ -231,8 +231,8 @@ async fn sent(hub: &Hub, database: &Path, wanted: usize) {
     store.close().await;
 }
 
-/// Raises one ticket after the other; the times from request to frame, in µs. On a thread of its
-/// own: who acts on tickets does not stand in line with the provider's tasks.
+/// Creates tickets one after the other; returns the times from request to frame, in µs. On a thread
+/// of its own, so that it does not queue behind the provider's tasks.
 async fn tickets(
     hub: &Hub,
     admin: &Person,

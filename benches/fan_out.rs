@@ -1,11 +1,11 @@
 //! One stored notification to a thousand sockets, beside the bare loop of `write()`s.
 //!
-//! `cargo bench --bench fan_out`. The clock runs from the request until the last socket has its
+//! `cargo bench --bench fan_out`. The time runs from the request until the last socket has its
 //! frame: admission, a row for each recipient on the disk, an actor for each, a frame of about 400
-//! bytes on each socket. The bare loop takes the same request and has two threads `write()` as
-//! large a frame to as many sockets; it checks nobody and stores nothing. Both are processes of
-//! their own, with one client that counts frames on one epoll loop. `bellpull load fan-out
-//! --baseline` is the same for ten thousand, with latencies.
+//! bytes on each socket. The bare loop takes the same request and has two threads `write()` a frame
+//! of the same size to as many sockets; it authenticates no one and stores nothing. Both are
+//! processes of their own, with one client that counts frames on one epoll loop. `bellpull load
+//! fan-out --baseline` is the same for ten thousand, with latencies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, reason = "figures")]
@@ -20,10 +20,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rig::crowd::Crowd;
 use rig::{Hub, people};
 
-/// What the frame's message is long: about 400 bytes are on the wire with the rest of it.
+/// The length of the frame's message: with the rest about 400 bytes on the wire.
 const MESSAGE: usize = 270;
 
-/// A server, who listens to it, and who sends.
+/// A server, its listeners, and its sender.
 struct Room {
     _server: Hub,
     crowd: Crowd,
@@ -45,7 +45,7 @@ impl Room {
         Self { _server: server, crowd, sender: rest, headers, sent: 0 }
     }
 
-    /// Sends one, until everybody has it.
+    /// Sends one notification; returns when all listeners have it.
     fn tell(&mut self) {
         let message = "x".repeat(MESSAGE);
         let body = format!(
@@ -60,7 +60,7 @@ impl Room {
 }
 
 fn fan_out(criterion: &mut Criterion) {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let users = if is_test { 50 } else { 1_000 };
     let folder = tempfile::tempdir().unwrap();

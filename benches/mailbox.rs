@@ -1,7 +1,7 @@
 //! An actor's mailbox, beside a plain bounded `tokio::mpsc` with a task behind it.
 //!
-//! `cargo bench --bench mailbox`. So many messages go to one actor from another task, and the clock
-//! stops when the last was handled; then one question and its answer.
+//! `cargo bench --bench mailbox`. Another task sends this many messages to one actor; the time ends
+//! when the last was handled. Then one call and its reply.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 
@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::{mpsc, oneshot};
 
-/// Messages a round: about what a fan-out puts before one shard.
+/// Messages per round: about as many as a fan-out sends to one shard.
 const MESSAGES: u64 = 10_000;
 
 struct Counter;
@@ -43,7 +43,7 @@ impl Actor for Counter {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Add(n) => *sum += n,
-            // Whoever asked may have gone.
+            // The caller may be gone.
             Message::Sum(reply) => drop(reply.send(std::mem::take(sum))),
         }
         Ok(())

@@ -1,11 +1,11 @@
-//! Two hundred people come back at once, each to a backlog of a hundred, beside what SQLite alone
-//! takes to read the same rows.
+//! Two hundred users reconnect at once, each with a backlog of a hundred, beside SQLite alone
+//! reading the same rows.
 //!
-//! `cargo bench --bench replay`. The clock runs from the first connection until the last frame of
+//! `cargo bench --bench replay`. The time runs from the first connection until the last frame of
 //! the last backlog: handshake, token, account and inbox, an actor, and a hundred frames on each
-//! socket. The baseline reads, on one connection in this process, the same rows of the same file,
-//! each with its message, a statement for each inbox, and makes nothing of them. `bellpull load
-//! replay` is the same for ten thousand, with latencies.
+//! socket. The baseline reads the same rows of the same file on one connection in this process,
+//! each with its message, with one statement per inbox, and discards them. `bellpull load replay`
+//! is the same for ten thousand, with latencies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, reason = "figures")]
@@ -28,7 +28,7 @@ const ROWS: &str = "SELECT n.seq, n.id, n.read_at, m.event, m.kind, m.title, m.b
     WHERE n.recipient_id = ? AND n.seq > 0 AND n.deleted_at IS NULL ORDER BY n.seq LIMIT 500";
 
 fn replay(criterion: &mut Criterion) {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let (users, backlog) = if is_test { (10, 5) } else { (200, 100) };
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn replay(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Sends all of it; who is answered knows that it is stored for so few.
+/// Sends all of it; with so few recipients, the response says that it is stored.
 fn store(hub: &Hub, sender: &str, users: usize, backlog: usize) {
     let host = hub.address.to_string();
     let mut rest = Rest::connect(hub.address, &host, Duration::from_secs(60)).unwrap();
@@ -76,7 +76,7 @@ fn store(hub: &Hub, sender: &str, users: usize, backlog: usize) {
     }
 }
 
-/// Until all is in the rows of the inboxes: what was stored a moment ago may still be on the way.
+/// Waits until all rows of the inboxes are written: they may be deferred.
 fn wait_for_rows(connection: &Connection, wanted: usize) {
     let since = Instant::now();
     let sql = "SELECT count(*) FROM notifications";

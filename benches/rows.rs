@@ -1,11 +1,11 @@
-//! How many rows one statement should carry: 1, 16, 64 or 256, on SQLite alone.
+//! How many rows one statement should have: 1, 16, 64 or 256, on SQLite alone.
 //!
-//! `cargo bench --bench rows` writes what a message to 100,000 people comes to (a thin row for
-//! each, and where each inbox stands then) into the hub's own schema, with the hub's settings, in
-//! transactions of 4,096. A statement's rows are either its `VALUES`, or are selected from them as
-//! the writer does, who so passes over what is not bound. Every size has its turn in each of five
-//! rounds, on a copy of one database, and the middle is printed. CPU time is the writing thread's
-//! own. A run fails unless all rows are there.
+//! `cargo bench --bench rows` writes the rows of a message to 100,000 users (a notification each,
+//! and the head of each inbox) into the hub's own schema, with the hub's settings, in transactions
+//! of 4,096. A statement's rows are either its `VALUES`, or are selected from them as the writer
+//! does, which skips unbound rows. Every size has its turn in each of five rounds, on a copy of one
+//! database, and the median is printed. CPU time is the writing thread's own. A run fails unless
+//! all rows are written.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "figures")]
@@ -26,7 +26,7 @@ const SIZES: [usize; 4] = [1, 16, 64, 256];
 /// Rows of one transaction: a chunk of a send, and more than any statement has.
 const CHUNK: usize = 4_096;
 
-/// How rows come into a statement.
+/// How rows are passed to a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// `INSERT … VALUES (…), (…)`.
@@ -75,14 +75,14 @@ fn list(row: &str, rows: usize) -> String {
     vec![row; rows].join(", ")
 }
 
-/// What one turn came to.
+/// The result of one turn.
 struct Figures {
     rows_s: f64,
     cpu_us: [f64; 2],
 }
 
 fn main() {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let (recipients, rounds) = if is_test { (5_000, 1) } else { (100_000, 5) };
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +115,7 @@ fn main() {
     }
 }
 
-/// A database as the hub leaves it after everybody was told something once.
+/// A database in which every user has one notification.
 fn prepare(file: &Path, recipients: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let people = runtime.block_on(rig::people(file, &[("student", recipients)]));
@@ -163,7 +163,7 @@ fn write(file: &Path, form: Form, size: usize, recipients: usize) -> Figures {
     Figures { rows_s: recipients / took, cpu_us: cpu_us.map(|us| us / recipients) }
 }
 
-/// Writes a row for each id, so many a statement. What is left over at the end is a shorter one.
+/// Writes a row for each id, this many per statement. The last statement may be shorter.
 fn run<const COLUMNS: usize>(
     connection: &Connection,
     ids: &[i64],

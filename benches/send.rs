@@ -1,13 +1,12 @@
-//! One message to 100,000 people, and what a ticket's commit has to wait for it.
+//! One message to 100,000 users, and how long a ticket's commit waits for it.
 //!
-//! `cargo bench --bench send` makes 100,000 accounts and, in each of three runs, sends to all of
-//! them five times. It prints how many notifications a second the hub stored, from the first
-//! request until the last recipient's socket had the last frame; how many a second until each had
-//! its own row, too, which the hub leaves for when nobody waits; and the time from a ticket's
-//! request to the frame at an admin's socket, one ticket after the other, first with nothing else
-//! to do and then beside the sends. The hub is a process of its own on SQLite with
-//! `synchronous=FULL`. A run fails unless the answers count all recipients, and every ticket's
-//! frame arrives.
+//! `cargo bench --bench send` creates 100,000 accounts and, in each of three runs, sends to all of
+//! them five times. It prints how many notifications per second the hub stored, from the first
+//! request until the last recipient's socket had the last frame; how many per second until each had
+//! its own row, which the hub may defer; and the time from a ticket's request to the frame at an
+//! admin's socket, one ticket after the other, first without other load and then beside the sends.
+//! The hub is a process of its own on SQLite with `synchronous=FULL`. A run fails unless the
+//! answers count all recipients, and every ticket's frame arrives.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -25,7 +24,7 @@ use rig::http::Rest;
 use rig::socket::Listener;
 use rig::{Hub, Person, median, people};
 
-/// What three runs are measured by.
+/// The size of a run.
 struct Figures {
     stored_s: f64,
     rows_s: f64,
@@ -34,7 +33,7 @@ struct Figures {
 }
 
 fn main() {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let (recipients, sends, runs) = if is_test { (3_000, 1, 1) } else { (100_000, 5, 3) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -126,7 +125,7 @@ async fn measure(hub: &Hub, admin: &Person, client: &Person, sent: Sent<'_>) -> 
     Figures { stored_s, rows_s, idle, beside }
 }
 
-/// Until no inbox' row is left for later.
+/// Waits until no inbox' rows are deferred.
 async fn wait_for_rows(database: &Path) {
     let connection = rig::sqlite::open(database);
     let sql = "SELECT count(*) FROM deferred_births";
@@ -143,7 +142,7 @@ enum Until {
     Set(Arc<AtomicBool>),
 }
 
-/// Whoever raises tickets, and the admin who is told.
+/// The creator of tickets, and the admin who is notified.
 struct Desk<'a> {
     client: &'a Person,
     rest: Rest,
@@ -157,7 +156,8 @@ impl<'a> Desk<'a> {
         Self { client, rest: Rest::connect(hub.address).await, socket }
     }
 
-    /// Raises one ticket after the other, one at least; the times from request to frame, in µs.
+    /// Creates tickets one after the other, at least one; returns the times from request to frame,
+    /// in µs.
     async fn tickets(&mut self, until: Until) -> Histogram<u64> {
         let Self { client, rest, socket } = self;
         let mut times = Histogram::new(3).unwrap();
@@ -182,7 +182,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Reads the greeting and the backlog: what comes after them is live.
+/// Reads the greeting and the backlog: frames after them are live.
 async fn until_live(socket: &mut Listener) {
     let patience = Duration::from_millis(200);
     assert!(socket.next().await.is_some(), "the greeting");

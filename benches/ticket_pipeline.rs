@@ -1,15 +1,15 @@
-//! Ticket lives through REST with 40 sockets connected: transitions/s, notifications/s, and the
+//! Ticket life cycles over REST with 40 sockets connected: transitions/s, notifications/s, and the
 //! time from a request to each frame that it causes.
 //!
-//! `cargo bench --bench ticket_pipeline` runs concurrency 1, 8 and 32, three times each, and
-//! prints every run and the medians. The hub is a process of its own on SQLite with
-//! `synchronous=FULL`; it shares the machine's cores with this tool. 10 admins, 15 developers and
-//! 15 clients listen; a life is create, open, assign, start, finish, approve, which owes 35
-//! notifications less those that nobody owes itself: 32 on average. A run fails unless every owed
-//! frame arrives, once, and each socket's `seq` counts up by one.
+//! `cargo bench --bench ticket_pipeline` runs concurrency 1, 8 and 32, three times each, and prints
+//! every run and the medians. The hub is a process of its own on SQLite with `synchronous=FULL`; it
+//! shares the machine's cores with this tool. 10 admins, 15 developers and 15 clients listen; a
+//! life cycle is create, open, assign, start, finish, approve, with 35 notifications less those to
+//! the acting user: 32 on average. A run fails unless every expected frame arrives, once, and each
+//! socket's `seq` counts up by one.
 //!
-//! Beside each stands what SQLite alone makes of the same rows, so many transitions in each
-//! transaction as were asked for at once: no request is read, nobody decides and nobody is told.
+//! Beside each stands the rate of SQLite alone with the same rows, with as many transitions per
+//! transaction as concurrent requests, without requests, decisions and frames.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -31,8 +31,8 @@ const ADMINS: usize = 10;
 const DEVELOPERS: usize = 15;
 const CLIENTS: usize = 15;
 
-/// When each (ticket, event) was asked for: the ticket is 0 until its creation is answered, so
-/// creations are matched by their title.
+/// When each (ticket, event) was requested: the ticket is 0 until its creation is answered, so
+/// creations are matched by title.
 type Asked = Mutex<HashMap<(String, &'static str), Instant>>;
 
 struct Shared {
@@ -47,12 +47,12 @@ struct Figures {
     notifications_s: f64,
     p50_ms: f64,
     p99_ms: f64,
-    /// Transitions a second of SQLite alone.
+    /// Transitions per second of SQLite alone.
     bare_s: f64,
 }
 
 fn main() {
-    // `cargo test --benches` runs this too: a short pass then, so that it cannot rot.
+    // `cargo test --benches` runs this too: a short pass then, so that it keeps working.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let levels: &[(usize, usize)] =
@@ -160,7 +160,7 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
     }
 }
 
-/// The clock stops when everything has arrived, not when everything was acknowledged.
+/// The time ends when all frames have arrived, not when all requests were acknowledged.
 async fn drained(shared: &Shared, owed: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while shared.received.load(Relaxed) < owed && Instant::now() < deadline {
@@ -170,7 +170,7 @@ async fn drained(shared: &Shared, owed: u64) {
     assert_eq!(shared.wrong.load(Relaxed), 0, "sequences have gaps or steps back");
 }
 
-/// One ticket's life; how many notifications it owes.
+/// One ticket's life cycle; returns how many notifications are expected.
 async fn live(rest: &mut Rest, n: usize, people: &[Vec<Person>], shared: &Shared) -> u64 {
     let [admins, developers, clients] = people else { panic!("three roles") };
     let (admin, developer, client) =
@@ -199,7 +199,7 @@ async fn live(rest: &mut Rest, n: usize, people: &[Vec<Person>], shared: &Shared
     admins + 1 + 1 + 1 + (1 + admins) + (admins + 1)
 }
 
-/// Receives, dates and checks every frame of one socket.
+/// Receives, times and checks every frame of one socket.
 async fn listen(mut socket: Listener, shared: Arc<Shared>) {
     let mut last = None;
     while let Some(frame) = socket.next().await {

@@ -1,5 +1,5 @@
-//! The hub's own adapters with nothing behind them: what they send is in memory, and what comes of
-//! it is looked at and forgotten.
+//! The hub's own adapters without a store: what they send is in memory, and the outcome is checked
+//! and dropped.
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
 #![allow(clippy::cast_possible_wrap, reason = "figures")]
@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use super::sink::{Protocol, Sink};
 
-/// So many messages by so many tasks; messages a second.
+/// This many messages by this many tasks; returns messages per second.
 pub async fn send(sink: &Sink, message: &Message, tasks: usize, messages: usize) -> f64 {
     sink.forget();
     let (sender, content) = (sender(sink, tasks), MessageContent::new(message.clone()));

@@ -1,5 +1,5 @@
-//! Many sockets in one thread on one epoll loop, which count what comes and do no more: the tool
-//! takes as little as it can of the cores that it shares with the hub.
+//! Many sockets in one thread on one epoll loop, which only count frames: the tool takes as little
+//! as possible of the cores that it shares with the hub.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-/// What a notification has in it, and a greeting has not.
+/// A text that a notification contains, and a greeting does not.
 const NOTIFICATION: &[u8] = b"\"notification_type\"";
-/// Nothing takes longer.
+/// The time limit of every operation.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sockets.
@@ -24,7 +24,7 @@ pub struct Crowd {
 
 struct Socket {
     stream: TcpStream,
-    /// What was read and is not whole.
+    /// The bytes of an incomplete frame.
     left: Vec<u8>,
     is_upgraded: bool,
     /// Frames of notifications.
@@ -32,13 +32,13 @@ struct Socket {
 }
 
 impl Crowd {
-    /// Asks for a socket at each of these paths; the answers come with what is received.
+    /// Requests a socket at each of these paths; the answers are read with the frames.
     pub fn connect<'a>(hub: SocketAddr, paths: impl IntoIterator<Item = &'a str>) -> Self {
         let poll = Poll::new().expect("a poll");
         let sockets = paths.into_iter().enumerate().map(|(index, path)| {
             let stream = std::net::TcpStream::connect(hub).expect("a connection");
             stream.set_nodelay(true).expect("no delay");
-            // No port is kept waiting once it is closed: thousands of them would be.
+            // No port stays reserved after it is closed: there would be thousands of them.
             let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             linger.expect("no linger");
             let request = format!(
@@ -57,7 +57,7 @@ impl Crowd {
         Self { poll, sockets, buffer: vec![0; 1024 * 1024] }
     }
 
-    /// Waits until each has been upgraded, and was sent so many notifications since it was opened.
+    /// Waits until each is upgraded, and has received this many notifications since it was opened.
     pub fn receive(&mut self, each: usize) {
         let mut events = Events::with_capacity(1024);
         let is_whole = |socket: &Socket| socket.is_upgraded && socket.received >= each;
@@ -96,7 +96,7 @@ impl Socket {
         }
     }
 
-    /// Counts what is whole; how many bytes that was.
+    /// Counts complete frames; returns their bytes.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         if !self.is_upgraded {

@@ -1,4 +1,4 @@
-//! A REST client over one kept connection: a write, a read, no more.
+//! A REST client on one keep-alive connection: a write, a read, no more.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,7 @@ impl Rest {
         Self { stream, buffer: vec![0; 16 * 1024] }
     }
 
-    /// Posts JSON; the answer's body. Panics unless the status is 2xx.
+    /// Posts JSON; returns the response's body. Panics unless the status is 2xx.
     pub async fn post(&mut self, token: &str, path: &str, body: &str) -> Value {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
@@ -38,7 +38,7 @@ impl Rest {
     }
 }
 
-/// The status and the body of an answer, once all of it is there.
+/// The status and the body of a response, once it is complete.
 fn complete(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).ok()?.to_ascii_lowercase();

@@ -1,7 +1,7 @@
 //! What the benches share: a hub in a process of its own, lean clients, and figures.
 //!
-//! The clients are plain sockets with hand-made requests, so that what is measured is the hub and
-//! not the tool beside it on the same cores.
+//! The clients are plain sockets with hand-made requests, so that the hub is measured and not the
+//! tool beside it on the same cores.
 
 #![allow(dead_code, reason = "each bench uses its own part")]
 
@@ -45,15 +45,15 @@ impl Hub {
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
             .args(["--database", &format!("sqlite://{}", database.display())])
             .env("BELLPULL_LOG_FILTER", "warn")
-            // All of ten thousand users come from eight addresses here.
+            // All of ten thousand users connect from eight addresses.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
-            // And one account writes as fast as the hub takes it.
+            // And one account writes as fast as the hub accepts.
             .env("BELLPULL_HTTP_WRITES_PER_S", "0")
             .envs(settings.iter().copied());
         Self::of(process)
     }
 
-    /// Starts the two threads that only write, in the hub's place.
+    /// Starts the two threads that only write, in place of the hub.
     pub fn bare_loop() -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
         // It ends with its input, which is ours.
@@ -70,7 +70,7 @@ impl Hub {
     }
 
     /// CPU time so far, user and system: of the whole process, and of the thread that writes the
-    /// store. To a hundredth of a second.
+    /// store. With a resolution of 10 ms.
     pub fn cpu(&self) -> (Duration, Duration) {
         let folder = format!("/proc/{}", self.process.id());
         let writer = std::fs::read_dir(format!("{folder}/task"))
@@ -85,7 +85,7 @@ impl Hub {
         (ticks(Path::new(&folder)), ticks(&writer))
     }
 
-    /// Memory of the process that is really in use, in KiB.
+    /// The resident memory of the process, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("the hub lives");
@@ -111,14 +111,14 @@ impl Drop for Hub {
     }
 }
 
-/// Somebody who takes part.
+/// A user.
 #[derive(Debug, Clone)]
 pub struct Person {
     pub id: i64,
     pub token: String,
 }
 
-/// Makes accounts straight in the store (hashing passwords is not what is measured).
+/// Creates accounts directly in the store (hashing passwords is not what is measured).
 pub async fn people(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Person>> {
     let url = format!("sqlite://{}", database.display());
     let store = storage::open(&url, StoreOptions::default()).await.expect("a store");

@@ -1,10 +1,10 @@
-//! Providers that take everything at once: an SMTP server and an HTTP server in WhatsApp's shape,
-//! by hand, so that they cost little of the cores that they share with the hub; and plain clients
-//! that show how fast they are.
+//! Providers that accept everything at once: an SMTP server and an HTTP server with WhatsApp's
+//! interface, hand-written, so that they take little of the cores that they share with the hub; and
+//! plain clients that show how fast they are.
 //!
-//! A client takes the turns that the hub takes, one message after the other on a connection: an
-//! envelope and a text by SMTP (the server takes steps at once, as nearly all do), a request by
-//! HTTP. What it says is made before, so that nothing is measured but the turns.
+//! A client makes the hub's round trips, one message after the other on a connection: an envelope
+//! and a text by SMTP (the server accepts pipelining, as nearly all do), a request by HTTP. Its
+//! bytes are prepared before, so that only the round trips are measured.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -38,7 +38,7 @@ pub struct Sink {
     taken: Arc<Taken>,
 }
 
-/// What came.
+/// The received messages.
 struct Taken {
     /// Each message's key at its provider.
     keys: Mutex<HashSet<String>>,
@@ -66,7 +66,7 @@ impl Sink {
                 kept.connections.fetch_add(1, Relaxed);
                 let taken = Arc::clone(&kept);
                 tokio::spawn(async move {
-                    // A hub that was ended breaks its lines off.
+                    // A hub that was stopped resets its connections.
                     let _ = match protocol {
                         Protocol::Smtp => smtp(stream, &taken).await,
                         Protocol::WhatsApp => whatsapp(stream, &taken).await,
@@ -77,7 +77,7 @@ impl Sink {
         Self { protocol, address, taken }
     }
 
-    /// What a hub is told.
+    /// The hub's settings.
     pub fn url(&self) -> String {
         match self.protocol {
             Protocol::Smtp => format!("smtp://{}", self.address),
@@ -93,20 +93,21 @@ impl Sink {
         *self.taken.count.borrow()
     }
 
-    /// Begins to count anew.
+    /// Resets the counts.
     pub fn forget(&self) {
         self.taken.keys.lock().unwrap().clear();
         self.taken.count.send_replace(0);
     }
 
-    /// When so many had come.
+    /// When this many had arrived.
     pub async fn reached(&self, wanted: usize) -> Instant {
         let mut counts = self.taken.count.subscribe();
         counts.wait_for(|count| *count >= wanted).await.unwrap();
         Instant::now()
     }
 
-    /// So many messages as fast as it goes over so many connections; messages a second.
+    /// This many messages as fast as possible over this many connections; returns messages per
+    /// second.
     pub async fn hammer(&self, connections: usize, messages: usize) -> f64 {
         self.forget();
         let begun = Instant::now();
@@ -136,7 +137,7 @@ async fn smtp(stream: TcpStream, taken: &Taken) -> Done {
     stream.write_all(b"220 sink\r\n").await?;
     let (mut line, mut answers) = (String::new(), Vec::new());
     loop {
-        // What came in one packet is answered in one.
+        // Commands in one packet are answered in one.
         if stream.buffer().is_empty() && !answers.is_empty() {
             stream.write_all(&answers).await?;
             answers.clear();
@@ -161,7 +162,7 @@ async fn smtp(stream: TcpStream, taken: &Taken) -> Done {
     }
 }
 
-/// Reads a mail to its end; its `Message-ID`.
+/// Reads a mail to its end; returns its `Message-ID`.
 async fn mail(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let (mut line, mut id) = (String::new(), String::new());
     loop {
@@ -190,7 +191,7 @@ async fn whatsapp(stream: TcpStream, taken: &Taken) -> Done {
     }
 }
 
-/// Reads a whole request or answer; its body.
+/// Reads a whole request or response; returns its body.
 async fn message(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let (mut line, mut length) = (String::new(), 0);
     loop {
@@ -211,7 +212,7 @@ async fn message(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// About as much as the hub's own mail.
+/// About the size of the hub's own mail.
 const MAIL: &str = "From: Desk <desk@example.com>\r\nTo: student <student1@example.com>\r\n\
     Subject: Maintenance tonight\r\nMIME-Version: 1.0\r\n";
 

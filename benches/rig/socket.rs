@@ -1,4 +1,4 @@
-//! A WebSocket client that only listens: the handshake by hand, then server frames off the wire.
+//! A WebSocket client that only listens: a hand-written handshake, then the server's frames.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -66,7 +66,7 @@ impl Listener {
     }
 }
 
-/// The lengths of a whole frame's head and payload.
+/// The lengths of a complete frame's header and payload.
 fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (head, length) = match *bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),

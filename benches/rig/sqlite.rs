@@ -1,4 +1,4 @@
-//! SQLite alone, as the hub's writer has it: what bounds whatever is built on it.
+//! SQLite alone, as the hub's writer uses it: the upper bound of everything built on it.
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,9 +22,9 @@ pub fn open(file: &Path) -> Connection {
     connection
 }
 
-/// Writes the rows of so many tickets' lives, `at_once` transitions in each transaction, one
-/// prepared statement a row; transitions a second. The admins are told of a creation and of the
-/// last two steps, the developer or the client of all but the first.
+/// Writes the rows of this many ticket life cycles, `at_once` transitions per transaction, one
+/// prepared statement per row; returns transitions per second. The admins receive a creation and
+/// the last two transitions, the developer or the client all but the first.
 pub fn lives(file: &Path, at_once: usize, lives: usize, admins: &[i64], others: [i64; 2]) -> f64 {
     let connection = open(file);
     let mut written = Written { next_message: 1, next_notification: 1 };
@@ -137,5 +137,5 @@ impl Written {
     }
 }
 
-/// About as much as a message keeps of its ticket.
+/// About as much as a message stores of its ticket.
 const TICKET: &str = r#"{"id":1,"key":"TKT-1","title":"bench ticket","status":"OPEN","priority":"HIGH","category":"BUG","created_by":30,"created_by_name":"client0","assigned_to":[12],"version":3,"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;

@@ -1,8 +1,8 @@
-//! The least that a server can do: two threads that `write()` one frame to all sockets.
+//! The minimal server: two threads that `write()` one frame to all sockets.
 //!
-//! It takes what a hub takes (handshakes, `POST /api/notifications/`) and sends frames of the same
-//! form and size, but checks nobody, stores nothing, and knows nobody's name. What a hub reaches of
-//! this is what the kernel allows at most.
+//! It accepts what a hub accepts (handshakes, `POST /api/notifications/`) and sends frames of the
+//! same form and size, but authenticates no one and stores nothing. Its rate is the most that the
+//! kernel allows a hub.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::frame::{ACCEPT, server_text};
 
-/// Nobody who connects takes longer to say what they want.
+/// A client that takes longer for its request is disconnected.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
 /// All sockets, and how many frames each was sent.
@@ -23,7 +23,7 @@ struct Room {
     sent: u64,
 }
 
-/// Listens on a port of its own, says where as a hub does, and serves until its input ends.
+/// Listens on a free port, prints its address as a hub does, and serves until its input ends.
 ///
 /// # Errors
 /// It cannot listen.
@@ -38,12 +38,12 @@ pub fn run() -> io::Result<()> {
 fn accept(listener: &TcpListener) {
     let room = Arc::new(Mutex::new(Room::default()));
     for stream in listener.incoming().filter_map(Result::ok) {
-        // Whoever breaks off a handshake is not counted: the other end knows.
+        // A broken handshake is not counted: the other end knows.
         let _ = welcome(stream, &room);
     }
 }
 
-/// Takes a listener in, or gives a sender a thread.
+/// Adds a listener, or starts a thread for a sender.
 fn welcome(mut stream: TcpStream, room: &Arc<Mutex<Room>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(REQUEST_MAX))?;
@@ -87,7 +87,7 @@ fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<String> {
     }
 }
 
-/// Carries out what a sender asks, until it goes.
+/// Serves a sender's requests until it disconnects.
 fn obey(mut stream: TcpStream, mut buffer: Vec<u8>, mut asked: String, room: &Mutex<Room>) {
     loop {
         let body = asked.split_once("\r\n\r\n").map_or("", |(_, body)| body);
@@ -129,7 +129,7 @@ fn tell(room: &Mutex<Room>, message: &str) -> usize {
 
 fn write(sockets: &[TcpStream], frame: &[u8]) {
     for mut socket in sockets {
-        // Whoever is gone is missed at the other end.
+        // The listener counts the missing frames of a closed socket.
         let _ = socket.write_all(frame);
     }
 }

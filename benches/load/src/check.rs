@@ -1,44 +1,44 @@
-//! What may go wrong on a socket's way: frames that are missing, doubled or out of order.
+//! Checks each socket's frames: missing, duplicated or out of order.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The order of what one socket received.
+/// The order of one socket's frames.
 #[derive(Debug, Default)]
 pub struct Order {
     last: Option<u64>,
-    /// What was passed over and has not come yet, each with both of its ends.
+    /// Skipped ranges that have not arrived yet, each with both ends.
     holes: Vec<(u64, u64)>,
 }
 
-/// What was wrong, counted over all sockets of a run.
+/// The faults, counted over all sockets of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Faults {
-    /// Positions that were passed over and never came.
+    /// Positions that were skipped and never arrived.
     pub gaps: u64,
-    /// Frames that had come before.
+    /// Frames that had arrived before.
     pub doubles: u64,
-    /// Frames that came after later ones.
+    /// Frames that arrived after later ones.
     pub reorders: u64,
-    /// Frames that were owed and had not come when the time was over.
+    /// Expected frames that had not arrived at the end.
     pub missing: u64,
     /// Sockets that could not be opened.
     pub refused: u64,
-    /// Sockets that ended before the run did.
+    /// Sockets that closed before the run ended.
     pub ended: u64,
-    /// Requests that were not answered with success.
+    /// Requests without a successful response.
     pub failed_requests: u64,
-    /// What servers said, and how often: the reasons of the last three.
+    /// The servers' reasons for the last three, with counts.
     pub reasons: BTreeMap<String, u64>,
 }
 
-/// Different reasons are kept up to here: a server may put a time into each.
+/// The most different reasons that are kept: a server may include a time in each.
 const REASONS_MAX: usize = 20;
 
 impl Faults {
-    /// Nothing was wrong.
+    /// There are no faults.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.counts().iter().all(|(_, count)| *count == 0)
@@ -58,14 +58,14 @@ impl Faults {
         ]
     }
 
-    /// Keeps why.
+    /// Keeps a reason.
     pub fn reason(&mut self, why: &str) {
         if self.reasons.len() < REASONS_MAX || self.reasons.contains_key(why) {
             *self.reasons.entry(why.to_owned()).or_default() += 1;
         }
     }
 
-    /// Those of another part of the run as well.
+    /// Adds those of another part of the run.
     pub fn add(&mut self, other: &Self) {
         self.gaps += other.gaps;
         self.doubles += other.doubles;
@@ -81,13 +81,13 @@ impl Faults {
 }
 
 impl Order {
-    /// The last position that came, however far.
+    /// The highest position that arrived.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// Takes the next position; whether it had not come before.
+    /// Adds the next position; whether it is new.
     pub fn take(&mut self, n: u64, faults: &mut Faults) -> bool {
         let Some(last) = self.last else {
             self.last = Some(n);

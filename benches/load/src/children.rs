@@ -1,8 +1,8 @@
-//! The processes that a run has started: none outlives it, also when the run is told to end.
+//! The processes that a run has started: none outlives it, even if the run is interrupted.
 //!
-//! Whoever started one waits for it in a thread that no signal reaches. So a run that is to end
-//! ends its children: their pipes and sockets close, whoever waited fails, and what they leave
-//! behind (a database of the run's own) is cleared away as it always is.
+//! The thread that starts a process waits for it and receives no signals. An interrupted run
+//! terminates its children: their pipes and sockets close, the waiting threads fail, and their
+//! temporary files are removed as usual.
 
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command};
@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Those that run.
+/// The running processes.
 static CHILDREN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// A process that ends with its owner.
+/// A process that is terminated when its owner is dropped.
 #[derive(Debug)]
 pub(super) struct Owned(Child);
 
@@ -43,14 +43,14 @@ impl DerefMut for Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Before it is waited for: its number is its own until then.
+        // Before it is waited for: until then the process id cannot be reused.
         children().retain(|child| *child != self.0.id());
         let _ = self.0.kill(); // it has ended by itself
         let _ = self.0.wait();
     }
 }
 
-/// Ends all of them.
+/// Terminates all of them.
 pub fn end_all() {
     for child in children().iter() {
         if let Some(pid) = i32::try_from(*child).ok().and_then(Pid::from_raw) {

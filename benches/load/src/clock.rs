@@ -1,4 +1,4 @@
-//! One clock for all processes of a run: what one writes into a message another may subtract.
+//! One clock for all processes of a run, so that their times can be subtracted.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ pub fn ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A count as a figure.
+/// A count as a float.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "figures are read by their first few digits")]
 pub fn figure(count: u64) -> f64 {
     count as f64
 }
 
-/// A number of nanoseconds as seconds; never 0, so that a rate can be made of it.
+/// A number of nanoseconds as seconds; never 0, so that a rate can be computed.
 #[must_use]
 pub fn seconds(ns: u64) -> f64 {
     figure(ns.max(1)) / 1e9

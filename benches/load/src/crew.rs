@@ -1,4 +1,4 @@
-//! The worker processes of a run, and what they say.
+//! The worker processes of a run, and their messages.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::{ChildStdin, Command as Process, Stdio};
@@ -14,22 +14,22 @@ use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
 use super::readings::{allow_files, cpu_us};
 use super::spawn::own_binary;
 
-/// So long after the last frame that was owed another one is waited for.
+/// How long to wait for unexpected frames after the last expected one.
 const AFTERWARDS: Duration = Duration::from_millis(50);
 
-/// The worker processes of a run. They end with it.
+/// The worker processes of a run. They are terminated with it.
 #[derive(Debug)]
 pub struct Crew {
     workers: Vec<Worker>,
     events: Receiver<(usize, Option<Event>)>,
     patience: Duration,
     bar: ProgressBar,
-    /// Workers that are through with their handshakes.
+    /// Workers that have finished their handshakes.
     connected: usize,
-    /// Workers that have what was expected, and when the last of it came.
+    /// Workers that have received all expected frames, and when the last of them arrived.
     reached: (usize, u64),
     tallies: Vec<Tally>,
-    /// Frames that were told of and not yet fetched.
+    /// Reported frames that were not yet fetched.
     told: Vec<Told>,
 }
 
@@ -43,7 +43,7 @@ struct Worker {
 }
 
 impl Crew {
-    /// Starts so many processes and spreads the people over them.
+    /// Starts this many processes and distributes the users over them.
     ///
     /// # Errors
     /// They do not start, or a process may not open as many files.
@@ -74,7 +74,7 @@ impl Crew {
         })
     }
 
-    /// How many sockets there are to be.
+    /// The number of sockets.
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.workers.iter().map(|worker| worker.sockets).sum()
@@ -90,7 +90,7 @@ impl Crew {
         workers.sum::<Result<u64, _>>().map(|workers| own + workers)
     }
 
-    /// Opens all sockets that are not open, and waits until that is over.
+    /// Opens all sockets that are not open, and waits until all handshakes have ended.
     ///
     /// # Errors
     /// It took too long.
@@ -121,7 +121,7 @@ impl Crew {
         }))
     }
 
-    /// Ends all sockets.
+    /// Closes all sockets.
     ///
     /// # Errors
     /// A worker has ended.
@@ -129,7 +129,7 @@ impl Crew {
         self.tell_all(|_| Command::Disconnect)
     }
 
-    /// Ends the next so many sockets of one worker (of each in turn), and opens them again.
+    /// Closes this many sockets of the next worker (round robin), and opens them again.
     ///
     /// # Errors
     /// The worker has ended.
@@ -141,7 +141,8 @@ impl Crew {
         }
     }
 
-    /// Has it said when each socket was sent so many marked frames since the last reset.
+    /// Has workers report when each socket has received this many marked frames since the last
+    /// reset.
     ///
     /// # Errors
     /// A worker has ended.
@@ -151,7 +152,7 @@ impl Crew {
         self.tell_all(|worker| Command::Expect(owed(worker)))
     }
 
-    /// Waits for what was expected; when the last frame came, or `None` where some did not.
+    /// Waits for the expected frames; when the last one arrived, or `None` if some did not.
     ///
     /// # Errors
     /// A worker has ended.
@@ -160,7 +161,7 @@ impl Crew {
         Ok(is_whole.then_some(self.reached.1))
     }
 
-    /// Waits for frames that are told of, no longer than this; those that came.
+    /// Waits this long for reported frames; returns them.
     ///
     /// # Errors
     /// A worker has ended.
@@ -170,13 +171,13 @@ impl Crew {
         Ok(std::mem::take(&mut self.told))
     }
 
-    /// Marked frames since the last reset, as far as was told.
+    /// Marked frames since the last reset, as far as reported.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.workers.iter().map(|worker| worker.received).sum()
     }
 
-    /// What there is since the last reset, and what still comes that nobody is owed.
+    /// The tally since the last reset, after waiting for unexpected frames.
     ///
     /// # Errors
     /// See [`Self::reset`].
@@ -185,7 +186,7 @@ impl Crew {
         self.reset()
     }
 
-    /// What happened since the last reset; it begins anew.
+    /// The tally since the last reset; starts a new one.
     ///
     /// # Errors
     /// A worker has ended, or does not answer.
@@ -202,19 +203,19 @@ impl Crew {
         Ok(all)
     }
 
-    /// Shows people what is waited for.
+    /// Shows the progress.
     pub fn watch(&self, what: &'static str, count: usize) {
         self.bar.reset();
         self.bar.set_message(what);
         self.bar.set_length(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Tells every worker something.
+    /// Sends a command to every worker.
     fn tell_all(&mut self, command: impl Fn(&Worker) -> Command) -> Result<(), LoadError> {
         self.workers.iter_mut().try_for_each(|worker| worker.tell(&command(worker)))
     }
 
-    /// Waits until something is so; whether it came to be within the time for a step.
+    /// Waits until a condition is true; whether it became true within the time limit of a step.
     fn wait(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<bool, LoadError> {
         let deadline = Instant::now() + self.patience;
         while !is_so(self) {
@@ -225,7 +226,7 @@ impl Crew {
         Ok(true)
     }
 
-    /// Takes the next thing that somebody says; whether somebody said anything in time.
+    /// Handles the next message of a worker; whether one arrived in time.
     fn hear(&mut self, deadline: Instant) -> Result<bool, LoadError> {
         let wait = deadline.saturating_duration_since(Instant::now());
         let (index, event) = match self.events.recv_timeout(wait) {
@@ -299,7 +300,7 @@ impl Worker {
     }
 }
 
-/// Frames that were owed and did not come, and those that came too often.
+/// Expected frames that did not arrive, and unexpected ones.
 pub fn count_missing(faults: &mut Faults, owed: u64, received: u64) {
     faults.missing += owed.saturating_sub(received);
     faults.doubles += received.saturating_sub(owed);

@@ -1,37 +1,37 @@
-//! WebSocket frames, as far as somebody who listens needs them.
+//! WebSocket frames, as far as a listener needs them.
 //!
-//! Nothing is copied: a frame is a range of the bytes that were read. A message that a server
-//! sends in fragments is judged by its first one.
+//! Nothing is copied: a frame is a range of the bytes that were read. A fragmented message is
+//! classified by its first fragment.
 
-/// The key that every handshake sends: what comes back is known then, and costs no hash.
+/// The key of every handshake: so the expected answer is constant and needs no hash.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// What a server must answer to [`KEY`] (the example of RFC 6455).
+/// The server's answer to [`KEY`] (the example of RFC 6455).
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// No server that is worth measuring sends a frame of this size; a broken one would claim it.
+/// No server sends a frame of this size; a broken one may claim it.
 pub const PAYLOAD_MAX: u64 = 1024 * 1024;
 /// A control frame's payload.
 const CONTROL_MAX: usize = 125;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A message, or its first fragment.
     Message,
-    /// More of a message.
+    /// Another fragment of a message.
     Continuation,
-    /// The server says good-bye.
+    /// The server closes the connection.
     Close,
-    /// It wants a sign of life.
+    /// A ping.
     Ping,
-    /// It gave one.
+    /// A pong.
     Pong,
 }
 
-/// A whole frame at the beginning of some bytes.
+/// A complete frame at the start of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Where its payload begins.
     pub begin: usize,
@@ -43,7 +43,7 @@ pub struct Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Garbage;
 
-/// The frame at the beginning of `bytes`, if all of it is there.
+/// The frame at the start of `bytes`, if it is complete.
 ///
 /// # Errors
 /// [`Garbage`]: masked, of an unknown kind, or too large.
@@ -78,7 +78,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Frame>, Garbage> {
     Ok((bytes.len() >= end).then_some(Frame { kind, begin, end }))
 }
 
-/// A text frame as a client sends it. The mask is 0: it only has to be there.
+/// A text frame as a client sends it. The mask is 0: it must only be present.
 #[must_use]
 pub fn text(payload: &str) -> Vec<u8> {
     client_frame(1, payload.as_bytes())
@@ -90,7 +90,7 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
     client_frame(10, &payload[..payload.len().min(CONTROL_MAX)])
 }
 
-/// The same from a server's side.
+/// The same as a server sends it.
 #[must_use]
 pub fn server_text(payload: &[u8]) -> Vec<u8> {
     let mut frame = head(1, payload.len(), 0);

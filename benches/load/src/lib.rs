@@ -1,14 +1,14 @@
-//! The load tester: what a hub, or any WebSocket server, does under load, and what it costs.
+//! The load tester: how a hub, or any WebSocket server, behaves under load, and what it costs.
 //!
-//! A run is a [`plan::Plan`]: one workload against each server in turn, at each size, so that what
-//! is compared was measured in one run on one machine. [`target`] opens a server (or starts one of
-//! our own on a database of its own), [`crew`] holds the processes whose sockets listen
-//! ([`worker`]), `workload` is what is done to them, [`report`] what people and machines are told.
-//! [`cli`] has the options of `bellpull load`.
+//! A run is a [`plan::Plan`]: one workload against each server in turn, at each size, so that
+//! compared figures come from one run on one machine. [`target`] opens a server (or starts one of
+//! our own on a temporary database), [`crew`] has the worker processes whose sockets listen
+//! ([`worker`]), `workload` is the load, [`report`] the output. [`cli`] has the options of
+//! `bellpull load`.
 //!
-//! Three rules. What is measured is dated by one clock, from the time when it was *to be* sent. All
-//! that is owed is counted: a frame that is missing, doubled or out of order makes the run fail.
-//! And the tool tells its own CPU time beside the server's: it must not be what is measured.
+//! Three rules. Every latency is measured by one clock, from the time when the request was *due*.
+//! Every expected frame is counted: one that is missing, duplicated or out of order makes the run
+//! fail. And the tool prints its own CPU time beside the server's: it must not be the bottleneck.
 
 pub mod bare;
 pub mod check;
@@ -36,10 +36,10 @@ pub mod workload;
 /// Why a load test could not be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Wrong usage; the line begins with the option at fault.
+    /// Wrong usage; the line begins with the option.
     #[error("{0}")]
     Wrong(String),
-    /// It failed at work.
+    /// The run failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -50,7 +50,7 @@ impl LoadError {
         Self::Wrong(text.into())
     }
 
-    /// Failed at work.
+    /// The run failed.
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed(text.into())
     }

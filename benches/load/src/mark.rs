@@ -1,6 +1,6 @@
-//! The mark in each message of a run: which it is, and when it was sent.
+//! The mark in each message of a run: its number, and when it was due.
 //!
-//! A server passes it on as it is, in whatever frame, so one way of finding it serves all servers.
+//! A server passes it on unchanged in any frame, so one way of finding it works for all servers.
 
 use std::sync::LazyLock;
 
@@ -9,14 +9,14 @@ use memchr::memmem::{Finder, FinderRev};
 static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("bpl:"));
 static SEQ: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"seq\":"));
 
-/// A message of ours.
+/// A message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Which run it belongs to: a server may still hold messages of others.
+    /// The run's id: a server may still hold messages of others.
     pub run: u32,
     /// Counts up from 0.
     pub n: u64,
-    /// When it was to be sent, by the machine's clock; 0 where the sender keeps that itself.
+    /// When it was due, by the machine's clock; 0 if the sender keeps that itself.
     pub sent_ns: u64,
 }
 
@@ -49,14 +49,14 @@ impl Mark {
     }
 }
 
-/// The position that one of our own hubs gives with each notification.
+/// The position that our hubs add to each notification.
 #[must_use]
 pub fn seq(payload: &[u8]) -> Option<u64> {
     let rest = payload.get(SEQ.rfind(payload)? + 6..)?;
     Some(number(rest)?.0)
 }
 
-/// A number at the beginning, and what follows.
+/// A number at the start, and the rest.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = bytes.split_at(digits);

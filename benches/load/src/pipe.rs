@@ -1,4 +1,4 @@
-//! What the tool and its worker processes say to each other: one JSON text a line.
+//! Messages between the tool and its worker processes: one JSON text per line.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::check::Faults;
 use super::times::Times;
 
-/// Somebody who listens.
+/// A listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// As the server names them.
+    /// Its id at the server.
     pub id: String,
-    /// Empty where none is needed.
+    /// Empty if none is needed.
     pub token: String,
 }
 
@@ -21,135 +21,135 @@ pub struct Person {
 pub enum Ready {
     /// Its handshake was answered.
     Upgraded,
-    /// A frame came that has this text in it; the empty text: any frame.
+    /// A frame with this text arrived; the empty text: any frame.
     Frame(String),
 }
 
-/// Whom to connect to, as whom, and what to look at.
+/// Where to connect to, as which users, and what to check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Setup {
-    /// Where the server is.
+    /// The server's address.
     pub address: SocketAddr,
-    /// What its `Host` is.
+    /// Its `Host` header.
     pub host: String,
-    /// Path and query of the socket; `{token}` and `{user}` stand for the person's.
+    /// Path and query of the socket; `{token}` and `{user}` stand for the listener's.
     pub path: String,
-    /// More of the handshake's head, likewise.
+    /// Additional header lines, likewise.
     pub headers: Vec<String>,
     /// Sent once the socket is upgraded, likewise.
     pub subscribe: Option<String>,
     /// When a socket is open.
     pub ready: Ready,
-    /// Who connects; one socket each.
+    /// The listeners; one socket each.
     pub people: Vec<Person>,
-    /// Where from, in turns; none: the kernel chooses.
+    /// Source addresses in turn; none: the kernel chooses.
     pub sources: Vec<IpAddr>,
     /// Marks of other runs are not counted.
     pub run: u32,
     /// Whether frames have positions that count up by one.
     pub has_positions: bool,
-    /// Whether marks must count up by one on each socket (where there are no positions).
+    /// Whether marks count up by one on each socket (without positions).
     pub are_marks_ordered: bool,
-    /// Whether each marked frame is told of: the sender knows when each was asked for.
+    /// Whether each marked frame is reported: the sender knows when each was due.
     pub are_frames_told: bool,
 }
 
 /// How handshakes are begun.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Pace {
-    /// So many are under way at once.
+    /// This many in progress at once.
     Closed(usize),
-    /// One each so many nanoseconds, whatever becomes of the others.
+    /// One each this many nanoseconds, whether or not earlier ones have finished.
     Open {
         /// The time between two.
         every_ns: u64,
     },
 }
 
-/// What a worker is told.
+/// Commands for a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
-    /// Comes first.
+    /// The first command.
     Setup(Box<Setup>),
     /// Opens all sockets that are not open.
     Connect {
         /// How.
         pace: Pace,
-        /// After so many marked frames somebody has caught up; 0: there is nothing to catch up.
+        /// A listener has its backlog after this many marked frames; 0: there is none.
         backlog: u64,
     },
-    /// Ends all sockets.
+    /// Closes all sockets.
     Disconnect,
-    /// Ends the next so many sockets, and opens them again where they stopped.
+    /// Closes the next sockets, this many, and opens them again from their last position.
     Return(usize),
-    /// Says so once so many marked frames have come since the last reset.
+    /// Reports once this many marked frames have arrived since the last reset.
     Expect(u64),
-    /// Tells what there is since the last reset, and begins anew.
+    /// Returns the tally since the last reset, and starts a new one.
     Reset,
 }
 
-/// What a worker says.
+/// Messages of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// How far it is; now and then.
+    /// Progress, periodically.
     Progress {
         /// Open sockets.
         open: u64,
         /// Marked frames since the last reset.
         received: u64,
     },
-    /// All handshakes are over, one way or the other.
+    /// All handshakes have succeeded or failed.
     Connected,
-    /// What was expected has come.
+    /// All expected frames have arrived.
     Reached {
-        /// When the last of it came.
+        /// When the last of them arrived.
         at_ns: u64,
     },
-    /// Marked frames, where each is told of.
+    /// Marked frames, if each is reported.
     Frames(Vec<Told>),
     /// The answer to [`Command::Reset`].
     Tally(Box<Tally>),
 }
 
-/// A frame that the sender knows more of.
+/// A reported frame.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Told {
     /// The mark's count.
     pub n: u64,
-    /// What it told of: the frame's `notification_type`.
+    /// The frame's `notification_type`.
     pub event: String,
-    /// When it came.
+    /// When it arrived.
     pub at_ns: u64,
 }
 
-/// What happened since the last reset.
+/// The counts since the last reset.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {
     /// Open sockets now.
     pub open: u64,
-    /// Marked frames; doubles do not count.
+    /// Marked frames without duplicates.
     pub received: u64,
     /// Their payloads' bytes.
     pub bytes: u64,
-    /// From the time when each was to be begun until its handshake was answered.
+    /// From the time when each was due until its handshake was answered.
     pub handshake: Times,
     /// The same until the socket was open.
     pub ready: Times,
-    /// The same until the backlog was whole.
+    /// The same until the backlog was complete.
     pub caught_up: Times,
-    /// From the time in the mark until the frame came.
+    /// From the time in the mark until the frame arrived.
     pub frames: Times,
-    /// When the first handshake was begun.
+    /// When the first handshake began.
     pub begun_ns: u64,
     /// When the last socket was open, or had its backlog.
     pub done_ns: u64,
-    /// What was wrong.
+    /// The faults.
     pub faults: Faults,
 }
 
 impl Tally {
-    /// That of another worker as well.
+    /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
         self.open += other.open;
         self.received += other.received;

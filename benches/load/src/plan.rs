@@ -1,4 +1,4 @@
-//! What is to be run: made of the command line, checked before anything is started.
+//! What is to be run: built from the command line and validated before anything starts.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -12,121 +12,121 @@ use super::tokens::Login;
 /// A whole run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What is done.
+    /// The workload.
     pub workload: Workload,
-    /// To whom; in turn.
+    /// The servers, in turn.
     pub servers: Vec<Server>,
-    /// With how many users; in turn.
+    /// The numbers of users, in turn.
     pub sizes: Vec<usize>,
-    /// So often each.
+    /// Repetitions of each.
     pub runs: usize,
-    /// As whom, where the server is not our own.
+    /// The users, if the server is not our own.
     pub login: Login,
     /// How handshakes are begun.
     pub pace: Pace,
-    /// Over so many processes the sockets are spread.
+    /// The number of worker processes.
     pub processes: usize,
-    /// From where, in turns.
+    /// Source addresses, in turn.
     pub sources: Vec<IpAddr>,
-    /// How long any step may take.
+    /// The time limit of each step.
     pub patience: Duration,
 }
 
-/// What is done.
+/// A workload.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Workload {
-    /// All connect and do nothing: what one costs.
+    /// All connect and wait: the cost of one.
     Idle,
     /// All connect: how fast.
     Connect,
     /// One message to all.
     FanOut(FanOut),
-    /// Whole lives of tickets.
+    /// Ticket life cycles.
     Tickets(Tickets),
-    /// All come back at once, each to a backlog.
+    /// All reconnect at once, each with a backlog.
     Replay(Replay),
-    /// Some of everything, at a steady rate.
+    /// All of these, at a steady rate.
     Mixed(Mixed),
 }
 
-/// Whole lives of tickets.
+/// Ticket life cycles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tickets {
     /// How many.
     pub lives: u64,
-    /// In so many connections at once.
+    /// The number of connections.
     pub parallel: usize,
 }
 
-/// A backlog for everybody.
+/// A backlog for every user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
-    /// Of so many messages.
+    /// The number of messages.
     pub backlog: u64,
-    /// About as large is a frame.
+    /// The approximate size of a frame.
     pub bytes: usize,
 }
 
-/// A day's work.
+/// A mixed load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixed {
-    /// For so long.
+    /// The duration.
     pub time: Duration,
-    /// Steps of tickets' lives a second.
+    /// Ticket transitions per second.
     pub steps_per_s: f64,
-    /// Messages to all a second.
+    /// Messages to all users per second.
     pub fan_outs_per_s: f64,
-    /// People who go and come back, a second.
+    /// Reconnecting users per second.
     pub returns_per_s: f64,
-    /// In so many connections at once.
+    /// The number of connections.
     pub parallel: usize,
-    /// So many of the users have to do with tickets; the others only listen.
+    /// How many of the users have tickets; the others only listen.
     pub staff: usize,
-    /// About as large is a message's frame.
+    /// The approximate size of a message's frame.
     pub bytes: usize,
 }
 
-/// One message to all, again and again.
+/// One message to all, repeatedly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FanOut {
-    /// How often.
+    /// How many.
     pub rounds: u64,
-    /// So many at once, after those that come one at a time; below 2: none.
+    /// This many at once, after those one at a time; below 2: none.
     pub burst: u64,
-    /// About as large is a frame.
+    /// The approximate size of a frame.
     pub bytes: usize,
 }
 
 /// A server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
-    /// One of our own, started for each run on a database of its own; from this file, or from ours.
+    /// One of our own, started for each run on a temporary database; from this file, or from ours.
     Spawned(Option<PathBuf>),
     /// The bare loop of `write()`s.
     Bare,
-    /// One that runs.
+    /// A running server.
     Running(Box<Running>),
 }
 
-/// A server that runs already.
+/// A running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Where.
+    /// Its address.
     pub place: Place,
-    /// Its process, where its memory and CPU time are wanted.
+    /// Its process id, if its memory and CPU time are to be measured.
     pub pid: Option<u32>,
-    /// How to talk to it, where it is none of ours.
+    /// The protocol, if it is a third-party server.
     pub plain: Option<Plain>,
 }
 
-/// How to talk to a server that is none of ours.
+/// The protocol of a third-party server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plain {
     /// Sent once a socket is upgraded.
     pub subscribe: Option<String>,
     /// When a socket is open.
     pub ready: Ready,
-    /// More of the handshake's head.
+    /// Additional header lines of the handshake.
     pub headers: Vec<String>,
     /// How a message is sent.
     pub publish: Option<Publish>,
@@ -135,32 +135,32 @@ pub struct Plain {
 /// How a message is sent: one `POST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// Where.
+    /// Its address.
     pub place: Place,
-    /// More of the head.
+    /// Additional header lines.
     pub headers: Vec<String>,
     /// The body, with `{message}` in it.
     pub body: String,
 }
 
-/// An address with a path.
+/// A URL with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// As it was written.
     pub url: String,
-    /// Where that is.
+    /// Its resolved address.
     pub address: SocketAddr,
-    /// What its `Host` is.
+    /// Its `Host` header.
     pub host: String,
     /// Path and query.
     pub path: String,
 }
 
 impl Place {
-    /// Reads a URL and looks its host up.
+    /// Parses a URL and resolves its host.
     ///
     /// # Errors
-    /// It is none, or of a scheme that cannot be measured; the text does not name the option.
+    /// It is invalid, or its scheme is not supported; the text does not name the option.
     pub fn parse(url: &str) -> Result<Self, LoadError> {
         let bad = |why: &str| LoadError::Wrong(format!("{url} {why}"));
         let rest = match url.split_once("://") {
@@ -191,13 +191,13 @@ impl Publish {
     /// A connection for messages.
     ///
     /// # Errors
-    /// It cannot be reached; the text says where.
+    /// It cannot be opened; the text names the address.
     pub fn connect(&self, patience: Duration) -> Result<Rest, LoadError> {
         let Place { address, host, .. } = &self.place;
         Rest::connect(*address, host, patience).map_err(|error| self.failed(error))
     }
 
-    /// What went wrong with a message, and where.
+    /// Why a message failed, with the address.
     #[must_use]
     pub fn failed(&self, error: impl std::fmt::Display) -> LoadError {
         LoadError::Failed(format!("messages go to {}: {error}", self.place.url))
@@ -205,7 +205,7 @@ impl Publish {
 }
 
 impl Workload {
-    /// What it is called on the command line and in what is printed.
+    /// Its name on the command line and in the output.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -218,7 +218,7 @@ impl Workload {
         }
     }
 
-    /// The fewest who can do it, and why.
+    /// The fewest users that it needs, and why.
     #[must_use]
     pub fn least(&self) -> (usize, &'static str) {
         match self {

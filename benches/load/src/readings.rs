@@ -1,10 +1,10 @@
-//! What the kernel says of a process: its memory, its CPU time; and how many files one may open.
+//! A process' memory and CPU time as the kernel reports them, and its limit on open files.
 
 use std::fs;
 
 use super::LoadError;
 
-/// Files that a process of ours has open beside its sockets.
+/// Files that a worker process has open beside its sockets.
 const OTHER_FILES: u64 = 64;
 
 /// Memory of a process, in KiB.
@@ -12,7 +12,7 @@ const OTHER_FILES: u64 = 64;
 pub struct Memory {
     /// Resident.
     pub rss_kib: u64,
-    /// The same with shared pages divided among those who share them; 0 where one may not know.
+    /// The same with shared pages divided among their processes; 0 if it cannot be read.
     pub pss_kib: u64,
 }
 
@@ -38,7 +38,7 @@ pub fn cpu_us(pid: u32) -> Result<u64, LoadError> {
     Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
-/// User and system time; the name before them may have anything in it.
+/// User and system time; the name before them may contain any character.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let (user, system) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
@@ -54,11 +54,11 @@ fn value(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Lets this process (and those that it starts) open as many files as the system allows it, and
+/// Raises the limit on open files of this process (and those that it starts) as far as allowed, and
 /// checks that `sockets` in one process fit.
 ///
 /// # Errors
-/// They do not; the text says what would help.
+/// They do not; the text says how to make them fit.
 pub fn allow_files(sockets: usize, whose: &str, remedy: &str) -> Result<(), LoadError> {
     let allowed = crate::open_files::raise_limit();
     let needed = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);

@@ -1,4 +1,4 @@
-//! What was measured, for people (a table) and for machines (JSON with keys that stay).
+//! The results: a table for reading, and JSON with stable keys.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use super::plan::{Plan, Server};
 use super::run::{Results, Row};
 use super::workload::{Figure, Outcome};
 
-/// The version of what machines are told: it changes when a key does.
+/// The version of the JSON: it changes when a key does.
 const FORMAT: u32 = 1;
 
-/// The table's rows, one after the other as they come.
+/// The table's rows, printed as they arrive.
 #[derive(Debug, Default)]
 pub struct Table {
     widths: Vec<usize>,
@@ -26,7 +26,7 @@ impl Table {
         Self { widths: Vec::new(), server_width: names.max().unwrap_or(0).max("ratio".len()) }
     }
 
-    /// A row, with the heading before the first and whenever the columns are others.
+    /// A row, with the heading before the first one and whenever the columns change.
     pub fn row(&mut self, row: &Row) -> String {
         let figures = &row.outcome.figures;
         let mut text = String::new();
@@ -43,7 +43,7 @@ impl Table {
         text
     }
 
-    /// What each server reaches of the first (or of the bare loop), at each size.
+    /// Ratios of each server to the first (or to the bare loop), at each size.
     #[must_use]
     pub fn ratios(&self, plan: &Plan, results: &Results) -> String {
         let mut text = String::new();
@@ -71,7 +71,7 @@ impl Table {
     }
 }
 
-/// What was wrong in a run, by its name; nothing where nothing was.
+/// The faults of a run by name; empty without faults.
 fn faults(row: &Row) -> String {
     let faults = &row.outcome.faults;
     if faults.is_clean() {
@@ -86,7 +86,7 @@ fn faults(row: &Row) -> String {
     text
 }
 
-/// Against whom ratios are made.
+/// The baseline of ratios.
 fn reference(plan: &Plan) -> &Server {
     let bare = plan.servers.iter().find(|server| **server == Server::Bare);
     bare.unwrap_or(&plan.servers[0])
@@ -97,7 +97,7 @@ fn ratio(results: &Results, reference: &str, size: usize, figure: &Figure) -> Op
     figure.is_compared.then_some(figure.value / other)
 }
 
-/// All of it for machines.
+/// All results as JSON.
 #[must_use]
 pub fn json(plan: &Plan, results: &Results) -> Value {
     let rows: Vec<Value> = results.rows.iter().map(row_json).collect();

@@ -1,4 +1,4 @@
-//! A kept HTTP connection that waits: requests go out, answers are read when they are wanted.
+//! A blocking keep-alive HTTP connection: requests are sent, and responses read when needed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,18 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::LoadError;
 
-/// The most that an answer may be.
+/// The largest response.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
-/// So much of an answer is read by people.
+/// How much of a response is shown in an error.
 const READ_MAX: usize = 160;
 
-/// What is to be done about a hub that admits no more requests: a load is written by few accounts.
+/// The advice for a hub that rejects requests because of its limits: few accounts write the load.
 const LIMITED: &str = " (the hub limits what one account may write: for a load test start it with \
     BELLPULL_HTTP_WRITES_PER_S=0)";
 
-/// Servers close connections on which nobody asks; before the first of them would, there is a new
-/// one.
+/// Servers close idle connections; this one is replaced before that.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A connection.
@@ -31,7 +30,7 @@ pub struct Rest {
     used_at: Instant,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
@@ -41,13 +40,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it is a yes.
+    /// Whether the status is a success.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The status and the body, as far as people read, on one line.
+    /// The status and a part of the body, on one line.
     #[must_use]
     pub fn text(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
@@ -59,20 +58,20 @@ impl Answer {
 }
 
 impl Rest {
-    /// Connects; nothing on it may take longer than `patience`.
+    /// Connects; each operation on it may take `patience`.
     ///
     /// # Errors
-    /// It cannot be reached.
+    /// It cannot be opened.
     pub fn connect(address: SocketAddr, host: &str, patience: Duration) -> Result<Self, LoadError> {
         let stream = connect(address, patience)?;
         let (host, buffer, used_at) = (host.to_owned(), Vec::new(), Instant::now());
         Ok(Self { stream, address, host, patience, buffer, used_at })
     }
 
-    /// Sends a request; [`Self::answer`] waits for what it brings.
+    /// Sends a request; [`Self::answer`] reads its response.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is closed.
     pub fn send(
         &mut self,
         method: &str,
@@ -95,10 +94,10 @@ impl Rest {
             .map_err(|error| LoadError::Failed(format!("{method} {path}: {error}")))
     }
 
-    /// The next answer.
+    /// The next response.
     ///
     /// # Errors
-    /// It did not come, or is none.
+    /// It did not arrive, or is malformed.
     pub fn answer(&mut self) -> Result<Answer, LoadError> {
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -120,7 +119,7 @@ impl Rest {
         }
     }
 
-    /// A request and its answer.
+    /// A request and its response.
     ///
     /// # Errors
     /// See [`Self::send`] and [`Self::answer`].
@@ -145,7 +144,7 @@ fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, LoadErr
     Ok(stream)
 }
 
-/// The answer at the beginning of these bytes, once it is whole, and how long it is.
+/// The response at the start of these bytes, once it is complete, and its length.
 fn whole(bytes: &[u8]) -> Result<Option<(Answer, usize)>, LoadError> {
     let no_http = || LoadError::failed("the server's answer is no HTTP");
     if bytes.len() > ANSWER_MAX {
@@ -168,7 +167,7 @@ fn whole(bytes: &[u8]) -> Result<Option<(Answer, usize)>, LoadError> {
     Ok(body.map(|body| (Answer { status, body: body.to_vec() }, begin + length)))
 }
 
-/// A body in chunks, once the last is there, and where it ends.
+/// A chunked body, once the last chunk has arrived, and where it ends.
 fn chunks(bytes: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
     let mut body = Vec::new();
     loop {

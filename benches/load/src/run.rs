@@ -1,4 +1,4 @@
-//! A whole run: each server at each size, as often as was asked for.
+//! A whole run: each server at each size, repeated as requested.
 
 use tokio::task::spawn_blocking;
 
@@ -7,10 +7,10 @@ use super::plan::Plan;
 use super::target::Target;
 use super::workload::{self, Figure, Outcome};
 
-/// All that was measured.
+/// All results.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
-    /// In the order in which it was measured.
+    /// In the order of the measurements.
     pub rows: Vec<Row>,
 }
 
@@ -19,22 +19,22 @@ pub struct Results {
 pub struct Row {
     /// Its name.
     pub server: String,
-    /// So many users.
+    /// The number of users.
     pub size: usize,
     /// From 1; 0 for the medians of all.
     pub run: usize,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
 impl Results {
-    /// Whether nothing was wrong anywhere.
+    /// Whether there were no faults.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.rows.iter().all(|row| row.outcome.faults.is_clean())
     }
 
-    /// The row that speaks for this server at this size: the medians, or the only run.
+    /// The row that represents this server at this size: the medians, or the only run.
     #[must_use]
     pub fn row(&self, server: &str, size: usize) -> Option<&Row> {
         let mut rows = self.rows.iter().filter(|row| row.server == server && row.size == size);
@@ -59,14 +59,14 @@ impl Results {
     }
 }
 
-/// Runs a plan; `done` is told of each row as it comes.
+/// Runs a plan; calls `done` for each row.
 ///
 /// # Errors
-/// What kept it from being run. What servers did wrong is in the results.
+/// Why it could not be run. Faults of servers are in the results.
 pub async fn run(plan: &Plan, mut done: impl FnMut(&Row)) -> Result<Results, LoadError> {
     let mut results = Results::default();
     for &size in &plan.sizes {
-        // In turns, so that what the machine does beside them falls on all servers alike.
+        // In turns, so that other load on the machine affects all servers alike.
         for run in 1..=plan.runs {
             for server in &plan.servers {
                 let roster = workload::roster(&plan.workload, size);
@@ -89,13 +89,14 @@ pub async fn run(plan: &Plan, mut done: impl FnMut(&Row)) -> Result<Results, Loa
     Ok(results)
 }
 
-/// The workload waits for sockets and pipes: in a thread where that is no harm.
+/// The workload blocks on sockets and pipes, so it has a thread of its own.
 async fn measure(plan: Plan, target: Target) -> Result<Outcome, LoadError> {
     let measured = spawn_blocking(move || workload::run(&plan, &target)).await;
     measured.map_err(|error| LoadError::Failed(error.to_string()))?
 }
 
-/// The medians of each figure; latencies and faults of all runs together; how the first run went.
+/// The medians of each figure; latencies and faults of all runs together; the first run's curves
+/// over time.
 fn middle(rows: &[Row], server: &str, size: usize) -> Row {
     let runs: Vec<&Outcome> = rows
         .iter()

@@ -1,5 +1,4 @@
-//! Servers that are started for a run: a hub of our own on a database of its own, and processes
-//! of this tool.
+//! Servers that are started for a run: a hub on a temporary database, and processes of this tool.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,23 +11,23 @@ use super::children::Owned;
 use super::plan::Place;
 use super::tokens::{People, Roster, person};
 
-/// A secret is of so many bytes.
+/// The length of a secret, in bytes.
 const SECRET_BYTES: usize = 32;
 
 /// The setting of a hub's connections, and its default.
 const CONNECTIONS_MAX: &str = "BELLPULL_WS_MAX_CONNECTIONS";
 const CONNECTIONS_USUAL: u64 = 100_000;
 
-/// A server that ends with whoever started it.
+/// A server that is terminated when its owner is dropped.
 #[derive(Debug)]
 pub struct Spawned {
     child: Owned,
-    /// Gone with the process.
+    /// Removed with the process.
     _folder: Option<TempDir>,
 }
 
 impl Spawned {
-    /// Its number.
+    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -38,16 +37,16 @@ impl Spawned {
 /// This program.
 ///
 /// # Errors
-/// Its file is gone.
+/// Its file was removed.
 pub fn own_binary() -> Result<PathBuf, LoadError> {
     std::env::current_exe()
         .map_err(|error| LoadError::Failed(format!("this program's own file: {error}")))
 }
 
-/// Starts a hub with accounts of this roster.
+/// Starts a hub with this roster's accounts.
 ///
 /// # Errors
-/// See the text: its database, or what the hub said.
+/// See the text: its database, or the hub's error.
 pub async fn hub(
     binary: Option<&Path>,
     roster: &Roster,
@@ -64,13 +63,13 @@ pub async fn hub(
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--database", &database])
         .env("BELLPULL_JWT_SECRET", &secret)
-        // All users come from a few addresses here.
+        // All users connect from a few addresses.
         .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
-        // And a few accounts write as fast as the hub takes it: that is what is measured.
+        // And a few accounts write as fast as the hub accepts: that is what is measured.
         .env("BELLPULL_HTTP_WRITES_PER_S", "0")
         .current_dir(folder.path()); // no bellpull.toml of anybody's
     if std::env::var_os(CONNECTIONS_MAX).is_none() {
-        // No more than there can be: a hub warns of a limit that is above.
+        // No more than are possible: a hub warns of a limit that is higher.
         let most = crate::open_files::connections_max().min(CONNECTIONS_USUAL);
         command.env(CONNECTIONS_MAX, most.to_string());
     }
@@ -94,7 +93,7 @@ pub fn bare() -> Result<(Spawned, Place), LoadError> {
     Ok((Spawned { child, _folder: None }, place))
 }
 
-/// Starts a server and reads its first line, which says where it is.
+/// Starts a server and reads its first line, which contains its address.
 fn start(
     command: &mut Command,
     binary: &Path,

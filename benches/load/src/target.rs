@@ -1,4 +1,4 @@
-//! A server, ready for a run: where it is, who takes part, how a message is sent.
+//! A server, ready for a run: its address, its users, and how a message is sent.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,29 +10,29 @@ use super::readings::allow_files;
 use super::spawn::{Spawned, bare, hub};
 use super::tokens::{LISTENER, People, Roster};
 
-/// Where our own hubs' sockets are; their frames' form is the one in which marks are cheap to find.
+/// The path of our hubs' sockets; in this dialect, marks are cheap to find.
 const HUB_PATH: &str = "/ws/notifications/?dialect=incident";
-/// Whom the messages are for.
+/// The recipients of the messages.
 const SEND_PATH: &str = "/api/notifications/";
-/// About so much is around the message in a frame of our own hubs.
+/// The approximate size of the frame around the message in our hubs.
 const FRAME_BYTES: usize = 130;
-/// One address of the machine's own has so many ports for connections.
+/// The number of ports for connections from one loopback address.
 const LOCAL_SOURCES: u8 = 8;
 
-/// A server for one run. One that was started for it ends with it.
+/// A server for one run. One that was started for it is terminated with it.
 #[derive(Debug)]
 pub struct Target {
-    /// What it is called in what is printed.
+    /// Its name in the output.
     pub name: String,
-    /// What its listeners are told.
+    /// The setup of its listeners.
     pub setup: Setup,
     /// How a message is sent.
     pub publish: Option<Publish>,
-    /// Its process.
+    /// Its process id.
     pub pid: Option<u32>,
-    /// Marks of this run.
+    /// The run's id in marks.
     pub run: u32,
-    /// Where its REST interface is.
+    /// The address of its REST interface.
     pub place: Place,
     /// The bytes around a message.
     overhead: usize,
@@ -40,7 +40,7 @@ pub struct Target {
 }
 
 impl Server {
-    /// What it is called in what is printed.
+    /// Its name in the output.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -51,7 +51,7 @@ impl Server {
         }
     }
 
-    /// Makes it ready for a run, with these people.
+    /// Prepares it for a run with these users.
     ///
     /// # Errors
     /// See the text.
@@ -89,7 +89,7 @@ impl Server {
 }
 
 impl Target {
-    /// The body of a send, as large as its frame should be.
+    /// The body of a send, for frames of the requested size.
     #[must_use]
     pub fn body(&self, publish: &Publish, mark: Mark, bytes: usize) -> String {
         let message = mark.message(bytes.saturating_sub(self.overhead));
@@ -99,7 +99,7 @@ impl Target {
     /// How messages are sent.
     ///
     /// # Errors
-    /// Nobody said how.
+    /// No option says how.
     pub fn publish(&self) -> Result<&Publish, LoadError> {
         self.publish.as_ref().ok_or_else(|| {
             LoadError::Wrong(format!(

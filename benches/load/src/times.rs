@@ -1,4 +1,4 @@
-//! Latencies: kept as a histogram of microseconds, and sent between processes as counts.
+//! Latencies: a histogram in microseconds, sent between processes as counts.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::clock::figure;
 
-/// Three digits of each value are right.
+/// Three significant digits.
 const DIGITS: u8 = 3;
-/// What takes longer than an hour, in µs, is as bad as what takes one.
+/// Longer latencies count as one hour, in µs.
 const US_MAX: u64 = 3_600_000_000;
 
-/// How long things took.
+/// Latencies.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "Counts", into = "Counts")]
 pub struct Times(Histogram<u64>);
 
-/// Each value that was seen, and how often.
+/// Each value with its count.
 #[derive(Debug, Serialize, Deserialize)]
 struct Counts(Vec<(u64, u64)>);
 
@@ -47,35 +47,35 @@ impl From<Times> for Counts {
 }
 
 impl Times {
-    /// Takes how long one took, in nanoseconds.
+    /// Adds one, in nanoseconds.
     pub fn record(&mut self, ns: u64) {
         self.0.saturating_record(ns / 1_000);
     }
 
-    /// Forgets all of them.
+    /// Removes all of them.
     pub fn clear(&mut self) {
         self.0.reset();
     }
 
-    /// Those of another as well.
+    /// Adds another's.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
     }
 
-    /// How many there are.
+    /// Their count.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// So many of all took this long or less, in milliseconds.
+    /// A quantile, in milliseconds.
     #[must_use]
     pub fn ms(&self, quantile: f64) -> f64 {
         figure(self.0.value_at_quantile(quantile)) / 1_000.0
     }
 
-    /// As machines are told.
+    /// As JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({

@@ -1,4 +1,4 @@
-//! Who takes part, and what they show at the door.
+//! The users of a run and their credentials.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,15 +11,15 @@ use super::pipe::Person;
 
 /// Tokens live longer than any run.
 const TTL_S: u64 = 24 * 3600;
-/// The role of those who only listen: any name but the hub's own has a client's rights.
+/// The role of those who only listen: a name that is not the hub's own has a client's rights.
 pub const LISTENER: &str = "student";
 
-/// How people log in at a server that runs already.
+/// How users authenticate at a running server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// Not at all.
     Nobody,
-    /// With tokens that we sign, as the users from the one number to the other.
+    /// With tokens that we sign, for this range of user ids.
     Signed {
         /// Signs them.
         secret: String,
@@ -28,16 +28,16 @@ pub enum Login {
         /// The last.
         to: u64,
     },
-    /// With tokens that somebody else made.
+    /// With tokens from a file.
     Tokens {
-        /// One each.
+        /// One per user.
         tokens: Vec<String>,
-        /// Whoever sends, where that is nobody of those.
+        /// The sender, if it is not one of them.
         sender: Option<String>,
     },
 }
 
-// Without what opens doors.
+// Without secrets.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -48,39 +48,39 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// How many listeners there are of each role, and whether somebody else sends.
+/// How many listeners there are of each role, and whether there is a separate sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     /// In this order.
     pub groups: Vec<(&'static str, usize)>,
-    /// An admin beside them, who does not listen.
+    /// An additional admin who does not listen.
     pub has_sender: bool,
 }
 
 impl Roster {
-    /// How many listen.
+    /// The number of listeners.
     #[must_use]
     pub fn listeners(&self) -> usize {
         self.groups.iter().map(|(_, count)| count).sum()
     }
 
-    /// The role of each who listens.
+    /// The role of each listener.
     pub fn roles(&self) -> impl Iterator<Item = &'static str> {
         self.groups.iter().flat_map(|(role, count)| std::iter::repeat_n(*role, *count))
     }
 }
 
-/// Those who take part.
+/// The users of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct People {
     /// In the roster's order.
     pub listeners: Vec<Person>,
-    /// Who sends.
+    /// The sender.
     pub sender: Option<Person>,
 }
 
 impl Login {
-    /// The people of a roster.
+    /// The users of a roster.
     ///
     /// # Errors
     /// There are too few.
@@ -119,7 +119,7 @@ impl Login {
     }
 }
 
-/// Somebody with a token of a day.
+/// A user with a token that is valid for a day.
 ///
 /// # Errors
 /// It cannot be signed.
@@ -135,7 +135,7 @@ pub fn person(secret: &str, id: u64, role: &str) -> Result<Person, LoadError> {
     Ok(Person { id: id.to_string(), token })
 }
 
-/// Whom a token names, if one can tell.
+/// The user that a token names, if it can be read.
 fn user(token: &str) -> String {
     let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims = claims.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());

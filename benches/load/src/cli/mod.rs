@@ -17,7 +17,7 @@ use crate::run::Results;
 use crate::{LoadError, bare, children, plot, run, worker};
 use options::Options;
 
-/// So many have to do with tickets where nobody says how many.
+/// The default number of users with tickets.
 const STAFF: usize = 40;
 
 const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ printed. A frame that is missing, doubled or out of order makes the command exit
 Keys of --json: format, bellpull, workload, processes, ok, rows (server, size, run, figures,
 latencies, faults), ratios (server, to, size, ratios). They stay as they are for one `format`.";
 
-/// What `load` takes.
+/// The options of `load`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, subcommand_value_name = "WORKLOAD")]
 #[command(subcommand_help_heading = "Workloads")]
@@ -52,41 +52,41 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everybody connects and nothing happens: the server's memory per user
+    /// Connect all users and wait: the server's memory per user
     Idle(Options),
-    /// Everybody connects at once: users/s, and how long until the first frame
+    /// Connect all users at once: users/s, and the time until the first frame
     Connect(Options),
-    /// One stored notification to everybody: frames/s, and how long until each has it
+    /// Send one stored notification to all users: frames/s, and the time until each arrives
     FanOut(FanOutArgs),
-    /// Whole lives of tickets through REST: transitions/s, and how long until each frame
+    /// Run tickets through their life cycle over REST: transitions/s, and the time until each frame
     Tickets(TicketsArgs),
-    /// Everybody comes back at once, each to a backlog: replayed notifications/s
+    /// Reconnect all users at once, each with a backlog: replayed notifications/s
     Replay(ReplayArgs),
-    /// Tickets, notifications to everybody and people who come back, at a steady rate
+    /// Tickets, notifications to all users and reconnects, at a steady rate
     Mixed(MixedArgs),
-    /// One of this tool's own processes
+    /// A worker process of this tool
     #[command(hide = true)]
     Worker,
-    /// The server that does nothing but write
+    /// The minimal server that only writes
     #[command(hide = true)]
     BareLoop,
 }
 
 #[derive(Debug, clap::Args)]
 struct FanOutArgs {
-    /// How often
+    /// How many notifications to send
     #[arg(long, value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rounds: u64,
-    /// After that, as often, so many notifications at once; 0: none
+    /// Then as many again, this many at once; 0: none
     #[arg(long, value_name = "N", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(0..=1_000))]
     burst: u64,
-    /// How large a frame is, about, in bytes
+    /// Approximate frame size, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 400,
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     size: u32,
-    /// Also measures the bare loop: two threads that write to as many sockets
+    /// Also measure the bare loop: two threads that write to as many sockets
     #[arg(long)]
     baseline: bool,
     #[command(flatten)]
@@ -95,11 +95,11 @@ struct FanOutArgs {
 
 #[derive(Debug, clap::Args)]
 struct TicketsArgs {
-    /// How many lives: each is six transitions
+    /// How many life cycles: each has six transitions
     #[arg(long, value_name = "N", default_value_t = 1_000,
           value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     lives: u64,
-    /// So many connections ask at once
+    /// How many connections send requests at once
     #[arg(long, value_name = "N", default_value_t = 32,
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     parallel: u16,
@@ -109,11 +109,11 @@ struct TicketsArgs {
 
 #[derive(Debug, clap::Args)]
 struct ReplayArgs {
-    /// How many notifications wait for each; a hub replays up to its setting replay.limit
+    /// How many notifications wait for each user; a hub replays up to its setting replay.limit
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=100_000))]
     backlog: u64,
-    /// How large a frame is, about, in bytes
+    /// Approximate frame size, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 400,
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     size: u32,
@@ -123,31 +123,31 @@ struct ReplayArgs {
 
 #[derive(Debug, clap::Args)]
 struct MixedArgs {
-    /// For how long, in seconds
+    /// Duration, in seconds
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=604_800))]
     seconds: u32,
-    /// Transitions of tickets a second
+    /// Ticket transitions per second
     #[arg(long, value_name = "PER_SECOND", default_value_t = 500.0, allow_negative_numbers = true,
           value_parser = rate)]
     transitions: f64,
-    /// Notifications to everybody a second
+    /// Notifications to all users per second
     #[arg(long, value_name = "PER_SECOND", default_value_t = 0.2, allow_negative_numbers = true,
           value_parser = rate)]
     fan_outs: f64,
-    /// People who go and come back, a second
+    /// Reconnecting users per second
     #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0, allow_negative_numbers = true,
           value_parser = rate)]
     returns: f64,
-    /// So many connections ask at once
+    /// How many connections send requests at once
     #[arg(long, value_name = "N", default_value_t = 32,
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     parallel: u16,
-    /// So many of the users have to do with tickets; the others only listen
+    /// How many of the users have tickets; the others only listen
     #[arg(long, value_name = "N", default_value_t = 40,
           value_parser = clap::value_parser!(u16).range(3..=1_000))]
     staff: u16,
-    /// How large a notification's frame is, about, in bytes
+    /// Approximate size of a notification's frame, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 400,
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     size: u32,
@@ -167,8 +167,8 @@ fn bytes(size: u32) -> usize {
 /// Runs a load test.
 ///
 /// # Errors
-/// What is wrong with the options; what kept it from being run; and that frames were missing,
-/// doubled or out of order, after the table that says how many.
+/// An invalid option; why it could not be run; or, after the table with the counts, that frames
+/// were missing, duplicated or out of order.
 pub async fn run(args: Args) -> Result<(), LoadError> {
     let (workload, options, has_baseline) = match args.command {
         Command::Worker => {
@@ -236,7 +236,7 @@ async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), Loa
     verdict(&results)
 }
 
-/// Waits until somebody wants the run to end.
+/// Waits for a signal that ends the run.
 async fn asked_to_end() -> LoadError {
     let failed = |error: std::io::Error| LoadError::failed(format!("load: {error}"));
     let (mut terminate, mut interrupt) =
@@ -268,7 +268,7 @@ fn verdict(results: &Results) -> Result<(), LoadError> {
     )))
 }
 
-/// Work of a process that this tool started: it waits, in a thread where that is no harm.
+/// The work of a process that this tool started: it blocks, so it has a thread of its own.
 async fn child(
     work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
 ) -> Result<(), LoadError> {

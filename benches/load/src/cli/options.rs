@@ -1,4 +1,4 @@
-//! The options that all workloads share, and the plan that they make.
+//! The options that all workloads share, and the plan that they result in.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,65 +9,65 @@ use crate::pipe::{Pace, Ready};
 use crate::plan::{Place, Plain, Plan, Publish, Running, Server, Workload};
 use crate::tokens::Login;
 
-/// So many take part where nobody says how many.
+/// The default number of users.
 const USERS: usize = 1_000;
 
-/// What all workloads take.
+/// The options of all workloads.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// How many users, or (with --jwt-secret) which: N, or FROM..TO with both ends [default: 1000;
+    /// How many users, or (with --jwt-secret) their ids: N, or FROM..TO, inclusive [default: 1000;
     /// 40 for tickets]
     #[arg(long, value_name = "N|FROM..TO", value_parser = users)]
     users: Option<Users>,
-    /// Runs at each of these sizes, in turn
+    /// Run with each of these numbers of users, in turn
     #[arg(long, value_name = "N,N,…", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     scale: Vec<u32>,
-    /// Runs so often, and prints the medians too
+    /// Repeat, and print the medians too
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// Handshakes that are under way at once
+    /// Handshakes in progress at once
     #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "rate",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
-    /// Begins so many handshakes a second, whatever becomes of them
+    /// Begin this many handshakes per second, whether or not earlier ones have finished
     #[arg(long, value_name = "PER_SECOND",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
-    /// How many processes of the tool share the sockets
+    /// How many worker processes share the sockets
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     processes: u16,
-    /// Connects from these addresses in turn [default: 127.0.0.1 to 127.0.0.8 for 127.0.0.1]
+    /// Connect from these addresses in turn [default: 127.0.0.1 to 127.0.0.8 for 127.0.0.1]
     #[arg(long, value_name = "IP,IP,…", value_delimiter = ',')]
     source: Vec<IpAddr>,
-    /// No step may take longer, in seconds
+    /// Time limit of each step, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     timeout: u32,
     #[arg(skip)]
     default_users: Option<usize>,
-    /// Prints one JSON text instead of the table
+    /// Print JSON instead of the table
     #[arg(long)]
     pub(super) json: bool,
-    /// Writes a picture (SVG) of the curves over --scale
+    /// Write a picture (SVG) of the curves over --scale
     #[arg(long, value_name = "FILE")]
     pub(super) plot: Option<PathBuf>,
 
-    /// Measures a hub that is started for each run on a temporary database; from this program, or
-    /// from another one, so that two builds can be compared. [default where there is no --url]
+    /// Measure a hub that is started for each run on a temporary database; from this program, or
+    /// from another one, to compare two builds. [default without --url]
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true,
           default_missing_value = "", help_heading = "Servers")]
     spawn: Vec<String>,
-    /// Measures a server that runs: ws://HOST:PORT[/PATH]; {user} and {token} in it are filled in
+    /// Measure a running server: ws://HOST:PORT[/PATH]; {user} and {token} in it are replaced
     #[arg(long, help_heading = "Servers")]
     url: Vec<String>,
-    /// The process of the first, second… --url: its memory and CPU time are measured
+    /// The process id of the first, second… --url: measures its memory and CPU time
     #[arg(long, requires = "url", help_heading = "Servers",
           value_parser = clap::value_parser!(u32).range(1..))]
     pid: Vec<u32>,
-    /// Signs tokens for --users, as another issuer would: the hub needs auth.auto_provision, or
+    /// Sign tokens for --users, as another issuer would: the hub needs auth.auto_provision, or
     /// accounts with these ids. The user after the last one sends
     #[arg(
         long,
@@ -77,23 +77,23 @@ pub(super) struct Options {
         help_heading = "Servers"
     )]
     jwt_secret: Option<String>,
-    /// A file with one access token a line
+    /// A file with one access token per line
     #[arg(long, value_name = "FILE", requires = "url", help_heading = "Servers")]
     tokens: Option<PathBuf>,
-    /// The token of the admin who sends, beside --tokens
+    /// The token of the admin who sends, with --tokens
     #[arg(long, value_name = "TOKEN", requires = "tokens", help_heading = "Servers")]
     sender_token: Option<String>,
 
-    /// The servers at --url are none of ours
+    /// The servers at --url are third-party servers
     #[arg(long, requires = "url", help_heading = "Servers of another make")]
     plain: bool,
-    /// Is sent on each socket; {user} and {token} in it are filled in
+    /// Sent on each socket; {user} and {token} in it are replaced
     #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
     subscribe: Option<String>,
-    /// A socket is open once a frame came with this in it [default: once it is upgraded]
+    /// A socket is open once a frame contains this text [default: once it is upgraded]
     #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
     ready: Option<String>,
-    /// One more line of each handshake, with {user} and {token} filled in
+    /// An additional header line of each handshake; {user} and {token} are replaced
     #[arg(
         long,
         value_name = "NAME: VALUE",
@@ -101,10 +101,10 @@ pub(super) struct Options {
         help_heading = "Servers of another make"
     )]
     header: Vec<String>,
-    /// Where a message for everybody is posted at the first, second… --url
+    /// The URL that receives a message for all users, for the first, second… --url
     #[arg(long, value_name = "URL", requires = "plain", help_heading = "Servers of another make")]
     publish_url: Vec<String>,
-    /// What is posted; {message} stands for the message
+    /// The body of the request; {message} is replaced by the message
     #[arg(
         long,
         value_name = "TEXT",
@@ -112,7 +112,7 @@ pub(super) struct Options {
         help_heading = "Servers of another make"
     )]
     publish_body: String,
-    /// One more line of each such request
+    /// An additional header line of each such request
     #[arg(
         long,
         value_name = "NAME: VALUE",
@@ -122,7 +122,7 @@ pub(super) struct Options {
     publish_header: Vec<String>,
 }
 
-// Without what opens doors.
+// Without secrets.
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
@@ -132,7 +132,7 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// How many, or which.
+/// How many, or which ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Users {
     Count(usize),
@@ -151,7 +151,7 @@ fn users(text: &str) -> Result<Users, String> {
 }
 
 impl Options {
-    /// The same with another number of users where nobody says how many.
+    /// The same with another default number of users.
     pub(super) fn with_users(self, count: usize) -> Self {
         Self { default_users: Some(count), ..self }
     }
@@ -160,7 +160,7 @@ impl Options {
         self.default_users.unwrap_or(USERS)
     }
 
-    /// The plan, checked as far as it can be before anything runs.
+    /// The plan, validated as far as possible before the run starts.
     pub(super) fn plan(self, workload: Workload, has_baseline: bool) -> Result<Plan, LoadError> {
         let servers = self.servers(has_baseline)?;
         let login = self.login()?;
@@ -286,12 +286,12 @@ impl Options {
     }
 }
 
-/// A program's path: a hub runs in a folder of its own.
+/// A program's absolute path: a hub runs in a directory of its own.
 fn absolute(program: &Path) -> PathBuf {
     std::path::absolute(program).unwrap_or_else(|_| program.to_owned())
 }
 
-/// What is wrong, with the option at fault before it.
+/// An error text that begins with the option.
 fn named<T>(option: &str, read: Result<T, LoadError>) -> Result<T, LoadError> {
     read.map_err(|error| LoadError::Wrong(format!("{option}: {error}")))
 }

@@ -1,4 +1,4 @@
-//! What `load` takes, and the plan that it makes of it.
+//! The options of `load`, and the plan that they result in.
 
 use clap::Parser;
 

@@ -1,4 +1,4 @@
-//! Panels as SVG, two beside each other, under one heading that names the servers.
+//! Panels as SVG, two in a row, under one heading that names the servers.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::panel::{Axis, Curve, Panel, grouped};
 
-/// The whole of it.
+/// The whole picture.
 #[derive(Debug)]
 pub(super) struct Picture {
     pub(super) title: String,
     pub(super) subtitle: String,
-    /// Their names, and whether each is what others are measured by.
+    /// Their names, and whether each is the baseline.
     pub(super) servers: Vec<(String, bool)>,
     pub(super) panels: Vec<Panel>,
 }
@@ -27,16 +27,16 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 const PANEL_WIDTH: u32 = 460;
 const PANEL_HEIGHT: u32 = 300;
 const HEADING_HEIGHT: i32 = 78;
-/// Beside the heading.
+/// Next to the heading.
 const MARGIN: i32 = 18;
 const INK: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(110, 110, 110);
 const GRID: RGBColor = RGBColor(226, 226, 226);
-/// What others are measured by.
+/// The baseline of ratios.
 const BASELINE: RGBColor = RGBColor(140, 140, 140);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 119, 180), RGBColor(214, 96, 39), RGBColor(44, 160, 44), RGBColor(148, 103, 189)];
-/// Up to so many points are marked, and say what they are.
+/// Up to this many points are marked and labelled.
 const MARKED_MAX: usize = 8;
 
 fn title_font() -> FontDesc<'static> {
@@ -47,13 +47,12 @@ fn small_font() -> FontDesc<'static> {
     ("sans-serif", 13).into_font()
 }
 
-/// What a text may take: nobody knows the font that it will be shown in, so it is more than most
-/// take.
+/// The estimated width of a text: the font is unknown, so it is wider than most.
 fn text_width(text: &str, font: &FontDesc<'_>) -> Result<i32, Box<dyn std::error::Error>> {
     Ok(i32::try_from(font.box_size(text)?.0)?)
 }
 
-/// What a server takes in the heading: its line, its name, and the gap behind it.
+/// The width of a server in the heading: its line, its name, and the gap after it.
 fn server_width(name: &str) -> Result<i32, Box<dyn std::error::Error>> {
     Ok(28 + text_width(name, &small_font())? + 24)
 }
@@ -64,7 +63,7 @@ impl Picture {
         let count = u32::try_from(self.panels.len().max(1))?;
         let (columns, rows) = (count.min(2), count.div_ceil(2));
         let height = u32::try_from(HEADING_HEIGHT)? + rows * PANEL_HEIGHT;
-        // One panel alone may be narrower than what stands above it.
+        // A single panel may be narrower than the heading above it.
         let width = self.heading_width()?.max(columns * PANEL_WIDTH);
         let root = SVGBackend::with_string(&mut text, (width, height));
         let root = root.into_drawing_area();
@@ -164,8 +163,8 @@ impl Picture {
         let label = ("sans-serif", 12).into_font().color(&INK);
         let lowest = panel.upright().to * 0.1;
         chart.draw_series(points().map(|(x, y)| {
-            // Above the highest of those that share the place, and below the others; where those
-            // have the axis below them, above as well, or beside them where there is no room.
+            // Above the highest of the points that share the place, and below the others; if the
+            // axis is directly below those, above as well, or beside them if there is no room.
             let others = panel.curves.iter().flat_map(|other| &other.points).copied().map(place);
             let above = others.filter(|at| at.0 == x && at.1 > y).map(|at| at.1 - y);
             let room = above.fold(f64::INFINITY, f64::min);
@@ -183,7 +182,7 @@ impl Picture {
     }
 }
 
-/// Straight from one end to the other, with no marks but its own.
+/// A straight line from end to end, marked at its own points only.
 impl Ranged for Axis {
     type FormatOption = DefaultFormatting;
     type ValueType = f64;
@@ -254,7 +253,7 @@ mod tests {
             width.parse::<usize>().unwrap()
         };
         assert_eq!(wide("1,000 users", &["bellpull"]), 460, "a panel's");
-        // A letter of the subtitle's 10.5 px takes 5.8 px in wide fonts such as DejaVu Sans.
+        // A character of the subtitle's 10.5 px is 5.8 px wide in wide fonts such as DejaVu Sans.
         let subtitle = "1,000, 5,000, 10,000, 19,000 users; medians of 3 runs, upright lines from \
                         the least to the most";
         assert!(wide(subtitle, &["bellpull"]) >= 2 * 18 + subtitle.len() * 58 / 10);

@@ -1,8 +1,7 @@
-//! The picture of a run: what it came to, in a few panels.
+//! The picture of a run: its results in a few panels.
 //!
-//! With several sizes each panel is a figure over the number of users. With one size there is no
-//! curve to draw over it; then the panels are how long things took (which part of all had come
-//! after how long), and how a figure went while the run lasted.
+//! With several sizes each panel shows a figure over the number of users. With a single size the
+//! panels show the distribution of latencies, and figures over the time of the run.
 
 mod draw;
 mod panel;
@@ -15,7 +14,7 @@ use super::plan::{Plan, Server};
 use super::run::{Results, Row};
 use panel::{Curve, Panel, X};
 
-/// A figure that is drawn over the number of users, where a workload has it.
+/// A figure that is drawn over the number of users, if a workload has it.
 struct Drawn {
     key: &'static str,
     title: &'static str,
@@ -39,7 +38,7 @@ const fn drawn(key: &'static str, title: &'static str, unit: &'static str) -> Dr
     Drawn { key, title, unit }
 }
 
-/// What the latencies of an outcome are called in a picture; those without a name are not drawn.
+/// The names of latencies in a picture; those without a name are not drawn.
 const LATENCIES: [(&str, &str); 7] = [
     ("handshake", "Until the upgrade"),
     ("ready", "Until the first frame"),
@@ -50,7 +49,7 @@ const LATENCIES: [(&str, &str); 7] = [
     ("return", "Until whoever returns is back"),
 ];
 
-/// Latencies are drawn at so many parts of all.
+/// The number of quantiles at which latencies are drawn.
 const QUANTILES: u32 = 60;
 
 /// Writes the picture.
@@ -73,7 +72,7 @@ pub fn write(plan: &Plan, results: &Results, file: &Path) -> Result<(), LoadErro
         .map_err(|error| LoadError::Failed(format!("--plot: {}: {error}", file.display())))
 }
 
-/// How many users, and how often.
+/// The number of users, and of repetitions.
 fn subtitle(plan: &Plan) -> String {
     let users: Vec<String> = plan.sizes.iter().map(|size| panel::grouped(whole(*size))).collect();
     let runs = match plan.runs {
@@ -122,7 +121,7 @@ fn over_users(plan: &Plan, results: &Results, drawn: &Drawn) -> Option<Panel> {
     Panel::new(drawn.title, drawn.unit, users, curves)
 }
 
-/// Which part of all had come after how long.
+/// The distribution of latencies.
 fn latency(rows: &[Option<&Row>], name: &str, title: &'static str) -> Option<Panel> {
     let curve = |row: &Option<&Row>| {
         let of_name = |(known, _): &&(&str, _)| *known == name;
@@ -140,7 +139,7 @@ fn latency(rows: &[Option<&Row>], name: &str, title: &'static str) -> Option<Pan
     Panel::new(title, "ms", X::Part, rows.iter().map(curve).collect())
 }
 
-/// How figures went over time.
+/// Figures over time.
 fn courses(rows: &[Option<&Row>]) -> Vec<Panel> {
     let first = rows.iter().flatten().map(|row| row.outcome.courses.as_slice()).next();
     let panel = |course: &super::workload::Course| {

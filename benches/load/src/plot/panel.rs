@@ -1,23 +1,23 @@
-//! A panel: curves of servers over something, and where its axes have their marks.
+//! A panel: curves of the servers, and its axes' ticks.
 
-/// A figure over something.
+/// A figure over a variable.
 #[derive(Debug)]
 pub(super) struct Panel {
     pub(super) title: &'static str,
     pub(super) unit: &'static str,
     pub(super) x: X,
-    /// One a server, in their order; empty where a server has none.
+    /// One per server, in their order; empty if a server has none.
     pub(super) curves: Vec<Curve>,
 }
 
-/// Over what.
+/// The variable.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum X {
-    /// Numbers of users, these; each step is as wide as it is large beside the one before.
+    /// These numbers of users; distances are proportional to their ratios.
     Users(Vec<f64>),
-    /// Parts of all, by their nines: 1 is 90 %, 2 is 99 %.
+    /// Quantiles by their nines: 1 is 90 %, 2 is 99 %.
     Part,
-    /// Seconds since the beginning.
+    /// Seconds since the start.
     Seconds,
 }
 
@@ -25,11 +25,11 @@ pub(super) enum X {
 #[derive(Debug, Default)]
 pub(super) struct Curve {
     pub(super) points: Vec<(f64, f64)>,
-    /// The least and the most of several runs, at a point.
+    /// The minimum and maximum of several runs, at a point.
     pub(super) spans: Vec<(f64, f64, f64)>,
 }
 
-/// An axis: where it begins and ends, and its marks.
+/// An axis: its range and its ticks.
 #[derive(Debug, PartialEq)]
 pub(super) struct Axis {
     pub(super) from: f64,
@@ -38,7 +38,7 @@ pub(super) struct Axis {
 }
 
 impl Panel {
-    /// `None` where no server has a point.
+    /// `None` if no server has a point.
     pub(super) fn new(
         title: &'static str,
         unit: &'static str,
@@ -49,7 +49,7 @@ impl Panel {
         has_points.then_some(Self { title, unit, x, curves })
     }
 
-    /// From zero to a little above what is highest.
+    /// From zero to a little above the maximum.
     pub(super) fn upright(&self) -> Axis {
         let points = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
         let spans = self.curves.iter().flat_map(|curve| &curve.spans).map(|span| span.2);
@@ -83,7 +83,7 @@ impl Panel {
 }
 
 impl X {
-    /// Where on the axis a value is.
+    /// The position of a value on the axis.
     pub(super) fn place(&self, value: f64) -> f64 {
         match self {
             Self::Users(_) => value.max(1.0).ln(),
@@ -91,7 +91,7 @@ impl X {
         }
     }
 
-    /// What a mark on the axis is called.
+    /// The label of a tick.
     pub(super) fn label(&self, place: f64) -> String {
         match self {
             Self::Users(_) => grouped(place.exp()),
@@ -103,7 +103,7 @@ impl X {
         }
     }
 
-    /// What the axis is called.
+    /// The label of the axis.
     pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Users(_) => "users",
@@ -113,7 +113,7 @@ impl X {
     }
 }
 
-/// Round values from 0 up to this one: four to nine of them.
+/// Four to nine round values from 0 up to this one.
 fn marks(to: f64) -> Vec<f64> {
     let rough = to / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
@@ -123,7 +123,7 @@ fn marks(to: f64) -> Vec<f64> {
     marks.take_while(|mark| *mark <= to).collect()
 }
 
-/// A value as people read it: three digits of a small one, groups of three of a large one.
+/// A formatted value: three digits of a small one, groups of three of a large one.
 pub(super) fn grouped(value: f64) -> String {
     if value > 0.0 && value < 10.0 && (value - value.round()).abs() > 1e-9 {
         return format!("{value:.2}").trim_end_matches('0').to_owned();

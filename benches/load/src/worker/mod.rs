@@ -1,9 +1,9 @@
-//! The process that listens: all of its sockets in one thread on one epoll loop.
+//! The worker process: all of its sockets in one thread on one epoll loop.
 //!
-//! It is on the same cores as the server that is measured, so it does as little as it can: one
-//! `recv` for each time that something came, into one buffer for all; frames are judged where they
-//! lie; nothing is parsed but the mark and the position. It takes commands from its standard input
-//! and answers on its standard output (see [`super::pipe`]), and ends with its input.
+//! It shares the cores with the measured server, so it does as little as possible: one `recv` per
+//! readiness event into one shared buffer; frames are classified in place; only the mark and the
+//! position are parsed. It reads commands from standard input and writes messages to standard
+//! output (see [`super::pipe`]), and ends with its input.
 
 mod socket;
 mod take;
@@ -22,18 +22,18 @@ use super::frame::PAYLOAD_MAX;
 use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
 use socket::Socket;
 
-/// The token of commands; sockets have their index.
+/// The token of commands; a socket's token is its index.
 const COMMANDS: Token = Token(usize::MAX);
-/// What one turn of the loop takes up.
+/// The most events of one iteration.
 const EVENTS_MAX: usize = 1024;
-/// Where so many sockets have something at once, more will in a moment…
+/// If this many sockets are ready at once, more will be in a moment…
 const CROWD: usize = 16;
-/// …which is worth waiting for: who sends pays for every waking of this process, and on one machine
-/// is put off by it. A frame that is one of many is noted so much later at most.
+/// …so it waits this long: the sender pays for every wake-up of this process, and on one machine is
+/// preempted by it. The arrival of a frame of a fan-out is noted this much later at most.
 const NAP: Duration = Duration::from_micros(500);
-/// How often somebody who watches is told how far it is.
+/// The interval of progress messages.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// How long a frame that is to be told of may wait for others.
+/// How long a reported frame may wait for others.
 const TELL_EVERY: Duration = Duration::from_millis(5);
 
 /// A worker with its sockets.
@@ -42,29 +42,29 @@ struct Worker<W: Write> {
     output: W,
     setup: Setup,
     sockets: Vec<Socket>,
-    /// For what is read: one frame of the largest size, and as much again.
+    /// The read buffer: one frame of the largest size, and as much again.
     buffer: Vec<u8>,
     tally: Tally,
     told: Vec<Told>,
     opening: Opening,
-    /// So many marked frames are waited for.
+    /// The number of expected marked frames.
     expected: Option<u64>,
-    /// When the last one came.
+    /// When the last one arrived.
     last_ns: u64,
     progress_due_ns: u64,
-    /// Where the next return begins.
+    /// Where the next reconnect begins.
     returned: usize,
 }
 
-/// The handshakes that are to be begun.
+/// The handshakes to begin.
 #[derive(Debug, Default)]
 struct Opening {
-    /// None: all were begun and are over, and that was said.
+    /// `None`: all have ended, and that was reported.
     pace: Option<Pace>,
     begun_ns: u64,
-    /// The next socket to look at.
+    /// The next socket to check.
     next: usize,
-    /// How many were begun.
+    /// How many have begun.
     begun: u64,
     under_way: usize,
     backlog: u64,
@@ -73,13 +73,13 @@ struct Opening {
 /// Runs until the input ends.
 ///
 /// # Errors
-/// What kept it from listening or from being heard.
+/// Why it could not listen or report.
 pub fn run(input: impl BufRead + Send + 'static, output: impl Write) -> io::Result<()> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), COMMANDS)?;
     let (sender, commands) = channel();
     std::thread::spawn(move || {
-        // Held here: the loop must be woken to see that the input has ended.
+        // Held here: the loop must be woken when the input ends.
         let waker = Arc::new(waker);
         for line in input.lines().map_while(Result::ok) {
             let Ok(command) = serde_json::from_str::<Command>(&line) else { break };
@@ -143,7 +143,7 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// How long nothing has to be done.
+    /// The time until the next action.
     fn next_due(&self) -> Duration {
         let mut wait = if self.told.is_empty() { PROGRESS_EVERY } else { TELL_EVERY };
         if let Some(Pace::Open { every_ns }) = self.opening.pace
@@ -185,7 +185,7 @@ impl<W: Write> Worker<W> {
         Ok(())
     }
 
-    /// Begins the handshakes whose time it is.
+    /// Begins the handshakes that are due.
     fn begin_due(&mut self) {
         let Some(pace) = self.opening.pace else { return };
         while self.opening.next < self.sockets.len() {
@@ -197,7 +197,7 @@ impl<W: Write> Worker<W> {
                     if due > now_ns() {
                         return;
                     }
-                    // What waits for the tool to come round waits too.
+                    // A delay of this tool counts as latency, too.
                     due
                 }
             };
@@ -210,7 +210,7 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// Ends some sockets without a word, and opens them again where they stopped.
+    /// Closes some sockets without a close frame, and opens them again from their last position.
     fn come_again(&mut self, count: usize) {
         let mut left = count.min(self.sockets.len());
         for _ in 0..self.sockets.len() {
@@ -229,7 +229,7 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// Says what is to be said now.
+    /// Sends the messages that are due.
     fn report(&mut self) -> io::Result<()> {
         if self.expected.is_some_and(|count| self.tally.received >= count) {
             self.expected = None;

@@ -14,32 +14,33 @@ use crate::clock::now_ns;
 use crate::frame::{self, KEY};
 use crate::pipe::{Person, Ready, Setup};
 
-/// One socket of somebody's.
+/// A listener's socket.
 #[derive(Debug, Default)]
 pub(super) struct Socket {
     pub(super) stream: Option<TcpStream>,
     pub(super) stage: Stage,
-    /// When it was to be begun.
+    /// When it was due.
     pub(super) begun_ns: u64,
     /// Marked frames since then.
     pub(super) received: u64,
-    /// The beginning of a frame whose end has not come.
+    /// The start of an incomplete frame.
     pub(super) left: Vec<u8>,
-    /// Of everything that this person was ever sent, on this socket and those before it.
+    /// The positions of all frames that this listener has received, on this socket and earlier
+    /// ones.
     pub(super) order: Order,
-    /// The request, until the connection takes it.
+    /// The request, until it is written.
     request: Vec<u8>,
 }
 
-/// How far a socket is.
+/// A socket's state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// There is none.
+    /// Closed.
     #[default]
     Closed,
-    /// The answer to the handshake is awaited.
+    /// Waiting for the answer to the handshake.
     Upgrading,
-    /// The frame is awaited with which it counts as open.
+    /// Waiting for the frame with which it counts as open.
     Greeting,
     /// It is open.
     Open,
@@ -54,15 +55,15 @@ impl Socket {
         self.stage == Stage::Open
     }
 
-    /// Where it stopped.
+    /// Its last position.
     pub(super) fn position(&self) -> Option<u64> {
         self.order.last()
     }
 
-    /// Closes it as a client does who leaves: the server is told, and the kernel waits for it.
+    /// Closes it as a leaving client does: with a FIN.
     pub(super) fn close(&mut self) {
         if let Some(stream) = self.stream.take() {
-            // It fails where the server has ended the connection, and then nothing is to be told.
+            // It fails if the server has closed the connection; then nothing is to be sent.
             let _ = SockRef::from(&stream).set_linger(None);
         }
         self.stage = Stage::Closed;
@@ -70,7 +71,7 @@ impl Socket {
         self.request = Vec::new();
     }
 
-    /// Sends the request, if the connection is there.
+    /// Writes the request, once connected.
     pub(super) fn ask(&mut self) -> io::Result<()> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         while !self.request.is_empty() {
@@ -86,13 +87,13 @@ impl Socket {
     }
 }
 
-/// The connection is not there yet, or takes no more now.
+/// Not connected yet, or the send buffer is full.
 fn is_not_yet(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }
 
 impl<W: Write> Worker<W> {
-    /// Begins a handshake that was to begin at this time; `since`: where the person stopped.
+    /// Begins a handshake that was due at this time; `since`: the listener's last position.
     pub(super) fn begin(&mut self, index: usize, begun_ns: u64, since: Option<u64>) {
         self.opening.under_way += 1;
         if let Err(error) = self.try_begin(index, begun_ns, since) {
@@ -112,7 +113,7 @@ impl<W: Write> Worker<W> {
         socket.begun_ns = begun_ns;
         socket.received = 0;
         socket.request = request(setup, &setup.people[index], since);
-        // On one machine a connection is there before `connect` returns.
+        // On loopback the connection is established before `connect` returns.
         socket.ask()
     }
 
@@ -124,7 +125,7 @@ impl<W: Write> Worker<W> {
         self.tally.faults.reason(why);
     }
 
-    /// An open socket has ended by itself; one that was being opened was refused.
+    /// An open socket was closed by the server; one that was opening was rejected.
     pub(super) fn ended(&mut self, index: usize, why: &str) {
         match self.sockets[index].stage {
             Stage::Closed => {}
@@ -138,7 +139,7 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// The handshake was answered with yes.
+    /// The handshake succeeded.
     pub(super) fn upgraded(&mut self, index: usize, at_ns: u64) -> io::Result<()> {
         let socket = &mut self.sockets[index];
         self.tally.handshake.record(at_ns.saturating_sub(socket.begun_ns));
@@ -164,8 +165,8 @@ impl<W: Write> Worker<W> {
     }
 }
 
-/// Sends a small frame. One that finds no room is lost with its connection: a server that does not
-/// read what its clients say has ended them all the same.
+/// Sends a small frame. If the send buffer is full, the frame is dropped: a server that does not
+/// read has failed in any case.
 pub(super) fn send(socket: &mut Socket, frame: &[u8]) -> io::Result<()> {
     let Some(stream) = &mut socket.stream else { return Ok(()) };
     stream.write_all(frame)
@@ -175,8 +176,8 @@ fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    // What is open when a run ends is gone at once. Else the kernel would keep each port for a
-    // minute, and the next run's sockets would look for theirs among tens of thousands.
+    // Sockets that are open when a run ends are reset. Else the kernel would keep each port for a
+    // minute, and the next run would search for free ports among tens of thousands.
     socket.set_linger(Some(Duration::ZERO))?;
     if let Some(from) = from {
         socket.bind(&SocketAddr::new(from, 0).into())?;
@@ -213,7 +214,7 @@ fn request(setup: &Setup, person: &Person, since: Option<u64>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A text with the person's own in it.
+/// A text with its placeholders replaced.
 fn filled(text: &str, person: &Person) -> String {
     text.replace("{token}", &person.token).replace("{user}", &person.id)
 }

@@ -1,4 +1,4 @@
-//! What came on a socket: the answer to its handshake, then frames.
+//! Input of a socket: the answer to its handshake, then frames.
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -12,13 +12,13 @@ use crate::frame::{self, ACCEPT, Garbage, Kind};
 use crate::mark::{Mark, seq};
 use crate::pipe::{Ready, Told};
 
-/// The longest head of an answer to a handshake.
+/// The longest head of a handshake's answer.
 const HEAD_MAX: usize = 16 * 1024;
-/// As much of what a server says as is kept for people to read.
+/// How much of a server's message is kept for an error.
 const REASON_MAX: usize = 120;
 
 impl<W: Write> Worker<W> {
-    /// Something happened on a socket.
+    /// A socket is ready.
     pub(super) fn heard(&mut self, index: usize, event: &Event) {
         if event.is_writable()
             && self.sockets[index].stage == Stage::Upgrading
@@ -31,8 +31,8 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// Reads what there is. A read that does not fill the buffer has emptied the connection, and
-    /// the next bytes will be told of: a second one would only say so.
+    /// Reads once. A read that does not fill the buffer has emptied the connection, and more bytes
+    /// will be a new event.
     fn read(&mut self, index: usize, is_ended: bool) {
         loop {
             let socket = &mut self.sockets[index];
@@ -67,7 +67,7 @@ impl<W: Write> Worker<W> {
         }
     }
 
-    /// Takes what is whole of the buffer's first bytes; how many those are, or why it is over.
+    /// Handles the complete parts of the buffer; returns their length, or why the socket ended.
     fn take(&mut self, index: usize, end: usize, at_ns: u64) -> Result<usize, String> {
         let mut used = 0;
         if self.sockets[index].stage == Stage::Upgrading {
@@ -132,7 +132,7 @@ impl<W: Write> Worker<W> {
     }
 }
 
-/// The length of the answer's head, once it is whole; an answer that is no yes is an error.
+/// The length of the response's head, once it is complete; a status other than 101 is an error.
 fn head(bytes: &[u8]) -> Result<Option<usize>, String> {
     let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
         let is_endless = bytes.len() > HEAD_MAX;
@@ -149,7 +149,7 @@ fn head(bytes: &[u8]) -> Result<Option<usize>, String> {
     Ok(Some(end + 4))
 }
 
-/// What a close frame says.
+/// The reason in a close frame.
 fn farewell(payload: &[u8]) -> String {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         return "closed without a code".to_owned();
@@ -163,7 +163,7 @@ fn readable(bytes: &[u8]) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The word after `"notification_type":`.
+/// The value of `"notification_type":`.
 fn event(payload: &[u8]) -> String {
     let key = b"\"notification_type\":\"";
     let begin = memmem::find(payload, key).map_or(payload.len(), |at| at + key.len());

@@ -1,4 +1,4 @@
-//! A worker between pipes, and a server of bytes.
+//! A worker between pipes, and a server of canned bytes.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,11 +10,11 @@ use crate::pipe::{Person, Ready};
 
 const RUN: u32 = 7;
 
-/// What a server does once a socket's request is there.
+/// The server's bytes after a socket's request.
 type Served = Box<dyn Fn(&mut TcpStream, &str) + Send>;
 
-/// Runs a worker with one socket for each of `people` on such a server, and these commands after
-/// the setup; all that it says until its tally.
+/// Runs a worker with one socket for each of `people` against such a server, and these commands
+/// after the setup; returns its messages up to its tally.
 fn worked(people: usize, ready: Ready, served: Served, commands: Vec<Command>) -> Vec<Event> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup {

@@ -1,4 +1,4 @@
-//! `connect`: everybody comes at once.
+//! `connect`: all users connect at once.
 
 use super::{Cpu, Outcome};
 use crate::LoadError;

@@ -1,4 +1,4 @@
-//! `fan-out`: one message to everybody, and how long until each of them has it.
+//! `fan-out`: one message to all users, and the time until each has it.
 
 use super::{Cpu, Outcome};
 use crate::LoadError;
@@ -10,7 +10,7 @@ use crate::plan::{FanOut, Plan};
 use crate::rest::Rest;
 use crate::target::Target;
 
-/// Sends, and what they are sent on.
+/// Sends, and their connections.
 struct Sender<'a> {
     target: &'a Target,
     fan_out: &'a FanOut,
@@ -19,13 +19,13 @@ struct Sender<'a> {
     n: u64,
 }
 
-/// How long some rounds took, from each round's first request until its last frame.
+/// The durations of some rounds, from each round's first request until its last frame.
 struct Rounds {
     frames: u64,
     took_ns: u64,
 }
 
-/// One message at a time, each once the one before is with everybody; then in bursts.
+/// One message at a time, each after the previous one has reached all users; then in bursts.
 pub(super) fn run(
     plan: &Plan,
     fan_out: &FanOut,
@@ -76,7 +76,7 @@ pub(super) fn run(
 }
 
 impl Sender<'_> {
-    /// All rounds, each of so many messages at once; ends early when something did not come.
+    /// All rounds, each of this many messages at once; ends early if a frame is missing.
     fn rounds(
         &mut self,
         crew: &mut Crew,
@@ -102,9 +102,9 @@ impl Sender<'_> {
         Ok(rounds)
     }
 
-    /// Sends so many messages at once. A hub of ours numbers them itself, so each has a connection
-    /// of its own, and is out before an answer is waited for; elsewhere their own marks must come
-    /// in order, so each is answered before the next is sent. How many were taken.
+    /// Sends this many messages at once; returns how many were accepted. Our hubs number them, so
+    /// each has a connection of its own and is written before any response is awaited. Third-party
+    /// servers must keep the marks in order, so each is answered before the next is sent.
     fn send(&mut self, at_once: u64, faults: &mut Faults) -> Result<u64, LoadError> {
         let publish = self.target.publish()?;
         let (mut left, mut taken) = (usize::try_from(at_once).unwrap_or(usize::MAX), 0);

@@ -1,4 +1,4 @@
-//! Some ask and the frames come: both at once, until nothing is owed any more.
+//! Requests and frames at the same time, until all expected frames have arrived.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -11,12 +11,12 @@ use crate::clock::{now_ns, ns};
 use crate::crew::Crew;
 use crate::times::Times;
 
-/// How long frames are gathered before something else is looked at.
+/// How long frames are gathered before other checks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// So long after the last frame that was owed another one is waited for.
+/// How long to wait for unexpected frames after the last expected one.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 
-/// Whether those who ask are done, or have to be.
+/// Whether the requesters have finished, or must.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
     at_work: AtomicUsize,
@@ -24,18 +24,18 @@ pub(super) struct Askers {
     failure: Mutex<Option<LoadError>>,
 }
 
-/// The frames that came.
+/// The received frames.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// From the time when each was to be asked for.
+    /// From the time when each was due.
     pub(super) frames: Times,
-    /// When the last one came.
+    /// When the last one arrived.
     pub(super) last_ns: u64,
-    /// The 99th percentile of each part of the time: when it began, in ns, and how much in ms.
+    /// The 99th percentile of each interval: when it began, in ns, and its value in ms.
     pub(super) course: Vec<(u64, f64)>,
 }
 
-/// The part of the time that is not over yet.
+/// The current interval.
 struct Part {
     begun_ns: u64,
     lasts_ns: u64,
@@ -43,8 +43,8 @@ struct Part {
 }
 
 impl Part {
-    /// Adds what came to all, and this part too once it is over. There is one histogram for all
-    /// parts: a day has as many of them as an hour.
+    /// Adds the new frames to all, and closes the interval once it is over. One histogram serves
+    /// all intervals: its size does not depend on the duration.
     fn end(&mut self, gathered: &mut Gathered) {
         let now = now_ns();
         if now < self.begun_ns + self.lasts_ns {
@@ -60,17 +60,17 @@ impl Part {
 }
 
 impl Askers {
-    /// So many begin.
+    /// This many requesters begin.
     pub(super) fn new(count: usize) -> Self {
         Self { at_work: AtomicUsize::new(count), ..Self::default() }
     }
 
-    /// Whether nobody should ask for more.
+    /// Whether requesters must stop.
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    /// One of them is done; a failure ends the others too.
+    /// A requester has finished; an error stops the others too.
     pub(super) fn done(&self, outcome: Result<(), LoadError>) {
         if let Err(error) = outcome {
             self.is_over.store(true, Relaxed);
@@ -79,7 +79,7 @@ impl Askers {
         self.at_work.fetch_sub(1, Relaxed);
     }
 
-    /// Ends them all, once they have their answers.
+    /// Stops all of them, once they have their responses.
     pub(super) fn end(&self) {
         self.is_over.store(true, Relaxed);
     }
@@ -88,7 +88,7 @@ impl Askers {
         self.at_work.load(Relaxed) == 0
     }
 
-    /// What went wrong with one of them.
+    /// A requester's error.
     pub(super) fn outcome(&self) -> Result<(), LoadError> {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
@@ -97,9 +97,9 @@ impl Askers {
     }
 }
 
-/// Gathers frames until those who ask are done and nothing is owed (`owes` counts what else is),
-/// or nothing comes for `patience`. Each `part` of the time is told by itself as well; `look` is
-/// called now and then.
+/// Gathers frames until the requesters have finished and none is expected any more (`owes` counts
+/// other expected ones), or none arrives for `patience`. Each `part` of the time is also reported
+/// by itself; `look` is called periodically.
 pub(super) fn gather(
     crew: &mut Crew,
     lives: &Lives<'_>,

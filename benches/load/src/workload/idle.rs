@@ -1,4 +1,4 @@
-//! `idle`: what somebody costs who is connected and to whom nothing happens.
+//! `idle`: the memory of a connected user without activity.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,24 @@ use crate::plan::Plan;
 use crate::readings::{Memory, memory};
 use crate::target::Target;
 
-/// How often memory is looked at.
+/// The interval of memory readings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// It has settled when it stays within this …
+/// It is stable when it stays within this …
 const SETTLED_KIB: u64 = 64;
-/// … for so many looks: what a server keeps for seconds after a handshake is not idle memory.
+/// … for this many readings: memory that a server frees seconds after a handshake is not idle
+/// memory.
 const LOOKS: u32 = 10;
-/// It is taken as it is after this.
+/// After this it is used in any case.
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
-/// Memory of the server before and after all have connected.
+/// The server's memory before and after all have connected.
 pub(super) fn run(plan: &Plan, target: &Target, crew: &mut Crew) -> Result<Outcome, LoadError> {
     let pid = target.pid.ok_or_else(|| {
         LoadError::wrong("--pid: memory is measured of a process: say which, or use --spawn")
     })?;
     let before = settled(pid)?;
     crew.connect(plan.pace, 0)?;
-    // The leftovers of the handshakes go before the scales are read.
+    // Memory of the handshakes is freed before the reading.
     let after = settled(pid)?;
     let tally = crew.reset()?;
     let mut outcome = Outcome { faults: tally.faults, ..Outcome::default() };

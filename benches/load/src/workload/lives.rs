@@ -1,4 +1,5 @@
-//! Tickets' lives by REST: who asks for what, when it was asked for, and what is owed for it.
+//! Ticket life cycles over REST: which user requests what, when it was due, and which frames are
+//! expected.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use crate::pipe::{Person, Told};
 use crate::rest::{Answer, Rest};
 use crate::times::Times;
 
-/// The steps of a life: what each is told as, and what is asked for.
+/// The transitions of a life cycle: each event and its request.
 const STEPS: [(&str, &str); 6] = [
     ("ticket_created", ""),
     ("ticket_opened", "open"),
@@ -23,17 +24,17 @@ const STEPS: [(&str, &str); 6] = [
     ("ticket_approved", "approve"),
 ];
 
-/// A listener's roles at the tickets, as parts of all: a quarter, and half of the rest.
+/// The shares of listeners by role: a quarter, and half of the rest.
 const ADMINS_PART: usize = 4;
 
-/// How many of so many are admins, developers and clients: at least one each.
+/// How many of these are admins, developers and clients: at least one each.
 pub(super) fn staff(count: usize) -> [usize; 3] {
     let admins = (count / ADMINS_PART).max(1);
     let developers = (count.saturating_sub(admins) / 2).max(1);
     [admins, developers, count.saturating_sub(admins + developers).max(1)]
 }
 
-/// Those who act, by their roles.
+/// The acting users by role.
 #[derive(Debug)]
 pub(super) struct Staff<'a> {
     admins: &'a [Person],
@@ -41,7 +42,7 @@ pub(super) struct Staff<'a> {
     clients: &'a [Person],
 }
 
-/// A ticket and its next step.
+/// A ticket and its next transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Life {
     n: u64,
@@ -49,7 +50,7 @@ pub(super) struct Life {
     ticket: String,
 }
 
-/// All lives of a run, shared by those who ask and whoever counts.
+/// All tickets of a run, shared by the requesters and the counter of frames.
 #[derive(Debug)]
 pub(super) struct Lives<'a> {
     staff: Staff<'a>,
@@ -59,19 +60,20 @@ pub(super) struct Lives<'a> {
 
 #[derive(Debug, Default)]
 struct Ledger {
-    /// Those whose next step may be asked for.
+    /// Tickets whose next transition may be requested.
     ready: VecDeque<Life>,
     begun: u64,
-    /// What was asked for and not yet told to all: when, and to how many it is owed still.
+    /// Requests that are not yet received by all: when each was due, and by how many it is still
+    /// expected.
     open: HashMap<(u64, usize), (u64, u64)>,
     owed: u64,
     steps: u64,
     faults: Faults,
-    /// From the time when each was to be asked for until its answer.
+    /// From the time when each was due until its response.
     answers: Times,
 }
 
-/// What came of all lives.
+/// The result of all tickets.
 #[derive(Debug, Default)]
 pub(super) struct Lived {
     pub(super) steps: u64,
@@ -80,7 +82,7 @@ pub(super) struct Lived {
 }
 
 impl<'a> Lives<'a> {
-    /// Of these people: as many admins, developers and clients come first.
+    /// Among these users: this many admins, developers and clients come first.
     pub(super) fn new(people: &'a [Person], count: usize, run: u32) -> Result<Self, LoadError> {
         let [admins, developers, clients] = staff(count);
         if people.len() < admins + developers + clients {
@@ -96,26 +98,26 @@ impl<'a> Lives<'a> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new life.
+    /// A new ticket.
     pub(super) fn begin(&self) -> Life {
         let mut ledger = self.ledger();
         ledger.begun += 1;
         Life { n: ledger.begun - 1, step: 0, ticket: String::new() }
     }
 
-    /// One that waits for its next step, or a new one.
+    /// One that waits for its next transition, or a new one.
     pub(super) fn next(&self) -> Life {
         let ready = self.ledger().ready.pop_front();
         ready.unwrap_or_else(|| self.begin())
     }
 
-    /// Puts one back that has another step.
+    /// Returns one that has another transition.
     pub(super) fn put_back(&self, life: Life) {
         self.ledger().ready.push_back(life);
     }
 
-    /// Asks for a life's next step, which was to be asked for at `due_ns`; the life that has
-    /// another step, if it has one and this went well.
+    /// Requests a ticket's next transition, which was due at `due_ns`; returns the ticket if it has
+    /// another one and this one succeeded.
     pub(super) fn step(
         &self,
         rest: &mut Rest,
@@ -132,7 +134,7 @@ impl<'a> Lives<'a> {
         ledger.answers.record(at_ns.saturating_sub(due_ns));
         ledger.steps += 1;
         if !answer.is_success() {
-            // Nobody is owed anything for what was refused.
+            // A rejected request has no frames.
             ledger.open.remove(&(life.n, step));
             ledger.faults.failed_requests += 1;
             ledger.faults.reason(&format!("{path}: {}", answer.text()));
@@ -145,8 +147,8 @@ impl<'a> Lives<'a> {
         Ok((next.step < STEPS.len()).then_some(next))
     }
 
-    /// How many are told of a step: all admins of a creation; the creator when it is opened and
-    /// begun; the developer when it is assigned; the admins and one more of the rest.
+    /// How many users receive an event: all admins a creation; the creator when it is opened and
+    /// begun; the developer when it is assigned; the admins and one more the others.
     fn owed(&self, step: usize) -> u64 {
         let admins = u64::try_from(self.staff.admins.len()).unwrap_or_default();
         match step {
@@ -186,7 +188,7 @@ impl<'a> Lives<'a> {
         (path, headers, body)
     }
 
-    /// Takes a frame; how long after the request it came. `None`: nobody was owed it.
+    /// Handles a frame; returns its latency. `None`: it was not expected.
     pub(super) fn told(&self, told: &Told) -> Option<u64> {
         let step = STEPS.iter().position(|(event, _)| *event == told.event);
         let mut ledger = self.ledger();
@@ -204,7 +206,7 @@ impl<'a> Lives<'a> {
         Some(told.at_ns.saturating_sub(asked_ns))
     }
 
-    /// What came of all.
+    /// The result of all tickets.
     pub(super) fn lived(&self) -> Lived {
         let mut ledger = self.ledger();
         Lived {
@@ -214,12 +216,12 @@ impl<'a> Lives<'a> {
         }
     }
 
-    /// Frames that are owed for all that was answered.
+    /// Expected frames of all answered requests.
     pub(super) fn owed_so_far(&self) -> u64 {
         self.ledger().owed
     }
 
-    /// Frames that are owed still.
+    /// Frames that are still expected.
     pub(super) fn missing(&self) -> u64 {
         self.ledger().open.values().map(|(_, left)| left).sum()
     }

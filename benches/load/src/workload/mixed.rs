@@ -1,7 +1,7 @@
-//! `mixed`: a day's work at a steady rate: tickets, messages to everybody, people who come back.
+//! `mixed`: tickets, messages to all users and reconnects, at a steady rate.
 //!
-//! An open loop: everything has its time, and what is late because the server is late counts from
-//! then. The server's memory is looked at now and then.
+//! An open loop: every request has its time, and the latency of a request that is late because the
+//! server is late counts from then. The server's memory is read periodically.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -21,39 +21,39 @@ use crate::readings::memory;
 use crate::rest::Rest;
 use crate::target::Target;
 
-/// Memory is looked at every second, and so often at most: what is kept does not grow with the day.
+/// Memory is read every second, and this often at most: memory of the tool does not grow with time.
 const LOOKS_MAX: u32 = 300;
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Memory counts after this part of the time: caches fill first.
 const WARM_UP: f64 = 0.2;
-/// Nobody sleeps longer than this without looking whether it is over.
+/// The longest sleep without checking for the end.
 const NAP_MAX: Duration = Duration::from_millis(100);
 
-/// What all who ask share.
+/// The state that all requesters share.
 struct Day<'a> {
     plan: &'a Plan,
     mixed: &'a Mixed,
     target: &'a Target,
     lives: &'a Lives<'a>,
-    /// How many have nothing to do with tickets.
+    /// How many users have no tickets.
     listeners: u64,
     askers: Askers,
     begun_ns: u64,
-    /// Steps that somebody has taken.
+    /// Completed transitions.
     steps: AtomicU64,
-    /// Messages that everybody is owed.
+    /// Messages that all users must receive.
     sent: AtomicU64,
     faults: Mutex<Faults>,
 }
 
-/// What came of a day.
+/// The result.
 struct Lived {
     gathered: Gathered,
     weights: Weights,
     spent: Spent,
 }
 
-/// All of it, for the time that was asked for and until nothing is owed any more.
+/// The whole load, for the requested time and until all frames have arrived.
 pub(super) fn run(
     plan: &Plan,
     mixed: &Mixed,
@@ -87,7 +87,7 @@ pub(super) fn run(
 }
 
 impl Day<'_> {
-    /// Everybody asks at their times, until the time is over and nothing is owed.
+    /// All requests at their times, until the time is over and all frames have arrived.
     fn live(&self, crew: &mut Crew) -> Result<Lived, LoadError> {
         let cpu = Cpu::start(self.target, crew)?;
         let (mut weights, mut returned) = (Weights::new(self.mixed.time), 0);
@@ -114,12 +114,12 @@ impl Day<'_> {
         Ok(Lived { gathered, weights, spent: cpu.stop(self.target, crew)? })
     }
 
-    /// Frames of messages that were sent, for all who only listen.
+    /// Expected frames of messages, for all users who only listen.
     fn owed(&self) -> u64 {
         self.sent.load(Relaxed) * self.listeners
     }
 
-    /// What came of it.
+    /// The result.
     fn tell(self, mut outcome: Outcome, day: Lived, tally: Tally) -> Outcome {
         let Lived { gathered, weights, spent } = day;
         let mut lived = self.lives.lived();
@@ -159,7 +159,7 @@ impl Day<'_> {
         outcome
     }
 
-    /// When the n-th thing of so many a second is due.
+    /// When the n-th request at this rate is due.
     fn due_ns(&self, per_second: f64, n: u64) -> u64 {
         let after = Duration::try_from_secs_f64(figure(n) / per_second);
         self.begun_ns.saturating_add(after.map_or(u64::MAX, ns))
@@ -169,7 +169,7 @@ impl Day<'_> {
         self.begun_ns + ns(self.mixed.time)
     }
 
-    /// Sleeps until then; whether it came before the end.
+    /// Sleeps until then; whether that is before the end.
     fn comes(&self, due_ns: u64) -> bool {
         if due_ns >= self.end_ns() {
             return false;
@@ -184,7 +184,7 @@ impl Day<'_> {
         false
     }
 
-    /// One connection's steps: each at its time, of whichever life waits for one.
+    /// One connection's transitions: each at its time, of any ticket that waits for one.
     fn work(&self) -> Result<(), LoadError> {
         let Target { place, .. } = self.target;
         let mut rest = Rest::connect(place.address, &place.host, self.plan.patience)?;
@@ -200,7 +200,7 @@ impl Day<'_> {
         }
     }
 
-    /// Messages to everybody who only listens.
+    /// Messages to all users who only listen.
     fn tell_all(&self) -> Result<(), LoadError> {
         let publish = self.target.publish()?;
         let Target { place, .. } = self.target;
@@ -228,9 +228,9 @@ impl Day<'_> {
 /// The server's memory over time.
 #[derive(Debug)]
 struct Weights {
-    /// How often it is looked at.
+    /// The interval of readings.
     every: Duration,
-    /// When, in seconds from the beginning, and how much, in KiB.
+    /// When, in seconds since the start, and how much, in KiB.
     looks: Vec<(f64, f64)>,
     due_ns: u64,
 }
@@ -250,7 +250,7 @@ impl Weights {
         Ok(())
     }
 
-    /// What it was after the caches were filled, what it became, and how fast it grew.
+    /// Memory after the caches were filled, at the end, and its growth rate.
     fn tell(&self, outcome: &mut Outcome) {
         let warm_at = self.looks.last().map_or(0.0, |last| last.0 * WARM_UP);
         let warm: Vec<(f64, f64)> =
@@ -264,7 +264,7 @@ impl Weights {
     }
 }
 
-/// The straight line's slope that fits these points best.
+/// The slope of the line of best fit.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = figure(u64::try_from(points.len()).unwrap_or_default().max(1));
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

@@ -1,4 +1,4 @@
-//! What is done to a server, and what is made of it: one file a workload.
+//! The workloads and their results: one file each.
 
 mod connect;
 mod fan_out;
@@ -20,42 +20,42 @@ use super::target::Target;
 use super::times::Times;
 use super::tokens::{LISTENER, Roster};
 
-/// What came of one run.
+/// The result of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The columns of the table.
     pub figures: Vec<Figure>,
     /// Latencies by name.
     pub times: Vec<(&'static str, Times)>,
-    /// How figures went while it lasted.
+    /// Figures over time.
     pub courses: Vec<Course>,
-    /// What was wrong.
+    /// The faults.
     pub faults: Faults,
 }
 
 /// A figure over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
-    /// What it is.
+    /// Its name.
     pub title: &'static str,
-    /// In what.
+    /// Its unit.
     pub unit: &'static str,
-    /// When, in seconds from the beginning, and how much.
+    /// When, in seconds since the start, and its value.
     pub points: Vec<(f64, f64)>,
 }
 
 /// One figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figure {
-    /// For machines: with its unit, and it stays as it is.
+    /// Its JSON key: with its unit, and stable.
     pub key: &'static str,
-    /// For people.
+    /// Its column in the table.
     pub title: &'static str,
-    /// What it is.
+    /// Its name.
     pub value: f64,
-    /// Digits after the point.
+    /// Digits after the decimal point.
     pub digits: usize,
-    /// Whether a ratio between servers says something.
+    /// Whether a ratio between servers is meaningful.
     pub is_compared: bool,
 }
 
@@ -64,7 +64,7 @@ impl Outcome {
         self.figures.push(Figure { key, title, value, digits, is_compared: true });
     }
 
-    /// A latency: the whole of it for machines, and two of its quantiles in the table.
+    /// A latency: all of it in JSON, and two of its quantiles in the table.
     fn add_times(
         &mut self,
         name: &'static str,
@@ -76,7 +76,7 @@ impl Outcome {
         self.times.push((name, times));
     }
 
-    /// The CPU time that each of `count` took of the server and of the tool.
+    /// The CPU time per unit of the server and of the tool, for `count` units.
     fn add_cpu(
         &mut self,
         spent: Spent,
@@ -91,7 +91,7 @@ impl Outcome {
     }
 }
 
-/// Who takes part in a workload of this size.
+/// The users of a workload of this size.
 #[must_use]
 pub fn roster(workload: &Workload, users: usize) -> Roster {
     match workload {
@@ -111,16 +111,16 @@ pub fn roster(workload: &Workload, users: usize) -> Roster {
     }
 }
 
-/// Those who have to do with tickets.
+/// Users with tickets.
 fn staff(count: usize) -> [(&'static str, usize); 3] {
     let [admins, developers, clients] = lives::staff(count);
     [("admin", admins), ("developer", developers), ("client", clients)]
 }
 
-/// Does it.
+/// Runs it.
 ///
 /// # Errors
-/// What kept it from being done; what a server did wrong is in the outcome.
+/// Why it could not be run; a server's faults are in the result.
 pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
     let are_frames_told = matches!(plan.workload, Workload::Tickets(_) | Workload::Mixed(_));
     if are_frames_told && !target.setup.has_positions {
@@ -146,7 +146,7 @@ struct Cpu {
     tool_us: u64,
 }
 
-/// What it showed, in µs.
+/// Its value at the start, in µs.
 #[derive(Debug, Clone, Copy)]
 struct Spent {
     server_us: Option<u64>,

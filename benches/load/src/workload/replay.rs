@@ -1,4 +1,4 @@
-//! `replay`: everybody comes back at once, each to a backlog.
+//! `replay`: all users reconnect at once, each with a backlog.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::plan::{Plan, Replay};
 use crate::rest::Rest;
 use crate::target::Target;
 
-/// Until a server has seen that everybody left.
+/// The time for a server to notice that all users have left.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// How often it is asked how much of the backlog is stored.
+/// The interval of checks how much of the backlog is stored.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// So many people are asked for that.
+/// How many users are checked.
 const WATCHED: usize = 16;
 
-/// A first visit, a backlog for everybody while nobody is there, and the return.
+/// All users connect once, a backlog is sent while they are away, and they return.
 pub(super) fn run(
     plan: &Plan,
     replay: &Replay,
@@ -61,7 +61,7 @@ pub(super) fn run(
     Ok(outcome)
 }
 
-/// Sends the backlog, and waits until everybody has all of it.
+/// Sends the backlog, and waits until all users have all of it.
 fn store(
     plan: &Plan,
     replay: &Replay,
@@ -103,10 +103,10 @@ fn store(
     Ok(())
 }
 
-/// Some listeners, by whom one sees how far a backlog is. A hub of ours writes sends in turns, each
-/// to its next recipients in the order of their accounts: the last listener is among them, for who
-/// has all when he has, and others before him, for nothing comes to him until nearly all is there.
-/// At a server that is none of ours: nobody.
+/// Listeners whose unread counts show the progress of the backlog. Our hubs write sends in turns,
+/// each to its next recipients in the order of their ids: the last listener is among them, for when
+/// it has all, all have; and others before it, for it receives nothing until nearly all is written.
+/// At a third-party server: none.
 fn watched(target: &Target) -> Vec<&Person> {
     if !target.setup.has_positions {
         return Vec::new();
@@ -115,7 +115,7 @@ fn watched(target: &Target) -> Vec<&Person> {
     target.setup.people.iter().rev().step_by(step).collect()
 }
 
-/// How much each of them has unread.
+/// The unread count of each of them.
 fn unread(plan: &Plan, target: &Target, people: &[&Person]) -> Result<Vec<u64>, LoadError> {
     if people.is_empty() {
         return Ok(Vec::new());

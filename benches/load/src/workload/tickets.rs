@@ -1,4 +1,4 @@
-//! `tickets`: whole lives through REST, with everybody connected whom they concern.
+//! `tickets`: life cycles over REST, with all their recipients connected.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::plan::{Plan, Tickets};
 use crate::rest::Rest;
 use crate::target::Target;
 
-/// A part of the time that is told by itself.
+/// An interval that is reported by itself.
 const PART: Duration = Duration::from_secs(1);
 
-/// Lives one after the other in each of so many connections; the clock stops when all that is owed
-/// has come, not when all was answered.
+/// Ticket after ticket in each of this many connections; the time ends when all expected frames
+/// have arrived, not when all requests were answered.
 pub(super) fn run(
     plan: &Plan,
     tickets: &Tickets,
@@ -64,7 +64,7 @@ pub(super) fn run(
     Ok(outcome)
 }
 
-/// One connection's lives.
+/// One connection's tickets.
 fn ask(
     plan: &Plan,
     target: &Target,
