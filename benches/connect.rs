@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use rig::socket::Listener;
-use rig::{Hub, median, people};
+use rig::{Hub, accounts, median};
 
 /// How many handshakes are in progress at once.
 const CONCURRENCY: usize = 64;
@@ -39,12 +39,12 @@ fn main() {
 async fn measure(users: usize) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bench.db");
-    let people = people(&database, &[("client", users)]).await.remove(0);
+    let accounts = accounts(&database, &[("client", users)]).await.remove(0);
     let hub = Hub::start(&database);
     let before = hub.resident_kib();
     let started = Instant::now();
-    let connect = |(n, person): (usize, &rig::Person)| {
-        let (address, token) = (hub.address, person.token.clone());
+    let connect = |(n, account): (usize, &rig::Account)| {
+        let (address, token) = (hub.address, account.token.clone());
         let source = 1 + (n % 8) as u8;
         async move {
             let mut socket = Listener::connect(address, source, &token).await;
@@ -53,10 +53,11 @@ async fn measure(users: usize) -> (f64, f64) {
             socket
         }
     };
-    let sockets: Vec<Listener> = futures_util::stream::iter(people.iter().enumerate().map(connect))
-        .buffer_unordered(CONCURRENCY)
-        .collect()
-        .await;
+    let sockets: Vec<Listener> =
+        futures_util::stream::iter(accounts.iter().enumerate().map(connect))
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
     let rate = users as f64 / started.elapsed().as_secs_f64();
     // Waits until memory of the handshakes is freed before memory is read.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;

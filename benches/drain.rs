@@ -47,7 +47,7 @@ use rig::adapter;
 use rig::http::Rest;
 use rig::sink::{Protocol, Sink};
 use rig::socket::Listener;
-use rig::{Hub, Person, median, people};
+use rig::{Account, Hub, accounts, median};
 
 /// How many messages a channel has in progress at its provider.
 const IN_FLIGHT: usize = 64;
@@ -84,8 +84,8 @@ async fn measure(protocol: Protocol, messages: usize, runs: usize) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bench.db");
     let roles = [("admin", 1), ("client", 1), ("student", messages)];
-    let everybody = people(&database, &roles).await;
-    let [admin, client, students] = <[Vec<Person>; 3]>::try_from(everybody).unwrap();
+    let all = accounts(&database, &roles).await;
+    let [admin, client, students] = <[Vec<Account>; 3]>::try_from(all).unwrap();
     let sink = Sink::start(protocol).await;
     let (mut rates, mut costs, mut store_costs) = (Vec::new(), Vec::new(), Vec::new());
     give_addresses(&database, &students).await;
@@ -159,23 +159,23 @@ async fn open(database: &Path, channels: Channels) -> Arc<dyn Store> {
     storage::open(&url, StoreOptions { channels, ..StoreOptions::default() }).await.unwrap()
 }
 
-async fn give_addresses(database: &Path, people: &[Person]) {
+async fn give_addresses(database: &Path, accounts: &[Account]) {
     let store = open(database, Channels::NONE).await;
-    let change = |person: &Person| {
+    let change = |account: &Account| {
         let changes = UserChanges {
-            email: Some(format!("student{}@example.com", person.id)),
-            whatsapp_number: Some(format!("+4915{:08}", person.id)),
+            email: Some(format!("student{}@example.com", account.id)),
+            whatsapp_number: Some(format!("+4915{:08}", account.id)),
             ..UserChanges::default()
         };
-        let (store, id) = (&store, UserId(person.id));
+        let (store, id) = (&store, UserId(account.id));
         async move { store.update_user(id, changes).await.map(drop) }
     };
-    let changes = futures_util::stream::iter(people.iter().map(change)).buffered(256);
+    let changes = futures_util::stream::iter(accounts.iter().map(change)).buffered(256);
     changes.try_collect::<()>().await.unwrap();
     store.close().await;
 }
 
-fn message(by: &Person) -> Message {
+fn message(by: &Account) -> Message {
     let event = Event::from_name("maintenance");
     Message {
         kind: Kind::of(&event),
@@ -192,7 +192,7 @@ fn message(by: &Person) -> Message {
 }
 
 /// Queues a message to all of them.
-async fn fill(database: &Path, protocol: Protocol, by: &Person) {
+async fn fill(database: &Path, protocol: Protocol, by: &Account) {
     let store = open(database, Channels::of(&[channel(protocol)])).await;
     let send = NewSend {
         message: message(by),
@@ -235,8 +235,8 @@ async fn sent(hub: &Hub, database: &Path, wanted: usize) {
 /// of its own, so that it does not queue behind the provider's tasks.
 async fn tickets(
     hub: &Hub,
-    admin: &Person,
-    client: &Person,
+    admin: &Account,
+    client: &Account,
     is_over: impl Fn() -> bool + Send + 'static,
 ) -> Histogram<u64> {
     let (address, admin, client) = (hub.address, admin.clone(), client.clone());
@@ -249,8 +249,8 @@ async fn tickets(
 
 async fn raise(
     address: SocketAddr,
-    admin: &Person,
-    client: &Person,
+    admin: &Account,
+    client: &Account,
     is_over: impl Fn() -> bool,
 ) -> Histogram<u64> {
     let mut socket = Listener::connect(address, 1, &admin.token).await;

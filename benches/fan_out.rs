@@ -18,7 +18,7 @@ use std::time::Duration;
 use bellpull_load::rest::Rest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rig::crowd::Crowd;
-use rig::{Hub, people};
+use rig::{Hub, accounts};
 
 /// The length of the frame's message: with the rest about 400 bytes on the wire.
 const MESSAGE: usize = 270;
@@ -66,8 +66,8 @@ fn fan_out(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bench.db");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let all = runtime.block_on(people(&database, &[("admin", 1), ("student", users)]));
-    let path = |person: &rig::Person| format!("/ws/notifications/?token={}", person.token);
+    let all = runtime.block_on(accounts(&database, &[("admin", 1), ("student", users)]));
+    let path = |account: &rig::Account| format!("/ws/notifications/?token={}", account.token);
     let paths: Vec<String> = all[1].iter().map(path).collect();
     let sender = &all[0][0].token;
     let mut group = criterion.benchmark_group(format!("fan_out, {users} sockets"));

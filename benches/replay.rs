@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bellpull_load::rest::Rest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rig::crowd::Crowd;
-use rig::{Hub, people, sqlite};
+use rig::{Hub, accounts, sqlite};
 use rusqlite::Connection;
 
 const ROWS: &str = "SELECT n.seq, n.id, n.read_at, m.event, m.kind, m.title, m.body, \
@@ -34,7 +34,7 @@ fn replay(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bench.db");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let all = runtime.block_on(people(&database, &[("admin", 1), ("student", users)]));
+    let all = runtime.block_on(accounts(&database, &[("admin", 1), ("student", users)]));
     let hub = Hub::start(&database);
     store(&hub, &all[0][0].token, users, backlog);
     let mut group =
@@ -45,11 +45,12 @@ fn replay(criterion: &mut Criterion) {
     wait_for_rows(&connection, users * backlog);
     group.bench_function("baseline: SQLite alone", |bencher| {
         bencher.iter(|| {
-            let rows: usize = all[1].iter().map(|person| read(&connection, person.id)).sum();
+            let rows: usize = all[1].iter().map(|account| read(&connection, account.id)).sum();
             assert_eq!(rows, users * backlog);
         });
     });
-    let path = |person: &rig::Person| format!("/ws/notifications/?since=0&token={}", person.token);
+    let path =
+        |account: &rig::Account| format!("/ws/notifications/?since=0&token={}", account.token);
     let paths: Vec<String> = all[1].iter().map(path).collect();
     group.bench_function("hub", |bencher| {
         bencher.iter(|| {

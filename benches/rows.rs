@@ -118,8 +118,8 @@ fn main() {
 /// A database in which every user has one notification.
 fn prepare(file: &Path, recipients: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let people = runtime.block_on(rig::people(file, &[("student", recipients)]));
-    assert_eq!(people[0].last().unwrap().id, recipients as i64);
+    let accounts = runtime.block_on(rig::accounts(file, &[("student", recipients)]));
+    assert_eq!(accounts[0].last().unwrap().id, recipients as i64);
     let connection = open(file);
     connection
         .execute_batch(

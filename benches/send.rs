@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rig::http::Rest;
 use rig::socket::Listener;
-use rig::{Hub, Person, median, people};
+use rig::{Account, Hub, accounts, median};
 
 /// The size of a run.
 struct Figures {
@@ -41,8 +41,8 @@ fn main() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("bench.db");
         let roles = [("admin", 1), ("client", 1), ("student", recipients)];
-        let everybody = people(&database, &roles).await;
-        let [admin, client, students] = <[Vec<Person>; 3]>::try_from(everybody).unwrap();
+        let all = accounts(&database, &roles).await;
+        let [admin, client, students] = <[Vec<Account>; 3]>::try_from(all).unwrap();
         let hub = Hub::start(&database);
         let (first, last) = (&students[0], &students[recipients - 1]);
         println!(
@@ -85,16 +85,16 @@ fn print(run: &str, figures: &[f64; 6]) {
 /// What is sent.
 struct Sent<'a> {
     /// The first recipient and the last.
-    ends: [&'a Person; 2],
+    ends: [&'a Account; 2],
     recipients: usize,
     sends: usize,
     database: &'a Path,
 }
 
-async fn measure(hub: &Hub, admin: &Person, client: &Person, sent: Sent<'_>) -> Figures {
+async fn measure(hub: &Hub, admin: &Account, client: &Account, sent: Sent<'_>) -> Figures {
     let mut watched = Vec::new();
-    for (source, person) in (2..).zip(sent.ends) {
-        let mut socket = Listener::connect(hub.address, source, &person.token).await;
+    for (source, account) in (2..).zip(sent.ends) {
+        let mut socket = Listener::connect(hub.address, source, &account.token).await;
         until_live(&mut socket).await;
         watched.push(socket);
     }
@@ -144,13 +144,13 @@ enum Until {
 
 /// The creator of tickets, and the admin who is notified.
 struct Desk<'a> {
-    client: &'a Person,
+    client: &'a Account,
     rest: Rest,
     socket: Listener,
 }
 
 impl<'a> Desk<'a> {
-    async fn open(hub: &Hub, admin: &Person, client: &'a Person) -> Self {
+    async fn open(hub: &Hub, admin: &Account, client: &'a Account) -> Self {
         let mut socket = Listener::connect(hub.address, 1, &admin.token).await;
         until_live(&mut socket).await;
         Self { client, rest: Rest::connect(hub.address).await, socket }

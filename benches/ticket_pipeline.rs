@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rig::http::Rest;
 use rig::socket::Listener;
-use rig::{Hub, Person, median, ms, people, sqlite};
+use rig::{Account, Hub, accounts, median, ms, sqlite};
 
 const ADMINS: usize = 10;
 const DEVELOPERS: usize = 15;
@@ -108,11 +108,11 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("bench.db");
     let roles = [("admin", ADMINS), ("developer", DEVELOPERS), ("client", CLIENTS)];
-    let everybody = Arc::new(people(&database, &roles).await);
+    let all = Arc::new(accounts(&database, &roles).await);
     let alone = folder.path().join("alone.db");
     std::fs::copy(&database, &alone).unwrap();
     let ids: Vec<Vec<i64>> =
-        everybody.iter().map(|group| group.iter().map(|person| person.id).collect()).collect();
+        all.iter().map(|group| group.iter().map(|account| account.id).collect()).collect();
     let bare_s = sqlite::lives(&alone, concurrency, lives, &ids[0], [ids[1][0], ids[2][0]]);
     let hub = Hub::start(&database);
     let shared = Arc::new(Shared {
@@ -121,8 +121,8 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
         received: AtomicU64::new(0),
         wrong: AtomicU64::new(0),
     });
-    for person in everybody.iter().flatten() {
-        let mut socket = Listener::connect(hub.address, 1, &person.token).await;
+    for account in all.iter().flatten() {
+        let mut socket = Listener::connect(hub.address, 1, &account.token).await;
         assert!(socket.next().await.is_some(), "the greeting");
         tokio::spawn(listen(socket, Arc::clone(&shared)));
     }
@@ -131,7 +131,7 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
     let started = Instant::now();
     let workers: Vec<_> = (0..concurrency)
         .map(|_| {
-            let (everybody, shared) = (Arc::clone(&everybody), Arc::clone(&shared));
+            let (all, shared) = (Arc::clone(&all), Arc::clone(&shared));
             let (owed, next, address) = (Arc::clone(&owed), Arc::clone(&next), hub.address);
             tokio::spawn(async move {
                 let mut rest = Rest::connect(address).await;
@@ -140,7 +140,7 @@ async fn measure(concurrency: usize, lives: usize) -> Figures {
                     if n >= lives {
                         return;
                     }
-                    owed.fetch_add(live(&mut rest, n, &everybody, &shared).await, Relaxed);
+                    owed.fetch_add(live(&mut rest, n, &all, &shared).await, Relaxed);
                 }
             })
         })
@@ -171,8 +171,8 @@ async fn drained(shared: &Shared, owed: u64) {
 }
 
 /// One ticket's life cycle; returns how many notifications are expected.
-async fn live(rest: &mut Rest, n: usize, people: &[Vec<Person>], shared: &Shared) -> u64 {
-    let [admins, developers, clients] = people else { panic!("three roles") };
+async fn live(rest: &mut Rest, n: usize, accounts: &[Vec<Account>], shared: &Shared) -> u64 {
+    let [admins, developers, clients] = accounts else { panic!("three roles") };
     let (admin, developer, client) =
         (&admins[n % ADMINS], &developers[n % DEVELOPERS], &clients[n % CLIENTS]);
     let title = format!("bench ticket {n}");

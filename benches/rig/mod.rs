@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 /// Signs the benches' tokens.
-pub const SECRET: &str = "a secret of the benches, and of nobody else";
+pub const SECRET: &str = "a secret of the benches alone, for signing";
 
 /// A hub in a process of its own.
 pub struct Hub {
@@ -113,13 +113,13 @@ impl Drop for Hub {
 
 /// A user.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub struct Account {
     pub id: i64,
     pub token: String,
 }
 
 /// Creates accounts directly in the store (hashing passwords is not what is measured).
-pub async fn people(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Person>> {
+pub async fn accounts(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Account>> {
     let url = format!("sqlite://{}", database.display());
     let store = storage::open(&url, StoreOptions::default()).await.expect("a store");
     let mut all = Vec::new();
@@ -145,7 +145,7 @@ pub async fn people(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Person>
             .try_collect()
             .await
             .expect("accounts");
-        all.push(ids.into_iter().map(|id| Person { id, token: token(id) }).collect());
+        all.push(ids.into_iter().map(|id| Account { id, token: token(id) }).collect());
     }
     store.close().await;
     all

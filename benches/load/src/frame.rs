@@ -41,13 +41,13 @@ pub struct Frame {
 
 /// The bytes are no frame that a server may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Garbage;
+pub struct InvalidFrame;
 
 /// The frame at the start of `bytes`, if it is complete.
 ///
 /// # Errors
-/// [`Garbage`]: masked, of an unknown kind, or too large.
-pub fn parse(bytes: &[u8]) -> Result<Option<Frame>, Garbage> {
+/// [`InvalidFrame`]: masked, of an unknown kind, or too large.
+pub fn parse(bytes: &[u8]) -> Result<Option<Frame>, InvalidFrame> {
     let (Some(&first), Some(&second)) = (bytes.first(), bytes.get(1)) else { return Ok(None) };
     let kind = match first & 0x0f {
         0 => Kind::Continuation,
@@ -55,10 +55,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Frame>, Garbage> {
         8 => Kind::Close,
         9 => Kind::Ping,
         10 => Kind::Pong,
-        _ => return Err(Garbage),
+        _ => return Err(InvalidFrame),
     };
     if second & 0x80 != 0 {
-        return Err(Garbage);
+        return Err(InvalidFrame);
     }
     let extended = match second {
         126 => 2,
@@ -72,9 +72,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Frame>, Garbage> {
         _ => length.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
     };
     if length > PAYLOAD_MAX {
-        return Err(Garbage);
+        return Err(InvalidFrame);
     }
-    let end = begin + usize::try_from(length).map_err(|_| Garbage)?;
+    let end = begin + usize::try_from(length).map_err(|_| InvalidFrame)?;
     Ok((bytes.len() >= end).then_some(Frame { kind, begin, end }))
 }
 
@@ -141,10 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_may_send_is_garbage() {
-        assert_eq!(parse(&text("masked")), Err(Garbage));
-        assert_eq!(parse(&[0x83, 0]), Err(Garbage));
-        assert_eq!(parse(&[0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 0]), Err(Garbage));
+    fn frames_that_no_server_may_send_are_invalid() {
+        assert_eq!(parse(&text("masked")), Err(InvalidFrame));
+        assert_eq!(parse(&[0x83, 0]), Err(InvalidFrame));
+        assert_eq!(parse(&[0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 0]), Err(InvalidFrame));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A run is a [`plan::Plan`]: one workload against each server in turn, at each size, so that
 //! compared figures come from one run on one machine. [`target`] opens a server (or starts one of
-//! our own on a temporary database), [`crew`] has the worker processes whose sockets listen
+//! our own on a temporary database), [`workers`] has the worker processes whose sockets listen
 //! ([`worker`]), `workload` is the load, [`report`] the output. [`cli`] has the options of
 //! `bellpull load`.
 //!
@@ -15,7 +15,6 @@ pub mod check;
 pub mod children;
 pub mod cli;
 pub mod clock;
-pub mod crew;
 pub mod frame;
 pub mod mark;
 mod open_files;
@@ -31,6 +30,7 @@ pub mod target;
 pub mod times;
 pub mod tokens;
 pub mod worker;
+pub mod workers;
 pub mod workload;
 
 /// Why a load test could not be run.

@@ -9,7 +9,7 @@ use super::times::Times;
 
 /// A listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
+pub struct LoadUser {
     /// Its id at the server.
     pub id: String,
     /// Empty if none is needed.
@@ -41,7 +41,7 @@ pub struct Setup {
     /// When a socket is open.
     pub ready: Ready,
     /// The listeners; one socket each.
-    pub people: Vec<Person>,
+    pub participants: Vec<LoadUser>,
     /// Source addresses in turn; none: the kernel chooses.
     pub sources: Vec<IpAddr>,
     /// Marks of other runs are not counted.

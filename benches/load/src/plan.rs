@@ -222,7 +222,7 @@ impl Workload {
     #[must_use]
     pub fn least(&self) -> (usize, &'static str) {
         match self {
-            Self::Idle | Self::Connect | Self::FanOut(_) | Self::Replay(_) => (1, "somebody"),
+            Self::Idle | Self::Connect | Self::FanOut(_) | Self::Replay(_) => (1, "a user"),
             Self::Tickets(_) => (3, "a ticket's life takes an admin, a developer and a client"),
             Self::Mixed(mixed) => {
                 (mixed.staff + 1, "beside the --staff it takes one who only listens")

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::LoadError;
 use super::children::Owned;
 use super::plan::Place;
-use super::tokens::{People, Roster, person};
+use super::tokens::{Participants, Roster, load_user};
 
 /// The length of a secret, in bytes.
 const SECRET_BYTES: usize = 32;
@@ -50,7 +50,7 @@ pub fn own_binary() -> Result<PathBuf, LoadError> {
 pub async fn hub(
     binary: Option<&Path>,
     roster: &Roster,
-) -> Result<(Spawned, Place, People), LoadError> {
+) -> Result<(Spawned, Place, Participants), LoadError> {
     let binary = binary.map_or_else(own_binary, |binary| Ok(binary.to_owned()))?;
     let folder = tempfile::tempdir()
         .map_err(|error| LoadError::Failed(format!("a temporary folder: {error}")))?;
@@ -58,7 +58,7 @@ pub async fn hub(
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| LoadError::Failed(error.to_string()))?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let people = accounts(&binary, &database, &secret, roster).await?;
+    let participants = accounts(&binary, &database, &secret, roster).await?;
     let mut command = Command::new(&binary);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--database", &database])
@@ -77,7 +77,7 @@ pub async fn hub(
         command.env("BELLPULL_LOG_FILTER", "warn");
     }
     let (child, place, _) = start(&mut command, &binary)?;
-    Ok((Spawned { child, _folder: Some(folder) }, place, people))
+    Ok((Spawned { child, _folder: Some(folder) }, place, participants))
 }
 
 /// Starts the bare loop.
@@ -118,7 +118,7 @@ async fn accounts(
     database: &str,
     secret: &str,
     roster: &Roster,
-) -> Result<People, LoadError> {
+) -> Result<Participants, LoadError> {
     let sender = roster.has_sender.then_some("admin");
     let roles: Vec<&str> = sender.into_iter().chain(roster.roles()).collect();
     let (program, url) = (binary.to_owned(), database.to_owned());
@@ -127,10 +127,10 @@ async fn accounts(
         |error: String| LoadError::Failed(format!("--spawn: {}: {error}", binary.display()));
     let made = tokio::task::spawn_blocking(move || make(&program, &url, &lines)).await;
     let ids = made.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
-    let people = ids.iter().zip(&roles).map(|(id, role)| person(secret, *id, role));
-    let mut people = people.collect::<Result<Vec<_>, _>>()?;
-    let sender = roster.has_sender.then(|| people.remove(0));
-    Ok(People { listeners: people, sender })
+    let participants = ids.iter().zip(&roles).map(|(id, role)| load_user(secret, *id, role));
+    let mut participants = participants.collect::<Result<Vec<_>, _>>()?;
+    let sender = roster.has_sender.then(|| participants.remove(0));
+    Ok(Participants { listeners: participants, sender })
 }
 
 /// The ids of new accounts with these roles, in order.

@@ -8,7 +8,7 @@ use super::pipe::{Ready, Setup};
 use super::plan::{Place, Plain, Plan, Publish, Running, Server};
 use super::readings::allow_files;
 use super::spawn::{Spawned, bare, hub};
-use super::tokens::{LISTENER, People, Roster};
+use super::tokens::{LISTENER, Participants, Roster};
 
 /// The path of our hubs' sockets; in this dialect, marks are cheap to find.
 const HUB_PATH: &str = "/ws/notifications/?dialect=incident";
@@ -61,20 +61,20 @@ impl Server {
             Self::Spawned(binary) => {
                 let remedy = "use fewer users, or raise the limit";
                 allow_files(roster.listeners(), "the hub", remedy)?;
-                let (spawned, place, people) = hub(binary.as_deref(), roster).await?;
-                of_hub(place, people, Some(spawned))
+                let (spawned, place, participants) = hub(binary.as_deref(), roster).await?;
+                of_hub(place, participants, Some(spawned))
             }
             Self::Bare => {
                 allow_files(roster.listeners(), "the bare loop", "use fewer users")?;
                 let (spawned, place) = bare()?;
-                let people = super::tokens::Login::Nobody.people(roster)?;
+                let participants = super::tokens::Login::Anonymous.participants(roster)?;
                 let publish = hub_publish(&place, "");
-                let mut target = of_hub(place, people, Some(spawned));
+                let mut target = of_hub(place, participants, Some(spawned));
                 target.setup.headers.clear();
                 target.publish = Some(publish);
                 target
             }
-            Self::Running(running) => running.target(plan.login.people(roster)?),
+            Self::Running(running) => running.target(plan.login.participants(roster)?),
         };
         target.name = self.name();
         target.run = run;
@@ -103,7 +103,7 @@ impl Target {
     pub fn publish(&self) -> Result<&Publish, LoadError> {
         self.publish.as_ref().ok_or_else(|| {
             LoadError::Wrong(format!(
-                "--publish-url: nobody said how a message is sent at {} (a hub of ours takes \
+                "--publish-url: missing: how is a message sent at {}? (a hub of ours accepts \
                  --jwt-secret or --sender-token instead)",
                 self.name
             ))
@@ -112,9 +112,9 @@ impl Target {
 }
 
 impl Running {
-    fn target(&self, people: People) -> Target {
+    fn target(&self, participants: Participants) -> Target {
         let Some(plain) = &self.plain else {
-            let mut target = of_hub(self.place.clone(), people, None);
+            let mut target = of_hub(self.place.clone(), participants, None);
             target.pid = self.pid;
             return target;
         };
@@ -126,19 +126,19 @@ impl Running {
             ready,
             has_positions: false,
             are_marks_ordered: true,
-            ..setup(&self.place, people)
+            ..setup(&self.place, participants)
         };
         let place = self.place.clone();
         Target {
             publish,
             overhead: 0,
             pid: self.pid,
-            ..Target { setup, ..of_hub(place, People::default(), None) }
+            ..Target { setup, ..of_hub(place, Participants::default(), None) }
         }
     }
 }
 
-fn setup(place: &Place, people: People) -> Setup {
+fn setup(place: &Place, participants: Participants) -> Setup {
     Setup {
         address: place.address,
         host: place.host.clone(),
@@ -146,7 +146,7 @@ fn setup(place: &Place, people: People) -> Setup {
         headers: vec!["Authorization: Bearer {token}".to_owned()],
         subscribe: None,
         ready: Ready::Frame("\"connection_established\"".to_owned()),
-        people: people.listeners,
+        participants: participants.listeners,
         sources: Vec::new(),
         run: 0,
         has_positions: true,
@@ -155,11 +155,11 @@ fn setup(place: &Place, people: People) -> Setup {
     }
 }
 
-fn of_hub(place: Place, people: People, spawned: Option<Spawned>) -> Target {
-    let publish = people.sender.as_ref().map(|sender| hub_publish(&place, &sender.token));
+fn of_hub(place: Place, participants: Participants, spawned: Option<Spawned>) -> Target {
+    let publish = participants.sender.as_ref().map(|sender| hub_publish(&place, &sender.token));
     Target {
         name: String::new(),
-        setup: setup(&place, people),
+        setup: setup(&place, participants),
         publish,
         pid: spawned.as_ref().map(Spawned::pid),
         run: 0,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::LoadError;
-use super::pipe::Person;
+use super::pipe::LoadUser;
 
 /// Tokens live longer than any run.
 const TTL_S: u64 = 24 * 3600;
@@ -18,7 +18,7 @@ pub const LISTENER: &str = "student";
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// Not at all.
-    Nobody,
+    Anonymous,
     /// With tokens that we sign, for this range of user ids.
     Signed {
         /// Signs them.
@@ -41,7 +41,7 @@ pub enum Login {
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Nobody => "Nobody",
+            Self::Anonymous => "Nobody",
             Self::Signed { .. } => "Signed",
             Self::Tokens { .. } => "Tokens",
         })
@@ -72,11 +72,11 @@ impl Roster {
 
 /// The users of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct People {
+pub struct Participants {
     /// In the roster's order.
-    pub listeners: Vec<Person>,
+    pub listeners: Vec<LoadUser>,
     /// The sender.
-    pub sender: Option<Person>,
+    pub sender: Option<LoadUser>,
 }
 
 impl Login {
@@ -84,12 +84,12 @@ impl Login {
     ///
     /// # Errors
     /// There are too few.
-    pub fn people(&self, roster: &Roster) -> Result<People, LoadError> {
+    pub fn participants(&self, roster: &Roster) -> Result<Participants, LoadError> {
         let wanted = roster.listeners();
         match self {
-            Self::Nobody => {
-                let nobody = |n| Person { id: format!("{n}"), token: String::new() };
-                Ok(People { listeners: (1..=wanted).map(nobody).collect(), sender: None })
+            Self::Anonymous => {
+                let anonymous = |n| LoadUser { id: format!("{n}"), token: String::new() };
+                Ok(Participants { listeners: (1..=wanted).map(anonymous).collect(), sender: None })
             }
             Self::Signed { secret, from, to } => {
                 let ids: Vec<u64> = (*from..=*to).take(wanted).collect();
@@ -99,10 +99,10 @@ impl Login {
                     )));
                 }
                 let signed = ids.into_iter().zip(roster.roles());
-                let signed = signed.map(|(id, role)| person(secret, id, role));
+                let signed = signed.map(|(id, role)| load_user(secret, id, role));
                 let listeners = signed.collect::<Result<_, _>>()?;
-                let sender = person(secret, to.saturating_add(1), "admin")?;
-                Ok(People { listeners, sender: Some(sender) })
+                let sender = load_user(secret, to.saturating_add(1), "admin")?;
+                Ok(Participants { listeners, sender: Some(sender) })
             }
             Self::Tokens { tokens, sender } => {
                 if tokens.len() < wanted {
@@ -111,9 +111,9 @@ impl Login {
                         tokens.len()
                     )));
                 }
-                let named = |token: &String| Person { id: user(token), token: token.clone() };
+                let named = |token: &String| LoadUser { id: user(token), token: token.clone() };
                 let listeners = tokens.iter().take(wanted).map(named).collect();
-                Ok(People { listeners, sender: sender.as_ref().map(named) })
+                Ok(Participants { listeners, sender: sender.as_ref().map(named) })
             }
         }
     }
@@ -123,7 +123,7 @@ impl Login {
 ///
 /// # Errors
 /// It cannot be signed.
-pub fn person(secret: &str, id: u64, role: &str) -> Result<Person, LoadError> {
+pub fn load_user(secret: &str, id: u64, role: &str) -> Result<LoadUser, LoadError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let claims = json!({
         "user_id": id, "token_type": "access", "exp": now + TTL_S,
@@ -132,7 +132,7 @@ pub fn person(secret: &str, id: u64, role: &str) -> Result<Person, LoadError> {
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)
         .map_err(|error| LoadError::Failed(format!("--jwt-secret: {error}")))?;
-    Ok(Person { id: id.to_string(), token })
+    Ok(LoadUser { id: id.to_string(), token })
 }
 
 /// The user that a token names, if it can be read.
@@ -156,27 +156,32 @@ mod tests {
     }
 
     #[test]
-    fn signed_people_have_ids_roles_and_a_sender_beside_them() {
+    fn signed_users_have_ids_roles_and_a_separate_sender() {
         let login = Login::Signed { secret: "x".repeat(32), from: 5, to: 9 };
-        let people = login.people(&roster(3)).unwrap();
-        let ids: Vec<&str> = people.listeners.iter().map(|one| one.id.as_str()).collect();
+        let participants = login.participants(&roster(3)).unwrap();
+        let ids: Vec<&str> = participants.listeners.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["5", "6", "7"]);
-        assert_eq!(user(&people.listeners[2].token), "7");
-        assert_eq!(people.sender.unwrap().id, "10");
-        let error = login.people(&roster(6)).unwrap_err().to_string();
+        assert_eq!(user(&participants.listeners[2].token), "7");
+        assert_eq!(participants.sender.unwrap().id, "10");
+        let error = login.participants(&roster(6)).unwrap_err().to_string();
         assert!(error.starts_with("--users: 5..9 "), "{error}");
         assert!(!format!("{login:?}").contains("xxx"));
     }
 
     #[test]
-    fn tokens_of_others_name_their_people() {
+    fn given_tokens_name_their_users() {
         let tokens: Vec<String> =
-            (1..=3).map(|id| person("secret", id, "client").unwrap().token).collect();
+            (1..=3).map(|id| load_user("secret", id, "client").unwrap().token).collect();
         let login = Login::Tokens { tokens, sender: Some("opaque".to_owned()) };
-        let people = login.people(&roster(3)).unwrap();
-        assert_eq!(people.listeners[1].id, "2");
-        assert_eq!(people.sender.unwrap(), Person { id: String::new(), token: "opaque".into() });
-        assert!(login.people(&roster(4)).unwrap_err().to_string().starts_with("--tokens: 3 "));
-        assert_eq!(Login::Nobody.people(&roster(2)).unwrap().listeners.len(), 2);
+        let participants = login.participants(&roster(3)).unwrap();
+        assert_eq!(participants.listeners[1].id, "2");
+        assert_eq!(
+            participants.sender.unwrap(),
+            LoadUser { id: String::new(), token: "opaque".into() }
+        );
+        assert!(
+            login.participants(&roster(4)).unwrap_err().to_string().starts_with("--tokens: 3 ")
+        );
+        assert_eq!(Login::Anonymous.participants(&roster(2)).unwrap().listeners.len(), 2);
     }
 }

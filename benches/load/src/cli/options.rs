@@ -202,11 +202,11 @@ impl Options {
             (Some(Users::Range(from, to)), Login::Signed { .. }) => {
                 Ok(vec![usize::try_from(to - from + 1).unwrap_or(usize::MAX)])
             }
-            (Some(Users::Range(..)), Login::Nobody | Login::Tokens { .. }) => {
+            (Some(Users::Range(..)), Login::Anonymous | Login::Tokens { .. }) => {
                 Err(LoadError::wrong("--users: FROM..TO goes with --jwt-secret: give a number"))
             }
             (None, Login::Tokens { tokens, .. }) => Ok(vec![tokens.len()]),
-            (None, Login::Nobody | Login::Signed { .. }) => Ok(vec![self.default_users()]),
+            (None, Login::Anonymous | Login::Signed { .. }) => Ok(vec![self.default_users()]),
         }
     }
 
@@ -222,7 +222,7 @@ impl Options {
             };
             return Ok(Login::Signed { secret: secret.clone(), from, to });
         }
-        let Some(file) = &self.tokens else { return Ok(Login::Nobody) };
+        let Some(file) = &self.tokens else { return Ok(Login::Anonymous) };
         let text = std::fs::read_to_string(file)
             .map_err(|error| LoadError::Wrong(format!("--tokens: {}: {error}", file.display())))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

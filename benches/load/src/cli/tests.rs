@@ -31,7 +31,7 @@ fn plan(line: &[&str]) -> Result<Plan, LoadError> {
 fn without_a_server_one_is_started_with_a_thousand_users() {
     let plan = plan(&["idle"]).unwrap();
     assert_eq!((plan.servers, plan.sizes), (vec![Server::Spawned(None)], vec![1000]));
-    assert_eq!((plan.pace, plan.login), (Pace::Closed(64), Login::Nobody));
+    assert_eq!((plan.pace, plan.login), (Pace::Closed(64), Login::Anonymous));
 }
 
 #[test]

@@ -46,7 +46,7 @@ const LATENCIES: [(&str, &str); 7] = [
     ("burst_frame", "Until the frame is there, in bursts"),
     ("answer", "Until the answer is there"),
     ("caught_up", "Until the backlog is there"),
-    ("return", "Until whoever returns is back"),
+    ("return", "Until a returning user is connected"),
 ];
 
 /// The number of quantiles at which latencies are drawn.
@@ -181,7 +181,7 @@ mod tests {
             servers: vec![Server::Spawned(None), Server::Bare],
             sizes,
             runs: 2,
-            login: crate::tokens::Login::Nobody,
+            login: crate::tokens::Login::Anonymous,
             pace: crate::pipe::Pace::Closed(1),
             processes: 1,
             sources: Vec::new(),

@@ -5,8 +5,8 @@
 //! position are parsed. It reads commands from standard input and writes messages to standard
 //! output (see [`super::pipe`]), and ends with its input.
 
+mod input;
 mod socket;
-mod take;
 #[cfg(test)]
 mod tests;
 
@@ -94,7 +94,7 @@ pub fn run(input: impl BufRead + Send + 'static, output: impl Write) -> io::Resu
         Ok(Command::Setup(setup)) => *setup,
         Ok(_) | Err(_) => return Err(io::Error::other("the setup comes first")),
     };
-    let sockets = setup.people.iter().map(|_| Socket::default()).collect();
+    let sockets = setup.participants.iter().map(|_| Socket::default()).collect();
     let payload_max = usize::try_from(PAYLOAD_MAX).map_err(io::Error::other)?;
     let mut worker = Worker {
         poll,

@@ -12,7 +12,7 @@ use super::Worker;
 use crate::check::Order;
 use crate::clock::now_ns;
 use crate::frame::{self, KEY};
-use crate::pipe::{Person, Ready, Setup};
+use crate::pipe::{LoadUser, Ready, Setup};
 
 /// A listener's socket.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl<W: Write> Worker<W> {
         socket.stage = Stage::Upgrading;
         socket.begun_ns = begun_ns;
         socket.received = 0;
-        socket.request = request(setup, &setup.people[index], since);
+        socket.request = request(setup, &setup.participants[index], since);
         // On loopback the connection is established before `connect` returns.
         socket.ask()
     }
@@ -145,7 +145,7 @@ impl<W: Write> Worker<W> {
         self.tally.handshake.record(at_ns.saturating_sub(socket.begun_ns));
         socket.stage = Stage::Greeting;
         if let Some(text) = &self.setup.subscribe {
-            let text = filled(text, &self.setup.people[index]);
+            let text = filled(text, &self.setup.participants[index]);
             send(socket, &frame::text(&text))?;
         }
         if self.setup.ready == Ready::Upgraded {
@@ -195,8 +195,8 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(in_progress)
 }
 
-fn request(setup: &Setup, person: &Person, since: Option<u64>) -> Vec<u8> {
-    let mut path = filled(&setup.path, person);
+fn request(setup: &Setup, load_user: &LoadUser, since: Option<u64>) -> Vec<u8> {
+    let mut path = filled(&setup.path, load_user);
     if let Some(since) = since.filter(|_| setup.has_positions) {
         let sign = if path.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{sign}since={since}"));
@@ -207,7 +207,7 @@ fn request(setup: &Setup, person: &Person, since: Option<u64>) -> Vec<u8> {
         setup.host
     );
     for header in &setup.headers {
-        text.push_str(&filled(header, person));
+        text.push_str(&filled(header, load_user));
         text.push_str("\r\n");
     }
     text.push_str("\r\n");
@@ -215,6 +215,6 @@ fn request(setup: &Setup, person: &Person, since: Option<u64>) -> Vec<u8> {
 }
 
 /// A text with its placeholders replaced.
-fn filled(text: &str, person: &Person) -> String {
-    text.replace("{token}", &person.token).replace("{user}", &person.id)
+fn filled(text: &str, load_user: &LoadUser) -> String {
+    text.replace("{token}", &load_user.token).replace("{user}", &load_user.id)
 }

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use super::*;
 use crate::frame::{ACCEPT, server_text};
 use crate::mark::Mark;
-use crate::pipe::{Person, Ready};
+use crate::pipe::{LoadUser, Ready};
 
 const RUN: u32 = 7;
 
@@ -15,7 +15,7 @@ type Served = Box<dyn Fn(&mut TcpStream, &str) + Send>;
 
 /// Runs a worker with one socket for each of `people` against such a server, and these commands
 /// after the setup; returns its messages up to its tally.
-fn worked(people: usize, ready: Ready, served: Served, commands: Vec<Command>) -> Vec<Event> {
+fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Command>) -> Vec<Event> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup {
         address: listener.local_addr().unwrap(),
@@ -24,7 +24,9 @@ fn worked(people: usize, ready: Ready, served: Served, commands: Vec<Command>) -
         headers: vec!["X-User: {user}".into()],
         subscribe: None,
         ready,
-        people: (0..people).map(|n| Person { id: n.to_string(), token: format!("t{n}") }).collect(),
+        participants: (0..participants)
+            .map(|n| LoadUser { id: n.to_string(), token: format!("t{n}") })
+            .collect(),
         sources: vec!["127.0.0.3".parse().unwrap()],
         run: RUN,
         has_positions: true,
@@ -150,7 +152,7 @@ fn who_is_turned_away_or_thrown_out_is_counted_with_the_reason() {
 }
 
 #[test]
-fn a_ping_is_answered_and_whoever_comes_again_says_where_it_stopped() {
+fn a_ping_is_answered_and_a_reconnect_names_its_last_position() {
     let served = |stream: &mut TcpStream, request: &str| {
         stream.write_all(&upgrade()).unwrap();
         stream.write_all(&[0x89, 2, b'h', b'i']).unwrap();

@@ -3,16 +3,20 @@
 use super::{Cpu, Outcome};
 use crate::LoadError;
 use crate::clock::{figure, seconds};
-use crate::crew::Crew;
 use crate::plan::Plan;
 use crate::target::Target;
+use crate::workers::Workers;
 
 /// From the first handshake until the last socket is open.
-pub(super) fn run(plan: &Plan, target: &Target, crew: &mut Crew) -> Result<Outcome, LoadError> {
-    let cpu = Cpu::start(target, crew)?;
-    crew.connect(plan.pace, 0)?;
-    let spent = cpu.stop(target, crew)?;
-    let tally = crew.reset()?;
+pub(super) fn run(
+    plan: &Plan,
+    target: &Target,
+    workers: &mut Workers,
+) -> Result<Outcome, LoadError> {
+    let cpu = Cpu::start(target, workers)?;
+    workers.connect(plan.pace, 0)?;
+    let spent = cpu.stop(target, workers)?;
+    let tally = workers.reset()?;
     let took = seconds(tally.done_ns.saturating_sub(tally.begun_ns));
     let mut outcome = Outcome { faults: tally.faults, ..Outcome::default() };
     outcome.add("users", "users", figure(tally.open), 0);

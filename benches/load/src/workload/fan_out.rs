@@ -4,11 +4,11 @@ use super::{Cpu, Outcome};
 use crate::LoadError;
 use crate::check::Faults;
 use crate::clock::{figure, now_ns, seconds};
-use crate::crew::{Crew, count_missing};
 use crate::mark::Mark;
 use crate::plan::{FanOut, Plan};
 use crate::rest::Rest;
 use crate::target::Target;
+use crate::workers::{Workers, count_missing};
 
 /// Sends, and their connections.
 struct Sender<'a> {
@@ -30,11 +30,11 @@ pub(super) fn run(
     plan: &Plan,
     fan_out: &FanOut,
     target: &Target,
-    crew: &mut Crew,
+    workers: &mut Workers,
 ) -> Result<Outcome, LoadError> {
     let publish = target.publish()?;
-    crew.connect(plan.pace, 0)?;
-    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    workers.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: workers.reset()?.faults, ..Outcome::default() };
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
@@ -42,13 +42,13 @@ pub(super) fn run(
     let count = if target.setup.has_positions { fan_out.burst.max(1) } else { 1 };
     let connections = (0..count).map(connect).collect::<Result<_, _>>()?;
     let mut sender = Sender { target, fan_out, connections, n: 0 };
-    let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
+    let sockets = u64::try_from(workers.sockets()).unwrap_or(u64::MAX);
     outcome.add("users", "users", figure(sockets), 0);
 
-    let cpu = Cpu::start(target, crew)?;
-    let single = sender.rounds(crew, 1, &mut outcome.faults)?;
-    let spent = cpu.stop(target, crew)?;
-    let tally = crew.last_of_all()?;
+    let cpu = Cpu::start(target, workers)?;
+    let single = sender.rounds(workers, 1, &mut outcome.faults)?;
+    let spent = cpu.stop(target, workers)?;
+    let tally = workers.last_of_all()?;
     outcome.faults.add(&tally.faults);
     let single_rate = figure(tally.received) / seconds(single.took_ns);
     outcome.add("frames_per_s", "frames/s", single_rate, 0);
@@ -61,8 +61,8 @@ pub(super) fn run(
     count_missing(&mut outcome.faults, single.frames, tally.received);
 
     if fan_out.burst > 1 && outcome.faults.is_clean() {
-        let burst = sender.rounds(crew, fan_out.burst, &mut outcome.faults)?;
-        let tally = crew.last_of_all()?;
+        let burst = sender.rounds(workers, fan_out.burst, &mut outcome.faults)?;
+        let tally = workers.last_of_all()?;
         outcome.faults.add(&tally.faults);
         let rate = figure(tally.received) / seconds(burst.took_ns);
         outcome.add("burst_frames_per_s", "burst frames/s", rate, 0);
@@ -79,22 +79,22 @@ impl Sender<'_> {
     /// All rounds, each of this many messages at once; ends early if a frame is missing.
     fn rounds(
         &mut self,
-        crew: &mut Crew,
+        workers: &mut Workers,
         at_once: u64,
         faults: &mut Faults,
     ) -> Result<Rounds, LoadError> {
-        let sockets = u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
+        let sockets = u64::try_from(workers.sockets()).unwrap_or(u64::MAX);
         let mut rounds = Rounds { frames: 0, took_ns: 0 };
-        let owed = sockets * at_once * self.fan_out.rounds;
-        crew.watch("fan-out", usize::try_from(owed).unwrap_or(usize::MAX));
+        let expected = sockets * at_once * self.fan_out.rounds;
+        workers.watch("fan-out", usize::try_from(expected).unwrap_or(usize::MAX));
         for round in 1..=self.fan_out.rounds {
-            crew.expect(round * at_once)?;
+            workers.expect(round * at_once)?;
             let begun_ns = now_ns();
             rounds.frames += sockets * self.send(at_once, faults)?;
             if !faults.is_clean() {
                 break; // what was refused is owed to nobody, and not waited for
             }
-            match crew.reached()? {
+            match workers.reached()? {
                 Some(at_ns) => rounds.took_ns += at_ns.saturating_sub(begun_ns),
                 None => break,
             }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::lives::Lives;
 use crate::LoadError;
 use crate::clock::{now_ns, ns};
-use crate::crew::Crew;
 use crate::times::Times;
+use crate::workers::Workers;
 
 /// How long frames are gathered before other checks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -101,27 +101,27 @@ impl Askers {
 /// other expected ones), or none arrives for `patience`. Each `part` of the time is also reported
 /// by itself; `look` is called periodically.
 pub(super) fn gather(
-    crew: &mut Crew,
+    workers: &mut Workers,
     lives: &Lives<'_>,
     askers: &Askers,
     [patience, part]: [Duration; 2],
-    mut look: impl FnMut(&mut Crew) -> Result<bool, LoadError>,
+    mut look: impl FnMut(&mut Workers) -> Result<bool, LoadError>,
 ) -> Result<Gathered, LoadError> {
     let mut gathered = Gathered::default();
     let mut heard_at = Instant::now();
     let mut seen = 0;
     let mut part = Part { begun_ns: now_ns(), lasts_ns: ns(part), frames: Times::default() };
     loop {
-        for told in crew.told(LOOK_EVERY)? {
+        for told in workers.told(LOOK_EVERY)? {
             gathered.last_ns = gathered.last_ns.max(told.at_ns);
             if let Some(ns) = lives.told(&told) {
                 part.frames.record(ns);
             }
         }
         part.end(&mut gathered);
-        let is_whole = look(crew)?;
-        if crew.received() != seen {
-            seen = crew.received();
+        let is_whole = look(workers)?;
+        if workers.received() != seen {
+            seen = workers.received();
             heard_at = Instant::now();
         }
         if !askers.are_done() {
@@ -130,7 +130,7 @@ pub(super) fn gather(
             break;
         }
     }
-    for told in crew.told(AFTERWARDS)? {
+    for told in workers.told(AFTERWARDS)? {
         let _ = lives.told(&told); // nobody was owed it: it is counted as such
     }
     part.lasts_ns = 0;

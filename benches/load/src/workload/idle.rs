@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::Outcome;
 use crate::LoadError;
 use crate::clock::figure;
-use crate::crew::Crew;
 use crate::plan::Plan;
 use crate::readings::{Memory, memory};
 use crate::target::Target;
+use crate::workers::Workers;
 
 /// The interval of memory readings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -21,15 +21,19 @@ const LOOKS: u32 = 10;
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
 /// The server's memory before and after all have connected.
-pub(super) fn run(plan: &Plan, target: &Target, crew: &mut Crew) -> Result<Outcome, LoadError> {
+pub(super) fn run(
+    plan: &Plan,
+    target: &Target,
+    workers: &mut Workers,
+) -> Result<Outcome, LoadError> {
     let pid = target.pid.ok_or_else(|| {
         LoadError::wrong("--pid: memory is measured of a process: say which, or use --spawn")
     })?;
     let before = settled(pid)?;
-    crew.connect(plan.pace, 0)?;
+    workers.connect(plan.pace, 0)?;
     // Memory of the handshakes is freed before the reading.
     let after = settled(pid)?;
-    let tally = crew.reset()?;
+    let tally = workers.reset()?;
     let mut outcome = Outcome { faults: tally.faults, ..Outcome::default() };
     let each =
         |after: u64, before: u64| figure(after.saturating_sub(before)) / figure(tally.open.max(1));

@@ -10,7 +10,7 @@ use crate::LoadError;
 use crate::check::Faults;
 use crate::clock::now_ns;
 use crate::mark::Mark;
-use crate::pipe::{Person, Told};
+use crate::pipe::{LoadUser, Told};
 use crate::rest::{Answer, Rest};
 use crate::times::Times;
 
@@ -37,9 +37,9 @@ pub(super) fn staff(count: usize) -> [usize; 3] {
 /// The acting users by role.
 #[derive(Debug)]
 pub(super) struct Staff<'a> {
-    admins: &'a [Person],
-    developers: &'a [Person],
-    clients: &'a [Person],
+    admins: &'a [LoadUser],
+    developers: &'a [LoadUser],
+    clients: &'a [LoadUser],
 }
 
 /// A ticket and its next transition.
@@ -66,7 +66,7 @@ struct Ledger {
     /// Requests that are not yet received by all: when each was due, and by how many it is still
     /// expected.
     open: HashMap<(u64, usize), (u64, u64)>,
-    owed: u64,
+    expected: u64,
     steps: u64,
     faults: Faults,
     /// From the time when each was due until its response.
@@ -83,12 +83,16 @@ pub(super) struct Lived {
 
 impl<'a> Lives<'a> {
     /// Among these users: this many admins, developers and clients come first.
-    pub(super) fn new(people: &'a [Person], count: usize, run: u32) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        participants: &'a [LoadUser],
+        count: usize,
+        run: u32,
+    ) -> Result<Self, LoadError> {
         let [admins, developers, clients] = staff(count);
-        if people.len() < admins + developers + clients {
+        if participants.len() < admins + developers + clients {
             return Err(LoadError::wrong("--users: a life needs an admin, a developer, a client"));
         }
-        let (admins, rest) = people.split_at(admins);
+        let (admins, rest) = participants.split_at(admins);
         let (developers, rest) = rest.split_at(developers);
         let staff = Staff { admins, developers, clients: &rest[..clients] };
         Ok(Self { staff, run, ledger: Mutex::default() })
@@ -125,8 +129,8 @@ impl<'a> Lives<'a> {
         due_ns: u64,
     ) -> Result<Option<Life>, LoadError> {
         let step = life.step;
-        let owed = self.owed(step);
-        self.ledger().open.insert((life.n, step), (due_ns, owed));
+        let expected = self.expected(step);
+        self.ledger().open.insert((life.n, step), (due_ns, expected));
         let (path, headers, body) = self.request(&life);
         let answer = rest.ask("POST", &path, &headers, &body)?;
         let at_ns = now_ns();
@@ -140,7 +144,7 @@ impl<'a> Lives<'a> {
             ledger.faults.reason(&format!("{path}: {}", answer.text()));
             return Ok(None);
         }
-        ledger.owed += owed;
+        ledger.expected += expected;
         drop(ledger);
         let ticket = if step == 0 { id(&answer)? } else { life.ticket };
         let next = Life { n: life.n, step: step + 1, ticket };
@@ -149,7 +153,7 @@ impl<'a> Lives<'a> {
 
     /// How many users receive an event: all admins a creation; the creator when it is opened and
     /// begun; the developer when it is assigned; the admins and one more the others.
-    fn owed(&self, step: usize) -> u64 {
+    fn expected(&self, step: usize) -> u64 {
         let admins = u64::try_from(self.staff.admins.len()).unwrap_or_default();
         match step {
             0 => admins,
@@ -159,9 +163,9 @@ impl<'a> Lives<'a> {
     }
 
     fn request(&self, life: &Life) -> (String, Vec<String>, String) {
-        let of = |people: &'a [Person]| {
-            let count = u64::try_from(people.len()).unwrap_or(1).max(1);
-            &people[usize::try_from(life.n % count).unwrap_or_default()]
+        let of = |participants: &'a [LoadUser]| {
+            let count = u64::try_from(participants.len()).unwrap_or(1).max(1);
+            &participants[usize::try_from(life.n % count).unwrap_or_default()]
         };
         let Staff { admins, developers, clients } = self.staff;
         let who = match life.step {
@@ -217,8 +221,8 @@ impl<'a> Lives<'a> {
     }
 
     /// Expected frames of all answered requests.
-    pub(super) fn owed_so_far(&self) -> u64 {
-        self.ledger().owed
+    pub(super) fn expected_so_far(&self) -> u64 {
+        self.ledger().expected
     }
 
     /// Frames that are still expected.
@@ -240,22 +244,22 @@ fn id(answer: &Answer) -> Result<String, LoadError> {
 mod tests {
     use super::*;
 
-    fn people(count: usize) -> Vec<Person> {
-        (1..=count).map(|id| Person { id: id.to_string(), token: format!("t{id}") }).collect()
+    fn participants(count: usize) -> Vec<LoadUser> {
+        (1..=count).map(|id| LoadUser { id: id.to_string(), token: format!("t{id}") }).collect()
     }
 
     #[test]
     fn forty_are_ten_admins_fifteen_developers_and_fifteen_clients() {
         assert_eq!(staff(40), [10, 15, 15]);
         assert_eq!(staff(3), [1, 1, 1]);
-        let few = people(2);
+        let few = participants(2);
         assert!(Lives::new(&few, 2, 1).is_err());
     }
 
     #[test]
     fn a_life_is_asked_for_by_those_who_may() {
-        let people = people(40);
-        let lives = Lives::new(&people, 40, 7).unwrap();
+        let participants = participants(40);
+        let lives = Lives::new(&participants, 40, 7).unwrap();
         let mut life = lives.next();
         life.ticket = "5".into();
         let mut asked = Vec::new();
@@ -273,13 +277,13 @@ mod tests {
             "/api/tickets/5/approve/ t26",
         ];
         assert_eq!(asked, wanted);
-        assert_eq!((0..6).map(|step| lives.owed(step)).sum::<u64>(), 35);
+        assert_eq!((0..6).map(|step| lives.expected(step)).sum::<u64>(), 35);
     }
 
     #[test]
     fn frames_are_dated_from_the_request_and_counted_once() {
-        let people = people(4);
-        let lives = Lives::new(&people, 4, 7).unwrap();
+        let participants = participants(4);
+        let lives = Lives::new(&participants, 4, 7).unwrap();
         lives.ledger().open.insert((3, 1), (1_000, 1));
         let told = Told { n: 3, event: "ticket_opened".into(), at_ns: 5_000 };
         assert_eq!((lives.missing(), lives.told(&told)), (1, Some(4_000)));

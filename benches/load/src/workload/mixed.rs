@@ -13,13 +13,13 @@ use super::{Course, Cpu, Outcome, Spent};
 use crate::LoadError;
 use crate::check::Faults;
 use crate::clock::{figure, now_ns, ns, seconds};
-use crate::crew::{Crew, count_missing};
 use crate::mark::Mark;
 use crate::pipe::Tally;
 use crate::plan::{Mixed, Plan};
 use crate::readings::memory;
 use crate::rest::Rest;
 use crate::target::Target;
+use crate::workers::{Workers, count_missing};
 
 /// Memory is read every second, and this often at most: memory of the tool does not grow with time.
 const LOOKS_MAX: u32 = 300;
@@ -58,17 +58,17 @@ pub(super) fn run(
     plan: &Plan,
     mixed: &Mixed,
     target: &Target,
-    crew: &mut Crew,
+    workers: &mut Workers,
 ) -> Result<Outcome, LoadError> {
-    let people = &target.setup.people;
-    let lives = Lives::new(people, mixed.staff, target.run)?;
-    crew.connect(plan.pace, 0)?;
-    let outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    let participants = &target.setup.participants;
+    let lives = Lives::new(participants, mixed.staff, target.run)?;
+    workers.connect(plan.pace, 0)?;
+    let outcome = Outcome { faults: workers.reset()?.faults, ..Outcome::default() };
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    crew.watch("mixed", 0);
-    let listeners = people.len() - staff(mixed.staff).iter().sum::<usize>();
+    workers.watch("mixed", 0);
+    let listeners = participants.len() - staff(mixed.staff).iter().sum::<usize>();
     let day = Day {
         plan,
         mixed,
@@ -81,15 +81,15 @@ pub(super) fn run(
         sent: AtomicU64::new(0),
         faults: Mutex::default(),
     };
-    let lived = day.live(crew)?;
-    let tally = crew.last_of_all()?;
+    let lived = day.live(workers)?;
+    let tally = workers.last_of_all()?;
     Ok(day.tell(outcome, lived, tally))
 }
 
 impl Day<'_> {
     /// All requests at their times, until the time is over and all frames have arrived.
-    fn live(&self, crew: &mut Crew) -> Result<Lived, LoadError> {
-        let cpu = Cpu::start(self.target, crew)?;
+    fn live(&self, workers: &mut Workers) -> Result<Lived, LoadError> {
+        let cpu = Cpu::start(self.target, workers)?;
         let (mut weights, mut returned) = (Weights::new(self.mixed.time), 0);
         let times = [self.plan.patience, weights.every];
         let returns_per_s = self.mixed.returns_per_s;
@@ -98,24 +98,24 @@ impl Day<'_> {
                 threads.spawn(|| self.askers.done(self.work()));
             }
             threads.spawn(|| self.askers.done(self.tell_all()));
-            let look = |crew: &mut Crew| {
+            let look = |workers: &mut Workers| {
                 weights.look(self)?;
                 while now_ns() < self.end_ns() && now_ns() >= self.due_ns(returns_per_s, returned) {
-                    crew.come_again(usize::try_from(returned).unwrap_or_default(), 1)?;
+                    workers.come_again(usize::try_from(returned).unwrap_or_default(), 1)?;
                     returned += 1;
                 }
-                Ok(crew.received() >= self.lives.owed_so_far() + self.owed())
+                Ok(workers.received() >= self.lives.expected_so_far() + self.expected())
             };
-            let gathered = gather(crew, self.lives, &self.askers, times, look);
+            let gathered = gather(workers, self.lives, &self.askers, times, look);
             self.askers.end();
             gathered
         })?;
         self.askers.outcome()?;
-        Ok(Lived { gathered, weights, spent: cpu.stop(self.target, crew)? })
+        Ok(Lived { gathered, weights, spent: cpu.stop(self.target, workers)? })
     }
 
     /// Expected frames of messages, for all users who only listen.
-    fn owed(&self) -> u64 {
+    fn expected(&self) -> u64 {
         self.sent.load(Relaxed) * self.listeners
     }
 
@@ -126,7 +126,7 @@ impl Day<'_> {
         lived.faults.missing += self.lives.missing();
         outcome.faults.add(&lived.faults);
         outcome.faults.add(&tally.faults);
-        count_missing(&mut outcome.faults, self.owed(), tally.frames.count());
+        count_missing(&mut outcome.faults, self.expected(), tally.frames.count());
         let took = seconds(gathered.last_ns.saturating_sub(self.begun_ns));
         outcome.add("users", "users", figure(tally.open), 0);
         outcome.add("transitions_per_s", "transitions/s", figure(lived.steps) / took, 0);

@@ -12,13 +12,13 @@ mod tickets;
 use super::LoadError;
 use super::check::Faults;
 use super::clock::figure;
-use super::crew::Crew;
 use super::pipe::Setup;
 use super::plan::{Plan, Workload};
 use super::readings::cpu_us;
 use super::target::Target;
 use super::times::Times;
 use super::tokens::{LISTENER, Roster};
+use super::workers::Workers;
 
 /// The result of one run.
 #[derive(Debug, Clone, Default)]
@@ -128,14 +128,14 @@ pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
         return Err(LoadError::Wrong(format!("--plain: {why}")));
     }
     let setup = Setup { are_frames_told, ..target.setup.clone() };
-    let mut crew = Crew::start(&setup, plan.processes, plan.patience)?;
+    let mut workers = Workers::start(&setup, plan.processes, plan.patience)?;
     match &plan.workload {
-        Workload::Idle => idle::run(plan, target, &mut crew),
-        Workload::Connect => connect::run(plan, target, &mut crew),
-        Workload::FanOut(fan_out) => fan_out::run(plan, fan_out, target, &mut crew),
-        Workload::Tickets(tickets) => tickets::run(plan, tickets, target, &mut crew),
-        Workload::Replay(replay) => replay::run(plan, replay, target, &mut crew),
-        Workload::Mixed(mixed) => mixed::run(plan, mixed, target, &mut crew),
+        Workload::Idle => idle::run(plan, target, &mut workers),
+        Workload::Connect => connect::run(plan, target, &mut workers),
+        Workload::FanOut(fan_out) => fan_out::run(plan, fan_out, target, &mut workers),
+        Workload::Tickets(tickets) => tickets::run(plan, tickets, target, &mut workers),
+        Workload::Replay(replay) => replay::run(plan, replay, target, &mut workers),
+        Workload::Mixed(mixed) => mixed::run(plan, mixed, target, &mut workers),
     }
 }
 
@@ -154,13 +154,13 @@ struct Spent {
 }
 
 impl Cpu {
-    fn start(target: &Target, crew: &Crew) -> Result<Self, LoadError> {
+    fn start(target: &Target, workers: &Workers) -> Result<Self, LoadError> {
         let server_us = target.pid.map(cpu_us).transpose()?;
-        Ok(Self { server_us, tool_us: crew.cpu_us()? })
+        Ok(Self { server_us, tool_us: workers.cpu_us()? })
     }
 
-    fn stop(&self, target: &Target, crew: &Crew) -> Result<Spent, LoadError> {
-        let now = Self::start(target, crew)?;
+    fn stop(&self, target: &Target, workers: &Workers) -> Result<Spent, LoadError> {
+        let now = Self::start(target, workers)?;
         let server = now.server_us.zip(self.server_us);
         Ok(Spent {
             server_us: server.map(|(now, before)| now.saturating_sub(before)),

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::{Cpu, Outcome};
 use crate::LoadError;
 use crate::clock::{figure, now_ns, seconds};
-use crate::crew::{Crew, count_missing};
 use crate::mark::Mark;
-use crate::pipe::Person;
+use crate::pipe::LoadUser;
 use crate::plan::{Plan, Replay};
 use crate::rest::Rest;
 use crate::target::Target;
+use crate::workers::{Workers, count_missing};
 
 /// The time for a server to notice that all users have left.
 const GONE_AFTER: Duration = Duration::from_secs(2);
@@ -26,29 +26,29 @@ pub(super) fn run(
     plan: &Plan,
     replay: &Replay,
     target: &Target,
-    crew: &mut Crew,
+    workers: &mut Workers,
 ) -> Result<Outcome, LoadError> {
-    crew.connect(plan.pace, 0)?;
-    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    workers.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: workers.reset()?.faults, ..Outcome::default() };
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    crew.disconnect()?;
+    workers.disconnect()?;
     std::thread::sleep(GONE_AFTER);
     store(plan, replay, target, &mut outcome)?;
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    let owed = replay.backlog * u64::try_from(crew.sockets()).unwrap_or(u64::MAX);
-    let cpu = Cpu::start(target, crew)?;
-    crew.expect(replay.backlog)?;
-    crew.connect(plan.pace, replay.backlog)?;
-    crew.watch("replay", usize::try_from(owed).unwrap_or(usize::MAX));
-    let reached = crew.reached()?;
-    let spent = cpu.stop(target, crew)?;
-    let tally = crew.last_of_all()?;
+    let expected = replay.backlog * u64::try_from(workers.sockets()).unwrap_or(u64::MAX);
+    let cpu = Cpu::start(target, workers)?;
+    workers.expect(replay.backlog)?;
+    workers.connect(plan.pace, replay.backlog)?;
+    workers.watch("replay", usize::try_from(expected).unwrap_or(usize::MAX));
+    let reached = workers.reached()?;
+    let spent = cpu.stop(target, workers)?;
+    let tally = workers.last_of_all()?;
     outcome.faults.add(&tally.faults);
-    count_missing(&mut outcome.faults, owed, tally.received);
+    count_missing(&mut outcome.faults, expected, tally.received);
     let end_ns = reached.unwrap_or(tally.done_ns);
     let took = seconds(end_ns.saturating_sub(tally.begun_ns));
     outcome.add("users", "users", figure(tally.open), 0);
@@ -82,14 +82,14 @@ fn store(
             return Ok(());
         }
     }
-    let owed = replay.backlog * u64::try_from(watched.len()).unwrap_or_default();
+    let expected = replay.backlog * u64::try_from(watched.len()).unwrap_or_default();
     let (mut seen, mut since) = (0, Instant::now());
-    while seen < owed {
+    while seen < expected {
         if since.elapsed() > plan.patience {
             return Err(LoadError::Failed(format!(
                 "--timeout: for {} s no more of the backlog was stored than {} %",
                 plan.patience.as_secs(),
-                seen * 100 / owed
+                seen * 100 / expected
             )));
         }
         std::thread::sleep(LOOK_EVERY);
@@ -107,26 +107,26 @@ fn store(
 /// each to its next recipients in the order of their ids: the last listener is among them, for when
 /// it has all, all have; and others before it, for it receives nothing until nearly all is written.
 /// At a third-party server: none.
-fn watched(target: &Target) -> Vec<&Person> {
+fn watched(target: &Target) -> Vec<&LoadUser> {
     if !target.setup.has_positions {
         return Vec::new();
     }
-    let step = target.setup.people.len().div_ceil(WATCHED).max(1);
-    target.setup.people.iter().rev().step_by(step).collect()
+    let step = target.setup.participants.len().div_ceil(WATCHED).max(1);
+    target.setup.participants.iter().rev().step_by(step).collect()
 }
 
 /// The unread count of each of them.
-fn unread(plan: &Plan, target: &Target, people: &[&Person]) -> Result<Vec<u64>, LoadError> {
-    if people.is_empty() {
+fn unread(plan: &Plan, target: &Target, participants: &[&LoadUser]) -> Result<Vec<u64>, LoadError> {
+    if participants.is_empty() {
         return Ok(Vec::new());
     }
     let mut rest = Rest::connect(target.place.address, &target.place.host, plan.patience)?;
-    let ask = |person: &&Person| {
-        let headers = [format!("Authorization: Bearer {}", person.token)];
+    let ask = |load_user: &&LoadUser| {
+        let headers = [format!("Authorization: Bearer {}", load_user.token)];
         let answer = rest.ask("GET", "/api/notifications/unread_count/", &headers, "")?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let count = body.get("unread_count").and_then(Value::as_u64);
         count.ok_or_else(|| LoadError::Failed(format!("the unread count: {}", answer.text())))
     };
-    people.iter().map(ask).collect()
+    participants.iter().map(ask).collect()
 }

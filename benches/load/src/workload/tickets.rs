@@ -8,10 +8,10 @@ use super::lives::Lives;
 use super::{Cpu, Outcome};
 use crate::LoadError;
 use crate::clock::{figure, now_ns, seconds};
-use crate::crew::Crew;
 use crate::plan::{Plan, Tickets};
 use crate::rest::Rest;
 use crate::target::Target;
+use crate::workers::Workers;
 
 /// An interval that is reported by itself.
 const PART: Duration = Duration::from_secs(1);
@@ -22,30 +22,30 @@ pub(super) fn run(
     plan: &Plan,
     tickets: &Tickets,
     target: &Target,
-    crew: &mut Crew,
+    workers: &mut Workers,
 ) -> Result<Outcome, LoadError> {
-    let people = &target.setup.people;
-    let lives = Lives::new(people, people.len(), target.run)?;
-    crew.connect(plan.pace, 0)?;
-    let mut outcome = Outcome { faults: crew.reset()?.faults, ..Outcome::default() };
+    let participants = &target.setup.participants;
+    let lives = Lives::new(participants, participants.len(), target.run)?;
+    workers.connect(plan.pace, 0)?;
+    let mut outcome = Outcome { faults: workers.reset()?.faults, ..Outcome::default() };
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    crew.watch("tickets", usize::try_from(tickets.lives * 35).unwrap_or(usize::MAX));
-    let cpu = Cpu::start(target, crew)?;
+    workers.watch("tickets", usize::try_from(tickets.lives * 35).unwrap_or(usize::MAX));
+    let cpu = Cpu::start(target, workers)?;
     let (askers, left) = (Askers::new(tickets.parallel), AtomicU64::new(tickets.lives));
     let begun_ns = now_ns();
     let gathered = std::thread::scope(|threads| {
         for _ in 0..tickets.parallel {
             threads.spawn(|| askers.done(ask(plan, target, &lives, &askers, &left)));
         }
-        let gathered = gather(crew, &lives, &askers, [plan.patience, PART], |_| Ok(true));
+        let gathered = gather(workers, &lives, &askers, [plan.patience, PART], |_| Ok(true));
         askers.end();
         gathered
     })?;
     askers.outcome()?;
-    let spent = cpu.stop(target, crew)?;
-    let tally = crew.reset()?;
+    let spent = cpu.stop(target, workers)?;
+    let tally = workers.reset()?;
     let mut lived = lives.lived();
     lived.faults.missing += lives.missing();
     outcome.faults.add(&lived.faults);

@@ -8,7 +8,7 @@ use mio::event::Event;
 use super::Worker;
 use super::socket::{Stage, send};
 use crate::clock::now_ns;
-use crate::frame::{self, ACCEPT, Garbage, Kind};
+use crate::frame::{self, ACCEPT, InvalidFrame, Kind};
 use crate::mark::{Mark, seq};
 use crate::pipe::{Ready, Told};
 
@@ -79,7 +79,7 @@ impl<W: Write> Worker<W> {
             let frame = match frame::parse(&self.buffer[used..end]) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(used),
-                Err(Garbage) => return Err("sent what is no frame".to_owned()),
+                Err(InvalidFrame) => return Err("sent what is no frame".to_owned()),
             };
             let (begin, after) = (used + frame.begin, used + frame.end);
             match frame.kind {

@@ -19,7 +19,7 @@ const AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// The worker processes of a run. They are terminated with it.
 #[derive(Debug)]
-pub struct Crew {
+pub struct Workers {
     workers: Vec<Worker>,
     events: Receiver<(usize, Option<Event>)>,
     patience: Duration,
@@ -42,20 +42,20 @@ struct Worker {
     received: u64,
 }
 
-impl Crew {
+impl Workers {
     /// Starts this many processes and distributes the users over them.
     ///
     /// # Errors
     /// They do not start, or a process may not open as many files.
     pub fn start(setup: &Setup, processes: usize, patience: Duration) -> Result<Self, LoadError> {
-        let share = setup.people.len().div_ceil(processes.max(1)).max(1);
-        let more = setup.people.len().div_ceil(15_000).max(processes + 1);
+        let share = setup.participants.len().div_ceil(processes.max(1)).max(1);
+        let more = setup.participants.len().div_ceil(15_000).max(processes + 1);
         allow_files(share, "a process of the tool", &format!("try --processes {more}"))?;
         let (sender, events) = channel();
         let mut workers = Vec::new();
-        for (index, people) in setup.people.chunks(share).enumerate() {
-            let mut worker = Worker::start(index, people.len(), sender.clone())?;
-            let setup = Setup { people: people.to_vec(), ..setup.clone() };
+        for (index, participants) in setup.participants.chunks(share).enumerate() {
+            let mut worker = Worker::start(index, participants.len(), sender.clone())?;
+            let setup = Setup { participants: participants.to_vec(), ..setup.clone() };
             worker.tell(&Command::Setup(Box::new(setup)))?;
             workers.push(worker);
         }
@@ -106,7 +106,7 @@ impl Crew {
         let pace = share(pace);
         self.connected = 0;
         self.tell_all(|_| Command::Connect { pace, backlog })?;
-        if self.wait(|crew| crew.connected == crew.workers.len())? {
+        if self.wait(|workers| workers.connected == workers.workers.len())? {
             return Ok(());
         }
         let (seconds, all) = (self.patience.as_secs(), self.sockets());
@@ -148,8 +148,8 @@ impl Crew {
     /// A worker has ended.
     pub fn expect(&mut self, each: u64) -> Result<(), LoadError> {
         self.reached = (0, 0);
-        let owed = |worker: &Worker| each * u64::try_from(worker.sockets).unwrap_or(u64::MAX);
-        self.tell_all(|worker| Command::Expect(owed(worker)))
+        let expected = |worker: &Worker| each * u64::try_from(worker.sockets).unwrap_or(u64::MAX);
+        self.tell_all(|worker| Command::Expect(expected(worker)))
     }
 
     /// Waits for the expected frames; when the last one arrived, or `None` if some did not.
@@ -157,7 +157,7 @@ impl Crew {
     /// # Errors
     /// A worker has ended.
     pub fn reached(&mut self) -> Result<Option<u64>, LoadError> {
-        let is_whole = self.wait(|crew| crew.reached.0 == crew.workers.len())?;
+        let is_whole = self.wait(|workers| workers.reached.0 == workers.workers.len())?;
         Ok(is_whole.then_some(self.reached.1))
     }
 
@@ -193,7 +193,7 @@ impl Crew {
     pub fn reset(&mut self) -> Result<Tally, LoadError> {
         self.tallies.clear();
         self.tell_all(|_| Command::Reset)?;
-        if !self.wait(|crew| crew.tallies.len() == crew.workers.len())? {
+        if !self.wait(|workers| workers.tallies.len() == workers.workers.len())? {
             return Err(LoadError::failed("a worker process does not answer"));
         }
         let mut all = Tally::default();
@@ -257,7 +257,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
@@ -280,12 +280,12 @@ impl Worker {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let event = serde_json::from_str(&line).ok();
-                let is_garbage = event.is_none();
-                if events.send((index, event)).is_err() || is_garbage {
+                let is_invalid = event.is_none();
+                if events.send((index, event)).is_err() || is_invalid {
                     return;
                 }
             }
-            let _ = events.send((index, None)); // unless nobody listens any more
+            let _ = events.send((index, None)); // unless the receiver is gone
         });
         let input = BufWriter::new(input);
         Ok(Self { child, input, sockets, open: 0, received: 0 })
@@ -301,7 +301,7 @@ impl Worker {
 }
 
 /// Expected frames that did not arrive, and unexpected ones.
-pub fn count_missing(faults: &mut Faults, owed: u64, received: u64) {
-    faults.missing += owed.saturating_sub(received);
-    faults.doubles += received.saturating_sub(owed);
+pub fn count_missing(faults: &mut Faults, expected: u64, received: u64) {
+    faults.missing += expected.saturating_sub(received);
+    faults.doubles += received.saturating_sub(expected);
 }
