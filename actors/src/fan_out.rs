@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever() {
+    async fn no_caller_waits_for_ever() {
         let (fan_out, barrier) = begin();
         barrier.wait().await;
         drop(fan_out);

@@ -1,5 +1,4 @@
-//! The forgetting of what is old: idempotency keys, deliveries, tombstones, and messages that
-//! nobody has.
+//! Retention: removes old idempotency keys, deliveries, tombstones, and messages that no inbox has.
 //!
 //! A task of the scheduler's, once an hour: it walks through each kind in small steps, and rests
 //! after each for as long as the step took, so that half of the store's time is for others,

@@ -91,7 +91,7 @@ impl Claims {
     /// Refuses a token for another audience, if an audience is configured.
     pub(super) fn check_audience(&self, audience: Option<&str>) -> Result<(), AuthError> {
         if audience.is_some_and(|wanted| !is_for(self.aud.as_ref(), wanted)) {
-            return Err(AuthError::BadToken("it is meant for somebody else"));
+            return Err(AuthError::BadToken("it is meant for another audience"));
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Signing {
         }
         let secret = hub_secret(config, accounts).await?;
         if secret.reveal().len() < SECRET_BYTES_WISE {
-            tracing::warn!("jwt_secret is short: whoever sees a token can guess it");
+            tracing::warn!("jwt_secret is short: an attacker with a token can guess it");
         }
         let issuer = Issuer::new(&secret).named(config.auth.issuer.as_deref());
         let ended = EndedLogins::recall(accounts.ended_logins(now, ENDED_MAX).await?);

@@ -276,7 +276,7 @@ class Bellpull {
     const isOther = this.#user && this.#user.id !== frame.user.id;
     this.#user = frame.user;
     if (isOther && this.#since !== null) {
-      // The position was kept for somebody else.
+      // The position was kept for another user.
       this.#forget(null);
       this.#emit('reset', {});
       return this.#lost(line, { code: 1006, reason: 'another user', retryAfterMs: 0 });

@@ -180,7 +180,7 @@ pub static SETTINGS: &[Setting] = &[
         "How many may register, all clients together, of which one network may use a sixth; past it \
          429; 0: no limit"),
     setting("auth.verify_email", "", "true", Kind::Switch,
-        "Whether mails leave only for verified addresses: whoever registers confirms the address \
+        "Whether mails leave only for verified addresses: new users confirm the address \
          by a link; accounts made by an operator, an admin or a foreign token count as verified"),
     setting("http.allowed_origins", "", "", Kind::Origins,
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),

@@ -63,7 +63,7 @@ pub enum EmailSetup {
     #[error("cannot be used: {0}")]
     NoCertificates(String),
     /// `smtp.ca_file`
-    #[error("has nobody to be asked of: smtp.url has neither smtps:// nor ?tls=required")]
+    #[error("can have no effect: smtp.url has neither smtps:// nor ?tls=required")]
     NoTls,
     /// `smtp.from`
     #[error("is no address such as Desk <desk@example.com>")]
@@ -353,8 +353,8 @@ mod tests {
     #[tokio::test]
     async fn an_envelope_that_is_refused_at_once_sends_no_text() {
         for (answers, is_refused, after) in [
-            ("250 ok\r\n550 no such mailbox\r\n503 nobody to send to\r\n", true, "QUIT\r\n"),
-            ("250 ok\r\n451 later\r\n503 nobody to send to\r\n", false, "QUIT\r\n"),
+            ("250 ok\r\n550 no such mailbox\r\n503 no valid recipients\r\n", true, "QUIT\r\n"),
+            ("250 ok\r\n451 later\r\n503 no valid recipients\r\n", false, "QUIT\r\n"),
             // The server waits for a text: the next command would be taken for one.
             ("250 ok\r\n550 no such mailbox\r\n354 go on\r\n", true, ""),
             ("550 not from you\r\n503 what?\r\n503 what?\r\n", true, "QUIT\r\n"),

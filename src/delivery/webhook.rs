@@ -232,7 +232,7 @@ fn ping_json(key: &str, target: &WebhookTarget, now: Timestamp) -> Value {
         "notification": null,
         "type": "SYSTEM",
         "title": "Ping",
-        "message": "Somebody tries this webhook.",
+        "message": "Test of this webhook.",
         "action_url": "",
         "metadata": {},
         "sender": null,
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_reads_what_else_is_answered() {
+    async fn the_rest_of_an_answer_is_not_read() {
         let endless = "x".repeat(8 * 1024 * 1024);
         for reply in [Reply::json(200, &endless), Reply::SlowBody, Reply::HalfBody] {
             assert_eq!(outcome(reply).await, Outcome::Sent { provider_id: None });
@@ -375,8 +375,8 @@ mod tests {
         assert_eq!((called.status, called.error.as_deref()), (Some(500), Some("HTTP 500")));
         assert_eq!(server.request(0).json()["event"], "ping");
         assert_eq!(server.request(0).header("idempotency-key"), Some("ping-a"));
-        let nobody = WebhookTarget { url: "http://127.0.0.1:9/".to_owned(), ..target };
-        let called = caller.ping(&nobody, "c", at).await;
+        let unknown = WebhookTarget { url: "http://127.0.0.1:9/".to_owned(), ..target };
+        let called = caller.ping(&unknown, "c", at).await;
         assert_eq!(called.status, None);
         assert!(called.error.unwrap().starts_with("cannot be reached"));
     }

@@ -85,7 +85,7 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     request_body = doc::NewAccount,
     responses(
         (status = 201, description = "The account.", body = doc::User),
-        (status = 403, description = "Tokens come from elsewhere here, or nobody may register."),
+        (status = 403, description = "Tokens are issued elsewhere, or registration is disabled."),
         (status = 429, description = "Too many registrations, from this address or from all."),
     )
 )]

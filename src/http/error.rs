@@ -266,7 +266,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => {
-                let detail = "Somebody else changed this at the same time.".to_owned();
+                let detail = "Another request changed this at the same time.".to_owned();
                 Self::Conflict { code: "conflict", detail }
             }
             StoreError::Taken(field) => {

@@ -85,9 +85,9 @@ async fn notification(
         Some(ticket) => handles.tickets.ticket(ticket).await?,
         None => None,
     };
-    let somebody = handles.somebody(row.recipient, std::slice::from_ref(&told)).await?;
+    let reader = handles.reader(row.recipient, std::slice::from_ref(&told)).await?;
     let ways = handles.ways(&[row.id]).await?;
-    Ok(Json(somebody.explain(&told, ticket.as_ref(), &ways)))
+    Ok(Json(reader.explain(&told, ticket.as_ref(), &ways)))
 }
 
 /// For each event of a ticket: whether a user was notified, and why or why not. For the caller; for
@@ -116,16 +116,16 @@ async fn ticket(
         return Err(ApiError::forbidden());
     }
     let page = handles.explain.announced(ticket.id, user, paging.request()).await?;
-    let somebody = handles.somebody(user, &page.rows).await?;
+    let reader = handles.reader(user, &page.rows).await?;
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
     let ways = handles.ways(&told).await?;
-    paging.show(page, |one| somebody.explain(one, Some(&ticket), &ways)).await
+    paging.show(page, |one| reader.explain(one, Some(&ticket), &ways)).await
 }
 
 impl Handles {
     /// An account, and the settings that decide about its deliveries of these events.
-    async fn somebody(&self, user: UserId, told: &[Announced]) -> Result<Somebody, ApiError> {
+    async fn reader(&self, user: UserId, told: &[Announced]) -> Result<Reader, ApiError> {
         let found = self.tickets.users(&[user]).await?.pop();
         let user = found.ok_or_else(|| ApiError::field("user", "There is no such account."))?;
         let preferences = self.preferences.preferences(user.id).await?;
@@ -139,7 +139,7 @@ impl Handles {
                 policies.insert(event.as_str().to_owned(), named);
             }
         }
-        Ok(Somebody {
+        Ok(Reader {
             on: self.explain.channels(),
             has_browser: self.explain.has_browser(user.id).await?,
             webhooks: webhooks.rows,
@@ -177,7 +177,7 @@ struct Ways {
 
 /// The user it is about.
 #[derive(Debug)]
-struct Somebody {
+struct Reader {
     user: User,
     preferences: Preferences,
     on: Channels,
@@ -187,7 +187,7 @@ struct Somebody {
     policies: HashMap<String, Channels>,
 }
 
-impl Somebody {
+impl Reader {
     fn reach(&self, event: &Event) -> Reach {
         let hears = |hook: &Webhook| {
             let is_named = hook.events.iter().any(|name| name == event.as_str());

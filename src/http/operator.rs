@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_lags_or_comes_back_late_is_told_how_many_were_missed() {
+    async fn a_slow_or_late_reader_is_told_how_many_were_missed() {
         let (sender, receiver) = broadcast::channel(2);
         for id in 8..=12 {
             sender.send(event(id)).unwrap();

@@ -98,7 +98,7 @@ async fn merge(
 ) -> Result<Json<Value>, ApiError> {
     if principal.is_service {
         return Err(ApiError::Forbidden(
-            "A service token is nobody's: it has no wishes.".to_owned(),
+            "A service token belongs to no user and has no preferences.".to_owned(),
         ));
     }
     let changes = changes(&mut body)?;

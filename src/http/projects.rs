@@ -96,7 +96,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     if principal.is_service {
         let text = "A service token cannot make a project, for its maker is its first member: log \
-                    in as somebody.";
+                    in as a user.";
         return Err(ApiError::Forbidden(text.to_owned()));
     }
     let key = body.text("key", TextRule::line(KEY_MAX));
@@ -174,14 +174,14 @@ async fn add_member(
     let user = UserId(body.id("user"));
     body.finish()?;
     if project.is_open {
-        let text = "This project is open to everybody: it keeps no list of members.";
+        let text = "This project is open to all users and has no list of members.";
         return Err(ApiError::field("user", text));
     }
-    let nobody =
+    let unknown =
         || ApiError::field("user", format!("Invalid pk \"{user}\" - object does not exist."));
-    let member = handles.accounts.user(user).await?.ok_or_else(nobody)?;
+    let member = handles.accounts.user(user).await?.ok_or_else(unknown)?;
     let is_new = handles.store.add_member(project.id, user).await.map_err(|error| match error {
-        StoreError::NotFound => nobody(),
+        StoreError::NotFound => unknown(),
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::TooSimilar(_)

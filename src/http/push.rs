@@ -81,7 +81,7 @@ async fn subscribe(
     mut body: Fields,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     handles.key()?;
-    somebody(&principal)?;
+    reader(&principal)?;
     let endpoint = endpoint(&mut body);
     let mut lane = String::new();
     if !endpoint.is_empty() {
@@ -112,7 +112,7 @@ async fn unsubscribe(
     Who(principal): Who,
     mut body: Fields,
 ) -> Result<StatusCode, ApiError> {
-    somebody(&principal)?;
+    reader(&principal)?;
     let endpoint = endpoint(&mut body);
     body.finish()?;
     match store.unsubscribe(principal.user.id, &endpoint).await? {
@@ -121,9 +121,9 @@ async fn unsubscribe(
     }
 }
 
-fn somebody(principal: &Principal) -> Result<(), ApiError> {
+fn reader(principal: &Principal) -> Result<(), ApiError> {
     if principal.is_service {
-        let text = "A service token is nobody's: it has no browser.";
+        let text = "A service token belongs to no user and has no browser.";
         return Err(ApiError::Forbidden(text.to_owned()));
     }
     Ok(())

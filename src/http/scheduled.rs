@@ -99,7 +99,7 @@ async fn read(
     responses(
         (status = 200, description = "It was on its way: so many were told.",
             body = doc::ScheduledSend),
-        (status = 204, description = "It had not begun: nobody is told."),
+        (status = 204, description = "It had not begun: no recipient is notified."),
         (status = 403, description = "For admins."),
         (status = 409, description = "All of its recipients were told."),
     )

@@ -276,7 +276,7 @@ async fn forget(
     post, path = "/api/templates/{event}/{channel}/{locale}/preview/", tag = "Templates",
     params(doc::TemplatePlace), request_body = doc::TemplateChanges,
     responses(
-        (status = 200, description = "What somebody would read.", body = doc::TemplatePreview),
+        (status = 200, description = "What a recipient would read.", body = doc::TemplatePreview),
         (status = 403, description = "For admins."),
     )
 )]

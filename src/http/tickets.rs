@@ -170,7 +170,7 @@ async fn history(
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
         (status = 403, description = "The caller may not."),
-        (status = 409, description = "Somebody else changed it first."),
+        (status = 409, description = "Another request changed it first."),
     )
 )]
 async fn edit(
@@ -207,7 +207,7 @@ async fn edit(
     responses(
         (status = 204, description = "It is gone."),
         (status = 403, description = "The caller may not."),
-        (status = 409, description = "Somebody else changed it at the same time."),
+        (status = 409, description = "Another request changed it at the same time."),
     )
 )]
 async fn delete(
@@ -223,7 +223,7 @@ async fn delete(
 /// The author of a change. A service token's account is not stored, so no author could be recorded.
 pub(super) fn commander(principal: &Principal) -> Result<Caller, ApiError> {
     if principal.is_service {
-        let text = "A service token cannot act on tickets: log in as somebody.";
+        let text = "A service token cannot act on tickets: log in as a user.";
         return Err(ApiError::Forbidden(text.to_owned()));
     }
     Ok(principal.caller())

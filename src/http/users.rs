@@ -176,7 +176,7 @@ async fn create(
             description = "The caller may not change that of this account, or it is the last \
                 active super admin's.",
         ),
-        (status = 409, description = "Somebody else changed its role at the same time."),
+        (status = 409, description = "Another request changed its role at the same time."),
     )
 )]
 async fn edit(

@@ -330,7 +330,8 @@ fn owner(principal: &Principal, project: Option<ProjectId>) -> Result<HookOwner,
         Some(project) if principal.user.role.is_admin() => Ok(HookOwner::Project(project)),
         Some(_) => Err(ApiError::forbidden()),
         None if principal.is_service => {
-            let text = "A service token is nobody's: only a project's webhook can be made by it.";
+            let text =
+                "A service token belongs to no user: it can create a project's webhook only.";
             Err(ApiError::Forbidden(text.to_owned()))
         }
         None => Ok(HookOwner::User(principal.user.id)),

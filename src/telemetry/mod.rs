@@ -250,7 +250,7 @@ mod tests {
         }
         for one in DESCRIBED.iter().map(named) {
             let is_it = found.iter().any(|(kind, name, _)| one == (kind.as_str(), name));
-            assert!(is_it, "{one:?} is described, and nobody counts it");
+            assert!(is_it, "{one:?} is described, and nothing counts it");
         }
     }
 
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn no_actor_has_a_span_unless_somebody_asks_for_ractors() {
+    fn no_actor_has_a_span_unless_ractors_are_enabled() {
         let shows = |filter: &str| {
             let filter = what_is_logged(filter.parse().unwrap());
             let levels = [tracing::Level::WARN, tracing::Level::INFO];

@@ -71,7 +71,7 @@ const REFUSED: &[&str] = &[
     "it has critical extensions",
     "it has expired",
     "it has no expiry",
-    "it is meant for somebody else",
+    "it is meant for another audience",
     "it is not a well-formed token",
     "it is not an access token",
     "it is not yet valid",

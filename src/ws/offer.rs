@@ -143,7 +143,7 @@ mod tests {
                 (Some("incident"), "bellpull.v1", Ok((INCIDENT, None))),
                 (Some("incident"), "bellpull.v1, incident", Ok((INCIDENT, Some("incident")))),
                 (Some("incident"), "bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
-                (Some("nobody"), "incident", Err(unknown("nobody"))),
+                (Some("unknown"), "incident", Err(unknown("unknown"))),
                 (Some(""), "", Err(unknown(""))),
                 (None, "graphql-ws", Err(unknown("graphql-ws"))),
             ],
@@ -165,8 +165,8 @@ mod tests {
                 (Some("incident"), "bellpull.v1", wrong()),
                 (None, "incident", wrong()),
                 (None, "incident, bearer.abc", wrong()),
-                (None, "nobody", Err(unknown("nobody"))),
-                (Some("nobody"), "", Err(unknown("nobody"))),
+                (None, "unknown", Err(unknown("unknown"))),
+                (Some("unknown"), "", Err(unknown("unknown"))),
             ],
         );
     }

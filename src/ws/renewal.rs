@@ -46,7 +46,7 @@ impl Renewer {
         let bad = |problem: &str| Err(NotRenewed::BadToken(problem.to_owned()));
         match self.auth.authenticate(&token.0).await {
             Ok(principal) if principal.is_service || principal.user.id != self.user => {
-                bad("Given token not valid: it is somebody else's")
+                bad("Given token not valid: it is another user's")
             }
             Ok(principal) => Ok(principal),
             // A client that took this for an invalid token would discard a valid one.

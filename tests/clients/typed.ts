@@ -53,6 +53,6 @@ export async function use(token: () => Promise<string>): Promise<string> {
   await hub.remove('all');
   await hub.unsubscribe('project:7:tickets');
   const truncated: Events['backlog_truncated'] = { type: 'backlog_truncated', skipped: 3 };
-  const name: string = hub.user?.username ?? 'nobody';
+  const name: string = hub.user?.username ?? 'unknown';
   return `${name} ${state} ${hub.unread ?? badge} ${unreadCount} ${truncated.skipped} ${hub.state}`;
 }

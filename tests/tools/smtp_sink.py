@@ -53,7 +53,7 @@ class Sink:
             "word": self.word,
             "encrypted": server.transport.get_extra_info("cipher") is not None,
         }
-        # What was dropped may have been taken too: nobody who was not told can know.
+        # What was dropped may have been taken too: without an answer the client cannot know.
         if self.word != "hang":
             print(json.dumps(taken), flush=True)
         if self.word == "hang":
@@ -64,7 +64,7 @@ class Sink:
 
 
 def encryption(ca_file):
-    """What TLS is spoken with: a certificate for 127.0.0.1, signed by a CA that nobody knows."""
+    """What TLS is spoken with: a certificate for 127.0.0.1, signed by an unknown CA."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -336,7 +336,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_roster_the_model_and_whoever_heard_all_events_agree(
+        fn the_roster_the_model_and_a_watcher_of_all_events_agree(
             acts in prop::collection::vec((1i64..4, 1u64..4, act()), 0..120),
         ) {
             let (mut roster, mut model) = (Roster::default(), Model::default());
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_types_on_more_tickets_than_anybody_can() {
+    fn typing_is_limited_to_a_few_tickets_a_user() {
         let mut roster = Roster::default();
         roster.join(person(1), 1);
         for ticket in 1..=40 {

@@ -11,10 +11,10 @@
 //! catches up, and then they go on in step, so that what several say to one person is born in one
 //! transaction and leaves in one write.
 //!
-//! The store writes a chunk behind whoever waits for it then; so that whoever comes during one
-//! waits about [`CHUNK_TAKES`] for it, the chunks are as large as that. Before the next one is
-//! written, all but the last two must have been shown: a ticket's frame stands behind these, not
-//! behind all that the store can write meanwhile.
+//! The store writes a chunk after the writes that wait for it then; so that a write that arrives
+//! during one waits about [`CHUNK_TAKES`] for it, the chunks are as large as that. Before the next
+//! one is written, all but the last two must have been shown: a ticket's frame stands behind these,
+//! not behind all that the store can write meanwhile.
 //!
 //! It looks at the store when it starts, when a send falls due, when its list is used up, and every
 //! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that

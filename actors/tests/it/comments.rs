@@ -40,8 +40,9 @@ async fn a_comment_notifies_those_whom_it_names_and_who_may_see_the_ticket() {
     let stranger = node.watch(5, TICKETS).await;
     node.until_watched(2, 0).await;
     let id = node.hub.tickets.create(SEC, new_ticket(), team.client.clone()).await.unwrap().id;
-    // A member, its author, an outsider, a client who may not see it, an inactive member, nobody.
-    let body = "@user1. @user3, (@user4) @user5 @user6 @nobody x@user2 @user8 @user1 please look";
+    // A member, its author, a non-member, a client who may not see it, an inactive member, an
+    // unknown user.
+    let body = "@user1. @user3, (@user4) @user5 @user6 @unknown x@user2 @user8 @user1 please look";
     let comment = node.comment(id, body, &team.client).await.unwrap();
     assert_eq!((comment.author, comment.body.as_str()), (UserId(3), body));
     let text = format!("user3 mentioned you on SEC-1: {body}");
@@ -86,7 +87,7 @@ async fn a_long_comment_is_quoted_by_its_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_may_not_see_a_ticket_cannot_comment_and_a_deleted_one_takes_none() {
+async fn a_user_who_may_not_see_a_ticket_cannot_comment_and_a_deleted_one_takes_none() {
     let node = TestNode::new().await;
     let (creator, stranger) = (node.caller(1), node.caller(2));
     let id = node.raise(&creator).await.id;
@@ -97,7 +98,7 @@ async fn whoever_may_not_see_a_ticket_cannot_comment_and_a_deleted_one_takes_non
     // Deleted by a rival on another node, of which this actor has not heard.
     node.store.remove_ticket(id);
     assert_eq!(node.comment(id, "Hi", &creator).await.unwrap_err(), not_found);
-    assert!(node.find(&format!("ticket/{id}")).await.is_none(), "it is nobody's");
+    assert!(node.find(&format!("ticket/{id}")).await.is_none(), "it has no actor");
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,7 +169,7 @@ async fn changes_that_wait_together_leave_in_one_flush() {
     let node = TestNode::new().await;
     let conn = live(&node).await;
     let before = conn.probe.seen().flushes;
-    // Nobody yields here, so they all wait in the mailbox before the first is handled.
+    // Nothing yields here, so all of them are in the mailbox before the first is handled.
     for hint in node.born(1, 40) {
         node.hub.users.tell(USER, hint);
     }

@@ -167,7 +167,7 @@ impl TestNode {
         TestClient { session: attached.unwrap(), probe }
     }
 
-    /// So many notifications are born; nobody is told.
+    /// Adds this many notifications without telling any session.
     fn born(&self, user: i64, count: usize) -> Vec<Change> {
         (0..count).map(|_| self.store.append(UserId(user), "x")).collect()
     }

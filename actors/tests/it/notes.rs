@@ -41,7 +41,7 @@ async fn node() -> (TestNode, [Caller; 5]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everybody_sends_to_those_they_may_and_strangers_learn_nothing() {
+async fn users_send_to_permitted_recipients_and_others_learn_nothing() {
     let (node, [client, developer, admin, ..]) = node().await;
     let conn = node.attach(4, Begin::Undelivered).await;
     let forbidden = Err(SendRefusal::Forbidden);
@@ -95,7 +95,7 @@ async fn a_link_into_a_script_is_refused_and_a_store_that_is_away_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_but_an_admin_speaks_as_the_hub() {
+async fn only_an_admin_notifies_as_the_hub() {
     let (node, [client, developer, admin, ..]) = node().await;
     for event in ["ticket_created", "ticket_assigned", "mentioned", "user_registration"] {
         let note = |to| Note { event: event.to_owned(), ..note(to) };
@@ -106,7 +106,7 @@ async fn nobody_but_an_admin_speaks_as_the_hub() {
             assert_eq!((code, retry_after_ms), ("invalid", None));
             assert!(message.contains(event) && message.contains("notification type"), "{message}");
         }
-        // Whoever may not send to somebody learns that first.
+        // A missing permission is reported before other errors.
         let refused = node.hub.sends.send_note(&client, note(2)).await;
         assert_eq!(refused, Err(SendRefusal::Forbidden));
         node.hub.sends.send_note(&admin, note(5)).await.unwrap();

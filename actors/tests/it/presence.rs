@@ -78,7 +78,7 @@ async fn three_tabs_join_once_and_leave_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_look_counts_and_a_repeated_one_is_told_to_nobody() {
+async fn the_newest_view_counts_and_a_repeated_one_is_not_sent() {
     let node = TestNode::new().await;
     node.team();
     let other = node.watch(2, PRESENCE).await;
@@ -132,7 +132,7 @@ async fn typing_ends_by_itself_five_seconds_after_it_was_last_renewed() {
     let handled = node.find("project/7").await.unwrap().handled;
     tokio::time::sleep(Duration::from_secs(4)).await;
     let more = node.find("project/7").await.unwrap().handled - handled;
-    assert!(more <= 3, "a timer for nobody: {more} messages in four seconds");
+    assert!(more <= 3, "a timer without a purpose: {more} messages in four seconds");
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,7 +179,7 @@ async fn a_session_for_one_stream_is_greeted_once_its_subscription_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticket_of_a_project_that_nobody_watches_makes_no_actor() {
+async fn a_ticket_of_an_unwatched_project_starts_no_actor() {
     let node = TestNode::new().await;
     let creator = node.caller(1);
     node.raise(&creator).await;
@@ -187,7 +187,7 @@ async fn a_ticket_of_a_project_that_nobody_watches_makes_no_actor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_may_not_watch_is_turned_away_and_learns_nothing() {
+async fn a_user_who_may_not_watch_is_rejected_and_learns_nothing() {
     let node = TestNode::new().await;
     node.team();
     let nowhere = Stream { project: ProjectId(99), ..TICKETS };
@@ -201,8 +201,8 @@ async fn whoever_may_not_watch_is_turned_away_and_learns_nothing() {
         outsider.ask(tag, Ask::Subscribe(stream));
         assert_eq!(refused(&outsider.answer(tag).await), "not_found");
     }
-    assert!(node.find("project/7").await.is_none(), "nobody was subscribed");
-    // The open project is everybody's.
+    assert!(node.find("project/7").await.is_none(), "there was no subscription");
+    // The open project is every user's.
     let open = Stream { project: ProjectId::DEFAULT, ..TICKETS };
     outsider.ask("d", Ask::Subscribe(open));
     assert_eq!(outsider.answer("d").await, Answer::Done);
@@ -289,7 +289,7 @@ async fn a_right_that_is_withdrawn_ends_what_stands_and_spares_admins() {
     assert!(socket.probe.seen().closed.is_none());
 }
 
-/// Whatever the moment in which somebody is taken off the list, no subscription of theirs stands
+/// Whenever a member is removed, none of the member's subscriptions remains
 /// in the end.
 #[tokio::test(start_paused = true)]
 async fn a_removal_at_any_moment_of_a_subscription_is_noticed() {
@@ -400,14 +400,14 @@ async fn an_actor_that_keeps_failing_is_asked_for_again_until_the_session_gives_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_project_that_nobody_watches_leaves_the_memory_and_comes_back() {
+async fn an_unwatched_project_leaves_memory_and_comes_back() {
     let node = TestNode::new().await;
     node.team();
     for _ in 0..2 {
         let session = node.watch(1, TICKETS).await;
         node.until_watched(1, 0).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(node.watched(1, 0).await, "somebody watches");
+        assert!(node.watched(1, 0).await, "a client watches");
         session.session.heard(Heard::Ended(Ending::Closed { code: 1000 }));
         node.until_listed("project/7", false).await;
     }

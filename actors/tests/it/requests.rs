@@ -391,7 +391,7 @@ async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
         conn.session.heard(Heard::Renewed { tag: tag(name), renewal: Err(why) });
     };
     not_renewed("bad", NotRenewed::BadToken("It was tampered with.".to_owned()));
-    // A token that nobody looked at is no bad one: it may be tried again.
+    // A token that was not verified is not invalid: it may be tried again.
     for (name, why, code) in
         [("busy", NotRenewed::Busy, "busy"), ("away", NotRenewed::Unavailable, "unavailable")]
     {

@@ -23,7 +23,7 @@ fn after(seq: i64) -> Feed {
 const UNACKNOWLEDGED: Feed = Feed::Changes(Resume::Unacknowledged);
 
 impl TestNode {
-    /// Marks a row; nobody is told.
+    /// Marks a row without telling any session.
     async fn mark(&self, id: i64, mark: Mark) -> Option<Change> {
         let ids = Selection::Ids(vec![NotificationId(id)]);
         let marked = self.store.mark(USER, ids, mark, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
@@ -208,7 +208,7 @@ async fn what_was_not_acknowledged_is_shown_again_and_what_was_is_not() {
     node.tell(1);
     conn.reached(6).await;
     conn.close(&node).await;
-    assert_eq!(node.delivered(1), 5, "nobody has what was not shown");
+    assert_eq!(node.delivered(1), 5, "an unshown entry counts as delivered by no session");
     let families = node.attach(1, Begin::Undelivered).await;
     assert_eq!(families.probe.shown(6).await, [6]);
 }

@@ -55,7 +55,7 @@ impl TestNode {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_to_many_reaches_everybody_once_live_and_stored() {
+async fn a_send_to_many_reaches_every_recipient_once_live_and_stored() {
     let node = TestNode::new().await;
     node.people("student", 1..=1_300);
     let mut guests: Vec<TestClient> = Vec::new();
@@ -76,9 +76,9 @@ async fn a_send_to_many_reaches_everybody_once_live_and_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_to_nobody_is_one_and_unknown_people_are_refused() {
+async fn a_send_without_recipients_is_valid_and_unknown_users_are_rejected() {
     let node = TestNode::new().await;
-    let sent = node.hub.sends.send(to_role("nobody")).await.unwrap();
+    let sent = node.hub.sends.send(to_role("unknown")).await.unwrap();
     assert_eq!(sent.stored.recipients, 0);
     node.people("student", 1..=1);
     let some = to(Recipients::Users(vec![UserId(1), UserId(9)]));
@@ -91,7 +91,7 @@ async fn a_send_to_nobody_is_one_and_unknown_people_are_refused() {
 
 /// Whether the kill comes before the chunk is written, or between the commit and its answer.
 #[tokio::test(start_paused = true)]
-async fn a_scheduler_killed_over_a_chunk_leaves_nobody_out_and_nobody_is_told_twice() {
+async fn a_scheduler_killed_during_a_chunk_skips_and_repeats_no_recipient() {
     for op in [Op::Chunk, Op::Chunked] {
         for panics in [false, true] {
             let node = TestNode::new().await;
@@ -151,7 +151,7 @@ async fn what_several_sends_say_to_one_person_leaves_in_one_write() {
     assert_eq!(node.until_sent(1..=600).await, vec![3; 600]);
 }
 
-/// Whoever comes during a chunk waits for it.
+/// A write that arrives during a chunk waits for it.
 #[tokio::test(start_paused = true)]
 async fn the_slower_the_store_the_smaller_the_chunks() {
     let node = TestNode::new().await;
@@ -315,7 +315,7 @@ async fn sends_beyond_the_list_wait_in_the_store_and_are_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asked_may_leave_and_those_who_were_sent_to_are_told() {
+async fn a_caller_may_leave_and_its_recipients_are_notified() {
     let node = TestNode::new().await;
     node.people("student", 1..=600);
     let (first, last) =

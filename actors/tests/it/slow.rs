@@ -167,7 +167,7 @@ async fn a_connection_that_breaks_ends_its_session_alone() {
         node.tell(1);
         assert_eq!(other.probe.shown(2).await, upto(2));
         assert_eq!(node.hub.users.sessions(), 1);
-        // What its reader still says is nobody's.
+        // What its reader still sends has no session.
         conn.session.heard(Heard::Ping(None));
         conn.session.heard(Heard::Ended(Ending::TooBig));
         node.tell(1);

@@ -45,7 +45,7 @@ async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_succ
     let node = TestNode::new().await;
     let creator = node.caller(1);
     let id = node.raise(&creator).await.id;
-    // Nobody has yielded between the kill and the questions.
+    // Nothing yields between the kill and the calls.
     node.hub.kill_at("users/2").await.unwrap();
     node.hub.kill_at("tickets/1").await.unwrap();
     let conn = node.attach(2, Begin::Undelivered).await;
@@ -96,7 +96,7 @@ async fn a_command_at_any_moment_of_an_actors_death_finds_the_successor() {
     let node = Arc::new(TestNode::new().await);
     let creator = node.caller(1);
     let mut asks = Vec::new();
-    // Few enough for their supervisors' budgets, each once: nobody is kept down.
+    // Few enough for their supervisors' budgets, each once: every actor is restarted.
     for _ in 0..90 {
         let id = node.raise(&creator).await.id;
         node.hub.kill_at(&format!("ticket/{id}")).await.unwrap();
@@ -191,7 +191,7 @@ fn depths(report: &ActorReport) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tree_shows_everybody_and_a_busy_child_does_not_hold_it_up() {
+async fn the_tree_shows_all_actors_and_a_busy_child_does_not_delay_it() {
     let node = TestNode::new().await;
     let creator = node.store.add_user(1, Role::Client);
     let conn = node.attach(1, Begin::Undelivered).await;

@@ -46,7 +46,7 @@ impl TestNode {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticket_lives_and_everybody_concerned_hears_of_it_but_whoever_acts() {
+async fn a_ticket_notifies_everyone_involved_except_the_acting_user() {
     let node = TestNode::new().await;
     let creator = node.caller(1);
     let admin = node.store.add_user(2, Role::Admin);
@@ -143,7 +143,7 @@ async fn a_commit_is_told_although_the_actor_is_killed_over_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_or_hangs_is_a_reply_and_kills_nobody() {
+async fn a_store_that_fails_or_hangs_is_a_reply_and_kills_no_actor() {
     let node = TestNode::new().await;
     let creator = node.caller(1);
     let id = node.raise(&creator).await.id;
@@ -156,7 +156,8 @@ async fn a_store_that_fails_or_hangs_is_a_reply_and_kills_nobody() {
             let answer = node.command(id, edit("Never"), &creator).await.unwrap_err();
             assert!(matches!(&answer, CommandError::Unavailable(_)), "{op:?} {mode:?} {answer}");
             assert!(begun.elapsed() < Duration::from_secs(11));
-            // What hung may be written after all: whoever was told that it is unavailable looks.
+            // A hanging write may succeed after all: a caller that was told "unavailable" reads
+            // again.
             node.store.set(op, Mode::Good);
             node.command(id, edit("Good again"), &creator).await.unwrap();
         }

@@ -1,6 +1,6 @@
 //! A user's sessions at random: they come, stall and go while births stream in and hints are lost,
-//! doubled and late. No session is ever shown a gap, a double or a step back; nothing that nobody
-//! was shown counts as delivered; in the end everybody has been shown everything.
+//! duplicated and late. No session ever sees a gap, a duplicate or a step back; nothing that no
+//! session was shown counts as delivered; in the end every session has been shown everything.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,7 +47,7 @@ enum Step {
     Kill,
     /// Time passes, in milliseconds.
     Wait(u64),
-    /// Whoever is ready goes on.
+    /// Continues the sessions that are ready.
     Yield,
 }
 

@@ -1,6 +1,6 @@
 //! How many failed logins each key may cause, and who has logged in lately.
 //!
-//! Only failures count. A budget that is used up refuses nobody: an account's slows the attempts
+//! Only failures count. An exhausted budget rejects no attempt: an account's slows the attempts
 //! on it down, an address's and that of all together give them a lower class.
 
 use std::hash::{BuildHasher, RandomState};

@@ -76,7 +76,7 @@ async fn an_unknown_user_is_made_from_the_claims_where_that_is_allowed() {
     // An existing account is not changed by a token.
     let user = made(json!({"user_id": 42, "username": "eve", "role": "super_admin"})).await;
     assert_eq!((user.username.as_str(), user.role), ("bob", Role::Developer));
-    assert!(bench.store.announced().is_empty(), "nobody registered");
+    assert!(bench.store.announced().is_empty(), "there was no registration");
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_login_needs_an_active_account_and_its_password() {
     let email = LoginName::Email("Ada@Example.com".to_owned());
     assert_eq!(try_in(email, "lovelace").await, Ok(UserId(1)));
     assert_eq!(try_in(name("ada"), "byron").await, Err(AuthError::BadCredentials));
-    assert_eq!(try_in(name("nobody"), "lovelace").await, Err(AuthError::BadCredentials));
+    assert_eq!(try_in(name("unknown"), "lovelace").await, Err(AuthError::BadCredentials));
     bench.store.change(1, |ada| ada.is_active = false);
     assert_eq!(try_in(name("ada"), "lovelace").await, Err(AuthError::BadCredentials));
     bench.store.is_away.store(true, Ordering::Relaxed);

@@ -119,6 +119,6 @@ impl Person {
         if next["type"] == "pong" {
             return Ok(());
         }
-        Err(format!("{} received a frame that nobody owed: {next}", self.username))
+        Err(format!("{} received an unexpected frame: {next}", self.username))
     }
 }

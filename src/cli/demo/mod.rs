@@ -78,7 +78,7 @@ async fn start(mut config: Config, once: bool) -> Result<App, CliError> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     if once && config.listen == usual {
-        config.listen = any; // a story that ends needs no address that somebody could know
+        config.listen = any; // a story that ends needs no fixed address
     }
     if config.listen == usual && std::net::TcpListener::bind(usual).is_err() {
         print::port_taken(usual);

@@ -15,7 +15,10 @@ pub(super) fn port_taken(address: SocketAddr) {
 
 pub(super) fn opening(url: &str) {
     println!();
-    println!("{}  a ticket's life, told live to everybody whom it concerns", "Bellpull".bold());
+    println!(
+        "{}  a ticket's life cycle, with live notifications for everyone involved",
+        "Bellpull".bold()
+    );
     println!("{}", format_args!("A hub of its own on {url}, on a temporary SQLite file.").dimmed());
     println!();
 }
@@ -87,7 +90,7 @@ pub(super) fn done() {
 pub(super) fn serving(url: &str, password: &str, cast: &[(&str, &str, &str)]) {
     println!();
     println!("{}  {url}/console/", "Console".bold());
-    println!("{}", format_args!("Everybody's password is {password}").bold());
+    println!("{}", format_args!("The password of all users is {password}").bold());
     for (username, full_name, role) in cast {
         println!("  {:<12} {:<16} {}", username.cyan(), full_name, role.dimmed());
     }

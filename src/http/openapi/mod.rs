@@ -55,7 +55,7 @@ pub(super) use self::webhooks::*;
 use super::routes::Routes;
 
 const DESCRIPTION: &str = "\
-A ticket changes, and everybody whom it concerns knows at once.
+A ticket changes, and everyone involved is notified immediately.
 
 JSON in, JSON out, by Django REST framework's conventions. Paths end in `/`; they are served \
 without it too, and a last word with `_` also with `-` (`mark_as_read`, `mark-as-read`). What goes \

@@ -111,7 +111,7 @@ pub(in crate::http) struct TicketEdit {
 #[derive(IntoResponses)]
 #[response(
     status = 409,
-    description = "The ticket's status does not allow it, or somebody else changed it at the same \
+    description = "The ticket's status does not allow it, or another request changed it at the same \
          time."
 )]
 pub(in crate::http) struct TooLate;

@@ -45,10 +45,10 @@ async fn a_good_token_is_told_with_its_end() {
 async fn a_token_that_will_not_do_is_told_with_what_is_wrong() {
     let accounts = Accounts::gather().await;
     for (text, part) in [
-        (accounts.token(2, "access", 60), "somebody else's"),
+        (accounts.token(2, "access", 60), "another user's"),
         (accounts.token(1, "access", -1), "expired"),
         (accounts.token(1, "refresh", 60), "not an access token"),
-        (accounts.token(0, "service", 60), "somebody else's"),
+        (accounts.token(0, "service", 60), "another user's"),
         (accounts.token(3, "access", 60), "no such account"),
         (String::new(), "not valid"),
     ] {

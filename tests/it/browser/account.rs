@@ -1,4 +1,4 @@
-//! The pages behind a mail's links, as somebody uses them.
+//! The pages behind a mail's links, as a user opens them.
 
 use bellpull::config::Secret;
 use bellpull::delivery::account_link::AccountLinks;

@@ -217,7 +217,7 @@ async fn what_is_left_of_a_backlog_that_was_cut_short_is_shown() {
     let (admin, client) = people(&hub).await;
     let other = hub.user("jack_admin", "admin").await;
     for _ in 0..10 {
-        hub.ticket(&client, "While nobody was there").await;
+        hub.ticket(&client, "While offline").await;
     }
     for (admin, transport) in [(admin, "websocket"), (other, "sse")] {
         let options = json!({"transport": transport});

@@ -13,7 +13,7 @@ pub enum Mood {
     Good,
     /// Handshakes of WebSockets are dropped, as by a proxy that does not know them.
     NoSockets,
-    /// Nothing moves any more, and nobody is told.
+    /// Nothing is sent any more, without a notice.
     Stalled,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{FrontEnd, Make, greeting, hub};
 use crate::support::{Hub, answer};
 
-/// Somebody registers; the new account.
+/// Registers a user; returns the new account.
 async fn register(hub: &Hub, username: &str, full_name: &str) -> Value {
     let body = json!({"username": username, "email": format!("{username}@example.com"),
         "password": "correct horse", "full_name": full_name, "role": "student"});
@@ -17,7 +17,7 @@ async fn register(hub: &Hub, username: &str, full_name: &str) -> Value {
     user
 }
 
-/// The frame for a registration, without what nobody can know before.
+/// The frame for a registration, without values that are not known before.
 fn registered(user: &Value, seq: i64) -> Value {
     let (name, email) = (user["full_name"].as_str().unwrap(), user["email"].as_str().unwrap());
     let notification = json!({

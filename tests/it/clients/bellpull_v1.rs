@@ -12,7 +12,7 @@ use crate::support::{SECRET, answer, now_s, sign};
 const TICKETS: &str = "project:1:tickets";
 const PRESENCE: &str = "project:1:presence";
 
-/// Everybody's ids, in the order in which they are made on each database.
+/// The users' ids, in the order in which they are created on each database.
 const JOHN: i64 = 1;
 const JANE: i64 = 2;
 

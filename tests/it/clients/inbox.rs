@@ -93,7 +93,7 @@ async fn marking(hub: &Hub, janes: &mut FrontEnd, jane: &Person, third: i64) {
         "success": true});
     assert_eq!(janes.hears().await, wanted);
     assert_eq!(list(janes, json!({})).await, (ids.clone(), 3, 2));
-    // Somebody else's, or nobody's, is not hers.
+    // Another user's, or one that does not exist, is not hers.
     janes.does(json!(["read", 4_711]));
     let wanted = json!({"type": "notification_marked_read", "notification_id": 4_711,
         "success": false});

@@ -2,7 +2,7 @@
 //! Node's `ws`. One file a family; `tests/clients/` has the families' front ends.
 //!
 //! A front end tells what it hears as JSON values, and does what the test has its user do. The
-//! test plays everybody else, by REST.
+//! test acts as all other users, by REST.
 
 mod academy;
 mod bellpull_v1;
@@ -40,7 +40,7 @@ enum Make {
     Node,
 }
 
-/// A family's front end that runs, with somebody in front of it.
+/// A family's running front end with its user.
 struct FrontEnd {
     said: mpsc::UnboundedReceiver<Value>,
     /// What was said of other tabs than the one that was asked about, in its order.
@@ -152,7 +152,7 @@ fn frame(mut said: Value) -> Value {
     frame
 }
 
-/// Takes a time out of what has one: nobody can know it before.
+/// Takes a time out of what has one: it is not known before.
 fn take_time(object: &mut Value, key: &str) {
     let time = object.as_object_mut().unwrap().remove(key).unwrap_or_default();
     let is_utc = |text: &str| text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
@@ -214,7 +214,7 @@ fn run(
     let mut hand = child.stdin.take().unwrap();
     tokio::spawn(async move {
         while let Some(gesture) = done.recv().await {
-            // A front end that ended is noticed by whoever waits for what it says.
+            // A test that waits for output notices a front end that has ended.
             let _ = hand.write_all(format!("{gesture}\n").as_bytes()).await;
         }
     });

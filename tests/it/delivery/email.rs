@@ -26,7 +26,7 @@ fn subjects(mails: &[Mail]) -> Vec<(&str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tickets_life_reaches_everybody_by_mail() {
+async fn a_tickets_life_reaches_everyone_involved_by_mail() {
     let Some(mut sink) = Sink::start().await else { return };
     let (_folder, database) = folder();
     let hub = serve(&database, &sink, "100");
@@ -139,7 +139,7 @@ async fn what_may_pass_is_tried_again_with_the_same_message_id() {
     sink.mail().await;
     until("it is sent", async || ada.count(at, "EMAIL", "SENT").await == 1).await;
 
-    // Taken, and no word of it: nobody knows, so it goes out again as the same message.
+    // Accepted without an answer: the outcome is unknown, so it goes out again as the same message.
     sink.be("drop").await;
     carl.raise(at, "No word of it").await;
     let first = sink.mail().await;
@@ -189,7 +189,7 @@ async fn a_server_that_is_down_opens_the_circuit_and_its_return_closes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_holds_up_nobody_and_a_stop_gives_its_leases_back() {
+async fn a_hanging_server_delays_no_other_and_a_stop_returns_its_leases() {
     let Some(mut sink) = Sink::start().await else { return };
     let (_folder, database) = folder();
     let hub = serve(&database, &sink, "50");
@@ -224,7 +224,7 @@ fn settings_that_will_not_do_are_named_without_the_password() {
     let (_folder, database) = folder();
     for (url, from, wanted) in [
         ("hunter2.example:25", "desk@example.com", "bellpull: smtp.url: "),
-        ("smtp://u:hunter2@mail.example", "nobody", "bellpull: smtp.from: "),
+        ("smtp://u:hunter2@mail.example", "unknown", "bellpull: smtp.from: "),
     ] {
         let flags = ["serve", "--listen", "127.0.0.1:0", "--smtp-url", url, "--smtp-from", from];
         let output = run(&database, &flags);

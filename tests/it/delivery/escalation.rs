@@ -83,10 +83,10 @@ impl House {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_sees_goes_through_all_steps() {
+async fn an_unseen_notification_goes_through_all_steps() {
     let (_folder, database) = folder();
     let Some((mut house, _)) = House::build(&database, 1, 3).await else { return };
-    house.carl.raise(house.at(), "Nobody looks").await;
+    house.carl.raise(house.at(), "Not viewed").await;
     let (first, whatsapp_ms) = house.sent_after_ms("WHATSAPP").await;
     let (second, email_ms) = house.sent_after_ms("EMAIL").await;
     assert!(whatsapp_ms >= 1_000 && email_ms >= 3_000, "{whatsapp_ms} {email_ms}");
@@ -99,7 +99,7 @@ async fn what_nobody_sees_goes_through_all_steps() {
 async fn a_read_on_a_socket_calls_the_rest_off() {
     let (_folder, database) = folder();
     let Some((mut house, _)) = House::build(&database, 1, NEVER_S).await else { return };
-    house.carl.raise(house.at(), "Somebody looks").await;
+    house.carl.raise(house.at(), "Viewed").await;
     house.sent_after_ms("WHATSAPP").await;
     assert_eq!(house.ada.newest(house.at(), "EMAIL").await["rule"], "escalation");
     let url = format!("ws://{}/ws/?token={}", house.at(), house.ada.token);
@@ -140,7 +140,7 @@ async fn a_ticket_that_moves_on_calls_the_rest_off() {
 async fn steps_outlive_a_kill() {
     let (_folder, database) = folder();
     let Some((mut house, whatsapp)) = House::build(&database, 2, 3).await else { return };
-    house.carl.raise(house.at(), "Nobody is there").await;
+    house.carl.raise(house.at(), "No recipient online").await;
     let due_at = house.ada.newest(house.at(), "EMAIL").await["due_at"].clone();
     house.hub.kill();
     house.hub = serve(&database, &house.sink, &whatsapp);

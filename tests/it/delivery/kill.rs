@@ -93,7 +93,7 @@ async fn after_kills_every_mail_is_sent_and_repeats_are_the_same_message() {
             ],
         )
     };
-    // Nobody is answered, so the first kill finds all of them in flight.
+    // No attempt is answered, so the first kill finds all of them in flight.
     sink.be("hang").await;
     let hub = serve();
     let at = hub.address;
@@ -121,7 +121,7 @@ async fn after_kills_every_mail_is_sent_and_repeats_are_the_same_message() {
     assert_eq!(times.len(), MAILS);
     let again: usize = times.values().map(|times| times - 1).sum();
     println!("{again} of {MAILS} went out again over {KILLS} kills");
-    // The first kill finds nobody answered. Of each further one, only what was in flight.
+    // The first kill finds none answered. Of each further one, only what was in flight.
     assert!(times.values().all(|times| *times <= KILLS), "{times:?}");
     assert!(hub.terminate().success());
 }

@@ -26,7 +26,7 @@ use crate::support::process::run_ok;
 /// How long anything may take: long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Somebody at a hub in another process, with an e-mail address and a number.
+/// A user at a hub in another process, with an e-mail address and a number.
 #[derive(Debug, Clone)]
 struct Colleague {
     id: i64,

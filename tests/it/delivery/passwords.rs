@@ -177,7 +177,7 @@ async fn a_forgotten_password_is_reset_by_mail_and_all_logins_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reset_tells_nobody_which_accounts_exist() {
+async fn a_reset_does_not_reveal_which_accounts_exist() {
     let Some(mut sink) = Sink::start().await else { return };
     let (_folder, database) = folder();
     let hub = serve(&database, &sink, &[]);
@@ -188,7 +188,7 @@ async fn a_reset_tells_nobody_which_accounts_exist() {
     let off = json!({"is_active": false});
     root.ask(at, Method::PATCH, &format!("/api/users/{}/", bob.id), &off).await;
     let mut answers = Vec::new();
-    for email in ["nobody@example.com", "bob@example.com", "ada@example.com"] {
+    for email in ["unknown@example.com", "bob@example.com", "ada@example.com"] {
         answers.push(post(at, RESET, json!({ "email": email })).await);
     }
     assert_eq!(answers[0].0, 202);
@@ -215,7 +215,7 @@ async fn a_reset_tells_nobody_which_accounts_exist() {
     // From one client no more than that many requests are taken.
     let mut last = (202, Value::Null);
     for n in 0..30 {
-        last = post(at, RESET, json!({"email": format!("nobody{n}@example.com")})).await;
+        last = post(at, RESET, json!({"email": format!("unknown{n}@example.com")})).await;
     }
     assert_eq!((last.0, &last.1["code"]), (429, &json!("throttled")));
     assert_eq!(ada.get(at, "/api/notifications/").await["count"], 0);
@@ -318,7 +318,7 @@ async fn a_confirmation_is_sent_again_and_an_admins_word_is_enough() {
     let statuses = [again().await, again().await, again().await, again().await];
     assert_eq!(statuses[3], 429, "{statuses:?}");
 
-    // Another address, from somebody who vouches for it.
+    // Another address, from an issuer that vouches for it.
     let change = json!({"email": "jane@elsewhere.example"});
     let path = format!("/api/users/{}/", user["id"]);
     let (status, after) = root.ask(at, Method::PATCH, &path, &change).await;
@@ -346,7 +346,7 @@ async fn without_a_public_address_the_link_leads_to_the_one_the_hub_listens_on()
     let text = decoded(&sink.mail().await);
     assert!(text.contains(&format!("http://{at}/account/password/#")), "{text}");
 
-    // Where addresses need no confirmation, nobody is asked for one.
+    // Where addresses need no confirmation, none is requested.
     let jane = json!({"username": "jane", "email": "jane@example.com",
         "password": "correct horse"});
     assert_eq!(post(at, "/api/auth/register/", jane).await.0, 201);
@@ -388,7 +388,7 @@ async fn an_operator_sets_a_password_beside_a_running_hub() {
     assert!(detail.contains("smtp.url") && detail.contains("bellpull user password"), "{detail}");
 
     for (user, password, code, wanted) in [
-        ("nobody", "battery staple", 1, "--username: there is no user nobody"),
+        ("unknown", "battery staple", 1, "--username: there is no user unknown"),
         ("ada", "short", 2, "--password: This password is too short."),
     ] {
         let arguments = ["user", "password", "--username", user, "--password", password];

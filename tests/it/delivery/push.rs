@@ -26,7 +26,7 @@ use crate::support::skip::skipped;
 
 const SUBSCRIPTIONS: &str = "/api/push/subscriptions/";
 
-/// The key pair of RFC 8291's example: nobody else's.
+/// The key pair of RFC 8291's example.
 const PRIVATE_KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
 const PUBLIC_KEY: &str =
     "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8";

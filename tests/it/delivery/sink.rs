@@ -28,7 +28,7 @@ pub(super) struct Mail {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) text: String,
-    /// Whether nobody on the way could read it.
+    /// Whether it was encrypted on its way.
     pub(super) is_encrypted: bool,
 }
 

@@ -99,7 +99,7 @@ fn serve(database: &Path, url: &str, public_url: Option<&str>) -> Process {
     Process::serve(database, &settings)
 }
 
-/// Sends an SMS to somebody.
+/// Sends an SMS to a user.
 async fn text(hub: &Process, from: &Colleague, to: &Colleague, title: &str) {
     let body = json!({ "recipients": [to.id], "title": title, "message": "50% off & more",
         "channels": ["SYSTEM", "SMS"] });

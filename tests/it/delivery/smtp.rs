@@ -33,7 +33,7 @@ async fn tried(hub: &Process, ada: &Colleague) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mails_go_out_encrypted_and_as_somebody() {
+async fn mails_go_out_encrypted_and_authenticated() {
     for (tls, login, scheme, query) in [
         ("starttls", "PLAIN", "smtp", "?tls=required"),
         ("starttls", "LOGIN", "smtp", "?tls=opportunistic"),
@@ -58,7 +58,7 @@ async fn mails_go_out_encrypted_and_as_somebody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_nobody_vouches_for_is_told_nothing() {
+async fn a_server_without_a_trusted_certificate_is_sent_nothing() {
     for (tls, scheme, query) in [("starttls", "smtp", "?tls=required"), ("smtps", "smtps", "")] {
         let (folder, database) = folder();
         let ca_file = folder.path().join("ca.pem");
@@ -75,7 +75,7 @@ async fn a_server_that_nobody_vouches_for_is_told_nothing() {
         assert_eq!(delivery["status"], "QUEUED", "it is the server's fault: {delivery}");
         assert!(sink.rest().await.is_empty());
 
-        // Another host's name is not this one's, whoever has signed it.
+        // Another host's name is not this one's, whichever CA has signed it.
         assert!(hub.terminate().success());
         let other = url.replace("127.0.0.1", "localhost");
         let hub = serve(&database, &other, Some(&ca_file));

@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-/// Somebody's server: what it was sent, by the last word of the path, and how it answers.
+/// A user's server: its requests, by the last segment of the path, and its answers.
 #[derive(Clone, Default)]
 struct Receiver {
     calls: Arc<Mutex<Vec<Call>>>,
@@ -172,7 +172,8 @@ async fn a_webhook_is_called_signed_and_called_again_with_the_same_words() {
         assert!(said["message"].as_str().unwrap().contains("Große <Panne>"), "{said}");
     }
 
-    // Nobody but Ada is told of it, and she did it: the team hears of it all the same.
+    // Only Ada could be notified, and she is the acting user: the team's webhook is called all the
+    // same.
     ada.post(at, &format!("/api/tickets/{ticket}/comments/"), json!({"body": "@bob?"})).await;
     bob.post(at, &format!("/api/tickets/{ticket}/open/"), json!({})).await;
     until("the team hears of it", async || {

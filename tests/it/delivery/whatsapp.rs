@@ -140,7 +140,7 @@ async fn messages_are_sent_and_what_is_reported_never_moves_a_status_back() {
         let shown = (&now["provider_status"], &now["status"]);
         assert_eq!(shown, (&json!(wanted), &json!("SENT")), "after {reported}");
     }
-    let (body, signature) = report("wamid.of somebody else's", "read");
+    let (body, signature) = report("wamid.of another account", "read");
     assert_eq!(call(body.clone(), &signature).await, 200);
     assert_eq!(call(body, &report(id, "read").1).await, 403, "signed over another body");
     assert_eq!(call(report(id, "read").0, "").await, 403);

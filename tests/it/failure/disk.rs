@@ -88,7 +88,7 @@ async fn an_idle_hub_finds_out_by_itself_that_its_disk_is_full_and_that_there_is
     let (status, body) = readiness().await;
     assert_eq!((status, &body["ready"]), (503, &json!(false)), "{body}");
     store.limit_pages(1_000_000).await.unwrap();
-    // Nobody writes anything: the probe has to.
+    // There are no writes: the probe has to write.
     while readiness().await.0 != 200 {
         assert!(began.elapsed() < PATIENCE, "it never is ready again");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,5 @@
 //! Clients that ask for much and read little or nothing, against the real binary: its memory stays
-//! within its budgets, and everybody else is served.
+//! within its budgets, and all other clients are served.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,14 +45,14 @@ const BACKLOG: usize = 500;
 /// Sockets of one user: one less than the limit.
 const SOCKETS: usize = 31;
 
-/// Somebody with an account, and a token.
+/// A user with an account and a token.
 #[derive(Debug, Clone)]
 struct Account {
     user: User,
     token: String,
 }
 
-/// Everybody, straight in the store: hashing passwords is not what is tested.
+/// All users, directly in the store: hashing passwords is not what is tested.
 async fn accounts(store: &Arc<dyn Store>, names: &str, role: &str, count: usize) -> Vec<Account> {
     let one = |n: usize| async move {
         let new = NewUser {
@@ -320,7 +320,7 @@ async fn in_256_mib_a_thousand_users_are_served_beside_clients_that_do_not_read(
         check_memory(&hub, "a ticket's life");
     }
     whole.await.unwrap();
-    // Nobody was thrown out: what is said to all reaches all.
+    // No session was closed: a message to all reaches all.
     let all = json!({"recipients": {"role": "client"}, "title": "Hello", "message": "to all"});
     let path = format!("{base}/api/notifications/");
     insist(reqwest::Method::POST, &path, &admin, Some(all)).await;

@@ -1,4 +1,4 @@
-//! Every command, as somebody types it: what it prints, and how it says no.
+//! Every command as a user types it: its output and its errors.
 
 use std::io::Write;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn help_and_version_answer_a_newcomer() {
             assert!(text.ends_with(env!("CARGO_PKG_VERSION")), "{command:?} {flag}: {text}");
         }
     }
-    assert!(!database.exists(), "nobody asked for a database");
+    assert!(!database.exists(), "no database was requested");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn wrong_usage_is_one_line_that_names_what_is_wrong() {
         (&["tree", "--url", "ftp://x", "--token", "t"], "--url: ftp://x"),
         (&["tree", "--url", "x", "--token", "t"], "--url: x"),
         (&[&create[..], &["Super Admin"]].concat(), "--role: "),
-        (&[&create[..], &["client", "--email", "nobody"]].concat(), "--email: "),
+        (&[&create[..], &["client", "--email", "unknown"]].concat(), "--email: "),
         (&[&create[..], &["client", "--phone", "12345"]].concat(), "--phone: "),
         (
             &[&create[..], &["client", "--database", "sqlite::memory:"]].concat(),
@@ -189,7 +189,7 @@ fn accounts_are_made_and_have_tokens() {
     }
     assert!(!ada.to_string().contains("argon2"), "{ada}");
     assert_eq!(create(&["--username=bob", "--role=student"])["id"], 2);
-    // A name may be a number: it is that person's, not that of whoever has the number.
+    // A name may be a number: it names that user, not the user with that id.
     assert_eq!(create(&["--username=1", "--role=client"])["id"], 3);
 
     let again = ["user", "create", "--username=ada", "--password=correct horse", "--role=client"];
@@ -221,7 +221,7 @@ fn accounts_are_made_and_have_tokens() {
             ["user", "create", "--password=correct horse", "--username", name, "--role", role];
         assert_eq!(refused(&database, code, &line), wanted);
     }
-    assert!(refused(&database, 1, &["token", "--user", "nobody"]).contains("no user nobody"));
+    assert!(refused(&database, 1, &["token", "--user", "unknown"]).contains("no user unknown"));
     assert!(refused(&database, 1, &["token", "--user", "4711"]).contains("no user 4711"));
 
     for (user, id) in [("ada", 1), ("bob", 2), ("2", 2), ("1", 3)] {

@@ -81,7 +81,7 @@ async fn a_killed_user_actor_costs_a_reconnect_and_no_notification() {
     }
     stop.store(true, Relaxed);
     let written: usize = writing.await.unwrap();
-    // Its sockets are open: whoever stops hears of it by a last restart.
+    // Its sockets are open: one that stops is noticed by a last restart.
     let inbox = ada.inbox().await;
     assert_eq!(inbox.len(), written);
     let wanted: Vec<i64> = (1..=written as i64).collect();

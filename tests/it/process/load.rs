@@ -88,7 +88,7 @@ fn fan_out_is_compared_with_the_bare_loop() {
 }
 
 #[test]
-fn tickets_live_and_everybody_whom_they_concern_hears() {
+fn tickets_notify_everyone_involved_through_their_life_cycle() {
     let result = measured(&["tickets", "--lives", "12", "--parallel", "3", "--users", "12"]);
     let row = &result["rows"][0];
     // Three admins: three hear of a creation, one of each of the next, four of the last two.
@@ -99,7 +99,7 @@ fn tickets_live_and_everybody_whom_they_concern_hears() {
 }
 
 #[test]
-fn whoever_comes_back_finds_the_whole_backlog() {
+fn a_returning_user_finds_the_whole_backlog() {
     let arguments = ["replay", "--users", "20", "--backlog", "15", "--processes", "2"];
     let result = measured(&arguments);
     let row = &result["rows"][0];
@@ -125,7 +125,7 @@ fn a_mixed_day_loses_nothing_and_tells_how_memory_went() {
 #[test]
 fn a_hub_that_runs_is_measured_with_tokens_of_another_issuer() {
     let (_folder, database) = folder();
-    let secret = "a secret that somebody else signs with, too";
+    let secret = "a secret that another issuer signs with, too";
     let settings = [("BELLPULL_JWT_SECRET", secret), ("BELLPULL_AUTH_AUTO_PROVISION", "true")];
     let hub = Process::serve(&database, &settings);
     let url = format!("ws://{}", hub.address);
@@ -150,7 +150,7 @@ fn a_hub_that_runs_is_measured_with_tokens_of_another_issuer() {
 #[test]
 fn a_hub_that_limits_writes_is_told_from_one_that_fails() {
     let (_folder, database) = folder();
-    let secret = "a secret that somebody else signs with, too";
+    let secret = "a secret that another issuer signs with, too";
     let settings = [
         ("BELLPULL_JWT_SECRET", secret),
         ("BELLPULL_AUTH_AUTO_PROVISION", "true"),
@@ -264,7 +264,7 @@ fn against(address: SocketAddr, is_plain: bool) -> Output {
 
 #[test]
 fn a_server_of_another_make_replays_only_what_it_keeps() {
-    // It keeps nothing: whoever comes back finds nothing, and that is told.
+    // It keeps nothing: a returning user finds nothing, and that is reported.
     let address = server(|n| vec![n], true);
     let (url, publish) = (format!("http://{address}"), format!("http://{address}/publish"));
     let (_folder, database) = folder();
@@ -288,8 +288,8 @@ fn a_message_that_is_refused_ends_the_run_at_once_and_says_where() {
     assert_eq!(refused.status.code(), Some(1), "{stderr}");
     let wanted = format!("1 failed requests ({elsewhere}: 404 ");
     assert!(stderr.contains(&wanted) && !stderr.contains("missing"), "{stderr}");
-    let nobody = ["--publish-url", "http://127.0.0.1:9/x"];
-    let refused = run(&database, &[&line[..], &nobody].concat());
+    let unknown = ["--publish-url", "http://127.0.0.1:9/x"];
+    let refused = run(&database, &[&line[..], &unknown].concat());
     let stderr = String::from_utf8(refused.stderr).unwrap();
     assert!(stderr.contains("messages go to http://127.0.0.1:9/x: "), "{stderr}");
     let silent = ["load", "connect", "--users", "3", "--timeout", "1", "--plain", "--url", &url];

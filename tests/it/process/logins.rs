@@ -97,7 +97,7 @@ async fn five_hundred_failed_logins_take_at_most_30_mib() {
     join_all((0..CONNECTIONS).map(async |connection| {
         let client = client([127, 0, 0, 1]);
         for attempt in 0..200 {
-            let name = format!("nobody-{connection}-{attempt}");
+            let name = format!("unknown-{connection}-{attempt}");
             if login(&client, &hub, &name, "a guess").await == StatusCode::UNAUTHORIZED {
                 failed.fetch_add(1, Ordering::Relaxed);
             }
@@ -167,7 +167,7 @@ async fn attempts_whose_clients_disconnect_take_no_turn() {
     // All of them would take 8 s and more; this one is of the class that is served last.
     let began = Instant::now();
     let here = client([127, 0, 0, 1]);
-    assert_eq!(login(&here, &hub, "nobody", "a guess").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(login(&here, &hub, "unknown", "a guess").await, StatusCode::UNAUTHORIZED);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 

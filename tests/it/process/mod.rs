@@ -33,7 +33,7 @@ use crate::support::process::person;
 /// How long anything may take: long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Somebody, at a hub in another process.
+/// A user at a hub in another process.
 #[derive(Debug, Clone)]
 struct Caller {
     id: i64,

@@ -55,7 +55,7 @@ async fn a_signal_stops_it_gracefully_and_nothing_is_lost() {
         for socket in &mut sockets {
             assert_eq!(socket.next().await["ticket"]["id"], first);
         }
-        // Somebody watches the tree: that must not hold up the end.
+        // A client watches the tree: that must not delay the end.
         let url = format!("http://{}/api/operator/events/", hub.address);
         let watch = bellpull::tls::client()
             .build()
@@ -145,7 +145,7 @@ async fn write(who: Caller, n: usize) -> Vec<i64> {
     written
 }
 
-/// All is there, and nobody is told again what they were told.
+/// All is there, and nothing is sent twice.
 async fn restarted(database: &std::path::Path, admins: &[&Caller], written: &BTreeSet<i64>) {
     let hub = Process::serve(database, &[]);
     for admin in admins {
@@ -243,7 +243,7 @@ async fn who_has_logged_out_stays_out_after_a_restart() {
     assert_eq!(refresh(first_refresh).await.0, 401);
     hub.kill();
 
-    // Whoever runs it now gives tokens for less time: that shortens none that is out there.
+    // Its tokens live shorter now: that does not shorten those already issued.
     let hub = Process::serve(&database, &[("BELLPULL_AUTH_ACCESS_TTL_S", "30")]);
     for (who, is_out) in [(open, false), (left, true), (robbed, true)] {
         let who = who.moved(hub.address);

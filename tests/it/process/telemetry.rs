@@ -22,20 +22,20 @@ async fn no_secret_and_no_message_is_in_any_log_line() {
         // The tokens of the command line are signed with what the hub has only in its environment.
         let mut secrets = vec!["the-secret-of-all-secrets".to_owned(), "correct horse".to_owned()];
         crate::support::process::person(&database, "ada", "admin");
-        let nobody = Caller { id: 0, token: "not.a.token".to_owned(), at: hub.address };
+        let unknown = Caller { id: 0, token: "not.a.token".to_owned(), at: hub.address };
         let login = json!({"username": "ada", "password": "correct horse"});
-        let (status, login) = nobody.post("/api/auth/login/", login).await;
+        let (status, login) = unknown.post("/api/auth/login/", login).await;
         assert_eq!(status, 200, "{login}");
         let wrong = json!({"username": "ada", "password": "a wrong guess"});
-        assert_eq!(nobody.post("/api/auth/login/", wrong).await.0, 401);
+        assert_eq!(unknown.post("/api/auth/login/", wrong).await.0, 401);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let access = text(&login["access"]);
         let ada = Caller { id: 1, token: access.clone(), at: hub.address };
         let register = json!({"username": "carl", "password": "carls own word",
             "email": "carl@example.com", "role": "client"});
-        assert_eq!(nobody.post("/api/auth/register/", register).await.0, 201);
+        assert_eq!(unknown.post("/api/auth/register/", register).await.0, 201);
         let login_of_carl = json!({"username": "carl", "password": "carls own word"});
-        let (_, carl) = nobody.post("/api/auth/login/", login_of_carl).await;
+        let (_, carl) = unknown.post("/api/auth/login/", login_of_carl).await;
         let carl = Caller { id: 2, token: text(&carl["access"]), at: hub.address };
         let mut socket = ada.socket("").await;
         let body = json!({"title": "Quixotic zebra", "description": "Jabberwock vortex"});
@@ -43,7 +43,7 @@ async fn no_secret_and_no_message_is_in_any_log_line() {
         assert_eq!(status, 201, "{ticket}");
         while !socket.next().await.to_string().contains("Quixotic zebra") {}
         socket.expect_nothing().await;
-        assert_eq!(nobody.get("/api/tickets/?token=stray-token-in-a-query").await.0, 401);
+        assert_eq!(unknown.get("/api/tickets/?token=stray-token-in-a-query").await.0, 401);
         assert_eq!(ada.restart("user/1").await, 403);
         let refresh = json!({ "refresh": text(&login["refresh"]) });
         let (status, fresh) = ada.post("/api/auth/refresh/", refresh.clone()).await;
@@ -151,8 +151,8 @@ fn counted(folder: &Path, found: &mut BTreeSet<String>) {
 async fn a_fresh_hub_shows_every_metric_that_there_is() {
     let (_folder, database) = folder();
     let hub = Process::serve(&database, &[]);
-    let nobody = Caller { id: 0, token: String::new(), at: hub.address };
-    let (status, text) = nobody.get("/metrics").await;
+    let unknown = Caller { id: 0, token: String::new(), at: hub.address };
+    let (status, text) = unknown.get("/metrics").await;
     assert_eq!(status, 200);
     let text = text.as_str().expect("a text");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -232,8 +232,8 @@ async fn restarting_is_for_super_admins_and_for_what_is_there() {
         [format!("user/{}", ada.id), format!("ticket/{id}"), "users/0".into(), "scheduler".into()];
     for path in &there {
         assert_eq!(ada.restart(path).await, 403, "{path}");
-        let nobody = Caller { token: String::new(), ..ada.clone() };
-        assert_eq!(nobody.restart(path).await, 401, "{path}");
+        let unknown = Caller { token: String::new(), ..ada.clone() };
+        assert_eq!(unknown.restart(path).await, 401, "{path}");
     }
     for path in [
         "user/4711",
@@ -252,7 +252,7 @@ async fn restarting_is_for_super_admins_and_for_what_is_there() {
         assert_eq!(root.restart(path).await, 404, "{path}");
         assert_eq!(ada.restart(path).await, 403, "no right comes before not there: {path}");
     }
-    // Only by POST: a link that somebody follows does nothing.
+    // Only by POST: following a link does nothing.
     assert_eq!(root.get("/api/operator/actors/users/0/restart/").await.0, 405);
     assert_eq!(ada.get("/api/operator/tree/").await.0, 403);
     assert_eq!(ada.get("/api/operator/events/").await.0, 403);

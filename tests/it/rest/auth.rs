@@ -59,8 +59,8 @@ async fn a_wrong_login_does_not_say_what_is_wrong() {
     post(&hub, "/api/auth/register/", jane()).await;
     for body in [
         json!({"username": "jane", "password": "wrong horse"}),
-        json!({"username": "nobody", "password": "correct horse"}),
-        json!({"email": "nobody@example.com", "password": "correct horse"}),
+        json!({"username": "unknown", "password": "correct horse"}),
+        json!({"email": "unknown@example.com", "password": "correct horse"}),
     ] {
         let (status, answer) = post(&hub, "/api/auth/login/", body).await;
         let detail = "No active account found with the given credentials";
@@ -77,7 +77,7 @@ async fn guessing_is_slowed_down() {
     let hub = Hub::start().await;
     post(&hub, "/api/auth/register/", jane()).await;
     // An account and a name that no account has cannot be told apart.
-    join_all(["jane", "nobody"].map(|name| guess_until_slowed_down(&hub, name))).await;
+    join_all(["jane", "unknown"].map(|name| guess_until_slowed_down(&hub, name))).await;
     let other = json!({"username": "john", "password": "a guess"});
     assert_eq!(post(&hub, "/api/auth/login/", other).await.0, 401, "others are not held up");
 }
@@ -184,7 +184,7 @@ async fn tokens_that_will_not_do() {
 }
 
 #[tokio::test]
-async fn a_ticket_for_a_socket_is_anothers_each_time_and_not_for_everybody() {
+async fn a_socket_ticket_is_new_each_time_and_needs_a_user() {
     let hub = Hub::start().await;
     let ada = hub.user("ada", "client").await;
     let mut seen = std::collections::HashSet::new();

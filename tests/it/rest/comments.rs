@@ -69,10 +69,10 @@ async fn what_is_wrong_with_a_comment() {
 }
 
 #[tokio::test]
-async fn whoever_is_named_and_may_see_it_is_told_once() {
+async fn a_mentioned_user_who_may_see_it_is_notified_once() {
     let team = Team::gather().await;
     let id = team.raise(&team.carl, "One").await;
-    comment(&team, &team.ada, id, "@carl @bob, @ada @dora @nobody: see @bob.").await;
+    comment(&team, &team.ada, id, "@carl @bob, @ada @dora @unknown: see @bob.").await;
     for (who, wanted) in [(&team.carl, 1), (&team.bob, 1), (&team.ada, 0), (&team.dora, 0)] {
         let path = "/api/notifications/?event=mentioned";
         let (_, list) = team.hub.get(who, path).await;
@@ -82,7 +82,7 @@ async fn whoever_is_named_and_may_see_it_is_told_once() {
             assert_eq!(row["title"], "You Were Mentioned");
             assert_eq!(
                 row["message"],
-                "ada mentioned you on TKT-1: @carl @bob, @ada @dora @nobody: see @bob."
+                "ada mentioned you on TKT-1: @carl @bob, @ada @dora @unknown: see @bob."
             );
             assert_eq!((&row["ticket"], &row["sender"]), (&json!(id), &json!(team.ada.id)));
         }

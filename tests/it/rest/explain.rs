@@ -98,7 +98,7 @@ async fn a_notification_says_why_and_what_became_of_it() {
     assert_eq!(way(&told, "WHATSAPP")["status"], Value::Null);
     assert_eq!(reasons(&told, "WHATSAPP"), ["channel_off", "no_address"]);
     assert_eq!(reasons(&told, "EMAIL"), [""; 0], "there is a delivery");
-    // The same for other admins, and for nobody else.
+    // The same for other admins, and for no other role.
     assert_eq!(team.hub.get(&team.admin, &path).await, (200, told));
     for who in [&team.ada, &team.carl] {
         assert_eq!(team.hub.get(who, &path).await.0, 404);

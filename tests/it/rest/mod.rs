@@ -37,7 +37,7 @@ use bellpull_actors::port::clock::SystemClock;
 
 use crate::support::{Hub, Person, SECRET};
 
-/// A hub and one of everybody: `ada` and `bob` are developers, `carl` and `dora` clients.
+/// A hub and its users: `ada` and `bob` are developers, `carl` and `dora` clients.
 struct Team {
     hub: Hub,
     root: Person,

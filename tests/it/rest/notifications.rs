@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Team, column, ids};
 
-/// The counts of somebody's inbox.
+/// The counts of a user's inbox.
 async fn unread(team: &Team, who: &crate::support::Person) -> i64 {
     let (status, counts) = team.hub.get(who, "/api/notifications/unread_count/").await;
     assert_eq!(status, 200);
@@ -68,7 +68,7 @@ async fn every_filter() {
         ("is_read=true".to_owned(), vec![newest[0]]),
         ("is_read=False".to_owned(), vec![newest[1], newest[2]]),
         ("event=work_finished".to_owned(), vec![newest[1]]),
-        ("event=nobodys".to_owned(), vec![]),
+        ("event=unknowns".to_owned(), vec![]),
         (format!("ticket={second}"), vec![newest[0]]),
         (format!("ticket={first}&is_read=false"), vec![newest[1], newest[2]]),
         ("type=INFO".to_owned(), newest.clone()),

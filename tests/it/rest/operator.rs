@@ -7,7 +7,7 @@ use super::Team;
 use crate::support::{Hub, answer};
 
 #[tokio::test]
-async fn health_is_for_everybody() {
+async fn health_needs_no_token() {
     // What a process does before it serves.
     bellpull::telemetry::init_metrics();
     let hub = Hub::start().await;
@@ -61,7 +61,7 @@ async fn an_actor_starts_again_and_loses_nothing() {
     }
     let (status, ticket) = team.act(&team.admin, id, "open").await;
     assert_eq!((status, &ticket["status"]), (200, &json!("OPENED")));
-    for missing in ["nobody/7/restart/", "ticket/4711/restart/", "users/0/", "restart/"] {
+    for missing in ["unknown/7/restart/", "ticket/4711/restart/", "users/0/", "restart/"] {
         let path = format!("/api/operator/actors/{missing}");
         assert_eq!(team.hub.post(&team.root, &path, json!({})).await.0, 404, "{missing}");
     }

@@ -13,7 +13,7 @@ async fn put(team: &Team, who: &Person, body: Value) -> (u16, Value) {
     answer(team.hub.request(Method::PUT, PATH).bearer_auth(&who.token).json(&body)).await
 }
 
-/// The deliveries of somebody's newest notification: channel and status.
+/// The deliveries of a user's newest notification: channel and status.
 async fn newest(team: &Team, who: &Person) -> Vec<(Value, Value)> {
     let (_, list) = team.hub.get(who, "/api/notifications/").await;
     let deliveries = list["results"][0]["deliveries"].as_array().unwrap();

@@ -32,7 +32,7 @@ async fn admins_make_projects() {
     let path = format!("/api/projects/{}/", made["id"]);
     assert_eq!(team.hub.get(&team.admin, &path).await, (200, made.clone()));
     let (_, members) = team.hub.get(&team.admin, &format!("{path}members/")).await;
-    assert_eq!(ids(&members), [team.admin.id], "whoever made it belongs to it");
+    assert_eq!(ids(&members), [team.admin.id], "its creator is a member");
     for taken in ["WEB", "TKT"] {
         let body = json!({"key": taken, "name": "Another"});
         let (status, answer) = team.hub.post(&team.root, "/api/projects/", body).await;
@@ -105,8 +105,8 @@ async fn who_sees_which_projects() {
         let hidden = team.hub.get(&team.dora, &path).await;
         assert_eq!(hidden, team.hub.get(&team.dora, "/api/projects/4711/").await);
     }
-    let (status, nobody) = team.hub.get(&team.dora, "/api/projects/1/members/").await;
-    assert_eq!((status, &nobody["count"]), (200, &json!(0)), "an open project keeps no list");
+    let (status, unknown) = team.hub.get(&team.dora, "/api/projects/1/members/").await;
+    assert_eq!((status, &unknown["count"]), (200, &json!(0)), "an open project keeps no list");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn what_is_wrong_with_a_member() {
     }
     let body = json!({"user": team.ada.id});
     let (status, answer) = team.hub.post(&team.admin, "/api/projects/1/members/", body).await;
-    let open = "This project is open to everybody: it keeps no list of members.";
+    let open = "This project is open to all users and has no list of members.";
     assert_eq!((status, &answer["user"]), (400, &json!([open])));
     let text = json!({"user": team.ada.id.to_string()});
     assert_eq!(team.hub.post(&team.admin, &path, text).await.0, 201, "as the clients' forms do");

@@ -86,7 +86,7 @@ async fn one_recipient_is_answered_with_its_notification() {
 }
 
 #[tokio::test]
-async fn everybody_whom_it_is_for_has_it_once_and_nobody_else() {
+async fn every_recipient_has_it_once_and_no_other_user() {
     let team = Team::gather().await;
     let (store, admin) = (team.hub.store(), UserId(team.admin.id));
     let (key, name) = ("WEB".to_owned(), "Web".to_owned());
@@ -126,7 +126,7 @@ async fn it_is_for_admins_and_service_tokens() {
     }
     let request = team.hub.request(Method::POST, PATH).json(&body);
     assert_eq!(answer(request).await.0, 401);
-    // Whoever may not send is not told what is wrong with the body.
+    // A caller without permission does not learn what is wrong with the body.
     assert_eq!(team.hub.post(&team.ada, PATH, json!({})).await.0, 403);
     assert_eq!(counts(&team).await, [0; 6]);
 }
@@ -146,7 +146,7 @@ async fn all_that_is_wrong_is_told_by_its_field() {
         ("recipients", json!([4_711])),
         ("recipients", json!({"project": 4_711})),
         ("recipients", json!({"role": "NO ROLE"})),
-        ("recipients", json!("everybody")),
+        ("recipients", json!("all-users")),
         ("title", json!("x".repeat(256))),
         ("title", json!("two\nlines")),
         ("message", json!(" \n ")),
@@ -246,7 +246,7 @@ async fn what_is_for_later_comes_then() {
 }
 
 #[tokio::test]
-async fn registration_tells_every_super_admin_and_nobody_else() {
+async fn a_registration_notifies_every_super_admin_and_no_other() {
     let team = Team::gather().await;
     let other = team.hub.user("other_root", "super_admin").await;
     let new = json!({"username": "john", "email": "john@example.com", "password": "correct horse",
@@ -275,5 +275,5 @@ async fn registration_tells_every_super_admin_and_nobody_else() {
     let own = json!({"user_id": id, "token_type": "access", "exp": now_s() + 60});
     let john = Person { id, username: "john".to_owned(), token: sign(&own) };
     let (_, list) = team.hub.get(&john, PATH).await;
-    assert!(column(&list, "id").is_empty(), "whoever acts is not told of its own act");
+    assert!(column(&list, "id").is_empty(), "the acting user is not notified");
 }

@@ -152,7 +152,7 @@ async fn an_order_that_a_list_does_not_have_is_refused() {
     }
     let (status, told) = team.hub.get(&team.carl, "/api/projects/?ordering=key").await;
     assert_eq!(status, 400, "{told}");
-    // Other parameters that nobody knows are ignored, as in the clients' own framework.
+    // Other unknown parameters are ignored, as in the clients' own framework.
     assert_eq!(team.hub.get(&team.carl, "/api/tickets/?colour=red").await.0, 200);
 }
 

@@ -110,7 +110,7 @@ async fn what_mails_about_accounts_say_is_the_super_admins_to_change() {
 }
 
 #[tokio::test]
-async fn a_preview_shows_what_somebody_would_read() {
+async fn a_preview_shows_what_a_recipient_would_read() {
     let team = team().await;
     let path = format!("{PATH}preview/");
     let (status, told) = team.hub.post(&team.admin, &path, json!({})).await;
@@ -150,7 +150,7 @@ async fn what_is_wrong_is_named_with_its_line_and_nothing_is_kept() {
         ("text", json!("a\n\n{% for %}"), "line 3: "),
         ("html", json!("{{ body | shout }}"), "line 1: "),
         ("html", json!("{{ ticket.number }}"), "line 1: there is no ticket.number"),
-        ("subject", json!("a\nBcc: everybody@example.com"), "one line"),
+        ("subject", json!("a\nBcc: victim@example.com"), "one line"),
         ("subject", json!("a{{ '\\r\\n' }}Bcc: x"), "one line"),
         ("subject", json!("{# nothing #}"), "nothing is left"),
         ("text", json!("x".repeat(20_001)), "20000"),

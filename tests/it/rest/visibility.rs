@@ -1,4 +1,4 @@
-//! What somebody may not see is not there, by whatever way it is looked for.
+//! What a user may not see does not exist for that user, whichever way it is requested.
 
 use reqwest::Method;
 use serde_json::json;

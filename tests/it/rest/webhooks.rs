@@ -19,7 +19,7 @@ fn path(hook: &Value) -> String {
 }
 
 #[tokio::test]
-async fn everybody_has_webhooks_of_their_own() {
+async fn every_user_has_webhooks_of_their_own() {
     let team = Team::gather().await;
     let url = "https://hooks.example/bellpull";
     let made = make(&team, &team.carl, json!({"url": url})).await;
@@ -61,8 +61,8 @@ async fn everybody_has_webhooks_of_their_own() {
     }
     assert_eq!(team.hub.delete(&team.carl, &path(&made)).await.0, 204);
     assert_eq!(team.hub.get(&team.carl, &path(&made)).await.0, 404);
-    let nobody = answer(team.hub.request(Method::GET, PATH)).await;
-    assert_eq!(nobody.0, 401);
+    let unknown = answer(team.hub.request(Method::GET, PATH)).await;
+    assert_eq!(unknown.0, 401);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_projects_webhooks_are_the_admins() {
     assert_eq!(team.hub.get(&team.admin, &path(&own)).await.0, 404);
     assert_eq!(team.hub.get(&team.carl, &path(&made)).await.0, 404);
     let personal = json!({"url": "https://hooks.example/"});
-    assert_eq!(team.hub.post(&service(), PATH, personal).await.0, 403, "it is nobody");
+    assert_eq!(team.hub.post(&service(), PATH, personal).await.0, 403, "it is no user");
     let unknown = json!({"url": "https://hooks.example/", "project": 99});
     let (status, refused) = team.hub.post(&team.admin, PATH, unknown).await;
     assert_eq!((status, refused["project"][0].is_string()), (400, true));
@@ -137,7 +137,7 @@ async fn a_closed_port_is_said_and_tries_are_counted() {
         config.delivery.outside = bellpull::delivery::outside::Outside::Any;
     });
     let team = Team::gather_on(hub.await).await;
-    // Nobody listens there any more.
+    // No server listens there any more.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);

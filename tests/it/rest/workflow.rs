@@ -24,7 +24,7 @@ const STEPS: [(&str, &[&str], &[&str], &str); 6] = [
     ("reject", &["carl"], &["FINISHED"], "REJECTED"),
 ];
 
-fn everybody(team: &Team) -> [&Person; 6] {
+fn all(team: &Team) -> [&Person; 6] {
     [&team.root, &team.admin, &team.ada, &team.bob, &team.carl, &team.dora]
 }
 
@@ -44,12 +44,12 @@ fn wanted(who: &str, status: &str, (_, allowed, from, _): (&str, &[&str], &[&str
 }
 
 #[tokio::test]
-async fn every_step_by_everybody_from_every_status() {
+async fn every_action_by_every_role_from_every_status() {
     let team = Team::gather().await;
     for status in STATUSES {
         let shared = team.ticket_at(status).await;
         for step in STEPS {
-            for who in everybody(&team) {
+            for who in all(&team) {
                 let wanted = wanted(&who.username, status, step);
                 // What succeeds moves the ticket, so it gets one of its own.
                 let id = if wanted == 200 { team.ticket_at(status).await } else { shared };
@@ -193,7 +193,7 @@ async fn who_is_assigned_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_service_token_is_nobody_who_could_act() {
+async fn a_service_token_cannot_act_as_a_user() {
     let team = Team::gather().await;
     let service = super::service();
     let id = team.raise(&team.carl, "One").await;

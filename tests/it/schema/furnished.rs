@@ -1,5 +1,5 @@
 //! A hub with something of everything in it, and which of that each operation is to be tried on:
-//! nobody guesses a login, nobody's notification and no ticket whose next step it is.
+//! no login, no notification and no ticket in the right status can be guessed.
 
 use bellpull::config::Secret;
 use bellpull::delivery::account_link::AccountLinks;
@@ -192,7 +192,7 @@ async fn scheduled(hub: &Hub, who: &Person) -> i64 {
     answer["id"].as_i64().unwrap()
 }
 
-/// The token of a link that would stand in somebody's e-mail.
+/// The token of a link that would be in a user's e-mail.
 async fn unsubscribe(hub: &Hub, who: &Person) -> String {
     let secret = hub.store().setting("link_secret").await.unwrap().unwrap();
     let links = Links::new(Some(String::new()), Secret::new(secret));
@@ -201,7 +201,7 @@ async fn unsubscribe(hub: &Hub, who: &Person) -> String {
     link.trim_matches('/').split_once('/').unwrap().1.to_owned()
 }
 
-/// The token of a link that would stand in a mail to somebody who registered.
+/// The token of a link that would be in the e-mail to a newly registered user.
 async fn account_link(hub: &Hub, purpose: LinkPurpose, name: &str) -> String {
     let (now, email) = (Timestamp::now(), format!("{name}@example.com"));
     let account = json!({"username": name, "email": email, "password": "correct horse"});
@@ -215,7 +215,7 @@ async fn account_link(hub: &Hub, purpose: LinkPurpose, name: &str) -> String {
     AccountLinks::new(String::new(), Secret::new(SECRET.to_owned())).token(&link)
 }
 
-/// What logs somebody in, and what goes on with a login.
+/// Requests that log in, and that continue a login.
 async fn login(hub: &Hub) -> (Value, Value) {
     let login = json!({"username": "jane", "password": "correct horse"});
     let mut account = login.clone();

@@ -26,12 +26,13 @@ const LEFT_OUT: [&str; 4] = [
 ];
 
 /// What is not asked of an answer. The document cannot say that a name is taken or that an id is
-/// nobody's, so some requests that it allows are refused; and the hub is lenient where clients of
-/// the field are sloppy (an empty filter, a `page_size` of 2^31), so some that it forbids are not.
+/// hub's rules, so some requests that it allows are rejected; and the hub is lenient where clients
+/// of the field are sloppy (an empty filter, a `page_size` of 2^31), so some that it forbids are
+/// not.
 const NOT_ASKED: &str = "positive_data_acceptance,negative_data_rejection";
 
 /// What is always refused: browsers are not told here, for that would call their push services;
-/// what a provider reports, the provider signs; this hub sends no mails, and whoever plays has no
+/// what a provider reports, the provider signs; this hub sends no mails, and this client has no
 /// password. All others must have been done at least once.
 const NEVER_DONE: [(&str, &str); 9] = [
     ("/api/auth/email/resend/", "post"),

@@ -19,7 +19,7 @@ use crate::support::owner;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// Somebody who has registered, with a password and an address that is not confirmed.
+/// A registered user, with a password and an unconfirmed address.
 async fn registered(store: &impl Store, name: &str) -> User {
     let new = NewUser {
         password_hash: Some("$old$".to_owned()),
@@ -85,7 +85,7 @@ pub(crate) async fn a_link_is_good_once_and_until_it_expires<F: Fixture>() {
     assert_eq!(hash(store, &ann).await.as_deref(), Some("$1$"));
     assert_eq!(reset(one, "$x$", 1).await.unwrap(), None, "the others are void");
     let ann = store.user(ann.id).await.unwrap().unwrap();
-    assert!(ann.is_email_verified, "whoever has the link has read the mail");
+    assert!(ann.is_email_verified, "the holder of the link has read the mail");
 }
 
 pub(crate) async fn a_link_is_mailed_only_where_it_is_of_use<F: Fixture>() {
@@ -99,7 +99,7 @@ pub(crate) async fn a_link_is_mailed_only_where_it_is_of_use<F: Fixture>() {
     use LinkPurpose::{Email, Password};
     for (purpose, email, wanted) in [
         (Password, "ANN@Example.com", true),
-        (Password, "nobody@example.com", false),
+        (Password, "unknown@example.com", false),
         (Password, "", false),
         (Password, "foreign@example.com", false), // has no password
         (Password, "off@example.com", false),
@@ -176,7 +176,7 @@ pub(crate) async fn a_mail_about_an_account_leaves_only_while_its_link_is_good<F
     assert_eq!(lease(store, 2).await.len(), 1);
 }
 
-pub(crate) async fn another_address_is_to_be_confirmed_unless_somebody_vouches<F: Fixture>() {
+pub(crate) async fn another_address_must_be_confirmed_unless_an_issuer_vouches<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = registered(store, "ann").await;
@@ -234,10 +234,10 @@ pub(crate) async fn a_new_password_ends_all_logins_but_the_one_that_is_kept<F: F
     assert_eq!(revoked(21, 21).await, []);
     assert_eq!(revoked(20, 500).await, [], "its tokens have expired");
 
-    // Whoever was checked against the password before comes too late.
+    // A request that was verified against the old password is too late.
     assert_eq!(begin(&ann, "$old$", 500).await.unwrap_err(), StoreError::NotFound);
     assert!(begin(&ann, "$new$", 500).await.is_ok());
-    let nobody = PasswordChange { user: UserId(99), ..change(&ann, "$new$", None, 20) };
-    let nobody = store.change_password(nobody).await;
-    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+    let unknown = PasswordChange { user: UserId(99), ..change(&ann, "$new$", None, 20) };
+    let unknown = store.change_password(unknown).await;
+    assert_eq!(unknown.unwrap_err(), StoreError::NotFound);
 }

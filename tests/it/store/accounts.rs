@@ -170,8 +170,8 @@ pub(crate) async fn changes_change_only_what_they_name<F: Fixture>() {
     let own = store.update_user(ann.id, address("ANN@example.com")).await.unwrap();
     assert_eq!(own.email, "ANN@example.com");
     assert_eq!(store.update_user(ann.id, address("")).await.unwrap().email, "");
-    let nobody = store.update_user(UserId(99), UserChanges::default()).await;
-    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+    let unknown = store.update_user(UserId(99), UserChanges::default()).await;
+    assert_eq!(unknown.unwrap_err(), StoreError::NotFound);
 }
 
 pub(crate) async fn accounts_are_listed_and_searched<F: Fixture>() {
@@ -235,8 +235,8 @@ pub(crate) async fn a_login_ends_by_revocation_and_by_time<F: Fixture>() {
     assert_eq!(store.use_refresh(login, 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
     assert_eq!(store.use_refresh(LoginId(99), 0, at(6), at(60)).await.unwrap(), RefreshUse::Ended);
     assert_eq!(store.revoke_login(LoginId(99), at(6)).await.unwrap(), None);
-    let nobody = store.begin_login(UserId(99), None, at(0), at(1), at(1)).await;
-    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+    let unknown = store.begin_login(UserId(99), None, at(0), at(1), at(1)).await;
+    assert_eq!(unknown.unwrap_err(), StoreError::NotFound);
 }
 
 pub(crate) async fn what_has_ended_is_known_until_its_last_access_token_is_over<F: Fixture>() {
@@ -250,7 +250,7 @@ pub(crate) async fn what_has_ended_is_known_until_its_last_access_token_is_over<
         );
     }
     let [short, refreshed, reused, _open] = logins[..] else { panic!("{logins:?}") };
-    // Whoever issues for less time than before shortens nothing that is out there.
+    // A shorter lifetime does not shorten tokens already issued.
     for (generation, access_until) in [(0, 100), (1, 50)] {
         store.use_refresh(refreshed, generation, at(1), at(access_until)).await.unwrap();
         store.use_refresh(reused, generation, at(1), at(access_until - 20)).await.unwrap();
@@ -328,8 +328,8 @@ pub(crate) async fn one_super_admin_stays_whatever_comes_in_two_groups<F: Fixtur
     };
     assert_eq!(store.update_user(chiefs[1].id, renamed).await.unwrap().full_name, "Chief");
     store.update_user(chiefs[0].id, demoted.clone()).await.unwrap();
-    let nobody = store.update_user(UserId(99), off.clone()).await.unwrap_err();
-    assert_eq!(nobody, StoreError::NotFound);
+    let unknown = store.update_user(UserId(99), off.clone()).await.unwrap_err();
+    assert_eq!(unknown, StoreError::NotFound);
     assert_eq!(active_chiefs(store).await, 1);
     // With a second one the first may go.
     let third = person(store, "third", "super_admin").await;
@@ -357,8 +357,8 @@ pub(crate) async fn a_change_stands_on_the_role_that_was_seen<F: Fixture>() {
     assert_eq!(promoted.unwrap().role, Role::Admin);
     assert_eq!(off.unwrap_err(), StoreError::Conflict);
     assert!(store.update_user(ann.id, seen(Role::Admin, true)).await.unwrap().is_active);
-    let nobody = store.update_user(UserId(99), seen(Role::Client, true)).await;
-    assert_eq!(nobody.unwrap_err(), StoreError::NotFound);
+    let unknown = store.update_user(UserId(99), seen(Role::Client, true)).await;
+    assert_eq!(unknown.unwrap_err(), StoreError::NotFound);
 }
 
 async fn active_chiefs(store: &impl super::Store) -> usize {

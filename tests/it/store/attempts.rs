@@ -267,7 +267,7 @@ pub(crate) async fn reports_never_go_back<F: Fixture>() {
     let report = async |id: &str, status, error: Option<&str>| {
         store.reported(Channel::Email, said(id, status, error), at(70)).await.unwrap()
     };
-    assert!(!report("m-3", Read, None).await, "nobody's");
+    assert!(!report("m-3", Read, None).await, "an unknown");
     assert!(!store.reported(Channel::Sms, said("m-1", Read, None), at(70)).await.unwrap());
     let mut shown: Vec<(DeliveryStatus, Option<ProviderStatus>)> = Vec::new();
     for status in [Leaves, Delivered, Leaves, Fails, Read, Delivered, Fails] {
@@ -350,7 +350,7 @@ pub(crate) async fn early_reports_are_kept_for_a_while_and_in_a_bound<F: Fixture
     early("m-1", Read, 50).await;
     early("m-2", Delivered, 51).await;
     // Ten minutes after the first one.
-    early("nobody's", Read, 50 + 10 * minutes).await;
+    early("an unknown", Read, 50 + 10 * minutes).await;
     let statuses = async |of: &[(usize, &str)]| {
         let mut found = Vec::new();
         for (n, id) in of {

@@ -59,18 +59,19 @@ pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     assert_ne!(written.id, CommentId(0));
     assert_eq!(written, Comment { id: written.id, ..new });
     let told = told.unwrap();
-    assert_eq!(told.entries.len(), 1, "whoever wrote it is not told");
+    assert_eq!(told.entries.len(), 1, "its author is not notified");
     assert_eq!((told.entries[0].recipient, told.entries[0].seq), (dev.id, Seq(1)));
     assert_eq!(store.head(dev.id).await.unwrap(), head(1, 1, 0));
     let page = store.comments(ticket.id, first(10)).await.unwrap();
     assert_eq!((page.count, page.rows), (1, vec![written]));
 
-    let (_, told) = store.commit_comment(comment(ticket.id, &dev, "Nobody"), None).await.unwrap();
+    let (_, told) =
+        store.commit_comment(comment(ticket.id, &dev, "Unnoticed"), None).await.unwrap();
     assert!(told.is_none());
     let only_self = mention(&ticket, &dev, &[dev.id]);
     let (_, told) =
         store.commit_comment(comment(ticket.id, &dev, "@dev"), Some(only_self)).await.unwrap();
-    assert!(told.is_none(), "nobody was left to tell");
+    assert!(told.is_none(), "there was no recipient left");
 }
 
 pub(crate) async fn comments_are_paged_oldest_first<F: Fixture>() {
@@ -106,7 +107,7 @@ pub(crate) async fn a_comment_on_a_ticket_that_is_gone_is_refused<F: Fixture>() 
         let refused = store.commit_comment(comment(id, &client, "Late"), Some(told)).await;
         assert_eq!(refused.unwrap_err(), StoreError::NotFound);
     }
-    assert_eq!(store.head(admin.id).await.unwrap().last_seq, Seq(1), "nobody was told");
+    assert_eq!(store.head(admin.id).await.unwrap().last_seq, Seq(1), "there was no entry");
     assert_eq!(store.comments(ticket.id, first(10)).await.unwrap().count, 0);
 }
 
@@ -116,7 +117,7 @@ pub(crate) async fn a_comment_that_cannot_be_told_is_not_written<F: Fixture>() {
     let client = person(store, "client", "client").await;
     let ticket = raise(store, "One", &client).await.ticket;
     let bad = store.commit_comment(
-        comment(ticket.id, &client, "To nobody"),
+        comment(ticket.id, &client, "Without recipients"),
         Some(mention(&ticket, &client, &[UserId(99)])),
     );
     let good = store.commit_comment(comment(ticket.id, &client, "Fine"), None);
@@ -138,7 +139,7 @@ pub(crate) async fn people_are_found_by_their_names<F: Fixture>() {
     store.update_user(gone.id, off).await.unwrap();
     let web = store.create_project("WEB".into(), "Web".into(), admin.id, at(1)).await.unwrap().id;
     store.add_member(web, ann.id).await.unwrap();
-    let names = ["bob", "ann", "nobody", "gone", "ANN", "it's"].map(str::to_owned);
+    let names = ["bob", "ann", "unknown", "gone", "ANN", "it's"].map(str::to_owned);
     let found = store.people_named(&names, web).await.unwrap();
     assert_eq!(found, [(ann.clone(), true), (bob.clone(), false)]);
     let found = store.people_named(&names, ProjectId::DEFAULT).await.unwrap();

@@ -72,7 +72,7 @@ pub(crate) async fn quiet_hours_delay_what_leaves_the_house<F: Fixture>() {
     assert!(noon.iter().any(|one| said(one) == ["noon"]));
 }
 
-pub(crate) async fn a_digest_gathers_all_that_is_due_and_nobody_elses<F: Fixture>() {
+pub(crate) async fn a_digest_gathers_all_that_is_due_for_its_recipient_only<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);

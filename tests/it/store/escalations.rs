@@ -318,7 +318,7 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     let for_later = NewSend { channels, due_at: Some(at(100)), ..send(UserId(1), to) };
     let outcome = store.begin_send(for_later, 10, at(10)).await.unwrap();
     let BeginSend::Begun { send, .. } = outcome else { panic!("{outcome:?}") };
-    // Nobody was there to send it for an hour: it waits from the moment it can be seen.
+    // The channel was off for an hour: it waits from the moment it can be seen.
     let late = 3_600 * SECOND;
     let told = store.continue_send(send.id, 10, at(late)).await.unwrap().told.unwrap();
     assert_eq!(ways(store, told.entries[0].id).await, [WAITS], "the policy adds its channel");

@@ -38,7 +38,7 @@ pub(crate) async fn a_tickets_events_are_told_or_not<F: Fixture>() {
     let commands = [
         (Command::Open, &admin),
         (Command::Assign { developers: vec![dev.clone()] }, &admin),
-        // Nobody is put on it anew: nobody is told.
+        // No developer is added: none is notified.
         (Command::Assign { developers: vec![dev.clone()] }, &admin),
     ];
     for ((command, by), ms) in commands.into_iter().zip(2_000..) {

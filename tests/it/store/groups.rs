@@ -1,4 +1,4 @@
-//! Many requests at once: numbers without gaps, and nobody suffers for another's mistake.
+//! Many requests at once: numbers without gaps, and no request fails because of another.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub(crate) async fn sequences_have_no_gap_in_many_groups<F: Fixture>() {
     check(&**store, &admins, &commits, 64).await;
 }
 
-pub(crate) async fn a_guilty_request_harms_nobody_else<F: Fixture>() {
+pub(crate) async fn a_failing_request_harms_no_other<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
@@ -162,13 +162,13 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
     assert_eq!(store.head(client.id).await.unwrap(), head(7, 1, 2));
 }
 
-pub(crate) async fn a_caller_that_gives_up_harms_nobody<F: Fixture>() {
+pub(crate) async fn a_caller_that_gives_up_harms_no_other<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
-    let decision = news(store, "nobody waits", &client, &[client.id]).await;
+    let decision = news(store, "no caller waits", &client, &[client.id]).await;
     // Asked for, and dropped at once: written or not, but whole.
     assert!(poll_immediate(store.commit(decision)).await.is_none());
-    let seq = tell(store, "somebody waits", &client, &[client.id]).await.entries[0].seq.0;
+    let seq = tell(store, "a caller waits", &client, &[client.id]).await.entries[0].seq.0;
     assert_eq!(store.head(client.id).await.unwrap(), head(seq, seq, 0));
 }

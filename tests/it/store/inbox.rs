@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use super::Fixture;
 use super::people::{at, entries, fill, first, head, people, person, raise, tell};
 
-pub(crate) async fn nobody_and_newcomers_have_an_empty_inbox<F: Fixture>() {
+pub(crate) async fn unknown_and_new_users_have_an_empty_inbox<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;

@@ -52,8 +52,8 @@ pub(crate) async fn marks_pass_over_what_is_not_the_users<F: Fixture>() {
     let theirs = Selection::Ids(theirs);
     assert_eq!(store.mark(users[1].id, theirs, Mark::Delete, at(9)).await.unwrap(), None);
     let all = Selection::All { channel: None, ticket: None };
-    let nobody = bellpull_actors::domain::ids::UserId(999);
-    assert_eq!(store.mark(nobody, all, Mark::Read, at(9)).await.unwrap(), None);
+    let unknown = bellpull_actors::domain::ids::UserId(999);
+    assert_eq!(store.mark(unknown, all, Mark::Read, at(9)).await.unwrap(), None);
 }
 
 pub(crate) async fn a_delete_leaves_a_tombstone<F: Fixture>() {

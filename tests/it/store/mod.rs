@@ -92,7 +92,7 @@ macro_rules! suite {
                 a_history_is_paged_and_outlives_its_ticket,
                 each_recipient_is_told_once_and_the_actor_never,
                 inactive_admins_are_not_told,
-                a_decision_without_an_announcement_tells_nobody,
+                a_decision_without_an_announcement_has_no_entries,
                 projects_and_members_are_found,
                 accounts_are_found_by_their_ids,
             }
@@ -113,8 +113,8 @@ macro_rules! suite {
                 there_are_so_many_webhooks_and_no_more,
                 a_list_shows_ones_own_and_those_of_projects,
                 a_users_webhook_hears_of_what_comes_into_the_inbox,
-                a_projects_webhook_is_told_once_an_event_whoever_else_hears_of_it,
-                an_event_that_nobody_hears_of_reaches_a_projects_webhook,
+                a_projects_webhook_is_called_once_an_event_whatever_its_recipients,
+                an_event_without_recipients_reaches_a_projects_webhook,
                 what_a_project_was_told_is_kept_with_its_deliveries,
                 an_old_secret_signs_beside_the_new_one_for_a_day,
                 a_webhook_that_is_gone_is_switched_off,
@@ -160,7 +160,7 @@ macro_rules! suite {
             }
             sends {
                 a_send_reaches_each_audience,
-                chunks_reach_everybody_once,
+                chunks_reach_every_recipient_once,
                 two_chunks_in_one_group_follow_each_other,
                 sends_that_meet_go_on_in_step,
                 newcomers_are_left_out_and_so_is_who_was_deactivated,
@@ -170,7 +170,7 @@ macro_rules! suite {
                 a_key_is_its_owners,
                 rivals_with_one_key_send_once,
                 unknown_recipients_stop_a_send,
-                a_send_for_nobody_is_done,
+                a_send_without_recipients_is_done,
                 a_send_for_later_waits,
                 due_sends_come_the_longest_due_first,
                 old_keys_are_forgotten,
@@ -183,7 +183,7 @@ macro_rules! suite {
                 newest_changes_say_how_many_they_leave_out,
             }
             inbox {
-                nobody_and_newcomers_have_an_empty_inbox,
+                unknown_and_new_users_have_an_empty_inbox,
                 heads_are_answered_in_a_crowd,
                 births_come_in_order_with_the_head,
                 letters_are_shared_and_survive_their_rows,
@@ -244,26 +244,26 @@ macro_rules! suite {
                 a_link_is_mailed_only_where_it_is_of_use,
                 of_too_many_links_the_oldest_by_time_gives_way,
                 a_mail_about_an_account_leaves_only_while_its_link_is_good,
-                another_address_is_to_be_confirmed_unless_somebody_vouches,
+                another_address_must_be_confirmed_unless_an_issuer_vouches,
                 a_new_password_ends_all_logins_but_the_one_that_is_kept,
             }
             groups {
                 sequences_have_no_gap_in_one_group,
                 sequences_have_no_gap_in_many_groups,
-                a_guilty_request_harms_nobody_else,
+                a_failing_request_harms_no_other,
                 a_missing_recipient_fails_only_its_own,
                 requests_of_every_kind_share_a_group,
-                a_caller_that_gives_up_harms_nobody,
+                a_caller_that_gives_up_harms_no_other,
             }
             digests {
                 quiet_hours_delay_what_leaves_the_house,
-                a_digest_gathers_all_that_is_due_and_nobody_elses,
+                a_digest_gathers_all_that_is_due_for_its_recipient_only,
                 a_digest_says_the_same_over_retries_and_a_crash,
                 a_long_digest_goes_on_in_another_e_mail,
             }
             outbox {
                 what_is_due_is_leased_the_longest_due_first,
-                nobody_leases_what_somebody_has,
+                a_leased_delivery_is_leased_by_no_other_owner,
                 a_lease_says_all_that_a_sender_needs,
                 a_lease_outlives_a_crash_and_ends,
                 a_lease_ends_by_its_time_for_any_owner,

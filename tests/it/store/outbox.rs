@@ -1,4 +1,4 @@
-//! Leases: who may try which delivery, until when, and what becomes of it when nobody does.
+//! Leases: their owners, their expiry, and deliveries that no owner attempts.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::people::{at, fill, first, new_user, news, person, tell};
 use super::{Fixture, Store, push};
 use crate::support::owner;
 
-/// Somebody with an address on every channel.
+/// A user with an address on every channel.
 pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
     let new = NewUser {
         whatsapp_number: "+4915100000001".to_owned(),
@@ -64,7 +64,7 @@ pub(crate) async fn what_is_due_is_leased_the_longest_due_first<F: Fixture>() {
     assert!(lease(store, 0, 99).await.is_empty());
 }
 
-pub(crate) async fn nobody_leases_what_somebody_has<F: Fixture>() {
+pub(crate) async fn a_leased_delivery_is_leased_by_no_other_owner<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
@@ -278,7 +278,7 @@ pub(crate) async fn an_ended_lease_is_an_attempt_of_its_own<F: Fixture>() {
     due(store, "old", &ann, 10).await;
     let id = lease(store, 1, 50).await[0].id;
     due(store, "new", &ann, 20).await;
-    // What was due longest comes first, though somebody had it meanwhile.
+    // The longest due comes first, though it was leased meanwhile.
     let both = lease(store, 1, 1_050).await;
     assert_eq!(names(&both), [(id.0, 2)]);
     assert_eq!(lease(store, 10, 2_050).await.len(), 2);

@@ -78,8 +78,8 @@ pub(crate) async fn wishes_need_an_account_and_have_a_bound<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     let one = wishes("a", &[(Channel::Email, Wish::No)]);
-    let nobody = store.change_preferences(UserId(999), one, at(1)).await.unwrap_err();
-    assert_eq!(nobody, StoreError::NotFound);
+    let unknown = store.change_preferences(UserId(999), one, at(1)).await.unwrap_err();
+    assert_eq!(unknown, StoreError::NotFound);
     assert_eq!(store.preferences(UserId(999)).await.unwrap(), Preferences::default());
     let mut many = PreferenceChanges::default();
     for n in 0..=EVENTS_MAX {
@@ -170,7 +170,7 @@ pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>()
     let all = [(Channel::Email, Queued, None), (Channel::Sms, Queued, None)];
     assert_eq!(newest(store, ann.id).await, all);
     assert_eq!(newest(store, bob.id).await, all);
-    // A send to one that does not want it is a send, to nobody's inbox.
+    // A send to a recipient who has switched it off is a send without inbox entries.
     let alone = send(bob.id, Recipients::Users(vec![ann.id]));
     let outcome = store.begin_send(alone, 10, at(10)).await.unwrap();
     let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };

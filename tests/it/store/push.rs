@@ -50,7 +50,7 @@ pub(crate) async fn each_browser_gets_a_delivery_of_its_own<F: Fixture>() {
     let ann = person(store, "ann", "client").await;
     let bob = person(store, "bob", "client").await;
     tell(store, "ticket_created", &bob, &[ann.id]).await;
-    assert!(lease(store, 50).await.is_empty(), "nobody has a browser yet");
+    assert!(lease(store, 50).await.is_empty(), "there is no subscription yet");
     let laptop = store.subscribe(ann.id, browser("laptop", "a"), at(1)).await.unwrap();
     let phone = store.subscribe(ann.id, browser("phone", "b"), at(2)).await.unwrap();
     tell(store, "ticket_created", &bob, &[ann.id, bob.id]).await;
@@ -87,8 +87,8 @@ pub(crate) async fn a_browser_is_one_users_and_has_its_newest_keys<F: Fixture>()
     assert!(!store.unsubscribe(ann.id, "https://push.example/laptop").await.unwrap());
     assert!(store.unsubscribe(bob.id, "https://push.example/laptop").await.unwrap());
     assert!(!store.unsubscribe(bob.id, "https://push.example/laptop").await.unwrap());
-    let nobody = store.subscribe(UserId(99), browser("x", "x"), at(4)).await;
-    assert_eq!(nobody, Err(StoreError::NotFound));
+    let unknown = store.subscribe(UserId(99), browser("x", "x"), at(4)).await;
+    assert_eq!(unknown, Err(StoreError::NotFound));
 }
 
 pub(crate) async fn a_browser_that_is_gone_is_forgotten_with_the_attempt<F: Fixture>() {

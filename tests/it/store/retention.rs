@@ -1,4 +1,4 @@
-//! What is old is forgotten: what ended long ago, in small steps, and never what somebody needs.
+//! Retention: removes what ended long ago, in small steps, and nothing that is still needed.
 
 use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq};
@@ -160,14 +160,14 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
     assert_eq!(store.newest_changes(ann.id, Seq(0), 10).await.unwrap().head, known);
     assert_eq!(store.newest_entries(ann.id, Seq(0), 10).await.unwrap().head, known);
     assert!(known.can_resume(Seq(7)) && !known.can_resume(Seq(6)) && known.can_resume(Seq(0)));
-    // The numbers go on, and nobody else has forgotten anything.
+    // The numbers go on, and no other inbox has lost a row.
     let told = tell(store, "next", &bob, &[ann.id]).await;
     let next = &told.entries[0];
     assert_eq!((next.seq, next.unread_count), (Seq(9), 3));
     assert_eq!(store.head(ann.id).await.unwrap().forgotten_seq, Seq(7));
     assert_eq!(store.head(bob.id).await.unwrap(), head(1, 1, 0));
     assert!(store.notification(bob.id, bobs[0]).await.unwrap().is_some());
-    // A row that is gone is nobody's.
+    // A removed row is in no inbox.
     let again = Selection::Ids(vec![rows[0]]);
     assert_eq!(store.mark(ann.id, again, Mark::Read, at(950)).await.unwrap(), None);
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
@@ -214,7 +214,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
         delete(store, &ann, id, 100).await;
     }
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [2]);
-    // The ticket's message is nobody's any more; bob has the other one still.
+    // The ticket's message is in no inbox any more; bob still has the other one.
     assert_eq!(forget(store, Old::Messages, i64::from(i32::MAX), 10).await, [1]);
     assert!(store.told(ticket).await.unwrap().is_none());
     assert_eq!(
@@ -231,7 +231,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     assert_eq!(told.entries.len(), 1);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
     store.cancel_send(waiting.id).await.unwrap();
-    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0], "somebody has it");
+    assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0], "an inbox has it");
     delete(store, &ann, told.entries[0].id, 6_000).await;
     assert_eq!(forget(store, Old::Tombstones, 9_000, 10).await, [1]);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [1]);

@@ -164,7 +164,7 @@ pub(crate) async fn a_search_shows_what_its_caller_may_see<F: Fixture>() {
     let assign = Command::Assign { developers: vec![bob.clone()] };
     let closed = store.commit(step(&closed, assign, &admin)).await.unwrap().ticket;
     assert_eq!(titles(store, &of(&bob, found_by("lamp"))).await, ["lamp closed", "lamp open"]);
-    // Somebody who was a developer once, and is on it still.
+    // A former developer who is still assigned.
     let was = TicketFilter { visible_to: Some((bob.id, Role::Client)), ..found_by("lamp") };
     assert_eq!(titles(store, &was).await, ["lamp closed"]);
     let all = TicketFilter { search: None, ..was.clone() };

@@ -91,7 +91,7 @@ pub(crate) async fn a_send_reaches_each_audience<F: Fixture>() {
         store.add_member(web, user).await.unwrap();
     }
     let role = |slug: &str| Recipients::Role(slug.parse().unwrap());
-    let everybody = vec![admin.id, clients[0], clients[1], clients[2], chief.id, student.id];
+    let all = vec![admin.id, clients[0], clients[1], clients[2], chief.id, student.id];
     for (to, reached) in [
         (Recipients::Users(vec![clients[2], admin.id, clients[2]]), vec![admin.id, clients[2]]),
         (Recipients::Users(vec![gone.id, clients[0]]), vec![clients[0]]),
@@ -99,10 +99,10 @@ pub(crate) async fn a_send_reaches_each_audience<F: Fixture>() {
         (role("admin"), vec![admin.id, chief.id]),
         (role("super_admin"), vec![chief.id]),
         (role("student"), vec![student.id]),
-        (role("nobody"), vec![]),
+        (role("unknown"), vec![]),
         (Recipients::Project(web), vec![admin.id, clients[1]]),
-        (Recipients::Project(ProjectId::DEFAULT), everybody.clone()),
-        (Recipients::All, everybody),
+        (Recipients::Project(ProjectId::DEFAULT), all.clone()),
+        (Recipients::All, all),
     ] {
         for chunk in [2, 100] {
             let (count, chunks) = carry_out(store, send(admin.id, to.clone()), chunk).await;
@@ -115,7 +115,7 @@ pub(crate) async fn a_send_reaches_each_audience<F: Fixture>() {
     assert!(matches!(unknown.await.unwrap(), BeginSend::UnknownProject));
 }
 
-pub(crate) async fn chunks_reach_everybody_once<F: Fixture>() {
+pub(crate) async fn chunks_reach_every_recipient_once<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let users = ids(&people(store, 23, "client").await);
@@ -143,7 +143,7 @@ pub(crate) async fn two_chunks_in_one_group_follow_each_other<F: Fixture>() {
     let store = &**fixture.store();
     let users = ids(&people(store, 10, "client").await);
     let (stored, told, _) = begin(store, send(users[0], Recipients::All), 3).await;
-    // The last two find nobody.
+    // The last two have no recipients.
     let rivals = join_all((0..5).map(|_| store.continue_send(stored.id, 3, at(20)))).await;
     let mut reached = recipients(told.as_ref());
     let mut others = Vec::new();
@@ -347,13 +347,13 @@ pub(crate) async fn unknown_recipients_stop_a_send<F: Fixture>() {
     begin(store, keyed(good, "k", 2), 10).await;
 }
 
-pub(crate) async fn a_send_for_nobody_is_done<F: Fixture>() {
+pub(crate) async fn a_send_without_recipients_is_done<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let user = person(store, "client", "client").await.id;
     for due_at in [None, Some(at(500))] {
-        let nobody = NewSend { due_at, ..send(user, Recipients::Role(Role::Developer)) };
-        let (stored, told, has_more) = begin(store, nobody, 10).await;
+        let unknown = NewSend { due_at, ..send(user, Recipients::Role(Role::Developer)) };
+        let (stored, told, has_more) = begin(store, unknown, 10).await;
         assert_eq!((stored.recipients, told.is_some(), has_more), (0, false, false));
     }
     assert_eq!(store.due_sends(at(1000), 10).await.unwrap(), (vec![], None));

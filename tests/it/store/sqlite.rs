@@ -72,7 +72,7 @@ impl<const DEFER_FROM: usize> Fixture for Sqlite<DEFER_FROM> {
 
 suite!(crate::store::sqlite::Sqlite<32>);
 
-/// A connection of somebody else's to the same file.
+/// Another process' connection to the same file.
 pub(crate) async fn beside(store: &SqliteStore) -> SqliteConnection {
     SqliteConnectOptions::new().filename(store.path()).connect().await.unwrap()
 }

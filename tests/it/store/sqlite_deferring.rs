@@ -78,7 +78,7 @@ async fn written(store: &SqliteStore) -> (i64, i64) {
 async fn after_a_crash(store: &SqliteStore, options: StoreOptions) -> (TempDir, SqliteStore) {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("hub.db");
-    // The file before its log: nobody copies the one into the other meanwhile, it is too short.
+    // The file before its log: the log is too short to be checkpointed meanwhile.
     std::fs::copy(store.path(), &copy).unwrap();
     let log = |path: &std::path::Path| path.with_extension("db-wal");
     std::fs::copy(log(store.path()), log(&copy)).unwrap();
@@ -94,9 +94,9 @@ enum Step {
     Tell(Vec<usize>),
     Mark(usize, i64, Mark),
     Delivered(usize, i64),
-    /// Somebody looks.
+    /// A list is read.
     Look(usize),
-    /// Somebody's wishes change, and with them what is known of them.
+    /// A user's preferences change, and with them the cached facts.
     Rename(usize),
     Stop,
     Crash,
@@ -295,7 +295,7 @@ async fn a_report_counts_what_is_still_to_be_written() {
 }
 
 #[tokio::test]
-async fn what_nobody_looks_at_is_written_by_and_by() {
+async fn deferred_entries_are_written_while_the_store_is_idle() {
     let House { store, people, ids, .. } = &house(5, deferring()).await;
     for _ in 0..3 {
         say(store, &people[0], ids, "news").await;
@@ -342,7 +342,7 @@ async fn another_process_writes_what_waits_before_its_own() {
 }
 
 #[tokio::test]
-async fn a_full_disk_keeps_nobody_from_reading_what_waits() {
+async fn a_full_disk_does_not_prevent_reading_the_backlog() {
     let House { store, people, ids, .. } = &house(5, deferring()).await;
     let other = &mut beside(store).await;
     let pages: u32 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *other).await.unwrap();

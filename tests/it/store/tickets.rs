@@ -82,7 +82,7 @@ pub(crate) async fn rivals_in_one_group_conflict<F: Fixture>() {
     assert_eq!(outcomes[1].as_ref().unwrap_err(), &StoreError::Conflict);
     let history = store.history(ticket.id, first(10)).await.unwrap();
     assert_eq!(history.count, 2);
-    // Nobody was told of what did not happen.
+    // No entry was written for a failed request.
     assert_eq!(store.head(client.id).await.unwrap().unread_count, 1);
 
     let again = creation(ticket.id, &default_project(), "Thief", &client);
@@ -187,12 +187,12 @@ pub(crate) async fn inactive_admins_are_not_told<F: Fixture>() {
     assert_eq!(told.entries[0].recipient, admins[1].id);
 }
 
-pub(crate) async fn a_decision_without_an_announcement_tells_nobody<F: Fixture>() {
+pub(crate) async fn a_decision_without_an_announcement_has_no_entries<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
-    let raised = raise(store, "Nobody is an admin", &client).await;
-    assert!(raised.told.is_none(), "there is nobody to tell");
+    let raised = raise(store, "There is no admin", &client).await;
+    assert!(raised.told.is_none(), "there is no recipient");
     let edit = Command::Edit(Edit { title: Some("Two".to_owned()), ..Edit::default() });
     assert!(store.commit(step(&raised.ticket, edit, &client)).await.unwrap().told.is_none());
 }

@@ -133,8 +133,8 @@ pub(crate) async fn there_are_so_many_webhooks_and_no_more<F: Fixture>() {
         assert!(store.delete_webhook(made[0]).await.unwrap());
         assert!(one_more().await.unwrap().is_some());
     }
-    for nobody in [HookOwner::User(UserId(99)), HookOwner::Project(ProjectId(99))] {
-        let made = store.create_webhook(new(nobody, "a.example", &[]), at(1)).await;
+    for unknown in [HookOwner::User(UserId(99)), HookOwner::Project(ProjectId(99))] {
+        let made = store.create_webhook(new(unknown, "a.example", &[]), at(1)).await;
         assert_eq!(made, Err(StoreError::NotFound));
     }
 }
@@ -206,7 +206,7 @@ pub(crate) async fn a_users_webhook_hears_of_what_comes_into_the_inbox<F: Fixtur
     assert_eq!((page.count, held_back.count()), (5, 2));
 }
 
-pub(crate) async fn a_projects_webhook_is_told_once_an_event_whoever_else_hears_of_it<
+pub(crate) async fn a_projects_webhook_is_called_once_an_event_whatever_its_recipients<
     F: Fixture,
 >() {
     let fixture = with_hooks::<F>().await;
@@ -242,10 +242,10 @@ pub(crate) async fn a_projects_webhook_is_told_once_an_event_whoever_else_hears_
     assert_eq!((row.channel, row.target), (Channel::Webhook, other.0));
 }
 
-pub(crate) async fn an_event_that_nobody_hears_of_reaches_a_projects_webhook<F: Fixture>() {
+pub(crate) async fn an_event_without_recipients_reaches_a_projects_webhook<F: Fixture>() {
     let fixture = with_hooks::<F>().await;
     let ann = person(&**fixture.store(), "ann", "admin").await;
-    let lone = raise(&**fixture.store(), "Nobody", &ann).await;
+    let lone = raise(&**fixture.store(), "Unnoticed", &ann).await;
     assert!(lone.told.is_none(), "its raiser is the only admin");
     let owner = HookOwner::Project(ProjectId::DEFAULT);
     let id = hook(&**fixture.store(), owner, "a.example", &[]).await.id;

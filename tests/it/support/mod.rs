@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Signs the tests' tokens.
-pub const SECRET: &str = "a secret of the tests, and of nobody else";
+pub const SECRET: &str = "a secret of the tests alone, for signing";
 
 /// The owner of a test's leases; a hub's channels have another.
 pub fn owner() -> LeaseOwner {
@@ -37,7 +37,7 @@ pub struct Hub {
     _folder: tempfile::TempDir,
 }
 
-/// Somebody with an account and a token.
+/// A user with an account and a token.
 #[derive(Debug, Clone)]
 pub struct Person {
     pub id: i64,
@@ -107,7 +107,7 @@ impl Hub {
         Person { id: user.id.0, username: username.to_owned(), token: token(user.id.0, 3_600) }
     }
 
-    /// A token of somebody's that ends soon.
+    /// A user's token that expires soon.
     pub fn token_expiring_in(&self, person: &Person, seconds: i64) -> String {
         token(person.id, seconds)
     }

@@ -62,7 +62,7 @@ struct Known {
     unread_count: i64,
     /// What it asked for and was not answered yet.
     asked: BTreeMap<String, (Whom, Option<i64>, Mark)>,
-    /// All that it heard and asked, for whoever looks into a failure.
+    /// All its frames and requests, to explain a failure.
     log: Vec<Value>,
 }
 
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// Everything is settled: the counts and the rows are the store's.
+    /// All requests are answered: the counts and the rows are the store's.
     async fn check(&mut self) {
         raise(&self.hub, &self.carl, "The last").await;
         let user = UserId(self.ada.id);

@@ -64,7 +64,7 @@ async fn a_browser_can_tell_what_was_wrong_with_its_token() {
 }
 
 #[tokio::test]
-async fn whoever_is_turned_away_is_no_session_and_leaves_nothing_behind() {
+async fn a_rejected_socket_is_no_session_and_leaves_nothing_behind() {
     let hub = Hub::start_with(|config| config.ws.max_connections = 4).await;
     let ada = hub.user("ada", "super_admin").await;
     let mut raws = Vec::new();
@@ -106,7 +106,7 @@ async fn what_is_wrong_with_the_request_itself_stays_a_matter_of_http() {
     for (query, status) in [
         ("since=x", 400),
         ("replay=all", 400),
-        ("dialect=nobody", 400),
+        ("dialect=unknown", 400),
         ("dialect=incident", 400),
         ("token=x&token=y", 400),
     ] {
@@ -225,7 +225,7 @@ async fn a_project_is_watched_by_its_members_and_admins_only() {
             }
         }
     }
-    // Who somebody is comes before what there is.
+    // Authentication comes before existence.
     let (_, answer) = ask(&hub, "/ws/projects/999/tickets/?token=x", &[]).await;
     assert_eq!((answer.status, &answer.body["code"]), (403, &json!("token_not_valid")));
     for path in ["/ws/projects/x/tickets/", "/ws/projects/01/tickets/", "/ws/projects/1/other/"] {
@@ -235,7 +235,7 @@ async fn a_project_is_watched_by_its_members_and_admins_only() {
 }
 
 #[tokio::test]
-async fn whoever_is_taken_off_the_list_loses_the_project_and_nothing_else() {
+async fn a_removed_member_loses_the_project_and_nothing_else() {
     let hub = Hub::start().await;
     let (root, mia) = (hub.user("root", "admin").await, hub.user("mia", "client").await);
     let closed = closed_project(&hub, &root, &[&mia]).await;

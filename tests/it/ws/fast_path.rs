@@ -32,7 +32,7 @@ fn paths(ada: &Person) -> Vec<(String, u16)> {
         (format!("/ws/?token={token}"), 101),
         ("/ws/".to_owned(), 101), // to be told so by a close code
         ("/ws/notifications/".to_owned(), 403),
-        (format!("/ws/notifications/?token={token}&dialect=nobody"), 400),
+        (format!("/ws/notifications/?token={token}&dialect=unknown"), 400),
         (format!("/ws/notifications/?token={token}&since=x"), 400),
         (format!("/ws/projects/99/presence/?token={token}"), 403),
         (format!("/ws/projects/1/nothing/?token={token}"), 404),

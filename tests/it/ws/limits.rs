@@ -81,7 +81,7 @@ async fn a_client_without_a_sign_of_life() {
     });
     assert_eq!(raw.next_frame().await, Some((0x89, Vec::new())));
     assert_eq!(raw.next_close().await, 4408);
-    assert!(!alive.is_finished(), "whoever answers stays");
+    assert!(!alive.is_finished(), "a session that answers stays");
     alive.abort();
 }
 
@@ -93,7 +93,7 @@ async fn a_reader_too_slow() {
     let answer = raw.handshake(&format!("?token={}", ada.token), &[]).await;
     assert_eq!(answer.status, 101);
     let (mut read, mut write) = raw.0.into_split();
-    // Each answer is as long as its question, and nobody reads the answers.
+    // Each answer is as long as its request, and the client does not read the answers.
     let question = format!(r#"{{"type":"ping","timestamp":"{}"}}"#, "x".repeat(60_000));
     let question = frame(0x81, question.as_bytes());
     for _ in 0..400 {

@@ -26,7 +26,7 @@ async fn rights_are_looked_at_and_strangers_learn_nothing() {
     let ada = hub.user("ada", "developer").await;
     let bob = hub.user("bob", "developer").await;
     let carl = hub.user("carl", "client").await;
-    let nobody = Person { id: 4_711, ..carl.clone() };
+    let unknown = Person { id: 4_711, ..carl.clone() };
     let (key, name) = ("WEB".to_owned(), "Web".to_owned());
     let store = hub.store();
     let web = store.create_project(key, name, UserId(ada.id), Timestamp::now()).await.unwrap();
@@ -34,12 +34,12 @@ async fn rights_are_looked_at_and_strangers_learn_nothing() {
     let mut bobs = inbox(&hub, &bob).await;
     for (from, to, refusal) in [
         (&admin, &carl, None),
-        (&admin, &nobody, Some("not_found")),
+        (&admin, &unknown, Some("not_found")),
         (&ada, &bob, None),
         (&ada, &carl, Some("permission_denied")),
-        (&ada, &nobody, Some("permission_denied")),
+        (&ada, &unknown, Some("permission_denied")),
         (&carl, &ada, Some("permission_denied")),
-        (&carl, &nobody, Some("permission_denied")),
+        (&carl, &unknown, Some("permission_denied")),
     ] {
         let mut socket = Socket::established(&hub, from, "&dialect=inbox&replay=none").await;
         socket.say(command(to).to_string()).await;

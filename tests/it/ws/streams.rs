@@ -61,7 +61,7 @@ async fn what_happens_to_tickets_is_told_in_their_streams() {
     let mut named = update.clone();
     named["stream"] = json!(TICKETS);
     assert_eq!(both[1], named);
-    // Whoever acts is told of it in a list like all others, and notified of nothing.
+    // The acting user receives list updates like all others, and no notification.
     let path = format!("/api/tickets/{ticket}/open/");
     assert_eq!(hub.post(&ada, &path, json!({})).await.0, 200);
     for socket in [&mut family, &mut one] {
@@ -194,7 +194,7 @@ async fn presence_shows_a_ticket_to_those_alone_who_may_read_it() {
     let told = eve.next().await;
     assert_eq!((&told["type"], &told["ticket_id"]), (&json!("ticket_viewing"), &json!(null)));
 
-    // Nor does whoever comes later, and it may be read by everybody whose ticket it is.
+    // Nor does a later client, and every user of the ticket may read it.
     let mut late = project_socket(&hub, &dora, 1, "presence").await;
     let seen = |state: &Value| {
         let users = state["users"].as_array().unwrap().clone();

@@ -18,7 +18,7 @@ async fn status(hub: &Hub, query: &str) -> u16 {
     Raw::connect(hub.address()).await.request(&request).await.status
 }
 
-/// Somebody with a password, logged in; and the refresh token.
+/// A logged-in user with a password, and the refresh token.
 async fn log_in(hub: &Hub, username: &str) -> Person {
     let body = json!({"username": username, "email": format!("{username}@example.com"),
         "password": "correct horse"});
@@ -35,7 +35,7 @@ async fn log_in(hub: &Hub, username: &str) -> Person {
 }
 
 #[tokio::test]
-async fn a_ticket_opens_one_socket_of_whoever_asked_for_it() {
+async fn a_socket_ticket_opens_one_socket_of_its_user() {
     let hub = Hub::start().await;
     let (ada, bob) = (hub.user("ada", "client").await, hub.user("bob", "client").await);
     let one = ticket(&hub, &ada).await;

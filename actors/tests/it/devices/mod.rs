@@ -171,7 +171,7 @@ impl World {
             return Ok(());
         };
         client.look()?;
-        client.known.asked.clear(); // whether it was done, nobody says
+        client.known.asked.clear(); // the client cannot know whether it was done
         let feed = if client.is_entries {
             Feed::Entries(Begin::Since(Seq::ZERO))
         } else {
@@ -243,7 +243,7 @@ impl World {
         Ok(())
     }
 
-    /// Everybody is there, and everything is settled.
+    /// All are connected, and all requests are answered.
     async fn settle(&mut self) -> Result<(), TestCaseError> {
         for client in &self.clients {
             client.conn.release();

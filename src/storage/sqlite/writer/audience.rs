@@ -20,7 +20,7 @@ pub(super) enum Audience {
     Role(Role),
     /// On this project's list of members.
     Project(ProjectId),
-    /// Everybody.
+    /// Every active user.
     All,
 }
 

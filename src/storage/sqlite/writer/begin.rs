@@ -90,7 +90,7 @@ impl<'a> Beginnings<'a> {
             audience.first(connection, last_user, *chunk)?
         };
         let ids = self.place.ids;
-        // Whoever repeats the request within this very group is told it too.
+        // A repetition of the request within this group has the same answer.
         let is_for_one = matches!(&audience, Audience::Users(users) if users.len() == 1);
         let only =
             (is_for_one && !is_scheduled).then(|| NotificationId(ids.next(Counter::Notifications)));
@@ -141,7 +141,7 @@ impl<'a> Beginnings<'a> {
         self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
     }
 
-    /// Whom the send is for, or why it is for nobody.
+    /// The send's recipients, or why it has none.
     fn audience(
         &self,
         connection: &Connection,

@@ -61,7 +61,7 @@ pub(super) struct SendChunk {
     pub(super) send: SendId,
     pub(super) message_id: i64,
     pub(super) text: SendText,
-    /// In the order of their ids; nobody for a send that is for later.
+    /// In the order of their ids; empty for a send that is scheduled for later.
     pub(super) recipients: Vec<UserId>,
     /// The id that its only notification has been given already.
     pub(super) only: Option<NotificationId>,
@@ -90,7 +90,7 @@ impl SendText {
     }
 }
 
-/// What whoever asked is waiting for.
+/// What the caller is waiting for.
 #[derive(Debug)]
 pub(super) enum Reply {
     Begun {
@@ -141,7 +141,7 @@ impl Records<'_> {
     }
 }
 
-/// Finds out whom the sends of this group reach next. Those that reach nobody, because they are
+/// Finds the next recipients of the group's sends. Those without any, because they are
 /// refused, repeated or finished, are answered here.
 pub(super) fn plan<'a>(
     connection: &Connection,

@@ -18,7 +18,7 @@ use super::context::Failure;
 use super::rows::text;
 use super::{Answer, Done};
 
-/// What is asked of somebody's webhooks.
+/// Requests that concern webhooks.
 #[derive(Debug)]
 pub(in super::super) enum WebhookWrite {
     Create(NewWebhook),

@@ -1,6 +1,6 @@
 //! A board of tickets, the family with a socket for each project's tickets and one for who is
-//! there: notifications, tickets, presence, a crash in between, and what happens to whoever loses
-//! the right to watch.
+//! there: notifications, tickets, presence, a crash in between, and what happens to a user who
+//! loses the right to watch.
 //!
 //! Two people on front ends of different makes see each other.
 
@@ -60,7 +60,7 @@ impl Team {
     }
 }
 
-/// The frame of a ticket that somebody was assigned to.
+/// The frame of a ticket with its assignee.
 fn assigned(ticket: i64, number: i64, title: &str) -> Value {
     json!({
         "id": format!("ticket_{ticket}_assigned"),
@@ -178,7 +178,7 @@ async fn tickets(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd) {
     janes.hears_nothing_in("board").await;
 }
 
-/// Three tabs, one join, one leave; and what is said about whoever is there.
+/// Three tabs, one join, one leave; and the frames about present users.
 async fn presence(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd, ticket: i64) {
     let (john, jane) = (&team.john, &team.jane);
     let idle = |who: &Person| {
@@ -212,7 +212,7 @@ async fn presence(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd, ticke
     let typed = Instant::now();
     johns.does(json!(["type_on", "one", ticket, true]));
     assert_eq!(janes.hears_in("room").await, typing(true));
-    // Whoever comes now sees it at once.
+    // A user who connects now sees it at once.
     watch(janes, team, jane, "late", "presence").await;
     let busy = json!({"user_id": john.id, "username": john.username, "viewing": ticket,
         "typing": [ticket]});
@@ -287,7 +287,7 @@ async fn crashes(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd, ticket
     }
 }
 
-/// Whoever is taken off the list watches no further, and cannot come back.
+/// A removed member watches no further, and cannot come back.
 async fn withdrawal(team: &Team, johns: &mut FrontEnd, janes: &mut FrontEnd) {
     let path = format!("/api/projects/{}/members/{}/", team.project, team.jane.id);
     assert_eq!(team.hub.delete(&team.root, &path).await.0, 204);
