@@ -1,6 +1,8 @@
 //! The one table of settings: flags, environment variables, the file's keys, the help, and the
 //! check for unknown names are generated from it.
 
+use crate::wire::Dialect;
+
 /// A setting: its name in each source, its type, and its default.
 #[derive(Debug)]
 pub struct Setting {
@@ -131,9 +133,6 @@ const fn number(unit: &'static str, min: u64, max: u64) -> Kind {
     Kind::Number { unit, min, max }
 }
 
-/// The dialects of sockets.
-pub const DIALECTS: &[&str] = &["incident", "project", "inbox", "academy", "bellpull.v1"];
-
 /// A year: no token of ours lives longer.
 const YEAR_S: u64 = 365 * 24 * 3600;
 
@@ -156,7 +155,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("jwt_secret", "", "", Kind::Secret,
         "Signs and checks HS256 tokens; not set: made once and kept in the database. Better in \
          the environment than on a command line, which others can read"),
-    setting("dialect", "", "incident", Kind::Choice(DIALECTS),
+    setting("dialect", "", "incident", Kind::Choice(&Dialect::NAMES),
         "The dialect of a socket that names none"),
     setting("auth.auto_provision", "", "false", Kind::Switch,
         "Whether an unknown user of a valid token becomes a user, from the token's claims"),

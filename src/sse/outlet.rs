@@ -88,7 +88,7 @@ impl SseOutlet {
     /// of changes. While changes are replayed, not every frame has one: a browser resumes from the
     /// last one it received, and must not skip what was still to be sent.
     fn position(&self, frame: &Outgoing<'_>) -> Option<Seq> {
-        let is_of_changes = self.dialect == Dialect::BellpullV1;
+        let is_of_changes = self.dialect.follows_changes();
         match frame {
             Outgoing::Notification { entry, .. } => Some(entry.seq),
             Outgoing::Row { row, is_resumable, .. } if is_of_changes => {

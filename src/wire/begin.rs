@@ -34,23 +34,21 @@ impl Wish<'_> {
             Some("none") => true,
             Some(_) => return Err(bad("replay", "The only value is \"none\".")),
         };
-        // The families have no epoch: their positions are always this store's.
+        if !dialect.follows_changes() {
+            return Ok(Feed::Entries(match since {
+                _ if wants_none => Begin::Live,
+                Some(seq) => Begin::Since(seq),
+                None => Begin::Undelivered,
+            }));
+        }
+        // Clients of entries have no epoch: their positions are always this store's.
         let is_other = self.epoch.is_some_and(|held| held != epoch);
-        Ok(match dialect {
-            Dialect::BellpullV1 => Feed::Changes(match since {
-                _ if wants_none => Resume::Live,
-                _ if is_other => Resume::Reset,
-                Some(seq) => Resume::After(seq),
-                None => Resume::Unacknowledged,
-            }),
-            Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => {
-                Feed::Entries(match since {
-                    _ if wants_none => Begin::Live,
-                    Some(seq) => Begin::Since(seq),
-                    None => Begin::Undelivered,
-                })
-            }
-        })
+        Ok(Feed::Changes(match since {
+            _ if wants_none => Resume::Live,
+            _ if is_other => Resume::Reset,
+            Some(seq) => Resume::After(seq),
+            None => Resume::Unacknowledged,
+        }))
     }
 }
 

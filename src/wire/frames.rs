@@ -1,4 +1,4 @@
-//! Frames that are the same in the dialects of all five families.
+//! Frames that most dialects have in common.
 
 use std::io::Write;
 

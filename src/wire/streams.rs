@@ -1,4 +1,4 @@
-//! Project sockets: their frames are the same in every dialect.
+//! Project sockets: their frames differ between dialects only in how they end.
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::TicketId;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::envelope::BadFrame;
-use super::{Dialect, fields, frames};
+use super::{fields, frames};
 
 /// `ticket_viewing`: what a user views.
 pub(super) fn viewing(
@@ -33,18 +33,16 @@ pub(super) fn typing(
     Ok(Ask::Typing { stream, ticket, is_typing })
 }
 
-/// A stream's event. On a socket with several streams, the frame names the stream.
-pub(super) fn event(dialect: Dialect, content: &SharedStreamEvent, out: &mut Vec<u8>) {
+/// A stream's event, up to the dialect's own fields.
+pub(super) fn event(content: &SharedStreamEvent, out: &mut Vec<u8>) {
     out.extend_from_slice(content.encoded(stem));
-    end(dialect, content.stream, out);
 }
 
-/// The users who are present on a presence stream.
-pub(super) fn present(dialect: Dialect, stream: Stream, people: &[Present], out: &mut Vec<u8>) {
+/// The users who are present on a presence stream, up to the dialect's own fields.
+pub(super) fn present(people: &[Present], out: &mut Vec<u8>) {
     let users = people.iter().map(User::from).collect();
     frames::put(&PresenceState { r#type: "presence_state", users }, out);
     out.pop(); // The closing brace comes with the end.
-    end(dialect, stream, out);
 }
 
 /// The part of the frame that all watchers share: everything up to the dialect's own fields.
@@ -76,13 +74,6 @@ fn stem(event: &StreamEvent) -> Box<[u8]> {
     }
     out.pop(); // The closing brace comes with the end.
     out.into_boxed_slice()
-}
-
-fn end(dialect: Dialect, stream: Stream, out: &mut Vec<u8>) {
-    match dialect {
-        Dialect::Incident | Dialect::Project | Dialect::Inbox | Dialect::Academy => out.push(b'}'),
-        Dialect::BellpullV1 => frames::print(out, format_args!(r#","stream":"{stream}"}}"#)),
-    }
 }
 
 /// A status' colour on a board, from its family's palette.
@@ -221,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::wire::testing::{at, texts};
-    use crate::wire::{Endpoint, decode};
+    use crate::wire::{Dialect, Endpoint, decode};
 
     macro_rules! golden {
         ($name:literal) => {

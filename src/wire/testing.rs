@@ -1,5 +1,8 @@
 //! What the dialects' tests share.
 
+use std::fs;
+use std::path::Path;
+
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::{Entry, Mark, Marked, MessageContent, Row};
@@ -115,6 +118,20 @@ pub(super) fn any_message() -> impl Strategy<Value = Message> {
             created_at: Timestamp::from_second(at).unwrap(),
         }
     })
+}
+
+/// The golden frames: folder, file, text.
+pub(super) fn golden() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let named = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            found.push((named(&folder), named(&file), fs::read_to_string(&file).unwrap()));
+        }
+    }
+    assert!(found.len() > 70, "{}", found.len());
+    found
 }
 
 /// All frames about a notification, in all dialects.

@@ -128,7 +128,7 @@ pub(super) async fn admit(
     let credential = credential(&parameters, request.headers(), offered.token)?;
     match let_in(edge, route, credential).await {
         Ok(principal) => Ok(Admitted { principal, dialect, feed, route, subprotocol }),
-        Err(refusal) if dialect == Dialect::BellpullV1 => {
+        Err(refusal) if dialect.rejects_by_close_code() => {
             Err(Denied::Socket { refusal, subprotocol })
         }
         Err(refusal) => Err(Denied::Http(refusal)),

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use super::encodings::Encodings;
+pub use super::encodings::FormatId;
 use super::ids::{MessageId, NotificationId, Seq};
 use super::notification::Message;
 
@@ -131,25 +133,22 @@ pub struct Outline {
     pub message: MessageId,
 }
 
-/// A message that is on its way to sockets, with room for its encodings: each dialect's bytes are
-/// made once, when they are first needed, however many sockets they go to.
+/// A message on its way to sockets, with its encodings: the bytes of each client format are made
+/// once, when they are first needed, however many sockets they go to.
 #[derive(Debug)]
 pub struct MessageContent {
     /// What it says.
     pub message: Message,
     bytes: usize,
-    encoded: [std::sync::OnceLock<Box<[u8]>>; Self::DIALECTS],
+    encodings: Encodings,
 }
 
 impl MessageContent {
-    /// How many encodings a letter has room for: one a dialect.
-    pub const DIALECTS: usize = 5;
-
     /// A message, not encoded yet.
     #[must_use]
     pub fn new(message: Message) -> Arc<Self> {
         let bytes = message.bytes();
-        Arc::new(Self { message, bytes, encoded: Default::default() })
+        Arc::new(Self { message, bytes, encodings: Encodings::default() })
     }
 
     /// About how much memory it takes with one encoding.
@@ -158,12 +157,9 @@ impl MessageContent {
         size_of::<Self>() + 2 * self.bytes
     }
 
-    /// The encoding number `slot` (below [`Self::DIALECTS`]), made by `encode` the first time.
-    ///
-    /// # Panics
-    /// When `slot` is out of range: a dialect without room here is a mistake in the program.
-    pub fn encoded(&self, slot: usize, encode: impl FnOnce(&Message) -> Box<[u8]>) -> &[u8] {
-        self.encoded[slot].get_or_init(|| encode(&self.message))
+    /// The encoding in that format, made by `encode` the first time.
+    pub fn encoded(&self, format: FormatId, encode: impl FnOnce(&Message) -> Box<[u8]>) -> &[u8] {
+        self.encodings.get(format, || encode(&self.message))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod comment;
 pub mod confusable;
 pub mod delay;
 pub mod delivery;
+mod encodings;
 pub mod escalation;
 pub mod event;
 pub mod explain;

@@ -13,17 +13,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::wire::{Dialect, Texts, frames};
+use crate::wire::{Texts, frames};
 
-/// A notification, for one of its recipients.
-pub(in crate::wire) fn notification(entry: &Entry, out: &mut Vec<u8>) {
-    out.extend_from_slice(entry.message.encoded(Dialect::Inbox.slot(), stem));
+/// The recipient's own fields, which end a notification's frame.
+pub(super) fn tail(entry: &Entry, out: &mut Vec<u8>) {
     let (id, seq, read) = (entry.id, entry.seq, entry.is_read);
     frames::print(out, format_args!(r#","id":{id},"seq":{seq},"read":{read}}}}}"#));
 }
 
 /// The result of a command.
-pub(in crate::wire) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
+pub(super) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
     if let Answer::Refused { code, message, retry_after_ms } = answer {
         return match Named::of(&asked.ask) {
             Some(named) => out.text(|out| {
@@ -59,7 +58,7 @@ pub(in crate::wire) fn answer(asked: &Asked, answer: &Answer, out: &mut impl Tex
 
 /// The part of the frame that all recipients of a message share: everything up to the recipient's
 /// own fields.
-fn stem(message: &Message) -> Box<[u8]> {
+pub(super) fn stem(message: &Message) -> Box<[u8]> {
     #[derive(Serialize)]
     struct Frame<'a> {
         r#type: &'static str,

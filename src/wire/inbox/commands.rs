@@ -46,7 +46,7 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Parses a client's message.
-pub(in crate::wire) fn decode(text: &str) -> Result<Heard, BadFrame> {
+pub(super) fn decode(text: &str) -> Result<Heard, BadFrame> {
     let envelope::Object { values, again, has_more } = envelope::scan(text, KEYS)?;
     let [kind, timestamp, id, limit, offset, user_id, title, message, named, data, link] = values;
     let draft = Draft { user_id, title, message, data, link };

@@ -9,7 +9,7 @@ use bellpull_actors::port::outlet::Outgoing;
 use bellpull_actors::session::{Answer, Ask, Asked, Heard, Note};
 use serde_json::{Value, json};
 
-use super::*;
+use super::commands::decode;
 use crate::wire::Dialect;
 use crate::wire::testing::{entry, message, now, snapshot, text, texts};
 

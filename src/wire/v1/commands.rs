@@ -32,7 +32,7 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Parses a client's message.
-pub(in crate::wire) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
+pub(super) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
     let [kind, timestamp, id, seq, ids, up_to, all, stream, ticket_id, is_typing, token] =
         envelope::read(text, KEYS)?;
     let tag = tag(id)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::wire::{Texts, frames};
 
 /// The result of a request.
-pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
+pub(super) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
     let id = asked.tag.as_deref();
     let frame = match answer {
         Answer::Refused { code, message, retry_after_ms } => {
@@ -38,7 +38,7 @@ pub(in crate::wire) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Text
 }
 
 /// The client sent an invalid message.
-pub(in crate::wire) fn error(
+pub(super) fn error(
     tag: Option<&str>,
     code: &str,
     message: &str,

@@ -7,7 +7,7 @@ use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::{Outgoing, Welcome};
 use bellpull_actors::session::{Answer, Ask, Asked, Heard, Token};
 
-use super::*;
+use super::commands::decode;
 use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
 use crate::wire::{Dialect, Endpoint};
 

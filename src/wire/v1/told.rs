@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::wire::{Dialect, frames};
+use super::BellpullV1;
+use crate::wire::{format, frames};
 
-/// A notification, for one of its recipients; `seq` is its position among the inbox' changes.
-pub(in crate::wire) fn notification(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(entry.message.encoded(Dialect::BellpullV1.slot(), stem));
+/// The recipient's own fields, which end a notification's frame; `seq` is its position among the inbox's changes.
+pub(super) fn tail(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
     let (id, is_read) = (entry.id, entry.is_read);
     frames::print(
         out,
@@ -25,10 +25,11 @@ pub(in crate::wire) fn notification(entry: &Entry, seq: Seq, unread_count: i64, 
 
 /// A row's latest state. A row that was added and deleted since is sent as deleted, so that the
 /// client's position moves past it.
-pub(in crate::wire) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
+pub(super) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
     let mark = match (row.is_deleted, row.entry.is_read) {
         (false, _) if is_news => {
-            return notification(&row.entry, row.changed_seq, unread_count, out);
+            format::stem::<BellpullV1>(&row.entry, out);
+            return tail(&row.entry, row.changed_seq, unread_count, out);
         }
         (true, _) => Mark::Delete,
         (false, true) => Mark::Read,
@@ -38,7 +39,7 @@ pub(in crate::wire) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mu
 }
 
 /// Rows were marked.
-pub(in crate::wire) fn marked(marked: &Marked, out: &mut Vec<u8>) {
+pub(super) fn marked(marked: &Marked, out: &mut Vec<u8>) {
     inbox(&marked.ids, marked.mark, marked.last, marked.unread_count, out);
 }
 
@@ -49,7 +50,7 @@ fn inbox(ids: &[NotificationId], mark: Mark, seq: Seq, unread_count: i64, out: &
 }
 
 /// The session is established.
-pub(in crate::wire) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
+pub(super) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     let caller = welcome.user;
     let frame = Greeting {
         r#type: "welcome",
@@ -67,18 +68,18 @@ pub(in crate::wire) fn welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
 }
 
 /// The client's position is of another store.
-pub(in crate::wire) fn reset(out: &mut Vec<u8>) {
+pub(super) fn reset(out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":"reset"}"#);
 }
 
 /// A stream has ended.
-pub(in crate::wire) fn stream_ended(stream: Stream, code: &str, message: &str, out: &mut Vec<u8>) {
+pub(super) fn stream_ended(stream: Stream, code: &str, message: &str, out: &mut Vec<u8>) {
     let stream = stream.to_string();
     frames::put(&StreamEnded { r#type: "stream_ended", stream, code, message }, out);
 }
 
 /// The session's token expires soon.
-pub(in crate::wire) fn token_expiring(expires_at: Timestamp, now: Timestamp, out: &mut Vec<u8>) {
+pub(super) fn token_expiring(expires_at: Timestamp, now: Timestamp, out: &mut Vec<u8>) {
     let expires_in_s = expires_at.as_second().saturating_sub(now.as_second()).max(0);
     let frame = TokenExpiring { r#type: "token_expiring", expires_at, expires_in_s };
     frames::put(&frame, out);
@@ -86,7 +87,7 @@ pub(in crate::wire) fn token_expiring(expires_at: Timestamp, now: Timestamp, out
 
 /// The part of the frame that all recipients of a message share: everything up to the recipient's
 /// own fields.
-fn stem(message: &Message) -> Box<[u8]> {
+pub(super) fn stem(message: &Message) -> Box<[u8]> {
     let frame = Notification {
         r#type: "notification",
         event: message.event.as_str(),

@@ -5,29 +5,39 @@ use bellpull_actors::domain::notification::{Message, TicketSnapshot};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Dialect, frames};
+use super::format::Format;
+use super::frames;
 
-/// A notification, for one of its recipients.
-pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
-    out.extend_from_slice(entry.message.encoded(Dialect::Incident.slot(), stem));
-    frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, entry.id, entry.seq));
-}
+/// The dialect.
+pub(super) struct Incident;
 
-/// The part of the frame that all recipients of a message share: everything up to the recipient's
-/// own fields.
-fn stem(message: &Message) -> Box<[u8]> {
-    let mut out = Vec::with_capacity(512);
-    let frame = Alert {
-        notification_type: message.event.as_str(),
-        message: &message.body,
-        ticket: message.ticket.as_ref().map(Ticket::from),
-        // A ticket's alert has its ticket's title; any other has its own.
-        title: message.ticket.is_none().then_some(message.title.as_str()),
-        timestamp: message.created_at,
-    };
-    frames::put(&frame, &mut out);
-    out.pop(); // The closing brace stands at the tail's end.
-    out.into_boxed_slice()
+impl Format for Incident {
+    const NAME: &'static str = "incident";
+    const DOCUMENT: &'static str = include_str!("asyncapi.json");
+
+    fn stem(message: &Message) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(512);
+        let frame = Alert {
+            notification_type: message.event.as_str(),
+            message: &message.body,
+            ticket: message.ticket.as_ref().map(Ticket::from),
+            // A ticket's alert has its ticket's title; any other has its own.
+            title: message.ticket.is_none().then_some(message.title.as_str()),
+            timestamp: message.created_at,
+        };
+        frames::put(&frame, &mut out);
+        out.pop(); // The closing brace stands at the tail's end.
+        out.into_boxed_slice()
+    }
+
+    fn tail(
+        entry: &Entry,
+        _unread_count: i64,
+        _now: impl FnOnce() -> Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        frames::print(out, format_args!(r#","id":{},"seq":{}}}"#, entry.id, entry.seq));
+    }
 }
 
 #[derive(Serialize)]
@@ -79,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
-    use crate::wire::{BadFrame, Endpoint};
+    use crate::wire::{BadFrame, Dialect, Endpoint};
 
     fn encoded(frame: Outgoing<'_>) -> String {
         text(Dialect::Incident, frame)
@@ -91,7 +101,7 @@ mod tests {
 
     macro_rules! golden {
         ($name:literal) => {
-            include_str!(concat!("../../tests/golden/incident/", $name, ".json")).trim_end()
+            include_str!(concat!("../../../tests/golden/incident/", $name, ".json")).trim_end()
         };
     }
 

@@ -5,39 +5,49 @@ use bellpull_actors::domain::notification::Message;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Dialect, frames};
+use super::format::Format;
+use super::frames;
 
-/// A notification, for one of its recipients.
-pub(super) fn notification(entry: &Entry, out: &mut Vec<u8>) {
-    out.extend_from_slice(entry.message.encoded(Dialect::Project.slot(), stem));
-    if entry.message.message.ticket.is_none() {
-        frames::print(out, format_args!(r#","id":"notification_{}""#, entry.id));
+/// The dialect.
+pub(super) struct Project;
+
+impl Format for Project {
+    const NAME: &'static str = "project";
+    const DOCUMENT: &'static str = include_str!("asyncapi.json");
+
+    fn stem(message: &Message) -> Box<[u8]> {
+        let ticket = message.ticket.as_ref();
+        let event = message.event.as_str();
+        let data = Data {
+            id: ticket.map(|ticket| {
+                let event = event.strip_prefix("ticket_").unwrap_or(event);
+                format!("ticket_{}_{event}", ticket.id)
+            }),
+            notification_type: event,
+            title: &message.title,
+            message: &message.body,
+            ticket_id: ticket.map(|ticket| ticket.id.0),
+            ticket_key: ticket.map(|ticket| &*ticket.key),
+            timestamp: message.created_at,
+        };
+        let mut out = Vec::with_capacity(512);
+        frames::put(&Frame { r#type: "notification_message", data }, &mut out);
+        out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
+        out.into_boxed_slice()
     }
-    let (id, seq) = (entry.id, entry.seq);
-    frames::print(out, format_args!(r#","notification_id":{id},"seq":{seq}}}}}"#));
-}
 
-/// The part of the frame that all recipients of a message share: everything up to the recipient's
-/// own fields.
-fn stem(message: &Message) -> Box<[u8]> {
-    let ticket = message.ticket.as_ref();
-    let event = message.event.as_str();
-    let data = Data {
-        id: ticket.map(|ticket| {
-            let event = event.strip_prefix("ticket_").unwrap_or(event);
-            format!("ticket_{}_{event}", ticket.id)
-        }),
-        notification_type: event,
-        title: &message.title,
-        message: &message.body,
-        ticket_id: ticket.map(|ticket| ticket.id.0),
-        ticket_key: ticket.map(|ticket| &*ticket.key),
-        timestamp: message.created_at,
-    };
-    let mut out = Vec::with_capacity(512);
-    frames::put(&Frame { r#type: "notification_message", data }, &mut out);
-    out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
-    out.into_boxed_slice()
+    fn tail(
+        entry: &Entry,
+        _unread_count: i64,
+        _now: impl FnOnce() -> Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        if entry.message.message.ticket.is_none() {
+            frames::print(out, format_args!(r#","id":"notification_{}""#, entry.id));
+        }
+        let (id, seq) = (entry.id, entry.seq);
+        frames::print(out, format_args!(r#","notification_id":{id},"seq":{seq}}}}}"#));
+    }
 }
 
 #[derive(Serialize)]
@@ -67,11 +77,12 @@ mod tests {
     use bellpull_actors::port::outlet::Outgoing;
 
     use super::*;
+    use crate::wire::Dialect;
     use crate::wire::testing::{at, entry, message, snapshot, text};
 
     macro_rules! golden {
         ($name:literal) => {
-            include_str!(concat!("../../tests/golden/project/", $name, ".json")).trim_end()
+            include_str!(concat!("../../../tests/golden/project/", $name, ".json")).trim_end()
         };
     }
 

@@ -1,32 +1,153 @@
 //! The socket interface as an AsyncAPI 3.0 document.
 //!
-//! It is written by hand beside the dialects. Tests check every golden frame against it, and every
+//! Each dialect documents its own messages, in its folder's `asyncapi.json`; here are those of all
+//! ([`COMMON`], [`STREAMS`]) and the rest of the document. A part has messages, each with the
+//! channels on which it may come, and schemas. Messages are named by their part; those whose name
+//! begins with `client.` are the clients'. Lists of names come from the code.
+//!
+//! The parts are written by hand. Tests check every golden frame against the document, and every
 //! schema against the golden frames.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use bellpull_actors::domain::notification::Kind;
+use bellpull_actors::domain::ticket::{Category, Priority, Status};
+use serde::Deserialize;
+use serde::de::Error;
+use serde_json::{Map, Value, json};
+
+use super::Dialect;
+
+/// What is no dialect's: channels, bindings, security, close codes.
+const BASE: &str = include_str!("base.json");
+/// The messages of all dialects.
+const COMMON: &str = include_str!("common.json");
+/// The messages about projects.
+const STREAMS: &str = include_str!("streams.json");
+
+/// A part of the document: `asyncapi.json` of a dialect.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    messages: BTreeMap<String, Message>,
+    #[serde(default)]
+    schemas: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    channels: Vec<String>,
+    summary: String,
+    payload: Value,
+}
+
+/// The messages of a channel, as references.
+#[derive(Default)]
+struct Channel {
+    from_clients: Vec<Value>,
+    to_clients: Vec<Value>,
+}
 
 /// The document, with this build's version.
 ///
 /// # Errors
-/// If the embedded document is not JSON.
+/// If an embedded part is not JSON, or two define the same schema.
 pub fn document() -> Result<Value, serde_json::Error> {
-    let mut document: Value = serde_json::from_str(include_str!("asyncapi.json"))?;
+    let mut document: Value = serde_json::from_str(BASE)?;
     document["info"]["version"] = Value::from(env!("CARGO_PKG_VERSION"));
+    let mut channels = BTreeMap::new();
+    define(&mut document["components"]["schemas"], lists_of_names())?;
+    let dialects = Dialect::ALL.into_iter().map(|dialect| (dialect.as_str(), dialect.document()));
+    for (name, text) in [("common", COMMON), ("streams", STREAMS)].into_iter().chain(dialects) {
+        let part: Part = serde_json::from_str(text)?;
+        define(&mut document["components"]["schemas"], part.schemas)?;
+        for (kind, message) in part.messages {
+            add(&mut document, &mut channels, name, &kind, message);
+        }
+    }
+    for (name, channel) in channels {
+        let operation = |action: &str, summary: &str, messages: Vec<Value>| {
+            let channel = json!({"$ref": format!("#/channels/{name}")});
+            json!({"action": action, "summary": summary, "channel": channel, "messages": messages})
+        };
+        let operations = &mut document["operations"];
+        operations[format!("hear_{name}")] =
+            operation("receive", "What clients say.", channel.from_clients);
+        operations[format!("tell_{name}")] =
+            operation("send", "What clients are told.", channel.to_clients);
+    }
     Ok(document)
+}
+
+/// Schemas of the names that the code has a list of.
+fn lists_of_names() -> Map<String, Value> {
+    fn one_of<T: Into<Value>>(names: impl IntoIterator<Item = T>) -> Value {
+        json!({"enum": names.into_iter().map(Into::into).collect::<Vec<Value>>()})
+    }
+    let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
+    let lists = [
+        ("dialect", one_of(Dialect::NAMES)),
+        ("kind", one_of(kinds.clone())),
+        ("kind_in_lower_case", one_of(kinds.map(str::to_ascii_lowercase))),
+        ("priority", one_of(Priority::ALL.iter().map(|priority| priority.as_str()))),
+        ("category", one_of(Category::ALL.iter().map(|category| category.as_str()))),
+        ("status", one_of(Status::ALL.iter().map(|status| status.as_str()))),
+        ("status_id", one_of(1..=Status::ALL.len())),
+    ];
+    lists.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// Adds schemas to those of the document.
+fn define(known: &mut Value, schemas: Map<String, Value>) -> Result<(), serde_json::Error> {
+    for (name, schema) in schemas {
+        if !known[name.as_str()].is_null() {
+            return Err(Error::custom(format_args!("two schemas have the name {name}")));
+        }
+        known[name] = schema;
+    }
+    Ok(())
+}
+
+/// Adds a message to the document and to its channels.
+fn add(
+    document: &mut Value,
+    channels: &mut BTreeMap<String, Channel>,
+    part: &str,
+    kind: &str,
+    message: Message,
+) {
+    let title = format!("{part}.{kind}");
+    let name = kind.strip_prefix("client.");
+    for channel in message.channels {
+        document["channels"][channel.as_str()]["messages"][title.as_str()] =
+            json!({"$ref": format!("#/components/messages/{title}")});
+        let reference = json!({"$ref": format!("#/channels/{channel}/messages/{title}")});
+        let listed = channels.entry(channel).or_default();
+        match name {
+            Some(_) => listed.from_clients.push(reference),
+            None => listed.to_clients.push(reference),
+        }
+    }
+    document["components"]["messages"][title.as_str()] = json!({
+        "name": name.unwrap_or(kind),
+        "title": title,
+        "summary": message.summary,
+        "contentType": "application/json",
+        "payload": message.payload,
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
 
     use bellpull_actors::port::outlet::Ending;
     use proptest::prelude::*;
 
     use super::*;
     use crate::wire::Dialect;
-    use crate::wire::testing::{any_message, frames_about};
+    use crate::wire::testing::{any_message, frames_about, golden};
 
     /// The document's message for a frame: its dialect's, or a shared one.
     fn message_of(document: &Value, folder: &str, is_from_client: bool, frame: &Value) -> String {
@@ -48,20 +169,6 @@ mod tests {
         let mut schema = document["components"]["messages"][message]["payload"].clone();
         schema["components"] = document["components"].clone();
         jsonschema::validator_for(&schema).unwrap()
-    }
-
-    /// The golden frames: folder, file, text.
-    fn golden() -> Vec<(String, String, String)> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        let named = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut found = Vec::new();
-        for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
-            for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-                found.push((named(&folder), named(&file), fs::read_to_string(&file).unwrap()));
-            }
-        }
-        assert!(found.len() > 70, "{}", found.len());
-        found
     }
 
     #[test]
@@ -134,6 +241,9 @@ mod tests {
             let has = |channel: &Value| channel["messages"].get(message.as_str()).is_some();
             assert!(channels.values().any(has), "{message} is on no channel");
         }
+        for (name, channel) in channels {
+            assert!(channel["address"].is_string(), "{name} is no channel of the base");
+        }
     }
 
     #[test]
@@ -156,9 +266,8 @@ mod tests {
             let (code, _) = crate::ws::code_and_reason(ending);
             assert!(document["x-close-codes"][code.to_string()].is_string(), "{code}");
         }
-        let query = &document["channels"]["notifications"]["bindings"]["ws"]["query"];
         let names: Vec<&str> = Dialect::ALL.into_iter().map(Dialect::as_str).collect();
-        assert_eq!(query["properties"]["dialect"]["enum"], Value::from(names));
+        assert_eq!(document["components"]["schemas"]["dialect"]["enum"], Value::from(names));
     }
 
     proptest! {

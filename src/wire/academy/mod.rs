@@ -10,34 +10,57 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Dialect, Texts, frames};
+use super::format::Format;
+use super::{Texts, frames};
 
-/// A notification, for one of its recipients.
-pub(super) fn notification(entry: &Entry, now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
-    out.extend_from_slice(entry.message.encoded(Dialect::Academy.slot(), stem));
-    let (id, seq, is_read) = (entry.id, entry.seq, entry.is_read);
-    let time_ago = time_ago(entry.message.message.created_at, now());
-    frames::print(
-        out,
-        format_args!(r#","id":{id},"seq":{seq},"is_read":{is_read},"time_ago":"{time_ago}"}}}}"#),
-    );
-}
+/// The dialect.
+pub(super) struct Academy;
 
-/// Rows were marked: one frame each.
-pub(super) fn updated(marked: &Marked, out: &mut impl Texts) {
-    for id in marked.ids.iter() {
-        update(*id, marked.mark, marked.unread_count, out);
+impl Format for Academy {
+    const NAME: &'static str = "academy";
+    const DOCUMENT: &'static str = include_str!("asyncapi.json");
+
+    fn stem(message: &Message) -> Box<[u8]> {
+        let notification = Notification {
+            r#type: message.kind.as_str().to_ascii_lowercase(),
+            title: &message.title,
+            body: &message.body,
+            action_url: &message.action_url,
+            created_at: message.created_at,
+            metadata: &message.metadata,
+        };
+        let mut out = Vec::with_capacity(512);
+        frames::put(&Frame { r#type: "new_notification", notification }, &mut out);
+        out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
+        out.into_boxed_slice()
     }
-}
 
-/// A known row has changed its state.
-pub(super) fn row_updated(row: &Row, unread_count: i64, out: &mut impl Texts) {
-    let mark = match (row.is_deleted, row.entry.is_read) {
-        (true, _) => Mark::Delete,
-        (false, true) => Mark::Read,
-        (false, false) => Mark::Unread,
-    };
-    update(row.entry.id, mark, unread_count, out);
+    fn tail(entry: &Entry, _unread_count: i64, now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
+        let (id, seq, is_read) = (entry.id, entry.seq, entry.is_read);
+        let time_ago = time_ago(entry.message.message.created_at, now());
+        frames::print(
+            out,
+            format_args!(
+                r#","id":{id},"seq":{seq},"is_read":{is_read},"time_ago":"{time_ago}"}}}}"#
+            ),
+        );
+    }
+
+    fn changed_row(row: &Row, unread_count: i64, out: &mut impl Texts) {
+        let mark = match (row.is_deleted, row.entry.is_read) {
+            (true, _) => Mark::Delete,
+            (false, true) => Mark::Read,
+            (false, false) => Mark::Unread,
+        };
+        update(row.entry.id, mark, unread_count, out);
+    }
+
+    /// A frame for each row.
+    fn marked(marked: &Marked, out: &mut impl Texts) {
+        for id in marked.ids.iter() {
+            update(*id, marked.mark, marked.unread_count, out);
+        }
+    }
 }
 
 fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Texts) {
@@ -52,23 +75,6 @@ fn update(id: NotificationId, mark: Mark, unread_count: i64, out: &mut impl Text
             ),
         );
     });
-}
-
-/// The part of the frame that all recipients of a message share: everything up to the recipient's
-/// own fields.
-fn stem(message: &Message) -> Box<[u8]> {
-    let notification = Notification {
-        r#type: message.kind.as_str().to_ascii_lowercase(),
-        title: &message.title,
-        body: &message.body,
-        action_url: &message.action_url,
-        created_at: message.created_at,
-        metadata: &message.metadata,
-    };
-    let mut out = Vec::with_capacity(512);
-    frames::put(&Frame { r#type: "new_notification", notification }, &mut out);
-    out.truncate(out.len() - 2); // Both closing braces stand at the tail's end.
-    out.into_boxed_slice()
 }
 
 #[derive(Serialize)]
@@ -96,11 +102,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::Dialect;
     use crate::wire::testing::{at, entry, message, texts};
 
     macro_rules! golden {
         ($name:literal) => {
-            include_str!(concat!("../../tests/golden/academy/", $name, ".json")).trim_end()
+            include_str!(concat!("../../../tests/golden/academy/", $name, ".json")).trim_end()
         };
     }
 
@@ -129,7 +136,7 @@ mod tests {
         let mut old = registration().message.message.clone();
         old.created_at = at("2025-12-24T07:30:00Z");
         old.kind = Kind::Course;
-        let old = Entry { is_read: true, ..super::super::testing::entry(old) };
+        let old = Entry { is_read: true, ..crate::wire::testing::entry(old) };
         let row = Row { entry: old, changed_seq: Seq(40), is_deleted: false };
         let frame = Outgoing::Row { row: &row, is_news: true, is_resumable: true, unread_count: 1 };
         assert_eq!(encoded(frame), [golden!("new_notification_read_three_hours_ago")]);
