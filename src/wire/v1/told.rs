@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use super::BellpullV1;
 use crate::wire::{format, frames};
 
-/// The recipient's own fields, which end a notification's frame; `seq` is its position among the inbox's changes.
+/// The recipient's own fields, which end a notification's frame; `seq` is its position among the
+/// inbox's changes.
 pub(super) fn tail(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
     let (id, is_read) = (entry.id, entry.is_read);
     frames::print(
