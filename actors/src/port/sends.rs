@@ -16,8 +16,9 @@ use crate::domain::send::NewSend;
 pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// Takes a send in, in one transaction: its key, its message, how many recipients it has, and
     /// (unless it is for later) its first chunk of at most `chunk` recipients. What this answers
-    /// with `Ok` is on the disk and will be carried out. Who registers later is left out; who is
-    /// deactivated before the chunk comes, too. A message for later is dated with that time.
+    /// with `Ok` is on the disk and will be carried out. An account that registers later is left
+    /// out, whatever its id; so is one that is deactivated before its chunk comes. A message for
+    /// later is dated with that time.
     async fn begin_send(
         &self,
         send: NewSend,
@@ -27,8 +28,8 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Has sends that are due go on, and moves their cursors, in one transaction, by at most `rows`
     /// notifications (and one of each at least): the first, and those that are about as far; among
-    /// them those that are furthest behind, together, so that what several say to one person is
-    /// born at once. A send that is finished, cancelled or not due yet has no next chunk.
+    /// them those that are furthest behind, together, so that what several say to one recipient is
+    /// inserted at once. A send that is finished, cancelled or not due yet has no next chunk.
     ///
     /// One chunk for each id, in their order; `None` where there is no such send.
     async fn continue_sends(
@@ -65,7 +66,7 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// What came of the wish to send.
+/// The outcome of a request to send.
 #[derive(Debug, Clone)]
 pub enum BeginSend {
     /// It was taken in.
@@ -87,7 +88,7 @@ pub enum BeginSend {
     UnknownProject,
 }
 
-/// A send as it was taken in: what its sender is answered, however often it asks.
+/// A send as it was taken in: what its caller is answered, however often it repeats the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredSend {
     /// The send.
@@ -97,22 +98,22 @@ pub struct StoredSend {
     /// Whether it is for later.
     pub is_scheduled: bool,
     /// Its notification, where it names one active account alone ([`Recipients::Users`]) and was
-    /// born as it was taken in.
+    /// inserted as it was taken in.
     ///
     /// [`Recipients::Users`]: crate::domain::send::Recipients::Users
     pub notification: Option<NotificationId>,
 }
 
-/// What sends came to that went on.
+/// The next chunks of sends.
 #[derive(Debug, Clone, Default)]
 pub struct Chunks {
     /// The chunk of each.
     pub chunks: Vec<Option<Chunk>>,
-    /// How long they kept the store from others: without what they had to wait themselves.
+    /// How long they occupied the store, without the time for which they waited themselves.
     pub took: Duration,
 }
 
-/// What a chunk came to.
+/// A chunk that was written.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// Its notifications; `None` if no recipients were left, or it waits for others.

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{ProjectId, SendId};
+use bellpull_actors::domain::plan::send::Progress;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{Recipients, SendStatus};
+use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::send_log::{CancelSend, SendRow};
 use bellpull_actors::port::{Page, PageRequest, SendLog, StoreError};
@@ -71,13 +72,8 @@ fn send(row: &SqliteRow) -> Result<SendRow, StoreError> {
         (None, None, false) => Recipients::Users(Vec::new()),
     };
     let channels: Vec<Channel> = json(get(row, "channels")?)?;
-    let status = match (get(row, "status")?, get::<i64>(row, "cursor")?) {
-        ("ACTIVE", 0) => SendStatus::Scheduled,
-        ("ACTIVE", _) => SendStatus::Sending,
-        ("DONE", _) => SendStatus::Done,
-        ("CANCELLED", _) => SendStatus::Cancelled,
-        _ => return Err(corrupt("status")),
-    };
+    let progress = Progress::from_name(get(row, "status")?).ok_or_else(|| corrupt("status"))?;
+    let status = progress.status(get::<i64>(row, "cursor")? > 0);
     Ok(SendRow {
         id: SendId(get(row, "id")?),
         message: message(row)?,

@@ -12,6 +12,8 @@ use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -65,6 +67,23 @@ async fn with(database: &Path, users: &[i64], last_seq: i64) -> usize {
     heads.into_iter().filter(|head| head.as_ref().unwrap().last_seq.0 == last_seq).count()
 }
 
+/// Runs a statement in the database, beside the hub.
+async fn execute(database: &Path, sql: &str) {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(PATIENCE);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Lets no send come further than this account: a chunk that would is not written.
+async fn hold_sends_at(database: &Path, user: i64) {
+    let trigger = format!(
+        "CREATE TRIGGER hold BEFORE UPDATE OF cursor ON sends WHEN new.cursor > {user} \
+         BEGIN SELECT RAISE(ABORT, 'held'); END"
+    );
+    execute(database, &trigger).await;
+}
+
 /// Watches one inbox for ever, coming back with the last number seen.
 async fn watch_inbox(token: String, at: watch::Receiver<SocketAddr>, seen: Arc<Mutex<Vec<i64>>>) {
     loop {
@@ -94,8 +113,10 @@ async fn a_send_goes_on_after_a_kill_where_it_was_and_everybody_has_it_once() {
     for (user, seen) in watched.into_iter().zip(&seen) {
         tokio::spawn(watch_inbox(caller(user, &hub).token, at.clone(), Arc::clone(seen)));
     }
-    let mut cut_short = 0;
     for nth in 1..=SENDS {
+        // One chunk further each time, and never to the end: every kill comes in the middle.
+        let held_at = students[512 * usize::try_from(nth).unwrap()];
+        hold_sends_at(&database, held_at).await;
         let body = json!({"recipients": {"role": "student"}, "title": "x", "message": "y"});
         let (status, told) = caller(admin, &hub).post("/api/notifications/", body).await;
         assert_eq!((status, &told["recipients"]), (202, &json!(STUDENTS)), "{told}");
@@ -104,7 +125,8 @@ async fn a_send_goes_on_after_a_kill_where_it_was_and_everybody_has_it_once() {
         hub.kill();
         let reached = with(&database, &students, nth).await;
         assert!(reached >= 512, "the first chunk was acknowledged: {reached}");
-        cut_short += usize::from(reached < STUDENTS);
+        assert!(reached < STUDENTS, "the kill came in the middle of the send: {reached}");
+        execute(&database, "DROP TRIGGER hold").await;
         hub = Process::serve(&database, &settings);
         place.send_replace(hub.address);
         let deadline = Instant::now() + PATIENCE;
@@ -113,7 +135,6 @@ async fn a_send_goes_on_after_a_kill_where_it_was_and_everybody_has_it_once() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    assert!(cut_short > 0, "no kill came in the middle of a send");
     let wanted: Vec<i64> = (1..=SENDS).collect();
     for seen in &seen {
         let deadline = Instant::now() + PATIENCE;

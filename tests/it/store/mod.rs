@@ -164,6 +164,7 @@ macro_rules! suite {
                 two_chunks_in_one_group_follow_each_other,
                 sends_that_meet_go_on_in_step,
                 newcomers_are_left_out_and_so_is_who_was_deactivated,
+                a_newcomer_with_a_low_id_is_left_out_too,
                 a_crash_between_chunks_changes_nothing,
                 a_repeated_key_gives_the_first_answer,
                 a_send_to_one_names_its_notification,

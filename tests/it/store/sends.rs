@@ -11,14 +11,14 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::inbox::NotificationFilter;
 use bellpull_actors::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
 use bellpull_actors::port::tickets::Told;
-use bellpull_actors::port::{InboxStore, ProjectStore, SendStore, StoreError};
+use bellpull_actors::port::{AccountStore, InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
 
-use super::people::{at, entries, first, head, people, person};
+use super::people::{at, entries, first, head, new_user, people, person};
 use super::{Fixture, Store};
 
 pub(crate) fn send(by: UserId, recipients: Recipients) -> NewSend {
@@ -219,6 +219,42 @@ pub(crate) async fn newcomers_are_left_out_and_so_is_who_was_deactivated<F: Fixt
             has_more = next.has_more;
         }
         assert_eq!(reached, [all[0], all[1], all[2], all[4], all[5]]);
+    }
+}
+
+/// The order of ids does not tell who registered first: an account may bring its own.
+pub(crate) async fn a_newcomer_with_a_low_id_is_left_out_too<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let first = person(store, "client1", "client").await;
+    let register = |id: i64, ms: i64| {
+        let name = format!("client-{id}");
+        NewUser { id: Some(UserId(id)), now: at(ms), ..new_user(&name, "client") }
+    };
+    for id in [1_000, 2_000] {
+        store.create_user(register(id, 9), None).await.unwrap();
+    }
+    let web = store.create_project("WEB".into(), "Web".into(), first.id, at(9)).await.unwrap().id;
+    let members = [first.id, UserId(1_000), UserId(2_000)];
+    for user in &members[1..] {
+        store.add_member(web, *user).await.unwrap();
+    }
+    let audiences = [Recipients::All, Recipients::Role(Role::Client), Recipients::Project(web)];
+    let mut begun = Vec::new();
+    for to in audiences {
+        begun.push(begin(store, send(first.id, to), 1).await);
+    }
+    // Between the cursor and the last account that there was.
+    store.create_user(register(1_500, 15), None).await.unwrap();
+    store.add_member(web, UserId(1_500)).await.unwrap();
+    for (stored, told, mut has_more) in begun {
+        let mut reached = recipients(told.as_ref());
+        while has_more {
+            let next = store.continue_send(stored.id, 1, at(20)).await.unwrap();
+            reached.extend(recipients(next.told.as_ref()));
+            has_more = next.has_more;
+        }
+        assert_eq!((reached, stored.recipients), (members.to_vec(), 3));
     }
 }
 

@@ -334,15 +334,17 @@ async fn frequent_statements_find_their_rows_by_index() {
         ),
         (
             "SELECT id FROM users NOT INDEXED \
-             WHERE is_active = 1 AND id > 1 AND id <= 9 ORDER BY id LIMIT 5",
+             WHERE is_active = 1 AND id > 1 AND id <= 9 AND created_at <= 7 ORDER BY id LIMIT 5",
             "SEARCH users USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         (
             "SELECT id FROM users WHERE role = 'admin' AND is_active = 1 AND id > 1 AND id <= 9 \
+             AND created_at <= 7 \
              UNION ALL SELECT id FROM users \
              WHERE role = 'super_admin' AND is_active = 1 AND id > 1 AND id <= 9 \
+             AND created_at <= 7 \
              ORDER BY id LIMIT 5",
-            "users_active_role (role=? AND rowid>? AND rowid<?)",
+            "COVERING INDEX users_active_role (role=? AND id>? AND id<?)",
         ),
         (
             "SELECT u.id FROM project_members m CROSS JOIN users u ON u.id = m.user_id \

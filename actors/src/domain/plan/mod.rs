@@ -28,7 +28,7 @@
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
 //! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`],
 //! [`link`], [`retention`] and [`report`]; of deliveries on their way out: [`attempt`], [`step`],
-//! [`provider_report`], [`retry`] and [`webhook`].
+//! [`provider_report`], [`retry`] and [`webhook`]; and [`send`] (how sends begin and share chunks).
 
 pub mod account;
 mod announce;
@@ -48,6 +48,7 @@ pub mod retention;
 pub mod retry;
 mod routing;
 mod rows;
+pub mod send;
 pub mod step;
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::SendId;
+use bellpull_actors::domain::plan::send::Audience;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
 use super::super::rows::json;
 use super::super::statement::one;
-use super::audience::Audience;
 use super::context::Failure;
 
 /// As many as the scheduler has under way at once, about.
@@ -40,7 +40,7 @@ impl Audiences {
         Self { recent: Cache::with_weighter(KEPT, NAMED_MAX, Names) }
     }
 
-    /// Whom a send is for that was committed before.
+    /// The audience of a send that was committed before.
     pub(super) fn of(&self, connection: &Connection, id: SendId) -> Result<Arc<Audience>, Failure> {
         if let Some(audience) = self.recent.get(&id) {
             return Ok(audience);

@@ -4,6 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::plan::send::step::Portion;
+use bellpull_actors::domain::plan::send::{
+    Audience, KeyUse, NoAudience, Progress, ProjectFact, Timing, key_use,
+};
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use rusqlite::{Connection, Row};
@@ -12,13 +16,10 @@ use super::super::ids::Counter;
 use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, optional};
 use super::BeginSend;
-use super::audience::{Audience, Portion};
+use super::audience;
 use super::context::{Failure, Place};
 use super::rows::text;
-use super::sends::{Records, Reply, SendChunk, SendText, names, status};
-
-/// Unknown accounts that are named in a refusal.
-const UNKNOWN_MAX: usize = 10;
+use super::sends::{Records, Reply, SendChunk, SendText, names};
 
 /// By owner and key: the hash of the request, and the send that it began.
 type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
@@ -74,33 +75,33 @@ impl<'a> Beginnings<'a> {
         if let Some(key) = &send.key
             && let Some((hash, stored)) = self.keys.get(&(key.owner, key.key.clone()))
         {
-            let is_same = *hash == key.body_hash;
-            return Ok(Err(if is_same { Outcome::Repeated(*stored) } else { Outcome::KeyReused }));
+            return Ok(Err(match key_use(key, hash) {
+                KeyUse::Repeated => Outcome::Repeated(*stored),
+                KeyUse::Reused => Outcome::KeyReused,
+            }));
         }
         let audience = match self.audience(connection, &send.recipients)? {
             Ok(audience) => audience,
-            Err(refused) => return Ok(Err(refused)),
+            Err(NoAudience::UnknownUsers(users)) => return Ok(Err(Outcome::UnknownUsers(users))),
+            Err(NoAudience::UnknownProject) => return Ok(Err(Outcome::UnknownProject)),
         };
-        let (recipients, last_user) = audience.count(connection)?;
-        let due_at = send.due_at.unwrap_or(*now);
-        let is_scheduled = due_at > *now;
+        let (recipients, last_user) = audience::count(&audience, connection)?;
+        let timing = Timing::of(send, *now);
+        let Timing { due_at, is_scheduled } = timing;
         let portion = if is_scheduled {
             Portion { recipients: Vec::new(), cursor: UserId(0), has_more: recipients > 0 }
         } else {
-            audience.first(connection, last_user, *chunk)?
+            audience::first(&audience, connection, last_user, *chunk)?
         };
         let ids = self.place.ids;
-        // A repetition of the request within this group has the same answer.
-        let is_for_one = matches!(&audience, Audience::Users(users) if users.len() == 1);
-        let only =
-            (is_for_one && !is_scheduled).then(|| NotificationId(ids.next(Counter::Notifications)));
+        // A repetition of the request within this group is answered with it too.
+        let only = (audience.is_one_user() && !is_scheduled)
+            .then(|| NotificationId(ids.next(Counter::Notifications)));
         let id = SendId(ids.next(Counter::Sends));
         let stored = StoredSend { id, recipients, is_scheduled, notification: only };
         let message_id = ids.next(Counter::Messages);
         let mut message = send.message.clone();
-        if is_scheduled {
-            message.created_at = due_at;
-        }
+        message.created_at = timing.message_date(message.created_at);
         records.sends.extend([
             Cell::Int(stored.id.0),
             message_id.into(),
@@ -111,7 +112,7 @@ impl<'a> Beginnings<'a> {
             recipients.into(),
             last_user.0.into(),
             portion.cursor.0.into(),
-            status(portion.has_more),
+            Progress::after_chunk(portion.has_more).as_str().into(),
             i64::from(is_scheduled).into(),
             due_at.as_millisecond().into(),
             now.as_millisecond().into(),
@@ -141,35 +142,25 @@ impl<'a> Beginnings<'a> {
         self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
     }
 
-    /// The send's recipients, or why it has none.
+    /// The audience of the send, or why it has none.
     fn audience(
         &self,
         connection: &Connection,
         recipients: &Recipients,
-    ) -> Result<Result<Audience, Outcome>, Failure> {
-        Ok(Ok(match recipients {
-            Recipients::Users(users) => {
-                let users: BTreeSet<UserId> = users.iter().copied().collect();
-                let is_unknown = |user: &&UserId| !self.accounts.contains_key(user);
-                let unknown: Vec<UserId> =
-                    users.iter().filter(is_unknown).take(UNKNOWN_MAX).copied().collect();
-                if !unknown.is_empty() {
-                    return Ok(Err(Outcome::UnknownUsers(unknown)));
-                }
-                let is_active = |user: &UserId| self.accounts.get(user).is_some_and(|on| *on);
-                Audience::Users(users.into_iter().filter(is_active).collect())
-            }
-            Recipients::Role(role) => Audience::Role(role.clone()),
-            Recipients::Project(project) => {
+    ) -> Result<Result<Audience, NoAudience>, Failure> {
+        let project = match recipients {
+            Recipients::Project(id) => {
                 let sql = "SELECT is_open FROM projects WHERE id = ?";
-                match optional(connection, sql, (project.0,), |row| row.get(0))? {
-                    None => return Ok(Err(Outcome::UnknownProject)),
-                    Some(true) => Audience::All,
-                    Some(false) => Audience::Project(*project),
+                match optional(connection, sql, (id.0,), |row| row.get(0))? {
+                    None => ProjectFact::Unknown,
+                    Some(true) => ProjectFact::Open,
+                    Some(false) => ProjectFact::ByList,
                 }
             }
-            Recipients::All => Audience::All,
-        }))
+            Recipients::Users(_) | Recipients::Role(_) | Recipients::All => ProjectFact::Unknown,
+        };
+        let is_active = |user: UserId| self.accounts.get(&user).copied();
+        Ok(Audience::choose(recipients, is_active, project))
     }
 }
 

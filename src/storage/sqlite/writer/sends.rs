@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::plan::send::Progress;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::send_log::CancelSend;
@@ -14,6 +15,7 @@ use bellpull_actors::port::tickets::Told;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::{execute, optional};
 use super::begin::Beginnings;
@@ -177,10 +179,12 @@ pub(super) fn cancel(connection: &Connection, id: SendId) -> Result<Answer, Fail
     let row: Option<(String, bool, i64)> =
         optional(connection, sql, (id.0,), |row| row.try_into())?;
     let Some((status, was_begun, told)) = row else { return Ok(Err(StoreError::NotFound)) };
-    if status == "DONE" {
+    let progress = Progress::from_name(&status).ok_or_else(|| corrupt("status"))?;
+    if !progress.can_cancel() {
         return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
     }
-    execute(connection, "UPDATE sends SET status = 'CANCELLED' WHERE id = ?", (id.0,))?;
+    let cancelled = (Progress::Cancelled.as_str(), id.0);
+    execute(connection, "UPDATE sends SET status = ? WHERE id = ?", cancelled)?;
     Ok(Ok(Done::Cancelled(CancelSend::Cancelled { told, was_begun })))
 }
 
@@ -198,9 +202,4 @@ pub(super) fn forget_keys(
 /// The channels, as they are stored.
 pub(super) fn names(channels: Channels) -> Vec<Channel> {
     Channel::ALL.into_iter().filter(|channel| channels.contains(*channel)).collect()
-}
-
-/// Where a send stands.
-pub(super) fn status(has_more: bool) -> Cell<'static> {
-    Cell::from(if has_more { "ACTIVE" } else { "DONE" })
 }
