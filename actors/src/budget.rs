@@ -1,7 +1,7 @@
-//! A budget of bytes that many share: what is held for clients that have not taken it yet.
+//! A shared budget of bytes: memory held for clients that have not read it yet.
 //!
-//! A caller that is about to hold bytes reserves room for them, and the room is released when it is
-//! dropped. Those that wait for room are served in the order in which they came.
+//! A caller reserves room before it holds bytes, and the room is released when it is dropped.
+//! Callers that wait for room are served in order.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub struct Budget {
 pub struct Room(OwnedSemaphorePermit);
 
 impl Budget {
-    /// A budget of so many bytes, at most 4 GiB.
+    /// A budget of this many bytes, at most 4 GiB.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let total = count(bytes);
         Self { free: Arc::new(Semaphore::new(permits(total))), total }
     }
 
-    /// Room for so many bytes, now; more than the budget has takes all of it.
+    /// Reserves this many bytes now; a request for more than the budget takes all of it.
     #[must_use]
     pub fn try_reserve(&self, bytes: usize) -> Option<Room> {
         let bytes = count(bytes).min(self.total);
@@ -36,7 +36,7 @@ impl Budget {
         }
     }
 
-    /// The same, as soon as there is so much; `None` never, for a budget is never closed.
+    /// The same, waiting until there is room. `None` never happens: a budget is never closed.
     pub async fn reserve(&self, bytes: usize) -> Option<Room> {
         let bytes = count(bytes).min(self.total);
         Arc::clone(&self.free).acquire_many_owned(bytes).await.ok().map(Room)
@@ -57,21 +57,21 @@ impl Room {
         self.0.num_permits()
     }
 
-    /// Gives back what is beyond so many bytes.
+    /// Releases what exceeds this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         if let Some(excess) = self.bytes().checked_sub(bytes) {
             drop(self.0.split(excess));
         }
     }
 
-    /// A part of it with an end of its own; as much as there is.
+    /// Splits off a part that is released separately; at most all of it.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Option<Self> {
         let bytes = bytes.min(self.bytes());
         self.0.split(bytes).map(Self)
     }
 
-    /// Adds room of the same budget; that of another one is given back.
+    /// Adds room of the same budget; room of another one is released.
     pub fn add(&mut self, more: Self) {
         if Arc::ptr_eq(self.0.semaphore(), more.0.semaphore()) {
             self.0.merge(more.0);

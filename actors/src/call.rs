@@ -1,15 +1,15 @@
-//! A question to an actor, whose fate the asker always learns.
+//! A request to an actor whose outcome the caller always learns.
 //!
-//! A plain reply port leaves the asker in doubt when an actor stops: was the question handled? A
-//! [`Call`] that is dropped unopened (the actor stopped before its turn came, or refused it by
-//! dropping it) gives the question back, so that it can be asked again elsewhere; one that was
-//! opened and never answered (the actor panicked or was killed over it) says so.
+//! With a plain reply port the caller does not know, when an actor stops, whether its request was
+//! handled. A [`Call`] that is dropped unopened (the actor stopped before its turn, or dropped it
+//! to refuse it) returns the request, so that it can be sent elsewhere. One that was opened and
+//! never answered (the actor panicked or was killed while handling it) reports that.
 
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// What became of a question.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum CallOutcome<Q, A> {
     /// It was answered.
@@ -22,14 +22,14 @@ pub enum CallOutcome<Q, A> {
 
 type Sealed<Q, A> = (Q, oneshot::Sender<CallOutcome<Q, A>>);
 
-/// A question on its way, with its way back.
+/// A request on its way to an actor, with its reply port.
 #[derive(Debug)]
 pub struct Call<Q, A> {
     /// In a box: it is one of many kinds of messages, and each actor has room for the largest.
     sealed: Option<Box<Sealed<Q, A>>>,
 }
 
-/// An opened question's way back.
+/// The reply port of an opened request.
 #[derive(Debug)]
 pub struct Reply<Q, A> {
     to: Option<oneshot::Sender<CallOutcome<Q, A>>>,

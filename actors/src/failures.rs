@@ -1,5 +1,5 @@
-//! What a supervisor remembers of its children's failures and restarts: budgets, back-off, and the
-//! last cause of each.
+//! A supervisor's record of its children's failures and restarts: budgets, back-off, and the last
+//! cause of each.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Display};
@@ -12,7 +12,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-/// At most so many failures in so long.
+/// The most failures within a duration.
 #[derive(Debug, Clone)]
 pub struct Budget {
     most: usize,
@@ -60,12 +60,12 @@ pub struct FailureReport {
 pub enum RestartCause {
     /// It failed.
     Failure,
-    /// The operator of that name asked for it.
+    /// The operator with that name requested it.
     Operator(Arc<str>),
 }
 
 /// A restart of an actor. As JSON `{"cause": "failure"|"operator", "operator", "at"}`, where
-/// `operator` is null unless one asked for it.
+/// `operator` is null unless one requested it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartReport {
     /// Why.
@@ -175,16 +175,16 @@ impl<K: Copy + Eq + Hash> Failures<K> {
         record
     }
 
-    /// Notes that a child ended because an operator asked for its restart. That is no failure: it
-    /// may start at once, and begins a new row.
+    /// Records that a child ended because an operator requested its restart. That is no failure: it
+    /// may start at once, and its back-off is reset.
     pub fn note_asked(&mut self, child: K, operator: Arc<str>, now: Instant) {
         let record = self.record(child, now);
         record.in_a_row = 0;
         record.down = Some(RestartCause::Operator(operator));
     }
 
-    /// Notes that an operator asked for the restart of a child that is down: it may start at once.
-    /// False where it is not down.
+    /// Records that an operator requested the restart of a child that is down: it may start at
+    /// once. False if it is not down.
     pub fn hasten(&mut self, child: K, operator: &Arc<str>) -> bool {
         let down = self.records.get_mut(&child).filter(|record| record.down.is_some());
         let Some(record) = down else { return false };
@@ -193,8 +193,8 @@ impl<K: Copy + Eq + Hash> Failures<K> {
         true
     }
 
-    /// Notes that the child was started. What to report, if that was a restart: a child that left
-    /// because it was idle and came back was not restarted.
+    /// Records that the child was started. Returns the restart to report, if it was one: a child
+    /// that left because it was idle and came back was not restarted.
     pub fn started(&mut self, child: K, at: Timestamp) -> Option<&RestartReport> {
         let record = self.records.get_mut(&child)?;
         let cause = record.down.take()?;

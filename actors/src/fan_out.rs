@@ -1,7 +1,7 @@
-//! A wave: something that many actors are told at once, and that is over once each has shown it to
-//! its sessions.
+//! A fan-out barrier: one message to many actors, which ends once each has shown it to its
+//! sessions.
 //!
-//! A sender to thousands holds the next message back meanwhile: what is in the runtime's queue
+//! A sender to thousands waits for it before the next message: everything in the runtime's queue
 //! delays all other messages too, and a ticket's must not queue behind a send's.
 
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Who has waited so long goes on: a mailbox may be long for reasons of its own.
+/// The longest wait: a mailbox may be long for reasons of its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Goes with each message of it, and is dropped with the last that was handled.
+/// Sent with each message of the fan-out, and dropped with the last one that was handled.
 pub(crate) type FanOutGuard = Arc<FanOut>;
 
 /// See [`FanOutGuard`].
@@ -25,7 +25,7 @@ pub struct FanOut {
 #[derive(Debug)]
 pub(crate) struct FanOutBarrier(oneshot::Receiver<()>);
 
-/// A wave that nothing was told of yet, and its end.
+/// A fan-out without messages so far, and its end.
 pub(crate) fn begin() -> (FanOutGuard, FanOutBarrier) {
     let (over, barrier) = oneshot::channel();
     (Arc::new(FanOut { over: Some(over) }), FanOutBarrier(barrier))

@@ -3,12 +3,11 @@
 //! In reading order: [`domain`] (types and rules, pure), [`port`] (what the outside must provide),
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
-//! [`scheduler`] (one message to many); then what they are made of: [`call`] (questions whose fate
-//! is known), [`messages`] (what user and project actors are sent), [`limits`] (limits and names
-//! that several share), [`fan_out`] (what many are told at once), [`vitals`] (gauges), [`failures`]
-//! (budgets and back-off), [`rate`] (rate limits), [`write_rate`] (of an account's writes),
-//! [`turns`] (one at a time), [`budget`] (bytes that clients have not read), [`observe`] (what
-//! operators see).
+//! [`scheduler`] (one message to many); then what they share: [`call`] (requests with a known
+//! outcome), [`messages`] (the messages of user and project actors), [`limits`], [`fan_out`] (the
+//! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
+//! limits), [`write_rate`] (of an account's writes), [`turns`] (one at a time per key), [`budget`]
+//! (bytes that clients have not read), [`observe`] (reports for operators).
 
 pub mod budget;
 pub mod call;

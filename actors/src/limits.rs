@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 
 use crate::port::retention::Old;
 
-/// So many recipients are written in one transaction at first: where something goes out for each of
-/// them some 8 ms of the store's time, which is what a ticket's commit may have to wait for a send.
+/// The first chunk's recipients. With an external delivery each they take some 8 ms of the store's
+/// time, which a ticket's commit may have to wait for a send.
 pub const CHUNK: u32 = 512;
 
-/// By what clients know where they are.
+/// The node's identity for clients.
 #[derive(Debug, Clone)]
 pub struct HubNames {
     /// The store: positions of one mean nothing to another.
@@ -35,8 +35,8 @@ pub struct HubLimits {
     pub passivate_after: Duration,
     /// How often delivered positions are saved while users stay connected (5 s).
     pub save_delivered_every: Duration,
-    /// What all sessions together may hold that their connections have not taken
-    /// (`ws.max_unsent_bytes`; 64 MiB).
+    /// The memory of everything that all connections have not accepted yet (`ws.max_unsent_bytes`;
+    /// 64 MiB).
     pub unsent_bytes_max: usize,
     /// For how long things are kept.
     pub retention: Retention,
@@ -62,7 +62,7 @@ impl Default for HubLimits {
 pub struct Retention {
     /// Rows that were deleted (`retention.deleted_days`).
     pub tombstones: Option<SignedDuration>,
-    /// Deliveries that have come to an end (`retention.deliveries_days`).
+    /// Finished deliveries (`retention.deliveries_days`).
     pub deliveries: Option<SignedDuration>,
     /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
     pub keys: SignedDuration,

@@ -1,5 +1,5 @@
-//! What user and project actors are sent. The two kinds hold each other's handles, so that their
-//! messages stand together, apart from the actors that handle them.
+//! The messages of user and project actors. The two kinds hold each other's handles, so their
+//! messages are defined together, apart from the actors that handle them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use crate::vitals::Handle;
 /// A session that wants in.
 #[derive(Debug)]
 pub struct Attach {
-    /// Whose.
+    /// The user.
     pub account: Arc<User>,
     /// The session.
     pub start: SessionStart,
 }
 
-/// What a user actor is sent. Each of them has room for a few, so that what is large is in a box.
+/// The messages of a user actor. A task has room for a few of them, so large ones are boxed.
 #[derive(Debug)]
 pub enum UserMessage {
     /// A session wants in.
@@ -39,42 +39,42 @@ pub enum UserMessage {
     Changed {
         /// How.
         change: Change,
-        /// Where others are told at the same time: dropped once it was shown.
+        /// If others are notified at the same time: dropped once it was shown.
         fan_out: Option<FanOutGuard>,
     },
-    /// The inbox changed several times at once, by what others are told at the same time.
+    /// The inbox changed several times at once, by announcements to many.
     ChangedTogether {
         /// In the order of their numbers.
         changes: Vec<Change>,
         /// Dropped once they were shown.
         fan_out: FanOutGuard,
     },
-    /// A session's reader heard something.
+    /// A message of a session's reader.
     Heard {
         /// Which session.
         session: u32,
-        /// What.
+        /// The event.
         heard: Heard,
     },
     /// End the sessions of a login (`None`: all).
     End {
         /// Which login's.
         login: Option<LoginId>,
-        /// What they are told.
+        /// The close reason.
         why: Ending,
     },
-    /// End all sessions and save; answered once that is done. They are told to come back within
-    /// this range of milliseconds, each at a time of its own.
+    /// Close all sessions and save; answered once that is done. Their clients are told to reconnect
+    /// within this range of milliseconds, each after a delay of its own.
     Drain(Call<Range<u32>, ()>),
-    /// Something is heard of a project.
+    /// A message of a project's actor.
     Stream(Box<StreamMessage>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
     Observe(Call<(), Value>),
-    /// A task of its own has something to say.
+    /// The result of one of the actor's own tasks.
     Own(OwnMessage),
-    /// Fail, to show what a failure does.
+    /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,
 }
@@ -86,7 +86,7 @@ pub struct UserProtocol;
 impl Protocol for UserProtocol {
     type Id = UserId;
     type Message = UserMessage;
-    /// What was delivered to whom: saved for all users of a shard at once.
+    /// Delivered positions, saved for all users of a shard at once.
     type Note = (UserId, Seq);
 
     const KIND: &'static str = "user";
@@ -104,14 +104,14 @@ impl Protocol for UserProtocol {
     }
 }
 
-/// A session that its user's actor has taken in: its reader's way to that actor.
+/// A session that its user's actor has accepted: its reader's handle to that actor.
 #[derive(Debug, Clone)]
 pub struct Session {
     pub(crate) actor: Handle<UserMessage>,
     pub(crate) id: u32,
 }
 
-/// The way of a session's reader to its user's actor.
+/// A reader's handle to its user's actor.
 #[derive(Debug, Clone)]
 pub struct Line(Handle<UserMessage>);
 
@@ -122,13 +122,13 @@ impl Line {
     }
 }
 
-/// Why a session was not taken in. The outlet comes back closed.
+/// Why a session was not accepted. The outlet was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
     /// The user has as many sessions as one may have.
     #[error("the user has too many sessions")]
     TooMany,
-    /// The hub cannot take it in now.
+    /// The hub cannot accept it now.
     #[error("the hub cannot take a session in now")]
     Unavailable,
 }
@@ -141,39 +141,39 @@ impl Session {
         (Line(self.actor), self.id)
     }
 
-    /// Tells the user's actor what was heard. Once the actor is gone this does nothing: its
+    /// Passes a client's message to the user's actor. Once the actor is gone this does nothing: its
     /// outlet has closed the connection.
     pub fn heard(&self, heard: Heard) {
         self.actor.cast(UserMessage::Heard { session: self.id, heard });
     }
 }
 
-/// What is heard of projects.
+/// Messages of project actors.
 #[derive(Debug)]
 pub enum StreamMessage {
-    /// A subscription stands; it does until the watch is dropped.
+    /// A subscription stands, until the watch is dropped.
     Begun {
         /// The subscription.
         watch: Watch,
-        /// Who is there, on a stream of presence.
+        /// The present users, for a presence stream.
         present: Option<Vec<Present>>,
     },
-    /// What a stream tells.
+    /// A stream's event.
     News(Arc<SharedStreamEvent>),
     /// All subscriptions to a project have ended.
     Ended {
         /// Which project.
         project: ProjectId,
-        /// Which of its actors says so: by now another one may be subscribed to.
+        /// Which of the project's actors: another one may have succeeded it.
         actor: ActorId,
         /// Why.
         why: Parting,
     },
-    /// One does not stand, or should not.
+    /// A subscription does not stand, or has ended.
     Failed(Failed),
 }
 
-/// A subscription that came to nothing.
+/// A subscription that failed.
 #[derive(Debug)]
 pub struct Failed {
     pub(crate) id: SubscriptionId,
@@ -183,33 +183,33 @@ pub struct Failed {
 /// Why a subscription does not stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSubscription {
-    /// There is no such project, or it is not for this person to know.
+    /// There is no such project, or this user may not know that it exists.
     NoRight,
     /// The store or the project's actor does not answer now.
     Unavailable,
 }
 
-/// What a project actor is sent.
+/// The messages of a project actor.
 #[derive(Debug)]
 pub enum ProjectMessage {
     /// A session subscribes to a stream.
     Subscribe(Call<Subscribe, ()>),
     /// A subscription has ended.
     Leave(Watcher),
-    /// A session looks at another ticket, or at none.
+    /// A session views another ticket, or none.
     View {
-        /// Whose.
+        /// The user.
         watcher: Watcher,
-        /// Its place among its person's looks: the newest counts.
+        /// The position of the view among its user's: the newest counts.
         order: u64,
-        /// At what.
+        /// The ticket.
         ticket: Option<TicketId>,
     },
     /// A session types, or has ended.
     Type {
-        /// Whose.
+        /// The user.
         watcher: Watcher,
-        /// On what.
+        /// The ticket.
         ticket: TicketId,
         /// Whether it types.
         is_typing: bool,
@@ -224,7 +224,7 @@ pub enum ProjectMessage {
     Tick,
     /// How is it?
     Observe(Call<(), Value>),
-    /// Fail, to show what a failure does.
+    /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,
 }
@@ -253,8 +253,8 @@ impl Protocol for ProjectProtocol {
     }
 }
 
-/// Tells apart the subscriptions of one user actor, over all its sessions and projects; a
-/// subscription that begins anew is another one.
+/// Identifies a subscription of one user actor, over all its sessions and projects; a subscription
+/// that begins again has another one.
 pub type SubscriptionId = SessionNumber;
 
 /// A session's subscription to a stream; the right was checked.
@@ -262,15 +262,15 @@ pub type SubscriptionId = SessionNumber;
 pub struct Subscribe {
     /// The user's actor.
     pub actor: Handle<UserMessage>,
-    /// Whose session.
+    /// The session's user.
     pub caller: Caller,
     /// Which of the project's streams.
     pub kind: StreamKind,
-    /// What the user's actor calls the subscription.
+    /// The subscription's id at the user's actor.
     pub id: SubscriptionId,
 }
 
-/// Whose subscription it is.
+/// The subscription's user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watcher {
     /// The user.
@@ -281,7 +281,7 @@ pub struct Watcher {
     pub id: SubscriptionId,
 }
 
-/// Why a project's actor tells a user no more.
+/// Why a project's actor has ended a user's subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parting {
     /// It died: something may have been missed.
@@ -290,7 +290,7 @@ pub enum Parting {
     Withdrawn,
 }
 
-/// The user's end of a subscription that stands; dropping it ends the subscription.
+/// The user's end of a subscription; dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Watch {
     project: Handle<ProjectMessage>,
@@ -302,17 +302,17 @@ impl Watch {
         Self { project, watcher }
     }
 
-    /// What the user's actor calls the subscription.
+    /// The subscription's id at the user's actor.
     pub(crate) fn id(&self) -> SubscriptionId {
         self.watcher.id
     }
 
-    /// The project's actor that it stands at.
+    /// The project's actor.
     pub(crate) fn stands_at(&self) -> ActorId {
         self.project.actor().get_id()
     }
 
-    /// This session looks at another ticket, or at none.
+    /// This session views another ticket, or none.
     pub(crate) fn view(&self, order: u64, ticket: Option<TicketId>) {
         self.project.cast(ProjectMessage::View { watcher: self.watcher, order, ticket });
     }

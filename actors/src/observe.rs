@@ -1,4 +1,4 @@
-//! What operators see of the actors: plain `Serialize` structs, the same for the endpoints, the
+//! Reports of the actors for operators: plain `Serialize` structs, the same for the endpoints, the
 //! command line and the tests.
 
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub struct ActorReport {
     pub state: &'static str,
     /// Since it was (last) spawned, in milliseconds.
     pub age_ms: u64,
-    /// Messages that wait.
+    /// Messages in the mailbox.
     pub mailbox_depth: u32,
     /// Messages handled since it was spawned.
     pub handled: u64,
@@ -40,7 +40,7 @@ pub struct ActorReport {
     pub last_restart: Option<RestartReport>,
     /// How many children it has; more than are listed where there are very many.
     pub children_total: usize,
-    /// What the actor itself tells.
+    /// The actor's own report.
     pub observed: serde_json::Value,
     /// Its children.
     pub children: Vec<ActorReport>,
@@ -49,7 +49,7 @@ pub struct ActorReport {
 /// Something that happened in the supervision tree.
 #[derive(Debug, Clone, Serialize)]
 pub struct TreeEvent {
-    /// Counts up from 1 while the process lives.
+    /// Counts up from 1 during the process' lifetime.
     pub id: u64,
     /// When.
     pub at: jiff::Timestamp,
@@ -61,7 +61,7 @@ pub struct TreeEvent {
     pub detail: String,
 }
 
-/// The tree's events: the last ones are kept, and each goes to all listeners.
+/// The tree's events: the last ones are kept, and each is sent to all listeners.
 #[derive(Debug)]
 pub struct TreeLog {
     sender: broadcast::Sender<Arc<TreeEvent>>,
@@ -75,19 +75,19 @@ struct Kept {
     last_id: u64,
 }
 
-/// What a listener is told: what it missed, then what happens.
+/// The events for a listener: earlier ones, then live ones.
 #[derive(Debug)]
 pub struct TreeEvents {
-    /// Events of before, oldest first, without a gap up to the first of `live`.
+    /// Earlier events, oldest first, without a gap up to the first of `live`.
     pub kept: VecDeque<Arc<TreeEvent>>,
-    /// What happens from now on; a receiver that lags is told how many it missed.
+    /// Live events; a receiver that lags is told how many it missed.
     pub live: broadcast::Receiver<Arc<TreeEvent>>,
 }
 
 /// How many events are kept (some 200 KiB), and how many a slow listener may lag before it misses
 /// some.
 const EVENTS_KEPT: usize = 1_024;
-/// How many of them a new listener is told: a few screens.
+/// How many of them a new listener is sent: a few screens.
 const EVENTS_TOLD: usize = 100;
 
 impl TreeLog {
@@ -108,7 +108,8 @@ impl TreeLog {
             kept.events.pop_front();
         }
         kept.events.push_back(Arc::clone(&event));
-        // Under the lock: listeners are told in the order of the numbers. None is no failure.
+        // Under the lock: listeners are sent events in the order of their ids. It does not fail
+        // without listeners.
         let _ = self.sender.send(event);
     }
 
@@ -120,8 +121,8 @@ impl TreeLog {
         }
     }
 
-    /// The kept events after the one of that id, and what happens from now on. Without an id, or
-    /// with one that this process has not reached, the last hundred.
+    /// The kept events after the one with that id, and live ones. Without an id, or with one that
+    /// this process has not reached, the last hundred.
     #[must_use]
     pub fn listen(&self, after: Option<u64>) -> TreeEvents {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +143,7 @@ impl TreeLog {
 }
 
 impl ActorReport {
-    /// A report of an actor with these counters; its children and what it tells come later.
+    /// A report of an actor with these counters; its children and its own report are added later.
     #[must_use]
     pub fn new(path: String, kind: &'static str, vitals: &Vitals, record: Option<&Record>) -> Self {
         Self {

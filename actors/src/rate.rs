@@ -1,13 +1,13 @@
 //! Rate limits: a token bucket for each key, in bounded memory.
 //!
-//! Every limit of the form "so many per second, and bursts" goes through [`RateLimit`]: logins,
-//! registrations, writes, notes, handshakes. The buckets are `governor`'s; what is added here is
-//! the bound on their number, a check that takes nothing, and a clock that tests can pause.
+//! Every limit of the form "N per second, with bursts" goes through [`RateLimit`]: logins,
+//! registrations, writes, notes, handshakes. The buckets are `governor`'s; this module adds a bound
+//! on their number, a check that takes nothing, and a clock that tests can pause.
 //!
-//! A key is stored as a hash with a random seed: an entry's size does not depend on what a client
-//! sends, and a client cannot choose keys that collide. When the table is full, the entries that
-//! were used least go first. An evicted key starts again with a full bucket, so the bound must be
-//! chosen so that filling the table costs an attacker more than the limit would have.
+//! A key is stored as a hash with a random seed: an entry's size does not depend on a client's
+//! input, and a client cannot choose keys that collide. When the table is full, the entries that
+//! were used least are evicted. An evicted key starts again with a full bucket, so the bound must
+//! be chosen so that filling the table costs an attacker more than the limit would have.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
@@ -81,7 +81,7 @@ impl<K: Hash + ?Sized> RateLimit<K> {
         Self { limiter, hasher: RandomState::new(), key: PhantomData }
     }
 
-    /// Takes a token out of the key's bucket.
+    /// Takes a token from the key's bucket.
     ///
     /// # Errors
     /// How long it takes until there is one; nothing was taken.
@@ -105,22 +105,22 @@ impl<K: Hash + ?Sized> RateLimit<K> {
     }
 }
 
-/// A wait in whole seconds, as `Retry-After` has it: at least 1.
+/// A wait in whole seconds, as for `Retry-After`: at least 1.
 #[must_use]
 pub fn retry_after_s(wait: Duration) -> u32 {
     let seconds = wait.as_millis().div_ceil(1_000).max(1);
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-/// A wait in whole milliseconds, as sockets have it: at least 1.
+/// A wait in whole milliseconds, as for sockets: at least 1.
 #[must_use]
 pub fn retry_after_ms(wait: Duration) -> u32 {
     let milliseconds = wait.as_micros().div_ceil(1_000).max(1);
     u32::try_from(milliseconds).unwrap_or(u32::MAX)
 }
 
-/// The network that an address counts as: an IPv4 address itself, of an IPv6 address its /64,
-/// which is what one customer is given.
+/// The network of an address: an IPv4 address itself, or the /64 of an IPv6 address, which one
+/// customer is assigned.
 #[must_use]
 pub fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
@@ -162,7 +162,7 @@ impl StateStore for Buckets {
                 let Some(bucket) = self.0.get(&key.hash) else {
                     return decide(None).map(|(outcome, _)| outcome);
                 };
-                // An error leaves a bucket as it is: so both outcomes are given as one.
+                // An error leaves a bucket unchanged, so both outcomes are returned as one.
                 let looked: Result<(), Result<T, E>> = bucket
                     .measure_and_replace(&NotKeyed::NonKey, |state| {
                         Err(decide(state).map(|(outcome, _)| outcome))

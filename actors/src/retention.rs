@@ -1,9 +1,9 @@
 //! Retention: removes old idempotency keys, deliveries, tombstones, and messages that no inbox has.
 //!
-//! A task of the scheduler's, once an hour: it walks through each kind in small steps, and rests
-//! after each for as long as the step took, so that half of the store's time is for others,
-//! whatever there is to forget. It ends with the scheduler that began it, and when the hub stops;
-//! the next one begins anew, and has less to do.
+//! A task of the scheduler, once an hour: it walks through each kind in small steps, and pauses
+//! after each for as long as the step took, so that half of the store's time is left to other work,
+//! however much there is to remove. It ends with its scheduler, and when the hub stops; the next
+//! one starts over, and has less to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,14 +17,14 @@ use crate::port::in_time;
 use crate::port::retention::{Old, Position};
 use crate::port::{Clock, RetentionStore, SendStore, StoreError};
 
-/// So many are looked at in one step: a few ms of the store's time.
+/// Rows that one step reads: a few ms of the store's time.
 const STEP: u32 = 256;
-/// The rest after a step: at least so long, for a step may take no time that a clock shows.
+/// The shortest pause after a step, for a step may take less time than a clock shows.
 const REST_MIN: Duration = Duration::from_millis(1);
 /// And at most so long, however slow the store was.
 const REST_MAX: Duration = Duration::from_millis(250);
 
-/// What forgets.
+/// Removes old rows.
 #[derive(Debug, Clone)]
 pub(crate) struct RetentionSchedule {
     pub(crate) keys: Arc<dyn SendStore>,

@@ -1,7 +1,7 @@
-//! Sends: how the edges and the user actors send messages that users write.
+//! Sends: how the edges and the user actors send users' messages.
 //!
-//! An accepted send is on disk, its first recipients are told by a task that outlives the request
-//! that asked, and the [scheduler](crate::scheduler) does the rest.
+//! An accepted send is on disk, its first recipients are notified by a task that outlives the
+//! request, and the [scheduler](crate::scheduler) does the rest.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
 use crate::vitals::Handle;
 
-/// Notes of one account: so many at once, which is a form that tells a whole team.
+/// Notes of one account at once: enough for a form that notifies a whole team.
 const NOTES_BURST: u32 = 20;
 /// And per second: faster than typing, slower than a loop.
 const NOTES_PER_S: u32 = 5;
-/// The accounts whose notes are counted: how many may have sent within the last 4 s, in which a
+/// The accounts whose notes are counted: how many may have sent within the last 4 s, after which a
 /// bucket is full again.
 const NOTERS_MAX: usize = 16_384;
 
-/// After so long a store that was away may be asked again.
+/// When a store that was unavailable may be retried.
 const AWAY_RETRY_MS: u32 = 1_000;
 
-/// The way to the scheduler, while it is up.
+/// The handle to the scheduler, while it is up.
 pub(crate) type SchedulerSlot = watch::Receiver<Option<Handle<SchedulerMessage>>>;
 
-/// The way to send. Cheap to clone.
+/// The service for sends. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sends {
     store: Arc<dyn SendStore>,
@@ -52,7 +52,7 @@ pub struct Sends {
 /// A send that was taken in.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// What its sender is answered.
+    /// The sender's answer.
     pub stored: StoredSend,
     /// Whether it had been taken in before, by its key.
     pub is_repeated: bool,
@@ -67,10 +67,10 @@ pub enum SendError {
     /// Some of its recipients do not exist; the first few of them.
     #[error("there are no such users: {0:?}")]
     UnknownUsers(Vec<UserId>),
-    /// The project whose people it is for does not exist.
+    /// The project of its recipients does not exist.
     #[error("there is no such project")]
     UnknownProject,
-    /// The store does not answer in time: it may yet be taken in, and a key tells.
+    /// The store does not answer in time: it may still be accepted, and a key shows whether it was.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -78,23 +78,22 @@ pub enum SendError {
 /// Why a note over a socket was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefusal {
-    /// The sender may not send to that user, or to any (and is not told whether
-    /// there is such a person).
+    /// The sender may not send to that user, or to any (and is not told whether the user exists).
     #[error("You may not send notifications to this user.")]
     Forbidden,
     /// The sender has sent too many.
     #[error("Too many notifications, try again in {retry_after_ms} ms.")]
     Throttled {
-        /// When the next one is welcome.
+        /// When the next one is admitted.
         retry_after_ms: u32,
     },
-    /// There is no such person.
+    /// There is no such user.
     #[error("There is no such user.")]
     NotFound,
     /// Its link leads where none may.
     #[error("The link must be relative or begin with http:// or https://.")]
     BadLink,
-    /// It calls itself what only the hub may.
+    /// Its event or kind is reserved for the hub.
     #[error("The notification type \"{0}\" is the hub's own; choose another.")]
     HubsEvent(Event),
     /// The store does not answer.
@@ -128,9 +127,9 @@ impl Sends {
         Self { store, projects, users, clock, scheduler, notes }
     }
 
-    /// Takes a send in. When this returns `Ok`, it is on the disk with its first recipients, and
-    /// will be carried out whatever crashes. The caller may be cancelled at any time: what was
-    /// taken in is told all the same.
+    /// Accepts a send. When this returns `Ok`, it is on the disk with its first recipients, and
+    /// will be carried out after any crash. The caller may be cancelled at any time: an accepted
+    /// send is announced in any case.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -153,7 +152,7 @@ impl Sends {
         }
     }
 
-    /// Tells whom a send has reached, and the scheduler what is left of it.
+    /// Announces a send to its first recipients, and the rest of it to the scheduler.
     async fn begun(
         &self,
         send: StoredSend,
@@ -173,7 +172,7 @@ impl Sends {
         self.cast(left);
     }
 
-    /// Tells the scheduler; one that is down looks at the store when it is up again.
+    /// Notifies the scheduler; one that is down reads the store when it is up again.
     pub(crate) fn cast(&self, message: SchedulerMessage) {
         if let Some(scheduler) = &*self.scheduler.borrow() {
             scheduler.cast(message);
@@ -195,9 +194,10 @@ impl Sends {
             return Err(SendRefusal::Forbidden);
         }
         let event = Event::from_name(&note.event);
-        // Front ends show these as the hub's word, some by the event's name alone: a colleague's
-        // text must not pass for it. Admins may, as over REST: what they send is the hub's word,
-        // and a house whose tickets live elsewhere tells of them in this way.
+        // Front ends show these as the hub's own statements, some by the event's name alone: a
+        // colleague's text must not be mistaken for one. Admins may send them, as over REST: their
+        // messages are the hub's, and a system whose tickets are elsewhere announces them in this
+        // way.
         if event.is_the_hubs() && !caller.role.is_admin() {
             return Err(SendRefusal::HubsEvent(event));
         }
@@ -225,8 +225,8 @@ fn away(error: impl std::fmt::Display) -> SendRefusal {
     SendRefusal::Unavailable
 }
 
-/// A note as a send to one. It stays in the house whatever it calls itself: the events that go out
-/// by e-mail are the hub's own to tell.
+/// A note as a send to one user. It has no external deliveries, whatever its event: the events that
+/// are sent by e-mail are the hub's own.
 fn of_note(note: Note, event: Event, sender: UserId, now: Timestamp) -> NewSend {
     let Note { to, title, message, event: _, kind, link, data } = note;
     NewSend {

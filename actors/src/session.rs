@@ -1,7 +1,7 @@
-//! A session: one socket of a user's, from the edge's point of view.
+//! A session: one socket of a user, as the edge sees it.
 //!
-//! The edge makes a [`SessionStart`], gives it to [`crate::directory::Users::attach`], and gets a
-//! [`Session`] back: the reader's way to tell the user's actor what it heard.
+//! The edge builds a [`SessionStart`], passes it to [`crate::directory::Users::attach`], and gets a
+//! [`Session`] back: the reader's handle to pass messages to the user's actor.
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -14,20 +14,20 @@ pub use crate::port::request::{Answer, Ask, Asked, Note, Tag, Token};
 /// Where a session's notifications begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// With what was never sent to any of the user's sockets.
+    /// With everything that was never sent to any of the user's sockets.
     Undelivered,
-    /// With what was born after this number.
+    /// With the entries after this number.
     Since(Seq),
-    /// With the next one that is born.
+    /// With the next new entry.
     Live,
 }
 
-/// What of its user's inbox a session is shown.
+/// Which part of its user's inbox a session is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
     /// Nothing: the session is for a stream alone.
     Nothing,
-    /// Notifications, by their births (the four families); marks are told as they happen.
+    /// Notifications by their entries (four families); marks are sent as they happen.
     Entries(Begin),
     /// Every change, each row once in its latest state (`bellpull.v1`).
     Changes(Resume),
@@ -36,12 +36,12 @@ pub enum Feed {
 /// Where a session's changes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// With what was not acknowledged (and not sent to a session that needs not acknowledge).
+    /// With everything that was not acknowledged (or sent to a session that need not acknowledge).
     Unacknowledged,
     /// After this number of this store's. One that is ahead of the store is another store's.
     After(Seq),
-    /// What the client holds is another store's: it is told to drop it, and shown the inbox from
-    /// its beginning.
+    /// The client's position is of another store: it is told to drop its state, and shown the inbox
+    /// from the start.
     Reset,
     /// With the next change.
     Live,
@@ -51,12 +51,12 @@ pub enum Resume {
 pub struct SessionStart {
     /// Its write side.
     pub outlet: Box<dyn Outlet>,
-    /// What of the inbox it is shown.
+    /// Which part of the inbox it is shown.
     pub feed: Feed,
     /// The stream that it is for, and with which it ends; `None` for a session that subscribes
     /// and unsubscribes as it likes, or not at all.
     pub stream: Option<Stream>,
-    /// The login that its token came from; `None` for a foreign or a service token.
+    /// The login of its token; `None` for a foreign or a service token.
     pub login: Option<LoginId>,
     /// When its token expires.
     pub expires_at: Timestamp,
@@ -73,43 +73,43 @@ impl std::fmt::Debug for SessionStart {
     }
 }
 
-/// What a reader heard from the client.
+/// A client's message, as its reader passes it on.
 #[derive(Debug)]
 pub enum Heard {
     /// `{"type":"ping"}`, with its timestamp as it was written.
     Ping(Option<Box<RawValue>>),
     /// Something that is to be done and answered.
     Asked(Box<Asked>),
-    /// The client gave another token; what its signature and claims came to.
+    /// The client sent another token; the result of its verification.
     Renewed {
-        /// What the client called its request.
+        /// The client's name for the request.
         tag: Tag,
-        /// The new token's, or why there is none.
+        /// The new token's claims, or why it is invalid.
         renewal: Result<Renewal, NotRenewed>,
     },
-    /// A message that its dialect does not know; the session stays open and says so.
+    /// A message that its dialect does not know; the session stays open and answers with an error.
     Bad {
-        /// What the client called its request, where that could be read.
+        /// The client's name for the request, if it could be read.
         tag: Tag,
         /// For machines.
         code: &'static str,
-        /// For people.
+        /// A text for a reader.
         message: String,
     },
     /// The protocol's own ping, at most 125 bytes.
     ProtocolPing(Box<[u8]>),
-    /// The connection takes bytes again.
+    /// The connection accepts bytes again.
     Writable,
     /// The session is over, and why.
     Ended(Ending),
 }
 
-/// What a new token gives.
+/// The claims of a new token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Renewal {
-    /// Whose it is: another user's will not do.
+    /// Its user: another user's token is rejected.
     pub user: UserId,
-    /// The login that it came from.
+    /// Its login.
     pub login: Option<LoginId>,
     /// When it expires.
     pub expires_at: Timestamp,
@@ -118,7 +118,7 @@ pub struct Renewal {
 /// Why a session does not go on with another token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotRenewed {
-    /// The token will not do, and why, for people.
+    /// The token is invalid, and why, for a reader.
     BadToken(String),
     /// Another token is being looked at: this one was not.
     Busy,

@@ -1,5 +1,4 @@
-//! One at a time for each key, and few that wait: what keeps one account from using up what all
-//! share.
+//! One at a time for each key, with a few waiting: so one account cannot use up a shared resource.
 //!
 //! The table has an entry for each key that is served or waits, and no other.
 
@@ -45,7 +44,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
         Self { keys: Arc::default(), waiting_max, wait_max }
     }
 
-    /// Waits for the key's turn. A caller that is dropped meanwhile leaves its place.
+    /// Waits for the key's turn. A caller that is dropped meanwhile leaves the queue.
     ///
     /// # Errors
     /// [`TooManyWait`].

@@ -1,7 +1,7 @@
-//! An actor's pulse: how many messages wait, how many were handled and how long that took.
+//! An actor's vitals: how many messages wait, how many were handled and how long that took.
 //!
-//! ractor's mailboxes are unbounded and show no length, so every handle counts up when it sends
-//! and every actor counts down when it takes a message. 104 bytes an actor: what glibc leaves over
+//! ractor's mailboxes are unbounded and have no length, so every handle counts up when it sends and
+//! every actor counts down when it takes a message. 104 bytes per actor: what glibc leaves over
 //! beside an actor's aligned allocations is as large, so that most of them cost nothing.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Counters of an actor that is born now.
+    /// Counters of a new actor.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self { depth: AtomicU32::new(0), times: Default::default(), born: Instant::now() })
@@ -41,13 +41,13 @@ impl Vitals {
         self.times.iter().map(|count| u64::from(count.load(Relaxed))).sum()
     }
 
-    /// Since its birth, in milliseconds.
+    /// Its age, in milliseconds.
     #[must_use]
     pub fn age_ms(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The actor takes a message; give what this returns to [`Self::done`].
+    /// The actor takes a message; pass the result to [`Self::done`].
     #[must_use]
     pub fn take(&self) -> Instant {
         self.depth.fetch_sub(1, Relaxed);
@@ -57,8 +57,8 @@ impl Vitals {
     /// The message that was taken then is handled.
     pub fn done(&self, taken: Instant) {
         let count = &self.times[bucket(taken.elapsed())];
-        // Only the actor itself counts here, so that nothing comes between both; and what is full
-        // stays full: a count that begins anew would be taken for a new actor's.
+        // Only the actor itself counts here, so nothing comes between both; and a full counter
+        // stays full: one that starts over would be taken for a new actor's.
         count.store(count.load(Relaxed).saturating_add(1), Relaxed);
     }
 
@@ -87,7 +87,7 @@ fn bucket(time: Duration) -> usize {
     usize::try_from(bits).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
-/// The way to one actor: sends, and keeps its gauge.
+/// The handle to one actor: sends, and maintains its gauge.
 pub struct Handle<M> {
     actor: ActorRef<M>,
     vitals: Arc<Vitals>,
@@ -112,8 +112,8 @@ impl<M: Message> Handle<M> {
         Self { actor, vitals }
     }
 
-    /// Sends a message; one to an actor that is gone is dropped (a [`crate::call::Call`] in it
-    /// then returns its question).
+    /// Sends a message; one to an actor that is gone is dropped (a [`crate::call::Call`] in it then
+    /// returns its request).
     pub fn cast(&self, message: M) {
         self.vitals.depth.fetch_add(1, Relaxed);
         if self.actor.send_message(message).is_err() {

@@ -1,7 +1,7 @@
 //! How fast an account may write, over REST and over sockets together.
 //!
-//! A write is one request, however many rows it changes and whatever comes of it: a refused one
-//! has cost the hub its work as well. Reading is not counted.
+//! A write is one request, however many rows it changes and whatever its outcome: a rejected one
+//! has cost the hub its work as well. Reads are not counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::domain::ids::UserId;
 use crate::domain::user::Role;
 use crate::rate::{Quota, RateLimit};
 
-/// The burst, in seconds of the rate: a user who clicks through a list.
+/// The burst, in seconds of the rate: for a user who clicks through a list.
 const BURST_S: u32 = 5;
 
 /// Admins and services write for many others.
 const ADMIN_FACTOR: u32 = 10;
 
-/// The accounts whose buckets are remembered, of each kind. A bucket is full again 5 s after a
-/// burst, so this is how many may have written within the last few seconds: ten times what one
-/// node's store commits. A forgotten bucket is a full one, and to have one forgotten takes writes
-/// of as many other accounts.
+/// The accounts whose buckets are kept, of each kind. A bucket is full again 5 s after a burst, so
+/// this is how many may have written within the last few seconds: ten times what one node's store
+/// commits. An evicted bucket is a full one, and to have one evicted takes writes of as many other
+/// accounts.
 const ACCOUNTS_MAX: usize = 65_536;
 
 /// The limit. Cheap to clone; all clones share their buckets.
@@ -33,8 +33,8 @@ struct Rates {
 }
 
 impl WriteRate {
-    /// So many writes a second for an account (`http.writes_per_s`), and ten times as many for an
-    /// admin or a service; 0: no limit.
+    /// This many writes per second for an account (`http.writes_per_s`), and ten times as many for
+    /// an admin or a service; 0: no limit.
     #[must_use]
     pub fn per_second(count: u32) -> Self {
         let limit = |count: u32| {

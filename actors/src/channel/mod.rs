@@ -1,19 +1,20 @@
-//! A channel actor: leases what is due on its channel, has it sent, and records what came of it.
+//! A channel actor: leases due deliveries of its channel, has them sent, and records the outcomes.
 //!
-//! Its parent is the channels' supervisor, which restarts it; it is there as long as its channel
-//! is switched on. Everything that counts is in the store: a delivery is leased in one
-//! transaction, sent without one, and recorded in another. What a dead actor had in flight is
-//! aborted with it, and its leases end at once; only a delivery whose provider had taken it and
-//! whose record was not written yet goes out again, with the same key.
+//! Its parent is the channels' supervisor, which restarts it; it runs as long as its channel is
+//! enabled. All durable state is in the store: a delivery is leased in one transaction, sent
+//! outside of any, and recorded in another. When the actor dies, its attempts in progress are
+//! aborted and its leases end at once. Only a delivery that its provider accepted and that was not
+//! yet recorded is sent again, with the same key.
 //!
 //! It never waits for the store or a provider: leases, attempts and records are tasks that cast
-//! their end back. Results gather while a record is on its way, and the next takes them all.
+//! their results back. Results gather while a record is being written, and the next record takes
+//! them all.
 //!
-//! It is told that something is due ([`ChannelMessage::Nudge`]), and looks by itself when the next
-//! delivery falls due, and every [`LOOK_EVERY`] (clocks are set, and other nodes die).
+//! It is notified of due deliveries ([`ChannelMessage::Nudge`]), and checks by itself when the next
+//! delivery is due and every [`LOOK_EVERY`] (clocks are set, and other nodes fail).
 //!
-//! Limits: [`ChannelLimits`]; at most four times as many deliveries are leased as may be in flight,
-//! and nothing more is leased while more results wait than that (the store is away).
+//! Limits: [`ChannelLimits`]; it leases at most four times as many deliveries as may be in flight,
+//! and nothing while more results than that wait (the store is unavailable).
 
 mod place;
 mod supervisor;
@@ -43,23 +44,23 @@ pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
 /// How often the store is read without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// So many deliveries are leased at most for each that may be in flight: a lease of one costs the
-/// store as much as a lease of many, and what is leased and not sent delays those who wait.
+/// The most leased deliveries for each that may be in flight: one lease costs the store as much as
+/// many, and leased deliveries that are not sent delay others.
 const LEASED_PER_PLACE: usize = 4;
 
-/// What a channel is allowed.
+/// The limits of a channel.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelLimits {
     /// How many deliveries may be with the provider at once; 1 or more.
     pub in_flight_max: usize,
-    /// How many of one lane may be in hand at once (see [`DeliveryStore::lease`]); `u32::MAX` for
-    /// a channel with one provider.
+    /// How many deliveries of one lane may be in progress at once (see [`DeliveryStore::lease`]);
+    /// `u32::MAX` for a channel with one provider.
     pub lane_max: u32,
     /// How many may begin in a second; 0 for any number.
     pub per_s: u32,
     /// How long a lease lasts: longer than [`Self::send_max`].
     pub lease: Duration,
-    /// How long one attempt may take. Then the provider counts as down.
+    /// The time limit of an attempt. Beyond it the provider counts as down.
     pub send_max: Duration,
     /// When a delivery is tried again.
     pub retry: RetryRule,
@@ -78,24 +79,23 @@ impl Default for ChannelLimits {
     }
 }
 
-/// What a channel actor is sent.
+/// The messages of a channel actor.
 #[derive(Debug)]
 pub enum ChannelMessage {
     /// There may be something due.
     Nudge,
-    /// Begin nothing more, give back what is leased, and answer when all that was in flight is
-    /// recorded.
+    /// Begin nothing more, return leases, and answer when all attempts in flight are recorded.
     Drain(Call<(), ()>),
     /// How is it?
     Observe(Call<(), Value>),
-    /// A task of its own has something to say.
+    /// The result of one of the actor's own tasks.
     Own(OwnMessage),
-    /// Fail, to show what a failure does.
+    /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,
 }
 
-/// What the actor's own tasks cast back.
+/// The results of the actor's own tasks.
 #[derive(Debug)]
 pub struct OwnMessage(Own);
 
@@ -103,48 +103,48 @@ pub struct OwnMessage(Own);
 enum Own {
     /// The leases of a predecessor are ended, or not.
     Released(Result<u64, StoreError>),
-    /// What was leased, whether that was all, and when the next is due.
+    /// The leased deliveries, whether these were all, and when the next one is due.
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
     /// An attempt has ended.
     Tried(Box<Attempt>),
     /// Attempts were recorded, and the first of them is due again then; or not, and here they are.
     Recorded(Result<Option<Timestamp>, (StoreError, Vec<Attempt>)>),
-    /// Leases were given back, or end by themselves.
+    /// Leases were returned, or will expire.
     GivenBack,
     /// The alarm rings.
     Alarm,
 }
 
-/// What a channel actor is made of.
+/// The dependencies of a channel actor.
 #[derive(Debug, Clone)]
 pub struct ChannelActor {
     /// Which channel.
     pub channel: Channel,
     /// The outbox.
     pub store: Arc<dyn DeliveryStore>,
-    /// Whose leases it takes: this process's. A successor in the same process is the same owner.
+    /// The owner of its leases: this process. A successor in the same process is the same owner.
     pub owner: LeaseOwner,
-    /// The way to the provider.
+    /// The adapter for the provider.
     pub sender: Arc<dyn Sender>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// What it is allowed.
+    /// Its limits.
     pub limits: ChannelLimits,
     /// Where it runs, with all that it begins; `None`: where its supervisor runs.
     pub runtime: Option<tokio::runtime::Handle>,
 }
 
-/// What a channel actor is started with.
+/// The arguments of a channel actor.
 #[derive(Debug)]
 pub struct ChannelStart {
     /// Its counters.
     pub vitals: Arc<Vitals>,
-    /// Set by the sender of a nudge; while it is set, no other is sent. The actor clears it
-    /// when it takes the nudge: what is committed after that is worth one of its own.
+    /// Set by the sender of a nudge; while it is set, no other is sent. The actor clears it before
+    /// it reads the store: a later commit needs a nudge of its own.
     pub nudged: Arc<AtomicBool>,
 }
 
-/// What the actor knows.
+/// The state of the actor.
 #[derive(Debug)]
 pub struct ChannelState {
     vitals: Arc<Vitals>,
@@ -156,13 +156,13 @@ pub struct ChannelState {
     in_flight: usize,
     /// The tasks that sent them. Dropped with the state, and then aborted.
     senders: JoinSet<()>,
-    /// What is to be recorded.
+    /// Outcomes to be recorded.
     results: Vec<Attempt>,
     /// The leases of this actor's predecessor are released first: nothing is leased before.
     is_released: bool,
     is_leasing: bool,
     is_recording: bool,
-    /// How many times leases are on their way back.
+    /// How many returns of leases are in progress.
     giving_back: usize,
     /// Whether more may be due than is leased.
     has_more: bool,
@@ -234,7 +234,7 @@ impl Actor for ChannelActor {
         let taken = state.vitals.take();
         match message {
             ChannelMessage::Nudge => {
-                // Before the store is looked at: what is committed meanwhile nudges anew.
+                // Before the store is read: a commit during the read nudges again.
                 state.nudged.store(false, Release);
                 state.has_more = true;
             }

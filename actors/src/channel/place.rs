@@ -14,16 +14,16 @@ use crate::vitals::Handle;
 
 /// The path of the channels' supervisor.
 pub(crate) const PATH: &str = "channels";
-/// How long a predecessor may take to be gone. Its attempts are aborted with it; a successor that
-/// began before that could send the same delivery beside it.
+/// How long a predecessor may take to end. Its attempts are aborted with it; a successor that began
+/// earlier could send the same delivery at the same time.
 pub(super) const GONE_MAX: Duration = Duration::from_secs(1);
 
-/// A channel's place in the tree: what its actor is made of, and where the actor is found.
+/// A channel's place in the tree: the dependencies of its actor, and its address.
 #[derive(Debug)]
 pub(crate) struct ChannelPlace {
     pub(super) actor: ChannelActor,
     pub(super) slot: watch::Sender<Option<Handle<ChannelMessage>>>,
-    /// Whether a nudge is on its way to the actor.
+    /// Whether a nudge is in the actor's mailbox.
     pub(crate) nudged: Arc<AtomicBool>,
 }
 

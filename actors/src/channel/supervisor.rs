@@ -22,14 +22,14 @@ use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::RestartMail;
 use crate::vitals::{Handle, Vitals};
 
-/// So many restarts of channel actors …
+/// At most this many restarts of channel actors …
 const RESTARTS_MAX: usize = 5;
 /// … in this long are too many.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a channel may take to say how it is before the report goes on without.
+/// How long a channel may take to report its state; the report goes on without it.
 const OBSERVE_MAX: Duration = Duration::from_millis(500);
 
-/// What the supervisor is sent.
+/// The messages of the supervisor.
 #[derive(Debug)]
 pub(crate) enum ChannelsMessage {
     /// A child's back-off is over.
@@ -47,7 +47,7 @@ pub(crate) struct ChannelSupervisor {
     pub(crate) log: Arc<TreeLog>,
 }
 
-/// What the supervisor knows: its children, in the order of their places.
+/// The state of the supervisor: its children, in the order of their places.
 #[derive(Debug)]
 pub(crate) struct SupervisorState {
     vitals: Arc<Vitals>,
@@ -55,7 +55,7 @@ pub(crate) struct SupervisorState {
     budget: Budget,
     /// Which actor is at each place; `None` while it is down.
     children: Vec<Option<ActorId>>,
-    /// Who asked for a restart at each place, until the news of the actor's end is here.
+    /// The operator who requested a restart at each place, until the actor's end is reported.
     asked: Vec<Option<Arc<str>>>,
 }
 
@@ -137,7 +137,7 @@ impl ChannelSupervisor {
         let place = &self.channels.places[index];
         let before = place.slot.borrow().clone();
         if let Some(before) = before {
-            // One that is not gone by then hangs in its own code, which sends nothing.
+            // An actor that has not ended by then hangs in its own code, which sends nothing.
             let _ = before.actor().wait(Some(GONE_MAX)).await;
         }
         let vitals = Vitals::new();
@@ -151,7 +151,8 @@ impl ChannelSupervisor {
         state.children[index] = Some(actor.get_id());
         let handle = Handle::new(actor, vitals);
         place.slot.send_replace(Some(handle.clone()));
-        // A drain sets its mark before it looks for actors: it has found this one, or is seen here.
+        // A drain sets its flag before it looks for actors: either it has found this one, or the
+        // flag is seen here.
         if self.channels.is_draining.load(SeqCst) {
             handle.actor().kill();
             return Ok(());
@@ -255,7 +256,7 @@ fn respawn(own: Handle<ChannelsMessage>, index: usize, at: Option<Instant>) {
     });
 }
 
-/// Asks a channel how it is, without its supervisor having to wait for it.
+/// Requests a channel's report in a task, so that its supervisor does not wait.
 async fn observe(mut report: ActorReport, actor: Option<Handle<ChannelMessage>>) -> ActorReport {
     let Some(actor) = actor else {
         report.state = "backing_off";

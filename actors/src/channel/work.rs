@@ -1,5 +1,5 @@
-//! What a channel actor does: one look at everything it knows, after every message, and whatever
-//! can be begun is begun.
+//! The work of a channel actor: after every message it checks its whole state and begins whatever
+//! can begin.
 
 use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
@@ -20,8 +20,8 @@ use crate::port::LeaseLimit;
 use crate::port::in_time;
 use crate::vitals::Handle;
 
-/// Attempts that died with their process count less: a delivery is given up after so many times
-/// the attempts that it would have had.
+/// Attempts that died with their process count less: a delivery is given up after this many times
+/// its normal number of attempts.
 const CUT_OFF_FACTOR: u32 = 4;
 
 impl ChannelActor {
@@ -57,7 +57,7 @@ impl ChannelActor {
             }
             Own::Recorded(Ok(due_again)) => {
                 state.is_recording = false;
-                // What was in a full lane may have room now.
+                // A lane that was full may have room now.
                 state.has_more |= self.limits.lane_max != u32::MAX;
                 if let Some(due) = due_again {
                     self.wake_at(Instant::now() + self.until(due).min(LOOK_EVERY), state);
@@ -86,7 +86,7 @@ impl ChannelActor {
         }
     }
 
-    /// Begins whatever can be begun, and says how much there is.
+    /// Begins whatever can begin, and updates the gauges.
     pub(super) fn pump(&self, state: &mut ChannelState) {
         self.begin(state);
         let channel = self.channel.as_str();
@@ -100,7 +100,7 @@ impl ChannelActor {
 
     fn begin(&self, state: &mut ChannelState) {
         let now = Instant::now();
-        // A store that fails is asked again when the alarm rings, not after every message.
+        // A failing store is retried when the alarm fires, not after every message.
         let is_store_away = state.store_failures > 0 && state.alarm.is_some();
         if !state.results.is_empty() && !state.is_recording && !is_store_away {
             self.record(state);
@@ -147,7 +147,7 @@ impl ChannelActor {
             }
             let Some(leased) = state.queue.pop_front() else { return };
             if self.until(leased.leased_until) < self.limits.send_max {
-                // Another owner may have it before it is sent: it is leased anew.
+                // Another owner may lease it before it is sent: it is leased again.
                 self.give_back_these(vec![leased], state);
                 continue;
             }
@@ -169,7 +169,7 @@ impl ChannelActor {
         state.senders.spawn(async move {
             let (started_at, started) = (clock.now(), Instant::now());
             let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
-                // Whatever it is that dies over this delivery, it would die again.
+                // The delivery itself may be what makes the process die.
                 Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
             } else {
                 let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
@@ -187,7 +187,7 @@ impl ChannelActor {
         });
     }
 
-    /// Counts an attempt, and lets the circuit know of it.
+    /// Counts an attempt, and reports it to the circuit breaker.
     fn judge(&self, attempt: &Attempt, state: &mut ChannelState) {
         let outcome = match &attempt.outcome {
             Outcome::Sent { .. } => "sent",
@@ -250,7 +250,7 @@ impl ChannelActor {
         });
     }
 
-    /// Gives back what is leased and not begun.
+    /// Returns leases whose deliveries have not begun.
     fn give_back(&self, state: &mut ChannelState) {
         let unused: Vec<Leased> = state.queue.drain(..).collect();
         self.give_back_these(unused, state);
@@ -269,7 +269,7 @@ impl ChannelActor {
         });
         let leases = leases.collect();
         tokio::spawn(async move {
-            // Not given back is not lost: the lease ends by itself.
+            // If this fails, the leases expire.
             if let Err(error) = in_time(store.give_back(&owner, leases)).await {
                 warn!(%error, "leases were not given back");
             }

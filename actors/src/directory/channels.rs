@@ -1,4 +1,4 @@
-//! The way to the channel actors: a nudge after each commit, and their end.
+//! Handles to the channel actors: nudges after commits, and their stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
@@ -10,7 +10,7 @@ use crate::domain::routing;
 #[cfg(feature = "testing")]
 use crate::vitals::Handle;
 
-/// The way to the channel actors. Cheap to clone; without a channel it does nothing.
+/// Handles to the channel actors. Cheap to clone; without a channel it does nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Channels {
     pub(crate) places: Arc<[ChannelPlace]>,
@@ -18,8 +18,8 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// There are new deliveries on these channels: they look. Nudges merge until the channel's
-    /// actor has taken the first of them, so any number of commits makes one message.
+    /// There are new deliveries on these channels. Nudges merge until the channel's actor has
+    /// handled the first of them, so any number of commits is one message.
     pub fn nudge(&self, which: routing::Channels) {
         for place in self.places.iter().filter(|place| which.contains(place.channel())) {
             if !place.nudged.swap(true, AcqRel)
@@ -30,11 +30,10 @@ impl Channels {
         }
     }
 
-    /// Ends all sending: what is with a provider is waited for, at most so long, and recorded;
-    /// what is leased and not begun is given back. What takes longer is cut off and its leases
-    /// end, so that it goes out again, with the same key, from whichever node is there. Whether
-    /// all came to its end in time. A channel whose actor is down has nothing to end: its leases
-    /// end with the next start.
+    /// Stops all sending: attempts in progress are awaited for this long and recorded; leases that
+    /// have not begun are returned. What takes longer is aborted and its leases end, so that it is
+    /// sent again, with the same key, by any node. Returns whether all ended in time. A channel
+    /// whose actor is down has nothing to stop: its leases end with the next start.
     pub async fn drain(&self, within: Duration) -> bool {
         self.is_draining.store(true, SeqCst);
         let drains = self.places.iter().map(|place| async move {

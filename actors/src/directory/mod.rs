@@ -1,5 +1,5 @@
-//! Typed find-or-spawn: the handles through which the edges reach the actors of users,
-//! tickets and projects; and the way to the channels, which are always there.
+//! Typed find-or-spawn: the handles through which the edges reach the actors of users, tickets and
+//! projects; and the handles to the channels, which are permanent.
 
 mod channels;
 mod projects;
@@ -25,20 +25,20 @@ pub(crate) use users::{Counted, SessionCount};
 
 /// How long an edge waits for an actor to be found or spawned.
 const OBTAIN_MAX: Duration = Duration::from_secs(5);
-/// How long to wait before the successor of a supervisor that has just ended is asked.
+/// How long to wait before the successor of a supervisor that has just ended is looked up.
 const OBTAIN_RETRY: Duration = Duration::from_millis(1);
-/// So many messages may wait for an actor; further questions are refused at once (hints and
-/// control messages are not: they are few, or merge into one reading of the store).
+/// The most messages in an actor's mailbox; further requests are refused at once (hints and control
+/// messages are not: they are few, or merge into one read of the store).
 const DEPTH_MAX: u32 = 4_096;
 /// How long an edge waits for an actor's answer; the store's own limit is 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// How often a returned question is asked again before the edge gives up.
+/// How often a returned request is sent again before the edge gives up.
 const TRIES: usize = 4;
 
-/// A shard's supervisor, while there is one.
+/// A shard's supervisor, if it is running.
 pub(crate) type SupervisorSlot<P> = watch::Receiver<Option<Handle<SupervisorMessage<P>>>>;
 
-/// The way to all actors of a kind.
+/// Handles to all actors of a kind.
 #[derive(Debug)]
 pub(crate) struct Directory<P: Protocol> {
     pub(crate) live: Live<P>,
@@ -61,15 +61,16 @@ enum Unanswered<Q> {
 }
 
 impl<P: Protocol> Directory<P> {
-    /// Asks the actor of `id`, spawned if need be; asks its successor where it was leaving.
+    /// Sends a request to the actor of `id`, spawned if needed; to its successor if it was
+    /// stopping.
     async fn ask<Q, A>(
         &self,
         id: P::Id,
         mut question: Q,
         wrap: fn(Call<Q, A>) -> P::Message,
     ) -> Result<A, Unanswered<Q>> {
-        // Only the first try may trust the map: an actor that returns mail is about to leave it,
-        // and its supervisor knows that before it answers.
+        // Only the first attempt may trust the map: an actor that returns requests is about to
+        // leave it, and its supervisor knows that before it answers.
         let mut found = self.live.get(&id).map(|entry| entry.clone());
         let mut but_not = None;
         for _ in 0..TRIES {
@@ -105,8 +106,8 @@ impl<P: Protocol> Directory<P> {
                 supervisor.cast(SupervisorMessage::Obtain(call));
                 match answer.within(OBTAIN_MAX).await {
                     CallOutcome::Answered(found) => return found.ok(),
-                    // It ended before it came to this: its successor is asked. The pause is for
-                    // the moment in which it has ended and does not look so yet.
+                    // It ended before it handled the request: its successor is asked. The pause
+                    // covers the moment in which the actor has ended but is still registered.
                     CallOutcome::Returned(_) => tokio::time::sleep(OBTAIN_RETRY).await,
                     CallOutcome::Lost => return None,
                 }
@@ -116,8 +117,8 @@ impl<P: Protocol> Directory<P> {
         .ok()?
     }
 
-    /// The supervisor of the shard that `id` belongs to, as its children know it; `None` while it
-    /// is down, and they with it.
+    /// The supervisor of `id`'s shard, as its children know it; `None` while it is down, and they
+    /// with it.
     pub(crate) fn parent(&self, id: P::Id) -> Option<Parent<P>> {
         let slot = self.shards.get(self.shard(id))?;
         slot.borrow().clone().map(Parent)

@@ -1,4 +1,4 @@
-//! The way to the project actors.
+//! Handles to the project actors.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::messages::{NoSubscription, ProjectMessage, ProjectProtocol, Subscribe
 use crate::port::in_time;
 use crate::port::{StoreError, TicketStore};
 
-/// The way to the project actors.
+/// Handles to the project actors.
 #[derive(Debug, Clone)]
 pub struct Projects {
     pub(crate) directory: Directory<ProjectProtocol>,
@@ -18,9 +18,9 @@ pub struct Projects {
 }
 
 impl Projects {
-    /// Subscribes. The right is looked at before, and once more after the subscription stands: a
-    /// right that is withdrawn in between is either seen by the second look or, withdrawn after
-    /// it, finds the subscription standing.
+    /// Subscribes. The right is checked before and again after the subscription stands: a right
+    /// that is withdrawn in between is seen by the second check; one withdrawn later finds the
+    /// subscription.
     pub(crate) async fn subscribe(
         &self,
         project: ProjectId,
@@ -34,16 +34,16 @@ impl Projects {
         }
     }
 
-    /// Tells the watchers of a project's tickets; without any this costs a lookup in a map.
+    /// Sends news to the watchers of a project's tickets; without any this costs a lookup in a map.
     pub(crate) fn tell(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Tell(news()));
         }
     }
 
-    /// The user was taken off the project's list of members (call it once that is on the disk):
-    /// the sockets that are for one of its streams alone are closed with 4403, other sessions are
-    /// told that the stream has ended. Admins, who need not be on the list, are left alone.
+    /// The user was removed from the project's members (call it after the commit): sockets for a
+    /// single stream of the project are closed with 4403, other sessions are told that the stream
+    /// has ended. Admins, who need not be members, are not affected.
     pub fn withdraw(&self, project: ProjectId, user: UserId) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Withdraw(user));

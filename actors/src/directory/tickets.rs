@@ -1,4 +1,4 @@
-//! The way to the ticket actors.
+//! Handles to the ticket actors.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ticket::message::{
     CommandError, CommentAsk, TicketAsk, TicketMessage, TicketProtocol, unavailable,
 };
 
-/// The way to the ticket actors.
+/// Handles to the ticket actors.
 #[derive(Debug, Clone)]
 pub struct Tickets {
     pub(crate) directory: Directory<TicketProtocol>,
@@ -47,8 +47,8 @@ impl Tickets {
         self.ask(id, TicketAsk::Command { command, caller }).await
     }
 
-    /// Comments on a ticket; users who are mentioned in the body (`@username`) and may see the
-    /// ticket are notified, and the project's watchers are told. When this returns `Ok`, the
+    /// Adds a comment to a ticket. Users who are mentioned in the body (`@username`) and may see
+    /// the ticket are notified, and the project's watchers are told. When this returns `Ok`, the
     /// comment and the notifications are on the disk.
     ///
     /// `body` has 1 to 10,000 characters and is not blank (the edge checks it).

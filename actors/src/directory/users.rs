@@ -1,4 +1,4 @@
-//! The way to the user actors, and a session's way to its own.
+//! Handles to the user actors, and a session's handle to its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::port::tickets::{InboxEntry, Told};
 use crate::port::{InboxStore, StoreError};
 use crate::session::SessionStart;
 
-/// So many actors are told before they have their turn: what they were told, and what of them was
-/// touched by it, is still in the processor's cache then, and none of them waits outside of the
-/// worker's own queue, which has room for 256.
+/// How many actors are sent messages before the task yields to them: their messages and the state
+/// that they touch are then still in the processor's cache, and all of them fit into the worker's
+/// own queue, which has room for 256.
 const TOLD_AT_ONCE: usize = 32;
 
-/// What a session is told that cannot be taken in now.
+/// The reason for a session that cannot be accepted now.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 
-/// The way to the user actors.
+/// Handles to the user actors.
 #[derive(Debug, Clone)]
 pub struct Users {
     pub(crate) directory: Directory<UserProtocol>,
@@ -85,8 +85,8 @@ impl Drop for Counted {
 }
 
 impl Users {
-    /// Gives a session to its user's actor, which greets it, sends its backlog and then what
-    /// comes live. When it cannot, the outlet has been closed with the fitting [`Ending`].
+    /// Gives a session to its user's actor, which greets it, sends its backlog and then live
+    /// changes. On failure the outlet has been closed with the matching [`Ending`].
     ///
     /// # Errors
     /// See [`AttachError`].
@@ -111,21 +111,21 @@ impl Users {
         }
     }
 
-    /// Tells the user's actor of a change, if the user has a session on this node.
+    /// Sends a change to the user's actor, if the user has a session on this node.
     pub fn tell(&self, user: UserId, change: Change) {
         if let Some(actor) = self.directory.live.get(&user) {
             actor.cast(UserMessage::Changed { change, fan_out: None });
         }
     }
 
-    /// Tells all recipients of an announcement, those with a session on this node, and has the
-    /// channels look for its deliveries.
+    /// Sends an announcement to all its recipients with a session on this node, and nudges the
+    /// channels.
     pub fn tell_all(&self, told: &Told) {
         self.channels.nudge(told.channels);
         self.tell_entries(told, &told.entries, None);
     }
 
-    /// The same, with turns for those who were told, for there may be many of them.
+    /// The same, yielding to the recipients, for there may be many of them.
     pub(crate) async fn tell_many(&self, told: &Told, fan_out: Option<&FanOutGuard>) {
         self.channels.nudge(told.channels);
         for entries in told.entries.chunks(TOLD_AT_ONCE) {
@@ -145,8 +145,8 @@ impl Users {
         }
     }
 
-    /// Tells all recipients of several announcements that were written together, each of all that
-    /// is for it at once; and as [`Self::tell_all`]. The wave ends when all of them have shown it.
+    /// Sends several announcements that were written together, to each recipient all of its own at
+    /// once; else as [`Self::tell_all`]. The fan-out ends when all recipients have shown it.
     pub(crate) async fn tell_together(&self, told: &[Told], fan_out: &FanOutGuard) {
         if let [only] = told {
             return self.tell_many(only, Some(fan_out)).await;
@@ -169,7 +169,7 @@ impl Users {
     }
 
     /// Marks rows of the user's inbox and tells all of the user's sessions. The caller may be
-    /// cancelled at any time: what was written is told all the same.
+    /// cancelled at any time: a committed mark is announced in any case.
     ///
     /// # Errors
     /// See [`InboxStore::mark`].
@@ -191,7 +191,7 @@ impl Users {
         work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 
-    /// Has the channels look for new deliveries.
+    /// Nudges the channels for new deliveries.
     pub fn nudge(&self, which: routing::Channels) {
         self.channels.nudge(which);
     }

@@ -1,4 +1,4 @@
-//! Links in mails that prove who reads them: for a new password, and for an address.
+//! Links in e-mails that prove who reads them: for a new password, and for an address.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +14,7 @@ const PASSWORD_MINUTES: i64 = 30;
 /// How long a link that confirms an address is good: over a weekend.
 const EMAIL_MINUTES: i64 = 72 * 60;
 
-/// What a link is good for. Each is good for one thing, once.
+/// The purpose of a link. Each link has one purpose and is used once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkPurpose {
     /// A new password.
@@ -33,7 +33,7 @@ impl LinkPurpose {
         }
     }
 
-    /// The purpose of that name, if there is one.
+    /// The purpose with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Password, Self::Email].into_iter().find(|purpose| purpose.as_str() == name)
@@ -61,7 +61,7 @@ impl LinkPurpose {
         now.checked_add(SignedDuration::from_mins(self.minutes())).unwrap_or(Timestamp::MAX)
     }
 
-    /// What its mail says to an account's owner, without the link itself.
+    /// The text of its e-mail to the account's owner, without the link itself.
     #[must_use]
     pub fn message(self, user: &User, now: Timestamp) -> Message {
         let (username, event) = (&user.username, self.event());
@@ -99,9 +99,9 @@ impl LinkPurpose {
 pub struct AccountLink {
     /// Never used for another link.
     pub id: LinkId,
-    /// Whose account it is about.
+    /// The account.
     pub user: UserId,
-    /// What it is good for.
+    /// Its purpose.
     pub purpose: LinkPurpose,
     /// Until when.
     pub expires_at: Timestamp,

@@ -1,21 +1,21 @@
-//! A channel's circuit: a provider that is down is left alone for a while, so that deliveries do
-//! not use up their attempts on it.
+//! A channel's circuit breaker: a provider that is down is not called for a while, so that
+//! deliveries do not use up their attempts.
 //!
-//! Closed, until [`OPENS_AFTER`] outages in a row; then open, for a time that doubles with each
-//! probe that fails; then half open: one delivery is tried, and what becomes of it decides.
+//! Closed until [`OPENS_AFTER`] consecutive outages; then open, for a time that doubles with each
+//! failed probe; then half open: one delivery is attempted, and its outcome decides.
 
 use std::time::Duration;
 
-/// So many outages in a row, without a single answer between them, open the circuit. Five: one
-/// connection that breaks with some deliveries in flight does not.
+/// How many consecutive outages, without a single answer in between, open the circuit. Five: a
+/// single broken connection with some deliveries in flight does not.
 pub const OPENS_AFTER: u32 = 5;
 
 /// How long it stays open at first.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// And at most: an operator who has mended the provider should not have to wait longer.
+/// The longest time: an operator who has repaired the provider should not have to wait longer.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Where a circuit stands. `T` is a point in time; the caller's clock gives it.
+/// The state of a circuit. `T` is a point in time of the caller's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand<T> {
     Closed { outages: u32 },
@@ -31,14 +31,14 @@ pub struct Circuit<T> {
     wait: Duration,
 }
 
-/// What a circuit lets through now.
+/// Which attempts a circuit allows now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass<T> {
     /// Everything.
     All,
     /// One delivery, to see whether the provider is back.
     Probe,
-    /// Nothing, until the probe that is under way has ended.
+    /// None, until the probe in progress has ended.
     Wait,
     /// Nothing before then.
     NotBefore(T),
@@ -51,7 +51,7 @@ impl<T> Default for Circuit<T> {
 }
 
 impl<T: Copy + PartialOrd + std::ops::Add<Duration, Output = T>> Circuit<T> {
-    /// What may be tried now.
+    /// Which attempts are allowed now.
     pub fn pass(&mut self, now: T) -> Pass<T> {
         match self.stand {
             Stand::Closed { .. } => Pass::All,
@@ -65,18 +65,18 @@ impl<T: Copy + PartialOrd + std::ops::Add<Duration, Output = T>> Circuit<T> {
         }
     }
 
-    /// The probe is on its way.
+    /// The probe has begun.
     pub fn probe(&mut self) {
         if let Stand::HalfOpen { is_probing } = &mut self.stand {
             *is_probing = true;
         }
     }
 
-    /// The provider answered, whatever it said of the delivery: it is there. Whether that has
-    /// closed the circuit.
+    /// The provider answered, whatever the answer: it is up. Returns whether that has closed the
+    /// circuit.
     pub fn answered(&mut self) -> bool {
-        // What was in flight when the circuit opened may still be answered: no sign that the
-        // provider is back.
+        // An attempt that was in flight when the circuit opened may still be answered: that does
+        // not show that the provider is back.
         if matches!(self.stand, Stand::Open { .. }) {
             return false;
         }

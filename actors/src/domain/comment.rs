@@ -1,4 +1,4 @@
-//! A comment on a ticket, and whom it names.
+//! A comment on a ticket, and its mentions.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use super::routing::Audience;
 use super::ticket::{Caller, Membership, Project, Ticket, announce, is_visible};
 use super::user::User;
 
-/// A comment names at most so many people; further names are not looked at.
+/// A comment mentions at most this many users; further names are ignored.
 const NAMES_MAX: usize = 50;
 /// No username is longer: see where accounts are registered.
 const USERNAME_CHARS_MAX: usize = 150;
 /// How much of a comment its notifications quote.
 const QUOTED_CHARS_MAX: usize = 140;
-/// What a username may have besides letters and digits.
+/// The characters of a username besides letters and digits.
 const SIGNS: &str = "@.+-_";
 
 /// A comment on a ticket.
@@ -25,13 +25,13 @@ const SIGNS: &str = "@.+-_";
 pub struct Comment {
     /// Over all tickets.
     pub id: CommentId,
-    /// What it is about.
+    /// The ticket.
     pub ticket: TicketId,
-    /// Who said it.
+    /// The author.
     pub author: UserId,
     /// That person's name at the time.
     pub author_name: String,
-    /// What was said; 1 to 10,000 characters, never blank (the edge checks it).
+    /// The text; 1 to 10,000 characters, never blank (the edge checks it).
     pub body: String,
     /// When.
     pub created_at: Timestamp,
@@ -40,12 +40,12 @@ pub struct Comment {
 /// A name in a comment, as it may be spelt: usernames may end in a full stop, and so do sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The likelier first: as it stands, and, where that ends in signs, without them.
+    /// The likelier first: as written, and, if it ends in punctuation, without that.
     pub spellings: Vec<String>,
 }
 
-/// Whom a comment's `@username`s name, in their order, each once, at most 50. An `@` within a word
-/// is not a mention: `bob@example.com` is an address.
+/// The names that a comment mentions with `@username`, in their order, each once, at most 50. An
+/// `@` within a word is not a mention: `bob@example.com` is an address.
 #[must_use]
 pub fn mentions(body: &str) -> Vec<Mention> {
     let mut found = Vec::new();
@@ -69,15 +69,15 @@ pub fn mentions(body: &str) -> Vec<Mention> {
     found
 }
 
-/// Those of the people who bear a mentioned name, each name's likeliest spelling alone.
+/// Those of the users who have a mentioned name, each name's likeliest spelling only.
 fn named<'a>(mentions: &[Mention], people: &'a [(User, bool)]) -> Vec<&'a (User, bool)> {
     let bearer = |name: &String| people.iter().find(|(user, _)| user.username == *name);
     mentions.iter().filter_map(|mention| mention.spellings.iter().find_map(bearer)).collect()
 }
 
-/// A comment on a ticket that its author may see, and what those are told who are named in it and
-/// may see the ticket. `people` are the accounts of the mentions' spellings, each with whether it
-/// is on the project's list of members. The store gives the comment its id.
+/// A comment on a ticket that its author may see, and the announcement to the mentioned users who
+/// may see the ticket. `people` are the accounts with the mentions' spellings, each with whether it
+/// is a member of the project. The store gives the comment its id.
 #[must_use]
 pub fn comment(
     ticket: &Ticket,

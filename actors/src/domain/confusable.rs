@@ -1,7 +1,8 @@
-//! Names that people would take for one another: another case, another script, another spelling.
+//! Confusable names: names that a reader may mistake for one another, because of case, script or
+//! spelling.
 //!
 //! Two names are confusable if their keys are equal. A store keeps the keys, unique, beside the
-//! names, so that of two names that look alike only the first is taken.
+//! names, so of two names that look alike only the first is accepted.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::UNICODE_VERSION;
@@ -10,8 +11,8 @@ use unicode_security::confusable_detection::skeleton;
 /// To be raised with every change to the functions below that changes a key.
 const RULES_VERSION: u32 = 1;
 
-/// Changes whenever a key might: with the rules, and with Unicode's tables. A store whose keys are
-/// of another version computes them anew.
+/// Changes whenever a key might: with the rules, and with Unicode's tables. A store with keys of
+/// another version computes them again.
 #[must_use]
 pub fn keys_version() -> String {
     let (major, minor, update) = UNICODE_VERSION;
@@ -25,8 +26,9 @@ pub fn username_key(username: &str) -> String {
     skeleton(&folded(username)).flat_map(char::to_lowercase).collect()
 }
 
-/// The key of an e-mail address. As for a username, but what is ASCII stands for itself alone: an
-/// address belongs to its mailbox, and `ann@modern.example` is not `ann@modem.example`.
+/// The key of an e-mail address. As for a username, but ASCII characters are only equal to
+/// themselves: an address belongs to its mailbox, and `ann@modern.example` is not
+/// `ann@modem.example`.
 #[must_use]
 pub fn email_key(email: &str) -> String {
     let mut key = String::with_capacity(email.len());
@@ -40,8 +42,8 @@ pub fn email_key(email: &str) -> String {
     key
 }
 
-/// Whether a slug (`a-z`, `0-9`, `_`, `-`) looks like another one, or reads like it. Wider than
-/// the keys: `i`, `l` and `1` count as one letter, and separators as nothing.
+/// Whether a slug (`a-z`, `0-9`, `_`, `-`) looks like another one. Wider than the keys: `i`, `l`
+/// and `1` count as one letter, and separators are ignored.
 pub(crate) fn looks_like_slug(slug: &str, other: &str) -> bool {
     let key = |slug: &str| username_key(slug).replace(['_', '-'], "").replace('i', "l");
     key(slug) == key(other)

@@ -1,7 +1,7 @@
-//! When what leaves the house may leave it: the ends of quiet hours, and when digests are due.
+//! When a delivery may be sent: the ends of quiet hours, and when digests are due.
 //!
-//! Both go by the clock on the recipient's wall. Where that clock is put forward over a time, the
-//! time is when it is put forward; where it is put back over one, the time is its first.
+//! Both are in the recipient's own time zone. A local time that a clock change skips is the moment
+//! of the change; one that occurs twice is its first occurrence.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
@@ -24,8 +24,8 @@ pub struct Delay {
 }
 
 impl Preferences {
-    /// How long what is ready to go out on a channel at that time has to wait: `None` where it may
-    /// go. A digest that is due within quiet hours waits for their end.
+    /// How long a delivery that is ready on a channel at that time has to wait; `None` if it may be
+    /// sent. A digest that is due within quiet hours waits for their end.
     #[must_use]
     pub fn delay(&self, channel: Channel, now: Timestamp) -> Option<Delay> {
         let quiet_until = |time| self.quiet_hours.as_ref().and_then(|quiet| quiet.until(time));
@@ -71,8 +71,8 @@ impl QuietHours {
         self.days.contains(&day(date.weekday()))
     }
 
-    /// A zone that this machine does not know any more counts as UTC: told at the wrong hour is
-    /// better than not told.
+    /// A zone that this machine does not know any more counts as UTC: a notification at the wrong
+    /// hour is better than none.
     fn zone(&self) -> TimeZone {
         TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
     }
@@ -80,7 +80,7 @@ impl QuietHours {
 
 impl EmailDigest {
     /// When the digest is due that gathers what happens now: at the next full hour, or at eight in
-    /// the morning. `None` where nothing is gathered.
+    /// the morning. `None` if there are no digests.
     fn next(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let local = now.to_zoned(zone.clone());
         match self {
@@ -185,7 +185,7 @@ mod tests {
         ] {
             assert_eq!(until(&nights, time).as_deref(), Some(wanted), "{time}");
         }
-        // It ends at a time that there is not, and at one that there is twice.
+        // It ends at a time that does not exist, and at one that exists twice.
         let short = quiet("22:00", "02:30", &Day::ALL);
         for (time, wanted) in [
             ("2026-03-29T01:59:59+01:00", Some("Sun 03:00 +02:00")),

@@ -1,4 +1,4 @@
-//! A delivery: one notification on its way out of the house, to one address on one channel.
+//! A delivery: one notification, to one address on one external channel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::locale::Locale;
 use super::routing::Channel;
 use super::webhook::HookSecret;
 
-/// Where a delivery goes.
+/// The address of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// An e-mail address.
@@ -41,7 +41,7 @@ impl Target {
     }
 }
 
-/// A browser's subscription, as the Push API gives it.
+/// A browser's subscription, as the Push API defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushTarget {
     /// The subscription's id here.
@@ -59,20 +59,20 @@ pub struct PushTarget {
 pub struct WebhookTarget {
     /// The webhook's id here.
     pub id: WebhookId,
-    /// The project whose it is; `None` for a user's.
+    /// The project that owns it; `None` for a user's.
     pub project: Option<ProjectId>,
     /// Where to post.
     pub url: String,
-    /// What signs the post: the secret, and beside it the one before while that is good.
+    /// The keys that sign the request: the secret, and the previous one while it is valid.
     pub secrets: Vec<HookSecret>,
 }
 
-/// Whom a delivery is for.
+/// The recipient of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressee {
     /// The account.
     pub id: UserId,
-    /// The full name, or the username where there is none.
+    /// The full name, or the username if there is none.
     pub name: String,
     /// The language of its templates.
     pub locale: Locale,
@@ -87,16 +87,16 @@ pub struct Leased {
     pub notification: Option<NotificationId>,
     /// How often it has been leased, this time included: names the attempt.
     pub attempt: u32,
-    /// How many attempts were recorded that came to nothing. Fewer than were leased where a
-    /// process died over some.
+    /// How many failed attempts were recorded. Fewer than were leased if a process died during
+    /// some.
     pub failures: u32,
     /// The recipient; `None` for a project's webhook.
     pub addressee: Option<Addressee>,
-    /// Where it goes.
+    /// Its address.
     pub target: Target,
     /// The link that it brings, where it is about the addressee's account.
     pub account_link: Option<AccountLink>,
-    /// What it says: one letter, or several in a digest, the oldest first.
+    /// Its content: one message, or several in a digest, the oldest first.
     pub contents: Vec<Arc<MessageContent>>,
     /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
     /// own attempt.
@@ -105,7 +105,7 @@ pub struct Leased {
     pub leased_until: Timestamp,
 }
 
-/// What a provider made of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It took it.
@@ -115,28 +115,28 @@ pub enum Outcome {
     },
     /// Not now: worth another attempt.
     Later {
-        /// What it said, for people. Never a secret, never the notification's text.
+        /// The provider's text, for a reader. Never a secret, never the notification's text.
         error: String,
-        /// When it wants to be asked again.
+        /// When the provider wants to be called again.
         after: Option<Duration>,
-        /// Whether the provider as a whole seems to be down (no connection, 5xx, a time-out), and
-        /// not this delivery alone: what opens the channel's circuit.
+        /// Whether the provider as a whole seems to be down (no connection, 5xx, a time-out), not
+        /// this delivery only: such outcomes open the channel's circuit.
         is_outage: bool,
     },
     /// Never: the same would be answered again.
     Refused {
-        /// What it said, for people.
+        /// The provider's text, for a reader.
         error: String,
     },
     /// The address does not exist any more (a push subscription that has ended).
     Gone {
-        /// What it said, for people.
+        /// The provider's text, for a reader.
         error: String,
     },
 }
 
 impl Outcome {
-    /// Which it is, without what was said.
+    /// The kind of outcome, without its text.
     #[must_use]
     pub fn kind(&self) -> OutcomeKind {
         match self {
@@ -147,7 +147,7 @@ impl Outcome {
         }
     }
 
-    /// What the provider said, in a word for people: its own name for the message, or why not.
+    /// The provider's text in brief: its id of the message, or the error.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         match self {
@@ -184,7 +184,7 @@ impl OutcomeKind {
         }
     }
 
-    /// The one of that name, if there is one.
+    /// The one with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Sent, Self::Later, Self::Refused, Self::Gone]
@@ -193,7 +193,7 @@ impl OutcomeKind {
     }
 }
 
-/// An attempt that was made, on its way to the store.
+/// An attempt that was made and is to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// Of which delivery.
@@ -204,13 +204,13 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// How long the provider took, in ms.
     pub took_ms: u32,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: Outcome,
     /// When it is tried again; `None` when it is not.
     pub due_at: Option<Timestamp>,
 }
 
-/// What holds a delivery back, or delays it.
+/// Why a delivery is suppressed or delayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// The recipient does not want it.
@@ -267,14 +267,14 @@ impl Rule {
         }
     }
 
-    /// The rule of that name, if there is one.
+    /// The rule with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.as_str() == name)
     }
 }
 
-/// What a provider says later of a message that it took (WhatsApp's statuses); each is further
+/// A provider's later status of a message that it accepted (WhatsApp's statuses); each is further
 /// than those before it, and a status never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProviderStatus {
@@ -300,7 +300,7 @@ impl ProviderStatus {
         }
     }
 
-    /// The status of that name, if there is one.
+    /// The status with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Sent, Self::Delivered, Self::Read, Self::Failed]
@@ -308,7 +308,7 @@ impl ProviderStatus {
             .find(|status| status.as_str() == name)
     }
 
-    /// Whether it may be reported after `before`: it is further, and what was delivered has not
+    /// Whether it may be reported after `before`: it is further, and a delivered message has not
     /// failed.
     #[must_use]
     pub fn may_follow(self, before: Self) -> bool {
@@ -320,12 +320,12 @@ impl ProviderStatus {
     }
 }
 
-/// What a provider reports later of a message that it took.
+/// A provider's later report on a message that it accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderReport {
     /// The provider's name for the message.
     pub provider_id: String,
-    /// What became of it.
+    /// The status.
     pub status: ProviderStatus,
     /// Why it failed, where it did.
     pub error: Option<String>,

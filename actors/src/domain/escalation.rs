@@ -1,9 +1,8 @@
-//! Escalation: told more and more loudly, until it is seen.
+//! Escalation policies: further channels notify a recipient until the notification is seen.
 //!
-//! A policy names, for one event, how long each channel waits whether the recipient sees the
-//! notification elsewhere first. Channels that it does not name go out as they would without it;
-//! one that the event does not go out on by itself is added. Preferences suppress as
-//! ever.
+//! A policy sets, for one event, how long each channel waits for the recipient to see the
+//! notification elsewhere. Channels that it does not name are unaffected; channels beyond the
+//! event's own are added. Preferences suppress as usual.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use super::routing::{Channel, Channels};
 /// The most steps of a policy: one a channel.
 pub const STEPS_MAX: usize = Channel::ALL.len();
 
-/// The longest wait of a step, in seconds: a week. After that it is no news any more.
+/// The longest wait of a step, in seconds: a week. After that a notification is no news any more.
 pub const AFTER_S_MAX: u32 = 7 * 24 * 3_600;
 
 /// The most events that have a policy. Those of a group of writes are read with it.
@@ -22,9 +21,9 @@ pub const POLICIES_MAX: i64 = 200;
 /// A step of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The channel on which it goes out.
+    /// The step's channel.
     pub channel: Channel,
-    /// So many seconds after the event.
+    /// How many seconds after the event.
     pub after_s: u32,
 }
 
@@ -38,7 +37,7 @@ pub struct Escalation {
 /// Why steps make no policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadEscalation {
-    /// There is none.
+    /// There is no step.
     #[error("Name at least one step.")]
     Empty,
     /// A channel has two.
@@ -47,16 +46,16 @@ pub enum BadEscalation {
     /// One waits too long.
     #[error("{}: Ensure after_s is less than or equal to {AFTER_S_MAX}.", .0.as_str())]
     TooLate(Channel),
-    /// The inbox is told with the event itself.
+    /// The inbox is notified with the event itself.
     #[error("SYSTEM: The inbox is told at once: after_s can only be 0.")]
     InboxWaits,
 }
 
 impl Escalation {
-    /// The policy of these steps, in whatever order.
+    /// The policy with these steps, in any order.
     ///
     /// # Errors
-    /// [`BadEscalation`], for people.
+    /// [`BadEscalation`], for a reader.
     pub fn new(mut steps: Vec<Step>) -> Result<Self, BadEscalation> {
         if steps.is_empty() {
             return Err(BadEscalation::Empty);

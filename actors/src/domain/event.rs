@@ -1,4 +1,4 @@
-//! What people are told: each event's name, title and text.
+//! The hub's events: name, title and text of each.
 
 use std::fmt;
 
@@ -23,9 +23,9 @@ pub enum Event {
     Mentioned,
     /// A user registered.
     UserRegistration,
-    /// A new password was requested; a mail alone tells it.
+    /// A new password was requested; sent by e-mail only.
     PasswordReset,
-    /// An address is to be confirmed; a mail alone tells it.
+    /// An address must be confirmed; sent by e-mail only.
     EmailConfirmation,
     /// A name that a sender chose (1 to 64 characters; the edge checks it).
     Other(Box<str>),
@@ -87,8 +87,7 @@ impl Event {
         }
     }
 
-    /// Whether the hub alone tells it: clients take its word for what it says of tickets and
-    /// people.
+    /// Whether only the hub may send it: clients trust its statements about tickets and users.
     #[must_use]
     pub fn is_the_hubs(&self) -> bool {
         !matches!(self, Self::Other(_))

@@ -1,8 +1,8 @@
 //! Why a user was notified of an event, or was not.
 //!
-//! Who is told is decided where an event happens (`ticket::decide`, `comment::mention`, the sender
-//! of a send); here the same rules are said in words, of an account as it is now. Roles and
-//! tickets change, so that what was then may not be found again: then that is said.
+//! Recipients are decided where an event happens (`ticket::decide`, `comment::mention`, the sender
+//! of a send). Here the same rules are explained for an account as it is now. Roles and tickets
+//! change, so the reason of then may not be found again: then the explanation says so.
 
 use super::event::Event;
 use super::ids::UserId;
@@ -41,7 +41,7 @@ impl Concern {
         }
     }
 
-    /// The same for people.
+    /// The same as a text.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Concern {
     }
 }
 
-/// Whose concern an event is.
+/// Why an event concerns a user.
 #[must_use]
 pub fn concerns(event: &Event) -> &'static [Concern] {
     use Concern::{Admin, Assigned, Chosen, Creator, Named, SuperAdmin};
@@ -79,11 +79,11 @@ pub enum NotTold {
     OwnAct,
     /// The account is not active.
     Inactive,
-    /// It does not want to be told.
+    /// The user has switched it off.
     Preference,
     /// It is none of its concern.
     NotConcerned,
-    /// By what is so now it would have been told: something has changed since.
+    /// By the present state the user would have been notified: something has changed since.
     NotThen,
 }
 
@@ -100,7 +100,7 @@ impl NotTold {
         }
     }
 
-    /// The same for people.
+    /// The same as a text.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -115,12 +115,12 @@ impl NotTold {
     }
 }
 
-/// Why there is no delivery of a notification on a channel.
+/// Why a notification has no delivery on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoWay {
     /// The channel is off.
     ChannelOff,
-    /// The hub does not send the event on it, and the account has not asked for it.
+    /// The hub does not send the event on it, and the user has not switched it on.
     NotSent,
     /// The sender of a send did not choose it.
     NotChosen,
@@ -130,7 +130,7 @@ pub enum NoWay {
     NoBrowser,
     /// The account has no active webhook for the event.
     NoWebhook,
-    /// By what is so now there would be one: something has changed since.
+    /// By the present state there would be a delivery: something has changed since.
     NotThen,
 }
 
@@ -149,7 +149,7 @@ impl NoWay {
         }
     }
 
-    /// The same for people.
+    /// The same as a text.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -170,7 +170,7 @@ impl NoWay {
     }
 }
 
-/// What decides over deliveries besides an account's preferences, as it is now.
+/// Settings besides a user's preferences that decide about deliveries, as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
     /// The channels that are on.
@@ -183,26 +183,26 @@ pub struct Reach {
     pub has_webhook: bool,
 }
 
-/// Who has chosen an announcement's channels. The hub's own events are about a ticket, but for
-/// the registration of a user; a sender may use the name of any event.
+/// Who has chosen an announcement's channels. The hub's own events are about a ticket, except the
+/// registration of a user; a sender may use the name of any event.
 fn chosen_by(event: &Event, is_about_a_ticket: bool) -> RoutedBy {
     let is_the_hubs = is_about_a_ticket || *event == Event::UserRegistration;
     if is_the_hubs && event.is_the_hubs() { RoutedBy::Hub } else { RoutedBy::Sender }
 }
 
-/// A user, and what decides about their notifications.
+/// A user, and the facts that decide about their notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
     /// The account as it is now.
     pub user: &'a User,
-    /// What it wishes for now.
+    /// The user's present preferences.
     pub preferences: &'a Preferences,
     /// The ticket's creator and its developers; `None` without a ticket.
     pub ticket: Option<(UserId, &'a [UserId])>,
 }
 
 impl Person<'_> {
-    /// What makes the event this person's concern, as far as that can be seen from what is so now.
+    /// The reasons why the event concerns this user, as far as the present state shows them.
     #[must_use]
     pub fn concerns(&self, event: &Event) -> Vec<Concern> {
         let is_one = |concern: &Concern| match concern {
@@ -210,13 +210,13 @@ impl Person<'_> {
             Concern::SuperAdmin => self.user.role == super::user::Role::SuperAdmin,
             Concern::Creator => self.ticket.is_some_and(|(creator, _)| creator == self.user.id),
             Concern::Assigned => self.ticket.is_some_and(|(_, all)| all.contains(&self.user.id)),
-            // These are seen from what was said alone.
+            // The announcement alone shows these.
             Concern::Named | Concern::Chosen => false,
         };
         concerns(event).iter().copied().filter(is_one).collect()
     }
 
-    /// Why this person, who was told, was told: never nothing, unless something has changed since.
+    /// Why this user was notified: never empty, unless something has changed since.
     #[must_use]
     pub fn why_told(&self, event: &Event) -> Vec<Concern> {
         match concerns(event) {
@@ -241,8 +241,7 @@ impl Person<'_> {
         }
     }
 
-    /// Why this person, who was told, has no delivery on a channel: all reasons that hold now,
-    /// never none.
+    /// Why this notified user has no delivery on a channel: all reasons that apply now, never none.
     #[must_use]
     pub fn why_no_way(
         &self,
@@ -267,8 +266,8 @@ impl Person<'_> {
             Channel::Webhook => NoWay::NoWebhook,
             Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => NoWay::NoAddress,
         };
-        // What a sender has chosen is not kept. But what was chosen leaves a delivery where the
-        // channel is on, unless it is a push and there is no browser.
+        // A sender's choice is not stored. But a chosen channel has a delivery if it is enabled,
+        // unless it is push and there is no subscription.
         let is_on = reach.on.contains(channel);
         let is_known = by == RoutedBy::Hub || is_on && !(channel == Channel::Push && is_missing);
         let verdict = self.preferences.decide(event, channel, routed);
@@ -284,7 +283,7 @@ impl Person<'_> {
     }
 }
 
-/// Whether an audience is what [`concerns`] says of its event; for the tests of those who decide.
+/// Whether an audience matches what [`concerns`] says of its event; for the tests of the rules.
 #[cfg(test)]
 pub(super) fn fits(
     event: &Event,

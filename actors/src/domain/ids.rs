@@ -1,4 +1,4 @@
-//! Newtype ids: a user's number cannot be given where a ticket's is wanted.
+//! Newtype ids: a user's id cannot be passed for a ticket's.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ id! {
     CommentId
 }
 id! {
-    /// A notification's way to one address on one channel.
+    /// The external delivery of a notification to one address on one channel.
     DeliveryId
 }
 id! {

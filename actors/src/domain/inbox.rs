@@ -1,7 +1,7 @@
 //! The inbox: one sequence per user, in which every change of a row takes the next number.
 //!
-//! A birth, a read, an unread and a delete each take one; a change of many rows takes as many. The
-//! unread count is kept beside the number, so a count always belongs to a known position. Both
+//! A new entry, a read, an unread and a delete each take one; a change of many rows takes as many.
+//! The unread count is stored beside the number, so a count always belongs to a known position. All
 //! stores apply changes with these functions inside their transaction.
 
 use std::sync::Arc;
@@ -18,21 +18,21 @@ pub struct Head {
     pub last_seq: Seq,
     /// How many rows are neither read nor deleted.
     pub unread_count: i64,
-    /// The highest number known to have been sent to some socket of the user's.
+    /// The highest number known to have been sent to one of the user's sockets.
     pub delivered_seq: Seq,
-    /// The highest change of a deleted row that was forgotten since: who has not come as far may
-    /// hold that row, and cannot be told any more that it is gone.
+    /// The highest change of a deleted row that retention has removed: a client with a lower
+    /// position may still hold that row, and cannot be told that it is deleted.
     pub forgotten_seq: Seq,
 }
 
-/// What can happen to a row after its birth.
+/// A change of an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// It was read.
     Read,
     /// It is to be read again.
     Unread,
-    /// It is gone for its owner; a tombstone stays for those who sync.
+    /// It is deleted for its owner; a tombstone stays for clients that synchronise.
     Delete,
 }
 
@@ -59,22 +59,22 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Whether a client that has come as far as that can be told of all that happened since. One
-    /// that has seen nothing holds nothing.
+    /// Whether a client at that position can be told of everything that happened since. A client at
+    /// 0 holds nothing.
     #[must_use]
     pub fn can_resume(&self, since: Seq) -> bool {
         since <= self.last_seq && (since >= self.forgotten_seq || since == Seq::ZERO)
     }
 
-    /// A row is born: its number.
+    /// Appends an entry; returns its number.
     pub fn append(&mut self) -> Seq {
         self.unread_count += 1;
         self.last_seq = self.last_seq.next();
         self.last_seq
     }
 
-    /// A row is marked: the number of the change and the row's new state, or nothing where the
-    /// mark changes nothing (reading what is read takes no number).
+    /// Marks a row: the number of the change and the row's new state; `None` if the mark changes
+    /// nothing (marking a read row as read takes no number).
     pub fn mark(&mut self, row: RowState, mark: Mark) -> Option<(Seq, RowState)> {
         let after = match (row, mark) {
             (RowState::Deleted, _)
@@ -91,7 +91,7 @@ impl Head {
     }
 }
 
-/// A row that was born: what a live client is shown.
+/// A new entry, as a live client is shown it.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The notification.
@@ -104,24 +104,24 @@ pub struct Entry {
     pub message: Arc<MessageContent>,
 }
 
-/// A row in its latest state: what a client that follows changes is shown of what it missed.
+/// A row in its latest state, as a client that follows changes is shown it.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The row.
     pub entry: Entry,
-    /// The number of its last change; its birth's, where there was none since.
+    /// The number of its last change, or of its entry if it has not changed since.
     pub changed_seq: Seq,
     /// Whether only its tombstone is left.
     pub is_deleted: bool,
 }
 
-/// A row in its latest state without its text, which is read when it is its turn: a long backlog
-/// of long texts is never in memory as a whole.
+/// A row in its latest state without its text, which is read when needed: a long backlog of long
+/// texts is never in memory as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outline {
     /// The notification.
     pub id: NotificationId,
-    /// The number of its birth.
+    /// The number of its entry.
     pub seq: Seq,
     /// The number of its last change.
     pub changed_seq: Seq,
@@ -133,11 +133,11 @@ pub struct Outline {
     pub message: MessageId,
 }
 
-/// A message on its way to sockets, with its encodings: the bytes of each client format are made
-/// once, when they are first needed, however many sockets they go to.
+/// A message content for sockets, with a cache of its encodings: each dialect's bytes are made
+/// once, when they are first needed, however many sockets they are sent to.
 #[derive(Debug)]
 pub struct MessageContent {
-    /// What it says.
+    /// The message.
     pub message: Message,
     bytes: usize,
     encodings: Encodings,
@@ -151,7 +151,7 @@ impl MessageContent {
         Arc::new(Self { message, bytes, encodings: Encodings::default() })
     }
 
-    /// About how much memory it takes with one encoding.
+    /// Its approximate memory with one encoding.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + 2 * self.bytes
@@ -163,12 +163,12 @@ impl MessageContent {
     }
 }
 
-/// One change of an inbox, as its user's actor is told it.
+/// One change of an inbox, as its user's actor receives it.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A notification arrived.
     Added {
-        /// What arrived; its `seq` is the change's number.
+        /// A new entry; its `seq` is the change's number.
         entry: Entry,
         /// The count after it.
         unread_count: i64,
@@ -180,7 +180,7 @@ pub enum Change {
 /// Rows of one inbox that were marked together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marked {
-    /// What happened to them.
+    /// The change.
     pub mark: Mark,
     /// The rows, in the order of their numbers.
     pub ids: Arc<[NotificationId]>,

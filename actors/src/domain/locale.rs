@@ -1,18 +1,18 @@
-//! A language, as people and browsers name it: `pt`, `pt-BR`, `zh-Hant-TW`.
+//! A language tag: `pt`, `pt-BR`, `zh-Hant-TW`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest tag that is taken, in characters: RFC 5646 asks for room for 35.
+/// The longest accepted tag, in characters: RFC 5646 asks for room for 35.
 const TAG_MAX: usize = 35;
 
-/// A language tag in its usual spelling, whatever spelling it came in (`PT_br`).
+/// A language tag in its canonical spelling (`PT_br` becomes `pt-BR`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Locale(Box<str>);
 
-/// What was to be a language is none.
+/// The text is not a language tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Enter a language's tag, such as pt or pt-BR.")]
 pub struct NotALocale;
@@ -30,8 +30,8 @@ impl Locale {
         &self.0
     }
 
-    /// Itself, what it is a kind of (`pt` for `pt-BR`), and English at last: where to look for
-    /// what is said, the nearest first.
+    /// The tag itself, its parents (`pt` for `pt-BR`), and finally English: where to look for a
+    /// text, the best match first.
     pub fn nearest(&self) -> impl Iterator<Item = &str> {
         fn parent<'t>(tag: &&'t str) -> Option<&'t str> {
             tag.rsplit_once('-').map(|(parent, _)| parent)

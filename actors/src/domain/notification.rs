@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// The kind of that name, if there is one.
+    /// The kind with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -111,7 +111,7 @@ pub struct TicketSnapshot {
     pub title: String,
     /// How urgent it was.
     pub priority: Priority,
-    /// What it was about.
+    /// The ticket that it is about.
     pub category: Category,
     /// Its status after the event.
     pub status: Status,
@@ -139,7 +139,7 @@ impl From<&Ticket> for TicketSnapshot {
     }
 }
 
-/// What all recipients of one announcement share; stored once.
+/// The part that all recipients of one announcement share; stored once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Why it was made.
@@ -152,11 +152,11 @@ pub struct Message {
     pub body: String,
     /// Where a click leads, relative to the client's own origin; empty for nowhere.
     pub action_url: String,
-    /// The sender's own data, given on untouched.
+    /// The sender's own data, passed on unchanged.
     pub metadata: Map<String, Value>,
     /// The ticket that it is about.
     pub ticket: Option<TicketSnapshot>,
-    /// Who caused it.
+    /// The acting user.
     pub sender: Option<UserId>,
     /// How urgent it is.
     pub priority: Priority,
@@ -188,27 +188,27 @@ fn bytes_of(value: &Value) -> usize {
     size_of::<Value>() + within
 }
 
-/// A message on its way to the store: with those whom it concerns, not yet resolved to people.
+/// A message to be stored, with its audience, not yet resolved to users.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {
-    /// What is said.
+    /// The message.
     pub message: Message,
-    /// To whom.
+    /// Its audience.
     pub audience: Audience,
     /// On which channels, before preferences; the store keeps those that are switched on.
     pub channels: Channels,
 }
 
-/// Where a delivery on an outgoing channel stands.
+/// The state of an external delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryStatus {
     /// Not sent yet.
     Queued,
     /// The provider took it.
     Sent,
-    /// Given up.
+    /// It was given up.
     Failed,
-    /// A rule held it back: a preference, or that there is no address.
+    /// A rule suppressed it: a preference, or a missing address.
     Suppressed,
 }
 
@@ -227,7 +227,7 @@ impl DeliveryStatus {
         }
     }
 
-    /// The status as people read it.
+    /// The status as a label.
     #[must_use]
     pub fn display(self) -> &'static str {
         match self {
@@ -238,25 +238,25 @@ impl DeliveryStatus {
         }
     }
 
-    /// The status of that name, if there is one.
+    /// The status with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
-/// One notification's way out on one channel.
+/// The external delivery of one notification on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Which channel.
     pub channel: Channel,
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
     /// How many attempts were begun.
     pub attempts: u32,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,
-    /// The last failure, for people.
+    /// The last failure, for a reader.
     pub error: Option<String>,
 }
 
@@ -265,21 +265,21 @@ pub struct Delivery {
 pub struct Notification {
     /// Its id, over all inboxes.
     pub id: NotificationId,
-    /// Its birth in the recipient's inbox.
+    /// The number of its entry in the recipient's inbox.
     pub seq: Seq,
-    /// Whose it is.
+    /// The recipient.
     pub recipient: UserId,
     /// The recipient's name.
     pub recipient_name: String,
     /// When it was read, if it was.
     pub read_at: Option<Timestamp>,
-    /// What it says.
+    /// The message.
     pub message: Message,
-    /// Its ways out of the house.
+    /// Its external deliveries.
     pub deliveries: Vec<Delivery>,
 }
 
-/// How long ago something was, in words. A clock that went back a little shows as now.
+/// A relative time as a text. If the clock was set back a little, it shows as now.
 #[must_use]
 pub fn time_ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - then.as_second();

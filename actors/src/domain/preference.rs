@@ -1,7 +1,7 @@
-//! What a user wants to be notified of, and how.
+//! A user's preferences: which notifications, on which channels, and when.
 //!
-//! A preference is a wish on an event and a channel. Where there is none, an event goes out on the
-//! channels that it has by itself ([`channels`]).
+//! A preference is a choice for an event and a channel. Without one, an event is sent on its
+//! default channels ([`channels`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use super::locale::Locale;
 use super::routing::{Channel, Channels, channels};
 
 /// The most events in a user's preferences: nine are the hub's own, the others are senders'.
-/// What only an e-mail's link has ended does not count, for it must always be possible, and the
-/// hub itself has made the links.
+/// Unsubscriptions through an e-mail's link do not count: they must always be possible, and the hub
+/// itself has made the links.
 pub const EVENTS_MAX: usize = 200;
 
 /// The channels that wishes can be had on.
@@ -26,21 +26,21 @@ pub const CHANNELS: [Channel; 6] = Channel::ALL;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wish {
-    /// To be told.
+    /// Switched on.
     Yes,
-    /// Not to be told.
+    /// Switched off.
     No,
-    /// Not to be told, said by an e-mail's link.
+    /// Switched off through an e-mail's link.
     Unsubscribed,
 }
 
 /// A user's preferences; none yet is [`Preferences::default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
-    /// By event and channel. What is not there was never said.
+    /// By event and channel. A missing choice is the default.
     #[serde(default)]
     pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
-    /// When nothing is to leave the house.
+    /// When no external delivery is sent.
     #[serde(default)]
     pub quiet_hours: Option<QuietHours>,
     /// Whether e-mails are gathered.
@@ -103,7 +103,7 @@ impl Day {
         }
     }
 
-    /// The day of that name, if there is one.
+    /// The day with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|day| day.as_str() == name)
@@ -114,7 +114,7 @@ impl Day {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmailDigest {
-    /// Each goes out by itself.
+    /// Each is sent by itself.
     #[default]
     Off,
     /// Once an hour.
@@ -134,7 +134,7 @@ impl EmailDigest {
         }
     }
 
-    /// The one of that name, if there is one.
+    /// The one with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Off, Self::Hourly, Self::Daily].into_iter().find(|one| one.as_str() == name)
@@ -147,14 +147,14 @@ pub fn is_timezone(name: &str) -> bool {
     TimeZone::get(name).is_ok()
 }
 
-/// New wishes; what is not there stays as it was.
+/// Changed preferences; what is missing stays unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreferenceChanges {
     /// By event and channel.
     pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
     /// New quiet hours, or `Some(None)` for none any more.
     pub quiet_hours: Option<Option<QuietHours>>,
-    /// Another way of gathering e-mails.
+    /// Another setting of digests.
     pub email_digest: Option<EmailDigest>,
     /// Another language, or `Some(None)` for none any more.
     pub locale: Option<Option<Locale>>,
@@ -181,13 +181,13 @@ impl Preferences {
         (wished.count() <= EVENTS_MAX).then_some(self)
     }
 
-    /// What was said of an event on a channel.
+    /// The choice for an event on a channel.
     #[must_use]
     pub fn wish(&self, event: &Event, channel: Channel) -> Option<Wish> {
         self.events.get(event.as_str())?.get(&channel).copied()
     }
 
-    /// Whether an event of the hub's own goes out on a channel, as far as wishes are concerned.
+    /// Whether one of the hub's events is sent on a channel, as far as preferences decide.
     #[must_use]
     pub fn is_wanted(&self, event: &Event, channel: Channel) -> bool {
         let by_itself = channels(event).contains(channel) || is_asked_for(channel, RoutedBy::Hub);
@@ -200,8 +200,8 @@ impl Preferences {
         !matches!(self.wish(event, Channel::System), Some(Wish::No | Wish::Unsubscribed))
     }
 
-    /// What becomes of a channel on which an event may go out: `routed` are those that it has by
-    /// itself, or that its sender has named.
+    /// The outcome on a channel on which an event may be sent: `routed` are its default channels,
+    /// or those that its sender has chosen.
     #[must_use]
     pub fn decide(&self, event: &Event, channel: Channel, routed: Routed) -> Verdict {
         let is_routed = routed.channels.contains(channel) || is_asked_for(channel, routed.by);
@@ -216,9 +216,9 @@ impl Preferences {
     }
 }
 
-/// Whether an address on the channel is itself a request for everything, whatever the event's
-/// channels. A user who subscribes a browser wants pushes; a sender may leave them out. A
-/// webhook is a way of its owner's own to read the inbox: no sender chooses for it.
+/// Whether an address on the channel is itself a request for all events, whatever their channels. A
+/// user who subscribes a browser wants pushes; a sender may leave them out. A webhook is its
+/// owner's way to read the inbox: no sender chooses for it.
 fn is_asked_for(channel: Channel, by: RoutedBy) -> bool {
     match channel {
         Channel::Push => by == RoutedBy::Hub,
@@ -245,10 +245,10 @@ pub enum RoutedBy {
     Sender,
 }
 
-/// What becomes of an announcement on a channel.
+/// The outcome of an announcement on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes out.
+    /// It is sent.
     GoesOut,
     /// It would, but for a wish.
     HeldBack(Rule),

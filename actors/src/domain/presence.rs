@@ -1,12 +1,12 @@
-//! Who is on a project, what they look at and what they type on: the roster behind a presence
-//! stream.
+//! Presence on a project: its users, and which tickets they view and type on. The state behind a
+//! presence stream.
 //!
-//! A person is there while one of its sessions is. Sessions come and go, look at tickets and type;
-//! what others are told is what that changes about the *person*: one join and one leave however
-//! many sessions, the ticket that the newest look of a live session is at, and whether any session
-//! types. A client that applies the events to an earlier [`Roster::present`] has the current one.
+//! A user is present while one of their sessions is. Sessions open and close, view tickets and
+//! type; watchers are sent the changes of the *user*: one join and one leave however many sessions,
+//! the ticket of the newest view of an open session, and whether any session types. A client that
+//! applies the events to an earlier [`Roster::present`] has the current one.
 //!
-//! Times are what has passed since a moment that the caller chose.
+//! Times are durations since a moment that the caller chose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,14 +20,14 @@ pub const TYPING_LASTS: Duration = Duration::from_secs(5);
 /// A session types on at most this many tickets; further ones are ignored.
 const TYPING_MAX: usize = 16;
 
-/// A session of a person, told from that person's others.
+/// A session of a user, distinct from the user's others.
 pub type SessionNumber = u64;
 
 /// All present users.
 #[derive(Debug, Default)]
 pub struct Roster {
     people: BTreeMap<UserId, Here>,
-    /// Those of whom some session types.
+    /// Users with a session that types.
     typists: BTreeSet<UserId>,
 }
 
@@ -38,11 +38,10 @@ struct Here {
     sessions: BTreeMap<SessionNumber, Doing>,
 }
 
-/// What one session does.
+/// The activity of one session.
 #[derive(Debug, Default)]
 struct Doing {
-    /// The ticket that it looks at, and when it began to, as a place in the order of its person's
-    /// looks.
+    /// The ticket that it views, and the position of that view among the user's views.
     viewing: Option<(u64, TicketId)>,
     /// The tickets that it types on, and when that ends.
     typing: BTreeMap<TicketId, Duration>,
@@ -68,7 +67,7 @@ impl Here {
 }
 
 impl Roster {
-    /// A session comes; one that is there already changes nothing.
+    /// A session opens; a repetition changes nothing.
     pub fn join(&mut self, person: Person, session: SessionNumber) -> Vec<StreamEvent> {
         let mut events = Vec::new();
         let here = self.people.entry(person.id).or_insert_with(|| {
@@ -79,7 +78,7 @@ impl Roster {
         events
     }
 
-    /// A session goes, and what it did ends.
+    /// A session closes, and its activity ends.
     pub fn leave(&mut self, user: UserId, session: SessionNumber) -> Vec<StreamEvent> {
         let Some(here) = self.people.get(&user) else { return Vec::new() };
         if here.sessions.len() == 1 && here.sessions.contains_key(&session) {
@@ -97,7 +96,7 @@ impl Roster {
         gone.map(|here| StreamEvent::Left(here.person)).into_iter().collect()
     }
 
-    /// A session looks at a ticket, or at none. `order` says which of its person's looks is newer.
+    /// A session views a ticket, or none. `order` says which of its user's views is newer.
     pub fn view(
         &mut self,
         user: UserId,
@@ -112,7 +111,7 @@ impl Roster {
         })
     }
 
-    /// A session types on a ticket (or goes on to), or has ended.
+    /// A session types on a ticket (or continues to), or has stopped.
     pub fn type_on(
         &mut self,
         user: UserId,
@@ -159,7 +158,7 @@ impl Roster {
         self.people.values().map(Here::present).collect()
     }
 
-    /// The tickets that users look at or type on.
+    /// The tickets that users view or type on.
     #[must_use]
     pub fn tickets(&self) -> BTreeSet<TicketId> {
         let doing = self.people.values().flat_map(|here| here.sessions.values());
@@ -170,13 +169,13 @@ impl Roster {
         named.collect()
     }
 
-    /// How many people are there.
+    /// How many users are present.
     #[must_use]
     pub fn count(&self) -> usize {
         self.people.len()
     }
 
-    /// Changes what a person's sessions do; what that changes about the person.
+    /// Changes the activity of a user's sessions; returns how that changes the user's.
     fn change(
         &mut self,
         user: UserId,
@@ -242,7 +241,7 @@ mod tests {
         Person { id: UserId(id), username: format!("user{id}").into() }
     }
 
-    /// What a client knows that was shown the roster once and applies what it is told.
+    /// The state of a client that was sent the roster once and applies the events.
     #[derive(Debug, Default)]
     struct Client {
         people: BTreeMap<UserId, Present>,
@@ -279,13 +278,13 @@ mod tests {
         }
     }
 
-    /// All that was ever said, by a session that is still there: the roster is read from it.
+    /// All events of open sessions: the expected roster is computed from them.
     #[derive(Debug, Default)]
     struct Model {
         sessions: BTreeSet<(i64, u64)>,
-        /// Newest last: whose session looks at what.
+        /// Newest last: which session views which ticket.
         looks: Vec<(i64, u64, Option<i64>)>,
-        /// Who typed on what, and when that was last said.
+        /// Which session typed on which ticket, and when it was last renewed.
         typed: BTreeMap<(i64, u64, i64), u64>,
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest wait: later, a notification is no news any more. Whatever a provider asks for.
+/// The longest wait, whatever a provider asks for: later, a notification is no news any more.
 const WAIT_MAX: Duration = Duration::from_secs(6 * 3_600);
 
 /// How often and how far apart a delivery is tried.
@@ -22,11 +22,12 @@ impl Default for RetryRule {
 }
 
 impl RetryRule {
-    /// How long to wait after attempt number `attempt` (from 1) has failed in a way that may pass;
-    /// `None` when that was the last one.
+    /// How long to wait after attempt number `attempt` (from 1) has failed temporarily; `None` if
+    /// that was the last one.
     ///
-    /// `jitter` is random: of the wait, a quarter is left to chance, so that what failed together
-    /// does not come back together. `wish` is the provider's own (`Retry-After`): never sooner.
+    /// `jitter` is random: a quarter of the wait is random, so that deliveries that failed together
+    /// are not retried together. `wish` is the provider's own (`Retry-After`): never sooner than
+    /// that.
     #[must_use]
     pub fn wait_after(self, attempt: u32, jitter: u32, wish: Option<Duration>) -> Option<Duration> {
         if attempt >= self.attempts {

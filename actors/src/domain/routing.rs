@@ -1,11 +1,11 @@
-//! Who is told of an event, and on which channels.
+//! Who is notified of an event, and on which channels.
 
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::ids::UserId;
 
-/// A way in which a notification leaves the house, and `System`, the inbox itself.
+/// A channel: an external one, or `System`, the inbox itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Channel {
@@ -41,7 +41,7 @@ impl Channel {
         }
     }
 
-    /// The channel's name as people read it.
+    /// The channel's label.
     #[must_use]
     pub fn display(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Channel {
         }
     }
 
-    /// The channel of that name, if there is one.
+    /// The channel with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.as_str() == name)
@@ -122,7 +122,7 @@ pub fn channels(event: &Event) -> Channels {
     }
 }
 
-/// A role whose holders are all told; the store knows who they are at the moment of the commit.
+/// A role whose users are all notified; the store resolves it at the time of the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
     /// Admins and super admins.
@@ -131,12 +131,12 @@ pub enum Group {
     SuperAdmins,
 }
 
-/// Whom an announcement concerns.
+/// The users whom an announcement concerns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audience {
     /// A whole group, if one is concerned.
     pub group: Option<Group>,
-    /// People concerned for what they are to the ticket.
+    /// Users who are concerned because of their relation to the ticket.
     pub users: Vec<UserId>,
     /// The acting user, who is never notified of their own action.
     pub except: Option<UserId>,

@@ -1,20 +1,20 @@
-//! What a search for tickets looks for: how the text of a user is split into words.
+//! A search for tickets: how a user's text is split into words.
 //!
 //! The rules are the same for every store; a store turns [`Search`] into its own query language.
 //!
 //! - A word is a run of letters and digits; all other characters separate words.
-//! - What stands between two spaces is one term. The words of a term match where they follow each
-//!   other: `WEB-5` is the word `WEB` and behind it the word `5`.
+//! - The text between two spaces is one term. The words of a term match if they follow each other:
+//!   `WEB-5` is the word `WEB` followed by the word `5`.
 //! - All terms must match, in any order.
 //! - The last word of a term matches every word that begins with it. A number matches itself only:
 //!   `5` does not find `50`, so a key or a number finds one ticket of a project.
-//! - Case and the accents of Latin letters do not count; the store folds them in both texts.
+//! - Case and the accents of Latin letters are ignored; the store folds them in both texts.
 //! - Without a single word, nothing matches.
 
-/// The most words of a search. Each word of one letter reads a good part of the index.
+/// The most words of a search. A word of one letter reads a large part of the index.
 pub const SEARCH_WORDS_MAX: usize = 16;
 
-/// What a search looks for.
+/// A parsed search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     terms: Vec<Term>,
@@ -35,7 +35,7 @@ pub struct Term {
 pub struct TooManyWords;
 
 impl Search {
-    /// Splits what a user wrote; a term that is repeated counts once.
+    /// Splits a user's text; a repeated term counts once.
     ///
     /// # Errors
     /// [`TooManyWords`].
@@ -79,7 +79,7 @@ impl Term {
     }
 }
 
-/// An accent that is a character of its own, behind its letter.
+/// An accent that is a character of its own, after its letter.
 fn is_accent(content: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&content)
 }

@@ -21,10 +21,10 @@ pub enum Recipients {
     All,
 }
 
-/// What makes a retry the same request: the first answer is given again.
+/// A key that makes a retry the same request: it gets the first answer again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Whose key it is: two senders may choose the same.
+    /// The key's owner: two senders may choose the same key.
     pub owner: UserId,
     /// As it was sent: 1 to 255 visible ASCII characters (the edge checks it).
     pub key: String,
@@ -35,9 +35,9 @@ pub struct IdempotencyKey {
 /// A send that is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSend {
-    /// What is said; its `sender` is who sends.
+    /// The message; its `sender` is the sending user.
     pub message: Message,
-    /// To whom.
+    /// The recipients.
     pub recipients: Recipients,
     /// On which channels, before preferences; the store keeps those that are switched on.
     pub channels: Channels,
@@ -45,11 +45,11 @@ pub struct NewSend {
     pub is_critical: bool,
     /// When it begins; `None` for at once.
     pub due_at: Option<Timestamp>,
-    /// What makes a retry the same request.
+    /// The key that makes a retry the same request.
     pub key: Option<IdempotencyKey>,
 }
 
-/// Where a send stands.
+/// The state of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendStatus {
     /// It waits for its time.
@@ -78,7 +78,7 @@ impl SendStatus {
     }
 }
 
-/// Whether a user may send to another over a socket, as far as the rules alone can tell.
+/// Whether a user may send to another over a socket, as far as the rules alone decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteRight {
     /// Yes.
@@ -89,7 +89,7 @@ pub enum NoteRight {
     Withheld,
 }
 
-/// Admins may send to anyone, developers to those with whom they share a project, every user to
+/// Admins may send to all users, developers to those with whom they share a project, every user to
 /// themselves.
 #[must_use]
 pub fn note_right(caller: &Caller, to: UserId) -> NoteRight {
@@ -105,8 +105,8 @@ pub fn note_right(caller: &Caller, to: UserId) -> NoteRight {
 /// never into a script. Nowhere (empty) will do.
 #[must_use]
 pub fn is_good_link(link: &str) -> bool {
-    // Browsers drop line breaks and tabs inside of an address, and white space before it: what
-    // stands behind them might be a scheme.
+    // Browsers remove line breaks and tabs inside of a URL, and white space before it: the rest
+    // might then begin with a scheme.
     if link.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return false;
     }

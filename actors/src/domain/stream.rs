@@ -1,8 +1,7 @@
 //! A project's streams: events that watchers of a project are sent as they happen.
 //!
-//! Streams are live only. What they tell can be read from the store, so a watcher that may have
-//! missed something is told so (its socket closes, or its subscription begins again) and reads
-//! anew.
+//! Streams are live only. Their contents can be read from the store, so a watcher that may have
+//! missed an event is told so (its socket closes, or its subscription begins again) and reads.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,9 +14,9 @@ use super::ticket::{Stakes, Status, Ticket};
 /// Which of a project's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamKind {
-    /// What becomes of its tickets.
+    /// Changes of its tickets.
     Tickets,
-    /// Who is there, and what they look at.
+    /// Who is present, and which tickets they view.
     Presence,
 }
 
@@ -77,22 +76,22 @@ pub struct Person {
 /// A present user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
-    /// Who.
+    /// The user.
     pub person: Person,
-    /// The ticket that this person looks at, if any.
+    /// The ticket that this user views, if any.
     pub viewing: Option<TicketId>,
     /// The tickets that this person types on, in the order of their ids.
     pub typing: Vec<TicketId>,
 }
 
-/// What happened to a ticket, as a list of tickets sees it.
+/// A change of a ticket, as a list of tickets sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketAction {
     /// It was raised.
     Created,
     /// It moved, or its text changed.
     Updated,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 
@@ -117,7 +116,7 @@ pub struct TicketLine {
     pub key: String,
     /// Its title.
     pub title: String,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Counts its changes: an older line than the one that is shown is dropped.
     pub version: i64,
@@ -135,12 +134,12 @@ impl From<&Ticket> for TicketLine {
     }
 }
 
-/// What a stream tells.
+/// A stream's event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamEvent {
     /// Something became of a ticket.
     Ticket {
-        /// What.
+        /// The change.
         action: TicketAction,
         /// The ticket after it.
         line: TicketLine,
@@ -151,20 +150,20 @@ pub enum StreamEvent {
     Joined(Person),
     /// A user's last session left.
     Left(Person),
-    /// A user looks at another ticket, or at none.
+    /// A user views another ticket, or none.
     Viewing {
-        /// Who.
+        /// The user.
         person: Person,
-        /// At what before.
+        /// The previous ticket.
         was: Option<TicketId>,
-        /// At what.
+        /// The ticket.
         ticket: Option<TicketId>,
     },
     /// A user began to type, or stopped.
     Typing {
-        /// Who.
+        /// The user.
         person: Person,
-        /// On what.
+        /// The ticket.
         ticket: TicketId,
         /// Whether it began.
         is_typing: bool,
@@ -182,7 +181,7 @@ impl StreamEvent {
         event
     }
 
-    /// Which of a project's streams tells of it.
+    /// Which of a project's streams it belongs to.
     #[must_use]
     pub fn kind(&self) -> StreamKind {
         match self {
@@ -194,13 +193,13 @@ impl StreamEvent {
     }
 }
 
-/// A stream's event on its way to sockets: its bytes are made once, when they are first needed,
-/// however many sockets they go to.
+/// A stream's event for sockets: its bytes are made once, when they are first needed, however many
+/// sockets they are sent to.
 #[derive(Debug)]
 pub struct SharedStreamEvent {
-    /// Which stream tells it.
+    /// The stream.
     pub stream: Stream,
-    /// What it tells.
+    /// The event.
     pub event: StreamEvent,
     encoded: OnceLock<Box<[u8]>>,
 }
@@ -219,12 +218,12 @@ impl SharedStreamEvent {
     }
 }
 
-/// What a project's tickets stream is told, with what decides who may hear it.
+/// An event of a project's tickets stream, with the facts that decide who may see it.
 #[derive(Debug)]
 pub struct TicketNews {
-    /// What is told.
+    /// The event.
     pub content: Arc<SharedStreamEvent>,
-    /// Who has to do with the ticket.
+    /// The users of the ticket.
     pub stakes: Stakes,
 }
 

@@ -1,4 +1,4 @@
-//! People: their roles, and the rights that a role gives.
+//! Users: their roles, and the rights of each role.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::confusable::looks_like_slug;
 use super::ids::UserId;
 
-/// What a user may do. Any slug that is not one of ours has a client's rights.
+/// A role. Any slug that is not one of ours has a client's rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Role {
@@ -31,18 +31,18 @@ pub enum Role {
 #[error("A role is 1 to 32 of the characters a-z, 0-9, _ and -.")]
 pub struct BadRole;
 
-/// Why an account may not be given a role of that name.
+/// Why an account may not have a role with that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoleRefused {
     /// It is not a slug.
     #[error(transparent)]
     NotASlug(#[from] BadRole),
-    /// People would take it for another one, which has rights.
+    /// It is confusable with one that has rights.
     #[error("\"{given}\" looks like the built-in role \"{built_in}\": choose another name.")]
     LooksBuiltIn {
-        /// As it was given.
+        /// The requested name.
         given: String,
-        /// What it looks like.
+        /// The role that it resembles.
         built_in: Role,
     },
 }
@@ -51,8 +51,8 @@ impl Role {
     /// The built-in roles.
     pub const BUILT_IN: [Self; 4] = [Self::Client, Self::Developer, Self::Admin, Self::SuperAdmin];
 
-    /// A role to give to an account. Rows and tokens are read with [`Role::from_str`], which
-    /// takes every slug; what is given anew must not look like a built-in role that it is not.
+    /// A role for an account. Rows and tokens are parsed with [`Role::from_str`], which accepts
+    /// every slug; a newly assigned role must not look like a built-in one that it is not.
     ///
     /// # Errors
     /// See [`RoleRefused`].
@@ -67,7 +67,7 @@ impl Role {
         }
     }
 
-    /// The role as it stands in tokens, rows and JSON.
+    /// The role's name in tokens, rows and JSON.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -79,7 +79,7 @@ impl Role {
         }
     }
 
-    /// The role as people read it: `Super Admin`, `Student`.
+    /// The role's label: `Super Admin`, `Student`.
     #[must_use]
     pub fn display(&self) -> String {
         let words = self.as_str().split(['_', '-']).filter(|word| !word.is_empty());
@@ -143,20 +143,20 @@ impl From<Role> for String {
     }
 }
 
-/// An account, without its password. Its texts are nearly always short enough (24 bytes) to lie
-/// within it: there is one for each connected user.
+/// An account, without its password. Its texts are nearly always short enough (24 bytes) to be
+/// stored inline: there is one account for each connected user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Never used for another account.
     pub id: UserId,
-    /// Unique, also in what it looks like (see [`super::confusable`]); a login names it exactly.
+    /// Unique, also among confusable names (see [`super::confusable`]); a login names it exactly.
     pub username: CompactString,
-    /// Unique where there is one, compared without regard to case, also in what it looks like;
-    /// empty for none.
+    /// Unique if not empty, compared without regard to case, also among confusable addresses; may
+    /// be empty.
     pub email: CompactString,
-    /// Empty for none; people then see the username.
+    /// May be empty; then the username is shown.
     pub full_name: CompactString,
-    /// What the user may do.
+    /// The user's role.
     pub role: Role,
     /// E.164, or empty.
     pub whatsapp_number: CompactString,
@@ -164,14 +164,14 @@ pub struct User {
     pub phone: CompactString,
     /// An inactive account can neither log in nor use a token that it already has.
     pub is_active: bool,
-    /// Whether mails to the address are known to arrive, or it was vouched for.
+    /// Whether e-mails to the address are known to arrive, or an issuer vouches for it.
     pub is_email_verified: bool,
     /// When the account was made.
     pub created_at: Timestamp,
 }
 
 impl User {
-    /// The full name, or the username where there is none.
+    /// The full name, or the username if there is none.
     #[must_use]
     pub fn display_name(&self) -> &str {
         if self.full_name.is_empty() { &self.username } else { &self.full_name }

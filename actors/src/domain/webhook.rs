@@ -1,7 +1,7 @@
 //! Webhooks: users' own servers that the hub calls.
 //!
-//! A user's is told of what comes into the user's inbox, each notification once; a project's of
-//! what happens to the project's tickets, each event once, whatever its recipients.
+//! A user's webhook is called for each notification in the user's inbox, once; a project's for each
+//! event of the project's tickets, once, whatever its recipients.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use super::ids::{ProjectId, UserId, WebhookId};
 pub const PER_USER_MAX: u32 = 10;
 /// The most webhooks of one project.
 pub const PER_PROJECT_MAX: u32 = 20;
-/// So many deliveries in a row that were given up, each after all its attempts, switch a webhook
-/// off: it has been failing for about a day.
+/// How many consecutive deliveries that were given up, each after all its attempts, disable a
+/// webhook: it has been failing for about a day.
 pub const FAILURES_MAX: u32 = 20;
-/// How long a secret goes on signing beside the one that took its place: long enough to bring the
-/// new one to every server.
+/// How long a secret continues to sign beside its successor: long enough to deploy the new one to
+/// every server.
 pub const OLD_SECRET_LASTS: SignedDuration = SignedDuration::from_hours(24);
 
-/// What signs what a webhook is sent. No log shows it.
+/// A webhook's signing secret. No log shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookSecret(String);
 
@@ -32,7 +32,7 @@ impl HookSecret {
         Self(text)
     }
 
-    /// The characters themselves: for signing, and for the one who has made the webhook.
+    /// The secret's text: for signing, and for the creator of the webhook.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -45,31 +45,31 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// Whose a webhook is, and thereby what it is told.
+/// The owner of a webhook, which decides what it is called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HookOwner {
-    /// A user: what comes into the inbox.
+    /// A user: notifications in the inbox.
     User(UserId),
-    /// A project: what happens to its tickets.
+    /// A project: events of its tickets.
     Project(ProjectId),
 }
 
-/// A webhook as it stands.
+/// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
     /// Its id.
     pub id: WebhookId,
-    /// Whose it is.
+    /// Its owner.
     pub owner: HookOwner,
     /// Where it is called.
     pub url: String,
-    /// The names of the events that it hears of; empty for all.
+    /// The names of its events; empty for all.
     pub events: Vec<String>,
-    /// What its owner says of it.
+    /// The owner's description.
     pub description: String,
     /// Whether it is called.
     pub is_active: bool,
-    /// How many deliveries in a row were given up.
+    /// How many consecutive deliveries were given up.
     pub failures: u32,
     /// Why the hub has switched it off, if it has.
     pub off_reason: Option<String>,
@@ -82,17 +82,17 @@ pub struct Webhook {
 /// A webhook to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWebhook {
-    /// Whose it will be.
+    /// Its owner.
     pub owner: HookOwner,
     /// Where it is called.
     pub address: HookAddress,
-    /// The names of the events that it hears of; empty for all.
+    /// The names of its events; empty for all.
     pub events: Vec<String>,
-    /// What its owner says of it.
+    /// The owner's description.
     pub description: String,
     /// Whether it is called.
     pub is_active: bool,
-    /// What will sign.
+    /// The signing secret.
     pub secret: HookSecret,
 }
 
@@ -101,24 +101,24 @@ pub struct NewWebhook {
 pub struct HookAddress {
     /// The URL.
     pub url: String,
-    /// Its host and port: what is slow together.
+    /// Its host and port: its lane.
     pub lane: String,
 }
 
-/// What is to be different; `None` stays.
+/// The changes; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookChanges {
     /// Where it is called.
     pub address: Option<HookAddress>,
-    /// What it hears of.
+    /// Its events.
     pub events: Option<Vec<String>>,
-    /// What its owner says of it.
+    /// The owner's description.
     pub description: Option<String>,
     /// Whether it is called. One that is switched on begins without failures.
     pub is_active: Option<bool>,
 }
 
-/// Whether a webhook with this list hears of an event.
+/// Whether a webhook with this list is called for an event.
 #[must_use]
 pub fn hears(events: &[String], event: &Event) -> bool {
     events.is_empty() || events.iter().any(|name| name == event.as_str())
@@ -131,21 +131,21 @@ pub enum HookEnd {
     Taken,
     /// It was given up.
     GivenUp,
-    /// The webhook says that it does not exist any more.
+    /// The webhook answered that it does not exist any more.
     Gone,
 }
 
-/// How a webhook stands, as far as its deliveries decide that.
+/// A webhook's state, as far as its deliveries decide it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// How many deliveries in a row were given up.
+    /// How many consecutive deliveries were given up.
     pub failures: u32,
     /// Why it is to be switched off, if it is.
     pub off_reason: Option<String>,
 }
 
 impl Health {
-    /// After one more delivery. Once there is a reason, it stays.
+    /// The state after another delivery. A reason, once set, stays.
     #[must_use]
     pub fn after(mut self, end: HookEnd) -> Self {
         if self.off_reason.is_some() {

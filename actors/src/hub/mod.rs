@@ -1,6 +1,6 @@
 //! The root of the supervision tree, and the handle by which the process holds it.
 //!
-//! The root itself is in [`root`]; this is what the process starts, asks, drains and stops.
+//! The root itself is in [`root`]; this is what the process starts, queries, drains and stops.
 
 #[cfg(feature = "testing")]
 mod faults;
@@ -36,13 +36,13 @@ use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
 use root::{HubMessage, Root, Standing};
 
-/// Supervisors of user actors: spawning and ticking are spread over so many mailboxes.
+/// Supervisors of user actors: spawns and ticks are distributed over this many mailboxes.
 const USER_SHARDS: usize = 4;
 /// Supervisors of ticket actors.
 const TICKET_SHARDS: usize = 2;
 /// Supervisors of project actors: there are few, for few projects are watched at once.
 const PROJECT_SHARDS: usize = 2;
-/// How long the root may take to answer.
+/// The time limit of the root's answer.
 const ROOT_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How many sessions are ended at once when the hub drains.
 const DRAIN_BATCH: usize = 256;
@@ -50,8 +50,8 @@ const DRAIN_BATCH: usize = 256;
 /// hangs must not hold up the end of the process.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// How long the hub waits for what is with the providers. What is cut off there goes out again
-/// after the next start, with the same key.
+/// How long the hub waits for attempts in progress. One that is aborted is sent again after the
+/// next start, with the same key.
 const SENDING_MAX: Duration = Duration::from_secs(10);
 
 /// Restarts that operators ask for, all operators together: a script may restart each actor that a
@@ -60,7 +60,7 @@ const RESTARTS_PER_S: u32 = 1;
 /// See [`RESTARTS_PER_S`].
 const RESTARTS_BURST: u32 = 60;
 
-/// What the tree is built from.
+/// The dependencies of the tree.
 #[derive(Debug, Clone)]
 pub struct HubParts {
     /// Where tickets are.
@@ -69,34 +69,34 @@ pub struct HubParts {
     pub inboxes: Arc<dyn InboxStore>,
     /// Where sends are.
     pub sends: Arc<dyn SendStore>,
-    /// What forgets what is old.
+    /// Removes old rows.
     pub retention: Arc<dyn RetentionStore>,
     /// Where comments are.
     pub comments: Arc<dyn CommentStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// What clients know it by.
+    /// The node's identity for clients.
     pub names: HubNames,
     /// Limits.
     pub limits: HubLimits,
     /// How fast an account may write, shared with the edges.
     pub writes: WriteRate,
-    /// The delivery channels that are switched on; without any there is no branch for them.
+    /// The enabled delivery channels; without any there is no branch for them.
     pub channels: Vec<ChannelActor>,
 }
 
 /// The process' hold on its tree.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// The way to the user actors.
+    /// Handles to the user actors.
     pub users: Users,
-    /// The way to the ticket actors.
+    /// Handles to the ticket actors.
     pub tickets: Tickets,
     /// Sends: messages that users write.
     pub sends: Sends,
-    /// The way to the project actors.
+    /// Handles to the project actors.
     pub projects: Projects,
-    /// The way to the channel actors.
+    /// Handles to the channel actors.
     pub channels: Channels,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
@@ -113,7 +113,7 @@ pub enum RestartError {
     /// The tree does not answer.
     #[error("the tree does not answer")]
     Unavailable,
-    /// Operators asked for too many restarts.
+    /// Operators requested too many restarts.
     #[error("too many restarts; try again in {retry_after_s} seconds")]
     TooMany {
         /// When the next one is admitted.
@@ -213,15 +213,15 @@ impl Hub {
         }
     }
 
-    /// The tree's events after the one of that id, and those to come: see [`TreeLog::listen`].
+    /// The tree's events after the one with that id, and future ones: see [`TreeLog::listen`].
     #[must_use]
     pub fn events(&self, after: Option<u64>) -> TreeEvents {
         self.log.listen(after)
     }
 
-    /// Has the actor at `path` (`user/42`, `users/0`, `scheduler`, …) started again because the
-    /// operator of that name asks for it. It is killed, even in the middle of its work, and starts
-    /// without a back-off; that is no failure, and spends no budget.
+    /// Restarts the actor at `path` (`user/42`, `users/0`, `scheduler`, …) at the request of the
+    /// operator with that name. It is killed, even while it handles a message, and starts without a
+    /// back-off; that is no failure, and spends no budget.
     ///
     /// # Errors
     /// See [`RestartError`].
@@ -251,22 +251,22 @@ impl Hub {
         outcome(answer.within(ROOT_ANSWER_MAX).await)
     }
 
-    /// Whether all supervisors are up and within their restart budgets, and the hub takes sessions
-    /// in (it does not while it drains).
+    /// Whether all supervisors are up and within their restart budgets, and the hub accepts
+    /// sessions (it does not while it drains).
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        // Without its sender, the root, the last standing says nothing.
+        // Without its sender, the root, the last value is meaningless.
         let is_rooted = self.standing.has_changed().is_ok();
         is_rooted
             && *self.standing.borrow() == Standing::Up
             && !self.users.is_draining.load(Relaxed)
     }
 
-    /// Returns once the tree has given up (a supervisor is over its budget): the process must end
-    /// with an error then.
+    /// Returns once the tree has failed (a supervisor is over its budget): the process must then
+    /// exit with an error.
     pub async fn escalated(&self) {
         let mut standing = self.standing.clone();
-        // The sender is the root's own: when it is gone, so is the tree.
+        // The root owns the sender: if it is gone, so is the tree.
         let _ = standing.wait_for(|standing| *standing == Standing::Escalated).await;
     }
 
@@ -278,8 +278,8 @@ impl Hub {
         self.stop().await;
     }
 
-    /// Ends every session with 1012, in batches, each told its own time to come back, spread over
-    /// `window`; saves the delivered positions. Commands to tickets still work afterwards.
+    /// Closes every session with 1012, in batches, each with its own reconnect delay within
+    /// `window`, and saves the delivered positions. Commands to tickets still work afterwards.
     pub async fn end_sessions(&self, window: Duration) {
         self.users.is_draining.store(true, Relaxed);
         let end = Instant::now() + DRAIN_MAX;
@@ -302,8 +302,8 @@ impl Hub {
         }
     }
 
-    /// Ends all sending: what is with a provider is waited for and recorded, what was not begun is
-    /// given back.
+    /// Stops all sending: attempts in progress are awaited and recorded, leases that have not begun
+    /// are returned.
     pub async fn end_sending(&self) {
         if !self.channels.drain(SENDING_MAX).await {
             warn!("attempts that took longer than {} s were cut off", SENDING_MAX.as_secs());

@@ -1,9 +1,9 @@
 //! The root actor: supervises the supervisors and the scheduler, one for one.
 //!
-//! A child that ends is started again after a back-off; more than [`RESTARTS_MAX`] restarts
-//! of all of them together within [`RESTARTS_WITHIN`] and the root gives up: readiness is false
-//! from the first failure until all are up again, and for good once it gave up; the process then
-//! exits with an error, so that whatever runs it starts it afresh.
+//! A child that ends is restarted after a back-off. After more than [`RESTARTS_MAX`] restarts of
+//! all of them together within [`RESTARTS_WITHIN`] the root fails. Readiness is false from the
+//! first failure until all are up again, and for good once the root has failed; the process then
+//! exits with an error, so that its service manager restarts it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::supervisor::{
 };
 use crate::vitals::{Handle, Vitals};
 
-/// So many restarts of supervisors …
+/// At most this many restarts of supervisors …
 const RESTARTS_MAX: usize = 5;
 /// … in this long are too many.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a child may take to report.
+/// The time limit of a child's report.
 pub(super) const REPORT_MAX: Duration = Duration::from_secs(3);
 
-/// Whether the tree stands.
+/// The state of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Not all supervisors are up yet, or again.
@@ -43,7 +43,7 @@ pub(super) enum Standing {
     Escalated,
 }
 
-/// What the root is sent.
+/// The messages of the root.
 #[derive(Debug)]
 pub(super) enum HubMessage {
     /// A supervisor's back-off is over.
@@ -52,21 +52,21 @@ pub(super) enum HubMessage {
     Report(Call<usize, ActorReport>),
     /// An operator wants the actor at that path started again.
     Restart(RestartMail<String>),
-    /// Kill the child of that path, as if it had failed; answers whether there is one.
+    /// Kill the child at that path, as if it had failed; answers whether there is one.
     #[cfg(feature = "testing")]
     Kill(Call<String, bool>),
 }
 
 type SlotSender<P> = watch::Sender<Option<Handle<SupervisorMessage<P>>>>;
 
-/// Empty slots for so many supervisors, and the directory that finds them there.
+/// Empty slots for this many supervisors, and the directory that finds them there.
 pub(super) fn directory<P: Protocol>(count: usize) -> (Vec<SlotSender<P>>, Directory<P>) {
     let (slots, shards): (Vec<_>, Vec<SupervisorSlot<P>>) =
         (0..count).map(|_| watch::channel(None)).unzip();
     (slots, Directory { live: Live::<P>::default(), shards: shards.into() })
 }
 
-/// A permanent child of the root: how it is started, and asked how it is.
+/// A permanent child of the root: how it is started and queried.
 #[async_trait]
 pub(super) trait Permanent: Debug + Send + Sync + 'static {
     /// Its path in the tree.
@@ -78,7 +78,7 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
     /// Starts it, for the first time or again.
     async fn spawn(&self, log: &Arc<TreeLog>, root: ActorCell) -> Result<ActorCell, SpawnErr>;
 
-    /// Asks it for its report, with at most `most` children; the answer comes to the future.
+    /// Requests its report, with at most `most` children; the future resolves to the answer.
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>>;
 
     /// An operator wants a child of it started again that is not found by an id.
@@ -159,7 +159,7 @@ pub(super) struct Root {
     pub(super) standing: watch::Sender<Standing>,
 }
 
-/// What the root knows: its children, in the order of [`Root::children`].
+/// The state of the root: its children, in the order of [`Root::children`].
 #[derive(Debug)]
 pub(super) struct RootState {
     vitals: Arc<Vitals>,
@@ -173,7 +173,7 @@ struct Child {
     path: String,
     kind: &'static str,
     actor: Option<ActorCell>,
-    /// Who asked for its restart, until the news of its end is here.
+    /// The operator who requested its restart, until its end is reported.
     asked: Option<Arc<str>>,
 }
 
@@ -256,7 +256,7 @@ impl Root {
         Ok(())
     }
 
-    /// Kills the child at a path because an operator asks for its restart, or starts one at once
+    /// Kills the child at a path because an operator requested its restart, or starts one at once
     /// that is down.
     fn restart(
         &self,
@@ -334,7 +334,7 @@ impl Root {
         let Some((most, reply)) = call.open() else { return };
         let mut own = ActorReport::new("hub".to_owned(), "hub", &state.vitals, None);
         own.children_total = state.children.len();
-        // What is known here of each child, for one that is down or does not answer.
+        // What the root knows of each child, for one that is down or does not answer.
         let known: Vec<ActorReport> =
             state.children.iter().enumerate().map(|(n, child)| absent(n, child, state)).collect();
         let reports: Vec<_> = self.children.iter().map(|child| child.report(most)).collect();
@@ -363,7 +363,7 @@ fn absent(index: usize, child: &Child, state: &RootState) -> ActorReport {
     report
 }
 
-/// Puts the children's own reports in place of what the root knows, but for their failures and
+/// Replaces what the root knows with the children's own reports, except their failures and
 /// restarts, which only the root knows.
 fn collect(
     mut own: ActorReport,

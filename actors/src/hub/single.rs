@@ -1,4 +1,4 @@
-//! The root's permanent children of which there is one: the scheduler, the channels' supervisor.
+//! The root's single permanent children: the scheduler, the channels' supervisor.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) struct SchedulerPlace {
     slot: watch::Sender<Option<Handle<SchedulerMessage>>>,
 }
 
-/// The scheduler's place, and the way to it.
+/// The scheduler's slot, and its handle.
 pub(super) fn scheduler(
     store: Arc<dyn SendStore>,
     tickets: &Arc<dyn TicketStore>,
@@ -75,7 +75,8 @@ impl Permanent for SchedulerPlace {
         let (actor, _) = Actor::spawn_linked(None, self.scheduler.clone(), args, root).await?;
         let (cell, handle) = (actor.get_cell(), Handle::new(actor, vitals));
         self.slot.send_replace(Some(handle.clone()));
-        // Only now: what was taken in before it could be found is seen by this look.
+        // Only now: a send that was accepted before the scheduler could be found is seen by this
+        // check.
         handle.cast(SchedulerMessage::Look);
         Ok(cell)
     }

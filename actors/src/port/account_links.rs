@@ -9,15 +9,15 @@ pub use crate::domain::plan::login::EndedLogin;
 /// A link to be made, with the mail that brings it.
 #[derive(Debug, Clone)]
 pub struct NewLink {
-    /// What it is for.
+    /// The purpose.
     pub purpose: LinkPurpose,
-    /// Whose account.
+    /// The account.
     pub to: LinkTo,
     /// When it is made.
     pub now: Timestamp,
 }
 
-/// Whose account a link is for.
+/// The account of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkTo {
     /// That of the address, without regard to case.
@@ -29,13 +29,13 @@ pub enum LinkTo {
 /// A new password.
 #[derive(Debug, Clone)]
 pub struct PasswordChange {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// A PHC string.
     pub password_hash: String,
     /// The hash that the account must still have; `None` for whatever it has.
     pub seen: Option<String>,
-    /// The login that goes on; `None`: all end.
+    /// The login that continues; `None`: all end.
     pub keep: Option<LoginId>,
     /// When it is set.
     pub now: Timestamp,

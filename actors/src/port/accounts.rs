@@ -1,4 +1,4 @@
-//! What logins, tokens and the lists of users need of a store.
+//! The store port of logins, tokens and the lists of users.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,12 +17,12 @@ use crate::domain::user::{Role, User};
 /// Accounts, logins, and the hub's own settings.
 #[async_trait]
 pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Makes an account and, in the same transaction, tells whom `announce` (given the account
-    /// with its id) says.
+    /// Creates an account and, in the same transaction, the announcement that `announce` returns
+    /// for the account with its id.
     ///
     /// # Errors
     /// [`StoreError::Taken`] with `username`, `email` or `id`; [`StoreError::TooSimilar`] with
-    /// `username` or `email`. Of two that come at once and look alike, one is made.
+    /// `username` or `email`. Of two concurrent ones that look alike, one is created.
     async fn create_user(
         &self,
         new: NewUser,
@@ -39,7 +39,7 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError>;
 
-    /// The hash of the account's password; `None` where it has none, or there is no account.
+    /// The hash of the account's password; `None` if it has none, or there is no account.
     async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError>;
 
     /// Changes an account; the account after it. Whatever several changes at once have seen
@@ -84,16 +84,16 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError>;
 
-    /// Ends a login; when the last of its access tokens ends, where there is such a login. Ending
-    /// one twice changes nothing.
+    /// Ends a login; returns when the last of its access tokens expires, if there is such a login.
+    /// Ending one twice changes nothing.
     async fn revoke_login(
         &self,
         login: LoginId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// The logins that were revoked and have an access token that is still good at `now`, each with
-    /// the end of its last one; of more than `limit`, those whose tokens end last.
+    /// The revoked logins with an access token that is still valid at `now`, each with the expiry
+    /// of its last one; of more than `limit`, those whose tokens expire last.
     async fn ended_logins(
         &self,
         now: Timestamp,
@@ -138,11 +138,11 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// Uses a link that confirms an address. `false`, and nothing changes, where it is not open.
     async fn confirm_email(&self, link: AccountLink, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// The setting of that name; where there is none, `initial` becomes it, and is on the disk
-    /// when this returns. Two processes that do this at once get the same answer.
+    /// The setting with that name; if there is none, `initial` is stored, and on the disk when this
+    /// returns. Two processes that do this at once get the same answer.
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError>;
 
-    /// The setting of that name, if there is one.
+    /// The setting with that name, if there is one.
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Sets a setting.
@@ -163,14 +163,14 @@ impl StoreError {
     }
 }
 
-/// Makes the announcement of a new account, once its id is known. A plain function: it may run
-/// twice if a transaction is tried again.
+/// Builds the announcement of a new account, once its id is known. A plain function: it may be
+/// called twice if a transaction is retried.
 pub type AnnounceUser = fn(&User) -> Announcement;
 
 /// An account to be made.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// `Some` where a foreign token names the id; else the store gives the next one.
+    /// `Some` if a foreign token names the id; else the store assigns the next one.
     pub id: Option<UserId>,
     /// Unique.
     pub username: String,
@@ -178,7 +178,7 @@ pub struct NewUser {
     pub email: String,
     /// May be empty.
     pub full_name: String,
-    /// What it may do.
+    /// The role.
     pub role: Role,
     /// May be empty.
     pub whatsapp_number: String,
@@ -195,7 +195,7 @@ pub struct NewUser {
 /// The name in a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginName {
-    /// As it stands.
+    /// The account.
     Username(String),
     /// Without regard to case.
     Email(String),

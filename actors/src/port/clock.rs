@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// The time of day, to the millisecond (what the stores keep).
+/// The current time, to the millisecond (the stores' precision).
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;

@@ -1,4 +1,4 @@
-//! What comments need of a store.
+//! The store port of comments.
 
 use async_trait::async_trait;
 
@@ -9,14 +9,14 @@ use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::notification::Announcement;
 use crate::domain::user::User;
 
-/// Comments, and the people whom they name.
+/// Comments, and the users whom they mention.
 #[async_trait]
 pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Writes a comment and its announcement in one transaction; `comment.id` is given by the
-    /// store. On the disk when it returns.
+    /// Writes a comment and its announcement in one transaction; the store assigns `comment.id`. On
+    /// the disk when it returns.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the ticket is gone.
+    /// [`StoreError::NotFound`] if the ticket was deleted.
     async fn commit_comment(
         &self,
         comment: Comment,

@@ -1,4 +1,4 @@
-//! What the channels need of a store: the outbox.
+//! The store port of the channels: the outbox.
 
 use std::sync::Arc;
 
@@ -10,9 +10,8 @@ use crate::domain::delivery::{Attempt, Leased, ProviderReport};
 use crate::domain::ids::DeliveryId;
 use crate::domain::routing::Channel;
 
-/// Who holds a lease: a node, and the start of its process. A node that was started again is
-/// another owner, so that its leases of before end by their time and cannot be mistaken for new
-/// ones. Clones share one text.
+/// The owner of a lease: a node and the start of its process. A restarted node is another owner, so
+/// its earlier leases expire and cannot be mistaken for new ones. Clones share one text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeaseOwner(Arc<str>);
 
@@ -30,28 +29,29 @@ impl LeaseOwner {
     }
 }
 
-/// Deliveries on their way out. They are written in the transaction of their event (see
+/// External deliveries. They are written in the transaction of their event (see
 /// [`super::TicketStore::commit`]); here they are leased, and their attempts are recorded. No
-/// transaction is ever held while a provider is called.
+/// transaction is open while a provider is called.
 ///
 /// Several nodes may work on one store. A lease has an owner, an end, and a number: the delivery's
-/// lease number, which rises by one with each lease and names the attempt. An owner may call the
-/// provider until the lease ends by its own clock; after that, any owner may take the delivery. The
-/// store compares `now` of one caller with `until` of another, so the clocks of nodes may differ by
-/// no more than a lease is longer than an attempt.
+/// lease number, which increases by one with each lease and identifies the attempt. An owner may
+/// call the provider until the lease ends by its own clock; after that, any owner may take the
+/// delivery. The store compares `now` of one caller with `until` of another, so the clocks of nodes
+/// may differ by no more than a lease is longer than an attempt.
 ///
 /// Each method is one transaction: all of it is written, or nothing.
 #[async_trait]
 pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// Leases the longest due deliveries of a channel that are not leased, within `limit`: no other
-    /// lease contains them before `until`. Leases whose time has come are taken over. Two calls at
-    /// once, of one node or of two, never lease the same delivery. A digest's deliveries are leased
-    /// together, as one. As many as the limit allows, or all that are due where there are fewer.
-    /// Not idempotent: where the answer is lost, the leases end by their time.
+    /// lease contains them before `until`. Expired leases are taken over. Two concurrent calls, of
+    /// one node or of two, never lease the same delivery. A digest's deliveries are leased
+    /// together, as one. As many as the limit allows, or all that are due. Not idempotent: if the
+    /// answer is lost, the leases expire.
     ///
-    /// A lane is what may be slow by itself: the host of a push service, or of a user's webhook; a
-    /// channel with one provider is one lane. However much waits in a lane, no more of it is leased
-    /// at once than its part, by all owners together, and the others are found past it.
+    /// A lane is a part of a channel that may be slow by itself: the host of a push service, or of
+    /// a user's webhook; a channel with one provider is one lane. However many wait in a lane, no
+    /// more of it is leased at once than its share, by all owners together, and deliveries of other
+    /// lanes are leased past it.
     async fn lease(
         &self,
         owner: &LeaseOwner,
@@ -68,22 +68,22 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// is opened: none of them can be alive. Elsewhere they end by their time.
     async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError>;
 
-    /// Records attempts, many at once, in their order: the delivery's status, its provider's id,
-    /// when it is due again, and a row an attempt. Idempotent: an attempt that was recorded before
-    /// changes nothing.
+    /// Records attempts, many at once, in order: the delivery's status, its provider's id, when it
+    /// is due again, and a row per attempt. Idempotent: an attempt that was recorded before changes
+    /// nothing.
     ///
-    /// An attempt is matched by its lease number, not by its owner. Where the lease was lost:
+    /// An attempt is matched by its lease number, not by its owner. If the lease was lost:
     ///
-    /// - it ended, and no other lease was taken: recorded as if it had not ended;
+    /// - it expired, and no other lease was taken: recorded as if it had not expired;
     /// - another lease was taken since: a failure leaves its row only, and that lease stands. A
     ///   success makes the delivery sent, whatever its status: the provider has it, and another
-    ///   attempt could only send it twice. The other owner's own attempt, should it be under way,
-    ///   then leaves its row only, unless the provider took that one too.
+    ///   attempt could only send it twice. The other owner's own attempt, if in progress, then
+    ///   leaves its row only, unless the provider accepted that one too.
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
 
-    /// Gives leases back unused, as if they had never been taken: the hub stops, or the circuit
-    /// has opened. Each is named with its attempt. One that this owner no longer holds under that
-    /// number is left as it is. Idempotent.
+    /// Returns unused leases, as if they had never been taken: the hub stops, or the circuit has
+    /// opened. Each is named with its attempt. One that this owner no longer holds under that
+    /// number is not changed. Idempotent.
     async fn give_back(
         &self,
         owner: &LeaseOwner,
@@ -99,13 +99,13 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// A provider reports on a message that it took. Never moves a status backwards; `false` for
-    /// one that is unknown here.
+    /// Applies a provider's report on a message that it accepted. Never moves a status backwards;
+    /// `false` for an unknown message.
     ///
-    /// It may be unknown only by now: providers report within milliseconds, and the record that
-    /// tells their name for the message waits for others. So while something of the channel is
-    /// leased, a report on what is unknown is kept, for some minutes and among some thousands, and
-    /// counts in the transaction of that record.
+    /// It may be unknown only for the moment: providers report within milliseconds, and the record
+    /// with their id of the message may still be queued. So while something of the channel is
+    /// leased, a report on an unknown message is kept, for some minutes and among some thousands,
+    /// and applied in the transaction of that record.
     async fn reported(
         &self,
         channel: Channel,
@@ -123,12 +123,12 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
 pub struct LeaseLimit {
     /// By this lease.
     pub most: u32,
-    /// Of one lane, with what is leased already.
+    /// Of one lane, including what is leased already.
     pub lane_max: u32,
 }
 
 impl From<u32> for LeaseLimit {
-    /// So many, whatever their lanes.
+    /// In all, whatever their lanes.
     fn from(most: u32) -> Self {
         Self { most, lane_max: u32::MAX }
     }

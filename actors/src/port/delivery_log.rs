@@ -1,4 +1,4 @@
-//! What operators see of the deliveries.
+//! The store port of the operators' list of deliveries.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
 
-/// Deliveries as they stand, for people.
+/// Deliveries with their state, for a reader.
 #[async_trait]
 pub trait DeliveryLog: std::fmt::Debug + Send + Sync + 'static {
     /// One page, the newest first; the count and the rows are of one snapshot.
@@ -31,27 +31,27 @@ pub trait DeliveryLog: std::fmt::Debug + Send + Sync + 'static {
     /// The attempts that were recorded of these deliveries, each delivery's in their order.
     async fn attempts(&self, deliveries: &[DeliveryId]) -> Result<Vec<AttemptRow>, StoreError>;
 
-    /// What waits on each channel that has something waiting.
+    /// The queued deliveries of each channel that has some.
     async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
 }
 
 /// Which deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Only those that stand so.
+    /// Only those with this status.
     pub status: Option<DeliveryStatus>,
     /// Only those on this channel.
     pub channel: Option<Channel>,
 }
 
-/// A delivery as it stands.
+/// A delivery with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRow {
     /// The delivery.
     pub id: DeliveryId,
     /// Its notification; none, where it is for a project's webhook.
     pub notification: Option<NotificationId>,
-    /// Whom it is for.
+    /// The recipient.
     pub recipient: Option<UserId>,
     /// The recipient's name.
     pub recipient_name: Option<String>,
@@ -59,9 +59,9 @@ pub struct DeliveryRow {
     pub channel: Channel,
     /// Which browser or webhook; 0 where an account has one address.
     pub target: i64,
-    /// Where it stands.
+    /// Its status.
     pub status: DeliveryStatus,
-    /// What holds it back, or has delayed it.
+    /// Why it is suppressed, or was delayed.
     pub rule: Option<Rule>,
     /// Whether it is a step of an escalation: called off when its notification is seen, or its
     /// ticket moves on.
@@ -70,15 +70,15 @@ pub struct DeliveryRow {
     pub attempts: u32,
     /// When it is, or was, due.
     pub due_at: Timestamp,
-    /// Until when a channel has it in hand.
+    /// When its lease expires.
     pub leased_until: Option<Timestamp>,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,
     /// The provider's own name for it.
     pub provider_id: Option<String>,
-    /// What the provider has said of it since.
+    /// The provider's last report.
     pub provider_status: Option<ProviderStatus>,
-    /// The last failure, for people; none once it was sent.
+    /// The last failure, for a reader; `None` once it was sent.
     pub error: Option<String>,
 }
 
@@ -93,13 +93,13 @@ pub struct AttemptRow {
     pub started_at: Timestamp,
     /// How long the provider took, in ms.
     pub took_ms: u32,
-    /// What it came to.
+    /// The outcome.
     pub outcome: OutcomeKind,
-    /// What the provider said.
+    /// The provider's text.
     pub detail: Option<String>,
 }
 
-/// What waits on a channel.
+/// The queued deliveries of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// The channel.

@@ -1,5 +1,5 @@
-//! What the list of policies needs of a store. The stores look at them by themselves where they
-//! write deliveries.
+//! The store port of the list of policies. The stores read policies themselves when they write
+//! deliveries.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,9 +17,9 @@ pub trait EscalationStore: std::fmt::Debug + Send + Sync + 'static {
     /// An event's.
     async fn escalation(&self, event: &Event) -> Result<Option<EscalationRow>, StoreError>;
 
-    /// Gives an event this policy, whatever it had before. What is announced after this returns
-    /// goes by it; what was announced before keeps its steps. `None`, and nothing changed, where
-    /// that would be policies for too many events.
+    /// Sets an event's policy, replacing any other. It applies to announcements after this returns;
+    /// earlier ones keep their steps. `None`, without a change, if there would be policies for too
+    /// many events.
     async fn set_escalation(
         &self,
         event: &Event,
@@ -27,7 +27,7 @@ pub trait EscalationStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<EscalationRow>, StoreError>;
 
-    /// Takes an event's policy away; `false` where it has none. Steps that wait go on waiting.
+    /// Removes an event's policy; `false` if it has none. Waiting steps keep waiting.
     async fn remove_escalation(&self, event: &Event) -> Result<bool, StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! What an explanation reads: why a user was notified, or was not.
+//! The store port of explanations: why a user was notified, or was not.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,15 +8,15 @@ use crate::domain::event::Event;
 use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use crate::domain::routing::Channels;
 
-/// What was announced, and who has a notification of it.
+/// Announcements, and the notifications of them.
 #[async_trait]
 pub trait ExplainStore: std::fmt::Debug + Send + Sync + 'static {
     /// A notification of any user, deleted ones too.
     async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError>;
 
-    /// What was announced of a ticket, and what would have been with any recipient, oldest
-    /// first; each with the user's own notification of it, where there is one. The count and the
-    /// rows are of one snapshot.
+    /// A ticket's announcements, and those that would have been made with any recipient, oldest
+    /// first; each with the user's own notification of it, if there is one. The count and the rows
+    /// are of one snapshot.
     async fn announced(
         &self,
         ticket: TicketId,
@@ -31,27 +31,27 @@ pub trait ExplainStore: std::fmt::Debug + Send + Sync + 'static {
     async fn has_browser(&self, user: UserId) -> Result<bool, StoreError>;
 }
 
-/// Something that happened and that people are told of.
+/// An announced event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// What.
+    /// The event.
     pub event: Event,
-    /// Who did it, where that is known.
+    /// The acting user, if known.
     pub by: Option<UserId>,
     /// When.
     pub at: Timestamp,
     /// About which ticket, if about one.
     pub ticket: Option<TicketId>,
-    /// The notification of it, where there is one.
+    /// The notification of it, if there is one.
     pub row: Option<ToldRow>,
 }
 
-/// A notification, as far as explaining it goes.
+/// A notification, as far as an explanation needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToldRow {
     /// The notification.
     pub id: NotificationId,
-    /// Whose.
+    /// The recipient.
     pub recipient: UserId,
     /// Its place in the inbox.
     pub seq: Seq,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::StoreError;
 
-/// How long the store may take; its own limit is 5 s, this is for one that keeps no limit.
+/// The time limit of a store; its own limit is 5 s, this is for one that keeps none.
 const STORE_MAX: Duration = Duration::from_secs(8);
 
 /// Does it within [`STORE_MAX`].

@@ -1,4 +1,4 @@
-//! What a user actor and the lists of notifications need of a store.
+//! The store port of user actors and the lists of notifications.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub const TEXTS_BYTES_MAX: usize = 256 * 1024;
 /// A user without a row in `inboxes` has an empty inbox: [`Head::default`].
 #[async_trait]
 pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
-    /// The state of an inbox. Calls that come in crowds are answered by one query.
+    /// The head of an inbox. Concurrent calls are answered by one query.
     async fn head(&self, user: UserId) -> Result<Head, StoreError>;
 
     /// The newest `limit` of the births with `seq > after` that are not deleted, oldest of them
@@ -36,8 +36,8 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Backlog, StoreError>;
 
     /// The rows with `changed_seq > after`, tombstones too, each once in its latest state, by
-    /// `changed_seq`, at most `limit`; and the inbox' state in the same snapshot. Where fewer than
-    /// `limit` come, there are no more up to `head.last_seq`.
+    /// `changed_seq`, at most `limit`; and the inbox' head in the same snapshot. If fewer than
+    /// `limit` are returned, there are no more up to `head.last_seq`.
     async fn changes(
         &self,
         user: UserId,
@@ -69,7 +69,7 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Marked>, StoreError>;
 
-    /// Raises the delivered positions; one that is lower than what is stored is passed over.
+    /// Raises the delivered positions; one that is lower than the stored one is ignored.
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
 
     /// A part of the user's notifications that match: newest first, or oldest first where the
@@ -93,7 +93,7 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError>;
 }
 
-/// What a user is sent when a session begins.
+/// The backlog of a new session.
 #[derive(Debug, Clone)]
 pub struct Backlog {
     /// The inbox' state.
@@ -102,12 +102,11 @@ pub struct Backlog {
     pub skipped: i64,
     /// The newest ones, oldest first.
     pub entries: Vec<Entry>,
-    /// Those behind them whose texts were not read.
+    /// The rows after them whose texts were not read.
     pub rest: Vec<Outline>,
 }
 
-/// Rows that changed: what a user who follows changes is sent when a session begins, or what came
-/// after a position.
+/// Changed rows: the backlog of a session that follows changes, or the changes after a position.
 #[derive(Debug, Clone)]
 pub struct ChangedRows {
     /// The inbox' state.
@@ -116,7 +115,7 @@ pub struct ChangedRows {
     pub skipped: i64,
     /// The others, by their last change.
     pub rows: Vec<Row>,
-    /// Those behind them whose texts were not read.
+    /// The rows after them whose texts were not read.
     pub rest: Vec<Outline>,
 }
 
@@ -125,7 +124,7 @@ pub struct ChangedRows {
 pub enum Selection {
     /// These.
     Ids(Vec<NotificationId>),
-    /// Those born up to and including this number.
+    /// Entries up to and including this number.
     UpTo(Seq),
     /// All that match; each `None` does not narrow.
     All {
@@ -149,6 +148,6 @@ pub struct NotificationFilter {
     pub event: Option<Event>,
     /// About this ticket.
     pub ticket: Option<TicketId>,
-    /// Born after this number; the list is then oldest first.
+    /// Entries after this number; the list is then oldest first.
     pub since_seq: Option<Seq>,
 }

@@ -1,7 +1,7 @@
-//! What the outside must provide: the stores, one port a consumer; the clock; and the write side
+//! What the outside must provide: the stores, one port per consumer; the clock; and the write side
 //! of a session.
 //!
-//! Every method of a store says what is atomic, ordered and idempotent. One suite of tests runs on
+//! Every method of a store documents what is atomic, ordered and idempotent. One test suite runs on
 //! every implementation.
 
 pub mod account_links;
@@ -54,7 +54,7 @@ pub use webhooks::WebhookStore;
 
 use crate::domain::plan::Rejection;
 
-/// Why a store did not do what it was asked. Nothing was changed.
+/// Why a store did not carry out a request. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A concurrent change came first: load the row again and decide again.
@@ -66,7 +66,8 @@ pub enum StoreError {
     /// There is no such row.
     #[error("no such row")]
     NotFound,
-    /// A unique field's text looks like another's (see [`crate::domain::confusable`]): which field.
+    /// A unique field's value is confusable with another (see [`crate::domain::confusable`]); the
+    /// field.
     #[error("{0} looks like one that is taken")]
     TooSimilar(&'static str),
     /// Without this account the hub would have no super admin.
@@ -75,7 +76,7 @@ pub enum StoreError {
     /// The query was interrupted, for it took longer than the store allows: it must be narrower.
     #[error("the query took too long")]
     TooSlow,
-    /// Too many queries of its kind wait; it was not begun, and may be tried again soon.
+    /// Too many queries of its kind wait; it was not begun, and may be retried soon.
     #[error("too many queries wait")]
     Busy,
     /// The store cannot answer now (its disk is full, it is closing, it is too slow). The text is
@@ -103,7 +104,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// How many rows come before the page.
+    /// How many rows are before the page.
     #[must_use]
     pub fn offset(self) -> i64 {
         i64::from(self.page - 1) * i64::from(self.page_size)
@@ -113,7 +114,7 @@ impl PageRequest {
 /// A part of a list, wherever it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// How many rows come before it.
+    /// How many rows are before it.
     pub offset: i64,
     /// The most rows that it has; 1 to 100.
     pub limit: u32,

@@ -10,48 +10,48 @@ use crate::domain::stream::{Present, SharedStreamEvent, Stream};
 use crate::domain::ticket::Caller;
 use crate::port::request::{Answer, Asked};
 
-/// The write side of one session (a WebSocket, or an event stream). The user actor owns
-/// it is the only writer. The outlet encodes, because it knows its client's dialect.
+/// The write side of one session (a WebSocket, or an event stream). The user actor owns it and is
+/// its only writer. The outlet encodes, because it knows its client's dialect.
 ///
 /// Dropping an outlet without [`Outlet::close`] (its actor panicked or was killed) closes the
-/// connection with [`Ending::Restarting`], as well as it can without waiting.
+/// connection with [`Ending::Restarting`], as far as possible without waiting.
 pub trait Outlet: Send + 'static {
-    /// Puts a frame behind those that wait. Nothing is written before [`Outlet::flush`].
+    /// Appends a frame to the buffer. Nothing is written before [`Outlet::flush`].
     fn push(&mut self, frame: Outgoing<'_>);
 
-    /// Writes what waits, without ever blocking. What the connection does not take stays; the
-    /// outlet then calls the `writable` function that it was made with once it takes more.
+    /// Writes the buffer, without ever blocking. What the connection does not accept stays; the
+    /// outlet then calls its `writable` function once the connection accepts more.
     ///
     /// # Errors
-    /// [`Broken`] when the connection is gone or too much waits; the actor closes the session.
+    /// [`Broken`] if the connection is gone or the buffer too large; the actor closes the session.
     fn flush(&mut self) -> Result<(), Broken>;
 
-    /// Says why, and ends the connection. What was flushed before goes out before.
+    /// Sends the close reason and ends the connection. Flushed frames are sent before it.
     fn close(self: Box<Self>, why: Ending);
 
-    /// Whole seconds since the client was last heard.
+    /// Whole seconds since the client's last message.
     fn silent_s(&self) -> u32;
 
-    /// Bytes that wait for the connection to take them, pushed ones too.
+    /// Bytes that the connection has not accepted, pushed ones included.
     fn waiting_bytes(&self) -> usize;
 
-    /// Counts what waits, after a flush that did not write all of it, in the budget of all
-    /// sessions; given back as it is written.
+    /// Counts the buffer, after a flush that did not write all of it, in the budget of all
+    /// sessions; released as it is written.
     ///
     /// # Errors
-    /// [`Broken::TooSlow`] where the budget has no room for it.
+    /// [`Broken::TooSlow`] if the budget has no room for it.
     fn count(&mut self, _unsent: &Budget) -> Result<(), Broken> {
         Ok(())
     }
 
-    /// Whole seconds for which the connection has taken nothing of what waits; 0 where nothing
-    /// does.
+    /// Whole seconds for which the connection has accepted nothing of the buffer; 0 if that is
+    /// empty.
     fn stalled_s(&self) -> u32 {
         0
     }
 
-    /// Whether its client can say nothing back (an event stream's cannot): what it would have to
-    /// acknowledge counts as delivered once the connection has taken it.
+    /// Whether its client cannot send anything (an event stream's cannot): what it would have to
+    /// acknowledge counts as delivered once the connection has accepted it.
     fn is_one_way(&self) -> bool {
         false
     }
@@ -60,37 +60,37 @@ pub trait Outlet: Send + 'static {
 /// A frame for a client, before its dialect.
 #[derive(Debug, Clone, Copy)]
 pub enum Outgoing<'a> {
-    /// The session stands.
+    /// The session is established.
     Established {
-        /// Whose it is.
+        /// The user.
         user: &'a Caller,
     },
-    /// The backlog was longer than the limit; so many of its oldest were left out.
+    /// The backlog was longer than the limit; how many of the oldest were left out.
     Truncated {
         /// How many.
         skipped: i64,
     },
-    /// A notification that was just born, or is shown by its birth.
+    /// A new notification, or one that is shown by its entry.
     Notification {
-        /// What arrived.
+        /// The entry.
         entry: &'a Entry,
-        /// The unread count after it where it is live, else the count as it was last known.
+        /// The unread count after it if it is live, else the last known count.
         unread_count: i64,
     },
-    /// A session of changes stands (instead of [`Self::Established`]).
+    /// A session of changes is established (instead of [`Self::Established`]).
     Welcome(Welcome<'a>),
-    /// What the client holds is another store's: it drops it and starts from what follows.
+    /// The client's state is of another store: it drops it and starts from what follows.
     Reset,
     /// A row in its latest state, of which the client may have missed several changes.
     Row {
         /// The row.
         row: &'a Row,
-        /// Whether the client has not been shown its birth.
+        /// Whether the client was not shown its entry.
         is_news: bool,
-        /// Whether a client that goes on from this position misses nothing. It would miss news
-        /// that come later, being changed later, and were born before.
+        /// Whether a client that resumes from this position misses nothing. It would miss
+        /// notifications that are shown later, because they changed later, although they are older.
         is_resumable: bool,
-        /// The count at the end of what is being caught up with.
+        /// The count at the end of the backlog.
         unread_count: i64,
     },
     /// Rows were marked.
@@ -99,25 +99,25 @@ pub enum Outgoing<'a> {
     Answer {
         /// The request.
         asked: &'a Asked,
-        /// What became of it.
+        /// The result.
         answer: &'a Answer,
     },
-    /// What a stream tells.
+    /// A stream's event.
     Stream(&'a SharedStreamEvent),
-    /// Who is on a presence stream now.
+    /// The present users of a presence stream.
     Present {
         /// Which stream.
         stream: Stream,
         /// All present users.
         people: &'a [Present],
     },
-    /// A stream that the client subscribed to is told no further.
+    /// A stream that the client subscribed to has ended.
     StreamEnded {
         /// Which stream.
         stream: Stream,
         /// For machines.
         code: &'static str,
-        /// For people.
+        /// A text for a reader.
         message: &'a str,
     },
     /// The session's token expires soon.
@@ -125,15 +125,15 @@ pub enum Outgoing<'a> {
         /// When.
         expires_at: Timestamp,
     },
-    /// The answer to a client's ping; what the client sent as its timestamp, if it did.
+    /// The answer to a client's ping, with the client's timestamp, if it sent one.
     Pong(Option<&'a RawValue>),
-    /// The client sent what it should not.
+    /// The client sent an invalid message.
     Error {
-        /// What the client called its request, where it did.
+        /// The client's name for the request, if it has one.
         tag: Option<&'a str>,
         /// For machines.
         code: &'static str,
-        /// For people.
+        /// A text for a reader.
         message: &'a str,
         /// Whether, and after how long, it may be tried again as it is.
         retry_after_ms: Option<u32>,
@@ -147,7 +147,7 @@ pub enum Outgoing<'a> {
 /// How a session of changes begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Welcome<'a> {
-    /// Whose it is.
+    /// The user.
     pub user: &'a Caller,
     /// The session's number among those of its user on this node.
     pub session: u32,
@@ -159,9 +159,9 @@ pub struct Welcome<'a> {
     pub last_seq: Seq,
     /// Its unread count at that number.
     pub unread_count: i64,
-    /// Whether what follows continues what the client holds.
+    /// Whether what follows continues the client's state.
     pub is_resumed: bool,
-    /// A client that hears nothing for longer than twice this should connect anew, in ms.
+    /// A client that receives nothing for longer than twice this should reconnect, in ms.
     pub heartbeat_ms: u32,
 }
 
@@ -176,29 +176,29 @@ pub enum Broken {
     TooSlow,
 }
 
-/// Why a session ends; each transport says it in its own way.
+/// Why a session ends; each transport expresses it in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The client closed; with the code to answer.
     Closed {
-        /// What the client gave, or 1000.
+        /// The client's code, or 1000.
         code: u16,
     },
     /// The client broke the protocol of the transport itself (1002, 1003, 1007).
     Protocol {
         /// Which of them.
         code: u16,
-        /// What it did.
+        /// The violation.
         reason: &'static str,
     },
     /// A message was larger than the limit (1009).
     TooBig,
-    /// The session's actor or the whole hub starts again: come back (1012).
+    /// The session's actor or the whole hub restarts: reconnect (1012).
     Restarting {
         /// After so long.
         retry_after_ms: u32,
     },
-    /// The client kept sending what it should not (4400).
+    /// The client kept sending invalid messages (4400).
     Abuse,
     /// The token has expired, or was revoked (4401).
     TokenEnded {

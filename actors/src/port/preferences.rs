@@ -1,4 +1,4 @@
-//! What the lists of wishes need of a store. The stores look at them by themselves where they
+//! The store port of the lists of preferences. The stores read preferences themselves when they
 //! write deliveries.
 
 use async_trait::async_trait;
@@ -11,15 +11,15 @@ use crate::domain::preference::{PreferenceChanges, Preferences};
 /// The preferences of all users.
 #[async_trait]
 pub trait PreferenceStore: std::fmt::Debug + Send + Sync + 'static {
-    /// A user's; [`Preferences::default`] where nothing was ever said.
+    /// A user's preferences; [`Preferences::default`] without any.
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
 
-    /// Merges changes into a user's preferences, in one transaction; what they are then. `None`,
-    /// and nothing changed, where that would be wishes on too many events. What is announced after
-    /// this returns goes by them.
+    /// Merges changes into a user's preferences, in one transaction; returns the result. `None`,
+    /// without a change, if there would be choices for too many events. They apply to announcements
+    /// after this returns.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such account.
+    /// [`StoreError::NotFound`] if there is no such account.
     async fn change_preferences(
         &self,
         user: UserId,

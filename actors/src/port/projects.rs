@@ -1,4 +1,4 @@
-//! What projects and their lists of members need of a store.
+//! The store port of projects and their members.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::ticket::Project;
 use crate::domain::user::User;
 
-/// Projects and who belongs to them.
+/// Projects and their members.
 #[async_trait]
 pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
     /// Makes a project, closed to all but its members and admins; `creator` becomes its first
@@ -27,8 +27,8 @@ pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
     /// The project.
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
 
-    /// A page of the projects, by id; of those that are open or have `visible_to` as a member,
-    /// where it is given.
+    /// A page of the projects, by id; only those that are open or have `visible_to` as a member, if
+    /// given.
     async fn projects(
         &self,
         visible_to: Option<UserId>,

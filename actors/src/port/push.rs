@@ -1,4 +1,4 @@
-//! What web push needs of a store: which browsers may be told.
+//! The store port of web push: the subscribed browsers.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ use crate::domain::ids::UserId;
 /// The most browsers of one account; one more replaces the oldest.
 pub const SUBSCRIPTIONS_MAX: u32 = 20;
 
-/// A browser that may be told, as the Push API gives it.
+/// A browser's subscription, as the Push API defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSubscription {
     /// The push service's URL for it. It permits pushing, so it is a secret.
     pub endpoint: String,
-    /// That URL's host and port: what is slow together.
+    /// The URL's host and port: its lane.
     pub lane: String,
     /// Its public key, uncompressed P-256, base64url.
     pub p256dh: String,
@@ -22,15 +22,15 @@ pub struct NewSubscription {
     pub auth: String,
 }
 
-/// All browsers. The stores read them where they write deliveries, and
-/// forget one when its push service says that it is gone.
+/// All subscriptions. The stores read them when they write deliveries, and remove one when its push
+/// service reports that it is gone.
 #[async_trait]
 pub trait PushStore: std::fmt::Debug + Send + Sync + 'static {
     /// Sends the user's notifications to this browser from now on, and no other user's: an account
-    /// that had subscribed it before had logged in there before. Its id.
+    /// that had subscribed it was logged in there before. Returns its id.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such account.
+    /// [`StoreError::NotFound`] if there is no such account.
     async fn subscribe(
         &self,
         user: UserId,
@@ -38,6 +38,6 @@ pub trait PushStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<i64, StoreError>;
 
-    /// Tells a browser of the user's nothing any more; `false` where it was told nothing.
+    /// Removes a browser's subscription; `false` if it has none.
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError>;
 }

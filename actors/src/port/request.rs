@@ -1,4 +1,4 @@
-//! What a client asks of its user's actor over a session, and the answers.
+//! Requests of clients to their user's actor over a session, and the answers.
 
 use crate::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use crate::domain::inbox::Mark;
@@ -6,20 +6,20 @@ use crate::domain::notification::{Kind, Notification};
 use crate::domain::stream::Stream;
 use crate::port::inbox::Selection;
 
-/// What a client called a request, to know its answer by: at most 64 characters (the dialect checks
-/// it). `None` where it gave no name, or its dialect has none.
+/// A client's name for a request, to match its answer: at most 64 characters (the dialect checks
+/// it). `None` if it gave none, or its dialect has none.
 pub type Tag = Option<Box<str>>;
 
 /// A request over a socket.
 #[derive(Debug)]
 pub struct Asked {
-    /// What the client called it.
+    /// The client's name for it.
     pub tag: Tag,
-    /// What it wants.
+    /// The request.
     pub ask: Ask,
 }
 
-/// What a client can want of its user's actor.
+/// The requests of clients.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Mark rows of its own inbox.
@@ -40,27 +40,27 @@ pub enum Ask {
     Send(Box<Note>),
     /// Everything up to this number has arrived.
     Ack(Seq),
-    /// Begin to tell a stream.
+    /// Subscribe to a stream.
     Subscribe(Stream),
     /// End it.
     Unsubscribe(Stream),
-    /// This person looks at a ticket, or at none.
+    /// The user views a ticket, or none.
     Viewing {
         /// Where; `None`: on the session's own stream.
         stream: Option<Stream>,
-        /// At what.
+        /// The ticket.
         ticket: Option<TicketId>,
     },
     /// This person types, or has ended.
     Typing {
         /// Where; `None`: on the session's own stream.
         stream: Option<Stream>,
-        /// On what.
+        /// The ticket.
         ticket: TicketId,
         /// Whether it types.
         is_typing: bool,
     },
-    /// Go on with this token. The edge, which knows tokens, turns it into
+    /// Continue with this token. The edge, which verifies tokens, turns it into
     /// [`crate::session::Heard::Renewed`].
     Refresh(Token),
 }
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Token {
 /// A note from a user to another over a socket. Its dialect has checked the lengths.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
-    /// To whom.
+    /// The recipient.
     pub to: UserId,
     /// One line, 1 to 255 characters.
     pub title: String,
@@ -94,10 +94,10 @@ pub struct Note {
     pub data: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What became of an [`Ask`].
+/// The result of an [`Ask`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// It is done; nothing else is to be said.
+    /// Done; there is nothing else to report.
     Done,
     /// Rows were marked.
     Marked {
@@ -105,10 +105,10 @@ pub enum Answer {
         count: usize,
         /// Where one row alone was named: whether the caller has it. Else `true`.
         is_found: bool,
-        /// The count as its session has been told it.
+        /// The count that its session was shown.
         unread_count: i64,
-        /// From which position on it is so: a client that was told of a later change of one of
-        /// these rows keeps to that. Where nothing changed, where the session was when it asked.
+        /// The position from which on it applies: a client that was shown a later change of one of
+        /// these rows keeps that. If nothing changed, the session's position when it asked.
         seq: Seq,
     },
     /// A part of the inbox.
@@ -129,7 +129,7 @@ pub enum Answer {
     Refused {
         /// For machines.
         code: &'static str,
-        /// For people.
+        /// A text for a reader.
         message: String,
         /// Whether, and after how long, it may be tried again as it is.
         retry_after_ms: Option<u32>,

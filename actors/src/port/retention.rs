@@ -1,4 +1,4 @@
-//! What the forgetting of old things needs of a store.
+//! The store port of retention.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,25 +6,24 @@ use jiff::Timestamp;
 use super::StoreError;
 pub use crate::domain::plan::retention::{Forgotten, Position};
 
-/// What may be forgotten when it is old.
+/// The kinds of rows that retention removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Old {
     /// Deliveries that were sent, have failed or were held back, with their attempts; by when they
     /// were due, or sent where that was later. Never one that is queued.
     Deliveries,
-    /// Rows of inboxes that were deleted, by when they were. One of which a delivery is kept is
-    /// kept with it. Its inbox notes the number of its last change: who has not come as far cannot
-    /// be told any more that it is gone.
+    /// Deleted rows of inboxes, by the time of their deletion. One with a delivery that is kept is
+    /// kept with it. Its inbox stores the number of its last change: a client with a lower position
+    /// cannot be told that it is deleted.
     Tombstones,
-    /// Messages that no inbox has any more, by when they were said, and the sends that said them.
-    /// One that a project's webhooks were told is kept with those deliveries.
-    /// Never one that is not sent yet, nor while its idempotency key is kept.
+    /// Messages without inbox rows, by their time, and their sends. One that was sent to a
+    /// project's webhooks is kept with those deliveries. Never one that is not sent yet, nor while
+    /// its idempotency key is kept.
     Messages,
 }
 
 impl Old {
-    /// All kinds, in the order in which they are to be forgotten: what is done for one lets go of
-    /// the next.
+    /// All kinds, in the order in which they are removed: one makes rows of the next removable.
     pub const ALL: [Self; 3] = [Self::Deliveries, Self::Tombstones, Self::Messages];
 
     /// Its name in metrics and logs.
@@ -38,12 +37,12 @@ impl Old {
     }
 }
 
-/// Old things go in small steps of a short transaction each. A walk that is given up half way is
-/// begun again from its start: what is gone is gone, and no step does anything twice.
+/// Old rows are removed in small steps of a short transaction each. An interrupted walk is begun
+/// again from its start: what is removed stays removed, and no step has an effect twice.
 #[async_trait]
 pub trait RetentionStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Looks at no more than `limit` of a kind, from a position on, and removes those of them that
-    /// are older than that time and that nothing else needs.
+    /// Reads at most `limit` rows of a kind, from a position on, and removes those that are older
+    /// than that time and not needed otherwise.
     async fn forget(
         &self,
         what: Old,

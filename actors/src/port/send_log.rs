@@ -1,4 +1,4 @@
-//! What admins see of sends, and how they stop one.
+//! The store port of the admins' list of sends, and of their cancellation.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::domain::notification::Message;
 use crate::domain::routing::Channels;
 use crate::domain::send::{Recipients, SendStatus};
 
-/// Sends as they stand, for people.
+/// Sends with their state, for a reader.
 #[async_trait]
 pub trait SendLog: std::fmt::Debug + Send + Sync + 'static {
     /// One page of those that are not finished, the soonest due first; the count and the rows are
@@ -19,20 +19,20 @@ pub trait SendLog: std::fmt::Debug + Send + Sync + 'static {
     /// One of them, finished or not.
     async fn send(&self, id: SendId) -> Result<Option<SendRow>, StoreError>;
 
-    /// Stops a send, in one transaction: its recipients so far keep it, no other gets it. A chunk
+    /// Cancels a send, in one transaction: its recipients so far keep it, no other gets it. A chunk
     /// is written before this or not at all.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such send.
+    /// [`StoreError::NotFound`] if there is no such send.
     async fn cancel_send(&self, id: SendId) -> Result<CancelSend, StoreError>;
 }
 
-/// What came of the wish to stop a send.
+/// The result of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelSend {
-    /// It is stopped, now or by an earlier wish; so many have it.
+    /// It is cancelled, now or before; how many recipients have it.
     Cancelled {
-        /// How many were told before.
+        /// How many were notified before.
         told: i64,
         /// Whether it was running: some recipients were processed.
         was_begun: bool,
@@ -41,20 +41,20 @@ pub enum CancelSend {
     TooLate,
 }
 
-/// A send as it stands.
+/// A send with its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SendRow {
     /// The send.
     pub id: SendId,
-    /// What it says.
+    /// The message.
     pub message: Message,
-    /// To whom, without the names of accounts.
+    /// The recipients, without the names of accounts.
     pub recipients: Recipients,
     /// On which channels.
     pub channels: Channels,
     /// Whether it overrides the recipients' preferences.
     pub is_critical: bool,
-    /// Where it stands.
+    /// Its status.
     pub status: SendStatus,
     /// How many recipients it had when it was taken in.
     pub total: i64,

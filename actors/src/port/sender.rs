@@ -1,4 +1,4 @@
-//! A channel's way to its provider.
+//! The adapter of a channel's provider.
 
 use async_trait::async_trait;
 
@@ -7,8 +7,8 @@ use crate::domain::delivery::{Leased, Outcome};
 /// Sends to one provider. One a channel; used by that channel's actor alone, many at once.
 #[async_trait]
 pub trait Sender: std::fmt::Debug + Send + Sync + 'static {
-    /// Tries one delivery. Never panics over what a provider answers, never takes longer than its
-    /// own time limit (30 s), and gives the provider the delivery's key, so that an attempt after
-    /// a crash can be recognised as the same message.
+    /// Attempts one delivery. Never panics because of a provider's answer, never takes longer than
+    /// its own time limit (30 s), and passes the delivery's key to the provider, so that an attempt
+    /// after a crash can be recognised as the same message.
     async fn send(&self, leased: &Leased) -> Outcome;
 }

@@ -1,4 +1,4 @@
-//! What sends to many need of a store.
+//! The store port of sends to many.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::domain::send::NewSend;
 /// moved in the transaction of its chunk. After any crash: no recipient twice, none left out.
 #[async_trait]
 pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Takes a send in, in one transaction: its key, its message, how many recipients it has, and
-    /// (unless it is for later) its first chunk of at most `chunk` recipients. What this answers
-    /// with `Ok` is on the disk and will be carried out. An account that registers later is left
-    /// out, whatever its id; so is one that is deactivated before its chunk comes. A message for
-    /// later is dated with that time.
+    /// Accepts a send, in one transaction: its key, its message, the number of its recipients, and
+    /// (unless it is scheduled for later) its first chunk of at most `chunk` recipients. What this
+    /// answers with `Ok` is on the disk and will be carried out. Users who register later are not
+    /// recipients, nor are those who are deactivated before their chunk. A scheduled message is
+    /// dated with its due time.
     async fn begin_send(
         &self,
         send: NewSend,
@@ -26,12 +26,12 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<BeginSend, StoreError>;
 
-    /// Has sends that are due go on, and moves their cursors, in one transaction, by at most `rows`
-    /// notifications (and one of each at least): the first, and those that are about as far; among
-    /// them those that are furthest behind, together, so that what several say to one recipient is
-    /// inserted at once. A send that is finished, cancelled or not due yet has no next chunk.
+    /// Continues due sends and moves their cursors, in one transaction, by at most `rows`
+    /// notifications (and at least one of each): the first, and those with similar progress; among
+    /// them those that are furthest behind, together, so that several messages to one user are
+    /// written at once. A send that is finished, cancelled or not due yet has no next chunk.
     ///
-    /// One chunk for each id, in their order; `None` where there is no such send.
+    /// One chunk for each id, in their order; `None` if there is no such send.
     async fn continue_sends(
         &self,
         ids: &[SendId],
@@ -42,7 +42,7 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// The next chunk of one send, as [`Self::continue_sends`].
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such send.
+    /// [`StoreError::NotFound`] if there is no such send.
     async fn continue_send(
         &self,
         id: SendId,
@@ -66,7 +66,7 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// The outcome of a request to send.
+/// The result of a request to send.
 #[derive(Debug, Clone)]
 pub enum BeginSend {
     /// It was taken in.
@@ -78,7 +78,7 @@ pub enum BeginSend {
         /// Whether there are further chunks to write.
         has_more: bool,
     },
-    /// The key was used before, with the same body: what was answered then.
+    /// The key was used before, with the same body: the first answer.
     Repeated(StoredSend),
     /// The key was used before, with another body. Nothing was done.
     KeyReused,
@@ -88,7 +88,7 @@ pub enum BeginSend {
     UnknownProject,
 }
 
-/// A send as it was taken in: what its caller is answered, however often it repeats the request.
+/// An accepted send: its sender's answer, however often it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredSend {
     /// The send.
@@ -97,29 +97,29 @@ pub struct StoredSend {
     pub recipients: i64,
     /// Whether it is for later.
     pub is_scheduled: bool,
-    /// Its notification, where it names one active account alone ([`Recipients::Users`]) and was
-    /// inserted as it was taken in.
+    /// Its notification, if it names one active account only ([`Recipients::Users`]) and was
+    /// written immediately.
     ///
     /// [`Recipients::Users`]: crate::domain::send::Recipients::Users
     pub notification: Option<NotificationId>,
 }
 
-/// The next chunks of sends.
+/// The result of continued sends.
 #[derive(Debug, Clone, Default)]
 pub struct Chunks {
     /// The chunk of each.
     pub chunks: Vec<Option<Chunk>>,
-    /// How long they occupied the store, without the time for which they waited themselves.
+    /// How long they occupied the store, without the time that they waited themselves.
     pub took: Duration,
 }
 
-/// A chunk that was written.
+/// The result of a chunk.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// Its notifications; `None` if no recipients were left, or it waits for others.
     pub told: Option<Told>,
     /// Whether there are further ones.
     pub has_more: bool,
-    /// Whether it was its turn, though others may have gone first for it to go on with them.
+    /// Whether it was its turn, even if others were continued first to catch up with it.
     pub had_turn: bool,
 }

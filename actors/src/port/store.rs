@@ -30,14 +30,14 @@ pub trait Store:
     + PushStore
     + WebhookStore
 {
-    /// Whether the store reads and writes: what readiness asks. Reads a row, and goes by the last
-    /// write; where that was too long ago it writes something of no consequence.
+    /// Whether the store reads and writes: for readiness. Reads a row, and uses the outcome of the
+    /// last write; if that was too long ago, it writes a probe.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where it does not.
+    /// [`StoreError::Unavailable`] if it does not.
     async fn answers(&self) -> Result<(), StoreError>;
 
-    /// Completes the writes that wait, and lets go of the database. Later calls are refused with
-    /// [`StoreError::Unavailable`]; closing twice does nothing more.
+    /// Completes the queued writes, and closes the database. Later calls are rejected with
+    /// [`StoreError::Unavailable`]; closing twice has no further effect.
     async fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! What templates need of a store: those that admins wrote, over the defaults.
+//! The store port of templates: those that admins wrote, which replace the defaults.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,13 +18,13 @@ pub const TEMPLATES_MAX: u32 = 1_000;
 pub struct TemplateKey {
     /// An event's name, or `digest`.
     pub event: String,
-    /// Where it goes out.
+    /// Its channel.
     pub channel: Channel,
     /// The recipient's language.
     pub locale: Locale,
 }
 
-/// What is said, with places that are filled in.
+/// The text, with placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// One line; empty where the channel has none.
@@ -40,7 +40,7 @@ pub struct Source {
 pub struct WrittenTemplate {
     /// What it is for.
     pub key: TemplateKey,
-    /// What it says.
+    /// Its text.
     pub source: Source,
     /// When it was written.
     pub updated_at: Timestamp,
@@ -57,7 +57,7 @@ pub struct TemplateShelf {
     pub templates: Vec<WrittenTemplate>,
 }
 
-/// What became of a template that was to be kept.
+/// The result of storing a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutTemplate {
     /// It is new.
@@ -71,7 +71,7 @@ pub enum PutTemplate {
 /// The templates that admins wrote. Senders keep all of them in memory and compare versions.
 #[async_trait]
 pub trait TemplateStore: std::fmt::Debug + Send + Sync + 'static {
-    /// How often templates were changed: one look at one row, whatever their number.
+    /// The version of all templates: reads one row, whatever their number.
     async fn templates_version(&self) -> Result<i64, StoreError>;
 
     /// All of them with their version, as of one moment.
@@ -81,7 +81,7 @@ pub trait TemplateStore: std::fmt::Debug + Send + Sync + 'static {
     /// transaction.
     async fn put_template(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError>;
 
-    /// Takes a template away and raises the version, in one transaction; `false`, and nothing
-    /// changed, where there was none.
+    /// Removes a template and increments the version, in one transaction; `false`, without a
+    /// change, if there was none.
     async fn delete_template(&self, key: TemplateKey) -> Result<bool, StoreError>;
 }

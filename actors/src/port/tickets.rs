@@ -1,4 +1,4 @@
-//! What a ticket actor and the lists of tickets need of a store.
+//! The store port of ticket actors and the lists of tickets.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,12 +10,12 @@ use crate::domain::search::Search;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};
 
-/// Tickets, their history, and what the workflow's rules need to know of people. A ticket lives in
-/// a project, so a store of tickets is a store of projects.
+/// Tickets, their history, and the facts about users that the workflow's rules need. A ticket
+/// belongs to a project, so a store of tickets is a store of projects.
 #[async_trait]
 pub trait TicketStore: ProjectStore {
     /// An id that no ticket has had or will get otherwise. Not durable by itself: an id that was
-    /// reserved and never committed may be given again after a restart.
+    /// reserved and never committed may be given out again after a restart.
     async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError>;
 
     /// The ticket, unless it never was or is deleted.
@@ -79,11 +79,11 @@ pub struct StoredEntry {
     pub from: Option<Status>,
     /// The status after.
     pub to: Status,
-    /// Who did it.
+    /// The acting user.
     pub by: UserId,
     /// That person's name at the time.
     pub by_name: String,
-    /// What else there is to say.
+    /// Details.
     pub note: String,
     /// When.
     pub at: Timestamp,

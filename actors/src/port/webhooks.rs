@@ -1,4 +1,4 @@
-//! What webhooks need of a store.
+//! The store port of webhooks.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,10 +12,10 @@ use crate::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
 /// switch one off in the transaction that records that it has failed for too long.
 #[async_trait]
 pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Makes one; `None` where its owner has as many as there may be.
+    /// Creates one; `None` if its owner has as many as allowed.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such owner.
+    /// [`StoreError::NotFound`] if there is no such owner.
     async fn create_webhook(
         &self,
         new: NewWebhook,
@@ -32,7 +32,7 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<Webhook>, StoreError>;
 
-    /// Changes one; `None` where there is none. Switched on, it begins without failures.
+    /// Changes one; `None` if there is none. Enabling it resets its failures.
     async fn change_webhook(
         &self,
         id: WebhookId,
@@ -40,8 +40,8 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Webhook>, StoreError>;
 
-    /// Gives one another secret. The one before signs beside it for a while; the one before that
-    /// does not any more. `false` where there is none.
+    /// Replaces one's secret. The previous one signs beside it for a while; the one before that
+    /// does not any more. `false` if there is none.
     async fn rotate_secret(
         &self,
         id: WebhookId,
@@ -49,11 +49,11 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Forgets one; what is still on its way there is held back when its turn comes. `false` where
-    /// there is none.
+    /// Removes one; its other deliveries are suppressed when they are due. `false` if there is
+    /// none.
     async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError>;
 
-    /// How one is called, switched off or not; `None` where there is none.
+    /// The target of one, enabled or not; `None` if there is none.
     async fn webhook_target(
         &self,
         id: WebhookId,

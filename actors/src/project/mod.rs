@@ -1,17 +1,17 @@
-//! The project actor: who on this node watches a project, and what they are told.
+//! The project actor: the users on this node who watch a project, and the events for them.
 //!
-//! Its parent is a dynamic supervisor; it lives from the first subscription until a whole turn of
-//! the wheel has passed without one. It owns the subscribers of the project's two streams and the
-//! roster of presence, and stores nothing: whatever it tells can be read elsewhere. When it panics
-//! or is killed every subscriber's actor is told so by what its state drops, and subscribes anew
-//! (presence) or ends the sessions that may have missed something (tickets).
+//! Its parent is a dynamic supervisor; it lives from the first subscription until a full rotation
+//! of the wheel has passed without one. It owns the subscribers of the project's two streams and
+//! the presence roster, and stores nothing: all events can be read elsewhere. When it panics or is
+//! killed, dropping its state notifies every subscriber's actor, which subscribes again (presence)
+//! or ends the sessions that may have missed an event (tickets).
 //!
-//! News are cast once to each user's actor, which gives them to its sessions. A subscription ends
+//! News are cast once to each user's actor, which passes them to its sessions. A subscription ends
 //! when its [`Watch`] is dropped, wherever that is: with its session, with the user's actor, or in
-//! a mailbox of a dead actor. So the roster has no users whose actor is gone.
+//! the mailbox of a dead actor. So the roster has no users whose actor is gone.
 //!
-//! Limits: subscriptions a session (`user::streams`), tickets that a session types on
-//! ([`crate::domain::presence`]), people that operators are shown ([`SHOWN_MAX`]).
+//! Limits: subscriptions per session (`user::streams`), tickets that a session types on
+//! ([`crate::domain::presence`]), users shown to operators ([`SHOWN_MAX`]).
 
 mod sight;
 mod subscriber;
@@ -41,17 +41,17 @@ use subscriber::Subscriber;
 /// A project without watchers is passivated after this time at most.
 const TURN_MAX: Duration = Duration::from_secs(5);
 
-/// How many people of the roster operators are shown.
+/// How many users of the roster operators are shown.
 const SHOWN_MAX: usize = 100;
 
-/// What all project actors of this node share.
+/// The dependencies that all project actors of this node share.
 #[derive(Debug, Clone)]
 pub struct ProjectEntity {
     pub(crate) passivate_after: Duration,
     pub(crate) store: Arc<dyn TicketStore>,
 }
 
-/// What a project actor knows.
+/// The state of a project actor.
 #[derive(Debug)]
 pub struct ProjectState {
     id: ProjectId,
@@ -60,7 +60,7 @@ pub struct ProjectState {
     subscribers: HashMap<UserId, Subscriber>,
     roster: Roster,
     sight: Sight,
-    /// The roster's times are what has passed since.
+    /// The start of the roster's times.
     born: Instant,
     /// Whether a timer runs for typing users; it never does otherwise.
     is_timer_armed: bool,
@@ -182,14 +182,14 @@ impl ProjectState {
                 known.map(|known| self.sight.present(known.caller(), &self.roster))
             }
         };
-        // Behind whatever was told before and ahead of what will be, in the user's mailbox. A
-        // subscription that is not taken up ends with its watch.
+        // After everything that was sent before and ahead of everything that will be, in the user's
+        // mailbox. A subscription that is not accepted ends with its watch.
         let begun = StreamMessage::Begun { watch: Watch::new(project, watcher), present };
         actor.cast(UserMessage::Stream(Box::new(begun)));
         reply.send(());
     }
 
-    /// Whether the watcher is known still: what a user's earlier actor said may come late.
+    /// Whether the watcher is still known: messages of a user's earlier actor may be late.
     fn has(&self, watcher: Watcher) -> bool {
         let known = self.subscribers.get(&watcher.user);
         known.is_some_and(|known| known.actor_id() == watcher.actor)
@@ -210,7 +210,7 @@ impl ProjectState {
         self.announce(events);
     }
 
-    /// Whether the watcher may read the ticket, and so say what it does there.
+    /// Whether the watcher may read the ticket, and so report activity on it.
     async fn may_name(&mut self, watcher: Watcher, ticket: TicketId) -> bool {
         let Some(known) = self.subscribers.get(&watcher.user) else { return false };
         self.sight.may_name(known.caller(), ticket, &self.roster).await
@@ -249,7 +249,7 @@ impl ProjectState {
     }
 
     /// Runs a timer while a user types. One is enough: a renewal or another user's typing never
-    /// ends before what it already waits for, and when that comes the next is looked up.
+    /// ends before the timer fires, and then the next one is looked up.
     fn arm_timer(&mut self, myself: &ActorRef<ProjectMessage>) {
         if self.is_timer_armed {
             return;
@@ -275,8 +275,8 @@ impl ProjectState {
         }
     }
 
-    /// Tells all watchers of the presence stream but the user whom an event is about; a ticket is
-    /// named to those alone who may read it.
+    /// Sends an event to all watchers of the presence stream but the user whom it is about; a
+    /// ticket is named only to those who may read it.
     fn announce(&self, events: Vec<StreamEvent>) {
         for event in events {
             let about = subscriber::whom(&event);
@@ -306,7 +306,7 @@ impl ProjectState {
         }
     }
 
-    /// Ends all subscriptions of a user, and tells the user's actor so where there is a reason.
+    /// Ends all subscriptions of a user, and tells the user's actor if there is a reason.
     fn forget(&mut self, user: UserId, why: Option<Parting>) {
         if let Some(gone) = self.subscribers.remove(&user) {
             gone.part(why);

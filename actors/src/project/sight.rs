@@ -1,7 +1,7 @@
 //! Which tickets a presence stream may name, and to whom: those who may read them.
 //!
-//! A ticket is read from the store when a user begins to look at it or to type on it; whose it
-//! is stays known while it is on the roster.
+//! A ticket is read from the store when a user begins to view it or to type on it; its users stay
+//! cached while it is on the roster.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::domain::ticket::{Caller, Membership, Stakes};
 use crate::port::TicketStore;
 use crate::port::in_time;
 
-/// So many tickets are known before those are forgotten that are not on the roster.
+/// How many tickets are cached before those are dropped that are not on the roster.
 const KNOWN_MAX: usize = 1_024;
 
 /// The tickets of one project that are on its roster.
@@ -24,7 +24,7 @@ pub(super) struct Sight {
     known: HashMap<TicketId, Stakes>,
 }
 
-/// What a watcher is told of an event.
+/// The form of an event that a watcher is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     /// All of it.
@@ -40,8 +40,8 @@ impl Sight {
         Self { project, store, known: HashMap::new() }
     }
 
-    /// Whether the caller may read the ticket, and so say to look at it. One that cannot be read
-    /// from the store now is none.
+    /// Whether the caller may read the ticket, and so report to view it. One that cannot be read
+    /// from the store now counts as none.
     pub(super) async fn may_name(
         &mut self,
         caller: &Caller,
@@ -62,8 +62,8 @@ impl Sight {
         self.is_seen(caller, ticket)
     }
 
-    /// Updates whose a ticket is. Watchers who have been told of it continue to be: its
-    /// watchers would keep what they were told last.
+    /// Updates a ticket's users. Watchers who have been sent its id continue to be: they would
+    /// otherwise keep its last state.
     pub(super) fn learn(&mut self, news: &TicketNews) {
         let ticket = match &news.content.event {
             StreamEvent::Ticket { line, .. } => line.id,
@@ -81,7 +81,7 @@ impl Sight {
         }
     }
 
-    /// How much of an event a watcher is told.
+    /// How much of an event a watcher is sent.
     pub(super) fn shown(&self, caller: &Caller, event: &StreamEvent) -> Shown {
         let seen = |ticket: &TicketId| self.is_seen(caller, *ticket);
         match event {
@@ -112,7 +112,7 @@ impl Sight {
         all
     }
 
-    /// For known tickets; every watcher is a member.
+    /// For cached tickets; every watcher is a member.
     fn is_seen(&self, caller: &Caller, ticket: TicketId) -> bool {
         let stakes = self.known.get(&ticket);
         stakes.is_some_and(|stakes| stakes.are_visible(caller, Membership::Member))

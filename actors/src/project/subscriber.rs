@@ -1,4 +1,4 @@
-//! Both ends of a subscription. Each is a guard: whichever actor dies, the other is told.
+//! Both ends of a subscription. Each is a guard: whichever actor dies, the other is notified.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Subscriber {
     own: ActorId,
     tickets: Vec<SubscriptionId>,
     presence: Vec<SubscriptionId>,
-    /// What the user's actor is told at the end.
+    /// The message to the user's actor at the end.
     parting: Option<Parting>,
 }
 
@@ -73,7 +73,7 @@ impl Subscriber {
         self.actor.cast(UserMessage::Stream(Box::new(news)));
     }
 
-    /// Ends in peace: the user's actor is told why, or nothing where it ended them itself.
+    /// Ends it regularly: the user's actor is told why, or nothing if it ended them itself.
     pub(super) fn part(mut self, why: Option<Parting>) {
         self.parting = why;
     }
@@ -93,7 +93,7 @@ pub(super) fn person(caller: &Caller) -> Person {
     Person { id: caller.id, username: caller.username.as_str().into() }
 }
 
-/// Whom an event of a presence stream is about.
+/// The user whom an event of a presence stream is about.
 pub(super) fn whom(event: &StreamEvent) -> Option<UserId> {
     match event {
         StreamEvent::Joined(person)

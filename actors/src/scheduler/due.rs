@@ -1,8 +1,8 @@
-//! Which sends are due, and whose turn it is.
+//! Which sends are due, and which is next.
 //!
-//! Those that wait longest come first; several are offered to the store at once, which says whose
-//! turn it was (sends that are about as far have one together) and who went on. A send that has let
-//! others catch up too often goes on alone.
+//! Those that wait longest come first; several are offered to the store at once, which returns
+//! whose turn it was (sends with similar progress share one) and which were continued. A send that
+//! has let others catch up too often is continued alone.
 
 use std::collections::VecDeque;
 
@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use crate::domain::ids::SendId;
 use crate::port::sends::Chunk;
 
-/// So many due sends are known at a time.
+/// How many due sends are in memory at a time.
 pub(super) const DUE_MAX: u32 = 1_000;
-/// So many sends share a chunk at most.
+/// The most sends that share a chunk.
 const TOGETHER_MAX: usize = 32;
 /// So often in a row a send lets those go first that are further behind.
 const PASSED_OVER_MAX: u32 = 32;
@@ -22,18 +22,18 @@ const PASSED_OVER_MAX: u32 = 32;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Due {
     pub(super) id: SendId,
-    /// Since when it is known here.
+    /// When this node first knew of it.
     pub(super) since: Instant,
-    /// How often others went first in its turn since it last went on.
+    /// How often others were continued in its turn since it was last continued itself.
     passed_over: u32,
 }
 
-/// What a chunk came to for one of its sends.
+/// The result of a chunk for one of its sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
-    /// How many were told.
+    /// How many recipients were notified.
     pub(super) recipients: usize,
-    /// Whether there are more; not, where it is gone.
+    /// Whether there are more; false if it does not exist any more.
     pub(super) has_more: bool,
     /// See [`Chunk::had_turn`].
     had_turn: bool,
@@ -61,7 +61,7 @@ impl DueList {
         self.0.iter()
     }
 
-    /// Puts a send that was not known at the end; not, where there is no room for it.
+    /// Appends a send that was not known; not if there is no room for it.
     pub(super) fn add(&mut self, id: SendId) -> bool {
         let has_room = u32::try_from(self.0.len()).is_ok_and(|known| known < DUE_MAX);
         if has_room {
@@ -70,7 +70,7 @@ impl DueList {
         has_room
     }
 
-    /// Takes those of the next chunk out: those that have waited longest, or one alone that was
+    /// Removes those of the next chunk: those that have waited longest, or one alone that was
     /// passed over too often. `None` if none is due.
     pub(super) fn next(&mut self) -> Vec<Due> {
         let is_late = self.0.front().is_some_and(|due| due.passed_over >= PASSED_OVER_MAX);
@@ -78,8 +78,8 @@ impl DueList {
         self.0.drain(..count).collect()
     }
 
-    /// Puts those of a chunk back that are not finished: behind all others, where it was their
-    /// turn, else where they were.
+    /// Returns those of a chunk that are not finished: behind all others if it was their turn, else
+    /// to where they were.
     pub(super) fn put_back(&mut self, chunk: impl Iterator<Item = (Due, Step)>) {
         let unfinished = chunk.filter(|(_, step)| step.has_more);
         let (had_turn, others): (Vec<_>, Vec<_>) = unfinished.partition(|(_, step)| step.had_turn);

@@ -1,29 +1,29 @@
-//! The scheduler: carries out what is due, a chunk at a time.
+//! The scheduler: carries out due sends, one chunk at a time.
 //!
-//! Its parent is the root, which restarts it; it is always there. It owns the list of the sends
-//! that are due and nothing else: each send's cursor is in the store, moved in the transaction of
-//! its chunk, so a successor continues where this one ended: no recipient twice, none left out.
+//! Its parent is the root, which restarts it; it is permanent. It owns only the list of due sends:
+//! each send's cursor is in the store, moved in the transaction of its chunk, so a successor
+//! continues where this one ended: no recipient twice, none left out.
 //!
-//! It never waits for the store. One chunk at a time is written by a task, which tells the
-//! recipients itself (a kill cannot come between commit and telling) and casts its end back before
-//! that, so that the store has the next one meanwhile. Sends take turns ([`due`]), so that a small
-//! one does not wait for a huge one. Those that are about as far have one turn: who is behind
-//! catches up, and then they go on in step, so that what several say to one person is born in one
-//! transaction and leaves in one write.
+//! It never waits for the store. A task writes one chunk at a time, notifies the recipients itself
+//! (a kill cannot come between the commit and that), and casts its result back before it, so that
+//! the store has the next chunk meanwhile. Sends take turns ([`due`]), so a small one does not wait
+//! for a huge one. Those with similar progress share one turn: the ones behind catch up, and then
+//! they continue in step, so that several messages to one user are written in one transaction and
+//! sent in one write.
 //!
-//! The store writes a chunk after the writes that wait for it then; so that a write that arrives
-//! during one waits about [`CHUNK_TAKES`] for it, the chunks are as large as that. Before the next
-//! one is written, all but the last two must have been shown: a ticket's frame stands behind these,
-//! not behind all that the store can write meanwhile.
+//! The store writes a chunk after all waiting writes. A write that arrives during a chunk waits
+//! about [`CHUNK_TAKES`] for it: chunks are sized to that. Before the next one is written, all but
+//! the last two must have been shown: a ticket's frame queues behind these, not behind all that the
+//! store can write meanwhile.
 //!
-//! It looks at the store when it starts, when a send falls due, when its list is used up, and every
-//! [`LOOK_EVERY`] (clocks are set, and what another process took in is not told here). A store that
-//! is away is asked again with back-off.
+//! It reads the store when it starts, when a send falls due, when its list is empty, and every
+//! [`LOOK_EVERY`] (clocks are set, and sends that other processes accepted are not announced here).
+//! An unavailable store is retried with back-off.
 //!
-//! Once an hour it has what is old forgotten (see [`crate::retention`]), by a task that ends with
-//! it.
+//! Once an hour it starts a task for retention (see [`crate::retention`]), which ends with it.
 //!
-//! Limits: [`DUE_MAX`] sends are known at a time; the others stay in the store until there is room.
+//! Limits: [`DUE_MAX`] sends are in memory at a time; the others stay in the store until there is
+//! room.
 
 mod due;
 
@@ -53,55 +53,55 @@ use due::{DUE_MAX, Due, DueList, Step};
 
 /// How often the store is read without a nudge.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// A clock that runs ahead of this one by a little must not make it look without end.
+/// A clock that runs ahead of this one by a little must not make it read without end.
 const WAIT_MIN: Duration = Duration::from_millis(10);
-/// What a chunk may take: as much again as a ticket's commit takes alone.
+/// The duration of a chunk: as much again as a ticket's commit takes alone.
 const CHUNK_TAKES: Duration = Duration::from_millis(4);
-/// So many chunks are under way at once: one is written, and one more than is shown is told, for
-/// else the store would stand still while the last few are shown.
+/// How many chunks are in progress at once: one is written, and one more than is being shown is
+/// sent, or the store would be idle while the last few are shown.
 const WAVES_MAX: usize = 3;
 /// The fewest recipients of a chunk, however slow the store: with fewer, commits are all it does.
 const CHUNK_MIN: u32 = 256;
 /// And the most, however fast.
 const CHUNK_MAX: u32 = 1_024;
-/// What is old is forgotten so often.
+/// How often old rows are removed.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-/// What the scheduler is sent.
+/// The messages of the scheduler.
 #[derive(Debug)]
 pub enum SchedulerMessage {
-    /// A send was taken in, and has recipients who do not have it yet.
+    /// A send was accepted, and has recipients without it.
     More(SendId),
     /// A send was taken in for that time.
     Scheduled(Timestamp),
-    /// Look what is due.
+    /// Read what is due.
     Look,
     /// How is it?
     Observe(Call<(), Value>),
-    /// A task of its own has something to say.
+    /// The result of one of the actor's own tasks.
     Own(OwnMessage),
-    /// Fail, to show what a failure does.
+    /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,
 }
 
-/// What the actor's own tasks cast back.
+/// The results of the actor's own tasks.
 #[derive(Debug)]
 pub struct OwnMessage(Own);
 
 #[derive(Debug)]
 enum Own {
-    /// What is due, and when the next one is.
+    /// The due sends, and when the next one is due.
     Looked(Result<(Vec<SendId>, Option<Timestamp>), StoreError>),
     /// A chunk was written, and how long that took; or not.
     Wrote(Result<(Vec<Step>, Duration), StoreError>),
     /// A pause is over.
     Paused,
-    /// What is old was forgotten, or not.
+    /// Retention has ended, successfully or not.
     Tidied(Result<(), StoreError>),
 }
 
-/// What the scheduler is made of.
+/// The dependencies of the scheduler.
 #[derive(Debug, Clone)]
 pub(crate) struct Scheduler {
     pub(crate) store: Arc<dyn SendStore>,
@@ -110,7 +110,7 @@ pub(crate) struct Scheduler {
     pub(crate) retention: RetentionSchedule,
 }
 
-/// What is being done at the moment.
+/// The tasks in progress.
 #[derive(Debug)]
 enum Work {
     /// Nothing.
@@ -121,7 +121,7 @@ enum Work {
     Pausing,
 }
 
-/// What the scheduler knows.
+/// The state of the scheduler.
 #[derive(Debug)]
 pub(crate) struct SchedulerState {
     vitals: Arc<Vitals>,
@@ -130,7 +130,7 @@ pub(crate) struct SchedulerState {
     work: Work,
     /// Whether there may be due sends that are not in the list.
     has_more_due: bool,
-    /// When the next send falls due, as far as is known.
+    /// When the next send falls due, as far as known.
     next_due: Option<Timestamp>,
     is_looking: bool,
     alarm: Option<JoinHandle<()>>,
@@ -140,7 +140,7 @@ pub(crate) struct SchedulerState {
     failures: u32,
     /// The last failure, while the store has not answered since.
     trouble: Option<String>,
-    /// So many recipients the next chunk has.
+    /// The number of recipients of the next chunk.
     chunk: u32,
     /// The last chunks, which some recipients may not have been shown yet.
     waves: VecDeque<FanOutBarrier>,
@@ -166,8 +166,8 @@ impl Actor for Scheduler {
         myself: ActorRef<SchedulerMessage>,
         vitals: Arc<Vitals>,
     ) -> Result<SchedulerState, ActorProcessingErr> {
-        // The root has it look once it can be found: whatever was taken in while it could not be
-        // found is seen then.
+        // The root has it read the store once it can be found: a send that was accepted before is
+        // seen then.
         Ok(SchedulerState {
             own: Handle::new(myself, Arc::clone(&vitals)),
             vitals,
@@ -235,7 +235,7 @@ fn observe(call: Call<(), Value>, state: &SchedulerState) {
 }
 
 impl SchedulerState {
-    /// Puts a send at the end of the list, unless it is known or the list is full.
+    /// Appends a send to the list, unless it is in it or the list is full.
     fn add(&mut self, id: SendId) {
         let current = match &self.work {
             Work::Writing { due, .. } => due.as_slice(),
@@ -266,7 +266,7 @@ impl SchedulerState {
         back_off(self.failures.saturating_add(1))
     }
 
-    /// Looks again after so long, or sooner if something falls due before.
+    /// Reads again after this long, or sooner if a send falls due before.
     fn wake_in(&mut self, wait: Duration) {
         if let Some(alarm) = self.alarm.take() {
             alarm.abort();
@@ -301,14 +301,14 @@ impl Scheduler {
     fn scheduled(&self, due_at: Timestamp, state: &mut SchedulerState) {
         if state.next_due.is_none_or(|next| due_at < next) {
             state.next_due = Some(due_at);
-            // A look that is under way may have read the store before: its end sets the alarm.
+            // A read in progress may have begun before: its result sets the alarm.
             if !state.is_looking {
                 state.wake_in(self.until_next(state));
             }
         }
     }
 
-    /// Reads what is due, unless that is being done.
+    /// Reads what is due, unless a read is in progress.
     fn look(&self, state: &mut SchedulerState) {
         if state.is_looking {
             return;
@@ -335,7 +335,7 @@ impl Scheduler {
                 state.answered();
                 state.has_more_due |= u32::try_from(due.len()).is_ok_and(|known| known >= DUE_MAX);
                 due.into_iter().for_each(|id| state.add(id));
-                // What was taken in for later during the look may not be in its answer.
+                // A send that was scheduled during the read may not be in its result.
                 let told = state.next_due.into_iter();
                 state.next_due = told.chain(next_due).min();
                 state.wake_in(self.until_next(state));
@@ -357,7 +357,7 @@ impl Scheduler {
         state.next_due.map_or(LOOK_EVERY, |due| until(due).clamp(WAIT_MIN, LOOK_EVERY))
     }
 
-    /// Has the next chunk written, unless one is, or there is none.
+    /// Starts writing the next chunk, unless one is being written or there is none.
     fn write_next(&self, state: &mut SchedulerState) {
         if !matches!(state.work, Work::None) {
             return;
@@ -377,7 +377,8 @@ impl Scheduler {
         let (fan_out, barrier) = fan_out::begin();
         state.waves.push_back(barrier);
         let first = (state.waves.len() > WAVES_MAX).then(|| state.waves.pop_front()).flatten();
-        // A task of its own for the writing: what is written too late for us is told all the same.
+        // A task of its own for the write: a result that is too late for this actor is announced
+        // all the same.
         tokio::spawn(async move {
             if let Some(first) = first {
                 first.wait().await;
@@ -401,7 +402,7 @@ impl Scheduler {
         });
     }
 
-    /// Has what is old forgotten, if that was not begun within the last hour, nor is under way.
+    /// Starts retention, unless it was started within the last hour or is in progress.
     fn tidy(&self, state: &mut SchedulerState) {
         let is_early = state.tidied_at.is_some_and(|at| at.elapsed() < TIDY_EVERY);
         if is_early || state.retention.is_some() {
@@ -416,7 +417,8 @@ impl Scheduler {
     }
 }
 
-/// A chunk has ended: its sends go behind those that wait, and those that it passed over before.
+/// A chunk has ended: its sends go behind those that wait, and those that it passed over to the
+/// front.
 fn wrote(outcome: Result<(Vec<Step>, Duration), StoreError>, state: &mut SchedulerState) {
     let due = match std::mem::replace(&mut state.work, Work::None) {
         Work::Writing { due, .. } => due,

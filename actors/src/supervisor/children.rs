@@ -6,7 +6,7 @@ use metrics::Gauge;
 use ractor::ActorId;
 
 /// The children by actor, counted for as long as they are kept, however they or their supervisor
-/// end. 17 bytes each and what the maps leave free: there is one for each connected user.
+/// end. 17 bytes each plus the maps' free slots: there is one for each connected user.
 pub(super) struct Children<I> {
     /// By the number of the actor, which is of this process.
     wheel: Vec<HashMap<u64, I>>,
@@ -15,7 +15,7 @@ pub(super) struct Children<I> {
 }
 
 impl<I> Children<I> {
-    /// None yet, on a wheel of so many slots.
+    /// No children, on a wheel of this many slots.
     pub(super) fn new(slots: usize, kind: &'static str) -> Self {
         let wheel = std::iter::repeat_with(HashMap::new).take(slots.max(1)).collect();
         Self { wheel, hand: 0, count: metrics::gauge!("bellpull_actors", "kind" => kind) }

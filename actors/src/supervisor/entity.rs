@@ -1,4 +1,4 @@
-//! What a dynamic supervisor and its children know of each other.
+//! The interface between a dynamic supervisor and its children.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -13,14 +13,14 @@ use crate::call::Call;
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
 
-/// How the actors of a kind are addressed and what they are sent, apart from what they do with it:
-/// the directory needs the former only.
+/// The addresses and messages of a kind of actor, apart from their behaviour: the directory needs
+/// only these.
 pub trait Protocol: Debug + Send + Sync + Sized + 'static {
     /// Identifies an actor.
     type Id: Copy + Eq + Hash + Display + Debug + Send + Sync + 'static;
-    /// What they are sent.
+    /// Its messages.
     type Message: ractor::Message;
-    /// What a child may give to its supervisor for [`Entity::settle`].
+    /// A child's note to its supervisor, for [`Entity::settle`].
     type Note: Debug + Send + 'static;
 
     /// `user`, `ticket`.
@@ -29,21 +29,21 @@ pub trait Protocol: Debug + Send + Sync + Sized + 'static {
     /// The id as a number: which shard it belongs to.
     fn number(id: Self::Id) -> u64;
 
-    /// What a child is sent once a turn of the wheel.
+    /// The message to a child once per rotation of the wheel.
     fn tick() -> Self::Message;
 
-    /// Asks a child for its observable state.
+    /// Requests a child's report.
     fn observe(call: Call<(), serde_json::Value>) -> Self::Message;
 }
 
 /// The id of an entity's actors.
 pub type Id<E> = <<E as Entity>::Protocol as Protocol>::Id;
-/// What an entity's actors are sent.
+/// The messages of an entity's actors.
 pub type Message<E> = <<E as Entity>::Protocol as Protocol>::Message;
-/// What an entity's actors give to their supervisor.
+/// The notes of an entity's actors to their supervisor.
 pub type Note<E> = <<E as Entity>::Protocol as Protocol>::Note;
 
-/// A kind of actor of which there is one an id.
+/// A kind of actor with one instance per id.
 pub trait Entity: Clone + Debug + Send + Sync + 'static {
     /// How its actors are addressed.
     type Protocol: Protocol;
@@ -57,10 +57,10 @@ pub trait Entity: Clone + Debug + Send + Sync + 'static {
         supervisor: ActorCell,
     ) -> impl Future<Output = Result<ActorRef<Message<Self>>, SpawnErr>> + Send;
 
-    /// How long the wheel takes to turn: each child gets a [`Protocol::tick`] so often.
+    /// How long a rotation of the wheel takes: the interval of each child's [`Protocol::tick`].
     fn turn(&self) -> Duration;
 
-    /// Does with all notes since the last tick what is better done for many at once.
+    /// Handles all notes since the last tick, for work that is cheaper in batches.
     fn settle(&self, notes: Vec<Note<Self>>);
 }
 
@@ -70,28 +70,28 @@ pub type Live<P> = Arc<DashMap<<P as Protocol>::Id, Handle<<P as Protocol>::Mess
 /// The requested actor.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<I> {
-    /// Whose.
+    /// The actor's id.
     pub id: I,
     /// Not this one: it gave a question back, so it is leaving or dying.
     pub but_not: Option<ActorId>,
 }
 
-/// A wish for an actor; the error says for how long it stays down.
+/// A request for an actor; the error is how long it stays down.
 pub type ObtainMail<P> =
     Call<Wanted<<P as Protocol>::Id>, Result<Handle<<P as Protocol>::Message>, Duration>>;
 
-/// An operator's wish that the actor of an id be started again, with the operator's name; the
-/// answer says whether there is one.
+/// An operator's request to restart the actor of an id, with the operator's name; the answer is
+/// whether there is one.
 pub type RestartMail<I> = Call<(I, Arc<str>), bool>;
 
-/// What a dynamic supervisor is sent.
+/// The messages of a dynamic supervisor.
 #[derive(Debug)]
 pub enum SupervisorMessage<P: Protocol> {
     /// Find or spawn the actor of an id.
     Obtain(ObtainMail<P>),
     /// A child has nothing to do and wants to leave.
     Idle {
-        /// Whose actor it is.
+        /// The actor's id.
         id: P::Id,
         /// Which actor: by now there may be another one of that id.
         actor: ActorId,
@@ -100,23 +100,23 @@ pub enum SupervisorMessage<P: Protocol> {
     Note(P::Note),
     /// The wheel moves by a slot.
     Tick,
-    /// How are you all? At most so many children, the busiest first.
+    /// Report all children: at most this many, the busiest first.
     Report(Call<usize, ActorReport>),
     /// An operator wants a child started again.
     Restart(RestartMail<P::Id>),
 }
 
-/// A child's way to its supervisor.
+/// A child's handle to its supervisor.
 #[derive(Debug)]
 pub struct Parent<P: Protocol>(pub(crate) Handle<SupervisorMessage<P>>);
 
 impl<P: Protocol> Parent<P> {
-    /// Says that the child has nothing to do; from now on it must open no mail.
+    /// Reports that the child is idle; from now on it must handle no request.
     pub fn idle(&self, id: P::Id, actor: ActorId) {
         self.0.cast(SupervisorMessage::Idle { id, actor });
     }
 
-    /// Gives a note.
+    /// Passes a note.
     pub fn note(&self, note: P::Note) {
         self.0.cast(SupervisorMessage::Note(note));
     }

@@ -1,13 +1,13 @@
-//! A dynamic supervisor: spawns entity actors on demand, one an id, and is told when they idle.
+//! A dynamic supervisor: spawns entity actors on demand, one per id, and stops idle ones.
 //!
-//! Its parent is the hub, which restarts it. Its children are made on demand, so a child that
-//! fails is not started again here: the next one who asks for it gets a new one, built from the
-//! store. A child that keeps failing is kept down for a growing while ([`crate::failures`]); when
-//! children fail more often than [`FAILURES_MAX`] in [`FAILURES_WITHIN`], whatever they share is
-//! broken and the supervisor fails too (the hub then decides). When it dies its children die.
+//! Its parent is the hub, which restarts it. Its children are created on demand, so a child that
+//! fails is not restarted here: the next request for it creates a new one from the store. A child
+//! that keeps failing is kept down for increasing times ([`crate::failures`]). When children fail
+//! more often than [`FAILURES_MAX`] in [`FAILURES_WITHIN`], what they share is broken and the
+//! supervisor fails too (the hub then decides). Its children stop with it.
 //!
-//! A child leaves in two steps, so that nothing sent to it is lost: it says [`Idle`] and from then
-//! on returns every question unopened; the supervisor, which handles `Idle` before any later
+//! A child leaves in two steps, so that no message to it is lost: it sends [`Idle`] and from then
+//! on returns every request unopened; the supervisor, which handles `Idle` before any later
 //! `Obtain`, removes it and stops it; a caller whose request was returned asks here for a new one.
 //!
 //! [`Idle`]: SupervisorMessage::Idle
@@ -41,15 +41,16 @@ const FAILURES_MAX: usize = 100;
 /// … in this long are not their own fault.
 const FAILURES_WITHIN: Duration = Duration::from_secs(10);
 
-/// The wheel never turns faster, whatever the limits say: a timer of no length would be an error.
+/// The shortest interval of the wheel, whatever the limits: a timer with interval 0 would be an
+/// error.
 const TURN_MIN: Duration = Duration::from_millis(10);
 
-/// What a dynamic supervisor is made of.
+/// The dependencies of a dynamic supervisor.
 #[derive(Debug, Clone)]
 pub struct DynamicSupervisor<E: Entity> {
     /// The kind of its children.
     pub entity: E,
-    /// Where its live children are found.
+    /// Where its live children are registered.
     pub live: Live<E::Protocol>,
     /// Which shard it is, of how many.
     pub shard: (u64, u64),
@@ -59,15 +60,15 @@ pub struct DynamicSupervisor<E: Entity> {
     pub log: Arc<TreeLog>,
 }
 
-/// What it knows.
+/// Its state.
 #[derive(Debug)]
 pub struct SupervisorState<E: Entity> {
     vitals: Arc<Vitals>,
     children: Children<Id<E>>,
-    /// Who wants the successor of an actor that is dying; its end is on its way here.
+    /// Callers that wait for the successor of an actor that is stopping.
     waiting: HashMap<ActorId, Vec<ObtainMail<E::Protocol>>>,
-    /// Children that were killed because an operator asked for their restart, with its name; the
-    /// news of their end is on its way here.
+    /// Children that were killed because an operator requested their restart, with the operator's
+    /// name, until their end is reported.
     asked: HashMap<ActorId, Arc<str>>,
     notes: Vec<Note<E>>,
     failures: Failures<Id<E>>,
@@ -173,7 +174,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         if let Some(found) = found {
             let actor = found.actor().get_id();
             if but_not == Some(actor) {
-                // Its end is not known here yet: the answer is whatever comes after it.
+                // Its end is not reported yet: the answer is its successor.
                 state.waiting.entry(actor).or_default().push(call);
             } else if let Some((_, reply)) = call.open() {
                 reply.send(Ok(found));
@@ -222,7 +223,7 @@ impl<E: Entity> DynamicSupervisor<E> {
         }
     }
 
-    /// Kills a child because an operator asks for its restart, or lets one start at once that is
+    /// Kills a child because an operator requests its restart, or lets one start at once that is
     /// kept down.
     fn restart(&self, call: RestartMail<Id<E>>, state: &mut SupervisorState<E>) {
         let Some(((id, operator), reply)) = call.open() else { return };
@@ -233,8 +234,8 @@ impl<E: Entity> DynamicSupervisor<E> {
         reply.send(true);
     }
 
-    /// A child ended without having been dismissed: a failure, whatever it calls it, unless an
-    /// operator asked for it.
+    /// A child ended without having been stopped: a failure, whatever the reason, unless an
+    /// operator requested it.
     fn lost(
         &self,
         actor: ActorId,

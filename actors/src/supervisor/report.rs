@@ -1,4 +1,4 @@
-//! What a dynamic supervisor tells operators of itself and its children.
+//! A dynamic supervisor's report of itself and its children for operators.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::call::{Call, CallOutcome, Reply};
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
 
-/// How long a child may take to say how it is before the report goes on without.
+/// How long a child may take to report its state; the report goes on without it.
 const OBSERVE_MAX: Duration = Duration::from_millis(500);
 
 /// A child's report as far as its supervisor can make it, and the child itself where it is up.
@@ -51,7 +51,7 @@ impl<E: Entity> DynamicSupervisor<E> {
     }
 }
 
-/// Asks each child how it is, without the supervisor having to wait for slow ones.
+/// Requests each child's report, without the supervisor waiting for slow ones.
 async fn observe_all<E: Entity>(
     mut own: ActorReport,
     drafts: Vec<Draft<E>>,

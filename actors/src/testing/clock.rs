@@ -1,4 +1,4 @@
-//! A clock that goes with the runtime's time, paused or not, and can be set.
+//! A clock that follows the runtime's time, paused or not, and can be set.
 
 use std::sync::Mutex;
 

@@ -69,7 +69,7 @@ impl Inbox {
         self.rows.iter().filter(lives).map(|row| row.latest().entry)
     }
 
-    /// What is not deleted, newest first.
+    /// Rows that are not deleted, newest first.
     fn listed(&self, recipient: UserId) -> Vec<Notification> {
         let lives = self.rows.iter().rev().filter(|row| row.state != RowState::Deleted);
         lives

@@ -1,4 +1,4 @@
-//! What the fake store keeps of sends.
+//! The sends of the fake store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Fakes of the ports, for tests alone: a store in memory, a clock, and outlets that remember.
+//! Fakes of the ports, for tests only: a store in memory, a clock, and recording outlets.
 //!
-//! A test never sleeps for a result: it waits until a probe or the store shows what it wants.
+//! A test never sleeps for a result: it waits until a probe or the store shows the expected state.
 
 mod clock;
 mod comments;
@@ -29,7 +29,7 @@ use crate::domain::inbox::MessageContent;
 use crate::domain::notification::{Kind, Message};
 use crate::domain::ticket::Priority;
 
-/// A letter that says `body`.
+/// A message content with this body.
 #[must_use]
 pub fn content(body: &str) -> Arc<MessageContent> {
     MessageContent::new(Message {

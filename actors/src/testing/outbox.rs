@@ -15,13 +15,13 @@ use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, StoreError};
 
-/// How long a test waits for what it wants to see, before it fails.
+/// How long a test waits for an expected state before it fails.
 const PATIENCE: Duration = Duration::from_secs(7_200);
 
 /// A delivery as the fake outbox keeps it.
 #[derive(Debug, Clone)]
 pub struct FakeDelivery {
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
     /// Attempts that were begun.
     pub attempts: u32,
@@ -29,11 +29,11 @@ pub struct FakeDelivery {
     pub due_at: Timestamp,
     /// Until when it is leased.
     pub leased_until: Option<Timestamp>,
-    /// Who holds the last lease.
+    /// The owner of the last lease.
     pub owner: Option<LeaseOwner>,
-    /// What was recorded of it.
+    /// The recorded outcomes.
     pub recorded: Vec<Attempt>,
-    /// What it is slow with.
+    /// The operations that are slow.
     pub lane: &'static str,
 }
 
@@ -102,31 +102,31 @@ impl FakeOutbox {
         self.data().is_away = is_away;
     }
 
-    /// How often something was asked of it to be leased.
+    /// How often a lease was requested.
     #[must_use]
     pub fn leases(&self) -> usize {
         self.data().leases
     }
 
-    /// A delivery as it stands.
+    /// A delivery with its state.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     #[must_use]
     pub fn of(&self, id: i64) -> FakeDelivery {
         self.data().deliveries[&DeliveryId(id)].clone()
     }
 
-    /// How many deliveries stand so.
+    /// How many deliveries have this status.
     #[must_use]
     pub fn count(&self, status: DeliveryStatus) -> usize {
         self.data().deliveries.values().filter(|one| one.status == status).count()
     }
 
-    /// Waits until it is so.
+    /// Waits until a condition is true.
     ///
     /// # Panics
-    /// When it never comes to that.
+    /// If it does not become true in time.
     #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
     pub async fn until(&self, mut is_so: impl FnMut(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
@@ -281,10 +281,10 @@ impl DeliveryStore for FakeOutbox {
     }
 }
 
-/// What the provider does with a delivery: given its id and the attempt.
+/// A provider's behaviour by delivery id and attempt.
 type Does = dyn Fn(DeliveryId, u32) -> Reaction + Send + Sync;
 
-/// What a provider does.
+/// A provider's behaviour.
 #[derive(Debug)]
 pub enum Reaction {
     /// It answers, after so long.
@@ -295,10 +295,10 @@ pub enum Reaction {
     Panics,
 }
 
-/// A provider that does what a test says, and remembers what it was given.
+/// A provider that behaves as a test says, and records what it was sent.
 pub struct FakeSender {
     does: Box<Does>,
-    /// The deliveries that it was given, with their attempts, in order.
+    /// The deliveries that it was sent, with their attempts, in order.
     given: Mutex<Vec<(DeliveryId, u32)>>,
     in_flight: watch::Sender<usize>,
     most: watch::Sender<usize>,
@@ -319,7 +319,7 @@ impl FakeSender {
         Arc::new(Self { does, given, in_flight, most })
     }
 
-    /// What it was given so far.
+    /// What it was sent so far.
     #[must_use]
     pub fn given(&self) -> Vec<(i64, u32)> {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -332,10 +332,10 @@ impl FakeSender {
         *self.most.borrow()
     }
 
-    /// Waits until it has so many to do.
+    /// Waits until it was sent this many.
     ///
     /// # Panics
-    /// When it never has.
+    /// If it does not happen in time.
     #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
     pub async fn until_in_flight(&self, count: usize) {
         let mut in_flight = self.in_flight.subscribe();

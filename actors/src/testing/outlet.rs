@@ -1,4 +1,4 @@
-//! An outlet that remembers what it was given, and a connection that a test can hold up or break.
+//! An outlet that records its frames, and a connection that a test can block or break.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::domain::stream::{Present, Stream, StreamEvent};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet, Welcome};
 use crate::session::{Answer, Tag};
 
-/// So many frames may wait for the connection, as in a real outlet.
+/// How many frames may wait for the connection, as in a real outlet.
 const FRAMES_MAX: usize = 256;
 
-/// How long a probe waits for what a test wants to see, before the test fails.
+/// How long a probe waits for an expected state before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A frame as it was pushed.
@@ -29,7 +29,7 @@ pub enum Frame {
         last_seq: Seq,
         /// Its unread count.
         unread_count: i64,
-        /// Whether it continues what the client holds.
+        /// Whether it continues the client's state.
         is_resumed: bool,
     },
     /// See [`Outgoing::Reset`].
@@ -38,7 +38,7 @@ pub enum Frame {
     Truncated(i64),
     /// See [`Outgoing::Notification`].
     Notification {
-        /// Its birth.
+        /// The number of its entry.
         seq: Seq,
         /// The row.
         id: NotificationId,
@@ -46,7 +46,7 @@ pub enum Frame {
         body: String,
         /// Whether it was read.
         is_read: bool,
-        /// The count that came with it.
+        /// The count in the frame.
         unread_count: i64,
     },
     /// See [`Outgoing::Row`].
@@ -57,11 +57,11 @@ pub enum Frame {
         id: NotificationId,
         /// Whether it was read.
         is_read: bool,
-        /// Whether it is gone.
+        /// Whether it is deleted.
         is_deleted: bool,
-        /// Whether the client was not shown its birth.
+        /// Whether the client was not shown its entry.
         is_news: bool,
-        /// The count that came with it.
+        /// The count in the frame.
         unread_count: i64,
     },
     /// See [`Outgoing::Marked`].
@@ -124,22 +124,22 @@ impl From<Outgoing<'_>> for Frame {
     }
 }
 
-/// What the connection has seen.
+/// The frames that the connection accepted.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The frames that it took, in order.
     pub frames: Vec<Frame>,
     /// How often the actor flushed.
     pub flushes: usize,
-    /// Frames that were flushed and wait for it.
+    /// Flushed frames that wait for the connection.
     pub waiting: VecDeque<Frame>,
     /// How many bytes more than one each of them counts.
     pub frame_weight: usize,
-    /// How many frames it takes before it blocks; `None` for any number.
+    /// How many frames it accepts before it blocks; `None` for any number.
     pub room: Option<usize>,
-    /// What the next flush comes to.
+    /// The result of the next flush.
     pub broken: Option<Broken>,
-    /// Seconds since the client was last heard.
+    /// Seconds since the client's last message.
     pub silent_s: u32,
     /// How it ended.
     pub closed: Option<Ending>,
@@ -218,7 +218,7 @@ impl Drop for FakeOutlet {
 }
 
 impl Probe {
-    /// What was seen so far.
+    /// The frames so far.
     pub fn seen(&self) -> watch::Ref<'_, Seen> {
         // A sender reads its own value.
         self.seen.borrow()
@@ -229,10 +229,10 @@ impl Probe {
         self.seen.send_modify(change);
     }
 
-    /// Waits until what was seen is so.
+    /// Waits until a condition on the frames is true.
     ///
     /// # Panics
-    /// When it never comes to that.
+    /// If it does not become true in time.
     #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
     pub async fn until(&self, is_so: impl FnMut(&Seen) -> bool) {
         let mut seen = self.seen.subscribe();

@@ -32,7 +32,7 @@ impl RetentionStore for FakeStore {
 }
 
 impl FakeStore {
-    /// There are so many more that ended then.
+    /// How many more ended then.
     pub fn grow_old(&self, what: Old, count: usize, at: Timestamp) {
         self.data().old.entry(what).or_default().extend(std::iter::repeat_n(at, count));
     }
@@ -43,7 +43,7 @@ impl FakeStore {
         self.data().old.get(&what).map_or(0, Vec::len)
     }
 
-    /// The row that was born with that number is forgotten, as one that was deleted.
+    /// The row with that entry number is removed, as one that was deleted.
     pub fn forget_row_now(&self, user: UserId, seq: Seq) {
         let mut data = self.data();
         let inbox = data.inboxes.entry(user).or_default();

@@ -17,7 +17,7 @@ use crate::port::tickets::Told;
 use crate::port::{SendStore, StoreError};
 
 impl Data {
-    /// Whom a send is for, in the order of their ids.
+    /// The recipients of a send, ordered by id.
     fn people(&self, recipients: &Recipients) -> Result<Vec<UserId>, BeginSend> {
         let active = || self.users.values().filter(|user| user.is_active);
         Ok(match recipients {

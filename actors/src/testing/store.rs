@@ -18,7 +18,7 @@ use crate::port::StoreError;
 use crate::port::retention::Old;
 use crate::port::tickets::InboxEntry;
 
-/// What is asked of the store, as far as it can be disturbed apart from the rest.
+/// The operations of the store that a test can disturb separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     /// The state of an inbox.
@@ -31,7 +31,7 @@ pub enum Op {
     List,
     /// Delivered positions.
     Save,
-    /// Reading tickets, projects, people.
+    /// Reading tickets, projects, users.
     Ticket,
     /// Writing a decision.
     Commit,
@@ -45,7 +45,7 @@ pub enum Op {
     Due,
     /// Forgetting keys.
     Forget,
-    /// Forgetting what else is old.
+    /// Removing other old rows.
     Retain,
 }
 
@@ -60,11 +60,11 @@ pub enum Mode {
     Hang,
     /// After so long.
     Delay(Duration),
-    /// What was so when it was asked, after so long: of readings of inboxes.
+    /// The state when it was requested, after this long: for reads of inboxes.
     Late(Duration),
 }
 
-/// How each operation is answered, and how often it was asked.
+/// How each operation is answered, and how often it was requested.
 #[derive(Debug, Default)]
 struct Gates {
     modes: BTreeMap<Op, Mode>,
@@ -96,14 +96,14 @@ pub(super) struct Data {
     pub(super) history: Vec<(TicketId, HistoryEntry)>,
     pub(super) inboxes: BTreeMap<UserId, Inbox>,
     pub(super) sends: super::kept_sends::Kept,
-    /// When those that may be forgotten came to their end.
+    /// When those that may be removed ended.
     pub(super) old: BTreeMap<Old, Vec<Timestamp>>,
     pub(super) last_ticket: i64,
     pub(super) last_notification: i64,
 }
 
 impl Data {
-    /// A row is born in an inbox.
+    /// A row is added to an inbox.
     pub(super) fn append(
         &mut self,
         recipient: UserId,
@@ -132,7 +132,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl FakeStore {
-    /// A store with the open project 1 and no people.
+    /// A store with the open project 1 and no users.
     #[must_use]
     pub fn new() -> Self {
         let store = Self::default();
@@ -151,20 +151,20 @@ impl FakeStore {
         });
     }
 
-    /// How often the operation was asked for.
+    /// How often the operation was requested.
     #[must_use]
     pub fn asked(&self, op: Op) -> usize {
         self.gates.borrow().asked.get(&op).copied().unwrap_or(0)
     }
 
-    /// Waits until the operation was asked for so often.
+    /// Waits until the operation was requested this often.
     pub async fn until_asked(&self, op: Op, times: usize) {
         let mut gates = self.gates.subscribe();
         let often = |gates: &Gates| gates.asked.get(&op).is_some_and(|asked| *asked >= times);
         let _ = gates.wait_for(often).await;
     }
 
-    /// Passes an operation as its mode says.
+    /// Handles an operation according to its mode.
     pub(super) async fn pass(&self, op: Op) -> Result<(), StoreError> {
         self.gates.send_modify(|gates| *gates.asked.entry(op).or_default() += 1);
         let mut gates = self.gates.subscribe();
@@ -184,7 +184,7 @@ impl FakeStore {
         }
     }
 
-    /// An answer is on its way for as long as the mode says.
+    /// The answer takes as long as the mode says.
     pub(super) async fn carry<T>(&self, op: Op, answer: T) -> T {
         let mode = self.gates.borrow().modes.get(&op).copied();
         if let Some(Mode::Late(time)) = mode {
@@ -193,7 +193,7 @@ impl FakeStore {
         answer
     }
 
-    /// Adds an account of that role, and gives it as a caller.
+    /// Adds an account with that role, and returns it as a caller.
     #[must_use]
     pub fn add_user(&self, id: i64, role: Role) -> Caller {
         let user = User {
@@ -269,7 +269,7 @@ impl FakeStore {
         self.data().tickets.remove(&id);
     }
 
-    /// Gives birth to a notification; the hint of it, for a test to pass on, double or lose.
+    /// Adds a notification; returns its hint, for a test to pass on, duplicate or lose.
     pub fn append(&self, recipient: UserId, body: &str) -> Change {
         let content = content(body);
         let placed = self.data().append(recipient, &content);

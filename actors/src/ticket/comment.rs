@@ -1,5 +1,5 @@
-//! What a ticket actor does with comments: it changes nothing of the ticket, but knows it, and so
-//! who may comment and who may be told.
+//! Comments in a ticket actor: they do not change the ticket, but the actor knows it, and so who
+//! may comment and who may be notified.
 
 use std::sync::Arc;
 

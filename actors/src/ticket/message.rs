@@ -1,4 +1,4 @@
-//! What ticket actors are sent, and how they refuse.
+//! The messages of ticket actors, and their errors.
 
 use serde_json::Value;
 
@@ -12,27 +12,27 @@ use crate::supervisor::Protocol;
 /// A command with its caller.
 #[derive(Debug)]
 pub enum TicketAsk {
-    /// Raise the ticket whose id this actor has.
+    /// Create the ticket with this actor's id.
     Create {
         /// Where.
         project: ProjectId,
-        /// What.
+        /// The new ticket.
         new: NewTicket,
-        /// Who.
+        /// The caller.
         caller: Caller,
     },
     /// Do something to it.
     Command {
-        /// What.
+        /// The new ticket.
         command: Command,
-        /// Who.
+        /// The caller.
         caller: Caller,
     },
 }
 
 pub(super) type Answer = Result<Ticket, CommandError>;
 
-/// What a ticket actor is sent.
+/// The messages of a ticket actor.
 #[derive(Debug)]
 pub enum TicketMessage {
     /// A command.
@@ -43,7 +43,7 @@ pub enum TicketMessage {
     Tick,
     /// How is it?
     Observe(Call<(), Value>),
-    /// Fail, to show what a failure does.
+    /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,
 }
@@ -51,9 +51,9 @@ pub enum TicketMessage {
 /// A comment with its author.
 #[derive(Debug)]
 pub struct CommentAsk {
-    /// What is said.
+    /// The text.
     pub body: String,
-    /// Who says it.
+    /// The author.
     pub caller: Caller,
 }
 
@@ -84,7 +84,7 @@ impl Protocol for TicketProtocol {
 /// Why a ticket command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// The rules say no.
+    /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The store or the actor cannot answer now; nothing was acknowledged.

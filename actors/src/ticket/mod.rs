@@ -1,14 +1,15 @@
 //! The ticket actor: the only writer of one ticket on this node.
 //!
 //! Owns the ticket's state as it was last read or written. Its parent is a dynamic supervisor; it
-//! lives from the first command until it has had none for `passivate_after`, and is built again
-//! from the store by the next command. A refused command is a reply; a failing store is a reply
-//! too; only a panic or a kill ends it otherwise, and the next command gets a new one.
+//! lives from the first command until it has had none for `passivate_after`, and is created again
+//! from the store by the next command. A refused command is a reply, and so is a failing store;
+//! only a panic or a kill ends it otherwise, and the next command gets a new one.
 //!
-//! A command is decided by [`crate::domain::ticket`], committed by the store, then told to the
-//! recipients' user actors, then answered. Commit and telling run in a task of their own, so that
-//! the death of this actor cannot come between them. A rival on another node makes the commit
-//! conflict: the ticket is read again and the command decided again, at most [`TRIES`] times.
+//! [`crate::domain::ticket`] decides a command, the store commits it, the recipients' user actors
+//! are notified, then the caller is answered. Commit and notification run in a task of their own,
+//! so that the death of this actor cannot come between them. A rival on another node makes the
+//! commit conflict: the ticket is read again and the command decided again, at most [`TRIES`]
+//! times.
 
 mod comment;
 pub(crate) mod message;
@@ -39,7 +40,7 @@ pub use message::{CommentAsk, TicketMessage};
 /// How often a command is decided against a rival's newer version before it is refused.
 const TRIES: usize = 3;
 
-/// What all ticket actors of this node share.
+/// The dependencies that all ticket actors of this node share.
 #[derive(Debug, Clone)]
 pub struct TicketEntity {
     pub(crate) store: Arc<dyn TicketStore>,
@@ -87,17 +88,18 @@ struct Known {
     project: Project,
 }
 
-/// What a ticket actor knows.
+/// The state of a ticket actor.
 #[derive(Debug)]
 pub struct TicketState {
     id: TicketId,
     parent: Parent<TicketProtocol>,
     vitals: Arc<Vitals>,
-    /// Read by the first command that needs it; forgotten when a rival or a failure casts doubt.
+    /// Read by the first command that needs it; dropped when a rival or a failure makes it
+    /// doubtful.
     known: Option<Known>,
     is_leaving: bool,
-    /// Whether the last command left no ticket known. It leaves then, but after those who wait:
-    /// sent on to a successor each time, the last of a crowd would never be answered.
+    /// Whether the last command left no known ticket. The actor then stops, but after the waiting
+    /// requests: if each were passed on to a successor, the last of many would never be answered.
     is_dummy_hash: bool,
     last_command: Instant,
 }
@@ -227,7 +229,7 @@ impl TicketEntity {
                 }
                 Err(StoreError::Conflict) => state.known = None,
                 Err(error) => {
-                    // It may or may not have been written: the next command looks.
+                    // It may or may not have been written: the next command reads it.
                     state.known = None;
                     return Err(unavailable(error));
                 }
@@ -236,7 +238,7 @@ impl TicketEntity {
         Err(CommandError::Unavailable("others keep changing this ticket".to_owned()))
     }
 
-    /// The ticket as it is known, read from the store where it is not.
+    /// The known ticket, or the one in the store.
     async fn known<'a>(&self, state: &'a mut TicketState) -> Result<&'a mut Known, CommandError> {
         if state.known.is_none() {
             let found = in_time(self.store.ticket(state.id)).await.map_err(unavailable)?;
@@ -248,7 +250,7 @@ impl TicketEntity {
         state.known.as_mut().ok_or(CommandError::Refused(Refusal::NotFound))
     }
 
-    /// Only a closed project's list can tell members from outsiders; admins need not be on it.
+    /// Only a closed project's list distinguishes members from others; admins need not be on it.
     async fn membership(
         &self,
         project: &Project,
@@ -262,7 +264,7 @@ impl TicketEntity {
         Ok(if is_member { Membership::Member } else { Membership::NonMember })
     }
 
-    /// Commits, then tells the recipients and the project's watchers, even if this actor is
+    /// Commits, then notifies the recipients and the project's watchers, even if this actor is
     /// killed or gives up meanwhile.
     async fn commit(&self, decision: Decision) -> Result<Ticket, StoreError> {
         let (store, users) = (Arc::clone(&self.store), self.users.clone());

@@ -1,25 +1,24 @@
-//! A session's requests: carried out one after the other, in the order in which they came.
+//! A session's requests: carried out one after the other, in order.
 //!
-//! An answer may have to wait for its place: the answer to a mark takes the place of the mark in
-//! what its session is shown, so that the counts in a session's frames are always those of its
-//! position. Where births are shown by a later state than their position's, the answer to a mark
-//! comes before that state. The next request begins only when the answer was given, which bounds
-//! everything.
+//! An answer may have to wait for its position: the answer to a mark takes the place of the mark in
+//! what its session is shown, so that the counts in a session's frames always belong to its
+//! position. If entries are shown in a later state than their position's, the answer to a mark
+//! comes before that state. The next request begins only after the answer, which bounds everything.
 
 use std::collections::VecDeque;
 
 use crate::domain::ids::Seq;
 use crate::session::{Answer, Ask, Asked};
 
-/// How many requests may wait behind the one that is being carried out; further ones are refused.
+/// How many requests may wait behind the one in progress; further ones are rejected.
 const WAITING_MAX: usize = 32;
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// What its client is told.
+    /// The answer to its client.
     pub(super) answer: Answer,
-    /// The changes that it made, if any, by their numbers: its own session is not told of them.
+    /// The changes that it made, if any, by their numbers: its own session is not sent them.
     made: Option<(Seq, Seq)>,
     /// The position at which the answer is due.
     due: Seq,
@@ -42,7 +41,7 @@ impl Outcome {
     }
 }
 
-/// Requests of one session; there is none of this while it wants nothing.
+/// The requests of one session; `None` while it has none.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     current: Option<Box<Asked>>,
@@ -51,7 +50,7 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Takes a request in; gives it back when too many wait.
+    /// Queues a request; returns it if too many wait.
     pub(super) fn add(&mut self, asked: Box<Asked>) -> Result<(), Box<Asked>> {
         if self.waiting.len() >= WAITING_MAX {
             return Err(asked);
@@ -60,7 +59,7 @@ impl Asking {
         Ok(())
     }
 
-    /// Begins the next request, unless one is under way.
+    /// Begins the next request, unless one is in progress.
     pub(super) fn next(&mut self) -> Option<&Asked> {
         if self.current.is_some() {
             return None;
@@ -69,29 +68,29 @@ impl Asking {
         self.current.as_deref()
     }
 
-    /// Whether nothing is under way and nothing waits.
+    /// Whether no request is in progress or waits.
     pub(super) fn is_over(&self) -> bool {
         self.current.is_none() && self.waiting.is_empty()
     }
 
-    /// What became of the one that is under way.
+    /// The result of the one in progress.
     pub(super) fn done(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
-    /// Whether it is not known yet what became of a mark.
+    /// Whether the result of a mark is not known yet.
     pub(super) fn is_marking(&self) -> bool {
         let is_mark = |asked: &Asked| matches!(asked.ask, Ask::Mark { .. });
         self.outcome.is_none() && self.current.as_deref().is_some_and(is_mark)
     }
 
-    /// Whether a change was made by the request that is under way.
+    /// Whether the request in progress made a change.
     pub(super) fn made(&self, seq: Seq) -> bool {
         let made = self.outcome.as_ref().and_then(|outcome| outcome.made);
         made.is_some_and(|(first, last)| first <= seq && seq <= last)
     }
 
-    /// The request that is under way with its answer, when that is due.
+    /// The request in progress with its answer, when that is due.
     pub(super) fn take_due(&mut self, at: Seq) -> Option<(Box<Asked>, Answer)> {
         let outcome = self.outcome.take_if(|outcome| outcome.due <= at)?;
         Some((self.current.take()?, outcome.answer))

@@ -1,4 +1,4 @@
-//! What a session begins with, and what it goes on with after it fell behind: read from the store.
+//! A session's backlog, at its start and after it fell behind: read from the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,42 +18,42 @@ const PAGE: u32 = 500;
 /// served by a backlog with a limit. About 400 KiB while it is shown: without most of the texts.
 const ROWS_MAX: usize = 5_000;
 
-/// What the store said of a session's backlog.
+/// The store's answer for a session's backlog.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The backlog.
     pub(super) stretch: Stretch,
-    /// What the store had noted as delivered by then.
+    /// The stored delivered position at that time.
     pub(super) delivered: Seq,
     /// How many of the oldest were left out.
     pub(super) skipped: i64,
     /// Whether nothing that was never sent to any socket lies before it.
     pub(super) is_contiguous: bool,
-    /// Whether it continues what the client holds.
+    /// Whether it continues the client's state.
     pub(super) is_resumed: bool,
     /// For its texts.
     pub(super) room: Option<Room>,
 }
 
-/// Texts of a backlog that were read when it was their turn.
+/// Texts of a backlog, read when needed.
 #[derive(Debug)]
 pub(super) struct Texts {
-    /// In the order in which they were asked for; perhaps not all.
+    /// In the requested order; perhaps not all.
     pub(super) contents: Vec<Arc<MessageContent>>,
     /// For them.
     pub(super) room: Option<Room>,
 }
 
-/// What a gap came to.
+/// The result of reading a gap.
 #[derive(Debug)]
 pub(super) enum Reading {
     /// All of it.
     Whole(Stretch),
-    /// There is too much of it.
+    /// It is too long.
     TooFar,
 }
 
-/// What a session that begins there is to be shown. A user with nothing new costs one joined read.
+/// The backlog of a session that starts there. A user with nothing new costs one joined read.
 pub(super) async fn backlog(
     inboxes: &dyn InboxStore,
     unsent: &Budget,
@@ -69,16 +69,16 @@ pub(super) async fn backlog(
         Feed::Nothing | Feed::Entries(Begin::Live) | Feed::Changes(Resume::Live) => {
             (last, false, true)
         }
-        // Of births nothing that is gone is ever shown.
+        // A session of entries is never shown deleted ones.
         Feed::Entries(Begin::Since(since)) if since <= last => (since, true, true),
         Feed::Changes(Resume::After(since)) if head.can_resume(since) => (since, true, true),
-        // A position ahead of the store was not given by this store: it says nothing. One behind
-        // what the inbox has forgotten is none from which a client could go on.
+        // A position ahead of the store was not given by this store and is ignored. From one below
+        // what retention has removed, a client cannot resume.
         Feed::Entries(Begin::Since(_) | Begin::Undelivered)
         | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
         Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
     };
-    // The texts of all backlogs that are under way have room in one budget.
+    // The texts of all backlogs in progress share one budget.
     let mut room = if after < last { unsent.reserve(TEXTS_BYTES_MAX).await } else { None };
     let (head, skipped, stretch) = if after >= last {
         (head, 0, Stretch::none(head))
@@ -86,7 +86,7 @@ pub(super) async fn backlog(
         let ChangedRows { head, skipped, rows, rest } =
             inboxes.newest_changes(user, after, limit).await?;
         if matches!(feed, Feed::Changes(Resume::After(_))) && !head.can_resume(after) {
-            // It was forgotten between the two looks.
+            // It was removed between the two reads.
             let anew = Feed::Changes(Resume::Reset);
             drop(room);
             return Box::pin(backlog(inboxes, unsent, user, anew, delivered, limit)).await;

@@ -1,10 +1,10 @@
-//! News of which a client holds the last change and not the birth. Pure.
+//! Entries of which a client was shown the last change and not the entry. Pure.
 
 use super::stretch::{Item, Shape};
 use crate::domain::ids::Seq;
 
-/// News that a client was shown at their last change and not at their birth, because they had
-/// changed by then. Until it has acknowledged them all, no birth of theirs counts as delivered.
+/// Entries that a client was shown at their last change and not at their entry, because they had
+/// changed by then. Until it has acknowledged them all, no entry of theirs counts as delivered.
 #[derive(Debug)]
 pub(super) struct Displaced {
     /// The position before the first of their births.
@@ -14,7 +14,7 @@ pub(super) struct Displaced {
 }
 
 impl Displaced {
-    /// Notes what is about to be shown, where it is such news.
+    /// Records what is about to be shown, if it is such an entry.
     pub(super) fn note(noted: &mut Option<Box<Self>>, item: &Item) {
         let Item::Row { line, shape: Shape::Row { is_news: true, .. }, .. } = item else { return };
         if line.seq == line.changed_seq {

@@ -1,22 +1,22 @@
-//! What a client says before it was greeted: it waits, for nothing is said before the greeting.
+//! A client's messages before its greeting: they wait, for nothing is sent before the greeting.
 //!
-//! A client need not wait for its greeting to send: what it sends may come with its handshake,
-//! while the store is still asked where its session begins. Nor is it known before that what it
-//! can acknowledge.
+//! A client need not wait for its greeting: its messages may arrive with its handshake, while the
+//! store is still asked where its session begins. Before that it is also unknown what it can
+//! acknowledge.
 
 use crate::port::outlet::Ending;
 use crate::session::Heard;
 
-/// How much may wait; a client that says more to a hub that has said nothing yet is too fast.
+/// How much may wait; a client that sends more before its greeting is too fast.
 const EARLY_MAX: usize = 32;
 
-/// What waits; nothing is allocated before anything does.
+/// The waiting messages; nothing is allocated without any.
 #[derive(Debug, Default)]
 #[expect(clippy::box_collection, reason = "a word in every open session, and mostly empty")]
 pub(super) struct Early(Option<Box<Vec<Heard>>>);
 
 impl Early {
-    /// Keeps what may come to an answer; gives back what does not.
+    /// Keeps a message that may need an answer; returns any other.
     pub(super) fn keep(&mut self, heard: Heard) -> Result<Option<Heard>, Ending> {
         match heard {
             Heard::Ping(_) | Heard::Asked(_) | Heard::Renewed { .. } | Heard::Bad { .. } => {
@@ -32,7 +32,7 @@ impl Early {
         }
     }
 
-    /// What was kept, in its order.
+    /// The kept messages, in order.
     pub(super) fn take(&mut self) -> Vec<Heard> {
         self.0.take().map_or_else(Vec::new, |waiting| *waiting)
     }

@@ -1,7 +1,7 @@
-//! Following an inbox: hints in any order, with doubles and losses, become one sequence.
+//! Following an inbox: hints in any order, with duplicates and losses, become one sequence.
 //!
-//! The next number is applied, an old one is dropped, one that leaves a gap waits. What is missing
-//! is on its way most times (two tickets' actors told this user at once), so the actor waits a
+//! The next number is applied, an old one is dropped, one that leaves a gap waits. The missing one
+//! is usually on its way (two tickets' actors notified this user at once), so the actor waits a
 //! moment before it reads the gap from the store. Pure, so that every order can be tested.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::domain::inbox::Change;
 /// How many early hints wait; further ones are left to the store. About 100 KiB.
 const WAITING_MAX: usize = 1_024;
 
-/// What can be applied, in order: nearly always one change.
+/// The changes to apply, in order: nearly always one.
 pub(super) type Applied = SmallVec<[Change; 1]>;
 
 /// The position in one inbox.
@@ -23,9 +23,9 @@ pub(super) type Applied = SmallVec<[Change; 1]>;
 pub(super) struct Follow {
     /// The last number that was applied; `None` before the first reading of the store.
     at: Option<Seq>,
-    /// Where it began: changes up to there were never given out to be applied.
+    /// Where it began: changes up to there were never applied here.
     begun_at: Seq,
-    /// The highest number ever heard of.
+    /// The highest known number.
     target: Seq,
     waiting: BTreeMap<Seq, Change>,
 }
@@ -36,24 +36,24 @@ impl Follow {
         self.at
     }
 
-    /// Whether a reading of the store that ended there is continued by what was applied since it
-    /// was begun. It is not where this began with a later one that was faster.
+    /// Whether a read of the store that ended there is continued by the changes applied since it
+    /// was begun. It is not if this began with a later read that was faster.
     pub(super) fn continues(&self, head: Seq) -> bool {
         head >= self.begun_at
     }
 
-    /// Whether numbers are known to exist that were not applied.
+    /// Whether numbers are known that were not applied.
     pub(super) fn has_gap(&self) -> bool {
         self.at.is_some_and(|at| at < self.target)
     }
 
-    /// The inbox is known to have come so far.
+    /// The inbox is known to have reached that number.
     pub(super) fn heard_of(&mut self, last: Seq) {
         self.target = self.target.max(last);
     }
 
-    /// The store's state is known for the first time (later calls change nothing): what waited
-    /// and now fits, in order.
+    /// The store's state is known for the first time (later calls change nothing): returns the
+    /// waiting changes that now fit, in order.
     pub(super) fn begin(&mut self, head: Seq) -> Applied {
         if self.at.is_some() {
             return Applied::new();
@@ -64,7 +64,7 @@ impl Follow {
         self.drain()
     }
 
-    /// A hint: what can be applied now, in order.
+    /// A hint: returns the changes to apply now, in order.
     pub(super) fn offer(&mut self, change: Change) -> Applied {
         self.target = self.target.max(change.last());
         match self.at {
@@ -82,11 +82,11 @@ impl Follow {
         self.drain()
     }
 
-    /// A stretch was read: what waited and is to be applied after it, in order; `None` where it
-    /// says nothing new, or does not reach back to the position.
+    /// A stretch was read: returns the waiting changes to apply after it, in order; `None` if it
+    /// has nothing new, or does not reach back to the position.
     pub(super) fn fill(&mut self, stretch: &Stretch) -> Option<Applied> {
         let at = self.at.filter(|at| stretch.after <= *at && *at < stretch.head)?;
-        // What waited up to its end is in it: a change of many rows is one transaction.
+        // Waiting changes up to its end are in it: a change of many rows is one transaction.
         self.waiting = self.waiting.split_off(&stretch.head.next());
         self.at = Some(at.max(stretch.head));
         self.target = self.target.max(stretch.head);

@@ -1,4 +1,4 @@
-//! What a user actor does with each message.
+//! The handlers of a user actor's messages.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::session::{Begin, Feed, Heard};
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
 
-/// What all sessions of one user may hold that their connections have not taken: a portion of a
-/// backlog for each of 32, and as much again for what comes live.
+/// What all sessions of one user may hold that their connections have not accepted: a portion of a
+/// backlog for each of 32, and as much again for live frames.
 const USER_UNSENT_MAX: usize = 4 << 20;
 
 /// How long to wait before a gap is read again when the store did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// What a session is told when its backlog cannot be read.
+/// The close reason of a session whose backlog cannot be read.
 const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 
 impl UserEntity {
@@ -52,15 +52,15 @@ impl UserEntity {
         }
         state.last_session = state.last_session.wrapping_add(1);
         let id = state.last_session;
-        // What the others were sent meanwhile need not be sent to this one.
+        // Frames that the others were sent meanwhile need not be sent to this one.
         for session in &state.sessions {
             note_delivered(&mut state.delivered, session.delivered());
         }
         let (feed, stream) = (start.feed, start.stream);
         let mut session = SessionState::new(id, start, &self.shared.sessions);
-        // A client counts on everything from its greeting on. So a session of changes, or of new
-        // notifications only, is greeted once it is known where it begins, and a session for one
-        // stream once its subscription stands.
+        // A client relies on every event from its greeting on. So a session of changes, or of new
+        // notifications only, is greeted once its start is known, and a session for one stream once
+        // its subscription stands.
         let is_later = matches!(feed, Feed::Changes(_) | Feed::Entries(Begin::Live));
         if !is_later && stream.is_none() {
             session.push(Outgoing::Established { user: &Caller::from(&*account) });
@@ -234,16 +234,16 @@ impl UserEntity {
                 let found = state.sessions.iter().position(|one| one.id == session);
                 let Some(index) = found else { return };
                 state.sessions[index].done(*outcome);
-                // What it is shown may have waited for that.
+                // Its frames may have waited for that.
                 self.advance(myself, index, state);
             }
         }
     }
 
-    /// A gap was read: all sessions are shown it, each what it was not shown yet.
+    /// A gap was read: each session is shown what it was not shown yet.
     fn filled(&self, myself: &ActorRef<UserMessage>, stretch: Stretch, state: &mut UserState) {
         let then = state.follow.fill(&stretch);
-        // A store that knows less than was heard of is not asked again at once.
+        // A store that is behind the hints is not asked again at once.
         let is_stuck = then.is_none() && state.follow.has_gap();
         state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
         if is_stuck {
@@ -302,7 +302,7 @@ impl UserEntity {
         }
     }
 
-    /// Greets a session of which it is known by now where it begins.
+    /// Greets a session whose start is known.
     fn greet(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -362,7 +362,7 @@ impl UserEntity {
         }
     }
 
-    /// Saves what is not saved; whether there was nothing to save.
+    /// Saves unsaved positions; returns whether there were none.
     pub(super) fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
         if state.delivered > state.saved && !state.is_saving {
             state.is_saving = true;
@@ -371,8 +371,8 @@ impl UserEntity {
         !state.is_saving
     }
 
-    /// Writes what this message (and those before it) made, unless more messages wait: then the
-    /// frames of all of them leave in one write.
+    /// Flushes the frames of this message (and those before it), unless more messages wait: then
+    /// the frames of all of them are sent in one write.
     pub(super) fn flush(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         state.unflushed += 1;
         if state.vitals.depth() > 0 && state.unflushed < UNFLUSHED_MAX {

@@ -1,18 +1,18 @@
 //! The user actor: owns one user's sessions on this node, and follows the user's inbox.
 //!
-//! Its parent is a dynamic supervisor; it lives from the user's first session until its last one
-//! has ended, what was delivered is saved, and the wheel has turned once more. When it panics or is
-//! killed its sessions close with 1012, the clients come back, and a new actor reads the store: the
-//! store is the truth.
+//! Its parent is a dynamic supervisor; it lives from the user's first session until the last one
+//! has ended, delivered positions are saved, and the wheel has made another rotation. When it
+//! panics or is killed its sessions close with 1012, the clients reconnect, and a new actor reads
+//! the store, which is authoritative.
 //!
-//! It owns the write side of every session (a reader casts what it hears), the heartbeat, the
-//! replay of the backlog, the sessions' requests, and the end of sessions whose token ends. It
-//! never waits for the store: reads, marks and saves are tasks that cast their result back.
+//! It owns the write side of every session (a reader casts its client's messages), the heartbeat,
+//! the replay of the backlog, the sessions' requests, and the end of sessions whose token expires.
+//! It never waits for the store: reads, marks and saves are tasks that cast their results back.
 //!
-//! Limits: sessions a user ([`HubLimits::sessions_per_user_max`]), hints that wait
-//! (`follow`), changes behind a backlog and its portions (`session`), rows that are read at once
-//! (`backlog`), requests that wait (`asking`), frames for a slow reader (the outlet), bytes for all
-//! slow readers of the user (`handlers`) and of the node ([`HubLimits::unsent_bytes_max`]).
+//! Limits: sessions per user ([`HubLimits::sessions_per_user_max`]), waiting hints (`follow`),
+//! changes behind a backlog and its portions (`session`), rows read at once (`backlog`), waiting
+//! requests (`asking`), frames for a slow reader (the outlet), bytes for all slow readers of the
+//! user (`handlers`) and of the node ([`HubLimits::unsent_bytes_max`]).
 
 mod asking;
 mod backlog;
@@ -68,7 +68,7 @@ pub struct UserEntity {
     shared: Arc<UserShared>,
 }
 
-/// What all user actors of this node share.
+/// The dependencies that all user actors of this node share.
 #[derive(Debug)]
 pub(crate) struct UserShared {
     pub(crate) inboxes: Arc<dyn InboxStore>,
@@ -76,13 +76,14 @@ pub(crate) struct UserShared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HubLimits,
     pub(crate) names: HubNames,
-    /// What all sessions hold that their connections have not taken, and texts of their backlogs.
+    /// Bytes that all sessions hold because their connections have not accepted them, and texts of
+    /// their backlogs.
     pub(crate) unsent: Budget,
     /// How many sessions there are.
     pub(crate) sessions: Arc<SessionCount>,
-    /// All user actors: what a request changed is sent to the sessions that exist by then.
+    /// All user actors: a request's changes are sent to the sessions that exist by then.
     pub(crate) users: Users,
-    /// The way to notify others.
+    /// The service to notify others.
     pub(crate) sends: Sends,
     /// How fast each of them may write.
     pub(crate) writes: WriteRate,
@@ -148,18 +149,18 @@ impl Entity for UserEntity {
     }
 }
 
-/// What is being done about missing numbers.
+/// The state of missing numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gap {
-    /// Nothing: there are none, as far as is known.
+    /// None are missing, as far as known.
     None,
-    /// They are given a moment to arrive.
+    /// They may still arrive.
     Waiting,
     /// The store is being read.
     Reading,
 }
 
-/// What a user actor knows.
+/// The state of a user actor.
 #[derive(Debug)]
 pub struct UserState {
     id: UserId,
@@ -169,23 +170,23 @@ pub struct UserState {
     /// Nearly every user has one.
     sessions: SmallVec<[SessionState; 1]>,
     last_session: u32,
-    /// Counts subscriptions, and the tickets that the user's sessions looked at, so that the newest
-    /// of either is known.
+    /// Counts subscriptions, and the views of the user's sessions, so that the newest of either is
+    /// known.
     last_number: u64,
     follow: Follow,
     gap: Gap,
     /// The highest number that some session was sent, without anything left out before it.
     delivered: Seq,
-    /// What of it was given to the supervisor to save.
+    /// The part of it that was passed to the supervisor to be saved.
     noted: Seq,
-    /// What of it is known to be saved.
+    /// The part of it that is known to be saved.
     saved: Seq,
     is_saving: bool,
-    /// Whether it had no session at the last turn of the wheel. It leaves at the next: a tick may
-    /// come before the session for which it was made, and a client that comes back soon finds it.
+    /// Whether it had no session at the last tick. It stops at the next one: a tick may come before
+    /// the session for which the actor was created, and a client that reconnects soon finds it.
     is_idle: bool,
     is_leaving: bool,
-    /// Whether some session has requests under way.
+    /// Whether a session has requests in progress.
     is_asking: bool,
     /// Messages since the sessions were last flushed.
     unflushed: u32,
@@ -199,7 +200,7 @@ impl UserState {
         self.sessions.iter().any(|session| session.shows() != Shows::Nothing)
     }
 
-    /// The way for this actor's own tasks to cast back.
+    /// The handle for this actor's own tasks to cast their results.
     fn own(&self, myself: &ActorRef<UserMessage>) -> Handle<UserMessage> {
         Handle::new(myself.clone(), Arc::clone(&self.vitals))
     }
@@ -207,7 +208,7 @@ impl UserState {
 
 impl Actor for UserEntity {
     type Msg = UserMessage;
-    /// In a box: an actor's task has room for it twice, as it was given and as it is.
+    /// Boxed: an actor's task has room for it twice, as argument and as state.
     type State = Box<UserState>;
     type Arguments = Box<UserState>;
 
@@ -216,7 +217,7 @@ impl Actor for UserEntity {
         _myself: ActorRef<UserMessage>,
         state: Box<UserState>,
     ) -> Result<Box<UserState>, ActorProcessingErr> {
-        // The inbox is read when the first session comes, by a task: a supervisor that spawns ten
+        // A task reads the inbox when the first session starts: a supervisor that spawns ten
         // thousand users must not wait for ten thousand reads.
         Ok(state)
     }

@@ -1,4 +1,4 @@
-//! What a user actor's own tasks cast back to it.
+//! The results that a user actor's own tasks cast back to it.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use super::backlog::{Loaded, Reading, Texts};
 use crate::domain::ids::Seq;
 use crate::port::StoreError;
 
-/// What the actor's own tasks cast back.
+/// The results of the actor's own tasks.
 #[derive(Debug)]
 pub struct OwnMessage(pub(super) Box<Own>);
 
@@ -17,11 +17,11 @@ pub(super) enum Own {
     Loaded { session: u32, loaded: Result<Loaded, StoreError> },
     /// Texts of a session's backlog.
     Texts { session: u32, texts: Result<Texts, StoreError> },
-    /// A gap was given its moment.
+    /// The time for missing numbers to arrive is over.
     GapDue,
-    /// What a gap came to.
+    /// The result of reading a gap.
     Filled(Result<Reading, StoreError>),
-    /// How far the store says that the inbox has come.
+    /// The inbox' last number according to the store.
     Compared(Seq),
     /// The delivered position is on the disk.
     Saved(Seq),
@@ -29,6 +29,6 @@ pub(super) enum Own {
     NotSaved,
     /// A session's token ends now, or its warning is due, if it is still that one.
     TokenDue { session: u32, expires_at: Timestamp, is_end: bool },
-    /// What became of a session's request.
+    /// The result of a session's request.
     Done { session: u32, outcome: Box<Outcome> },
 }

@@ -9,21 +9,21 @@ use super::stretch::{Item, Line, Text};
 use crate::budget::Room;
 use crate::domain::ids::{MessageId, Seq};
 
-/// How many frames of a backlog are written before the connection must have taken them: a fourth
+/// How many frames of a backlog are written before the connection must have accepted them: a fourth
 /// of what may wait for a slow reader.
 pub(super) const PORTION: usize = 64;
 
-/// A portion ends where so many bytes wait, which is what a connection takes at once; and the next
-/// one is read from the store when they were written.
+/// The bytes that end a portion: as many as a connection accepts at once. The next portion is read
+/// from the store when they were written.
 pub(super) const PORTION_BYTES: usize = 64 * 1024;
 
-/// How many live changes wait behind a backlog; when there are more, the store is read again.
+/// How many live changes wait behind a backlog; with more, the store is read again.
 const BEHIND_MAX: usize = 2_048;
 
 /// The same for the texts of those changes.
 const BEHIND_BYTES_MAX: usize = 256 * 1024;
 
-/// What is to be shown, in order.
+/// The frames to be shown, in order.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) items: VecDeque<Item>,
@@ -37,7 +37,7 @@ pub(super) struct Queue {
     pub(super) room: Option<Room>,
 }
 
-/// What came of showing the next few things of a backlog.
+/// The result of showing the next part of a backlog.
 #[derive(Debug)]
 pub(super) enum Portion {
     /// Some were shown.
@@ -48,19 +48,19 @@ pub(super) enum Portion {
     Over,
 }
 
-/// What a session's backlog needs of the store to go on.
+/// What a session's backlog must read from the store to continue.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Nothing.
     Nothing,
-    /// What changed after a position: too much came meanwhile.
+    /// The changes after a position: too many arrived meanwhile.
     Changes(Seq),
     /// Texts.
     Texts(Vec<MessageId>),
 }
 
 impl Queue {
-    /// Puts a change, with texts of so many bytes, behind all that is to be shown.
+    /// Appends a change, with texts of this many bytes.
     pub(super) fn add(&mut self, bytes: usize, item: impl FnOnce() -> Item) {
         let bytes = self.behind_bytes + bytes;
         let has_room = self.items.len() < BEHIND_MAX && bytes <= BEHIND_BYTES_MAX;

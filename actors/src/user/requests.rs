@@ -1,4 +1,4 @@
-//! What a user actor does for its sessions' requests.
+//! A user actor's handling of its sessions' requests.
 
 use jiff::Timestamp;
 use ractor::ActorRef;
@@ -18,10 +18,10 @@ use crate::rate::retry_after_ms;
 use crate::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
 use crate::vitals::Handle;
 
-/// After how long what could not be done now may be tried again.
+/// When a request that failed temporarily may be retried.
 const RETRY_MS: u32 = 1_000;
 
-/// Takes a request in.
+/// Queues a request.
 pub(super) fn asked(session: &mut SessionState, asked: Box<Asked>) {
     // An acknowledgement is not carried out, it is so: it never waits.
     if let Ask::Ack(seq) = asked.ask {
@@ -42,7 +42,7 @@ impl UserEntity {
     pub(super) fn go_on(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         state.is_asking = false;
         for index in 0..state.sessions.len() {
-            // Nothing is said before the greeting, and what a stream says comes unasked.
+            // Nothing is sent before the greeting, and a stream's events are not answers.
             while state.sessions[index].is_greeted
                 && let Some(asked) = state.sessions[index].next_ask()
             {
@@ -54,7 +54,7 @@ impl UserEntity {
         }
     }
 
-    /// Carries a request out; `None` where a task has it in hand and casts [`Own::Done`].
+    /// Carries a request out; `None` if a task does and casts [`Own::Done`].
     fn carry_out(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -88,7 +88,7 @@ impl UserEntity {
                 None
             }
             Ask::Send(note) => {
-                // A session has an account: its actor is given it with it.
+                // A session has an account: its actor gets both together.
                 let Some(account) = state.account.clone() else { return Some(unavailable()) };
                 let shared = self.shared();
                 tokio::spawn(async move {
@@ -109,14 +109,14 @@ impl UserEntity {
             Ask::Typing { stream, ticket, is_typing } => {
                 Some(super::streams::type_on(index, stream, (ticket, is_typing), state))
             }
-            // Done when it was heard.
+            // Done when it was received.
             Ask::Ack(_) => Some(Answer::Done),
-            // The edge, which knows tokens, says what it came to.
+            // The edge, which verifies tokens, returns the result.
             Ask::Refresh(_) => Some(token_not_valid("This token was not looked at.".to_owned())),
         }
     }
 
-    /// Counts what writes against the account's limit, which REST shares.
+    /// Counts a write against the account's limit, which REST shares.
     fn admit(&self, ask: &Ask, state: &UserState) -> Result<(), Answer> {
         let writes = match ask {
             Ask::Mark { .. } | Ask::Send(_) => true,
@@ -136,7 +136,7 @@ impl UserEntity {
         })
     }
 
-    /// A session goes on with another token, if it is its user's.
+    /// A session continues with another token, if it is its user's.
     pub(super) fn renewed(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -187,11 +187,11 @@ struct Rows {
 }
 
 impl UserShared {
-    /// Marks, tells the session that wanted it, and then all of the user's sessions: in this
+    /// Marks, answers the requesting session, and then tells all of the user's sessions: in this
     /// order, so that the answer is there to take the place of the change.
     async fn mark(&self, rows: Rows, now: Timestamp, own: &Handle<UserMessage>, session: u32) {
         let Rows { user, selection, mark, asked_at } = rows;
-        // A single row is asked for by its name: whether it is there is part of the answer.
+        // A single row is named by its id: whether it exists is part of the answer.
         let named = match &selection {
             Selection::Ids(ids) => <[_; 1]>::try_from(ids.as_slice()).ok().map(|[id]| id),
             Selection::UpTo(_) | Selection::All { .. } => None,
@@ -217,9 +217,9 @@ impl UserShared {
 
     /// The answer to a mark that changed nothing, and the position at which it is due.
     ///
-    /// The rows were so when the mark was tried, and may have been marked again since, so what the
-    /// client is told behind the place where it asked holds against the answer. What it had been
-    /// told there it knows to be so, or is told before the answer why it is.
+    /// The rows had that state when the mark was tried, and may have been marked again since, so
+    /// what the client is shown after the position of its request overrides the answer. What it was
+    /// shown before it knows, or is shown before the answer.
     async fn unchanged(
         &self,
         user: UserId,

@@ -1,8 +1,8 @@
-//! One session as its user's actor keeps it: catching up first, then live.
+//! One session in its user's actor: first catching up, then live.
 //!
-//! While it catches up, live changes wait behind its backlog; a backlog goes out in portions, each
-//! when the connection has accepted the one before, so a slow line is not taken for a slow reader.
-//! The texts of a long backlog are read portion by portion too. Positions only ever go up.
+//! While it catches up, live changes wait behind its backlog. A backlog is sent in portions, each
+//! when the connection has accepted the previous one, so a slow line is not mistaken for a slow
+//! reader. The texts of a long backlog are read portion by portion too. Positions only increase.
 
 use std::sync::Arc;
 
@@ -27,9 +27,9 @@ use crate::session::{Answer, Asked};
 enum Phase {
     /// It is shown nothing of it.
     Apart,
-    /// The store is being read; what comes live meanwhile waits.
+    /// The store is being read; live changes wait.
     Loading(Box<Queue>),
-    /// What is still to be shown.
+    /// The frames to be shown.
     Replaying(Box<Queue>),
     /// Everything up to `at` was shown.
     Live,
@@ -40,7 +40,7 @@ pub(super) struct SessionState {
     pub(super) id: u32,
     pub(super) outlet: Box<dyn Outlet>,
     pub(super) rest: Box<Rest>,
-    /// Whether it was greeted: nothing else is said before.
+    /// Whether it was greeted: nothing else is sent before.
     pub(super) is_greeted: bool,
     /// Whether frames were pushed and not flushed.
     pub(super) is_dirty: bool,
@@ -50,26 +50,27 @@ pub(super) struct SessionState {
     at: Seq,
     /// The unread count there.
     unread_count: i64,
-    /// The last number that has arrived. For a session of births that is what the connection has
-    /// taken: what still waits for it may never arrive, and counts only for the connection that
-    /// breaks. For one of changes it is what its client has acknowledged, if it can.
+    /// The last number that has arrived. For a session of entries, what the connection has
+    /// accepted: what still waits may never arrive, and counts only if the connection breaks. For
+    /// one of changes, what its client has acknowledged, if it can.
     arrived: Seq,
     displaced: Option<Box<Displaced>>,
     asking: Option<Box<Asking>>,
-    /// Whether the connection did not take all that was flushed last.
+    /// Whether the connection did not accept all of the last flush.
     is_blocked: bool,
     /// Whether nothing that was never sent to any socket lies before `at`.
     is_contiguous: bool,
 }
 
-/// What no frame asks for. Apart, so that less of a session has to come into the processor's cache
-/// for each; at most 104 bytes, which is what the allocator leaves over beside an actor's task.
+/// Fields that no frame needs. Apart, so that less of a session has to be loaded into the
+/// processor's cache for each frame; at most 104 bytes, which is what the allocator leaves over
+/// beside an actor's task.
 pub(super) struct Rest {
     pub(super) login: Option<LoginId>,
     pub(super) expires_at: Timestamp,
     /// The projects' streams that it watches.
     pub(super) streams: Vec<Subscription>,
-    /// What its client said before it was greeted.
+    /// Its client's messages before the greeting.
     pub(super) early: Early,
     /// Pings of the present silence.
     pub(super) pings: u16,
@@ -79,10 +80,10 @@ pub(super) struct Rest {
     _counted: Counted,
 }
 
-/// When the client is told that its token ends soon: once for each token.
+/// When the client is warned that its token expires soon: once for each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Warning {
-    /// The token is new: how long it lives was not looked at.
+    /// The token is new: its lifetime was not checked.
     Unplanned,
     /// So long before its end.
     Before {
@@ -137,13 +138,13 @@ impl SessionState {
         }
     }
 
-    /// Puts a frame behind those that wait.
+    /// Appends a frame to the buffer.
     pub(super) fn push(&mut self, frame: Outgoing<'_>) {
         self.outlet.push(frame);
         self.is_dirty = true;
     }
 
-    /// What of the inbox it is shown.
+    /// Which part of the inbox it is shown.
     pub(super) fn shows(&self) -> Shows {
         self.shows
     }
@@ -180,8 +181,8 @@ impl SessionState {
         }
     }
 
-    /// What was told while the store was read does not continue what it will answer: all after
-    /// that is left to a further reading.
+    /// Changes that arrived while the store was read do not continue its answer: everything after
+    /// that is left to another read.
     pub(super) fn forget_told(&mut self) {
         if let Phase::Loading(queue) = &mut self.phase {
             queue.leave_to_store();
@@ -219,7 +220,7 @@ impl SessionState {
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`].
     pub(super) fn advance(&mut self, unsent: &Budget) -> Result<Next, Broken> {
-        // While it is blocked: the outlet says when the connection takes more.
+        // While it is blocked: the outlet reports when the connection accepts more.
         while !self.is_blocked {
             let mut queue = match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Replaying(queue) => queue,
@@ -254,16 +255,16 @@ impl SessionState {
         Ok(Next::Nothing)
     }
 
-    /// Whether what is next shows rows in a later state than their births', which a mark of its
-    /// own client, of which nothing is known yet, may be older than: the answer to that, coming
-    /// after them, would undo for the client what came after the mark.
+    /// Whether the next part shows rows in a later state than their entries', to which a pending
+    /// mark of its own client may be older: the answer to that, coming after them, would undo for
+    /// the client what happened after the mark.
     fn must_wait(&self, queue: &Queue) -> bool {
         self.shows == Shows::Entries
             && matches!(queue.items.front(), Some(Item::Read(_)))
             && self.asking.as_ref().is_some_and(|asking| asking.is_marking())
     }
 
-    /// Shows the next few: as much as the connection takes at once.
+    /// Shows the next few: as many as the connection accepts at once.
     fn show_portion(&mut self, queue: &mut Queue) -> Portion {
         let mut shown = 0;
         while shown < PORTION
@@ -305,7 +306,7 @@ impl SessionState {
         if shown > 0 { Portion::Shown } else { Portion::Over }
     }
 
-    /// Writes what waits; what the connection does not take counts in the budget of all sessions.
+    /// Writes the buffer; what the connection does not accept counts in the budget of all sessions.
     ///
     /// # Errors
     /// [`Broken`] as [`Outlet::flush`] and [`Outlet::count`].
@@ -324,7 +325,7 @@ impl SessionState {
         Ok(())
     }
 
-    /// Whether the connection did not take all that was flushed last.
+    /// Whether the connection did not accept all of the last flush.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked
     }
@@ -366,10 +367,11 @@ impl SessionState {
         }
     }
 
-    /// Writes what waits, and ends it. Up to where everything was sent, as [`Self::delivered`].
+    /// Writes the buffer, and ends the session. Returns the position up to which everything was
+    /// sent, as [`Self::delivered`].
     pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
-        // A client that has closed reads nothing more, though its connection still takes it: what
-        // was pushed since is for its next session. Broken or not, it ends here.
+        // A client that has closed reads nothing more, though its connection still accepts bytes:
+        // what was pushed since is for its next session. It ends here in any case.
         if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
             let _ = self.write();
         }
@@ -412,13 +414,13 @@ impl SessionState {
             return;
         }
         self.approach(row.changed_seq);
-        // Also what it has asked for itself: the answer comes with the last of those changes, and
+        // Including its own requests' changes: the answer comes with the last of those changes, and
         // the connection may end before, with the client's position past some of them.
         self.push(Outgoing::Row { row, is_news, is_resumable, unread_count });
         self.reach(row.changed_seq, unread_count);
     }
 
-    /// Something of that position is about to be shown: an answer that is due before comes before.
+    /// A frame of that position is about to be shown: an answer that is due earlier is sent first.
     fn approach(&mut self, seq: Seq) {
         if self.asking.is_some() {
             self.answer(Seq(seq.0 - 1));
@@ -438,28 +440,29 @@ impl SessionState {
         self.asking.as_ref().is_some_and(|asking| asking.made(seq))
     }
 
-    /// Takes a request in; gives it back when too many wait.
+    /// Queues a request; returns it if too many wait.
     pub(super) fn ask(&mut self, asked: Box<Asked>) -> Result<(), Box<Asked>> {
         self.asking.get_or_insert_default().add(asked)
     }
 
-    /// Begins the next request, unless one is under way.
+    /// Begins the next request, unless one is in progress.
     pub(super) fn next_ask(&mut self) -> Option<&Asked> {
         self.asking.take_if(|asking| asking.is_over());
         self.asking.as_mut()?.next()
     }
 
-    /// Whether requests are under way.
+    /// Whether requests are in progress.
     pub(super) fn is_asking(&self) -> bool {
         self.asking.is_some()
     }
 
-    /// Up to where its client has been told everything: a session of nothing waits for nothing.
+    /// The position up to which its client has been shown everything: a session without an inbox
+    /// waits for nothing.
     pub(super) fn position(&self) -> Seq {
         if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at }
     }
 
-    /// What became of the request that is under way. Its answer waits until it is due.
+    /// The result of the request in progress. Its answer waits until it is due.
     pub(super) fn done(&mut self, outcome: Outcome) {
         if let Some(asking) = &mut self.asking {
             asking.done(outcome);
@@ -467,7 +470,7 @@ impl SessionState {
         }
     }
 
-    /// Gives the answer that is due at a position, if one is.
+    /// Sends the answer that is due at a position, if one is.
     fn answer(&mut self, at: Seq) {
         if !self.is_greeted {
             return;

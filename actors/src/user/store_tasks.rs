@@ -1,4 +1,4 @@
-//! What a user actor has done outside of itself: reads and saves, each a task that casts back.
+//! Work outside of a user actor: reads and saves, each a task that casts its result back.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::port::{StoreError, in_time};
 use crate::session::Feed;
 use crate::vitals::Handle;
 
-/// How long missing numbers may take to arrive by themselves. Hints of tickets that were committed
-/// together arrive within a millisecond of each other; one that is lost costs this much.
+/// How long missing numbers may take to arrive. Hints of tickets that were committed together
+/// arrive within a millisecond of each other; a lost one costs this much.
 const GAP_PATIENCE: Duration = Duration::from_millis(20);
 
 impl UserEntity {
@@ -36,7 +36,7 @@ impl UserEntity {
         });
     }
 
-    /// Reads what came while a session could not be shown more: nothing is left out.
+    /// Reads the changes of the time in which a session could not be shown more: none is left out.
     pub(super) fn load_more(
         &self,
         own: Handle<UserMessage>,
@@ -72,7 +72,7 @@ impl UserEntity {
         });
     }
 
-    /// Gives missing numbers their moment.
+    /// Waits for missing numbers.
     pub(super) fn wait_for_gap(own: Handle<UserMessage>, patience: Option<Duration>) {
         tokio::spawn(async move {
             tokio::time::sleep(patience.unwrap_or(GAP_PATIENCE)).await;
@@ -80,7 +80,7 @@ impl UserEntity {
         });
     }
 
-    /// Reads what changed after a position.
+    /// Reads the changes after a position.
     pub(super) fn read_gap(&self, own: Handle<UserMessage>, user: UserId, after: Seq) {
         let shared = self.shared();
         tokio::spawn(async move {
@@ -90,7 +90,7 @@ impl UserEntity {
         });
     }
 
-    /// Asks the store how far the inbox has come.
+    /// Asks the store for the inbox' last number.
     pub(super) fn compare(&self, own: Handle<UserMessage>, user: UserId) {
         let shared = self.shared();
         tokio::spawn(async move {
@@ -116,7 +116,7 @@ impl UserEntity {
     }
 }
 
-/// A stretch as what a session goes on with.
+/// A stretch in the form in which a session continues with it.
 fn whole((reading, delivered): (Reading, Seq)) -> Result<Loaded, StoreError> {
     let Reading::Whole(stretch) = reading else {
         return Err(StoreError::Unavailable("the session has fallen too far behind".to_owned()));

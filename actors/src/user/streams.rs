@@ -1,9 +1,9 @@
-//! What a user actor's sessions watch: subscriptions to projects' streams.
+//! The streams that a user actor's sessions watch: subscriptions to projects' streams.
 //!
-//! A subscription is asked for by a task, which looks at the right and asks the project's actor;
-//! it stands from [`StreamMessage::Begun`], which that actor casts before any news. When it is
-//! lost, one to presence begins anew by itself, with a fresh list of who is there; a session that
-//! watched tickets ends, for it may have missed one: its client comes back and reads.
+//! A task checks the right and asks the project's actor for a subscription. It stands from
+//! [`StreamMessage::Begun`] on, which that actor casts before any news. When it is lost, one to
+//! presence begins again by itself, with a new list of present users; a session that watched
+//! tickets ends, for it may have missed an event: its client reconnects and reads.
 
 use std::time::Duration;
 
@@ -23,24 +23,24 @@ use crate::port::outlet::{Ending, Outgoing};
 use crate::session::Answer;
 use crate::vitals::Handle;
 
-/// A session has at most so many subscriptions; a person follows a handful of projects.
+/// The most subscriptions of a session; a user follows a handful of projects.
 const SUBSCRIPTIONS_MAX: usize = 64;
 
-/// How long to wait before a lost subscription is asked for again: doubled with each try. The
+/// How long to wait before a lost subscription is requested again: doubled with each attempt. The
 /// first is soon enough for the roster to be right again within a second.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// So often the wait is doubled.
+/// How often the wait is doubled.
 const DOUBLINGS_MAX: u32 = 6;
-/// After so many tries (ten seconds) the session ends: its client comes back in its own time.
+/// After this many attempts (ten seconds) the session ends: its client reconnects.
 const TRIES_MAX: u32 = 9;
-/// Those who lost a project together ask for it again spread over so many milliseconds, …
+/// Watchers that lose a project together request it again spread over this many milliseconds, …
 const AGAIN_SPREAD_MS: u64 = 200;
-/// … and those whose sessions end come back spread over so many.
+/// … and clients whose sessions end reconnect spread over this many.
 const BACK_SPREAD_MS: u64 = 1_000;
 
-/// What a session is told when its own stream cannot be had now.
+/// The close reason of a session whose own stream is unavailable.
 const COME_BACK: Ending = Ending::Restarting { retry_after_ms: RETRY_MS };
-/// After how long a stream that cannot be had now may be asked for again.
+/// When an unavailable stream may be requested again.
 const RETRY_MS: u32 = 1_000;
 
 impl UserEntity {
@@ -56,7 +56,7 @@ impl UserEntity {
         self.subscribe(myself, index, state);
     }
 
-    /// Subscribes a session that asked to; `None` where that is answered later.
+    /// Subscribes a session at its request; `None` if that is answered later.
     pub(super) fn watch(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -77,7 +77,7 @@ impl UserEntity {
         None
     }
 
-    /// What is heard of projects.
+    /// A message of a project's actor.
     pub(super) fn stream(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -118,13 +118,13 @@ impl UserEntity {
         }
     }
 
-    /// Asks for the session's last subscription.
+    /// Requests the session's last subscription.
     fn subscribe(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
         let last = state.sessions[index].rest.streams.len().saturating_sub(1);
         self.ask_for(myself, (index, last), Duration::ZERO, state);
     }
 
-    /// Asks for a subscription, as another one than it may have been before.
+    /// Requests a subscription, with a new id.
     fn ask_for(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -198,8 +198,8 @@ impl UserEntity {
         }
     }
 
-    /// A subscription stands: first the greeting or the answer, then who is there, then what the
-    /// client said before its greeting.
+    /// A subscription stands: first the greeting or the answer, then the present users, then the
+    /// client's messages from before its greeting.
     fn begun(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -242,7 +242,7 @@ impl UserEntity {
         }
     }
 
-    /// There is no right to it, or no more.
+    /// There is no right to it, or no longer.
     fn no_right(&self, myself: &ActorRef<UserMessage>, id: SubscriptionId, state: &mut UserState) {
         let Some((index, nth)) = place(id, state) else { return };
         let session = &mut state.sessions[index];
@@ -262,7 +262,7 @@ impl UserEntity {
     }
 }
 
-/// Ends a subscription that a session asked for.
+/// Ends a subscription at a session's request.
 pub(super) fn unwatch(index: usize, stream: Stream, state: &mut UserState) -> Answer {
     let streams = &mut state.sessions[index].rest.streams;
     let is_it =
@@ -276,7 +276,7 @@ pub(super) fn unwatch(index: usize, stream: Stream, state: &mut UserState) -> An
     }
 }
 
-/// A session looks at another ticket, or at none.
+/// A session views another ticket, or none.
 pub(super) fn view(
     index: usize,
     stream: Option<Stream>,

@@ -1,8 +1,8 @@
-//! A stretch of an inbox as the store has it, and how each kind of session is shown it.
+//! A stretch of an inbox as read from the store, and how each kind of session is shown it.
 //!
-//! A stretch says what changed after one position and up to another, each row once, in its latest
-//! state. A session that was shown everything up to some position within it continues there, so one
-//! reading serves every session, wherever it is. Pure, so that every order can be tested.
+//! A stretch contains the changes after one position and up to another, each row once, in its
+//! latest state. A session that was shown everything up to some position within it continues there,
+//! so one read serves every session, at whatever position. Pure, so that every order can be tested.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::ids::{MessageId, NotificationId, Seq};
 use crate::domain::inbox::{Change, Entry, Head, MessageContent, Outline, Row};
 use crate::session::Feed;
 
-/// What of the inbox a session is shown: a [`Feed`] without its beginning.
+/// Which part of the inbox a session is shown: a [`Feed`] without its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
     /// Nothing.
@@ -31,7 +31,7 @@ impl From<Feed> for Shows {
     }
 }
 
-/// What the store had after a position.
+/// The store's changes after a position.
 #[derive(Debug)]
 pub(super) struct Stretch {
     /// The position.
@@ -44,7 +44,7 @@ pub(super) struct Stretch {
     pub(super) lines: Vec<Line>,
 }
 
-/// A row of a stretch: the texts of a long one are read when it is their turn.
+/// A row of a stretch: the texts of a long one are read when needed.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) id: NotificationId,
@@ -90,13 +90,13 @@ impl Line {
 /// How a row of a stretch is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// As a birth, as if it was born just now.
+    /// As a new entry.
     Added,
     /// In its latest state.
     Row {
-        /// Whether the session was not shown its birth.
+        /// Whether the session was not shown its entry.
         is_news: bool,
-        /// Whether no news come behind it that were born before its last change.
+        /// Whether no entries follow that are older than its last change.
         is_resumable: bool,
     },
 }
@@ -104,10 +104,10 @@ pub(super) enum Shape {
 /// One thing that a session is to be shown.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    /// A change, as it was told.
+    /// A change, as it was announced.
     Told(Change),
-    /// A stretch of changes; turned into the others when its turn comes, for only then is it known
-    /// what of it the session was shown already.
+    /// A stretch of changes; converted when it is shown, for only then is it known which of them
+    /// the session was shown already.
     Read(Arc<Stretch>),
     /// A row of a stretch.
     Row {
@@ -134,7 +134,7 @@ impl Stretch {
         Self { after: last_seq, head: last_seq, unread_count, lines: Vec::new() }
     }
 
-    /// Births alone, as if nothing had happened to them since: what sessions of births begin with.
+    /// Entries only, as if they had not changed since: what sessions of entries begin with.
     pub(super) fn of_entries(
         after: Seq,
         head: Head,
@@ -145,7 +145,7 @@ impl Stretch {
         Self::of_changes(after, head, entries.into_iter().map(row).collect(), rest)
     }
 
-    /// What a store that is at `head` has changed after a position.
+    /// The changes after a position of a store that is at `head`.
     pub(super) fn of_changes(after: Seq, head: Head, rows: Vec<Row>, rest: Vec<Outline>) -> Self {
         let lines = rows.into_iter().map(Line::from).chain(rest.into_iter().map(Line::from));
         Self::of_lines(after, head, lines.collect())
@@ -166,8 +166,7 @@ impl Stretch {
         self.lines.iter().map(bytes).sum()
     }
 
-    /// What a session that was shown everything up to `at` is to be shown of it, each thing with a
-    /// higher position than the one before.
+    /// The part of it for a session that was shown everything up to `at`, in ascending positions.
     pub(super) fn items(&self, shows: Shows, at: Seq) -> Vec<Item> {
         let at = at.max(self.after);
         let unread_count = self.unread_count;
@@ -175,7 +174,7 @@ impl Stretch {
         let shape = |line: &Line| match (shows, line.seq > at, line.is_deleted) {
             (Shows::Nothing, ..) | (Shows::Entries, true, true) => None,
             (Shows::Entries, true, false) => Some(Shape::Added),
-            // What was born and deleted meanwhile is no news any more, only gone.
+            // An entry that was added and deleted meanwhile is shown as deleted only.
             (Shows::Entries, false, _) | (Shows::Changes, ..) => {
                 let is_news = line.seq > at && !line.is_deleted;
                 Some(Shape::Row { is_news, is_resumable: true })
@@ -196,8 +195,8 @@ impl Stretch {
     }
 }
 
-/// Notes from where a client could go on without missing anything: from behind all news that were
-/// born before.
+/// Records from where a client could resume without missing anything: after all entries that are
+/// older.
 fn note_resumable(items: &mut [Item]) {
     let mut first_entry = None;
     for item in items.iter_mut().rev() {

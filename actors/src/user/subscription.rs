@@ -14,27 +14,27 @@ pub(super) struct Subscription {
     pub(super) purpose: Purpose,
     /// Whether it ever stood.
     pub(super) has_stood: bool,
-    /// How often it was asked for since it last stood.
+    /// How often it was requested since it last stood.
     pub(super) tries: u32,
-    /// What the session looks at, and that look's place among its person's: told again to a
-    /// successor of the project's actor.
+    /// The ticket that the session views, and that view's position among its user's: sent again to
+    /// a successor of the project's actor.
     pub(super) looks: Option<(u64, TicketId)>,
     pub(super) phase: Phase,
 }
 
-/// What a subscription is for.
+/// The reason for a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// The session is for this stream alone, and ends with it.
     OwnStream,
-    /// The session asked for it; the answer is due when it first stands, or does not.
+    /// The session requested it; the answer is due when it first stands, or fails.
     Asked,
 }
 
 /// How far it is.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// The project's actor is being asked; what the session typed on last meanwhile.
+    /// The project's actor was asked; the ticket that the session last typed on meanwhile.
     Asking { typed: Option<(TicketId, bool)> },
     /// It stands.
     Stands(Watch),

@@ -50,7 +50,7 @@ impl Model {
         self.told.push(Change::Marked(Marked { mark, ids, first, last, unread_count }));
     }
 
-    /// What a reading of the store would give now.
+    /// The result of a read of the store now.
     fn read(&self, after: Seq) -> Stretch {
         let changed = self.rows.iter().filter(|row| row.changed_seq > after);
         let mut rows: Vec<Row> = changed.cloned().collect();
@@ -59,7 +59,7 @@ impl Model {
     }
 }
 
-/// What a client knows.
+/// A client's state.
 struct Viewer {
     shows: Shows,
     at: Seq,

@@ -1,4 +1,4 @@
-//! What a user actor does when the wheel turns: silence, tokens, delivered positions, leaving.
+//! A user actor's work on a tick of the wheel: silence, tokens, delivered positions, leaving.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::vitals::{Handle, Vitals};
 /// How often an inbox is compared with the store, in case a hint was lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
-/// How long a session's connection may take nothing while the budget of all sessions is short.
+/// How long a session's connection may accept nothing while the budget of all sessions is short.
 const STALLED_MAX_S: u32 = 10;
 
 /// A session is warned so long before its token ends …
@@ -28,8 +28,8 @@ const WARN_BEFORE_MAX: Duration = Duration::from_secs(60);
 /// warning then renews once in two thirds of a life, however short that is.
 const WARN_BEFORE_PART: u32 = 3;
 
-/// How long before its end the client of a token with so much time left is warned, in
-/// milliseconds. "Life" is what is left when the session gets the token: `iat` is optional, and
+/// How long before its expiry the client of a token is warned, by its remaining lifetime, in
+/// milliseconds. "Lifetime" is what is left when the session gets the token: `iat` is optional, and
 /// other issuers may set it to anything.
 fn warn_before_ms(left: Duration) -> u16 {
     let before = (left / WARN_BEFORE_PART).min(WARN_BEFORE_MAX);
@@ -58,8 +58,8 @@ impl UserEntity {
         }
     }
 
-    /// Pings clients that were silent for a while; ends those that answer no ping, and those that
-    /// take nothing while others wait for the memory of what they do not take.
+    /// Pings clients that were silent for a while; closes those that answer no ping, and those that
+    /// read nothing while others wait for memory.
     fn check_silence(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         let limits = &self.shared.limits;
         let ping_after = limits.ping_after.as_secs().max(1);
@@ -89,8 +89,8 @@ impl UserEntity {
         }
     }
 
-    /// Warns a session whose token ends soon, once for each token. Starts a timer where the warning
-    /// or the end is due before the wheel comes round again.
+    /// Warns a session whose token expires soon, once for each token. Starts a timer if the warning
+    /// or the expiry is due before the next tick.
     pub(super) fn arm_expiry(
         &self,
         myself: &ActorRef<UserMessage>,
@@ -114,7 +114,7 @@ impl UserEntity {
             }
         }
         let turn = crate::supervisor::Entity::turn(self);
-        // Twice the turn, for a wheel that is late.
+        // Twice the interval, for a wheel that is late.
         if session.rest.is_expiry_armed || next > 2 * turn.max(Duration::from_secs(1)) {
             return;
         }
@@ -135,7 +135,7 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         let is_it = |one: &SessionState| one.id == session && one.rest.expires_at == expires_at;
-        // Not found: it has ended, or goes on with another token.
+        // Not found: it has ended, or continues with another token.
         let Some(index) = state.sessions.iter().position(is_it) else { return };
         if is_end {
             let why = Ending::TokenEnded { reason: "token expired" };

@@ -1,8 +1,8 @@
-//! Accounts: what makes a new one or a change inadmissible, and what a change implies.
+//! Accounts: which new accounts and changes are not allowed, and what a change implies.
 
 use crate::domain::user::{Role, User};
 
-/// What to change of an account; `None` leaves it.
+/// The changes of an account; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct UserChanges {
     /// A new address; links that were mailed to the one before are void.
@@ -31,7 +31,8 @@ pub struct UserChanges {
 pub enum AccountRefusal {
     /// Another account has this value; the field's name.
     Taken(&'static str),
-    /// Another account's value looks like it (see [`crate::domain::confusable`]); the field's name.
+    /// Another account's value is confusable with it (see [`crate::domain::confusable`]); the
+    /// field's name.
     TooSimilar(&'static str),
     /// The account has another role than the caller saw.
     RoleChanged,
@@ -74,7 +75,7 @@ impl NewAccountFacts {
     }
 }
 
-/// What a store has read about an account that is to be changed.
+/// The facts about an account that is to be changed.
 #[derive(Debug, Clone, Default)]
 pub struct AccountFacts {
     /// The account.
@@ -87,7 +88,7 @@ pub struct AccountFacts {
     pub has_other_super_admin: bool,
 }
 
-/// What a change of an account implies beyond the values that it names.
+/// The implications of a change beyond the values that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountPlan {
     /// Whether the address is another one: open links to the one before are void, and the new one
@@ -97,12 +98,12 @@ pub struct AccountPlan {
     pub is_email_verified: bool,
 }
 
-/// Decides a change. An address that the account has already may come again, whatever it looks
-/// like: clients send it back with the rest.
+/// Decides a change. The account's present address is always accepted, whatever it looks like:
+/// clients send it back with the rest.
 ///
 /// # Errors
-/// See [`AccountRefusal`]. Two super admins who demote each other each see the other before: the
-/// second one's facts show what the first has left.
+/// See [`AccountRefusal`]. If two super admins demote each other, the second one's facts show the
+/// change of the first.
 pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan, AccountRefusal> {
     if facts.has_email {
         return Err(AccountRefusal::Taken("email"));
@@ -213,7 +214,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-        /// Whatever comes in whatever order: where one super admin is active, one stays.
+        /// In any order of changes: if one super admin is active, one remains.
         #[test]
         fn one_active_super_admin_stays(
             mut accounts in prop::collection::vec((roles(), any::<bool>()), 1..5),

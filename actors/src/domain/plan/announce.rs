@@ -1,4 +1,4 @@
-//! What an announcement writes: entries of inboxes and external deliveries.
+//! What an announcement writes: inbox entries and external deliveries.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use super::{External, InboxEntry, NewDelivery, NewEntry, Plan, Rejection, Routin
 pub struct SendPart<'p> {
     /// The send's message.
     pub message: MessageId,
-    /// What it says.
+    /// The message.
     pub content: &'p Arc<MessageContent>,
     /// Whether the message itself is to be written: this is the send's first part.
     pub is_new: bool,
     /// In the order of their ids; none for a send that is for later.
     pub recipients: &'p [UserId],
-    /// The id that the send's only notification was given before.
+    /// The id that was given to the send's only notification before.
     pub only: Option<NotificationId>,
     /// The channels that the sender chose.
     pub channels: Channels,
@@ -42,11 +42,11 @@ impl Plan<'_> {
         self.tell_audience(announcement, audience, announcement.message.clone(), None)
     }
 
-    /// Plans the next part of a send; `together` recipients are told by all parts of this group.
-    /// Answers `None` where no recipient gets a notification.
+    /// Plans the next part of a send; `together` recipients are notified by all parts of this
+    /// group. Returns `None` if no recipient gets a notification.
     ///
     /// # Errors
-    /// [`Rejection::NotFound`] when a recipient does not exist: the whole group must be taken back.
+    /// [`Rejection::NotFound`] if a recipient does not exist: the whole group must be rolled back.
     pub fn send(&mut self, part: SendPart<'_>, together: usize) -> Result<Option<Told>, Rejection> {
         let SendPart { message, content, recipients, only, now, .. } = part;
         if part.is_new {
@@ -61,7 +61,7 @@ impl Plan<'_> {
         Ok((!told.entries.is_empty()).then_some(told))
     }
 
-    /// The users whom an announcement concerns; all of them must exist.
+    /// The users of an announcement's audience; all of them must exist.
     pub(super) fn audience(&self, announcement: &Announcement) -> Result<Vec<UserId>, Rejection> {
         let audience = &announcement.audience;
         let users = audience.recipients(self.facts.members.of(audience.group));
@@ -69,9 +69,8 @@ impl Plan<'_> {
         if exist { Ok(users) } else { Err(Rejection::NotFound) }
     }
 
-    /// Puts an entry into the inbox of each user of the audience who wants it, and calls the
-    /// webhooks of the project in which it happens. Without a recipient and a webhook, nothing is
-    /// written.
+    /// Adds an entry to the inbox of each user of the audience who has not switched it off, and
+    /// calls the webhooks of the project. Without a recipient and a webhook, nothing is written.
     pub(super) fn tell_audience(
         &mut self,
         announcement: &Announcement,
@@ -114,8 +113,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Puts a message into the inboxes of those who want it, with its external deliveries. An
-    /// entry without a delivery may be written later where `together` recipients are many.
+    /// Adds a message to the inboxes of its recipients, with its external deliveries. An entry
+    /// without a delivery may be deferred if `together` recipients are many.
     fn tell(
         &mut self,
         (message, content): (MessageId, &Arc<MessageContent>),

@@ -1,9 +1,9 @@
-//! What an attempt makes of its delivery.
+//! The effect of an attempt on its delivery.
 //!
-//! Attempts are named by the number of their lease. An attempt moves its delivery where its lease
-//! was the last one, or where the provider took the message: what was sent cannot be unsent, and
-//! another attempt could only send it twice. Every other attempt is history alone. A store records
-//! each number once.
+//! Attempts are identified by the number of their lease. An attempt changes its delivery if its
+//! lease was the last one, or if the provider accepted the message: a sent message cannot be
+//! unsent, and another attempt could only send it twice. Any other attempt is history only. A store
+//! records each number once.
 
 use jiff::Timestamp;
 
@@ -11,37 +11,37 @@ use super::step::{Step, called_off_by};
 use crate::domain::delivery::{Attempt, Outcome, OutcomeKind, Rule};
 use crate::domain::notification::DeliveryStatus;
 
-/// How much is kept of a provider's words, in characters: a page of a log shows it whole.
+/// How much of a provider's text is stored, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
-/// An attempt that came to nothing after so many ms kept its place for nothing: less than the time
+/// A failed attempt that took this many ms occupied its slot without result: less than the time
 /// limits of calls to hosts of users (10 s and more), more than a busy host takes to refuse.
 const HUNG_MS: u32 = 5_000;
 
 /// A delivery, as far as attempts change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
-    /// What holds it back, or has delayed it.
+    /// Why it is suppressed, or was delayed.
     pub rule: Option<Rule>,
     /// The number of its last lease.
     pub leases: u32,
     /// Whether it is leased, by any owner.
     pub is_leased: bool,
-    /// How many attempts came to nothing.
+    /// How many attempts failed.
     pub failures: u32,
     /// When it is, or was, due.
     pub due_at: Timestamp,
     /// When the provider took it.
     pub sent_at: Option<Timestamp>,
-    /// What an escalation asks of it, if it is a step of one.
+    /// The state of its escalation step, if it is one.
     pub step: Option<Step>,
 }
 
-/// A delivery after an attempt, with what the attempt says. The lease has ended.
+/// A delivery after an attempt, with the attempt's details. The lease has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved<'a> {
-    /// As it stands now.
+    /// Its new state.
     pub delivery: Delivery,
     /// The last failure; none once it was sent.
     pub error: Option<&'a str>,
@@ -49,8 +49,8 @@ pub struct Moved<'a> {
     pub provider_id: Option<&'a str>,
 }
 
-/// What becomes of a delivery by an attempt whose number was not recorded before; `None` where the
-/// attempt is history alone.
+/// The effect of an attempt whose number was not recorded before; `None` if the attempt is history
+/// only.
 #[must_use]
 pub fn after(delivery: Delivery, attempt: &Attempt) -> Option<Moved<'_>> {
     use DeliveryStatus::{Failed, Queued, Sent, Suppressed};
@@ -87,7 +87,7 @@ pub fn after(delivery: Delivery, attempt: &Attempt) -> Option<Moved<'_>> {
     Some(Moved { delivery: next, error, provider_id })
 }
 
-/// What is kept of the provider's words in the attempt's row.
+/// The stored part of the provider's text.
 #[must_use]
 pub fn detail(attempt: &Attempt) -> Option<&str> {
     attempt.outcome.detail().map(bounded)
@@ -99,16 +99,16 @@ pub fn bounded(text: &str) -> &str {
     text.char_indices().nth(DETAIL_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
-/// When the provider answered, or was given up.
+/// When the provider answered, or the time limit ended.
 #[must_use]
 pub fn ended_at(attempt: &Attempt) -> Timestamp {
     let took = jiff::SignedDuration::from_millis(i64::from(attempt.took_ms));
     attempt.started_at.saturating_add(took).unwrap_or(Timestamp::MAX)
 }
 
-/// Whether the attempt shows that its lane hangs: a host that does not answer holds a place of its
-/// channel until the time limit, so that such a lane gets one place until an attempt there ends in
-/// another way. A slow host that takes what comes does not hang.
+/// Whether the attempt shows that its lane hangs: a host that does not answer occupies a slot of
+/// its channel until the time limit, so such a lane gets one slot until an attempt there ends in
+/// another way. A slow host that accepts deliveries does not hang.
 #[must_use]
 pub fn has_hung(attempt: &Attempt) -> bool {
     attempt.outcome.kind() == OutcomeKind::Later && attempt.took_ms >= HUNG_MS
@@ -225,8 +225,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in whatever order: what was sent stays sent, and what is not queued is
-        /// never queued again by an attempt.
+        /// In any order of attempts: a sent delivery stays sent, and a delivery that is not queued
+        /// is never queued again by an attempt.
         #[test]
         fn no_attempt_takes_a_delivery_back(
             attempts in prop::collection::vec((1_u32..4, 0_u8..3, any::<bool>()), 0..12)

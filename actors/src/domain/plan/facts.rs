@@ -1,4 +1,4 @@
-//! What a store knows of a group's tickets, projects and recipients before the plan is made.
+//! The facts about a group's tickets, projects and recipients that are read before planning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::routing::Group;
 use super::{Hook, Recipient};
 
-/// What was read. As commands are planned, it follows them: the second command about a ticket
-/// finds it as the first has left it.
+/// The facts that were read, updated while commands are planned: the second command about a ticket
+/// sees the state that the first has left.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// Those that exist, the deleted ones too.
@@ -21,7 +21,7 @@ pub struct Facts {
     pub members: Members,
     /// The projects' webhooks.
     pub hooks: HashMap<ProjectId, Vec<Hook>>,
-    /// The users who are told something; those who do not exist are left out.
+    /// The recipients; users who do not exist are left out.
     pub recipients: BTreeMap<UserId, Recipient>,
     /// The escalation policies of the events, by the events' names.
     pub escalations: HashMap<String, Arc<Escalation>>,
@@ -36,20 +36,20 @@ pub struct KnownTicket {
     pub is_deleted: bool,
     /// The developers on it, in their order.
     pub assigned_to: Vec<UserId>,
-    /// Whether stored deliveries wait that are called off when it moves on.
+    /// Whether stored deliveries wait that are cancelled when it moves on.
     pub has_steps: bool,
 }
 
 /// A project in which tickets are numbered.
 #[derive(Debug, Clone)]
 pub struct KnownProject {
-    /// What its tickets' keys begin with.
+    /// The prefix of its tickets' keys.
     pub key: String,
-    /// The last number that was given.
+    /// The last ticket number.
     pub last_number: i64,
 }
 
-/// The active users of the groups that can be told.
+/// The active users of the groups that can be notified.
 #[derive(Debug, Default)]
 pub struct Members {
     /// Admins and super admins.

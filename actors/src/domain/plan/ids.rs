@@ -1,11 +1,11 @@
-//! Where the ids of new rows come from.
+//! The source of new rows' ids.
 
 use std::fmt::Debug;
 
 use super::super::ids::{CommentId, DeliveryId, MessageId, NotificationId};
 
-/// Gives out ids of new rows, each once over all nodes. The order in which they are given says
-/// nothing: another node's rows may have higher ids and be older.
+/// Generates ids of new rows, unique over all nodes. Their order has no meaning: another node's
+/// rows may have higher ids and be older.
 pub trait Ids: Debug {
     /// A message's.
     fn message(&self) -> MessageId;

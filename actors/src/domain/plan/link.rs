@@ -1,4 +1,4 @@
-//! Links in mails that change an account: for whom one is made, and when it may be used.
+//! Account links: for which accounts they are created, and when they may be used.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,11 +6,11 @@ use crate::domain::account_link::{AccountLink, LinkPurpose};
 use crate::domain::ids::{LinkId, UserId};
 use crate::domain::user::User;
 
-/// Links of one account and purpose that may be open at once; the oldest give way. More than the
-/// mails that the edge lets go to one address within a link's life.
+/// How many links of one account and purpose may be open at once; the oldest are revoked. More than
+/// the e-mails that the edge allows to one address within a link's lifetime.
 const OPEN_MAX: usize = 5;
-/// How long a link's row is kept after its end, because the list of deliveries shows whose mail it
-/// was: longer than deliveries are kept by default.
+/// How long a link's row is kept after it ends, because the list of deliveries shows the e-mail's
+/// account: longer than deliveries are kept by default.
 const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
 
 /// A link's row.
@@ -18,9 +18,9 @@ const KEPT: SignedDuration = SignedDuration::from_hours(100 * 24);
 pub struct StoredLink {
     /// Which.
     pub id: LinkId,
-    /// Whose account it is about.
+    /// The account.
     pub user: UserId,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: LinkPurpose,
     /// The address that its mail went to.
     pub email: String,
@@ -43,8 +43,7 @@ pub fn is_of_use(purpose: LinkPurpose, account: &User, has_password: bool) -> bo
     account.is_active && !account.email.is_empty() && is_needed
 }
 
-/// Which of an account's open links of one purpose give way to a new one: the oldest, by when they
-/// were made.
+/// Which of an account's open links of one purpose a new one revokes: the oldest.
 #[must_use]
 pub fn displaced(mut open: Vec<(Timestamp, LinkId)>) -> Vec<LinkId> {
     open.sort_unstable();
@@ -58,7 +57,7 @@ pub fn forgotten_before(now: Timestamp) -> Timestamp {
     now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
 
-/// Whether a link may still be used, as far as its row says.
+/// Whether a link may still be used, as far as its row shows.
 #[must_use]
 pub fn is_open(stored: Option<&StoredLink>, link: &AccountLink, now: Timestamp) -> bool {
     stored.is_some_and(|stored| {

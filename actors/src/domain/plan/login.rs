@@ -13,7 +13,7 @@ use crate::domain::ids::{LoginId, UserId};
 pub struct Login {
     /// Which.
     pub id: LoginId,
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// The highest generation of its refresh tokens that was used.
     pub generation: i64,
@@ -39,35 +39,35 @@ impl Login {
     }
 }
 
-/// What the use of a refresh token came to.
+/// The outcome of using a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshUse {
-    /// The login goes on.
+    /// The login continues.
     Good(UserId),
     /// No such login, or it has ended.
     Ended,
     /// The token had been replaced and its successor used: the login has just been revoked.
     Reused {
-        /// Whose it was.
+        /// The user.
         user: UserId,
         /// When the last of its access tokens ends.
         access_until: Timestamp,
     },
 }
 
-/// A login that was ended, whose access tokens may still be within their life.
+/// An ended login with access tokens that may still be valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedLogin {
     /// Which.
     pub id: LoginId,
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// When the last of its access tokens expires.
     pub access_until: Timestamp,
 }
 
-/// Whether a login may begin that was checked against the password `seen`, given the account's
-/// password now; `None` where there is no account.
+/// Whether a login may begin that was verified against the password hash `seen`, given the
+/// account's present one; `None` if there is no account.
 #[must_use]
 pub fn may_begin(account: Option<Option<&str>>, seen: Option<&str>) -> bool {
     account == Some(seen)
@@ -102,7 +102,7 @@ pub fn ended_by_password(
     logins.iter().filter(move |login| login.is_open(now) && Some(login.id) != keep)
 }
 
-/// Those of the revoked logins whose access tokens are still within their life.
+/// The revoked logins with access tokens that are still valid.
 #[must_use]
 pub fn still_valid<'l>(
     revoked: impl IntoIterator<Item = &'l Login>,

@@ -1,7 +1,7 @@
-//! What marks write: reads, unreads and deletes of entries, each change with a number of its own.
+//! What marks write: entries become read, unread or deleted, each change with a number of its own.
 //!
 //! A store reads the entries that a mark may change, and the inboxes' heads. Two marks on one inbox
-//! are planned one after the other, each on entries as the one before has left them.
+//! are planned one after the other, each on entries as the previous one has left them.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::super::inbox::{Head, Mark, Marked, RowState};
 /// A request to mark entries of one inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkRequest {
-    /// Whose inbox.
+    /// The inbox' user.
     pub user: UserId,
-    /// What happens to its entries.
+    /// The change of its entries.
     pub mark: Mark,
     /// When.
     pub at: Timestamp,
@@ -24,9 +24,9 @@ pub struct MarkRequest {
 /// An inbox in which entries are marked.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkedInbox {
-    /// Where it stands.
+    /// The inbox' head.
     pub head: Head,
-    /// Whether deliveries wait that are called off once an entry is seen.
+    /// Whether deliveries wait that are cancelled once an entry is seen.
     pub has_steps: bool,
 }
 
@@ -44,13 +44,13 @@ pub struct Candidate {
 /// An entry's new state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedEntry {
-    /// Whose inbox.
+    /// The inbox' user.
     pub user: UserId,
     /// The entry's number.
     pub seq: Seq,
     /// The change's number.
     pub changed_seq: Seq,
-    /// What happened to it.
+    /// The change.
     pub mark: Mark,
     /// When.
     pub at: Timestamp,
@@ -61,17 +61,17 @@ pub struct ChangedEntry {
 pub struct MarkPlan {
     /// The entries that change.
     pub entries: Vec<ChangedEntry>,
-    /// Where the inboxes stand then.
+    /// The new heads of the inboxes.
     pub heads: Vec<(UserId, Head)>,
-    /// The users for whom deliveries are called off: they wait until an entry is seen.
+    /// The users for whom waiting deliveries are cancelled because an entry was seen.
     pub seen_by: Vec<UserId>,
     /// The entries that those users have seen.
     pub seen: Vec<NotificationId>,
 }
 
 impl MarkPlan {
-    /// Plans a mark: each entry that changes takes the next number, in the order of the entries'
-    /// own. Answers with what a client is told; `None` where nothing changes.
+    /// Plans a mark: each changed entry takes the next number, in the order of the entries' own.
+    /// Returns the change for clients; `None` if nothing changes.
     pub fn mark(
         &mut self,
         request: MarkRequest,

@@ -1,4 +1,4 @@
-//! What a command writes: facts in, a plan out. The rules that every store has in common.
+//! What a command writes: facts in, a plan out. The rules that all stores share.
 //!
 //! A store does three things with a group of commands:
 //!
@@ -8,10 +8,10 @@
 //! 3. it writes the planned [`Rows`] in the same transaction, and answers with the outcomes.
 //!
 //! Nothing here reads a clock, draws a random number, knows SQL or awaits. `now` and ids are
-//! arguments: several nodes may give out ids, so the order of ids says nothing about the order of
+//! arguments: several nodes may generate ids, so the order of ids says nothing about the order of
 //! time or of commits.
 //!
-//! For example, a group of two commands about one ticket, in a store's own words:
+//! For example, a group of two commands about one ticket:
 //!
 //! ```text
 //! let mut needs = Needs::new(channels);
@@ -26,9 +26,9 @@
 //!
 //! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
-//! [`marks`]. What has little to do with tickets stands by itself: [`account`], [`login`],
-//! [`link`], [`retention`] and [`report`]; of deliveries on their way out: [`attempt`], [`step`],
-//! [`provider_report`], [`retry`] and [`webhook`]; and [`send`] (how sends begin and share chunks).
+//! [`marks`]. Rules that do not concern tickets have modules of their own: [`account`], [`login`],
+//! [`link`], [`retention`] and [`report`]; of external deliveries: [`attempt`], [`step`],
+//! [`provider_report`], [`retry`] and [`webhook`]; of sends to many: [`send`].
 
 pub mod account;
 mod announce;
@@ -70,21 +70,21 @@ use std::ops::Range;
 use super::ids::TicketId;
 use super::routing::Channels;
 
-/// What holds for a whole group, whatever its commands.
+/// The context of a whole group.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// Where new ids come from.
+    /// The source of new ids.
     pub ids: &'a dyn Ids,
     /// The channels that are switched on.
     pub channels: Channels,
-    /// Entries of an announcement to at least so many recipients may be written later; `None` for
-    /// a store that writes all rows at once.
+    /// Entries of an announcement to at least this many recipients may be deferred; `None` for a
+    /// store that writes all rows at once.
     pub defers_from: Option<usize>,
 }
 
-/// A plan under way: the facts as they stand after the commands so far, and the rows to write.
+/// A plan in progress: the facts after the commands so far, and the rows to write.
 ///
-/// A command that is rejected leaves no trace: the others of its group are not affected.
+/// A rejected command leaves no trace: the others of its group are not affected.
 #[derive(Debug)]
 pub struct Plan<'a> {
     context: Context<'a>,
@@ -102,7 +102,7 @@ impl<'a> Plan<'a> {
         Self { context, facts, rows: Rows::default(), steps: BTreeMap::new() }
     }
 
-    /// What is to be written.
+    /// The rows to write.
     #[must_use]
     pub fn into_rows(self) -> Rows<'a> {
         self.rows

@@ -8,8 +8,8 @@ use super::super::routing::{Channel, Channels};
 use super::super::ticket::Decision;
 use super::Members;
 
-/// What a store has to read before it plans. Recipients come last: who they are depends on the
-/// members of groups.
+/// What a store has to read before it plans. Recipients come last: they depend on the members of
+/// groups.
 #[derive(Debug, Default)]
 pub struct Needs<'a> {
     calls_webhooks: bool,
@@ -21,7 +21,7 @@ pub struct Needs<'a> {
     pub hooks_of: BTreeSet<ProjectId>,
     /// Whether an announcement is for a group.
     pub members: bool,
-    /// The names of the events, whose policies are needed.
+    /// The events whose policies are needed.
     pub events: BTreeSet<&'a str>,
     announcements: Vec<&'a Announcement>,
 }
@@ -33,7 +33,7 @@ impl<'a> Needs<'a> {
         Self { calls_webhooks: channels.contains(Channel::Webhook), ..Self::default() }
     }
 
-    /// What a decision needs.
+    /// Adds the needs of a decision.
     pub fn decision(&mut self, decision: &'a Decision) {
         let ticket = &decision.ticket;
         self.tickets.insert(ticket.id);
@@ -48,7 +48,7 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// What a comment needs.
+    /// Adds the needs of a comment.
     pub fn comment(&mut self, ticket: TicketId, announcement: Option<&'a Announcement>) {
         self.tickets.insert(ticket);
         if let Some(announcement) = announcement {
@@ -56,14 +56,14 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// What an announcement needs.
+    /// Adds the needs of an announcement.
     pub fn announcement(&mut self, announcement: &'a Announcement) {
         self.members |= announcement.audience.group.is_some();
         self.events.insert(announcement.message.event.as_str());
         self.announcements.push(announcement);
     }
 
-    /// Who is told by the announcements, each once, in the order of ids.
+    /// The recipients of the announcements, each once, ordered by id.
     #[must_use]
     pub fn recipients(&self, members: &Members) -> BTreeSet<UserId> {
         let mut all = BTreeSet::new();

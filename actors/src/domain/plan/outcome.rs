@@ -1,4 +1,4 @@
-//! What a caller is answered.
+//! The answers to callers.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ pub enum Rejection {
     NotFound,
 }
 
-/// What a commit made.
+/// The result of a commit.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// The ticket as it stands now, with its key.
+    /// The ticket's new state, with its key.
     pub ticket: Ticket,
-    /// What its recipients are to be told.
+    /// The announcement to its recipients.
     pub told: Option<Told>,
 }
 
@@ -41,7 +41,7 @@ pub struct Told {
 /// One recipient's notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxEntry {
-    /// Whose.
+    /// The user.
     pub recipient: UserId,
     /// Its id.
     pub id: NotificationId,
@@ -52,7 +52,7 @@ pub struct InboxEntry {
 }
 
 impl Told {
-    /// The notification at `placed`, as its recipient's actor is told of it.
+    /// The notification at `placed`, as its recipient's actor receives it.
     #[must_use]
     pub fn change(&self, placed: InboxEntry) -> Change {
         let InboxEntry { id, seq, unread_count, .. } = placed;

@@ -1,5 +1,5 @@
-//! What a provider's report makes of its delivery. A status never goes back, in whatever order and
-//! however often reports come.
+//! The effect of a provider's report on its delivery. A status never goes back, in whatever order
+//! and however often reports arrive.
 
 use crate::domain::delivery::{ProviderReport, ProviderStatus};
 use crate::domain::notification::DeliveryStatus;
@@ -7,9 +7,9 @@ use crate::domain::notification::DeliveryStatus;
 /// A delivery, as far as reports change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reported {
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
-    /// What the provider said last.
+    /// The provider's last report.
     pub provider_status: Option<ProviderStatus>,
 }
 

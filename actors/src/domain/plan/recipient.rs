@@ -35,10 +35,10 @@ impl Hook {
     }
 }
 
-/// A user who is told something: the inbox' head, addresses and preferences.
+/// A recipient: the inbox' head, addresses and preferences.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// Where the inbox stands, with what was planned so far.
+    /// The inbox' head, with all planned entries.
     pub head: Head,
     /// The channels on which the account has an address.
     pub reach: Channels,
@@ -46,7 +46,7 @@ pub struct Recipient {
     pub browsers: Vec<Address>,
     /// The active webhooks.
     pub hooks: Vec<Hook>,
-    /// What the user wants to be told of, and how.
+    /// The user's preferences.
     pub preferences: Preferences,
     /// Whether mails are held back until the address is confirmed.
     pub is_unverified: bool,
@@ -56,7 +56,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// A user of whom nothing is known but the inbox and the channels with an address.
+    /// A user of whom only the inbox and the channels with an address are known.
     #[must_use]
     pub fn plain(head: Head, reach: Channels) -> Self {
         Self {
@@ -70,8 +70,8 @@ impl Recipient {
         }
     }
 
-    /// The channels with an address, where those are all that there is to know of the recipient:
-    /// a store may keep them in memory.
+    /// The channels with an address, if nothing else about the recipient matters: a store may cache
+    /// them.
     #[must_use]
     pub fn plain_reach(&self) -> Option<Channels> {
         let is_plain = self.browsers.is_empty()
@@ -81,7 +81,7 @@ impl Recipient {
         is_plain.then_some(self.reach)
     }
 
-    /// The addresses of a channel that an event goes to.
+    /// The addresses of a channel that an event is sent to.
     pub(super) fn targets<'a>(
         &'a self,
         channel: Channel,

@@ -1,4 +1,4 @@
-//! Reports: which messages count, and what their notifications and deliveries add up to.
+//! Reports: which messages count, and the sums of their notifications and deliveries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -14,7 +14,7 @@ pub const REPORT_ROWS_MAX: usize = 2_000;
 /// The most messages of a report, for all of them are in memory: some 100 MiB.
 const MESSAGES_MAX: usize = 2_000_000;
 
-/// What a report is about.
+/// The filter of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFilter {
     /// Notifications that were made from then on …
@@ -41,14 +41,14 @@ impl ReportFilter {
     }
 }
 
-/// What became of an event's notifications on a channel. In the inbox all are sent.
+/// The figures of an event's notifications on a channel. In the inbox all are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportRow {
     /// The event's name.
     pub event: String,
     /// The channel.
     pub channel: Channel,
-    /// Deliveries that wait.
+    /// Queued deliveries.
     pub queued: i64,
     /// Those that a provider took.
     pub sent: i64,
@@ -56,13 +56,13 @@ pub struct ReportRow {
     pub failed: i64,
     /// Those that a rule held back, by the rule.
     pub suppressed: Vec<(Rule, i64)>,
-    /// Of those sent, the ones that are on a device, as the provider says.
+    /// Of those sent, the ones that have reached a device, as the provider reports.
     pub delivered: i64,
-    /// Of those delivered, the ones that were read there, as the provider says.
+    /// Of those delivered, the ones that were read there, as the provider reports.
     pub read_there: i64,
-    /// Deliveries whose notification was read here, on whatever device.
+    /// Deliveries whose notification was read in the inbox, on any device.
     pub read: i64,
-    /// How long it took until then: half were read within so many seconds.
+    /// The median time until then, in seconds.
     pub read_p50_s: Option<i64>,
     /// The same of 95 in 100.
     pub read_p95_s: Option<i64>,
@@ -75,11 +75,11 @@ pub struct Reported {
     pub message: i64,
     /// Where it went.
     pub channel: Channel,
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
-    /// What held it back.
+    /// Why it was suppressed.
     pub rule: Option<Rule>,
-    /// What the provider said last.
+    /// The provider's last report.
     pub provider: Option<ProviderStatus>,
     /// When its notification was read, in ms since 1970.
     pub read_ms: Option<i64>,
@@ -89,7 +89,7 @@ pub struct Reported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMuch;
 
-/// The figures of a report, as its rows are counted: first the messages, then what became of them.
+/// The figures of a report, while its rows are counted: first the messages, then their deliveries.
 #[derive(Debug)]
 pub struct ReportSums {
     range_ms: Range<i64>,
@@ -110,7 +110,7 @@ struct Sum {
     suppressed: BTreeMap<&'static str, (Rule, i64)>,
     delivered: i64,
     read_there: i64,
-    /// How many were read after so many seconds.
+    /// How many were read after each number of seconds.
     read_after_s: BTreeMap<i64, i64>,
 }
 
@@ -127,8 +127,8 @@ impl ReportSums {
         }
     }
 
-    /// Takes a message, if the report is about it: its own time decides, no other order does.
-    /// Whether it counts.
+    /// Adds a message if it matches the report's filter: its own time decides, no other order does.
+    /// Returns whether it matches.
     ///
     /// # Errors
     /// [`TooMuch`] messages.
@@ -230,7 +230,7 @@ fn rounded_s(ms: i64) -> i64 {
     }
 }
 
-/// Within how many seconds so many of a hundred were read.
+/// The number of seconds within which a percentage was read.
 fn within(read_after_s: &BTreeMap<i64, i64>, percent: i64) -> Option<i64> {
     let all: i64 = read_after_s.values().sum();
     let wanted = (all * percent).div_euclid(100) + i64::from(all * percent % 100 > 0);

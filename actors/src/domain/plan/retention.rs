@@ -1,8 +1,9 @@
-//! Retention: what may be removed, given the ages and states of the rows that a step looked at.
+//! Retention: which rows may be removed, given the ages and states of the rows that a step has
+//! read.
 //!
-//! A step looks at so many rows and no more, in the order of their time, whether or not it may
-//! remove them, and the next one goes on behind them: rows that something else needs are not looked
-//! at again and again.
+//! A step reads a fixed number of rows in the order of their time, whether or not it may remove
+//! them, and the next one continues after them: rows that are still needed are not read again and
+//! again.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use crate::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
 use crate::domain::notification::DeliveryStatus;
 
-/// How far a walk through old rows has come; the store alone knows what the numbers mean.
+/// The position of a walk through old rows; only the store knows what the numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position(pub [i64; 3]);
 
@@ -20,7 +21,7 @@ impl Position {
     pub const START: Self = Self([i64::MIN; 3]);
 }
 
-/// What a step of a walk came to.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten {
     /// How many were removed.
@@ -38,7 +39,7 @@ pub struct OldDelivery {
     pub due_at: Timestamp,
     /// When it was sent.
     pub sent_at: Option<Timestamp>,
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
 }
 
@@ -49,9 +50,9 @@ pub struct Tombstone {
     pub id: NotificationId,
     /// When it was deleted: the order of the walk, with the inbox and the number.
     pub deleted_at: Timestamp,
-    /// Whose inbox it is in.
+    /// The inbox' user.
     pub recipient: UserId,
-    /// The number of its birth.
+    /// The number of its entry.
     pub seq: Seq,
     /// The number of its last change.
     pub changed_seq: Seq,
@@ -66,7 +67,7 @@ pub struct Tombstone {
 pub struct UnusedMessage {
     /// Which.
     pub id: i64,
-    /// When it was said: the order of the walk.
+    /// When it was created: the order of the walk.
     pub created_at: Timestamp,
     /// Whether a send that is active or remembered by its key, or a delivery, needs it.
     pub is_needed: bool,
@@ -82,20 +83,20 @@ pub struct Removal<Id> {
 }
 
 impl<Id> Removal<Id> {
-    /// What to answer.
+    /// The answer.
     #[must_use]
     pub fn outcome(&self) -> Forgotten {
         Forgotten { removed: u64::try_from(self.ids.len()).unwrap_or(u64::MAX), next: self.next }
     }
 }
 
-/// The tombstones that a step removes, and what that changes elsewhere.
+/// The tombstones that a step removes, and its effects elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TombstoneRemoval {
     /// Which.
     pub removal: Removal<NotificationId>,
-    /// The highest change that each inbox forgets: a client that has not come as far cannot be told
-    /// any more that the row is gone.
+    /// The highest change that each inbox loses: a client with a lower position cannot be told that
+    /// the row is deleted.
     pub forgotten: BTreeMap<UserId, Seq>,
     /// How many rows each message loses.
     pub copies: BTreeMap<i64, i64>,

@@ -1,14 +1,14 @@
-//! Another chance for a delivery that has failed: an operator asks for it.
+//! Retries of failed deliveries, requested by an operator.
 
 use jiff::Timestamp;
 
 use crate::domain::notification::DeliveryStatus;
 
-/// A delivery that is queued again. It has as many attempts before it as a new one, and nothing
-/// that the provider said of the message before is left: it is not news of the one to come.
+/// A delivery that is queued again. It has as many attempts as a new one, and nothing of the
+/// provider's reports on the previous message is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retried {
-    /// Where it stands.
+    /// Its state.
     pub status: DeliveryStatus,
     /// When it is due.
     pub due_at: Timestamp,
@@ -16,8 +16,8 @@ pub struct Retried {
     pub failures: u32,
 }
 
-/// Queues a delivery again; `None` unless it has failed: what was sent would be sent twice, and
-/// what is held back is held back by a rule.
+/// Queues a delivery again; `None` unless it has failed: a sent one would be sent twice, and a
+/// suppressed one is suppressed by a rule.
 #[must_use]
 pub fn retry(status: DeliveryStatus, now: Timestamp) -> Option<Retried> {
     let retried = Retried { status: DeliveryStatus::Queued, due_at: now, failures: 0 };

@@ -17,11 +17,11 @@ use super::{Address, Recipient};
 /// An announcement, as far as its external deliveries are concerned.
 #[derive(Debug, Clone)]
 pub struct Routing<'a> {
-    /// What happened.
+    /// The event.
     pub event: &'a Event,
     /// The ticket that it is about.
     pub ticket: Option<TicketId>,
-    /// The channels that were chosen for it, and by whom.
+    /// The channels that were chosen for it, and who has chosen them.
     pub routed: Routed,
     /// Its event's escalation policy.
     pub escalation: Option<Arc<Escalation>>,
@@ -36,13 +36,13 @@ pub struct Routing<'a> {
 /// An external delivery that is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct External<'a> {
-    /// Where it goes.
+    /// The address.
     pub to: &'a Address,
     /// How.
     pub route: Route,
 }
 
-/// What happens to an announcement on a channel, the same for all addresses of a recipient there.
+/// The routing of an announcement on a channel, the same for all addresses of a recipient there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The channel.
@@ -80,11 +80,11 @@ impl<'a> Routing<'a> {
         self.is_critical || recipient.preferences.wants_notification(self.event)
     }
 
-    /// The external deliveries of a notification to this recipient. The one place where the
-    /// recipient's rules decide: what they hold back is written too, with the rule.
+    /// The external deliveries of a notification to this recipient. The only place where the
+    /// recipient's rules decide: what they suppress is written too, with the rule.
     ///
-    /// Each subscribed browser has a delivery of its own, so that without one there is none; so
-    /// has each webhook.
+    /// Each subscribed browser has a delivery of its own, so without one there is none; so has each
+    /// webhook.
     pub fn external(&'a self, recipient: &'a Recipient) -> impl Iterator<Item = External<'a>> {
         self.on.outgoing().flat_map(move |channel| {
             let route = self.route(recipient, channel).into_iter();
@@ -101,7 +101,7 @@ impl<'a> Routing<'a> {
         Route::plain(Channel::Webhook, self.due_at)
     }
 
-    /// What happens on a channel, whatever the recipient's addresses there.
+    /// The routing on a channel, independent of the recipient's addresses there.
     fn route(&self, recipient: &Recipient, channel: Channel) -> Option<Route> {
         let held_back = match self.verdict(recipient, channel) {
             Verdict::NotConcerned => return None,
@@ -121,14 +121,14 @@ impl<'a> Routing<'a> {
         Some(Route { channel, status, rule, due_at, until_seen })
     }
 
-    /// How long the escalation policy has a channel wait.
+    /// How long the escalation policy lets a channel wait.
     fn wait(&self, channel: Channel) -> Option<SignedDuration> {
         self.escalation.as_ref()?.wait(channel)
     }
 
-    /// The policy's wait comes first; where that ends within quiet hours, or the e-mail goes into
+    /// The policy's wait comes first; if that ends within quiet hours, or the e-mail is gathered in
     /// a digest, the recipient's own rule delays it from there. A critical announcement is neither
-    /// delayed by quiet hours nor gathered into a digest, but its policy's waits hold.
+    /// delayed by quiet hours nor gathered in a digest, but its policy's waits apply.
     fn delay(&self, recipient: &Recipient, channel: Channel) -> Option<Delay> {
         let wait = self.wait(channel).filter(SignedDuration::is_positive);
         let step = wait.and_then(|wait| self.due_at.checked_add(wait).ok());
@@ -326,7 +326,7 @@ mod tests {
         let wanted =
             [(Email, None, 0, false), (WhatsApp, None, 0, true), (Sms, waits, 60_000, true)];
         assert_eq!(steps(&routing, &recipient(&all, &[])), wanted);
-        // A wish holds back what the policy names.
+        // A preference suppresses a channel that the policy names.
         let unwilling = recipient(&all, &[(Sms, Wish::No)]);
         assert_eq!(steps(&routing, &unwilling)[2], (Sms, Some(Rule::Preference), 0, true));
     }

@@ -16,10 +16,10 @@ use super::super::routing::Channels;
 use super::super::ticket::{HistoryEntry, Ticket};
 use super::{External, Route};
 
-/// What a group writes. Of a ticket that changes twice, the last state is written.
+/// The rows that a group writes. Of a ticket that changes twice, the last state is written.
 ///
-/// The fields are in the order in which a store writes them, but for [`Rows::moved_on`]: that is
-/// for the deliveries which are stored already, so it comes before [`Rows::deliveries`].
+/// The fields are in the order in which a store writes them, except [`Rows::moved_on`]: it applies
+/// to deliveries that are stored already, so it comes before [`Rows::deliveries`].
 #[derive(Debug, Default)]
 pub struct Rows<'a> {
     /// Tickets that begin to exist; their text and status are in [`Rows::tickets`].
@@ -28,9 +28,9 @@ pub struct Rows<'a> {
     pub tickets: BTreeMap<TicketId, &'a Ticket>,
     /// The tickets that are deleted, and when.
     pub deleted: Vec<(TicketId, Timestamp)>,
-    /// By which words the tickets are found from now on.
+    /// The new search words of tickets.
     pub search: BTreeMap<TicketId, SearchText>,
-    /// The last number that each project has given.
+    /// The last ticket number of each project.
     pub numbers: BTreeMap<ProjectId, i64>,
     /// The developers on tickets, in their order, where those have changed.
     pub assignees: BTreeMap<TicketId, &'a [UserId]>,
@@ -59,13 +59,13 @@ pub struct NewTicket {
     pub project: ProjectId,
     /// Its number there.
     pub number: i64,
-    /// Who raised it.
+    /// The creator.
     pub created_by: UserId,
     /// When.
     pub created_at: Timestamp,
 }
 
-/// What a ticket is found by.
+/// The search words of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchText {
     /// Whether the index has nothing of the ticket yet.
@@ -79,24 +79,24 @@ pub struct SearchText {
 pub struct NewEntry {
     /// Its id.
     pub id: NotificationId,
-    /// Whose inbox.
+    /// The inbox' user.
     pub recipient: UserId,
     /// Its number there.
     pub seq: Seq,
-    /// What it says.
+    /// The message.
     pub message: MessageId,
     /// The inbox' count with it.
     pub unread_count: i64,
     /// Whether the store may write it later: no delivery names it, and it is one of many.
     pub may_wait: bool,
-    /// Of one that may wait: see [`super::Recipient::plain_reach`].
+    /// If it may be deferred: see [`super::Recipient::plain_reach`].
     pub reach: Option<Channels>,
 }
 
-/// What an external delivery carries.
+/// The subject of an external delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A notification, and whose it is.
+    /// A notification and its recipient.
     Notification(NotificationId, UserId),
     /// A message without a notification: to a project's webhook, or about an account.
     Message(MessageId),
@@ -107,7 +107,7 @@ pub enum Subject {
 pub struct NewDelivery {
     /// Its id.
     pub id: DeliveryId,
-    /// What it carries.
+    /// Its subject.
     pub subject: Subject,
     /// See [`super::Address::id`].
     pub target: i64,

@@ -3,19 +3,19 @@
 
 use crate::domain::delivery::Rule;
 
-/// What has happened to a step's notification and ticket since it was written.
+/// The state of a step's notification and ticket since it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Its ticket moved on.
     pub has_moved_on: bool,
     /// Its notification was read or deleted.
     pub is_seen: bool,
-    /// It goes out in an e-mail of a digest that was tried before. A server may have taken it, and
-    /// the e-mail keeps what it has gathered: the step goes out in any case.
+    /// It is part of a digest's e-mail that was tried before. A server may have accepted it, and
+    /// the e-mail keeps its contents: the step goes out in any case.
     pub is_in_digest: bool,
 }
 
-/// What calls a step off, if anything does.
+/// Why a step is cancelled, if it is.
 #[must_use]
 pub fn called_off_by(step: Step) -> Option<Rule> {
     match step {

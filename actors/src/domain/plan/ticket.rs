@@ -5,11 +5,11 @@ use super::super::ticket::{Decision, Ticket};
 use super::{Committed, KnownTicket, NewTicket, Plan, Rejection, SearchText};
 
 impl<'a> Plan<'a> {
-    /// Plans a decision: the ticket's state, its history's line, and its announcement.
+    /// Plans a decision: the ticket's state, its history entry, and its announcement.
     ///
     /// # Errors
-    /// [`Rejection::Conflict`] when the ticket does not stand at the version before the decision's;
-    /// [`Rejection::NotFound`] when a recipient or a new ticket's project does not exist.
+    /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's;
+    /// [`Rejection::NotFound`] if a recipient or a new ticket's project does not exist.
     pub fn commit(&mut self, decision: &'a Decision) -> Result<Committed, Rejection> {
         let before = self.facts.tickets.get(&decision.ticket.id);
         check_version(before, &decision.ticket)?;
@@ -37,7 +37,7 @@ impl<'a> Plan<'a> {
         Ok(Committed { ticket, told })
     }
 
-    /// Gives a new ticket its number: its key.
+    /// Gives a new ticket its number, and so its key.
     fn number(&mut self, ticket: &Ticket) -> Result<String, Rejection> {
         let project = self.facts.projects.get_mut(&ticket.project).ok_or(Rejection::NotFound)?;
         project.last_number += 1;
@@ -48,8 +48,8 @@ impl<'a> Plan<'a> {
         Ok(format!("{}-{number}", project.key))
     }
 
-    /// Calls off what waits to be seen and is old news now. The announcement of this very decision
-    /// is planned later, and so is not affected.
+    /// Cancels deliveries that wait to be seen and are obsolete now. The announcement of this
+    /// decision is planned later, and so is not affected.
     fn move_on(&mut self, id: TicketId) {
         let known = self.facts.tickets.get_mut(&id);
         if known.is_some_and(|known| std::mem::take(&mut known.has_steps)) {
@@ -91,7 +91,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a ticket is found by. Migrations that make an index compose it in the same way.
+/// The search words of a ticket. Migrations that create an index compose them in the same way.
 fn search_text(key: &str, title: &str, description: &str) -> String {
     format!("{key}\n{title}\n{description}")
 }

@@ -1,5 +1,5 @@
-//! What deliveries to a webhook mean for the webhook, and how many webhooks an owner may have. What
-//! a series of ends makes of a webhook is [`Health::after`](crate::domain::webhook::Health::after).
+//! The effect of deliveries on their webhook, and how many webhooks an owner may have. The effect
+//! of a series of outcomes is [`Health::after`](crate::domain::webhook::Health::after).
 
 use crate::domain::delivery::{Attempt, OutcomeKind};
 use crate::domain::webhook::{HookEnd, HookOwner, PER_PROJECT_MAX, PER_USER_MAX};
@@ -16,7 +16,7 @@ pub fn end_of(attempt: &Attempt) -> Option<HookEnd> {
     }
 }
 
-/// Whether an owner that has so many webhooks may have another one.
+/// Whether an owner with this many webhooks may have another one.
 #[must_use]
 pub fn has_room(owner: HookOwner, count: u32) -> bool {
     let most = match owner {

@@ -14,10 +14,10 @@ use super::{
     Ticket, is_visible,
 };
 
-/// Raises a ticket. The store gives it its number, and so its key, when it commits.
+/// Creates a ticket. The store assigns its number, and so its key, when it commits.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] when the caller is neither a member of the project nor an admin.
+/// [`Refusal::NotFound`] if the caller is neither a member of the project nor an admin.
 pub fn create(
     id: TicketId,
     project: &Project,
@@ -52,10 +52,10 @@ pub fn create(
     Ok(Decision { ticket, deleted: false, entry, announcement })
 }
 
-/// Decides what a command does to a ticket. Rights are looked at before status.
+/// Decides the effect of a command on a ticket. Rights are checked before the status.
 ///
 /// # Errors
-/// Every [`Refusal`]; `Stale` only where the command names a version.
+/// Every [`Refusal`]; `Stale` only if the command names a version.
 pub fn decide(
     ticket: &Ticket,
     command: &Command,
@@ -121,7 +121,7 @@ fn next_status(from: Status, command: &Command) -> Result<Option<Status>, Refusa
     }
 }
 
-/// An event and those whom it concerns.
+/// An event and its audience.
 struct Told {
     event: Event,
     admins: bool,
@@ -142,7 +142,7 @@ impl Told {
     }
 }
 
-/// The event of each action in a history that is announced: what `create` and the commands mean.
+/// The event of each history action that is announced: what `create` and the commands mean.
 pub const ANNOUNCED_ACTIONS: [(&str, Event); 7] = [
     ("create", Event::TicketCreated),
     ("open", Event::TicketOpened),
@@ -158,7 +158,7 @@ fn event_of(action: &str) -> Option<Event> {
     found.map(|(_, event)| event)
 }
 
-/// Who hears of a transition (of every one but `assign`, whose recipients are its own).
+/// The audience of a transition (of every one but `assign`, which has its own).
 fn told(ticket: &Ticket, command: &Command) -> Option<Told> {
     let creator = vec![ticket.created_by];
     let assigned = ticket.assigned_to.clone();
@@ -171,7 +171,7 @@ fn told(ticket: &Ticket, command: &Command) -> Option<Told> {
     event_of(command.name()).map(|event| Told { event, admins, users })
 }
 
-/// Puts developers on the ticket; those who were not on it before hear of it.
+/// Assigns developers to the ticket; those who were not assigned before are notified.
 fn assign(
     ticket: &mut Ticket,
     developers: &[super::super::user::User],
@@ -196,7 +196,7 @@ fn assign(
     Ok((told, names.join(", ")))
 }
 
-/// Changes the fields that the edit names; the note says which really changed.
+/// Changes the fields that the edit names; the note lists those that really changed.
 fn apply(ticket: &mut Ticket, edit: &Edit) -> Result<String, Refusal> {
     let seen = ticket.version - 1;
     if let Some(expected) = edit.version
@@ -236,7 +236,7 @@ fn entry(
     HistoryEntry { version: after.version, action, from, to: after.status, by, by_name, note, at }
 }
 
-/// What is announced of a ticket; `extra` is the reason of a rejection, or what a comment says.
+/// The announcement of a ticket's event; `extra` is the reason of a rejection, or a comment's text.
 pub(in crate::domain) fn announce(
     after: &Ticket,
     event: Event,

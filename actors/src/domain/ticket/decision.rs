@@ -1,23 +1,23 @@
-//! What a command comes to.
+//! The result of a command.
 
 use super::super::notification::Announcement;
 use super::{HistoryEntry, Ticket};
 
-/// What becomes of a ticket.
+/// The new state of a ticket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Its new state; the version is one more than before.
     pub ticket: Ticket,
-    /// Whether it is gone after this.
+    /// Whether it is deleted by this.
     pub deleted: bool,
     /// Its history's next line.
     pub entry: HistoryEntry,
-    /// What people are told, if anything.
+    /// The announcement, if there is one.
     pub announcement: Option<Announcement>,
 }
 
 impl Decision {
-    /// Whether the ticket has moved on: what people were told of it before is old news.
+    /// Whether the ticket has moved on: earlier announcements of it are obsolete.
     #[must_use]
     pub fn moves_on(&self) -> bool {
         self.deleted || self.entry.from.is_some_and(|from| from != self.entry.to)

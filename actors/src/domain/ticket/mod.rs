@@ -1,8 +1,8 @@
-//! A ticket and its workflow: who may do what, when, and who hears of it.
+//! A ticket and its workflow: who may do what, when, and who is notified.
 //!
-//! [`create`] and [`decide`] are the whole of the rules. They take the state, the command, who
-//! commands, and the time, and answer with the new state, its history entry and its announcement;
-//! or with a [`Refusal`]. They touch nothing.
+//! [`create`] and [`decide`] are all of the rules. They take the state, the command, its caller and
+//! the time, and return the new state, its history entry and its announcement; or a [`Refusal`].
+//! They have no side effects.
 
 mod decide;
 mod decision;
@@ -44,13 +44,13 @@ macro_rules! named {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// The name as people read it.
+            /// The label.
             #[must_use]
             pub fn display(self) -> &'static str {
                 match self { $(Self::$variant => $display,)* }
             }
 
-            /// The one of that name, if there is one.
+            /// The one with that name, if there is one.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == name)
@@ -60,7 +60,7 @@ macro_rules! named {
 }
 
 named! {
-    /// Where a ticket stands, in the order of the workflow.
+    /// A ticket's status, in the order of the workflow.
     Status {
         /// Created, not opened yet.
         New = "NEW", "New";
@@ -94,7 +94,7 @@ named! {
 }
 
 named! {
-    /// What a ticket is about.
+    /// A ticket's category.
     Category {
         /// Something is broken.
         Bug = "BUG", "Bug";
@@ -107,7 +107,7 @@ named! {
     }
 }
 
-/// The work that people talk about.
+/// A ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// Over all projects.
@@ -124,17 +124,17 @@ pub struct Ticket {
     pub description: String,
     /// How urgent it is.
     pub priority: Priority,
-    /// What it is about.
+    /// Its category.
     pub category: Category,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// Who raised it.
+    /// The creator.
     pub created_by: UserId,
     /// That person's name.
     pub created_by_name: String,
     /// The developers on it, in the order in which they were named.
     pub assigned_to: Vec<UserId>,
-    /// 1 at its birth; one more with every change.
+    /// 1 at first; increases by one with every change.
     pub version: i64,
     /// When it was raised.
     pub created_at: Timestamp,
@@ -149,9 +149,9 @@ pub struct Caller {
     pub id: UserId,
     /// Its login name.
     pub username: CompactString,
-    /// The full name, or the username where there is none.
+    /// The full name, or the username if there is none.
     pub name: CompactString,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
 }
 
@@ -171,7 +171,7 @@ impl From<&User> for Caller {
 pub struct Project {
     /// Its id.
     pub id: ProjectId,
-    /// What its tickets' keys begin with: 2 to 10 of `A-Z0-9`.
+    /// The prefix of its tickets' keys: 2 to 10 of `A-Z0-9`.
     pub key: String,
     /// Its name.
     pub name: String,
@@ -179,7 +179,7 @@ pub struct Project {
     pub is_open: bool,
 }
 
-/// What the caller is to the ticket's project; an open project's users are all members.
+/// The caller's relation to the ticket's project; an open project's users are all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// The caller belongs to it, or it is open.
@@ -188,7 +188,7 @@ pub enum Membership {
     NonMember,
 }
 
-/// What a new ticket is made of.
+/// The fields of a new ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTicket {
     /// One line, never blank; at most 255 characters (the edge checks it).
@@ -197,11 +197,11 @@ pub struct NewTicket {
     pub description: String,
     /// How urgent it is.
     pub priority: Priority,
-    /// What it is about.
+    /// Its category.
     pub category: Category,
 }
 
-/// What a `PATCH` changes; `None` leaves a field as it is.
+/// The fields that a `PATCH` changes; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
     /// A new title.
@@ -212,14 +212,14 @@ pub struct Edit {
     pub priority: Option<Priority>,
     /// A new category.
     pub category: Option<Category>,
-    /// The version that the editor has seen; another one is a conflict.
+    /// The version that the editor has seen; any other is a conflict.
     pub version: Option<i64>,
 }
 
 /// A command to an existing ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Take note of it.
+    /// Acknowledge it.
     Open,
     /// Assign exactly these developers. The accounts were just read from the store.
     Assign {
@@ -239,7 +239,7 @@ pub enum Command {
     },
     /// Change its text, priority or category.
     Edit(Edit),
-    /// Take it away.
+    /// Delete it.
     Delete,
 }
 
@@ -263,7 +263,7 @@ impl Command {
 /// Why a command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such ticket, or the caller may not know of it.
+    /// There is no such ticket, or the caller may not know that it exists.
     #[error("Not found.")]
     NotFound,
     /// The caller may see the ticket but not do this to it.
@@ -271,7 +271,7 @@ pub enum Refusal {
     Forbidden {
         /// The command's name.
         action: &'static str,
-        /// Who may, in words.
+        /// Who may, as a text.
         allowed: &'static str,
     },
     /// The ticket's status does not allow it.
@@ -279,15 +279,15 @@ pub enum Refusal {
     WrongStatus {
         /// The command's name.
         action: &'static str,
-        /// Where the ticket stands.
+        /// The ticket's status.
         status: Status,
     },
     /// The ticket has changed since the caller looked.
     #[error("The ticket has changed: it is at version {actual}, not {expected}.")]
     Stale {
-        /// What the caller had seen.
+        /// The version that the caller had seen.
         expected: i64,
-        /// What it is.
+        /// The current version.
         actual: i64,
     },
     /// A field's value will not do.
@@ -311,27 +311,27 @@ pub struct HistoryEntry {
     pub from: Option<Status>,
     /// The status after.
     pub to: Status,
-    /// Who did it.
+    /// The acting user.
     pub by: UserId,
     /// That person's name at the time.
     pub by_name: String,
-    /// What else there is to say: the reason, the developers, the fields changed. May be empty.
+    /// Details: the reason, the developers, the changed fields. May be empty.
     pub note: String,
     /// When.
     pub at: Timestamp,
 }
 
-/// Who has to do with a ticket: what decides, besides a role, who may know that it exists.
+/// The users of a ticket: besides a role, they decide who may know that it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stakes {
-    /// Who raised it.
+    /// The creator.
     pub created_by: UserId,
     /// The developers on it.
     pub assigned_to: Vec<UserId>,
 }
 
 impl Ticket {
-    /// Who has to do with it.
+    /// The users of the ticket.
     #[must_use]
     pub fn stakes(&self) -> Stakes {
         Stakes { created_by: self.created_by, assigned_to: self.assigned_to.clone() }

@@ -1,11 +1,11 @@
-//! What people read about a ticket's events.
+//! Texts about a ticket's events.
 
 use super::super::event::Event;
 use super::Ticket;
 
 /// The body of an announcement about `ticket`, caused by the user `who`.
 ///
-/// `extra` is the reason of a rejection; empty where there is none.
+/// `extra` is the reason of a rejection; empty if there is none.
 pub(super) fn body(event: &Event, ticket: &Ticket, who: &str, extra: &str) -> String {
     let Ticket { key, title, priority, .. } = ticket;
     match event {

@@ -1,4 +1,4 @@
-//! Who may know that a ticket exists: the rule as data, so that a store can make a query of it.
+//! Who may know that a ticket exists: the rule as data, so that a store can build a query from it.
 
 use super::super::ids::UserId;
 use super::super::user::Role;
@@ -17,7 +17,7 @@ pub enum VisibleTo {
 }
 
 impl VisibleTo {
-    /// What a user with this role may know of.
+    /// Which tickets a user with this role may know of.
     #[must_use]
     pub fn of(user: UserId, role: &Role) -> Self {
         if role.is_admin() {

@@ -42,7 +42,8 @@ fn admins() -> Vec<UserId> {
     (0..ROLES.len()).map(user).filter(|user| user.role.is_admin()).map(|user| user.id).collect()
 }
 
-/// The workflow's table once more, as data: sources, target, event, does it go to admins.
+/// The workflow's table a second time, as data: sources, target, event, whether admins are
+/// notified.
 fn table() -> BTreeMap<&'static str, (Vec<&'static str>, &'static str, &'static str, bool)> {
     let not_done = vec!["NEW", "OPENED", "ASSIGNED", "IN_PROGRESS", "REJECTED"];
     BTreeMap::from([
@@ -80,7 +81,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Half of the steps are by users who may: otherwise few walks would get far.
+/// Half of the steps are by users who may take them: otherwise few walks would get far.
 fn step() -> impl Strategy<Value = (usize, bool, Command)> {
     (0..ROLES.len(), any::<bool>(), command())
 }
@@ -116,7 +117,7 @@ fn check_told(decision: &Decision, by: &User) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// All users whom the table names, computed a second way.
+/// All users whom the table names, computed in a second way.
 fn wanted(before: &Ticket, command: &Command, by: &User, admins_too: bool) -> BTreeSet<UserId> {
     let mut all: BTreeSet<UserId> = match command {
         Command::Assign { developers } => {

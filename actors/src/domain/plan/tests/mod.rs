@@ -20,7 +20,7 @@ use super::super::ticket::{
 };
 use super::*;
 
-/// Gives ids in falling order: no rule may take the order of ids for that of time.
+/// Generates ids in descending order: no rule may take the order of ids for that of time.
 #[derive(Debug)]
 struct Falling(Cell<i64>);
 
@@ -88,7 +88,7 @@ fn step(ticket: &Ticket, command: &Command, by: &Caller) -> Decision {
     decide(ticket, command, by, Membership::Member, at(100)).unwrap()
 }
 
-/// Users 1 to 6, of whom 5 and 6 are admins, each with an address for e-mail.
+/// Users 1 to 6, of whom 5 and 6 are admins, each with an e-mail address.
 fn facts() -> Facts {
     let mut facts = Facts::default();
     facts.projects.insert(ProjectId(1), KnownProject { key: "WEB".into(), last_number: 4 });
@@ -119,7 +119,7 @@ fn news(users: &[i64]) -> Announcement {
     Announcement { message, audience, channels: Channels::of(&[Channel::System]) }
 }
 
-/// What holds for the rows of every plan on [`facts`].
+/// Checks the rows of every plan on [`facts`].
 fn check(rows: &Rows<'_>) {
     let mut given = BTreeSet::new();
     let messages = rows.messages.iter().map(|(id, _)| id.0);

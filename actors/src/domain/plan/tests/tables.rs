@@ -76,7 +76,7 @@ fn of_a_ticket_that_changes_twice_the_last_state_is_written() {
     check(&rows);
 }
 
-/// Has SMS wait for a minute for all events of the hub.
+/// A policy that lets SMS wait for a minute, for all events of the hub.
 fn with_steps(mut facts: Facts) -> Facts {
     let steps = vec![Step { channel: Channel::Sms, after_s: 60 }];
     let escalation = Arc::new(Escalation::new(steps).unwrap());

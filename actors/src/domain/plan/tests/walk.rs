@@ -1,4 +1,4 @@
-//! Random groups: what holds for every plan.
+//! Random groups: properties of every plan.
 
 use proptest::prelude::*;
 
