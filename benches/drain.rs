@@ -39,7 +39,7 @@ use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{PageRequest, Store};
+use bellpull_actors::port::{LeaseOwner, PageRequest, Store};
 use futures_util::{StreamExt, TryStreamExt};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
@@ -205,8 +205,9 @@ async fn fill(database: &Path, protocol: Protocol, by: &Account) {
     let now = Timestamp::now();
     let begun = store.begin_send(send, CHUNK, now).await.unwrap();
     let BeginSend::Begun { send, mut has_more, .. } = begun else { panic!("{begun:?}") };
+    let owner = LeaseOwner::new("bench", now);
     while has_more {
-        has_more = store.continue_send(send.id, CHUNK, now).await.unwrap().has_more;
+        has_more = store.continue_send(&owner, send.id, CHUNK, now).await.unwrap().has_more;
     }
     store.close().await;
 }

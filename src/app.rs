@@ -216,11 +216,12 @@ impl App {
             .map_err(StartError::of("webhook.allow_private"))?;
         let runtime =
             DeliveryRuntime::start().map_err(StartError::of("a thread for deliveries"))?;
+        let owner = LeaseOwner::new(&names.node, clock.now());
         let channels = channels(
             &config.delivery,
             &ChannelParts {
                 store: store.clone(),
-                owner: LeaseOwner::new(&names.node, clock.now()),
+                owner: owner.clone(),
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
                 renderer,
@@ -229,7 +230,8 @@ impl App {
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
-        let parts = parts(config, &store, clock.clone(), (names.clone(), writes.clone()), channels);
+        let names_and_owner = (names.clone(), owner);
+        let parts = parts(config, &store, clock.clone(), names_and_owner, writes.clone(), channels);
         let hub = Hub::start(parts).await;
         let hub = hub.map_err(StartError::of("the supervision tree"))?;
         let (accounts, users) = (store.clone(), Some(hub.users.clone()));
@@ -423,7 +425,8 @@ fn parts(
     config: &Config,
     store: &Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    (names, writes): (HubNames, WriteRate),
+    (names, owner): (HubNames, LeaseOwner),
+    writes: WriteRate,
     channels: Vec<ChannelActor>,
 ) -> HubParts {
     HubParts {
@@ -434,6 +437,7 @@ fn parts(
         comments: store.clone(),
         clock,
         names,
+        owner,
         limits: limits(config),
         writes,
         channels,

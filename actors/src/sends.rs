@@ -18,7 +18,7 @@ use crate::limits::CHUNK;
 use crate::port::in_time;
 use crate::port::sends::{BeginSend, StoredSend};
 use crate::port::tickets::Told;
-use crate::port::{Clock, ProjectStore, SendStore, StoreError};
+use crate::port::{Clock, LeaseOwner, ProjectStore, SendStore, StoreError};
 use crate::rate::{Quota, RateLimit, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
@@ -42,6 +42,8 @@ pub(crate) type SchedulerSlot = watch::Receiver<Option<Handle<SchedulerMessage>>
 #[derive(Debug, Clone)]
 pub struct Sends {
     store: Arc<dyn SendStore>,
+    /// Of the scheduler's claims.
+    owner: LeaseOwner,
     projects: Arc<dyn ProjectStore>,
     users: Users,
     clock: Arc<dyn Clock>,
@@ -116,7 +118,7 @@ impl From<SendRefusal> for Answer {
 
 impl Sends {
     pub(crate) fn new(
-        store: Arc<dyn SendStore>,
+        (store, owner): (Arc<dyn SendStore>, LeaseOwner),
         projects: Arc<dyn ProjectStore>,
         users: Users,
         clock: Arc<dyn Clock>,
@@ -124,7 +126,7 @@ impl Sends {
     ) -> Self {
         let quota = Quota::per_second(NOTES_PER_S, NOTES_BURST);
         let notes = Arc::new(RateLimit::new(quota, NOTERS_MAX));
-        Self { store, projects, users, clock, scheduler, notes }
+        Self { store, owner, projects, users, clock, scheduler, notes }
     }
 
     /// Accepts a send. When this returns `Ok`, it is on the disk with its first recipients, and
@@ -176,6 +178,14 @@ impl Sends {
     pub(crate) fn cast(&self, message: SchedulerMessage) {
         if let Some(scheduler) = &*self.scheduler.borrow() {
             scheduler.cast(message);
+        }
+    }
+
+    /// Releases the claims of the scheduler, which has stopped, so that other nodes need not wait
+    /// until they end.
+    pub(crate) async fn release(&self) {
+        if let Err(error) = in_time(self.store.release_sends(&self.owner)).await {
+            tracing::warn!(%error, "the claims of this node's sends end by their time");
         }
     }
 

@@ -24,7 +24,9 @@ use crate::domain::ids::{ProjectId, TicketId, UserId};
 pub use crate::limits::{HubLimits, HubNames};
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
-use crate::port::{Clock, CommentStore, InboxStore, RetentionStore, SendStore, TicketStore};
+use crate::port::{
+    Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore, TicketStore,
+};
 use crate::project::ProjectEntity;
 use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
@@ -77,6 +79,8 @@ pub struct HubParts {
     pub clock: Arc<dyn Clock>,
     /// The node's identity for clients.
     pub names: HubNames,
+    /// What the claims of its scheduler are known by.
+    pub owner: LeaseOwner,
     /// Limits.
     pub limits: HubLimits,
     /// How fast an account may write, shared with the edges.
@@ -128,7 +132,7 @@ impl Hub {
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
-        let HubParts { names, limits, retention, writes, .. } = parts;
+        let HubParts { names, owner, limits, retention, writes, .. } = parts;
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
@@ -147,7 +151,7 @@ impl Hub {
             channels: channels.clone(),
         };
         let kept = (retention, limits.retention);
-        let (place, sends) = single::scheduler(sends, &ticket_store, &users, &clock, kept);
+        let (place, sends) = single::scheduler((sends, owner), &ticket_store, &users, &clock, kept);
         let user_entity = UserEntity::new(UserShared {
             inboxes,
             projects: projects.clone(),
@@ -310,10 +314,11 @@ impl Hub {
         }
     }
 
-    /// Stops the tree; nothing works afterwards.
+    /// Stops the tree, and releases what its scheduler has claimed; nothing works afterwards.
     pub async fn stop(&self) {
         // A tree that does not stop in time is cut off by the end of the process.
         let _ = self.root.actor().stop_and_wait(None, Some(ROOT_ANSWER_MAX)).await;
+        self.sends.release().await;
     }
 }
 

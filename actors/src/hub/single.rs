@@ -13,7 +13,7 @@ use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
 use crate::limits::Retention;
 use crate::observe::{ActorReport, TreeLog};
-use crate::port::{Clock, RetentionStore, SendStore, TicketStore};
+use crate::port::{Clock, LeaseOwner, RetentionStore, SendStore, TicketStore};
 use crate::retention::RetentionSchedule;
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
@@ -29,7 +29,7 @@ pub(super) struct SchedulerPlace {
 
 /// The scheduler's slot, and its handle.
 pub(super) fn scheduler(
-    store: Arc<dyn SendStore>,
+    (store, owner): (Arc<dyn SendStore>, LeaseOwner),
     tickets: &Arc<dyn TicketStore>,
     users: &Users,
     clock: &Arc<dyn Clock>,
@@ -46,12 +46,13 @@ pub(super) fn scheduler(
     };
     let scheduler = Scheduler {
         store: Arc::clone(&store),
+        owner: owner.clone(),
         users: users.clone(),
         clock: Arc::clone(&clock),
         retention,
     };
     let projects = Arc::clone(tickets);
-    (SchedulerPlace { scheduler, slot }, Sends::new(store, projects, users, clock, up))
+    (SchedulerPlace { scheduler, slot }, Sends::new((store, owner), projects, users, clock, up))
 }
 
 impl SchedulerPlace {

@@ -5,20 +5,27 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::StoreError;
 use super::tickets::Told;
+use super::{LeaseOwner, StoreError};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::send::NewSend;
 
 /// Sends: one message, many inboxes, in chunks of a short transaction each, with a cursor that is
 /// moved in the transaction of its chunk. After any crash: no recipient twice, none left out.
+///
+/// Several nodes may work on one store. A step claims its sends for its owner, for
+/// [`CLAIM_LASTS`]: until then no other owner steps them, unless the claim is released. Each step
+/// renews the claim; the last one ends it. Claims compare `now` of one caller with that of another;
+/// clocks that differ move a send to another node early or late, and nothing else.
+///
+/// [`CLAIM_LASTS`]: crate::domain::plan::send::claim::CLAIM_LASTS
 #[async_trait]
 pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// Accepts a send, in one transaction: its key, its message, the number of its recipients, and
     /// (unless it is scheduled for later) its first chunk of at most `chunk` recipients. What this
     /// answers with `Ok` is on the disk and will be carried out. Users who register later are not
-    /// recipients, nor are those who are deactivated before their chunk. A scheduled message is
-    /// dated with its due time.
+    /// recipients, whatever their ids, nor are those who are deactivated before their chunk. A
+    /// scheduled message is dated with its due time.
     async fn begin_send(
         &self,
         send: NewSend,
@@ -29,11 +36,13 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// Continues due sends and moves their cursors, in one transaction, by at most `rows`
     /// notifications (and at least one of each): the first, and those with similar progress; among
     /// them those that are furthest behind, together, so that several messages to one user are
-    /// written at once. A send that is finished, cancelled or not due yet has no next chunk.
+    /// written at once. A send that is finished, cancelled, not due yet or claimed by another owner
+    /// has no next chunk.
     ///
     /// One chunk for each id, in their order; `None` if there is no such send.
     async fn continue_sends(
         &self,
+        owner: &LeaseOwner,
         ids: &[SendId],
         rows: u32,
         now: Timestamp,
@@ -45,21 +54,31 @@ pub trait SendStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::NotFound`] if there is no such send.
     async fn continue_send(
         &self,
+        owner: &LeaseOwner,
         id: SendId,
         chunk: u32,
         now: Timestamp,
     ) -> Result<Chunk, StoreError> {
-        let Chunks { chunks, .. } = self.continue_sends(&[id], chunk, now).await?;
+        let Chunks { chunks, .. } = self.continue_sends(owner, &[id], chunk, now).await?;
         chunks.into_iter().next().flatten().ok_or(StoreError::NotFound)
     }
 
-    /// The unfinished sends that are due, the longest due first, at most `limit`; and when the
-    /// next one after `now` is due.
+    /// The unfinished sends that are due, the longest due first, at most `limit`, without those
+    /// that another owner has claimed; and when the next one after `now` is due, or the claim of
+    /// another owner ends, whichever is first. Claims nothing.
     async fn due_sends(
         &self,
+        owner: &LeaseOwner,
         now: Timestamp,
         limit: u32,
     ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError>;
+
+    /// Releases the claims of this owner, and no others: it has stopped. Idempotent. A chunk that
+    /// was asked for before is written before.
+    ///
+    /// A store that only one process can open ends the claims of earlier processes itself when it
+    /// is opened. Elsewhere they end by their time.
+    async fn release_sends(&self, owner: &LeaseOwner) -> Result<(), StoreError>;
 
     /// Forgets the keys that were first used before that time; how many. Not one transaction: a
     /// crash may leave some for the next time.

@@ -16,6 +16,10 @@
 //! the last two must have been shown: a ticket's frame queues behind these, not behind all that the
 //! store can write meanwhile.
 //!
+//! A send is stepped by one node: each chunk claims its sends for this one, for a while. A send
+//! that another node has claimed leaves the list, and is found again once that claim has ended. A
+//! graceful stop releases the claims.
+//!
 //! It reads the store when it starts, when a send falls due, when its list is empty, and every
 //! [`LOOK_EVERY`] (clocks are set, and sends that other processes accepted are not announced here).
 //! An unavailable store is retried with back-off.
@@ -46,7 +50,7 @@ use crate::fan_out::{self, FanOutBarrier};
 use crate::limits::CHUNK;
 use crate::port::in_time;
 use crate::port::sends::Chunks;
-use crate::port::{Clock, SendStore, StoreError};
+use crate::port::{Clock, LeaseOwner, SendStore, StoreError};
 use crate::retention::RetentionSchedule;
 use crate::vitals::{Handle, Vitals};
 use due::{DUE_MAX, Due, DueList, Step};
@@ -105,6 +109,8 @@ enum Own {
 #[derive(Debug, Clone)]
 pub(crate) struct Scheduler {
     pub(crate) store: Arc<dyn SendStore>,
+    /// What its claims are known by.
+    pub(crate) owner: LeaseOwner,
     pub(crate) users: Users,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retention: RetentionSchedule,
@@ -316,9 +322,10 @@ impl Scheduler {
         state.is_looking = true;
         state.has_more_due = false;
         state.next_due = None;
-        let (store, now, own) = (Arc::clone(&self.store), self.clock.now(), state.own.clone());
+        let (store, owner) = (Arc::clone(&self.store), self.owner.clone());
+        let (now, own) = (self.clock.now(), state.own.clone());
         tokio::spawn(async move {
-            let found = in_time(store.due_sends(now, DUE_MAX)).await;
+            let found = in_time(store.due_sends(&owner, now, DUE_MAX)).await;
             SchedulerState::cast_back(&own, Own::Looked(found));
         });
         self.tidy(state);
@@ -372,6 +379,7 @@ impl Scheduler {
         let ids: Vec<SendId> = due.iter().map(|due| due.id).collect();
         state.work = Work::Writing { due, since: Instant::now() };
         let (store, users) = (Arc::clone(&self.store), self.users.clone());
+        let (owner, scheduler) = (self.owner.clone(), state.own.clone());
         let (now, own, chunk) = (self.clock.now(), state.own.clone(), state.chunk);
         let (written, outcome) = oneshot::channel();
         let (fan_out, barrier) = fan_out::begin();
@@ -383,7 +391,10 @@ impl Scheduler {
             if let Some(first) = first {
                 first.wait().await;
             }
-            let (outcome, chunks) = match store.continue_sends(&ids, chunk, now).await {
+            if scheduler.is_gone() {
+                return; // its successor begins, or another node: with a claim of its own
+            }
+            let (outcome, chunks) = match store.continue_sends(&owner, &ids, chunk, now).await {
                 Ok(Chunks { chunks, took }) => {
                     let steps = chunks.iter().map(|chunk| Step::of(chunk.as_ref())).collect();
                     (Ok((steps, took)), chunks)

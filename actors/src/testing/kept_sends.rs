@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{SendId, UserId};
 use crate::domain::inbox::MessageContent;
+use crate::domain::plan::send::claim::Claim;
+use crate::port::LeaseOwner;
 use crate::port::sends::StoredSend;
 
 /// The sends that were taken in, and their keys.
@@ -21,6 +23,15 @@ pub(super) struct Unfinished {
     pub(super) content: Arc<MessageContent>,
     pub(super) left: Vec<UserId>,
     pub(super) due_at: Timestamp,
+    pub(super) claim: Option<Claim<'static>>,
+}
+
+impl Unfinished {
+    /// When the claim of another owner ends, if there is one.
+    pub(super) fn held_until(&self, owner: &LeaseOwner, now: Timestamp) -> Option<Timestamp> {
+        let claim = self.claim.as_ref().filter(|claim| claim.excludes(owner.as_str(), now));
+        claim.map(|claim| claim.until)
+    }
 }
 
 #[derive(Debug)]

@@ -10,11 +10,12 @@ use super::kept_sends::{Key, Unfinished};
 use super::store::{Data, FakeStore, Op};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::inbox::MessageContent;
+use crate::domain::plan::send::claim::Claim;
 use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
 use crate::port::tickets::Told;
-use crate::port::{SendStore, StoreError};
+use crate::port::{LeaseOwner, SendStore, StoreError};
 
 impl Data {
     /// The recipients of a send, ordered by id.
@@ -89,7 +90,7 @@ impl SendStore for FakeStore {
         let due_at = send.due_at.unwrap_or(now);
         let is_scheduled = due_at > now;
         let content = MessageContent::new(send.message);
-        data.sends.sends.insert(id, Unfinished { content, left: people, due_at });
+        data.sends.sends.insert(id, Unfinished { content, left: people, due_at, claim: None });
         let first = if is_scheduled {
             Chunk { told: None, has_more: true, had_turn: true }
         } else {
@@ -112,6 +113,7 @@ impl SendStore for FakeStore {
 
     async fn continue_sends(
         &self,
+        owner: &LeaseOwner,
         ids: &[SendId],
         rows: u32,
         now: Timestamp,
@@ -121,11 +123,13 @@ impl SendStore for FakeStore {
         let share = (rows / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1)).max(1);
         let written = ids.iter().map(|id| {
             let mut data = self.data();
-            let is_early = data.sends.sends.get(id).is_some_and(|send| send.due_at > now);
-            Some(match is_early {
-                true => Chunk { told: None, has_more: false, had_turn: true },
-                false => data.write_chunk(*id, share),
-            })
+            if let Some(send) = data.sends.sends.get_mut(id) {
+                if send.due_at > now || send.held_until(owner, now).is_some() {
+                    return Some(Chunk { told: None, has_more: false, had_turn: true });
+                }
+                send.claim = Some(Claim::new(owner.as_str(), now).into_owned());
+            }
+            Some(data.write_chunk(*id, share))
         });
         let chunks = written.collect();
         self.pass(Op::Chunked).await?;
@@ -134,17 +138,26 @@ impl SendStore for FakeStore {
 
     async fn due_sends(
         &self,
+        owner: &LeaseOwner,
         now: Timestamp,
         limit: u32,
     ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError> {
         self.pass(Op::Due).await?;
         let data = self.data();
+        let free_at = |send: &Unfinished| send.held_until(owner, now).unwrap_or(send.due_at);
         let mut all: Vec<(Timestamp, SendId)> =
-            data.sends.sends.iter().map(|(id, send)| (send.due_at, *id)).collect();
+            data.sends.sends.iter().map(|(id, send)| (free_at(send), *id)).collect();
         all.sort_unstable();
         let next = all.iter().find(|(due_at, _)| *due_at > now).map(|(due_at, _)| *due_at);
         let due = all.into_iter().filter(|(due_at, _)| *due_at <= now).map(|(_, id)| id);
         Ok((due.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect(), next))
+    }
+
+    async fn release_sends(&self, owner: &LeaseOwner) -> Result<(), StoreError> {
+        for send in self.data().sends.sends.values_mut() {
+            send.claim.take_if(|claim| claim.owner == owner.as_str());
+        }
+        Ok(())
     }
 
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -41,7 +41,7 @@ use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
-use bellpull_actors::port::Clock;
+use bellpull_actors::port::{Clock, LeaseOwner};
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use bellpull_actors::write_rate::WriteRate;
@@ -105,6 +105,7 @@ impl TestNode {
             comments: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
+            owner: LeaseOwner::new("a-node", Timestamp::UNIX_EPOCH),
             limits,
             writes: WriteRate::per_second(0), // the requests come from no client
             channels,

@@ -8,7 +8,8 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::{Clock, SendStore};
+use bellpull_actors::port::sends::BeginSend;
+use bellpull_actors::port::{Clock, LeaseOwner, SendStore};
 use bellpull_actors::sends::{SendError, Sent};
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Mode, Op, content};
@@ -209,6 +210,42 @@ async fn what_another_process_took_in_is_found() {
     node.store.begin_send(to(Recipients::All), 1, now).await.unwrap();
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(node.until_sent(1..=2_000).await, vec![1; 2_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_of_another_node_is_left_alone_until_its_claim_ends() {
+    let node = TestNode::new().await;
+    node.people("student", 1..=2_000);
+    let other = LeaseOwner::new("another-node", Timestamp::UNIX_EPOCH);
+    let begun = node.store.begin_send(to(Recipients::All), 1, node.clock.now()).await.unwrap();
+    let BeginSend::Begun { send, .. } = begun else { panic!("{begun:?}") };
+    let step = || node.store.continue_send(&other, send.id, 1, node.clock.now());
+    step().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    step().await.unwrap(); // its claim lasts 30 s from here on
+    tokio::time::sleep(Duration::from_millis(29_900)).await;
+    assert_eq!((node.has(3), node.has(4)), (1, 0), "the other node's steps alone");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(node.until_sent(1..=2_000).await, vec![1; 2_000]);
+    let late = step().await.unwrap();
+    assert!(late.told.is_none() && !late.has_more);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_releases_its_sends() {
+    let node = TestNode::new().await;
+    node.people("student", 1..=20_000);
+    node.hub.sends.send(to(Recipients::All)).await.unwrap();
+    node.store.until_asked(Op::Chunked, 1).await;
+    node.store.set(Op::Chunk, Mode::Fail);
+    until("no chunk is under way", || node.store.asked(Op::Chunk) > node.store.asked(Op::Chunked))
+        .await;
+    let other = LeaseOwner::new("another-node", Timestamp::UNIX_EPOCH);
+    let due = || node.store.due_sends(&other, node.clock.now(), 10);
+    let (held, until) = due().await.unwrap();
+    assert!(held.is_empty() && until.is_some(), "it is this node's: {held:?}");
+    node.hub.stop().await;
+    assert_eq!(due().await.unwrap().0.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,6 +169,7 @@ impl SqliteStore {
         name_keys::fill(&mut migrating).await.map_err(failed)?;
         if options.exclusive {
             lanes::end_leases(&mut migrating).await;
+            sends::end_claims(&mut migrating).await;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

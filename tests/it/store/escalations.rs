@@ -320,7 +320,7 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     let BeginSend::Begun { send, .. } = outcome else { panic!("{outcome:?}") };
     // The channel was off for an hour: it waits from the moment it can be seen.
     let late = 3_600 * SECOND;
-    let told = store.continue_send(send.id, 10, at(late)).await.unwrap().told.unwrap();
+    let told = store.continue_send(&owner(), send.id, 10, at(late)).await.unwrap().told.unwrap();
     assert_eq!(ways(store, told.entries[0].id).await, [WAITS], "the policy adds its channel");
     assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(late + 60 * SECOND)));
     read(store, &ann, told.entries[0].id).await;

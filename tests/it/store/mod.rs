@@ -32,6 +32,7 @@ mod reports;
 mod retention;
 mod scheduled;
 mod searches;
+mod send_claims;
 pub(crate) mod sends;
 mod sqlite;
 mod sqlite_deferring;
@@ -151,6 +152,14 @@ macro_rules! suite {
                 a_message_goes_with_its_last_row,
                 a_message_stays_while_its_key_is_remembered,
             }
+            send_claims {
+                due_sends_come_the_longest_due_first,
+                two_owners_never_step_the_same_send,
+                each_step_renews_a_claim_and_an_expired_one_is_taken,
+                a_finished_send_is_claimed_by_none,
+                a_release_frees_only_its_owners_claims,
+                a_store_of_one_process_ends_the_claims_of_earlier_ones,
+            }
             scheduled {
                 what_waits_and_what_is_under_way_is_listed,
                 a_send_is_cancelled_before_it_begins,
@@ -173,7 +182,6 @@ macro_rules! suite {
                 unknown_recipients_stop_a_send,
                 a_send_without_recipients_is_done,
                 a_send_for_later_waits,
-                due_sends_come_the_longest_due_first,
                 old_keys_are_forgotten,
                 a_letter_is_shared_by_all_chunks,
                 deliveries_go_out_on_the_sends_channels,

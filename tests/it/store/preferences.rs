@@ -157,7 +157,7 @@ pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>()
         let outcome = store.begin_send(send, 1, at(10)).await.unwrap();
         let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };
         assert!(has_more);
-        let next = store.continue_send(send.id, 1, at(20)).await.unwrap();
+        let next = store.continue_send(&owner(), send.id, 1, at(20)).await.unwrap();
         [told, next.told].map(|told| told.map_or(0, |told| told.entries.len()))
     };
     // The send names e-mail alone: a wish for SMS does not add it.

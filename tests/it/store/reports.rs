@@ -14,6 +14,7 @@ use super::outbox::{due, lease, reachable};
 use super::people::{at, new_user, person};
 use super::sends::send;
 use super::{Fixture, Store};
+use crate::support::owner;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -120,7 +121,7 @@ pub(crate) async fn a_send_for_later_counts_when_it_is_due<F: Fixture>() {
     let outcome = store.begin_send(later, 9, at(10)).await.unwrap();
     let BeginSend::Begun { send: later, .. } = outcome else { panic!("{outcome:?}") };
     due(store, "meanwhile", &ann, 5 * DAY_MS).await;
-    store.continue_send(later.id, 9, at(9 * DAY_MS)).await.unwrap();
+    store.continue_send(&owner(), later.id, 9, at(9 * DAY_MS)).await.unwrap();
     assert_eq!(in_inboxes(store, 0, 8 * DAY_MS).await, named(&[("meanwhile", 1)]));
     let due = in_inboxes(store, 9 * DAY_MS, 10 * DAY_MS).await;
     assert_eq!(due, named(&[("maintenance", 1)]));

@@ -199,7 +199,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     let both = Recipients::Users(vec![ann.id, bob.id]);
     let outcome = store.begin_send(send(ann.id, both.clone()), 1, at(10)).await.unwrap();
     let BeginSend::Begun { send: stored, .. } = outcome else { panic!("{outcome:?}") };
-    store.continue_send(stored.id, 1, at(20)).await.unwrap();
+    store.continue_send(&owner(), stored.id, 1, at(20)).await.unwrap();
     let ticket = tell(store, "news", &bob, &[ann.id]).await.entries[0].id;
     let later = NewSend { due_at: Some(at(5_000)), ..send(ann.id, both) };
     let outcome = store.begin_send(later, 1, at(10)).await.unwrap();
@@ -227,7 +227,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     assert_eq!(store.send(stored.id).await.unwrap(), None, "the send goes with it");
     // What waits for its time has no row yet, and is said when that comes, unless it is cancelled.
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
-    let told = store.continue_send(waiting.id, 1, at(5_000)).await.unwrap().told.unwrap();
+    let told = store.continue_send(&owner(), waiting.id, 1, at(5_000)).await.unwrap().told.unwrap();
     assert_eq!(told.entries.len(), 1);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
     store.cancel_send(waiting.id).await.unwrap();

@@ -10,6 +10,7 @@ use bellpull_actors::port::{SendLog, SendStore, StoreError};
 use super::people::{at, first, people};
 use super::sends::send;
 use super::{Fixture, Store};
+use crate::support::owner;
 
 /// Takes one in; its id.
 async fn begin(store: &impl Store, send: NewSend, chunk: u32) -> SendId {
@@ -74,8 +75,8 @@ pub(crate) async fn a_send_is_cancelled_before_it_begins<F: Fixture>() {
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     assert_eq!(stands(store, id).await, (SendStatus::Cancelled, 0, 3));
-    assert_eq!(store.due_sends(at(1_000), 10).await.unwrap(), (vec![], None));
-    let chunk = store.continue_send(id, 2, at(1_000)).await.unwrap();
+    assert_eq!(store.due_sends(&owner(), at(1_000), 10).await.unwrap(), (vec![], None));
+    let chunk = store.continue_send(&owner(), id, 2, at(1_000)).await.unwrap();
     assert!(chunk.told.is_none() && !chunk.has_more);
     assert_eq!((told(store, 3).await, store.unfinished(first(1)).await.unwrap().count), (0, 0));
     assert_eq!(store.cancel_send(SendId(999)).await.unwrap_err(), StoreError::NotFound);
@@ -86,10 +87,10 @@ pub(crate) async fn a_send_under_way_stops_where_it_is<F: Fixture>() {
     let store = &**fixture.store();
     people(store, 9, "client").await;
     let id = begin(store, send(UserId(1), Recipients::All), 2).await;
-    store.continue_send(id, 2, at(20)).await.unwrap();
+    store.continue_send(&owner(), id, 2, at(20)).await.unwrap();
     let cancelled = CancelSend::Cancelled { told: 4, was_begun: true };
     assert_eq!(store.cancel_send(id).await.unwrap(), cancelled);
-    assert!(!store.continue_send(id, 2, at(30)).await.unwrap().has_more);
+    assert!(!store.continue_send(&owner(), id, 2, at(30)).await.unwrap().has_more);
     assert_eq!(stands(store, id).await, (SendStatus::Cancelled, 4, 9));
     assert_eq!(told(store, 9).await, 4);
     let done = begin(store, send(UserId(1), Recipients::All), 9).await;
@@ -103,20 +104,20 @@ pub(crate) async fn a_chunk_and_a_cancellation_at_once_agree<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     people(store, 40, "client").await;
-    let mut had = 0;
+    let (owner, mut had) = (owner(), 0);
     for round in 0..10 {
         let id = begin(store, send(UserId(1), Recipients::All), 2).await;
         let (one, two, cancelled) = if round % 2 == 0 {
             tokio::join!(
-                store.continue_send(id, 2, at(20)),
-                store.continue_send(id, 2, at(20)),
+                store.continue_send(&owner, id, 2, at(20)),
+                store.continue_send(&owner, id, 2, at(20)),
                 store.cancel_send(id),
             )
         } else {
             let (cancelled, one, two) = tokio::join!(
                 store.cancel_send(id),
-                store.continue_send(id, 2, at(20)),
-                store.continue_send(id, 2, at(20)),
+                store.continue_send(&owner, id, 2, at(20)),
+                store.continue_send(&owner, id, 2, at(20)),
             );
             (one, two, cancelled)
         };
@@ -136,14 +137,21 @@ pub(crate) async fn a_clock_that_is_put_back_begins_nothing_twice<F: Fixture>() 
     people(store, 4, "client").await;
     let id = begin(store, for_later(Recipients::All, 500), 2).await;
     // It is due by the clock that was looked at, and not by the one that comes after.
-    assert_eq!(store.due_sends(at(600), 10).await.unwrap(), (vec![id], None));
-    assert!(!store.continue_send(id, 2, at(400)).await.unwrap().has_more);
+    assert_eq!(store.due_sends(&owner(), at(600), 10).await.unwrap(), (vec![id], None));
+    assert!(!store.continue_send(&owner(), id, 2, at(400)).await.unwrap().has_more);
     assert_eq!(told(store, 4).await, 0);
-    assert_eq!(store.due_sends(at(400), 10).await.unwrap(), (vec![], Some(at(500))));
-    assert!(store.continue_send(id, 2, at(500)).await.unwrap().has_more);
-    assert!(!store.continue_send(id, 2, at(100)).await.unwrap().has_more, "not by that clock");
-    assert_eq!(store.due_sends(at(700), 10).await.unwrap(), (vec![id], None), "it is not lost");
-    assert!(!store.continue_send(id, 2, at(700)).await.unwrap().has_more);
+    assert_eq!(store.due_sends(&owner(), at(400), 10).await.unwrap(), (vec![], Some(at(500))));
+    assert!(store.continue_send(&owner(), id, 2, at(500)).await.unwrap().has_more);
+    assert!(
+        !store.continue_send(&owner(), id, 2, at(100)).await.unwrap().has_more,
+        "not by that clock"
+    );
+    assert_eq!(
+        store.due_sends(&owner(), at(700), 10).await.unwrap(),
+        (vec![id], None),
+        "it is not lost"
+    );
+    assert!(!store.continue_send(&owner(), id, 2, at(700)).await.unwrap().has_more);
     assert_eq!((told(store, 4).await, stands(store, id).await.0), (4, SendStatus::Done));
-    assert_eq!(store.due_sends(at(9_000), 10).await.unwrap(), (vec![], None));
+    assert_eq!(store.due_sends(&owner(), at(9_000), 10).await.unwrap(), (vec![], None));
 }

@@ -1,6 +1,5 @@
 //! Sends to many: whom they reach, in chunks, once; and what a retry is answered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::event::Event;
@@ -20,6 +19,7 @@ use futures_util::future::join_all;
 
 use super::people::{at, entries, first, head, new_user, people, person};
 use super::{Fixture, Store};
+use crate::support::owner;
 
 pub(crate) fn send(by: UserId, recipients: Recipients) -> NewSend {
     let event = Event::from_name("maintenance");
@@ -61,7 +61,7 @@ async fn carry_out(store: &impl Store, send: NewSend, chunk: u32) -> (i64, Vec<V
     let (stored, told, mut has_more) = begin(store, send, chunk).await;
     let mut chunks = vec![recipients(told.as_ref())];
     while has_more {
-        let next = store.continue_send(stored.id, chunk, at(20)).await.unwrap();
+        let next = store.continue_send(&owner(), stored.id, chunk, at(20)).await.unwrap();
         has_more = next.has_more;
         chunks.push(recipients(next.told.as_ref()));
     }
@@ -144,7 +144,8 @@ pub(crate) async fn two_chunks_in_one_group_follow_each_other<F: Fixture>() {
     let users = ids(&people(store, 10, "client").await);
     let (stored, told, _) = begin(store, send(users[0], Recipients::All), 3).await;
     // The last two have no recipients.
-    let rivals = join_all((0..5).map(|_| store.continue_send(stored.id, 3, at(20)))).await;
+    let owner = owner();
+    let rivals = join_all((0..5).map(|_| store.continue_send(&owner, stored.id, 3, at(20)))).await;
     let mut reached = recipients(told.as_ref());
     let mut others = Vec::new();
     for chunk in rivals {
@@ -154,7 +155,7 @@ pub(crate) async fn two_chunks_in_one_group_follow_each_other<F: Fixture>() {
     }
     assert_eq!(reached, users);
     assert_eq!(others, [true, true, false, false, false]);
-    let unknown = store.continue_send(SendId(99), 3, at(20)).await.unwrap_err();
+    let unknown = store.continue_send(&owner, SendId(99), 3, at(20)).await.unwrap_err();
     assert_eq!(unknown, StoreError::NotFound);
 }
 
@@ -176,7 +177,8 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
     }
     let (mut has_more, mut together) = (true, 0);
     while has_more {
-        let Chunks { chunks, took } = store.continue_sends(&ids, 9, at(20)).await.unwrap();
+        let Chunks { chunks, took } =
+            store.continue_sends(&owner(), &ids, 9, at(20)).await.unwrap();
         assert!(!took.is_zero());
         let chunks: Vec<_> = chunks.into_iter().map(Option::unwrap).collect();
         let told: Vec<_> = chunks.iter().map(|one| recipients(one.told.as_ref())).collect();
@@ -190,7 +192,8 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
     }
     assert_eq!(reached, [users.clone(), every_other, users.clone(), users.clone()]);
     assert!(together >= 10, "{together} chunks of all");
-    let unknown = store.continue_sends(&[SendId(99), ids[0]], 9, at(20)).await.unwrap().chunks;
+    let unknown =
+        store.continue_sends(&owner(), &[SendId(99), ids[0]], 9, at(20)).await.unwrap().chunks;
     let is_over = |one: &Chunk| one.told.is_none() && !one.has_more;
     assert!(unknown[0].is_none() && unknown[1].as_ref().is_some_and(is_over), "{unknown:?}");
     assert_eq!(store.head(users[1]).await.unwrap(), head(3, 3, 0));
@@ -214,7 +217,7 @@ pub(crate) async fn newcomers_are_left_out_and_so_is_who_was_deactivated<F: Fixt
         let mut reached = recipients(told.as_ref());
         let mut has_more = true;
         while has_more {
-            let next = store.continue_send(stored.id, 2, at(20)).await.unwrap();
+            let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
             reached.extend(recipients(next.told.as_ref()));
             has_more = next.has_more;
         }
@@ -250,7 +253,7 @@ pub(crate) async fn a_newcomer_with_a_low_id_is_left_out_too<F: Fixture>() {
     for (stored, told, mut has_more) in begun {
         let mut reached = recipients(told.as_ref());
         while has_more {
-            let next = store.continue_send(stored.id, 1, at(20)).await.unwrap();
+            let next = store.continue_send(&owner(), stored.id, 1, at(20)).await.unwrap();
             reached.extend(recipients(next.told.as_ref()));
             has_more = next.has_more;
         }
@@ -267,9 +270,9 @@ pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
     while has_more {
         fixture = fixture.reopen().await;
         let store = &**fixture.store();
-        let (due, _) = store.due_sends(at(20), 10).await.unwrap();
+        let (due, _) = store.due_sends(&owner(), at(20), 10).await.unwrap();
         assert_eq!(due, [stored.id], "it is found again");
-        let next = store.continue_send(stored.id, 2, at(20)).await.unwrap();
+        let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
         assert_eq!(next.told.as_ref().unwrap().content.message.title, "Maintenance");
         reached.extend(recipients(next.told.as_ref()));
         has_more = next.has_more;
@@ -277,8 +280,8 @@ pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
     assert_eq!(reached, users);
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    assert!(store.due_sends(at(20), 10).await.unwrap().0.is_empty());
-    let next = store.continue_send(stored.id, 2, at(20)).await.unwrap();
+    assert!(store.due_sends(&owner(), at(20), 10).await.unwrap().0.is_empty());
+    let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
     assert!(next.told.is_none() && !next.has_more);
     for user in users {
         assert_eq!(store.head(user).await.unwrap(), head(1, 1, 0));
@@ -303,7 +306,11 @@ pub(crate) async fn a_repeated_key_gives_the_first_answer<F: Fixture>() {
     let reused = store.begin_send(other, 2, at(40)).await.unwrap();
     assert!(matches!(reused, BeginSend::KeyReused), "{reused:?}");
     assert_eq!(store.head(users[0]).await.unwrap(), head(1, 1, 0));
-    assert_eq!(store.due_sends(at(50), 10).await.unwrap().0, [stored.id], "one send in all");
+    assert_eq!(
+        store.due_sends(&owner(), at(50), 10).await.unwrap().0,
+        [stored.id],
+        "one send in all"
+    );
 }
 
 pub(crate) async fn a_send_to_one_names_its_notification<F: Fixture>() {
@@ -392,7 +399,7 @@ pub(crate) async fn a_send_without_recipients_is_done<F: Fixture>() {
         let (stored, told, has_more) = begin(store, unknown, 10).await;
         assert_eq!((stored.recipients, told.is_some(), has_more), (0, false, false));
     }
-    assert_eq!(store.due_sends(at(1000), 10).await.unwrap(), (vec![], None));
+    assert_eq!(store.due_sends(&owner(), at(1000), 10).await.unwrap(), (vec![], None));
 }
 
 pub(crate) async fn a_send_for_later_waits<F: Fixture>() {
@@ -403,41 +410,23 @@ pub(crate) async fn a_send_for_later_waits<F: Fixture>() {
     let (stored, told, has_more) = begin(store, later, 2).await;
     assert!(stored.is_scheduled && has_more && told.is_none());
     assert_eq!(stored.recipients, 3);
-    assert_eq!(store.due_sends(at(499), 10).await.unwrap(), (vec![], Some(at(500))));
-    let early = store.continue_send(stored.id, 2, at(499)).await.unwrap();
+    assert_eq!(store.due_sends(&owner(), at(499), 10).await.unwrap(), (vec![], Some(at(500))));
+    let early = store.continue_send(&owner(), stored.id, 2, at(499)).await.unwrap();
     assert!(early.told.is_none() && !early.has_more);
     person(store, "newcomer", "client").await;
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    assert_eq!(store.due_sends(at(500), 10).await.unwrap(), (vec![stored.id], None));
-    let one = store.continue_send(stored.id, 2, at(500)).await.unwrap();
+    assert_eq!(store.due_sends(&owner(), at(500), 10).await.unwrap(), (vec![stored.id], None));
+    let one = store.continue_send(&owner(), stored.id, 2, at(500)).await.unwrap();
     assert_eq!((recipients(one.told.as_ref()), one.has_more), (users[..2].to_vec(), true));
     let dated = one.told.unwrap().content.message.created_at;
     assert_eq!(dated, at(500), "it is dated when it comes, not when it was asked for");
-    let two = store.continue_send(stored.id, 2, at(510)).await.unwrap();
+    let two = store.continue_send(&owner(), stored.id, 2, at(510)).await.unwrap();
     assert_eq!((recipients(two.told.as_ref()), two.has_more), (users[2..].to_vec(), false));
     // A time that has come already is no later time.
     let past = NewSend { due_at: Some(at(10)), ..send(users[0], Recipients::All) };
     let (stored, told, _) = begin(store, past, 10).await;
     assert!(!stored.is_scheduled && told.is_some());
-}
-
-pub(crate) async fn due_sends_come_the_longest_due_first<F: Fixture>() {
-    let fixture = F::make().await;
-    let store = &**fixture.store();
-    let user = person(store, "client", "client").await.id;
-    let mut by_time = BTreeMap::new();
-    for due in [300, 100, 400, 200, 900] {
-        let to_self = send(user, Recipients::Users(vec![user]));
-        let later = NewSend { due_at: Some(at(due)), ..to_self };
-        by_time.insert(due, begin(store, later, 1).await.0.id);
-    }
-    let due = |now, limit| store.due_sends(at(now), limit);
-    let three = [100, 200, 300].map(|due| by_time[&due]).to_vec();
-    assert_eq!(due(300, 10).await.unwrap(), (three.clone(), Some(at(400))));
-    assert_eq!(due(300, 2).await.unwrap(), (three[..2].to_vec(), Some(at(400))));
-    store.continue_send(by_time[&100], 1, at(300)).await.unwrap();
-    assert_eq!(due(300, 10).await.unwrap().0, three[1..]);
 }
 
 pub(crate) async fn old_keys_are_forgotten<F: Fixture>() {
@@ -465,7 +454,7 @@ pub(crate) async fn a_letter_is_shared_by_all_chunks<F: Fixture>() {
     let (stored, told, _) = begin(store, send(users[0], Recipients::All), 1).await;
     let mut contents: Vec<Arc<MessageContent>> = vec![told.unwrap().content];
     for _ in 0..2 {
-        let next = store.continue_send(stored.id, 1, at(20)).await.unwrap();
+        let next = store.continue_send(&owner(), stored.id, 1, at(20)).await.unwrap();
         contents.push(next.told.unwrap().content);
     }
     for user in &users {

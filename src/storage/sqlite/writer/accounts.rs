@@ -75,6 +75,7 @@ pub(super) fn apply(
         | Write::Link(_)
         | Write::BeginSend(_)
         | Write::ContinueSends { .. }
+        | Write::ReleaseSends(_)
         | Write::Mark(_)
         | Write::SaveDelivered(_)
         | Write::Lease(_)

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use bellpull_actors::domain::ids::{SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::plan::send::claim::Claim;
 use bellpull_actors::domain::plan::send::step::{Standing, Turn};
 use bellpull_actors::domain::plan::send::{Audience, Progress};
 use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::port::sends::{Chunk, Chunks};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::multi_row::Cell;
-use super::super::rows::{json, timestamp};
+use super::super::rows::{json, optional_timestamp, timestamp};
 use super::super::statement::optional;
 use super::Answer;
 use super::Done;
@@ -26,6 +28,7 @@ use super::sends::{Reply, SendChunk, SendText, Sends};
 /// Sends that are to go on, by so many notifications altogether: the first, and those near it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
+    pub(super) owner: &'a LeaseOwner,
     pub(super) ids: &'a [SendId],
     pub(super) rows: u32,
     pub(super) now: Timestamp,
@@ -33,7 +36,7 @@ pub(super) struct Asked<'a> {
 
 /// A send under way, as it stands within the group.
 #[derive(Debug)]
-struct Running {
+struct Running<'a> {
     message_id: i64,
     content: Arc<MessageContent>,
     audience: Arc<Audience>,
@@ -42,18 +45,27 @@ struct Running {
     /// When it was taken in: accounts that registered later are left out.
     taken_in_ms: i64,
     standing: Standing,
+    claim: Option<Claim<'a>>,
     has_moved: bool,
 }
 
+impl Running<'_> {
+    /// Whether another owner steps it.
+    fn is_held_from(&self, asked: Asked<'_>) -> bool {
+        let owner = asked.owner.as_str();
+        self.claim.as_ref().is_some_and(|claim| claim.excludes(owner, asked.now))
+    }
+}
+
 /// Plans the next chunk of the sends that are asked for; where several ask, one after the other.
-pub(super) fn go_on(
+pub(super) fn go_on<'a>(
     connection: &Connection,
     place: Place<'_>,
-    asked: Vec<(usize, Asked<'_>)>,
-    sends: &mut Sends<'_>,
+    asked: Vec<(usize, Asked<'a>)>,
+    sends: &mut Sends<'a>,
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    let mut running: BTreeMap<SendId, Running> = BTreeMap::new();
+    let mut running: BTreeMap<SendId, Running<'a>> = BTreeMap::new();
     for (at, asked) in asked {
         for id in asked.ids {
             if !running.contains_key(id)
@@ -64,8 +76,8 @@ pub(super) fn go_on(
         }
         let turn = step(connection, at, asked, &mut running, sends)?;
         let chunk = |(id, had_turn)| {
-            let send: &Running = running.get(id)?;
-            let has_more = send.standing.goes_on(asked.now);
+            let send: &Running<'_> = running.get(id)?;
+            let has_more = send.standing.goes_on(asked.now) && !send.is_held_from(asked);
             Some(Chunk { told: None, has_more, had_turn })
         };
         let chunks = asked.ids.iter().zip(turn).map(chunk).collect();
@@ -74,21 +86,28 @@ pub(super) fn go_on(
     }
     for (id, send) in running.into_iter().filter(|(_, send)| send.has_moved) {
         let progress = Progress::after_chunk(send.standing.is_active).as_str();
-        let row = [Cell::Int(id.0), send.standing.cursor.0.into(), progress.into()];
+        let claim = send.claim.filter(|_| send.standing.is_active);
+        let claim = claim.map(|claim| (claim.owner, claim.until.as_millisecond()));
+        let (owner, until) = claim.unzip();
+        let owner = owner.map_or(Cell::Null, Cell::Text);
+        let cursor = Cell::Int(send.standing.cursor.0);
+        let row = [Cell::Int(id.0), cursor, progress.into(), owner, until.into()];
         sends.records.cursors.extend(row);
     }
     Ok(())
 }
 
 /// The next step of those whose turn it is; which these are.
-fn step(
+fn step<'a>(
     connection: &Connection,
     at: usize,
-    asked: Asked<'_>,
-    running: &mut BTreeMap<SendId, Running>,
+    asked: Asked<'a>,
+    running: &mut BTreeMap<SendId, Running<'a>>,
     sends: &mut Sends<'_>,
 ) -> Result<Vec<bool>, Failure> {
-    let standing = |id: &SendId| running.get(id).map(|send| send.standing);
+    let standing = |id: &SendId| {
+        running.get(id).filter(|send| !send.is_held_from(asked)).map(|send| send.standing)
+    };
     let standings: Vec<Option<Standing>> = asked.ids.iter().map(standing).collect();
     let Some(turn) = Turn::of(&standings, asked.rows, asked.now) else {
         return Ok(vec![false; standings.len()]);
@@ -104,6 +123,7 @@ fn step(
     for (nth, id, portion) in portions {
         let Some(send) = running.get_mut(&id) else { continue };
         let recipients = send.standing.advance(portion, until);
+        send.claim = Some(Claim::new(asked.owner.as_str(), asked.now));
         send.has_moved = true;
         sends.chunks.push(SendChunk {
             at,
@@ -121,19 +141,20 @@ fn step(
     Ok(turn.had_turn)
 }
 
-type RunningRow = (i64, String, bool, i64, i64, bool, i64, i64);
+type RunningRow = (i64, String, bool, i64, i64, bool, i64, i64, Option<String>, Option<i64>);
 
 fn read_running(
     connection: &Connection,
     place: Place<'_>,
     id: SendId,
-) -> Result<Option<Running>, Failure> {
+) -> Result<Option<Running<'static>>, Failure> {
     let sql = "SELECT message_id, channels, is_critical, last_user_id, cursor, \
-               status = 'ACTIVE', due_at, created_at FROM sends WHERE id = ?";
+               status = 'ACTIVE', due_at, created_at, claim_owner, claim_until FROM sends WHERE id = ?";
     let row: Option<RunningRow> = optional(connection, sql, (id.0,), |row| row.try_into())?;
     let Some(row) = row else { return Ok(None) };
-    let (message_id, channels, is_critical, last_user, cursor, is_active, due_at, taken_in_ms) =
-        row;
+    let (message_id, channels, is_critical, last_user, cursor, is_active, due_at, ..) = row;
+    let (.., taken_in_ms, owner, until) = row;
+    let claim = owner.zip(optional_timestamp(until)?);
     let channels: Vec<Channel> = json(&channels)?;
     Ok(Some(Running {
         message_id,
@@ -148,6 +169,7 @@ fn read_running(
             is_active,
             due_at: timestamp(due_at)?,
         },
+        claim: claim.map(|(owner, until)| Claim { owner: owner.into(), until }),
         has_moved: false,
     }))
 }

@@ -110,10 +110,13 @@ pub(super) enum Write {
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSends {
+        owner: LeaseOwner,
         ids: Vec<SendId>,
         rows: u32,
         now: Timestamp,
     },
+    /// Behind the steps of this owner that were asked for before it.
+    ReleaseSends(LeaseOwner),
     CancelSend(SendId),
     ForgetKeys {
         before: Timestamp,
@@ -194,6 +197,7 @@ impl Write {
         let is_step = matches!(
             self,
             Self::ContinueSends { .. }
+                | Self::ReleaseSends(_)
                 | Self::Forget(_)
                 | Self::ForgetKeys { .. }
                 | Self::FlushSome(_)

@@ -119,7 +119,8 @@ mod tests {
     }
 
     fn chunk() -> Write {
-        Write::ContinueSends { ids: vec![SendId(1)], rows: 512, now: Timestamp::UNIX_EPOCH }
+        let (owner, now) = (LeaseOwner::new("a", Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+        Write::ContinueSends { owner, ids: vec![SendId(1)], rows: 512, now }
     }
 
     fn shape(group: Option<Vec<Request>>) -> Option<(usize, bool)> {

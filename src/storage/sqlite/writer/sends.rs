@@ -8,10 +8,10 @@ use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::send::Progress;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::StoreError;
 use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::{LeaseOwner, StoreError};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -35,8 +35,9 @@ static KEYS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 static CURSORS: MultiRow = MultiRow::new(
-    "UPDATE sends SET cursor = v.column2, status = v.column3 FROM ",
-    3,
+    "UPDATE sends SET cursor = v.column2, status = v.column3, claim_owner = v.column4, \
+     claim_until = v.column5 FROM ",
+    5,
     " AS v WHERE id = v.column1",
 );
 
@@ -128,6 +129,8 @@ pub(super) struct Records<'a> {
     pub(super) sends: Vec<Cell<'a>>,
     pub(super) keys: Vec<Cell<'a>>,
     pub(super) cursors: Vec<Cell<'a>>,
+    /// Owners that release their claims.
+    pub(super) released: Vec<&'a LeaseOwner>,
     /// How many were told of each in this group.
     pub(super) told: BTreeMap<SendId, i64>,
 }
@@ -138,6 +141,11 @@ impl Records<'_> {
         SENDS.run(connection, &self.sends)?;
         KEYS.run(connection, &self.keys)?;
         CURSORS.run(connection, &self.cursors)?;
+        for owner in self.released {
+            let sql = "UPDATE sends SET claim_owner = NULL, claim_until = NULL \
+                       WHERE status = 'ACTIVE' AND claim_owner = ?";
+            execute(connection, sql, (owner.as_str(),))?;
+        }
         let told = self.told.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
         TOLD.run(connection, &told.collect::<Vec<_>>())
     }
@@ -151,15 +159,17 @@ pub(super) fn plan<'a>(
     writes: &[&'a Write],
     answers: &mut [Option<Answer>],
 ) -> Result<Sends<'a>, Failure> {
+    let mut sends = Sends::default();
     let (mut begins, mut continues) = (Vec::new(), Vec::new());
     for (at, write) in writes.iter().enumerate() {
         if let Write::BeginSend(begin) = write {
             begins.push((at, &**begin));
-        } else if let Write::ContinueSends { ids, rows, now } = write {
-            continues.push((at, Asked { ids, rows: *rows, now: *now }));
+        } else if let Write::ContinueSends { owner, ids, rows, now } = write {
+            continues.push((at, Asked { owner, ids, rows: *rows, now: *now }));
+        } else if let Write::ReleaseSends(owner) = write {
+            sends.records.released.push(owner);
         }
     }
-    let mut sends = Sends::default();
     if !begins.is_empty() {
         let mut known = Beginnings::read(connection, place, &begins)?;
         for (at, begin) in begins {

@@ -1,9 +1,11 @@
 //! Sends: what a request becomes ([`Timing`], [`Audience`], [`key_use`]), how the sends that are
-//! under way share a chunk ([`step`]), and what their records say.
+//! under way share a chunk ([`step`]), which node steps them ([`claim`]), and what their records
+//! say.
 //!
 //! A send walks through its audience in the order of the accounts' ids: that order says where the
 //! walk stands, and nothing else. Who is in the audience is decided by the time of registration.
 
+pub mod claim;
 pub mod step;
 
 use std::collections::BTreeSet;

@@ -96,7 +96,8 @@ pub struct Turn {
 
 impl Turn {
     /// Whose turn it is, for a chunk of so many rows; `None` when no send goes on. The first send
-    /// chooses: it, and those near it. A send that a store does not know is `None`.
+    /// chooses: it, and those near it. A send that a store does not know, or that another owner has
+    /// claimed, is `None`.
     #[must_use]
     pub fn of(sends: &[Option<Standing>], rows: u32, now: Timestamp) -> Option<Self> {
         let cursor =
