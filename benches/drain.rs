@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::notification::{DeliveryStatus, Kind, Message};
+use bellpull_actors::domain::notification::{DeliveryStatus, Message};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
@@ -178,7 +178,7 @@ async fn give_addresses(database: &Path, accounts: &[Account]) {
 fn message(by: &Account) -> Message {
     let event = Event::from_name("maintenance");
     Message {
-        kind: Kind::of(&event),
+        kind: event.kind(),
         event,
         title: "Maintenance tonight".to_owned(),
         body: "The desk is closed from ten to eleven. Nothing is lost meanwhile.".to_owned(),

@@ -1,8 +1,8 @@
 //! Registration: valid names, and who is notified of a new account.
 
 use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::{Announcement, Kind, Message};
-use bellpull_actors::domain::routing::{Audience, Group, channels};
+use bellpull_actors::domain::notification::{Announcement, Message};
+use bellpull_actors::domain::routing::{Audience, Group};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::User;
 use serde_json::{Map, Value};
@@ -137,14 +137,14 @@ pub(super) fn announcement(user: &User) -> Announcement {
     .map(|(key, value)| (key.to_owned(), value))
     .collect();
     Announcement {
-        channels: channels(&event),
+        channels: event.channels(),
         audience: Audience {
             group: Some(Group::SuperAdmins),
             users: Vec::new(),
             except: Some(user.id),
         },
         message: Message {
-            kind: Kind::of(&event),
+            kind: event.kind(),
             title: event.title().to_owned(),
             body: format!("A new {} has registered: {who} ({})", user.role.display(), user.email),
             action_url: format!("/admin/accounts/customuser/{}/change/", user.id),

@@ -2,6 +2,7 @@
 // that others wrote is ever taken for markup.
 
 import { connect } from '/client/bellpull.js';
+import { workflow } from './workflow.js';
 
 const $ = (id) => document.getElementById(id);
 const state = { user: null, access: null, refresh: null, page: 1 };
@@ -137,19 +138,16 @@ function notification(row) {
 
 const isAdmin = () => ['admin', 'super_admin'].includes(state.user.role);
 
-/** What this user may do to the ticket now: the same table as the server's, which has the say. */
+/** What this user may do to the ticket now, by the server's own table. */
 function actions(ticket) {
-  const mine = ticket.created_by === state.user.id;
-  const assigned = ticket.assigned_to.includes(state.user.id);
-  const table = [
-    ['open', isAdmin(), ['NEW']],
-    ['assign', isAdmin(), ['NEW', 'OPENED', 'ASSIGNED', 'IN_PROGRESS', 'REJECTED']],
-    ['start_work', assigned, ['ASSIGNED', 'REJECTED']],
-    ['finish_work', assigned, ['IN_PROGRESS']],
-    ['approve', mine, ['FINISHED']],
-    ['reject', mine, ['FINISHED']],
-  ];
-  return table.filter(([, may, from]) => may && from.includes(ticket.status)).map(([name]) => name);
+  const may = {
+    admin: isAdmin(),
+    creator: ticket.created_by === state.user.id,
+    assigned: ticket.assigned_to.includes(state.user.id),
+  };
+  may.creator_or_admin = may.creator || may.admin;
+  const isNext = ({ by, from }) => may[by] && from.includes(ticket.status);
+  return workflow.filter(isNext).map(({ name }) => name);
 }
 
 async function body(action) {

@@ -2,6 +2,7 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::ticket::example;
 use bellpull_actors::port::templates::Source;
 use serde_json::{Value, json};
 
@@ -67,28 +68,20 @@ pub fn sample(event: &str) -> View {
         return sample_digest(3);
     }
     let event = Event::from_name(event);
-    let (title, body) = match &event {
-        Event::TicketCreated => (event.title(), "New High priority ticket created: Slow & late"),
-        Event::TicketOpened => (event.title(), "Your ticket WEB-5 was opened by Ada: Slow & late"),
-        Event::TicketAssigned => (event.title(), "You were assigned to WEB-5: Slow & late"),
-        Event::WorkStarted => (event.title(), "Ada started work on WEB-5: Slow & late"),
-        Event::WorkFinished => (event.title(), "Ada finished work on WEB-5: Slow & late"),
-        Event::TicketApproved => (event.title(), "John approved WEB-5: Slow & late"),
-        Event::TicketRejected => (event.title(), "John rejected WEB-5: Slow & late — still so"),
-        Event::Mentioned => (event.title(), "John mentioned you on WEB-5: @ada, any news?"),
-        Event::UserRegistration => {
-            (event.title(), "A new Client has registered: John Client (john@example.com)")
-        }
-        Event::PasswordReset => {
-            (event.title(), "A new password was requested for your account ada.")
-        }
-        Event::EmailConfirmation => {
-            (event.title(), "Please confirm the e-mail address of your account ada.")
-        }
-        Event::Other(_) => ("A title", "A message <in more> words."),
+    let of_ticket = example(&event);
+    let is_ticket = of_ticket.is_some();
+    let body = if let Some(body) = &of_ticket {
+        body
+    } else if event == Event::UserRegistration {
+        "A new Client has registered: John Client (john@example.com)"
+    } else if event == Event::PasswordReset {
+        "A new password was requested for your account ada."
+    } else if event == Event::EmailConfirmation {
+        "Please confirm the e-mail address of your account ada."
+    } else {
+        "A message <in more> words."
     };
-    let is_ticket = !is_of_accounts(event.as_str())
-        && !matches!(event, Event::UserRegistration | Event::Other(_));
+    let title = if event.is_the_hubs() { event.title() } else { "A title" };
     let data = match is_of_accounts(event.as_str()) {
         true => json!({ "username": "ada", "minutes": 30 }),
         false => json!({}),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::routing::{Channel, Channels, channels};
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients, is_good_link};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::Role;
@@ -155,7 +155,7 @@ fn new_send(
     let body = fields.text("message", TextRule::lines(MESSAGE_MAX));
     let event = fields.text_if_sent("event", TextRule::line(EVENT_MAX));
     let event = Event::from_name(event.as_deref().unwrap_or(EVENT_DEFAULT));
-    let kind = fields.choice("type", Kind::from_name).unwrap_or_else(|| Kind::of(&event));
+    let kind = fields.choice("type", Kind::from_name).unwrap_or_else(|| event.kind());
     let action_url = fields.text_if_sent("action_url", TextRule::line(URL_MAX).or_blank());
     let action_url = action_url.unwrap_or_default();
     if !is_good_link(&action_url) {
@@ -174,7 +174,7 @@ fn new_send(
     let recipients = recipients.ok_or(ApiError::Internal)?;
     Ok(NewSend {
         recipients,
-        channels: chosen.unwrap_or_else(|| channels(&event)),
+        channels: chosen.unwrap_or_else(|| event.channels()),
         is_critical,
         due_at,
         key: None,

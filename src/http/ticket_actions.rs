@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use bellpull_actors::directory::Tickets;
 use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::ticket::Command;
+use bellpull_actors::domain::ticket::{Command, Right, Rule, Step, WORKFLOW};
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::TicketStore;
 use serde_json::Value;
+use utoipa::openapi::ResponseBuilder;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::openapi as doc;
 use super::query::Id;
-use super::routes::Routes;
+use super::routes::{Documented, Routes};
 use super::ticket_json::ticket_json;
 use super::tickets::{commander, rights_first};
 use super::who::Who;
@@ -27,118 +28,92 @@ const REASON_MAX: usize = 2_000;
 /// A ticket's developers; each gets a notification on every channel.
 const DEVELOPERS_MAX: usize = 100;
 
-#[derive(Debug, Clone, Copy)]
-enum Action {
-    Open,
-    Assign,
-    StartWork,
-    FinishWork,
-    Approve,
-    Reject,
-}
-
+/// The route of each step of the workflow.
 pub(super) fn routes() -> Routes {
-    Routes::default()
-        .with(routes!(open))
-        .with(routes!(assign))
-        .with(routes!(start_work))
-        .with(routes!(finish_work))
-        .with(routes!(approve))
-        .with(routes!(reject))
+    WORKFLOW.iter().map(documented).fold(Routes::default(), Routes::with)
 }
 
-/// What an action extracts from a request, in the order of `act`.
-type Step = (State<Tickets>, State<Arc<dyn TicketStore>>, Who, Id, Fields);
+/// The route of a step: a handler below, at the step's own path and with its own texts.
+fn documented(rule: &'static Rule) -> Documented {
+    let command = rule.step.command();
+    let (schemas, mut paths, methods): Documented = if matches!(command, Command::Assign { .. }) {
+        routes!(assign)
+    } else if matches!(command, Command::Reject { .. }) {
+        routes!(reject)
+    } else {
+        routes!(plain)
+    };
+    for mut item in std::mem::take(&mut paths.paths).into_values() {
+        if let Some(operation) = &mut item.post {
+            operation.summary = Some(rule.about.to_owned());
+            operation.operation_id = Some(rule.name.to_owned());
+            let denied = ResponseBuilder::new().description(denial(rule.by)).build();
+            operation.responses.responses.insert("403".to_owned(), denied.into());
+        }
+        paths.paths.insert(format!("/api/tickets/{{id}}/{}/", rule.name), item);
+    }
+    (schemas, paths, methods.layer(Extension(rule.step)))
+}
 
-/// Opens a ticket; its creator is notified. For admins.
+/// Why a caller without the right is denied.
+fn denial(right: Right) -> &'static str {
+    match right {
+        Right::Admin => "The caller is no admin.",
+        Right::AssignedDeveloper => "The caller is not on it.",
+        Right::Creator => "The caller did not raise it.",
+        Right::CreatorOrAdmin => "The caller is no admin and did not raise it.",
+    }
+}
+
+/// What a step extracts from a request, in the order of `act`.
+type Request = (Extension<Step>, State<Tickets>, State<Arc<dyn TicketStore>>, Who, Id, Fields);
+
+/// A step without content.
 #[utoipa::path(
-    post, path = "/api/tickets/{id}/open/", tag = "Tickets", params(doc::Id),
+    post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller is no admin."),
         doc::TooLate,
     )
 )]
-async fn open(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::Open, step).await
+async fn plain(request: Request) -> Result<Json<Value>, ApiError> {
+    act(request).await
 }
 
-/// Assigns a ticket to developers; newly assigned ones are notified. For admins.
+/// The step that takes developers.
 #[utoipa::path(
-    post, path = "/api/tickets/{id}/assign/", tag = "Tickets", params(doc::Id),
+    post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     request_body = doc::Assignment,
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller is no admin."),
         doc::TooLate,
     )
 )]
-async fn assign(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::Assign, step).await
+async fn assign(request: Request) -> Result<Json<Value>, ApiError> {
+    act(request).await
 }
 
-/// Starts work on a ticket; its creator is notified. For assigned developers.
+/// The step that takes a reason.
 #[utoipa::path(
-    post, path = "/api/tickets/{id}/start_work/", tag = "Tickets", params(doc::Id),
-    responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller is not on it."),
-        doc::TooLate,
-    )
-)]
-async fn start_work(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::StartWork, step).await
-}
-
-/// Finishes work on a ticket; the creator and all admins are notified. For assigned developers.
-#[utoipa::path(
-    post, path = "/api/tickets/{id}/finish_work/", tag = "Tickets", params(doc::Id),
-    responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller is not on it."),
-        doc::TooLate,
-    )
-)]
-async fn finish_work(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::FinishWork, step).await
-}
-
-/// Approves finished work; admins and the developers are notified. For the creator.
-#[utoipa::path(
-    post, path = "/api/tickets/{id}/approve/", tag = "Tickets", params(doc::Id),
-    responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller did not raise it."),
-        doc::TooLate,
-    )
-)]
-async fn approve(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::Approve, step).await
-}
-
-/// Rejects finished work; admins and the developers are notified. For the creator.
-#[utoipa::path(
-    post, path = "/api/tickets/{id}/reject/", tag = "Tickets", params(doc::Id),
+    post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     request_body = doc::Rejection,
     responses(
         (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
-        (status = 403, description = "The caller did not raise it."),
         doc::TooLate,
     )
 )]
-async fn reject(step: Step) -> Result<Json<Value>, ApiError> {
-    act(Action::Reject, step).await
+async fn reject(request: Request) -> Result<Json<Value>, ApiError> {
+    act(request).await
 }
 
 async fn act(
-    action: Action,
-    (State(tickets), State(store), Who(principal), Id(id), mut body): Step,
+    (Extension(step), State(tickets), State(store), Who(principal), Id(id), mut body): Request,
 ) -> Result<Json<Value>, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
-    let command = match command(action, &*store, &mut body).await {
+    let command = match command(step, &*store, &mut body).await {
         Ok(command) => command,
         Err(bad @ ApiError::Fields(_)) => {
-            return Err(rights_first(&*store, id, &probe(action), &caller, bad).await);
+            return Err(rights_first(&*store, id, &step.command(), &caller, bad).await);
         }
         Err(other) => return Err(other),
     };
@@ -146,36 +121,22 @@ async fn act(
     Ok(Json(ticket_json(&ticket)))
 }
 
+/// The step's command, with what the body says.
 async fn command(
-    action: Action,
+    step: Step,
     store: &dyn TicketStore,
     body: &mut Fields,
 ) -> Result<Command, ApiError> {
-    let command = match action {
-        Action::Assign => {
-            let placed = body.placed_ids("developers", DEVELOPERS_MAX);
-            Command::Assign { developers: developers(store, body, &placed).await? }
-        }
-        Action::Reject => {
-            let reason = body.text_if_sent("reason", TextRule::prose(REASON_MAX));
-            Command::Reject { reason: reason.unwrap_or_default().trim().to_owned() }
-        }
-        Action::Open | Action::StartWork | Action::FinishWork | Action::Approve => probe(action),
-    };
+    let mut command = step.command();
+    if let Command::Assign { developers: chosen } = &mut command {
+        let placed = body.placed_ids("developers", DEVELOPERS_MAX);
+        *chosen = developers(store, body, &placed).await?;
+    } else if let Command::Reject { reason } = &mut command {
+        let sent = body.text_if_sent("reason", TextRule::prose(REASON_MAX));
+        *reason = sent.unwrap_or_default().trim().to_owned();
+    }
     body.finish()?;
     Ok(command)
-}
-
-/// The action's command without content.
-fn probe(action: Action) -> Command {
-    match action {
-        Action::Open => Command::Open,
-        Action::Assign => Command::Assign { developers: Vec::new() },
-        Action::StartWork => Command::StartWork,
-        Action::FinishWork => Command::FinishWork,
-        Action::Approve => Command::Approve,
-        Action::Reject => Command::Reject { reason: String::new() },
-    }
 }
 
 /// The developers with these ids, in order. Each entry that is not a developer is refused by its

@@ -3,7 +3,7 @@
 //! Changes go to the ticket's actor, which applies the rules; reads go to the store, and tickets
 //! that the caller may not see do not exist.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::search::Search;
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Edit, Membership, NewTicket, Priority, Refusal, Status, Ticket,
-    decide, is_visible,
+    WORKFLOW, decide, is_visible,
 };
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::TicketStore;
@@ -43,14 +43,17 @@ const TOO_MANY_WORDS: &str = "Enter at most 16 words.";
 const NARROWER: &str = "Search for longer or fewer words, or narrow the list with created_by, \
                         assigned_to or project.";
 
-/// Fields that a `PATCH` cannot change, and what does. A client that sends a whole ticket back gets
+/// What changes a ticket's status instead of a `PATCH`.
+static STEPS_INSTEAD: LazyLock<String> = LazyLock::new(|| {
+    let names: Vec<&str> = WORKFLOW.iter().map(|rule| rule.name).collect();
+    let names = names.join(", ");
+    let (others, last) = names.rsplit_once(", ").unwrap_or_default();
+    format!("This field is read-only: POST to the ticket's {others} or {last} instead.")
+});
+
+/// Other fields that a `PATCH` cannot change, and what does. A client that sends a whole ticket back gets
 /// an error instead of the impression that it has moved the ticket.
-const READ_ONLY: [(&str, &str); 4] = [
-    (
-        "status",
-        "This field is read-only: POST to the ticket's open, assign, start_work, finish_work, \
-         approve or reject instead.",
-    ),
+const READ_ONLY: [(&str, &str); 3] = [
     ("assigned_to", "This field is read-only: POST {\"developers\": [ids]} to assign instead."),
     ("created_by", "This field is read-only."),
     ("project", "This field is read-only: a ticket stays in its project."),
@@ -188,6 +191,9 @@ async fn edit(
         category: body.choice("category", Category::from_name),
         version: body.integer("version"),
     };
+    if body.has("status") {
+        body.refuse("status", STEPS_INSTEAD.as_str());
+    }
     for (field, instead) in READ_ONLY {
         if body.has(field) {
             body.refuse(field, instead);

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::Event;
 use super::ids::{LinkId, UserId};
-use super::notification::{Kind, Message};
+use super::notification::Message;
 use super::ticket::Priority;
 use super::user::User;
 
@@ -80,7 +80,7 @@ impl LinkPurpose {
         };
         let data = [("username", username.as_str().into()), ("minutes", self.minutes().into())];
         Message {
-            kind: Kind::of(&event),
+            kind: event.kind(),
             title: event.title().to_owned(),
             body,
             action_url: String::new(),

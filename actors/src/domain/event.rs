@@ -1,92 +1,133 @@
-//! The hub's events: name, title and text of each.
+//! The table of events: name, title, kind, channels and concerned users of each.
 
 use std::fmt;
 
-/// Why a notification was made.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A ticket was raised.
-    TicketCreated,
-    /// An admin took note of it.
-    TicketOpened,
-    /// Developers were put on it.
-    TicketAssigned,
-    /// One of them began.
-    WorkStarted,
-    /// One of them is done.
-    WorkFinished,
-    /// Its creator is content.
-    TicketApproved,
-    /// Its creator is not.
-    TicketRejected,
-    /// A user was mentioned in a comment.
-    Mentioned,
-    /// A user registered.
-    UserRegistration,
-    /// A new password was requested; sent by e-mail only.
-    PasswordReset,
-    /// An address must be confirmed; sent by e-mail only.
-    EmailConfirmation,
-    /// A name that a sender chose (1 to 64 characters; the edge checks it).
-    Other(Box<str>),
+use super::kind::Kind;
+use super::routing::{Channel, Channels, Concern};
+
+macro_rules! events {
+    (
+        own { $(
+            $(#[$doc:meta])*
+            $own:ident = $name:literal, $title:literal, $kind:ident, [$($channel:ident),*],
+                [$($concern:ident),*];
+        )* }
+        of_accounts { $(
+            $(#[$account_doc:meta])*
+            $account:ident = $account_name:literal, $account_title:literal;
+        )* }
+    ) => {
+        /// Why a notification was made.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum Event {
+            $($(#[$doc])* $own,)*
+            $($(#[$account_doc])* $account,)*
+            /// A name that a sender chose (1 to 64 characters; the edge checks it).
+            Other(Box<str>),
+        }
+
+        impl Event {
+            /// The hub's own, in the order in which they are shown.
+            pub const OWN: [Self; [$($name),*].len()] = [$(Self::$own),*];
+
+            /// The hub's own that concern one account and are only sent by mail: no user has
+            /// preferences for them, and they are in no inbox.
+            pub const OF_ACCOUNTS: [Self; [$($account_name),*].len()] = [$(Self::$account),*];
+
+            /// The event's name in rows and JSON.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$own => $name,)*
+                    $(Self::$account => $account_name,)*
+                    Self::Other(name) => name,
+                }
+            }
+
+            /// The event with that name; never fails, because an unknown name is a sender's own.
+            #[must_use]
+            pub fn from_name(name: &str) -> Self {
+                match name {
+                    $($name => Self::$own,)*
+                    $($account_name => Self::$account,)*
+                    other => Self::Other(other.into()),
+                }
+            }
+
+            fn rule(&self) -> &'static Rule {
+                match self {
+                    $(Self::$own => &Rule {
+                        title: $title,
+                        kind: Kind::$kind,
+                        channels: const { Channels::of(&[$(Channel::$channel),*]) },
+                        concerns: &[$(Concern::$concern),*],
+                    },)*
+                    $(Self::$account => &Rule {
+                        title: $account_title,
+                        kind: Kind::Info,
+                        channels: const { Channels::of(&[Channel::Email]) },
+                        concerns: &[],
+                    },)*
+                    Self::Other(_) => &Rule {
+                        title: "",
+                        kind: Kind::Info,
+                        channels: const { Channels::of(&[Channel::System]) },
+                        concerns: &[Concern::Chosen],
+                    },
+                }
+            }
+        }
+    };
+}
+
+// Name, title, kind, the channels before preferences, and why it concerns users.
+events! {
+    own {
+        /// A ticket was raised.
+        TicketCreated = "ticket_created", "New Ticket Created", Info, [System, Email, WhatsApp],
+            [Admin];
+        /// An admin took note of it.
+        TicketOpened = "ticket_opened", "Ticket Opened", Info, [System, Email, WhatsApp],
+            [Creator];
+        /// Developers were put on it.
+        TicketAssigned = "ticket_assigned", "Ticket Assigned", Info, [System, Email, WhatsApp],
+            [Assigned];
+        /// One of them began.
+        WorkStarted = "work_started", "Work Started", Info, [System, Email, WhatsApp],
+            [Creator];
+        /// One of them is done.
+        WorkFinished = "work_finished", "Work Finished", Info, [System, Email, WhatsApp],
+            [Creator, Admin];
+        /// Its creator is content.
+        TicketApproved = "ticket_approved", "Ticket Approved", Success, [System, WhatsApp],
+            [Admin, Assigned];
+        /// Its creator is not.
+        TicketRejected = "ticket_rejected", "Ticket Rejected", Warning, [System, WhatsApp],
+            [Admin, Assigned];
+        /// A user was mentioned in a comment.
+        Mentioned = "mentioned", "You Were Mentioned", Info, [System, Email],
+            [Named];
+        /// A user registered.
+        UserRegistration = "user_registration", "New User Registration", UserRegistration,
+            [System, Email], [SuperAdmin];
+    }
+    of_accounts {
+        /// A new password was requested; sent by e-mail only.
+        PasswordReset = "password_reset", "Choose a New Password";
+        /// An address must be confirmed; sent by e-mail only.
+        EmailConfirmation = "email_confirmation", "Confirm Your E-mail Address";
+    }
+}
+
+/// A line of the table.
+struct Rule {
+    title: &'static str,
+    kind: Kind,
+    channels: Channels,
+    concerns: &'static [Concern],
 }
 
 impl Event {
-    /// The hub's own, in the order in which they are shown.
-    pub const OWN: [Self; 9] = [
-        Self::TicketCreated,
-        Self::TicketOpened,
-        Self::TicketAssigned,
-        Self::WorkStarted,
-        Self::WorkFinished,
-        Self::TicketApproved,
-        Self::TicketRejected,
-        Self::Mentioned,
-        Self::UserRegistration,
-    ];
-
-    /// The hub's own that concern one account and are only sent by mail: no user has preferences
-    /// for them, and they are in no inbox.
-    pub const OF_ACCOUNTS: [Self; 2] = [Self::PasswordReset, Self::EmailConfirmation];
-
-    /// The event's name in rows and JSON.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::TicketCreated => "ticket_created",
-            Self::TicketOpened => "ticket_opened",
-            Self::TicketAssigned => "ticket_assigned",
-            Self::WorkStarted => "work_started",
-            Self::WorkFinished => "work_finished",
-            Self::TicketApproved => "ticket_approved",
-            Self::TicketRejected => "ticket_rejected",
-            Self::Mentioned => "mentioned",
-            Self::UserRegistration => "user_registration",
-            Self::PasswordReset => "password_reset",
-            Self::EmailConfirmation => "email_confirmation",
-            Self::Other(name) => name,
-        }
-    }
-
-    /// The event with that name; never fails, because an unknown name is a sender's own.
-    #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "ticket_created" => Self::TicketCreated,
-            "ticket_opened" => Self::TicketOpened,
-            "ticket_assigned" => Self::TicketAssigned,
-            "work_started" => Self::WorkStarted,
-            "work_finished" => Self::WorkFinished,
-            "ticket_approved" => Self::TicketApproved,
-            "ticket_rejected" => Self::TicketRejected,
-            "mentioned" => Self::Mentioned,
-            "user_registration" => Self::UserRegistration,
-            "password_reset" => Self::PasswordReset,
-            "email_confirmation" => Self::EmailConfirmation,
-            other => Self::Other(other.into()),
-        }
-    }
-
     /// Whether only the hub may send it: clients trust its statements about tickets and users.
     #[must_use]
     pub fn is_the_hubs(&self) -> bool {
@@ -96,20 +137,25 @@ impl Event {
     /// The title of a notification of this event; empty for a sender's own, which brings its own.
     #[must_use]
     pub fn title(&self) -> &'static str {
-        match self {
-            Self::TicketCreated => "New Ticket Created",
-            Self::TicketOpened => "Ticket Opened",
-            Self::TicketAssigned => "Ticket Assigned",
-            Self::WorkStarted => "Work Started",
-            Self::WorkFinished => "Work Finished",
-            Self::TicketApproved => "Ticket Approved",
-            Self::TicketRejected => "Ticket Rejected",
-            Self::Mentioned => "You Were Mentioned",
-            Self::UserRegistration => "New User Registration",
-            Self::PasswordReset => "Choose a New Password",
-            Self::EmailConfirmation => "Confirm Your E-mail Address",
-            Self::Other(_) => "",
-        }
+        self.rule().title
+    }
+
+    /// How it is shown.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.rule().kind
+    }
+
+    /// Its channels, before preferences.
+    #[must_use]
+    pub fn channels(&self) -> Channels {
+        self.rule().channels
+    }
+
+    /// Why it concerns users.
+    #[must_use]
+    pub fn concerns(&self) -> &'static [Concern] {
+        self.rule().concerns
     }
 }
 
@@ -132,5 +178,14 @@ mod tests {
         }
         let own = Event::from_name("approval");
         assert_eq!((own.as_str(), own.is_the_hubs()), ("approval", false));
+    }
+
+    #[test]
+    fn judgements_of_work_are_not_sent_by_e_mail() {
+        let approved = Event::TicketApproved.channels();
+        assert!(approved.contains(Channel::System) && approved.contains(Channel::WhatsApp));
+        assert!(!approved.contains(Channel::Email));
+        let names: Vec<_> = Event::WorkStarted.channels().outgoing().map(Channel::as_str).collect();
+        assert_eq!(names, ["EMAIL", "WHATSAPP"]);
     }
 }

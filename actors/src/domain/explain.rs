@@ -7,70 +7,9 @@
 use super::event::Event;
 use super::ids::UserId;
 use super::preference::{Preferences, Routed, RoutedBy, Verdict};
-use super::routing::{Channel, Channels, channels};
+pub use super::routing::Concern;
+use super::routing::{Channel, Channels};
 use super::user::User;
-
-/// Why an event concerns a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concern {
-    /// To be an admin.
-    Admin,
-    /// To be a super admin.
-    SuperAdmin,
-    /// To have raised the ticket.
-    Creator,
-    /// To be on the ticket.
-    Assigned,
-    /// To be named in a comment.
-    Named,
-    /// Named by the sender.
-    Chosen,
-}
-
-impl Concern {
-    /// Its name in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::SuperAdmin => "super_admin",
-            Self::Creator => "creator",
-            Self::Assigned => "assigned",
-            Self::Named => "named",
-            Self::Chosen => "chosen",
-        }
-    }
-
-    /// The same as a text.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Admin => "Admins are told of it.",
-            Self::SuperAdmin => "Super admins are told of it.",
-            Self::Creator => "The ticket's creator is notified.",
-            Self::Assigned => "The ticket's developers are notified.",
-            Self::Named => "Users mentioned in the comment are notified.",
-            Self::Chosen => "Its sender has chosen whom it is for.",
-        }
-    }
-}
-
-/// Why an event concerns a user.
-#[must_use]
-pub fn concerns(event: &Event) -> &'static [Concern] {
-    use Concern::{Admin, Assigned, Chosen, Creator, Named, SuperAdmin};
-    match event {
-        Event::TicketCreated => &[Admin],
-        Event::TicketOpened | Event::WorkStarted => &[Creator],
-        Event::TicketAssigned => &[Assigned],
-        Event::WorkFinished => &[Creator, Admin],
-        Event::TicketApproved | Event::TicketRejected => &[Admin, Assigned],
-        Event::Mentioned => &[Named],
-        Event::UserRegistration => &[SuperAdmin],
-        Event::PasswordReset | Event::EmailConfirmation => &[],
-        Event::Other(_) => &[Chosen],
-    }
-}
 
 /// Why a user was not notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,13 +152,13 @@ impl Person<'_> {
             // The announcement alone shows these.
             Concern::Named | Concern::Chosen => false,
         };
-        concerns(event).iter().copied().filter(is_one).collect()
+        event.concerns().iter().copied().filter(is_one).collect()
     }
 
     /// Why this user was notified: never empty, unless something has changed since.
     #[must_use]
     pub fn why_told(&self, event: &Event) -> Vec<Concern> {
-        match concerns(event) {
+        match event.concerns() {
             said @ ([Concern::Named] | [Concern::Chosen]) => said.to_vec(),
             _ => self.concerns(event),
         }
@@ -251,7 +190,7 @@ impl Person<'_> {
         reach: Reach,
     ) -> Vec<NoWay> {
         let by = chosen_by(event, is_about_a_ticket);
-        let own = if by == RoutedBy::Hub { channels(event) } else { Channels::NONE };
+        let own = if by == RoutedBy::Hub { event.channels() } else { Channels::NONE };
         let routed = Routed { channels: own.or(reach.policy), by };
         let is_missing = match channel {
             Channel::System => false,
@@ -283,7 +222,8 @@ impl Person<'_> {
     }
 }
 
-/// Whether an audience matches what [`concerns`] says of its event; for the tests of the rules.
+/// Whether an audience matches what [`Event::concerns`] says of its event; for the tests of the
+/// rules.
 #[cfg(test)]
 pub(super) fn fits(
     event: &Event,
@@ -294,7 +234,7 @@ pub(super) fn fits(
     let (creator, assigned) = ticket;
     let mut users = Vec::new();
     let mut group = None;
-    for concern in concerns(event) {
+    for concern in event.concerns() {
         match concern {
             Concern::Admin => group = Some(Group::Admins),
             Concern::SuperAdmin => group = Some(Group::SuperAdmins),

@@ -20,6 +20,7 @@ pub mod event;
 pub mod explain;
 pub mod ids;
 pub mod inbox;
+mod kind;
 pub mod locale;
 pub mod notification;
 pub mod plan;

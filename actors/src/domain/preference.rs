@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::Rule;
 use super::event::Event;
 use super::locale::Locale;
-use super::routing::{Channel, Channels, channels};
+use super::routing::{Channel, Channels};
 
 /// The most events in a user's preferences: nine are the hub's own, the others are senders'.
 /// Unsubscriptions through an e-mail's link do not count: they must always be possible, and the hub
@@ -190,7 +190,7 @@ impl Preferences {
     /// Whether one of the hub's events is sent on a channel, as far as preferences decide.
     #[must_use]
     pub fn is_wanted(&self, event: &Event, channel: Channel) -> bool {
-        let by_itself = channels(event).contains(channel) || is_asked_for(channel, RoutedBy::Hub);
+        let by_itself = event.channels().contains(channel) || is_asked_for(channel, RoutedBy::Hub);
         self.wish(event, channel).map_or(by_itself, |wish| wish == Wish::Yes)
     }
 

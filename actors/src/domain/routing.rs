@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
 use super::ids::UserId;
 
 /// A channel: an external one, or `System`, the inbox itself.
@@ -71,8 +70,13 @@ impl Channels {
 
     /// The set of these.
     #[must_use]
-    pub fn of(channels: &[Channel]) -> Self {
-        Self(channels.iter().fold(0, |bits, channel| bits | 1 << *channel as u8))
+    pub const fn of(channels: &[Channel]) -> Self {
+        let (mut bits, mut rest) = (0, channels);
+        while let [channel, others @ ..] = rest {
+            bits |= 1 << *channel as u8;
+            rest = others;
+        }
+        Self(bits)
     }
 
     /// Whether the channel is in the set.
@@ -105,20 +109,48 @@ impl Channels {
     }
 }
 
-/// The channels of an event, before preferences.
-#[must_use]
-pub fn channels(event: &Event) -> Channels {
-    use Channel::{Email, System, WhatsApp};
-    match event {
-        Event::TicketCreated
-        | Event::TicketOpened
-        | Event::TicketAssigned
-        | Event::WorkStarted
-        | Event::WorkFinished => Channels::of(&[System, Email, WhatsApp]),
-        Event::TicketApproved | Event::TicketRejected => Channels::of(&[System, WhatsApp]),
-        Event::Mentioned | Event::UserRegistration => Channels::of(&[System, Email]),
-        Event::PasswordReset | Event::EmailConfirmation => Channels::of(&[Email]),
-        Event::Other(_) => Channels::of(&[System]),
+/// Why an event concerns a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// To be an admin.
+    Admin,
+    /// To be a super admin.
+    SuperAdmin,
+    /// To have raised the ticket.
+    Creator,
+    /// To be on the ticket.
+    Assigned,
+    /// To be named in a comment.
+    Named,
+    /// Named by the sender.
+    Chosen,
+}
+
+impl Concern {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::SuperAdmin => "super_admin",
+            Self::Creator => "creator",
+            Self::Assigned => "assigned",
+            Self::Named => "named",
+            Self::Chosen => "chosen",
+        }
+    }
+
+    /// The same as a text.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Admin => "Admins are told of it.",
+            Self::SuperAdmin => "Super admins are told of it.",
+            Self::Creator => "The ticket's creator is notified.",
+            Self::Assigned => "The ticket's developers are notified.",
+            Self::Named => "Users mentioned in the comment are notified.",
+            Self::Chosen => "Its sender has chosen whom it is for.",
+        }
     }
 }
 
@@ -179,14 +211,5 @@ mod tests {
     fn members_of_a_group_that_is_not_concerned_are_not_told() {
         let audience = Audience { group: None, users: vec![UserId(5)], except: None };
         assert_eq!(audience.recipients(&[UserId(1)]), [UserId(5)]);
-    }
-
-    #[test]
-    fn judgements_of_work_do_not_go_out_by_e_mail() {
-        let approved = channels(&Event::TicketApproved);
-        assert!(approved.contains(Channel::System) && approved.contains(Channel::WhatsApp));
-        assert!(!approved.contains(Channel::Email));
-        let names: Vec<_> = channels(&Event::WorkStarted).outgoing().map(Channel::as_str).collect();
-        assert_eq!(names, ["EMAIL", "WHATSAPP"]);
     }
 }

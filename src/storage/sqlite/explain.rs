@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::ticket::ANNOUNCED_ACTIONS;
+use bellpull_actors::domain::ticket::announced_actions;
 use bellpull_actors::port::explain::{Announced, ToldRow};
 use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
@@ -20,7 +20,7 @@ use super::slow_reads::{READ_MAX, read_error};
 /// message, for they had no recipient.
 static ANNOUNCED: LazyLock<String> = LazyLock::new(|| {
     let mut events = String::new();
-    for (action, event) in ANNOUNCED_ACTIONS {
+    for (action, event) in announced_actions() {
         events.push_str(&format!(" WHEN '{action}' THEN '{}'", event.as_str()));
     }
     format!(

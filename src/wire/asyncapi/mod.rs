@@ -93,7 +93,7 @@ fn lists_of_names() -> Map<String, Value> {
         ("priority", one_of(Priority::ALL.iter().map(|priority| priority.as_str()))),
         ("category", one_of(Category::ALL.iter().map(|category| category.as_str()))),
         ("status", one_of(Status::ALL.iter().map(|status| status.as_str()))),
-        ("status_id", one_of(1..=Status::ALL.len())),
+        ("status_id", one_of(Status::ALL.iter().map(|status| status.id()))),
     ];
     lists.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
@@ -49,7 +49,7 @@ async fn queue(database: &Path) {
     futures_util::future::try_join_all((0..MAILS).map(create)).await.unwrap();
     let event = Event::from_name("general");
     let message = Message {
-        kind: Kind::of(&event),
+        kind: event.kind(),
         event,
         title: "To all".to_owned(),
         body: "x".to_owned(),

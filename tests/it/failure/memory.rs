@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{
@@ -104,7 +104,7 @@ async fn backlog(store: &Arc<dyn Store>, by: UserId, to: UserId) {
     let one = |n: usize| {
         let event = Event::from_name("maintenance");
         let message = Message {
-            kind: Kind::of(&event),
+            kind: event.kind(),
             title: format!("news {n}"),
             body: "ü".repeat(10_000),
             action_url: String::new(),

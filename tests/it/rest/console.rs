@@ -12,6 +12,7 @@ async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
         ("/console/", "text/html", "<title>Bellpull</title>"),
         ("/console", "text/html", "<title>Bellpull</title>"),
         ("/console/console.js", "text/javascript", "/client/bellpull.js"),
+        ("/console/workflow.js", "text/javascript", "start_work"),
         ("/console/console.css", "text/css", "[hidden]"),
     ] {
         let response = hub.request(Method::GET, path).send().await.unwrap();

@@ -1,42 +1,31 @@
 //! A ticket's life over REST: every step, every wrong role, every wrong status, and rivals.
 
+use bellpull_actors::domain::ticket::{Right, Rule, Status, Step, WORKFLOW};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{Team, column};
+use super::{Team, column, way_to};
 use crate::support::Person;
-
-const STATUSES: [&str; 7] =
-    ["NEW", "OPENED", "ASSIGNED", "IN_PROGRESS", "FINISHED", "APPROVED", "REJECTED"];
-
-/// Action, who may, from where, to where.
-const STEPS: [(&str, &[&str], &[&str], &str); 6] = [
-    ("open", &["root", "admin"], &["NEW"], "OPENED"),
-    (
-        "assign",
-        &["root", "admin"],
-        &["NEW", "OPENED", "ASSIGNED", "IN_PROGRESS", "REJECTED"],
-        "ASSIGNED",
-    ),
-    ("start_work", &["ada"], &["ASSIGNED", "REJECTED"], "IN_PROGRESS"),
-    ("finish_work", &["ada"], &["IN_PROGRESS"], "FINISHED"),
-    ("approve", &["carl"], &["FINISHED"], "APPROVED"),
-    ("reject", &["carl"], &["FINISHED"], "REJECTED"),
-];
 
 fn all(team: &Team) -> [&Person; 6] {
     [&team.root, &team.admin, &team.ada, &team.bob, &team.carl, &team.dora]
 }
 
-/// What comes of a step, looked up rather than decided: the status code.
-fn wanted(who: &str, status: &str, (_, allowed, from, _): (&str, &[&str], &[&str], &str)) -> u16 {
-    // Before she is put on it, ada is a developer like any other.
-    let is_on_it = who != "ada" || !["NEW", "OPENED"].contains(&status);
+/// The outcome of a step, looked up rather than decided: the status code.
+fn wanted(who: &str, status: Status, rule: &Rule) -> u16 {
+    let allowed: &[&str] = match rule.by {
+        Right::Admin => &["root", "admin"],
+        Right::AssignedDeveloper => &["ada"],
+        Right::Creator => &["carl"],
+        Right::CreatorOrAdmin => &["root", "admin", "carl"],
+    };
+    // Before ada is assigned, she is a developer like any other.
+    let is_on_it = who != "ada" || way_to(status).iter().any(|rule| rule.step == Step::Assign);
     if who == "dora" {
         404
     } else if !allowed.contains(&who) || !is_on_it {
         403
-    } else if from.contains(&status) {
+    } else if rule.from.contains(&status) {
         200
     } else {
         409
@@ -46,18 +35,18 @@ fn wanted(who: &str, status: &str, (_, allowed, from, _): (&str, &[&str], &[&str
 #[tokio::test]
 async fn every_action_by_every_role_from_every_status() {
     let team = Team::gather().await;
-    for status in STATUSES {
-        let shared = team.ticket_at(status).await;
-        for step in STEPS {
+    for status in Status::ALL.iter().copied() {
+        let shared = team.ticket_at(status.as_str()).await;
+        for rule in &WORKFLOW {
             for who in all(&team) {
-                let wanted = wanted(&who.username, status, step);
+                let wanted = wanted(&who.username, status, rule);
                 // What succeeds moves the ticket, so it gets one of its own.
-                let id = if wanted == 200 { team.ticket_at(status).await } else { shared };
-                let (code, answer) = team.act(who, id, step.0).await;
-                let text = format!("{} by {} from {status}: {answer}", step.0, who.username);
+                let id = if wanted == 200 { team.ticket_at(status.as_str()).await } else { shared };
+                let (code, answer) = team.act(who, id, rule.name).await;
+                let text = format!("{} by {} from {status:?}: {answer}", rule.name, who.username);
                 assert_eq!(code, wanted, "{text}");
                 match code {
-                    200 => assert_eq!(answer["status"], step.3, "{text}"),
+                    200 => assert_eq!(answer["status"], rule.to.as_str(), "{text}"),
                     403 => assert_eq!(answer["code"], "permission_denied", "{text}"),
                     404 => assert_eq!(answer["code"], "not_found", "{text}"),
                     _ => assert_eq!(answer["code"], "wrong_status", "{text}"),
@@ -65,7 +54,7 @@ async fn every_action_by_every_role_from_every_status() {
             }
         }
         let (_, after) = team.hub.get(&team.root, &format!("/api/tickets/{shared}/")).await;
-        assert_eq!(after["status"], status, "what is refused changes nothing");
+        assert_eq!(after["status"], status.as_str(), "what is refused changes nothing");
     }
 }
 

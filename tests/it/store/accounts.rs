@@ -2,8 +2,8 @@
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::notification::{Announcement, Kind, Message};
-use bellpull_actors::domain::routing::{Audience, Group, channels};
+use bellpull_actors::domain::notification::{Announcement, Message};
+use bellpull_actors::domain::routing::{Audience, Group};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
@@ -18,14 +18,14 @@ use super::people::{at, first, new_user, people, person};
 pub(crate) fn registration(user: &User) -> Announcement {
     let event = Event::UserRegistration;
     Announcement {
-        channels: channels(&event),
+        channels: event.channels(),
         audience: Audience {
             group: Some(Group::SuperAdmins),
             users: Vec::new(),
             except: Some(user.id),
         },
         message: Message {
-            kind: Kind::of(&event),
+            kind: event.kind(),
             title: event.title().to_owned(),
             body: format!("A new user has registered: {}", user.display_name()),
             action_url: String::new(),

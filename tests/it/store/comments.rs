@@ -3,8 +3,8 @@
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::notification::{Announcement, Kind, Message};
-use bellpull_actors::domain::routing::{Audience, channels};
+use bellpull_actors::domain::notification::{Announcement, Message};
+use bellpull_actors::domain::routing::Audience;
 use bellpull_actors::domain::ticket::{Command, Priority, Ticket};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::UserChanges;
@@ -30,10 +30,10 @@ fn comment(ticket: TicketId, author: &User, body: &str) -> Comment {
 fn mention(ticket: &Ticket, author: &User, users: &[UserId]) -> Announcement {
     let event = Event::Mentioned;
     Announcement {
-        channels: channels(&event),
+        channels: event.channels(),
         audience: Audience { group: None, users: users.to_vec(), except: Some(author.id) },
         message: Message {
-            kind: Kind::of(&event),
+            kind: event.kind(),
             title: event.title().to_owned(),
             body: "You were mentioned".to_owned(),
             action_url: String::new(),

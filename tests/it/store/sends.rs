@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
@@ -24,7 +24,7 @@ use crate::support::owner;
 pub(crate) fn send(by: UserId, recipients: Recipients) -> NewSend {
     let event = Event::from_name("maintenance");
     let message = Message {
-        kind: Kind::of(&event),
+        kind: event.kind(),
         title: "Maintenance".to_owned(),
         body: "Tonight".to_owned(),
         action_url: "/status/".to_owned(),

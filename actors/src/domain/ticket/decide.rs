@@ -5,13 +5,13 @@ use serde_json::Map;
 
 use super::super::event::Event;
 use super::super::ids::{TicketId, UserId};
-use super::super::notification::{Announcement, Kind, Message, TicketSnapshot};
-use super::super::routing::{Audience, Group, channels};
-use super::super::user::Role;
-use super::text::body;
+use super::super::notification::{Announcement, Message, TicketSnapshot};
+use super::super::routing::{Audience, Concern, Group};
+use super::super::user::{Role, User};
+use super::text::{Subject, body};
 use super::{
     Caller, Command, Decision, Edit, HistoryEntry, Membership, NewTicket, Project, Refusal, Status,
-    Ticket, is_visible,
+    Step, Ticket, is_visible,
 };
 
 /// Creates a ticket. The store assigns its number, and so its key, when it commits.
@@ -46,8 +46,8 @@ pub fn create(
         created_at: now,
         updated_at: now,
     };
-    let told = event_of("create").map(|event| Told { event, admins: true, users: Vec::new() });
-    let announcement = told.map(|told| told.announce(&ticket, "", caller, now));
+    let told = Told::of(&Event::TicketCreated, &ticket);
+    let announcement = Some(told.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
     Ok(Decision { ticket, deleted: false, entry, announcement })
 }
@@ -66,69 +66,61 @@ pub fn decide(
     if !is_visible(ticket, caller, membership) {
         return Err(Refusal::NotFound);
     }
-    check_right(ticket, command, caller)?;
+    let right = command.right();
+    if !right.is_held(ticket, caller) {
+        return Err(Refusal::Forbidden { action: command.name(), allowed: right.holder() });
+    }
     let mut after = ticket.clone();
     after.version += 1;
     after.updated_at = now;
-    if let Some(status) = next_status(ticket.status, command)? {
-        after.status = status;
-    }
-    let (told, note) = match command {
-        Command::Edit(edit) => (None, apply(&mut after, edit)?),
-        Command::Delete => (None, String::new()),
-        Command::Assign { developers } => assign(&mut after, developers)?,
-        Command::Reject { reason } => (told(ticket, command), reason.clone()),
-        Command::Open | Command::StartWork | Command::FinishWork | Command::Approve => {
-            (told(ticket, command), String::new())
+    let mut told = None;
+    if let Some(rule) = command.step().map(Step::rule) {
+        if !rule.from.contains(&ticket.status) {
+            return Err(Refusal::WrongStatus { action: rule.name, status: ticket.status });
         }
-    };
+        after.status = rule.to;
+        told = Some(Told::of(&rule.event, ticket));
+    }
+    let mut note = String::new();
+    if let Command::Assign { developers } = command {
+        let newly = assign(&mut after, developers)?;
+        note = developers.iter().map(User::display_name).collect::<Vec<_>>().join(", ");
+        // Developers who were assigned before are not notified again.
+        told = told.filter(|_| !newly.is_empty()).map(|told| Told { users: newly, ..told });
+    } else if let Command::Reject { reason } = command {
+        note.clone_from(reason);
+    } else if let Command::Edit(edit) = command {
+        note = apply(&mut after, edit)?;
+    }
     let announcement = told.map(|told| told.announce(&after, &note, caller, now));
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
     Ok(Decision { ticket: after, deleted, entry, announcement })
 }
 
-/// Whether the caller may command this at all, whatever the status.
-fn check_right(ticket: &Ticket, command: &Command, caller: &Caller) -> Result<(), Refusal> {
-    let is_admin = caller.role.is_admin();
-    let is_creator = ticket.created_by == caller.id;
-    let is_assigned = caller.role == Role::Developer && ticket.assigned_to.contains(&caller.id);
-    let (allowed, who) = match command {
-        Command::Open | Command::Assign { .. } => (is_admin, "an admin"),
-        Command::StartWork | Command::FinishWork => (is_assigned, "an assigned developer"),
-        Command::Approve | Command::Reject { .. } => (is_creator, "its creator"),
-        Command::Edit(_) | Command::Delete => (is_admin || is_creator, "its creator or an admin"),
-    };
-    if allowed { Ok(()) } else { Err(Refusal::Forbidden { action: command.name(), allowed: who }) }
-}
-
-/// The status that the command leads to, or `None` where it does not move the ticket.
-fn next_status(from: Status, command: &Command) -> Result<Option<Status>, Refusal> {
-    use Status::{Approved, Assigned, Finished, InProgress, New, Opened, Rejected};
-    let (sources, to): (&[Status], Status) = match command {
-        Command::Open => (&[New], Opened),
-        Command::Assign { .. } => (&[New, Opened, Assigned, InProgress, Rejected], Assigned),
-        Command::StartWork => (&[Assigned, Rejected], InProgress),
-        Command::FinishWork => (&[InProgress], Finished),
-        Command::Approve => (&[Finished], Approved),
-        Command::Reject { .. } => (&[Finished], Rejected),
-        Command::Edit(_) | Command::Delete => return Ok(None),
-    };
-    if sources.contains(&from) {
-        Ok(Some(to))
-    } else {
-        Err(Refusal::WrongStatus { action: command.name(), status: from })
-    }
-}
-
 /// An event and its audience.
 struct Told {
-    event: Event,
+    event: &'static Event,
     admins: bool,
     users: Vec<UserId>,
 }
 
 impl Told {
+    /// The event with the users whom it concerns because of their relation to the ticket.
+    fn of(event: &'static Event, ticket: &Ticket) -> Self {
+        let (mut admins, mut users) = (false, Vec::new());
+        for concern in event.concerns() {
+            match concern {
+                Concern::Admin => admins = true,
+                Concern::Creator => users.push(ticket.created_by),
+                Concern::Assigned => users.extend_from_slice(&ticket.assigned_to),
+                // Not a relation to a ticket.
+                Concern::SuperAdmin | Concern::Named | Concern::Chosen => {}
+            }
+        }
+        Self { event, admins, users }
+    }
+
     fn announce(
         self,
         after: &Ticket,
@@ -138,44 +130,12 @@ impl Told {
     ) -> Announcement {
         let Self { event, admins, users } = self;
         let audience = Audience { group: admins.then_some(Group::Admins), users, except: None };
-        announce(after, event, audience, extra, caller, now)
+        announce(after, event.clone(), audience, extra, caller, now)
     }
 }
 
-/// The event of each history action that is announced: what `create` and the commands mean.
-pub const ANNOUNCED_ACTIONS: [(&str, Event); 7] = [
-    ("create", Event::TicketCreated),
-    ("open", Event::TicketOpened),
-    ("assign", Event::TicketAssigned),
-    ("start_work", Event::WorkStarted),
-    ("finish_work", Event::WorkFinished),
-    ("approve", Event::TicketApproved),
-    ("reject", Event::TicketRejected),
-];
-
-fn event_of(action: &str) -> Option<Event> {
-    let found = ANNOUNCED_ACTIONS.into_iter().find(|(name, _)| *name == action);
-    found.map(|(_, event)| event)
-}
-
-/// The audience of a transition (of every one but `assign`, which has its own).
-fn told(ticket: &Ticket, command: &Command) -> Option<Told> {
-    let creator = vec![ticket.created_by];
-    let assigned = ticket.assigned_to.clone();
-    let (admins, users) = match command {
-        Command::Open | Command::StartWork => (false, creator),
-        Command::FinishWork => (true, creator),
-        Command::Approve | Command::Reject { .. } => (true, assigned),
-        Command::Assign { .. } | Command::Edit(_) | Command::Delete => return None,
-    };
-    event_of(command.name()).map(|event| Told { event, admins, users })
-}
-
-/// Assigns developers to the ticket; those who were not assigned before are notified.
-fn assign(
-    ticket: &mut Ticket,
-    developers: &[super::super::user::User],
-) -> Result<(Option<Told>, String), Refusal> {
+/// Assigns developers to the ticket. Returns those who were not assigned before.
+fn assign(ticket: &mut Ticket, developers: &[User]) -> Result<Vec<UserId>, Refusal> {
     let invalid = |message: String| Refusal::Invalid { field: "developers", message };
     if developers.is_empty() {
         return Err(invalid("This list may not be empty.".to_owned()));
@@ -187,13 +147,9 @@ fn assign(
         return Err(invalid(format!("User {} is not active.", user.id)));
     }
     let ids: Vec<UserId> = developers.iter().map(|user| user.id).collect();
-    let newly: Vec<UserId> =
-        ids.iter().copied().filter(|id| !ticket.assigned_to.contains(id)).collect();
-    let names: Vec<&str> = developers.iter().map(|user| user.display_name()).collect();
+    let newly = ids.iter().copied().filter(|id| !ticket.assigned_to.contains(id)).collect();
     ticket.assigned_to = ids;
-    let event = event_of("assign").filter(|_| !newly.is_empty());
-    let told = event.map(|event| Told { event, admins: false, users: newly });
-    Ok((told, names.join(", ")))
+    Ok(newly)
 }
 
 /// Changes the fields that the edit names; the note lists those that really changed.
@@ -247,9 +203,9 @@ pub(in crate::domain) fn announce(
 ) -> Announcement {
     audience.except = Some(caller.id);
     let message = Message {
-        kind: Kind::of(&event),
+        kind: event.kind(),
         title: event.title().to_owned(),
-        body: body(&event, after, &caller.name, extra),
+        body: body(&event, &Subject::from(after), &caller.name, extra),
         action_url: format!("/tickets/{}/", after.id),
         metadata: Map::new(),
         ticket: Some(TicketSnapshot::from(after)),
@@ -258,5 +214,5 @@ pub(in crate::domain) fn announce(
         created_at: now,
         event,
     };
-    Announcement { channels: channels(&message.event), message, audience }
+    Announcement { channels: message.event.channels(), message, audience }
 }

@@ -4,25 +4,7 @@
 //! the time, and return the new state, its history entry and its announcement; or a [`Refusal`].
 //! They have no side effects.
 
-mod decide;
-mod decision;
-mod text;
-mod visible;
-#[cfg(test)]
-mod walk;
-
-use compact_str::CompactString;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-pub(in crate::domain) use decide::announce;
-pub use decide::{ANNOUNCED_ACTIONS, create, decide};
-pub use decision::Decision;
-pub use visible::{VisibleTo, is_visible};
-
-use super::ids::{ProjectId, TicketId, UserId};
-use super::user::{Role, User};
-
+/// Makes an enum and its names of a table. Before the modules, which use it too.
 macro_rules! named {
     (
         $(#[$doc:meta])*
@@ -59,25 +41,27 @@ macro_rules! named {
     };
 }
 
-named! {
-    /// A ticket's status, in the order of the workflow.
-    Status {
-        /// Created, not opened yet.
-        New = "NEW", "New";
-        /// An admin has taken note.
-        Opened = "OPENED", "Opened";
-        /// Developers are on it.
-        Assigned = "ASSIGNED", "Assigned";
-        /// One of them works on it.
-        InProgress = "IN_PROGRESS", "In Progress";
-        /// Done, as far as the developer is concerned.
-        Finished = "FINISHED", "Finished";
-        /// Done, as far as the creator is concerned: the end.
-        Approved = "APPROVED", "Approved";
-        /// Not done yet, as far as the creator is concerned.
-        Rejected = "REJECTED", "Rejected";
-    }
-}
+mod decide;
+mod decision;
+mod text;
+mod visible;
+#[cfg(test)]
+mod walk;
+mod workflow;
+
+use compact_str::CompactString;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(in crate::domain) use decide::announce;
+pub use decide::{create, decide};
+pub use decision::Decision;
+pub use text::example;
+pub use visible::{VisibleTo, is_visible};
+pub use workflow::{Command, Right, Rule, Status, Step, WORKFLOW, announced_actions};
+
+use super::ids::{ProjectId, TicketId, UserId};
+use super::user::{Role, User};
 
 named! {
     /// How urgent a ticket is.
@@ -214,50 +198,6 @@ pub struct Edit {
     pub category: Option<Category>,
     /// The version that the editor has seen; any other is a conflict.
     pub version: Option<i64>,
-}
-
-/// A command to an existing ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Acknowledge it.
-    Open,
-    /// Assign exactly these developers. The accounts were just read from the store.
-    Assign {
-        /// Never empty, each once (the edge checks it).
-        developers: Vec<User>,
-    },
-    /// Begin.
-    StartWork,
-    /// Be done.
-    FinishWork,
-    /// Be content.
-    Approve,
-    /// Be not content.
-    Reject {
-        /// Why not; empty for no reason.
-        reason: String,
-    },
-    /// Change its text, priority or category.
-    Edit(Edit),
-    /// Delete it.
-    Delete,
-}
-
-impl Command {
-    /// The command's name in paths and history.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Assign { .. } => "assign",
-            Self::StartWork => "start_work",
-            Self::FinishWork => "finish_work",
-            Self::Approve => "approve",
-            Self::Reject { .. } => "reject",
-            Self::Edit(_) => "edit",
-            Self::Delete => "delete",
-        }
-    }
 }
 
 /// Why a command was not carried out.
