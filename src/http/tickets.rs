@@ -52,8 +52,7 @@ static STEPS_INSTEAD: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Other fields that a `PATCH` cannot change, and what does. A client that sends a whole ticket
-/// back gets
-/// an error instead of the impression that it has moved the ticket.
+/// back gets an error instead of the impression that it has moved the ticket.
 const READ_ONLY: [(&str, &str); 3] = [
     ("assigned_to", "This field is read-only: POST {\"developers\": [ids]} to assign instead."),
     ("created_by", "This field is read-only."),

@@ -10,7 +10,10 @@ use super::super::user::{Role, User};
 use super::{Caller, Edit, Ticket};
 
 macro_rules! statuses {
-    ($($(#[$doc:meta])* $variant:ident = $id:literal, $code:literal, $display:literal, $color:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $id:literal, $code:literal, $display:literal, $color:literal;
+    )*) => {
         named! {
             /// A ticket's status, in the order of the workflow.
             Status { $($(#[$doc])* $variant = $code, $display;)* }
