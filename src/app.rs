@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock, LeaseOwner, Store, StoreError};
+use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store, StoreError};
 use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -230,12 +231,15 @@ impl App {
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
-        let names_and_owner = (names.clone(), owner);
-        let parts = parts(config, &store, clock.clone(), names_and_owner, writes.clone(), channels);
+        let broker: Arc<dyn Broker> = Arc::new(LocalBroker);
+        let (node, ways) = ((names.clone(), owner), (&store, &broker));
+        let parts = parts(config, ways, clock.clone(), node, writes.clone(), channels);
         let hub = Hub::start(parts).await;
         let hub = hub.map_err(StartError::of("the supervision tree"))?;
         let (accounts, users) = (store.clone(), Some(hub.users.clone()));
         let auth = Auth::new(signing, config, accounts, users, clock.clone());
+        let templates = templates.with_broker(&broker);
+        auth.subscribe(&*broker);
         let readiness = Readiness::new(hub.clone(), store.clone());
         let (stop, stopping) = watch::channel(false);
         let inside = Inside {
@@ -423,7 +427,7 @@ async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
 /// The parts of the supervision tree.
 fn parts(
     config: &Config,
-    store: &Arc<dyn Store>,
+    (store, broker): (&Arc<dyn Store>, &Arc<dyn Broker>),
     clock: Arc<dyn Clock>,
     (names, owner): (HubNames, LeaseOwner),
     writes: WriteRate,
@@ -435,6 +439,7 @@ fn parts(
         sends: store.clone(),
         retention: store.clone(),
         comments: store.clone(),
+        broker: Arc::clone(broker),
         clock,
         names,
         owner,

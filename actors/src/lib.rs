@@ -9,6 +9,7 @@
 //! limits), [`write_rate`] (of an account's writes), [`turns`] (one at a time per key), [`budget`]
 //! (bytes that clients have not read), [`observe`] (reports for operators).
 
+pub mod broker;
 pub mod budget;
 pub mod call;
 pub mod channel;

@@ -10,7 +10,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Revoked, TokenEnd};
 use bellpull_actors::rate::network;
 use jiff::{SignedDuration, Timestamp};
 
@@ -119,7 +119,7 @@ impl Auth {
             Err(StoreError::NotFound) => return Err(wrong_password()),
             changed => changed.map_err(unavailable)?,
         };
-        inner.end_logins(&ended, "password changed");
+        inner.end_logins(&ended, TokenEnd::PasswordChanged);
         tracing::info!(user = %id, logins = ended.len(), "a password was changed");
         Ok(())
     }
@@ -161,10 +161,10 @@ impl Auth {
         let hash = inner.passwords.hash(turn, new).await?;
         let reset = inner.accounts.store().reset_password(link, hash, inner.clock.now());
         let ended = reset.await.map_err(unavailable)?.ok_or_else(bad_link)?;
-        inner.accounts.forget(link.user);
-        inner.end_logins(&ended, "password reset");
+        inner.forget(link.user);
+        inner.end_logins(&ended, TokenEnd::PasswordReset);
         if let Some(users) = &inner.users {
-            users.end_sessions(link.user, None, Ending::TokenEnded { reason: "password reset" });
+            users.end_sessions(link.user, None, Revoked::Token(TokenEnd::PasswordReset));
         }
         tracing::info!(user = %link.user, logins = ended.len(), "a password was reset by a link");
         Ok(())
@@ -201,7 +201,7 @@ impl Auth {
         if !confirmed.map_err(unavailable)? {
             return Err(bad_link());
         }
-        inner.accounts.forget(link.user);
+        inner.forget(link.user);
         Ok(())
     }
 
@@ -240,9 +240,9 @@ impl Auth {
 }
 
 impl Inner {
-    fn end_logins(&self, ended: &[EndedLogin], reason: &'static str) {
+    fn end_logins(&self, ended: &[EndedLogin], end: TokenEnd) {
         for login in ended {
-            self.end_login(login.user, login.id, Some(login.access_until), reason);
+            self.end_login(login.user, login.id, Some(login.access_until), end);
         }
     }
 
@@ -250,7 +250,14 @@ impl Inner {
         let since = since.checked_sub(COMMIT_MAX).unwrap_or(Timestamp::MIN);
         let mut ended = self.accounts.store().logins_revoked(since, now, ENDED_MAX).await?;
         ended.retain(|login| !self.ended.contains(login.id));
-        self.end_logins(&ended, "login revoked");
+        // Each node reads these by itself: nothing to publish.
+        for login in &ended {
+            self.ended.insert(login.id, now, login.access_until);
+            if let Some(users) = &self.users {
+                let why = Revoked::Token(TokenEnd::Revoked);
+                users.end_own_sessions(login.user, Some(login.id), why);
+            }
+        }
         Ok(())
     }
 }

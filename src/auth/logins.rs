@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Revoked, TokenEnd};
+use bellpull_actors::port::{BrokerMessage, StoreError};
 use bellpull_actors::rate::network;
 use jiff::Timestamp;
 
@@ -140,7 +140,7 @@ impl Inner {
             RefreshUse::Reused { user, access_until } => {
                 tracing::warn!(%user, login = %old.login, "a refresh token came back after its \
                     successor was used: the login is revoked");
-                self.end_login(old.user, old.login, Some(access_until), "login revoked");
+                self.end_login(old.user, old.login, Some(access_until), TokenEnd::Revoked);
                 return Err(AuthError::BadToken("it was used before: its login has ended"));
             }
         }
@@ -172,7 +172,7 @@ impl Inner {
         let login = login.ok_or(AuthError::NoLogin)?;
         let now = self.clock.now();
         let until = self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
-        self.end_login(who.user.id, login, until, "logged out");
+        self.end_login(who.user.id, login, until, TokenEnd::LoggedOut);
         Ok(())
     }
 
@@ -183,13 +183,17 @@ impl Inner {
         user: UserId,
         login: LoginId,
         access_until: Option<Timestamp>,
-        reason: &'static str,
+        end: TokenEnd,
     ) {
         if let Some(until) = access_until {
             self.ended.insert(login, self.clock.now(), until);
         }
         if let Some(users) = &self.users {
-            users.end_sessions(user, Some(login), Ending::TokenEnded { reason });
+            // In this order: another node's client that connects again at once is refused.
+            if let Some(until) = access_until {
+                users.publish(BrokerMessage::LoginEnded { login, until });
+            }
+            users.end_sessions(user, Some(login), Revoked::Token(end));
         }
     }
 

@@ -30,7 +30,7 @@ mod tests;
 mod ws_tickets;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::account_link::LinkPurpose;
@@ -39,8 +39,8 @@ use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::LinkTo;
 use bellpull_actors::port::accounts::LoginName;
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::port::{Clock, StoreError};
+use bellpull_actors::port::outlet::{Ending, TokenEnd};
+use bellpull_actors::port::{Broker, BrokerMessage, Clock, StoreError, Subscriber};
 use jiff::Timestamp;
 
 use self::accounts::Accounts;
@@ -244,10 +244,10 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         if principal.expires_at <= now {
-            return Err(Ending::TokenEnded { reason: "token expired" });
+            return Err(Ending::TokenEnded(TokenEnd::Expired));
         }
         if principal.login.is_some_and(|login| inner.ended.contains(login)) {
-            return Err(Ending::TokenEnded { reason: "logged out" });
+            return Err(Ending::TokenEnded(TokenEnd::LoggedOut));
         }
         if principal.is_service {
             return Ok(());
@@ -348,8 +348,43 @@ impl Auth {
         self.0.keys.follow().await;
     }
 
+    /// Has it receive what other nodes tell of logins and accounts.
+    pub fn subscribe(&self, broker: &dyn Broker) {
+        let weak: Weak<Inner> = Arc::downgrade(&self.0);
+        broker.subscribe(weak);
+    }
+
     /// Drops an account from the cache: call it after changing one.
     pub fn forget(&self, user: UserId) {
-        self.0.accounts.forget(user);
+        self.0.forget(user);
+    }
+}
+
+impl Inner {
+    /// Drops an account from the cache, on every node.
+    fn forget(&self, user: UserId) {
+        self.accounts.forget(user);
+        if let Some(users) = &self.users {
+            users.publish(BrokerMessage::AccountChanged(user));
+        }
+    }
+}
+
+impl Subscriber for Inner {
+    fn receive(&self, message: BrokerMessage<'_>) {
+        match message {
+            BrokerMessage::LoginEnded { login, until } => {
+                self.ended.insert(login, self.clock.now(), until);
+            }
+            BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
+            // These are not about accounts; the actors close the sessions.
+            BrokerMessage::Changed { .. }
+            | BrokerMessage::Announced(_)
+            | BrokerMessage::ProjectNews { .. }
+            | BrokerMessage::MemberRemoved { .. }
+            | BrokerMessage::SessionsEnded { .. }
+            | BrokerMessage::TemplatesChanged
+            | BrokerMessage::ChannelsDue(_) => {}
+        }
     }
 }

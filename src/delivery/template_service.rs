@@ -8,16 +8,17 @@
 //! wait for that. The defaults are rendered in place.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
+use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::templates::{
     PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate,
 };
-use bellpull_actors::port::{StoreError, TemplateStore};
-use tokio::sync::Semaphore;
+use bellpull_actors::port::{Broker, BrokerMessage, StoreError, Subscriber, TemplateStore};
+use tokio::sync::{Notify, Semaphore};
 
 use super::defaults::{DIGEST, default_of};
 use super::proof::prove;
@@ -213,6 +214,21 @@ pub struct TemplateService {
     store: Arc<dyn TemplateStore>,
     templates: Templates,
     proofs: Arc<Semaphore>,
+    broker: Arc<dyn Broker>,
+    changed: Arc<ChangedElsewhere>,
+}
+
+/// Wakes [`TemplateService::follow`] when another node has changed templates; any number of
+/// messages that arrive meanwhile are one more reading.
+#[derive(Debug, Default)]
+struct ChangedElsewhere(Notify);
+
+impl Subscriber for ChangedElsewhere {
+    fn receive(&self, message: BrokerMessage<'_>) {
+        if matches!(message, BrokerMessage::TemplatesChanged) {
+            self.0.notify_one();
+        }
+    }
 }
 
 impl TemplateService {
@@ -222,9 +238,19 @@ impl TemplateService {
     /// [`StoreError::Unavailable`].
     pub async fn open(store: Arc<dyn TemplateStore>) -> Result<Self, StoreError> {
         let proofs = Arc::new(Semaphore::new(PROOFS_MAX));
-        let template_service = Self { store, templates: Templates::default(), proofs };
+        let (broker, changed) = (Arc::new(LocalBroker), Arc::default());
+        let templates = Templates::default();
+        let template_service = Self { store, templates, proofs, broker, changed };
         template_service.refresh().await?;
         Ok(template_service)
+    }
+
+    /// The same, which publishes its changes to the other nodes, and follows theirs at once.
+    #[must_use]
+    pub fn with_broker(self, broker: &Arc<dyn Broker>) -> Self {
+        let weak: Weak<ChangedElsewhere> = Arc::downgrade(&self.changed);
+        broker.subscribe(weak);
+        Self { broker: Arc::clone(broker), ..self }
     }
 
     /// The templates that senders render from.
@@ -254,6 +280,7 @@ impl TemplateService {
     pub async fn put(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError> {
         let put = self.store.put_template(template).await?;
         self.see().await;
+        self.broker.publish(BrokerMessage::TemplatesChanged);
         Ok(put)
     }
 
@@ -264,15 +291,20 @@ impl TemplateService {
     pub async fn delete(&self, key: TemplateKey) -> Result<bool, StoreError> {
         let is_gone = self.store.delete_template(key).await?;
         self.see().await;
+        self.broker.publish(BrokerMessage::TemplatesChanged);
         Ok(is_gone)
     }
 
-    /// Keeps the templates in memory up to date with the store; never returns.
+    /// Compares the templates in memory with the store when another node reports a change, and at
+    /// this interval; never returns.
     pub async fn follow(self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.changed.0.notified() => {}
+            }
             self.see().await;
         }
     }
@@ -299,6 +331,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
+    use bellpull_actors::testing::FakeNet;
     use jiff::Timestamp;
 
     use super::super::defaults::sample;
@@ -423,6 +456,28 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
         // One full read each: an unchanged version costs one comparison.
         assert_eq!(*store.reads.lock().unwrap(), 2);
+        following.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_told_of_an_edit_reads_it_before_its_next_comparison() {
+        let (store, net) = (Arc::new(Shared::default()), FakeNet::default());
+        let node = async || {
+            let broker: Arc<dyn Broker> = net.join();
+            TemplateService::open(store.clone()).await.unwrap().with_broker(&broker)
+        };
+        let (here, there) = (node().await, node().await);
+        let hour = Duration::from_secs(3_600);
+        let following = tokio::spawn(there.clone().follow(hour));
+        // Its first comparison is made: the next one is an hour away.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = tokio::time::Instant::now();
+        here.put(written("mentioned", Channel::Sms, "en", "new")).await.unwrap();
+        while text(there.templates(), "en") != "new" {
+            assert!(begun.elapsed() < hour / 2, "it waited for its comparison");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(net.published(), [(0, "TemplatesChanged".to_owned())]);
         following.abort();
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use bellpull_actors::directory::Users;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::hub::Hub;
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
 use bellpull_actors::port::{Clock, DeliveryLog, DeliveryStore};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn list(
 async fn retry(
     State(log): State<Arc<dyn DeliveryLog>>,
     State(store): State<Arc<dyn DeliveryStore>>,
-    State(hub): State<Hub>,
+    State(users): State<Users>,
     State(clock): State<Arc<dyn Clock>>,
     _: Admin,
     Id(id): Id,
@@ -100,6 +100,6 @@ async fn retry(
         let detail = format!("Only a delivery that failed can be retried; this is {shown}.");
         return Err(ApiError::Conflict { code: "wrong_status", detail });
     }
-    hub.channels.nudge(Channels::of(&[row.channel]));
+    users.nudge(Channels::of(&[row.channel]));
     Ok(Json(delivery_json(&row)))
 }

@@ -13,7 +13,7 @@ use bellpull_actors::directory::Users;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::Revoked;
 use bellpull_actors::port::{AccountStore, Clock};
 use serde_json::{Value, json};
 use utoipa_axum::routes;
@@ -215,7 +215,7 @@ impl Handles {
         self.auth.forget(after.id);
         let was_switched_off = before.is_active && !after.is_active;
         if was_switched_off || before.role != after.role {
-            self.users.end_sessions(after.id, None, Ending::RightWithdrawn);
+            self.users.end_sessions(after.id, None, Revoked::Right);
         }
         Ok(after)
     }

@@ -132,7 +132,7 @@ fn goodbye(why: Ending) -> Vec<u8> {
         | Ending::Protocol { .. }
         | Ending::TooBig
         | Ending::Abuse
-        | Ending::TokenEnded { .. }
+        | Ending::TokenEnded(_)
         | Ending::RightWithdrawn
         | Ending::Silent
         | Ending::TooSlow

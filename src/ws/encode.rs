@@ -74,7 +74,7 @@ pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
             return (1012, format!(r#"{{"retry_after_ms":{retry_after_ms}}}"#).into());
         }
         Ending::Abuse => (4400, "too many bad messages"),
-        Ending::TokenEnded { reason } => (4401, reason),
+        Ending::TokenEnded(end) => (4401, end.as_str()),
         Ending::RightWithdrawn => (4403, "right withdrawn"),
         Ending::Silent => (4408, "no sign of life"),
         Ending::TooSlow => (4413, "reader too slow"),
@@ -108,6 +108,8 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use bellpull_actors::port::outlet::TokenEnd;
+
     use super::*;
 
     #[test]
@@ -160,7 +162,7 @@ mod tests {
             (Ending::TooBig, 1009, "a message is too long"),
             (Ending::Restarting { retry_after_ms: 150 }, 1012, r#"{"retry_after_ms":150}"#),
             (Ending::Abuse, 4400, "too many bad messages"),
-            (Ending::TokenEnded { reason: "token expired" }, 4401, "token expired"),
+            (Ending::TokenEnded(TokenEnd::Expired), 4401, "token expired"),
             (Ending::RightWithdrawn, 4403, "right withdrawn"),
             (Ending::Silent, 4408, "no sign of life"),
             (Ending::TooSlow, 4413, "reader too slow"),

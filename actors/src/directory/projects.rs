@@ -8,13 +8,14 @@ use crate::domain::stream::TicketNews;
 use crate::domain::ticket::{Caller, Membership};
 use crate::messages::{NoSubscription, ProjectMessage, ProjectProtocol, Subscribe};
 use crate::port::in_time;
-use crate::port::{StoreError, TicketStore};
+use crate::port::{Broker, BrokerMessage, StoreError, TicketStore};
 
 /// Handles to the project actors.
 #[derive(Debug, Clone)]
 pub struct Projects {
     pub(crate) directory: Directory<ProjectProtocol>,
     pub(crate) store: Arc<dyn TicketStore>,
+    pub(crate) broker: Arc<dyn Broker>,
 }
 
 impl Projects {
@@ -34,8 +35,19 @@ impl Projects {
         }
     }
 
-    /// Sends news to the watchers of a project's tickets; without any this costs a lookup in a map.
+    /// Sends news to the watchers of a project's tickets, on every node. Without watchers and other
+    /// nodes this costs a lookup in a map.
     pub(crate) fn tell(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
+        if !self.broker.has_peers() {
+            return self.tell_own(project, news);
+        }
+        let news = news();
+        self.tell_own(project, || news.clone());
+        self.broker.publish(BrokerMessage::ProjectNews { project, news: &news });
+    }
+
+    /// The same on this node alone.
+    pub(crate) fn tell_own(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Tell(news()));
         }
@@ -45,6 +57,12 @@ impl Projects {
     /// single stream of the project are closed with 4403, other sessions are told that the stream
     /// has ended. Admins, who need not be members, are not affected.
     pub fn withdraw(&self, project: ProjectId, user: UserId) {
+        self.withdraw_own(project, user);
+        self.broker.publish(BrokerMessage::MemberRemoved { project, user });
+    }
+
+    /// The same on this node alone.
+    pub(crate) fn withdraw_own(&self, project: ProjectId, user: UserId) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Withdraw(user));
         }

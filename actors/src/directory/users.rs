@@ -14,8 +14,9 @@ use crate::domain::routing;
 use crate::domain::user::User;
 use crate::fan_out::FanOutGuard;
 use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
+use crate::port::broker::{Broker, BrokerMessage};
 use crate::port::inbox::Selection;
-use crate::port::outlet::Ending;
+use crate::port::outlet::{Ending, Revoked};
 use crate::port::tickets::{InboxEntry, Told};
 use crate::port::{InboxStore, StoreError};
 use crate::session::SessionStart;
@@ -36,6 +37,7 @@ pub struct Users {
     pub(crate) sessions: Arc<SessionCount>,
     pub(crate) is_draining: Arc<AtomicBool>,
     pub(crate) channels: Channels,
+    pub(crate) broker: Arc<dyn Broker>,
 }
 
 /// How many sessions this node has; the gauge beside it is looked up once.
@@ -111,16 +113,31 @@ impl Users {
         }
     }
 
-    /// Sends a change to the user's actor, if the user has a session on this node.
+    /// Sends a change to the user's sessions, on every node.
     pub fn tell(&self, user: UserId, change: Change) {
+        // A copy only where other nodes need it after our own actor has taken it.
+        let copy = self.broker.has_peers().then(|| change.clone());
+        self.tell_own(user, change);
+        if let Some(change) = &copy {
+            self.broker.publish(BrokerMessage::Changed { user, change });
+        }
+    }
+
+    /// The same on this node alone.
+    pub(crate) fn tell_own(&self, user: UserId, change: Change) {
         if let Some(actor) = self.directory.live.get(&user) {
             actor.cast(UserMessage::Changed { change, fan_out: None });
         }
     }
 
-    /// Sends an announcement to all its recipients with a session on this node, and nudges the
-    /// channels.
+    /// Sends an announcement to its recipients' sessions, on every node, and nudges the channels.
     pub fn tell_all(&self, told: &Told) {
+        self.tell_all_own(told);
+        self.broker.publish(BrokerMessage::Announced(told));
+    }
+
+    /// The same on this node alone.
+    pub(crate) fn tell_all_own(&self, told: &Told) {
         self.channels.nudge(told.channels);
         self.tell_entries(told, &told.entries, None);
     }
@@ -134,6 +151,7 @@ impl Users {
                 tokio::task::yield_now().await;
             }
         }
+        self.broker.publish(BrokerMessage::Announced(told));
     }
 
     fn tell_entries(&self, told: &Told, entries: &[InboxEntry], fan_out: Option<&FanOutGuard>) {
@@ -166,6 +184,9 @@ impl Users {
                 tokio::task::yield_now().await;
             }
         }
+        for told in told {
+            self.broker.publish(BrokerMessage::Announced(told));
+        }
     }
 
     /// Marks rows of the user's inbox and tells all of the user's sessions. The caller may be
@@ -191,15 +212,27 @@ impl Users {
         work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 
-    /// Nudges the channels for new deliveries.
+    /// Nudges the channels for new deliveries, on every node.
     pub fn nudge(&self, which: routing::Channels) {
         self.channels.nudge(which);
+        self.broker.publish(BrokerMessage::ChannelsDue(which));
     }
 
-    /// Ends the user's sessions that were opened with a login (`None`: all of them).
-    pub fn end_sessions(&self, user: UserId, login: Option<LoginId>, why: Ending) {
+    /// Publishes a message that no actor handles; this node has acted on it already.
+    pub fn publish(&self, message: BrokerMessage<'_>) {
+        self.broker.publish(message);
+    }
+
+    /// Ends the user's sessions that were opened with a login (`None`: all of them), on every node.
+    pub fn end_sessions(&self, user: UserId, login: Option<LoginId>, why: Revoked) {
+        self.end_own_sessions(user, login, why);
+        self.broker.publish(BrokerMessage::SessionsEnded { user, login, why });
+    }
+
+    /// The same on this node alone, for a change that each node reads or receives by itself.
+    pub fn end_own_sessions(&self, user: UserId, login: Option<LoginId>, why: Revoked) {
         if let Some(actor) = self.directory.live.get(&user) {
-            actor.cast(UserMessage::End { login, why });
+            actor.cast(UserMessage::End { login, why: why.into() });
         }
     }
 

@@ -219,7 +219,7 @@ impl SharedStreamEvent {
 }
 
 /// An event of a project's tickets stream, with the facts that decide who may see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TicketNews {
     /// The event.
     pub content: Arc<SharedStreamEvent>,

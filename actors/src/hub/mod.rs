@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::broker::ActorSubscriber;
 use crate::budget::Budget;
 use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelActor, ChannelPlace};
@@ -25,7 +26,7 @@ pub use crate::limits::{HubLimits, HubNames};
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
 use crate::port::{
-    Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore, TicketStore,
+    Broker, Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore, TicketStore,
 };
 use crate::project::ProjectEntity;
 use crate::rate::{Quota, RateLimit, retry_after_s};
@@ -75,6 +76,8 @@ pub struct HubParts {
     pub retention: Arc<dyn RetentionStore>,
     /// Where comments are.
     pub comments: Arc<dyn CommentStore>,
+    /// The way to the other nodes.
+    pub broker: Arc<dyn Broker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The node's identity for clients.
@@ -102,6 +105,8 @@ pub struct Hub {
     pub projects: Projects,
     /// Handles to the channel actors.
     pub channels: Channels,
+    /// Held, for the broker does not hold it.
+    _subscriber: Arc<ActorSubscriber>,
     root: Handle<HubMessage>,
     log: Arc<TreeLog>,
     restarts: Arc<RateLimit<()>>,
@@ -132,7 +137,7 @@ impl Hub {
     /// A text when the root could not be spawned.
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
-        let HubParts { names, owner, limits, retention, writes, .. } = parts;
+        let HubParts { names, owner, limits, retention, writes, broker, .. } = parts;
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
@@ -140,8 +145,9 @@ impl Hub {
         let passivate_after = limits.passivate_after;
 
         let (project_slots, directory) = root::directory(PROJECT_SHARDS);
-        let projects = Projects { directory, store: Arc::clone(&ticket_store) };
-        let project_entity = ProjectEntity { passivate_after, store: Arc::clone(&ticket_store) };
+        let store = Arc::clone(&ticket_store);
+        let projects = Projects { directory, store, broker: Arc::clone(&broker) };
+        let project_entity = ProjectEntity { passivate_after, store: projects.store.clone() };
         let (user_slots, directory) = root::directory(USER_SHARDS);
         let users = Users {
             directory,
@@ -149,7 +155,9 @@ impl Hub {
             sessions: Arc::clone(&sessions),
             is_draining: Arc::new(AtomicBool::new(false)),
             channels: channels.clone(),
+            broker: Arc::clone(&broker),
         };
+        let subscriber = ActorSubscriber::subscribe(&*broker, &users, &projects);
         let kept = (retention, limits.retention);
         let (place, sends) = single::scheduler((sends, owner), &ticket_store, &users, &clock, kept);
         let user_entity = UserEntity::new(UserShared {
@@ -197,6 +205,7 @@ impl Hub {
             sends,
             projects,
             channels,
+            _subscriber: subscriber,
             root,
             log,
             restarts: Arc::new(RateLimit::new(quota, 1)),

@@ -7,6 +7,7 @@
 pub mod account_links;
 pub mod accounts;
 pub mod analytics;
+pub mod broker;
 pub mod clock;
 pub mod comments;
 pub mod deliveries;
@@ -31,6 +32,7 @@ pub mod webhooks;
 
 pub use accounts::AccountStore;
 pub use analytics::ReportStore;
+pub use broker::{Broker, BrokerMessage, Subscriber};
 pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner};

@@ -201,10 +201,7 @@ pub enum Ending {
     /// The client kept sending invalid messages (4400).
     Abuse,
     /// The token has expired, or was revoked (4401).
-    TokenEnded {
-        /// Which.
-        reason: &'static str,
-    },
+    TokenEnded(TokenEnd),
     /// The right to be here was withdrawn (4403).
     RightWithdrawn,
     /// No sign of life (4408).
@@ -216,4 +213,51 @@ pub enum Ending {
         /// Which.
         reason: &'static str,
     },
+}
+
+/// Why a token is no longer accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenEnd {
+    /// Its time is over.
+    Expired,
+    /// The user has logged out.
+    LoggedOut,
+    /// The login was revoked.
+    Revoked,
+    /// The password was changed.
+    PasswordChanged,
+    /// The password was reset.
+    PasswordReset,
+}
+
+impl TokenEnd {
+    /// What the client is told.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "token expired",
+            Self::LoggedOut => "logged out",
+            Self::Revoked => "login revoked",
+            Self::PasswordChanged => "password changed",
+            Self::PasswordReset => "password reset",
+        }
+    }
+}
+
+/// What closes sessions from outside their actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// The token that they were opened with.
+    Token(TokenEnd),
+    /// The right to be here.
+    Right,
+}
+
+impl From<Revoked> for Ending {
+    fn from(revoked: Revoked) -> Self {
+        match revoked {
+            Revoked::Token(end) => Self::TokenEnded(end),
+            Revoked::Right => Self::RightWithdrawn,
+        }
+    }
 }

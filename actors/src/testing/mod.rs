@@ -2,6 +2,7 @@
 //!
 //! A test never sleeps for a result: it waits until a probe or the store shows the expected state.
 
+mod broker;
 mod clock;
 mod comments;
 mod inboxes;
@@ -14,6 +15,7 @@ mod sends;
 mod store;
 mod tickets;
 
+pub use broker::{FakeBroker, FakeNet};
 pub use clock::FakeClock;
 pub use outbox::{FakeDelivery, FakeOutbox, FakeSender, Reaction};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};

@@ -12,7 +12,7 @@ use super::own::Own;
 use super::session::{SessionState, Warning};
 use super::{UserEntity, UserState};
 use crate::messages::{UserMessage, UserProtocol};
-use crate::port::outlet::{Ending, Outgoing};
+use crate::port::outlet::{Ending, Outgoing, TokenEnd};
 use crate::supervisor::Parent;
 use crate::vitals::{Handle, Vitals};
 
@@ -138,7 +138,7 @@ impl UserEntity {
         // Not found: it has ended, or continues with another token.
         let Some(index) = state.sessions.iter().position(is_it) else { return };
         if is_end {
-            let why = Ending::TokenEnded { reason: "token expired" };
+            let why = Ending::TokenEnded(TokenEnd::Expired);
             return self.drop_session(myself, index, why, state);
         }
         let session = &mut state.sessions[index];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellpull_actors::directory::AttachError;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Frame, Mode, Op};
 use tokio::sync::broadcast::error::TryRecvError;
@@ -58,7 +58,7 @@ async fn a_live_session_does_not_swallow_what_was_never_delivered() {
     node.store.until_asked(Op::Head, 1).await;
     node.tell(1);
     assert_eq!(live.probe.shown(4).await, [4]);
-    node.hub.users.end_sessions(UserId(1), None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     assert_eq!(live.probe.ended().await, Ending::RightWithdrawn);
     node.until_listed("user/1", false).await;
     assert_eq!(node.delivered(1), 0);
@@ -157,7 +157,7 @@ async fn an_actor_without_sessions_leaves_and_the_next_session_gets_a_new_one() 
     let node = TestNode::new().await;
     let first = node.attach(1, Begin::Undelivered).await;
     node.until_listed("user/1", true).await;
-    node.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     first.probe.ended().await;
     node.until_listed("user/1", false).await;
     assert_eq!(node.hub.users.sessions(), 0);
@@ -185,7 +185,7 @@ async fn an_attach_that_races_the_leaving_of_an_idle_actor_is_never_lost() {
                 node.tell(user);
                 let conn = node.attach(user, since(round - 1)).await;
                 assert_eq!(conn.probe.shown(round).await, [round]);
-                node.hub.users.end_sessions(UserId(user), None, Ending::Silent);
+                node.hub.users.end_sessions(UserId(user), None, Revoked::Right);
                 conn.probe.ended().await;
                 // Around the turn of the wheel (10 ms), the first and the second.
                 let pause = u64::try_from((round * 7 + user) % 26).unwrap();

@@ -29,22 +29,22 @@ struct Office {
 }
 
 /// One channel's outbox and provider.
-struct Desk {
+pub(crate) struct Desk {
     outbox: FakeOutbox,
     sender: Arc<FakeSender>,
 }
 
-fn sends() -> Reaction {
+pub(crate) fn sends() -> Reaction {
     Reaction::Answers(SECOND, Outcome::Sent { provider_id: None })
 }
 
 impl Desk {
-    fn open(clock: &Arc<FakeClock>, does: fn() -> Reaction) -> Self {
+    pub(crate) fn open(clock: &Arc<FakeClock>, does: fn() -> Reaction) -> Self {
         let outbox = FakeOutbox::new(clock.clone());
         Self { outbox, sender: FakeSender::new(move |_, _| does()) }
     }
 
-    fn actor(&self, channel: Channel, clock: &Arc<FakeClock>) -> ChannelActor {
+    pub(crate) fn actor(&self, channel: Channel, clock: &Arc<FakeClock>) -> ChannelActor {
         ChannelActor {
             channel,
             store: Arc::new(self.outbox.clone()),
@@ -56,11 +56,11 @@ impl Desk {
         }
     }
 
-    fn put(&self, ids: std::ops::RangeInclusive<i64>) {
+    pub(crate) fn put(&self, ids: std::ops::RangeInclusive<i64>) {
         ids.for_each(|id| self.outbox.put(id, SignedDuration::ZERO));
     }
 
-    async fn until_sent(&self, count: usize) {
+    pub(crate) async fn until_sent(&self, count: usize) {
         self.outbox.until(|outbox| outbox.count(Sent) == count).await;
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked, TokenEnd};
 use bellpull_actors::session::{Begin, Heard};
 use bellpull_actors::testing::Frame;
 use jiff::SignedDuration;
@@ -43,7 +43,7 @@ async fn a_session_ends_with_its_token_to_the_second() {
         session.unwrap();
         // Longer than a probe waits: the wheel goes round meanwhile.
         tokio::time::sleep(lasts.saturating_sub(Duration::from_secs(30))).await;
-        assert!(matches!(probe.ended().await, Ending::TokenEnded { .. }));
+        assert!(matches!(probe.ended().await, Ending::TokenEnded(_)));
         let lasted = begun.elapsed();
         assert!(lasted >= lasts && lasted < lasts + Duration::from_secs(2), "{lasted:?}");
     }
@@ -51,7 +51,7 @@ async fn a_session_ends_with_its_token_to_the_second() {
         node.try_attach(1, Begin::Undelivered, None, Duration::from_secs(86_400)).await;
     session.unwrap();
     node.clock.set(jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_hours(100));
-    assert!(matches!(probe.ended().await, Ending::TokenEnded { .. }), "the clock was put on");
+    assert!(matches!(probe.ended().await, Ending::TokenEnded(_)), "the clock was put on");
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,15 +62,16 @@ async fn a_login_that_ends_takes_its_own_sessions_with_it() {
     let (_b, second) = node.try_attach(1, Begin::Undelivered, Some(8), day).await;
     let (_c, third) = node.try_attach(1, Begin::Undelivered, Some(7), day).await;
     let (_d, foreign) = node.try_attach(1, Begin::Undelivered, None, day).await;
-    let why = Ending::TokenEnded { reason: "logged out" };
-    node.hub.users.end_sessions(USER, Some(LoginId(7)), why);
+    let revoked = Revoked::Token(TokenEnd::LoggedOut);
+    let why = Ending::from(revoked);
+    node.hub.users.end_sessions(USER, Some(LoginId(7)), revoked);
     assert_eq!((first.ended().await, third.ended().await), (why, why));
     node.tell(1);
     second.shown(1).await;
     foreign.shown(1).await;
-    node.hub.users.end_sessions(USER, None, why);
+    node.hub.users.end_sessions(USER, None, revoked);
     assert_eq!((second.ended().await, foreign.ended().await), (why, why));
-    node.hub.users.end_sessions(UserId(99), None, why);
+    node.hub.users.end_sessions(UserId(99), None, revoked);
 }
 
 #[tokio::test(start_paused = true)]

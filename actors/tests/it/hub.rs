@@ -7,7 +7,7 @@ use bellpull_actors::directory::AttachError;
 use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::retention::Retention;
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Mode, Op};
@@ -121,7 +121,7 @@ async fn limits_of_nothing_stop_nothing() {
     node.command(id, Command::Open, &admin).await.unwrap();
     assert_eq!(conn.probe.shown(1).await, [1]);
     node.until_listed("ticket/1", false).await;
-    node.hub.users.end_sessions(creator.id, None, Ending::Silent);
+    node.hub.users.end_sessions(creator.id, None, Revoked::Right);
     node.until_listed("user/1", false).await;
 }
 

@@ -6,7 +6,7 @@ use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::{Begin, Heard};
 use bellpull_actors::testing::{Frame, Mode, Op};
 use serde_json::value::RawValue;
@@ -182,7 +182,7 @@ async fn what_waits_to_be_flushed_goes_out_before_the_end() {
     let node = TestNode::new().await;
     let conn = live(&node).await;
     node.tell(1);
-    node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, None, Revoked::Right);
     assert_eq!(conn.probe.ended().await, Ending::RightWithdrawn);
     assert_eq!(conn.probe.numbers(), upto(2));
     node.until_listed("user/1", false).await;
@@ -227,7 +227,7 @@ async fn the_delivered_position_is_saved_every_few_seconds_and_with_the_last_ses
     let second = node.attach(1, Begin::Undelivered).await;
     second.probe.until(|seen| !seen.frames.is_empty()).await;
     node.store.set(Op::Save, Mode::Good);
-    node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, None, Revoked::Right);
     crate::until("3 is saved", || node.delivered(1) == 3).await;
     assert_eq!(second.probe.numbers(), Vec::<i64>::new());
 }
@@ -238,7 +238,7 @@ async fn an_actor_does_not_leave_before_what_was_delivered_is_saved() {
     let node = TestNode::with(limits).await;
     let conn = live(&node).await;
     node.store.set(Op::Save, Mode::Fail);
-    node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, None, Revoked::Right);
     conn.probe.ended().await;
     node.store.until_asked(Op::Save, 4).await;
     assert!(node.find("user/1").await.is_some());

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
 //! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
-//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`.
+//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`, `broker` (two nodes).
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 )]
 
 mod attach;
+mod broker;
 mod channel;
 mod channels;
 mod comments;
@@ -31,8 +32,10 @@ mod ticket;
 mod walk;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::directory::{AttachError, Session};
 use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
@@ -41,7 +44,7 @@ use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
-use bellpull_actors::port::{Clock, LeaseOwner};
+use bellpull_actors::port::{Broker, Clock, LeaseOwner};
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use bellpull_actors::write_rate::WriteRate;
@@ -96,16 +99,30 @@ impl TestNode {
         clock: Arc<FakeClock>,
         channels: Vec<ChannelActor>,
     ) -> Self {
-        let store = FakeStore::new();
+        let (store, broker) = (FakeStore::new(), Arc::new(LocalBroker));
+        Self::with_parts(limits, clock, channels, store, broker).await
+    }
+
+    /// A hub that shares a store with others, and reaches them through a broker.
+    async fn with_parts(
+        limits: HubLimits,
+        clock: Arc<FakeClock>,
+        channels: Vec<ChannelActor>,
+        store: FakeStore,
+        broker: Arc<dyn Broker>,
+    ) -> Self {
+        static NODES: AtomicUsize = AtomicUsize::new(0);
+        let nth = NODES.fetch_add(1, Relaxed);
         let parts = HubParts {
             tickets: Arc::new(store.clone()),
             inboxes: Arc::new(store.clone()),
             sends: Arc::new(store.clone()),
             retention: Arc::new(store.clone()),
             comments: Arc::new(store.clone()),
+            broker,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
-            owner: LeaseOwner::new("a-node", Timestamp::UNIX_EPOCH),
+            owner: LeaseOwner::new(&format!("node{nth}"), Timestamp::UNIX_EPOCH),
             limits,
             writes: WriteRate::per_second(0), // the requests come from no client
             channels,

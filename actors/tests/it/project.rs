@@ -7,7 +7,7 @@ use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::stream::{Present, Stream, StreamEvent, StreamKind, TicketAction};
 use bellpull_actors::domain::ticket::{Caller, Command, Edit};
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, Resume, SessionStart};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op, Probe};
 use tokio::time::Instant;
@@ -427,7 +427,7 @@ async fn a_stream_socket_has_what_every_socket_has() {
     let inbox = node.attach(1, Begin::Undelivered).await;
     assert_eq!(inbox.probe.shown(1).await, [1]);
     assert_eq!(session.probe.seen().frames, [Frame::Established(UserId(1))], "no notification");
-    node.hub.users.end_sessions(UserId(1), None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     assert_eq!(session.probe.ended().await, Ending::RightWithdrawn);
     node.until_watched(0, 0).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellpull_actors::domain::ids::{LoginId, NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, NotRenewed, Renewal, Resume, Tag};
 use bellpull_actors::testing::{Frame, Mode, Op};
 use jiff::{SignedDuration, Timestamp};
@@ -321,7 +321,7 @@ async fn a_session_is_told_once_that_its_token_ends_soon() {
         conn.probe.until(|_| !conn.warnings().is_empty()).await;
         let left = lasts - begun.elapsed();
         assert!(left <= Duration::from_secs(50) && left > Duration::from_secs(48), "{left:?}");
-        assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
+        assert!(matches!(conn.probe.ended().await, Ending::TokenEnded(_)));
         assert_eq!(conn.warnings().len(), 1);
     }
 }
@@ -372,7 +372,7 @@ async fn a_renewal_that_brings_no_time_is_not_warned_of_again() {
         assert_eq!(conn.answer(renewal).await, Answer::Done);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
+    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded(_)));
     assert_eq!(conn.warnings(), [ends_at]);
     let lasted = begun.elapsed();
     assert!(lasted >= lasts && lasted < lasts + Duration::from_secs(2), "{lasted:?}");
@@ -406,10 +406,10 @@ async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
     conn.probe.until(|_| !conn.warnings().is_empty()).await;
     conn.renew("good", 1, at(150));
     assert_eq!(conn.answer("good").await, Answer::Done);
-    node.hub.users.end_sessions(USER, Some(LoginId(8)), Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, Some(LoginId(8)), Revoked::Right);
     conn.probe.until(|_| conn.warnings() == [at(70), at(150)]).await;
     conn.renew("shorter", 1, at(140));
-    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded { .. }));
+    assert!(matches!(conn.probe.ended().await, Ending::TokenEnded(_)));
     let lasted = begun.elapsed();
     assert!(lasted >= Duration::from_secs(140) && lasted < Duration::from_secs(142), "{lasted:?}");
     assert_eq!(conn.warnings(), [at(70), at(150), at(140)]);
@@ -418,7 +418,7 @@ async fn a_session_goes_on_with_another_token_of_its_user_and_no_other() {
     let conn = TestClient { session: session.unwrap(), probe };
     conn.renew("good", 1, at(100_000));
     conn.answer("good").await;
-    node.hub.users.end_sessions(USER, Some(LoginId(9)), Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, Some(LoginId(9)), Revoked::Right);
     assert_eq!(conn.probe.ended().await, Ending::RightWithdrawn, "its login is the new one");
 }
 

@@ -8,7 +8,7 @@ use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
 use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
 
@@ -255,7 +255,7 @@ async fn a_session_of_nothing_is_greeted_and_shown_nothing_and_counts_for_nothin
     other.probe.shown(4).await;
     assert_eq!(conn.probe.seen().frames, [Frame::Established(USER)]);
     assert_eq!(node.hub.users.sessions(), 2);
-    node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+    node.hub.users.end_sessions(USER, None, Revoked::Right);
     assert_eq!(conn.probe.ended().await, Ending::RightWithdrawn);
     let alone = TestNode::new().await;
     let conn = alone.follow(1, Feed::Nothing).await;
@@ -407,7 +407,7 @@ async fn nothing_is_said_before_the_greeting_whatever_came_with_the_handshake() 
         let answers: Vec<_> = frames.iter().filter(answers).collect();
         assert!(matches!(answers[..2], [Frame::Pong(None), Frame::Error("unknown_type")]));
         assert_eq!(answers.len(), 4, "{feed:?}: {answers:?}");
-        node.hub.users.end_sessions(USER, None, Ending::RightWithdrawn);
+        node.hub.users.end_sessions(USER, None, Revoked::Right);
         node.until_listed("user/1", false).await;
         // What a client says that it has, it has, as soon as it is known what it was shown.
         let wanted = if matches!(feed, Feed::Changes(_)) { 2 } else { 0 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::inbox::{Change, MessageContent};
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::{Broken, Ending};
+use bellpull_actors::port::outlet::{Broken, Ending, Revoked};
 use bellpull_actors::session::{Begin, Feed, Heard};
 use bellpull_actors::testing::{Mode, Op};
 
@@ -182,6 +182,6 @@ async fn a_session_that_breaks_in_its_backlog_ends() {
     conn.probe.set(|seen| seen.broken = Some(Broken::Gone));
     take(&conn, 1);
     assert_eq!(conn.probe.ended().await, Ending::Closed { code: 1006 });
-    node.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     node.until_listed("user/1", false).await;
 }

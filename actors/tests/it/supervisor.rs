@@ -10,7 +10,7 @@ use bellpull_actors::domain::ticket::{Command, Edit};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::RestartError;
 use bellpull_actors::observe::ActorReport;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Mode, Op};
 use tokio::time::Instant;
@@ -230,7 +230,7 @@ async fn events_tell_what_happens_to_whom() {
     node.hub.panic_at("user/1");
     conn.probe.ended().await;
     let conn = node.attach(1, Begin::Undelivered).await;
-    node.hub.users.end_sessions(UserId(1), None, Ending::Silent);
+    node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     conn.probe.ended().await;
     let mut seen = Vec::new();
     while seen.last().map(|(_, what, _)| *what) != Some("stopped") {

@@ -1,5 +1,6 @@
 //! Every wrong kind of token is refused; logins, refreshes and registrations from end to end.
 
+mod nodes;
 mod people;
 mod tokens;
 mod ws_tickets;

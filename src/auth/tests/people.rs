@@ -155,7 +155,7 @@ async fn what_was_kept_open_is_looked_at_again() {
     let one = kept().await;
     assert_eq!(bench.auth.recheck(&one).await, Ok(()));
     bench.auth.logout(&one, None).await.unwrap();
-    let ended = Ending::TokenEnded { reason: "logged out" };
+    let ended = Ending::TokenEnded(TokenEnd::LoggedOut);
     assert_eq!(bench.auth.recheck(&one).await, Err(ended));
     let two = kept().await;
     bench.store.is_away.store(true, Ordering::Relaxed);
@@ -170,7 +170,7 @@ async fn what_was_kept_open_is_looked_at_again() {
         assert_eq!(bench.auth.recheck(&two).await, Err(Ending::RightWithdrawn));
     }
     bench.clock.advance_ms(3_600_000);
-    let expired = Ending::TokenEnded { reason: "token expired" };
+    let expired = Ending::TokenEnded(TokenEnd::Expired);
     assert_eq!(bench.auth.recheck(&two).await, Err(expired));
 }
 

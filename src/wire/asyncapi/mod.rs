@@ -142,7 +142,7 @@ fn add(
 mod tests {
     use std::collections::BTreeSet;
 
-    use bellpull_actors::port::outlet::Ending;
+    use bellpull_actors::port::outlet::{Ending, TokenEnd};
     use proptest::prelude::*;
 
     use super::*;
@@ -256,7 +256,7 @@ mod tests {
             Ending::TooBig,
             Ending::Restarting { retry_after_ms: 1 },
             Ending::Abuse,
-            Ending::TokenEnded { reason: "" },
+            Ending::TokenEnded(TokenEnd::Expired),
             Ending::RightWithdrawn,
             Ending::Silent,
             Ending::TooSlow,

@@ -21,7 +21,7 @@ async fn a_client_that_keeps_sending_still_reads_why_it_was_closed() {
     let Pair { mut client, shared, outlet, .. } = pair().await;
     let weak = Arc::downgrade(&shared);
     drop(shared);
-    outlet.close(Ending::TokenEnded { reason: "token expired" });
+    outlet.close(Ending::TokenEnded(TokenEnd::Expired));
     for _ in 0..20 {
         client.write_all(&frame(0x81, &[b'x'; 900])).await.unwrap();
     }

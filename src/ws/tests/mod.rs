@@ -15,7 +15,7 @@ use bellpull_actors::domain::inbox::{Entry, MessageContent};
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::Outlet;
-use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
+use bellpull_actors::port::outlet::{Broken, Ending, Outgoing, TokenEnd};
 use bellpull_actors::session::Heard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -1,0 +1,60 @@
+//! The broker of a node that is alone, and the subscriber that hands the messages of other nodes to
+//! this node's actors.
+
+use std::sync::{Arc, Weak};
+
+use crate::directory::{Projects, Users};
+use crate::port::broker::{Broker, BrokerMessage, Subscriber};
+
+/// The broker of a node that is alone: there is no other to tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalBroker;
+
+impl Broker for LocalBroker {
+    fn has_peers(&self) -> bool {
+        false
+    }
+
+    fn publish(&self, _: BrokerMessage<'_>) {}
+
+    fn subscribe(&self, _: Weak<dyn Subscriber>) {}
+}
+
+/// Hands what other nodes have published to this node's actors. The hub owns it.
+#[derive(Debug)]
+pub(crate) struct ActorSubscriber {
+    users: Users,
+    projects: Projects,
+}
+
+impl ActorSubscriber {
+    pub(crate) fn subscribe(broker: &dyn Broker, users: &Users, projects: &Projects) -> Arc<Self> {
+        let subscriber = Arc::new(Self { users: users.clone(), projects: projects.clone() });
+        let weak: Weak<Self> = Arc::downgrade(&subscriber);
+        broker.subscribe(weak);
+        subscriber
+    }
+}
+
+impl Subscriber for ActorSubscriber {
+    fn receive(&self, message: BrokerMessage<'_>) {
+        match message {
+            BrokerMessage::Changed { user, change } => self.users.tell_own(user, change.clone()),
+            BrokerMessage::Announced(told) => self.users.tell_all_own(told),
+            BrokerMessage::ProjectNews { project, news } => {
+                self.projects.tell_own(project, || news.clone());
+            }
+            BrokerMessage::MemberRemoved { project, user } => {
+                self.projects.withdraw_own(project, user);
+            }
+            BrokerMessage::SessionsEnded { user, login, why } => {
+                self.users.end_own_sessions(user, login, why);
+            }
+            BrokerMessage::ChannelsDue(which) => self.users.channels.nudge(which),
+            // Actors cache none of these.
+            BrokerMessage::LoginEnded { .. }
+            | BrokerMessage::AccountChanged(_)
+            | BrokerMessage::TemplatesChanged => {}
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Two nodes on one store: what ends or changes on one of them counts on the other at once, before
+//! it reads the store or its cache expires.
+
+use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
+use bellpull_actors::port::LeaseOwner;
+use bellpull_actors::testing::{FakeClock, FakeNet, FakeStore as FakeActorStore};
+use bellpull_actors::write_rate::WriteRate;
+
+use super::*;
+
+struct Node {
+    auth: Auth,
+    _hub: Hub,
+}
+
+/// A node of `bench`'s store, which others reach through `broker`.
+async fn node(bench: &Bench, store: &FakeActorStore, broker: Arc<dyn Broker>) -> Node {
+    let parts = HubParts {
+        tickets: Arc::new(store.clone()),
+        inboxes: Arc::new(store.clone()),
+        sends: Arc::new(store.clone()),
+        retention: Arc::new(store.clone()),
+        comments: Arc::new(store.clone()),
+        broker: Arc::clone(&broker),
+        clock: Arc::new(FakeClock::default()),
+        names: HubNames { epoch: "an-epoch".into(), node: "a-node".into() },
+        owner: LeaseOwner::new("a-node", bench.clock.now()),
+        limits: HubLimits::default(),
+        writes: WriteRate::per_second(0),
+        channels: Vec::new(),
+    };
+    let hub = Hub::start(parts).await.unwrap();
+    let config = config();
+    let signing = Signing::read(&config, &*bench.store, bench.clock.now()).await.unwrap();
+    let (accounts, users) = (bench.store.clone(), Some(hub.users.clone()));
+    let auth = Auth::new(signing, &config, accounts, users, bench.clock.clone());
+    auth.subscribe(&*broker);
+    Node { auth, _hub: hub }
+}
+
+async fn two_nodes(bench: &Bench) -> (Node, Node, FakeNet) {
+    let (store, net) = (FakeActorStore::new(), FakeNet::default());
+    let here = node(bench, &store, net.join()).await;
+    (here, node(bench, &store, net.join()).await, net)
+}
+
+#[tokio::test]
+async fn a_logout_is_known_to_every_node_at_once() {
+    let bench = bench(config()).await;
+    let (here, there, net) = two_nodes(&bench).await;
+    let name = LoginName::Username("ada".to_owned());
+    let tokens = here.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap().0;
+    let principal = there.auth.authenticate(&tokens.access).await.unwrap();
+    here.auth.logout(&principal, None).await.unwrap();
+    let ended = Ending::TokenEnded(TokenEnd::LoggedOut);
+    assert_eq!(there.auth.recheck(&principal).await, Err(ended));
+    assert!(there.auth.authenticate(&tokens.access).await.is_err());
+    // The token is refused before the sessions are closed: none comes back in between.
+    let kinds: Vec<String> = net
+        .published()
+        .iter()
+        .map(|(node, text)| {
+            let kind = text.split([' ', '(']).next().unwrap();
+            format!("{node} {kind}")
+        })
+        .collect();
+    assert_eq!(kinds, ["0 LoginEnded", "0 SessionsEnded"]);
+}
+
+#[tokio::test]
+async fn a_changed_account_is_read_anew_on_every_node() {
+    let bench = bench(config()).await;
+    let (here, there, net) = two_nodes(&bench).await;
+    let token = bench.token(json!({}));
+    there.auth.authenticate(&token).await.unwrap();
+    bench.store.change(1, |ada| ada.is_active = false);
+    assert!(there.auth.authenticate(&token).await.is_ok(), "still cached");
+    here.auth.forget(UserId(1));
+    assert!(there.auth.authenticate(&token).await.is_err(), "read anew");
+    assert_eq!(net.published(), [(0, "AccountChanged(UserId(1))".to_owned())]);
+}
+
+/// The broker owns no subscriber, so a hub that has ended does not live on through its broker.
+#[tokio::test]
+async fn a_subscriber_ends_with_its_owner() {
+    let bench = bench(config()).await;
+    let net = FakeNet::default();
+    let broker = net.join();
+    let auth = node(&bench, &FakeActorStore::new(), broker.clone()).await.auth;
+    let inner = Arc::downgrade(&auth.0);
+    drop(auth);
+    assert!(inner.upgrade().is_none());
+    net.join().publish(BrokerMessage::AccountChanged(UserId(1)));
+}
