@@ -1,15 +1,16 @@
 //! Reads of account links (sent by e-mail) and of logins that other processes have ended.
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::ids::{LinkId, LoginId, UserId};
-use bellpull_actors::domain::plan::link::{self, StoredLink};
+use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::plan::link;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::EndedLogin;
 use jiff::Timestamp;
 
 use super::SqliteStore;
-use super::error::{corrupt, unavailable};
-use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};
+use super::error::unavailable;
+use super::link_rows::{STORED_LINK, stored_link};
+use super::rows::timestamp;
 use super::writer::{Done, LinkWrite, Write, mismatch};
 
 /// Has it written. Returns the logins that it ended, unless it was rejected.
@@ -21,24 +22,6 @@ pub(super) async fn ended(
         return Err(mismatch());
     };
     Ok(ended)
-}
-
-/// A link's row, by its id.
-pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
-    ended_at FROM account_links WHERE id = ?";
-
-/// A row of [`STORED_LINK`].
-pub(super) fn stored_link(row: &impl Columns) -> Result<StoredLink, StoreError> {
-    let purpose = LinkPurpose::from_name(text(row, "purpose")?);
-    Ok(StoredLink {
-        id: LinkId(int(row, "id")?),
-        user: UserId(int(row, "user_id")?),
-        purpose: purpose.ok_or_else(|| corrupt("purpose"))?,
-        email: string(row, "email")?,
-        created_at: timestamp(int(row, "created_at")?)?,
-        expires_at: timestamp(int(row, "expires_at")?)?,
-        ended_at: optional_timestamp(row.int("ended_at")?)?,
-    })
 }
 
 /// As `AccountStore::is_link_open`.

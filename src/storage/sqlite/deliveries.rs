@@ -15,7 +15,7 @@ use super::error::{corrupt, unavailable};
 use super::lanes::{held, lane_room, lanes};
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
-use super::{SqliteStore, webhooks};
+use super::{SqliteStore, webhook_rows};
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -136,7 +136,7 @@ fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
             let (id, endpoint, p256dh, auth) = json(&address)?;
             Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
         }
-        Channel::Webhook => webhooks::target(&address).map(Target::Webhook),
+        Channel::Webhook => webhook_rows::target(&address).map(Target::Webhook),
         Channel::System => Err(corrupt("target")),
     }
 }

@@ -8,7 +8,8 @@
 //! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a
 //! connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
-//! [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
+//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
+//! [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -32,6 +33,7 @@ mod ids;
 mod inbox;
 mod joined;
 mod lanes;
+mod link_rows;
 mod lock;
 mod multi_row;
 mod name_keys;
@@ -52,6 +54,7 @@ mod supervised;
 mod templates;
 mod ticket_lists;
 mod tickets;
+mod webhook_rows;
 mod webhooks;
 mod writer;
 

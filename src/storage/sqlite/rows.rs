@@ -7,6 +7,7 @@ use bellpull_actors::domain::ticket::{Category, Priority, Project, Status, Ticke
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -130,6 +131,11 @@ pub(super) fn get_name<T>(
     from_name: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
     from_name(get(row, column)?).ok_or_else(|| corrupt(column))
+}
+
+/// A value as JSON.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| corrupt("JSON"))
 }
 
 /// A JSON value.

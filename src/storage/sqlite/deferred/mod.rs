@@ -39,7 +39,7 @@ pub(super) use barrier::Barrier;
 pub(super) use entries::DeferredEntry;
 pub(super) use flusher::Flusher;
 use lists::{Lists, Waiting};
-pub(super) use staged::{Staged, StagedEntry};
+pub(super) use staged::{NOTIFICATIONS, Staged, StagedEntry};
 
 /// One inbox may be cached for this many deferred entries: it takes as much memory as they do.
 const BIRTHS_PER_INBOX: usize = 8;

@@ -11,11 +11,17 @@ use smallvec::SmallVec;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
-use super::super::writer::NOTIFICATIONS;
 use super::entries::{DeferredEntry, encode};
 use super::lists::{Counts, Waiting};
 use super::{Deferred, Inbox, KNOWN_MAX, Position, State};
 
+/// Entries: user, number, notification, message.
+pub(in super::super) static NOTIFICATIONS: MultiRow = MultiRow::new(
+    "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
+     SELECT column1, column2, column3, column2, column4 FROM ",
+    4,
+    " WHERE column1 IS NOT NULL",
+);
 static HEADS: MultiRow = MultiRow::new(
     "INSERT INTO inboxes (user_id, last_seq, unread_count, delivered_seq) \
      SELECT column1, column2, column3, column4 FROM ",

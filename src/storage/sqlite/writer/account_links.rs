@@ -17,10 +17,11 @@ use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::super::account_links::{STORED_LINK, stored_link};
+use super::super::link_rows::{STORED_LINK, stored_link};
 use super::super::rows::{timestamp, user, user_columns};
 use super::super::statement::{all, execute, one, optional};
-use super::context::{Failure, Place};
+use super::context::Place;
+use super::failure::Failure;
 use super::{Answer, Done, Write, logins, rows};
 
 /// Expired rows that are removed with each new one.

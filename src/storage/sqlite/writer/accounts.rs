@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::super::rows::{user, user_columns};
 use super::super::statement::{execute, one};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{
     Answer, Done, Write, account_links, escalations, logins, preferences, projects, push,
     retention, sends, templates, webhooks,

@@ -15,9 +15,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::to_json;
 use super::super::statement::all;
-use super::context::Failure;
-use super::rows::text;
+use super::failure::Failure;
 use super::{Write, hung_lanes, push, reports, webhooks};
 
 /// The deliveries with these ids, each with its webhook if that is enabled.
@@ -123,7 +123,7 @@ fn recorded(
     let pairs: Vec<(DeliveryId, u32)> =
         attempts.iter().map(|attempt| (attempt.delivery, attempt.number)).collect();
     let pair = |row: &Row<'_>| Ok((DeliveryId(row.get(0)?), row.get(1)?));
-    Ok(all(connection, RECORDED, (text(&pairs)?,), pair)?.into_iter().collect())
+    Ok(all(connection, RECORDED, (to_json(&pairs)?,), pair)?.into_iter().collect())
 }
 
 fn known(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, Known)> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, one};
-use super::context::Failure;
+use super::failure::Failure;
 
 /// Which accounts of an audience may come next.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::super::rows::json;
 use super::super::statement::one;
-use super::context::Failure;
+use super::failure::Failure;
 
 /// As many as the scheduler has under way at once, about.
 const KEPT: usize = 64;

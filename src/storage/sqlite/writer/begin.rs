@@ -14,12 +14,13 @@ use rusqlite::{Connection, Row};
 
 use super::super::ids::Counter;
 use super::super::multi_row::{Cell, id_list};
+use super::super::rows::to_json;
 use super::super::statement::{all, optional};
 use super::BeginSend;
 use super::audience;
-use super::context::{Failure, Place};
-use super::rows::text;
-use super::sends::{Records, Reply, SendChunk, SendText, names};
+use super::context::Place;
+use super::failure::Failure;
+use super::send_rows::{Records, Reply, SendChunk, SendText, names};
 
 /// By owner and key: the hash of the request, and the send that it began.
 type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
@@ -106,8 +107,8 @@ impl<'a> Beginnings<'a> {
             Cell::Int(stored.id.0),
             message_id.into(),
             only.map(|id| id.0).into(),
-            text(&audience)?.into(),
-            text(&names(send.channels))?.into(),
+            to_json(&audience)?.into(),
+            to_json(&names(send.channels))?.into(),
             i64::from(send.is_critical).into(),
             recipients.into(),
             last_user.0.into(),

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
-use super::context::Failure;
-use super::outbox::{Lease, LeasedRow, Part};
+use super::failure::Failure;
+use super::leases::{Lease, LeasedRow, Part};
 
 /// The most notifications of one e-mail: more than a reader takes in. The others follow in another.
 const LETTERS_MAX: usize = 100;

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
+use super::super::rows::to_json;
 use super::super::statement::execute;
-use super::context::Failure;
-use super::rows::text;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// The steps of these notifications (`?2`) in these inboxes (`?1`). The index is read by inbox
@@ -47,7 +47,7 @@ pub(super) fn set(
                WHERE (SELECT count(*) FROM escalations WHERE event <> ?1) < ?4 \
                ON CONFLICT (event) DO UPDATE SET steps = excluded.steps, \
                updated_at = excluded.updated_at";
-    let values = (event.as_str(), text(escalation)?, now.as_millisecond(), POLICIES_MAX);
+    let values = (event.as_str(), to_json(escalation)?, now.as_millisecond(), POLICIES_MAX);
     let is_set = execute(connection, sql, values)? > 0;
     let row = || {
         let (event, escalation) = (event.clone(), escalation.clone());

@@ -14,8 +14,9 @@ use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::options::limit_pages;
-use super::context::{Failure, Place};
-use super::sends::Sends;
+use super::context::Place;
+use super::failure::Failure;
+use super::send_rows::Sends;
 use super::set::Work;
 use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
 

@@ -22,8 +22,9 @@ use super::super::statement::optional;
 use super::Answer;
 use super::Done;
 use super::audience::{Walk, after};
-use super::context::{Failure, Place};
-use super::sends::{Reply, SendChunk, SendText, Sends};
+use super::context::Place;
+use super::failure::Failure;
+use super::send_rows::{Reply, SendChunk, SendText, Sends};
 
 /// Sends that are to go on, by so many notifications altogether: the first, and those near it.
 #[derive(Debug, Clone, Copy)]

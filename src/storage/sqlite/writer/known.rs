@@ -17,7 +17,8 @@ use rusqlite::{Connection, Row};
 use super::super::deferred::Look;
 use super::super::rows::json;
 use super::super::statement::{all, each, one, optional};
-use super::context::{Failure, Place};
+use super::context::Place;
+use super::failure::Failure;
 
 /// Reads the facts that a plan needs; `others` are recipients besides the announcements' own.
 pub(super) fn read(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::super::rows::{optional_timestamp, timestamp};
 use super::super::statement::{all, execute, one, optional};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Writes of logins. Each begun or continued login issues an access token; its expiry is written in

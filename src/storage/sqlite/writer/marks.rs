@@ -11,8 +11,9 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
-use super::context::{Failure, Place};
+use super::context::Place;
 use super::escalations::call_off_seen;
+use super::failure::Failure;
 use super::known::inboxes;
 use super::rows::SAVE_HEADS;
 use super::{Answer, Done, MarkRows, Write};

@@ -3,13 +3,13 @@
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
-//! transaction), [`accounts`], [`logins`], [`account_links`], [`projects`], [`preferences`],
-//! [`push`], [`webhooks`], [`escalations`], [`templates`] and [`marks`] (the rarer writes),
-//! [`sends`] with [`begin`], [`in_step`], [`audience`] and [`audiences`] (which recipients are
-//! next), and the hot path: [`known`] (the facts of a group), [`set`] (its plan, by
-//! [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, one statement a table); then
-//! [`outbox`] (leases) with [`attempts`] (their outcomes), [`reports`] (of providers) and
-//! [`hung_lanes`] (which hosts hang).
+//! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
+//! [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`], [`audience`]
+//! and [`audiences`] (which recipients are next), and the hot path: [`known`] (the facts of a
+//! group), [`set`] (its plan, by [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, a
+//! statement a table); then [`outbox`] with [`leases`], [`digests`], [`attempts`] (their outcomes),
+//! [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
 
 mod account_links;
 mod accounts;
@@ -20,10 +20,12 @@ mod begin;
 mod context;
 mod digests;
 mod escalations;
+mod failure;
 mod group;
 mod hung_lanes;
 mod in_step;
 mod known;
+mod leases;
 mod log_keeper;
 mod logins;
 mod marks;
@@ -35,6 +37,7 @@ mod queue;
 mod reports;
 mod retention;
 mod rows;
+mod send_rows;
 mod sends;
 mod set;
 mod task;
@@ -74,11 +77,10 @@ use super::options::BoxError;
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
+pub(super) use leases::{Lease, LeasedRow};
 pub(super) use logins::LoginWrite;
-pub(super) use outbox::{Lease, LeasedRow};
 pub(super) use reports::Report;
 pub(super) use retention::Step;
-pub(super) use rows::NOTIFICATIONS;
 pub(super) use task::Writer;
 pub(super) use webhooks::WebhookWrite;
 

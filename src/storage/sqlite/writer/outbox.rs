@@ -10,9 +10,9 @@ use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::step::{Step, called_off_by};
+use bellpull_actors::domain::plan::step::Step;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{LeaseLimit, LeaseOwner};
+use bellpull_actors::port::LeaseOwner;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -20,8 +20,10 @@ use rusqlite::{Connection, Row};
 use super::super::lanes::{held, lane_room, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute, optional};
-use super::super::webhooks::webhook_target;
-use super::context::{Failure, Place};
+use super::super::webhook_rows::webhook_target;
+use super::context::Place;
+use super::failure::Failure;
+use super::leases::{Lease, LeasedRow};
 use super::{Answer, Done, Write, attempts, digests, reports};
 
 static GIVE_BACK: MultiRow = MultiRow::new(
@@ -30,70 +32,6 @@ static GIVE_BACK: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL \
      AND lease_owner = v.column3",
 );
-
-/// A requested lease.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Lease {
-    pub(in super::super) owner: LeaseOwner,
-    pub(in super::super) channel: Channel,
-    pub(in super::super) limit: LeaseLimit,
-    pub(in super::super) now: Timestamp,
-    pub(in super::super) until: Timestamp,
-}
-
-/// A leased delivery; its content is read once the lease is committed.
-#[derive(Debug, Clone)]
-pub(in super::super) struct LeasedRow {
-    pub(in super::super) due_at_ms: i64,
-    pub(in super::super) id: DeliveryId,
-    pub(in super::super) notification: Option<NotificationId>,
-    pub(in super::super) message_id: i64,
-    pub(in super::super) recipient: Option<UserId>,
-    /// The recipient.
-    pub(in super::super) name: Option<String>,
-    pub(in super::super) address: String,
-    pub(in super::super) attempt: u32,
-    pub(in super::super) failures: u32,
-    pub(in super::super) is_digest: bool,
-    pub(in super::super) digest_id: Option<i64>,
-    /// The recipient's language, if set.
-    pub(in super::super) locale: Option<Locale>,
-    /// Its state as a step of an escalation, if it is one.
-    step: Option<Step>,
-    /// Of an e-mail: what holds it back.
-    stopped_by: Option<Rule>,
-    /// The link that it contains.
-    pub(in super::super) account_link: Option<AccountLink>,
-    /// The deliveries that go out with it.
-    pub(in super::super) with: Vec<Part>,
-}
-
-/// A delivery that goes out with another one.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Part {
-    pub(in super::super) id: DeliveryId,
-    pub(in super::super) notification: Option<NotificationId>,
-    pub(in super::super) attempt: u32,
-    pub(in super::super) message_id: i64,
-}
-
-impl LeasedRow {
-    /// The messages that go out, the oldest first.
-    pub(in super::super) fn messages(&self) -> impl Iterator<Item = i64> {
-        std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message_id))
-    }
-
-    /// Why it is not sent.
-    fn held_back_by(&self) -> Option<Rule> {
-        let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
-        self.step.and_then(called_off_by).or_else(no_address).or(self.stopped_by)
-    }
-
-    pub(super) fn part(&self) -> Part {
-        let Self { id, notification, attempt, message_id, .. } = *self;
-        Part { id, notification, attempt, message_id }
-    }
-}
 
 /// Applies the group's requests of the outbox.
 pub(super) fn apply(

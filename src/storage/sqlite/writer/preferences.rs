@@ -7,10 +7,9 @@ use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::rows::json;
+use super::super::rows::{json, to_json};
 use super::super::statement::{execute, optional};
-use super::context::Failure;
-use super::rows::text;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Merges changes into a user's preferences; nothing is written where they would be too many.
@@ -29,6 +28,6 @@ pub(super) fn change(
     let sql = "INSERT INTO preferences (user_id, body, updated_at) VALUES (?, ?, ?) \
                ON CONFLICT (user_id) DO UPDATE SET body = excluded.body, \
                updated_at = excluded.updated_at";
-    execute(connection, sql, (user.0, text(&after)?, now.as_millisecond()))?;
+    execute(connection, sql, (user.0, to_json(&after)?, now.as_millisecond()))?;
     Ok(Ok(Done::Preferences(Some(Box::new(after)))))
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::super::rows::{project, project_columns};
 use super::super::statement::{execute, one};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{Answer, Done, NewProject};
 
 /// Makes a project with its first member.

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::statement::{execute, one};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Subscribes a browser, replacing its previous user. Another user's is another subscription: what

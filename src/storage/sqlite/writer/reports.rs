@@ -18,10 +18,9 @@ use rusqlite::Connection;
 
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
-use super::super::rows::timestamp;
+use super::super::rows::{timestamp, to_json};
 use super::super::statement::{all, execute, one};
-use super::context::Failure;
-use super::rows::text;
+use super::failure::Failure;
 use super::{Answer, Done, Write};
 
 /// How long a report with an unknown id is kept: longer than an attempt and its record take, even
@@ -99,7 +98,7 @@ pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Resu
     };
     let names: Vec<String> = attempts.iter().filter_map(name).collect();
     type Row = (i64, String, String, String, Option<String>, i64);
-    let mut found: Vec<Row> = all(connection, EARLY, (text(&names)?,), |row| row.try_into())?;
+    let mut found: Vec<Row> = all(connection, EARLY, (to_json(&names)?,), |row| row.try_into())?;
     if found.is_empty() {
         return Ok(());
     }
@@ -129,7 +128,7 @@ fn named<'a>(
     let pairs: BTreeSet<(&str, &str)> =
         reports.map(|(channel, report)| (channel.as_str(), &*report.provider_id)).collect();
     type Row = (String, String, i64, String, Option<String>);
-    let found: Vec<Row> = all(connection, NAMED, (text(&pairs)?,), |row| row.try_into())?;
+    let found: Vec<Row> = all(connection, NAMED, (to_json(&pairs)?,), |row| row.try_into())?;
     let mut named = Named::new();
     for (channel, provider_id, id, status, provider_status) in found {
         let channel = Channel::from_name(&channel).ok_or_else(|| corrupt("channel"))?;

@@ -14,7 +14,7 @@ use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::{optional_timestamp, timestamp};
 use super::super::statement::{all, execute};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// The highest change of the rows that an inbox has lost.

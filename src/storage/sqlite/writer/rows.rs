@@ -9,13 +9,13 @@ use bellpull_actors::domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, Sear
 use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
-use serde::Serialize;
 
-use super::super::deferred::{DeferredEntry, StagedEntry};
-use super::super::error::corrupt;
+use super::super::deferred::{DeferredEntry, NOTIFICATIONS, StagedEntry};
 use super::super::multi_row::{Cell, MultiRow};
-use super::context::{Failure, Place};
+use super::super::rows::to_json;
+use super::context::Place;
 use super::escalations::call_off_moved;
+use super::failure::Failure;
 
 /// The changed heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -78,13 +78,6 @@ static COPIES: MultiRow = MultiRow::new(
     "UPDATE messages SET copies = copies + v.column2 FROM ",
     2,
     " AS v WHERE id = v.column1",
-);
-/// Entries: user, number, notification, message.
-pub(in super::super) static NOTIFICATIONS: MultiRow = MultiRow::new(
-    "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
-     SELECT column1, column2, column3, column2, column4 FROM ",
-    4,
-    " WHERE column1 IS NOT NULL",
 );
 static DELIVERIES: MultiRow = MultiRow::new(
     "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, target_id, \
@@ -290,17 +283,12 @@ fn message(id: MessageId, message: &Message, copies: i64) -> Result<[Cell<'_>; 1
         message.title.as_str().into(),
         message.body.as_str().into(),
         message.action_url.as_str().into(),
-        text(&message.metadata)?.into(),
+        to_json(&message.metadata)?.into(),
         ticket.map(|ticket| ticket.id.0).into(),
-        ticket.map(text).transpose()?.map_or(Cell::Null, Cell::from),
+        ticket.map(to_json).transpose()?.map_or(Cell::Null, Cell::from),
         message.sender.map(|user| user.0).into(),
         message.priority.as_str().into(),
         message.created_at.as_millisecond().into(),
         copies.into(),
     ])
-}
-
-/// A value as JSON.
-pub(super) fn text<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| corrupt("JSON"))
 }

@@ -13,8 +13,9 @@ use rusqlite::Connection;
 
 use super::super::ids::Counter;
 use super::accounts::Created;
-use super::context::{Failure, Place};
-use super::sends::{SendChunk, SendText};
+use super::context::Place;
+use super::failure::Failure;
+use super::send_rows::{SendChunk, SendText};
 use super::{Answer, Done, NewComment, Write, known, rows};
 
 /// What a group writes here, each with the index of its request in the group.

@@ -6,7 +6,7 @@ use bellpull_actors::port::templates::{
 use rusqlite::Connection;
 
 use super::super::statement::{execute, one};
-use super::context::Failure;
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Stores a template, replacing the previous one.

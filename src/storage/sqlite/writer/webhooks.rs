@@ -12,10 +12,10 @@ use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::super::rows::to_json;
 use super::super::statement::{execute, one, optional};
-use super::super::webhooks::{select_webhooks, webhook};
-use super::context::Failure;
-use super::rows::text;
+use super::super::webhook_rows::{select_webhooks, webhook};
+use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Requests that concern webhooks.
@@ -75,7 +75,7 @@ fn create(connection: &Connection, new: &NewWebhook, now: Timestamp) -> Result<A
         project,
         &new.address.url,
         &new.address.lane,
-        text(&new.events)?,
+        to_json(&new.events)?,
         &new.description,
         new.is_active,
         new.secret.reveal(),
@@ -99,7 +99,7 @@ fn change(
         id.0,
         changes.address.as_ref().map(|address| &address.url),
         changes.address.as_ref().map(|address| &address.lane),
-        changes.events.as_ref().map(text).transpose()?,
+        changes.events.as_ref().map(to_json).transpose()?,
         &changes.description,
         changes.is_active,
         now.as_millisecond(),

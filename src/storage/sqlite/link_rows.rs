@@ -1,0 +1,27 @@
+//! Rows of account links as values of the domain, for readers and the writer.
+
+use bellpull_actors::domain::account_link::LinkPurpose;
+use bellpull_actors::domain::ids::{LinkId, UserId};
+use bellpull_actors::domain::plan::link::StoredLink;
+use bellpull_actors::port::StoreError;
+
+use super::error::corrupt;
+use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};
+
+/// A link's row, by its id.
+pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
+    ended_at FROM account_links WHERE id = ?";
+
+/// A row of [`STORED_LINK`].
+pub(super) fn stored_link(row: &impl Columns) -> Result<StoredLink, StoreError> {
+    let purpose = LinkPurpose::from_name(text(row, "purpose")?);
+    Ok(StoredLink {
+        id: LinkId(int(row, "id")?),
+        user: UserId(int(row, "user_id")?),
+        purpose: purpose.ok_or_else(|| corrupt("purpose"))?,
+        email: string(row, "email")?,
+        created_at: timestamp(int(row, "created_at")?)?,
+        expires_at: timestamp(int(row, "expires_at")?)?,
+        ended_at: optional_timestamp(row.int("ended_at")?)?,
+    })
+}

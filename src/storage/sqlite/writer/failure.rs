@@ -1,0 +1,26 @@
+//! Why a group is not written.
+
+use bellpull_actors::port::StoreError;
+
+/// Why a group was not written; nothing of it was.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No transaction could begin: another process has locked the database, or it cannot be opened.
+    NotBegun(rusqlite::Error),
+    /// A statement, or the commit.
+    Sql(rusqlite::Error),
+    /// A request must be rolled back entirely although a part of it was written.
+    Refused(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
