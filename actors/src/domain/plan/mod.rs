@@ -27,13 +27,14 @@
 //! In reading order: [`Needs`], [`Facts`] with [`Recipient`], [`Plan`] (`commit`, `comment`,
 //! `announce`, `send`), [`Routing`] (which external deliveries an announcement has), [`Rows`] and
 //! [`marks`]. Rules that do not concern tickets have modules of their own: [`account`], [`login`],
-//! [`link`], [`retention`] and [`report`]; of external deliveries: [`attempt`], [`step`],
-//! [`provider_report`], [`retry`] and [`webhook`]; of sends to many: [`send`].
+//! [`link`], [`retention`] and [`report`]; of external deliveries: [`attempt`], [`digest`],
+//! [`step`], [`provider_report`], [`retry`] and [`webhook`]; of sends to many: [`send`].
 
 pub mod account;
 mod announce;
 pub mod attempt;
 mod comment;
+pub mod digest;
 mod facts;
 mod ids;
 pub mod link;

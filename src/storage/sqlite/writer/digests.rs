@@ -1,21 +1,16 @@
-//! Digests: what is leased for one account's digest goes out in one e-mail.
-//!
-//! The first attempt fixes an e-mail's contents: it keeps its `Message-ID` over retries, and a
-//! server that has accepted the first of two attempts may drop the second unread. Later
-//! notifications go out with the next e-mail.
+//! Digests: what is leased for one account's digest goes out in one e-mail. Which deliveries that
+//! has is decided by [`bellpull_actors::domain::plan::digest`].
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
+use bellpull_actors::domain::plan::digest::{Email, Part, email, room};
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
 use super::failure::Failure;
-use super::leases::{Lease, LeasedRow, Part};
-
-/// The most notifications of one e-mail: more than a reader takes in. The others follow in another.
-const LETTERS_MAX: usize = 100;
+use super::leases::{Lease, LeasedRow};
 
 /// The lease of the other deliveries of a digest: its name, until when, and its owner.
 static GATHER: MultiRow = MultiRow::new(
@@ -54,23 +49,21 @@ pub(super) fn gather(
     }
     let mut cells = Vec::new();
     for ((recipient, name), begun) in begun {
-        // Deliveries that are leased already are not leased again, and must not be left out.
-        let room = LETTERS_MAX.saturating_sub(begun.len());
-        let joined = waiting(connection, wanted, (recipient, name), room)?;
-        let mut parts: Vec<(Part, i64)> = begun.iter().map(|row| (row.part(), 0)).collect();
-        parts.extend(joined.into_iter().map(|part| (part, 1)));
-        parts.sort_unstable_by_key(|(part, _)| part.id);
+        let joined = waiting(connection, wanted, (recipient, name), room(begun.len()))?;
+        let leased = begun.iter().map(LeasedRow::part);
+        let Some(Email { name, parts }) = email(name.map(DeliveryId), leased, joined) else {
+            continue;
+        };
         let Some(mut digest) = begun.into_iter().next() else { continue };
-        let name = name.unwrap_or_else(|| parts.first().map_or(digest.id, |(part, _)| part.id).0);
-        for (part, leases) in &parts {
-            let until_ms = wanted.until.as_millisecond();
-            cells.extend([part.id.0, name, until_ms, *leases].map(Cell::Int));
+        for (part, is_joined) in &parts {
+            let (until_ms, leases) = (wanted.until.as_millisecond(), i64::from(*is_joined));
+            cells.extend([part.id.0, name.0, until_ms, leases].map(Cell::Int));
             cells.push(wanted.owner.as_str().into());
         }
         let mut parts = parts.into_iter().map(|(part, _)| part);
         let Some(head) = parts.next() else { continue };
         (digest.id, digest.notification) = (head.id, head.notification);
-        (digest.attempt, digest.message_id) = (head.attempt, head.message_id);
+        (digest.attempt, digest.message_id) = (head.attempt, head.message.0);
         digest.with = parts.collect();
         rows.push(digest);
     }
@@ -90,6 +83,6 @@ fn waiting(
     all(connection, WAITING, values, |row| {
         let (id, notification, attempt, message_id) = row.try_into()?;
         let (id, notification) = (DeliveryId(id), Some(NotificationId(notification)));
-        Ok(Part { id, notification, attempt, message_id })
+        Ok(Part { id, notification, attempt, message: MessageId(message_id) })
     })
 }

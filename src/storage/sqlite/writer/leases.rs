@@ -2,8 +2,9 @@
 
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
+use bellpull_actors::domain::plan::digest::Part;
 use bellpull_actors::domain::plan::step::{Step, called_off_by};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{LeaseLimit, LeaseOwner};
@@ -46,19 +47,10 @@ pub(in super::super) struct LeasedRow {
     pub(in super::super) with: Vec<Part>,
 }
 
-/// A delivery that goes out with another one.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Part {
-    pub(in super::super) id: DeliveryId,
-    pub(in super::super) notification: Option<NotificationId>,
-    pub(in super::super) attempt: u32,
-    pub(in super::super) message_id: i64,
-}
-
 impl LeasedRow {
     /// The messages that go out, the oldest first.
     pub(in super::super) fn messages(&self) -> impl Iterator<Item = i64> {
-        std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message_id))
+        std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message.0))
     }
 
     /// Why it is not sent.
@@ -70,6 +62,6 @@ impl LeasedRow {
     /// Itself, as one of several that go out together.
     pub(super) fn part(&self) -> Part {
         let Self { id, notification, attempt, message_id, .. } = *self;
-        Part { id, notification, attempt, message_id }
+        Part { id, notification, attempt, message: MessageId(message_id) }
     }
 }

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use bellpull_actors::domain::ids::WebhookId;
-use bellpull_actors::domain::plan::webhook::has_room;
+use bellpull_actors::domain::plan::webhook::{changed, has_room, old_secret_until};
 use bellpull_actors::domain::webhook::{
-    Health, HookOwner, HookSecret, NewWebhook, OLD_SECRET_LASTS, WebhookChanges,
+    Health, HookOwner, HookSecret, NewWebhook, Webhook, WebhookChanges,
 };
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::rows::to_json;
+use super::super::rows::{timestamp, to_json};
 use super::super::statement::{execute, one, optional};
 use super::super::webhook_rows::{select_webhooks, webhook};
 use super::failure::Failure;
@@ -82,7 +82,7 @@ fn create(connection: &Connection, new: &NewWebhook, now: Timestamp) -> Result<A
         now.as_millisecond(),
     );
     let id = one(connection, sql, values, |row| row.get(0))?;
-    read(connection, WebhookId(id))
+    Ok(Ok(Done::Webhook(find(connection, WebhookId(id))?.map(Box::new))))
 }
 
 fn change(
@@ -91,28 +91,30 @@ fn change(
     changes: &WebhookChanges,
     now: Timestamp,
 ) -> Result<Answer, Failure> {
-    let sql = "UPDATE webhooks SET url = ifnull(?2, url), lane = ifnull(?3, lane), \
-               events = ifnull(?4, events), description = ifnull(?5, description), \
-               is_active = ifnull(?6, is_active), failures = iif(?6, 0, failures), \
-               off_reason = iif(?6, NULL, off_reason), updated_at = ?7 WHERE id = ?1";
+    let Some(before) = find(connection, id)? else { return Ok(Ok(Done::Webhook(None))) };
+    let now = timestamp(now.as_millisecond())?;
+    let after = changed(before, changes, now);
+    let sql = "UPDATE webhooks SET url = ?2, lane = ifnull(?3, lane), events = ?4, \
+               description = ?5, is_active = ?6, failures = ?7, off_reason = ?8, \
+               updated_at = ?9 WHERE id = ?1";
     let values = (
         id.0,
-        changes.address.as_ref().map(|address| &address.url),
+        &after.url,
         changes.address.as_ref().map(|address| &address.lane),
-        changes.events.as_ref().map(to_json).transpose()?,
-        &changes.description,
-        changes.is_active,
+        to_json(&after.events)?,
+        &after.description,
+        after.is_active,
+        after.failures,
+        &after.off_reason,
         now.as_millisecond(),
     );
     execute(connection, sql, values)?;
-    read(connection, id)
+    Ok(Ok(Done::Webhook(Some(Box::new(after)))))
 }
 
-/// As it stands now, if it is there.
-fn read(connection: &Connection, id: WebhookId) -> Result<Answer, Failure> {
+fn find(connection: &Connection, id: WebhookId) -> Result<Option<Webhook>, Failure> {
     let sql = concat!(select_webhooks!(), " WHERE id = ?");
-    let found = optional(connection, sql, (id.0,), |row| Ok(webhook(row)))?.transpose()?;
-    Ok(Ok(Done::Webhook(found.map(Box::new))))
+    Ok(optional(connection, sql, (id.0,), |row| Ok(webhook(row)))?.transpose()?)
 }
 
 fn rotate(
@@ -121,7 +123,7 @@ fn rotate(
     secret: &HookSecret,
     now: Timestamp,
 ) -> Result<Answer, Failure> {
-    let until = now.saturating_add(OLD_SECRET_LASTS).unwrap_or(Timestamp::MAX);
+    let until = old_secret_until(now);
     let sql = "UPDATE webhooks SET old_secret = secret, old_secret_until = ?3, secret = ?2, \
                updated_at = ?4 WHERE id = ?1";
     let values = (id.0, secret.reveal(), until.as_millisecond(), now.as_millisecond());
