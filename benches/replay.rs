@@ -78,6 +78,7 @@ fn store(hub: &Hub, sender: &str, users: usize, backlog: usize) {
 }
 
 /// Waits until all rows of the inboxes are written: they may be deferred.
+#[expect(clippy::disallowed_methods, reason = "no runtime: it may block")]
 fn wait_for_rows(connection: &Connection, wanted: usize) {
     let since = Instant::now();
     let sql = "SELECT count(*) FROM notifications";

@@ -201,6 +201,7 @@ impl App {
         started
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of parts in the order of their dependencies")]
     async fn start_on(
         config: &Config,
         store: Arc<dyn Store>,

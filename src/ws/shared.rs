@@ -47,6 +47,7 @@ pub(super) struct Shared {
 pub(super) enum MessageSink {
     Actor(Line),
     #[cfg(test)]
+    #[expect(clippy::disallowed_types, reason = "a probe keeps all that a test lets happen")]
     Probe(tokio::sync::mpsc::UnboundedSender<Heard>),
 }
 

@@ -7,6 +7,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::too_many_lines,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "what helps a test fails as a test does, but no lint takes it for one; small numbers"
 )]
 

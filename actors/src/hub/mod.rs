@@ -135,6 +135,7 @@ impl Hub {
     ///
     /// # Errors
     /// A text when the root could not be spawned.
+    #[expect(clippy::too_many_lines, reason = "a list of parts in the order of their dependencies")]
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
         let HubParts { names, owner, limits, retention, writes, broker, .. } = parts;

@@ -10,6 +10,13 @@
 //! Every expected frame is counted: one that is missing, duplicated or out of order makes the run
 //! fail. And the tool prints its own CPU time beside the server's: it must not be the bottleneck.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a client without a runtime: its threads block, its tokens go by the machine's clock, \
+              and its queues last for one run"
+)]
+
 pub mod bare;
 pub mod check;
 pub mod children;

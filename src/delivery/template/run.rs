@@ -182,6 +182,7 @@ impl<'t> Run<'t> {
         self.kind(&expr.kind).map_err(|fault| fault.at(expr.line.into()))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one match with an arm for each kind of expression")]
     fn kind(&mut self, kind: &'t Kind) -> Result<Value, Fault> {
         Ok(match kind {
             Kind::Const(value) => value.clone(),

@@ -157,6 +157,7 @@ impl SqliteStore {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one order of steps; each depends on those before")]
     async fn open_at(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let path = path.to_owned();
         let failed = |error: sqlx::Error| OpenError::database(&path, error);

@@ -1,5 +1,11 @@
 //! Both halves of a session on real connections, with a stand-in for the user's actor.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a probe keeps all that a test lets happen"
+)]
+
 mod ending;
 mod opening;
 mod renewing;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -32,9 +32,7 @@ impl Dice {
 
 fn seed() -> u64 {
     let given = std::env::var("KILL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 | 1
-    })
+    given.unwrap_or_else(|| getrandom::u64().unwrap() | 1)
 }
 
 /// What one watcher saw: each number with its ticket, in the order of arrival.
@@ -53,7 +51,7 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
 
     let mut hub = Process::serve(&database, &[UNLIMITED]);
     let (address, address_now) = watch::channel(hub.address);
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let seen: Vec<Seen> = watchers.iter().map(|_| Seen::default()).collect();
     for (watcher, seen) in watchers.iter().zip(&seen) {
         tokio::spawn(watch_inbox(address_now.clone(), watcher.1.clone(), Arc::clone(seen)));
@@ -62,7 +60,8 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
         .iter()
         .enumerate()
         .map(|(n, writer)| {
-            tokio::spawn(write(n, address_now.clone(), writer.1.clone(), Arc::clone(&stop)))
+            let (stop, count) = (Arc::clone(&stop), Arc::clone(&count));
+            tokio::spawn(write(n, address_now.clone(), writer.1.clone(), (stop, count)))
         })
         .collect();
     for _ in 0..KILLS {
@@ -71,7 +70,7 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
         hub = Process::serve(&database, &[UNLIMITED]);
         address.send_replace(hub.address);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until_acknowledged(&count, WRITERS).await;
     stop.store(true, Relaxed);
     let mut acknowledged = BTreeMap::new();
     for writer in work {
@@ -85,6 +84,16 @@ async fn what_was_acknowledged_is_in_every_inbox_once_and_sequences_have_no_gap(
         check_seen(seen, &stored).await;
     }
     assert!(hub.terminate().success(), "a graceful stop exits with 0");
+}
+
+/// Waits until this many more requests are acknowledged: the last process works too.
+async fn until_acknowledged(count: &AtomicUsize, more: usize) {
+    let enough = count.load(Relaxed) + more;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count.load(Relaxed) < enough {
+        assert!(Instant::now() < deadline, "the last process acknowledges too little");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Each acknowledged ticket is there once, nothing is there twice, numbers count up by one.
@@ -112,7 +121,7 @@ async fn write(
     n: usize,
     address: watch::Receiver<SocketAddr>,
     token: String,
-    stop: Arc<AtomicBool>,
+    (stop, acknowledgements): (Arc<AtomicBool>, Arc<AtomicUsize>),
 ) -> BTreeMap<i64, String> {
     let client = bellpull::tls::client().timeout(Duration::from_secs(5)).build().unwrap();
     let mut acknowledged = BTreeMap::new();
@@ -130,6 +139,7 @@ async fn write(
         match answer.await {
             Some(id) => {
                 assert!(acknowledged.insert(id, title).is_none(), "the id {id} was given twice");
+                acknowledgements.fetch_add(1, Relaxed);
             }
             None => tokio::time::sleep(Duration::from_millis(20)).await,
         }

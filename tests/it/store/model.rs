@@ -1,15 +1,26 @@
 //! Random births and marks, beside a model that is only a list.
 
+use std::panic::AssertUnwindSafe;
+
 use bellpull_actors::domain::ids::{NotificationId, Seq};
 use bellpull_actors::domain::inbox::{Head, Mark, RowState};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use futures_util::FutureExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::people::{at, fill, first, people};
 use super::{Fixture, Store};
+
+/// Names the environment variable that repeats a run.
+const SEED: &str = "MODEL_TEST_SEED";
+
+const WALKS: usize = 8;
+
+/// A walk has at most 24 steps of at most 5 numbers each.
+const SHRINKS_MAX: usize = 500;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -19,7 +30,7 @@ enum Step {
     All(Mark),
 }
 
-fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+fn steps() -> impl Strategy<Value = Walk> {
     let mark = || prop_oneof![Just(Mark::Read), Just(Mark::Unread), Just(Mark::Delete)];
     let step = prop_oneof![
         3 => (1usize..4).prop_map(Step::Entries),
@@ -105,21 +116,91 @@ async fn compare(store: &impl Store, user: &User, model: &Model) {
     assert_eq!(stored, wanted);
 }
 
-/// The walks are made one after the other on one store: its inboxes only grow older.
+type Walk = Vec<(usize, Step)>;
+
+/// Takes the steps in two new inboxes, beside their models.
+async fn walk(store: &impl Store, walk: Walk, name: &str) {
+    let users = people(store, 2, name).await;
+    let mut models = [Model::default(), Model::default()];
+    for (who, step) in walk {
+        apply(store, &users[who], &mut models[who], step).await;
+    }
+    for (user, model) in users.iter().zip(&models) {
+        compare(store, user, model).await;
+    }
+}
+
+/// The smallest walk found that still fails, from one that does.
+async fn smallest(
+    mut tree: impl ValueTree<Value = Walk>,
+    mut fails: impl AsyncFnMut(Walk) -> bool,
+) -> Walk {
+    let mut smallest = tree.current();
+    let mut goes_on = tree.simplify();
+    for _ in 0..SHRINKS_MAX {
+        if !goes_on {
+            break;
+        }
+        goes_on = if fails(tree.current()).await {
+            smallest = tree.current();
+            tree.simplify()
+        } else {
+            tree.complicate()
+        };
+    }
+    smallest
+}
+
+/// The seed of [`SEED`], or a random one.
+fn seed() -> u64 {
+    let given = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| getrandom::u64().unwrap())
+}
+
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    TestRunner::new_with_rng(ProptestConfig::default(), rng)
+}
+
+/// The walks are made one after the other on one store: its inboxes only grow older. One that fails
+/// is shrunk in new inboxes of that store.
 pub(crate) async fn inboxes_behave_as_their_model<F: Fixture>() {
-    let mut runner = TestRunner::default();
+    let seed = seed();
+    println!("{SEED}={seed}");
+    let mut runner = runner(seed);
     let fixture = F::make().await;
     let store = &**fixture.store();
-    for walk in 0..8 {
-        let steps = steps().new_tree(&mut runner).unwrap().current();
-        println!("walk {walk}: {steps:?}");
-        let users = people(store, 2, &format!("walk{walk}_")).await;
-        let mut models = [Model::default(), Model::default()];
-        for (who, step) in steps {
-            apply(store, &users[who], &mut models[who], step).await;
-        }
-        for (user, model) in users.iter().zip(&models) {
-            compare(store, user, model).await;
+    let mut tries = 0;
+    let mut fails = async |steps: Walk| {
+        tries += 1;
+        let name = format!("walk{tries}_");
+        let walk = walk(store, steps, &name);
+        AssertUnwindSafe(walk).catch_unwind().await.is_err()
+    };
+    for _ in 0..WALKS {
+        let tree = steps().new_tree(&mut runner).unwrap();
+        if fails(tree.current()).await {
+            let steps = smallest(tree, &mut fails).await;
+            panic!("{SEED}={seed}; the smallest walk that fails: {steps:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_walk_shrinks_to_the_step_that_fails() {
+    let mut runner = runner(7);
+    let mut shrunk = 0;
+    for _ in 0..32 {
+        let tree = steps().new_tree(&mut runner).unwrap();
+        let is_all = |(_, step): &(usize, Step)| matches!(step, Step::All(_));
+        if !tree.current().iter().any(is_all) {
+            continue;
+        }
+        let steps = smallest(tree, async |steps: Walk| steps.iter().any(is_all)).await;
+        assert!(matches!(*steps, [(0, Step::All(Mark::Read))]), "{steps:?}");
+        shrunk += 1;
+    }
+    assert!(shrunk > 0);
 }

@@ -186,6 +186,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "no runtime: it may block")]
     fn the_thread_copies_a_long_log_by_itself() {
         let folder = tempfile::tempdir().unwrap();
         let (file, writer) = long_log(folder.path(), LONG);
