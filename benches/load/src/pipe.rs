@@ -52,6 +52,8 @@ pub struct Setup {
     pub are_marks_ordered: bool,
     /// Whether each marked frame is reported: the sender knows when each was due.
     pub are_frames_told: bool,
+    /// How long to wait for more sockets to be ready, if many are.
+    pub read_wait_ns: u64,
 }
 
 /// How handshakes are begun.

@@ -28,6 +28,8 @@ pub struct Plan {
     pub processes: usize,
     /// Source addresses, in turn.
     pub sources: Vec<IpAddr>,
+    /// How long a worker waits for more sockets to be ready before it reads, if many are.
+    pub read_wait: Duration,
     /// The time limit of each step.
     pub patience: Duration,
 }

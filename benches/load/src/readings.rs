@@ -16,26 +16,54 @@ pub struct Memory {
     pub pss_kib: u64,
 }
 
-/// Reads a process' memory.
+/// Reads the memory of a process and its descendants, as of a server with worker processes.
 ///
 /// # Errors
 /// There is no such process.
 pub fn memory(pid: u32) -> Result<Memory, LoadError> {
+    let mut all = one_memory(pid)?;
+    for child in descendants(pid) {
+        // One that has ended meanwhile has no memory.
+        let Memory { rss_kib, pss_kib } = one_memory(child).unwrap_or_default();
+        all.rss_kib += rss_kib;
+        all.pss_kib += pss_kib;
+    }
+    Ok(all)
+}
+
+fn one_memory(pid: u32) -> Result<Memory, LoadError> {
     let rss_kib = value(&read(pid, "status")?, "VmRSS:").unwrap_or_default();
     let shared = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     Ok(Memory { rss_kib, pss_kib: value(&shared, "Pss:").unwrap_or_default() })
 }
 
-/// A process' CPU time so far, user and system, in µs. The kernel counts it in ticks, mostly of
-/// 10 ms.
+/// The children of a process, their children, and so on.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = all.get(next).copied() {
+        next += 1;
+        let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    all.split_off(1)
+}
+
+/// The CPU time so far, user and system, in µs, of a process and its descendants. The kernel counts
+/// it in ticks, mostly of 10 ms.
 ///
 /// # Errors
 /// There is no such process.
 pub fn cpu_us(pid: u32) -> Result<u64, LoadError> {
     let stat = read(pid, "stat")?;
-    let ticks = ticks(&stat)
+    let own = ticks(&stat)
         .ok_or_else(|| LoadError::Failed(format!("/proc/{pid}/stat cannot be understood")))?;
-    Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
+    let others = descendants(pid).into_iter().filter_map(|child| ticks(&read(child, "stat").ok()?));
+    let all = own + others.sum::<u64>();
+    Ok(all * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// User and system time; the name before them may contain any character.
@@ -88,6 +116,29 @@ mod tests {
         assert!(spent > 0);
         let error = cpu_us(u32::MAX).unwrap_err().to_string();
         assert!(error.starts_with("--pid: process 4294967295: "), "{error}");
+    }
+
+    #[test]
+    fn descendants_count_too() {
+        let shell = "while :; do :; done & echo $!; wait";
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", shell])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = parent.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
+        let child = line.trim().parse::<u32>().unwrap();
+        assert_eq!(descendants(parent.id()), [child]);
+        while cpu_us(parent.id()).unwrap() < 50_000 {
+            std::thread::yield_now(); // only the child computes
+        }
+        let both = memory(parent.id()).unwrap().rss_kib;
+        assert!(both > one_memory(parent.id()).unwrap().rss_kib);
+        let child = rustix::process::Pid::from_raw(i32::try_from(child).unwrap()).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        parent.wait().unwrap();
     }
 
     #[test]

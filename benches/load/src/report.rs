@@ -99,20 +99,24 @@ fn ratio(results: &Results, reference: &str, size: usize, figure: &Figure) -> Op
 
 /// All results as JSON.
 #[must_use]
-pub fn json(plan: &Plan, results: &Results) -> Value {
-    let rows: Vec<Value> = results.rows.iter().map(row_json).collect();
+pub fn json(measured: &[(Plan, Results)]) -> Value {
+    let rows = measured.iter().flat_map(|(plan, results)| {
+        results.rows.iter().map(|row| row_json(row, plan.read_wait.as_micros()))
+    });
+    let ratios = measured.iter().flat_map(|(plan, results)| ratios_json(plan, results));
+    let plan = measured.first().map(|(plan, _)| plan);
     json!({
         "format": FORMAT,
         "bellpull": env!("CARGO_PKG_VERSION"),
-        "workload": plan.workload.name(),
-        "processes": plan.processes,
-        "ok": results.is_clean(),
-        "rows": rows,
-        "ratios": ratios_json(plan, results),
+        "workload": plan.map(|plan| plan.workload.name()),
+        "processes": plan.map(|plan| plan.processes),
+        "ok": measured.iter().all(|(_, results)| results.is_clean()),
+        "rows": rows.collect::<Vec<_>>(),
+        "ratios": ratios.collect::<Vec<_>>(),
     })
 }
 
-fn row_json(row: &Row) -> Value {
+fn row_json(row: &Row, read_wait_us: u128) -> Value {
     let Outcome { figures, times, faults, courses: _ } = &row.outcome;
     let figures: Map<String, Value> =
         figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value))).collect();
@@ -121,6 +125,7 @@ fn row_json(row: &Row) -> Value {
     json!({
         "server": row.server,
         "size": row.size,
+        "read_wait_us": u64::try_from(read_wait_us).unwrap_or(u64::MAX),
         "run": if row.run == 0 { json!("median") } else { json!(row.run) },
         "figures": figures,
         "latencies": times,
@@ -143,7 +148,9 @@ fn ratios_json(plan: &Plan, results: &Results) -> Vec<Value> {
                     Some((figure.key.to_owned(), json!(ratio)))
                 })
                 .collect();
-            all.push(json!({"server": server, "to": reference, "size": size, "ratios": ratios}));
+            let read_wait_us = u64::try_from(plan.read_wait.as_micros()).unwrap_or(u64::MAX);
+            all.push(json!({"server": server, "to": reference, "size": size,
+                "read_wait_us": read_wait_us, "ratios": ratios}));
         }
     }
     all

@@ -152,6 +152,7 @@ fn setup(place: &Place, participants: Participants) -> Setup {
         has_positions: true,
         are_marks_ordered: false,
         are_frames_told: false,
+        read_wait_ns: 0,
     }
 }
 

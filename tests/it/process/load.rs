@@ -68,6 +68,23 @@ fn connect_tells_the_rate_of_several_runs_and_processes() {
 }
 
 #[test]
+fn each_read_wait_is_measured_by_itself() {
+    let arguments = ["fan-out", "--users", "20", "--rounds", "2", "--baseline"];
+    let result = measured(&[&arguments[..], &["--read-wait", "0,300"]].concat());
+    let of = |all: &Value| -> Vec<(String, u64)> {
+        let one = |row: &Value| {
+            (row["server"].as_str().unwrap().to_owned(), row["read_wait_us"].as_u64().unwrap())
+        };
+        all.as_array().unwrap().iter().map(one).collect()
+    };
+    let named = |rows: [(&str, u64); 4]| rows.map(|(name, wait)| (name.to_owned(), wait)).to_vec();
+    let rows = [("bellpull", 0), ("bare loop", 0), ("bellpull", 300), ("bare loop", 300)];
+    assert_eq!(of(&result["rows"]), named(rows));
+    let ratios = of(&result["ratios"]);
+    assert_eq!(ratios, [("bellpull".to_owned(), 0), ("bellpull".to_owned(), 300)]);
+}
+
+#[test]
 fn fan_out_is_compared_with_the_bare_loop() {
     let arguments = ["fan-out", "--users", "40", "--rounds", "3", "--burst", "4", "--baseline"];
     let result = measured(&arguments);

@@ -5,7 +5,6 @@ mod options;
 mod tests;
 
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -36,10 +35,11 @@ Examples:
 
 Without --url a hub is started for each run, on a temporary database with accounts of its own, so
 one command repeats a figure. With several servers each does the same in turn, and ratios are
-printed. A frame that is missing, doubled or out of order makes the command exit with 1.
+printed. A frame that is missing, duplicated or out of order makes the command exit with 1.
 
-Keys of --json: format, bellpull, workload, processes, ok, rows (server, size, run, figures,
-latencies, faults), ratios (server, to, size, ratios). They stay as they are for one `format`.";
+Keys of --json: format, bellpull, workload, processes, ok, rows (server, size, read_wait_us, run,
+figures, latencies, faults), ratios (server, to, size, read_wait_us, ratios). Keys are stable within
+a `format` version.";
 
 /// The options of `load`.
 #[derive(Debug, clap::Args)]
@@ -205,11 +205,28 @@ pub async fn run(args: Args) -> Result<(), LoadError> {
         }
     };
     let (json, plot) = (options.json, options.plot.clone());
+    let read_waits = options.read_waits();
     let plan = options.plan(workload, has_baseline)?;
-    measure(&plan, json, plot.as_deref()).await
+    let mut measured = Vec::new();
+    for read_wait in &read_waits {
+        let plan = Plan { read_wait: *read_wait, ..plan.clone() };
+        if read_waits.len() > 1 && !json {
+            print_line(&format!("read wait {} µs:", read_wait.as_micros()))?;
+        }
+        let results = measure(&plan, json).await?;
+        measured.push((plan, results));
+    }
+    if json {
+        print_line(&report::json(&measured).to_string())?;
+    }
+    if let (Some(file), Some((plan, results))) = (plot, measured.first()) {
+        plot::write(plan, results, &file)?;
+    }
+    verdict(measured.iter().map(|(_, results)| results))
 }
 
-async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), LoadError> {
+/// Measures with one read wait; prints the table.
+async fn measure(plan: &Plan, json: bool) -> Result<Results, LoadError> {
     let mut table = Table::new(plan);
     let mut printed = Ok(());
     let all = run::run(plan, |row| {
@@ -225,15 +242,10 @@ async fn measure(plan: &Plan, json: bool, plot: Option<&Path>) -> Result<(), Loa
         }
     };
     printed?;
-    if json {
-        print_line(&report::json(plan, &results).to_string())?;
-    } else if plan.servers.len() > 1 {
+    if !json && plan.servers.len() > 1 {
         print_line(table.ratios(plan, &results).trim_end())?;
     }
-    if let Some(file) = plot {
-        plot::write(plan, &results, file)?;
-    }
-    verdict(&results)
+    Ok(results)
 }
 
 /// Waits for a signal that ends the run.
@@ -251,13 +263,13 @@ async fn asked_to_end() -> LoadError {
     LoadError::failed("load: ended by a signal, before the run was over")
 }
 
-fn verdict(results: &Results) -> Result<(), LoadError> {
-    if results.is_clean() {
-        return Ok(());
-    }
+fn verdict<'a>(measured: impl Iterator<Item = &'a Results>) -> Result<(), LoadError> {
     let mut all = crate::check::Faults::default();
-    for row in results.rows.iter().filter(|row| row.run > 0) {
+    for row in measured.flat_map(|results| &results.rows).filter(|row| row.run > 0) {
         all.add(&row.outcome.faults);
+    }
+    if all.is_clean() {
+        return Ok(());
     }
     let wrong = all.counts().into_iter().filter(|(_, count)| *count > 0);
     let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();

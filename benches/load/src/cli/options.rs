@@ -42,6 +42,12 @@ pub(super) struct Options {
     /// Connect from these addresses in turn [default: 127.0.0.1 to 127.0.0.8 for 127.0.0.1]
     #[arg(long, value_name = "IP,IP,…", value_delimiter = ',')]
     source: Vec<IpAddr>,
+    /// If 16 or more sockets are ready at once, wait this many µs for more before reading them. On
+    /// one machine each wake-up of the tool delays the server, and a wait of 500 saves most of
+    /// them; several values are measured in turn
+    #[arg(long, value_name = "µs,µs,…", value_delimiter = ',', default_value = "0",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    read_wait: Vec<u32>,
     /// Time limit of each step, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -85,31 +91,31 @@ pub(super) struct Options {
     sender_token: Option<String>,
 
     /// The servers at --url are third-party servers
-    #[arg(long, requires = "url", help_heading = "Servers of another make")]
+    #[arg(long, requires = "url", help_heading = "Third-party servers")]
     plain: bool,
     /// Sent on each socket; {user} and {token} in it are replaced
-    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
+    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Third-party servers")]
     subscribe: Option<String>,
     /// A socket is open once a frame contains this text [default: once it is upgraded]
-    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Servers of another make")]
+    #[arg(long, value_name = "TEXT", requires = "plain", help_heading = "Third-party servers")]
     ready: Option<String>,
     /// An additional header line of each handshake; {user} and {token} are replaced
     #[arg(
         long,
         value_name = "NAME: VALUE",
         requires = "plain",
-        help_heading = "Servers of another make"
+        help_heading = "Third-party servers"
     )]
     header: Vec<String>,
     /// The URL that receives a message for all users, for the first, second… --url
-    #[arg(long, value_name = "URL", requires = "plain", help_heading = "Servers of another make")]
+    #[arg(long, value_name = "URL", requires = "plain", help_heading = "Third-party servers")]
     publish_url: Vec<String>,
     /// The body of the request; {message} is replaced by the message
     #[arg(
         long,
         value_name = "TEXT",
         default_value = "{message}",
-        help_heading = "Servers of another make"
+        help_heading = "Third-party servers"
     )]
     publish_body: String,
     /// An additional header line of each such request
@@ -117,7 +123,7 @@ pub(super) struct Options {
         long,
         value_name = "NAME: VALUE",
         requires = "publish_url",
-        help_heading = "Servers of another make"
+        help_heading = "Third-party servers"
     )]
     publish_header: Vec<String>,
 }
@@ -160,6 +166,11 @@ impl Options {
         self.default_users.unwrap_or(USERS)
     }
 
+    /// The waits before reads, to be measured in turn.
+    pub(super) fn read_waits(&self) -> Vec<Duration> {
+        self.read_wait.iter().map(|us| Duration::from_micros(u64::from(*us))).collect()
+    }
+
     /// The plan, validated as far as possible before the run starts.
     pub(super) fn plan(self, workload: Workload, has_baseline: bool) -> Result<Plan, LoadError> {
         let servers = self.servers(has_baseline)?;
@@ -185,6 +196,7 @@ impl Options {
             pace,
             processes: usize::from(self.processes),
             sources: self.source,
+            read_wait: Duration::ZERO,
             patience: Duration::from_secs(u64::from(self.timeout)),
         })
     }

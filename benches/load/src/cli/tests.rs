@@ -44,6 +44,19 @@ fn servers_are_measured_in_their_order_and_the_bare_loop_last() {
 }
 
 #[test]
+fn reads_wait_as_long_as_the_options_say() {
+    let waits = |line: &[&str]| {
+        let line = Line::try_parse_from(["load", "connect"].iter().chain(line)).ok()?;
+        let Command::Connect(options) = line.args.command else { panic!("not connect") };
+        Some(options.read_waits().iter().map(Duration::as_micros).collect::<Vec<_>>())
+    };
+    assert_eq!(waits(&[]), Some(vec![0]));
+    assert_eq!(waits(&["--read-wait", "0,500"]), Some(vec![0, 500]));
+    assert_eq!(waits(&["--read-wait=-1"]), None);
+    assert_eq!(waits(&["--read-wait", "100001"]), None);
+}
+
+#[test]
 fn users_are_a_number_or_a_range() {
     let url = ["idle", "--url", "ws://127.0.0.1:1", "--jwt-secret", "hunter2"];
     for (users, sizes, range) in [

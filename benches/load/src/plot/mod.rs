@@ -185,6 +185,7 @@ mod tests {
             pace: crate::pipe::Pace::Closed(1),
             processes: 1,
             sources: Vec::new(),
+            read_wait: std::time::Duration::ZERO,
             patience: std::time::Duration::ZERO,
         }
     }

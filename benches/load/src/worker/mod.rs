@@ -26,11 +26,10 @@ use socket::Socket;
 const COMMANDS: Token = Token(usize::MAX);
 /// The most events of one iteration.
 const EVENTS_MAX: usize = 1024;
-/// If this many sockets are ready at once, more will be in a moment…
+/// If this many sockets are ready at once, more will be in a moment: with `--read-wait` the worker
+/// waits for them. On one machine every wake-up of this process delays the sender; remote clients
+/// do not. The arrival of a frame of a fan-out is noted this much later at most.
 const CROWD: usize = 16;
-/// …so it waits this long: the sender pays for every wake-up of this process, and on one machine is
-/// preempted by it. The arrival of a frame of a fan-out is noted this much later at most.
-const NAP: Duration = Duration::from_micros(500);
 /// The interval of progress messages.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// How long a reported frame may wait for others.
@@ -137,8 +136,8 @@ impl<W: Write> Worker<W> {
             }
             self.begin_due();
             self.report()?;
-            if heard >= CROWD && self.opening.under_way == 0 {
-                std::thread::sleep(NAP);
+            if self.setup.read_wait_ns > 0 && heard >= CROWD && self.opening.under_way == 0 {
+                std::thread::sleep(Duration::from_nanos(self.setup.read_wait_ns));
             }
         }
     }

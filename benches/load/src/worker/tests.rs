@@ -13,7 +13,7 @@ const RUN: u32 = 7;
 /// The server's bytes after a socket's request.
 type Served = Box<dyn Fn(&mut TcpStream, &str) + Send>;
 
-/// Runs a worker with one socket for each of `people` against such a server, and these commands
+/// Runs a worker with one socket for each participant against such a server, and these commands
 /// after the setup; returns its messages up to its tally.
 fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Command>) -> Vec<Event> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -32,6 +32,7 @@ fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Comma
         has_positions: true,
         are_marks_ordered: false,
         are_frames_told: false,
+        read_wait_ns: 0,
     };
     std::thread::spawn(move || {
         let mut kept = Vec::new();

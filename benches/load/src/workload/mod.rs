@@ -11,7 +11,7 @@ mod tickets;
 
 use super::LoadError;
 use super::check::Faults;
-use super::clock::figure;
+use super::clock::{figure, ns};
 use super::pipe::Setup;
 use super::plan::{Plan, Workload};
 use super::readings::cpu_us;
@@ -127,7 +127,8 @@ pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
         let why = "tickets are a hub's own: this workload is for hubs of ours";
         return Err(LoadError::Wrong(format!("--plain: {why}")));
     }
-    let setup = Setup { are_frames_told, ..target.setup.clone() };
+    let read_wait_ns = ns(plan.read_wait);
+    let setup = Setup { are_frames_told, read_wait_ns, ..target.setup.clone() };
     let mut workers = Workers::start(&setup, plan.processes, plan.patience)?;
     match &plan.workload {
         Workload::Idle => idle::run(plan, target, &mut workers),
