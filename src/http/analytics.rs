@@ -13,13 +13,13 @@ use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow}
 use bellpull_actors::port::{Clock, ReportStore};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::openapi as doc;
 use super::query::EVENT_MAX;
 use super::query::Params;
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -63,7 +63,7 @@ impl Format {
     get, path = "/api/analytics/", tag = "Analytics", params(doc::AnalyticsFilters),
     responses(
         (status = 200, description = "The figures.", content(
-            (doc::Analytics = "application/json"),
+            (res::Analytics = "application/json"),
             (String = "text/csv"),
         )),
         (status = 403, description = "For admins."),
@@ -99,8 +99,8 @@ async fn report(
     })?;
     match format.unwrap_or_else(|| Format::accepted(&headers)) {
         Format::Json => {
-            let results: Vec<Value> = rows.iter().map(row_json).collect();
-            Ok(Json(json!({ "from": from, "to": to, "results": results })).into_response())
+            let results = rows.into_iter().map(res::AnalyticsRow::from).collect();
+            Ok(Json(res::Analytics { from, to, results }).into_response())
         }
         Format::Csv => {
             let headers = [
@@ -128,26 +128,6 @@ fn moment(text: &str, days: i64) -> Result<Timestamp, &'static str> {
 
 fn held_back(row: &ReportRow) -> i64 {
     row.suppressed.iter().map(|(_, count)| count).sum()
-}
-
-fn row_json(row: &ReportRow) -> Value {
-    let by_rule =
-        row.suppressed.iter().map(|(rule, count)| (rule.as_str().into(), (*count).into()));
-    json!({
-        "event": row.event,
-        "channel": row.channel.as_str(),
-        "channel_display": row.channel.display(),
-        "queued": row.queued,
-        "sent": row.sent,
-        "failed": row.failed,
-        "suppressed": held_back(row),
-        "suppressed_by": by_rule.collect::<Map<String, Value>>(),
-        "delivered": row.delivered,
-        "read_at_provider": row.read_there,
-        "notifications_read": row.read,
-        "time_to_read_p50_s": row.read_p50_s,
-        "time_to_read_p95_s": row.read_p95_s,
-    })
 }
 
 const COLUMNS: [&str; 12] = [

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::accounts::LoginName;
-use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
@@ -13,8 +12,8 @@ use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::guard::spawn_uncancelled;
 use super::openapi as doc;
+use super::responses as res;
 use super::routes::Routes;
-use super::users::user_json;
 use super::who::{Address, Unlimited, Who};
 use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
 
@@ -37,7 +36,7 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(
     post, path = "/api/auth/login/", tag = "Accounts", security(()), request_body = doc::Login,
     responses(
-        (status = 200, description = "The tokens, and whose they are.", body = doc::LoggedIn),
+        (status = 200, description = "The tokens, and whose they are.", body = res::LoggedIn),
         (status = 401, description = "Wrong name or password, or the account is switched off."),
         (status = 403, description = "Tokens come from elsewhere here."),
         (status = 429, description = "Too many attempts: there was no turn within 10 s."),
@@ -47,7 +46,7 @@ async fn login(
     State(auth): State<Auth>,
     Address(client): Address,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::LoggedIn>, ApiError> {
     let is_email = body.has("email") && !body.has("username");
     let name = body.text(if is_email { "email" } else { "username" }, TextRule::line(EMAIL_MAX));
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
@@ -55,9 +54,7 @@ async fn login(
     let name = if is_email { LoginName::Email(name) } else { LoginName::Username(name) };
     // Not run to completion: an attempt whose client disconnects gives up its place.
     let (tokens, user) = auth.login(name, password, client).await?;
-    Ok(Json(json!({
-        "access": tokens.access, "refresh": tokens.refresh, "user": user_json(&user)
-    })))
+    Ok(Json(res::LoggedIn::new(tokens, &user)))
 }
 
 /// Issues new tokens for a refresh token.
@@ -67,16 +64,19 @@ async fn login(
 #[utoipa::path(
     post, path = "/api/auth/refresh/", tag = "Accounts", security(()), request_body = doc::Refresh,
     responses(
-        (status = 200, description = "New tokens.", body = doc::Refreshed),
+        (status = 200, description = "New tokens.", body = res::Refreshed),
         (status = 401, description = "The token is not valid, or its login has ended."),
         (status = 403, description = "Tokens come from elsewhere here."),
     )
 )]
-async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Value>, ApiError> {
+async fn refresh(
+    State(auth): State<Auth>,
+    mut body: Fields,
+) -> Result<Json<res::Refreshed>, ApiError> {
     let token = body.text("refresh", TextRule::line(TOKEN_MAX));
     body.finish()?;
     let tokens = spawn_uncancelled(async move { Ok(auth.refresh(&token).await?) }).await?;
-    Ok(Json(json!({ "access": tokens.access, "refresh": tokens.refresh })))
+    Ok(Json(tokens.into()))
 }
 
 /// Registers an account; every super admin is notified.
@@ -84,7 +84,7 @@ async fn refresh(State(auth): State<Auth>, mut body: Fields) -> Result<Json<Valu
     post, path = "/api/auth/register/", tag = "Accounts", security(()),
     request_body = doc::NewAccount,
     responses(
-        (status = 201, description = "The account.", body = doc::User),
+        (status = 201, description = "The account.", body = res::User),
         (status = 403, description = "Tokens are issued elsewhere, or registration is disabled."),
         (status = 429, description = "Too many registrations, from this address or from all."),
     )
@@ -93,7 +93,7 @@ async fn register(
     State(auth): State<Auth>,
     Address(client): Address,
     mut body: Fields,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::User>), ApiError> {
     let registration = Registration {
         username: body.text("username", TextRule::line(USERNAME_MAX)),
         email: body.text("email", TextRule::line(EMAIL_MAX)),
@@ -104,14 +104,14 @@ async fn register(
     body.finish()?;
     let user =
         spawn_uncancelled(async move { Ok(auth.register(registration, client).await?) }).await?;
-    Ok((StatusCode::CREATED, Json(user_json(&user))))
+    Ok((StatusCode::CREATED, Json((&*user).into())))
 }
 
 /// Ends a login and closes its sockets.
 #[utoipa::path(
     post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
     responses(
-        (status = 200, description = "It has ended.", body = doc::LoggedOut),
+        (status = 200, description = "It has ended.", body = res::LoggedOut),
         (
             status = 400,
             description = "The token belongs to no login (`no_login`): it stays valid until it \
@@ -124,12 +124,12 @@ async fn logout(
     State(auth): State<Auth>,
     Unlimited(principal): Unlimited,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::LoggedOut>, ApiError> {
     let token = body.text_if_sent("refresh", TextRule::line(TOKEN_MAX));
     body.finish()?;
     let work = async move { Ok(auth.logout(&principal, token.as_deref()).await?) };
     spawn_uncancelled(work).await?;
-    Ok(Json(json!({ "message": "Logged out", "detail": "Logged out" })))
+    Ok(Json(res::LoggedOut { message: "Logged out", detail: "Logged out" }))
 }
 
 /// Issues a ticket for `?ticket=` of one socket, so that no long-lived token appears in a URL.
@@ -138,21 +138,24 @@ async fn logout(
     responses(
         (
             status = 200, description = "The ticket, for half a minute and a single use.",
-            body = doc::SocketTicket,
+            body = res::SocketTicket,
         ),
         (status = 403, description = "The caller is a service, or may not open sockets."),
     )
 )]
-async fn ws_ticket(State(auth): State<Auth>, Who(principal): Who) -> Result<Json<Value>, ApiError> {
+async fn ws_ticket(
+    State(auth): State<Auth>,
+    Who(principal): Who,
+) -> Result<Json<res::SocketTicket>, ApiError> {
     let ticket = auth.issue_ticket(&principal)?;
-    Ok(Json(json!({ "ticket": ticket, "expires_in": WS_TICKET_TTL_S })))
+    Ok(Json(res::SocketTicket { ticket, expires_in: WS_TICKET_TTL_S.into() }))
 }
 
 /// The caller's account.
 #[utoipa::path(
     get, path = "/api/auth/me/", tag = "Accounts",
-    responses((status = 200, description = "The account.", body = doc::User))
+    responses((status = 200, description = "The account.", body = res::User))
 )]
-async fn me(Who(principal): Who) -> Json<Value> {
-    Json(user_json(&principal.user))
+async fn me(Who(principal): Who) -> Json<res::User> {
+    Json((&*principal.user).into())
 }

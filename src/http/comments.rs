@@ -10,10 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::Tickets;
-use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::port::{CommentStore, TicketStore};
-use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -21,6 +19,7 @@ use super::fields::{Fields, TextRule};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
+use super::responses as res;
 use super::routes::Routes;
 use super::tickets::{commander, visible};
 use super::who::Who;
@@ -32,23 +31,11 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list, create))
 }
 
-/// A comment with the keys that it has on a project's stream, and its ticket.
-fn comment_json(comment: &Comment) -> Value {
-    json!({
-        "id": comment.id,
-        "ticket": comment.ticket,
-        "author": comment.author_name,
-        "author_id": comment.author,
-        "body": comment.body,
-        "created_at": comment.created_at,
-    })
-}
-
 /// The comments on a ticket, oldest first.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id, doc::Paged),
     operation_id = "comments",
-    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Comment>))
+    responses((status = 200, description = "A page of it.", body = res::Page<res::Comment>))
 )]
 async fn list(
     State(comments): State<Arc<dyn CommentStore>>,
@@ -59,7 +46,7 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let ticket = visible(&*tickets, TicketId(id), &principal.caller()).await?;
     let page = comments.comments(ticket.id, paging.request()).await?;
-    paging.show(page, comment_json).await
+    paging.show(page, res::Comment::from).await
 }
 
 /// Adds a comment to a ticket; users who are mentioned by `@username` and may see the ticket are
@@ -68,7 +55,7 @@ async fn list(
     post, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id),
     operation_id = "comment", request_body = doc::NewComment,
     responses(
-        (status = 201, description = "The comment.", body = doc::Comment),
+        (status = 201, description = "The comment.", body = res::Comment),
         (status = 403, description = "The caller is a service."),
     )
 )]
@@ -78,7 +65,7 @@ async fn create(
     Who(principal): Who,
     Id(id): Id,
     mut body: Fields,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Comment>), ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
     let text = body.text("body", TextRule::prose(BODY_MAX).not_blank());
     if let Err(bad) = body.finish() {
@@ -87,27 +74,5 @@ async fn create(
         return Err(bad);
     }
     let comment = tickets.comment(id, text, caller).await?;
-    Ok((StatusCode::CREATED, Json(comment_json(&comment))))
-}
-
-#[cfg(test)]
-mod tests {
-    use bellpull_actors::domain::ids::{CommentId, UserId};
-
-    use super::*;
-
-    #[test]
-    fn a_comment_has_the_keys_that_clients_read() {
-        let comment = Comment {
-            id: CommentId(9),
-            ticket: TicketId(5),
-            author: UserId(7),
-            author_name: "John Client".to_owned(),
-            body: "Any news?".to_owned(),
-            created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
-        };
-        let wanted = json!({"id": 9, "ticket": 5, "author": "John Client", "author_id": 7,
-            "body": "Any news?", "created_at": "2025-12-24T10:30:00Z"});
-        assert_eq!(comment_json(&comment), wanted);
-    }
+    Ok((StatusCode::CREATED, Json(comment.into())))
 }

@@ -14,8 +14,9 @@ use bellpull_actors::directory::CommandError;
 use bellpull_actors::domain::ticket::Refusal;
 use bellpull_actors::hub::RestartError;
 use bellpull_actors::port::StoreError;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::responses::Problem;
 use crate::auth::AuthError;
 
 /// The advice for every list.
@@ -107,6 +108,16 @@ impl FieldErrors {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The errors by field. An object without a struct: a field may have any name.
+    fn body(&self, code: &'static str) -> Map<String, Value> {
+        let errors = self.0.iter();
+        let mut body: Map<String, Value> =
+            errors.map(|(field, texts)| (field.clone(), texts.as_slice().into())).collect();
+        // A field that is itself called `code` keeps its errors.
+        body.entry("code").or_insert_with(|| code.into());
+        body
+    }
 }
 
 impl ApiError {
@@ -189,23 +200,16 @@ impl ApiError {
             }
         }
     }
-
-    fn body(&self, code: &str, detail: String) -> Value {
-        let Self::Fields(FieldErrors(fields)) = self else {
-            return json!({ "detail": detail, "code": code });
-        };
-        let mut body: Map<String, Value> =
-            fields.iter().map(|(field, texts)| (field.clone(), json!(texts))).collect();
-        // A field that is itself called `code` keeps its errors.
-        body.entry("code").or_insert_with(|| json!(code));
-        Value::Object(body)
-    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, detail) = self.parts();
-        let mut response = (status, Json(self.body(code, detail))).into_response();
+        let mut response = if let Self::Fields(errors) = &self {
+            (status, Json(errors.body(code))).into_response()
+        } else {
+            (status, Json(Problem { detail, code })).into_response()
+        };
         let headers = response.headers_mut();
         match self {
             Self::NotAuthenticated | Self::BadToken(_) | Self::BadCredentials(_) => {
@@ -325,6 +329,7 @@ impl From<RestartError> for ApiError {
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::ticket::Status;
+    use serde_json::json;
 
     use super::*;
 

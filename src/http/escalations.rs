@@ -8,9 +8,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::{Clock, EscalationStore};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa_axum::routes;
 
 use super::body::Strict;
@@ -19,6 +18,7 @@ use super::fields::{integer, kind, not_a_choice};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::EventName;
+use super::responses as res;
 use super::routes::Routes;
 use super::unknown;
 use super::who::Admin;
@@ -27,20 +27,11 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, set, remove))
 }
 
-fn escalation_json(row: &EscalationRow) -> Value {
-    let step = |step: &Step| json!({"channel": step.channel.as_str(), "after_s": step.after_s});
-    json!({
-        "event": row.event.as_str(),
-        "steps": row.escalation.steps().iter().map(step).collect::<Vec<_>>(),
-        "updated_at": row.updated_at,
-    })
-}
-
 /// The events that have a policy, by name.
 #[utoipa::path(
     get, path = "/api/escalations/", tag = "Escalations", params(doc::Paged),
     responses(
-        (status = 200, description = "A page of them.", body = doc::Page<doc::Escalation>),
+        (status = 200, description = "A page of them.", body = res::Page<res::Escalation>),
         (status = 403, description = "For admins."),
     )
 )]
@@ -50,14 +41,14 @@ async fn list(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = store.escalations(paging.request()).await?;
-    paging.show(page, escalation_json).await
+    paging.show(page, res::Escalation::from).await
 }
 
 /// An event's policy.
 #[utoipa::path(
     get, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
     responses(
-        (status = 200, description = "Its steps, the soonest first.", body = doc::Escalation),
+        (status = 200, description = "Its steps, the soonest first.", body = res::Escalation),
         (status = 403, description = "For admins."),
     )
 )]
@@ -65,9 +56,9 @@ async fn read(
     State(store): State<Arc<dyn EscalationStore>>,
     _: Admin,
     EventName(event): EventName,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Escalation>, ApiError> {
     let row = store.escalation(&event).await?.ok_or(ApiError::NotFound)?;
-    Ok(Json(escalation_json(&row)))
+    Ok(Json(row.into()))
 }
 
 /// Sets an event's policy: each channel that it names waits for its time and is skipped if the
@@ -77,7 +68,7 @@ async fn read(
     put, path = "/api/escalations/{event}/", tag = "Escalations", params(doc::EventName),
     request_body = doc::NewEscalation,
     responses(
-        (status = 200, description = "Its steps, the soonest first.", body = doc::Escalation),
+        (status = 200, description = "Its steps, the soonest first.", body = res::Escalation),
         (status = 403, description = "For admins."),
     )
 )]
@@ -87,7 +78,7 @@ async fn set(
     _: Admin,
     EventName(event): EventName,
     Strict(mut body): Strict,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Escalation>, ApiError> {
     body.require("steps");
     let steps = body.value("steps").map(|value| steps(&value));
     let steps = steps.and_then(|checked| body.note("steps", checked));
@@ -99,7 +90,7 @@ async fn set(
         let text = format!("Ensure no more than {POLICIES_MAX} events have a policy.");
         ApiError::field("event", text)
     })?;
-    Ok(Json(escalation_json(&row)))
+    Ok(Json(row.into()))
 }
 
 /// Removes an event's policy. Steps that are already waiting keep waiting.
@@ -151,6 +142,8 @@ fn step(value: &Value) -> Result<Step, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use axum::extract::{FromRef, State};
 use axum::response::Response;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::explain::{Concern, NoWay, Person, Reach};
+use bellpull_actors::domain::explain::{NoWay, Person, Reach};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::preference::Preferences;
@@ -23,7 +23,6 @@ use bellpull_actors::port::{
     DeliveryLog, EscalationStore, ExplainStore, PageRequest, PreferenceStore, TicketStore,
     WebhookStore,
 };
-use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -32,6 +31,7 @@ use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
 use super::read_turns::InTurn;
+use super::responses as res;
 use super::routes::Routes;
 use super::tickets::visible;
 use super::who::Who;
@@ -69,13 +69,13 @@ impl FromRef<Edge> for Handles {
 #[utoipa::path(
     get, path = "/api/notifications/{id}/explain/", tag = "Notifications", params(doc::Id),
     operation_id = "explain",
-    responses((status = 200, description = "Why, and how.", body = doc::Explanation))
+    responses((status = 200, description = "Why, and how.", body = res::Explanation))
 )]
 async fn notification(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Explanation>, ApiError> {
     let told = handles.explain.told(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
     let row = told.row.ok_or(ApiError::NotFound)?;
     if row.recipient != principal.user.id && !principal.user.role.is_admin() {
@@ -97,7 +97,7 @@ async fn notification(
     operation_id = "explain", params(doc::Id, doc::ExplainWhom, doc::Paged),
     responses(
         (status = 200, description = "A page of it, oldest first.",
-            body = doc::Page<doc::Explanation>),
+            body = res::Page<res::Explanation>),
         (status = 403, description = "Only admins ask about others."),
         doc::TooManyReads,
     )
@@ -120,7 +120,7 @@ async fn ticket(
     let told: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
     let ways = handles.ways(&told).await?;
-    paging.show(page, |one| reader.explain(one, Some(&ticket), &ways)).await
+    paging.show(page, |one| reader.explain(&one, Some(&ticket), &ways)).await
 }
 
 impl Handles {
@@ -201,105 +201,91 @@ impl Reader {
         }
     }
 
-    fn explain(&self, what: &Announced, ticket: Option<&Ticket>, ways: &Ways) -> Value {
+    fn explain(&self, what: &Announced, ticket: Option<&Ticket>, ways: &Ways) -> res::Explanation {
         let person = Person {
             user: &self.user,
             preferences: &self.preferences,
             ticket: ticket.map(|ticket| (ticket.created_by, ticket.assigned_to.as_slice())),
         };
-        let reason = |code: &str, text: &str| json!({ "code": code, "text": text });
-        let because = match what.row {
-            None => {
-                let why = person.why_not_told(&what.event, what.by);
-                vec![reason(why.as_str(), why.text())]
-            }
-            Some(_) => {
-                let why = person.why_told(&what.event);
-                why.into_iter().map(|why: Concern| reason(why.as_str(), why.text())).collect()
-            }
+        let mut because: Vec<res::Reason> = match what.row {
+            None => vec![person.why_not_told(&what.event, what.by).into()],
+            Some(_) => person.why_told(&what.event).into_iter().map(res::Reason::from).collect(),
         };
-        let because = if because.is_empty() {
-            vec![reason("then", "It was concerned then; its role or the ticket has changed since.")]
-        } else {
-            because
-        };
+        if because.is_empty() {
+            because.push(res::Reason::THEN);
+        }
         let none = Vec::new();
         let deliveries = what.row.and_then(|row| ways.deliveries.get(&row.id)).unwrap_or(&none);
         let channels = Channel::ALL.into_iter().filter(|one| *one != Channel::System);
-        let channels: Vec<Value> = match what.row {
+        let channels = match what.row {
             None => Vec::new(),
             Some(_) => {
                 let reach = self.reach(&what.event);
                 let none =
                     |channel| person.why_no_way(&what.event, what.ticket.is_some(), channel, reach);
-                channels.flat_map(|channel| way_json(channel, deliveries, ways, none)).collect()
+                channels.flat_map(|channel| ways_of(channel, deliveries, ways, none)).collect()
             }
         };
-        json!({
-            "user": self.user.id,
-            "username": self.user.username,
-            "event": what.event.as_str(),
-            "by": what.by,
-            "at": what.at,
-            "ticket": what.ticket,
-            "told": what.row.is_some(),
-            "because": because,
-            "notification": what.row.map(|row| row.id),
-            "seq": what.row.map(|row| row.seq),
-            "read_at": what.row.and_then(|row| row.read_at),
-            "deleted_at": what.row.and_then(|row| row.deleted_at),
-            "channels": channels,
-        })
+        res::Explanation {
+            user: self.user.id.0,
+            username: self.user.username.clone(),
+            event: what.event.as_str().into(),
+            by: what.by.map(|id| id.0),
+            at: what.at,
+            ticket: what.ticket.map(|id| id.0),
+            told: what.row.is_some(),
+            because,
+            notification: what.row.map(|row| row.id.0),
+            seq: what.row.map(|row| row.seq.0),
+            read_at: what.row.and_then(|row| row.read_at),
+            deleted_at: what.row.and_then(|row| row.deleted_at),
+            channels,
+        }
     }
 }
 
 /// The state of a channel: one line per address, or one that says why there is no delivery.
-fn way_json(
+fn ways_of(
     channel: Channel,
     deliveries: &[DeliveryRow],
     ways: &Ways,
     why_none: impl Fn(Channel) -> Vec<NoWay>,
-) -> Vec<Value> {
+) -> Vec<res::Way> {
     let of_channel = deliveries.iter().filter(|row| row.channel == channel);
-    let lines: Vec<Value> = of_channel.map(|row| delivery_json(row, ways)).collect();
+    let lines: Vec<res::Way> = of_channel.map(|row| way(row, ways)).collect();
     if !lines.is_empty() {
         return lines;
     }
     let because = why_none(channel);
     let texts: Vec<&str> = because.iter().map(|why| why.text()).collect();
-    let because: Vec<Value> =
-        because.iter().map(|why| json!({ "code": why.as_str(), "text": why.text() })).collect();
-    vec![json!({
-        "channel": channel.as_str(), "delivery": null, "status": null, "rule": null,
-        "text": format!("Not sent here. {}", texts.join(" ")), "because": because, "due_at": null,
-        "sent_at": null, "provider_status": null, "attempts": [],
-    })]
+    vec![res::Way {
+        channel: channel.as_str(),
+        delivery: None,
+        status: None,
+        rule: None,
+        text: format!("Not sent here. {}", texts.join(" ")),
+        because: because.into_iter().map(res::NoWay::from).collect(),
+        due_at: None,
+        sent_at: None,
+        provider_status: None,
+        attempts: Vec::new(),
+    }]
 }
 
-fn delivery_json(row: &DeliveryRow, ways: &Ways) -> Value {
+fn way(row: &DeliveryRow, ways: &Ways) -> res::Way {
     let attempts = ways.attempts.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-    json!({
-        "channel": row.channel.as_str(),
-        "delivery": row.id,
-        "status": row.status.as_str(),
-        "rule": row.rule.map(Rule::as_str),
-        "text": text(row),
-        "because": [],
-        "due_at": row.due_at,
-        "sent_at": row.sent_at,
-        "provider_status": row.provider_status.map(ProviderStatus::as_str),
-        "attempts": attempts.iter().map(attempt_json).collect::<Vec<_>>(),
-    })
-}
-
-fn attempt_json(attempt: &AttemptRow) -> Value {
-    json!({
-        "number": attempt.number,
-        "started_at": attempt.started_at,
-        "took_ms": attempt.took_ms,
-        "outcome": attempt.outcome.as_str(),
-        "detail": attempt.detail,
-    })
+    res::Way {
+        channel: row.channel.as_str(),
+        delivery: Some(row.id.0),
+        status: Some(row.status.as_str()),
+        rule: row.rule.map(Rule::as_str),
+        text: text(row),
+        because: Vec::new(),
+        due_at: Some(row.due_at),
+        sent_at: row.sent_at,
+        provider_status: row.provider_status.map(ProviderStatus::as_str),
+        attempts: attempts.iter().map(res::AttemptMade::from).collect(),
+    }
 }
 
 /// The state of a delivery, as a text for users.

@@ -9,13 +9,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, DeliveryStore};
-use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::body::Raw;
 use super::error::ApiError;
 use super::openapi as doc;
 use super::query::Params;
+use super::responses as res;
 use super::routes::Routes;
 use crate::delivery::reports::{Reports, SIGNATURE_HEADER, read};
 use crate::delivery::sms_reports::{self, SmsReports};
@@ -48,7 +48,7 @@ async fn verify(State(reports): State<Reports>, params: Params) -> Result<Respon
     post, path = "/hooks/whatsapp/", tag = "Hooks", security(()), request_body = Object,
     params(doc::Signature),
     responses(
-        (status = 200, description = "Taken.", body = doc::Taken),
+        (status = 200, description = "Taken.", body = res::Taken),
         (status = 403, description = "It is not signed with the app's secret."),
     )
 )]
@@ -58,7 +58,7 @@ async fn report(
     State(clock): State<Arc<dyn Clock>>,
     headers: HeaderMap,
     Raw(body): Raw,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Taken>, ApiError> {
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     if !reports.is_signed(&body, signature.unwrap_or_default()) {
         return Err(ApiError::forbidden());
@@ -71,7 +71,7 @@ async fn report(
         }
     }
     // Other systems may send through the same number: their messages are unknown here.
-    Ok(Json(json!({ "known": known })))
+    Ok(Json(res::Taken { known }))
 }
 
 /// Accepts Twilio's status reports for an SMS: sent, delivered or failed. A report never moves a
@@ -81,7 +81,7 @@ async fn report(
     request_body(content = doc::SmsReport, content_type = "application/x-www-form-urlencoded"),
     params(doc::SmsSignature),
     responses(
-        (status = 200, description = "Taken.", body = doc::Taken),
+        (status = 200, description = "Taken.", body = res::Taken),
         (status = 403, description = "It is not signed with the account's token."),
     )
 )]
@@ -91,7 +91,7 @@ async fn sms(
     State(clock): State<Arc<dyn Clock>>,
     headers: HeaderMap,
     Raw(body): Raw,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Taken>, ApiError> {
     let signature = headers.get(sms_reports::SIGNATURE_HEADER);
     let signature = signature.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let form = sms_reports::form(&body);
@@ -100,8 +100,8 @@ async fn sms(
     }
     let now = clock.now();
     let Some(told) = sms_reports::read(&form, now) else {
-        return Ok(Json(json!({ "known": 0 })));
+        return Ok(Json(res::Taken { known: 0 }));
     };
     let is_known = store.reported(Channel::Sms, told, now).await?;
-    Ok(Json(json!({ "known": u8::from(is_known) })))
+    Ok(Json(res::Taken { known: is_known.into() }))
 }

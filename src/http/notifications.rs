@@ -14,16 +14,15 @@ use bellpull_actors::domain::notification::Kind;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::{Clock, InboxStore};
-use serde_json::{Map, Value, json};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::Fields;
 use super::guard::spawn_uncancelled;
-use super::notification_json::notification_json;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{EVENT_MAX, Id, Params};
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Who;
 use super::{Edge, sends};
@@ -64,12 +63,12 @@ impl Handles {
     ) -> Result<Response, ApiError> {
         let page = self.inboxes.notifications(user, filter, paging.request().into()).await?;
         let (channel, now) = (filter.channel.unwrap_or(Channel::System), self.clock.now());
-        paging.show(page, |row| notification_json(row, channel, now)).await
+        paging.show(page, |row| res::Notification::new(row, channel, now)).await
     }
 
-    async fn one(&self, user: UserId, id: NotificationId) -> Result<Value, ApiError> {
+    async fn one(&self, user: UserId, id: NotificationId) -> Result<res::Notification, ApiError> {
         let row = self.inboxes.notification(user, id).await?.ok_or(ApiError::NotFound)?;
-        Ok(notification_json(&row, Channel::System, self.clock.now()))
+        Ok(res::Notification::new(row, Channel::System, self.clock.now()))
     }
 
     /// Marks rows and announces it to the user's sessions; returns how many rows changed.
@@ -96,7 +95,7 @@ impl Handles {
 #[utoipa::path(
     get, path = "/api/notifications/", tag = "Notifications",
     params(doc::ReadFilter, doc::NotificationFilters, doc::Paged),
-    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
+    responses((status = 200, description = "A page of it.", body = res::Page<res::Notification>))
 )]
 async fn list(
     State(handles): State<Handles>,
@@ -113,7 +112,7 @@ async fn list(
 #[utoipa::path(
     get, path = "/api/notifications/unread/", tag = "Notifications",
     params(doc::NotificationFilters, doc::Paged),
-    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Notification>))
+    responses((status = 200, description = "A page of it.", body = res::Page<res::Notification>))
 )]
 async fn unread(
     State(handles): State<Handles>,
@@ -141,30 +140,26 @@ fn narrow(params: &mut Params) -> NotificationFilter {
 /// How many notifications the caller has not read.
 #[utoipa::path(
     get, path = "/api/notifications/unread_count/", tag = "Notifications",
-    responses((status = 200, description = "In all, and by channel.", body = doc::UnreadCount))
+    responses((status = 200, description = "In all, and by channel.", body = res::UnreadCount))
 )]
 async fn unread_count(
     State(inboxes): State<Arc<dyn InboxStore>>,
     Who(principal): Who,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::UnreadCount>, ApiError> {
     let (count, by_channel) = inboxes.unread_counts(principal.user.id).await?;
-    let outgoing = by_channel.into_iter().filter(|(channel, _)| *channel != Channel::System);
-    let mut by_type: Map<String, Value> =
-        outgoing.map(|(channel, count)| (channel.as_str().to_owned(), json!(count))).collect();
-    by_type.insert(Channel::System.as_str().to_owned(), json!(count));
-    Ok(Json(json!({ "count": count, "unread_count": count, "by_type": by_type })))
+    Ok(Json(res::UnreadCount::new(count, by_channel)))
 }
 
 /// One of the caller's notifications.
 #[utoipa::path(
     get, path = "/api/notifications/{id}/", tag = "Notifications", params(doc::Id),
-    responses((status = 200, description = "The row.", body = doc::Notification))
+    responses((status = 200, description = "The row.", body = res::Notification))
 )]
 async fn read(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Notification>, ApiError> {
     handles.one(principal.user.id, NotificationId(id)).await.map(Json)
 }
 
@@ -189,26 +184,26 @@ async fn delete(
 /// Marks a notification as read; the caller's other sessions are told.
 #[utoipa::path(
     post, path = "/api/notifications/{id}/mark_as_read/", tag = "Notifications", params(doc::Id),
-    responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
+    responses((status = 200, description = "The row as it is now.", body = res::MarkedOne))
 )]
 async fn mark_as_read(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::MarkedOne>, ApiError> {
     mark_one(&handles, principal.user.id, id, Mark::Read, "Notification marked as read").await
 }
 
 /// Marks a notification as unread; the caller's other sessions are told.
 #[utoipa::path(
     post, path = "/api/notifications/{id}/mark_as_unread/", tag = "Notifications", params(doc::Id),
-    responses((status = 200, description = "The row as it is now.", body = doc::MarkedOne))
+    responses((status = 200, description = "The row as it is now.", body = res::MarkedOne))
 )]
 async fn mark_as_unread(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::MarkedOne>, ApiError> {
     mark_one(&handles, principal.user.id, id, Mark::Unread, "Notification marked as unread").await
 }
 
@@ -217,49 +212,49 @@ async fn mark_one(
     user: UserId,
     id: i64,
     mark: Mark,
-    message: &str,
-) -> Result<Json<Value>, ApiError> {
+    message: &'static str,
+) -> Result<Json<res::MarkedOne>, ApiError> {
     let id = NotificationId(id);
     // Marking twice is no error; only the row itself tells it from marking a missing one.
     handles.mark(user, Selection::Ids(vec![id]), mark).await?;
-    let row = handles.one(user, id).await?;
-    Ok(Json(json!({ "message": message, "notification": row })))
+    let notification = handles.one(user, id).await?;
+    Ok(Json(res::MarkedOne { message, notification }))
 }
 
 /// Marks all of the caller's notifications as read, or those that match the filters.
 #[utoipa::path(
     post, path = "/api/notifications/mark_all_as_read/", tag = "Notifications",
     params(doc::MarkFilters), request_body = doc::MarkSelection,
-    responses((status = 200, description = "How many changed.", body = doc::MarkedMany))
+    responses((status = 200, description = "How many changed.", body = res::MarkedMany))
 )]
 async fn mark_all_as_read(
     State(handles): State<Handles>,
     Who(principal): Who,
     mut params: Params,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::MarkedMany>, ApiError> {
     let selection = all_of(&mut params, &mut body)?;
     let count = handles.mark(principal.user.id, selection, Mark::Read).await?;
     let message = format!("{count} notification(s) marked as read");
-    Ok(Json(json!({ "message": message, "count": count })))
+    Ok(Json(res::MarkedMany { message, count }))
 }
 
 /// Deletes all notifications from the caller's inbox, or those that match the filters.
 #[utoipa::path(
     delete, path = "/api/notifications/delete-all/", tag = "Notifications",
     params(doc::MarkFilters), request_body = doc::MarkSelection,
-    responses((status = 200, description = "How many are gone.", body = doc::MarkedMany))
+    responses((status = 200, description = "How many are gone.", body = res::MarkedMany))
 )]
 async fn delete_all(
     State(handles): State<Handles>,
     Who(principal): Who,
     mut params: Params,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::MarkedMany>, ApiError> {
     let selection = all_of(&mut params, &mut body)?;
     let count = handles.mark(principal.user.id, selection, Mark::Delete).await?;
     let message = format!("{count} notification(s) deleted");
-    Ok(Json(json!({ "message": message, "count": count })))
+    Ok(Json(res::MarkedMany { message, count }))
 }
 
 /// All rows that match the filters of the query or the body.

@@ -16,7 +16,6 @@ use bellpull_actors::hub::Hub;
 use bellpull_actors::observe::{TreeEvent, TreeEvents};
 use bellpull_actors::port::DeliveryLog;
 use futures_util::stream::{self, Stream, StreamExt};
-use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa_axum::routes;
@@ -26,6 +25,7 @@ use super::error::ApiError;
 use super::openapi as doc;
 use super::query::Params;
 use super::readiness::Readiness;
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
 use crate::auth::{Auth, Principal};
@@ -60,36 +60,36 @@ pub(super) fn routes() -> Routes {
 /// Whether the process is alive.
 #[utoipa::path(
     get, path = "/healthz/", tag = "Operator", security(()),
-    responses((status = 200, description = "It does.", body = doc::Alive))
+    responses((status = 200, description = "It does.", body = res::Alive))
 )]
-async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+async fn healthz() -> Json<res::Alive> {
+    Json(res::Alive { status: "ok" })
 }
 
 /// Whether this hub accepts work.
 #[utoipa::path(
     get, path = "/readyz/", tag = "Operator", security(()),
     responses(
-        (status = 200, description = "It should.", body = doc::Ready),
-        (status = 503, description = "It should not.", body = doc::Ready),
+        (status = 200, description = "It should.", body = res::Ready),
+        (status = 503, description = "It should not.", body = res::Ready),
     )
 )]
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<res::Ready>) {
     let checks = readiness.check().await;
     let word = |holds: bool, otherwise: &'static str| if holds { "ok" } else { otherwise };
     let is_ready = checks.all();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "ready": is_ready,
-        "status": word(is_ready, "unavailable"),
-        "checks": {
-            "store": word(checks.does_store_write, "failing"),
+    let body = res::Ready {
+        ready: is_ready,
+        status: word(is_ready, "unavailable"),
+        checks: res::Checks {
+            store: word(checks.does_store_write, "failing"),
             // A single node has no broker.
-            "broker": "off",
-            "supervisors": word(checks.are_supervisors_up, "down"),
-            "draining": if checks.is_staying { "no" } else { "yes" },
+            broker: "off",
+            supervisors: word(checks.are_supervisors_up, "down"),
+            draining: if checks.is_staying { "no" } else { "yes" },
         },
-    });
+    };
     (status, Json(body))
 }
 
@@ -124,7 +124,7 @@ async fn count_waiting(log: &dyn DeliveryLog) {
 #[utoipa::path(
     get, path = "/api/operator/tree/", tag = "Operator", params(doc::TreeSize),
     responses(
-        (status = 200, description = "The root, and all below it.", body = doc::Actor),
+        (status = 200, description = "The root, and all below it.", body = res::Actor),
         (status = 403, description = "The caller is no super admin."),
     )
 )]
@@ -132,13 +132,13 @@ async fn tree(
     State(hub): State<Hub>,
     _: Operator,
     mut params: Params,
-) -> Result<Response, ApiError> {
+) -> Result<Json<res::Actor>, ApiError> {
     let asked = params.natural("children");
     params.finish()?;
     let children = asked.map_or(CHILDREN_DEFAULT, |asked| {
         usize::try_from(asked).map_or(CHILDREN_MAX, |asked| asked.min(CHILDREN_MAX))
     });
-    Ok(Json(hub.tree(children).await?).into_response())
+    Ok(Json(hub.tree(children).await?.into()))
 }
 
 /// Restarts an actor.
@@ -147,7 +147,7 @@ async fn tree(
     params(("path" = String, Path, description = "As the tree shows it: `users/0`, written \
          `users%2F0`; plain slashes will do too.")),
     responses(
-        (status = 200, description = "It starts again.", body = doc::Restarting),
+        (status = 200, description = "It starts again.", body = res::Restarting),
         (status = 400, description = "The body has fields: there are none."),
         (status = 403, description = "The caller is no super admin."),
         (status = 429, description = "Operators asked for more than 60 restarts, and then for \
@@ -159,10 +159,11 @@ async fn restart(
     Operator(principal): Operator,
     Path(rest): Path<String>,
     _: NoFields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Restarting>, ApiError> {
     let path = rest.trim_end_matches('/').strip_suffix("/restart").ok_or(ApiError::NotFound)?;
     hub.restart(path, &principal.user.username).await?;
-    Ok(Json(json!({ "message": format!("{path} starts again"), "path": path })))
+    let message = format!("{path} starts again");
+    Ok(Json(res::Restarting { message, path: path.to_owned() }))
 }
 
 /// Events of the supervision tree as they happen (Server-Sent Events). Each event has an `id`. A

@@ -10,12 +10,13 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
 use axum::response::Response;
-use bellpull_actors::port::{Page, PageRequest};
-use serde_json::{Value, json};
+use bellpull_actors::port::{self, PageRequest};
+use serde::Serialize;
 
 use super::error::{ApiError, ROWS_MAX};
 use super::in_flight::{Reserved, Slot};
 use super::read_turns::SlowRead;
+use super::responses::Page;
 use crate::edge::unsent::{Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
@@ -49,10 +50,10 @@ impl Paging {
     /// # Errors
     /// [`ApiError::InvalidPage`] past the end, except for the first page of an empty list.
     /// [`ApiError::Unavailable`] if too many answers wait for room.
-    pub(super) async fn show<T>(
+    pub(super) async fn show<T, R: Serialize>(
         mut self,
-        page: Page<T>,
-        row: impl FnMut(&T) -> Value,
+        page: port::Page<T>,
+        row: impl FnMut(T) -> R,
     ) -> Result<Response, ApiError> {
         let pieces = self.write(page, row)?;
         let room = match &self.slot {
@@ -69,10 +70,10 @@ impl Paging {
     }
 
     /// Writes the page; each row is freed once it is written.
-    fn write<T>(
+    fn write<T, R: Serialize>(
         &self,
-        page: Page<T>,
-        mut row: impl FnMut(&T) -> Value,
+        page: port::Page<T>,
+        mut row: impl FnMut(T) -> R,
     ) -> Result<Pieces, ApiError> {
         let PageRequest { page: number, page_size } = self.request;
         if page.rows.is_empty() && number > 1 {
@@ -81,15 +82,13 @@ impl Paging {
         let shown_so_far = i64::from(number) * i64::from(page_size);
         let next = (shown_so_far < page.count).then(|| self.link(number + 1));
         let previous = (number > 1).then(|| self.link(number - 1));
-        let head = json!({"count": page.count, "next": next, "previous": previous}).to_string();
+        let head = Page::<R> { count: page.count, next, previous, results: Vec::new() };
+        let head = serde_json::to_string(&head).map_err(|_| ApiError::Internal)?;
+        let head = head.strip_suffix("]}").ok_or(ApiError::Internal)?;
         let mut pieces = Pieces::default();
-        pieces.write(|out| {
-            out.extend_from_slice(head.trim_end_matches('}').as_bytes());
-            out.extend_from_slice(b",\"results\":[");
-        });
+        pieces.write(|out| out.extend_from_slice(head.as_bytes()));
         for (index, one) in page.rows.into_iter().enumerate() {
-            let shown = row(&one);
-            drop(one);
+            let shown = row(one);
             pieces.write(|out| {
                 let comma = if index > 0 { "," } else { "" };
                 out.extend_from_slice(comma.as_bytes());
@@ -232,6 +231,7 @@ mod tests {
 
     use axum::extract::ConnectInfo;
     use axum::http::Request;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -247,12 +247,12 @@ mod tests {
         Paging::from_request_parts(&mut request.into_parts().0, base).await
     }
 
-    fn page(count: i64, rows: usize) -> Page<i64> {
-        Page { count, rows: vec![7; rows] }
+    fn page(count: i64, rows: usize) -> port::Page<i64> {
+        port::Page { count, rows: vec![7; rows] }
     }
 
-    async fn shown(paging: Paging, page: Page<i64>) -> Result<Value, ApiError> {
-        let response = paging.show(page, |row| json!(row)).await?;
+    async fn shown(paging: Paging, page: port::Page<i64>) -> Result<Value, ApiError> {
+        let response = paging.show(page, |row| row).await?;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         Ok(serde_json::from_slice(&body).unwrap())

@@ -9,13 +9,12 @@ use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::locale::{Locale, NotALocale};
 use bellpull_actors::domain::preference::{
-    CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, Preferences, QuietHours, Wish,
-    is_timezone,
+    CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, QuietHours, Wish, is_timezone,
 };
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, PreferenceStore};
 use jiff::civil::Time;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa_axum::routes;
 
 use super::body::Strict;
@@ -24,6 +23,7 @@ use super::fields::{Fields, kind, not_a_choice};
 use super::openapi as doc;
 use super::query::EVENT_MAX;
 use super::query::is_event_name;
+use super::responses as res;
 use super::routes::Routes;
 use super::unknown::{self, suggestion};
 use super::who::Who;
@@ -45,14 +45,14 @@ pub(super) fn routes() -> Routes {
 /// The caller's preferences.
 #[utoipa::path(
     get, path = "/api/preferences/", tag = "Preferences",
-    responses((status = 200, description = "All wishes.", body = doc::Preferences))
+    responses((status = 200, description = "All wishes.", body = res::Preferences))
 )]
 async fn read(
     State(store): State<Arc<dyn PreferenceStore>>,
     Who(principal): Who,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Preferences>, ApiError> {
     let preferences = store.preferences(principal.user.id).await?;
-    Ok(Json(preferences_json(&preferences)))
+    Ok(Json(preferences.into()))
 }
 
 /// Changes preferences. What is not named stays as it is; an event that looks like a misspelt one
@@ -60,7 +60,7 @@ async fn read(
 #[utoipa::path(
     put, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
     responses(
-        (status = 200, description = "All wishes.", body = doc::Preferences),
+        (status = 200, description = "All wishes.", body = res::Preferences),
         (status = 403, description = "A service has no wishes."),
     )
 )]
@@ -69,7 +69,7 @@ async fn change(
     State(clock): State<Arc<dyn Clock>>,
     Who(principal): Who,
     Strict(body): Strict,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Preferences>, ApiError> {
     merge(&*store, &*clock, &principal, body).await
 }
 
@@ -77,7 +77,7 @@ async fn change(
 #[utoipa::path(
     patch, path = "/api/preferences/", tag = "Preferences", request_body = doc::PreferenceChanges,
     responses(
-        (status = 200, description = "All wishes.", body = doc::Preferences),
+        (status = 200, description = "All wishes.", body = res::Preferences),
         (status = 403, description = "A service has no wishes."),
     )
 )]
@@ -86,7 +86,7 @@ async fn patch(
     State(clock): State<Arc<dyn Clock>>,
     Who(principal): Who,
     Strict(body): Strict,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Preferences>, ApiError> {
     merge(&*store, &*clock, &principal, body).await
 }
 
@@ -95,7 +95,7 @@ async fn merge(
     clock: &dyn Clock,
     principal: &Principal,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Preferences>, ApiError> {
     if principal.is_service {
         return Err(ApiError::Forbidden(
             "A service token belongs to no user and has no preferences.".to_owned(),
@@ -107,7 +107,7 @@ async fn merge(
     let after = after.ok_or_else(|| {
         ApiError::field("events", format!("Ensure there are wishes on no more than {EVENTS_MAX}."))
     })?;
-    Ok(Json(preferences_json(&after)))
+    Ok(Json(after.into()))
 }
 
 /// Refuses events that look like misspelt ones of the hub's own, unless the user already has
@@ -139,35 +139,6 @@ fn own_event_like(name: &str) -> Option<&'static str> {
     own.clone().find(slips).filter(|_| own.clone().all(|own| own != name))
 }
 
-/// All preferences, defaults included.
-fn preferences_json(preferences: &Preferences) -> Value {
-    let mut events = Map::new();
-    let wished = preferences.events.keys().map(|name| Event::from_name(name));
-    for event in Event::OWN.into_iter().chain(wished) {
-        let wanted = |channel: Channel| {
-            (channel.as_str().to_owned(), preferences.is_wanted(&event, channel).into())
-        };
-        let wanted: Map<String, Value> = CHANNELS.into_iter().map(wanted).collect();
-        events.insert(event.as_str().to_owned(), wanted.into());
-    }
-    json!({
-        "events": events,
-        "quiet_hours": preferences.quiet_hours.as_ref().map(quiet_hours_json),
-        "email_digest": preferences.email_digest.as_str(),
-        "locale": preferences.locale,
-    })
-}
-
-fn quiet_hours_json(quiet: &QuietHours) -> Value {
-    let clock = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
-    json!({
-        "start": clock(quiet.start),
-        "end": clock(quiet.end),
-        "timezone": quiet.timezone,
-        "days": quiet.days.iter().map(|day| day.as_str()).collect::<Vec<_>>(),
-    })
-}
-
 /// The changes in a body, or all its errors.
 fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
     let events = body.value("events").map(|value| events(&value));
@@ -195,7 +166,11 @@ fn events(value: &Value) -> Result<Wishes, String> {
             let bad = |why: &str| format!("{event}: {why}");
             let channel = channel.ok_or_else(|| {
                 let known = CHANNELS.into_iter().map(Channel::as_str);
-                bad(&format!("{}{}", not_a_choice(&json!(name)), suggestion(name, known)))
+                bad(&format!(
+                    "{}{}",
+                    not_a_choice(&Value::from(name.as_str())),
+                    suggestion(name, known)
+                ))
             })?;
             let is_yes = wish.as_bool();
             let is_yes = is_yes.ok_or_else(|| bad(&format!("{name}: Must be a valid boolean.")))?;
@@ -274,6 +249,8 @@ fn days(value: &Value) -> Result<BTreeSet<Day>, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -12,9 +12,7 @@ use axum::response::Response;
 use bellpull_actors::directory::Projects;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
-use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
-use serde_json::{Value, json};
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -25,6 +23,7 @@ use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, MemberIds};
+use super::responses as res;
 use super::routes::Routes;
 use super::who::{Admin, Who};
 use crate::auth::Principal;
@@ -43,31 +42,10 @@ pub(super) fn routes() -> Routes {
         .with(routes!(remove_member))
 }
 
-/// A project as clients see it.
-fn project_json(project: &Project) -> Value {
-    json!({
-        "id": project.id,
-        "key": project.key,
-        "name": project.name,
-        "is_open": project.is_open,
-    })
-}
-
-/// A member as other members see it: without e-mail address and telephone number.
-fn member_json(user: &User) -> Value {
-    json!({
-        "id": user.id,
-        "username": user.username,
-        "full_name": user.full_name,
-        "role": user.role.as_str(),
-        "is_active": user.is_active,
-    })
-}
-
 /// The projects that the caller may see.
 #[utoipa::path(
     get, path = "/api/projects/", tag = "Projects", params(doc::Paged),
-    responses((status = 200, description = "A page of them.", body = doc::Page<doc::Project>))
+    responses((status = 200, description = "A page of them.", body = res::Page<res::Project>))
 )]
 async fn list(
     State(store): State<Arc<dyn ProjectStore>>,
@@ -77,14 +55,14 @@ async fn list(
     let user = &principal.user;
     let visible_to = (!user.role.is_admin()).then_some(user.id);
     let page = store.projects(visible_to, paging.request()).await?;
-    paging.show(page, project_json).await
+    paging.show(page, res::Project::from).await
 }
 
 /// Creates a project; its creator becomes its first member.
 #[utoipa::path(
     post, path = "/api/projects/", tag = "Projects", request_body = doc::NewProject,
     responses(
-        (status = 201, description = "The project.", body = doc::Project),
+        (status = 201, description = "The project.", body = res::Project),
         (status = 403, description = "For admins, and not for services."),
     )
 )]
@@ -93,7 +71,7 @@ async fn create(
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Project>), ApiError> {
     if principal.is_service {
         let text = "A service token cannot make a project, for its maker is its first member: log \
                     in as a user.";
@@ -107,26 +85,26 @@ async fn create(
     let name = body.text("name", TextRule::line(NAME_MAX));
     body.finish()?;
     let made = store.create_project(key, name, principal.user.id, clock.now()).await;
-    Ok((StatusCode::CREATED, Json(project_json(&made?))))
+    Ok((StatusCode::CREATED, Json(made?.into())))
 }
 
 /// A project.
 #[utoipa::path(
     get, path = "/api/projects/{id}/", tag = "Projects", params(doc::Id),
-    responses((status = 200, description = "The project.", body = doc::Project))
+    responses((status = 200, description = "The project.", body = res::Project))
 )]
 async fn read(
     State(store): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(project_json(&visible(&*store, ProjectId(id), &principal).await?)))
+) -> Result<Json<res::Project>, ApiError> {
+    Ok(Json(visible(&*store, ProjectId(id), &principal).await?.into()))
 }
 
 /// A project's members.
 #[utoipa::path(
     get, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id, doc::Paged),
-    responses((status = 200, description = "A page of it.", body = doc::Page<doc::Member>))
+    responses((status = 200, description = "A page of it.", body = res::Page<res::Member>))
 )]
 async fn members(
     State(store): State<Arc<dyn ProjectStore>>,
@@ -136,7 +114,7 @@ async fn members(
 ) -> Result<Response, ApiError> {
     let project = visible(&*store, ProjectId(id), &principal).await?;
     let page = store.members(project.id, paging.request()).await?;
-    paging.show(page, member_json).await
+    paging.show(page, res::Member::from).await
 }
 
 /// The handles for changing members: the project's store, the accounts, and the project's streams.
@@ -159,8 +137,8 @@ impl FromRef<Edge> for Handles {
     post, path = "/api/projects/{id}/members/", tag = "Projects", params(doc::Id),
     request_body = doc::NewMember,
     responses(
-        (status = 200, description = "They were on it already.", body = doc::Member),
-        (status = 201, description = "They are on it.", body = doc::Member),
+        (status = 200, description = "They were on it already.", body = res::Member),
+        (status = 201, description = "They are on it.", body = res::Member),
         (status = 403, description = "For admins."),
     )
 )]
@@ -169,7 +147,7 @@ async fn add_member(
     Admin(principal): Admin,
     Id(id): Id,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Member>), ApiError> {
     let project = visible(&*handles.store, ProjectId(id), &principal).await?;
     let user = UserId(body.id("user"));
     body.finish()?;
@@ -191,7 +169,7 @@ async fn add_member(
         | StoreError::Unavailable(_)) => other.into(),
     })?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(member_json(&member))))
+    Ok((status, Json(member.into())))
 }
 
 /// Removes a member from a project; the project's streams end for that user.

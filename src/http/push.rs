@@ -7,13 +7,14 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::{Clock, PushStore};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa_axum::routes;
 
 use super::Edge;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule, kind};
 use super::openapi as doc;
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Who;
 use crate::auth::Principal;
@@ -56,12 +57,15 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(
     get, path = "/api/push/key/", tag = "Push",
     responses(
-        (status = 200, description = "The key.", body = doc::PushKey),
+        (status = 200, description = "The key.", body = res::PushKey),
         (status = 403, description = "Web push is not set up here."),
     )
 )]
-async fn key(State(handles): State<PushHandles>, Who(_): Who) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!({ "key": handles.key()? })))
+async fn key(
+    State(handles): State<PushHandles>,
+    Who(_): Who,
+) -> Result<Json<res::PushKey>, ApiError> {
+    Ok(Json(res::PushKey { key: handles.key()?.to_owned() }))
 }
 
 /// Subscribes a browser; the body is its `PushSubscription` as JSON. Subscribing a browser again
@@ -69,7 +73,7 @@ async fn key(State(handles): State<PushHandles>, Who(_): Who) -> Result<Json<Val
 #[utoipa::path(
     post, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::NewSubscription,
     responses(
-        (status = 201, description = "It will be told.", body = doc::Subscription),
+        (status = 201, description = "It will be told.", body = res::Subscription),
         (status = 403, description = "Web push is not set up here; or a service asks."),
     )
 )]
@@ -79,7 +83,7 @@ async fn subscribe(
     State(clock): State<Arc<dyn Clock>>,
     Who(principal): Who,
     mut body: Fields,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Subscription>), ApiError> {
     handles.key()?;
     reader(&principal)?;
     let endpoint = endpoint(&mut body);
@@ -95,7 +99,7 @@ async fn subscribe(
     let (p256dh, auth) = keys.unwrap_or_default();
     let browser = NewSubscription { endpoint: endpoint.clone(), lane, p256dh, auth };
     let id = store.subscribe(principal.user.id, browser, clock.now()).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": id, "endpoint": endpoint }))))
+    Ok((StatusCode::CREATED, Json(res::Subscription { id, endpoint })))
 }
 
 /// Unsubscribes one of the caller's browsers.

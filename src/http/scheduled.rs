@@ -7,11 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::send::{Recipients, SendStatus};
+use bellpull_actors::domain::send::SendStatus;
 use bellpull_actors::port::SendLog;
-use bellpull_actors::port::send_log::{CancelSend, SendRow};
-use serde_json::{Value, json};
+use bellpull_actors::port::send_log::CancelSend;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -19,6 +17,7 @@ use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
 use super::read_turns::InTurn;
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
 
@@ -26,42 +25,11 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, cancel))
 }
 
-fn send_json(row: &SendRow) -> Value {
-    let channels = Channel::ALL.into_iter().filter(|channel| row.channels.contains(*channel));
-    json!({
-        "id": row.id,
-        "status": row.status.as_str(),
-        "title": row.message.title,
-        "message": row.message.body,
-        "event": row.message.event.as_str(),
-        "type": row.message.kind.as_str(),
-        "priority": row.message.priority.as_str(),
-        "channels": channels.map(Channel::as_str).collect::<Vec<_>>(),
-        "critical": row.is_critical,
-        "sender": row.message.sender,
-        "to": to(&row.recipients),
-        "recipients": row.total,
-        "told": row.told,
-        "send_at": row.due_at,
-        "created_at": row.created_at,
-    })
-}
-
-/// Its recipients: `all`, `role:student`, `project:7`; `users` for a list of users.
-fn to(recipients: &Recipients) -> String {
-    match recipients {
-        Recipients::Users(_) => "users".to_owned(),
-        Recipients::Role(role) => format!("role:{}", role.as_str()),
-        Recipients::Project(project) => format!("project:{project}"),
-        Recipients::All => "all".to_owned(),
-    }
-}
-
 /// Scheduled and running sends, the earliest due first.
 #[utoipa::path(
     get, path = "/api/scheduled/", tag = "Scheduled", params(doc::Paged),
     responses(
-        (status = 200, description = "A page of them.", body = doc::Page<doc::ScheduledSend>),
+        (status = 200, description = "A page of them.", body = res::Page<res::ScheduledSend>),
         (status = 403, description = "For admins."),
         doc::TooManyReads,
     )
@@ -72,14 +40,14 @@ async fn list(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = log.unfinished(paging.request()).await?;
-    paging.show(page, send_json).await
+    paging.show(page, res::ScheduledSend::from).await
 }
 
 /// A send, by the id that its sender was given: waiting, running, done or cancelled.
 #[utoipa::path(
     get, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
     responses(
-        (status = 200, description = "How it stands.", body = doc::ScheduledSend),
+        (status = 200, description = "How it stands.", body = res::ScheduledSend),
         (status = 403, description = "For admins."),
     )
 )]
@@ -87,9 +55,9 @@ async fn read(
     State(log): State<Arc<dyn SendLog>>,
     _: Admin,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::ScheduledSend>, ApiError> {
     let row = log.send(SendId(id)).await?.ok_or(ApiError::NotFound)?;
-    Ok(Json(send_json(&row)))
+    Ok(Json(row.into()))
 }
 
 /// Cancels a send. A running one stops where it is: recipients that have it keep it. Cancelling
@@ -98,7 +66,7 @@ async fn read(
     delete, path = "/api/scheduled/{id}/", tag = "Scheduled", params(doc::Id),
     responses(
         (status = 200, description = "It was on its way: so many were told.",
-            body = doc::ScheduledSend),
+            body = res::ScheduledSend),
         (status = 204, description = "It had not begun: no recipient is notified."),
         (status = 403, description = "For admins."),
         (status = 409, description = "All of its recipients were told."),
@@ -116,7 +84,7 @@ async fn cancel(
         }
         CancelSend::Cancelled { was_begun: true, .. } => {
             let row = log.send(id).await?.ok_or(ApiError::NotFound)?;
-            Ok(Json(send_json(&row)).into_response())
+            Ok(Json(res::ScheduledSend::from(row)).into_response())
         }
         CancelSend::TooLate => {
             let shown = SendStatus::Done.as_str();

@@ -17,15 +17,15 @@ use bellpull_actors::port::sends::StoredSend;
 use bellpull_actors::port::{Clock, InboxStore};
 use bellpull_actors::sends::{SendError, Sends};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Edge;
 use super::body::Fingerprinted;
 use super::error::{ApiError, FieldErrors};
 use super::fields::{self, Fields, TextRule, kind, not_a_choice};
-use super::notification_json::notification_json;
 use super::openapi as doc;
 use super::query::EVENT_MAX;
+use super::responses as res;
 use super::who::Admin;
 use crate::auth::Principal;
 
@@ -71,7 +71,7 @@ impl FromRef<Edge> for SendService {
     params(doc::IdempotencyHeader),
     responses(
         (
-            status = 202, description = "It is stored, and will be told.", body = doc::Sent,
+            status = 202, description = "It is stored, and will be told.", body = res::Sent,
             headers((
                 "Idempotency-Replayed" = String,
                 description = "`true` where this key was known: nothing was sent again."
@@ -106,17 +106,19 @@ pub(super) async fn send(
 
 impl SendService {
     /// The answer; for a send to a single account, with its notification.
-    async fn answer(&self, send: StoredSend, named: Option<UserId>) -> Value {
-        let mut answer = json!({
-            "id": send.id,
-            "recipients": send.recipients,
-            "scheduled": send.is_scheduled,
-        });
+    async fn answer(&self, send: StoredSend, named: Option<UserId>) -> res::Sent {
+        let mut answer = res::Sent {
+            id: send.id.0,
+            recipients: send.recipients,
+            scheduled: send.is_scheduled,
+            notification: None,
+        };
         if let (Some(user), Some(id)) = (named, send.notification)
             // The send is accepted, whether or not it can be shown.
             && let Ok(Some(row)) = self.inboxes.notification(user, id).await
         {
-            answer["notification"] = notification_json(&row, Channel::System, self.clock.now());
+            let shown = res::Notification::new(row, Channel::System, self.clock.now());
+            answer.notification = Some(shown);
         }
         answer
     }
@@ -280,6 +282,8 @@ impl From<SendError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn of(value: &Value) -> Result<Recipients, String> {

@@ -15,8 +15,8 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
 };
-use bellpull_actors::port::{Clock, Page};
-use serde_json::{Value, json};
+use bellpull_actors::port::{self, Clock};
+use serde_json::Value;
 use utoipa_axum::routes;
 
 use super::body::Strict;
@@ -26,6 +26,7 @@ use super::openapi as doc;
 use super::page::Paging;
 use super::query::EVENT_MAX;
 use super::query::Params;
+use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::Principal;
@@ -81,7 +82,7 @@ fn is_event(name: &str) -> bool {
 
 fn of_name(name: &str) -> Result<Channel, String> {
     let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
-    channel.ok_or_else(|| not_a_choice(&json!(name)))
+    channel.ok_or_else(|| not_a_choice(&Value::from(name)))
 }
 
 /// A row of the list: the template of an event on a channel.
@@ -97,7 +98,7 @@ struct Said {
     get, path = "/api/templates/", tag = "Templates",
     params(doc::TemplateFilters, doc::Paged),
     responses(
-        (status = 200, description = "A page of them.", body = doc::Page<doc::TemplateSummary>),
+        (status = 200, description = "A page of them.", body = res::Page<res::TemplateSummary>),
         (status = 403, description = "For admins."),
     )
 )]
@@ -121,7 +122,7 @@ async fn list(
     let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let rows = rows.into_iter().skip(skipped).take(size).collect();
-    paging.show(Page { count, rows }, summary_json).await
+    paging.show(port::Page { count, rows }, res::TemplateSummary::from).await
 }
 
 /// The hub's own events in their order, then mails about accounts, then digests, then senders'
@@ -147,15 +148,17 @@ fn all_of(written: &[TemplateKey]) -> Vec<Said> {
     pairs.into_iter().map(said).collect()
 }
 
-fn summary_json(said: &Said) -> Value {
-    json!({
-        "event": said.event,
-        "event_display": display(&said.event),
-        "channel": said.channel.as_str(),
-        "channel_display": said.channel.display(),
-        "locales": said.locales,
-        "is_default": said.locales.is_empty(),
-    })
+impl From<Said> for res::TemplateSummary {
+    fn from(said: Said) -> Self {
+        Self {
+            event_display: display(&said.event),
+            event: said.event,
+            channel: said.channel.as_str(),
+            channel_display: said.channel.display(),
+            is_default: said.locales.is_empty(),
+            locales: said.locales.into_iter().collect(),
+        }
+    }
 }
 
 /// An event's title, or its name if it has none.
@@ -168,39 +171,23 @@ fn display(event: &str) -> String {
     shown.to_owned()
 }
 
-fn template_json(key: &TemplateKey, found: &Found) -> Value {
-    let written = match found {
-        Found::Written(template) => Some(template),
-        Found::Default(_) => None,
-    };
-    let Source { subject, text, html } = found.source();
-    json!({
-        "event": key.event,
-        "channel": key.channel.as_str(),
-        "locale": key.locale,
-        "subject": subject,
-        "text": text,
-        "html": html,
-        "is_default": written.is_none(),
-        "from_locale": written.map(|template| &template.key.locale),
-        "updated_at": written.map(|template| template.updated_at),
-        "updated_by": written.and_then(|template| template.updated_by),
-    })
-}
-
 /// The template in effect: the one written in this language, or in the nearest one, or the default.
 #[utoipa::path(
     get, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
     params(doc::TemplatePlace),
     responses(
-        (status = 200, description = "The template.", body = doc::Template),
+        (status = 200, description = "The template.", body = res::Template),
         (status = 400, description = "No such channel or language."),
         (status = 403, description = "For admins."),
     )
 )]
-async fn read(State(handles): State<TemplateService>, _: Admin, Key(key): Key) -> Json<Value> {
+async fn read(
+    State(handles): State<TemplateService>,
+    _: Admin,
+    Key(key): Key,
+) -> Json<res::Template> {
     let found = handles.templates().find(&key.event, key.channel, &key.locale);
-    Json(template_json(&key, &found))
+    Json(res::Template::new(key, &found))
 }
 
 /// Saves a template after rendering it with sample data: its syntax is valid, its variables are
@@ -209,8 +196,8 @@ async fn read(State(handles): State<TemplateService>, _: Admin, Key(key): Key) -
     put, path = "/api/templates/{event}/{channel}/{locale}/", tag = "Templates",
     params(doc::TemplatePlace), request_body = doc::NewTemplate,
     responses(
-        (status = 200, description = "It took the place of another.", body = doc::Template),
-        (status = 201, description = "It is new.", body = doc::Template),
+        (status = 200, description = "It took the place of another.", body = res::Template),
+        (status = 201, description = "It is new.", body = res::Template),
         (status = 403, description = "For admins."),
     )
 )]
@@ -220,7 +207,7 @@ async fn write(
     Admin(principal): Admin,
     Key(key): Key,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Template>), ApiError> {
     body.require("text");
     if matches!(key.channel, Channel::Email | Channel::Push) {
         body.require("subject");
@@ -238,7 +225,7 @@ async fn write(
         updated_by: (!principal.is_service).then_some(principal.user.id),
     };
     let shown = Found::Written(Arc::new(template.clone()));
-    let answer = Json(template_json(&template.key, &shown));
+    let answer = Json(res::Template::new(template.key.clone(), &shown));
     match handles.put(template).await? {
         PutTemplate::Created => Ok((StatusCode::CREATED, answer)),
         PutTemplate::Replaced => Ok((StatusCode::OK, answer)),
@@ -276,7 +263,7 @@ async fn forget(
     post, path = "/api/templates/{event}/{channel}/{locale}/preview/", tag = "Templates",
     params(doc::TemplatePlace), request_body = doc::TemplateChanges,
     responses(
-        (status = 200, description = "What a recipient would read.", body = doc::TemplatePreview),
+        (status = 200, description = "What a recipient would read.", body = res::TemplatePreview),
         (status = 403, description = "For admins."),
     )
 )]
@@ -285,15 +272,11 @@ async fn preview(
     _: Admin,
     Key(key): Key,
     Strict(mut body): Strict,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::TemplatePreview>, ApiError> {
     let found = handles.templates().find(&key.event, key.channel, &key.locale);
     let source = source(&mut body, found.source().clone())?;
     let rendered = handles.prove(&key.event, key.channel, source).await.map_err(refused)?;
-    Ok(Json(json!({
-        "subject": rendered.subject,
-        "text": rendered.text,
-        "html": rendered.html,
-    })))
+    Ok(Json(rendered.into()))
 }
 
 /// The template of an account mail receives a link that opens the account, and could send it

@@ -10,7 +10,6 @@ use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::ticket::{Command, Right, Rule, Step, WORKFLOW};
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::TicketStore;
-use serde_json::Value;
 use utoipa::openapi::ResponseBuilder;
 use utoipa_axum::routes;
 
@@ -18,8 +17,8 @@ use super::error::ApiError;
 use super::fields::{Fields, TextRule};
 use super::openapi as doc;
 use super::query::Id;
+use super::responses as res;
 use super::routes::{Documented, Routes};
-use super::ticket_json::ticket_json;
 use super::tickets::{commander, rights_first};
 use super::who::Who;
 
@@ -72,11 +71,11 @@ type Request = (Extension<Step>, State<Tickets>, State<Arc<dyn TicketStore>>, Wh
 #[utoipa::path(
     post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 200, description = "The ticket as it is now.", body = res::Ticket),
         doc::TooLate,
     )
 )]
-async fn plain(request: Request) -> Result<Json<Value>, ApiError> {
+async fn plain(request: Request) -> Result<Json<res::Ticket>, ApiError> {
     act(request).await
 }
 
@@ -85,11 +84,11 @@ async fn plain(request: Request) -> Result<Json<Value>, ApiError> {
     post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     request_body = doc::Assignment,
     responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 200, description = "The ticket as it is now.", body = res::Ticket),
         doc::TooLate,
     )
 )]
-async fn assign(request: Request) -> Result<Json<Value>, ApiError> {
+async fn assign(request: Request) -> Result<Json<res::Ticket>, ApiError> {
     act(request).await
 }
 
@@ -98,17 +97,17 @@ async fn assign(request: Request) -> Result<Json<Value>, ApiError> {
     post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
     request_body = doc::Rejection,
     responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 200, description = "The ticket as it is now.", body = res::Ticket),
         doc::TooLate,
     )
 )]
-async fn reject(request: Request) -> Result<Json<Value>, ApiError> {
+async fn reject(request: Request) -> Result<Json<res::Ticket>, ApiError> {
     act(request).await
 }
 
 async fn act(
     (Extension(step), State(tickets), State(store), Who(principal), Id(id), mut body): Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Ticket>, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
     let command = match command(step, &*store, &mut body).await {
         Ok(command) => command,
@@ -118,7 +117,7 @@ async fn act(
         Err(other) => return Err(other),
     };
     let ticket = tickets.command(id, command, caller).await?;
-    Ok(Json(ticket_json(&ticket)))
+    Ok(Json(ticket.into()))
 }
 
 /// The step's command, with what the body says.

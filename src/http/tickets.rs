@@ -19,7 +19,6 @@ use bellpull_actors::domain::ticket::{
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::TicketStore;
 use bellpull_actors::port::tickets::TicketFilter;
-use serde_json::Value;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -28,8 +27,8 @@ use super::openapi as doc;
 use super::page::{NewestFirst, Paging};
 use super::query::{Id, Params};
 use super::read_turns::InTurn;
+use super::responses as res;
 use super::routes::Routes;
-use super::ticket_json::{entry_json, ticket_json};
 use super::who::Who;
 use crate::auth::Principal;
 
@@ -73,7 +72,7 @@ pub(super) fn routes() -> Routes {
     responses(
         (
             status = 200, description = "A page of them, the newest first.",
-            body = doc::Page<doc::Ticket>,
+            body = res::Page<res::Ticket>,
         ),
         doc::TooManyReads,
     )
@@ -98,7 +97,7 @@ async fn list(
     params.finish()?;
     let page = store.tickets(&filter, paging.request()).await;
     let page = page.map_err(|error| ApiError::from(error).narrow(NARROWER))?;
-    paging.show(page, ticket_json).await
+    paging.show(page, res::Ticket::from).await
 }
 
 /// The words to search for.
@@ -111,7 +110,7 @@ fn search(params: &mut Params) -> Option<Search> {
 #[utoipa::path(
     post, path = "/api/tickets/", tag = "Tickets", request_body = doc::NewTicket,
     responses(
-        (status = 201, description = "The ticket.", body = doc::Ticket),
+        (status = 201, description = "The ticket.", body = res::Ticket),
         (status = 403, description = "The caller is not in the project, or is a service."),
         (status = 404, description = "No such project, or the caller may not know of it."),
     )
@@ -120,7 +119,7 @@ async fn create(
     State(tickets): State<Tickets>,
     Who(principal): Who,
     mut body: Fields,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Ticket>), ApiError> {
     let caller = commander(&principal)?;
     let new = NewTicket {
         title: body.text("title", TextRule::line(TITLE_MAX)),
@@ -133,27 +132,27 @@ async fn create(
     let project = body.integer("project").map_or(ProjectId::DEFAULT, ProjectId);
     body.finish()?;
     let ticket = tickets.create(project, new, caller).await?;
-    Ok((StatusCode::CREATED, Json(ticket_json(&ticket))))
+    Ok((StatusCode::CREATED, Json(ticket.into())))
 }
 
 /// A ticket.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
-    responses((status = 200, description = "The ticket.", body = doc::Ticket))
+    responses((status = 200, description = "The ticket.", body = res::Ticket))
 )]
 async fn read(
     State(store): State<Arc<dyn TicketStore>>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Ticket>, ApiError> {
     let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
-    Ok(Json(ticket_json(&ticket)))
+    Ok(Json(ticket.into()))
 }
 
 /// A ticket's history, in order.
 #[utoipa::path(
     get, path = "/api/tickets/{id}/history/", tag = "Tickets", params(doc::Id, doc::Paged),
-    responses((status = 200, description = "A page of it.", body = doc::Page<doc::HistoryEntry>))
+    responses((status = 200, description = "A page of it.", body = res::Page<res::HistoryEntry>))
 )]
 async fn history(
     State(store): State<Arc<dyn TicketStore>>,
@@ -163,7 +162,7 @@ async fn history(
 ) -> Result<Response, ApiError> {
     let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
     let page = store.history(ticket.id, paging.request()).await?;
-    paging.show(page, entry_json).await
+    paging.show(page, res::HistoryEntry::from).await
 }
 
 /// Changes a ticket's text, priority or category.
@@ -171,7 +170,7 @@ async fn history(
     patch, path = "/api/tickets/{id}/", tag = "Tickets", params(doc::Id),
     request_body = doc::TicketEdit,
     responses(
-        (status = 200, description = "The ticket as it is now.", body = doc::Ticket),
+        (status = 200, description = "The ticket as it is now.", body = res::Ticket),
         (status = 403, description = "The caller may not."),
         (status = 409, description = "Another request changed it first."),
     )
@@ -182,7 +181,7 @@ async fn edit(
     Who(principal): Who,
     Id(id): Id,
     mut body: Fields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Ticket>, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
     let edit = Edit {
         title: body.text_if_sent("title", TextRule::line(TITLE_MAX)),
@@ -204,7 +203,7 @@ async fn edit(
         return Err(rights_first(&*store, id, &probe, &caller, bad).await);
     }
     let ticket = tickets.command(id, Command::Edit(edit), caller).await?;
-    Ok(Json(ticket_json(&ticket)))
+    Ok(Json(ticket.into()))
 }
 
 /// Deletes a ticket.

@@ -18,7 +18,7 @@ use bellpull_actors::domain::webhook::{
 };
 use bellpull_actors::port::webhooks::WhichWebhooks;
 use bellpull_actors::port::{Clock, StoreError, WebhookStore};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -29,6 +29,7 @@ use super::openapi as doc;
 use super::page::Paging;
 use super::query::EVENT_MAX;
 use super::query::{Id, Params};
+use super::responses as res;
 use super::routes::Routes;
 use super::try_limit::TryLimit;
 use super::who::Who;
@@ -86,33 +87,12 @@ pub(super) fn routes() -> Routes {
         .with(routes!(test))
 }
 
-/// A webhook as its owner sees it: without its secret.
-fn webhook_json(hook: &Webhook) -> Value {
-    let (user, project) = match hook.owner {
-        HookOwner::User(user) => (Some(user), None),
-        HookOwner::Project(project) => (None, Some(project)),
-    };
-    json!({
-        "id": hook.id,
-        "user": user,
-        "project": project,
-        "url": hook.url,
-        "events": hook.events,
-        "description": hook.description,
-        "is_active": hook.is_active,
-        "failures": hook.failures,
-        "off_reason": hook.off_reason,
-        "created_at": hook.created_at,
-        "updated_at": hook.updated_at,
-    })
-}
-
 /// The caller's webhooks, oldest first; for admins those of projects too.
 #[utoipa::path(
     get, path = "/api/webhooks/", tag = "Webhooks",
     params(doc::WebhookFilters, doc::Paged),
     responses(
-        (status = 200, description = "A page of them.", body = doc::Page<doc::Webhook>),
+        (status = 200, description = "A page of them.", body = res::Page<res::Webhook>),
         (status = 403, description = "A project's are for admins."),
     )
 )]
@@ -132,7 +112,7 @@ async fn list(
         None => WhichWebhooks::Own(principal.user.id),
     };
     let page = handles.store.webhooks(which, paging.request()).await?;
-    paging.show(page, webhook_json).await
+    paging.show(page, res::Webhook::from).await
 }
 
 /// Creates a webhook: the caller's, or with `project` a project's. Only this answer contains its
@@ -140,7 +120,7 @@ async fn list(
 #[utoipa::path(
     post, path = "/api/webhooks/", tag = "Webhooks", request_body = doc::NewWebhook,
     responses(
-        (status = 201, description = "It will be called.", body = doc::Webhook),
+        (status = 201, description = "It will be called.", body = res::Webhook),
         (status = 403, description = "A project's are for admins; a service has none of its own."),
         (status = 409, description = "There are as many as there may be."),
     )
@@ -149,7 +129,7 @@ async fn create(
     State(handles): State<Handles>,
     Who(principal): Who,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<res::Webhook>), ApiError> {
     body.require("url");
     let address = handles.address(&mut body);
     let events = events(&mut body);
@@ -187,36 +167,34 @@ async fn create(
         code: "too_many",
         detail: format!("There may be {most} webhooks at most."),
     })?;
-    let mut shown = webhook_json(&made);
-    shown["secret"] = secret.reveal().into();
-    Ok((StatusCode::CREATED, Json(shown)))
+    Ok((StatusCode::CREATED, Json(res::Webhook::with_secret(made, &secret))))
 }
 
 /// A webhook.
 #[utoipa::path(
     get, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
-    responses((status = 200, description = "The webhook.", body = doc::Webhook))
+    responses((status = 200, description = "The webhook.", body = res::Webhook))
 )]
 async fn read(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(webhook_json(&handles.visible(&principal, id).await?)))
+) -> Result<Json<res::Webhook>, ApiError> {
+    Ok(Json(handles.visible(&principal, id).await?.into()))
 }
 
 /// Changes a webhook; what is not named stays as it is. Switching it on resets its failures.
 #[utoipa::path(
     patch, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
     request_body = doc::WebhookChanges,
-    responses((status = 200, description = "As it stands now.", body = doc::Webhook))
+    responses((status = 200, description = "As it stands now.", body = res::Webhook))
 )]
 async fn change(
     State(handles): State<Handles>,
     Who(principal): Who,
     Id(id): Id,
     Strict(mut body): Strict,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Webhook>, ApiError> {
     let hook = handles.visible(&principal, id).await?;
     let changes = WebhookChanges {
         address: handles.address(&mut body),
@@ -227,7 +205,7 @@ async fn change(
     body.read_only(&READ_ONLY);
     body.finish()?;
     let changed = handles.store.change_webhook(hook.id, changes, handles.clock.now()).await?;
-    Ok(Json(webhook_json(&changed.ok_or(ApiError::NotFound)?)))
+    Ok(Json(changed.ok_or(ApiError::NotFound)?.into()))
 }
 
 /// Deletes a webhook.
@@ -252,7 +230,7 @@ async fn delete(
     post, path = "/api/webhooks/{id}/rotate-secret/", tag = "Webhooks", params(doc::Id),
     operation_id = "rotate_secret",
     responses(
-        (status = 200, description = "With its new secret.", body = doc::Webhook),
+        (status = 200, description = "With its new secret.", body = res::Webhook),
         (status = 400, description = "The body has fields: there are none."),
     )
 )]
@@ -261,15 +239,14 @@ async fn rotate(
     Who(principal): Who,
     Id(id): Id,
     _: NoFields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::Webhook>, ApiError> {
     let hook = handles.visible(&principal, id).await?;
     let secret = secret()?;
     if !handles.store.rotate_secret(hook.id, secret.clone(), handles.clock.now()).await? {
         return Err(ApiError::NotFound);
     }
-    let mut shown = webhook_json(&handles.visible(&principal, id).await?);
-    shown["secret"] = secret.reveal().into();
-    Ok(Json(shown))
+    let hook = handles.visible(&principal, id).await?;
+    Ok(Json(res::Webhook::with_secret(hook, &secret)))
 }
 
 /// Calls a webhook immediately with a signed `ping` and returns the result, even if it is switched
@@ -277,7 +254,7 @@ async fn rotate(
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/test/", tag = "Webhooks", params(doc::Id),
     responses(
-        (status = 200, description = "What came of it.", body = doc::WebhookTest),
+        (status = 200, description = "What came of it.", body = res::WebhookTest),
         (status = 400, description = "The body has fields: there are none."),
         (status = 429, description = "Too many were tried."),
     )
@@ -287,7 +264,7 @@ async fn test(
     Who(principal): Who,
     Id(id): Id,
     _: NoFields,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<res::WebhookTest>, ApiError> {
     let hook = handles.visible(&principal, id).await?;
     let now = handles.clock.now();
     let tries = &handles.rules.tries;
@@ -297,12 +274,7 @@ async fn test(
     let target = handles.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
     let name = URL_SAFE_NO_PAD.encode(random::<9>()?);
     let called = handles.rules.caller.ping(&target, &name, now).await;
-    Ok(Json(json!({
-        "ok": called.error.is_none(),
-        "status": called.status,
-        "took_ms": called.took_ms,
-        "error": called.error,
-    })))
+    Ok(Json(called.into()))
 }
 
 impl Handles {
@@ -392,6 +364,8 @@ fn random<const N: usize>() -> Result<[u8; N], ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -182,6 +182,19 @@ fn routes_are_made_where_they_are_documented() {
     }
 }
 
+/// The document describes structs: a response that is put together otherwise could differ from it.
+#[test]
+fn responses_are_structs() {
+    for (path, text) in sources() {
+        let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        if place.starts_with("src/http/") {
+            for banned in ["json!", "Json<Value>"] {
+                assert!(!without_tests(&text).contains(banned), "{place} has {banned}");
+            }
+        }
+    }
+}
+
 #[test]
 fn migrations_are_numbered_without_a_gap_and_paired() {
     let names = |store: &str| -> Option<Vec<String>> {

@@ -1,26 +1,7 @@
 //! OpenAPI schemas: accounts and logins.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
-use jiff::Timestamp;
 use utoipa::{IntoParams, ToSchema};
-
-/// An account, as its owner and admins see it.
-#[derive(ToSchema)]
-pub(in crate::http) struct User {
-    id: i64,
-    username: String,
-    email: String,
-    full_name: String,
-    /// `client`, `developer`, `admin`, `super_admin`; any other role has a client's rights.
-    role: String,
-    role_display: String,
-    whatsapp_number: String,
-    phone: String,
-    is_active: bool,
-    /// Whether mails are sent to the address; false until its owner has confirmed it.
-    email_verified: bool,
-    created_at: Timestamp,
-}
 
 /// The login: `username` or `email`.
 #[derive(ToSchema)]
@@ -33,27 +14,10 @@ pub(in crate::http) struct Login {
     password: String,
 }
 
-/// A login's tokens.
-#[derive(ToSchema)]
-pub(in crate::http) struct LoggedIn {
-    /// For `Authorization: Bearer`; valid for an hour by default.
-    access: String,
-    /// For `/api/auth/refresh/`.
-    refresh: String,
-    user: User,
-}
-
 /// A refresh token.
 #[derive(ToSchema)]
 pub(in crate::http) struct Refresh {
     #[schema(min_length = 1, max_length = 8_192)]
-    refresh: String,
-}
-
-/// New tokens. Using the new refresh token invalidates the previous one.
-#[derive(ToSchema)]
-pub(in crate::http) struct Refreshed {
-    access: String,
     refresh: String,
 }
 
@@ -79,22 +43,6 @@ pub(in crate::http) struct NewAccount {
 pub(in crate::http) struct Logout {
     #[schema(min_length = 1, max_length = 8_192)]
     refresh: Option<String>,
-}
-
-/// Success.
-#[derive(ToSchema)]
-pub(in crate::http) struct LoggedOut {
-    message: String,
-    /// The same text.
-    detail: String,
-}
-
-/// A ticket that opens one socket.
-#[derive(ToSchema)]
-pub(in crate::http) struct SocketTicket {
-    ticket: String,
-    /// In seconds.
-    expires_in: i64,
 }
 
 /// A new password, with the current one as proof.
@@ -129,12 +77,6 @@ pub(in crate::http) struct EmailConfirmation {
     /// The part of the link after `#`.
     #[schema(min_length = 1, max_length = 200)]
     token: String,
-}
-
-/// What was done, as a text for users.
-#[derive(ToSchema)]
-pub(in crate::http) struct Told {
-    detail: String,
 }
 
 /// An account that an admin creates.

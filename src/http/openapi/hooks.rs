@@ -35,13 +35,6 @@ pub(in crate::http) struct Signature {
     signature: Option<String>,
 }
 
-/// The result of a report.
-#[derive(ToSchema)]
-pub(in crate::http) struct Taken {
-    /// How many of the messages this hub knows.
-    known: u32,
-}
-
 /// Twilio's report on an SMS; further fields are ignored.
 #[derive(ToSchema)]
 #[schema(rename_all = "PascalCase")]

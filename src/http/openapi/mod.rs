@@ -2,8 +2,10 @@
 //!
 //! The paths come from the list that builds the router ([`super::routes`]), each operation from its
 //! handler's annotation. The answers of the layers around a handler are added here: an operation
-//! that needs a token can answer 401, one with a body 413. There is one file of schemas per
-//! subject; tests compare them with a running hub.
+//! that needs a token can answer 401, one with a body 413. The schemas of responses are those of
+//! the structs that handlers return ([`super::responses`]). Bodies and queries are read field by
+//! field; their schemas are here, in one file per subject, and tests compare them with a running
+//! hub.
 
 mod accounts;
 mod analytics;
@@ -17,7 +19,6 @@ mod preferences;
 mod problems;
 mod projects;
 mod push;
-mod scheduled;
 mod sends;
 mod shapes;
 mod templates;
@@ -32,7 +33,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn, Paths};
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required};
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses};
 use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
@@ -46,9 +47,7 @@ pub(super) use self::operators::*;
 pub(super) use self::preferences::*;
 pub(super) use self::projects::*;
 pub(super) use self::push::*;
-pub(super) use self::scheduled::*;
 pub(super) use self::sends::*;
-use self::shapes::one_of;
 pub(super) use self::templates::*;
 pub(super) use self::tickets::*;
 pub(super) use self::webhooks::*;
@@ -84,22 +83,6 @@ const STRICT: [&str; 11] = [
 
 /// The writes that are not limited: an account over its limit must be able to log out.
 const UNLIMITED: [&str; 1] = ["/api/auth/logout/"];
-
-/// A page of a list.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema alone reads the fields")]
-pub(super) struct Page<T> {
-    /// The number of rows on all pages.
-    count: i64,
-    /// The next page's URL.
-    #[schema(required)]
-    next: Option<String>,
-    /// The previous page's URL.
-    #[schema(required)]
-    previous: Option<String>,
-    /// The rows of this page.
-    results: Vec<T>,
-}
 
 /// The page of a list.
 #[derive(IntoParams)]

@@ -3,27 +3,17 @@
 use utoipa::PartialSchema;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Schema};
+
+use crate::http::responses::Problem;
 
 const PROBLEM: &str = "Problem";
 const FIELD_PROBLEMS: &str = "FieldProblems";
 
 /// The shapes, by their names.
 pub(super) fn schemas() -> [(String, RefOr<Schema>); 2] {
-    [(PROBLEM.to_owned(), problem()), (FIELD_PROBLEMS.to_owned(), field_problems())]
-}
-
-fn problem() -> RefOr<Schema> {
-    let text =
-        |description| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
-    ObjectBuilder::new()
-        .description(Some("What was not done, and why."))
-        .property("detail", text("For people."))
-        .property("code", text("For machines: `not_found`, `wrong_status`, `throttled`, …"))
-        .required("detail")
-        .required("code")
-        .into()
+    [(PROBLEM.to_owned(), Problem::schema()), (FIELD_PROBLEMS.to_owned(), field_problems())]
 }
 
 fn field_problems() -> RefOr<Schema> {

@@ -3,13 +3,6 @@
 
 use utoipa::ToSchema;
 
-/// The key that a browser subscribes with.
-#[derive(ToSchema)]
-pub(in crate::http) struct PushKey {
-    /// An uncompressed P-256 key in base64url.
-    key: String,
-}
-
 /// A browser's `PushSubscription` as JSON.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewSubscription {
@@ -26,13 +19,6 @@ pub(in crate::http) struct SubscriptionKeys {
     p256dh: String,
     /// 16 bytes in base64url.
     auth: String,
-}
-
-/// A subscribed browser.
-#[derive(ToSchema)]
-pub(in crate::http) struct Subscription {
-    id: i64,
-    endpoint: String,
 }
 
 /// The browser.

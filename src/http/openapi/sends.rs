@@ -3,13 +3,11 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use utoipa::openapi::Schema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder};
-use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::inboxes::{Notification, channel, kind};
-use super::one_of;
-use super::tickets::priority;
+use crate::http::choices::{channels, kind, one_of, priority};
 
 /// `[ids]`, `{"role"}`, `{"project"}` or `"all"`.
 fn recipients() -> Schema {
@@ -56,22 +54,6 @@ pub(in crate::http) struct NewSend {
     send_at: Option<Timestamp>,
     /// Overrides its recipients' preferences and quiet hours.
     critical: Option<bool>,
-}
-
-fn channels() -> Schema {
-    ArrayBuilder::new().items(RefOr::T(channel())).into()
-}
-
-/// An accepted send.
-#[derive(ToSchema)]
-pub(in crate::http) struct Sent {
-    id: i64,
-    /// How many recipients it has.
-    recipients: i64,
-    /// Whether it waits for its time.
-    scheduled: bool,
-    /// The notification of a send to one account.
-    notification: Option<Notification>,
 }
 
 /// Makes a retry the same request.

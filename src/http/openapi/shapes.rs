@@ -1,13 +1,8 @@
 //! Rules for all schemas.
 
 use utoipa::openapi::request_body::RequestBody;
-use utoipa::openapi::schema::{AdditionalProperties, Components, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Components, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
-
-/// One of these names.
-pub(super) fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
-}
 
 /// Optional fields of bodies may not be null: a body leaves them out, and answers have all their
 /// fields.

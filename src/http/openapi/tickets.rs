@@ -1,79 +1,9 @@
 //! OpenAPI schemas: tickets.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
-use bellpull_actors::domain::ticket::{Category, Priority, Status};
-use jiff::Timestamp;
-use utoipa::openapi::Schema;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::one_of;
-
-fn status() -> Schema {
-    one_of(Status::ALL.iter().map(|status| status.as_str()))
-}
-
-fn from_status() -> Schema {
-    one_of(Status::ALL.iter().map(|status| status.as_str()))
-}
-
-pub(super) fn priority() -> Schema {
-    one_of(Priority::ALL.iter().map(|priority| priority.as_str()))
-}
-
-fn category() -> Schema {
-    one_of(Category::ALL.iter().map(|category| category.as_str()))
-}
-
-/// A ticket.
-#[derive(ToSchema)]
-pub(in crate::http) struct Ticket {
-    id: i64,
-    /// The project's key and a number that counts up within the project.
-    #[schema(examples("WEB-5"))]
-    key: String,
-    project: i64,
-    project_name: String,
-    title: String,
-    description: String,
-    #[schema(schema_with = priority)]
-    priority: String,
-    priority_display: String,
-    #[schema(schema_with = category)]
-    category: String,
-    category_display: String,
-    #[schema(schema_with = status)]
-    status: String,
-    status_display: String,
-    created_by: i64,
-    created_by_name: String,
-    /// The developers' ids.
-    assigned_to: Vec<i64>,
-    /// Increases with each change.
-    version: i64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-/// An entry of a ticket's history.
-#[derive(ToSchema)]
-pub(in crate::http) struct HistoryEntry {
-    /// The ticket's version after it.
-    version: i64,
-    /// `create`, `edit`, `delete`, or a workflow action.
-    action: String,
-    /// Null for the first entry.
-    #[schema(required)]
-    from_status: Option<String>,
-    #[schema(required)]
-    from_status_display: Option<String>,
-    #[schema(schema_with = status)]
-    to_status: String,
-    to_status_display: String,
-    by: i64,
-    by_name: String,
-    note: String,
-    created_at: Timestamp,
-}
+use crate::http::choices::{category, priority, ticket_status};
 
 /// A new ticket; only its title is required.
 #[derive(ToSchema)]
@@ -135,7 +65,7 @@ pub(in crate::http) struct Rejection {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct TicketFilters {
-    #[param(schema_with = status)]
+    #[param(schema_with = ticket_status)]
     status: Option<String>,
     project: Option<i64>,
     #[param(schema_with = priority)]

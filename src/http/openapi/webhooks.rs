@@ -1,37 +1,7 @@
 //! OpenAPI schemas: webhooks.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
-use jiff::Timestamp;
 use utoipa::{IntoParams, ToSchema};
-
-/// A webhook. Each call is a `POST` of JSON with an `Idempotency-Key`, the same in every attempt,
-/// and an `X-Bellpull-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY` with the
-/// secret; after a rotation there are two `v1` for a day. Any 2xx accepts a call, 410 removes the
-/// webhook.
-#[derive(ToSchema)]
-pub(in crate::http) struct Webhook {
-    id: i64,
-    /// Its owner; null for a project's.
-    #[schema(required)]
-    user: Option<i64>,
-    /// The project whose tickets it receives; null for a user's, which receives the inbox.
-    #[schema(required)]
-    project: Option<i64>,
-    url: String,
-    /// The events it receives; empty for all.
-    events: Vec<String>,
-    description: String,
-    is_active: bool,
-    /// Consecutive failed deliveries; 20 switch it off.
-    failures: i64,
-    /// Why it was switched off, unless its owner did so.
-    #[schema(required)]
-    off_reason: Option<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    /// The secret that signs its calls, returned once on creation.
-    secret: Option<String>,
-}
 
 /// A new webhook.
 #[derive(ToSchema)]
@@ -59,20 +29,6 @@ pub(in crate::http) struct WebhookChanges {
     #[schema(max_length = 255)]
     description: Option<String>,
     is_active: Option<bool>,
-}
-
-/// The result of a call.
-#[derive(ToSchema)]
-pub(in crate::http) struct WebhookTest {
-    /// Whether it was accepted.
-    ok: bool,
-    /// The status of the answer, if there was one.
-    #[schema(required)]
-    status: Option<i64>,
-    took_ms: i64,
-    /// Why it was not accepted.
-    #[schema(required)]
-    error: Option<String>,
 }
 
 /// Filters of the list of webhooks.

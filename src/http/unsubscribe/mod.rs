@@ -20,7 +20,7 @@ use bellpull_actors::domain::preference::{PreferenceChanges, Wish};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, PreferenceStore, StoreError};
 use minijinja::Environment;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa_axum::routes;
 
@@ -66,7 +66,7 @@ async fn look(
     match read(&links, token) {
         Some(Unsubscribe { event, .. }) => {
             let kind = kind_of(&event);
-            page(StatusCode::OK, &json!({ "state": "question", "kind": kind }))
+            page(StatusCode::OK, &View { state: "question", kind: &kind })
         }
         None => unknown(),
     }
@@ -98,7 +98,7 @@ async fn unsubscribe(
     changes.events.entry(event).or_default().insert(Channel::Email, Wish::Unsubscribed);
     match store.change_preferences(user, changes, clock.now()).await {
         // Unsubscribing is not limited by the number of preferences.
-        Ok(Some(_)) => page(StatusCode::OK, &json!({ "state": "done", "kind": kind })),
+        Ok(Some(_)) => page(StatusCode::OK, &View { state: "done", kind: &kind }),
         Ok(None) => Err(ApiError::Internal),
         Err(StoreError::NotFound) => unknown(),
         Err(error) => Err(error.into()),
@@ -119,11 +119,18 @@ fn kind_of(event: &str) -> String {
 }
 
 fn unknown() -> Result<Response, ApiError> {
-    page(StatusCode::NOT_FOUND, &json!({ "state": "unknown" }))
+    page(StatusCode::NOT_FOUND, &View { state: "unknown", kind: "" })
+}
+
+/// What the page shows: its state, and the kind of e-mails.
+#[derive(Serialize)]
+struct View<'a> {
+    state: &'static str,
+    kind: &'a str,
 }
 
 /// The page; values are escaped.
-fn page(status: StatusCode, view: &Value) -> Result<Response, ApiError> {
+fn page(status: StatusCode, view: &View<'_>) -> Result<Response, ApiError> {
     let mut environment = Environment::new();
     environment.add_global("style", minijinja::Value::from_safe_string(STYLE.to_owned()));
     let text = environment.render_named_str("page.html", PAGE, view).map_err(|error| {

@@ -1,0 +1,132 @@
+//! Accounts and logins.
+
+use bellpull_actors::domain::user;
+use compact_str::CompactString;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::Tokens;
+
+/// An account, as its owner and admins see it.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct User {
+    id: i64,
+    #[schema(value_type = String)]
+    username: CompactString,
+    #[schema(value_type = String)]
+    email: CompactString,
+    #[schema(value_type = String)]
+    full_name: CompactString,
+    /// `client`, `developer`, `admin`, `super_admin`; any other role has a client's rights.
+    #[schema(value_type = String)]
+    role: CompactString,
+    role_display: String,
+    #[schema(value_type = String)]
+    whatsapp_number: CompactString,
+    #[schema(value_type = String)]
+    phone: CompactString,
+    is_active: bool,
+    /// Whether mails are sent to the address; false until its owner has confirmed it.
+    email_verified: bool,
+    created_at: Timestamp,
+}
+
+impl From<&user::User> for User {
+    fn from(user: &user::User) -> Self {
+        Self {
+            id: user.id.0,
+            username: user.username.clone(),
+            email: user.email.clone(),
+            full_name: user.full_name.clone(),
+            role: user.role.as_str().into(),
+            role_display: user.role.display(),
+            whatsapp_number: user.whatsapp_number.clone(),
+            phone: user.phone.clone(),
+            is_active: user.is_active,
+            email_verified: user.is_email_verified,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// A login's tokens.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct LoggedIn {
+    /// For `Authorization: Bearer`; valid for an hour by default.
+    access: String,
+    /// For `/api/auth/refresh/`.
+    refresh: String,
+    user: User,
+}
+
+impl LoggedIn {
+    pub(in crate::http) fn new(tokens: Tokens, user: &user::User) -> Self {
+        Self { access: tokens.access, refresh: tokens.refresh, user: user.into() }
+    }
+}
+
+/// New tokens. Using the new refresh token invalidates the previous one.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Refreshed {
+    access: String,
+    refresh: String,
+}
+
+impl From<Tokens> for Refreshed {
+    fn from(tokens: Tokens) -> Self {
+        Self { access: tokens.access, refresh: tokens.refresh }
+    }
+}
+
+/// Success.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct LoggedOut {
+    pub(in crate::http) message: &'static str,
+    /// The same text.
+    pub(in crate::http) detail: &'static str,
+}
+
+/// A ticket that opens one socket.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct SocketTicket {
+    pub(in crate::http) ticket: String,
+    /// In seconds.
+    pub(in crate::http) expires_in: i64,
+}
+
+/// What was done, as a text for users.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Told {
+    pub(in crate::http) detail: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ids::UserId;
+    use bellpull_actors::domain::user::Role;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_account_is_shown_without_anything_secret() {
+        let user = user::User {
+            id: UserId(7),
+            username: "user7".into(),
+            email: "".into(),
+            full_name: "".into(),
+            role: Role::SuperAdmin,
+            whatsapp_number: "".into(),
+            phone: "".into(),
+            is_active: true,
+            is_email_verified: true,
+            created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+        };
+        let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
+            "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",
+            "phone": "", "is_active": true, "email_verified": true,
+            "created_at": "2025-12-24T10:30:00Z"});
+        assert_eq!(serde_json::to_value(User::from(&user)).unwrap(), wanted);
+    }
+}

@@ -1,0 +1,137 @@
+//! Explanations.
+
+use bellpull_actors::domain::explain::{self, Concern, NotTold};
+use bellpull_actors::port::delivery_log::AttemptRow;
+use compact_str::CompactString;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::choices::channel;
+
+/// Whether a user was notified of an event, why or why not, and on which channels.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Explanation {
+    pub(in crate::http) user: i64,
+    #[schema(value_type = String)]
+    pub(in crate::http) username: CompactString,
+    #[schema(value_type = String)]
+    pub(in crate::http) event: CompactString,
+    /// The user who caused it, if known.
+    #[schema(required)]
+    pub(in crate::http) by: Option<i64>,
+    pub(in crate::http) at: Timestamp,
+    #[schema(required)]
+    pub(in crate::http) ticket: Option<i64>,
+    pub(in crate::http) told: bool,
+    /// By the present state: roles and tickets change.
+    pub(in crate::http) because: Vec<Reason>,
+    #[schema(required)]
+    pub(in crate::http) notification: Option<i64>,
+    /// Its number in the inbox.
+    #[schema(required)]
+    pub(in crate::http) seq: Option<i64>,
+    #[schema(required)]
+    pub(in crate::http) read_at: Option<Timestamp>,
+    #[schema(required)]
+    pub(in crate::http) deleted_at: Option<Timestamp>,
+    /// The external channels; empty if the user was not notified.
+    pub(in crate::http) channels: Vec<Way>,
+}
+
+/// A reason.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Reason {
+    /// If the user was notified: `admin`, `super_admin`, `creator`, `assigned`, `named`, `chosen`
+    /// or `then`; otherwise `own_act`, `inactive`, `preference`, `not_concerned` or `not_then`.
+    code: &'static str,
+    /// The same as a text for users.
+    text: &'static str,
+}
+
+impl Reason {
+    /// For a user who was notified, but would not be now.
+    pub(in crate::http) const THEN: Self = Self {
+        code: "then",
+        text: "It was concerned then; its role or the ticket has changed since.",
+    };
+}
+
+impl From<Concern> for Reason {
+    fn from(why: Concern) -> Self {
+        Self { code: why.as_str(), text: why.text() }
+    }
+}
+
+impl From<NotTold> for Reason {
+    fn from(why: NotTold) -> Self {
+        Self { code: why.as_str(), text: why.text() }
+    }
+}
+
+/// The state on a channel.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Way {
+    #[schema(schema_with = channel)]
+    pub(in crate::http) channel: &'static str,
+    #[schema(required)]
+    pub(in crate::http) delivery: Option<i64>,
+    /// As in a delivery; null if there is none.
+    #[schema(required)]
+    pub(in crate::http) status: Option<&'static str>,
+    #[schema(required)]
+    pub(in crate::http) rule: Option<&'static str>,
+    /// The state as a text for users.
+    pub(in crate::http) text: String,
+    /// Why there is no delivery, by the present state; empty if there is one.
+    pub(in crate::http) because: Vec<NoWay>,
+    #[schema(required)]
+    pub(in crate::http) due_at: Option<Timestamp>,
+    #[schema(required)]
+    pub(in crate::http) sent_at: Option<Timestamp>,
+    #[schema(required)]
+    pub(in crate::http) provider_status: Option<&'static str>,
+    pub(in crate::http) attempts: Vec<AttemptMade>,
+}
+
+/// Why there is no delivery on a channel.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct NoWay {
+    /// `channel_off`, `not_sent`, `not_chosen`, `no_address`, `no_browser`, `no_webhook` or
+    /// `not_then`.
+    code: &'static str,
+    /// The same as a text for users.
+    text: &'static str,
+}
+
+impl From<explain::NoWay> for NoWay {
+    fn from(why: explain::NoWay) -> Self {
+        Self { code: why.as_str(), text: why.text() }
+    }
+}
+
+/// An attempt, with the provider's answer.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct AttemptMade {
+    /// From 1; an attempt that was cut off is missing.
+    number: i64,
+    started_at: Timestamp,
+    took_ms: i64,
+    /// `sent`, `later`, `refused` or `gone`.
+    outcome: &'static str,
+    /// The provider's id for the message, or the reason of the failure.
+    #[schema(required)]
+    detail: Option<String>,
+}
+
+impl From<&AttemptRow> for AttemptMade {
+    fn from(attempt: &AttemptRow) -> Self {
+        Self {
+            number: attempt.number.into(),
+            started_at: attempt.started_at,
+            took_ms: attempt.took_ms.into(),
+            outcome: attempt.outcome.as_str(),
+            detail: attempt.detail.clone(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Projects, members, comments.
+
+use bellpull_actors::domain::{comment, ticket, user};
+use compact_str::CompactString;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A project.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Project {
+    id: i64,
+    /// The prefix of its tickets' keys.
+    #[schema(examples("WEB"))]
+    key: String,
+    name: String,
+    /// Whether every user may raise tickets in it; it then has no list of members.
+    is_open: bool,
+}
+
+impl From<ticket::Project> for Project {
+    fn from(project: ticket::Project) -> Self {
+        Self { id: project.id.0, key: project.key, name: project.name, is_open: project.is_open }
+    }
+}
+
+/// A member, as other members see it.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Member {
+    id: i64,
+    #[schema(value_type = String)]
+    username: CompactString,
+    #[schema(value_type = String)]
+    full_name: CompactString,
+    #[schema(value_type = String)]
+    role: CompactString,
+    is_active: bool,
+}
+
+// Without e-mail address and telephone number.
+impl From<user::User> for Member {
+    fn from(user: user::User) -> Self {
+        Self {
+            id: user.id.0,
+            role: user.role.as_str().into(),
+            username: user.username,
+            full_name: user.full_name,
+            is_active: user.is_active,
+        }
+    }
+}
+
+/// A comment on a ticket.
+// With the keys that it has on a project's stream, and its ticket.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Comment {
+    id: i64,
+    ticket: i64,
+    /// The author's name.
+    author: String,
+    author_id: i64,
+    body: String,
+    created_at: Timestamp,
+}
+
+impl From<comment::Comment> for Comment {
+    fn from(comment: comment::Comment) -> Self {
+        Self {
+            id: comment.id.0,
+            ticket: comment.ticket.0,
+            author: comment.author_name,
+            author_id: comment.author.0,
+            body: comment.body,
+            created_at: comment.created_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::domain::ids::{CommentId, TicketId, UserId};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_comment_has_the_keys_that_clients_read() {
+        let comment = comment::Comment {
+            id: CommentId(9),
+            ticket: TicketId(5),
+            author: UserId(7),
+            author_name: "John Client".to_owned(),
+            body: "Any news?".to_owned(),
+            created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+        };
+        let wanted = json!({"id": 9, "ticket": 5, "author": "John Client", "author_id": 7,
+            "body": "Any news?", "created_at": "2025-12-24T10:30:00Z"});
+        assert_eq!(serde_json::to_value(Comment::from(comment)).unwrap(), wanted);
+    }
+}

@@ -1,0 +1,93 @@
+//! Templates.
+
+use bellpull_actors::domain::locale::Locale;
+use bellpull_actors::port::templates::TemplateKey;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+
+use crate::delivery::defaults::CHANNELS;
+use crate::delivery::template::Rendered;
+use crate::delivery::template_service::Found;
+use crate::http::choices::one_of;
+
+/// The channels that have templates.
+pub(in crate::http) fn template_channel() -> Schema {
+    one_of(CHANNELS.map(bellpull_actors::domain::routing::Channel::as_str))
+}
+
+/// The templates of an event on a channel.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct TemplateSummary {
+    pub(in crate::http) event: String,
+    pub(in crate::http) event_display: String,
+    #[schema(schema_with = template_channel)]
+    pub(in crate::http) channel: &'static str,
+    pub(in crate::http) channel_display: &'static str,
+    /// The languages that an admin has written it in.
+    #[schema(value_type = Vec<String>)]
+    pub(in crate::http) locales: Vec<Locale>,
+    /// Whether only the default exists.
+    pub(in crate::http) is_default: bool,
+}
+
+/// The template of an event on a channel in a language.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Template {
+    event: String,
+    #[schema(schema_with = template_channel)]
+    channel: &'static str,
+    #[schema(value_type = String)]
+    locale: Locale,
+    subject: String,
+    text: String,
+    html: String,
+    /// Whether it is the default.
+    is_default: bool,
+    /// The language it was written in: this one, or the nearest.
+    #[schema(required, value_type = Option<String>)]
+    from_locale: Option<Locale>,
+    #[schema(required)]
+    updated_at: Option<Timestamp>,
+    #[schema(required)]
+    updated_by: Option<i64>,
+}
+
+impl Template {
+    /// The template in effect for a key.
+    pub(in crate::http) fn new(key: TemplateKey, found: &Found) -> Self {
+        let written = match found {
+            Found::Written(template) => Some(template),
+            Found::Default(_) => None,
+        };
+        let source = found.source().clone();
+        Self {
+            event: key.event,
+            channel: key.channel.as_str(),
+            locale: key.locale,
+            subject: source.subject,
+            text: source.text,
+            html: source.html,
+            is_default: written.is_none(),
+            from_locale: written.map(|template| template.key.locale.clone()),
+            updated_at: written.map(|template| template.updated_at),
+            updated_by: written.and_then(|template| template.updated_by).map(|id| id.0),
+        }
+    }
+}
+
+/// The message as a recipient would see it.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct TemplatePreview {
+    subject: String,
+    text: String,
+    #[schema(required)]
+    html: Option<String>,
+}
+
+impl From<Rendered> for TemplatePreview {
+    fn from(rendered: Rendered) -> Self {
+        Self { subject: rendered.subject, text: rendered.text, html: rendered.html }
+    }
+}
