@@ -1,7 +1,6 @@
 //! The work of a channel actor: after every message it checks its whole state and begins whatever
 //! can begin.
 
-use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -344,6 +343,5 @@ fn due_again(
 
 /// A random number: each state of the standard library's hash has random keys.
 fn chance() -> u32 {
-    let hash = RandomState::new().hash_one(());
-    u32::try_from(hash >> 32).unwrap_or_default()
+    fastrand::u32(..)
 }
