@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellpull::storage::{self, StoreOptions};
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::{DeliveryStatus, Message};
@@ -162,11 +163,9 @@ async fn open(database: &Path, channels: Channels) -> Arc<dyn Store> {
 async fn give_addresses(database: &Path, accounts: &[Account]) {
     let store = open(database, Channels::NONE).await;
     let change = |account: &Account| {
-        let changes = UserChanges {
-            email: Some(format!("student{}@example.com", account.id)),
-            whatsapp_number: Some(format!("+4915{:08}", account.id)),
-            ..UserChanges::default()
-        };
+        let mut addresses = AddressChanges::email(format!("student{}@example.com", account.id));
+        addresses.set(Channel::WhatsApp, format!("+4915{:08}", account.id));
+        let changes = UserChanges { addresses, ..UserChanges::default() };
         let (store, id) = (&store, UserId(account.id));
         async move { store.update_user(id, changes).await.map(drop) }
     };

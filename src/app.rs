@@ -290,8 +290,8 @@ impl App {
                 warn!(%error, "the hub's address could not be stored: commands need --url");
             }
         }
-        let off: Vec<&str> = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push]
-            .into_iter()
+        let off: Vec<&str> = Channels::of(&Channel::ALL)
+            .outgoing()
             .filter(|channel| !channels.contains(*channel))
             .map(Channel::display)
             .collect();

@@ -15,6 +15,7 @@ use bellpull::delivery::link::Links;
 use bellpull::delivery::renderer::Renderer;
 use bellpull::delivery::template_service::Templates;
 use bellpull::delivery::whatsapp::WhatsAppSender;
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::delivery::{Addressee, Leased, Outcome, Target};
 use bellpull_actors::domain::ids::{DeliveryId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
@@ -82,8 +83,8 @@ fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
 
 fn leased(protocol: Protocol, content: &Arc<MessageContent>, number: i64) -> Leased {
     let target = match protocol {
-        Protocol::Smtp => Target::Email(format!("student{number}@example.com")),
-        Protocol::WhatsApp => Target::WhatsApp(format!("+4915{number:08}")),
+        Protocol::Smtp => Target::Account(Channel::Email, format!("student{number}@example.com")),
+        Protocol::WhatsApp => Target::Account(Channel::WhatsApp, format!("+4915{number:08}")),
     };
     let (name, locale) = (format!("student{number}"), Locale::english());
     Leased {

@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellpull::storage::{self, StoreOptions};
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -128,11 +129,9 @@ pub async fn accounts(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Accou
             let new = NewUser {
                 id: None,
                 username: format!("{role}{n}"),
-                email: String::new(),
+                addresses: Addresses::default(),
                 full_name: String::new(),
                 role: role.parse().expect("a role"),
-                whatsapp_number: String::new(),
-                phone: String::new(),
                 is_email_verified: true,
                 password_hash: None,
                 now: Timestamp::now(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::NewUser;
@@ -75,7 +76,7 @@ impl Accounts {
                     new.username = derived(id, claims, attempt);
                 }
                 Err(StoreError::Taken("email") | StoreError::TooSimilar("email")) => {
-                    new.email.clear();
+                    new.addresses = Addresses::default();
                 }
                 // A concurrent request of the same user won (whichever field the error names).
                 Err(StoreError::Taken(_)) => break,
@@ -96,11 +97,9 @@ fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {
     NewUser {
         id: Some(id),
         username: wanted_name(id, claims),
-        email: if check_email(email).is_ok() { email.to_owned() } else { String::new() },
+        addresses: Addresses::email(if check_email(email).is_ok() { email } else { "" }),
         full_name: full_name.take(FULL_NAME_CHARS_MAX).collect(),
         role: Role::to_give(claims.text(Profile::Role)).unwrap_or(Role::Client),
-        whatsapp_number: String::new(),
-        phone: String::new(),
         is_email_verified: true,
         password_hash: None,
         now,

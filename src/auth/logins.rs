@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
@@ -214,11 +215,9 @@ impl Inner {
         let new = NewUser {
             id: None,
             username: wanted.username,
-            email: wanted.email,
+            addresses: Addresses::email(wanted.email),
             full_name: wanted.full_name,
             role: wanted.role,
-            whatsapp_number: String::new(),
-            phone: String::new(),
             is_email_verified: false,
             password_hash: Some(hash),
             now: self.clock.now(),

@@ -1,5 +1,6 @@
 //! Registration: valid names, and who is notified of a new account.
 
+use bellpull_actors::domain::channel;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::routing::{Audience, Group};
@@ -14,8 +15,6 @@ use super::{AuthError, Registration};
 pub(super) const USERNAME_CHARS_MAX: usize = 150;
 /// As in the frameworks that existing accounts come from.
 pub(super) const FULL_NAME_CHARS_MAX: usize = 255;
-/// The longest address of RFC 5321.
-const EMAIL_BYTES_MAX: usize = 254;
 /// As in the frameworks that existing accounts come from.
 const PASSWORD_CHARS_MIN: usize = 8;
 
@@ -64,17 +63,7 @@ pub fn check_email(email: &str) -> Result<(), String> {
     if email.is_empty() {
         return Err(BLANK.to_owned());
     }
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>,;:\"()[]\\".contains(c);
-    let good = email.len() <= EMAIL_BYTES_MAX
-        && email.chars().all(plain)
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            let labels = domain.split('.').all(|label| !label.is_empty());
-            !local.is_empty()
-                && !domain.contains('@')
-                && labels
-                && (domain.contains('.') || domain == "localhost")
-        });
-    if good { Ok(()) } else { Err("Enter a valid email address.".to_owned()) }
+    channel::check_email(email).map_err(str::to_owned)
 }
 
 /// Validates a password.
@@ -129,7 +118,7 @@ pub(super) fn announcement(user: &User) -> Announcement {
     let who = user.display_name();
     let metadata: Map<String, Value> = [
         ("user_id", Value::from(user.id.0)),
-        ("user_email", Value::from(user.email.as_str())),
+        ("user_email", Value::from(user.email())),
         ("user_full_name", Value::from(who)),
         ("user_role", Value::from(user.role.as_str())),
     ]
@@ -146,7 +135,7 @@ pub(super) fn announcement(user: &User) -> Announcement {
         message: Message {
             kind: event.kind(),
             title: event.title().to_owned(),
-            body: format!("A new {} has registered: {who} ({})", user.role.display(), user.email),
+            body: format!("A new {} has registered: {who} ({})", user.role.display(), user.email()),
             action_url: format!("/admin/accounts/customuser/{}/change/", user.id),
             metadata,
             ticket: None,

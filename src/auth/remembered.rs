@@ -94,6 +94,7 @@ fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bellpull_actors::domain::address::Addresses;
     use bellpull_actors::domain::user::Role;
     use jiff::Timestamp;
 
@@ -103,11 +104,9 @@ mod tests {
         Arc::new(User {
             id: UserId(id),
             username: "ann".into(),
-            email: "".into(),
+            addresses: Addresses::default(),
             full_name: "".into(),
             role: Role::Client,
-            whatsapp_number: "".into(),
-            phone: "".into(),
             is_active: true,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,

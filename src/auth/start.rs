@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
@@ -43,11 +44,9 @@ fn service_account() -> User {
     User {
         id: UserId(0),
         username: "service".into(),
-        email: "".into(),
+        addresses: Addresses::default(),
         full_name: "".into(),
         role: Role::SuperAdmin,
-        whatsapp_number: "".into(),
-        phone: "".into(),
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,

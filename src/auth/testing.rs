@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Role, User};
@@ -107,7 +108,7 @@ impl AccountStore for FakeStore {
         if is(&|user| user.username == new.username) {
             return Err(StoreError::Taken("username"));
         }
-        if is(&|user| !new.email.is_empty() && user.email.eq_ignore_ascii_case(&new.email)) {
+        if is(&|user| !new.email().is_empty() && user.email().eq_ignore_ascii_case(new.email())) {
             return Err(StoreError::Taken("email"));
         }
         if is(&|user| Some(user.id) == new.id) {
@@ -117,11 +118,9 @@ impl AccountStore for FakeStore {
         let user = User {
             id: new.id.unwrap_or(UserId(next)),
             username: new.username.into(),
-            email: new.email.into(),
+            addresses: new.addresses,
             full_name: new.full_name.into(),
             role: new.role,
-            whatsapp_number: new.whatsapp_number.into(),
-            phone: new.phone.into(),
             is_active: true,
             is_email_verified: new.is_email_verified,
             created_at: new.now,
@@ -143,7 +142,7 @@ impl AccountStore for FakeStore {
     ) -> Result<Option<(User, Option<String>)>, StoreError> {
         let is_meant = |user: &User| match login {
             LoginName::Username(name) => user.username == *name,
-            LoginName::Email(email) => user.email.eq_ignore_ascii_case(email),
+            LoginName::Email(email) => user.email().eq_ignore_ascii_case(email),
         };
         Ok(self.answer()?.users.iter().find(|(user, _)| is_meant(user)).cloned())
     }
@@ -303,11 +302,9 @@ impl Accounts {
             let new = NewUser {
                 id: None,
                 username: username.to_owned(),
-                email: String::new(),
+                addresses: Addresses::default(),
                 full_name: String::new(),
                 role: Role::Client,
-                whatsapp_number: String::new(),
-                phone: String::new(),
                 is_email_verified: true,
                 password_hash: None,
                 now: clock.now(),

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::NewUser;
@@ -46,11 +47,9 @@ async fn create(store: &dyn AccountStore, roles: &[String]) -> Result<Vec<i64>, 
             let new = NewUser {
                 id: None,
                 username: format!("load{n}"),
-                email: String::new(),
+                addresses: Addresses::default(),
                 full_name: String::new(),
                 role: role.map_err(|error| CliError::wrong(error.to_string()))?,
-                whatsapp_number: String::new(),
-                phone: String::new(),
                 is_email_verified: true,
                 password_hash: None,
                 now: Timestamp::now(),

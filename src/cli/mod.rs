@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, with one line on stderr that
 //! names the setting.
 
+mod address_flags;
 pub mod asyncapi;
 pub mod demo;
 mod error;

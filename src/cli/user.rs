@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::PasswordChange;
 use bellpull_actors::port::accounts::{LoginName, NewUser};
@@ -10,9 +11,10 @@ use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::address_flags::AddressFlags;
 use super::{CliError, SettingFlags, open_store, print_line};
 use crate::auth::password;
-use crate::auth::register::{check_email, check_full_name, check_password, check_username};
+use crate::auth::register::{check_full_name, check_password, check_username};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,18 +56,11 @@ pub struct Create {
     /// client, developer, admin, super_admin, or a role of your own with a client's rights
     #[arg(long)]
     role: String,
-    /// Unique
-    #[arg(long, default_value = "", hide_default_value = true)]
-    email: String,
     /// The name that is shown to users
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     full_name: String,
-    /// International: + and 8 to 15 digits
-    #[arg(long, value_name = "NUMBER", default_value = "", hide_default_value = true)]
-    whatsapp_number: String,
-    /// International: + and 8 to 15 digits
-    #[arg(long, value_name = "NUMBER", default_value = "", hide_default_value = true)]
-    phone: String,
+    #[command(flatten)]
+    addresses: AddressFlags,
     #[command(flatten)]
     settings: SettingFlags<false>,
 }
@@ -165,34 +160,18 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     check_password(&create.password).map_err(wrong("password"))?;
     let role = Role::to_give(&create.role);
     let role = role.map_err(|why| CliError::wrong(format!("--role: {why}")))?;
-    if !create.email.is_empty() {
-        check_email(&create.email).map_err(wrong("email"))?;
-    }
     check_full_name(&create.full_name).map_err(wrong("full-name"))?;
-    check_number(&create.whatsapp_number).map_err(wrong("whatsapp-number"))?;
-    check_number(&create.phone).map_err(wrong("phone"))?;
+    let addresses = create.addresses.checked()?;
     Ok(NewUser {
         id: None,
         username: create.username.clone(),
-        email: create.email.clone(),
         full_name: create.full_name.clone(),
         role,
-        whatsapp_number: create.whatsapp_number.clone(),
-        phone: create.phone.clone(),
+        addresses,
         is_email_verified: true,
         password_hash: Some(password::hash(&create.password).map_err(CliError::failed)?),
         now: SystemClock.now(),
     })
-}
-
-fn check_number(number: &str) -> Result<(), String> {
-    let is_e164 = number.strip_prefix('+').is_some_and(|digits| {
-        (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-    });
-    if number.is_empty() || is_e164 {
-        return Ok(());
-    }
-    Err("must be international: + and 8 to 15 digits".to_owned())
 }
 
 /// Stores the account.
@@ -211,17 +190,17 @@ pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User,
 
 /// An account as one line of JSON.
 pub(super) fn describe(user: &User) -> String {
-    json!({
+    let mut shown = json!({
         "id": user.id,
         "username": user.username,
-        "email": user.email,
         "full_name": user.full_name,
         "role": user.role,
-        "whatsapp_number": user.whatsapp_number,
-        "phone": user.phone,
         "is_active": user.is_active,
         "email_verified": user.is_email_verified,
         "created_at": user.created_at,
-    })
-    .to_string()
+    });
+    for (channel, field) in Channel::address_fields() {
+        shown[field.name] = user.addresses.get(channel).into();
+    }
+    shown.to_string()
 }

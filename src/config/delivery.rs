@@ -93,17 +93,19 @@ impl DeliveryConfig {
     /// The channels that are on.
     #[must_use]
     pub fn channels(&self) -> Channels {
-        let on = [
-            (Channel::Email, self.smtp.is_some()),
-            (Channel::WhatsApp, self.whatsapp.is_some()),
-            (Channel::Sms, self.sms.is_some()),
-            (Channel::Push, self.push.is_some()),
+        Channel::ALL.into_iter().filter(|channel| self.is_on(*channel)).collect()
+    }
+
+    fn is_on(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::System => false,
+            Channel::Email => self.smtp.is_some(),
+            Channel::WhatsApp => self.whatsapp.is_some(),
+            Channel::Sms => self.sms.is_some(),
+            Channel::Push => self.push.is_some(),
             // Webhooks need no settings: only users who create one are affected.
-            (Channel::Webhook, true),
-        ];
-        let on: Vec<Channel> =
-            on.into_iter().filter(|(_, is_on)| *is_on).map(|(channel, _)| channel).collect();
-        Channels::of(&on)
+            Channel::Webhook => true,
+        }
     }
 
     pub(super) fn build(values: &Values) -> Result<Self, ConfigError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::channel::{ChannelActor, ChannelLimits};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::channel::{Channel, OUTGOING_NAMES};
 use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner, Sender};
 use tokio::runtime::Handle;
 
@@ -49,6 +49,35 @@ pub struct ChannelParts {
     pub runtime: Handle,
 }
 
+/// How the adapter of a channel is built.
+struct Adapter {
+    channel: Channel,
+    /// The sender, if the channel is configured.
+    build: fn(&DeliveryConfig, &ChannelParts) -> Result<Option<Built>, BadChannel>,
+}
+
+/// An adapter that was built.
+struct Built {
+    sender: Arc<dyn Sender>,
+    /// Messages per second; 0 means no limit.
+    per_s: u32,
+}
+
+impl Built {
+    fn new(sender: impl Sender, per_s: u32) -> Self {
+        Self { sender: Arc::new(sender), per_s }
+    }
+}
+
+/// The adapters: one for each channel but the inbox.
+const ADAPTERS: [Adapter; OUTGOING_NAMES.len()] = [
+    Adapter { channel: Channel::Email, build: email },
+    Adapter { channel: Channel::WhatsApp, build: whatsapp },
+    Adapter { channel: Channel::Sms, build: sms },
+    Adapter { channel: Channel::Push, build: push },
+    Adapter { channel: Channel::Webhook, build: webhook },
+];
+
 /// The channels that are configured.
 ///
 /// # Errors
@@ -57,62 +86,76 @@ pub fn channels(
     config: &DeliveryConfig,
     parts: &ChannelParts,
 ) -> Result<Vec<ChannelActor>, BadChannel> {
-    let bad = |setting: &'static str| move |problem| BadChannel { setting, problem };
-    let renderer = || parts.renderer.clone();
-    let channel = |channel: Channel, per_s: u32, sender: Arc<dyn Sender>| ChannelActor {
-        channel,
-        store: Arc::clone(&parts.store),
-        owner: parts.owner.clone(),
-        sender,
-        clock: Arc::clone(&parts.clock),
-        limits: ChannelLimits {
-            in_flight_max: usize::try_from(config.in_flight).unwrap_or(usize::MAX),
-            lane_max: lane_max(channel, config.in_flight),
-            per_s,
-            lease: LEASE,
-            retry: config.retry,
-            ..ChannelLimits::default()
-        },
-        runtime: Some(parts.runtime.clone()),
-    };
     let mut on = Vec::new();
-    if let Some(smtp) = &config.smtp {
-        let sender = EmailSender::new(smtp, config.in_flight, ANSWER_MAX, &parts.epoch, renderer());
-        let sender = sender.map_err(|error| {
-            let setting = match error {
-                EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
-                EmailSetup::NoCertificates(_) | EmailSetup::NoTls => "smtp.ca_file",
-                EmailSetup::From => "smtp.from",
-            };
-            bad(setting)(error.to_string())
-        })?;
-        on.push(channel(Channel::Email, smtp.per_s, Arc::new(sender)));
+    for Adapter { channel, build } in ADAPTERS {
+        let Some(Built { sender, per_s }) = build(config, parts)? else { continue };
+        on.push(ChannelActor {
+            channel,
+            store: Arc::clone(&parts.store),
+            owner: parts.owner.clone(),
+            sender,
+            clock: Arc::clone(&parts.clock),
+            limits: ChannelLimits {
+                in_flight_max: usize::try_from(config.in_flight).unwrap_or(usize::MAX),
+                lane_max: lane_max(channel, config.in_flight),
+                per_s,
+                lease: LEASE,
+                retry: config.retry,
+                ..ChannelLimits::default()
+            },
+            runtime: Some(parts.runtime.clone()),
+        });
     }
-    if let Some(whatsapp) = &config.whatsapp {
-        let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, renderer());
-        let sender = sender.map_err(bad("whatsapp.api_url"))?;
-        on.push(channel(Channel::WhatsApp, whatsapp.per_s, Arc::new(sender)));
-    }
-    if let Some(sms) = &config.sms {
-        let sender = SmsSender::new(sms, ATTEMPT_MAX, renderer()).map_err(bad("sms.api_url"))?;
-        on.push(channel(Channel::Sms, sms.per_s, Arc::new(sender)));
-    }
-    if let Some(push) = &config.push {
-        let vapid = push.vapid.clone();
-        let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, renderer());
-        let sender = sender.map_err(bad("vapid.private_key"))?;
-        on.push(channel(Channel::Push, push.per_s, Arc::new(sender)));
-    }
-    on.push(channel(Channel::Webhook, 0, Arc::new(parts.webhooks.clone())));
     Ok(on)
 }
 
-/// How many of a channel's deliveries in progress may go to one host. There are few push services,
-/// and most browsers share one; there are many webhook hosts, and each may hang.
+fn bad(setting: &'static str) -> impl Fn(String) -> BadChannel {
+    move |problem| BadChannel { setting, problem }
+}
+
+fn email(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
+    let Some(smtp) = &config.smtp else { return Ok(None) };
+    let (in_flight, renderer) = (config.in_flight, parts.renderer.clone());
+    let sender = EmailSender::new(smtp, in_flight, ANSWER_MAX, &parts.epoch, renderer);
+    let sender = sender.map_err(|error| {
+        let setting = match error {
+            EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
+            EmailSetup::NoCertificates(_) | EmailSetup::NoTls => "smtp.ca_file",
+            EmailSetup::From => "smtp.from",
+        };
+        bad(setting)(error.to_string())
+    })?;
+    Ok(Some(Built::new(sender, smtp.per_s)))
+}
+
+fn whatsapp(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
+    let Some(whatsapp) = &config.whatsapp else { return Ok(None) };
+    let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, parts.renderer.clone());
+    Ok(Some(Built::new(sender.map_err(bad("whatsapp.api_url"))?, whatsapp.per_s)))
+}
+
+fn sms(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
+    let Some(sms) = &config.sms else { return Ok(None) };
+    let sender = SmsSender::new(sms, ATTEMPT_MAX, parts.renderer.clone());
+    Ok(Some(Built::new(sender.map_err(bad("sms.api_url"))?, sms.per_s)))
+}
+
+fn push(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
+    let Some(push) = &config.push else { return Ok(None) };
+    let (vapid, renderer) = (push.vapid.clone(), parts.renderer.clone());
+    let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, renderer);
+    Ok(Some(Built::new(sender.map_err(bad("vapid.private_key"))?, push.per_s)))
+}
+
+/// Webhooks need no settings: only users who create one are affected.
+fn webhook(_: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
+    Ok(Some(Built::new(parts.webhooks.clone(), 0)))
+}
+
+/// How many of a channel's deliveries in progress may go to one host.
 fn lane_max(channel: Channel, in_flight: u32) -> u32 {
-    match channel {
-        Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => u32::MAX,
-        Channel::Push => (in_flight / 2).max(1),
-        Channel::Webhook => (in_flight / 4).max(1),
+    match channel.spec().host_share {
+        1 => u32::MAX,
+        share => (in_flight / share).max(1),
     }
 }

@@ -1,7 +1,7 @@
 //! The default templates, and the sample data that templates are tested with.
 
+use bellpull_actors::domain::channel::{Channel, TemplateSpec};
 use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::ticket::example;
 use bellpull_actors::port::templates::Source;
 use serde_json::{Value, json};
@@ -11,26 +11,18 @@ use super::template::View;
 /// The event name of the templates for e-mail digests.
 pub const DIGEST: &str = "digest";
 
-/// The channels that have templates. An inbox shows the message as it was sent, and a webhook's
-/// body is for programs.
-pub const CHANNELS: [Channel; 4] = [Channel::Email, Channel::WhatsApp, Channel::Sms, Channel::Push];
-
-/// The default text of a channel.
+/// The default templates of an event on a channel.
 #[must_use]
 pub fn default_of(event: &str, channel: Channel) -> Source {
-    let (subject, text, html) = match (channel, event) {
-        (Channel::Email, DIGEST) => ("{{ title }}", DIGEST_TEXT, DIGEST_HTML),
-        (Channel::Email, event) if is_of_accounts(event) => {
-            ("{{ title }}", ACCOUNT_TEXT, ACCOUNT_HTML)
-        }
-        (Channel::Email, _) => ("{{ title }}", EMAIL_TEXT, EMAIL_HTML),
-        (Channel::WhatsApp, _) => ("{{ title }}", WHATSAPP_TEXT, ""),
-        (Channel::Sms, _) => ("", SMS_TEXT, ""),
-        (Channel::System | Channel::Push | Channel::Webhook, _) => {
-            ("{{ title }}", "{{ body }}", "")
-        }
+    let template = channel.spec().template.as_ref();
+    let subject = template.is_none_or(TemplateSpec::has_subject).then_some("{{ title }}");
+    let (text, html) = match (channel == Channel::Email, event) {
+        (true, DIGEST) => (DIGEST_TEXT, DIGEST_HTML),
+        (true, event) if is_of_accounts(event) => (ACCOUNT_TEXT, ACCOUNT_HTML),
+        (true, _) => (template.map_or(BODY, |template| template.text), EMAIL_HTML),
+        (false, _) => (template.map_or(BODY, |template| template.text), ""),
     };
-    let [subject, text, html] = [subject, text, html].map(str::to_owned);
+    let [subject, text, html] = [subject.unwrap_or_default(), text, html].map(str::to_owned);
     Source { subject, text, html }
 }
 
@@ -45,10 +37,6 @@ const ACCOUNT_TEXT: &str =
 
 const ACCOUNT_HTML: &str = include_str!("account.html");
 
-const EMAIL_TEXT: &str = "Hello {{ name }},\n\n{{ body }}\n\
-    {% if link %}\n{{ link }}\n{% endif %}\
-    {% if unsubscribe %}\n-- \nNo more e-mails of this kind: {{ unsubscribe }}\n{% endif %}";
-
 const EMAIL_HTML: &str = include_str!("email.html");
 
 const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
@@ -57,9 +45,8 @@ const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
 
 const DIGEST_HTML: &str = include_str!("digest.html");
 
-const WHATSAPP_TEXT: &str = "*{{ title }}*\n{{ body }}{% if link %}\n{{ link }}{% endif %}";
-
-const SMS_TEXT: &str = "{{ title }}: {{ body }}{% if link %} {{ link }}{% endif %}";
+/// The text where a channel has no templates.
+const BODY: &str = "{{ body }}";
 
 /// Sample data for an event's template: every variable has a value.
 #[must_use]

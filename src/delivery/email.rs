@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome, Target};
+use bellpull_actors::domain::delivery::{Leased, Outcome};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
@@ -128,7 +128,7 @@ impl EmailSender {
 #[async_trait]
 impl Sender for EmailSender {
     async fn send(&self, leased: &Leased) -> Outcome {
-        let Target::Email(to) = &leased.target else {
+        let Some(to) = leased.target.account_address(Channel::Email) else {
             return refused("it is not for an e-mail address");
         };
         let Ok(to) = to.parse::<Address>() else {
@@ -264,6 +264,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
+    use bellpull_actors::domain::delivery::Target;
+
     use super::super::testing::{leased, renderer};
     use super::*;
     use crate::config::Secret;
@@ -293,7 +295,7 @@ mod tests {
                 let _ = stream.read_to_end(&mut heard).await; // until the hub has had enough
             });
             let begun = Instant::now();
-            let to = Target::Email("ada@example.com".to_owned());
+            let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
             let outcome = sender.send(&leased(to, "Title", "x")).await;
             assert!(
                 matches!(outcome, Outcome::Later { is_outage: true, .. }),
@@ -336,7 +338,7 @@ mod tests {
         let (url, server) = at_once(&[TAKEN, "250 one\r\n", TAKEN, "250 two\r\n"]).await;
         let sender = sender(&url).unwrap();
         for said in ["one", "two"] {
-            let to = Target::Email("ada@example.com".to_owned());
+            let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
             let outcome = sender.send(&leased(to, "Title", ".\r\n.x")).await;
             assert_eq!(outcome, Outcome::Sent { provider_id: Some(said.to_owned()) });
         }
@@ -364,7 +366,7 @@ mod tests {
             let answers: &'static [&'static str] = Box::leak(Box::new([answers]));
             let (url, server) = at_once(answers).await;
             let sender = sender(&url).unwrap();
-            let to = Target::Email("ada@example.com".to_owned());
+            let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
             let outcome = sender.send(&leased(to, "Title", "x")).await;
             let found = matches!(outcome, Outcome::Refused { .. });
             assert_eq!(found, is_refused, "{answers:?}: {outcome:?}");
@@ -379,7 +381,7 @@ mod tests {
     async fn an_address_that_a_server_cannot_take_is_no_outage() {
         let (url, server) = at_once(&[]).await;
         let sender = sender(&url).unwrap();
-        let to = Target::Email("ädä@example.com".to_owned());
+        let to = Target::Account(Channel::Email, "ädä@example.com".to_owned());
         let outcome = sender.send(&leased(to, "Title", "x")).await;
         assert!(
             matches!(&outcome, Outcome::Refused { error } if error.contains("SMTPUTF8")),

@@ -20,12 +20,7 @@ const DIGEST_MAX: usize = 100;
 /// The parts that a channel's template has.
 #[must_use]
 pub fn parts(channel: Channel) -> &'static [&'static str] {
-    match channel {
-        Channel::Email => &["subject", "text", "html"],
-        Channel::WhatsApp | Channel::Push => &["subject", "text"],
-        Channel::Sms => &["text"],
-        Channel::System | Channel::Webhook => &[],
-    }
+    channel.spec().template.as_ref().map_or(&[], |template| template.parts)
 }
 
 /// Renders the template with sample data.
@@ -124,7 +119,7 @@ fn line_of(source: &str, variable: &str) -> usize {
 mod tests {
     use bellpull_actors::domain::event::Event;
 
-    use super::super::defaults::{CHANNELS, default_of};
+    use super::super::defaults::default_of;
     use super::*;
 
     fn source(subject: &str, text: &str, html: &str) -> Source {
@@ -142,7 +137,7 @@ mod tests {
         let events =
             Event::OWN.iter().chain(&Event::OF_ACCOUNTS).map(Event::as_str).chain(["general"]);
         for event in events {
-            for channel in CHANNELS {
+            for (channel, _) in Channel::templated() {
                 let rendered = prove(event, channel, &default_of(event, channel)).unwrap();
                 assert!(!rendered.text.is_empty(), "{event} {channel:?}");
             }

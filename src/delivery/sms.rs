@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome, Target};
+use bellpull_actors::domain::delivery::{Leased, Outcome};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use reqwest::Url;
@@ -53,7 +53,9 @@ impl SmsSender {
 #[async_trait]
 impl Sender for SmsSender {
     async fn send(&self, leased: &Leased) -> Outcome {
-        let Target::Sms(number) = &leased.target else { return refused("it is not for SMS") };
+        let Some(number) = leased.target.account_address(Channel::Sms) else {
+            return refused("it is not for SMS");
+        };
         let Some(to) = telephone(number) else {
             return refused("the recipient's number is none in international form");
         };
@@ -101,6 +103,8 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use bellpull_actors::domain::delivery::Target;
+
     use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;
 
@@ -118,7 +122,7 @@ mod tests {
     }
 
     fn text(body: &str) -> Leased {
-        leased(Target::Sms("+4930123456".to_owned()), "Title", body)
+        leased(Target::Account(Channel::Sms, "+4930123456".to_owned()), "Title", body)
     }
 
     async fn outcome(reply: Reply) -> Outcome {

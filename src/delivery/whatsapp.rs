@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome, Target};
+use bellpull_actors::domain::delivery::{Leased, Outcome};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use reqwest::Url;
@@ -118,7 +118,7 @@ fn parameter(text: &str) -> String {
 #[async_trait]
 impl Sender for WhatsAppSender {
     async fn send(&self, leased: &Leased) -> Outcome {
-        let Target::WhatsApp(number) = &leased.target else {
+        let Some(number) = leased.target.account_address(Channel::WhatsApp) else {
             return refused("it is not for WhatsApp");
         };
         let Some(to) = telephone(number) else {
@@ -160,6 +160,8 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use bellpull_actors::domain::delivery::Target;
+
     use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;
 
@@ -180,7 +182,11 @@ mod tests {
     }
 
     fn to(number: &str) -> Leased {
-        leased(Target::WhatsApp(number.to_owned()), "Title", "First line\nsecond  line")
+        leased(
+            Target::Account(Channel::WhatsApp, number.to_owned()),
+            "Title",
+            "First line\nsecond  line",
+        )
     }
 
     async fn outcome(reply: Reply) -> Outcome {

@@ -9,7 +9,7 @@ use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::locale::{Locale, NotALocale};
 use bellpull_actors::domain::preference::{
-    CHANNELS, Day, EVENTS_MAX, EmailDigest, PreferenceChanges, QuietHours, Wish, is_timezone,
+    Day, EVENTS_MAX, EmailDigest, PreferenceChanges, QuietHours, Wish, is_timezone,
 };
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{Clock, PreferenceStore};
@@ -162,10 +162,10 @@ fn events(value: &Value) -> Result<Wishes, String> {
         }
         let wishes = object(wishes).map_err(|why| format!("{event}: {why}"))?;
         for (name, wish) in wishes {
-            let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
+            let channel = Channel::from_name(name);
             let bad = |why: &str| format!("{event}: {why}");
             let channel = channel.ok_or_else(|| {
-                let known = CHANNELS.into_iter().map(Channel::as_str);
+                let known = Channel::ALL.into_iter().map(Channel::as_str);
                 bad(&format!(
                     "{}{}",
                     not_a_choice(&Value::from(name.as_str())),

@@ -8,9 +8,9 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use bellpull_actors::domain::channel::{Channel, TemplateSpec};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
@@ -30,7 +30,7 @@ use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
 use crate::auth::Principal;
-use crate::delivery::defaults::{CHANNELS, DIGEST, is_of_accounts};
+use crate::delivery::defaults::{DIGEST, is_of_accounts};
 use crate::delivery::template::{BadTemplate, SOURCE_MAX};
 use crate::delivery::template_service::{Found, TemplateService, Wrong};
 
@@ -81,7 +81,7 @@ fn is_event(name: &str) -> bool {
 }
 
 fn of_name(name: &str) -> Result<Channel, String> {
-    let channel = Channel::from_name(name).filter(|one| CHANNELS.contains(one));
+    let channel = Channel::from_name(name).filter(|one| one.spec().template.is_some());
     channel.ok_or_else(|| not_a_choice(&Value::from(name)))
 }
 
@@ -133,8 +133,10 @@ fn all_of(written: &[TemplateKey]) -> Vec<Said> {
         locales.entry((&key.event, key.channel)).or_default().insert(key.locale.clone());
     }
     let own: Vec<&str> = Event::OWN.iter().map(Event::as_str).collect();
-    let mut pairs: Vec<(&str, Channel)> =
-        own.iter().flat_map(|event| CHANNELS.map(|channel| (*event, channel))).collect();
+    let mut pairs: Vec<(&str, Channel)> = own
+        .iter()
+        .flat_map(|event| Channel::templated().map(|(channel, _)| (*event, channel)))
+        .collect();
     pairs.extend(Event::OF_ACCOUNTS.iter().map(|event| (event.as_str(), Channel::Email)));
     pairs.push((DIGEST, Channel::Email));
     let is_own = |event: &str| own.contains(&event) || is_of_accounts(event) || event == DIGEST;
@@ -209,10 +211,13 @@ async fn write(
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<res::Template>), ApiError> {
     body.require("text");
-    if matches!(key.channel, Channel::Email | Channel::Push) {
+    let template = key.channel.spec().template.as_ref();
+    let mut title = "";
+    if template.is_some_and(|template| template.is_subject_required) {
         body.require("subject");
+    } else if template.is_some_and(TemplateSpec::has_subject) {
+        title = "{{ title }}";
     }
-    let title = if key.channel == Channel::WhatsApp { "{{ title }}" } else { "" };
     let start = Source { subject: title.to_owned(), ..Source::default() };
     let source = source(&mut body, start)?;
     check_rights(&principal, &key)?;

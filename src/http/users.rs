@@ -10,6 +10,8 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::Users;
+use bellpull_actors::domain::address::{AddressChanges, Addresses};
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
@@ -18,7 +20,7 @@ use bellpull_actors::port::{AccountStore, Clock};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
+use super::account_fields::{PASSWORD_MAX, USERNAME_MAX, full_name, role};
 use super::body::Strict;
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
@@ -30,15 +32,13 @@ use super::read_turns::InTurn;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::auth::register::{check_email, check_password};
+use crate::auth::register::check_password;
 use crate::auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
 /// The error for an admin who tries to set a password.
 const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner changes it with \
     POST /api/auth/password/.";
-/// A plus sign and 15 digits (E.164).
-const PHONE_MAX: usize = 16;
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list, create)).with(routes!(read, edit))
@@ -130,11 +130,9 @@ async fn create(
     let mut new = NewUser {
         id: None,
         username,
-        email: email(&mut body).unwrap_or_default(),
+        addresses: Addresses::default().with(&addresses(&mut body)),
         full_name: full_name(&mut body).unwrap_or_default(),
         role: role(&mut body).unwrap_or(Role::Client),
-        whatsapp_number: phone(&mut body, "whatsapp_number").unwrap_or_default(),
-        phone: phone(&mut body, "phone").unwrap_or_default(),
         is_email_verified: true,
         password_hash: None,
         now: clock.now(),
@@ -173,12 +171,10 @@ async fn edit(
         return Err(only_super());
     }
     let changes = UserChanges {
-        email: email(&mut body),
+        addresses: addresses(&mut body),
         vouches_for_email: true,
         full_name: full_name(&mut body),
         role: role(&mut body),
-        whatsapp_number: phone(&mut body, "whatsapp_number"),
-        phone: phone(&mut body, "phone"),
         is_active: body.boolean("is_active"),
         password_hash: None,
         seen_role: Some(before.role.clone()),
@@ -230,31 +226,20 @@ fn only_super() -> ApiError {
     ApiError::Forbidden(text.to_owned())
 }
 
-/// The field `email`, if present; may be empty.
-fn email(body: &mut Fields) -> Option<String> {
-    let email = body.text_if_sent("email", TextRule::line(EMAIL_MAX).or_blank())?;
-    if !email.is_empty()
-        && let Err(problem) = check_email(&email)
-    {
-        body.refuse("email", problem);
+/// The addresses that the body changes; an empty one is removed.
+fn addresses(body: &mut Fields) -> AddressChanges {
+    let mut changes = AddressChanges::default();
+    for (channel, field) in Channel::address_fields() {
+        let rule = TextRule::line(field.chars_max).or_blank();
+        let Some(address) = body.text_if_sent(field.name, rule) else { continue };
+        if !address.is_empty()
+            && let Err(problem) = (field.check)(&address)
+        {
+            body.refuse(field.name, problem);
+        }
+        changes.set(channel, address);
     }
-    Some(email)
-}
-
-/// A field with a telephone number, if present; may be empty.
-fn phone(body: &mut Fields, field: &'static str) -> Option<String> {
-    let number = body.text_if_sent(field, TextRule::line(PHONE_MAX).or_blank())?;
-    if !number.is_empty() && !is_phone(&number) {
-        body.refuse(field, "Enter a phone number in the form +4915112345678.");
-    }
-    Some(number)
-}
-
-fn is_phone(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    (7..=15).contains(&digits.len())
-        && !digits.starts_with('0')
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
+    changes
 }
 
 #[cfg(test)]
@@ -265,11 +250,9 @@ mod tests {
         User {
             id: UserId(id),
             username: format!("user{id}").into(),
-            email: "".into(),
+            addresses: Addresses::default(),
             full_name: "".into(),
             role,
-            whatsapp_number: "".into(),
-            phone: "".into(),
             is_active: true,
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
@@ -303,16 +286,6 @@ mod tests {
             let (principal, before) = (principal(caller.0, caller.1), user(before.0, before.1));
             let outcome = check_rights(&principal, &before, &changes);
             assert_eq!(outcome.is_ok(), is_allowed, "{text}");
-        }
-    }
-
-    #[test]
-    fn telephone_numbers() {
-        for good in ["+4915112345678", "4915112345678"] {
-            assert!(is_phone(good), "{good}");
-        }
-        for bad in ["0151123", "+49 151", "123456", "+1234567890123456", "+", "abcdefgh"] {
-            assert!(!is_phone(bad), "{bad}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A metric without labels is one series. A metric with labels has one series for each combination
 //! of the values here; for labels with too many values (routes), only one is registered.
 
+use bellpull_actors::domain::channel::OUTGOING_NAMES;
 use metrics::Label;
 
 use super::Described;
@@ -10,7 +11,7 @@ use super::Described;
 /// A metric's labels, each with its values.
 type Labels = &'static [(&'static str, &'static [&'static str])];
 
-const CHANNELS: &[&str] = &["EMAIL", "WHATSAPP", "SMS", "PUSH", "WEBHOOK"];
+const CHANNELS: &[&str] = &OUTGOING_NAMES;
 
 /// The labels of all metrics that have any.
 const LABELLED: &[(&str, Labels)] = &[

@@ -15,12 +15,8 @@ use super::webhook::HookSecret;
 /// The address of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An e-mail address.
-    Email(String),
-    /// A number at WhatsApp, in international form.
-    WhatsApp(String),
-    /// A telephone number, in international form.
-    Sms(String),
+    /// The address that the account has on the channel.
+    Account(Channel, String),
     /// One browser.
     Push(PushTarget),
     /// A user's own server.
@@ -32,11 +28,18 @@ impl Target {
     #[must_use]
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Email(_) => Channel::Email,
-            Self::WhatsApp(_) => Channel::WhatsApp,
-            Self::Sms(_) => Channel::Sms,
+            Self::Account(channel, _) => *channel,
             Self::Push(_) => Channel::Push,
             Self::Webhook(_) => Channel::Webhook,
+        }
+    }
+
+    /// The account's address on that channel, if it goes there.
+    #[must_use]
+    pub fn account_address(&self, channel: Channel) -> Option<&str> {
+        match self {
+            Self::Account(of, address) => (*of == channel).then_some(address.as_str()),
+            Self::Push(_) | Self::Webhook(_) => None,
         }
     }
 }

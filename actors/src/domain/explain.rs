@@ -4,6 +4,7 @@
 //! of a send). Here the same rules are explained for an account as it is now. Roles and tickets
 //! change, so the reason of then may not be found again: then the explanation says so.
 
+use super::channel::AddressKind;
 use super::event::Event;
 use super::ids::UserId;
 use super::preference::{Preferences, Routed, RoutedBy, Verdict};
@@ -192,18 +193,13 @@ impl Person<'_> {
         let by = chosen_by(event, is_about_a_ticket);
         let own = if by == RoutedBy::Hub { event.channels() } else { Channels::NONE };
         let routed = Routed { channels: own.or(reach.policy), by };
-        let is_missing = match channel {
-            Channel::System => false,
-            Channel::Email => self.user.email.is_empty(),
-            Channel::WhatsApp => self.user.whatsapp_number.is_empty(),
-            Channel::Sms => self.user.phone.is_empty(),
-            Channel::Push => !reach.has_browser,
-            Channel::Webhook => !reach.has_webhook,
-        };
-        let missing = match channel {
-            Channel::Push => NoWay::NoBrowser,
-            Channel::Webhook => NoWay::NoWebhook,
-            Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => NoWay::NoAddress,
+        let (is_missing, missing) = match &channel.spec().address {
+            AddressKind::Inbox => (false, NoWay::NoAddress),
+            AddressKind::Account(_) => {
+                (self.user.addresses.get(channel).is_empty(), NoWay::NoAddress)
+            }
+            AddressKind::Browsers => (!reach.has_browser, NoWay::NoBrowser),
+            AddressKind::Webhooks => (!reach.has_webhook, NoWay::NoWebhook),
         };
         // A sender's choice is not stored. But a chosen channel has a delivery if it is enabled,
         // unless it is push and there is no subscription.
@@ -249,6 +245,7 @@ pub(super) fn fits(
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::Addresses;
     use super::super::preference::{PreferenceChanges, Wish};
     use super::super::routing::Channel;
     use super::*;
@@ -257,11 +254,9 @@ mod tests {
         User {
             id: UserId(id),
             username: "ann".into(),
-            email: "".into(),
+            addresses: Addresses::default(),
             full_name: "".into(),
             role: role.parse().unwrap(),
-            whatsapp_number: "".into(),
-            phone: "".into(),
             is_active: true,
             is_email_verified: true,
             created_at: jiff::Timestamp::UNIX_EPOCH,
@@ -309,7 +304,7 @@ mod tests {
     fn a_channel_without_a_delivery_has_the_reasons_that_hold_now() {
         use NoWay::{ChannelOff, NoAddress, NoBrowser, NoWebhook, NotChosen, NotSent, NotThen};
         let unreachable = user(2, "client");
-        let reached = User { email: "a@b.example".into(), ..unreachable.clone() };
+        let reached = User { addresses: Addresses::email("a@b.example"), ..unreachable.clone() };
         let nothing = Preferences::default();
         let (none, all) = (Channels::NONE, Channels::of(&Channel::ALL));
         let bare = Reach { on: all, policy: none, has_browser: false, has_webhook: false };

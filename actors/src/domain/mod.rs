@@ -1,14 +1,16 @@
 //! Types and rules, pure: no `async`, no clock, no randomness, no client format.
 //!
 //! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the
-//! workflow), [`event`] (the hub's events and their texts), [`routing`] (recipients and channels),
-//! [`notification`], [`inbox`], [`send`] (a message to many), [`comment`], [`stream`] (events for
-//! watchers of a project), [`presence`] (who watches), [`delivery`], [`preference`], [`locale`],
-//! [`webhook`], [`retry`] and [`circuit`] (external delivery), [`account_link`] (e-mails that
-//! change an account), [`explain`] (why a user was notified), [`search`] (how a text is split into
-//! words), [`plan`] (what a command writes).
+//! workflow), [`event`] (the hub's events and their texts), [`channel`] (the table of channels),
+//! [`address`], [`routing`] (recipients and channels), [`notification`], [`inbox`], [`send`] (a
+//! message to many), [`comment`], [`stream`] (events for watchers of a project), [`presence`] (who
+//! watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and [`circuit`]
+//! (external delivery), [`account_link`] (e-mails that change an account), [`explain`] (why a user
+//! was notified), [`search`] (how a text is split into words), [`plan`] (what a command writes).
 
 pub mod account_link;
+pub mod address;
+pub mod channel;
 pub mod circuit;
 pub mod comment;
 pub mod confusable;

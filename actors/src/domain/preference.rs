@@ -9,6 +9,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::channel::AddressKind;
 use super::delivery::Rule;
 use super::event::Event;
 use super::locale::Locale;
@@ -18,9 +19,6 @@ use super::routing::{Channel, Channels};
 /// Unsubscriptions through an e-mail's link do not count: they must always be possible, and the hub
 /// itself has made the links.
 pub const EVENTS_MAX: usize = 200;
-
-/// The channels that wishes can be had on.
-pub const CHANNELS: [Channel; 6] = Channel::ALL;
 
 /// A wish on one event and one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,10 +218,10 @@ impl Preferences {
 /// user who subscribes a browser wants pushes; a sender may leave them out. A webhook is its
 /// owner's way to read the inbox: no sender chooses for it.
 fn is_asked_for(channel: Channel, by: RoutedBy) -> bool {
-    match channel {
-        Channel::Push => by == RoutedBy::Hub,
-        Channel::Webhook => true,
-        Channel::System | Channel::Email | Channel::WhatsApp | Channel::Sms => false,
+    match channel.spec().address {
+        AddressKind::Browsers => by == RoutedBy::Hub,
+        AddressKind::Webhooks => true,
+        AddressKind::Inbox | AddressKind::Account(_) => false,
     }
 }
 
@@ -272,7 +270,7 @@ mod tests {
     fn what_was_never_said_goes_by_the_event() {
         let none = Preferences::default();
         let wanted = |event: &Event| {
-            let wanted = CHANNELS.into_iter().filter(|channel| none.is_wanted(event, *channel));
+            let wanted = Channel::ALL.into_iter().filter(|channel| none.is_wanted(event, *channel));
             wanted.map(Channel::as_str).collect::<Vec<_>>()
         };
         let created = ["SYSTEM", "EMAIL", "WHATSAPP", "PUSH", "WEBHOOK"];

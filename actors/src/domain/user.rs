@@ -7,6 +7,8 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::address::Addresses;
+use super::channel::Channel;
 use super::confusable::looks_like_slug;
 use super::ids::UserId;
 
@@ -151,26 +153,28 @@ pub struct User {
     pub id: UserId,
     /// Unique, also among confusable names (see [`super::confusable`]); a login names it exactly.
     pub username: CompactString,
-    /// Unique if not empty, compared without regard to case, also among confusable addresses; may
-    /// be empty.
-    pub email: CompactString,
     /// May be empty; then the username is shown.
     pub full_name: CompactString,
     /// The user's role.
     pub role: Role,
-    /// E.164, or empty.
-    pub whatsapp_number: CompactString,
-    /// E.164, or empty.
-    pub phone: CompactString,
+    /// Where external messages go.
+    pub addresses: Addresses,
     /// An inactive account can neither log in nor use a token that it already has.
     pub is_active: bool,
-    /// Whether e-mails to the address are known to arrive, or an issuer vouches for it.
+    /// Whether e-mails to [`User::email`] are known to arrive, or an issuer vouches for it.
     pub is_email_verified: bool,
     /// When the account was made.
     pub created_at: Timestamp,
 }
 
 impl User {
+    /// The e-mail address, which also logs in; may be empty. Unique if not empty, compared without
+    /// regard to case, also among confusable addresses.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        self.addresses.get(Channel::Email)
+    }
+
     /// The full name, or the username if there is none.
     #[must_use]
     pub fn display_name(&self) -> &str {

@@ -7,6 +7,8 @@ use super::account_links::{EndedLogin, NewLink, PasswordChange};
 use super::tickets::Told;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::account_link::AccountLink;
+use crate::domain::address::Addresses;
+use crate::domain::channel::Channel;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::notification::Announcement;
 use crate::domain::plan::account::AccountRefusal;
@@ -174,22 +176,26 @@ pub struct NewUser {
     pub id: Option<UserId>,
     /// Unique.
     pub username: String,
-    /// Unique where not empty.
-    pub email: String,
     /// May be empty.
     pub full_name: String,
     /// The role.
     pub role: Role,
-    /// May be empty.
-    pub whatsapp_number: String,
-    /// May be empty.
-    pub phone: String,
-    /// Whether the address is vouched for: by an operator, an admin, or a token's issuer.
+    /// Where external messages go; the e-mail address is unique.
+    pub addresses: Addresses,
+    /// Whether the e-mail address is vouched for: by an operator, an admin, or a token's issuer.
     pub is_email_verified: bool,
     /// A PHC string; `None` for an account that cannot log in with a password.
     pub password_hash: Option<String>,
     /// When it is made.
     pub now: Timestamp,
+}
+
+impl NewUser {
+    /// The e-mail address; empty for none.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        self.addresses.get(Channel::Email)
+    }
 }
 
 /// The name in a login.

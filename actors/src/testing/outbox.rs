@@ -183,7 +183,7 @@ impl DeliveryStore for FakeOutbox {
                     name: "Ada".to_owned(),
                     locale: Locale::english(),
                 }),
-                target: Target::Email("ada@example.com".to_owned()),
+                target: Target::Account(Channel::Email, "ada@example.com".to_owned()),
                 account_link: None,
                 contents: vec![super::content("x")],
                 with: Vec::new(),

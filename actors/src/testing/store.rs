@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::content;
+use crate::domain::address::Addresses;
 use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Change, Entry, Head, MessageContent, RowState};
@@ -199,11 +200,9 @@ impl FakeStore {
         let user = User {
             id: UserId(id),
             username: format!("user{id}").into(),
-            email: CompactString::default(),
+            addresses: Addresses::default(),
             full_name: CompactString::default(),
             role,
-            whatsapp_number: CompactString::default(),
-            phone: CompactString::default(),
             is_active: true,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,

@@ -8,6 +8,7 @@ mod ws_tickets;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bellpull_actors::domain::address::Addresses;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -38,11 +39,9 @@ async fn bench(config: Config) -> Bench {
     let ada = bellpull_actors::port::accounts::NewUser {
         id: None,
         username: "ada".to_owned(),
-        email: "ada@example.com".to_owned(),
+        addresses: Addresses::email("ada@example.com"),
         full_name: String::new(),
         role: Role::Client,
-        whatsapp_number: String::new(),
-        phone: String::new(),
         is_email_verified: true,
         password_hash: Some(password::hash("lovelace").unwrap()),
         now: clock.now(),

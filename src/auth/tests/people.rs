@@ -55,13 +55,13 @@ async fn an_unknown_user_is_made_from_the_claims_where_that_is_allowed() {
         "full_name": "Bob B.", "role": "developer"}))
     .await;
     assert_eq!((user.id, user.username.as_str()), (UserId(42), "bob"));
-    assert_eq!((user.email.as_str(), user.full_name.as_str()), ("bob@example.com", "Bob B."));
+    assert_eq!((user.email(), user.full_name.as_str()), ("bob@example.com", "Bob B."));
     assert_eq!(user.role, Role::Developer);
     // Taken, or not valid for an account: a safe value replaces it.
     let user = made(json!({"user_id": 43, "username": "bob", "email": "BOB@example.com",
         "role": "Big Boss", "full_name": "a\u{0}b"}))
     .await;
-    assert_eq!((user.username.as_str(), user.email.as_str()), ("bob-43", ""));
+    assert_eq!((user.username.as_str(), user.email()), ("bob-43", ""));
     assert_eq!((user.role, user.full_name.as_str()), (Role::Client, "ab"));
     let user = made(json!({"user_id": 44, "username": "no spaces, please", "role": "tutor"})).await;
     assert_eq!((user.username.as_str(), user.role.as_str()), ("user-44", "tutor"));

@@ -10,6 +10,7 @@ mod story;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::port::accounts::NewUser;
 use jiff::Timestamp;
 
@@ -95,11 +96,9 @@ async fn join_cast(
     let new = NewUser {
         id: None,
         username: username.to_owned(),
-        email: format!("{username}@example.com"),
+        addresses: Addresses::email(format!("{username}@example.com")),
         full_name: full_name.to_owned(),
         role: role.parse().map_err(|_| format!("{role} is no role"))?,
-        whatsapp_number: String::new(),
-        phone: String::new(),
         is_email_verified: true,
         password_hash: Some(hash.map_err(|error| error.to_string())?),
         now: Timestamp::now(),

@@ -1,7 +1,29 @@
 //! OpenAPI schemas: accounts and logins.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
+use std::collections::BTreeMap;
+
+use bellpull_actors::domain::channel::Channel;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, ToSchema};
+
+/// Adds the fields with addresses to the schemas of accounts, from the table of channels.
+pub(super) fn add_addresses(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    for (_, field) in Channel::address_fields() {
+        for name in ["User", "NewUser", "UserEdit"] {
+            let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name) else { continue };
+            let mut property = ObjectBuilder::new().schema_type(Type::String);
+            if name == "User" {
+                object.required.push(field.name.to_owned());
+            } else {
+                let text = format!("{}; may be empty.", field.help);
+                property = property.description(Some(text)).max_length(Some(field.chars_max));
+            }
+            object.properties.insert(field.name.to_owned(), Schema::from(property).into());
+        }
+    }
+}
 
 /// The login: `username` or `email`.
 #[derive(ToSchema)]
@@ -87,36 +109,22 @@ pub(in crate::http) struct NewUser {
     username: String,
     #[schema(min_length = 8, max_length = 1_024)]
     password: String,
-    /// May be empty.
-    #[schema(max_length = 254)]
-    email: Option<String>,
     #[schema(max_length = 150)]
     full_name: Option<String>,
     /// `client` by default; only a super admin creates admins.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
-    /// A plus sign and up to 15 digits; may be empty.
-    #[schema(max_length = 16)]
-    whatsapp_number: Option<String>,
-    #[schema(max_length = 16)]
-    phone: Option<String>,
 }
 
-/// The changes.
+/// The changes. A new e-mail address counts as confirmed; links mailed to the previous one become
+/// invalid.
 #[derive(ToSchema)]
 pub(in crate::http) struct UserEdit {
-    /// A new address counts as confirmed; links mailed to the previous one become invalid.
-    #[schema(max_length = 254)]
-    email: Option<String>,
     #[schema(max_length = 150)]
     full_name: Option<String>,
     /// A changed role ends all sessions of the account, and so does deactivation.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
-    #[schema(max_length = 16)]
-    whatsapp_number: Option<String>,
-    #[schema(max_length = 16)]
-    phone: Option<String>,
     is_active: Option<bool>,
 }
 

@@ -132,6 +132,7 @@ async fn schema() -> Response {
 pub(super) fn document(routes: Routes) -> OpenApi {
     let mut components = Components::new();
     components.schemas.extend(routes.schemas);
+    accounts::add_addresses(&mut components.schemas);
     components.schemas.values_mut().for_each(shapes::tighten);
     for name in STRICT {
         components.schemas.get_mut(name).into_iter().for_each(shapes::close);

@@ -1,5 +1,8 @@
 //! Accounts and logins.
 
+use std::collections::BTreeMap;
+
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::user;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -15,17 +18,15 @@ pub(in crate::http) struct User {
     #[schema(value_type = String)]
     username: CompactString,
     #[schema(value_type = String)]
-    email: CompactString,
-    #[schema(value_type = String)]
     full_name: CompactString,
     /// `client`, `developer`, `admin`, `super_admin`; any other role has a client's rights.
     #[schema(value_type = String)]
     role: CompactString,
     role_display: String,
-    #[schema(value_type = String)]
-    whatsapp_number: CompactString,
-    #[schema(value_type = String)]
-    phone: CompactString,
+    /// By the field's name in the table of channels, which the document adds.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    addresses: BTreeMap<&'static str, String>,
     is_active: bool,
     /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
@@ -37,12 +38,12 @@ impl From<&user::User> for User {
         Self {
             id: user.id.0,
             username: user.username.clone(),
-            email: user.email.clone(),
             full_name: user.full_name.clone(),
             role: user.role.as_str().into(),
             role_display: user.role.display(),
-            whatsapp_number: user.whatsapp_number.clone(),
-            phone: user.phone.clone(),
+            addresses: Channel::address_fields()
+                .map(|(channel, field)| (field.name, user.addresses.get(channel).to_owned()))
+                .collect(),
             is_active: user.is_active,
             email_verified: user.is_email_verified,
             created_at: user.created_at,
@@ -103,6 +104,7 @@ pub(in crate::http) struct Told {
 
 #[cfg(test)]
 mod tests {
+    use bellpull_actors::domain::address::Addresses;
     use bellpull_actors::domain::ids::UserId;
     use bellpull_actors::domain::user::Role;
     use serde_json::json;
@@ -114,11 +116,9 @@ mod tests {
         let user = user::User {
             id: UserId(7),
             username: "user7".into(),
-            email: "".into(),
             full_name: "".into(),
             role: Role::SuperAdmin,
-            whatsapp_number: "".into(),
-            phone: "".into(),
+            addresses: Addresses::default(),
             is_active: true,
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::preference::{self, CHANNELS, Day, EmailDigest};
+use bellpull_actors::domain::preference::{self, Day, EmailDigest};
 use bellpull_actors::domain::routing::Channel;
 use compact_str::CompactString;
 use jiff::civil::Time;
@@ -18,7 +18,7 @@ use crate::http::choices::one_of;
 /// `{"ticket_created": {"EMAIL": true, …}, …}`, with all channels or with some.
 pub(in crate::http) fn wishes(is_whole: bool) -> Schema {
     let mut of_each = ObjectBuilder::new();
-    for channel in CHANNELS.map(Channel::as_str) {
+    for channel in Channel::ALL.map(Channel::as_str) {
         of_each = of_each.property(channel, bool::schema());
         if is_whole {
             of_each = of_each.required(channel);
@@ -63,7 +63,7 @@ impl From<preference::Preferences> for Preferences {
     fn from(preferences: preference::Preferences) -> Self {
         let wished = preferences.events.keys().map(|name| Event::from_name(name));
         let events = Event::OWN.into_iter().chain(wished).map(|event| {
-            let wanted = CHANNELS
+            let wanted = Channel::ALL
                 .map(|channel| (channel.as_str(), preferences.is_wanted(&event, channel)))
                 .into();
             (CompactString::from(event.as_str()), wanted)

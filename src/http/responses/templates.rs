@@ -1,5 +1,6 @@
 //! Templates.
 
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::port::templates::TemplateKey;
 use jiff::Timestamp;
@@ -7,14 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use crate::delivery::defaults::CHANNELS;
 use crate::delivery::template::Rendered;
 use crate::delivery::template_service::Found;
 use crate::http::choices::one_of;
 
 /// The channels that have templates.
 pub(in crate::http) fn template_channel() -> Schema {
-    one_of(CHANNELS.map(bellpull_actors::domain::routing::Channel::as_str))
+    one_of(Channel::templated().map(|(channel, _)| channel.as_str()))
 }
 
 /// The templates of an event on a channel.

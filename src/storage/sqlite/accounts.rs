@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
@@ -55,10 +56,10 @@ impl AccountStore for SqliteStore {
         }
         let query = match login {
             LoginName::Username(name) => sqlx::query(select!("username = ?")).bind(name),
-            // Many accounts have an empty address; it identifies none.
-            LoginName::Email(email) => {
-                sqlx::query(select!("email = ? AND email <> ''")).bind(email)
-            }
+            LoginName::Email(email) => sqlx::query(select!(
+                "id = (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?)"
+            ))
+            .bind(email),
         };
         let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
         row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
@@ -216,7 +217,7 @@ impl AccountStore for SqliteStore {
 }
 
 /// A row of [`read`]'s columns.
-type AccountRow = (UserId, Text, Text, Text, Role, Text, Text, i64, i64, i64);
+type AccountRow = (UserId, Text, Text, Role, i64, i64, i64, Addresses);
 
 /// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
@@ -224,24 +225,23 @@ pub(super) async fn read(
     ids: Vec<UserId>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
     // As one JSON text: `sqlx` makes twelve allocations for a row with this many columns.
-    let sql = "SELECT json_group_array(json_array(id, username, email, full_name, role, \
-               whatsapp_number, phone, is_active, email_verified, created_at)) FROM users \
+    let sql = "SELECT json_group_array(json_array(id, username, full_name, role, \
+               is_active, email_verified, created_at, (SELECT json_group_object(channel, address) \
+               FROM addresses WHERE user_id = users.id))) FROM users \
                WHERE id IN (SELECT value FROM json_each(?))";
     let ids = id_list(ids.into_iter().map(|id| id.0));
     let text = reader.text(sql, ids).await.map_err(unavailable)?;
     let rows: Vec<AccountRow> = json(&text)?;
     let account = |row| {
-        let (id, username, email, full_name, role, whatsapp_number, phone, active, known, ms) = row;
+        let (id, username, full_name, role, active, known, ms, addresses) = row;
         let created_at = timestamp(ms)?;
         let (is_active, is_email_verified) = (active != 0, known != 0);
         let user = User {
             id,
             username,
-            email,
             full_name,
             role,
-            whatsapp_number,
-            phone,
+            addresses,
             is_active,
             is_email_verified,
             created_at,
@@ -259,7 +259,10 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &UserFilter) {
     if let Some(text) = &filter.search {
         let pattern = containing(text);
         sql.push(" AND (username LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-        sql.push(" OR email LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        sql.push(
+            " OR id IN (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address LIKE ",
+        );
+        sql.push_bind(pattern.clone()).push(" ESCAPE '\\')");
         sql.push(" OR full_name LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
     }
 }

@@ -1,6 +1,7 @@
 //! The outbox: leases and outcomes go through the writer, other reads do not.
 
 use async_trait::async_trait;
+use bellpull_actors::domain::channel::AddressKind;
 use bellpull_actors::domain::delivery::{
     Addressee, Attempt, Leased, ProviderReport, PushTarget, Target,
 };
@@ -128,15 +129,13 @@ impl SqliteStore {
 
 /// The target of a leased delivery: an address, or a browser or webhook as JSON.
 fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
-    match channel {
-        Channel::Email => Ok(Target::Email(address)),
-        Channel::WhatsApp => Ok(Target::WhatsApp(address)),
-        Channel::Sms => Ok(Target::Sms(address)),
-        Channel::Push => {
+    match channel.spec().address {
+        AddressKind::Account(_) => Ok(Target::Account(channel, address)),
+        AddressKind::Browsers => {
             let (id, endpoint, p256dh, auth) = json(&address)?;
             Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
         }
-        Channel::Webhook => webhook_rows::target(&address).map(Target::Webhook),
-        Channel::System => Err(corrupt("target")),
+        AddressKind::Webhooks => webhook_rows::target(&address).map(Target::Webhook),
+        AddressKind::Inbox => Err(corrupt("target")),
     }
 }

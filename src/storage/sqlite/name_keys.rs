@@ -29,7 +29,8 @@ async fn version(connection: &mut SqliteConnection) -> sqlx::Result<Option<Strin
 async fn fill_all(work: &mut Transaction<'_, Sqlite>) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM name_keys").execute(&mut **work).await?;
     // The oldest first: of accounts whose names look alike, it has the key.
-    let sql = "SELECT id, username, email FROM users ORDER BY id";
+    let sql = "SELECT u.id, u.username, ifnull(a.address, '') FROM users u LEFT JOIN addresses a \
+               ON a.user_id = u.id AND a.channel = 'EMAIL' ORDER BY u.id";
     let users = sqlx::query(sql).fetch_all(&mut **work).await?;
     let mut alike = 0;
     for user in users {

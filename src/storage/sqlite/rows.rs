@@ -16,8 +16,9 @@ use super::error::{corrupt, unavailable};
 
 macro_rules! user_columns {
     () => {
-        "id, username, email, full_name, role, whatsapp_number, phone, is_active, email_verified, \
-         created_at"
+        "id, username, full_name, role, is_active, email_verified, created_at, \
+         (SELECT json_group_object(channel, address) FROM addresses WHERE user_id = users.id) \
+         AS addresses"
     };
 }
 
@@ -148,11 +149,9 @@ pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(int(row, "id")?),
         username: string(row, "username")?.into(),
-        email: string(row, "email")?.into(),
         full_name: string(row, "full_name")?.into(),
         role: name(row, "role", |slug| slug.parse().ok())?,
-        whatsapp_number: string(row, "whatsapp_number")?.into(),
-        phone: string(row, "phone")?.into(),
+        addresses: json(text(row, "addresses")?)?,
         is_active: int(row, "is_active")? != 0,
         is_email_verified: int(row, "email_verified")? != 0,
         created_at: timestamp(int(row, "created_at")?)?,

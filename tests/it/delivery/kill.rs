@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bellpull::storage::{self, StoreOptions};
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::routing::{Channel, Channels};
@@ -35,11 +36,9 @@ async fn queue(database: &Path) {
         let new = NewUser {
             id: None,
             username: format!("student{n}"),
-            email: format!("student{n}@example.com"),
+            addresses: Addresses::email(format!("student{n}@example.com")),
             full_name: String::new(),
             role: "student".parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
             is_email_verified: true,
             password_hash: None,
             now: Timestamp::now(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellpull::storage::{self, StoreOptions};
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::notification::Message;
@@ -58,11 +59,9 @@ async fn accounts(store: &Arc<dyn Store>, names: &str, role: &str, count: usize)
         let new = NewUser {
             id: None,
             username: format!("{names}{n}"),
-            email: format!("{names}{n}@example.com"),
+            addresses: Addresses::email(format!("{names}{n}@example.com")),
             full_name: String::new(),
             role: role.parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
             password_hash: None,
             is_email_verified: true,
             now: Timestamp::now(),

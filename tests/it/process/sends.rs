@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bellpull::storage::{self, StoreOptions};
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
@@ -36,11 +37,9 @@ async fn accounts(database: &Path, role: &str, count: usize) -> Vec<i64> {
         let new = NewUser {
             id: None,
             username: format!("{role}{n}"),
-            email: String::new(),
+            addresses: Addresses::default(),
             full_name: String::new(),
             role: role.parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
             is_email_verified: true,
             password_hash: None,
             now: Timestamp::now(),

@@ -1,6 +1,7 @@
 //! Links in mails that change an account, and the logins that end with a password.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::delivery::{Leased, Rule};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{LoginId, UserId};
@@ -39,7 +40,7 @@ async fn lease(store: &impl Store, ms: i64) -> Vec<Leased> {
 
 /// A link for a new password, as its mail brings it.
 async fn link(store: &impl Store, user: &User, ms: i64) -> AccountLink {
-    let new = to_email(LinkPurpose::Password, &user.email, ms);
+    let new = to_email(LinkPurpose::Password, user.email(), ms);
     assert!(store.mail_link(new).await.unwrap());
     let leased = lease(store, ms).await;
     leased.last().unwrap().account_link.unwrap()
@@ -165,8 +166,10 @@ pub(crate) async fn a_mail_about_an_account_leaves_only_while_its_link_is_good<F
     store.change_password(change(&ann, "$old$", None, 1)).await.unwrap();
     stopped(Rule::Expired, 2).await;
     mail().await.unwrap();
-    let changes =
-        |email: &str| UserChanges { email: Some(email.to_owned()), ..UserChanges::default() };
+    let changes = |email: &str| UserChanges {
+        addresses: AddressChanges::email(email),
+        ..UserChanges::default()
+    };
     store.update_user(ann.id, changes("ann@elsewhere.example")).await.unwrap();
     stopped(Rule::NoAddress, 2).await;
     store.update_user(ann.id, changes("ann@example.com")).await.unwrap();
@@ -184,8 +187,8 @@ pub(crate) async fn another_address_must_be_confirmed_unless_an_issuer_vouches<F
     assert!(store.mail_link(new.clone()).await.unwrap());
     let old = lease(store, 0).await[0].account_link.unwrap();
     let change = async |email: Option<&str>, vouches_for_email: bool| {
-        let email = email.map(str::to_owned);
-        let changes = UserChanges { email, vouches_for_email, ..UserChanges::default() };
+        let addresses = email.map(AddressChanges::email).unwrap_or_default();
+        let changes = UserChanges { addresses, vouches_for_email, ..UserChanges::default() };
         store.update_user(ann.id, changes).await.unwrap().is_email_verified
     };
     assert!(!change(None, true).await, "no new address, nothing to vouch for");

@@ -1,5 +1,7 @@
 //! Accounts, logins and settings.
 
+use bellpull_actors::domain::address::{AddressChanges, Addresses};
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::{Announcement, Message};
@@ -44,15 +46,14 @@ pub(crate) async fn an_account_is_read_as_it_was_made<F: Fixture>() {
     let store = &**fixture.store();
     let new = NewUser {
         full_name: "Ann O'Neill".to_owned(),
-        whatsapp_number: "+491".to_owned(),
-        phone: "+492".to_owned(),
+        addresses: Addresses::of([(Channel::WhatsApp, "+491"), (Channel::Sms, "+492")]),
         ..new_user("ann", "teacher")
     };
     let (user, told) = store.create_user(new, None).await.unwrap();
     assert!(told.is_none());
     assert!(user.is_active);
     assert_eq!((user.role.as_str(), user.display_name()), ("teacher", "Ann O'Neill"));
-    assert_eq!((user.phone.as_str(), user.created_at), ("+492", at(0)));
+    assert_eq!((user.addresses.get(Channel::Sms), user.created_at), ("+492", at(0)));
     assert_eq!(store.user(user.id).await.unwrap(), Some(user.clone()));
     assert_eq!(store.user(UserId(99)).await.unwrap(), None);
     let named = NewUser { id: Some(UserId(50)), ..new_user("foreign", "client") };
@@ -66,21 +67,24 @@ pub(crate) async fn names_and_addresses_are_taken_once<F: Fixture>() {
     let ann = person(store, "ann", "client").await;
     let refused = |new: NewUser| async { store.create_user(new, None).await.unwrap_err() };
     assert_eq!(refused(new_user("ann", "client")).await, StoreError::Taken("username"));
-    let address = NewUser { email: "ANN@Example.com".to_owned(), ..new_user("other", "client") };
+    let address =
+        NewUser { addresses: Addresses::email("ANN@Example.com"), ..new_user("other", "client") };
     assert_eq!(refused(address).await, StoreError::Taken("email"));
     let id = NewUser { id: Some(ann.id), ..new_user("third", "client") };
     assert_eq!(refused(id).await, StoreError::Taken("id"));
     for alike in ["ANN", "\u{430}nn", "\u{ff41}nn"] {
-        let new = NewUser { email: String::new(), ..new_user(alike, "client") };
+        let new = NewUser { addresses: Addresses::default(), ..new_user(alike, "client") };
         assert_eq!(refused(new).await, StoreError::TooSimilar("username"));
     }
-    let address =
-        NewUser { email: "\u{430}nn@example.com".to_owned(), ..new_user("other", "client") };
+    let address = NewUser {
+        addresses: Addresses::email("\u{430}nn@example.com"),
+        ..new_user("other", "client")
+    };
     assert_eq!(refused(address).await, StoreError::TooSimilar("email"));
     // No address is like no other.
     person(store, "Ann2", "client").await;
     for name in ["w", "x", "y"] {
-        let new = NewUser { email: String::new(), ..new_user(name, "client") };
+        let new = NewUser { addresses: Addresses::default(), ..new_user(name, "client") };
         store.create_user(new, None).await.unwrap();
     }
     let rivals =
@@ -132,7 +136,7 @@ pub(crate) async fn credentials_are_found_by_name_or_address<F: Fixture>() {
     let store = &**fixture.store();
     let new = NewUser { password_hash: Some("$phc$".to_owned()), ..new_user("ann", "client") };
     let (ann, _) = store.create_user(new, None).await.unwrap();
-    let bob = NewUser { email: String::new(), ..new_user("bob", "client") };
+    let bob = NewUser { addresses: Addresses::default(), ..new_user("bob", "client") };
     let (bob, _) = store.create_user(bob, None).await.unwrap();
     let found = |login: LoginName| async move { store.credentials(&login).await.unwrap() };
     let name = |name: &str| LoginName::Username(name.to_owned());
@@ -163,13 +167,15 @@ pub(crate) async fn changes_change_only_what_they_name<F: Fixture>() {
     let login = LoginName::Username("ann".to_owned());
     assert_eq!(store.credentials(&login).await.unwrap().unwrap().1.as_deref(), Some("$new$"));
 
-    let address =
-        |email: &str| UserChanges { email: Some(email.to_owned()), ..UserChanges::default() };
+    let address = |email: &str| UserChanges {
+        addresses: AddressChanges::email(email),
+        ..UserChanges::default()
+    };
     let taken = store.update_user(ann.id, address("BOB@example.com")).await;
     assert_eq!(taken.unwrap_err(), StoreError::Taken("email"));
     let own = store.update_user(ann.id, address("ANN@example.com")).await.unwrap();
-    assert_eq!(own.email, "ANN@example.com");
-    assert_eq!(store.update_user(ann.id, address("")).await.unwrap().email, "");
+    assert_eq!(own.email(), "ANN@example.com");
+    assert_eq!(store.update_user(ann.id, address("")).await.unwrap().email(), "");
     let unknown = store.update_user(UserId(99), UserChanges::default()).await;
     assert_eq!(unknown.unwrap_err(), StoreError::NotFound);
 }

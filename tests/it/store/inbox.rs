@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Head, Mark};
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -133,8 +134,9 @@ pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let admin = person(store, "admin", "admin").await;
-    let number = Some("+4915100000001".to_owned());
-    let reachable = UserChanges { whatsapp_number: number, ..UserChanges::default() };
+    let mut addresses = AddressChanges::default();
+    addresses.set(Channel::WhatsApp, "+4915100000001");
+    let reachable = UserChanges { addresses, ..UserChanges::default() };
     store.update_user(admin.id, reachable).await.unwrap();
     // A new ticket goes out by e-mail (off here) and WhatsApp (on).
     raise(store, "One", &client).await;

@@ -37,6 +37,7 @@ pub(crate) mod sends;
 mod sqlite;
 mod sqlite_deferring;
 mod sqlite_groups;
+mod sqlite_older;
 mod sqlite_outbox;
 mod sqlite_reports;
 mod sqlite_search;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bellpull_actors::domain::address::{AddressChanges, Addresses};
 use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule, Target};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
@@ -20,8 +21,11 @@ use crate::support::owner;
 /// A user with an address on every channel.
 pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
     let new = NewUser {
-        whatsapp_number: "+4915100000001".to_owned(),
-        phone: "+4915100000002".to_owned(),
+        addresses: Addresses::of([
+            (Channel::Email, format!("{username}@example.com")),
+            (Channel::WhatsApp, "+4915100000001".to_owned()),
+            (Channel::Sms, "+4915100000002".to_owned()),
+        ]),
         is_email_verified: true,
         full_name: format!("{username} Example"),
         ..new_user(username, "client")
@@ -94,9 +98,9 @@ pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
     let bob = person(store, "bob", "client").await;
     let told = tell(store, "news", &bob, &[ann.id]).await;
     for (channel, target) in [
-        (Channel::Email, Target::Email("ann@example.com".to_owned())),
-        (Channel::WhatsApp, Target::WhatsApp("+4915100000001".to_owned())),
-        (Channel::Sms, Target::Sms("+4915100000002".to_owned())),
+        (Channel::Email, Target::Account(Channel::Email, "ann@example.com".to_owned())),
+        (Channel::WhatsApp, Target::Account(Channel::WhatsApp, "+4915100000001".to_owned())),
+        (Channel::Sms, Target::Account(Channel::Sms, "+4915100000002".to_owned())),
     ] {
         let leased = store.lease(&owner(), channel, 10.into(), at(50), at(77)).await.unwrap();
         let [one] = &leased[..] else { panic!("{leased:?}") };
@@ -351,7 +355,7 @@ pub(crate) async fn the_next_due_is_known<F: Fixture>() {
 }
 
 pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
-    let gone = UserChanges { email: Some(String::new()), ..UserChanges::default() };
+    let gone = UserChanges { addresses: AddressChanges::email(""), ..UserChanges::default() };
     let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
     for changes in [gone, off] {
         let fixture = F::make().await;

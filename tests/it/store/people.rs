@@ -1,5 +1,6 @@
 //! People, tickets and announcements for the suite.
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::{Entry, Head};
@@ -34,11 +35,9 @@ pub(crate) fn new_user(username: &str, role: &str) -> NewUser {
     NewUser {
         id: None,
         username: username.to_owned(),
-        email: format!("{username}@example.com"),
+        addresses: Addresses::email(format!("{username}@example.com")),
         full_name: String::new(),
         role: role.parse().unwrap(),
-        whatsapp_number: String::new(),
-        phone: String::new(),
         is_email_verified: true,
         password_hash: None,
         now: at(0),

@@ -1,5 +1,6 @@
 //! Reports: what was sent, held back and read, by the time of each message.
 
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus, Rule};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::inbox::Mark;
@@ -42,7 +43,7 @@ pub(crate) async fn a_report_adds_up_what_became_of_each_event<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     let mute = new_user("mute", "client");
-    let mute = bellpull_actors::port::accounts::NewUser { email: String::new(), ..mute };
+    let mute = bellpull_actors::port::accounts::NewUser { addresses: Addresses::default(), ..mute };
     let mute = store.create_user(mute, None).await.unwrap().0;
     let read = due(store, "news", &ann, 10).await.entries[0].id;
     due(store, "news", &ann, 20).await;

@@ -1,5 +1,6 @@
 //! Retention: removes what ended long ago, in small steps, and nothing that is still needed.
 
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq};
 use bellpull_actors::domain::inbox::Mark;
@@ -63,7 +64,7 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     let gone = reachable(store, "gone").await;
     let held_back = due(store, "held back", &gone, 45).await.entries[0].id;
     let off = bellpull_actors::port::accounts::UserChanges {
-        email: Some(String::new()),
+        addresses: AddressChanges::email(""),
         ..Default::default()
     };
     store.update_user(gone.id, off).await.unwrap();

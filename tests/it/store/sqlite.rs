@@ -11,7 +11,6 @@ use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::sends::BeginSend;
 use bellpull_actors::port::{AccountStore, InboxStore, SendStore, StoreError, TicketStore};
@@ -419,8 +418,8 @@ async fn recipients_per_second() {
     let (_directory, url) = file();
     let store = Arc::new(open(&url, hub()).await);
     let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
-               INSERT INTO users (username, email, full_name, role, whatsapp_number, phone, \
-               created_at) SELECT 'user' || n, '', '', 'client', '', '', 0 FROM n";
+               INSERT INTO users (username, full_name, role, created_at) \
+               SELECT 'user' || n, '', 'client', 0 FROM n";
     let mut other = beside(&store).await;
     sqlx::query(sql).execute(&mut other).await.unwrap();
     other.close().await.unwrap();
@@ -443,54 +442,4 @@ async fn recipients_per_second() {
         println!("round {round}: {reached} in {took:?}: {per_second:.0}/s, longest {longest:?}");
         assert_eq!(store.head(UserId(99_999)).await.unwrap(), head(round, round, 0));
     }
-}
-
-#[tokio::test]
-async fn the_addresses_of_accounts_that_were_there_before_count_as_verified() {
-    let (directory, url) = file();
-    let path = directory.path().join("hub.db");
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    let mut before = options.connect().await.unwrap();
-    let all = sqlx::migrate!("migrations/sqlite");
-    let older = all.migrations.iter().filter(|one| one.version < 20).cloned().collect::<Vec<_>>();
-    let older = sqlx::migrate::Migrator { migrations: older.into(), ..all };
-    older.run_direct(None, &mut before, false).await.unwrap();
-    let sql = "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
-               created_at) VALUES (7, 'ann', 'ann@example.com', '', 'client', '', '', 0)";
-    sqlx::query(sql).execute(&mut before).await.unwrap();
-    before.close().await.unwrap();
-    let store = open(&url, hub()).await;
-    assert!(store.user(UserId(7)).await.unwrap().unwrap().is_email_verified);
-}
-
-#[tokio::test]
-async fn names_that_looked_alike_before_stay_and_no_further_one_comes() {
-    let (_directory, url) = file();
-    let store = open(&url, hub()).await;
-    let ann = person(&store, "ann", "client").await;
-    let mut before = beside(&store).await;
-    // As a database was before it knew what names look like.
-    for sql in [
-        "INSERT INTO users (username, email, full_name, role, whatsapp_number, phone, created_at) \
-         SELECT 'Ann', '\u{430}nn@example.com', '', role, '', '', created_at FROM users",
-        "DELETE FROM name_keys",
-        "DELETE FROM settings WHERE name = 'name_keys_version'",
-    ] {
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut before).await.unwrap();
-    }
-    before.close().await.unwrap();
-    store.close().await;
-    let store = open(&url, hub()).await;
-    assert_eq!(store.user(ann.id).await.unwrap().unwrap(), ann);
-    let other = store.user(UserId(ann.id.0 + 1)).await.unwrap().unwrap();
-    assert_eq!(other.username, "Ann");
-    for name in ["aNN", "\u{430}nn"] {
-        let new = NewUser { email: String::new(), ..new_user(name, "client") };
-        let refused = store.create_user(new, None).await.unwrap_err();
-        assert_eq!(refused, StoreError::TooSimilar("username"));
-    }
-    // The address that it has stays its own, also where a client sends it back.
-    let same = UserChanges { email: Some(other.email.to_string()), ..UserChanges::default() };
-    assert_eq!(store.update_user(other.id, same).await.unwrap().email, other.email);
-    store.close().await;
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::sqlite::SqliteStore;
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::accounts::UserChanges;
@@ -133,6 +134,15 @@ async fn the_outboxs_statements_find_their_rows_by_index() {
             "INDEX deliveries_digest (recipient_id=? AND due_at<?)",
         ),
         (
+            "SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?",
+            "SEARCH addresses USING COVERING INDEX addresses_email (address=?)",
+        ),
+        (
+            "SELECT u.id, (SELECT group_concat(a.channel) FROM addresses a \
+             WHERE a.user_id = u.id) FROM users u WHERE u.id = ?",
+            "SEARCH a USING PRIMARY KEY (user_id=?)",
+        ),
+        (
             "SELECT u.id, json(p.body) FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
              LEFT JOIN preferences p ON p.user_id = u.id \
              WHERE u.id IN (SELECT value FROM json_each('[]'))",
@@ -181,8 +191,8 @@ async fn a_mail_that_waited_does_not_leave_for_an_address_that_is_not_confirmed(
         let store = open(&url, StoreOptions { channels, verify_email, ..hub() }).await;
         let client = person(&store, "client", "client").await;
         fill(&store, &client, 1).await;
-        let email = Some("client@elsewhere.example".to_owned());
-        let changes = UserChanges { email, ..UserChanges::default() };
+        let addresses = AddressChanges::email("client@elsewhere.example");
+        let changes = UserChanges { addresses, ..UserChanges::default() };
         store.update_user(client.id, changes).await.unwrap();
         let leased =
             store.lease(&owner(), Channel::Email, 64.into(), at(2_000), at(3_000)).await.unwrap();

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bellpull::app::{App, StartError};
 use bellpull::config::{Config, Secret};
 use bellpull::storage::StoreOptions;
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{LeaseOwner, Store};
 use jiff::Timestamp;
@@ -94,11 +95,9 @@ impl Hub {
         let new = NewUser {
             id: None,
             username: username.to_owned(),
-            email: format!("{username}@example.com"),
+            addresses: Addresses::email(format!("{username}@example.com")),
             full_name: String::new(),
             role: role.parse().unwrap(),
-            whatsapp_number: String::new(),
-            phone: String::new(),
             is_email_verified: true,
             password_hash: None,
             now: Timestamp::now(),

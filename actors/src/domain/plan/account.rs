@@ -1,22 +1,20 @@
 //! Accounts: which new accounts and changes are not allowed, and what a change implies.
 
+use crate::domain::address::AddressChanges;
+use crate::domain::channel::Channel;
 use crate::domain::user::{Role, User};
 
 /// The changes of an account; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct UserChanges {
-    /// A new address; links that were mailed to the one before are void.
-    pub email: Option<String>,
-    /// Whether the caller vouches for the new address; ignored without one.
+    /// New addresses; links that were mailed to the e-mail address before are void.
+    pub addresses: AddressChanges,
+    /// Whether the caller vouches for the new e-mail address; ignored without one.
     pub vouches_for_email: bool,
     /// A new name.
     pub full_name: Option<String>,
     /// A new role.
     pub role: Option<Role>,
-    /// A new number.
-    pub whatsapp_number: Option<String>,
-    /// A new number.
-    pub phone: Option<String>,
     /// Switched on or off.
     pub is_active: Option<bool>,
     /// A new password's hash.
@@ -24,6 +22,14 @@ pub struct UserChanges {
     /// The role that the account must still have: with another one the caller may have no right to
     /// change it. `None` accepts any role.
     pub seen_role: Option<Role>,
+}
+
+impl UserChanges {
+    /// The new e-mail address, if there is one.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.addresses.get(Channel::Email)
+    }
 }
 
 /// Why an account is not made or not changed.
@@ -109,8 +115,8 @@ pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan
         return Err(AccountRefusal::Taken("email"));
     }
     let Some(account) = &facts.account else { return Err(AccountRefusal::NotFound) };
-    let is_other = |email: &String| !account.email.eq_ignore_ascii_case(email);
-    let moves_email = changes.email.as_ref().is_some_and(is_other);
+    let is_other = |email: &str| !account.email().eq_ignore_ascii_case(email);
+    let moves_email = changes.email().is_some_and(is_other);
     if moves_email && facts.has_email_key {
         return Err(AccountRefusal::TooSimilar("email"));
     }
@@ -138,17 +144,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::address::Addresses;
     use crate::domain::ids::UserId;
 
     fn account(role: Role, is_active: bool) -> User {
         User {
             id: UserId(1),
             username: "ann".into(),
-            email: "ann@example.com".into(),
+            addresses: Addresses::email("ann@example.com"),
             full_name: "".into(),
             role,
-            whatsapp_number: "".into(),
-            phone: "".into(),
             is_active,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
@@ -160,7 +165,7 @@ mod tests {
     }
 
     fn to(email: &str) -> UserChanges {
-        UserChanges { email: Some(email.to_owned()), ..UserChanges::default() }
+        UserChanges { addresses: AddressChanges::email(email), ..UserChanges::default() }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn is_of_use(purpose: LinkPurpose, account: &User, has_password: bool) -> bo
         LinkPurpose::Password => has_password,
         LinkPurpose::Email => !account.is_email_verified,
     };
-    account.is_active && !account.email.is_empty() && is_needed
+    account.is_active && !account.email().is_empty() && is_needed
 }
 
 /// Which of an account's open links of one purpose a new one revokes: the oldest.
@@ -76,13 +76,14 @@ pub fn may_use(
     now: Timestamp,
 ) -> bool {
     let (Some(row), Some(account)) = (stored, account) else { return false };
-    let is_its_address = account.email.eq_ignore_ascii_case(&row.email);
+    let is_its_address = account.email().eq_ignore_ascii_case(&row.email);
     account.id == row.user && account.is_active && is_its_address && is_open(stored, link, now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::Addresses;
     use crate::domain::user::Role;
 
     fn at(second: i64) -> Timestamp {
@@ -93,11 +94,9 @@ mod tests {
         User {
             id: UserId(7),
             username: "ann".into(),
-            email: "ann@example.com".into(),
+            addresses: Addresses::email("ann@example.com"),
             full_name: "".into(),
             role: Role::Client,
-            whatsapp_number: "".into(),
-            phone: "".into(),
             is_active: true,
             is_email_verified: false,
             created_at: Timestamp::UNIX_EPOCH,
@@ -126,7 +125,7 @@ mod tests {
         use LinkPurpose::{Email, Password};
         let verified = User { is_email_verified: true, ..account() };
         let off = User { is_active: false, ..account() };
-        let silent = User { email: "".into(), ..account() };
+        let silent = User { addresses: Addresses::default(), ..account() };
         for (purpose, account, has_password, wanted) in [
             (Password, account(), true, true),
             (Password, account(), false, false),
@@ -160,7 +159,7 @@ mod tests {
             assert!(!use_it(&stored(), &account(), &other, 9), "{other:?}");
         }
         let off = User { is_active: false, ..account() };
-        let moved = User { email: "new@example.com".into(), ..account() };
+        let moved = User { addresses: Addresses::email("new@example.com"), ..account() };
         for account in [off, moved] {
             assert!(!use_it(&stored(), &account, &link(), 9), "{account:?}");
             assert!(is_open(Some(&stored()), &link(), at(9)), "its row alone is open");

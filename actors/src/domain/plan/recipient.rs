@@ -1,5 +1,6 @@
 //! A recipient, as far as announcements are concerned.
 
+use super::super::channel::AddressKind;
 use super::super::event::Event;
 use super::super::inbox::Head;
 use super::super::preference::Preferences;
@@ -88,13 +89,11 @@ impl Recipient {
         event: &'a Event,
     ) -> impl Iterator<Item = &'a Address> {
         let none: (&[Address], &[Address], &[Hook]) = (&[], &[], &[]);
-        let (own, browsers, hooks) = match channel {
-            Channel::System => none,
-            Channel::Email | Channel::WhatsApp | Channel::Sms => {
-                (std::slice::from_ref(&OWN), none.1, none.2)
-            }
-            Channel::Push => (none.0, self.browsers.as_slice(), none.2),
-            Channel::Webhook => (none.0, none.1, self.hooks.as_slice()),
+        let (own, browsers, hooks) = match channel.spec().address {
+            AddressKind::Inbox => none,
+            AddressKind::Account(_) => (std::slice::from_ref(&OWN), none.1, none.2),
+            AddressKind::Browsers => (none.0, self.browsers.as_slice(), none.2),
+            AddressKind::Webhooks => (none.0, none.1, self.hooks.as_slice()),
         };
         let hooks = hooks.iter().filter(|hook| hook.hears(event)).map(|hook| &hook.address);
         own.iter().chain(browsers).chain(hooks)

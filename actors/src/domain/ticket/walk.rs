@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::super::address::Addresses;
 use super::super::explain::fits;
 use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::user::{Role, User};
@@ -27,11 +28,9 @@ fn user(n: usize) -> User {
     User {
         id: UserId(i64::try_from(n).unwrap() + 1),
         username: format!("user{n}").into(),
-        email: "".into(),
+        addresses: Addresses::default(),
         full_name: "".into(),
         role: ROLES[n].parse().unwrap(),
-        whatsapp_number: "".into(),
-        phone: "".into(),
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,

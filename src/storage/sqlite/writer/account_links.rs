@@ -104,7 +104,7 @@ fn mail(connection: &Connection, place: Place<'_>, new: &NewLink) -> Result<bool
     let sql = "INSERT INTO account_links (user_id, purpose, email, created_at, expires_at) \
                VALUES (?, ?, ?, ?, ?) RETURNING id";
     let expires_ms = new.purpose.expires_at(new.now).as_millisecond();
-    let values = (user.id.0, purpose, user.email.as_str(), now_ms, expires_ms);
+    let values = (user.id.0, purpose, user.email(), now_ms, expires_ms);
     let link: i64 = one(connection, sql, values, |row| row.get(0))?;
     queue(connection, place, LinkId(link), new.purpose, &user, new.now)?;
     Ok(true)
@@ -132,7 +132,9 @@ pub(super) fn account(
 
 /// The account with an address; the empty address has none.
 fn account_of(connection: &Connection, email: &str) -> Result<Option<(User, bool)>, Failure> {
-    let sql = select_account!("email = ? AND email <> ''");
+    let sql = select_account!(
+        "id = (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?)"
+    );
     Ok(optional(connection, sql, (email,), with_password)?.transpose()?)
 }
 

@@ -1,5 +1,6 @@
 //! Accounts, settings, and other rare writes: each is its own statement in the group's transaction.
 
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
@@ -110,11 +111,11 @@ fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answe
 
 /// Reads first: a violated constraint would not say which field is taken.
 fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreError>, Failure> {
-    let (name_key, mail_key) = (username_key(&new.username), email_key(&new.email));
+    let (name_key, mail_key) = (username_key(&new.username), email_key(new.email()));
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1), \
-               EXISTS (SELECT 1 FROM users WHERE email = ?2 AND email <> ''), \
+               EXISTS (SELECT 1 FROM addresses WHERE channel = 'EMAIL' AND address = ?2), \
                EXISTS (SELECT 1 FROM users WHERE id = ?3)";
-    let names = (&new.username, &new.email, new.id.map(|id| id.0));
+    let names = (&new.username, new.email(), new.id.map(|id| id.0));
     let (has_username, has_email, has_id) = one(connection, sql, names, |row| row.try_into())?;
     let facts = NewAccountFacts {
         has_username,
@@ -126,28 +127,48 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     if let Err(refusal) = facts.admit() {
         return Ok(Err(StoreError::of_account(refusal)));
     }
-    let sql = concat!(
-        "INSERT INTO users (id, username, email, full_name, role, whatsapp_number, phone, \
-         password_hash, email_verified, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         RETURNING ",
-        user_columns!()
-    );
+    let sql = "INSERT INTO users (id, username, full_name, role, password_hash, email_verified, \
+               created_at) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id";
     let values = (
         new.id.map(|id| id.0),
         &new.username,
-        &new.email,
         &new.full_name,
         new.role.as_str(),
-        &new.whatsapp_number,
-        &new.phone,
         &new.password_hash,
         new.is_email_verified,
         new.now.as_millisecond(),
     );
-    let made: User = one(connection, sql, values, |row| Ok(user(row)))??;
-    set_key(connection, "username", &name_key, made.id)?;
-    set_key(connection, "email", &mail_key, made.id)?;
-    Ok(Ok(made))
+    let id = UserId(one(connection, sql, values, |row| row.get(0))?);
+    set_addresses(connection, id, new.addresses.iter())?;
+    set_key(connection, "username", &name_key, id)?;
+    set_key(connection, "email", &mail_key, id)?;
+    Ok(Ok(read(connection, id)?))
+}
+
+/// The account.
+fn read(connection: &Connection, id: UserId) -> Result<User, Failure> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?");
+    Ok(one(connection, sql, (id.0,), |row| Ok(user(row)))??)
+}
+
+/// Sets these addresses; an empty one is removed.
+fn set_addresses<'a>(
+    connection: &Connection,
+    user: UserId,
+    addresses: impl Iterator<Item = (Channel, &'a str)>,
+) -> rusqlite::Result<()> {
+    for (channel, address) in addresses {
+        let channel = channel.as_str();
+        if address.is_empty() {
+            let sql = "DELETE FROM addresses WHERE user_id = ? AND channel = ?";
+            execute(connection, sql, (user.0, channel))?;
+        } else {
+            let sql = "INSERT INTO addresses (user_id, channel, address) VALUES (?, ?, ?) \
+                       ON CONFLICT (user_id, channel) DO UPDATE SET address = excluded.address";
+            execute(connection, sql, (user.0, channel, address))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an account other than `owner` has a name of that kind with this key; the empty key
@@ -181,8 +202,8 @@ fn set_key(
 }
 
 fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
-    let mail_key = changes.email.as_deref().map(email_key);
-    let facts = facts(connection, id, changes.email.as_deref(), mail_key.as_deref())?;
+    let mail_key = changes.email().map(email_key);
+    let facts = facts(connection, id, changes.email(), mail_key.as_deref())?;
     let plan = match account::change(&facts, changes) {
         Ok(plan) => plan,
         Err(refusal) => return Ok(Err(StoreError::of_account(refusal))),
@@ -190,30 +211,23 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     if plan.moves_email {
         account_links::void_all(connection, id)?;
     }
-    let sql = concat!(
-        "UPDATE users SET email_verified = ?9, \
-         email = coalesce(?2, email), full_name = coalesce(?3, full_name), \
-         role = coalesce(?4, role), whatsapp_number = coalesce(?5, whatsapp_number), \
-         phone = coalesce(?6, phone), is_active = coalesce(?7, is_active), \
-         password_hash = coalesce(?8, password_hash) WHERE id = ?1 RETURNING ",
-        user_columns!()
-    );
+    let sql = "UPDATE users SET full_name = coalesce(?2, full_name), role = coalesce(?3, role), \
+               is_active = coalesce(?4, is_active), password_hash = coalesce(?5, password_hash), \
+               email_verified = ?6 WHERE id = ?1";
     let values = (
         id.0,
-        &changes.email,
         &changes.full_name,
         changes.role.as_ref().map(|role| role.as_str()),
-        &changes.whatsapp_number,
-        &changes.phone,
         changes.is_active,
         &changes.password_hash,
         plan.is_email_verified,
     );
-    let updated = one(connection, sql, values, |row| Ok(user(row)))??;
+    execute(connection, sql, values)?;
+    set_addresses(connection, id, changes.addresses.iter())?;
     if let Some(key) = &mail_key {
         set_key(connection, "email", key, id)?;
     }
-    Ok(Ok(Done::Updated(Box::new(updated))))
+    Ok(Ok(Done::Updated(Box::new(read(connection, id)?))))
 }
 
 /// The facts that a change of the account's address depends on.
@@ -223,7 +237,8 @@ fn facts(
     email: Option<&str>,
     key: Option<&str>,
 ) -> Result<AccountFacts, Failure> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email = ?1 AND email <> '' AND id <> ?2), \
+    let sql = "SELECT EXISTS (SELECT 1 FROM addresses \
+               WHERE channel = 'EMAIL' AND address = ?1 AND user_id <> ?2), \
                EXISTS (SELECT 1 FROM users \
                WHERE role = 'super_admin' AND is_active = 1 AND id <> ?2)";
     let (has_email, has_other_super_admin) =

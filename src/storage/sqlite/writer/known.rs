@@ -148,19 +148,16 @@ fn recipients(
         return Ok(recipients);
     }
     let on = place.channels;
-    let sql = "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, \
-               u.email <> '', u.whatsapp_number <> '', u.phone <> '', p.body, u.email_verified \
-               FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
-               LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?";
+    let has_address_channels = on.outgoing().any(|channel| channel.address_field().is_some());
+    let sql = if has_address_channels { WITH_ADDRESSES } else { WITHOUT_ADDRESSES };
     let found = each(connection, sql, unknown.into_iter().map(|user| user.0), |row| {
-        let has = [row.get(4)?, row.get(5)?, row.get(6)?];
-        let preferences: Option<String> = row.get(7)?;
-        let is_unverified = place.verify_email && !row.get::<_, bool>(8)?;
-        Ok((UserId(row.get(0)?), head(row)?, has, preferences, is_unverified))
+        let preferences: Option<String> = row.get(4)?;
+        let is_unverified = place.verify_email && !row.get::<_, bool>(5)?;
+        Ok((UserId(row.get(0)?), head(row)?, addresses(row)?, preferences, is_unverified))
     })?;
     let has_hooks =
         on.contains(Channel::Webhook) && one(connection, ANY_HOOKS, (), |row| row.get(0))?;
-    for (user, head, has, preferences, is_unverified) in found {
+    for (user, head, mut reach, preferences, is_unverified) in found {
         let browsers = match on.contains(Channel::Push) {
             true => all(connection, BROWSERS, (user.0,), address)?,
             false => Vec::new(),
@@ -170,7 +167,12 @@ fn recipients(
             false => Vec::new(),
         };
         let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
-        let reach = reach(has, !browsers.is_empty(), !hooks.is_empty());
+        if !browsers.is_empty() {
+            reach = reach.with(Channel::Push);
+        }
+        if !hooks.is_empty() {
+            reach = reach.with(Channel::Webhook);
+        }
         let (head, is_deferred) = held.remove(&user).unwrap_or((head, false));
         let known =
             Recipient { head, reach, browsers, hooks, preferences, is_unverified, is_deferred };
@@ -179,6 +181,22 @@ fn recipients(
     Ok(recipients)
 }
 
+macro_rules! select_recipient {
+    ($addresses:literal) => {
+        concat!(
+            "SELECT u.id, i.last_seq, i.unread_count, i.delivered_seq, p.body, u.email_verified, ",
+            $addresses,
+            " FROM users u LEFT JOIN inboxes i ON i.user_id = u.id \
+             LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ?"
+        )
+    };
+}
+
+/// A recipient, with the names of the channels on which the account has an address.
+const WITH_ADDRESSES: &str =
+    select_recipient!("(SELECT group_concat(a.channel) FROM addresses a WHERE a.user_id = u.id)");
+/// The same while no channel that is on has addresses of accounts.
+const WITHOUT_ADDRESSES: &str = select_recipient!("NULL");
 const BROWSERS: &str = "SELECT id, lane FROM push_subscriptions WHERE user_id = ?";
 const ANY_HOOKS: &str = "SELECT EXISTS (SELECT 1 FROM webhooks WHERE user_id IS NOT NULL)";
 const USERS_HOOKS: &str =
@@ -206,14 +224,8 @@ fn cached(look: Look) -> Option<Recipient> {
     Some(Recipient { is_deferred, ..Recipient::plain(look.position?.head(), look.reach?) })
 }
 
-fn reach([email, whatsapp, sms]: [bool; 3], has_browsers: bool, has_hooks: bool) -> Channels {
-    let has = [
-        (Channel::Email, email),
-        (Channel::WhatsApp, whatsapp),
-        (Channel::Sms, sms),
-        (Channel::Push, has_browsers),
-        (Channel::Webhook, has_hooks),
-    ];
-    let has = has.into_iter().filter(|(_, has)| *has).map(|(channel, _)| channel);
-    has.fold(Channels::NONE, Channels::with)
+/// The channels that the seventh column names.
+fn addresses(row: &Row<'_>) -> rusqlite::Result<Channels> {
+    let names = row.get_ref(6)?.as_str_or_null()?.unwrap_or_default();
+    Ok(names.split(',').filter_map(Channel::from_name).collect())
 }

@@ -116,14 +116,14 @@ const DUE: &str = concat!(
     ifnull(d.message_id, n.message_id), u.id, \
     iif(u.full_name = '', u.username, u.full_name), \
     iif(u.id IS NULL OR u.is_active, \
-    CASE ?1 WHEN 'EMAIL' THEN iif(k.id IS NULL OR u.email = k.email, ifnull(u.email, ''), '') \
-    WHEN 'WHATSAPP' THEN u.whatsapp_number \
-    WHEN 'SMS' THEN u.phone WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
+    CASE ?1 WHEN 'PUSH' THEN ifnull((SELECT json_array(s.id, s.endpoint, \
     s.p256dh, s.auth) || '' FROM push_subscriptions s WHERE s.id = d.target_id \
     AND s.user_id = d.recipient_id), '') WHEN 'WEBHOOK' THEN ifnull((SELECT ",
     webhook_target!(),
     " || '' FROM webhooks w WHERE w.id = d.target_id AND w.is_active = 1 \
-    AND w.user_id IS d.recipient_id), '') ELSE '' END, ''), d.leases + 1, d.failures, \
+    AND w.user_id IS d.recipient_id), '') ELSE ifnull((SELECT a.address FROM addresses a \
+    WHERE a.user_id = u.id AND a.channel = ?1 AND (k.id IS NULL OR a.address = k.email)), '') \
+    END, ''), d.leases + 1, d.failures, \
     d.rule IS 'digest', d.digest_id, s.body ->> '$.locale', \
     CASE WHEN d.until_seen IS NULL THEN NULL ELSE (d.until_seen < 0) \
     + 2 * (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) END, \
