@@ -102,7 +102,7 @@ impl Team {
 }
 
 /// The shortest way of a new ticket to a status.
-fn way_to(status: Status) -> Vec<&'static Rule> {
+pub(crate) fn way_to(status: Status) -> Vec<&'static Rule> {
     let mut ways = VecDeque::from([(Status::New, Vec::new())]);
     while let Some((at, way)) = ways.pop_front() {
         if at == status {

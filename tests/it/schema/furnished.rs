@@ -9,11 +9,13 @@ use bellpull_actors::domain::account_link::LinkPurpose;
 use bellpull_actors::domain::delivery::{Attempt, Outcome};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::ticket::{Right, WORKFLOW};
 use bellpull_actors::port::account_links::{LinkTo, NewLink};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::rest::way_to;
 use crate::support::{Hub, Person, SECRET, answer, owner};
 
 /// What is there.
@@ -23,6 +25,8 @@ pub(super) struct Furnished {
     pub(super) root: Person,
     /// On tickets 4, 6, 8 and 10.
     pub(super) developer: Person,
+    /// Each step of the workflow, and a ticket on which it can be taken.
+    next: Vec<(&'static str, i64)>,
     login: Value,
     refresh: Value,
     /// Of root's.
@@ -36,16 +40,6 @@ pub(super) struct Furnished {
     confirm_email: String,
     reset_password: String,
 }
-
-/// The ticket that each step can be made on; those of even numbers are root's own.
-const NEXT: [(&str, i64); 6] = [
-    ("open", 3),
-    ("assign", 5),
-    ("start_work", 6),
-    ("finish_work", 8),
-    ("approve", 4),
-    ("reject", 10),
-];
 
 impl Furnished {
     pub(super) async fn gather() -> Self {
@@ -63,6 +57,7 @@ impl Furnished {
         tickets(&hub, &root, &developer).await;
         projects(&hub, &root, &developer, &client).await;
         let failed_delivery = failed_delivery(&hub).await;
+        let next = next(&hub, &root, &developer).await;
         let (login, refresh) = login(&hub).await;
         let confirm_email = account_link(&hub, LinkPurpose::Email, "joe").await;
         let reset_password = account_link(&hub, LinkPurpose::Password, "jim").await;
@@ -75,6 +70,7 @@ impl Furnished {
             hub,
             root,
             developer,
+            next,
             login,
             refresh,
             notifications,
@@ -105,8 +101,8 @@ impl Furnished {
         };
         // Both a closed project and an account.
         operation("post", "/api/projects/{id}/members/", json!(2), Some(json!({"user": 1})));
-        for (step, ticket) in NEXT {
-            let body = match step {
+        for (step, ticket) in &self.next {
+            let body = match *step {
                 "assign" => Some(json!({"developers": [self.developer.id]})),
                 "reject" => Some(json!({"reason": "Still broken."})),
                 _ => None,
@@ -153,6 +149,23 @@ async fn tickets(hub: &Hub, root: &Person, developer: &Person) {
             assert_eq!(status, 200, "{step}: {answer}");
         }
     }
+}
+
+/// A ticket of root's for each step of the workflow, at a status from which it can be taken.
+async fn next(hub: &Hub, root: &Person, developer: &Person) -> Vec<(&'static str, i64)> {
+    let mut next = Vec::new();
+    for rule in &WORKFLOW {
+        let ticket = hub.ticket(root, rule.name).await;
+        for before in way_to(rule.from[0]) {
+            let is_developers = before.by == Right::AssignedDeveloper;
+            let path = format!("/api/tickets/{ticket}/{}/", before.name);
+            let body = json!({"developers": [developer.id]});
+            let who = if is_developers { developer } else { root };
+            assert_eq!(hub.post(who, &path, body).await.0, 200, "{path}");
+        }
+        next.push((rule.name, ticket));
+    }
+    next
 }
 
 async fn projects(hub: &Hub, root: &Person, developer: &Person, client: &Person) {

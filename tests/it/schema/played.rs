@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
+use bellpull_actors::domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -97,7 +98,10 @@ fn tokens(furnished: &Furnished) -> String {
     let header =
         |who: &Person| format!("headers = {{ Authorization = \"Bearer {}\" }}\n", who.token);
     let (root, developer) = (header(&furnished.root), header(&furnished.developer));
-    format!("{root}[[operations]]\ninclude-path-regex = '/(start|finish)_work/$'\n{developer}")
+    let steps = WORKFLOW.iter().filter(|rule| rule.by == Right::AssignedDeveloper);
+    let names: Vec<&str> = steps.map(|rule| rule.name).collect();
+    let names = names.join("|");
+    format!("{root}[[operations]]\ninclude-path-regex = '/({names})/$'\n{developer}")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
