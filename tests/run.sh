@@ -25,19 +25,19 @@ install() { # install CHECK PACKAGE...: the packages, unless the check says that
     eval "$check" >/dev/null 2>&1 || fail "$* could not be installed"
 }
 
-# A C compiler for SQLite, a browser for the clients' own tests, and what clients of other makes
-# are written in.
+# A C compiler for SQLite, a browser for the clients' own tests, and the languages of third-party
+# clients.
 install 'command -v cc' gcc libc6-dev
 install 'command -v chromium' chromium
 install 'python3 -c "import venv, ensurepip"' python3 python3-venv
 install 'command -v node && command -v npm' nodejs npm
 
-# Clients of other makes, pinned, beside what cargo builds. They are installed anew only when
+# Third-party clients, pinned, beside what cargo builds. They are installed anew only when
 # what they should be changes, or the Python under them.
 tools="${CARGO_TARGET_DIR:-target}/test-tools"
 wanted="$(cat tests/tools/* <(python3 --version) | sha256sum)"
 if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
-    say "installing clients of other makes (Python, Node)"
+    say "installing third-party clients (Python, Node)"
     rm -rf "$tools"
     mkdir -p "$tools/node"
     python3 -m venv "$tools/python" || fail "no virtual environment for Python"

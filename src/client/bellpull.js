@@ -160,7 +160,7 @@ class Bellpull {
     if (STOPS.has(code)) return this.#stop({ code, message: reason || `closed with ${code}` });
     if (code === 4401) {
       if (this.#hasFreshToken || !this.#options.getToken) {
-        return this.#stop({ code, message: reason || 'The token is not good.' });
+        return this.#stop({ code, message: reason || 'The token is invalid.' });
       }
       this.#hasFreshToken = true;
       return this.#open('refused');

@@ -146,7 +146,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("listen", "", "127.0.0.1:8000", Kind::Address,
         "Where to listen; port 0 picks a free one, printed as the first line"),
     setting("database_url", "database", "sqlite://bellpull.db", Kind::Database,
-        "Where everything is kept: sqlite://PATH, or sqlite::memory: for a hub that forgets"),
+        "Where everything is kept: sqlite://PATH, or sqlite::memory: for an in-memory hub"),
     setting("database.check_max_mib", "", "256", number("MiB", 0, 1_048_576),
         "The largest file that is looked through for damage when the hub starts, which takes some \
          seconds a GiB; 0: none"),

@@ -38,7 +38,7 @@ impl Outside {
             return Err("Enter a URL that begins with https://.");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("A URL with a password in it will not do.");
+            return Err("The URL must not contain a password.");
         }
         match literal(url) {
             Some(address) if self == Self::Public && !is_public(address) => {

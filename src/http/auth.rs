@@ -115,9 +115,9 @@ async fn register(
         (
             status = 400,
             description = "The token belongs to no login (`no_login`): it stays valid until it \
-                expires. Or the body will not do.",
+                expires. Or the body is invalid.",
         ),
-        (status = 401, description = "The refresh token, or the access token, will not do."),
+        (status = 401, description = "The refresh token, or the access token, is invalid."),
     )
 )]
 async fn logout(

@@ -163,7 +163,7 @@ async fn request_reset(
     responses(
         (status = 204, description = "It is set."),
         (status = 400, description = "The token is not valid, was used or has expired, or the \
-            password will not do."),
+            password is invalid."),
         (status = 403, description = "Tokens come from elsewhere here."),
     )
 )]

@@ -34,7 +34,7 @@ fn field_problems() -> RefOr<Schema> {
 /// The answer with a status that a layer around the handler returns.
 pub(super) fn response(status: &str) -> Response {
     let description = match status {
-        "400" => "The query or the body will not do.",
+        "400" => "The query or the body is invalid.",
         "401" => "Without a token, or with one that is not valid.",
         "404" => "There is no such thing, or the caller may not know of it.",
         "413" => "The body is larger than `http.max_body_bytes`.",

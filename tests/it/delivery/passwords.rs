@@ -139,7 +139,7 @@ async fn a_forgotten_password_is_reset_by_mail_and_all_logins_end() {
     assert!(!log.to_string().contains(signature) && !is_stored(&database, signature));
     assert_eq!(ada.get(at, "/api/notifications/").await["count"], 0, "not in the inbox");
 
-    // What will not do as a password leaves the link as it is.
+    // An invalid password leaves the link usable.
     let confirm = |password: &str| json!({"token": token, "new_password": password});
     let (status, answer) = post(at, CONFIRM, confirm("short")).await;
     assert_eq!(status, 400);

@@ -47,7 +47,7 @@ async fn a_socket_ticket_opens_one_socket_of_its_user() {
     let again = Raw::connect(hub.address()).await.handshake(&format!("?ticket={one}"), &[]).await;
     assert_eq!((again.status, &again.body["code"]), (403, &json!("token_not_valid")));
     assert!(again.body["detail"].as_str().unwrap().contains("ticket"), "{}", again.body);
-    // A ticket that will not do is not made good by a token.
+    // A token does not replace an invalid ticket.
     assert_eq!(status(&hub, &format!("?ticket={one}&token={}", bob.token)).await, 403);
     for bad in ["", "x", &bob.token] {
         assert_eq!(status(&hub, &format!("?ticket={bad}")).await, 403, "{bad}");

@@ -215,7 +215,7 @@ pub enum Refusal {
         allowed: &'static str,
     },
     /// The ticket's status does not allow it.
-    #[error("A ticket that is {status} cannot be moved by {action}.", status = .status.as_str())]
+    #[error("Cannot {action} a ticket in status {status}.", status = .status.as_str())]
     WrongStatus {
         /// The command's name.
         action: &'static str,
@@ -230,7 +230,7 @@ pub enum Refusal {
         /// The current version.
         actual: i64,
     },
-    /// A field's value will not do.
+    /// A field's value is invalid.
     #[error("{field}: {message}")]
     Invalid {
         /// The field in the request.

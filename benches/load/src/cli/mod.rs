@@ -275,7 +275,7 @@ fn verdict<'a>(measured: impl Iterator<Item = &'a Results>) -> Result<(), LoadEr
     let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();
     let why = all.reasons.keys().next().map(|why| format!(" ({why})")).unwrap_or_default();
     Err(LoadError::failed(format!(
-        "not everything arrived as it should: {}{why}",
+        "frames or requests failed: {}{why}",
         wrong.join(", ")
     )))
 }
