@@ -40,7 +40,7 @@ impl Subscriber for ActorSubscriber {
     fn receive(&self, message: BrokerMessage<'_>) {
         match message {
             BrokerMessage::Changed { user, change } => self.users.tell_own(user, change.clone()),
-            BrokerMessage::Announced(told) => self.users.tell_all_own(told),
+            BrokerMessage::Announced(announced) => self.users.tell_all_own(announced),
             BrokerMessage::ProjectNews { project, news } => {
                 self.projects.tell_own(project, || news.clone());
             }

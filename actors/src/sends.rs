@@ -17,7 +17,7 @@ use crate::domain::ticket::{Caller, Priority};
 use crate::limits::CHUNK;
 use crate::port::in_time;
 use crate::port::sends::{BeginSend, StoredSend};
-use crate::port::tickets::Told;
+use crate::port::tickets::AnnouncedMessage;
 use crate::port::{Clock, LeaseOwner, ProjectStore, SendStore, StoreError};
 use crate::rate::{Quota, RateLimit, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
@@ -139,8 +139,8 @@ impl Sends {
         let (sends, due_at) = (self.clone(), new.due_at);
         let work = tokio::spawn(async move {
             let begun = sends.store.begin_send(new, CHUNK, sends.clock.now()).await?;
-            if let BeginSend::Begun { send, told, has_more } = &begun {
-                sends.begun(*send, told.as_ref(), *has_more, due_at).await;
+            if let BeginSend::Begun { send, announced, has_more } = &begun {
+                sends.begun(*send, announced.as_ref(), *has_more, due_at).await;
             }
             Ok(begun)
         });
@@ -158,13 +158,13 @@ impl Sends {
     async fn begun(
         &self,
         send: StoredSend,
-        told: Option<&Told>,
+        announced: Option<&AnnouncedMessage>,
         has_more: bool,
         due_at: Option<Timestamp>,
     ) {
         metrics::counter!("bellpull_sends_total").increment(1);
-        if let Some(told) = told {
-            self.users.tell_many(told, None).await;
+        if let Some(announced) = announced {
+            self.users.tell_many(announced, None).await;
         }
         let left = match due_at {
             Some(due_at) if send.is_scheduled => SchedulerMessage::Scheduled(due_at),

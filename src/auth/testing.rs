@@ -13,7 +13,7 @@ use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -102,7 +102,7 @@ impl AccountStore for FakeStore {
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
-    ) -> Result<(User, Option<Told>), StoreError> {
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
         let mut rows = self.answer()?;
         let is = |test: &dyn Fn(&User) -> bool| rows.users.iter().any(|(user, _)| test(user));
         if is(&|user| user.username == new.username) {

@@ -76,18 +76,19 @@ async fn notification(
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<Json<res::Explanation>, ApiError> {
-    let told = handles.explain.told(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
-    let row = told.row.ok_or(ApiError::NotFound)?;
+    let announced =
+        handles.explain.announcement(NotificationId(id)).await?.ok_or(ApiError::NotFound)?;
+    let row = announced.row.ok_or(ApiError::NotFound)?;
     if row.recipient != principal.user.id && !principal.user.role.is_admin() {
         return Err(ApiError::NotFound);
     }
-    let ticket = match told.ticket {
+    let ticket = match announced.ticket {
         Some(ticket) => handles.tickets.ticket(ticket).await?,
         None => None,
     };
-    let reader = handles.reader(row.recipient, std::slice::from_ref(&told)).await?;
+    let reader = handles.reader(row.recipient, std::slice::from_ref(&announced)).await?;
     let ways = handles.ways(&[row.id]).await?;
-    Ok(Json(reader.explain(&told, ticket.as_ref(), &ways)))
+    Ok(Json(reader.explain(&announced, ticket.as_ref(), &ways)))
 }
 
 /// For each event of a ticket: whether a user was notified, and why or why not. For the caller; for
@@ -117,22 +118,22 @@ async fn ticket(
     }
     let page = handles.explain.announced(ticket.id, user, paging.request()).await?;
     let reader = handles.reader(user, &page.rows).await?;
-    let told: Vec<NotificationId> =
+    let announced: Vec<NotificationId> =
         page.rows.iter().filter_map(|one| one.row).map(|row| row.id).collect();
-    let ways = handles.ways(&told).await?;
+    let ways = handles.ways(&announced).await?;
     paging.show(page, |one| reader.explain(&one, Some(&ticket), &ways)).await
 }
 
 impl Handles {
     /// An account, and the settings that decide about its deliveries of these events.
-    async fn reader(&self, user: UserId, told: &[Announced]) -> Result<Reader, ApiError> {
+    async fn reader(&self, user: UserId, announced: &[Announced]) -> Result<Reader, ApiError> {
         let found = self.tickets.users(&[user]).await?.pop();
         let user = found.ok_or_else(|| ApiError::field("user", "There is no such account."))?;
         let preferences = self.preferences.preferences(user.id).await?;
         let own = WhichWebhooks::Own(user.id);
         let webhooks = self.webhooks.webhooks(own, PageRequest { page: 1, page_size: 100 }).await?;
         let mut policies = HashMap::new();
-        for Announced { event, row, .. } in told {
+        for Announced { event, row, .. } in announced {
             if row.is_some() && !policies.contains_key(event.as_str()) {
                 let policy = self.escalations.escalation(event).await?;
                 let named = policy.map_or(Channels::NONE, |policy| policy.escalation.channels());

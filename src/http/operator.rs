@@ -197,7 +197,7 @@ async fn events(
             () = right_ended(auth, principal) => {}
         }
     };
-    Sse::new(told(hub.events(last), last).take_until(end))
+    Sse::new(event_stream(hub.events(last), last).take_until(end))
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
@@ -214,7 +214,10 @@ async fn right_ended(auth: Auth, principal: Principal) {
 
 /// The kept events, then new ones. If numbers are missing, because the client was away for too long
 /// or is too slow, it is first told how many.
-fn told(events: TreeEvents, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
+fn event_stream(
+    events: TreeEvents,
+    last: Option<u64>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
     let state = (events.kept, events.live, last, None::<Arc<TreeEvent>>);
     stream::unfold(state, |(mut kept, mut live, last, waiting)| async move {
         let event = match waiting {
@@ -275,7 +278,8 @@ mod tests {
 
     async fn text(kept: &[u64], live: Receiver<Arc<TreeEvent>>, last: Option<u64>) -> String {
         let kept = kept.iter().copied().map(event).collect();
-        let body = Sse::new(told(TreeEvents { kept, live }, last)).into_response().into_body();
+        let body =
+            Sse::new(event_stream(TreeEvents { kept, live }, last)).into_response().into_body();
         let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
         String::from_utf8(bytes.into()).unwrap()
     }

@@ -129,7 +129,7 @@ async fn change_password(
     request_body = doc::ResetRequest,
     responses(
         (status = 202, description = "If an account has the address, a mail is on its way.",
-            body = res::Told),
+            body = res::Detail),
         (status = 403, description = "Tokens come from elsewhere here, or the hub sends no mail."),
         (status = 429, description = "Too many requests."),
     )
@@ -139,7 +139,7 @@ async fn request_reset(
     State(limits): State<LinkLimits>,
     Address(address): Address,
     mut body: Fields,
-) -> Result<(StatusCode, Json<res::Told>), ApiError> {
+) -> Result<(StatusCode, Json<res::Detail>), ApiError> {
     let email = body.text("email", TextRule::line(EMAIL_MAX));
     if !email.is_empty()
         && let Err(problem) = check_email(&email)
@@ -153,7 +153,7 @@ async fn request_reset(
         auth.send_reset(email);
     }
     let detail = "If an account has this address, a mail with a link is on its way.";
-    Ok((StatusCode::ACCEPTED, Json(res::Told { detail })))
+    Ok((StatusCode::ACCEPTED, Json(res::Detail { detail })))
 }
 
 /// Sets a new password with the token of a mailed link. All logins of the account end.
@@ -207,7 +207,7 @@ async fn confirm_email(
     post, path = "/api/auth/email/resend/", tag = "Accounts",
     responses(
         (status = 202, description = "If the address is not confirmed yet, a mail is on its way.",
-            body = res::Told),
+            body = res::Detail),
         (status = 403, description = "Tokens come from elsewhere here, the hub sends no mail, or \
             the caller is a service."),
         (status = 429, description = "Too many of them."),
@@ -217,12 +217,12 @@ async fn resend_email(
     State(auth): State<Auth>,
     State(limits): State<LinkLimits>,
     Who(principal): Who,
-) -> Result<(StatusCode, Json<res::Told>), ApiError> {
+) -> Result<(StatusCode, Json<res::Detail>), ApiError> {
     auth.check_confirmations(&principal)?;
     limits.admit_confirmation(principal.user.id.0)?;
     spawn_uncancelled(async move { Ok(auth.send_confirmation(&principal).await?) }).await?;
     let detail = "If your address is not confirmed yet, a mail with a link is on its way.";
-    Ok((StatusCode::ACCEPTED, Json(res::Told { detail })))
+    Ok((StatusCode::ACCEPTED, Json(res::Detail { detail })))
 }
 
 /// The field `new_password`, with the rules of registration.

@@ -17,7 +17,7 @@ use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
 use crate::port::broker::{Broker, BrokerMessage};
 use crate::port::inbox::Selection;
 use crate::port::outlet::{Ending, Revoked};
-use crate::port::tickets::{InboxEntry, Told};
+use crate::port::tickets::{AnnouncedMessage, InboxEntry};
 use crate::port::{InboxStore, StoreError};
 use crate::session::SessionStart;
 
@@ -131,33 +131,42 @@ impl Users {
     }
 
     /// Sends an announcement to its recipients' sessions, on every node, and nudges the channels.
-    pub fn tell_all(&self, told: &Told) {
-        self.tell_all_own(told);
-        self.broker.publish(BrokerMessage::Announced(told));
+    pub fn tell_all(&self, announced: &AnnouncedMessage) {
+        self.tell_all_own(announced);
+        self.broker.publish(BrokerMessage::Announced(announced));
     }
 
     /// The same on this node alone.
-    pub(crate) fn tell_all_own(&self, told: &Told) {
-        self.channels.nudge(told.channels);
-        self.tell_entries(told, &told.entries, None);
+    pub(crate) fn tell_all_own(&self, announced: &AnnouncedMessage) {
+        self.channels.nudge(announced.channels);
+        self.tell_entries(announced, &announced.entries, None);
     }
 
     /// The same, yielding to the recipients, for there may be many of them.
-    pub(crate) async fn tell_many(&self, told: &Told, fan_out: Option<&FanOutGuard>) {
-        self.channels.nudge(told.channels);
-        for entries in told.entries.chunks(TOLD_AT_ONCE) {
-            self.tell_entries(told, entries, fan_out);
+    pub(crate) async fn tell_many(
+        &self,
+        announced: &AnnouncedMessage,
+        fan_out: Option<&FanOutGuard>,
+    ) {
+        self.channels.nudge(announced.channels);
+        for entries in announced.entries.chunks(TOLD_AT_ONCE) {
+            self.tell_entries(announced, entries, fan_out);
             if entries.len() == TOLD_AT_ONCE {
                 tokio::task::yield_now().await;
             }
         }
-        self.broker.publish(BrokerMessage::Announced(told));
+        self.broker.publish(BrokerMessage::Announced(announced));
     }
 
-    fn tell_entries(&self, told: &Told, entries: &[InboxEntry], fan_out: Option<&FanOutGuard>) {
+    fn tell_entries(
+        &self,
+        announced: &AnnouncedMessage,
+        entries: &[InboxEntry],
+        fan_out: Option<&FanOutGuard>,
+    ) {
         for placed in entries {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
-                let change = told.change(*placed);
+                let change = announced.change(*placed);
                 actor.cast(UserMessage::Changed { change, fan_out: fan_out.map(Arc::clone) });
             }
         }
@@ -165,15 +174,19 @@ impl Users {
 
     /// Sends several announcements that were written together, to each recipient all of its own at
     /// once; else as [`Self::tell_all`]. The fan-out ends when all recipients have shown it.
-    pub(crate) async fn tell_together(&self, told: &[Told], fan_out: &FanOutGuard) {
-        if let [only] = told {
+    pub(crate) async fn tell_together(
+        &self,
+        announced: &[AnnouncedMessage],
+        fan_out: &FanOutGuard,
+    ) {
+        if let [only] = announced {
             return self.tell_many(only, Some(fan_out)).await;
         }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
-        for told in told {
-            self.channels.nudge(told.channels);
-            for placed in &told.entries {
-                changes.entry(placed.recipient).or_default().push(told.change(*placed));
+        for announced in announced {
+            self.channels.nudge(announced.channels);
+            for placed in &announced.entries {
+                changes.entry(placed.recipient).or_default().push(announced.change(*placed));
             }
         }
         for (nth, (user, changes)) in (1_usize..).zip(changes) {
@@ -184,8 +197,8 @@ impl Users {
                 tokio::task::yield_now().await;
             }
         }
-        for told in told {
-            self.broker.publish(BrokerMessage::Announced(told));
+        for announced in announced {
+            self.broker.publish(BrokerMessage::Announced(announced));
         }
     }
 

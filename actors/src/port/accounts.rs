@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::account_links::{EndedLogin, NewLink, PasswordChange};
-use super::tickets::Told;
+use super::tickets::AnnouncedMessage;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::account_link::AccountLink;
 use crate::domain::address::Addresses;
@@ -29,7 +29,7 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
-    ) -> Result<(User, Option<Told>), StoreError>;
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError>;
 
     /// The account.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;

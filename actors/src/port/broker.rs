@@ -13,7 +13,7 @@ use std::sync::Weak;
 use jiff::Timestamp;
 
 use super::outlet::Revoked;
-use super::tickets::Told;
+use super::tickets::AnnouncedMessage;
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::inbox::Change;
 use crate::domain::routing::Channels;
@@ -33,7 +33,7 @@ pub enum BrokerMessage<'a> {
     },
     /// An announcement was committed: one text for any number of recipients, each with a number of
     /// its own. Its channels have deliveries to make.
-    Announced(&'a Told),
+    Announced(&'a AnnouncedMessage),
     /// Something happened in a project that its streams tell.
     ProjectNews {
         /// Which project.

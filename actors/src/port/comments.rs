@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::tickets::Told;
+use super::tickets::AnnouncedMessage;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::comment::Comment;
 use crate::domain::ids::{ProjectId, TicketId};
@@ -21,7 +21,7 @@ pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
         &self,
         comment: Comment,
         announcement: Option<Announcement>,
-    ) -> Result<(Comment, Option<Told>), StoreError>;
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError>;
 
     /// A page of a ticket's comments, oldest first.
     async fn comments(

@@ -12,7 +12,7 @@ use crate::domain::routing::Channels;
 #[async_trait]
 pub trait ExplainStore: std::fmt::Debug + Send + Sync + 'static {
     /// A notification of any user, deleted ones too.
-    async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError>;
+    async fn announcement(&self, id: NotificationId) -> Result<Option<Announced>, StoreError>;
 
     /// A ticket's announcements, and those that would have been made with any recipient, oldest
     /// first; each with the user's own notification of it, if there is one. The count and the rows
@@ -43,12 +43,12 @@ pub struct Announced {
     /// About which ticket, if about one.
     pub ticket: Option<TicketId>,
     /// The notification of it, if there is one.
-    pub row: Option<ToldRow>,
+    pub row: Option<AnnouncedRow>,
 }
 
 /// A notification, as far as an explanation needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ToldRow {
+pub struct AnnouncedRow {
     /// The notification.
     pub id: NotificationId,
     /// The recipient.

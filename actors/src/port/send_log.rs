@@ -33,7 +33,7 @@ pub enum CancelSend {
     /// It is cancelled, now or before; how many recipients have it.
     Cancelled {
         /// How many were notified before.
-        told: i64,
+        announced: i64,
         /// Whether it was running: some recipients were processed.
         was_begun: bool,
     },
@@ -59,7 +59,7 @@ pub struct SendRow {
     /// How many recipients it had when it was taken in.
     pub total: i64,
     /// How many have a notification of it.
-    pub told: i64,
+    pub announced: i64,
     /// When it is, or was, due.
     pub due_at: Timestamp,
     /// When it was taken in.

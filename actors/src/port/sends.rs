@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::tickets::Told;
+use super::tickets::AnnouncedMessage;
 use super::{LeaseOwner, StoreError};
 use crate::domain::ids::{NotificationId, SendId, UserId};
 use crate::domain::send::NewSend;
@@ -93,7 +93,7 @@ pub enum BeginSend {
         /// The send.
         send: StoredSend,
         /// The first chunk's notifications; `None` if it is scheduled, or has no recipients.
-        told: Option<Told>,
+        announced: Option<AnnouncedMessage>,
         /// Whether there are further chunks to write.
         has_more: bool,
     },
@@ -136,7 +136,7 @@ pub struct Chunks {
 #[derive(Debug, Clone)]
 pub struct Chunk {
     /// Its notifications; `None` if no recipients were left, or it waits for others.
-    pub told: Option<Told>,
+    pub announced: Option<AnnouncedMessage>,
     /// Whether there are further ones.
     pub has_more: bool,
     /// Whether it was its turn, even if others were continued first to catch up with it.

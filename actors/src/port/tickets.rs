@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{Page, PageRequest, ProjectStore, StoreError};
 use crate::domain::ids::{ProjectId, TicketId, UserId};
-pub use crate::domain::plan::{Committed, InboxEntry, Told};
+pub use crate::domain::plan::{AnnouncedMessage, Committed, InboxEntry};
 use crate::domain::search::Search;
 use crate::domain::ticket::{Decision, Priority, Status, Ticket};
 use crate::domain::user::{Role, User};

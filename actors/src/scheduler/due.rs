@@ -41,10 +41,14 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn of(chunk: Option<&Chunk>) -> Self {
-        let told = chunk.and_then(|chunk| chunk.told.as_ref());
+        let announced = chunk.and_then(|chunk| chunk.announced.as_ref());
         let has_more = chunk.is_some_and(|chunk| chunk.has_more);
         let had_turn = chunk.is_some_and(|chunk| chunk.had_turn);
-        Self { recipients: told.map_or(0, |told| told.entries.len()), has_more, had_turn }
+        Self {
+            recipients: announced.map_or(0, |announced| announced.entries.len()),
+            has_more,
+            had_turn,
+        }
     }
 }
 

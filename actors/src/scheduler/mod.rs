@@ -343,8 +343,8 @@ impl Scheduler {
                 state.has_more_due |= u32::try_from(due.len()).is_ok_and(|known| known >= DUE_MAX);
                 due.into_iter().for_each(|id| state.add(id));
                 // A send that was scheduled during the read may not be in its result.
-                let told = state.next_due.into_iter();
-                state.next_due = told.chain(next_due).min();
+                let announced = state.next_due.into_iter();
+                state.next_due = announced.chain(next_due).min();
                 state.wake_in(self.until_next(state));
             }
             Err(error) => {
@@ -403,8 +403,9 @@ impl Scheduler {
             };
             // No caller waits any more: it took too long.
             let _ = written.send(outcome);
-            let told: Vec<_> = chunks.into_iter().flatten().filter_map(|one| one.told).collect();
-            users.tell_together(&told, &fan_out).await;
+            let announced: Vec<_> =
+                chunks.into_iter().flatten().filter_map(|one| one.announced).collect();
+            users.tell_together(&announced, &fan_out).await;
         });
         tokio::spawn(async move {
             let ended = |_| StoreError::Unavailable("the store's task has failed".to_owned());

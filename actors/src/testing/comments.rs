@@ -8,7 +8,7 @@ use crate::domain::comment::Comment;
 use crate::domain::ids::{CommentId, ProjectId, TicketId};
 use crate::domain::notification::Announcement;
 use crate::domain::user::User;
-use crate::port::tickets::Told;
+use crate::port::tickets::AnnouncedMessage;
 use crate::port::{CommentStore, Page, PageRequest, StoreError};
 
 #[async_trait]
@@ -17,7 +17,7 @@ impl CommentStore for FakeStore {
         &self,
         mut comment: Comment,
         announcement: Option<Announcement>,
-    ) -> Result<(Comment, Option<Told>), StoreError> {
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
         self.pass(Op::Commit).await?;
         let mut data = self.data();
         if !data.tickets.contains_key(&comment.ticket) {
@@ -26,8 +26,8 @@ impl CommentStore for FakeStore {
         let last = data.comments.last().map_or(0, |comment| comment.id.0);
         comment.id = CommentId(last + 1);
         data.comments.push(comment.clone());
-        let told = announcement.map(|announcement| announce(&mut data, announcement));
-        Ok((comment, told))
+        let announced = announcement.map(|announcement| announce(&mut data, announcement));
+        Ok((comment, announced))
     }
 
     async fn comments(

@@ -14,7 +14,7 @@ use crate::domain::plan::send::claim::Claim;
 use crate::domain::routing::{Channel, Channels};
 use crate::domain::send::{NewSend, Recipients};
 use crate::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
-use crate::port::tickets::Told;
+use crate::port::tickets::AnnouncedMessage;
 use crate::port::{LeaseOwner, SendStore, StoreError};
 
 impl Data {
@@ -46,7 +46,7 @@ impl Data {
 
     fn write_chunk(&mut self, id: SendId, chunk: u32) -> Chunk {
         let Some(send) = self.sends.sends.get_mut(&id) else {
-            return Chunk { told: None, has_more: false, had_turn: true };
+            return Chunk { announced: None, has_more: false, had_turn: true };
         };
         let size = send.left.len().min(usize::try_from(chunk).unwrap_or(usize::MAX));
         let next: Vec<UserId> = send.left.drain(..size).collect();
@@ -55,11 +55,15 @@ impl Data {
             self.sends.sends.remove(&id);
         }
         if next.is_empty() {
-            return Chunk { told: None, has_more, had_turn: true };
+            return Chunk { announced: None, has_more, had_turn: true };
         }
         let entries = next.into_iter().map(|user| self.append(user, &content)).collect();
         let channels = Channels::of(&Channel::ALL);
-        Chunk { told: Some(Told { content, entries, channels }), has_more, had_turn: true }
+        Chunk {
+            announced: Some(AnnouncedMessage { content, entries, channels }),
+            has_more,
+            had_turn: true,
+        }
     }
 }
 
@@ -92,13 +96,13 @@ impl SendStore for FakeStore {
         let content = MessageContent::new(send.message);
         data.sends.sends.insert(id, Unfinished { content, left: people, due_at, claim: None });
         let first = if is_scheduled {
-            Chunk { told: None, has_more: true, had_turn: true }
+            Chunk { announced: None, has_more: true, had_turn: true }
         } else {
             data.write_chunk(id, chunk)
         };
-        let notification: Option<NotificationId> = match (&send.recipients, &first.told) {
-            (Recipients::Users(users), Some(told)) if users.len() == 1 => {
-                told.entries.first().map(|placed| placed.id)
+        let notification: Option<NotificationId> = match (&send.recipients, &first.announced) {
+            (Recipients::Users(users), Some(announced)) if users.len() == 1 => {
+                announced.entries.first().map(|placed| placed.id)
             }
             _ => None,
         };
@@ -107,8 +111,8 @@ impl SendStore for FakeStore {
             let key = Key { body_hash: key.body_hash, first_used: now, send: stored };
             data.sends.keys.insert(slot, key);
         }
-        let Chunk { told, has_more, .. } = first;
-        Ok(BeginSend::Begun { send: stored, told, has_more: has_more && !is_scheduled })
+        let Chunk { announced, has_more, .. } = first;
+        Ok(BeginSend::Begun { send: stored, announced, has_more: has_more && !is_scheduled })
     }
 
     async fn continue_sends(
@@ -125,7 +129,7 @@ impl SendStore for FakeStore {
             let mut data = self.data();
             if let Some(send) = data.sends.sends.get_mut(id) {
                 if send.due_at > now || send.held_until(owner, now).is_some() {
-                    return Some(Chunk { told: None, has_more: false, had_turn: true });
+                    return Some(Chunk { announced: None, has_more: false, had_turn: true });
                 }
                 send.claim = Some(Claim::new(owner.as_str(), now).into_owned());
             }

@@ -9,14 +9,14 @@ use crate::domain::notification::Announcement;
 use crate::domain::routing::{Channel, Channels, Group};
 use crate::domain::ticket::{Decision, Ticket};
 use crate::domain::user::{Role, User};
-use crate::port::tickets::{Committed, StoredEntry, TicketFilter, Told};
+use crate::port::tickets::{AnnouncedMessage, Committed, StoredEntry, TicketFilter};
 use crate::port::{Page, PageRequest, StoreError, TicketStore};
 
 pub(super) fn no_lists<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("the fake keeps no lists".to_owned()))
 }
 
-pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
+pub(super) fn announce(data: &mut Data, announcement: Announcement) -> AnnouncedMessage {
     let Announcement { message, audience, .. } = announcement;
     let is_in = |user: &&User| match audience.group {
         Some(Group::Admins) => user.role.is_admin(),
@@ -27,7 +27,7 @@ pub(super) fn announce(data: &mut Data, announcement: Announcement) -> Told {
     let content = MessageContent::new(message);
     let recipients = audience.recipients(&members);
     let entries = recipients.into_iter().map(|user| data.append(user, &content)).collect();
-    Told { content, entries, channels: Channels::of(&Channel::ALL) }
+    AnnouncedMessage { content, entries, channels: Channels::of(&Channel::ALL) }
 }
 
 #[async_trait]
@@ -69,8 +69,8 @@ impl TicketStore for FakeStore {
         } else {
             data.tickets.insert(ticket.id, ticket.clone());
         }
-        let told = announcement.map(|announcement| announce(&mut data, announcement));
-        Ok(Committed { ticket, told })
+        let announced = announcement.map(|announcement| announce(&mut data, announcement));
+        Ok(Committed { ticket, announced })
     }
 
     async fn tickets(

@@ -55,9 +55,9 @@ impl TicketEntity {
         let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
         let projects = self.projects.clone();
         let work = tokio::spawn(async move {
-            let (comment, told) = comments.commit_comment(comment, announcement).await?;
-            if let Some(told) = &told {
-                users.tell_all(told);
+            let (comment, announced) = comments.commit_comment(comment, announcement).await?;
+            if let Some(announced) = &announced {
+                users.tell_all(announced);
             }
             let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
             projects.tell(ticket.project, said);

@@ -275,9 +275,9 @@ impl TicketEntity {
             (false, _) => TicketAction::Updated,
         };
         outlive(tokio::spawn(async move {
-            let Committed { ticket, told } = store.commit(decision).await?;
-            if let Some(told) = &told {
-                users.tell_all(told);
+            let Committed { ticket, announced } = store.commit(decision).await?;
+            if let Some(announced) = &announced {
+                users.tell_all(announced);
             }
             let line = || StreamEvent::Ticket { action, line: TicketLine::from(&ticket) };
             projects.tell(ticket.project, || TicketNews::new(&ticket, line()));

@@ -158,7 +158,7 @@ impl SessionState {
                     Change::Added { entry, .. } => entry.message.bytes(),
                     Change::Marked(_) => 0,
                 };
-                queue.add(bytes, || Item::Told(change.clone()));
+                queue.add(bytes, || Item::AnnouncedMessage(change.clone()));
             }
             Phase::Apart => {}
         }
@@ -290,7 +290,7 @@ impl SessionState {
                         queue.items.push_front(item);
                     }
                 }
-                Item::Told(change) => self.show_change(&change),
+                Item::AnnouncedMessage(change) => self.show_change(&change),
                 Item::Row { line, shape, unread_count } => {
                     if let Text::Read(content) = &line.text {
                         self.show_line(line.row(content), shape, unread_count);

@@ -105,7 +105,7 @@ pub(super) enum Shape {
 #[derive(Debug, Clone)]
 pub(super) enum Item {
     /// A change, as it was announced.
-    Told(Change),
+    AnnouncedMessage(Change),
     /// A stretch of changes; converted when it is shown, for only then is it known which of them
     /// the session was shown already.
     Read(Arc<Stretch>),
@@ -214,7 +214,7 @@ impl Item {
     /// The position that is reached with it.
     pub(super) fn last(&self) -> Seq {
         match self {
-            Self::Told(change) => change.last(),
+            Self::AnnouncedMessage(change) => change.last(),
             Self::Read(stretch) => stretch.head,
             Self::Row { line, shape: Shape::Added, .. } => line.seq,
             Self::Row { line, shape: Shape::Row { .. }, .. } => line.changed_seq,

@@ -16,7 +16,7 @@ use crate::testing::content;
 struct Model {
     head: Head,
     rows: Vec<Row>,
-    told: Vec<Change>,
+    announced: Vec<Change>,
 }
 
 impl Model {
@@ -25,7 +25,7 @@ impl Model {
         let id = NotificationId(seq.0 * 10);
         let entry = Entry { id, seq, is_read: false, message: content("x") };
         self.rows.push(Row { entry: entry.clone(), changed_seq: seq, is_deleted: false });
-        self.told.push(Change::Added { entry, unread_count: self.head.unread_count });
+        self.announced.push(Change::Added { entry, unread_count: self.head.unread_count });
     }
 
     fn mark(&mut self, from: usize, count: usize, mark: Mark) {
@@ -47,7 +47,7 @@ impl Model {
         let (first, last) = (*first, *last);
         let ids = marked.into_iter().map(|(id, _)| id).collect();
         let unread_count = self.head.unread_count;
-        self.told.push(Change::Marked(Marked { mark, ids, first, last, unread_count }));
+        self.announced.push(Change::Marked(Marked { mark, ids, first, last, unread_count }));
     }
 
     /// The result of a read of the store now.
@@ -119,7 +119,7 @@ impl Viewer {
                     self.entries.push(line.seq);
                 }
                 Item::Reached { unread_count, .. } => self.unread_count = unread_count,
-                Item::Told(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
+                Item::AnnouncedMessage(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
             }
         }
         Ok(())
@@ -216,9 +216,9 @@ proptest! {
                 Step::Entry => world.model.bear(),
                 Step::Mark(from, count, mark) => world.model.mark(from, count, mark),
                 Step::Hint(back) => {
-                    let told = &world.model.told;
-                    let index = told.len().checked_sub(back + 1);
-                    if let Some(change) = index.map(|n| told[n].clone()) {
+                    let announced = &world.model.announced;
+                    let index = announced.len().checked_sub(back + 1);
+                    if let Some(change) = index.map(|n| announced[n].clone()) {
                         let applied = world.follow.offer(change);
                         world.apply(&applied)?;
                     }
@@ -250,7 +250,7 @@ proptest! {
 fn the_next_is_applied_an_old_one_dropped_and_a_gap_waits() {
     let mut model = Model::default();
     (0..7).for_each(|_| model.bear());
-    let born = |seq: usize| model.told[seq - 1].clone();
+    let born = |seq: usize| model.announced[seq - 1].clone();
     let numbers =
         |changes: &[Change]| changes.iter().map(|change| change.last().0).collect::<Vec<_>>();
     let mut follow = Follow::default();

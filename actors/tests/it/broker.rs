@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::TestNode;
 use crate::channels::{Desk, sends};
-use crate::project::{SEC, TICKETS, told};
+use crate::project::{SEC, TICKETS, announced};
 use crate::sends::to;
 use crate::ticket::new_ticket;
 
@@ -87,11 +87,11 @@ async fn a_ticket_and_a_comment_reach_recipients_and_watchers_on_the_other_node(
     let raised = nodes.here.hub.tickets.create(SEC, new_ticket(), team.client.clone());
     let raised = raised.await.unwrap();
     admin.probe.shown(1).await;
-    watcher.probe.until(|_| told(&watcher.probe).len() == 1).await;
+    watcher.probe.until(|_| announced(&watcher.probe).len() == 1).await;
     let body = "@user8 please look".to_owned();
     nodes.here.hub.tickets.comment(raised.id, body, team.client).await.unwrap();
     admin.probe.shown(2).await;
-    watcher.probe.until(|_| told(&watcher.probe).len() == 2).await;
+    watcher.probe.until(|_| announced(&watcher.probe).len() == 2).await;
     assert_eq!((nodes.published("Announced"), nodes.published("ProjectNews")), (2, 2));
     nodes.in_time();
 }

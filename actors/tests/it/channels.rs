@@ -88,7 +88,7 @@ impl Office {
 }
 
 /// When the tree's log tells that this happened to e-mail's actor.
-async fn told(events: &mut Receiver<Arc<TreeEvent>>, what: &str) -> Timestamp {
+async fn announced(events: &mut Receiver<Arc<TreeEvent>>, what: &str) -> Timestamp {
     let telling = async {
         loop {
             let event = events.recv().await.unwrap();
@@ -176,8 +176,8 @@ async fn a_channel_that_panics_comes_back_after_a_growing_while() {
     let mut events = office.node.hub.events(None).live;
     for wait_ms in [0, 100, 200, 400] {
         office.node.hub.panic_at("channels/email");
-        let failed = told(&mut events, "failed").await;
-        let restarted = told(&mut events, "restarted").await;
+        let failed = announced(&mut events, "failed").await;
+        let restarted = announced(&mut events, "restarted").await;
         let took = restarted.duration_since(failed).as_millis();
         assert!((wait_ms..wait_ms + 5).contains(&took), "{took} ms instead of {wait_ms}");
     }
@@ -194,9 +194,9 @@ async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let mut events = office.node.hub.events(None).live;
     for nth in 1..=6 {
         office.node.hub.panic_at("channels/email");
-        told(&mut events, "failed").await;
+        announced(&mut events, "failed").await;
         // The sixth is one too many: its supervisor's successor knows nothing of it.
-        told(&mut events, if nth < 6 { "restarted" } else { "spawned" }).await;
+        announced(&mut events, if nth < 6 { "restarted" } else { "spawned" }).await;
     }
     let parent = office.find("channels").await;
     assert_eq!(parent.restarts, 1);
@@ -262,7 +262,7 @@ async fn a_channel_that_is_down_does_not_hold_up_a_drain_nor_come_back_after_it(
     let office = Office::open(sends).await;
     let mut events = office.node.hub.events(None).live;
     office.node.hub.panic_at("channels/email");
-    told(&mut events, "restarted").await;
+    announced(&mut events, "restarted").await;
     office.node.hub.panic_at("channels/email");
     office.node.until_state("channels/email", "backing_off").await;
     office.email.put(1..=1);

@@ -10,7 +10,7 @@ use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{Frame, Mode, Op};
 
 use crate::TestNode;
-use crate::project::{SEC, TICKETS, told};
+use crate::project::{SEC, TICKETS, announced};
 use crate::ticket::new_ticket;
 
 impl TestNode {
@@ -62,9 +62,9 @@ async fn a_comment_notifies_those_whom_it_names_and_who_may_see_the_ticket() {
         }
         assert_eq!(node.store.head_now(UserId(*user)).last_seq.0, wanted, "{user}");
     }
-    watcher.probe.until(|_| told(&watcher.probe).len() == 2).await;
-    assert_eq!(told(&watcher.probe)[1], StreamEvent::Comment(comment));
-    assert!(told(&stranger.probe).is_empty(), "a client that may not see the ticket");
+    watcher.probe.until(|_| announced(&watcher.probe).len() == 2).await;
+    assert_eq!(announced(&watcher.probe)[1], StreamEvent::Comment(comment));
+    assert!(announced(&stranger.probe).is_empty(), "a client that may not see the ticket");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use bellpull_actors::session::{Ask, Heard};
 use bellpull_actors::testing::{Frame, Probe};
 use tokio::time::Instant;
 
-use crate::project::{PRESENCE, lists, told};
+use crate::project::{PRESENCE, announced, lists};
 use crate::{TestClient, TestNode};
 
 fn person(id: i64) -> Person {
@@ -33,8 +33,8 @@ fn type_on(ticket: i64, is_typing: bool) -> Ask {
 }
 
 async fn until_told(probe: &Probe, wanted: &[StreamEvent]) {
-    probe.until(|_| told(probe).len() >= wanted.len()).await;
-    assert_eq!(told(probe), wanted);
+    probe.until(|_| announced(probe).len() >= wanted.len()).await;
+    assert_eq!(announced(probe), wanted);
 }
 
 impl TestClient {
@@ -73,7 +73,7 @@ async fn three_tabs_join_once_and_leave_once() {
     tabs[1].leave();
     let all = [StreamEvent::Joined(person(1)), viewing(1, Some(5)), StreamEvent::Left(person(1))];
     until_told(&other.probe, &all).await;
-    assert!(tabs.iter().all(|tab| told(&tab.probe).is_empty()));
+    assert!(tabs.iter().all(|tab| announced(&tab.probe).is_empty()));
     node.until_watched(0, 1).await;
 }
 

@@ -86,7 +86,7 @@ impl TestClient {
 }
 
 /// What a connection was told of streams, in order.
-pub(crate) fn told(probe: &Probe) -> Vec<StreamEvent> {
+pub(crate) fn announced(probe: &Probe) -> Vec<StreamEvent> {
     let frames = &probe.seen().frames;
     let event = |frame: &Frame| {
         let Frame::Stream(_, event) = frame else { return None };
@@ -114,7 +114,7 @@ fn lines(probe: &Probe) -> Vec<(TicketAction, TicketId, i64)> {
         let StreamEvent::Ticket { action, line } = event else { return None };
         Some((action, line.id, line.version))
     };
-    told(probe).into_iter().filter_map(line).collect()
+    announced(probe).into_iter().filter_map(line).collect()
 }
 
 fn refused(answer: &Answer) -> &'static str {
@@ -280,7 +280,10 @@ async fn a_right_that_is_withdrawn_ends_what_stands_and_spares_admins() {
     }
     let ended = Frame::StreamEnded(TICKETS, "right_withdrawn");
     socket.probe.until(|seen| seen.frames.contains(&ended)).await;
-    other.probe.until(|_| matches!(told(&other.probe).last(), Some(StreamEvent::Left(_)))).await;
+    other
+        .probe
+        .until(|_| matches!(announced(&other.probe).last(), Some(StreamEvent::Left(_))))
+        .await;
     node.until_watched(1, 1).await;
     let raised = node.hub.tickets.create(SEC, new_ticket(), team.admin).await.unwrap();
     admin.probe.until(|seen| seen.frames.len() >= 2).await;
@@ -360,7 +363,7 @@ async fn the_death_of_a_projects_actor_is_told_to_its_watchers_and_the_roster_is
         node.until_watched(1, 2).await;
         tabs[0].say(Ask::Viewing { stream: None, ticket: Some(TicketId(1)) });
         tabs[1].say(Ask::Viewing { stream: None, ticket: Some(TicketId(2)) });
-        other.probe.until(|_| told(&other.probe).len() == 2).await;
+        other.probe.until(|_| announced(&other.probe).len() == 2).await;
         let killed = Instant::now();
         match path {
             "panic" => node.hub.panic_at("project/7"),

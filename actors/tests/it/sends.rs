@@ -228,7 +228,7 @@ async fn a_send_of_another_node_is_left_alone_until_its_claim_ends() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(node.until_sent(1..=2_000).await, vec![1; 2_000]);
     let late = step().await.unwrap();
-    assert!(late.told.is_none() && !late.has_more);
+    assert!(late.announced.is_none() && !late.has_more);
 }
 
 #[tokio::test(start_paused = true)]

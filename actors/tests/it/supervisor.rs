@@ -298,8 +298,8 @@ async fn restarts_that_operators_ask_for_spend_no_budget_and_name_who_asked() {
     let of_users: Vec<_> = seen.iter().filter(|event| event.path == "users/0").collect();
     assert_eq!(of_users.len(), 8);
     for (event, what) in of_users.iter().zip(["stopped", "restarted"].iter().cycle()) {
-        let told = (event.what, event.detail.as_str());
-        assert_eq!(told, (*what, "restarted by operator root"));
+        let announced = (event.what, event.detail.as_str());
+        assert_eq!(announced, (*what, "restarted by operator root"));
     }
     assert!(seen.iter().all(|event| !["failed", "escalated"].contains(&event.what)));
 }

@@ -19,7 +19,7 @@ const USER: UserId = UserId(1);
 /// What becomes of a hint.
 #[derive(Debug, Clone, Copy)]
 enum Hint {
-    Told,
+    AnnouncedMessage,
     Lost,
     Doubled,
     Late,
@@ -53,7 +53,7 @@ enum Step {
 
 fn hint() -> impl Strategy<Value = Hint> {
     prop_oneof![
-        6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
+        6 => Just(Hint::AnnouncedMessage), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
         1 => Just(Hint::Late)
     ]
 }
@@ -112,7 +112,7 @@ impl Walk {
                 for hint in hints {
                     let change = self.node.store.append(USER, "x");
                     match hint {
-                        Hint::Told => self.tell(change),
+                        Hint::AnnouncedMessage => self.tell(change),
                         Hint::Lost => {}
                         Hint::Doubled => {
                             self.tell(change.clone());

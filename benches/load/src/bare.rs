@@ -92,8 +92,8 @@ fn obey(mut stream: TcpStream, mut buffer: Vec<u8>, mut asked: String, room: &Mu
     loop {
         let body = asked.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         let body: Value = serde_json::from_str(body).unwrap_or_default();
-        let told = tell(room, body["message"].as_str().unwrap_or_default());
-        let answer = json!({"id": 0, "recipients": told, "scheduled": false}).to_string();
+        let reported = tell(room, body["message"].as_str().unwrap_or_default());
+        let answer = json!({"id": 0, "recipients": reported, "scheduled": false}).to_string();
         let answer =
             format!("HTTP/1.1 202 Accepted\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
         if stream.write_all(answer.as_bytes()).is_err() {

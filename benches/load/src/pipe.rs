@@ -51,7 +51,7 @@ pub struct Setup {
     /// Whether marks count up by one on each socket (without positions).
     pub are_marks_ordered: bool,
     /// Whether each marked frame is reported: the sender knows when each was due.
-    pub are_frames_told: bool,
+    pub are_frames_reported: bool,
     /// How long to wait for more sockets to be ready, if many are.
     pub read_wait_ns: u64,
 }
@@ -108,14 +108,14 @@ pub enum Event {
         at_ns: u64,
     },
     /// Marked frames, if each is reported.
-    Frames(Vec<Told>),
+    Frames(Vec<ReportedFrame>),
     /// The answer to [`Command::Reset`].
     Tally(Box<Tally>),
 }
 
 /// A reported frame.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Told {
+pub struct ReportedFrame {
     /// The mark's count.
     pub n: u64,
     /// The frame's `notification_type`.

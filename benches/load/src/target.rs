@@ -151,7 +151,7 @@ fn setup(place: &Place, participants: Participants) -> Setup {
         run: 0,
         has_positions: true,
         are_marks_ordered: false,
-        are_frames_told: false,
+        are_frames_reported: false,
         read_wait_ns: 0,
     }
 }

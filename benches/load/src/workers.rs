@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::LoadError;
 use super::check::Faults;
 use super::children::Owned;
-use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
+use super::pipe::{Command, Event, Pace, ReportedFrame, Setup, Tally};
 use super::readings::{allow_files, cpu_us};
 use super::spawn::own_binary;
 
@@ -30,7 +30,7 @@ pub struct Workers {
     reached: (usize, u64),
     tallies: Vec<Tally>,
     /// Reported frames that were not yet fetched.
-    told: Vec<Told>,
+    reported: Vec<ReportedFrame>,
 }
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Workers {
             connected: 0,
             reached: (0, 0),
             tallies: Vec::new(),
-            told: Vec::new(),
+            reported: Vec::new(),
         })
     }
 
@@ -165,10 +165,10 @@ impl Workers {
     ///
     /// # Errors
     /// A worker has ended.
-    pub fn told(&mut self, time: Duration) -> Result<Vec<Told>, LoadError> {
+    pub fn reported(&mut self, time: Duration) -> Result<Vec<ReportedFrame>, LoadError> {
         let deadline = Instant::now() + time;
         while self.hear(deadline)? {}
-        Ok(std::mem::take(&mut self.told))
+        Ok(std::mem::take(&mut self.reported))
     }
 
     /// Marked frames since the last reset, as far as reported.
@@ -240,7 +240,7 @@ impl Workers {
             Some(Event::Reached { at_ns }) => {
                 self.reached = (self.reached.0 + 1, self.reached.1.max(at_ns));
             }
-            Some(Event::Frames(frames)) => self.told.extend(frames),
+            Some(Event::Frames(frames)) => self.reported.extend(frames),
             Some(Event::Tally(tally)) => self.tallies.push(*tally),
             None => return Err(LoadError::failed("a worker process ended before its time")),
         }

@@ -98,7 +98,7 @@ pub(in crate::http) struct SocketTicket {
 
 /// What was done, as a text for users.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Told {
+pub(in crate::http) struct Detail {
     pub(in crate::http) detail: &'static str,
 }
 

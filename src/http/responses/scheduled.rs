@@ -75,7 +75,7 @@ impl From<SendRow> for ScheduledSend {
             sender: row.message.sender.map(|id| id.0),
             to: to(&row.recipients),
             recipients: row.total,
-            told: row.told,
+            told: row.announced,
             send_at: row.due_at,
             created_at: row.created_at,
         }

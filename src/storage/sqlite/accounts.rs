@@ -12,7 +12,7 @@ use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
 };
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
 use compact_str::CompactString as Text;
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ impl AccountStore for SqliteStore {
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
-    ) -> Result<(User, Option<Told>), StoreError> {
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
         let Done::Created(created) =
             self.writer.write(Write::CreateUser(Box::new(new), announce)).await?
         else {

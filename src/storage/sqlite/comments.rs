@@ -5,7 +5,7 @@ use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
 
@@ -20,7 +20,7 @@ impl CommentStore for SqliteStore {
         &self,
         comment: Comment,
         announcement: Option<Announcement>,
-    ) -> Result<(Comment, Option<Told>), StoreError> {
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
         let new = NewComment { comment, announcement };
         let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
             return Err(mismatch());

@@ -7,7 +7,7 @@ use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::ticket::announced_actions;
-use bellpull_actors::port::explain::{Announced, ToldRow};
+use bellpull_actors::port::explain::{Announced, AnnouncedRow};
 use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
 
@@ -51,7 +51,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 
 #[async_trait]
 impl ExplainStore for SqliteStore {
-    async fn told(&self, id: NotificationId) -> Result<Option<Announced>, StoreError> {
+    async fn announcement(&self, id: NotificationId) -> Result<Option<Announced>, StoreError> {
         self.barrier.notification(id).await?;
         let sql = "SELECT m.event, m.sender_id, m.created_at, m.ticket_id, n.id, n.recipient_id, \
                    n.seq, n.read_at, n.deleted_at FROM notifications n \
@@ -90,8 +90,8 @@ impl ExplainStore for SqliteStore {
 
 fn announced(row: &SqliteRow) -> Result<Announced, StoreError> {
     let id: Option<i64> = get(row, "id")?;
-    let told = |id| {
-        Ok::<_, StoreError>(ToldRow {
+    let announced = |id| {
+        Ok::<_, StoreError>(AnnouncedRow {
             id: NotificationId(id),
             recipient: UserId(get(row, "recipient_id")?),
             seq: Seq(get(row, "seq")?),
@@ -104,6 +104,6 @@ fn announced(row: &SqliteRow) -> Result<Announced, StoreError> {
         by: get::<Option<i64>>(row, "sender_id")?.map(UserId),
         at: get_time(row, "created_at")?,
         ticket: get::<Option<i64>>(row, "ticket_id")?.map(TicketId),
-        row: id.map(told).transpose()?,
+        row: id.map(announced).transpose()?,
     })
 }

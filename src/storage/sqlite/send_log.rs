@@ -82,7 +82,7 @@ fn send(row: &SqliteRow) -> Result<SendRow, StoreError> {
         is_critical: get(row, "is_critical")?,
         status,
         total: get(row, "recipients")?,
-        told: get(row, "told")?,
+        announced: get(row, "told")?,
         due_at: get_time(row, "due_at")?,
         created_at: get_time(row, "taken_in_at")?,
     })

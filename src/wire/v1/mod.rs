@@ -1,13 +1,13 @@
 //! The dialect `bellpull.v1`: everything on one socket, resumable and acknowledged.
 //!
-//! In reading order: [`commands`] (messages of clients), [`told`] (events), [`replies`] (results of
+//! In reading order: [`commands`] (messages of clients), [`events`] (events), [`replies`] (results of
 //! commands).
 
 mod commands;
+mod events;
 mod replies;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use bellpull_actors::domain::inbox::{Entry, Marked, Row};
 use bellpull_actors::domain::notification::Message;
@@ -30,11 +30,11 @@ impl Format for BellpullV1 {
     const REJECTS_BY_CLOSE_CODE: bool = true;
 
     fn stem(message: &Message) -> Box<[u8]> {
-        told::stem(message)
+        events::stem(message)
     }
 
     fn tail(entry: &Entry, unread_count: i64, _now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
-        told::tail(entry, entry.seq, unread_count, out);
+        events::tail(entry, entry.seq, unread_count, out);
     }
 
     fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
@@ -47,15 +47,15 @@ impl Format for BellpullV1 {
         _now: impl FnOnce() -> Timestamp,
         out: &mut impl Texts,
     ) {
-        out.text(|out| told::row(row, true, unread_count, out));
+        out.text(|out| events::row(row, true, unread_count, out));
     }
 
     fn changed_row(row: &Row, unread_count: i64, out: &mut impl Texts) {
-        out.text(|out| told::row(row, false, unread_count, out));
+        out.text(|out| events::row(row, false, unread_count, out));
     }
 
     fn marked(marked: &Marked, out: &mut impl Texts) {
-        out.text(|out| told::marked(marked, out));
+        out.text(|out| events::marked(marked, out));
     }
 
     fn answer(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
@@ -78,15 +78,15 @@ impl Format for BellpullV1 {
     }
 
     fn welcome(welcome: &Welcome<'_>, out: &mut impl Texts) {
-        out.text(|out| told::welcome(welcome, out));
+        out.text(|out| events::welcome(welcome, out));
     }
 
     fn reset(out: &mut impl Texts) {
-        out.text(told::reset);
+        out.text(events::reset);
     }
 
     fn stream_ended(stream: Stream, code: &str, message: &str, out: &mut impl Texts) {
-        out.text(|out| told::stream_ended(stream, code, message, out));
+        out.text(|out| events::stream_ended(stream, code, message, out));
     }
 
     fn token_expiring(
@@ -94,6 +94,6 @@ impl Format for BellpullV1 {
         now: impl FnOnce() -> Timestamp,
         out: &mut impl Texts,
     ) {
-        out.text(|out| told::token_expiring(expires_at, now(), out));
+        out.text(|out| events::token_expiring(expires_at, now(), out));
     }
 }

@@ -17,7 +17,7 @@ macro_rules! golden {
     };
 }
 
-fn told(frame: Outgoing<'_>) -> String {
+fn events(frame: Outgoing<'_>) -> String {
     text(Dialect::BellpullV1, frame)
 }
 
@@ -45,16 +45,16 @@ fn how_a_session_stands_to_the_byte() {
         is_resumed: true,
         heartbeat_ms: 25_000,
     };
-    assert_eq!(told(Outgoing::Welcome(welcome)), golden!("welcome"));
-    assert_eq!(told(Outgoing::Reset), golden!("reset"));
+    assert_eq!(events(Outgoing::Welcome(welcome)), golden!("welcome"));
+    assert_eq!(events(Outgoing::Reset), golden!("reset"));
     let frame = Outgoing::TokenExpiring { expires_at: at("2025-12-24T10:31:00Z") };
-    assert_eq!(told(frame), golden!("token_expiring"));
+    assert_eq!(events(frame), golden!("token_expiring"));
     let late = Outgoing::TokenExpiring { expires_at: at("2025-12-24T10:29:00Z") };
-    assert!(told(late).ends_with(r#""expires_in_s":0}"#));
+    assert!(events(late).ends_with(r#""expires_in_s":0}"#));
     let stream = "project:7:tickets".parse().unwrap();
     let (code, message) = ("right_withdrawn", "You are no member any more.");
     let frame = Outgoing::StreamEnded { stream, code, message };
-    assert_eq!(told(frame), golden!("stream_ended"));
+    assert_eq!(events(frame), golden!("stream_ended"));
     for dialect in [Dialect::Incident, Dialect::Project, Dialect::Inbox, Dialect::Academy] {
         for frame in [Outgoing::Welcome(welcome), Outgoing::Reset, late, frame] {
             assert!(texts(dialect, frame).is_empty(), "{dialect}: {frame:?}");
@@ -66,7 +66,7 @@ fn how_a_session_stands_to_the_byte() {
 fn changes_to_the_byte() {
     let new = entry(message(Some(snapshot())));
     let frame = Outgoing::Notification { entry: &new, unread_count: 4 };
-    assert_eq!(told(frame), golden!("notification"));
+    assert_eq!(events(frame), golden!("notification"));
 
     let mut own = message(None);
     own.event = Event::from_name("approval");
@@ -74,7 +74,7 @@ fn changes_to_the_byte() {
     let entry = Entry { is_read: true, ..entry(own) };
     let row = Row { entry, changed_seq: Seq(40), is_deleted: false };
     let told_of =
-        |row, is_news| told(Outgoing::Row { row, is_news, is_resumable: true, unread_count: 4 });
+        |row, is_news| events(Outgoing::Row { row, is_news, is_resumable: true, unread_count: 4 });
     assert_eq!(told_of(&row, true), golden!("notification_read_since"));
     assert_eq!(told_of(&row, false), golden!("inbox_row"));
     let gone = Row { is_deleted: true, ..row.clone() };
@@ -89,10 +89,10 @@ fn changes_to_the_byte() {
         last: Seq(21),
         unread_count: 0,
     };
-    assert_eq!(told(Outgoing::Marked(&marked(Mark::Read))), golden!("inbox"));
-    assert_eq!(told(Outgoing::Marked(&marked(Mark::Delete))), golden!("inbox_deleted"));
+    assert_eq!(events(Outgoing::Marked(&marked(Mark::Read))), golden!("inbox"));
+    assert_eq!(events(Outgoing::Marked(&marked(Mark::Delete))), golden!("inbox_deleted"));
     let unread = golden!("inbox").replace("true", "false");
-    assert_eq!(told(Outgoing::Marked(&marked(Mark::Unread))), unread);
+    assert_eq!(events(Outgoing::Marked(&marked(Mark::Unread))), unread);
 }
 
 #[test]
@@ -169,11 +169,11 @@ fn what_will_not_do_is_named_with_its_request() {
         message: &bad.message,
         retry_after_ms: None,
     };
-    assert_eq!(told(frame), golden!("error_to_request"));
+    assert_eq!(events(frame), golden!("error_to_request"));
     let bad = decode(Endpoint::Notifications, r#"{"type":"hello"}"#).unwrap_err();
     let frame =
         Outgoing::Error { tag: None, code: bad.code, message: &bad.message, retry_after_ms: None };
-    assert_eq!(told(frame), golden!("error"));
+    assert_eq!(events(frame), golden!("error"));
 
     let ids = |count: usize| format!(r#"{{"type":"read","ids":{:?}}}"#, vec![7; count]);
     let tag = |length: usize| format!(r#"{{"type":"ack","seq":1,"id":"{}"}}"#, "é".repeat(length));

@@ -49,8 +49,8 @@ pub(crate) async fn an_account_is_read_as_it_was_made<F: Fixture>() {
         addresses: Addresses::of([(Channel::WhatsApp, "+491"), (Channel::Sms, "+492")]),
         ..new_user("ann", "teacher")
     };
-    let (user, told) = store.create_user(new, None).await.unwrap();
-    assert!(told.is_none());
+    let (user, announced) = store.create_user(new, None).await.unwrap();
+    assert!(announced.is_none());
     assert!(user.is_active);
     assert_eq!((user.role.as_str(), user.display_name()), ("teacher", "Ann O'Neill"));
     assert_eq!((user.addresses.get(Channel::Sms), user.created_at), ("+492", at(0)));
@@ -98,15 +98,15 @@ pub(crate) async fn an_account_is_announced_to_those_who_exist<F: Fixture>() {
     let store = &**fixture.store();
     person(store, "admin", "admin").await;
     let chiefs = people(store, 2, "super_admin").await;
-    let (user, told) =
+    let (user, announced) =
         store.create_user(new_user("ann", "client"), Some(registration)).await.unwrap();
-    let told = told.unwrap();
-    let recipients: Vec<UserId> = told.entries.iter().map(|placed| placed.recipient).collect();
+    let announced = announced.unwrap();
+    let recipients: Vec<UserId> = announced.entries.iter().map(|placed| placed.recipient).collect();
     assert_eq!(recipients, [chiefs[0].id, chiefs[1].id]);
-    assert_eq!(told.content.message.sender, Some(user.id));
+    assert_eq!(announced.content.message.sender, Some(user.id));
     let new = new_user("chief", "super_admin");
-    let (third, told) = store.create_user(new, Some(registration)).await.unwrap();
-    assert_eq!(told.unwrap().entries.len(), 2, "not to itself");
+    let (third, announced) = store.create_user(new, Some(registration)).await.unwrap();
+    assert_eq!(announced.unwrap().entries.len(), 2, "not to itself");
     assert_eq!(store.head(third.id).await.unwrap().unread_count, 0);
     assert_eq!(store.head(chiefs[0].id).await.unwrap().unread_count, 2);
 }

@@ -54,24 +54,24 @@ pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     let dev = person(store, "dev", "developer").await;
     let ticket = raise(store, "One", &client).await.ticket;
     let new = comment(ticket.id, &client, "Hello @dev — 'quoted'");
-    let told = mention(&ticket, &client, &[dev.id, client.id]);
-    let (written, told) = store.commit_comment(new.clone(), Some(told)).await.unwrap();
+    let announced = mention(&ticket, &client, &[dev.id, client.id]);
+    let (written, announced) = store.commit_comment(new.clone(), Some(announced)).await.unwrap();
     assert_ne!(written.id, CommentId(0));
     assert_eq!(written, Comment { id: written.id, ..new });
-    let told = told.unwrap();
-    assert_eq!(told.entries.len(), 1, "its author is not notified");
-    assert_eq!((told.entries[0].recipient, told.entries[0].seq), (dev.id, Seq(1)));
+    let announced = announced.unwrap();
+    assert_eq!(announced.entries.len(), 1, "its author is not notified");
+    assert_eq!((announced.entries[0].recipient, announced.entries[0].seq), (dev.id, Seq(1)));
     assert_eq!(store.head(dev.id).await.unwrap(), head(1, 1, 0));
     let page = store.comments(ticket.id, first(10)).await.unwrap();
     assert_eq!((page.count, page.rows), (1, vec![written]));
 
-    let (_, told) =
+    let (_, announced) =
         store.commit_comment(comment(ticket.id, &dev, "Unnoticed"), None).await.unwrap();
-    assert!(told.is_none());
+    assert!(announced.is_none());
     let only_self = mention(&ticket, &dev, &[dev.id]);
-    let (_, told) =
+    let (_, announced) =
         store.commit_comment(comment(ticket.id, &dev, "@dev"), Some(only_self)).await.unwrap();
-    assert!(told.is_none(), "there was no recipient left");
+    assert!(announced.is_none(), "there was no recipient left");
 }
 
 pub(crate) async fn comments_are_paged_oldest_first<F: Fixture>() {
@@ -103,8 +103,8 @@ pub(crate) async fn a_comment_on_a_ticket_that_is_gone_is_refused<F: Fixture>() 
     let ticket = raise(store, "One", &client).await.ticket;
     store.commit(step(&ticket, Command::Delete, &admin)).await.unwrap();
     for id in [ticket.id, TicketId(99)] {
-        let told = mention(&ticket, &client, &[admin.id]);
-        let refused = store.commit_comment(comment(id, &client, "Late"), Some(told)).await;
+        let announced = mention(&ticket, &client, &[admin.id]);
+        let refused = store.commit_comment(comment(id, &client, "Late"), Some(announced)).await;
         assert_eq!(refused.unwrap_err(), StoreError::NotFound);
     }
     assert_eq!(store.head(admin.id).await.unwrap().last_seq, Seq(1), "there was no entry");

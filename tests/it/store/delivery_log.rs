@@ -116,8 +116,8 @@ pub(crate) async fn a_refused_decision_leaves_no_delivery<F: Fixture>() {
     assert!(refused.is_err() && good.is_ok() && rival.is_err());
     let page = store.deliveries(DeliveryFilter::default(), first(10)).await.unwrap();
     assert_eq!(page.count, 1);
-    let told = good.unwrap().told.unwrap();
-    assert_eq!(page.rows[0].notification, Some(told.entries[0].id));
+    let announced = good.unwrap().announced.unwrap();
+    assert_eq!(page.rows[0].notification, Some(announced.entries[0].id));
     fill(store, &ann, 1).await;
     assert_eq!(lease(store, 10, 50).await.len(), 2);
 }

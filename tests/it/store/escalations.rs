@@ -145,15 +145,15 @@ pub(crate) async fn marks_of_one_group_call_off_each_its_own<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     set(store, "news", &[(Sms, 60)]).await;
-    let mut told = Vec::new();
+    let mut announced = Vec::new();
     for n in 0..6 {
         let user = reachable(store, &format!("user{n}")).await;
         let mine = tell(store, "news", &user, &[user.id]).await.entries[0].id;
         let other = tell(store, "news", &user, &[user.id]).await.entries[0].id;
-        told.push((user, mine, other));
+        announced.push((user, mine, other));
     }
-    join_all(told.iter().map(|(user, mine, _)| read(store, user, *mine))).await;
-    for (_, mine, other) in told {
+    join_all(announced.iter().map(|(user, mine, _)| read(store, user, *mine))).await;
+    for (_, mine, other) in announced {
         assert_eq!(ways(store, mine).await, [GOES_OUT, SEEN]);
         assert_eq!(ways(store, other).await, [GOES_OUT, WAITS]);
     }
@@ -169,7 +169,7 @@ pub(crate) async fn a_ticket_that_moves_on_calls_the_rest_off<F: Fixture>() {
     set(store, "ticket_opened", &[(Sms, 30)]).await;
     let decision = news(store, "news", &client, &[admin.id]).await;
     let committed = store.commit(decision).await.unwrap();
-    let id = committed.told.unwrap().entries[0].id;
+    let id = committed.announced.unwrap().entries[0].id;
     let other = tell(store, "news", &client, &[admin.id]).await.entries[0].id;
     let title = Some("Better".to_owned());
     let edit = Command::Edit(Edit { title, ..Edit::default() });
@@ -178,7 +178,7 @@ pub(crate) async fn a_ticket_that_moves_on_calls_the_rest_off<F: Fixture>() {
     let opened = store.commit(step(&edited.ticket, Command::Open, &admin)).await.unwrap();
     assert_eq!(ways(store, id).await, [GOES_OUT, MOVED_ON]);
     assert_eq!(ways(store, other).await, [GOES_OUT, WAITS], "another ticket's");
-    let news = opened.told.unwrap().entries[0].id;
+    let news = opened.announced.unwrap().entries[0].id;
     assert_eq!(ways(store, news).await, [GOES_OUT, WAITS], "what it moved on to is news itself");
     store.commit(step(&opened.ticket, Command::Delete, &client)).await.unwrap();
     assert_eq!(ways(store, news).await, [GOES_OUT, MOVED_ON]);
@@ -199,12 +199,12 @@ pub(crate) async fn two_steps_of_a_ticket_in_one_group_leave_the_last_ones<F: Fi
     let assign = Command::Assign { developers: vec![developer.clone()] };
     let assigned = step(&opened.ticket, assign, &admin);
     let (opened, assigned) = tokio::join!(store.commit(opened), store.commit(assigned));
-    let told = |committed: Result<_, _>| {
+    let announced = |committed: Result<_, _>| {
         let committed: bellpull_actors::port::tickets::Committed = committed.unwrap();
-        committed.told.unwrap().entries[0].id
+        committed.announced.unwrap().entries[0].id
     };
-    assert_eq!(ways(store, told(opened)).await, [GOES_OUT, MOVED_ON]);
-    assert_eq!(ways(store, told(assigned)).await, [GOES_OUT, WAITS]);
+    assert_eq!(ways(store, announced(opened)).await, [GOES_OUT, MOVED_ON]);
+    assert_eq!(ways(store, announced(assigned)).await, [GOES_OUT, WAITS]);
 }
 
 pub(crate) async fn what_is_with_a_provider_may_go_out<F: Fixture>() {
@@ -243,12 +243,12 @@ pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_trie
     set(store, "ticket_opened", &[(Sms, 1)]).await;
     let to = [admin.id, others[0].id, others[1].id];
     let raised = store.commit(news(store, "news", &client, &to).await).await.unwrap();
-    let ids: Vec<_> = raised.told.unwrap().entries.iter().map(|entry| entry.id).collect();
+    let ids: Vec<_> = raised.announced.unwrap().entries.iter().map(|entry| entry.id).collect();
     let unmoved = tell(store, "news", &client, &[admin.id]).await.entries[0].id;
     let leased = texts(store, 2 * SECOND).await;
     assert_eq!(leased.len(), 4, "all of the ticket's steps are with a provider");
     let opened = store.commit(step(&raised.ticket, Command::Open, &admin)).await.unwrap();
-    let news = opened.told.unwrap().entries[0].id;
+    let news = opened.announced.unwrap().entries[0].id;
     let later = || Outcome::Later { error: "busy".to_owned(), after: None, is_outage: false };
     let of = |id: NotificationId| leased.iter().find(|one| one.notification == Some(id)).unwrap();
     record(store, of(ids[0]), Outcome::Sent { provider_id: None }, None).await;
@@ -320,10 +320,11 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     let BeginSend::Begun { send, .. } = outcome else { panic!("{outcome:?}") };
     // The channel was off for an hour: it waits from the moment it can be seen.
     let late = 3_600 * SECOND;
-    let told = store.continue_send(&owner(), send.id, 10, at(late)).await.unwrap().told.unwrap();
-    assert_eq!(ways(store, told.entries[0].id).await, [WAITS], "the policy adds its channel");
+    let announced =
+        store.continue_send(&owner(), send.id, 10, at(late)).await.unwrap().announced.unwrap();
+    assert_eq!(ways(store, announced.entries[0].id).await, [WAITS], "the policy adds its channel");
     assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(late + 60 * SECOND)));
-    read(store, &ann, told.entries[0].id).await;
-    assert_eq!(ways(store, told.entries[0].id).await, [SEEN]);
+    read(store, &ann, announced.entries[0].id).await;
+    assert_eq!(ways(store, announced.entries[0].id).await, [SEEN]);
     assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), None);
 }

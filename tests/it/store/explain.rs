@@ -15,16 +15,16 @@ pub(crate) async fn a_notification_says_what_it_is_of<F: Fixture>() {
     let store = &**fixture.store();
     let (ann, bob) = (person(store, "ann", "client").await, person(store, "bob", "admin").await);
     let committed = raise(store, "One", &ann).await;
-    let id = committed.told.unwrap().entries[0].id;
+    let id = committed.announced.unwrap().entries[0].id;
     store.mark(bob.id, Selection::Ids(vec![id]), Mark::Delete, at(9)).await.unwrap();
-    let told = store.told(id).await.unwrap().unwrap();
-    let Announced { event, by, ticket, row, .. } = &told;
+    let announced = store.announcement(id).await.unwrap().unwrap();
+    let Announced { event, by, ticket, row, .. } = &announced;
     assert_eq!((event.as_str(), *by), ("ticket_created", Some(ann.id)));
-    assert_eq!((told.at, *ticket), (committed.ticket.created_at, Some(committed.ticket.id)));
+    assert_eq!((announced.at, *ticket), (committed.ticket.created_at, Some(committed.ticket.id)));
     let row = row.unwrap();
     assert_eq!((row.id, row.recipient, row.seq.0), (id, bob.id, 1));
     assert_eq!((row.read_at, row.deleted_at), (None, Some(at(9))));
-    assert_eq!(store.told(NotificationId(9_999)).await.unwrap(), None);
+    assert_eq!(store.announcement(NotificationId(9_999)).await.unwrap(), None);
 }
 
 pub(crate) async fn a_tickets_events_are_told_or_not<F: Fixture>() {
@@ -73,8 +73,8 @@ pub(crate) async fn a_tickets_events_are_told_or_not<F: Fixture>() {
     let (count, second) = seen(client.id, PageRequest { page: 2, page_size: 3 }).await;
     assert_eq!((count, second), (4, vec![line("ticket_assigned", admin.id, None)]));
     // What was said without a step of the workflow is there too, and another ticket's is not.
-    let told = tell(store, "lunch", &client, &[dev.id]).await;
-    let lunch = told.content.message.ticket.as_ref().unwrap().id;
+    let announced = tell(store, "lunch", &client, &[dev.id]).await;
+    let lunch = announced.content.message.ticket.as_ref().unwrap().id;
     let page = store.announced(lunch, dev.id, first(10)).await.unwrap();
     assert!(page.rows.iter().any(|one| one.event.as_str() == "lunch" && one.row.is_some()));
     assert_eq!(store.announced(other.id, dev.id, first(10)).await.unwrap().count, 1);

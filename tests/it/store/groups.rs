@@ -32,26 +32,26 @@ async fn creations(store: &impl Store, count: usize, by: &User) -> Vec<Decision>
 async fn check(store: &impl Store, admins: &[User], commits: &[Committed], count: i64) {
     let mut ids = BTreeSet::new();
     for committed in commits {
-        let told = committed.told.as_ref().unwrap();
-        assert_eq!(told.entries.len(), admins.len());
-        assert!(told.entries.iter().all(|placed| ids.insert(placed.id)), "an id came twice");
+        let announced = committed.announced.as_ref().unwrap();
+        assert_eq!(announced.entries.len(), admins.len());
+        assert!(announced.entries.iter().all(|placed| ids.insert(placed.id)), "an id came twice");
     }
     let keys: BTreeSet<&str> = commits.iter().map(|one| one.ticket.key.as_str()).collect();
     assert_eq!(keys.len(), commits.len());
     for admin in admins {
-        let told = commits.iter().map(|one| {
-            let entries = &one.told.as_ref().unwrap().entries;
+        let announced = commits.iter().map(|one| {
+            let entries = &one.announced.as_ref().unwrap().entries;
             *entries.iter().find(|placed| placed.recipient == admin.id).unwrap()
         });
-        let mut told: Vec<_> = told.collect();
-        told.sort_by_key(|placed| placed.seq);
-        let seqs: Vec<i64> = told.iter().map(|placed| placed.seq.0).collect();
+        let mut announced: Vec<_> = announced.collect();
+        announced.sort_by_key(|placed| placed.seq);
+        let seqs: Vec<i64> = announced.iter().map(|placed| placed.seq.0).collect();
         assert_eq!(seqs, (1..=count).collect::<Vec<i64>>());
-        assert!(told.iter().all(|placed| placed.unread_count == placed.seq.0));
+        assert!(announced.iter().all(|placed| placed.unread_count == placed.seq.0));
         let (found, entries) = entries(store, admin.id, Seq::ZERO).await;
         assert_eq!(found, head(count, count, 0));
         let stored: Vec<NotificationId> = entries.iter().map(|entry| entry.id).collect();
-        assert_eq!(stored, told.iter().map(|placed| placed.id).collect::<Vec<_>>());
+        assert_eq!(stored, announced.iter().map(|placed| placed.id).collect::<Vec<_>>());
     }
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
     login.unwrap();
     setting.unwrap();
     // The order of the kinds in a group is the store's own; no number is given twice.
-    let born = committed.unwrap().told.unwrap().entries[0].seq;
+    let born = committed.unwrap().announced.unwrap().entries[0].seq;
     let marked = marked.unwrap().unwrap();
     let numbers = (born.0, marked.first.0, marked.last.0);
     assert!(matches!(numbers, (7, 4, 6) | (4, 5, 7)), "{numbers:?}");

@@ -65,15 +65,17 @@ pub(crate) async fn letters_are_shared_and_survive_their_rows<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let users = people(store, 2, "client").await;
-    let told = tell(store, "once", &users[0], &[users[0].id, users[1].id]).await;
+    let announced = tell(store, "once", &users[0], &[users[0].id, users[1].id]).await;
     let mut contents = Vec::new();
     for user in &users {
         let (_, entries) = entries(store, user.id, Seq::ZERO).await;
-        assert_eq!(entries[0].message.message, told.content.message);
+        assert_eq!(entries[0].message.message, announced.content.message);
         contents.push(Arc::clone(&entries[0].message));
     }
-    let placed = told.entries[1];
-    let Change::Added { entry, unread_count } = told.change(placed) else { panic!("no birth") };
+    let placed = announced.entries[1];
+    let Change::Added { entry, unread_count } = announced.change(placed) else {
+        panic!("no birth")
+    };
     assert_eq!((entry.id, entry.seq, unread_count), (placed.id, placed.seq, placed.unread_count));
 }
 

@@ -275,9 +275,9 @@ pub(crate) async fn a_notification_shows_all_that_was_said<F: Fixture>() {
     message.metadata =
         json!({"n": 1.5, "deep": {"list": [null, true, "x"]}}).as_object().unwrap().clone();
     message.priority = Priority::Critical;
-    let told = store.commit(decision).await.unwrap().told.unwrap();
-    let row = store.notification(client.id, told.entries[0].id).await.unwrap().unwrap();
-    assert_eq!(row.message, told.content.message);
+    let announced = store.commit(decision).await.unwrap().announced.unwrap();
+    let row = store.notification(client.id, announced.entries[0].id).await.unwrap().unwrap();
+    assert_eq!(row.message, announced.content.message);
     assert_eq!((row.recipient, row.recipient_name.as_str()), (client.id, "client"));
     assert_eq!((row.seq, row.read_at), (Seq(1), None));
     let channels: Vec<Channel> = row.deliveries.iter().map(|delivery| delivery.channel).collect();

@@ -104,7 +104,7 @@ pub(crate) async fn all_can_be_narrowed<F: Fixture>() {
     let read = all(Some(Channel::Sms), None, Mark::Read).await.unwrap();
     assert_eq!(read, marked(Mark::Read, &[sms], (4, 4), 2));
     let of_ticket = all(None, Some(first.ticket.id), Mark::Read).await.unwrap().unwrap();
-    assert_eq!(*of_ticket.ids, [first.told.unwrap().entries[0].id]);
+    assert_eq!(*of_ticket.ids, [first.announced.unwrap().entries[0].id]);
     let nothing = all(Some(Channel::Sms), Some(first.ticket.id), Mark::Delete).await.unwrap();
     assert_eq!(nothing, None);
     assert_eq!(all(Some(Channel::Push), None, Mark::Read).await.unwrap(), None);
@@ -151,9 +151,9 @@ pub(crate) async fn marks_and_births_of_one_group_share_the_numbers<F: Fixture>(
     fill(store, &user, 2).await;
     let decision = news(store, "meanwhile", &user, &[user.id]).await;
     let all = Selection::All { channel: None, ticket: None };
-    let (told, read) =
+    let (announced, read) =
         join(store.commit(decision), store.mark(user.id, all, Mark::Read, at(9))).await;
-    let placed = told.unwrap().told.unwrap().entries[0];
+    let placed = announced.unwrap().announced.unwrap().entries[0];
     let read = read.unwrap().unwrap();
     let mut numbers: Vec<i64> = (read.first.0..=read.last.0).collect();
     numbers.push(placed.seq.0);

@@ -10,7 +10,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner};
 use futures_util::future::join_all;
 
@@ -44,10 +44,10 @@ pub(crate) fn names(leased: &[Leased]) -> Vec<(i64, u32)> {
 }
 
 /// Tells them something that is due at `due`.
-pub(crate) async fn due(store: &impl Store, event: &str, to: &User, due: i64) -> Told {
+pub(crate) async fn due(store: &impl Store, event: &str, to: &User, due: i64) -> AnnouncedMessage {
     let mut decision = news(store, event, to, &[to.id]).await;
     decision.announcement.as_mut().unwrap().message.created_at = at(due);
-    store.commit(decision).await.unwrap().told.unwrap()
+    store.commit(decision).await.unwrap().announced.unwrap()
 }
 
 pub(crate) async fn what_is_due_is_leased_the_longest_due_first<F: Fixture>() {
@@ -96,7 +96,7 @@ pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     let bob = person(store, "bob", "client").await;
-    let told = tell(store, "news", &bob, &[ann.id]).await;
+    let announced = tell(store, "news", &bob, &[ann.id]).await;
     for (channel, target) in [
         (Channel::Email, Target::Account(Channel::Email, "ann@example.com".to_owned())),
         (Channel::WhatsApp, Target::Account(Channel::WhatsApp, "+4915100000001".to_owned())),
@@ -105,9 +105,9 @@ pub(crate) async fn a_lease_says_all_that_a_sender_needs<F: Fixture>() {
         let leased = store.lease(&owner(), channel, 10.into(), at(50), at(77)).await.unwrap();
         let [one] = &leased[..] else { panic!("{leased:?}") };
         assert_eq!(one.target, target);
-        assert_eq!(one.notification, Some(told.entries[0].id));
+        assert_eq!(one.notification, Some(announced.entries[0].id));
         assert_eq!((one.attempt, one.failures, one.leased_until), (1, 0, at(77)));
-        assert_eq!(one.contents[0].message, told.content.message);
+        assert_eq!(one.contents[0].message, announced.content.message);
         let addressee = one.addressee.as_ref().unwrap();
         assert_eq!((addressee.id, addressee.name.as_str()), (ann.id, "ann Example"));
         assert!(one.with.is_empty());

@@ -11,7 +11,7 @@ use bellpull_actors::domain::ticket::{
 };
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::tickets::{Committed, Told};
+use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{PageRequest, Store};
 use jiff::Timestamp;
 
@@ -100,9 +100,14 @@ pub(crate) async fn news(store: &impl Store, event: &str, by: &User, to: &[UserI
 }
 
 /// Tells them.
-pub(crate) async fn tell(store: &impl Store, event: &str, by: &User, to: &[UserId]) -> Told {
+pub(crate) async fn tell(
+    store: &impl Store,
+    event: &str,
+    by: &User,
+    to: &[UserId],
+) -> AnnouncedMessage {
     let decision = news(store, event, by, to).await;
-    store.commit(decision).await.unwrap().told.unwrap()
+    store.commit(decision).await.unwrap().announced.unwrap()
 }
 
 /// Tells one user so many times; the ids, in the order of their births.

@@ -134,15 +134,15 @@ pub(crate) async fn a_wish_against_the_inbox_makes_nothing<F: Fixture>() {
     wish(store, &ann, "news", &[(Channel::System, Wish::No)]).await;
     let both = [ann.id, bob.id];
     let decision = news(store, "news", &bob, &both).await;
-    let told = store.commit(decision).await.unwrap().told.unwrap();
-    assert_eq!(told.entries.iter().map(|one| one.recipient).collect::<Vec<_>>(), [bob.id]);
+    let announced = store.commit(decision).await.unwrap().announced.unwrap();
+    assert_eq!(announced.entries.iter().map(|one| one.recipient).collect::<Vec<_>>(), [bob.id]);
     assert_eq!(store.head(ann.id).await.unwrap(), head(0, 0, 0));
     let decision = news(store, "news", &bob, &[ann.id]).await;
-    assert!(store.commit(decision).await.unwrap().told.is_none());
+    assert!(store.commit(decision).await.unwrap().announced.is_none());
     let page = store.deliveries(Default::default(), first(10)).await.unwrap();
     assert!(page.rows.iter().all(|row| row.recipient == Some(bob.id)));
     let decision = news(store, "other", &bob, &both).await;
-    assert_eq!(store.commit(decision).await.unwrap().told.unwrap().entries.len(), 2);
+    assert_eq!(store.commit(decision).await.unwrap().announced.unwrap().entries.len(), 2);
 }
 
 pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>() {
@@ -155,10 +155,11 @@ pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>()
     let to = Recipients::Users(vec![ann.id, bob.id]);
     let begin = async |send: NewSend| {
         let outcome = store.begin_send(send, 1, at(10)).await.unwrap();
-        let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };
+        let BeginSend::Begun { send, announced, has_more } = outcome else { panic!("{outcome:?}") };
         assert!(has_more);
         let next = store.continue_send(&owner(), send.id, 1, at(20)).await.unwrap();
-        [told, next.told].map(|told| told.map_or(0, |told| told.entries.len()))
+        [announced, next.announced]
+            .map(|announced| announced.map_or(0, |announced| announced.entries.len()))
     };
     // The send names e-mail alone: a wish for SMS does not add it.
     assert_eq!(begin(send(ann.id, to.clone())).await, [0, 1]);
@@ -173,8 +174,8 @@ pub(crate) async fn sends_go_by_wishes_and_what_is_critical_passes<F: Fixture>()
     // A send to a recipient who has switched it off is a send without inbox entries.
     let alone = send(bob.id, Recipients::Users(vec![ann.id]));
     let outcome = store.begin_send(alone, 10, at(10)).await.unwrap();
-    let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };
-    assert_eq!((send.recipients, told.is_none(), has_more), (1, true, false));
+    let BeginSend::Begun { send, announced, has_more } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((send.recipients, announced.is_none(), has_more), (1, true, false));
     assert_eq!(store.head(ann.id).await.unwrap(), head(1, 1, 0));
 }
 
@@ -185,9 +186,9 @@ pub(crate) async fn wishes_count_for_whatever_comes_after_them<F: Fixture>() {
     let changes = wishes("news", &[(Channel::Email, Wish::No)]);
     let decision = news(store, "news", &ann, &[ann.id]).await;
     // Both may come into one group: the wish was there first.
-    let (changed, told) =
+    let (changed, announced) =
         tokio::join!(store.change_preferences(ann.id, changes, at(1)), store.commit(decision));
-    assert!(changed.unwrap().is_some() && told.is_ok());
+    assert!(changed.unwrap().is_some() && announced.is_ok());
     let rule = Some(Rule::Preference);
     assert_eq!(newest(store, ann.id).await[0], (Channel::Email, Suppressed, rule));
 }

@@ -126,7 +126,7 @@ pub(crate) async fn of_too_many_browsers_the_oldest_goes<F: Fixture>() {
         store.subscribe(ann.id, browser(&n.to_string(), "a"), at(n)).await.unwrap();
     }
     tell(store, "ticket_created", &bob, &[ann.id]).await;
-    let told = endpoints(&lease(store, 50).await);
-    assert_eq!(told.len(), usize::try_from(SUBSCRIPTIONS_MAX).unwrap());
-    assert!(!told.contains(&"https://push.example/0".to_owned()));
+    let announced = endpoints(&lease(store, 50).await);
+    assert_eq!(announced.len(), usize::try_from(SUBSCRIPTIONS_MAX).unwrap());
+    assert!(!announced.contains(&"https://push.example/0".to_owned()));
 }

@@ -162,8 +162,8 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
     assert_eq!(store.newest_entries(ann.id, Seq(0), 10).await.unwrap().head, known);
     assert!(known.can_resume(Seq(7)) && !known.can_resume(Seq(6)) && known.can_resume(Seq(0)));
     // The numbers go on, and no other inbox has lost a row.
-    let told = tell(store, "next", &bob, &[ann.id]).await;
-    let next = &told.entries[0];
+    let announced = tell(store, "next", &bob, &[ann.id]).await;
+    let next = &announced.entries[0];
     assert_eq!((next.seq, next.unread_count), (Seq(9), 3));
     assert_eq!(store.head(ann.id).await.unwrap().forgotten_seq, Seq(7));
     assert_eq!(store.head(bob.id).await.unwrap(), head(1, 1, 0));
@@ -217,7 +217,7 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [2]);
     // The ticket's message is in no inbox any more; bob still has the other one.
     assert_eq!(forget(store, Old::Messages, i64::from(i32::MAX), 10).await, [1]);
-    assert!(store.told(ticket).await.unwrap().is_none());
+    assert!(store.announcement(ticket).await.unwrap().is_none());
     assert_eq!(
         store.notification(bob.id, bobs[0]).await.unwrap().unwrap().message.title,
         "Maintenance"
@@ -228,12 +228,13 @@ pub(crate) async fn a_message_goes_with_its_last_row<F: Fixture>() {
     assert_eq!(store.send(stored.id).await.unwrap(), None, "the send goes with it");
     // What waits for its time has no row yet, and is said when that comes, unless it is cancelled.
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
-    let told = store.continue_send(&owner(), waiting.id, 1, at(5_000)).await.unwrap().told.unwrap();
-    assert_eq!(told.entries.len(), 1);
+    let announced =
+        store.continue_send(&owner(), waiting.id, 1, at(5_000)).await.unwrap().announced.unwrap();
+    assert_eq!(announced.entries.len(), 1);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0]);
     store.cancel_send(waiting.id).await.unwrap();
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [0], "an inbox has it");
-    delete(store, &ann, told.entries[0].id, 6_000).await;
+    delete(store, &ann, announced.entries[0].id, 6_000).await;
     assert_eq!(forget(store, Old::Tombstones, 9_000, 10).await, [1]);
     assert_eq!(forget(store, Old::Messages, 9_000, 10).await, [1]);
 }
@@ -245,8 +246,10 @@ pub(crate) async fn a_message_stays_while_its_key_is_remembered<F: Fixture>() {
     let key = IdempotencyKey { owner: ann.id, key: "k".to_owned(), body_hash: [1; 32] };
     let keyed = NewSend { key: Some(key), ..send(ann.id, Recipients::Users(vec![ann.id])) };
     let outcome = store.begin_send(keyed.clone(), 9, at(10)).await.unwrap();
-    let BeginSend::Begun { told: Some(told), .. } = outcome else { panic!("{outcome:?}") };
-    delete(store, &ann, told.entries[0].id, 20).await;
+    let BeginSend::Begun { announced: Some(announced), .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    delete(store, &ann, announced.entries[0].id, 20).await;
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
     assert_eq!(forget(store, Old::Messages, 1_000, 10).await, [0]);
     let again = store.begin_send(keyed, 9, at(30)).await.unwrap();

@@ -24,16 +24,16 @@ fn for_later(to: Recipients, due: i64) -> NewSend {
 }
 
 async fn stands(store: &impl Store, id: SendId) -> (SendStatus, i64, i64) {
-    let SendRow { status, told, total, .. } = store.send(id).await.unwrap().unwrap();
-    (status, told, total)
+    let SendRow { status, announced, total, .. } = store.send(id).await.unwrap().unwrap();
+    (status, announced, total)
 }
 
-async fn told(store: &impl Store, users: i64) -> i64 {
-    let mut told = 0;
+async fn announced(store: &impl Store, users: i64) -> i64 {
+    let mut announced = 0;
     for user in 1..=users {
-        told += store.head(UserId(user)).await.unwrap().last_seq.0;
+        announced += store.head(UserId(user)).await.unwrap().last_seq.0;
     }
-    told
+    announced
 }
 
 pub(crate) async fn what_waits_and_what_is_under_way_is_listed<F: Fixture>() {
@@ -50,7 +50,7 @@ pub(crate) async fn what_waits_and_what_is_under_way_is_listed<F: Fixture>() {
     let ids: Vec<SendId> = page.rows.iter().map(|row| row.id).collect();
     assert_eq!(ids, [running, sooner, later]);
     let row = &page.rows[1];
-    assert_eq!((row.status, row.told, row.total), (SendStatus::Scheduled, 0, 5));
+    assert_eq!((row.status, row.announced, row.total), (SendStatus::Scheduled, 0, 5));
     assert_eq!((row.due_at, row.created_at), (at(500), at(10)));
     assert_eq!(row.recipients, Recipients::Users(Vec::new()), "names are not listed");
     assert_eq!(row.message.title, "Maintenance");
@@ -68,7 +68,7 @@ pub(crate) async fn a_send_is_cancelled_before_it_begins<F: Fixture>() {
     let store = &**fixture.store();
     people(store, 3, "client").await;
     let id = begin(store, for_later(Recipients::All, 500), 2).await;
-    let cancelled = CancelSend::Cancelled { told: 0, was_begun: false };
+    let cancelled = CancelSend::Cancelled { announced: 0, was_begun: false };
     for _ in 0..2 {
         assert_eq!(store.cancel_send(id).await.unwrap(), cancelled, "twice is as once");
     }
@@ -77,8 +77,11 @@ pub(crate) async fn a_send_is_cancelled_before_it_begins<F: Fixture>() {
     assert_eq!(stands(store, id).await, (SendStatus::Cancelled, 0, 3));
     assert_eq!(store.due_sends(&owner(), at(1_000), 10).await.unwrap(), (vec![], None));
     let chunk = store.continue_send(&owner(), id, 2, at(1_000)).await.unwrap();
-    assert!(chunk.told.is_none() && !chunk.has_more);
-    assert_eq!((told(store, 3).await, store.unfinished(first(1)).await.unwrap().count), (0, 0));
+    assert!(chunk.announced.is_none() && !chunk.has_more);
+    assert_eq!(
+        (announced(store, 3).await, store.unfinished(first(1)).await.unwrap().count),
+        (0, 0)
+    );
     assert_eq!(store.cancel_send(SendId(999)).await.unwrap_err(), StoreError::NotFound);
 }
 
@@ -88,11 +91,11 @@ pub(crate) async fn a_send_under_way_stops_where_it_is<F: Fixture>() {
     people(store, 9, "client").await;
     let id = begin(store, send(UserId(1), Recipients::All), 2).await;
     store.continue_send(&owner(), id, 2, at(20)).await.unwrap();
-    let cancelled = CancelSend::Cancelled { told: 4, was_begun: true };
+    let cancelled = CancelSend::Cancelled { announced: 4, was_begun: true };
     assert_eq!(store.cancel_send(id).await.unwrap(), cancelled);
     assert!(!store.continue_send(&owner(), id, 2, at(30)).await.unwrap().has_more);
     assert_eq!(stands(store, id).await, (SendStatus::Cancelled, 4, 9));
-    assert_eq!(told(store, 9).await, 4);
+    assert_eq!(announced(store, 9).await, 4);
     let done = begin(store, send(UserId(1), Recipients::All), 9).await;
     assert_eq!(store.cancel_send(done).await.unwrap(), CancelSend::TooLate);
     assert_eq!(stands(store, done).await, (SendStatus::Done, 9, 9));
@@ -122,11 +125,11 @@ pub(crate) async fn a_chunk_and_a_cancellation_at_once_agree<F: Fixture>() {
             (one, two, cancelled)
         };
         assert!(one.is_ok() && two.is_ok());
-        let CancelSend::Cancelled { told: count, was_begun: true } = cancelled.unwrap() else {
+        let CancelSend::Cancelled { announced: count, was_begun: true } = cancelled.unwrap() else {
             panic!("it was under way")
         };
         had += count;
-        assert_eq!(told(store, 40).await, had, "round {round}");
+        assert_eq!(announced(store, 40).await, had, "round {round}");
         assert_eq!(stands(store, id).await, (SendStatus::Cancelled, count, 40));
     }
 }
@@ -139,7 +142,7 @@ pub(crate) async fn a_clock_that_is_put_back_begins_nothing_twice<F: Fixture>() 
     // It is due by the clock that was looked at, and not by the one that comes after.
     assert_eq!(store.due_sends(&owner(), at(600), 10).await.unwrap(), (vec![id], None));
     assert!(!store.continue_send(&owner(), id, 2, at(400)).await.unwrap().has_more);
-    assert_eq!(told(store, 4).await, 0);
+    assert_eq!(announced(store, 4).await, 0);
     assert_eq!(store.due_sends(&owner(), at(400), 10).await.unwrap(), (vec![], Some(at(500))));
     assert!(store.continue_send(&owner(), id, 2, at(500)).await.unwrap().has_more);
     assert!(
@@ -152,6 +155,6 @@ pub(crate) async fn a_clock_that_is_put_back_begins_nothing_twice<F: Fixture>() 
         "it is not lost"
     );
     assert!(!store.continue_send(&owner(), id, 2, at(700)).await.unwrap().has_more);
-    assert_eq!((told(store, 4).await, stands(store, id).await.0), (4, SendStatus::Done));
+    assert_eq!((announced(store, 4).await, stands(store, id).await.0), (4, SendStatus::Done));
     assert_eq!(store.due_sends(&owner(), at(9_000), 10).await.unwrap(), (vec![], None));
 }

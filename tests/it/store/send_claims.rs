@@ -28,8 +28,8 @@ async fn begin(store: &impl Store) -> SendId {
 /// Whether this owner has stepped the send: one recipient further.
 async fn steps(store: &impl Store, owner: &LeaseOwner, id: SendId, now: Timestamp) -> bool {
     let chunk = store.continue_send(owner, id, 1, now).await.unwrap();
-    assert!(chunk.told.is_some() || !chunk.has_more, "it is not this owner's to go on with");
-    chunk.told.is_some()
+    assert!(chunk.announced.is_some() || !chunk.has_more, "it is not this owner's to go on with");
+    chunk.announced.is_some()
 }
 
 async fn due(store: &impl Store, owner: &LeaseOwner, now: Timestamp) -> Vec<SendId> {
@@ -81,9 +81,13 @@ pub(crate) async fn two_owners_never_step_the_same_send<F: Fixture>() {
             join(store.continue_sends(&a, &ids, 2, now), store.continue_sends(&b, &ids, 2, now))
                 .await;
         let (by_a, by_b) = (by_a.unwrap().chunks, by_b.unwrap().chunks);
-        let told = |chunk: &Option<Chunk>| chunk.as_ref().is_some_and(|chunk| chunk.told.is_some());
-        assert!(!by_a[2..].iter().any(told) && !by_b[..2].iter().any(told), "round {round}");
-        is_over = !by_a.iter().chain(&by_b).any(told);
+        let announced =
+            |chunk: &Option<Chunk>| chunk.as_ref().is_some_and(|chunk| chunk.announced.is_some());
+        assert!(
+            !by_a[2..].iter().any(announced) && !by_b[..2].iter().any(announced),
+            "round {round}"
+        );
+        is_over = !by_a.iter().chain(&by_b).any(announced);
         if is_over {
             break;
         }
@@ -149,7 +153,7 @@ pub(crate) async fn a_release_frees_only_its_owners_claims<F: Fixture>() {
     // A step that was asked for before is written before: it does not claim what was released.
     let (chunk, released) =
         join(store.continue_send(&b, two, 1, at(22)), store.release_sends(&b)).await;
-    assert!(chunk.unwrap().told.is_some() && released.is_ok());
+    assert!(chunk.unwrap().announced.is_some() && released.is_ok());
     assert_eq!(due(store, &third, at(23)).await, [one, two]);
 }
 

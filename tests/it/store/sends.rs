@@ -13,7 +13,7 @@ use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::inbox::NotificationFilter;
 use bellpull_actors::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
 
@@ -46,24 +46,30 @@ fn keyed(send: NewSend, key: &str, body: u8) -> NewSend {
 }
 
 /// Begins it, and says whom its first chunk reached, and whether there are others.
-async fn begin(store: &impl Store, send: NewSend, chunk: u32) -> (StoredSend, Option<Told>, bool) {
+async fn begin(
+    store: &impl Store,
+    send: NewSend,
+    chunk: u32,
+) -> (StoredSend, Option<AnnouncedMessage>, bool) {
     let outcome = store.begin_send(send, chunk, at(10)).await.unwrap();
-    let BeginSend::Begun { send, told, has_more } = outcome else { panic!("{outcome:?}") };
-    (send, told, has_more)
+    let BeginSend::Begun { send, announced, has_more } = outcome else { panic!("{outcome:?}") };
+    (send, announced, has_more)
 }
 
-fn recipients(told: Option<&Told>) -> Vec<UserId> {
-    told.map(|told| told.entries.iter().map(|entry| entry.recipient).collect()).unwrap_or_default()
+fn recipients(announced: Option<&AnnouncedMessage>) -> Vec<UserId> {
+    announced
+        .map(|announced| announced.entries.iter().map(|entry| entry.recipient).collect())
+        .unwrap_or_default()
 }
 
 /// Begins a send and carries it to its end; whom it reached, chunk by chunk.
 async fn carry_out(store: &impl Store, send: NewSend, chunk: u32) -> (i64, Vec<Vec<UserId>>) {
-    let (stored, told, mut has_more) = begin(store, send, chunk).await;
-    let mut chunks = vec![recipients(told.as_ref())];
+    let (stored, announced, mut has_more) = begin(store, send, chunk).await;
+    let mut chunks = vec![recipients(announced.as_ref())];
     while has_more {
         let next = store.continue_send(&owner(), stored.id, chunk, at(20)).await.unwrap();
         has_more = next.has_more;
-        chunks.push(recipients(next.told.as_ref()));
+        chunks.push(recipients(next.announced.as_ref()));
     }
     (stored.recipients, chunks)
 }
@@ -134,23 +140,23 @@ pub(crate) async fn chunks_reach_every_recipient_once<F: Fixture>() {
         }
     }
     // A chunk that ends exactly with the last one says so.
-    let (_, told, has_more) = begin(store, send(users[0], Recipients::All), 23).await;
-    assert_eq!((recipients(told.as_ref()).len(), has_more), (23, false));
+    let (_, announced, has_more) = begin(store, send(users[0], Recipients::All), 23).await;
+    assert_eq!((recipients(announced.as_ref()).len(), has_more), (23, false));
 }
 
 pub(crate) async fn two_chunks_in_one_group_follow_each_other<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let users = ids(&people(store, 10, "client").await);
-    let (stored, told, _) = begin(store, send(users[0], Recipients::All), 3).await;
+    let (stored, announced, _) = begin(store, send(users[0], Recipients::All), 3).await;
     // The last two have no recipients.
     let owner = owner();
     let rivals = join_all((0..5).map(|_| store.continue_send(&owner, stored.id, 3, at(20)))).await;
-    let mut reached = recipients(told.as_ref());
+    let mut reached = recipients(announced.as_ref());
     let mut others = Vec::new();
     for chunk in rivals {
         let chunk = chunk.unwrap();
-        reached.extend(recipients(chunk.told.as_ref()));
+        reached.extend(recipients(chunk.announced.as_ref()));
         others.push(chunk.has_more);
     }
     assert_eq!(reached, users);
@@ -171,9 +177,9 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
         (Recipients::Role(Role::Client), 3),
         (Recipients::All, 1),
     ] {
-        let (stored, told, _) = begin(store, send(users[0], to), chunk).await;
+        let (stored, announced, _) = begin(store, send(users[0], to), chunk).await;
         ids.push(stored.id);
-        reached.push(recipients(told.as_ref()));
+        reached.push(recipients(announced.as_ref()));
     }
     let (mut has_more, mut together) = (true, 0);
     while has_more {
@@ -181,20 +187,21 @@ pub(crate) async fn sends_that_meet_go_on_in_step<F: Fixture>() {
             store.continue_sends(&owner(), &ids, 9, at(20)).await.unwrap();
         assert!(!took.is_zero());
         let chunks: Vec<_> = chunks.into_iter().map(Option::unwrap).collect();
-        let told: Vec<_> = chunks.iter().map(|one| recipients(one.told.as_ref())).collect();
-        assert!((1..=9).contains(&told.concat().len()), "{told:?}");
-        let [first, _, third, last] = &told[..] else { panic!("{told:?}") };
+        let announced: Vec<_> =
+            chunks.iter().map(|one| recipients(one.announced.as_ref())).collect();
+        assert!((1..=9).contains(&announced.concat().len()), "{announced:?}");
+        let [first, _, third, last] = &announced[..] else { panic!("{announced:?}") };
         together += i32::from(first.len() > 1 && first == third && third == last);
         has_more = chunks.iter().any(|one| one.has_more);
-        for (reached, told) in reached.iter_mut().zip(told) {
-            reached.extend(told);
+        for (reached, announced) in reached.iter_mut().zip(announced) {
+            reached.extend(announced);
         }
     }
     assert_eq!(reached, [users.clone(), every_other, users.clone(), users.clone()]);
     assert!(together >= 10, "{together} chunks of all");
     let unknown =
         store.continue_sends(&owner(), &[SendId(99), ids[0]], 9, at(20)).await.unwrap().chunks;
-    let is_over = |one: &Chunk| one.told.is_none() && !one.has_more;
+    let is_over = |one: &Chunk| one.announced.is_none() && !one.has_more;
     assert!(unknown[0].is_none() && unknown[1].as_ref().is_some_and(is_over), "{unknown:?}");
     assert_eq!(store.head(users[1]).await.unwrap(), head(3, 3, 0));
 }
@@ -212,13 +219,13 @@ pub(crate) async fn newcomers_are_left_out_and_so_is_who_was_deactivated<F: Fixt
     }
     person(store, "newcomer", "client").await;
     deactivate(store, &users[3]).await;
-    for (stored, told, has_more) in begun {
+    for (stored, announced, has_more) in begun {
         assert_eq!((stored.recipients, has_more), (6, true));
-        let mut reached = recipients(told.as_ref());
+        let mut reached = recipients(announced.as_ref());
         let mut has_more = true;
         while has_more {
             let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
-            reached.extend(recipients(next.told.as_ref()));
+            reached.extend(recipients(next.announced.as_ref()));
             has_more = next.has_more;
         }
         assert_eq!(reached, [all[0], all[1], all[2], all[4], all[5]]);
@@ -250,11 +257,11 @@ pub(crate) async fn a_newcomer_with_a_low_id_is_left_out_too<F: Fixture>() {
     // Between the cursor and the last account that there was.
     store.create_user(register(1_500, 15), None).await.unwrap();
     store.add_member(web, UserId(1_500)).await.unwrap();
-    for (stored, told, mut has_more) in begun {
-        let mut reached = recipients(told.as_ref());
+    for (stored, announced, mut has_more) in begun {
+        let mut reached = recipients(announced.as_ref());
         while has_more {
             let next = store.continue_send(&owner(), stored.id, 1, at(20)).await.unwrap();
-            reached.extend(recipients(next.told.as_ref()));
+            reached.extend(recipients(next.announced.as_ref()));
             has_more = next.has_more;
         }
         assert_eq!((reached, stored.recipients), (members.to_vec(), 3));
@@ -264,8 +271,9 @@ pub(crate) async fn a_newcomer_with_a_low_id_is_left_out_too<F: Fixture>() {
 pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
     let mut fixture = F::make().await;
     let users = ids(&people(&**fixture.store(), 9, "client").await);
-    let (stored, told, _) = begin(&**fixture.store(), send(users[0], Recipients::All), 2).await;
-    let mut reached = recipients(told.as_ref());
+    let (stored, announced, _) =
+        begin(&**fixture.store(), send(users[0], Recipients::All), 2).await;
+    let mut reached = recipients(announced.as_ref());
     let mut has_more = true;
     while has_more {
         fixture = fixture.reopen().await;
@@ -273,8 +281,8 @@ pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
         let (due, _) = store.due_sends(&owner(), at(20), 10).await.unwrap();
         assert_eq!(due, [stored.id], "it is found again");
         let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
-        assert_eq!(next.told.as_ref().unwrap().content.message.title, "Maintenance");
-        reached.extend(recipients(next.told.as_ref()));
+        assert_eq!(next.announced.as_ref().unwrap().content.message.title, "Maintenance");
+        reached.extend(recipients(next.announced.as_ref()));
         has_more = next.has_more;
     }
     assert_eq!(reached, users);
@@ -282,7 +290,7 @@ pub(crate) async fn a_crash_between_chunks_changes_nothing<F: Fixture>() {
     let store = &**fixture.store();
     assert!(store.due_sends(&owner(), at(20), 10).await.unwrap().0.is_empty());
     let next = store.continue_send(&owner(), stored.id, 2, at(20)).await.unwrap();
-    assert!(next.told.is_none() && !next.has_more);
+    assert!(next.announced.is_none() && !next.has_more);
     for user in users {
         assert_eq!(store.head(user).await.unwrap(), head(1, 1, 0));
     }
@@ -320,8 +328,10 @@ pub(crate) async fn a_send_to_one_names_its_notification<F: Fixture>() {
     let to_one = || keyed(send(users[0], Recipients::Users(vec![users[1]])), "k", 1);
     let request = || store.begin_send(to_one(), 9, at(10));
     let (one, again) = futures_util::future::join(request(), request()).await;
-    let BeginSend::Begun { send: stored, told, .. } = one.unwrap() else { panic!("not begun") };
-    let born = told.unwrap().entries[0];
+    let BeginSend::Begun { send: stored, announced, .. } = one.unwrap() else {
+        panic!("not begun")
+    };
+    let born = announced.unwrap().entries[0];
     assert_eq!((born.recipient, Some(born.id)), (users[1], stored.notification));
     assert!(matches!(again.unwrap(), BeginSend::Repeated(first) if first == stored));
     let later = request().await.unwrap();
@@ -396,8 +406,8 @@ pub(crate) async fn a_send_without_recipients_is_done<F: Fixture>() {
     let user = person(store, "client", "client").await.id;
     for due_at in [None, Some(at(500))] {
         let unknown = NewSend { due_at, ..send(user, Recipients::Role(Role::Developer)) };
-        let (stored, told, has_more) = begin(store, unknown, 10).await;
-        assert_eq!((stored.recipients, told.is_some(), has_more), (0, false, false));
+        let (stored, announced, has_more) = begin(store, unknown, 10).await;
+        assert_eq!((stored.recipients, announced.is_some(), has_more), (0, false, false));
     }
     assert_eq!(store.due_sends(&owner(), at(1000), 10).await.unwrap(), (vec![], None));
 }
@@ -407,26 +417,26 @@ pub(crate) async fn a_send_for_later_waits<F: Fixture>() {
     let store = &**fixture.store();
     let users = ids(&people(store, 3, "client").await);
     let later = NewSend { due_at: Some(at(500)), ..send(users[0], Recipients::All) };
-    let (stored, told, has_more) = begin(store, later, 2).await;
-    assert!(stored.is_scheduled && has_more && told.is_none());
+    let (stored, announced, has_more) = begin(store, later, 2).await;
+    assert!(stored.is_scheduled && has_more && announced.is_none());
     assert_eq!(stored.recipients, 3);
     assert_eq!(store.due_sends(&owner(), at(499), 10).await.unwrap(), (vec![], Some(at(500))));
     let early = store.continue_send(&owner(), stored.id, 2, at(499)).await.unwrap();
-    assert!(early.told.is_none() && !early.has_more);
+    assert!(early.announced.is_none() && !early.has_more);
     person(store, "newcomer", "client").await;
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     assert_eq!(store.due_sends(&owner(), at(500), 10).await.unwrap(), (vec![stored.id], None));
     let one = store.continue_send(&owner(), stored.id, 2, at(500)).await.unwrap();
-    assert_eq!((recipients(one.told.as_ref()), one.has_more), (users[..2].to_vec(), true));
-    let dated = one.told.unwrap().content.message.created_at;
+    assert_eq!((recipients(one.announced.as_ref()), one.has_more), (users[..2].to_vec(), true));
+    let dated = one.announced.unwrap().content.message.created_at;
     assert_eq!(dated, at(500), "it is dated when it comes, not when it was asked for");
     let two = store.continue_send(&owner(), stored.id, 2, at(510)).await.unwrap();
-    assert_eq!((recipients(two.told.as_ref()), two.has_more), (users[2..].to_vec(), false));
+    assert_eq!((recipients(two.announced.as_ref()), two.has_more), (users[2..].to_vec(), false));
     // A time that has come already is no later time.
     let past = NewSend { due_at: Some(at(10)), ..send(users[0], Recipients::All) };
-    let (stored, told, _) = begin(store, past, 10).await;
-    assert!(!stored.is_scheduled && told.is_some());
+    let (stored, announced, _) = begin(store, past, 10).await;
+    assert!(!stored.is_scheduled && announced.is_some());
 }
 
 pub(crate) async fn old_keys_are_forgotten<F: Fixture>() {
@@ -451,11 +461,11 @@ pub(crate) async fn a_letter_is_shared_by_all_chunks<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let users = ids(&people(store, 3, "client").await);
-    let (stored, told, _) = begin(store, send(users[0], Recipients::All), 1).await;
-    let mut contents: Vec<Arc<MessageContent>> = vec![told.unwrap().content];
+    let (stored, announced, _) = begin(store, send(users[0], Recipients::All), 1).await;
+    let mut contents: Vec<Arc<MessageContent>> = vec![announced.unwrap().content];
     for _ in 0..2 {
         let next = store.continue_send(&owner(), stored.id, 1, at(20)).await.unwrap();
-        contents.push(next.told.unwrap().content);
+        contents.push(next.announced.unwrap().content);
     }
     for user in &users {
         let (_, entries) = entries(store, *user, Seq::ZERO).await;

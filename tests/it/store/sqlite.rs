@@ -113,9 +113,9 @@ async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
     let store = open(&url, hub()).await;
     assert_eq!(store.setting_or_insert("epoch", "second").await.unwrap(), epoch);
     assert_eq!(store.head(client.id).await.unwrap(), head(4, 2, 0));
-    let told = tell(&store, "after", &client, &[client.id]).await;
-    assert!(told.entries[0].id > ids[2], "ids go on");
-    assert_eq!(told.entries[0].seq, Seq(5));
+    let announced = tell(&store, "after", &client, &[client.id]).await;
+    assert!(announced.entries[0].id > ids[2], "ids go on");
+    assert_eq!(announced.entries[0].seq, Seq(5));
     assert_eq!(raise(&store, "Next", &client).await.ticket.key, "TKT-5");
     store.close().await;
 }
@@ -186,8 +186,8 @@ async fn two_processes_give_no_id_twice() {
     let mut ids = Vec::new();
     for n in 0..10 {
         let new = new_user(&format!("beside{n}"), "client");
-        let (user, told) = command.create_user(new, Some(registration)).await.unwrap();
-        ids.push(told.unwrap().entries[0].id);
+        let (user, announced) = command.create_user(new, Some(registration)).await.unwrap();
+        ids.push(announced.unwrap().entries[0].id);
         ids.push(tell(&hub, "meanwhile", &user, &[chief.id]).await.entries[0].id);
     }
     let both = join_all((0..20).map(|n| {
@@ -243,8 +243,8 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let (_, entries) = entries(&store, client.id, Seq::ZERO).await;
     assert_eq!(i64::try_from(entries.len()).unwrap(), acknowledged);
     store.limit_pages(10_000).await.unwrap();
-    let told = tell(&store, "room again", &client, &[client.id]).await;
-    assert_eq!(told.entries[0].seq, Seq(acknowledged + 1));
+    let announced = tell(&store, "room again", &client, &[client.id]).await;
+    assert_eq!(announced.entries[0].seq, Seq(acknowledged + 1));
     let mut other = beside(&store).await;
     let sound: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut other).await.unwrap();
@@ -426,15 +426,15 @@ async fn recipients_per_second() {
     for round in 1..=3 {
         let (mut longest, mut reached, begun) = (Duration::ZERO, 0, Instant::now());
         let outcome = store.begin_send(send(UserId(1), Recipients::All), 512, at(1)).await.unwrap();
-        let BeginSend::Begun { send: stored, told, mut has_more } = outcome else {
+        let BeginSend::Begun { send: stored, announced, mut has_more } = outcome else {
             panic!("{outcome:?}")
         };
-        reached += told.unwrap().entries.len();
+        reached += announced.unwrap().entries.len();
         while has_more {
             let chunk_begun = Instant::now();
             let chunk = store.continue_send(&owner(), stored.id, 512, at(2)).await.unwrap();
             longest = longest.max(chunk_begun.elapsed());
-            reached += chunk.told.unwrap().entries.len();
+            reached += chunk.announced.unwrap().entries.len();
             has_more = chunk.has_more;
         }
         let took = begun.elapsed();

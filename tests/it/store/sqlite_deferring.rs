@@ -14,7 +14,7 @@ use bellpull_actors::port::analytics::ReportFilter;
 use bellpull_actors::port::inbox::ChangedRows;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, ExplainStore, InboxStore, ReportStore, SendStore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -59,10 +59,10 @@ fn word(by: &User, to: &[UserId], text: &str) -> NewSend {
     NewSend { channels: Channels::of(&[Channel::System]), ..send }
 }
 
-async fn say(store: &SqliteStore, by: &User, to: &[UserId], text: &str) -> Told {
+async fn say(store: &SqliteStore, by: &User, to: &[UserId], text: &str) -> AnnouncedMessage {
     let begun = store.begin_send(word(by, to, text), 1_000, at(10)).await.unwrap();
-    let BeginSend::Begun { told: Some(told), .. } = begun else { panic!("{begun:?}") };
-    told
+    let BeginSend::Begun { announced: Some(announced), .. } = begun else { panic!("{begun:?}") };
+    announced
 }
 
 /// How many rows the inboxes have, and how many lists there are of rows still to be written.
@@ -232,9 +232,12 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     let House { store, people, ids, .. } = &house(7, deferring()).await;
     say(store, &people[0], &ids[..2], "to two").await;
     assert_eq!(written(store).await, (2, 0), "two are too few");
-    let told = say(store, &people[0], ids, "to all").await;
+    let announced = say(store, &people[0], ids, "to all").await;
     assert_eq!(written(store).await, (2, 1));
-    assert_eq!(told.entries.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2, 2, 1, 1, 1, 1, 1]);
+    assert_eq!(
+        announced.entries.iter().map(|one| one.seq.0).collect::<Vec<_>>(),
+        [2, 2, 1, 1, 1, 1, 1]
+    );
 
     assert_eq!(store.head(ids[0]).await.unwrap(), head(2, 2, 0));
     assert_eq!(store.unread_counts(ids[0]).await.unwrap().0, 2);
@@ -254,19 +257,19 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     assert!(store.newest_entries(ids[0], Seq(2), 9).await.unwrap().entries.is_empty());
     assert_eq!(written(store).await, (2, 1), "who looks writes nothing");
 
-    let id = told.entries[1].id;
+    let id = announced.entries[1].id;
     assert_eq!(store.notification(ids[1], id).await.unwrap().unwrap().seq, Seq(2));
     assert_eq!(written(store).await, (3, 1), "who lists has his own written");
     let page = store.notifications(ids[2], &NotificationFilter::default(), first(9).into()).await;
     assert_eq!(page.unwrap().count, 1);
     let marked = store.mark(ids[4], Selection::UpTo(Seq(1)), Mark::Read, at(20)).await.unwrap();
-    assert_eq!(*marked.unwrap().ids, [told.entries[4].id]);
-    let explained = store.told(told.entries[5].id).await.unwrap().unwrap();
+    assert_eq!(*marked.unwrap().ids, [announced.entries[4].id]);
+    let explained = store.announcement(announced.entries[5].id).await.unwrap().unwrap();
     assert_eq!(explained.row.unwrap().recipient, ids[5]);
     assert_eq!(written(store).await, (6, 1));
-    let told = tell(store, "by e-mail", &people[0], &ids[6..]).await;
+    let announced = tell(store, "by e-mail", &people[0], &ids[6..]).await;
     assert_eq!(
-        told.entries[0].seq,
+        announced.entries[0].seq,
         Seq(2),
         "what goes out is written at once, and what was before"
     );

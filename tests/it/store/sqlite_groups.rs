@@ -22,7 +22,7 @@ async fn marks_come_before_new_entries() {
             store.commit(decision),
             store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),
         );
-        let new = committed.unwrap().told.unwrap().entries[0].seq;
+        let new = committed.unwrap().announced.unwrap().entries[0].seq;
         let last = marked.unwrap().unwrap().last;
         assert_eq!(store.head(client.id).await.unwrap(), head(7, 1, 0));
         if (new, last) == (Seq(7), Seq(6)) {

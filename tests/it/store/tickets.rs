@@ -19,7 +19,7 @@ pub(crate) async fn a_new_ticket_takes_its_projects_next_number<F: Fixture>() {
     person(store, "admin", "admin").await;
     let first = raise(store, "One", &client).await;
     assert_eq!(first.ticket.key, "TKT-1");
-    let shown = first.told.unwrap().content.message.ticket.clone().unwrap();
+    let shown = first.announced.unwrap().content.message.ticket.clone().unwrap();
     assert_eq!(shown.key, "TKT-1", "what people are shown has the key too");
 
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
@@ -167,10 +167,10 @@ pub(crate) async fn each_recipient_is_told_once_and_the_actor_never<F: Fixture>(
     let chief = person(store, "chief", "super_admin").await;
     person(store, "dev", "developer").await;
     // An admin raises it: one of the admins, and not told.
-    let told = raise(store, "One", &admins[1]).await.told.unwrap();
-    let recipients: Vec<UserId> = told.entries.iter().map(|placed| placed.recipient).collect();
+    let announced = raise(store, "One", &admins[1]).await.announced.unwrap();
+    let recipients: Vec<UserId> = announced.entries.iter().map(|placed| placed.recipient).collect();
     assert_eq!(recipients, [admins[0].id, admins[2].id, chief.id]);
-    for placed in &told.entries {
+    for placed in &announced.entries {
         assert_eq!((placed.seq.0, placed.unread_count), (1, 1));
     }
 }
@@ -182,9 +182,9 @@ pub(crate) async fn inactive_admins_are_not_told<F: Fixture>() {
     let admins = people(store, 2, "admin").await;
     let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
     store.update_user(admins[0].id, off).await.unwrap();
-    let told = raise(store, "One", &client).await.told.unwrap();
-    assert_eq!(told.entries.len(), 1);
-    assert_eq!(told.entries[0].recipient, admins[1].id);
+    let announced = raise(store, "One", &client).await.announced.unwrap();
+    assert_eq!(announced.entries.len(), 1);
+    assert_eq!(announced.entries[0].recipient, admins[1].id);
 }
 
 pub(crate) async fn a_decision_without_an_announcement_has_no_entries<F: Fixture>() {
@@ -192,9 +192,9 @@ pub(crate) async fn a_decision_without_an_announcement_has_no_entries<F: Fixture
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let raised = raise(store, "There is no admin", &client).await;
-    assert!(raised.told.is_none(), "there is no recipient");
+    assert!(raised.announced.is_none(), "there is no recipient");
     let edit = Command::Edit(Edit { title: Some("Two".to_owned()), ..Edit::default() });
-    assert!(store.commit(step(&raised.ticket, edit, &client)).await.unwrap().told.is_none());
+    assert!(store.commit(step(&raised.ticket, edit, &client)).await.unwrap().announced.is_none());
 }
 
 pub(crate) async fn projects_and_members_are_found<F: Fixture>() {

@@ -179,15 +179,15 @@ pub(crate) async fn a_users_webhook_hears_of_what_comes_into_the_inbox<F: Fixtur
     let some = hook(store, owner, "b.example", &["mentioned", "build_done"]).await.id;
     let off = hook(store, owner, "c.example", &[]).await.id;
     store.change_webhook(off, changes(false), at(2)).await.unwrap();
-    let told = tell(store, "ticket_created", &bob, &[ann.id, bob.id]).await;
-    assert_eq!(told.channels, Channels::of(&[Channel::Webhook]));
+    let announced = tell(store, "ticket_created", &bob, &[ann.id, bob.id]).await;
+    assert_eq!(announced.channels, Channels::of(&[Channel::Webhook]));
     let leased = lease(store, 50).await;
     assert_eq!(ids(&leased), [all]);
     let one = &leased[0];
     assert_eq!(to(one), Some(ann.id));
-    let hers = told.entries.iter().find(|entry| entry.recipient == ann.id).unwrap();
+    let hers = announced.entries.iter().find(|entry| entry.recipient == ann.id).unwrap();
     assert_eq!(one.notification, Some(hers.id));
-    assert_eq!(one.contents[0].message, told.content.message);
+    assert_eq!(one.contents[0].message, announced.content.message);
     assert_eq!(target(one).url, "https://a.example/hook");
     assert_eq!(target(one).project, None);
     assert_eq!(target(one).secrets, [HookSecret::new("secret of a.example".to_owned())]);
@@ -222,7 +222,7 @@ pub(crate) async fn a_projects_webhook_is_called_once_an_event_whatever_its_reci
     let hers = hook(store, HookOwner::User(ann.id), "c.example", &[]).await.id;
     let other = hook(store, HookOwner::Project(web.id), "d.example", &[]).await.id;
     let made = raise(store, "One", &carl).await;
-    assert_eq!(made.told.as_ref().unwrap().entries.len(), 2, "both admins");
+    assert_eq!(made.announced.as_ref().unwrap().entries.len(), 2, "both admins");
     let leased = lease(store, 50).await;
     assert_eq!(ids(&leased), [hers, everything]);
     let [_, one] = &leased[..] else { panic!("not two") };
@@ -246,25 +246,25 @@ pub(crate) async fn an_event_without_recipients_reaches_a_projects_webhook<F: Fi
     let fixture = with_hooks::<F>().await;
     let ann = person(&**fixture.store(), "ann", "admin").await;
     let lone = raise(&**fixture.store(), "Unnoticed", &ann).await;
-    assert!(lone.told.is_none(), "its raiser is the only admin");
+    assert!(lone.announced.is_none(), "its raiser is the only admin");
     let owner = HookOwner::Project(ProjectId::DEFAULT);
     let id = hook(&**fixture.store(), owner, "a.example", &[]).await.id;
-    let told = raise(&**fixture.store(), "One", &ann).await.told.unwrap();
-    assert!(told.entries.is_empty());
-    assert_eq!(told.channels, Channels::of(&[Channel::Webhook]));
+    let announced = raise(&**fixture.store(), "One", &ann).await.announced.unwrap();
+    assert!(announced.entries.is_empty());
+    assert_eq!(announced.channels, Channels::of(&[Channel::Webhook]));
     // The letter is read again from what was written.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     let leased = lease(store, 50).await;
     assert_eq!(ids(&leased), [id]);
-    assert_eq!(leased[0].contents[0].message.body, told.content.message.body);
+    assert_eq!(leased[0].contents[0].message.body, announced.content.message.body);
     let sent = Outcome::Sent { provider_id: None };
     store.record(vec![attempt(&leased[0], sent)]).await.unwrap();
     assert!(lease(store, 9_999).await.is_empty());
     let mut silent =
         creation(store.reserve_ticket_id().await.unwrap(), &default_project(), "Silent", &ann);
     silent.announcement.as_mut().unwrap().audience = Audience::default();
-    assert!(store.commit(silent).await.unwrap().told.is_some());
+    assert!(store.commit(silent).await.unwrap().announced.is_some());
 }
 
 pub(crate) async fn what_a_project_was_told_is_kept_with_its_deliveries<F: Fixture>() {
@@ -272,7 +272,7 @@ pub(crate) async fn what_a_project_was_told_is_kept_with_its_deliveries<F: Fixtu
     let store = &**fixture.store();
     let ann = person(store, "ann", "admin").await;
     hook(store, HookOwner::Project(ProjectId::DEFAULT), "a.example", &[]).await;
-    assert!(raise(store, "One", &ann).await.told.unwrap().entries.is_empty());
+    assert!(raise(store, "One", &ann).await.announced.unwrap().entries.is_empty());
     let forget =
         async |what| store.forget(what, at(DAY), Position::START, 100).await.unwrap().removed;
     assert_eq!((forget(Old::Deliveries).await, forget(Old::Messages).await), (0, 0), "it waits");

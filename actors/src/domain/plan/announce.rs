@@ -9,7 +9,10 @@ use super::super::inbox::MessageContent;
 use super::super::notification::{Announcement, Message};
 use super::super::preference::{Routed, RoutedBy};
 use super::super::routing::Channels;
-use super::{External, InboxEntry, NewDelivery, NewEntry, Plan, Rejection, Routing, Subject, Told};
+use super::{
+    AnnouncedMessage, External, InboxEntry, NewDelivery, NewEntry, Plan, Rejection, Routing,
+    Subject,
+};
 
 /// The next recipients of a send.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +40,10 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Rejection::NotFound`] when a recipient does not exist.
-    pub fn announce(&mut self, announcement: &Announcement) -> Result<Option<Told>, Rejection> {
+    pub fn announce(
+        &mut self,
+        announcement: &Announcement,
+    ) -> Result<Option<AnnouncedMessage>, Rejection> {
         let audience = self.audience(announcement)?;
         self.tell_audience(announcement, audience, announcement.message.clone(), None)
     }
@@ -47,7 +53,11 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Rejection::NotFound`] if a recipient does not exist: the whole group must be rolled back.
-    pub fn send(&mut self, part: SendPart<'_>, together: usize) -> Result<Option<Told>, Rejection> {
+    pub fn send(
+        &mut self,
+        part: SendPart<'_>,
+        together: usize,
+    ) -> Result<Option<AnnouncedMessage>, Rejection> {
         let SendPart { message, content, recipients, only, now, .. } = part;
         if part.is_new {
             self.rows.messages.push((message, Arc::clone(content)));
@@ -57,8 +67,8 @@ impl Plan<'_> {
         routing.is_critical = part.is_critical;
         // A send that was due while no node ran begins to wait only now.
         routing.due_at = routing.due_at.max(now);
-        let told = self.tell((message, content), &routing, recipients, only, together)?;
-        Ok((!told.entries.is_empty()).then_some(told))
+        let announced = self.tell((message, content), &routing, recipients, only, together)?;
+        Ok((!announced.entries.is_empty()).then_some(announced))
     }
 
     /// The users of an announcement's audience; all of them must exist.
@@ -77,7 +87,7 @@ impl Plan<'_> {
         mut recipients: Vec<UserId>,
         message: Message,
         project: Option<ProjectId>,
-    ) -> Result<Option<Told>, Rejection> {
+    ) -> Result<Option<AnnouncedMessage>, Rejection> {
         let content = MessageContent::new(message);
         let routed = Routed { channels: announcement.channels, by: RoutedBy::Hub };
         let routing = self.routing(&content, routed);
@@ -90,14 +100,15 @@ impl Plan<'_> {
         let message = self.context.ids.message();
         self.rows.messages.push((message, Arc::clone(&content)));
         let together = recipients.len();
-        let mut told = self.tell((message, &content), &routing, &recipients, None, together)?;
+        let mut announced =
+            self.tell((message, &content), &routing, &recipients, None, together)?;
         for hook in self.facts.called(project, routing.event) {
             let external = External { to: &hook.address, route: routing.to_project() };
             let (id, subject) = (self.context.ids.delivery(), Subject::Message(message));
             self.rows.deliveries.push(NewDelivery::new(id, subject, &external, routing.ticket));
-            told.channels = told.channels.with(external.route.channel);
+            announced.channels = announced.channels.with(external.route.channel);
         }
-        Ok(Some(told))
+        Ok(Some(announced))
     }
 
     fn routing<'l>(&self, content: &'l MessageContent, routed: Routed) -> Routing<'l> {
@@ -122,7 +133,7 @@ impl Plan<'_> {
         recipients: &[UserId],
         only: Option<NotificationId>,
         together: usize,
-    ) -> Result<Told, Rejection> {
+    ) -> Result<AnnouncedMessage, Rejection> {
         let mut entries = Vec::with_capacity(recipients.len());
         let mut channels = Channels::NONE;
         let ids = self.context.ids;
@@ -156,7 +167,7 @@ impl Plan<'_> {
             *self.rows.copies.entry(message).or_default() += copies;
         }
         self.remember_steps(routing, first_delivery);
-        Ok(Told { content: Arc::clone(content), entries, channels })
+        Ok(AnnouncedMessage { content: Arc::clone(content), entries, channels })
     }
 
     /// A later decision of this group may call off the steps that were planned since.

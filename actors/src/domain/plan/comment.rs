@@ -2,7 +2,7 @@
 
 use super::super::comment::Comment;
 use super::super::notification::Announcement;
-use super::{Plan, Rejection, Told};
+use super::{AnnouncedMessage, Plan, Rejection};
 
 impl<'a> Plan<'a> {
     /// Plans a comment and the announcement to the users that it names. Answers with the comment
@@ -15,16 +15,16 @@ impl<'a> Plan<'a> {
         &mut self,
         comment: &'a Comment,
         announcement: Option<&Announcement>,
-    ) -> Result<(Comment, Option<Told>), Rejection> {
+    ) -> Result<(Comment, Option<AnnouncedMessage>), Rejection> {
         if self.facts.tickets.get(&comment.ticket).is_none_or(|ticket| ticket.is_deleted) {
             return Err(Rejection::NotFound);
         }
-        let told = match announcement {
+        let announced = match announcement {
             None => None,
             Some(announcement) => self.announce(announcement)?,
         };
         let id = self.context.ids.comment();
         self.rows.comments.push((id, comment));
-        Ok((Comment { id, ..comment.clone() }, told))
+        Ok((Comment { id, ..comment.clone() }, announced))
     }
 }

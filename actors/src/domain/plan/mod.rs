@@ -60,7 +60,7 @@ pub use announce::SendPart;
 pub use facts::{Facts, KnownProject, KnownTicket, Members};
 pub use ids::Ids;
 pub use needs::Needs;
-pub use outcome::{Committed, InboxEntry, Rejection, Told};
+pub use outcome::{AnnouncedMessage, Committed, InboxEntry, Rejection};
 pub use recipient::{Address, Hook, Recipient};
 pub use routing::{External, Route, Routing};
 pub use rows::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject};

@@ -24,12 +24,12 @@ pub struct Committed {
     /// The ticket's new state, with its key.
     pub ticket: Ticket,
     /// The announcement to its recipients.
-    pub told: Option<Told>,
+    pub announced: Option<AnnouncedMessage>,
 }
 
 /// One announcement's notifications, as they were written.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct AnnouncedMessage {
     /// The text that they share.
     pub content: Arc<MessageContent>,
     /// One for each recipient; none, where only a project's webhook is called.
@@ -51,7 +51,7 @@ pub struct InboxEntry {
     pub unread_count: i64,
 }
 
-impl Told {
+impl AnnouncedMessage {
     /// The notification at `placed`, as its recipient's actor receives it.
     #[must_use]
     pub fn change(&self, placed: InboxEntry) -> Change {

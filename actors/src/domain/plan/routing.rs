@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_webhook_hears_of_its_own_events_whatever_the_sender_has_chosen() {
-        let told = |recipient: &Recipient| {
+        let announced = |recipient: &Recipient| {
             let routed = Routed { channels: Channels::NONE, by: RoutedBy::Sender };
             let on = Channels::of(&[Channel::Webhook]);
             let routing = Routing { on, routed, ..routing(&[]) };
@@ -263,9 +263,9 @@ mod tests {
             hooks: hooks.to_vec(),
             ..recipient(&[Channel::Webhook], wishes)
         };
-        assert_eq!(told(&of(&[])), [(3, None), (5, None)]);
+        assert_eq!(announced(&of(&[])), [(3, None), (5, None)]);
         let held_back = [(3, Some("preference")), (5, Some("preference"))];
-        assert_eq!(told(&of(&[(Channel::Webhook, Wish::No)])), held_back);
+        assert_eq!(announced(&of(&[(Channel::Webhook, Wish::No)])), held_back);
     }
 
     #[test]

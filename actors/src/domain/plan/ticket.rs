@@ -24,7 +24,7 @@ impl<'a> Plan<'a> {
         }
         self.put_state(decision);
         self.put_search_text(decision, &ticket.key, is_new);
-        let told = match announcement.zip(audience) {
+        let announced = match announcement.zip(audience) {
             None => None,
             Some((announcement, audience)) => {
                 let mut message = announcement.message.clone();
@@ -34,7 +34,7 @@ impl<'a> Plan<'a> {
                 self.tell_audience(announcement, audience, message, Some(ticket.project))?
             }
         };
-        Ok(Committed { ticket, told })
+        Ok(Committed { ticket, announced })
     }
 
     /// Gives a new ticket its number, and so its key.

@@ -46,8 +46,8 @@ pub fn create(
         created_at: now,
         updated_at: now,
     };
-    let told = Told::of(&Event::TicketCreated, &ticket);
-    let announcement = Some(told.announce(&ticket, "", caller, now));
+    let audience = EventAudience::of(&Event::TicketCreated, &ticket);
+    let announcement = Some(audience.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
     Ok(Decision { ticket, deleted: false, entry, announcement })
 }
@@ -73,39 +73,41 @@ pub fn decide(
     let mut after = ticket.clone();
     after.version += 1;
     after.updated_at = now;
-    let mut told = None;
+    let mut audience = None;
     if let Some(rule) = command.step().map(Step::rule) {
         if !rule.from.contains(&ticket.status) {
             return Err(Refusal::WrongStatus { action: rule.name, status: ticket.status });
         }
         after.status = rule.to;
-        told = Some(Told::of(&rule.event, ticket));
+        audience = Some(EventAudience::of(&rule.event, ticket));
     }
     let mut note = String::new();
     if let Command::Assign { developers } = command {
         let newly = assign(&mut after, developers)?;
         note = developers.iter().map(User::display_name).collect::<Vec<_>>().join(", ");
         // Developers who were assigned before are not notified again.
-        told = told.filter(|_| !newly.is_empty()).map(|told| Told { users: newly, ..told });
+        audience = audience
+            .filter(|_| !newly.is_empty())
+            .map(|audience| EventAudience { users: newly, ..audience });
     } else if let Command::Reject { reason } = command {
         note.clone_from(reason);
     } else if let Command::Edit(edit) = command {
         note = apply(&mut after, edit)?;
     }
-    let announcement = told.map(|told| told.announce(&after, &note, caller, now));
+    let announcement = audience.map(|audience| audience.announce(&after, &note, caller, now));
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
     Ok(Decision { ticket: after, deleted, entry, announcement })
 }
 
 /// An event and its audience.
-struct Told {
+struct EventAudience {
     event: &'static Event,
     admins: bool,
     users: Vec<UserId>,
 }
 
-impl Told {
+impl EventAudience {
     /// The event with the users whom it concerns because of their relation to the ticket.
     fn of(event: &'static Event, ticket: &Ticket) -> Self {
         let (mut admins, mut users) = (false, Vec::new());

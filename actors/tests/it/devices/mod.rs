@@ -27,7 +27,7 @@ const USER: UserId = UserId(1);
 
 #[derive(Debug, Clone, Copy)]
 enum Hint {
-    Told,
+    AnnouncedMessage,
     Lost,
     Doubled,
     Late,
@@ -75,7 +75,7 @@ fn whom() -> impl Strategy<Value = Whom> {
 fn step() -> impl Strategy<Value = Step> {
     let hint = || {
         prop_oneof![
-            6 => Just(Hint::Told), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
+            6 => Just(Hint::AnnouncedMessage), 1 => Just(Hint::Lost), 1 => Just(Hint::Doubled),
             1 => Just(Hint::Late)
         ]
     };
@@ -115,7 +115,7 @@ impl World {
     fn hint(&mut self, change: Change, hint: Hint) {
         let users = &self.node.hub.users;
         match hint {
-            Hint::Told => users.tell(USER, change),
+            Hint::AnnouncedMessage => users.tell(USER, change),
             Hint::Lost => {}
             Hint::Doubled => {
                 users.tell(USER, change.clone());
@@ -204,7 +204,7 @@ impl World {
             }
             Step::Late => {
                 while let Some(change) = self.late.pop() {
-                    self.hint(change, Hint::Told);
+                    self.hint(change, Hint::AnnouncedMessage);
                 }
             }
             Step::Come(kind) => self.come(kind).await,
@@ -345,7 +345,7 @@ proptest! {
             let ack = Asked { tag: Some("ack".into()), ask: Ask::Ack(Seq(acked)) };
             world.clients[0].conn.session.heard(Heard::Asked(Box::new(ack)));
             for (id, mark) in marks {
-                world.mark(Whom::One(id * 2 - 2), mark, Hint::Told).await;
+                world.mark(Whom::One(id * 2 - 2), mark, Hint::AnnouncedMessage).await;
             }
             let end = Heard::Ended(Ending::Closed { code: 1000 });
             world.clients[0].conn.session.heard(end);

@@ -274,10 +274,7 @@ fn verdict<'a>(measured: impl Iterator<Item = &'a Results>) -> Result<(), LoadEr
     let wrong = all.counts().into_iter().filter(|(_, count)| *count > 0);
     let wrong: Vec<String> = wrong.map(|(name, count)| format!("{count} {name}")).collect();
     let why = all.reasons.keys().next().map(|why| format!(" ({why})")).unwrap_or_default();
-    Err(LoadError::failed(format!(
-        "frames or requests failed: {}{why}",
-        wrong.join(", ")
-    )))
+    Err(LoadError::failed(format!("frames or requests failed: {}{why}", wrong.join(", "))))
 }
 
 /// The work of a process that this tool started: it blocks, so it has a thread of its own.

@@ -10,7 +10,7 @@ use super::socket::{Stage, send};
 use crate::clock::now_ns;
 use crate::frame::{self, ACCEPT, InvalidFrame, Kind};
 use crate::mark::{Mark, seq};
-use crate::pipe::{Ready, Told};
+use crate::pipe::{Ready, ReportedFrame};
 
 /// The longest head of a handshake's answer.
 const HEAD_MAX: usize = 16 * 1024;
@@ -119,8 +119,8 @@ impl<W: Write> Worker<W> {
             if mark.sent_ns > 0 {
                 self.tally.frames.record(at_ns.saturating_sub(mark.sent_ns));
             }
-            if self.setup.are_frames_told && mark.sent_ns == 0 {
-                self.told.push(Told { n: mark.n, event: event(payload), at_ns });
+            if self.setup.are_frames_reported && mark.sent_ns == 0 {
+                self.reported.push(ReportedFrame { n: mark.n, event: event(payload), at_ns });
             }
         }
         if socket.stage == Stage::Greeting

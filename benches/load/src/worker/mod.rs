@@ -19,7 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::clock::{now_ns, ns};
 use super::frame::PAYLOAD_MAX;
-use super::pipe::{Command, Event, Pace, Setup, Tally, Told};
+use super::pipe::{Command, Event, Pace, ReportedFrame, Setup, Tally};
 use socket::Socket;
 
 /// The token of commands; a socket's token is its index.
@@ -44,7 +44,7 @@ struct Worker<W: Write> {
     /// The read buffer: one frame of the largest size, and as much again.
     buffer: Vec<u8>,
     tally: Tally,
-    told: Vec<Told>,
+    reported: Vec<ReportedFrame>,
     opening: Opening,
     /// The number of expected marked frames.
     expected: Option<u64>,
@@ -102,7 +102,7 @@ pub fn run(input: impl BufRead + Send + 'static, output: impl Write) -> io::Resu
         sockets,
         buffer: vec![0; 2 * payload_max],
         tally: Tally::default(),
-        told: Vec::new(),
+        reported: Vec::new(),
         opening: Opening::default(),
         expected: None,
         last_ns: 0,
@@ -144,7 +144,7 @@ impl<W: Write> Worker<W> {
 
     /// The time until the next action.
     fn next_due(&self) -> Duration {
-        let mut wait = if self.told.is_empty() { PROGRESS_EVERY } else { TELL_EVERY };
+        let mut wait = if self.reported.is_empty() { PROGRESS_EVERY } else { TELL_EVERY };
         if let Some(Pace::Open { every_ns }) = self.opening.pace
             && self.opening.next < self.sockets.len()
         {
@@ -240,7 +240,7 @@ impl<W: Write> Worker<W> {
             self.opening.pace = None;
             self.say(&Event::Connected)?;
         }
-        if !self.told.is_empty() {
+        if !self.reported.is_empty() {
             self.tell()?;
         }
         let now = now_ns();
@@ -253,11 +253,11 @@ impl<W: Write> Worker<W> {
     }
 
     fn tell(&mut self) -> io::Result<()> {
-        if self.told.is_empty() {
+        if self.reported.is_empty() {
             return Ok(());
         }
-        let told = std::mem::take(&mut self.told);
-        self.say(&Event::Frames(told))
+        let reported = std::mem::take(&mut self.reported);
+        self.say(&Event::Frames(reported))
     }
 
     fn say(&mut self, event: &Event) -> io::Result<()> {

@@ -31,7 +31,7 @@ fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Comma
         run: RUN,
         has_positions: true,
         are_marks_ordered: false,
-        are_frames_told: false,
+        are_frames_reported: false,
         read_wait_ns: 0,
     };
     std::thread::spawn(move || {

@@ -112,9 +112,9 @@ pub(super) fn gather(
     let mut seen = 0;
     let mut part = Part { begun_ns: now_ns(), lasts_ns: ns(part), frames: Times::default() };
     loop {
-        for told in workers.told(LOOK_EVERY)? {
-            gathered.last_ns = gathered.last_ns.max(told.at_ns);
-            if let Some(ns) = lives.told(&told) {
+        for reported in workers.reported(LOOK_EVERY)? {
+            gathered.last_ns = gathered.last_ns.max(reported.at_ns);
+            if let Some(ns) = lives.reported(&reported) {
                 part.frames.record(ns);
             }
         }
@@ -130,8 +130,8 @@ pub(super) fn gather(
             break;
         }
     }
-    for told in workers.told(AFTERWARDS)? {
-        let _ = lives.told(&told); // nobody was owed it: it is counted as such
+    for reported in workers.reported(AFTERWARDS)? {
+        let _ = lives.reported(&reported); // nobody was owed it: it is counted as such
     }
     part.lasts_ns = 0;
     part.end(&mut gathered);

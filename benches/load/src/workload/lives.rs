@@ -10,7 +10,7 @@ use crate::LoadError;
 use crate::check::Faults;
 use crate::clock::now_ns;
 use crate::mark::Mark;
-use crate::pipe::{LoadUser, Told};
+use crate::pipe::{LoadUser, ReportedFrame};
 use crate::rest::{Answer, Rest};
 use crate::times::Times;
 
@@ -193,11 +193,12 @@ impl<'a> Lives<'a> {
     }
 
     /// Handles a frame; returns its latency. `None`: it was not expected.
-    pub(super) fn told(&self, told: &Told) -> Option<u64> {
-        let step = STEPS.iter().position(|(event, _)| *event == told.event);
+    pub(super) fn reported(&self, reported: &ReportedFrame) -> Option<u64> {
+        let step = STEPS.iter().position(|(event, _)| *event == reported.event);
         let mut ledger = self.ledger();
-        let Some((key, asked)) =
-            step.map(|step| (told.n, step)).and_then(|key| Some((key, ledger.open.get_mut(&key)?)))
+        let Some((key, asked)) = step
+            .map(|step| (reported.n, step))
+            .and_then(|key| Some((key, ledger.open.get_mut(&key)?)))
         else {
             ledger.faults.doubles += 1;
             return None;
@@ -207,7 +208,7 @@ impl<'a> Lives<'a> {
         if left == 0 {
             ledger.open.remove(&key);
         }
-        Some(told.at_ns.saturating_sub(asked_ns))
+        Some(reported.at_ns.saturating_sub(asked_ns))
     }
 
     /// The result of all tickets.
@@ -285,11 +286,11 @@ mod tests {
         let participants = participants(4);
         let lives = Lives::new(&participants, 4, 7).unwrap();
         lives.ledger().open.insert((3, 1), (1_000, 1));
-        let told = Told { n: 3, event: "ticket_opened".into(), at_ns: 5_000 };
-        assert_eq!((lives.missing(), lives.told(&told)), (1, Some(4_000)));
-        assert_eq!((lives.missing(), lives.told(&told)), (0, None));
-        let unknown = Told { n: 3, event: "ticket_lost".into(), at_ns: 5_000 };
-        assert_eq!(lives.told(&unknown), None);
+        let reported = ReportedFrame { n: 3, event: "ticket_opened".into(), at_ns: 5_000 };
+        assert_eq!((lives.missing(), lives.reported(&reported)), (1, Some(4_000)));
+        assert_eq!((lives.missing(), lives.reported(&reported)), (0, None));
+        let unknown = ReportedFrame { n: 3, event: "ticket_lost".into(), at_ns: 5_000 };
+        assert_eq!(lives.reported(&unknown), None);
         assert_eq!(lives.lived().faults.doubles, 2);
     }
 }

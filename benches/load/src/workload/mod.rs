@@ -122,13 +122,13 @@ fn staff(count: usize) -> [(&'static str, usize); 3] {
 /// # Errors
 /// Why it could not be run; a server's faults are in the result.
 pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
-    let are_frames_told = matches!(plan.workload, Workload::Tickets(_) | Workload::Mixed(_));
-    if are_frames_told && !target.setup.has_positions {
+    let are_frames_reported = matches!(plan.workload, Workload::Tickets(_) | Workload::Mixed(_));
+    if are_frames_reported && !target.setup.has_positions {
         let why = "tickets are a hub's own: this workload is for hubs of ours";
         return Err(LoadError::Wrong(format!("--plain: {why}")));
     }
     let read_wait_ns = ns(plan.read_wait);
-    let setup = Setup { are_frames_told, read_wait_ns, ..target.setup.clone() };
+    let setup = Setup { are_frames_reported, read_wait_ns, ..target.setup.clone() };
     let mut workers = Workers::start(&setup, plan.processes, plan.patience)?;
     match &plan.workload {
         Workload::Idle => idle::run(plan, target, &mut workers),

@@ -62,7 +62,7 @@ pub(super) fn apply(
     let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
     let written = set::apply(connection, place, work, &mut answers)?;
-    (applied.contents, records.told) = (written.contents, written.told);
+    (applied.contents, records.announced) = (written.contents, written.announced);
     records.write(connection)?;
     account_links::apply(connection, place, writes, &mut answers)?;
     outbox::apply(connection, place, writes, &mut answers)?;

@@ -79,7 +79,7 @@ pub(super) fn go_on<'a>(
         let chunk = |(id, had_turn)| {
             let send: &Running<'_> = running.get(id)?;
             let has_more = send.standing.goes_on(asked.now) && !send.is_held_from(asked);
-            Some(Chunk { told: None, has_more, had_turn })
+            Some(Chunk { announced: None, has_more, had_turn })
         };
         let chunks = asked.ids.iter().zip(turn).map(chunk).collect();
         // How long it took is known when it is committed.

@@ -68,7 +68,7 @@ use bellpull_actors::port::retention::Forgotten;
 use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
-use bellpull_actors::port::tickets::{Committed, Told};
+use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -264,8 +264,8 @@ pub(super) struct MarkRows {
 #[derive(Debug)]
 pub(super) enum Done {
     Committed(Box<Committed>),
-    Commented(Box<(Comment, Option<Told>)>),
-    Created(Box<(User, Option<Told>)>),
+    Commented(Box<(Comment, Option<AnnouncedMessage>)>),
+    Created(Box<(User, Option<AnnouncedMessage>)>),
     Updated(Box<User>),
     Login(LoginId),
     Refresh(RefreshUse),

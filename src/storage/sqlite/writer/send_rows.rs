@@ -8,7 +8,7 @@ use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
-use bellpull_actors::port::tickets::Told;
+use bellpull_actors::port::tickets::AnnouncedMessage;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -101,14 +101,15 @@ pub(super) enum Reply {
 
 impl Reply {
     /// Answers with what was told.
-    pub(super) fn give(self, answer: &mut Option<Answer>, told: Option<Told>) {
+    pub(super) fn give(self, answer: &mut Option<Answer>, announced: Option<AnnouncedMessage>) {
         match (self, answer) {
             (Self::Begun { send, has_more }, answer) => {
-                *answer = Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, told, has_more }))));
+                *answer =
+                    Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, announced, has_more }))));
             }
             (Self::Continued { nth }, Some(Ok(Done::Chunks(written)))) => {
                 if let Some(Some(chunk)) = written.chunks.get_mut(nth) {
-                    chunk.told = told;
+                    chunk.announced = announced;
                 }
             }
             (Self::Continued { .. }, answer) => *answer = Some(Err(mismatch())),
@@ -125,7 +126,7 @@ pub(super) struct Records<'a> {
     /// Owners that release their claims.
     pub(super) released: Vec<&'a LeaseOwner>,
     /// How many were told of each in this group.
-    pub(super) told: BTreeMap<SendId, i64>,
+    pub(super) announced: BTreeMap<SendId, i64>,
 }
 
 impl Records<'_> {
@@ -139,8 +140,9 @@ impl Records<'_> {
                        WHERE status = 'ACTIVE' AND claim_owner = ?";
             execute(connection, sql, (owner.as_str(),))?;
         }
-        let told = self.told.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
-        TOLD.run(connection, &told.collect::<Vec<_>>())
+        let announced =
+            self.announced.into_iter().flat_map(|(id, count)| [id.0, count].map(Cell::Int));
+        TOLD.run(connection, &announced.collect::<Vec<_>>())
     }
 }
 

@@ -54,14 +54,14 @@ pub(super) fn cancel(connection: &Connection, id: SendId) -> Result<Answer, Fail
     let sql = "SELECT status, cursor > 0, told FROM sends WHERE id = ?";
     let row: Option<(String, bool, i64)> =
         optional(connection, sql, (id.0,), |row| row.try_into())?;
-    let Some((status, was_begun, told)) = row else { return Ok(Err(StoreError::NotFound)) };
+    let Some((status, was_begun, announced)) = row else { return Ok(Err(StoreError::NotFound)) };
     let progress = Progress::from_name(&status).ok_or_else(|| corrupt("status"))?;
     if !progress.can_cancel() {
         return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
     }
     let cancelled = (Progress::Cancelled.as_str(), id.0);
     execute(connection, "UPDATE sends SET status = ? WHERE id = ?", cancelled)?;
-    Ok(Ok(Done::Cancelled(CancelSend::Cancelled { told, was_begun })))
+    Ok(Ok(Done::Cancelled(CancelSend::Cancelled { announced, was_begun })))
 }
 
 /// Forgets some of the keys that were first used before that time.

@@ -71,7 +71,7 @@ pub(super) struct Written {
     /// The new contents, by message id.
     pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
     /// How many recipients of each send were notified.
-    pub(super) told: BTreeMap<SendId, i64>,
+    pub(super) announced: BTreeMap<SendId, i64>,
 }
 
 /// Applies all decisions and comments, announces the created accounts, and writes the chunks of
@@ -104,17 +104,17 @@ pub(super) fn apply<'a>(
     }
     for Created { at, user, announcement } in work.created {
         // The account is written already: a recipient that does not exist rolls the group back.
-        let told = plan.announce(&announcement).map_err(StoreError::from)?;
-        answers[at] = Some(Ok(Done::Created(Box::new((user, told)))));
+        let announced = plan.announce(&announcement).map_err(StoreError::from)?;
+        answers[at] = Some(Ok(Done::Created(Box::new((user, announced)))));
     }
-    let told = send(&mut plan, work.chunks, answers)?;
+    let announced = send(&mut plan, work.chunks, answers)?;
     let rows = plan.into_rows();
     let contents = rows.messages.clone();
     for new in &rows.new_tickets {
         place.ids.used(Counter::Tickets, new.id.0);
     }
     rows::write(connection, place, rows)?;
-    Ok(Written { contents, told })
+    Ok(Written { contents, announced })
 }
 
 /// Plans the chunks of sends; returns how many recipients of each were notified.
@@ -137,10 +137,10 @@ fn send(
             now: chunk.now,
         };
         // The send's cursor is written already, too.
-        let told = plan.send(part, together)?;
-        let count = told.as_ref().map_or(0, |told| told.entries.len());
+        let announced = plan.send(part, together)?;
+        let count = announced.as_ref().map_or(0, |announced| announced.entries.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
-        chunk.reply.give(&mut answers[chunk.at], told);
+        chunk.reply.give(&mut answers[chunk.at], announced);
     }
     Ok(counts)
 }

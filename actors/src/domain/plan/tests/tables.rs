@@ -45,8 +45,8 @@ fn new_tickets_are_numbered_in_their_order_and_their_messages_say_so() {
     assert_eq!(plan.commit(&elsewhere).unwrap_err(), Rejection::NotFound);
     for (committed, key) in keys.iter().zip(["WEB-5", "WEB-6"]) {
         assert_eq!(committed.ticket.key, key);
-        let told = committed.told.as_ref().unwrap();
-        assert_eq!(told.content.message.ticket.as_ref().unwrap().key, key);
+        let announced = committed.announced.as_ref().unwrap();
+        assert_eq!(announced.content.message.ticket.as_ref().unwrap().key, key);
     }
     let rows = plan.into_rows();
     assert_eq!(rows.numbers.into_iter().collect::<Vec<_>>(), [(ProjectId(1), 6)]);
@@ -159,8 +159,9 @@ fn a_comment_needs_a_ticket_and_recipients_that_exist() {
         (&comments[2], &[2], None),
     ] {
         let outcome = plan.comment(comment, Some(&news(to)));
-        let told = outcome.as_ref().ok().map(|(_, told)| told.as_ref().unwrap().entries.len());
-        assert_eq!(told, wanted, "{comment:?} {to:?}");
+        let announced =
+            outcome.as_ref().ok().map(|(_, announced)| announced.as_ref().unwrap().entries.len());
+        assert_eq!(announced, wanted, "{comment:?} {to:?}");
     }
     let rows = plan.into_rows();
     assert_eq!((rows.comments.len(), rows.messages.len(), rows.entries.len()), (1, 1, 2));
@@ -181,8 +182,8 @@ fn what_reaches_no_user_and_no_webhook_writes_nothing() {
     assert!(plan.announce(&news(&[])).unwrap().is_none());
     assert!(plan.announce(&news(&[2])).unwrap().is_none());
     assert_eq!(plan.announce(&news(&[2, 99])).unwrap_err(), Rejection::NotFound);
-    let told = plan.announce(&news(&[1, 2])).unwrap().unwrap();
-    assert_eq!(told.entries.len(), 1);
+    let announced = plan.announce(&news(&[1, 2])).unwrap().unwrap();
+    assert_eq!(announced.entries.len(), 1);
     let rows = plan.into_rows();
     assert_eq!((rows.messages.len(), rows.entries.len()), (1, 1));
 }
@@ -200,8 +201,11 @@ fn a_projects_webhook_is_called_though_no_user_is_told() {
     facts.hooks.insert(ProjectId(1), hooks);
     let mut plan = Plan::new(context(&ids), facts);
     let raised = creation(9);
-    let told = plan.commit(&raised).unwrap().told.unwrap();
-    assert_eq!((told.entries.len(), told.channels), (0, Channels::of(&[Channel::Webhook])));
+    let announced = plan.commit(&raised).unwrap().announced.unwrap();
+    assert_eq!(
+        (announced.entries.len(), announced.channels),
+        (0, Channels::of(&[Channel::Webhook]))
+    );
     let rows = plan.into_rows();
     let [delivery] = rows.deliveries.as_slice() else { panic!("{:?}", rows.deliveries) };
     assert_eq!((delivery.target, delivery.lane.as_str()), (3, "host.example"));

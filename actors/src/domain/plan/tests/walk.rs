@@ -85,21 +85,21 @@ fn plan_one<'a>(
     cast: &'a Cast,
     versions: &mut [usize; 4],
     act: &Act,
-) -> (Result<Option<Told>, Rejection>, bool) {
+) -> (Result<Option<AnnouncedMessage>, Rejection>, bool) {
     let exist = |users: &[i64]| users.iter().all(|user| *user < 7);
     let mut decide = |id: i64, version: usize| {
         let fits = versions[nth(id)] == version;
         versions[nth(id)] += usize::from(fits);
-        (plan.commit(&cast.steps[version][nth(id)]).map(|done| done.told), fits)
+        (plan.commit(&cast.steps[version][nth(id)]).map(|done| done.announced), fits)
     };
     match act {
         Act::Raise(id) => decide(*id, 0),
         Act::Open(id) => decide(*id, 1),
         Act::Delete(id) => decide(*id, 2),
         Act::Comment(id, users) => {
-            let told = plan.comment(&cast.comments[nth(*id)], Some(&news(users)));
+            let announced = plan.comment(&cast.comments[nth(*id)], Some(&news(users)));
             let is_there = (1..3).contains(&versions[nth(*id)]);
-            (told.map(|done| done.1), is_there && exist(users))
+            (announced.map(|done| done.1), is_there && exist(users))
         }
         Act::Announce(users) => (plan.announce(&news(users)), exist(users)),
         Act::Send(users, by_mail) => {
@@ -131,9 +131,9 @@ fn walk(acts: &[Act]) -> Result<(), TestCaseError> {
         let after = sizes(&plan.rows);
         match outcome {
             Err(_) => prop_assert_eq!(after, before, "{:?} left a trace", act),
-            Ok(told) => {
-                let told = told.map_or(0, |told| told.entries.len());
-                prop_assert_eq!(after[5] - before[5], told);
+            Ok(announced) => {
+                let announced = announced.map_or(0, |announced| announced.entries.len());
+                prop_assert_eq!(after[5] - before[5], announced);
             }
         }
     }
