@@ -27,6 +27,14 @@ const RETIRED_NAMES: &[&str] = &[
     "turn_away",
     "give_birth",
     "Fate",
+    "Birth",
+    "Births",
+    "Crew",
+    "Settler",
+    "Told",
+    "somebody",
+    "whoever",
+    "nobody",
 ];
 
 fn root() -> PathBuf {

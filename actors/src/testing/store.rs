@@ -24,7 +24,7 @@ use crate::port::tickets::InboxEntry;
 pub enum Op {
     /// The state of an inbox.
     Head,
-    /// Births, of a backlog or a gap.
+    /// Entries, of a backlog or a gap.
     Entries,
     /// Marks.
     Mark,

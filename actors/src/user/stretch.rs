@@ -15,7 +15,7 @@ use crate::session::Feed;
 pub(super) enum Shows {
     /// Nothing.
     Nothing,
-    /// Births in their order, and marks as they happen.
+    /// Entries in their order, and marks as they happen.
     Entries,
     /// Every change in its order.
     Changes,

@@ -27,7 +27,7 @@ enum Hint {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Births, with what becomes of the hint of each.
+    /// New entries, and what happens to each hint.
     Added(Vec<Hint>),
     /// The late hints arrive, the latest first.
     Late,

@@ -41,7 +41,7 @@ pub enum Login {
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Anonymous => "Nobody",
+            Self::Anonymous => "Anonymous",
             Self::Signed { .. } => "Signed",
             Self::Tokens { .. } => "Tokens",
         })

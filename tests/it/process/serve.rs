@@ -168,7 +168,7 @@ async fn what_was_delivered_before_a_stop_is_not_told_again() {
     let carl = Caller::join(&database, hub.address, "carl", "client");
     let mut socket = ada.socket("").await;
     for n in 1..=3 {
-        carl.raise("Told").await;
+        carl.raise("Announced").await;
         assert_eq!(socket.next().await["seq"], n);
     }
     assert!(hub.terminate().success());

@@ -19,7 +19,7 @@ struct Events {
 
 /// One event.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct StreamEvent {
     id: Option<i64>,
     event: Option<String>,
     data: Value,
@@ -37,7 +37,7 @@ impl Events {
     }
 
     /// The next event with data; `None` at the end.
-    async fn next(&mut self) -> Option<Told> {
+    async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             while let Some((event, rest)) = self.rest.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -49,7 +49,7 @@ impl Events {
                 if let Some(data) = field("data") {
                     let id = field("id").map(|id| id.parse().unwrap());
                     let data = serde_json::from_str(&data).unwrap();
-                    return Some(Told { id, event: field("event"), data });
+                    return Some(StreamEvent { id, event: field("event"), data });
                 }
             }
             let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("an event");

@@ -16,7 +16,7 @@ use crate::TestClient;
 pub(super) struct Known {
     /// Each row that it has: whether it was read, and the position at which it learned that.
     pub(super) rows: BTreeMap<NotificationId, (bool, Seq)>,
-    /// Births that it was shown as news, ever: none comes twice.
+    /// Entries that it was shown as new: none is shown twice.
     pub(super) entries: BTreeSet<NotificationId>,
     pub(super) deleted: BTreeSet<NotificationId>,
     pub(super) unread_count: Option<i64>,

@@ -92,7 +92,7 @@ impl Sender<'_> {
             let begun_ns = now_ns();
             rounds.frames += sockets * self.send(at_once, faults)?;
             if !faults.is_clean() {
-                break; // what was refused is owed to nobody, and not waited for
+                break; // a rejected message has no frames to wait for
             }
             match workers.reached()? {
                 Some(at_ns) => rounds.took_ns += at_ns.saturating_sub(begun_ns),

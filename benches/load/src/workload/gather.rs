@@ -131,7 +131,7 @@ pub(super) fn gather(
         }
     }
     for reported in workers.reported(AFTERWARDS)? {
-        let _ = lives.reported(&reported); // nobody was owed it: it is counted as such
+        let _ = lives.reported(&reported); // an unexpected frame is counted as such
     }
     part.lasts_ns = 0;
     part.end(&mut gathered);
