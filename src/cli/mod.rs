@@ -40,8 +40,8 @@ Examples:
   bellpull notify --user-id 7 --title Deploy --message 'Version 2.1 is live'
   bellpull tree
 
-Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in this order of precedence:
-`bellpull serve --help` lists them.";
+Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in this order of
+precedence; `bellpull serve --help` lists them.";
 
 /// A real-time notification server for tickets.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 //! The dialect `bellpull.v1`: everything on one socket, resumable and acknowledged.
 //!
-//! In reading order: [`commands`] (messages of clients), [`events`] (events), [`replies`] (results of
+//! In reading order: [`commands`] (messages of clients), [`events`], [`replies`] (results of
 //! commands).
 
 mod commands;
