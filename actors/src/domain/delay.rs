@@ -29,14 +29,9 @@ impl Preferences {
     #[must_use]
     pub fn delay(&self, channel: Channel, now: Timestamp) -> Option<Delay> {
         let quiet_until = |time| self.quiet_hours.as_ref().and_then(|quiet| quiet.until(time));
-        let digest = match channel {
-            Channel::Email => self.email_digest.next(now, &self.timezone()),
-            Channel::System
-            | Channel::WhatsApp
-            | Channel::Sms
-            | Channel::Push
-            | Channel::Webhook => None,
-        };
+        // Only e-mails are gathered in digests.
+        let is_gathered = channel == Channel::Email;
+        let digest = is_gathered.then(|| self.email_digest.next(now, &self.timezone())).flatten();
         if let Some(due) = digest {
             return Some(Delay { rule: Rule::Digest, until: quiet_until(due).unwrap_or(due) });
         }
