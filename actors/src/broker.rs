@@ -1,12 +1,12 @@
-//! The broker of a node that is alone, and the subscriber that hands the messages of other nodes to
-//! this node's actors.
+//! The broker of a single node, and the subscriber that passes other nodes' messages to this node's
+//! actors.
 
 use std::sync::{Arc, Weak};
 
 use crate::directory::{Projects, Users};
 use crate::port::broker::{Broker, BrokerMessage, Subscriber};
 
-/// The broker of a node that is alone: there is no other to tell.
+/// The broker of a single node: it has no peers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalBroker;
 
@@ -20,7 +20,7 @@ impl Broker for LocalBroker {
     fn subscribe(&self, _: Weak<dyn Subscriber>) {}
 }
 
-/// Hands what other nodes have published to this node's actors. The hub owns it.
+/// Passes other nodes' messages to this node's actors. The hub owns it.
 #[derive(Debug)]
 pub(crate) struct ActorSubscriber {
     users: Users,

@@ -1,4 +1,4 @@
-//! Which channels are configured, and the sender of each.
+//! The configured channels, and the sender of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct BadChannel {
     pub problem: String,
 }
 
-/// What the channels are built from.
+/// The dependencies of the channels.
 #[derive(Debug)]
 pub struct ChannelParts {
     /// The outbox.

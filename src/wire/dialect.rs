@@ -38,7 +38,7 @@ macro_rules! dialects {
         /// Parses a client's text message.
         ///
         /// # Errors
-        /// [`BadFrame`]: what the client is told, while its session stays open.
+        /// [`BadFrame`]: the error for the client, whose session stays open.
         pub fn decode(
             dialect: Dialect,
             endpoint: Endpoint,
@@ -64,7 +64,7 @@ macro_rules! dialects {
     };
 }
 
-/// What the edges ask of a dialect: the constants of its [`Format`].
+/// The properties of a dialect that the edges need: the constants of its [`Format`].
 #[derive(Debug)]
 pub(super) struct Profile {
     name: &'static str,

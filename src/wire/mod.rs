@@ -48,14 +48,14 @@ dialects! {
     BellpullV1 => v1::BellpullV1,
 }
 
-/// What a socket is for: what its client may say.
+/// The purpose of a socket, which decides what its client may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// Its user's notifications; in `bellpull.v1` everything.
     Notifications,
     /// A project's tickets.
     Tickets,
-    /// Who is on a project.
+    /// The users who are present on a project.
     Presence,
 }
 
@@ -64,7 +64,7 @@ impl Endpoint {
     pub const ALL: [Self; 3] = [Self::Notifications, Self::Tickets, Self::Presence];
 }
 
-/// Where a client's texts go, each behind the one before, in the way of their transport.
+/// Collects the texts for a client, in the form of their transport.
 pub trait Texts {
     /// Appends a text, which `write` appends to the buffer.
     fn text(&mut self, write: impl FnOnce(&mut Vec<u8>));

@@ -1,4 +1,4 @@
-//! What holds for every dialect.
+//! Properties of every dialect.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -1,12 +1,12 @@
-//! The broker: how a node tells the others what it has committed.
+//! The broker port: how a node notifies the others of what it has committed.
 //!
-//! A node tells its own actors directly, and only then publishes. The broker is never between a
+//! A node notifies its own actors directly, and only then publishes. The broker is never between a
 //! commit and this node's own sessions, and a node without peers neither copies nor encodes. A
-//! message is a hint: one that is lost delays, because a session compares its position with the
-//! store, and each cache its version.
+//! message is a hint: a lost one causes a delay, because sessions compare their positions with the
+//! store, and caches their versions.
 //!
-//! No message tells of changed escalation policies: no node caches them. A store reads them with
-//! each group that it commits.
+//! There is no message for changed escalation policies: no node caches them. A store reads them
+//! with each group that it commits.
 
 use std::sync::Weak;
 
@@ -19,47 +19,47 @@ use crate::domain::inbox::Change;
 use crate::domain::routing::Channels;
 use crate::domain::stream::TicketNews;
 
-/// What a node tells the others. It borrows plain data, and has no handle of an actor in it: a
-/// broker that leaves the process encodes it before `publish` returns, and on the other side lends
-/// what it has decoded to the subscribers.
+/// A message to the other nodes. It borrows plain data and contains no handle of an actor: a broker
+/// between processes encodes it before `publish` returns, and lends what it has decoded to the
+/// subscribers.
 #[derive(Debug, Clone, Copy)]
 pub enum BrokerMessage<'a> {
     /// One user's inbox has changed.
     Changed {
-        /// Whose.
+        /// The user.
         user: UserId,
-        /// What happened.
+        /// The change.
         change: &'a Change,
     },
     /// An announcement was committed: one text for any number of recipients, each with a number of
     /// its own. Its channels have deliveries to make.
     Announced(&'a AnnouncedMessage),
-    /// Something happened in a project that its streams tell.
+    /// An event of a project's streams.
     ProjectNews {
-        /// Which project.
+        /// The project.
         project: ProjectId,
-        /// What happened, and who may see it.
+        /// The event, and who may see it.
         news: &'a TicketNews,
     },
     /// A user is not a member of a project any more.
     MemberRemoved {
-        /// Which project.
+        /// The project.
         project: ProjectId,
-        /// Who.
+        /// The user.
         user: UserId,
     },
-    /// Sessions are to be closed: their login has ended, or the account has lost a right.
+    /// Sessions must be closed: their login has ended, or the account has lost a right.
     SessionsEnded {
-        /// Whose.
+        /// The user.
         user: UserId,
         /// Those of one login; `None`: all of them.
         login: Option<LoginId>,
-        /// What they are told.
+        /// The close reason.
         why: Revoked,
     },
     /// A login has ended: its access tokens are refused.
     LoginEnded {
-        /// Which.
+        /// The login.
         login: LoginId,
         /// When its last access token expires.
         until: Timestamp,
@@ -72,27 +72,26 @@ pub enum BrokerMessage<'a> {
     ChannelsDue(Channels),
 }
 
-/// What a broker hands the messages of other nodes to.
+/// Receives the messages of other nodes.
 pub trait Subscriber: std::fmt::Debug + Send + Sync + 'static {
-    /// Takes a message of another node. It must not wait, and ignores what it has no use for. It
-    /// must not publish in turn: the node that published has told every other.
+    /// Handles a message of another node. It must not wait, and ignores messages that do not
+    /// concern it. It must not publish: the publishing node has notified all others.
     ///
-    /// Messages may be lost, doubled or late, and those of two nodes arrive in any order.
+    /// Messages may be lost, duplicated or late, and those of two nodes arrive in any order.
     fn receive(&self, message: BrokerMessage<'_>);
 }
 
-/// The way to the other nodes.
+/// The connection to the other nodes.
 pub trait Broker: std::fmt::Debug + Send + Sync + 'static {
-    /// Whether there may be other nodes. Without them a caller need not make a message that only
-    /// they would be told.
+    /// Whether there may be other nodes. Without them a caller need not build a message for them.
     fn has_peers(&self) -> bool;
 
-    /// Hands a message to all other nodes, never to this one. It does not wait and cannot fail:
-    /// while the others cannot be reached, messages are dropped. Call it after the commit, and
-    /// after this node's own actors were told.
+    /// Sends a message to all other nodes, never to this one. It does not wait and cannot fail:
+    /// while the others are unreachable, messages are dropped. Call it after the commit, and after
+    /// this node's own actors were notified.
     fn publish(&self, message: BrokerMessage<'_>);
 
-    /// Hands each message of the other nodes to `subscriber`, until its owner drops it. The broker
+    /// Passes each message of the other nodes to `subscriber`, until its owner drops it. The broker
     /// owns no subscriber: a subscriber holds handles that hold the broker.
     fn subscribe(&self, subscriber: Weak<dyn Subscriber>);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::port::broker::{Broker, BrokerMessage, Subscriber};
 
-/// What joins the nodes.
+/// The connection of the fake nodes.
 #[derive(Debug, Clone, Default)]
 pub struct FakeNet(Arc<Mutex<Net>>);
 
@@ -15,7 +15,7 @@ struct Net {
     published: Vec<(usize, String)>,
 }
 
-/// One node's way to the others.
+/// One node's broker.
 #[derive(Debug)]
 pub struct FakeBroker {
     net: FakeNet,
@@ -32,7 +32,7 @@ impl FakeNet {
         Arc::new(FakeBroker { net, node })
     }
 
-    /// What the nodes have published: which node, and the message as text.
+    /// The published messages: the node, and the message as text.
     #[must_use]
     pub fn published(&self) -> Vec<(usize, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).published.clone()

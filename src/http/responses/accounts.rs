@@ -96,7 +96,7 @@ pub(in crate::http) struct SocketTicket {
     pub(in crate::http) expires_in: i64,
 }
 
-/// What was done, as a text for users.
+/// The result, as a text for users.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Detail {
     pub(in crate::http) detail: &'static str,

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::Dialect;
 
-/// What is no dialect's: channels, bindings, security, close codes.
+/// The parts that belong to no dialect: channels, bindings, security, close codes.
 const BASE: &str = include_str!("base.json");
 /// The messages of all dialects.
 const COMMON: &str = include_str!("common.json");

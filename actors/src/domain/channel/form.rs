@@ -1,9 +1,9 @@
-//! The forms of addresses, as texts say them to users.
+//! The forms of addresses, with the errors for users.
 
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3), in bytes.
 pub const EMAIL_BYTES_MAX: usize = 254;
 
-/// Validates the form of an e-mail address; whether it exists only a mail to it can tell.
+/// Validates the form of an e-mail address; only an e-mail can show whether it exists.
 ///
 /// # Errors
 /// What is wrong with it, as a text for users.

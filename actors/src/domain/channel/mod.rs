@@ -1,6 +1,6 @@
-//! The channels: what there is to know of each, in one table ([`SPECS`]).
+//! The channels: all that the hub knows of each, in one table ([`SPECS`]).
 //!
-//! A new channel is a variant of [`Channel`] and an entry of [`SPECS`], beside its adapter. The
+//! A new channel is a variant of [`Channel`] and an entry of [`SPECS`], with its adapter. The
 //! store, the REST interface, the command line, the metrics and the OpenAPI document derive their
 //! lists from the table.
 
@@ -31,7 +31,7 @@ pub enum Channel {
     Webhook,
 }
 
-/// What the hub knows of a channel.
+/// An entry of the table of channels.
 #[derive(Debug)]
 pub struct ChannelSpec {
     /// The channel.
@@ -40,7 +40,7 @@ pub struct ChannelSpec {
     pub name: &'static str,
     /// The name that users see.
     pub label: &'static str,
-    /// What a delivery is addressed to.
+    /// The kind of its addresses.
     pub address: AddressKind,
     /// Its templates; `None` where messages go out as they were sent.
     pub template: Option<TemplateSpec>,
@@ -49,7 +49,7 @@ pub struct ChannelSpec {
     pub host_share: u32,
 }
 
-/// What a channel's deliveries are addressed to.
+/// The kind of a channel's addresses.
 #[derive(Debug)]
 pub enum AddressKind {
     /// Nothing: the inbox itself.
@@ -69,7 +69,7 @@ pub struct AddressField {
     pub name: &'static str,
     /// Its flag of `bellpull user create`.
     pub flag: &'static str,
-    /// What stands for the value in `--help`.
+    /// The placeholder of the value in `--help`.
     pub value_name: &'static str,
     /// The form of an address, for `--help` and the OpenAPI document.
     pub help: &'static str,

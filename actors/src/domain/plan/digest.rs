@@ -9,7 +9,7 @@ use crate::domain::ids::{DeliveryId, MessageId, NotificationId};
 /// The most notifications of one e-mail: more than a reader takes in. The others follow in another.
 pub const NOTIFICATIONS_MAX: usize = 100;
 
-/// A delivery that goes out in an e-mail with others.
+/// A delivery that is sent in an e-mail with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// The delivery.
@@ -78,7 +78,7 @@ mod tests {
                 (3, &[(3, true), (5, false), (6, true), (7, false)][..]),
             ),
             (None, &[7], &[], (7, &[(7, false)])),
-            // A retry: the delivery that named it has gone.
+            // A retry whose first delivery is not part of it any more.
             (Some(2), &[7], &[4], (2, &[(4, true), (7, false)])),
         ] {
             let found = email(name.map(DeliveryId), parts(leased), parts(joined)).unwrap();

@@ -9,7 +9,7 @@ use crate::domain::webhook::{
     HookEnd, HookOwner, OLD_SECRET_LASTS, PER_PROJECT_MAX, PER_USER_MAX, Webhook, WebhookChanges,
 };
 
-/// How an attempt ends its delivery; `None` where there will be another one.
+/// How an attempt ends its delivery; `None` if there will be another one.
 #[must_use]
 pub fn end_of(attempt: &Attempt) -> Option<HookEnd> {
     match attempt.outcome.kind() {

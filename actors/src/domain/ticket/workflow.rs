@@ -163,7 +163,7 @@ pub struct Rule {
     pub step: Step,
     /// Its name in paths and in a ticket's history.
     pub name: &'static str,
-    /// What it does, in a sentence for the documentation.
+    /// A sentence for the documentation.
     pub about: &'static str,
     /// Who may take it.
     pub by: Right,
@@ -171,18 +171,18 @@ pub struct Rule {
     pub from: &'static [Status],
     /// The status that it leads to.
     pub to: Status,
-    /// The event that is announced; it says whom it concerns.
+    /// The event that is announced; it defines the recipients.
     pub event: Event,
 }
 
-/// Who may command something.
+/// Who may give a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Admins and super admins.
     Admin,
     /// Developers who are assigned to the ticket.
     AssignedDeveloper,
-    /// The user who raised it.
+    /// The user who created it.
     Creator,
     /// That user, and admins.
     CreatorOrAdmin,

@@ -12,14 +12,14 @@ use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, one};
 use super::failure::Failure;
 
-/// Which accounts of an audience may come next.
+/// Selects accounts of an audience.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Walk {
     /// Those after this one,
     pub(super) cursor: UserId,
     /// up to this one,
     pub(super) last: UserId,
-    /// that had registered by then. The order of ids does not tell: an account may be registered
+    /// that had registered by then. The order of ids does not show it: an account may be registered
     /// with a chosen id.
     pub(super) registered_by_ms: i64,
 }
@@ -103,7 +103,7 @@ pub(super) fn after(
         Audience::Project(project) => (MEMBERS, vec![Cell::Int(project.0)]),
         Audience::All => (ALL, Vec::new()),
     };
-    // One more than wanted is asked for: it tells whether others come after.
+    // One more than wanted is read: it shows whether there are others.
     let bounds = [walk.cursor.0, walk.last.0, limit + 1, walk.registered_by_ms].map(Cell::Int);
     let parameters = params_from_iter(bounds.into_iter().chain(which));
     let id = |row: &Row<'_>| row.get(0).map(UserId);

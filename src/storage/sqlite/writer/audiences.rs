@@ -1,5 +1,5 @@
-//! The audiences of sends under way, as the writer needs them again and again: a list of a hundred
-//! thousand accounts is parsed once, not once a chunk.
+//! A cache of the audiences of sends in progress: a list of a hundred thousand accounts is parsed
+//! once, not once per chunk.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::super::rows::json;
 use super::super::statement::one;
 use super::failure::Failure;
 
-/// As many as the scheduler has under way at once, about.
+/// About as many as a scheduler has in progress at once.
 const KEPT: usize = 64;
-/// And so many accounts that they name altogether: 8 MiB.
+/// The total number of accounts that they name: 8 MiB.
 const NAMED_MAX: u64 = 1 << 20;
 
 /// Those that were used last. An audience never changes.

@@ -1,4 +1,4 @@
-//! Sends as they are taken in: their keys, whom they are for, and their first chunk.
+//! New sends: their keys, their audiences, and their first chunks.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,7 +25,7 @@ use super::send_rows::{Records, Reply, SendChunk, SendText, names};
 /// By owner and key: the hash of the request, and the send that it began.
 type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
 
-/// What must be known before sends begin: two queries, however many they are.
+/// The facts for new sends: two queries, however many they are.
 #[derive(Debug)]
 pub(super) struct Beginnings<'a> {
     place: Place<'a>,
@@ -64,7 +64,7 @@ impl<'a> Beginnings<'a> {
         Ok(Self { place, keys, accounts })
     }
 
-    /// Takes a send in; or says why not, and leaves no trace.
+    /// Accepts a send; or returns why not, and leaves no trace.
     pub(super) fn begin(
         &mut self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! What every part of a group is applied with.
+//! The context in which every part of a group is applied.
 
 use std::cell::RefCell;
 

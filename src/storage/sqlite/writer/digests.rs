@@ -1,5 +1,5 @@
-//! Digests: what is leased for one account's digest goes out in one e-mail. Which deliveries that
-//! has is decided by [`bellpull_actors::domain::plan::digest`].
+//! Digests: deliveries that are leased for one account's digest are sent in one e-mail.
+//! [`bellpull_actors::domain::plan::digest`] decides which.
 
 use std::collections::BTreeMap;
 

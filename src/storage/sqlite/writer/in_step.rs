@@ -1,5 +1,5 @@
-//! The next chunk of sends under way: reads where they stand and who comes next. The rules are in
-//! [`bellpull_actors::domain::plan::send::step`].
+//! The next chunk of sends in progress: reads their positions and their next recipients. The rules
+//! are in [`bellpull_actors::domain::plan::send::step`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::{Reply, SendChunk, SendText, Sends};
 
-/// Sends that are to go on, by so many notifications altogether: the first, and those near it.
+/// The sends to be continued, and the total number of notifications: the first, and those near it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) owner: &'a LeaseOwner,
@@ -35,7 +35,7 @@ pub(super) struct Asked<'a> {
     pub(super) now: Timestamp,
 }
 
-/// A send under way, as it stands within the group.
+/// A send in progress, with the group's changes.
 #[derive(Debug)]
 struct Running<'a> {
     message_id: i64,
@@ -58,7 +58,7 @@ impl Running<'_> {
     }
 }
 
-/// Plans the next chunk of the sends that are asked for; where several ask, one after the other.
+/// Plans the next chunk of the requested sends; several requests are planned one after the other.
 pub(super) fn go_on<'a>(
     connection: &Connection,
     place: Place<'_>,
@@ -98,7 +98,7 @@ pub(super) fn go_on<'a>(
     Ok(())
 }
 
-/// The next step of those whose turn it is; which these are.
+/// The next step of the sends in the turn; returns which these are.
 fn step<'a>(
     connection: &Connection,
     at: usize,

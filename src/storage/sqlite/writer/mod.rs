@@ -117,7 +117,7 @@ pub(super) enum Write {
         rows: u32,
         now: Timestamp,
     },
-    /// Behind the steps of this owner that were asked for before it.
+    /// After this owner's requested steps.
     ReleaseSends(LeaseOwner),
     CancelSend(SendId),
     ForgetKeys {

@@ -48,7 +48,7 @@ pub(super) fn add_member(
     change(connection, sql, project, user)
 }
 
-/// Takes an account off a project's list.
+/// Removes an account from a project's members.
 pub(super) fn remove_member(
     connection: &Connection,
     project: ProjectId,

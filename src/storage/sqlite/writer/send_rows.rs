@@ -40,12 +40,12 @@ static TOLD: MultiRow = MultiRow::new(
     " AS v WHERE id = v.column1",
 );
 
-/// What the sends of a group come to.
+/// The results of a group's sends.
 #[derive(Debug, Default)]
 pub(super) struct Sends<'a> {
-    /// What is to be told.
+    /// The announcements.
     pub(super) chunks: Vec<SendChunk>,
-    /// Where the sends stand then.
+    /// The new positions of the sends.
     pub(super) records: Records<'a>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct SendChunk {
     pub(super) text: SendText,
     /// In the order of their ids; empty for a send that is scheduled for later.
     pub(super) recipients: Vec<UserId>,
-    /// The id that its only notification has been given already.
+    /// The id that its only notification was given before.
     pub(super) only: Option<NotificationId>,
     pub(super) channels: Channels,
     /// Whether it overrides the recipients' preferences.
@@ -68,17 +68,17 @@ pub(super) struct SendChunk {
     pub(super) reply: Reply,
 }
 
-/// What a chunk says.
+/// The message of a chunk.
 #[derive(Debug)]
 pub(super) enum SendText {
-    /// It is to be written first.
+    /// It must be written first.
     New(Arc<MessageContent>),
     /// It was written with the first chunk.
     Written(Arc<MessageContent>),
 }
 
 impl SendText {
-    /// What is said.
+    /// The message.
     pub(super) fn content(&self) -> &Arc<MessageContent> {
         match self {
             Self::New(content) | Self::Written(content) => content,
@@ -86,21 +86,21 @@ impl SendText {
     }
 }
 
-/// What the caller is waiting for.
+/// The caller's answer.
 #[derive(Debug)]
 pub(super) enum Reply {
     Begun {
         send: StoredSend,
         has_more: bool,
     },
-    /// The answer stands but for what was told: it is one of several sends, by its place there.
+    /// The answer without the announcement: it is one of several sends, by its index there.
     Continued {
         nth: usize,
     },
 }
 
 impl Reply {
-    /// Answers with what was told.
+    /// Completes the answer with the announcement.
     pub(super) fn give(self, answer: &mut Option<Answer>, announced: Option<AnnouncedMessage>) {
         match (self, answer) {
             (Self::Begun { send, has_more }, answer) => {
@@ -125,7 +125,7 @@ pub(super) struct Records<'a> {
     pub(super) cursors: Vec<Cell<'a>>,
     /// Owners that release their claims.
     pub(super) released: Vec<&'a LeaseOwner>,
-    /// How many were told of each in this group.
+    /// How many recipients of each were notified in this group.
     pub(super) announced: BTreeMap<SendId, i64>,
 }
 

@@ -1,5 +1,5 @@
-//! Sends: which recipients are next, and where a send stands after them. Their notifications are
-//! written with all others of the group, in [`super::set`].
+//! Sends: their next recipients, and their positions after them. Their notifications are written
+//! with all others of the group, in [`super::set`].
 
 use bellpull_actors::domain::ids::SendId;
 use bellpull_actors::domain::plan::send::Progress;

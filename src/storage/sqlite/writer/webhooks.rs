@@ -130,8 +130,8 @@ fn rotate(
     Ok(Ok(Done::Changed(execute(connection, sql, values)?)))
 }
 
-/// Saves how webhooks stand after their deliveries: one that is gone, or that has failed for too
-/// long, is switched off. What else is on its way there is held back when its turn comes.
+/// Saves the states of webhooks after their deliveries: one that does not exist any more, or that
+/// has failed for too long, is disabled. Its other deliveries are suppressed when they are due.
 pub(super) fn save_health(
     connection: &Connection,
     hooks: BTreeMap<WebhookId, Health>,

@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a claim lasts after a step. A scheduler steps its sends in turns of some milliseconds
-/// each, up to a thousand of them; a store that is away is asked again within some seconds.
+/// each, up to a thousand of them; an unavailable store is retried within some seconds.
 pub const CLAIM_LASTS: SignedDuration = SignedDuration::from_secs(30);
 
 /// An owner's claim to a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<'a> {
-    /// Who has it, as in rows.
+    /// The owner, as in rows.
     pub owner: Cow<'a, str>,
     /// When it ends, unless it is renewed.
     pub until: Timestamp,

@@ -1,9 +1,9 @@
-//! Sends: what a request becomes ([`Timing`], [`Audience`], [`key_use`]), how the sends that are
-//! under way share a chunk ([`step`]), which node steps them ([`claim`]), and what their records
-//! say.
+//! Sends: what a request becomes ([`Timing`], [`Audience`], [`key_use`]), how sends in progress
+//! share a chunk ([`step`]), which node continues them ([`claim`]), and the progress in their
+//! records.
 //!
-//! A send walks through its audience in the order of the accounts' ids: that order says where the
-//! walk stands, and nothing else. Who is in the audience is decided by the time of registration.
+//! A send reads its audience in the order of the accounts' ids, which is its cursor's order and
+//! nothing else: the time of registration decides who is in the audience.
 
 pub mod claim;
 pub mod step;
@@ -35,7 +35,7 @@ pub enum Audience {
     All,
 }
 
-/// What a store must know to choose an audience.
+/// The facts from which an audience is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProjectFact {
     /// There is no such project, or the request names none.
@@ -99,7 +99,7 @@ impl Audience {
 /// When a send begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// When its first recipients are told.
+    /// When its first recipients are notified.
     pub due_at: Timestamp,
     /// Whether that is later than now. A request for a time that has passed begins at once.
     pub is_scheduled: bool,
@@ -120,7 +120,7 @@ impl Timing {
     }
 }
 
-/// What the first use of an idempotency key means for a later request.
+/// The effect of an idempotency key's first use on a later request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyUse {
     /// The same request: it gets the first answer again.
@@ -135,7 +135,7 @@ pub fn key_use(key: &IdempotencyKey, first_body_hash: &[u8]) -> KeyUse {
     if key.body_hash == first_body_hash { KeyUse::Repeated } else { KeyUse::Reused }
 }
 
-/// What the record of a send says of its progress.
+/// The progress of a send, as its record has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// There are recipients left.
@@ -162,7 +162,7 @@ impl Progress {
         self != Self::Done
     }
 
-    /// What admins are shown. A send is under way once its cursor has moved.
+    /// The status that admins are shown. A send is in progress once its cursor has moved.
     #[must_use]
     pub fn status(self, was_begun: bool) -> SendStatus {
         match self {

@@ -1,15 +1,15 @@
-//! Sends under way, in step: those that are furthest behind go on together, up to one recipient for
-//! all of them, so that what several sends say to one user is written and told at once.
+//! Sends in progress, in step: those that are furthest behind continue together, up to one
+//! recipient for all of them, so that several messages to one user are written and sent at once.
 //!
-//! Each walks through its audience in the order of the accounts' ids, and its cursor is an account.
-//! Sends that are near each other ([`NEAR`]) take one turn: those of them with the lowest cursor
-//! share a chunk, and stop at the lowest account that any of them comes to, or where others wait
-//! that are further: from there on they are one step. Sends that are far apart take turns, so that
-//! a small one does not wait until a huge one has come as far.
+//! Each reads its audience in the order of the accounts' ids, and its cursor is an account. Sends
+//! that are near each other ([`NEAR`]) take one turn: those of them with the lowest cursor share a
+//! chunk, and stop at the lowest account that any of them reaches, or where others are: from there
+//! on they are in step. Sends that are far apart take turns, so that a small one does not wait
+//! until a huge one has come as far.
 //!
-//! A store plans a chunk in three moves: [`Turn::of`] says which sends go on; for each of these the
-//! store reads a [`Portion`] between [`Turn::behind`] and [`Turn::last_for`]; and with
-//! [`Turn::end`], [`Standing::advance`] says which recipients the chunk has.
+//! A store plans a chunk in three moves: [`Turn::of`] selects the sends that continue; for each of
+//! these the store reads a [`Portion`] between [`Turn::behind`] and [`Turn::last_for`]; and with
+//! [`Turn::end`], [`Standing::advance`] returns the recipients of the chunk.
 
 use std::ops::RangeInclusive;
 
@@ -45,7 +45,7 @@ impl Portion {
     }
 }
 
-/// Where a send stands.
+/// The position of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// Recipients up to this account have it.
@@ -65,7 +65,7 @@ impl Standing {
         self.is_active && self.due_at <= now
     }
 
-    /// Comes to `until`, or to its end (`None`); the recipients on the way.
+    /// Advances to `until`, or to its end (`None`); returns the recipients on the way.
     pub fn advance(&mut self, portion: Portion, until: Option<UserId>) -> Vec<UserId> {
         let Portion { mut recipients, cursor, has_more } = portion;
         let count = recipients.len();
@@ -79,24 +79,24 @@ impl Standing {
     }
 }
 
-/// Whose turn it is among the sends that ask for a chunk.
+/// The turn among the sends that ask for a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Of each send, whether it is its turn: it goes on, or waits for others to catch up.
+    /// For each send, whether it is in the turn: it continues, or waits for others to catch up.
     pub had_turn: Vec<bool>,
-    /// Of each send, whether it goes on.
+    /// For each send, whether it continues.
     pub goes_on: Vec<bool>,
     /// The cursor of all that go on.
     pub behind: UserId,
     /// The next cursor: the chunk ends there.
     pub ahead: Option<UserId>,
-    /// So many recipients each of them reads at most; one at least.
+    /// The most recipients that each of them reads; at least one.
     pub share: u32,
 }
 
 impl Turn {
-    /// Whose turn it is, for a chunk of so many rows; `None` when no send goes on. The first send
-    /// chooses: it, and those near it. A send that a store does not know, or that another owner has
+    /// The turn for a chunk of this many rows; `None` if no send continues. The first send chooses:
+    /// itself and those near it. A send that a store does not know, or that another owner has
     /// claimed, is `None`.
     #[must_use]
     pub fn of(sends: &[Option<Standing>], rows: u32, now: Timestamp) -> Option<Self> {
@@ -200,8 +200,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the audiences, where the sends stand and how large the chunks are: every send
-        /// ends, and each of its recipients has it once, in the order of their ids.
+        /// For any audiences, cursors and sizes of chunks: every send ends, and each of its
+        /// recipients has it once, in the order of their ids.
         #[test]
         fn each_recipient_has_each_send_once(
             audiences in prop::collection::vec(
