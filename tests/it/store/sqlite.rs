@@ -333,21 +333,20 @@ async fn frequent_statements_find_their_rows_by_index() {
             "MERGE (UNION ALL)",
         ),
         (
-            "SELECT id FROM users NOT INDEXED \
-             WHERE is_active = 1 AND id > 1 AND id <= 9 AND created_at <= 7 ORDER BY id LIMIT 5",
+            "SELECT id, created_at FROM users NOT INDEXED \
+             WHERE is_active = 1 AND id > 1 AND id <= 9 ORDER BY id LIMIT 5",
             "SEARCH users USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         (
-            "SELECT id FROM users WHERE role = 'admin' AND is_active = 1 AND id > 1 AND id <= 9 \
-             AND created_at <= 7 \
-             UNION ALL SELECT id FROM users \
+            "SELECT id, created_at FROM users \
+             WHERE role = 'admin' AND is_active = 1 AND id > 1 AND id <= 9 \
+             UNION ALL SELECT id, created_at FROM users \
              WHERE role = 'super_admin' AND is_active = 1 AND id > 1 AND id <= 9 \
-             AND created_at <= 7 \
              ORDER BY id LIMIT 5",
             "COVERING INDEX users_active_role (role=? AND id>? AND id<?)",
         ),
         (
-            "SELECT u.id FROM project_members m CROSS JOIN users u ON u.id = m.user_id \
+            "SELECT u.id, u.created_at FROM project_members m CROSS JOIN users u ON u.id = m.user_id \
              WHERE m.project_id = 1 AND m.user_id > 1 AND m.user_id <= 9 AND u.is_active = 1 \
              ORDER BY m.user_id LIMIT 5",
             "SEARCH m USING PRIMARY KEY (project_id=? AND user_id>? AND user_id<?)",

@@ -12,29 +12,37 @@ use super::super::multi_row::{Cell, id_list};
 use super::super::statement::{all, one};
 use super::failure::Failure;
 
-/// Selects accounts of an audience.
-#[derive(Debug, Clone, Copy)]
+/// Where a send reads its audience: in the order of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Walk {
     /// Those after this one,
     pub(super) cursor: UserId,
-    /// up to this one,
+    /// up to this one.
     pub(super) last: UserId,
-    /// that had registered by then. The order of ids does not show it: an account may be registered
-    /// with a chosen id.
-    pub(super) registered_by_ms: i64,
 }
 
-const ALL: &str = "SELECT id FROM users NOT INDEXED \
-    WHERE is_active = 1 AND id > ?1 AND id <= ?2 AND created_at <= ?4 ORDER BY id LIMIT ?3";
+/// Active accounts of a group, with the times of their registration.
+///
+/// Sends in step to one group share them: they differ only in which accounts had registered when
+/// each was accepted. The order of ids does not show that: an account may be registered with a
+/// chosen id.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    accounts: Vec<(UserId, i64)>,
+    has_more: bool,
+}
+
+const ALL: &str = "SELECT id, created_at FROM users NOT INDEXED \
+    WHERE is_active = 1 AND id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
 /// Two walks of one index, merged: a super admin counts among the admins.
-const OF_ROLES: &str = "SELECT id FROM users \
-    WHERE role = ?5 AND is_active = 1 AND id > ?1 AND id <= ?2 AND created_at <= ?4 \
-    UNION ALL SELECT id FROM users \
-    WHERE role = ?6 AND is_active = 1 AND id > ?1 AND id <= ?2 AND created_at <= ?4 \
+const OF_ROLES: &str = "SELECT id, created_at FROM users \
+    WHERE role = ?4 AND is_active = 1 AND id > ?1 AND id <= ?2 \
+    UNION ALL SELECT id, created_at FROM users \
+    WHERE role = ?5 AND is_active = 1 AND id > ?1 AND id <= ?2 \
     ORDER BY id LIMIT ?3";
-const MEMBERS: &str = "SELECT u.id FROM project_members m CROSS JOIN users u ON u.id = m.user_id \
-    WHERE m.project_id = ?5 AND m.user_id > ?1 AND m.user_id <= ?2 AND u.is_active = 1 \
-    AND u.created_at <= ?4 \
+const MEMBERS: &str = "SELECT u.id, u.created_at \
+    FROM project_members m CROSS JOIN users u ON u.id = m.user_id \
+    WHERE m.project_id = ?4 AND m.user_id > ?1 AND m.user_id <= ?2 AND u.is_active = 1 \
     ORDER BY m.user_id LIMIT ?3";
 
 /// How many accounts it has now, and the highest id of all accounts.
@@ -80,35 +88,58 @@ pub(super) fn first(
         // They have just been looked up.
         Audience::Users(users) => Ok(Portion::of(users, UserId(0), chunk)),
         Audience::Role(_) | Audience::Project(_) | Audience::All => {
+            let walk = Walk { cursor: UserId(0), last };
             // In this transaction there is no account that registers later.
-            let walk = Walk { cursor: UserId(0), last, registered_by_ms: i64::MAX };
-            after(audience, connection, walk, chunk)
+            Ok(Candidates::read(audience, connection, walk, chunk)?.portion(walk, i64::MAX))
         }
     }
 }
 
-/// The next `chunk` accounts of a walk.
-pub(super) fn after(
-    audience: &Audience,
+/// The next `chunk` of the accounts that are named.
+pub(super) fn next_of(
+    users: &[UserId],
     connection: &Connection,
     walk: Walk,
     chunk: u32,
 ) -> Result<Portion, Failure> {
-    let limit = i64::from(chunk.max(1));
-    let (sql, which) = match audience {
-        Audience::Users(users) => {
-            return still_active(connection, Portion::of(users, walk.cursor, chunk));
+    still_active(connection, Portion::of(users, walk.cursor, chunk))
+}
+
+impl Candidates {
+    /// The next `chunk` accounts of a group; of named accounts, see [`next_of`].
+    pub(super) fn read(
+        group: &Audience,
+        connection: &Connection,
+        walk: Walk,
+        chunk: u32,
+    ) -> Result<Self, Failure> {
+        let (sql, which) = match group {
+            Audience::Users(_) => return Ok(Self { accounts: Vec::new(), has_more: false }),
+            Audience::Role(role) => (OF_ROLES, roles(role).to_vec()),
+            Audience::Project(project) => (MEMBERS, vec![Cell::Int(project.0)]),
+            Audience::All => (ALL, Vec::new()),
+        };
+        let chunk = chunk.max(1);
+        // One more than wanted is read: it shows whether there are others.
+        let bounds = [walk.cursor.0, walk.last.0, i64::from(chunk) + 1].map(Cell::Int);
+        let parameters = params_from_iter(bounds.into_iter().chain(which));
+        let account = |row: &Row<'_>| Ok((UserId(row.get(0)?), row.get(1)?));
+        let mut accounts: Vec<(UserId, i64)> = all(connection, sql, parameters, account)?;
+        let chunk = usize::try_from(chunk).unwrap_or(usize::MAX);
+        let has_more = accounts.len() > chunk;
+        accounts.truncate(chunk);
+        Ok(Self { accounts, has_more })
+    }
+
+    /// Those that had registered by then.
+    pub(super) fn portion(&self, walk: Walk, registered_by_ms: i64) -> Portion {
+        let registered = self.accounts.iter().filter(|(_, at)| *at <= registered_by_ms);
+        Portion {
+            recipients: registered.map(|(user, _)| *user).collect(),
+            cursor: self.accounts.last().map_or(walk.cursor, |(user, _)| *user),
+            has_more: self.has_more,
         }
-        Audience::Role(role) => (OF_ROLES, roles(role).to_vec()),
-        Audience::Project(project) => (MEMBERS, vec![Cell::Int(project.0)]),
-        Audience::All => (ALL, Vec::new()),
-    };
-    // One more than wanted is read: it shows whether there are others.
-    let bounds = [walk.cursor.0, walk.last.0, limit + 1, walk.registered_by_ms].map(Cell::Int);
-    let parameters = params_from_iter(bounds.into_iter().chain(which));
-    let id = |row: &Row<'_>| row.get(0).map(UserId);
-    let found: Vec<UserId> = all(connection, sql, parameters, id)?;
-    Ok(Portion::of(&found, walk.cursor, chunk))
+    }
 }
 
 /// The portion without accounts that have been deactivated since.

@@ -21,7 +21,7 @@ use super::super::rows::{json, optional_timestamp, timestamp};
 use super::super::statement::optional;
 use super::Answer;
 use super::Done;
-use super::audience::{Walk, after};
+use super::audience::{Candidates, Walk, next_of};
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::{Reply, SendChunk, SendText, Sends};
@@ -114,11 +114,26 @@ fn step<'a>(
         return Ok(vec![false; standings.len()]);
     };
     let mut portions = Vec::new();
+    // Sends in step are often to the same group, which is read once.
+    let mut read: Vec<(&Audience, Walk, Candidates)> = Vec::new();
     for (nth, id) in asked.ids.iter().enumerate().filter(|(nth, _)| turn.goes_on[*nth]) {
         let Some(send) = running.get(id) else { continue };
-        let last = turn.last_for(&send.standing);
-        let walk = Walk { cursor: turn.behind, last, registered_by_ms: send.taken_in_ms };
-        portions.push((nth, *id, after(&send.audience, connection, walk, turn.share)?));
+        let walk = Walk { cursor: turn.behind, last: turn.last_for(&send.standing) };
+        let portion = match &*send.audience {
+            Audience::Users(users) => next_of(users, connection, walk, turn.share)?,
+            group @ (Audience::Role(_) | Audience::Project(_) | Audience::All) => {
+                let same = |(of, at, _): &&(&Audience, Walk, _)| *of == group && *at == walk;
+                if let Some((.., found)) = read.iter().find(same) {
+                    found.portion(walk, send.taken_in_ms)
+                } else {
+                    let found = Candidates::read(group, connection, walk, turn.share)?;
+                    let portion = found.portion(walk, send.taken_in_ms);
+                    read.push((group, walk, found));
+                    portion
+                }
+            }
+        };
+        portions.push((nth, *id, portion));
     }
     let until = turn.end(portions.iter().map(|(_, _, portion)| portion));
     for (nth, id, portion) in portions {
