@@ -3,8 +3,19 @@
 //! [`open()`] opens the store that a URL names and returns it as the port that unites all store
 //! ports. [`sqlite`] is the store of a single process: one file, nothing to install.
 
+mod contents;
+mod error;
+mod health;
+mod joined;
+mod link_rows;
 mod open;
+mod options;
+pub mod postgres;
+mod requests;
+mod rows;
 pub mod sqlite;
+mod supervised;
+mod webhook_rows;
 
 pub use open::{MigrateError, OpenError, migrate, open};
-pub use sqlite::StoreOptions;
+pub use options::StoreOptions;

@@ -8,8 +8,9 @@ use bellpull_actors::port::account_links::EndedLogin;
 use jiff::Timestamp;
 
 use super::SqliteStore;
+use super::columns::STORED_LINK;
 use super::error::unavailable;
-use super::link_rows::{STORED_LINK, stored_link};
+use super::link_rows::stored_link;
 use super::rows::timestamp;
 use super::writer::{Done, LinkWrite, Write, mismatch};
 

@@ -19,10 +19,11 @@ use compact_str::CompactString as Text;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::columns::user_columns;
 use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
-use super::rows::{containing, get, json, timestamp, user, user_columns};
+use super::rows::{containing, get, json, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
 use super::{SqliteStore, account_links};

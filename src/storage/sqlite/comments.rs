@@ -10,8 +10,9 @@ use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
+use super::columns::user_columns;
 use super::error::unavailable;
-use super::rows::{get, get_time, user, user_columns};
+use super::rows::{get, get_time, user};
 use super::writer::{Done, NewComment, Write, mismatch};
 
 #[async_trait]

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::contents::pick;
 use super::error::{corrupt, unavailable};
 use super::lanes::{held, lane_room, lanes};
+use super::messages::contents_of;
 use super::rows::{json, optional_timestamp};
 use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
 use super::{SqliteStore, webhook_rows};
@@ -32,7 +33,7 @@ impl DeliveryStore for SqliteStore {
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
         // If this fails, the leases expire.
         let all = rows.iter().flat_map(LeasedRow::messages);
-        let contents = self.contents.of(&self.readers, all).await?;
+        let contents = contents_of(&self.contents, &self.readers, all).await?;
         let leased = |row: LeasedRow| {
             let said = row.messages().map(|message| pick(&contents, message));
             Ok(Leased {

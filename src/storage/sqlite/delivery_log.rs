@@ -163,8 +163,8 @@ fn attempt(row: &SqliteRow) -> Result<AttemptRow, StoreError> {
 fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
     Ok(DeliveryRow {
         id: DeliveryId(get(row, "id")?),
-        notification: get::<Option<i64>>(row, "notification_id")?.map(NotificationId),
-        recipient: get::<Option<i64>>(row, "recipient_id")?.map(UserId),
+        notification: get::<Option<i64>, _>(row, "notification_id")?.map(NotificationId),
+        recipient: get::<Option<i64>, _>(row, "recipient_id")?.map(UserId),
         recipient_name: get(row, "recipient_name")?,
         channel: get_name(row, "channel", Channel::from_name)?,
         target: get(row, "target_id")?,

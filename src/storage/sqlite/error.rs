@@ -1,21 +1,9 @@
 //! SQLite's errors as errors of the ports.
 
-use std::fmt::Display;
-
 use bellpull_actors::port::StoreError;
 use rusqlite::ffi;
 
-/// Any failure: for the log, never for a client.
-pub(super) fn unavailable(error: impl Display) -> StoreError {
-    tracing::warn!(%error, "the store does not answer");
-    StoreError::Unavailable(error.to_string())
-}
-
-/// A row holds what no version of the hub writes.
-pub(super) fn corrupt(what: &str) -> StoreError {
-    tracing::error!(what, "a row cannot be read");
-    StoreError::Unavailable(format!("a row with an unreadable {what}"))
-}
+pub(super) use crate::storage::error::{corrupt, unavailable};
 
 /// The error of a request that failed when it was tried alone: it names what does not exist, it
 /// creates what exists already, or the store cannot take it now.

@@ -101,9 +101,9 @@ fn announced(row: &SqliteRow) -> Result<Announced, StoreError> {
     };
     Ok(Announced {
         event: Event::from_name(get(row, "event")?),
-        by: get::<Option<i64>>(row, "sender_id")?.map(UserId),
+        by: get::<Option<i64>, _>(row, "sender_id")?.map(UserId),
         at: get_time(row, "created_at")?,
-        ticket: get::<Option<i64>>(row, "ticket_id")?.map(TicketId),
+        ticket: get::<Option<i64>, _>(row, "ticket_id")?.map(TicketId),
         row: id.map(announced).transpose()?,
     })
 }

@@ -16,6 +16,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;
+use super::messages::first_contents;
 use super::rows::json;
 use super::slow_reads::READ_MAX;
 use super::writer::{Done, MarkRows, Write, mismatch};
@@ -69,7 +70,7 @@ impl InboxStore for SqliteStore {
 
     async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<MessageContent>>, StoreError> {
         let ids: Vec<i64> = messages.iter().map(|id| id.0).collect();
-        self.contents.first(&self.readers, &ids).await
+        first_contents(&self.contents, &self.readers, &ids).await
     }
 
     async fn newest_changes(
@@ -233,7 +234,7 @@ impl SqliteStore {
         mut outlines: Vec<Outline>,
     ) -> Result<(Vec<Changed>, Vec<Outline>), StoreError> {
         let messages: Vec<i64> = outlines.iter().map(|outline| outline.message.0).collect();
-        let contents = self.contents.first(&self.readers, &messages).await?;
+        let contents = first_contents(&self.contents, &self.readers, &messages).await?;
         let rest = outlines.split_off(contents.len());
         let with_text = |(outline, message): (Outline, Arc<MessageContent>)| {
             let Outline { id, seq, changed_seq, is_read, is_deleted, .. } = outline;

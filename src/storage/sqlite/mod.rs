@@ -17,8 +17,8 @@
 
 mod account_links;
 mod accounts;
+mod columns;
 mod comments;
-mod contents;
 mod crowd_reader;
 mod deferred;
 mod deliveries;
@@ -28,13 +28,11 @@ mod escalations;
 mod explain;
 mod file;
 mod heads;
-mod health;
 mod ids;
 mod inbox;
-mod joined;
 mod lanes;
-mod link_rows;
 mod lock;
+mod messages;
 mod multi_row;
 mod name_keys;
 mod notifications;
@@ -45,16 +43,13 @@ mod push;
 mod report;
 mod report_ranges;
 mod retention;
-mod rows;
 mod send_log;
 mod sends;
 mod slow_reads;
 mod statement;
-mod supervised;
 mod templates;
 mod ticket_lists;
 mod tickets;
-mod webhook_rows;
 mod webhooks;
 mod writer;
 
@@ -74,8 +69,11 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
-pub use options::{OpenError, StoreOptions};
+pub use options::OpenError;
 
+pub use super::StoreOptions;
+
+use super::{contents, health, joined, link_rows, requests, rows, supervised, webhook_rows};
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};

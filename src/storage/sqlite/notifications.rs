@@ -9,8 +9,9 @@ use bellpull_actors::port::{Page, Slice, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
+use super::columns::message_columns;
 use super::error::{corrupt, unavailable};
-use super::rows::{get, json, message, message_columns, optional_timestamp};
+use super::rows::{get, json, message, optional_timestamp};
 use super::slow_reads::read_error;
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bellpull_actors::domain::routing::Channels;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use sqlx::ConnectOptions;
@@ -10,51 +9,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 /// An error of either library.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The options of a store.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// The enabled channels: deliveries are written for these only.
-    pub channels: Channels,
-    /// Whether e-mails are sent to verified addresses only; those about the account itself always
-    /// are sent.
-    pub verify_email: bool,
-    /// The file grows to this many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
-    pub max_page_count: Option<u32>,
-    /// Whether the database is created if it does not exist; else [`OpenError::Missing`].
-    pub create: bool,
-    /// Whether this process is the hub: a second one on the same file is rejected. A command that
-    /// runs beside a hub is not exclusive.
-    pub exclusive: bool,
-    /// The inbox rows of announcements with this many recipients and more may be written later;
-    /// what is acknowledged is on the disk all the same. For a hub only.
-    pub defer_from: usize,
-    /// How many such rows may be outstanding, in at most an eighth as many inboxes; each takes some
-    /// 40 bytes.
-    pub deferred_max: usize,
-    /// A hub checks a file of at most this many bytes for damage when it opens it; 0: never.
-    pub check_max_bytes: u64,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            channels: Channels::default(),
-            verify_email: false,
-            max_page_count: None,
-            create: true,
-            exclusive: false,
-            defer_from: DEFER_FROM,
-            deferred_max: DEFERRED_MAX,
-            check_max_bytes: 0,
-        }
-    }
-}
-
-/// With fewer recipients the rows cost hardly more than the list of them.
-const DEFER_FROM: usize = 32;
-/// Ten broadcasts to a hundred thousand: some 40 MiB.
-const DEFERRED_MAX: usize = 1 << 20;
 
 /// Why a database could not be opened; the text is for the operator.
 #[derive(Debug, thiserror::Error)]

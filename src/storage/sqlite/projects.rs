@@ -8,8 +8,9 @@ use bellpull_actors::port::{Page, PageRequest, ProjectStore, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;
+use super::columns::{project_columns, user_columns};
 use super::error::unavailable;
-use super::rows::{project, project_columns, user, user_columns};
+use super::rows::{project, user};
 use super::writer::{Done, NewProject, Write, mismatch};
 
 #[async_trait]

@@ -11,8 +11,9 @@ use bellpull_actors::port::{Page, PageRequest, SendLog, StoreError};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
+use super::columns::message_columns;
 use super::error::{corrupt, unavailable};
-use super::rows::{get, get_time, json, message, message_columns};
+use super::rows::{get, get_time, json, message};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, Write, mismatch};
 
@@ -73,7 +74,7 @@ fn send(row: &SqliteRow) -> Result<SendRow, StoreError> {
     };
     let channels: Vec<Channel> = json(get(row, "channels")?)?;
     let progress = Progress::from_name(get(row, "status")?).ok_or_else(|| corrupt("status"))?;
-    let status = progress.status(get::<i64>(row, "cursor")? > 0);
+    let status = progress.status(get::<i64, _>(row, "cursor")? > 0);
     Ok(SendRow {
         id: SendId(get(row, "id")?),
         message: message(row)?,

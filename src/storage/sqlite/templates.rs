@@ -64,6 +64,6 @@ fn template(row: &SqliteRow) -> Result<WrittenTemplate, StoreError> {
             html: get(row, "html")?,
         },
         updated_at: get_time(row, "updated_at")?,
-        updated_by: get::<Option<i64>>(row, "updated_by")?.map(UserId),
+        updated_by: get::<Option<i64>, _>(row, "updated_by")?.map(UserId),
     })
 }

@@ -14,7 +14,8 @@ use bellpull_actors::port::{Page, PageRequest, StoreError};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;
-use super::rows::{select_tickets, ticket};
+use super::columns::select_tickets;
+use super::rows::ticket;
 use super::slow_reads::{READ_MAX, read_error};
 
 impl SqliteStore {

@@ -9,9 +9,10 @@ use bellpull_actors::port::{Page, PageRequest, StoreError, TicketStore};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
+use super::columns::{select_tickets, user_columns};
 use super::error::{corrupt, unavailable};
 use super::multi_row::id_list;
-use super::rows::{get, get_name, get_time, select_tickets, ticket, user, user_columns};
+use super::rows::{get, get_name, get_time, ticket, user};
 use super::writer::{Done, Write, mismatch};
 
 #[async_trait]

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;
+use super::columns::{select_webhooks, webhook_target};
 use super::error::unavailable;
 use super::slow_reads::{READ_MAX, read_error};
-use super::webhook_rows::{select_webhooks, target, webhook, webhook_target};
+use super::webhook_rows::{target, webhook};
 use super::writer::{Done, WebhookWrite, Write, mismatch};
 
 #[async_trait]

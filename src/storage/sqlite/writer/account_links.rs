@@ -17,8 +17,10 @@ use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::super::link_rows::{STORED_LINK, stored_link};
-use super::super::rows::{timestamp, user, user_columns};
+use super::super::columns::STORED_LINK;
+use super::super::columns::user_columns;
+use super::super::link_rows::stored_link;
+use super::super::rows::{timestamp, user};
 use super::super::statement::{all, execute, one, optional};
 use super::context::Place;
 use super::failure::Failure;

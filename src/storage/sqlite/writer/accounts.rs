@@ -10,7 +10,8 @@ use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use rusqlite::Connection;
 
-use super::super::rows::{user, user_columns};
+use super::super::columns::user_columns;
+use super::super::rows::user;
 use super::super::statement::{execute, one};
 use super::failure::Failure;
 use super::{

@@ -16,6 +16,7 @@ use bellpull_actors::port::sends::{Chunk, Chunks};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::super::messages::content;
 use super::super::multi_row::Cell;
 use super::super::rows::{json, optional_timestamp, timestamp};
 use super::super::statement::optional;
@@ -174,7 +175,7 @@ fn read_running(
     let channels: Vec<Channel> = json(&channels)?;
     Ok(Some(Running {
         message_id,
-        content: place.contents.one(connection, message_id)?,
+        content: content(place.contents, connection, message_id)?,
         audience: place.audiences.of(connection, id)?,
         channels: Channels::of(&channels),
         is_critical,

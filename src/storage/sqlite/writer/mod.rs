@@ -51,18 +51,16 @@ use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Mark, Marked};
-use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::inbox::Marked;
 use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::send::{NewSend, Recipients};
+use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::ticket::{Decision, Project};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::account_links::EndedLogin;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::escalations::EscalationRow;
-use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::retention::Forgotten;
 use bellpull_actors::port::send_log::CancelSend;
@@ -74,6 +72,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::options::BoxError;
+pub(super) use super::requests::{BeginSend, MarkRows, NewComment};
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
@@ -169,21 +168,6 @@ pub(super) enum Write {
     Ping,
 }
 
-/// A comment and its announcement.
-#[derive(Debug)]
-pub(super) struct NewComment {
-    pub(super) comment: Comment,
-    pub(super) announcement: Option<Announcement>,
-}
-
-/// A new send.
-#[derive(Debug)]
-pub(super) struct BeginSend {
-    pub(super) send: NewSend,
-    pub(super) chunk: u32,
-    pub(super) now: Timestamp,
-}
-
 /// A new project.
 #[derive(Debug)]
 pub(super) struct NewProject {
@@ -249,15 +233,6 @@ impl Write {
         }
         1
     }
-}
-
-/// A mark on rows of one inbox.
-#[derive(Debug)]
-pub(super) struct MarkRows {
-    pub(super) user: UserId,
-    pub(super) selection: Selection,
-    pub(super) mark: Mark,
-    pub(super) now: Timestamp,
 }
 
 /// The answer; each [`Write`] has its own.

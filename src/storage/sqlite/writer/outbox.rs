@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
+use super::super::columns::webhook_target;
 use super::super::lanes::{held, lane_room, lanes};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute, optional};
-use super::super::webhook_rows::webhook_target;
 use super::context::Place;
 use super::failure::Failure;
 use super::leases::{Lease, LeasedRow};

@@ -4,7 +4,8 @@ use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
 
-use super::super::rows::{project, project_columns};
+use super::super::columns::project_columns;
+use super::super::rows::project;
 use super::super::statement::{execute, one};
 use super::failure::Failure;
 use super::{Answer, Done, NewProject};

@@ -12,9 +12,10 @@ use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::super::columns::select_webhooks;
 use super::super::rows::{timestamp, to_json};
 use super::super::statement::{execute, one, optional};
-use super::super::webhook_rows::{select_webhooks, webhook};
+use super::super::webhook_rows::webhook;
 use super::failure::Failure;
 use super::{Answer, Done};
 

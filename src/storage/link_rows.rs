@@ -1,4 +1,4 @@
-//! Rows of account links as values of the domain, for readers and the writer.
+//! Rows of account links as values of the domain.
 
 use bellpull_actors::domain::account_link::LinkPurpose;
 use bellpull_actors::domain::ids::{LinkId, UserId};
@@ -8,11 +8,7 @@ use bellpull_actors::port::StoreError;
 use super::error::corrupt;
 use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};
 
-/// A link's row, by its id.
-pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
-    ended_at FROM account_links WHERE id = ?";
-
-/// A row of [`STORED_LINK`].
+/// A link's row.
 pub(super) fn stored_link(row: &impl Columns) -> Result<StoredLink, StoreError> {
     let purpose = LinkPurpose::from_name(text(row, "purpose")?);
     Ok(StoredLink {

@@ -2,45 +2,25 @@
 //! and encoded once.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::notification::Message;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use rusqlite::Connection;
-use sqlx::SqlitePool;
 
-use super::error::{corrupt, unavailable};
-use super::multi_row::id_list;
-use super::rows::{Columns, message, message_columns};
-use super::statement::optional;
+use super::error::corrupt;
 
 /// About how many contents are cached, at 1 to 4 KiB each with one encoding.
 const KEPT: usize = 4 * 1024;
 
 /// Their total memory: one content may take 60 KiB.
 const KEPT_BYTES: u64 = 8 << 20;
-
-/// Messages of these ids, each with its id.
-macro_rules! select_messages {
-    ($which:literal) => {
-        concat!(
-            "SELECT m.id AS message_id, ",
-            message_columns!(),
-            " FROM messages m WHERE ",
-            $which
-        )
-    };
-}
-/// In the order in which they are named: SQLite does not reorder a cross join.
-const IN_ORDER: &str = concat!(
-    "SELECT m.id AS message_id, ",
-    message_columns!(),
-    " FROM json_each(?) wanted CROSS JOIN messages m ON m.id = wanted.value"
-);
 
 /// The contents that were used last.
 #[derive(Debug)]
@@ -69,13 +49,28 @@ impl ContentCache {
         self.recent.insert(message_id, Arc::clone(content));
     }
 
-    /// The contents of these messages. Messages never change, so they may be read after the rows
-    /// that name them.
-    pub(super) async fn of(
+    /// The content of a message, if it is cached.
+    pub(super) fn recent(&self, message_id: i64) -> Option<Arc<MessageContent>> {
+        self.recent.get(&message_id)
+    }
+
+    /// Caches a message that was read.
+    pub(super) fn take_in(&self, message_id: i64, message: Message) -> Arc<MessageContent> {
+        let content = MessageContent::new(message);
+        self.keep(message_id, &content);
+        content
+    }
+
+    /// The contents of these messages; `read` reads those that are not cached. Messages never
+    /// change, so they may be read after the rows that name them.
+    pub(super) async fn of<F>(
         &self,
-        readers: &SqlitePool,
         message_ids: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Arc<MessageContent>>, StoreError> {
+        read: impl FnOnce(Vec<i64>) -> F,
+    ) -> Result<HashMap<i64, Arc<MessageContent>>, StoreError>
+    where
+        F: Future<Output = Result<Vec<(i64, Message)>, StoreError>>,
+    {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for id in message_ids {
@@ -84,25 +79,25 @@ impl ContentCache {
                 None => missing.push(id),
             }
         }
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let sql = select_messages!("m.id IN (SELECT value FROM json_each(?))");
-        let rows = sqlx::query(sql).bind(id_list(missing)).fetch_all(readers).await;
-        for row in rows.map_err(unavailable)? {
-            let (id, content) = self.take_in(&row)?;
-            found.insert(id, content);
+        if !missing.is_empty() {
+            for (id, message) in read(missing).await? {
+                found.insert(id, self.take_in(id, message));
+            }
         }
         Ok(found)
     }
 
     /// The contents of the first of these messages, in their order: at least one, and up to
-    /// [`TEXTS_BYTES_MAX`] in all. No more than that is read.
-    pub(super) async fn first(
+    /// [`TEXTS_BYTES_MAX`] in all. `read` streams those that are not cached in the order in which
+    /// they are named; no more than needed is read.
+    pub(super) async fn first<S>(
         &self,
-        readers: &SqlitePool,
         message_ids: &[i64],
-    ) -> Result<Vec<Arc<MessageContent>>, StoreError> {
+        read: impl FnOnce(Vec<i64>) -> S,
+    ) -> Result<Vec<Arc<MessageContent>>, StoreError>
+    where
+        S: Stream<Item = Result<(i64, Message), StoreError>>,
+    {
         let mut known: HashMap<i64, Arc<MessageContent>> =
             HashMap::with_capacity(message_ids.len());
         let mut missing = Vec::new();
@@ -113,12 +108,11 @@ impl ContentCache {
             }
         }
         if !missing.is_empty() {
-            let query = sqlx::query(IN_ORDER).bind(id_list(missing));
-            let (mut rows, mut bytes) = (query.fetch(readers), 0);
+            let (mut rows, mut bytes) = (pin!(read(missing)), 0);
             while bytes < TEXTS_BYTES_MAX
-                && let Some(row) = rows.try_next().await.map_err(unavailable)?
+                && let Some((id, message)) = rows.try_next().await?
             {
-                let (id, content) = self.take_in(&row)?;
+                let content = self.take_in(id, message);
                 bytes += content.bytes();
                 known.insert(id, content);
             }
@@ -136,28 +130,6 @@ impl ContentCache {
             return Err(corrupt("message"));
         }
         Ok(contents)
-    }
-
-    /// The content of one message that was committed before, for the writer.
-    pub(super) fn one(
-        &self,
-        connection: &Connection,
-        message_id: i64,
-    ) -> Result<Arc<MessageContent>, StoreError> {
-        if let Some(content) = self.recent.get(&message_id) {
-            return Ok(content);
-        }
-        let sql = select_messages!("m.id = ?");
-        let found = optional(connection, sql, (message_id,), |row| Ok(self.take_in(row)));
-        let found = found.map_err(unavailable)?.unwrap_or_else(|| Err(corrupt("message")));
-        found.map(|(_, content)| content)
-    }
-
-    fn take_in(&self, row: &impl Columns) -> Result<(i64, Arc<MessageContent>), StoreError> {
-        let id = row.int("message_id")?.ok_or_else(|| corrupt("message_id"))?;
-        let content = MessageContent::new(message(row)?);
-        self.keep(id, &content);
-        Ok((id, content))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of webhooks as values of the domain, for readers and the writer.
+//! Rows of webhooks as values of the domain.
 
 use bellpull_actors::domain::delivery::WebhookTarget;
 use bellpull_actors::domain::ids::{ProjectId, UserId, WebhookId};
@@ -8,24 +8,7 @@ use bellpull_actors::port::StoreError;
 use super::error::corrupt;
 use super::rows::{Columns, int, json, string, text, timestamp};
 
-macro_rules! select_webhooks {
-    () => {
-        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
-         off_reason, created_at, updated_at FROM webhooks"
-    };
-}
-
-/// The target of webhook `w` at `?2`, as JSON; [`target`] decodes it.
-macro_rules! webhook_target {
-    () => {
-        "json_array(w.id, w.project_id, w.url, w.secret, \
-         iif(w.old_secret_until > ?2, w.old_secret, NULL))"
-    };
-}
-
-pub(super) use {select_webhooks, webhook_target};
-
-/// A row of [`select_webhooks!`].
+/// A webhook's row.
 pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
     let owner = match (row.int("user_id")?, row.int("project_id")?) {
         (Some(user), None) => HookOwner::User(UserId(user)),
@@ -38,7 +21,7 @@ pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
         url: string(row, "url")?,
         events: json(text(row, "events")?)?,
         description: string(row, "description")?,
-        is_active: int(row, "is_active")? != 0,
+        is_active: row.flag("is_active")?,
         failures: u32::try_from(int(row, "failures")?).map_err(|_| corrupt("failures"))?,
         off_reason: row.text("off_reason")?.map(str::to_owned),
         created_at: timestamp(int(row, "created_at")?)?,
@@ -46,7 +29,7 @@ pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
     })
 }
 
-/// The target that [`webhook_target!`] encodes.
+/// A target, from a JSON array: id, project, URL, secret, and the old secret while it is valid.
 pub(super) fn target(text: &str) -> Result<WebhookTarget, StoreError> {
     let (id, project, url, secret, old): (_, _, _, String, Option<String>) = json(text)?;
     let secrets = std::iter::once(secret).chain(old).map(HookSecret::new).collect();

@@ -1,4 +1,4 @@
-//! Rows as values of the domain.
+//! Rows of either database as values of the domain.
 
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
@@ -10,72 +10,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::error::{corrupt, unavailable};
 
-macro_rules! user_columns {
-    () => {
-        "id, username, full_name, role, is_active, email_verified, created_at, \
-         (SELECT json_group_object(channel, address) FROM addresses WHERE user_id = users.id) \
-         AS addresses"
-    };
-}
-
-macro_rules! project_columns {
-    () => {
-        "id, key, name, is_open"
-    };
-}
-
-macro_rules! message_columns {
-    () => {
-        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
-         m.priority, m.created_at"
-    };
-}
-
-/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
-macro_rules! select_tickets {
-    () => {
-        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
-         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
-         iif(u.full_name = '', u.username, u.full_name) AS created_by_name, t.version, \
-         t.created_at, t.updated_at, (SELECT json_group_array(a.user_id ORDER BY a.position) \
-         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
-         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
-    };
-}
-
-pub(super) use {message_columns, project_columns, select_tickets, user_columns};
-
-/// A row that readers and the writer both decode, each with its own library.
+/// A row as each database's library returns it.
 pub(super) trait Columns {
     /// A column's text, which may be NULL.
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError>;
     /// A column's integer, which may be NULL.
     fn int(&self, column: &str) -> Result<Option<i64>, StoreError>;
-}
-
-impl Columns for SqliteRow {
-    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
-        get(self, column)
-    }
-
-    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        get(self, column)
-    }
-}
-
-impl Columns for rusqlite::Row<'_> {
-    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
-        let value = self.get_ref(column).map_err(unavailable)?;
-        value.as_str_or_null().map_err(unavailable)
-    }
-
-    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        self.get(column).map_err(unavailable)
-    }
+    /// A column's truth value.
+    fn flag(&self, column: &str) -> Result<bool, StoreError>;
 }
 
 /// The column's text.
@@ -93,19 +38,12 @@ pub(super) fn int(row: &impl Columns, column: &str) -> Result<i64, StoreError> {
     row.int(column)?.ok_or_else(|| corrupt(column))
 }
 
-/// The enum value that the text names.
-fn name<T>(
-    row: &impl Columns,
-    column: &str,
-    from_name: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, StoreError> {
-    from_name(text(row, column)?).ok_or_else(|| corrupt(column))
-}
-
 /// The column's value.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+pub(super) fn get<'r, T, R>(row: &'r R, column: &str) -> Result<T, StoreError>
 where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    R: Row,
+    T: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'c> &'c str: sqlx::ColumnIndex<R>,
 {
     row.try_get(column).map_err(unavailable)
 }
@@ -121,17 +59,17 @@ pub(super) fn optional_timestamp(ms: Option<i64>) -> Result<Option<Timestamp>, S
 }
 
 /// The column's time.
-pub(super) fn get_time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
-    timestamp(get(row, column)?)
+pub(super) fn get_time(row: &impl Columns, column: &str) -> Result<Timestamp, StoreError> {
+    timestamp(int(row, column)?)
 }
 
 /// The column's name, as the enum that it is of.
 pub(super) fn get_name<T>(
-    row: &SqliteRow,
+    row: &impl Columns,
     column: &str,
     from_name: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
-    from_name(get(row, column)?).ok_or_else(|| corrupt(column))
+    from_name(text(row, column)?).ok_or_else(|| corrupt(column))
 }
 
 /// A value as JSON.
@@ -144,63 +82,63 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| corrupt("JSON"))
 }
 
-/// A row of [`user_columns!`].
+/// A user's row; `addresses` is a JSON object by channel.
 pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(int(row, "id")?),
         username: string(row, "username")?.into(),
         full_name: string(row, "full_name")?.into(),
-        role: name(row, "role", |slug| slug.parse().ok())?,
+        role: get_name(row, "role", |slug| slug.parse().ok())?,
         addresses: json(text(row, "addresses")?)?,
-        is_active: int(row, "is_active")? != 0,
-        is_email_verified: int(row, "email_verified")? != 0,
+        is_active: row.flag("is_active")?,
+        is_email_verified: row.flag("email_verified")?,
         created_at: timestamp(int(row, "created_at")?)?,
     })
 }
 
-/// A row of [`project_columns!`].
+/// A project's row.
 pub(super) fn project(row: &impl Columns) -> Result<Project, StoreError> {
     Ok(Project {
         id: ProjectId(int(row, "id")?),
         key: string(row, "key")?,
         name: string(row, "name")?,
-        is_open: int(row, "is_open")? != 0,
+        is_open: row.flag("is_open")?,
     })
 }
 
-/// A row of [`select_tickets!`].
-pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
+/// A ticket's row; `assigned_to` is a JSON array.
+pub(super) fn ticket(row: &impl Columns) -> Result<Ticket, StoreError> {
     Ok(Ticket {
-        id: TicketId(get(row, "id")?),
-        project: ProjectId(get(row, "project_id")?),
-        project_name: get(row, "project_name")?,
-        key: get(row, "key")?,
-        title: get(row, "title")?,
-        description: get(row, "description")?,
+        id: TicketId(int(row, "id")?),
+        project: ProjectId(int(row, "project_id")?),
+        project_name: string(row, "project_name")?,
+        key: string(row, "key")?,
+        title: string(row, "title")?,
+        description: string(row, "description")?,
         priority: get_name(row, "priority", Priority::from_name)?,
         category: get_name(row, "category", Category::from_name)?,
         status: get_name(row, "status", Status::from_name)?,
-        created_by: UserId(get(row, "created_by")?),
-        created_by_name: get(row, "created_by_name")?,
-        assigned_to: json(get(row, "assigned_to")?)?,
-        version: get(row, "version")?,
+        created_by: UserId(int(row, "created_by")?),
+        created_by_name: string(row, "created_by_name")?,
+        assigned_to: json(text(row, "assigned_to")?)?,
+        version: int(row, "version")?,
         created_at: get_time(row, "created_at")?,
         updated_at: get_time(row, "updated_at")?,
     })
 }
 
-/// A row of [`message_columns!`].
+/// A message's row.
 pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
     Ok(Message {
         event: Event::from_name(text(row, "event")?),
-        kind: name(row, "kind", Kind::from_name)?,
+        kind: get_name(row, "kind", Kind::from_name)?,
         title: string(row, "title")?,
         body: string(row, "body")?,
         action_url: string(row, "action_url")?,
         metadata: json(text(row, "metadata")?)?,
         ticket: row.text("ticket")?.map(json).transpose()?,
         sender: row.int("sender_id")?.map(UserId),
-        priority: name(row, "priority", Priority::from_name)?,
+        priority: get_name(row, "priority", Priority::from_name)?,
         created_at: timestamp(int(row, "created_at")?)?,
     })
 }

@@ -1,0 +1,69 @@
+//! The columns that queries select for [`crate::storage::rows`] to decode.
+
+use bellpull_actors::port::StoreError;
+use sqlx::postgres::PgRow;
+
+use crate::storage::rows::{Columns, get};
+
+/// Of a user `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.full_name, u.role, u.is_active, u.email_verified, u.created_at, \
+         (SELECT coalesce(json_object_agg(a.channel, a.address), '{}')::text FROM addresses a \
+         WHERE a.user_id = u.id) AS addresses"
+    };
+}
+
+macro_rules! project_columns {
+    () => {
+        "id, key, name, is_open"
+    };
+}
+
+/// Of a message `m`.
+macro_rules! message_columns {
+    () => {
+        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
+         m.priority, m.created_at"
+    };
+}
+
+/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
+macro_rules! select_tickets {
+    () => {
+        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
+         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
+         CASE u.full_name WHEN '' THEN u.username ELSE u.full_name END AS created_by_name, \
+         t.version, t.created_at, t.updated_at, \
+         (SELECT coalesce(json_agg(a.user_id ORDER BY a.position), '[]')::text \
+         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
+         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
+    };
+}
+
+macro_rules! select_webhooks {
+    () => {
+        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
+         off_reason, created_at, updated_at FROM webhooks"
+    };
+}
+
+/// A link's row, by its id.
+pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
+    ended_at FROM account_links WHERE id = $1";
+
+pub(super) use {message_columns, project_columns, select_tickets, select_webhooks, user_columns};
+
+impl Columns for PgRow {
+    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
+        get(self, column)
+    }
+
+    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        get(self, column)
+    }
+
+    fn flag(&self, column: &str) -> Result<bool, StoreError> {
+        get(self, column)
+    }
+}

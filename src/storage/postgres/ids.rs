@@ -1,0 +1,134 @@
+//! Ids in blocks: one round trip to a sequence gives a node as many as the sequence's increment.
+//!
+//! A plan draws its ids in memory. If a block does not suffice, the plan is thrown away, the block
+//! is filled up, and the plan is made anew: see [`BlockIds::is_short`].
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
+use bellpull_actors::domain::plan;
+use sqlx::PgConnection;
+
+/// The kinds of ids that are given out in blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sequence {
+    /// Tickets.
+    Tickets,
+    /// Comments.
+    Comments,
+    /// Sends.
+    Sends,
+    /// Messages.
+    Messages,
+    /// Notifications.
+    Notifications,
+    /// Deliveries.
+    Deliveries,
+}
+
+/// Each with its name and its increment; the migration has the same.
+const ALL: [(Sequence, &str, i64); 6] = [
+    (Sequence::Tickets, "ticket_ids", 16),
+    (Sequence::Comments, "comment_ids", 64),
+    (Sequence::Sends, "send_ids", 64),
+    (Sequence::Messages, "message_ids", 1024),
+    (Sequence::Notifications, "notification_ids", 8192),
+    (Sequence::Deliveries, "delivery_ids", 8192),
+];
+
+/// The ids that this node may give out.
+#[derive(Debug, Default)]
+pub(super) struct BlockIds {
+    blocks: [Mutex<Block>; ALL.len()],
+}
+
+/// Ranges of ids that are left.
+#[derive(Debug, Default)]
+struct Block {
+    left: VecDeque<(i64, i64)>,
+    /// How many were asked for and not there.
+    missing: i64,
+}
+
+impl Block {
+    fn next(&mut self) -> Option<i64> {
+        let Some((from, until)) = self.left.front_mut() else {
+            self.missing += 1;
+            return None;
+        };
+        let id = *from;
+        *from += 1;
+        if *from == *until {
+            self.left.pop_front();
+        }
+        Some(id)
+    }
+}
+
+impl BlockIds {
+    fn block(&self, sequence: Sequence) -> MutexGuard<'_, Block> {
+        self.blocks[sequence as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next id, if the block has one.
+    pub(super) fn take(&self, sequence: Sequence) -> Option<i64> {
+        self.block(sequence).next()
+    }
+
+    /// Whether ids were drawn that were not there. Then none of the ids that were drawn since the
+    /// last [`Self::fill`] may be written.
+    pub(super) fn is_short(&self) -> bool {
+        ALL.into_iter().any(|(sequence, ..)| self.block(sequence).missing > 0)
+    }
+
+    /// Fills the blocks of which ids were missing.
+    pub(super) async fn fill(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        for (sequence, ..) in ALL {
+            let missing = std::mem::take(&mut self.block(sequence).missing);
+            if missing > 0 {
+                self.reserve(connection, sequence, missing).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes blocks with at least `count` ids.
+    pub(super) async fn reserve(
+        &self,
+        connection: &mut PgConnection,
+        sequence: Sequence,
+        count: i64,
+    ) -> sqlx::Result<()> {
+        let (_, name, increment) = ALL[sequence as usize];
+        let blocks = count.div_euclid(increment) + 1;
+        let sql = "SELECT nextval($1::regclass) FROM generate_series(1, $2)";
+        let query = sqlx::query_scalar(sql).bind(name).bind(blocks);
+        let begins: Vec<i64> = query.fetch_all(connection).await?;
+        let mut block = self.block(sequence);
+        block.left.extend(begins.into_iter().map(|from| (from, from + increment)));
+        Ok(())
+    }
+
+    fn draw(&self, sequence: Sequence) -> i64 {
+        self.take(sequence).unwrap_or_default()
+    }
+}
+
+impl plan::Ids for BlockIds {
+    fn message(&self) -> MessageId {
+        MessageId(self.draw(Sequence::Messages))
+    }
+
+    fn notification(&self) -> NotificationId {
+        NotificationId(self.draw(Sequence::Notifications))
+    }
+
+    fn delivery(&self) -> DeliveryId {
+        DeliveryId(self.draw(Sequence::Deliveries))
+    }
+
+    fn comment(&self) -> CommentId {
+        CommentId(self.draw(Sequence::Comments))
+    }
+}

@@ -1,0 +1,104 @@
+//! The store of one node or several: PostgreSQL.
+//!
+//! In reading order: [`connect`] (the pool, TLS, time-outs and the schema), [`transaction`] (a unit
+//! of work whose fate is known even if the answer to its commit is lost), [`ids`] (blocks of ids),
+//! [`writer`] (what changes inboxes, in groups); the ports: [`tickets`] with [`ticket_lists`] and
+//! [`words`], [`comments`], [`projects`], [`inbox`] with [`notifications`] and [`messages`],
+//! [`accounts`] with [`new_accounts`], [`logins`], [`account_links`] and [`name_keys`],
+//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
+//! [`send_log`], [`deliveries`] with [`leases`], [`attempts`], [`digests`] and
+//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`], [`retention`]; and
+//! [`columns`], which they share.
+
+mod account_links;
+mod accounts;
+mod attempts;
+mod columns;
+mod comments;
+mod connect;
+mod deliveries;
+mod delivery_log;
+mod digests;
+mod escalations;
+mod explain;
+mod ids;
+mod inbox;
+mod leases;
+mod logins;
+mod messages;
+mod name_keys;
+mod new_accounts;
+mod notifications;
+mod preferences;
+mod projects;
+mod provider_reports;
+mod push;
+mod report;
+mod retention;
+mod send_log;
+mod sends;
+mod templates;
+mod ticket_lists;
+mod tickets;
+mod transaction;
+mod webhooks;
+mod words;
+mod writer;
+
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::inbox::Head;
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use sqlx::PgPool;
+
+pub use connect::OpenError;
+
+use super::StoreOptions;
+use super::contents::ContentCache;
+use super::joined::Joined;
+use connect::connect;
+use ids::BlockIds;
+use transaction::{Work, begin, failed};
+use writer::WriterHandle;
+
+/// Tickets, inboxes and accounts in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+    /// The enabled channels: deliveries are written for these.
+    channels: Channels,
+    /// Whether e-mails are sent to verified addresses only.
+    verify_email: bool,
+    ids: Arc<BlockIds>,
+    contents: Arc<ContentCache>,
+    heads: Joined<UserId, Head>,
+    users: Joined<UserId, User>,
+    writer: WriterHandle,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://USER:PASSWORD@HOST:PORT/DATABASE`), and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`], with a text for the operator that contains no password.
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
+        let pool = connect(url, &options).await?;
+        let (ids, contents) = (Arc::new(BlockIds::default()), Arc::new(ContentCache::new()));
+        let writer = WriterHandle::start(&pool, &options, &ids, &contents);
+        let reads = pool.clone();
+        let heads = Joined::start(move |users| inbox::heads(reads.clone(), users));
+        let reads = pool.clone();
+        let users = Joined::start(move |users| accounts::read(reads.clone(), users));
+        let StoreOptions { channels, verify_email, .. } = options;
+        Ok(Self { pool, channels, verify_email, ids, contents, heads, users, writer })
+    }
+
+    /// Begins a transaction.
+    async fn begin(&self) -> Result<Work, StoreError> {
+        begin(&self.pool).await.map_err(failed)
+    }
+}

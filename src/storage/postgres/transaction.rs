@@ -1,0 +1,139 @@
+//! A transaction whose fate is known even if the answer to its commit is lost.
+//!
+//! A connection may break after the commit was sent and before its answer came. The transaction's
+//! id is read before; afterwards the server says by it what became of the transaction. Without this
+//! a caller would have to be told that the outcome is unknown, and its retry might be refused.
+
+use std::fmt::Display;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use bellpull_actors::port::StoreError;
+use sqlx::postgres::PgConnection;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::time::Instant;
+
+use crate::storage::error::unavailable;
+
+/// How long a lost outcome is asked for.
+const ASKED_FOR: Duration = Duration::from_secs(10);
+/// The pause between two questions.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// A transaction in progress. Dropped without a commit, it is rolled back.
+#[derive(Debug)]
+pub(super) struct Work {
+    transaction: Transaction<'static, Postgres>,
+    pool: PgPool,
+}
+
+/// Begins a transaction.
+pub(super) async fn begin(pool: &PgPool) -> sqlx::Result<Work> {
+    Ok(Work { transaction: pool.begin().await?, pool: pool.clone() })
+}
+
+impl Deref for Work {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+impl Work {
+    /// Commits. `Ok` means that it is on the server's disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was written; or the database stayed away for so long
+    /// that the outcome is unknown, and the text says so.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let id = transaction_id(&mut self.transaction).await.map_err(failed)?;
+        self.commit_as(id).await
+    }
+
+    /// The same with the transaction's id, for a caller that has read it with another query. `None`
+    /// for a transaction that has written nothing.
+    pub(super) async fn commit_as(self, id: Option<String>) -> Result<(), StoreError> {
+        match self.transaction.commit().await {
+            Ok(()) => Ok(()),
+            Err(error @ sqlx::Error::Database(_)) => Err(failed(error)),
+            Err(error) => {
+                let Some(id) = id else { return Err(failed(error)) };
+                tracing::warn!(%error, transaction = id, "the answer to a commit was lost");
+                fate(&self.pool, &id).await
+            }
+        }
+    }
+
+    /// Ends it without writing anything.
+    pub(super) async fn roll_back(self) {
+        // The connection is closed if this fails, and the server rolls back.
+        let _ = self.transaction.rollback().await;
+    }
+}
+
+/// The id of the transaction; `None` while it has written nothing.
+async fn transaction_id(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    let sql = "SELECT pg_current_xact_id_if_assigned()::text";
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}
+
+/// What became of a transaction.
+async fn fate(pool: &PgPool, id: &str) -> Result<(), StoreError> {
+    let until = Instant::now() + ASKED_FOR;
+    loop {
+        let asked = sqlx::query_scalar::<_, Option<String>>("SELECT pg_xact_status($1::xid8)");
+        let status = match asked.bind(id).fetch_one(pool).await {
+            Ok(status) => status.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        match status.as_str() {
+            "committed" => return Ok(()),
+            "aborted" => return Err(unavailable("the connection broke: nothing was written")),
+            _ if Instant::now() >= until => {
+                return Err(unavailable(format!("the outcome of a commit is unknown: {status}")));
+            }
+            // The server has not noticed yet that the connection is gone, or is away itself.
+            _ => tokio::time::sleep(ASKED_EVERY).await,
+        }
+    }
+}
+
+/// A failed statement as an error of the ports.
+pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
+    let error = error.into();
+    match code(&error).as_deref() {
+        Some(FOREIGN_KEY) => StoreError::NotFound,
+        Some(UNIQUE) => StoreError::Conflict,
+        Some(CANCELLED) => StoreError::TooSlow,
+        _ => unavailable(text(&error)),
+    }
+}
+
+/// Whether the same statements may succeed if they are run again.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    matches!(code(error).as_deref(), Some(SERIALIZATION | DEADLOCK | LOCK_TIMEOUT))
+}
+
+/// PostgreSQL's code of the error, if the server returned it.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+fn text(error: &dyn Display) -> String {
+    error.to_string()
+}
+
+const FOREIGN_KEY: &str = "23503";
+const UNIQUE: &str = "23505";
+const SERIALIZATION: &str = "40001";
+const DEADLOCK: &str = "40P01";
+const LOCK_TIMEOUT: &str = "55P03";
+/// A statement that took longer than its time-out, among others.
+const CANCELLED: &str = "57014";
