@@ -5,25 +5,28 @@ use std::sync::Arc;
 use bellpull_actors::port::{Store, StoreError};
 
 use super::StoreOptions;
+use super::postgres::{self, PostgresStore};
 use super::sqlite::{self, SqliteStore};
 
 /// Why a store could not be opened. The text is for the operator and contains no password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No store of this version has such a URL. Only the scheme is kept: the rest may contain a
-    /// password.
-    #[error("{0}:// is not supported by this version: write sqlite://PATH or sqlite::memory:")]
-    Unsupported(String),
     /// The SQLite store could not be opened.
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
+    /// The PostgreSQL store could not be opened.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
 }
 
 impl OpenError {
     /// Whether the database was found but its schema could not be brought up to date.
     #[must_use]
     pub fn is_migration(&self) -> bool {
-        matches!(self, Self::Sqlite(sqlite::OpenError::Migrate { .. }))
+        match self {
+            Self::Sqlite(error) => matches!(error, sqlite::OpenError::Migrate { .. }),
+            Self::Postgres(error) => matches!(error, postgres::OpenError::Migrate { .. }),
+        }
     }
 }
 
@@ -39,15 +42,15 @@ pub enum MigrateError {
 }
 
 /// Opens the store at `url`, creates it if it does not exist, and brings its schema up to date. The
-/// URL's scheme selects the store: `sqlite://PATH`, or `sqlite::memory:` for a temporary one that
-/// is removed with its process.
+/// URL's scheme selects the store: `sqlite://PATH`, `sqlite::memory:` for a temporary one that is
+/// removed with its process, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>, OpenError> {
     match url.split_once("://") {
-        Some((scheme @ ("postgres" | "postgresql"), _)) => {
-            Err(OpenError::Unsupported(scheme.to_owned()))
+        Some(("postgres" | "postgresql", _)) => {
+            Ok(Arc::new(PostgresStore::open(url, options).await?))
         }
         // The SQLite store rejects every URL that is not its own.
         _ => Ok(Arc::new(SqliteStore::open(url, options).await?)),
@@ -70,10 +73,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_url_of_another_store_is_refused_without_its_password() {
-        for url in ["postgres://bell:hunter2@db/bell", "postgresql://bell:hunter2@db/bell"] {
-            let text = open(url, StoreOptions::default()).await.unwrap_err().to_string();
-            assert!(text.contains("sqlite://PATH") && text.contains("postgres"), "{text}");
+    async fn an_error_names_the_server_and_not_the_password() {
+        // No server listens on port 1.
+        for scheme in ["postgres", "postgresql"] {
+            let url = format!("{scheme}://bell:hunter2@127.0.0.1:1/bells");
+            let text = open(&url, StoreOptions::default()).await.unwrap_err().to_string();
+            assert!(text.contains("127.0.0.1:1/bells"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
     }

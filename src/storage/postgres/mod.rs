@@ -46,12 +46,14 @@ mod words;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
+use bellpull_actors::port::{Store, StoreError};
 use sqlx::PgPool;
 
 pub use connect::OpenError;
@@ -62,7 +64,10 @@ use super::joined::Joined;
 use connect::connect;
 use ids::BlockIds;
 use transaction::{Work, begin, failed};
-use writer::WriterHandle;
+use writer::{Write, WriterHandle};
+
+/// How long readiness waits.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Tickets, inboxes and accounts in a PostgreSQL database.
 #[derive(Debug)]
@@ -97,8 +102,27 @@ impl PostgresStore {
         Ok(Self { pool, channels, verify_email, ids, contents, heads, users, writer })
     }
 
+    /// Whether the database answers within five seconds, and a write succeeds.
+    async fn check(&self) -> Result<(), StoreError> {
+        let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+        tokio::time::timeout(ANSWER_MAX, self.writer.write(Write::Probe)).await.map_err(late)??;
+        Ok(())
+    }
+
     /// Begins a transaction.
     async fn begin(&self) -> Result<Work, StoreError> {
         begin(&self.pool).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn answers(&self) -> Result<(), StoreError> {
+        self.check().await
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close().await;
     }
 }

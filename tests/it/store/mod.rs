@@ -25,6 +25,7 @@ mod marks;
 mod model;
 mod outbox;
 mod people;
+mod postgres;
 mod preferences;
 mod projects;
 mod push;
@@ -60,6 +61,11 @@ pub(crate) trait Fixture: Sized + Send + Sync + 'static {
     /// Whether only one process can have the data open: then a store that is begun anew has ended
     /// the leases of the process before.
     const IS_EXCLUSIVE: bool;
+
+    /// Why it cannot run here, if it cannot.
+    fn missing() -> Option<&'static str> {
+        None
+    }
 
     /// An empty one, with these channels switched on.
     async fn with_channels(channels: Channels) -> Self;
@@ -347,6 +353,9 @@ macro_rules! suite {
         $(mod $part {
             $(#[tokio::test]
             async fn $name() {
+                if let Some(why) = <$fixture as $crate::store::Fixture>::missing() {
+                    return $crate::support::skip::skipped(why);
+                }
                 Box::pin($crate::store::$part::$name::<$fixture>()).await;
             })*
         })*

@@ -1,6 +1,7 @@
 //! A real hub on a free port and a temporary SQLite file, and the people who use it.
 
 pub mod limited;
+pub mod postgres;
 pub mod process;
 pub mod skip;
 
