@@ -44,6 +44,9 @@ impl Subscriber for ActorSubscriber {
             BrokerMessage::ProjectNews { project, news } => {
                 self.projects.tell_own(project, || news.clone());
             }
+            BrokerMessage::Presence { project, news } => {
+                self.projects.tell_presence(project, || news.clone());
+            }
             BrokerMessage::MemberRemoved { project, user } => {
                 self.projects.withdraw_own(project, user);
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::domain::ids::{LoginId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::Change;
-use crate::domain::presence::SessionNumber;
+use crate::domain::presence::{PresenceNews, SessionNumber};
 use crate::domain::stream::{Present, SharedStreamEvent, StreamKind, TicketNews};
 use crate::domain::ticket::Caller;
 use crate::domain::user::User;
@@ -216,6 +216,10 @@ pub enum ProjectMessage {
     },
     /// Something became of one of its tickets.
     Tell(TicketNews),
+    /// Another node's message about presence.
+    Presence(Box<PresenceNews>),
+    /// A heartbeat to the other nodes is due.
+    PresenceDue,
     /// A user has lost the right to watch.
     Withdraw(UserId),
     /// A user's typing may have ended.

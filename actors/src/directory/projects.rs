@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Directory, Unanswered};
 use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::presence::PresenceNews;
 use crate::domain::stream::TicketNews;
 use crate::domain::ticket::{Caller, Membership};
 use crate::messages::{NoSubscription, ProjectMessage, ProjectProtocol, Subscribe};
@@ -50,6 +51,13 @@ impl Projects {
     pub(crate) fn tell_own(&self, project: ProjectId, news: impl FnOnce() -> TicketNews) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Tell(news()));
+        }
+    }
+
+    /// Passes another node's message about presence to the project's actor, if it runs here.
+    pub(crate) fn tell_presence(&self, project: ProjectId, news: impl FnOnce() -> PresenceNews) {
+        if let Some(actor) = self.directory.live.get(&project) {
+            actor.cast(ProjectMessage::Presence(Box::new(news())));
         }
     }
 

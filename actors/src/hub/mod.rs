@@ -148,7 +148,13 @@ impl Hub {
         let (project_slots, directory) = root::directory(PROJECT_SHARDS);
         let store = Arc::clone(&ticket_store);
         let projects = Projects { directory, store, broker: Arc::clone(&broker) };
-        let project_entity = ProjectEntity { passivate_after, store: projects.store.clone() };
+        let project_entity = ProjectEntity {
+            passivate_after,
+            store: projects.store.clone(),
+            broker: Arc::clone(&broker),
+            node: owner.as_str().into(),
+            clock: Arc::clone(&clock),
+        };
         let (user_slots, directory) = root::directory(USER_SHARDS);
         let users = Users {
             directory,

@@ -16,6 +16,7 @@ use super::outlet::Revoked;
 use super::tickets::AnnouncedMessage;
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::inbox::Change;
+use crate::domain::presence::PresenceNews;
 use crate::domain::routing::Channels;
 use crate::domain::stream::TicketNews;
 
@@ -40,6 +41,13 @@ pub enum BrokerMessage<'a> {
         project: ProjectId,
         /// The event, and who may see it.
         news: &'a TicketNews,
+    },
+    /// A node's sessions on a project's presence stream.
+    Presence {
+        /// The project.
+        project: ProjectId,
+        /// The message.
+        news: &'a PresenceNews,
     },
     /// A user is not a member of a project any more.
     MemberRemoved {

@@ -13,10 +13,11 @@
 //! Limits: subscriptions per session (`user::streams`), tickets that a session types on
 //! ([`crate::domain::presence`]), users shown to operators ([`SHOWN_MAX`]).
 
+mod nodes;
 mod sight;
 mod subscriber;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,15 +27,16 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::domain::presence::Roster;
+use crate::domain::presence::{NodeKey, Roster};
 use crate::domain::stream::{Present, SharedStreamEvent, StreamEvent, StreamKind, TicketNews};
 use crate::domain::ticket::Membership;
 use crate::messages::{
     Parting, ProjectMessage, ProjectProtocol, StreamMessage, Subscribe, UserMessage, Watch, Watcher,
 };
-use crate::port::TicketStore;
+use crate::port::{Broker, Clock, TicketStore};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use nodes::Nodes;
 use sight::{Shown, Sight};
 use subscriber::Subscriber;
 
@@ -49,6 +51,10 @@ const SHOWN_MAX: usize = 100;
 pub struct ProjectEntity {
     pub(crate) passivate_after: Duration,
     pub(crate) store: Arc<dyn TicketStore>,
+    pub(crate) broker: Arc<dyn Broker>,
+    /// This node, for the others.
+    pub(crate) node: NodeKey,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// The state of a project actor.
@@ -59,6 +65,8 @@ pub struct ProjectState {
     vitals: Arc<Vitals>,
     subscribers: HashMap<UserId, Subscriber>,
     roster: Roster,
+    /// `None` on a single node.
+    nodes: Option<Nodes>,
     sight: Sight,
     /// The start of the roster's times.
     born: Instant,
@@ -85,6 +93,7 @@ impl Entity for ProjectEntity {
             vitals,
             subscribers: HashMap::new(),
             roster: Roster::default(),
+            nodes: Nodes::of(self, id),
             sight: Sight::new(id, Arc::clone(&self.store)),
             born: Instant::now(),
             is_timer_armed: false,
@@ -109,9 +118,13 @@ impl Actor for ProjectEntity {
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<ProjectMessage>,
+        myself: ActorRef<ProjectMessage>,
         state: ProjectState,
     ) -> Result<ProjectState, ActorProcessingErr> {
+        if let Some(nodes) = &state.nodes {
+            nodes.begin();
+            state.arm_heartbeat(&myself);
+        }
         Ok(state)
     }
 
@@ -136,6 +149,8 @@ impl Actor for ProjectEntity {
                 }
             }
             ProjectMessage::Tell(news) => state.tell(&news),
+            ProjectMessage::Presence(news) => state.heard(*news).await,
+            ProjectMessage::PresenceDue => state.beat(&myself),
             ProjectMessage::Withdraw(user) => state.withdraw(user),
             ProjectMessage::TypingDue => state.typing_due(&myself),
             ProjectMessage::Tick => state.tick(&myself),
@@ -178,6 +193,7 @@ impl ProjectState {
             StreamKind::Presence => {
                 let events = self.roster.join(person, id);
                 self.announce(events);
+                self.report(user);
                 let known = self.subscribers.get(&user);
                 known.map(|known| self.sight.present(known.caller(), &self.roster))
             }
@@ -208,6 +224,7 @@ impl ProjectState {
         }
         let events = self.roster.leave(watcher.user, watcher.id);
         self.announce(events);
+        self.report(watcher.user);
     }
 
     /// Whether the watcher may read the ticket, and so report activity on it.
@@ -223,6 +240,7 @@ impl ProjectState {
         };
         let events = self.roster.view(watcher.user, watcher.id, order, ticket);
         self.announce(events);
+        self.report(watcher.user);
     }
 
     async fn type_on(
@@ -238,13 +256,16 @@ impl ProjectState {
         let (user, now) = (watcher.user, self.born.elapsed());
         let events = self.roster.type_on(user, watcher.id, ticket, is_typing, now);
         self.announce(events);
+        self.report(user);
         self.arm_timer(myself);
     }
 
     fn typing_due(&mut self, myself: &ActorRef<ProjectMessage>) {
         self.is_timer_armed = false;
         let events = self.roster.expire(self.born.elapsed());
+        let typed: BTreeSet<UserId> = events.iter().filter_map(subscriber::whom).collect();
         self.announce(events);
+        typed.into_iter().for_each(|user| self.report(user));
         self.arm_timer(myself);
     }
 
@@ -313,6 +334,7 @@ impl ProjectState {
         }
         let events = self.roster.leave_all(user);
         self.announce(events);
+        self.report(user);
     }
 
     fn tick(&mut self, myself: &ActorRef<ProjectMessage>) {
@@ -338,6 +360,7 @@ impl ProjectState {
             "subscribers": self.subscribers.len(),
             "on_tickets": watching,
             "on_presence": self.roster.count(),
+            "other_nodes": self.nodes.as_ref().map_or(0, Nodes::count),
             "roster":
                 self.roster.present().into_iter().take(SHOWN_MAX).map(person).collect::<Vec<_>>(),
         }));

@@ -48,18 +48,24 @@ impl Sight {
         ticket: TicketId,
         roster: &Roster,
     ) -> bool {
-        if !self.known.contains_key(&ticket) {
-            let Ok(Some(found)) = in_time(self.store.ticket(ticket)).await else { return false };
-            if found.project != self.project {
-                return false;
-            }
-            if self.known.len() >= KNOWN_MAX {
-                let named = roster.tickets();
-                self.known.retain(|known, _| named.contains(known));
-            }
-            self.known.insert(ticket, found.stakes());
-        }
+        self.learn_of(ticket, roster).await;
         self.is_seen(caller, ticket)
+    }
+
+    /// Reads the users of a ticket of this project, if they are not cached.
+    pub(super) async fn learn_of(&mut self, ticket: TicketId, roster: &Roster) {
+        if self.known.contains_key(&ticket) {
+            return;
+        }
+        let Ok(Some(found)) = in_time(self.store.ticket(ticket)).await else { return };
+        if found.project != self.project {
+            return;
+        }
+        if self.known.len() >= KNOWN_MAX {
+            let named = roster.tickets();
+            self.known.retain(|known, _| named.contains(known));
+        }
+        self.known.insert(ticket, found.stakes());
     }
 
     /// Updates a ticket's users. Watchers who have been sent its id continue to be: they would

@@ -1,5 +1,6 @@
 //! A broker in memory, which joins hubs of one process and remembers what was published.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::port::broker::{Broker, BrokerMessage, Subscriber};
@@ -13,6 +14,8 @@ struct Net {
     nodes: usize,
     subscribers: Vec<(usize, Weak<dyn Subscriber>)>,
     published: Vec<(usize, String)>,
+    /// The nodes that no message reaches or leaves.
+    cut_off: BTreeSet<usize>,
 }
 
 /// One node's broker.
@@ -32,6 +35,15 @@ impl FakeNet {
         Arc::new(FakeBroker { net, node })
     }
 
+    /// Cuts a node off from the others, as while it is suspended or dead, or connects it again.
+    pub fn cut_off(&self, node: usize, is_cut_off: bool) {
+        let mut net = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_cut_off {
+            true => net.cut_off.insert(node),
+            false => net.cut_off.remove(&node),
+        };
+    }
+
     /// The published messages: the node, and the message as text.
     #[must_use]
     pub fn published(&self) -> Vec<(usize, String)> {
@@ -48,7 +60,10 @@ impl Broker for FakeBroker {
         let others: Vec<Arc<dyn Subscriber>> = {
             let mut net = self.net.0.lock().unwrap_or_else(PoisonError::into_inner);
             net.published.push((self.node, format!("{message:?}")));
-            let others = net.subscribers.iter().filter(|(node, _)| *node != self.node);
+            let is_cut_off = |node: usize| net.cut_off.contains(&node);
+            let others = net.subscribers.iter().filter(|(node, _)| {
+                *node != self.node && !is_cut_off(*node) && !is_cut_off(self.node)
+            });
             others.filter_map(|(_, subscriber)| subscriber.upgrade()).collect()
         };
         for other in others {

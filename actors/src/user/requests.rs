@@ -104,7 +104,7 @@ impl UserEntity {
             Ask::Subscribe(stream) => self.watch(myself, index, stream, state),
             Ask::Unsubscribe(stream) => Some(super::streams::unwatch(index, stream, state)),
             Ask::Viewing { stream, ticket } => {
-                Some(super::streams::view(index, stream, ticket, state))
+                Some(super::streams::view(index, stream, ticket, self.shared.clock.now(), state))
             }
             Ask::Typing { stream, ticket, is_typing } => {
                 Some(super::streams::type_on(index, stream, (ticket, is_typing), state))

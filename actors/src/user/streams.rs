@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use ractor::ActorRef;
 
 use super::asking::{Outcome, refused};
@@ -281,9 +283,12 @@ pub(super) fn view(
     index: usize,
     stream: Option<Stream>,
     ticket: Option<TicketId>,
+    now: Timestamp,
     state: &mut UserState,
 ) -> Answer {
-    state.last_number += 1;
+    // By the time, so that the user's views on several nodes have an order, too.
+    let now_us = u64::try_from(now.as_microsecond()).unwrap_or_default();
+    state.last_number = now_us.max(state.last_number + 1);
     let order = state.last_number;
     let Some(known) = find(&mut state.sessions[index], stream) else { return not_watched() };
     known.looks = ticket.map(|ticket| (order, ticket));

@@ -27,15 +27,15 @@ use crate::ticket::new_ticket;
 /// Sooner than anything that heals by itself: sessions are compared every 30 s.
 const BY_THE_BROKER: Duration = Duration::from_secs(5);
 
-struct Nodes {
-    here: TestNode,
-    there: TestNode,
-    net: FakeNet,
+pub(crate) struct Nodes {
+    pub(crate) here: TestNode,
+    pub(crate) there: TestNode,
+    pub(crate) net: FakeNet,
     begun: Instant,
 }
 
 impl Nodes {
-    async fn two() -> Self {
+    pub(crate) async fn two() -> Self {
         Self::with(Vec::new(), Arc::new(FakeClock::default())).await
     }
 

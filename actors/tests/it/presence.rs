@@ -1,5 +1,6 @@
 //! Presence: who is there, what they look at, what they type on, as the others are told of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::{TicketId, UserId};
@@ -9,6 +10,7 @@ use bellpull_actors::session::{Ask, Heard};
 use bellpull_actors::testing::{Frame, Probe};
 use tokio::time::Instant;
 
+use crate::broker::Nodes;
 use crate::project::{PRESENCE, announced, lists};
 use crate::{TestClient, TestNode};
 
@@ -35,6 +37,20 @@ fn type_on(ticket: i64, is_typing: bool) -> Ask {
 async fn until_told(probe: &Probe, wanted: &[StreamEvent]) {
     probe.until(|_| announced(probe).len() >= wanted.len()).await;
     assert_eq!(announced(probe), wanted);
+}
+
+/// The users whom a client shows: the last list, with the events since.
+fn present(probe: &Probe) -> Vec<i64> {
+    let mut present = BTreeSet::new();
+    for frame in &probe.seen().frames {
+        match frame {
+            Frame::Present(_, list) => present = list.iter().map(|one| one.person.id.0).collect(),
+            Frame::Stream(_, StreamEvent::Joined(person)) => drop(present.insert(person.id.0)),
+            Frame::Stream(_, StreamEvent::Left(person)) => drop(present.remove(&person.id.0)),
+            _ => {}
+        }
+    }
+    present.into_iter().collect()
 }
 
 impl TestClient {
@@ -191,4 +207,67 @@ async fn operators_see_the_roster() {
     assert_eq!(observed["roster"][0]["username"], "user1");
     assert_eq!(observed["roster"][0]["viewing"], 5);
     assert_eq!(observed["roster"][0]["typing"], serde_json::json!([5]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_with_sessions_on_two_nodes_is_one_member() {
+    let nodes = Nodes::two().await;
+    nodes.here.team();
+    let other = nodes.here.watch(2, PRESENCE).await;
+    other.is_there().await;
+    let here = nodes.here.watch(1, PRESENCE).await;
+    here.is_there().await;
+    let there = nodes.there.watch(1, PRESENCE).await;
+    there.is_there().await;
+    nodes.there.until_watched(0, 2).await;
+    there.say(look(Some(5)));
+    let joined = StreamEvent::Joined(person(1));
+    until_told(&other.probe, &[joined.clone(), viewing(1, Some(5))]).await;
+    here.leave();
+    // The user is still there: the last session counts, on whichever node.
+    there.say(type_on(5, true));
+    let seen = [joined, viewing(1, Some(5)), typing(1, 5, true)];
+    until_told(&other.probe, &seen).await;
+    there.leave();
+    let left = [&seen[..], &[StreamEvent::Left(person(1))]].concat();
+    until_told(&other.probe, &left).await;
+    nodes.here.until_watched(0, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_is_shown_who_is_on_the_other_node() {
+    let nodes = Nodes::two().await;
+    nodes.here.team();
+    let first = nodes.here.watch(1, PRESENCE).await;
+    first.is_there().await;
+    first.say(look(Some(6)));
+    nodes.here.until_watched(0, 1).await;
+    let second = nodes.there.watch(2, PRESENCE).await;
+    // In the list, if the answer of the other node came in time; else as an event.
+    second.probe.until(|_| present(&second.probe) == [1, 2]).await;
+    until_told(&first.probe, &[StreamEvent::Joined(person(2))]).await;
+    // The next one there finds a complete list.
+    let third = nodes.there.watch(3, PRESENCE).await;
+    third.is_there().await;
+    assert_eq!(lists(&third.probe), [[1, 2, 3]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_gone_takes_its_users_with_it_and_brings_them_back() {
+    let nodes = Nodes::two().await;
+    nodes.here.team();
+    let other = nodes.here.watch(2, PRESENCE).await;
+    other.is_there().await;
+    let there = nodes.there.watch(1, PRESENCE).await;
+    let joined = StreamEvent::Joined(person(1));
+    until_told(&other.probe, std::slice::from_ref(&joined)).await;
+    nodes.net.cut_off(1, true);
+    let begun = Instant::now();
+    let left = StreamEvent::Left(person(1));
+    until_told(&other.probe, &[joined.clone(), left.clone()]).await;
+    let silent = begun.elapsed();
+    assert!(silent > Duration::from_secs(9) && silent <= Duration::from_secs(15), "{silent:?}");
+    nodes.net.cut_off(1, false);
+    until_told(&other.probe, &[joined.clone(), left, joined]).await;
+    drop(there);
 }

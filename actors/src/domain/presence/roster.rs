@@ -1,18 +1,21 @@
-//! Presence on a project: its users, and which tickets they view and type on. The state behind a
-//! presence stream.
+//! The roster of a project: its users, and which tickets they view and type on.
 //!
-//! A user is present while one of their sessions is. Sessions open and close, view tickets and
-//! type; watchers are sent the changes of the *user*: one join and one leave however many sessions,
-//! the ticket of the newest view of an open session, and whether any session types. A client that
-//! applies the events to an earlier [`Roster::present`] has the current one.
+//! A user is present while one of their sessions is, on whichever node. Sessions open and close,
+//! view tickets and type; watchers are sent the changes of the *user*: one join and one leave
+//! however many sessions, the ticket of the newest view of an open session, and whether any session
+//! types. A client that applies the events to an earlier [`Roster::present`] has the current one.
+//!
+//! This node knows each session of its own. Of another node it knows one [`Held`] a user: what that
+//! user's sessions there do together.
 //!
 //! Times are durations since a moment that the caller chose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::ids::{TicketId, UserId};
-use super::stream::{Person, Present, StreamEvent};
+use super::super::ids::{TicketId, UserId};
+use super::super::stream::{Person, Present, StreamEvent};
+use super::{Held, NodeKey};
 
 /// Typing that is not renewed ends after so long.
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
@@ -22,6 +25,22 @@ const TYPING_MAX: usize = 16;
 
 /// A session of a user, distinct from the user's others.
 pub type SessionNumber = u64;
+
+/// Another node's activity has no end of its own: that node reports it.
+const REPORTED: Duration = Duration::MAX;
+
+/// A session, or all sessions of a user on another node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Own(SessionNumber),
+    Peer(NodeKey),
+}
+
+impl Origin {
+    fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+}
 
 /// All present users.
 #[derive(Debug, Default)]
@@ -35,7 +54,7 @@ pub struct Roster {
 #[derive(Debug)]
 struct Here {
     person: Person,
-    sessions: BTreeMap<SessionNumber, Doing>,
+    sessions: BTreeMap<Origin, Doing>,
 }
 
 /// The activity of one session.
@@ -57,6 +76,18 @@ impl Here {
         self.sessions.values().flat_map(|doing| doing.typing.keys().copied()).collect()
     }
 
+    fn own(&self) -> Option<Held> {
+        let mut own = self.sessions.iter().filter(|(origin, _)| origin.is_own()).peekable();
+        own.peek()?;
+        let (mut viewing, mut typing) = (None, BTreeSet::new());
+        for (_, doing) in own {
+            viewing = viewing.max(doing.viewing);
+            typing.extend(doing.typing.keys().copied());
+        }
+        let typing = typing.into_iter().collect();
+        Some(Held { person: self.person.clone(), viewing, typing })
+    }
+
     fn present(&self) -> Present {
         Present {
             person: self.person.clone(),
@@ -69,31 +100,83 @@ impl Here {
 impl Roster {
     /// A session opens; a repetition changes nothing.
     pub fn join(&mut self, person: Person, session: SessionNumber) -> Vec<StreamEvent> {
+        self.join_from(person, Origin::Own(session))
+    }
+
+    fn join_from(&mut self, person: Person, origin: Origin) -> Vec<StreamEvent> {
         let mut events = Vec::new();
         let here = self.people.entry(person.id).or_insert_with(|| {
             events.push(StreamEvent::Joined(person.clone()));
             Here { person, sessions: BTreeMap::new() }
         });
-        here.sessions.entry(session).or_default();
+        here.sessions.entry(origin).or_default();
         events
     }
 
     /// A session closes, and its activity ends.
     pub fn leave(&mut self, user: UserId, session: SessionNumber) -> Vec<StreamEvent> {
-        let Some(here) = self.people.get(&user) else { return Vec::new() };
-        if here.sessions.len() == 1 && here.sessions.contains_key(&session) {
-            return self.leave_all(user);
-        }
-        self.change(user, |sessions| {
-            sessions.remove(&session);
-        })
+        self.remove(user, |origin| *origin == Origin::Own(session))
     }
 
-    /// All sessions of a person go.
+    /// All sessions of a user on this node go.
     pub fn leave_all(&mut self, user: UserId) -> Vec<StreamEvent> {
+        self.remove(user, Origin::is_own)
+    }
+
+    fn remove(&mut self, user: UserId, is_gone: impl Fn(&Origin) -> bool) -> Vec<StreamEvent> {
+        let Some(here) = self.people.get(&user) else { return Vec::new() };
+        if !here.sessions.keys().all(&is_gone) {
+            return self.change(user, |sessions| sessions.retain(|origin, _| !is_gone(origin)));
+        }
         self.typists.remove(&user);
         let gone = self.people.remove(&user);
         gone.map(|here| StreamEvent::Left(here.person)).into_iter().collect()
+    }
+
+    /// Another node reports a user's sessions there.
+    pub fn hold(&mut self, node: &NodeKey, held: Held) -> Vec<StreamEvent> {
+        let Held { person, viewing, typing } = held;
+        let (user, origin) = (person.id, Origin::Peer(node.clone()));
+        let mut events = self.join_from(person, origin.clone());
+        let typing = typing.into_iter().take(TYPING_MAX).map(|ticket| (ticket, REPORTED)).collect();
+        events.append(&mut self.change(user, |sessions| {
+            sessions.insert(origin, Doing { viewing, typing });
+        }));
+        events
+    }
+
+    /// Another node reports that it has no sessions of that user.
+    pub fn release(&mut self, node: &NodeKey, user: UserId) -> Vec<StreamEvent> {
+        self.remove(user, |origin| matches!(origin, Origin::Peer(peer) if peer == node))
+    }
+
+    /// Another node reports all users with sessions there; an empty list if it has left.
+    pub fn replace(&mut self, node: &NodeKey, all: Vec<Held>) -> Vec<StreamEvent> {
+        let origin = Origin::Peer(node.clone());
+        let kept: BTreeSet<UserId> = all.iter().map(|held| held.person.id).collect();
+        let known = self.people.iter().filter(|(_, here)| here.sessions.contains_key(&origin));
+        let gone: Vec<UserId> =
+            known.map(|(user, _)| *user).filter(|user| !kept.contains(user)).collect();
+        let mut events = Vec::new();
+        for user in gone {
+            events.append(&mut self.release(node, user));
+        }
+        for held in all {
+            events.append(&mut self.hold(node, held));
+        }
+        events
+    }
+
+    /// What a user's sessions on this node do; `None` without such a session.
+    #[must_use]
+    pub fn own(&self, user: UserId) -> Option<Held> {
+        self.people.get(&user)?.own()
+    }
+
+    /// The same of all users.
+    #[must_use]
+    pub fn all_own(&self) -> Vec<Held> {
+        self.people.values().filter_map(Here::own).collect()
     }
 
     /// A session views a ticket, or none. `order` says which of its user's views is newer.
@@ -105,7 +188,7 @@ impl Roster {
         ticket: Option<TicketId>,
     ) -> Vec<StreamEvent> {
         self.change(user, |sessions| {
-            if let Some(doing) = sessions.get_mut(&session) {
+            if let Some(doing) = sessions.get_mut(&Origin::Own(session)) {
                 doing.viewing = ticket.map(|ticket| (order, ticket));
             }
         })
@@ -121,7 +204,8 @@ impl Roster {
         now: Duration,
     ) -> Vec<StreamEvent> {
         self.change(user, |sessions| {
-            let Some(Doing { typing, .. }) = sessions.get_mut(&session) else { return };
+            let own = sessions.get_mut(&Origin::Own(session));
+            let Some(Doing { typing, .. }) = own else { return };
             if !is_typing {
                 typing.remove(&ticket);
             } else if typing.len() < TYPING_MAX || typing.contains_key(&ticket) {
@@ -149,7 +233,8 @@ impl Roster {
     pub fn next_expiry(&self) -> Option<Duration> {
         let typists = self.typists.iter().filter_map(|user| self.people.get(user));
         let sessions = typists.flat_map(|here| here.sessions.values());
-        sessions.flat_map(|doing| doing.typing.values().copied()).min()
+        let ends = sessions.flat_map(|doing| doing.typing.values().copied());
+        ends.filter(|ends| *ends != REPORTED).min()
     }
 
     /// All present users, by id.
@@ -179,7 +264,7 @@ impl Roster {
     fn change(
         &mut self,
         user: UserId,
-        change: impl FnOnce(&mut BTreeMap<SessionNumber, Doing>),
+        change: impl FnOnce(&mut BTreeMap<Origin, Doing>),
     ) -> Vec<StreamEvent> {
         let Some(here) = self.people.get_mut(&user) else { return Vec::new() };
         let (viewing, typing) = (here.viewing(), here.typing());
