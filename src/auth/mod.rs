@@ -381,6 +381,7 @@ impl Subscriber for Inner {
             BrokerMessage::Changed { .. }
             | BrokerMessage::Announced(_)
             | BrokerMessage::ProjectNews { .. }
+            | BrokerMessage::Presence { .. }
             | BrokerMessage::MemberRemoved { .. }
             | BrokerMessage::SessionsEnded { .. }
             | BrokerMessage::TemplatesChanged

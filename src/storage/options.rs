@@ -12,16 +12,17 @@ pub struct StoreOptions {
     pub verify_email: bool,
     /// The most connections to PostgreSQL. SQLite has a few, whatever this says.
     pub connections: u32,
-    /// SQLite: the file grows to this many pages (of 4 KiB) and no further; `None` leaves SQLite's limit.
+    /// SQLite: the file grows to this many pages (of 4 KiB) and no further; `None` leaves SQLite's
+    /// limit.
     pub max_page_count: Option<u32>,
-    /// Whether the database is created if it does not exist. PostgreSQL's must exist: only its schema is
-    /// created.
+    /// Whether the database is created if it does not exist. PostgreSQL's must exist: only its
+    /// schema is created.
     pub create: bool,
     /// Whether this process is a hub, not a command beside one. On SQLite a second hub on the same
     /// file is rejected.
     pub exclusive: bool,
-    /// SQLite: the inbox rows of announcements with this many recipients and more may be written later;
-    /// what is acknowledged is on the disk all the same. For a hub only.
+    /// SQLite: the inbox rows of announcements with this many recipients and more may be written
+    /// later; what is acknowledged is on the disk all the same. For a hub only.
     pub defer_from: usize,
     /// SQLite: how many such rows may be outstanding, in at most an eighth as many inboxes; each takes some
     /// 40 bytes.

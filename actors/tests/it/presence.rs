@@ -43,11 +43,12 @@ async fn until_told(probe: &Probe, wanted: &[StreamEvent]) {
 fn present(probe: &Probe) -> Vec<i64> {
     let mut present = BTreeSet::new();
     for frame in &probe.seen().frames {
-        match frame {
-            Frame::Present(_, list) => present = list.iter().map(|one| one.person.id.0).collect(),
-            Frame::Stream(_, StreamEvent::Joined(person)) => drop(present.insert(person.id.0)),
-            Frame::Stream(_, StreamEvent::Left(person)) => drop(present.remove(&person.id.0)),
-            _ => {}
+        if let Frame::Present(_, list) = frame {
+            present = list.iter().map(|one| one.person.id.0).collect();
+        } else if let Frame::Stream(_, StreamEvent::Joined(person)) = frame {
+            present.insert(person.id.0);
+        } else if let Frame::Stream(_, StreamEvent::Left(person)) = frame {
+            present.remove(&person.id.0);
         }
     }
     present.into_iter().collect()

@@ -239,7 +239,10 @@ mod tests {
                     StreamEvent::Left(person) => {
                         assert!(self.shown.remove(&person.id), "{} left twice", person.id);
                     }
-                    _ => {}
+                    StreamEvent::Ticket { .. }
+                    | StreamEvent::Comment(_)
+                    | StreamEvent::Viewing { .. }
+                    | StreamEvent::Typing { .. } => {}
                 }
             }
         }
