@@ -24,8 +24,8 @@ pub struct StoreOptions {
     /// SQLite: the inbox rows of announcements with this many recipients and more may be written
     /// later; what is acknowledged is on the disk all the same. For a hub only.
     pub defer_from: usize,
-    /// SQLite: how many such rows may be outstanding, in at most an eighth as many inboxes; each takes some
-    /// 40 bytes.
+    /// SQLite: how many such rows may be outstanding, in at most an eighth as many inboxes; each
+    /// takes some 40 bytes.
     pub deferred_max: usize,
     /// SQLite: a hub checks a file of at most this many bytes for damage when it opens it; 0: never.
     pub check_max_bytes: u64,
