@@ -1,8 +1,8 @@
 //! The stores behind the ports of `bellpull_actors`: rows and SQL.
 //!
 //! [`open()`] opens the store that a URL names and returns it as the port that unites all store
-//! ports. [`sqlite`] is the store of a single process: one file, nothing to install. [`postgres`] is the
-//! store of one node or several. Both decode rows by [`rows`].
+//! ports. [`sqlite`] is the store of a single process: one file, nothing to install. [`postgres`]
+//! is the store of one node or several. Both decode rows by [`rows`].
 
 mod contents;
 mod error;

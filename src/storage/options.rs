@@ -27,7 +27,8 @@ pub struct StoreOptions {
     /// SQLite: how many such rows may be outstanding, in at most an eighth as many inboxes; each
     /// takes some 40 bytes.
     pub deferred_max: usize,
-    /// SQLite: a hub checks a file of at most this many bytes for damage when it opens it; 0: never.
+    /// SQLite: a hub checks a file of at most this many bytes for damage when it opens it; 0:
+    /// never.
     pub check_max_bytes: u64,
 }
 
