@@ -25,7 +25,7 @@ impl OpenError {
     pub fn is_migration(&self) -> bool {
         match self {
             Self::Sqlite(error) => matches!(error, sqlite::OpenError::Migrate { .. }),
-            Self::Postgres(error) => matches!(error, postgres::OpenError::Migrate { .. }),
+            Self::Postgres(error) => error.is_migration(),
         }
     }
 }

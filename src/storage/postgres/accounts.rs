@@ -1,26 +1,26 @@
-//! Not written yet.
-#![allow(unused_variables, unused_imports, reason = "not written yet")]
+//! Accounts, logins and settings.
 
-use super::PostgresStore;
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::plan::account::AccountRefusal;
-use bellpull_actors::domain::plan::account::UserChanges;
-use bellpull_actors::domain::plan::login::RefreshUse;
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::AccountStore;
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::*;
+use bellpull_actors::port::accounts::{
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+};
 use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{Page, PageRequest, StoreError};
+use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use sqlx::PgPool;
-use std::collections::HashMap;
+
+use super::columns::user_columns;
+use super::logins::Times;
+use super::transaction::failed;
+use super::writer::{Done, Write, mismatch};
+use super::{PostgresStore, account_changes, account_links, logins};
+use crate::storage::rows::{containing, get, user};
 
 #[async_trait]
 impl AccountStore for PostgresStore {
@@ -29,26 +29,55 @@ impl AccountStore for PostgresStore {
         new: NewUser,
         announce: Option<AnnounceUser>,
     ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let write = Write::CreateUser(Box::new(new), announce);
+        let Done::Created(created) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*created)
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        self.users.of(id).await
     }
 
     async fn credentials(
         &self,
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        macro_rules! select {
+            ($condition:literal) => {
+                concat!(
+                    "SELECT u.password_hash, ",
+                    user_columns!(),
+                    " FROM users u WHERE ",
+                    $condition
+                )
+            };
+        }
+        let query = match login {
+            LoginName::Username(name) => sqlx::query(select!("u.username = $1")).bind(name),
+            LoginName::Email(email) => sqlx::query(select!(
+                "u.id = (SELECT user_id FROM addresses \
+                 WHERE channel = 'EMAIL' AND lower(address) = lower($1))"
+            ))
+            .bind(email),
+        };
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
+        row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
     }
 
     async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let query = sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1").bind(id.0);
+        let found: Option<Option<String>> =
+            query.fetch_optional(&self.pool).await.map_err(failed)?;
+        Ok(found.flatten())
     }
 
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let mut work = self.begin().await?;
+        let after = account_changes::update(&mut work, id, &changes).await?;
+        work.commit().await?;
+        Ok(after)
     }
 
     async fn list_users(
@@ -56,7 +85,7 @@ impl AccountStore for PostgresStore {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        list(self, filter, page).await
     }
 
     async fn begin_login(
@@ -67,7 +96,8 @@ impl AccountStore for PostgresStore {
         access_until: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let times = Times { now, access_until, expires_at };
+        logins::begin(self, user, password_hash, times).await
     }
 
     async fn use_refresh(
@@ -77,7 +107,7 @@ impl AccountStore for PostgresStore {
         now: Timestamp,
         access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        logins::use_refresh(self, login, generation, now, access_until).await
     }
 
     async fn revoke_login(
@@ -85,7 +115,7 @@ impl AccountStore for PostgresStore {
         login: LoginId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        logins::revoke(self, login, now).await
     }
 
     async fn ended_logins(
@@ -93,7 +123,7 @@ impl AccountStore for PostgresStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<(LoginId, Timestamp)>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        logins::ended(self, now, limit).await
     }
 
     async fn logins_revoked(
@@ -102,19 +132,19 @@ impl AccountStore for PostgresStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<EndedLogin>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        logins::revoked(self, since, now, limit).await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        account_links::change_password(self, change).await
     }
 
     async fn mail_link(&self, new: NewLink) -> Result<bool, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        account_links::mail(self, new).await
     }
 
     async fn is_link_open(&self, link: &AccountLink, now: Timestamp) -> Result<bool, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        account_links::is_open(self, link, now).await
     }
 
     async fn reset_password(
@@ -123,28 +153,81 @@ impl AccountStore for PostgresStore {
         password_hash: String,
         now: Timestamp,
     ) -> Result<Option<Vec<EndedLogin>>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        account_links::reset(self, link, password_hash, now).await
     }
 
     async fn confirm_email(&self, link: AccountLink, now: Timestamp) -> Result<bool, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        account_links::confirm(self, link, now).await
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        // The row exists on every start but the first.
+        if let Some(value) = self.setting(name).await? {
+            return Ok(value);
+        }
+        let mut work = self.begin().await?;
+        // Waits for another node that inserts it at this moment.
+        let sql =
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        let query = sqlx::query(sql).bind(name).bind(initial);
+        query.execute(&mut *work).await.map_err(failed)?;
+        // A statement of its own, which sees what that one has inserted.
+        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name);
+        let value = query.fetch_one(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(value)
     }
 
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name);
+        query.fetch_optional(&self.pool).await.map_err(failed)
     }
 
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let mut work = self.begin().await?;
+        let sql = "INSERT INTO settings (name, value) VALUES ($1, $2) \
+                   ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let query = sqlx::query(sql).bind(name).bind(value);
+        query.execute(&mut *work).await.map_err(failed)?;
+        work.commit().await
     }
 }
 
-/// These accounts.
-#[expect(clippy::unused_async, reason = "not written yet")]
-pub(super) async fn read(_: PgPool, _: Vec<UserId>) -> Result<HashMap<UserId, User>, StoreError> {
-    Err(StoreError::Unavailable("not written yet".to_owned()))
+/// The accounts with these ids; ids that do not exist are left out.
+pub(super) async fn read(
+    pool: PgPool,
+    ids: Vec<UserId>,
+) -> Result<HashMap<UserId, User>, StoreError> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1)");
+    let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+    let rows = sqlx::query(sql).bind(ids).fetch_all(&pool).await.map_err(failed)?;
+    rows.iter().map(|row| user(row).map(|user| (user.id, user))).collect()
+}
+
+/// Which accounts a list shows: of the role `$1` and with the text `$2`, where those are given.
+macro_rules! listed {
+    () => {
+        "FROM users u WHERE ($1::TEXT IS NULL OR u.role = $1) AND ($2::TEXT IS NULL \
+         OR u.username ILIKE $2 OR u.full_name ILIKE $2 OR EXISTS (SELECT 1 FROM addresses a \
+         WHERE a.user_id = u.id AND a.channel = 'EMAIL' AND a.address ILIKE $2))"
+    };
+}
+
+async fn list(
+    store: &PostgresStore,
+    filter: &UserFilter,
+    page: PageRequest,
+) -> Result<Page<User>, StoreError> {
+    let mut snapshot = store.snapshot().await?;
+    let role = filter.role.as_ref().map(|role| role.as_str());
+    let pattern = filter.search.as_deref().map(containing);
+    let count = sqlx::query_scalar(concat!("SELECT count(*) ", listed!()));
+    let count = count.bind(role).bind(&pattern);
+    let count: i64 = count.fetch_one(&mut *snapshot).await.map_err(failed)?;
+    let sql =
+        concat!("SELECT ", user_columns!(), " ", listed!(), " ORDER BY u.id LIMIT $3 OFFSET $4");
+    let rows = sqlx::query(sql).bind(role).bind(&pattern);
+    let rows = rows.bind(i64::from(page.page_size)).bind(page.offset());
+    let rows = rows.fetch_all(&mut *snapshot).await.map_err(failed)?;
+    Ok(Page { count, rows: rows.iter().map(user).collect::<Result<_, _>>()? })
 }

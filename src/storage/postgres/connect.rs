@@ -4,9 +4,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
+use tokio::time::timeout;
 
+use super::name_keys;
+use super::open_error::{OpenError, Server};
 use crate::storage::StoreOptions;
 
 /// How long a caller waits for a connection.
@@ -14,52 +17,32 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// A connection that was not used for this long is tested before it is used.
 const TESTED_AFTER: Duration = Duration::from_secs(1);
 
+const NAME: (&str, &str) = ("application_name", "bellpull");
+const DURABLE: (&str, &str) = ("synchronous_commit", "on");
 /// Settings of each connection. A commit that was answered is on the server's disk, whatever the
 /// server's default; a statement or a lock that takes too long fails instead of holding up others.
 const EACH: [(&str, &str); 5] = [
-    ("application_name", "bellpull"),
-    ("synchronous_commit", "on"),
+    NAME,
+    DURABLE,
     ("statement_timeout", "30s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
 ];
-
-/// Why a database could not be opened; the text is for the operator and contains no password.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL is not one of PostgreSQL's.
-    #[error(
-        "the database's address is not valid: {0}. Write postgres://USER:PASSWORD@HOST/DATABASE"
-    )]
-    Address(String),
-    /// The server does not answer, or refuses the connection.
-    #[error("cannot connect to PostgreSQL at {server}: {source}")]
-    Connect {
-        /// Its host, port and database.
-        server: String,
-        /// The error.
-        source: sqlx::Error,
-    },
-    /// The schema could not be brought up to date.
-    #[error("cannot migrate the database at {server}: {source}")]
-    Migrate {
-        /// Its host, port and database.
-        server: String,
-        /// The error.
-        source: MigrateError,
-    },
-}
 
 /// Connects, and brings the schema up to date. Several nodes that start at once wait for each
 /// other.
 pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool, OpenError> {
     let address = PgConnectOptions::from_str(url)
         .map_err(|error| OpenError::Address(error.to_string()))?
-        .statement_cache_capacity(256)
-        .options(EACH);
-    let database = address.get_database().unwrap_or_default();
-    let server = format!("{}:{}/{database}", address.get_host(), address.get_port());
-    let failed = |source| OpenError::Connect { server: server.clone(), source };
+        .statement_cache_capacity(256);
+    let server = Server::of(&address);
+    // A connection of its own: the pool would try again and again, and then say only that it has
+    // waited. It also has no time-outs, for another node's migration may take long.
+    let mut first = first(&address, &server).await?;
+    let prepared = prepare(&mut first).await;
+    // The server ends it in any case.
+    let _ = first.close().await;
+    prepared.map_err(|error| OpenError::migrating(&server, error))?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(WAIT_MAX)
@@ -70,10 +53,22 @@ pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool,
                 Ok(meta.idle_for < TESTED_AFTER || connection.ping().await.is_ok())
             })
         })
-        .connect_with(address)
-        .await
-        .map_err(failed)?;
-    let migrated = sqlx::migrate!("migrations/postgres").run(&pool).await;
-    migrated.map_err(|source| OpenError::Migrate { server, source })?;
-    Ok(pool)
+        .connect_with(address.options(EACH))
+        .await;
+    pool.map_err(|error| OpenError::connecting(&server, error))
+}
+
+async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnection, OpenError> {
+    let address = address.clone().options([NAME, DURABLE]);
+    match timeout(WAIT_MAX, address.connect()).await {
+        Ok(connected) => connected.map_err(|error| OpenError::connecting(server, error)),
+        Err(_) => Err(OpenError::connecting(server, sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// Brings the schema up to date, and what is computed from its rows.
+async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    // Not `run`: its future is not `Send` behind a reference.
+    sqlx::migrate!("migrations/postgres").run_direct(None, connection, false).await?;
+    Ok(name_keys::fill(connection).await?)
 }

@@ -1,16 +1,18 @@
 //! The store of one node or several: PostgreSQL.
 //!
-//! In reading order: [`connect`] (the pool, TLS, time-outs and the schema), [`transaction`] (a unit
-//! of work whose fate is known even if the answer to its commit is lost), [`ids`] (blocks of ids),
-//! [`writer`] (what changes inboxes, in groups); the ports: [`tickets`] with [`ticket_lists`] and
-//! [`words`], [`comments`], [`projects`], [`inbox`] with [`notifications`] and [`messages`],
-//! [`accounts`] with [`new_accounts`], [`logins`], [`account_links`] and [`name_keys`],
-//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
-//! [`send_log`], [`deliveries`] with [`leases`], [`attempts`], [`digests`] and
-//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`], [`retention`]; and
-//! [`columns`], which they share.
+//! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`open_error`],
+//! [`transaction`] (a unit of work whose fate is known even if the answer to its commit is lost),
+//! [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the ports: [`tickets`]
+//! with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`] with
+//! [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
+//! [`account_changes`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
+//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
+//! [`deliveries`] with [`leases`], [`attempts`], [`digests`] and [`provider_reports`],
+//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and [`columns`], which they share.
 
+mod account_changes;
 mod account_links;
+mod account_rows;
 mod accounts;
 mod attempts;
 mod columns;
@@ -29,6 +31,7 @@ mod messages;
 mod name_keys;
 mod new_accounts;
 mod notifications;
+mod open_error;
 mod preferences;
 mod projects;
 mod provider_reports;
@@ -54,9 +57,9 @@ use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Store, StoreError};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 
-pub use connect::OpenError;
+pub use open_error::OpenError;
 
 use super::StoreOptions;
 use super::contents::ContentCache;
@@ -107,6 +110,12 @@ impl PostgresStore {
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         tokio::time::timeout(ANSWER_MAX, self.writer.write(Write::Probe)).await.map_err(late)??;
         Ok(())
+    }
+
+    /// Begins a transaction whose statements all read the same state; it writes nothing.
+    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        self.pool.begin_with(sql).await.map_err(failed)
     }
 
     /// Begins a transaction.

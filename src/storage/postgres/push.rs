@@ -1,26 +1,62 @@
-//! Not written yet.
-#![allow(unused_variables, unused_imports, reason = "not written yet")]
+//! Push subscriptions of browsers. They are removed with the attempt by which their push service
+//! reports that they are gone: see [`super::attempts`].
 
-use super::PostgresStore;
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::PushStore;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::push::*;
+use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
+use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
+
+use super::transaction::failed;
+use super::{PostgresStore, account_rows};
+
+/// Held while a browser gets its user: two users at once are one after the other. The browser is
+/// hashed: two that share a hash wait for each other.
+const LOCK_BROWSER: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7305804403))";
+
+/// Of too many browsers the oldest go. Rows that another transaction is about to remove are not
+/// waited for.
+const REMOVE_EXCESS: &str = "DELETE FROM push_subscriptions WHERE id IN \
+    (SELECT id FROM push_subscriptions WHERE user_id = $1 \
+    ORDER BY created_at DESC, id DESC OFFSET $2 FOR UPDATE SKIP LOCKED)";
 
 #[async_trait]
 impl PushStore for PostgresStore {
+    /// Another user's is another subscription: what was on its way to the previous user must not be
+    /// shown to the next.
     async fn subscribe(
         &self,
         user: UserId,
         browser: NewSubscription,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let NewSubscription { endpoint, lane, p256dh, auth } = &browser;
+        let mut work = self.begin().await?;
+        sqlx::query(LOCK_BROWSER).bind(endpoint).execute(&mut *work).await.map_err(failed)?;
+        account_rows::lock(&mut work, user).await?;
+        let sql = "DELETE FROM push_subscriptions WHERE endpoint = $1 AND user_id <> $2";
+        let query = sqlx::query(sql).bind(endpoint).bind(user.0);
+        query.execute(&mut *work).await.map_err(failed)?;
+        let sql = "INSERT INTO push_subscriptions \
+                   (user_id, endpoint, lane, p256dh, auth, created_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (endpoint) DO UPDATE SET \
+                   p256dh = excluded.p256dh, auth = excluded.auth, \
+                   created_at = excluded.created_at RETURNING id";
+        let query = sqlx::query_scalar(sql).bind(user.0).bind(endpoint).bind(lane);
+        let query = query.bind(p256dh).bind(auth).bind(now.as_millisecond());
+        let id = query.fetch_one(&mut *work).await.map_err(failed)?;
+        let query = sqlx::query(REMOVE_EXCESS).bind(user.0).bind(i64::from(SUBSCRIPTIONS_MAX));
+        query.execute(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(id)
     }
 
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let mut work = self.begin().await?;
+        let sql = "DELETE FROM push_subscriptions WHERE endpoint = $1 AND user_id = $2";
+        let query = sqlx::query(sql).bind(endpoint).bind(user.0);
+        let removed = query.execute(&mut *work).await.map_err(failed)?.rows_affected();
+        work.commit().await?;
+        Ok(removed > 0)
     }
 }

@@ -1,0 +1,125 @@
+//! Changes of accounts. What a change depends on is locked first: the names, if an address changes;
+//! then the account, and the active super admins where one could go.
+
+use bellpull_actors::domain::channel::Channel;
+use bellpull_actors::domain::confusable::email_key;
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::plan::account::{self, AccountFacts, UserChanges};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use sqlx::PgConnection;
+
+use super::transaction::failed;
+use super::{account_links, account_rows, new_accounts};
+
+/// Changes an account; its state afterwards.
+pub(super) async fn update(
+    connection: &mut PgConnection,
+    id: UserId,
+    changes: &UserChanges,
+) -> Result<User, StoreError> {
+    if changes.email().is_some() {
+        new_accounts::lock_names(connection).await?;
+    }
+    lock(connection, id, changes).await?;
+    let mail_key = changes.email().map(email_key);
+    let facts = facts(connection, id, changes.email(), mail_key.as_deref()).await?;
+    let plan = account::change(&facts, changes).map_err(StoreError::of_account)?;
+    if plan.moves_email {
+        account_links::void_all(connection, id).await?;
+    }
+    let sql = "UPDATE users SET full_name = coalesce($2, full_name), role = coalesce($3, role), \
+               is_active = coalesce($4, is_active), password_hash = coalesce($5, password_hash), \
+               email_verified = $6 WHERE id = $1";
+    let query = sqlx::query(sql)
+        .bind(id.0)
+        .bind(&changes.full_name)
+        .bind(changes.role.as_ref().map(|role| role.as_str()))
+        .bind(changes.is_active)
+        .bind(&changes.password_hash)
+        .bind(plan.is_email_verified);
+    query.execute(&mut *connection).await.map_err(failed)?;
+    set_addresses(connection, id, changes).await?;
+    if let Some(key) = &mail_key {
+        set_email_key(connection, key, id).await?;
+    }
+    let after = account_rows::account(connection, id).await?;
+    after.map(|(after, _)| after).ok_or(StoreError::NotFound)
+}
+
+/// Locks the account, and with a change that could take a super admin away all that are active: of
+/// two that demote each other, one waits here and then sees what the other has done.
+async fn lock(
+    connection: &mut PgConnection,
+    id: UserId,
+    changes: &UserChanges,
+) -> Result<(), StoreError> {
+    let with_chiefs = changes.role.is_some() || changes.is_active.is_some();
+    let sql = "SELECT id FROM users WHERE id = $1 \
+               OR ($2 AND role = 'super_admin' AND is_active) ORDER BY id FOR NO KEY UPDATE";
+    let query = sqlx::query(sql).bind(id.0).bind(with_chiefs);
+    query.fetch_all(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// The facts that a change of the account depends on.
+async fn facts(
+    connection: &mut PgConnection,
+    id: UserId,
+    email: Option<&str>,
+    key: Option<&str>,
+) -> Result<AccountFacts, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM addresses \
+               WHERE channel = 'EMAIL' AND lower(address) = lower($1) AND user_id <> $3), \
+               EXISTS (SELECT 1 FROM name_keys \
+               WHERE kind = 'email' AND key = $2 AND key <> '' AND user_id <> $3), \
+               EXISTS (SELECT 1 FROM users \
+               WHERE role = 'super_admin' AND is_active AND id <> $3)";
+    let query = sqlx::query_as(sql).bind(email).bind(key).bind(id.0);
+    let (has_email, has_email_key, has_other_super_admin) =
+        query.fetch_one(&mut *connection).await.map_err(failed)?;
+    let account = account_rows::account(connection, id).await?.map(|(account, _)| account);
+    Ok(AccountFacts { account, has_email, has_email_key, has_other_super_admin })
+}
+
+/// Sets the named addresses; an empty one is removed.
+async fn set_addresses(
+    connection: &mut PgConnection,
+    id: UserId,
+    changes: &UserChanges,
+) -> Result<(), StoreError> {
+    let (set, removed): (Vec<(Channel, &str)>, Vec<_>) =
+        changes.addresses.iter().partition(|(_, address)| !address.is_empty());
+    if !removed.is_empty() {
+        let removed: Vec<&str> = removed.iter().map(|(channel, _)| channel.as_str()).collect();
+        let sql = "DELETE FROM addresses WHERE user_id = $1 AND channel = ANY($2)";
+        let query = sqlx::query(sql).bind(id.0).bind(removed);
+        query.execute(&mut *connection).await.map_err(failed)?;
+    }
+    if !set.is_empty() {
+        let (channels, addresses): (Vec<&str>, Vec<&str>) =
+            set.into_iter().map(|(channel, address)| (channel.as_str(), address)).unzip();
+        let sql = "INSERT INTO addresses (user_id, channel, address) \
+                   SELECT $1, * FROM unnest($2::TEXT[], $3::TEXT[]) \
+                   ON CONFLICT (user_id, channel) DO UPDATE SET address = excluded.address";
+        let query = sqlx::query(sql).bind(id.0).bind(channels).bind(addresses);
+        query.execute(connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Sets the key of an account's address.
+async fn set_email_key(
+    connection: &mut PgConnection,
+    key: &str,
+    owner: UserId,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM name_keys WHERE user_id = $1 AND kind = 'email'";
+    sqlx::query(sql).bind(owner.0).execute(&mut *connection).await.map_err(failed)?;
+    // An account of an older version may look like another one, and then has no key of its own.
+    let sql = "INSERT INTO name_keys (kind, key, user_id) SELECT 'email', $1, $2 WHERE $1 <> '' \
+               ON CONFLICT (kind, key) DO NOTHING";
+    let query = sqlx::query(sql).bind(key).bind(owner.0);
+    query.execute(connection).await.map_err(failed)?;
+    Ok(())
+}
