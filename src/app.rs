@@ -169,7 +169,7 @@ impl App {
         // Addresses first: they are the most likely problem, and a start that fails over one must
         // not leave a new database behind.
         let listeners = Listeners::bind(&config)?;
-        let store = storage::open(&config.database_url, options)
+        let store = storage::open(config.database_url.reveal(), options)
             .await
             .map_err(StartError::of("database_url"))?;
         Self::start_listening(&config, store, channels, listeners).await

@@ -8,8 +8,8 @@ use super::CliError;
 use crate::config::Config;
 use crate::storage::{self, MigrateError, OpenError, StoreOptions};
 
-/// Opens the database beside a hub that may be running on it, and creates it if there is none. The
-/// caller must close it, or its log remains beside it.
+/// Opens the database beside a hub that may be running on it. An SQLite file is created if there is
+/// none. The caller must close it, or a file's log remains beside it.
 ///
 /// # Errors
 /// [`CliError::Wrong`] for a URL that is not a database of ours, [`CliError::Failed`] if it cannot
@@ -18,7 +18,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     open(config, StoreOptions { exclusive: false, ..StoreOptions::default() }).await
 }
 
-/// The same for a command that needs an existing database: it creates none.
+/// The same for a command that needs an existing database: it creates no file.
 ///
 /// # Errors
 /// As [`open_store`], and [`CliError::Wrong`] if there is no database.
@@ -28,7 +28,7 @@ pub async fn open_existing_store(config: &Config) -> Result<Arc<dyn Store>, CliE
 
 async fn open(config: &Config, options: StoreOptions) -> Result<Arc<dyn Store>, CliError> {
     check_lasting(config)?;
-    storage::open(&config.database_url, options).await.map_err(|error| refused(&error))
+    storage::open(config.database_url.reveal(), options).await.map_err(|error| refused(&error))
 }
 
 /// Brings the database's schema up to date, beside a hub that may be running on it.
@@ -37,7 +37,7 @@ async fn open(config: &Config, options: StoreOptions) -> Result<Arc<dyn Store>, 
 /// As [`open_store`], and when the database does not answer.
 pub async fn migrate(config: &Config) -> Result<(), CliError> {
     check_lasting(config)?;
-    storage::migrate(&config.database_url).await.map_err(|error| match error {
+    storage::migrate(config.database_url.reveal()).await.map_err(|error| match error {
         MigrateError::Open(error) => refused(&error),
         MigrateError::Store(error) => error.into(),
     })
@@ -45,8 +45,8 @@ pub async fn migrate(config: &Config) -> Result<(), CliError> {
 
 /// A database that ends with its process is of no use to a command.
 fn check_lasting(config: &Config) -> Result<(), CliError> {
-    if config.database_url.ends_with(":memory:") {
-        let why = "sqlite::memory: ends with its process: this command needs a hub's file";
+    if config.database_url.reveal().ends_with(":memory:") {
+        let why = "sqlite::memory: ends with its process: this command needs a hub's database";
         return Err(CliError::wrong(format!("database_url: {why}")));
     }
     Ok(())

@@ -66,7 +66,7 @@ fn flags_become_settings() {
         "1000",
     ]);
     let config = config.unwrap();
-    assert_eq!((config.listen.port(), config.database_url.as_str()), (0, "sqlite::memory:"));
+    assert_eq!((config.listen.port(), config.database_url.reveal()), (0, "sqlite::memory:"));
     assert!(config.auth.auto_provision && !config.auth.registration);
     assert_eq!(config.ws.max_frame, 1000);
 }

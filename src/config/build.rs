@@ -30,7 +30,7 @@ impl Config {
     fn build(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
-            database_url: values.must_text("database_url")?,
+            database_url: values.must_text("database_url")?.into(),
             database_check_max_bytes: values.number::<u64>("database.check_max_mib")? << 20,
             jwt_secret: values.text("jwt_secret").map(Secret::new),
             dialect: values.dialect("dialect")?,

@@ -5,6 +5,7 @@
 //! modules take.
 
 mod build;
+mod database_url;
 pub mod delivery;
 mod load;
 pub mod table;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use bellpull_actors::retention::Retention;
 use ipnet::IpNet;
 
+pub use database_url::DatabaseUrl;
 pub use delivery::DeliveryConfig;
 pub use load::{ConfigError, Sources};
 
@@ -29,8 +31,9 @@ use crate::wire::Dialect;
 pub struct Config {
     /// `listen`: the address; port 0 picks one.
     pub listen: SocketAddr,
-    /// `database_url`: `sqlite://PATH`, or `sqlite::memory:` for an in-memory hub.
-    pub database_url: String,
+    /// `database_url`: `sqlite://PATH`, `sqlite::memory:` for an in-memory hub, or a PostgreSQL
+    /// URL, which may contain a password.
+    pub database_url: DatabaseUrl,
     /// `database.check_max_mib`: a file up to this size is checked for corruption at start (256
     /// MiB; 0 disables it).
     pub database_check_max_bytes: u64,

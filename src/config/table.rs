@@ -23,7 +23,7 @@ pub struct Setting {
 pub enum Kind {
     /// An IP address and a port.
     Address,
-    /// `sqlite://PATH` or `sqlite::memory:`.
+    /// `sqlite://PATH`, `sqlite::memory:` or a PostgreSQL URL.
     Database,
     /// A Redis URL: reserved, not supported yet.
     Redis,
@@ -146,7 +146,10 @@ pub static SETTINGS: &[Setting] = &[
     setting("listen", "", "127.0.0.1:8000", Kind::Address,
         "Where to listen; port 0 picks a free one, printed as the first line"),
     setting("database_url", "database", "sqlite://bellpull.db", Kind::Database,
-        "Where everything is kept: sqlite://PATH, or sqlite::memory: for an in-memory hub"),
+        "Where everything is kept: sqlite://PATH, sqlite::memory: for an in-memory hub, or \
+         postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ?sslmode=verify-full for a server with \
+         a certificate. Better in the environment if it has a password: a command line is visible \
+         to others"),
     setting("database.check_max_mib", "", "256", number("MiB", 0, 1_048_576),
         "The largest file that is looked through for damage when the hub starts, which takes some \
          seconds a GiB; 0: none"),

@@ -21,7 +21,7 @@ fn refused(sources: &Sources) -> String {
 fn what_is_not_set_is_what_the_table_says() {
     let config = Config::default();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
-    assert_eq!(config.database_url, "sqlite://bellpull.db");
+    assert_eq!(config.database_url.reveal(), "sqlite://bellpull.db");
     assert_eq!(config.dialect, Dialect::Incident);
     assert!(config.jwt_secret.is_none() && config.operator_listen.is_none());
     assert!(config.auth.public_key_file.is_none() && config.auth.audience.is_none());
@@ -108,9 +108,23 @@ fn a_wrong_value_is_refused_and_named() {
         ("LOG", "xml", "xml is not one of: text, json"),
         ("DIALECT", "klingon", &format!("klingon is not one of: {}", Dialect::NAMES.join(", "))),
         ("AUTH_AUTO_PROVISION", "yes", "yes is neither true nor false"),
-        ("DATABASE_URL", "postgres://u:pw@h/d", "not supported yet by this build: PostgreSQL"),
-        ("DATABASE_URL", "mysql://u:pw@h/d", "mysql is neither sqlite://PATH nor sqlite::memory:"),
-        ("DATABASE_URL", "sqlite://", "sqlite is neither sqlite://PATH nor sqlite::memory:"),
+        (
+            "DATABASE_URL",
+            "mysql://u:pw@h/d",
+            "mysql is neither sqlite://PATH nor sqlite::memory: nor \
+             postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
+        (
+            "DATABASE_URL",
+            "sqlite://",
+            "sqlite is neither sqlite://PATH nor sqlite::memory: nor \
+             postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://u:pw@h",
+            "names no database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
         ("REDIS_URL", "redis://h", "not supported yet by this build: Redis"),
         (
             "HTTP_ALLOWED_ORIGINS",

@@ -85,17 +85,37 @@ fn address(raw: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{} is not an address and port such as 127.0.0.1:8000", shown(raw)))
 }
 
+/// It may contain a password: no more than its scheme is repeated.
 fn database(raw: &str) -> Result<(), String> {
     if raw.starts_with("postgres://") || raw.starts_with("postgresql://") {
-        return Err("not supported yet by this build: PostgreSQL".to_owned());
+        return postgres(raw);
     }
     let path = raw.strip_prefix("sqlite://").or_else(|| raw.strip_prefix("sqlite:"));
     if path.is_some_and(|path| !path.is_empty()) {
         return Ok(());
     }
-    // It may contain a password: only its scheme is repeated.
     let scheme = raw.split_once("://").map_or("this", |(scheme, _)| scheme);
-    Err(format!("{} is neither sqlite://PATH nor sqlite::memory:", shown(scheme)))
+    Err(format!(
+        "{} is neither sqlite://PATH nor sqlite::memory: nor {POSTGRES_URL}",
+        shown(scheme)
+    ))
+}
+
+/// How the address of a PostgreSQL database is written.
+const POSTGRES_URL: &str = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+
+fn postgres(raw: &str) -> Result<(), String> {
+    let Ok(url) = reqwest::Url::parse(raw) else {
+        return Err(format!(
+            "not a URL such as {POSTGRES_URL}; in a password write % and two hexadecimal digits \
+             for each of /?#@:% and a space"
+        ));
+    };
+    let names = |key: &str| url.query_pairs().any(|(name, value)| name == key && !value.is_empty());
+    if url.path().trim_start_matches('/').is_empty() && !names("dbname") {
+        return Err(format!("names no database: write {POSTGRES_URL}"));
+    }
+    Ok(())
 }
 
 /// A base URL, without a trailing slash.

@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     telemetry::init_metrics();
     let folder = tempfile::tempdir()
         .map_err(|error| CliError::failed(format!("no temporary folder: {error}")))?;
-    config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display()).into();
     let mut signals = Signals::listen()?;
     let app = start(config, args.once).await?;
     let outcome = play(&app).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bellpull::config::Config;
 use bellpull::storage::StoreOptions;
 use bellpull::storage::sqlite::SqliteStore;
 use futures_util::{SinkExt, StreamExt};
@@ -16,7 +17,7 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("full.db").display());
     let small = StoreOptions { max_page_count: Some(100), exclusive: true, ..Default::default() };
-    let on_file = |config: &mut bellpull::config::Config| config.database_url = database.clone();
+    let on_file = |config: &mut Config| config.database_url = database.clone().into();
     let hub = Hub::start_on(on_file, small).await;
     let admin = hub.user("admin", "admin").await;
     let client = hub.user("client", "client").await;

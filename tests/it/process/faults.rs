@@ -222,7 +222,7 @@ async fn a_killed_supervisor_of_users_ends_its_sockets_alone_and_is_back() {
 async fn own(database: &std::path::Path) -> App {
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
-        database_url: format!("sqlite://{}", database.display()),
+        database_url: format!("sqlite://{}", database.display()).into(),
         drain_window_ms: 200,
         ..Config::default()
     };

@@ -76,7 +76,7 @@ impl Hub {
         let database = folder.path().join("hub.db");
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            database_url: format!("sqlite://{}", database.display()),
+            database_url: format!("sqlite://{}", database.display()).into(),
             jwt_secret: Some(Secret::new(SECRET.to_owned())),
             drain_window_ms: 200,
             ..Config::default()
