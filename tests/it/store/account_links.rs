@@ -81,9 +81,10 @@ pub(crate) async fn a_link_is_good_once_and_until_it_expires<F: Fixture>() {
     assert_eq!(reset(others, "$bobs$", 1).await.unwrap(), None, "and for one account");
     // Of several who use it at once one succeeds.
     let rivals = join_all(["$1$", "$2$", "$3$"].map(|hash| reset(two, hash, 1))).await;
-    let done: Vec<bool> = rivals.iter().map(|done| done.as_ref().unwrap().is_some()).collect();
-    assert_eq!(done, [true, false, false]);
-    assert_eq!(hash(store, &ann).await.as_deref(), Some("$1$"));
+    let done = rivals.into_iter().zip(["$1$", "$2$", "$3$"]);
+    let done = done.filter(|(done, _)| done.as_ref().unwrap().is_some());
+    let done: Vec<&str> = done.map(|(_, hash)| hash).collect();
+    assert_eq!(done, [hash(store, &ann).await.unwrap()]);
     assert_eq!(reset(one, "$x$", 1).await.unwrap(), None, "the others are void");
     let ann = store.user(ann.id).await.unwrap().unwrap();
     assert!(ann.is_email_verified, "the holder of the link has read the mail");

@@ -26,6 +26,8 @@ mod model;
 mod outbox;
 mod people;
 mod postgres;
+mod postgres_accounts;
+mod postgres_open;
 mod preferences;
 mod projects;
 mod push;

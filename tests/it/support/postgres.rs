@@ -24,6 +24,16 @@ pub struct Database {
 }
 
 impl Database {
+    /// One without any table.
+    pub async fn blank() -> Self {
+        let server = server().expect("TEST_POSTGRES names a PostgreSQL server");
+        let mut admin = connect(&server, "postgres").await;
+        let name = format!("t{:016x}", fastrand::u64(..));
+        let sql = format!("CREATE DATABASE {name} TEMPLATE template0");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+        Self { server, name }
+    }
+
     /// An empty one with the current schema.
     pub async fn create() -> Self {
         let server = server().expect("TEST_POSTGRES names a PostgreSQL server");

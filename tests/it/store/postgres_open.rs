@@ -1,0 +1,202 @@
+//! A PostgreSQL database is opened: by several nodes at once, and with all that an operator can
+//! get wrong. Each error is one line without a password.
+
+use bellpull::storage::StoreOptions;
+use bellpull::storage::postgres::{OpenError, PostgresStore};
+use bellpull_actors::port::{AccountStore, Store};
+use futures_util::future::join_all;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::postgres::{Database, server};
+use crate::support::skip::skipped;
+
+/// Ends the test if there is no server.
+macro_rules! need_server {
+    () => {
+        if server().is_none() {
+            return skipped("TEST_POSTGRES names no PostgreSQL server");
+        }
+    };
+}
+
+async fn open(url: &str) -> Result<PostgresStore, OpenError> {
+    PostgresStore::open(url, StoreOptions { connections: 3, ..StoreOptions::default() }).await
+}
+
+/// The error's text, which must be one line without the password.
+async fn refused(url: &str) -> String {
+    let text = open(url).await.unwrap_err().to_string();
+    assert!(!text.contains("hunter2") && text.lines().count() == 1, "{text}");
+    text
+}
+
+/// The URL with another user, and a password that must not be shown.
+fn as_user(url: &str, user: &str) -> String {
+    let mut url = reqwest::Url::parse(url).unwrap();
+    url.set_username(user).unwrap();
+    url.set_password(Some("hunter2")).unwrap();
+    url.to_string()
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_on_an_empty_database_all_start() {
+    need_server!();
+    let database = Database::blank().await;
+    let url = database.url();
+    let nodes: Vec<_> =
+        join_all((0..3).map(|_| open(&url))).await.into_iter().map(Result::unwrap).collect();
+    let values = nodes.iter().enumerate().map(|(n, node)| async move {
+        node.setting_or_insert("epoch", &format!("of node {n}")).await.unwrap()
+    });
+    let values = join_all(values).await;
+    assert!(values.iter().all(|value| *value == values[0]), "{values:?}");
+    join_all(nodes.iter().map(Store::close)).await;
+    // Later ones find everything as it is.
+    let later = open(&url).await.unwrap();
+    assert_eq!(later.setting("epoch").await.unwrap().as_ref(), Some(&values[0]));
+    later.close().await;
+}
+
+#[tokio::test]
+async fn keys_of_names_are_filled_once_and_the_oldest_account_has_them() {
+    need_server!();
+    let database = Database::create().await;
+    let sql = "INSERT INTO users (username, full_name, role, created_at) VALUES \
+               ('ann', '', 'client', 0), ('\u{430}nn', '', 'client', 0), ('bob', '', 'client', 0);\
+               INSERT INTO addresses SELECT id, 'EMAIL', username || '@example.com' FROM users \
+               WHERE username <> 'bob'";
+    database.execute(sql).await;
+    let url = database.url();
+    let nodes = join_all((0..3).map(|_| open(&url))).await;
+    for node in nodes {
+        node.unwrap().close().await;
+    }
+    let mut connection = database.connect().await;
+    let sql = "SELECT kind, username FROM name_keys JOIN users ON id = user_id ORDER BY 1, 2";
+    let keys: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap();
+    let wanted = [("email", "ann"), ("username", "ann"), ("username", "bob")];
+    assert_eq!(keys, wanted.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
+}
+
+#[tokio::test]
+async fn a_database_that_is_missing_is_named() {
+    need_server!();
+    let url = Database::blank().await.url();
+    // It is dropped by now.
+    let name = url.rsplit('/').next().unwrap();
+    let name = name.split('?').next().unwrap();
+    let text = refused(&url).await;
+    assert!(text.starts_with(&format!("there is no database {name} at ")), "{text}");
+    assert!(text.contains("CREATE DATABASE"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_named() {
+    let text = refused("postgres://bell:hunter2@127.0.0.1:1/bells").await;
+    let wanted = "cannot connect to PostgreSQL at 127.0.0.1:1/bells: Connection refused";
+    assert!(text.starts_with(wanted), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_not_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // As PostgreSQL answers; the test's own server may trust everyone.
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        socket.read_exact(&mut request).await.unwrap(); // whether it encrypts
+        socket.write_all(b"N").await.unwrap();
+        let length = socket.read_u32().await.unwrap();
+        let mut rest = vec![0; usize::try_from(length).unwrap() - 4];
+        socket.read_exact(&mut rest).await.unwrap();
+        let mut body = Vec::new();
+        for field in
+            ["SFATAL", "VFATAL", "C28P01", "Mpassword authentication failed for user \"b\""]
+        {
+            body.extend(field.bytes().chain([0]));
+        }
+        body.push(0);
+        socket.write_u8(b'E').await.unwrap();
+        socket.write_u32(u32::try_from(body.len()).unwrap() + 4).await.unwrap();
+        socket.write_all(&body).await.unwrap();
+    });
+    let text = refused(&format!("postgres://b:hunter2@127.0.0.1:{port}/bells")).await;
+    server.await.unwrap();
+    let wanted = format!(
+        "PostgreSQL at 127.0.0.1:{port}/bells rejected the login of user b: password \
+         authentication failed for user \"b\""
+    );
+    assert_eq!(text, wanted);
+}
+
+#[tokio::test]
+async fn a_user_that_does_not_exist_is_named() {
+    need_server!();
+    let database = Database::create().await;
+    let text = refused(&as_user(&database.url(), "stranger")).await;
+    assert!(text.contains("rejected the login of user stranger: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_version_is_left_alone() {
+    need_server!();
+    let database = Database::create().await;
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+               execution_time) VALUES (9999, 'later', TRUE, '', 0)";
+    database.execute(sql).await;
+    let text = refused(&database.url()).await;
+    let wanted = "was migrated by a newer version of bellpull (migration 9999 is unknown here)";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[tokio::test]
+async fn a_user_without_the_right_to_create_tables_is_told_so() {
+    need_server!();
+    let database = Database::blank().await;
+    let user = format!("u{:016x}", fastrand::u64(..));
+    // PostgreSQL 14 and older allowed it to everyone.
+    let sql = format!(
+        "CREATE USER {user} PASSWORD 'hunter2'; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+    );
+    database.execute(&sql).await;
+    let text = refused(&as_user(&database.url(), &user)).await;
+    let owned = format!("DROP USER {user}");
+    let options: PgConnectOptions = server().unwrap().parse().unwrap();
+    let mut admin = options.connect().await.unwrap();
+    sqlx::query(AssertSqlSafe(owned)).execute(&mut admin).await.unwrap();
+    let wanted = format!("user {user} lacks a right: permission denied for schema public");
+    assert!(text.contains(&wanted), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_from_one_that_does_not_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        socket.read_exact(&mut request).await.unwrap();
+        socket.write_all(b"N").await.unwrap();
+    });
+    let url = format!("postgres://b:hunter2@127.0.0.1:{port}/bells?sslmode=require");
+    let text = refused(&url).await;
+    server.await.unwrap();
+    let wanted = format!("PostgreSQL at 127.0.0.1:{port}/bells does not support TLS");
+    assert!(text.starts_with(&wanted), "{text}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_valid_is_refused_without_it() {
+    for url in [
+        "postgres://b:hunter2@h:port/d",
+        "postgres://b:hunter2@h/d?sslmode=maybe",
+        "postgres://b:hunter2@h/d?port=many",
+    ] {
+        let text = refused(url).await;
+        assert!(text.starts_with("the database's address is not valid: "), "{text}");
+    }
+}
