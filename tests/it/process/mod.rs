@@ -9,6 +9,7 @@ mod foreign_keys;
 mod load;
 mod logins;
 mod origins;
+mod postgres;
 mod rivals;
 mod sends;
 mod serve;

@@ -1,0 +1,54 @@
+//! The commands on a PostgreSQL database. No output shows its password.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::support::postgres::{Database, server};
+use crate::support::process::{command, folder};
+use crate::support::skip::skipped;
+
+/// A password that the test's server does not ask for.
+const PASSWORD: &str = "hunter2";
+
+/// A database without tables, and a folder in which no file must be made.
+struct Place {
+    _database: Database,
+    _folder: TempDir,
+    file: PathBuf,
+    url: String,
+}
+
+impl Place {
+    async fn make() -> Self {
+        let database = Database::blank().await;
+        let mut url = reqwest::Url::parse(&database.url()).unwrap();
+        url.set_password(Some(PASSWORD)).unwrap();
+        let (folder, file) = folder();
+        Self { _database: database, _folder: folder, file, url: url.to_string() }
+    }
+
+    /// Runs a command; whether it succeeded, and all that it printed.
+    fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = command(&self.file);
+        let command = command.env("BELLPULL_DATABASE_URL", &self.url).args(arguments);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+        assert!(!text.contains(PASSWORD), "{arguments:?}: {text}");
+        assert!(!self.file.exists(), "{arguments:?} made a file");
+        (status.success(), text)
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_named_without_its_password() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let place = Place::make().await;
+    let (is_done, told) = place.run(&["tree"]);
+    assert!(!is_done && told.contains("no hub is running on postgres://"), "{told}");
+    let (is_done, told) = place.run(&["token", "--user", "stranger"]);
+    assert!(!is_done && told.contains("stranger"), "{told}");
+}
