@@ -134,7 +134,7 @@ CREATE TABLE tickets (
 ) WITH (fillfactor = 70);
 -- None has a column that a step of the workflow changes, so that a step writes no index.
 CREATE INDEX tickets_newest ON tickets (created_at DESC, id DESC) WHERE deleted_at IS NULL;
-CREATE INDEX tickets_creator ON tickets (created_by) WHERE deleted_at IS NULL;
+CREATE INDEX tickets_creator ON tickets (created_by, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 
 CREATE TABLE ticket_assignees (
     ticket_id BIGINT NOT NULL,

@@ -1,9 +1,9 @@
 //! The columns that queries select for [`crate::storage::rows`] to decode.
 
-use bellpull_actors::port::StoreError;
+use bellpull_actors::port::{Page, StoreError};
 use sqlx::postgres::PgRow;
 
-use crate::storage::rows::{Columns, get};
+use crate::storage::rows::{Columns, get, int};
 
 /// Of a user `u`.
 macro_rules! user_columns {
@@ -66,4 +66,21 @@ impl Columns for PgRow {
     fn flag(&self, column: &str) -> Result<bool, StoreError> {
         get(self, column)
     }
+}
+
+/// A page from rows that have the number of all rows in the column `count`; a page without rows
+/// has one row, whose column `present` is NULL. So the count and the rows are of one statement.
+pub(super) fn page_of<T>(
+    rows: &[PgRow],
+    present: &str,
+    decode: impl Fn(&PgRow) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let count = rows.first().map_or(Ok(0), |row| int(row, "count"))?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.int(present)?.is_some() {
+            found.push(decode(row)?);
+        }
+    }
+    Ok(Page { count, rows: found })
 }

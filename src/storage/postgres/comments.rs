@@ -1,23 +1,25 @@
-//! Not written yet.
-#![allow(unused_variables, unused_imports, reason = "not written yet")]
+//! Comments and the users that they mention.
 
-use super::PostgresStore;
 use async_trait::async_trait;
 use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{ProjectId, TicketId};
+use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::CommentStore;
-use bellpull_actors::port::comments::*;
 use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{Page, PageRequest, StoreError};
+use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::columns::{page_of, user_columns};
+use super::transaction::failed;
+use crate::storage::rows::{Columns, get_time, int, string, user};
 
 #[async_trait]
 impl CommentStore for PostgresStore {
     async fn commit_comment(
         &self,
-        comment: Comment,
-        announcement: Option<Announcement>,
+        _comment: Comment,
+        _announcement: Option<Announcement>,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
         Err(StoreError::Unavailable("not written yet".to_owned()))
     }
@@ -27,7 +29,14 @@ impl CommentStore for PostgresStore {
         ticket: TicketId,
         page: PageRequest,
     ) -> Result<Page<Comment>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let sql = "SELECT c.count, p.* FROM \
+                   (SELECT count(*) FROM comments WHERE ticket_id = $1) c LEFT JOIN \
+                   (SELECT id, ticket_id, author_id, author_name, body, created_at FROM comments \
+                   WHERE ticket_id = $1 ORDER BY created_at, id LIMIT $2 OFFSET $3) p ON TRUE \
+                   ORDER BY p.created_at, p.id";
+        let query = sqlx::query(sql).bind(ticket.0).bind(i64::from(page.page_size));
+        let rows = query.bind(page.offset()).fetch_all(&self.pool).await;
+        page_of(&rows.map_err(failed)?, "id", comment)
     }
 
     async fn people_named(
@@ -35,6 +44,29 @@ impl CommentStore for PostgresStore {
         usernames: &[String],
         project: ProjectId,
     ) -> Result<Vec<(User, bool)>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        if usernames.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", EXISTS (SELECT 1 FROM project_members m WHERE m.project_id = $2 \
+             AND m.user_id = u.id) AS is_member FROM users u \
+             WHERE u.username = ANY($1) AND u.is_active ORDER BY u.id"
+        );
+        let rows = sqlx::query(sql).bind(usernames).bind(project.0).fetch_all(&self.pool).await;
+        let named = |row: &PgRow| Ok((user(row)?, row.flag("is_member")?));
+        rows.map_err(failed)?.iter().map(named).collect()
     }
+}
+
+fn comment(row: &PgRow) -> Result<Comment, StoreError> {
+    Ok(Comment {
+        id: CommentId(int(row, "id")?),
+        ticket: TicketId(int(row, "ticket_id")?),
+        author: UserId(int(row, "author_id")?),
+        author_name: string(row, "author_name")?,
+        body: string(row, "body")?,
+        created_at: get_time(row, "created_at")?,
+    })
 }

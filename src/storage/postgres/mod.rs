@@ -8,7 +8,8 @@
 //! [`account_changes`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
 //! [`deliveries`] with [`leases`], [`attempts`], [`digests`] and [`provider_reports`],
-//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and [`columns`], which they share.
+//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and [`slow_reads`] and [`columns`],
+//! which they share.
 
 mod account_changes;
 mod account_links;
@@ -40,6 +41,7 @@ mod report;
 mod retention;
 mod send_log;
 mod sends;
+mod slow_reads;
 mod templates;
 mod ticket_lists;
 mod tickets;
@@ -66,6 +68,7 @@ use super::contents::ContentCache;
 use super::joined::Joined;
 use connect::connect;
 use ids::BlockIds;
+use slow_reads::SlowReads;
 use transaction::{Work, begin, failed};
 use writer::{Write, WriterHandle};
 
@@ -84,6 +87,7 @@ pub struct PostgresStore {
     contents: Arc<ContentCache>,
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
+    slow: SlowReads,
     writer: WriterHandle,
 }
 
@@ -101,8 +105,9 @@ impl PostgresStore {
         let heads = Joined::start(move |users| inbox::heads(reads.clone(), users));
         let reads = pool.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
+        let slow = SlowReads::new(pool.clone(), options.connections);
         let StoreOptions { channels, verify_email, .. } = options;
-        Ok(Self { pool, channels, verify_email, ids, contents, heads, users, writer })
+        Ok(Self { pool, channels, verify_email, ids, contents, heads, users, slow, writer })
     }
 
     /// Whether the database answers within five seconds, and a write succeeds.

@@ -1,1 +1,102 @@
-//! Not written yet.
+//! Lists of tickets, the newest first.
+//!
+//! A list is read in two steps of one statement. First the ids of its page, from indexes alone if
+//! the filters allow it; then the rows of these ids. So skipping to a deep page reads some bytes of
+//! an index, not rows with their joins. The newest are those that were created last: the ids come
+//! from blocks of several nodes and say nothing about time.
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{Page, PageRequest, StoreError};
+use sqlx::{Postgres, QueryBuilder};
+
+use super::PostgresStore;
+use super::columns::{page_of, select_tickets};
+use super::slow_reads::{READ_MAX, Snapshot};
+use super::transaction::failed;
+use super::words;
+use crate::storage::rows::ticket;
+
+impl PostgresStore {
+    /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
+    pub(super) async fn list_tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError> {
+        if filter.search.as_ref().is_some_and(|search| search.terms().is_empty()) {
+            return Ok(Page { count: 0, rows: Vec::new() });
+        }
+        let mut sql = statement(filter, page);
+        let read = async move |mut snapshot: Snapshot| {
+            let rows = sql.build().fetch_all(&mut *snapshot).await.map_err(failed)?;
+            page_of(&rows, "id", ticket)
+        };
+        self.slow.read(READ_MAX, read).await
+    }
+}
+
+/// The count of all, and a page of them.
+fn statement(filter: &TicketFilter, page: PageRequest) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new("SELECT c.count, p.* FROM (SELECT count(*) ");
+    push(&mut sql, filter);
+    sql.push(") c LEFT JOIN (").push(select_tickets!()).push(" WHERE t.id IN (SELECT t.id ");
+    push(&mut sql, filter);
+    sql.push(" ORDER BY t.created_at DESC, t.id DESC LIMIT ");
+    sql.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
+    sql.push(")) p ON TRUE ORDER BY p.created_at DESC, p.id DESC");
+    sql
+}
+
+/// `FROM … WHERE …` with all conditions of the filter.
+fn push(sql: &mut QueryBuilder<Postgres>, filter: &TicketFilter) {
+    sql.push("FROM tickets t");
+    let query = filter.search.as_ref().and_then(words::query);
+    if query.is_some() {
+        sql.push(" JOIN ticket_words w ON w.ticket_id = t.id");
+    }
+    sql.push(" WHERE t.deleted_at IS NULL");
+    if let Some(query) = query {
+        sql.push(" AND w.words @@ ").push_bind(query).push("::tsquery");
+    }
+    match rule(filter) {
+        VisibleTo::All => {}
+        VisibleTo::Own(user) => {
+            // Each half has an index, which an OR would not use.
+            sql.push(" AND t.id IN (SELECT id FROM tickets WHERE created_by = ").push_bind(user.0);
+            sql.push(" AND deleted_at IS NULL UNION SELECT ticket_id FROM ticket_assignees");
+            sql.push(" WHERE user_id = ").push_bind(user.0).push(")");
+        }
+        VisibleTo::OwnAndProjects(user) => {
+            sql.push(" AND (t.created_by = ").push_bind(user.0).push(" OR t.id IN ");
+            sql.push("(SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
+            sql.push_bind(user.0).push(") OR t.project_id IN (SELECT id FROM projects ");
+            sql.push("WHERE is_open UNION SELECT project_id FROM project_members WHERE user_id = ");
+            sql.push_bind(user.0).push("))");
+        }
+    }
+    if let Some(project) = filter.project {
+        sql.push(" AND t.project_id = ").push_bind(project.0);
+    }
+    if let Some(user) = filter.created_by {
+        sql.push(" AND t.created_by = ").push_bind(user.0);
+    }
+    if let Some(user) = filter.assigned_to {
+        sql.push(" AND t.id IN (SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
+        sql.push_bind(user.0).push(")");
+    }
+    if let Some(status) = filter.status {
+        sql.push(" AND t.status = ").push_bind(status.as_str());
+    }
+    if let Some(priority) = filter.priority {
+        sql.push(" AND t.priority = ").push_bind(priority.as_str());
+    }
+}
+
+/// Which tickets the filter's user may see: the domain's rule, as SQL.
+fn rule(filter: &TicketFilter) -> VisibleTo {
+    let rule = |(user, role): &(UserId, Role)| VisibleTo::of(*user, role);
+    filter.visible_to.as_ref().map_or(VisibleTo::All, rule)
+}

@@ -5,8 +5,6 @@
 //! the same answers. A word is a run of letters and digits, in lower case, its Latin letters
 //! without accents.
 
-#![allow(dead_code, reason = "its callers follow")]
-
 use bellpull_actors::domain::search::{Search, Term};
 use unicode_normalization::UnicodeNormalization;
 

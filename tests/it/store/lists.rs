@@ -42,7 +42,7 @@ pub(crate) async fn tickets_are_shown_to_whom_they_concern<F: Fixture>() {
     let admin = person(store, "admin", "admin").await;
     let chief = person(store, "chief", "super_admin").await;
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
-               VALUES (7, 'WEB', 'Main Website', 0, 0)";
+               VALUES (7, 'WEB', 'Main Website', FALSE, 0)";
     fixture.execute(sql).await;
     let member = format!("INSERT INTO project_members VALUES (7, {})", devs[0].id);
     fixture.execute(&member).await;
@@ -98,7 +98,7 @@ pub(crate) async fn a_list_shows_exactly_what_the_rule_allows<F: Fixture>() {
     for (id, key) in [(7, "WEB"), (8, "APP")] {
         let sql = format!(
             "INSERT INTO projects (id, key, name, is_open, created_at) \
-             VALUES ({id}, '{key}', '{key}', 0, 0)"
+             VALUES ({id}, '{key}', '{key}', FALSE, 0)"
         );
         fixture.execute(&sql).await;
         projects.push(store.project(ProjectId(id)).await.unwrap().unwrap());

@@ -50,7 +50,7 @@ pub(crate) async fn a_key_and_a_number_find_one_ticket<F: Fixture>() {
         raise(store, &format!("title {}", "x".repeat(n)), &client).await;
     }
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
-               VALUES (7, 'WEB', 'Main Website', 1, 0)";
+               VALUES (7, 'WEB', 'Main Website', TRUE, 0)";
     fixture.execute(sql).await;
     let web = store.project(ProjectId(7)).await.unwrap().unwrap();
     let id = store.reserve_ticket_id().await.unwrap();
@@ -138,7 +138,7 @@ pub(crate) async fn a_search_shows_what_its_caller_may_see<F: Fixture>() {
         [person(store, "ada", "developer").await, person(store, "bob", "developer").await];
     let admin = person(store, "admin", "admin").await;
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
-               VALUES (7, 'WEB', 'Main Website', 0, 0)";
+               VALUES (7, 'WEB', 'Main Website', FALSE, 0)";
     fixture.execute(sql).await;
     fixture.execute(&format!("INSERT INTO project_members VALUES (7, {})", ada.id)).await;
     let web = store.project(ProjectId(7)).await.unwrap().unwrap();

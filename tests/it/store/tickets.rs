@@ -23,7 +23,7 @@ pub(crate) async fn a_new_ticket_takes_its_projects_next_number<F: Fixture>() {
     assert_eq!(shown.key, "TKT-1", "what people are shown has the key too");
 
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
-               VALUES (7, 'WEB', 'Main Website', 0, 0)";
+               VALUES (7, 'WEB', 'Main Website', FALSE, 0)";
     fixture.execute(sql).await;
     let web = store.project(ProjectId(7)).await.unwrap().unwrap();
     let ids = [store.reserve_ticket_id().await.unwrap(), store.reserve_ticket_id().await.unwrap()];
@@ -202,7 +202,7 @@ pub(crate) async fn projects_and_members_are_found<F: Fixture>() {
     let store = &**fixture.store();
     let dev = person(store, "dev", "developer").await;
     let sql = "INSERT INTO projects (id, key, name, is_open, created_at) \
-               VALUES (7, 'WEB', 'Main Website', 0, 0)";
+               VALUES (7, 'WEB', 'Main Website', FALSE, 0)";
     fixture.execute(sql).await;
     let sql = format!("INSERT INTO project_members (project_id, user_id) VALUES (7, {})", dev.id);
     fixture.execute(&sql).await;
