@@ -73,6 +73,10 @@ pub(super) fn text(
     if text.chars().count() > characters_max {
         return Err(BadFrame::invalid(key, wanted()));
     }
+    // PostgreSQL cannot store it, and REST refuses it too.
+    if text.contains('\0') {
+        return Err(BadFrame::invalid(key, "a text without null characters"));
+    }
     Ok(Some(text))
 }
 

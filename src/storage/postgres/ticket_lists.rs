@@ -40,10 +40,23 @@ impl PostgresStore {
 
 /// The count of all, and a page of them.
 fn statement(filter: &TicketFilter, page: PageRequest) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("SELECT c.count, p.* FROM (SELECT count(*) ");
-    push(&mut sql, filter);
+    // A search finds its tickets once, by the index of words. Left to itself the server would look
+    // for the newest page among all tickets, one by one, for it cannot tell how rare a word is.
+    let finds_once = filter.search.is_some();
+    let from = |sql: &mut QueryBuilder<Postgres>| match finds_once {
+        true => drop(sql.push("FROM found t")),
+        false => push(sql, filter),
+    };
+    let mut sql = QueryBuilder::new("");
+    if finds_once {
+        sql.push("WITH found AS MATERIALIZED (SELECT t.id, t.created_at ");
+        push(&mut sql, filter);
+        sql.push(") ");
+    }
+    sql.push("SELECT c.count, p.* FROM (SELECT count(*) ");
+    from(&mut sql);
     sql.push(") c LEFT JOIN (").push(select_tickets!()).push(" WHERE t.id IN (SELECT t.id ");
-    push(&mut sql, filter);
+    from(&mut sql);
     sql.push(" ORDER BY t.created_at DESC, t.id DESC LIMIT ");
     sql.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
     sql.push(")) p ON TRUE ORDER BY p.created_at DESC, p.id DESC");

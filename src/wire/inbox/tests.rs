@@ -126,6 +126,8 @@ fn what_will_not_do_is_named() {
         ("title", json!(" "), "invalid_field: The key \"title\""),
         ("title", json!("é".repeat(256)), "invalid_field: The key \"title\""),
         ("title", json!("é".repeat(255)), ""),
+        ("title", json!("a\0b"), "invalid_field: The key \"title\""),
+        ("message", json!("a\0b"), "invalid_field: The key \"message\""),
         ("message", json!("é".repeat(10_001)), "invalid_field: The key \"message\""),
         ("message", json!("é".repeat(10_000)), ""),
         ("message", json!(["m"]), "invalid_field: The key \"message\""),

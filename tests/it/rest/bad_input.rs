@@ -112,3 +112,28 @@ async fn browsers_of_allowed_origins_may_ask() {
     assert_eq!(response.headers()["access-control-allow-origin"], app);
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
 }
+
+/// No database of text stores it.
+#[tokio::test]
+async fn a_null_character_is_refused_wherever_a_text_is_stored_or_searched() {
+    let team = Team::gather().await;
+    let (status, ticket) =
+        team.hub.post(&team.carl, "/api/tickets/", json!({"title": "a", "description": "b"})).await;
+    assert_eq!(status, 201, "{ticket}");
+    let comments = format!("/api/tickets/{}/comments/", ticket["id"]);
+    let told = json!(["Null characters are not allowed."]);
+    for (who, path, field, body) in [
+        (&team.carl, "/api/tickets/", "title", json!({"title": "a\0b"})),
+        (&team.carl, "/api/tickets/", "description", json!({"title": "a", "description": "\0"})),
+        (&team.carl, &*comments, "body", json!({"body": "a\0b"})),
+        (&team.carl, "/api/auth/login/", "username", json!({"username": "a\0b", "password": "x"})),
+        (&team.admin, "/api/projects/", "name", json!({"key": "WEB", "name": "a\0b"})),
+    ] {
+        let (status, answer) = team.hub.post(who, path, body).await;
+        assert_eq!((status, &answer[field]), (400, &told), "{path} {answer}");
+    }
+    let (status, answer) = team.hub.get(&team.root, "/api/tickets/?search=a%00b").await;
+    assert_eq!((status, &answer["search"]), (400, &told), "{answer}");
+    let (status, _) = team.hub.get(&team.root, "/api/escalations/a%00b/").await;
+    assert_eq!(status, 404);
+}

@@ -28,6 +28,7 @@ mod people;
 mod postgres;
 mod postgres_accounts;
 mod postgres_open;
+mod postgres_reads;
 mod preferences;
 mod projects;
 mod push;
