@@ -191,7 +191,7 @@ CREATE TABLE messages (
     copies     BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX messages_ticket ON messages (ticket_id) WHERE ticket_id IS NOT NULL;
-CREATE INDEX messages_free ON messages (created_at) WHERE copies = 0;
+CREATE INDEX messages_free ON messages (created_at, id) WHERE copies = 0;
 CREATE INDEX messages_created ON messages (created_at);
 
 CREATE TABLE notifications (
@@ -209,7 +209,12 @@ CREATE UNIQUE INDEX notifications_changed ON notifications (recipient_id, change
     WHERE changed_seq <> seq;
 CREATE INDEX notifications_unread ON notifications (recipient_id, seq)
     WHERE read_at IS NULL AND deleted_at IS NULL;
-CREATE INDEX notifications_deleted ON notifications (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX notifications_deleted ON notifications (deleted_at, recipient_id, seq)
+    WHERE deleted_at IS NOT NULL;
+-- For reports. Rows are written in about the order of their messages, and this index costs a write
+-- nothing.
+CREATE INDEX notifications_message ON notifications USING brin (message_id int8_minmax_multi_ops)
+    WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE TABLE sends (
     id              BIGINT PRIMARY KEY,
@@ -307,10 +312,11 @@ CREATE TABLE deliveries (
     CHECK ((notification_id IS NULL) = (recipient_id IS NULL)),
     CHECK ((notification_id IS NULL) <> (message_id IS NULL))
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX deliveries_due ON deliveries (channel, lane, due_at)
+-- The longest due of a lane come first: many may be due at one time.
+CREATE INDEX deliveries_due ON deliveries (channel, lane, due_at, id)
     WHERE status = 'QUEUED' AND leased_until IS NULL;
 CREATE INDEX deliveries_leased ON deliveries (channel, leased_until) WHERE leased_until IS NOT NULL;
-CREATE INDEX deliveries_status ON deliveries (status, channel);
+CREATE INDEX deliveries_status ON deliveries (status, channel, id);
 CREATE INDEX deliveries_provider ON deliveries (channel, provider_id)
     WHERE provider_id IS NOT NULL;
 CREATE INDEX deliveries_digest ON deliveries (recipient_id, due_at)
@@ -321,7 +327,7 @@ CREATE INDEX deliveries_until_seen ON deliveries (recipient_id, notification_id)
     WHERE until_seen IS NOT NULL AND status = 'QUEUED' AND leased_until IS NULL;
 CREATE INDEX deliveries_until_moved ON deliveries (until_seen, id)
     WHERE until_seen IS NOT NULL AND status = 'QUEUED';
-CREATE INDEX deliveries_age ON deliveries (due_at);
+CREATE INDEX deliveries_age ON deliveries (due_at, id);
 
 CREATE TABLE delivery_attempts (
     delivery_id BIGINT NOT NULL,
@@ -343,6 +349,7 @@ CREATE TABLE early_reports (
     kept_at     BIGINT NOT NULL                   -- by ours
 );
 CREATE INDEX early_reports_name ON early_reports (provider_id);
+CREATE INDEX early_reports_age ON early_reports (kept_at, id);
 
 CREATE TABLE hung_lanes (
     channel TEXT COLLATE "C" NOT NULL,

@@ -4,14 +4,18 @@
 //! ports. [`sqlite`] is the store of a single process: one file, nothing to install. [`postgres`]
 //! is the store of one node or several. Both decode rows by [`rows`].
 
+mod attempts;
 mod contents;
+mod delivery_rows;
 mod error;
 mod health;
 mod joined;
+mod leases;
 mod link_rows;
 mod open;
 mod options;
 pub mod postgres;
+mod provider_reports;
 mod requests;
 mod rows;
 pub mod sqlite;

@@ -21,12 +21,14 @@ const NAME: (&str, &str) = ("application_name", "bellpull");
 const DURABLE: (&str, &str) = ("synchronous_commit", "on");
 /// Settings of each connection. A commit that was answered is on the server's disk, whatever the
 /// server's default; a statement or a lock that takes too long fails instead of holding up others.
-const EACH: [(&str, &str); 5] = [
+const EACH: [(&str, &str); 6] = [
     NAME,
     DURABLE,
     ("statement_timeout", "30s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "30s"),
+    // Each query here is short, and an estimate of its rows may be far off.
+    ("jit", "off"),
 ];
 
 /// Connects, and brings the schema up to date. Several nodes that start at once wait for each

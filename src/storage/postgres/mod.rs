@@ -7,9 +7,9 @@
 //! [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
-//! [`deliveries`] with [`leases`], [`attempts`], [`digests`] and [`provider_reports`],
-//! [`delivery_log`], [`explain`], [`report`], [`retention`]; and [`slow_reads`] and [`columns`],
-//! which they share.
+//! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
+//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
+//! [`retention`]; and [`columns`], [`slow_reads`] and [`texts`], which they share.
 
 mod account_changes;
 mod account_links;
@@ -24,8 +24,10 @@ mod delivery_log;
 mod digests;
 mod escalations;
 mod explain;
+mod hung_lanes;
 mod ids;
 mod inbox;
+mod lanes;
 mod leases;
 mod logins;
 mod messages;
@@ -38,11 +40,13 @@ mod projects;
 mod provider_reports;
 mod push;
 mod report;
+mod report_ranges;
 mod retention;
 mod send_log;
 mod sends;
 mod slow_reads;
 mod templates;
+mod texts;
 mod ticket_lists;
 mod tickets;
 mod transaction;
@@ -60,6 +64,7 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Store, StoreError};
 use sqlx::{PgPool, Postgres, Transaction};
+use tokio::sync::Mutex;
 
 pub use open_error::OpenError;
 
@@ -88,6 +93,8 @@ pub struct PostgresStore {
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
     slow: SlowReads,
+    /// One report at a time.
+    reports: Mutex<()>,
     writer: WriterHandle,
 }
 
@@ -107,7 +114,19 @@ impl PostgresStore {
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let slow = SlowReads::new(pool.clone(), options.connections);
         let StoreOptions { channels, verify_email, .. } = options;
-        Ok(Self { pool, channels, verify_email, ids, contents, heads, users, slow, writer })
+        let reports = Mutex::new(());
+        Ok(Self {
+            pool,
+            channels,
+            verify_email,
+            ids,
+            contents,
+            heads,
+            users,
+            slow,
+            reports,
+            writer,
+        })
     }
 
     /// Whether the database answers within five seconds, and a write succeeds.

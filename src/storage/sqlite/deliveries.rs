@@ -1,23 +1,19 @@
 //! The outbox: leases and outcomes go through the writer, other reads do not.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::channel::AddressKind;
-use bellpull_actors::domain::delivery::{
-    Addressee, Attempt, Leased, ProviderReport, PushTarget, Target,
-};
+use bellpull_actors::domain::delivery::{Attempt, Leased, ProviderReport};
 use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, StoreError};
 use jiff::Timestamp;
 
-use super::contents::pick;
-use super::error::{corrupt, unavailable};
+use super::SqliteStore;
+use super::error::unavailable;
 use super::lanes::{held, lane_room, lanes};
+use super::leases::{Lease, LeasedRow};
 use super::messages::contents_of;
-use super::rows::{json, optional_timestamp};
-use super::writer::{Done, Lease, LeasedRow, Report, Write, mismatch};
-use super::{SqliteStore, webhook_rows};
+use super::rows::optional_timestamp;
+use super::writer::{Done, Report, Write, mismatch};
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -34,26 +30,7 @@ impl DeliveryStore for SqliteStore {
         // If this fails, the leases expire.
         let all = rows.iter().flat_map(LeasedRow::messages);
         let contents = contents_of(&self.contents, &self.readers, all).await?;
-        let leased = |row: LeasedRow| {
-            let said = row.messages().map(|message| pick(&contents, message));
-            Ok(Leased {
-                id: row.id,
-                contents: said.collect::<Result<_, _>>()?,
-                with: row.with.iter().map(|part| (part.id, part.attempt)).collect(),
-                notification: row.notification,
-                attempt: row.attempt,
-                failures: row.failures,
-                addressee: row.recipient.map(|id| Addressee {
-                    id,
-                    name: row.name.unwrap_or_default(),
-                    locale: row.locale.unwrap_or_else(Locale::english),
-                }),
-                account_link: row.account_link,
-                target: target(channel, row.address)?,
-                leased_until: until,
-            })
-        };
-        rows.into_iter().map(leased).collect()
+        rows.into_iter().map(|row| row.leased(channel, until, &contents)).collect()
     }
 
     async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError> {
@@ -125,18 +102,5 @@ impl SqliteStore {
     pub(super) async fn changed(&self, write: Write) -> Result<u64, StoreError> {
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows)
-    }
-}
-
-/// The target of a leased delivery: an address, or a browser or webhook as JSON.
-fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
-    match channel.spec().address {
-        AddressKind::Account(_) => Ok(Target::Account(channel, address)),
-        AddressKind::Browsers => {
-            let (id, endpoint, p256dh, auth) = json(&address)?;
-            Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
-        }
-        AddressKind::Webhooks => webhook_rows::target(&address).map(Target::Webhook),
-        AddressKind::Inbox => Err(corrupt("target")),
     }
 }

@@ -1,19 +1,17 @@
 //! Deliveries as operators see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{OutcomeKind, ProviderStatus, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_actors::domain::ids::{DeliveryId, NotificationId};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
 use bellpull_actors::port::{DeliveryLog, Page, PageRequest, StoreError};
-use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;
-use super::error::{corrupt, unavailable};
+use super::delivery_rows::{attempt, delivery, parts, waiting};
+use super::error::unavailable;
 use super::multi_row::id_list;
-use super::rows::{get, get_name, get_time, optional_timestamp};
 use super::slow_reads::{READ_MAX, read_error};
 
 /// Deliveries `d` with their recipients' names.
@@ -93,30 +91,8 @@ impl DeliveryLog for SqliteStore {
         let mut read = self.slow.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
         let rows = sqlx::query(sql).fetch_all(&mut *snapshot).await.map_err(read_error)?;
-        let waiting = |row: &SqliteRow| {
-            Ok(Waiting {
-                channel: get_name(row, "channel", Channel::from_name)?,
-                queued: get(row, "queued")?,
-                first_due_at: get_time(row, "first_due_at")?,
-            })
-        };
         rows.iter().map(waiting).collect()
     }
-}
-
-/// The parts of the index that a filter selects, each a status and a channel; `None` for a filter
-/// that selects everything.
-fn parts(filter: DeliveryFilter) -> Option<Vec<(DeliveryStatus, Channel)>> {
-    let DeliveryFilter { status, channel } = filter;
-    if status.is_none() && channel.is_none() {
-        return None;
-    }
-    let statuses = DeliveryStatus::ALL.into_iter().filter(|one| status.is_none_or(|s| s == *one));
-    let channels = |status| {
-        let channels = Channel::ALL.into_iter().filter(|one| channel.is_none_or(|c| c == *one));
-        channels.map(move |channel| (status, channel))
-    };
-    Some(statuses.flat_map(channels).collect())
 }
 
 /// The filter's condition. The index begins with the status, so a filter by channel alone names all
@@ -147,46 +123,4 @@ fn newest_of_each(
         sql.push(" ORDER BY id DESC LIMIT ").push_bind(needed).push(")");
         word = " UNION ALL ";
     }
-}
-
-fn attempt(row: &SqliteRow) -> Result<AttemptRow, StoreError> {
-    Ok(AttemptRow {
-        delivery: DeliveryId(get(row, "delivery_id")?),
-        number: get(row, "number")?,
-        started_at: get_time(row, "started_at")?,
-        took_ms: get(row, "took_ms")?,
-        outcome: get_name(row, "outcome", OutcomeKind::from_name)?,
-        detail: get(row, "detail")?,
-    })
-}
-
-fn delivery(row: &SqliteRow) -> Result<DeliveryRow, StoreError> {
-    Ok(DeliveryRow {
-        id: DeliveryId(get(row, "id")?),
-        notification: get::<Option<i64>, _>(row, "notification_id")?.map(NotificationId),
-        recipient: get::<Option<i64>, _>(row, "recipient_id")?.map(UserId),
-        recipient_name: get(row, "recipient_name")?,
-        channel: get_name(row, "channel", Channel::from_name)?,
-        target: get(row, "target_id")?,
-        status: get_name(row, "status", DeliveryStatus::from_name)?,
-        rule: optional_name(row, "rule", Rule::from_name)?,
-        is_until_seen: get(row, "until_seen")?,
-        attempts: get(row, "leases")?,
-        due_at: get_time(row, "due_at")?,
-        leased_until: optional_timestamp(get(row, "leased_until")?)?,
-        sent_at: optional_timestamp(get(row, "sent_at")?)?,
-        provider_id: get(row, "provider_id")?,
-        provider_status: optional_name(row, "provider_status", ProviderStatus::from_name)?,
-        error: get(row, "error")?,
-    })
-}
-
-/// The enum value that a nullable column names.
-fn optional_name<T>(
-    row: &SqliteRow,
-    column: &str,
-    from_name: impl FnOnce(&str) -> Option<T>,
-) -> Result<Option<T>, StoreError> {
-    let name: Option<&str> = get(row, column)?;
-    name.map(|name| from_name(name).ok_or_else(|| corrupt(column))).transpose()
 }

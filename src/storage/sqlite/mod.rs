@@ -73,7 +73,10 @@ pub use options::OpenError;
 
 pub use super::StoreOptions;
 
-use super::{contents, health, joined, link_rows, requests, rows, supervised, webhook_rows};
+use super::{
+    attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
+    requests, rows, supervised, webhook_rows,
+};
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};

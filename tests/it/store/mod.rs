@@ -27,6 +27,7 @@ mod outbox;
 mod people;
 mod postgres;
 mod postgres_accounts;
+mod postgres_leases;
 mod postgres_open;
 mod postgres_reads;
 mod preferences;

@@ -1,7 +1,7 @@
 //! Attempts: all of a group are recorded together. Their deliveries are read at once,
 //! [`plan::attempt`] decides the outcome of each, and each table is written with one statement.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use bellpull_actors::domain::delivery::{Attempt, Rule};
 use bellpull_actors::domain::ids::{DeliveryId, WebhookId};
@@ -9,11 +9,11 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::plan;
 use bellpull_actors::domain::plan::attempt::{Delivery, Moved};
 use bellpull_actors::domain::plan::step::Step;
-use bellpull_actors::domain::webhook::Health;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
+use super::super::attempts::{Known, Planned, planned};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::rows::to_json;
 use super::super::statement::all;
@@ -47,21 +47,6 @@ static ATTEMPTS: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 
-/// A delivery as read, with its webhook and that one's failures.
-#[derive(Debug)]
-struct Known {
-    delivery: Delivery,
-    hook: Option<(WebhookId, u32)>,
-}
-
-/// The outcomes of a group's attempts for their deliveries and webhooks.
-#[derive(Debug, Default)]
-struct Planned<'a> {
-    moves: BTreeMap<DeliveryId, Moved<'a>>,
-    attempts: Vec<Cell<'a>>,
-    hooks: BTreeMap<WebhookId, Health>,
-}
-
 /// Records all attempts of a group, in their order.
 pub(super) fn record(connection: &Connection, writes: &[&Write]) -> Result<(), Failure> {
     let mut attempts: Vec<&Attempt> = Vec::new();
@@ -75,7 +60,7 @@ pub(super) fn record(connection: &Connection, writes: &[&Write]) -> Result<(), F
     }
     let ids = id_list(attempts.iter().map(|attempt| attempt.delivery.0));
     let known = all(connection, DELIVERIES, (ids,), known)?.into_iter().collect();
-    let Planned { moves, attempts: rows, hooks } =
+    let Planned { moves, attempts: new, hooks } =
         planned(&attempts, known, recorded(connection, &attempts)?);
     let mut cells = Vec::with_capacity(moves.len() * 8);
     for (id, moved) in &moves {
@@ -83,37 +68,14 @@ pub(super) fn record(connection: &Connection, writes: &[&Write]) -> Result<(), F
     }
     webhooks::save_health(connection, hooks)?;
     MOVE.run(connection, &cells)?;
-    ATTEMPTS.run(connection, &rows)?;
+    let mut cells = Vec::with_capacity(new.len() * 6);
+    for attempt in new {
+        put_attempt(attempt, &mut cells);
+    }
+    ATTEMPTS.run(connection, &cells)?;
     reports::take_early(connection, &attempts)?;
     hung_lanes::mark(connection, &attempts)?;
     Ok(push::forget_gone(connection, &attempts)?)
-}
-
-fn planned<'a>(
-    attempts: &[&'a Attempt],
-    mut known: HashMap<DeliveryId, Known>,
-    mut recorded: BTreeSet<(DeliveryId, u32)>,
-) -> Planned<'a> {
-    let mut planned = Planned::default();
-    for attempt in attempts {
-        let Some(Known { delivery, hook }) = known.get_mut(&attempt.delivery) else { continue };
-        if !recorded.insert((attempt.delivery, attempt.number)) {
-            continue;
-        }
-        put_attempt(attempt, &mut planned.attempts);
-        if let (Some((hook, failures)), Some(end)) = (*hook, plan::webhook::end_of(attempt)) {
-            let health = planned.hooks.remove(&hook);
-            let health = health.unwrap_or(Health { failures, off_reason: None });
-            planned.hooks.insert(hook, health.after(end));
-        }
-        let Some(mut moved) = plan::attempt::after(*delivery, attempt) else { continue };
-        *delivery = moved.delivery;
-        if let Some(before) = planned.moves.get(&attempt.delivery) {
-            moved.provider_id = moved.provider_id.or(before.provider_id);
-        }
-        planned.moves.insert(attempt.delivery, moved);
-    }
-    planned
 }
 
 fn recorded(

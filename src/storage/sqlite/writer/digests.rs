@@ -7,10 +7,10 @@ use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId
 use bellpull_actors::domain::plan::digest::{Email, Part, email, room};
 use rusqlite::Connection;
 
+use super::super::leases::{Lease, LeasedRow};
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
 use super::failure::Failure;
-use super::leases::{Lease, LeasedRow};
 
 /// The lease of the other deliveries of a digest: its name, until when, and its owner.
 static GATHER: MultiRow = MultiRow::new(
@@ -54,18 +54,13 @@ pub(super) fn gather(
         let Some(Email { name, parts }) = email(name.map(DeliveryId), leased, joined) else {
             continue;
         };
-        let Some(mut digest) = begun.into_iter().next() else { continue };
         for (part, is_joined) in &parts {
             let (until_ms, leases) = (wanted.until.as_millisecond(), i64::from(*is_joined));
             cells.extend([part.id.0, name.0, until_ms, leases].map(Cell::Int));
             cells.push(wanted.owner.as_str().into());
         }
-        let mut parts = parts.into_iter().map(|(part, _)| part);
-        let Some(head) = parts.next() else { continue };
-        (digest.id, digest.notification) = (head.id, head.notification);
-        (digest.attempt, digest.message_id) = (head.attempt, head.message.0);
-        digest.with = parts.collect();
-        rows.push(digest);
+        let parts = parts.into_iter().map(|(part, _)| part);
+        rows.extend(begun.into_iter().next().and_then(|any| any.with_parts(parts)));
     }
     GATHER.run(connection, &cells)?;
     rows.sort_unstable_by_key(|row| (row.due_at_ms, row.id));

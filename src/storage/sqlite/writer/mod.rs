@@ -8,7 +8,7 @@
 //! [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`], [`audience`]
 //! and [`audiences`] (which recipients are next), and the hot path: [`known`] (the facts of a
 //! group), [`set`] (its plan, by [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, a
-//! statement a table); then [`outbox`] with [`leases`], [`digests`], [`attempts`] (their outcomes),
+//! statement a table); then [`outbox`] with [`digests`], [`attempts`] (their outcomes),
 //! [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
 
 mod account_links;
@@ -25,7 +25,6 @@ mod group;
 mod hung_lanes;
 mod in_step;
 mod known;
-mod leases;
 mod log_keeper;
 mod logins;
 mod marks;
@@ -71,12 +70,12 @@ use bellpull_actors::port::{LeaseOwner, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::leases::{Lease, LeasedRow};
 use super::options::BoxError;
 pub(super) use super::requests::{BeginSend, MarkRows, NewComment};
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
-pub(super) use leases::{Lease, LeasedRow};
 pub(super) use logins::LoginWrite;
 pub(super) use reports::Report;
 pub(super) use retention::Step;

@@ -19,11 +19,11 @@ use rusqlite::{Connection, Row};
 
 use super::super::columns::webhook_target;
 use super::super::lanes::{held, lane_room, lanes};
+use super::super::leases::{Lease, LeasedRow};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute, optional};
 use super::context::Place;
 use super::failure::Failure;
-use super::leases::{Lease, LeasedRow};
 use super::{Answer, Done, Write, attempts, digests, reports};
 
 static GIVE_BACK: MultiRow = MultiRow::new(

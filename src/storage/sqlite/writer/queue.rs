@@ -108,7 +108,8 @@ mod tests {
     use bellpull_actors::port::LeaseOwner;
     use jiff::Timestamp;
 
-    use super::super::{Lease, Write};
+    use super::super::super::leases::Lease;
+    use super::super::Write;
     use super::*;
 
     fn ask(queue: &mpsc::Sender<WriterMessage>, writes: Vec<Write>) {

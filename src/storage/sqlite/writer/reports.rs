@@ -4,12 +4,11 @@
 //! message. A report of an unknown id is kept, and applied in the transaction of that outcome.
 //! Reports that match none are removed after some time, or when there are too many.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus};
+use bellpull_actors::domain::delivery::{Attempt, ProviderReport, ProviderStatus};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan;
 use bellpull_actors::domain::plan::attempt::bounded;
 use bellpull_actors::domain::plan::provider_report::Reported;
 use bellpull_actors::domain::routing::Channel;
@@ -18,16 +17,11 @@ use rusqlite::Connection;
 
 use super::super::error::corrupt;
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::provider_reports::{EARLY_FOR_MS, EARLY_MAX, Named, changed, provider_ids};
 use super::super::rows::{timestamp, to_json};
 use super::super::statement::{all, execute, one};
 use super::failure::Failure;
 use super::{Answer, Done, Write};
-
-/// How long a report with an unknown id is kept: longer than an attempt and its record take, even
-/// if the store was unavailable for a while.
-const EARLY_FOR_MS: i64 = 10 * 60 * 1_000;
-/// Their maximum: some reports for each delivery that may be leased. The oldest are removed first.
-const EARLY_MAX: i64 = 4_096;
 
 static REPORTS: MultiRow = MultiRow::new(
     "UPDATE deliveries SET status = v.column2, provider_status = v.column3, \
@@ -92,11 +86,7 @@ pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Resu
     if attempts.is_empty() || !one(connection, sql, (), |row| row.get(0))? {
         return Ok(());
     }
-    let name = |attempt: &&Attempt| match &attempt.outcome {
-        Outcome::Sent { provider_id } => provider_id.clone(),
-        Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => None,
-    };
-    let names: Vec<String> = attempts.iter().filter_map(name).collect();
+    let names = provider_ids(attempts);
     type Row = (i64, String, String, String, Option<String>, i64);
     let mut found: Vec<Row> = all(connection, EARLY, (to_json(&names)?,), |row| row.try_into())?;
     if found.is_empty() {
@@ -117,9 +107,6 @@ pub(super) fn take_early(connection: &Connection, attempts: &[&Attempt]) -> Resu
     execute(connection, sql, (ids,))?;
     Ok(())
 }
-
-/// Deliveries by channel and provider id: those of a digest share one.
-type Named = HashMap<(Channel, String), Vec<(DeliveryId, Reported)>>;
 
 fn named<'a>(
     connection: &Connection,
@@ -143,21 +130,11 @@ fn named<'a>(
 /// Applies reports in order; each delivery that one of them changes is written once.
 fn apply<'a>(
     connection: &Connection,
-    mut named: Named,
+    named: Named,
     reports: impl Iterator<Item = (Channel, &'a ProviderReport)>,
 ) -> rusqlite::Result<()> {
-    let mut changed: BTreeMap<DeliveryId, (Reported, &ProviderReport)> = BTreeMap::new();
-    for (channel, report) in reports {
-        let deliveries = named.get_mut(&(channel, report.provider_id.clone()));
-        for (id, delivery) in deliveries.into_iter().flatten() {
-            if let Some(next) = plan::provider_report::after(*delivery, report) {
-                *delivery = next;
-                changed.insert(*id, (next, report));
-            }
-        }
-    }
     let mut cells = Vec::new();
-    for (id, (delivery, report)) in &changed {
+    for (id, (delivery, report)) in &changed(named, reports) {
         cells.extend([Cell::Int(id.0), delivery.status.as_str().into()]);
         let error = report.error.as_deref().map(bounded);
         cells.extend([report.status.as_str().into(), error.map_or(Cell::Null, Cell::from)]);

@@ -1,0 +1,126 @@
+//! Leased deliveries as a store reads them, before their contents are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::channel::AddressKind;
+use bellpull_actors::domain::delivery::{Addressee, Leased, PushTarget, Rule, Target};
+use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
+use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::locale::Locale;
+use bellpull_actors::domain::plan::digest::Part;
+use bellpull_actors::domain::plan::step::{Step, called_off_by};
+use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::port::{LeaseLimit, LeaseOwner, StoreError};
+use jiff::Timestamp;
+
+use super::contents::pick;
+use super::error::corrupt;
+use super::rows::json;
+use super::webhook_rows;
+
+/// A requested lease.
+#[derive(Debug, Clone)]
+pub(super) struct Lease {
+    pub(super) owner: LeaseOwner,
+    pub(super) channel: Channel,
+    pub(super) limit: LeaseLimit,
+    pub(super) now: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+/// A leased delivery; its content is read once the lease is committed.
+#[derive(Debug, Clone)]
+pub(super) struct LeasedRow {
+    pub(super) due_at_ms: i64,
+    pub(super) id: DeliveryId,
+    pub(super) notification: Option<NotificationId>,
+    pub(super) message_id: i64,
+    pub(super) recipient: Option<UserId>,
+    /// The recipient.
+    pub(super) name: Option<String>,
+    /// An address, or a browser or webhook as JSON; empty if there is none.
+    pub(super) address: String,
+    pub(super) attempt: u32,
+    pub(super) failures: u32,
+    pub(super) is_digest: bool,
+    pub(super) digest_id: Option<i64>,
+    /// The recipient's language, if set.
+    pub(super) locale: Option<Locale>,
+    /// Its state as a step of an escalation, if it is one.
+    pub(super) step: Option<Step>,
+    /// Of an e-mail: what holds it back.
+    pub(super) stopped_by: Option<Rule>,
+    /// The link that it contains.
+    pub(super) account_link: Option<AccountLink>,
+    /// The deliveries that go out with it.
+    pub(super) with: Vec<Part>,
+}
+
+impl LeasedRow {
+    /// The messages that go out, the oldest first.
+    pub(super) fn messages(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(self.message_id).chain(self.with.iter().map(|part| part.message.0))
+    }
+
+    /// Why it is not sent.
+    pub(super) fn held_back_by(&self) -> Option<Rule> {
+        let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
+        self.step.and_then(called_off_by).or_else(no_address).or(self.stopped_by)
+    }
+
+    /// Itself, as one of several that go out together.
+    pub(super) fn part(&self) -> Part {
+        let Self { id, notification, attempt, message_id, .. } = *self;
+        Part { id, notification, attempt, message: MessageId(message_id) }
+    }
+
+    /// A digest's e-mail of these parts, the oldest first; `self` is any of them.
+    pub(super) fn with_parts(self, parts: impl IntoIterator<Item = Part>) -> Option<Self> {
+        let mut parts = parts.into_iter();
+        let head = parts.next()?;
+        let (id, notification) = (head.id, head.notification);
+        let (attempt, message_id) = (head.attempt, head.message.0);
+        Some(Self { id, notification, attempt, message_id, with: parts.collect(), ..self })
+    }
+
+    /// As the channel takes it, with its contents.
+    pub(super) fn leased(
+        self,
+        channel: Channel,
+        until: Timestamp,
+        contents: &HashMap<i64, Arc<MessageContent>>,
+    ) -> Result<Leased, StoreError> {
+        let said = self.messages().map(|message| pick(contents, message));
+        Ok(Leased {
+            id: self.id,
+            contents: said.collect::<Result<_, _>>()?,
+            with: self.with.iter().map(|part| (part.id, part.attempt)).collect(),
+            notification: self.notification,
+            attempt: self.attempt,
+            failures: self.failures,
+            addressee: self.recipient.map(|id| Addressee {
+                id,
+                name: self.name.unwrap_or_default(),
+                locale: self.locale.unwrap_or_else(Locale::english),
+            }),
+            account_link: self.account_link,
+            target: target(channel, self.address)?,
+            leased_until: until,
+        })
+    }
+}
+
+/// The target of a leased delivery.
+fn target(channel: Channel, address: String) -> Result<Target, StoreError> {
+    match channel.spec().address {
+        AddressKind::Account(_) => Ok(Target::Account(channel, address)),
+        AddressKind::Browsers => {
+            let (id, endpoint, p256dh, auth) = json(&address)?;
+            Ok(Target::Push(PushTarget { id, endpoint, p256dh, auth }))
+        }
+        AddressKind::Webhooks => webhook_rows::target(&address).map(Target::Webhook),
+        AddressKind::Inbox => Err(corrupt("target")),
+    }
+}
