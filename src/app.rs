@@ -2,6 +2,9 @@
 //!
 //! `serve`, `demo`, the tests and the benches all start a hub here, so they all use the same one.
 
+mod identity;
+mod listeners;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store, StoreError};
+use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store};
 use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,16 +36,11 @@ use crate::edge::address_limit::AddressLimit;
 use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::http::{Edge, EdgeParts, Readiness};
+use crate::nodes::{JoinError, Membership};
 use crate::storage::{self, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
-
-/// The setting with the URL of a running hub's operator endpoints.
-pub const HUB_URL_SETTING: &str = "hub_url";
-/// The setting with the URL of a running hub's client endpoints.
-pub const API_URL_SETTING: &str = "api_url";
-
-/// The setting that identifies this store: sequence numbers of another mean nothing here.
-const EPOCH_SETTING: &str = "epoch";
+use identity::{join, names};
+use listeners::Listeners;
 
 /// The setting with the secret for links in external messages.
 const LINK_SETTING: &str = "link_secret";
@@ -54,10 +52,10 @@ const FINISH_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
-    operator_address: Option<SocketAddr>,
     store: Arc<dyn Store>,
     auth: Auth,
     hub: Hub,
+    nodes: Membership,
     readiness: Readiness,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -89,6 +87,16 @@ impl From<BadChannel> for StartError {
     }
 }
 
+impl From<JoinError> for StartError {
+    fn from(error: JoinError) -> Self {
+        let setting = match error {
+            JoinError::Taken(_) | JoinError::Client(_) => "node",
+            JoinError::Store(_) => "database_url",
+        };
+        Self { setting, text: error.to_string() }
+    }
+}
+
 impl From<AuthStartError> for StartError {
     fn from(error: AuthStartError) -> Self {
         match error {
@@ -110,13 +118,14 @@ struct Inside {
     templates: TemplateService,
     epoch: Arc<str>,
     writes: WriteRate,
+    nodes: Membership,
 }
 
 impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, .. } = self;
-        let Self { templates, webhooks, epoch, writes, .. } = self;
+        let Self { templates, webhooks, epoch, writes, nodes, .. } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
@@ -141,6 +150,7 @@ impl Inside {
             handshakes,
             proxies,
             writes,
+            nodes,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }
@@ -193,9 +203,19 @@ impl App {
         channels: Channels,
         listeners: Listeners,
     ) -> Result<Self, StartError> {
-        let started = Self::start_on(config, Arc::clone(&store), listeners).await;
+        let started = match join(config, &store, &listeners).await {
+            Ok(nodes) => {
+                let started =
+                    Self::start_on(config, Arc::clone(&store), listeners, nodes.clone()).await;
+                if started.is_err() {
+                    nodes.leave().await;
+                }
+                started
+            }
+            Err(error) => Err(error),
+        };
         match &started {
-            Ok(app) => app.announce(channels).await,
+            Ok(_) => announce_disabled(channels),
             Err(_) => store.close().await, // or its log and its lock stay behind
         }
         started
@@ -206,9 +226,10 @@ impl App {
         config: &Config,
         store: Arc<dyn Store>,
         listeners: Listeners,
+        nodes: Membership,
     ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let names = names(&*store).await.map_err(StartError::of("database_url"))?;
+        let names = names(&*store, nodes.name()).await.map_err(StartError::of("database_url"))?;
         let signing = Signing::read(config, &*store, clock.now()).await?;
         let templates = TemplateService::open(store.clone()).await;
         let templates = templates.map_err(StartError::of("database_url"))?;
@@ -218,7 +239,7 @@ impl App {
             .map_err(StartError::of("webhook.allow_private"))?;
         let runtime =
             DeliveryRuntime::start().map_err(StartError::of("a thread for deliveries"))?;
-        let owner = LeaseOwner::new(&names.node, clock.now());
+        let owner = nodes.lease_owner().clone();
         let channels = channels(
             &config.delivery,
             &ChannelParts {
@@ -228,6 +249,7 @@ impl App {
                 epoch: names.epoch.clone(),
                 renderer,
                 webhooks: webhooks.clone(),
+                nodes: nodes.live(),
                 runtime: runtime.runtime().clone(),
             },
         )?;
@@ -254,13 +276,16 @@ impl App {
             templates: templates.clone(),
             epoch: names.epoch,
             writes,
+            nodes: nodes.clone(),
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
-        let (address, operator_address) = (listeners.address, listeners.operator_address);
+        let address = listeners.address;
         let per_address = config.http.max_connections_per_address;
         let servers = serve(edge, sockets, listeners, per_address, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
+        let users = hub.users.clone();
         let upkeep = vec![
+            tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow(credentials::FOLLOW_EVERY)),
@@ -268,10 +293,10 @@ impl App {
         ];
         Ok(Self {
             address,
-            operator_address,
             store,
             auth,
             hub,
+            nodes,
             readiness,
             stop,
             servers,
@@ -279,25 +304,6 @@ impl App {
             drain_window,
             _hands: runtime,
         })
-    }
-
-    /// Stores the hub's URLs for the command line, and logs which channels are disabled.
-    async fn announce(&self, channels: Channels) {
-        let operator = self.operator_address.unwrap_or(self.address);
-        for (setting, address) in [(HUB_URL_SETTING, operator), (API_URL_SETTING, self.address)] {
-            let stored = self.store.set_setting(setting, &format!("http://{address}")).await;
-            if let Err(error) = stored {
-                warn!(%error, "the hub's address could not be stored: commands need --url");
-            }
-        }
-        let off: Vec<&str> = Channels::of(&Channel::ALL)
-            .outgoing()
-            .filter(|channel| !channels.contains(*channel))
-            .map(Channel::display)
-            .collect();
-        if !off.is_empty() {
-            info!("channels disabled (not configured): {}", off.join(", "));
-        }
     }
 
     /// The address it listens on.
@@ -330,11 +336,18 @@ impl App {
         &self.hub
     }
 
+    /// It among the nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &Membership {
+        &self.nodes
+    }
+
     /// Stops without losing anything: readiness becomes false, nothing new is accepted, requests in
     /// progress finish, sessions are told when to come back, attempts in progress are recorded, and
     /// the store's last commit is on disk.
     pub async fn stop(mut self) {
         self.readiness.begin_drain();
+        self.nodes.begin_drain();
         self.stop.send_replace(true);
         let servers = std::mem::take(&mut self.servers);
         let finish = async {
@@ -350,12 +363,9 @@ impl App {
             warn!("requests that took longer than {} s were cut off", FINISH_MAX.as_secs());
         }
         self.upkeep.iter().for_each(JoinHandle::abort);
-        for setting in [HUB_URL_SETTING, API_URL_SETTING] {
-            if let Err(error) = self.store.set_setting(setting, "").await {
-                warn!(%error, "the hub's address stays stored: commands will not find it there");
-            }
-        }
         self.hub.stop().await;
+        // Last: until then its leases are its own.
+        self.nodes.leave().await;
         self.store.close().await;
     }
 }
@@ -389,40 +399,16 @@ fn serve(
     servers
 }
 
-/// The addresses to listen on.
-struct Listeners {
-    address: SocketAddr,
-    clients: Listener,
-    operator_address: Option<SocketAddr>,
-    operators: Option<Listener>,
-}
-
-impl Listeners {
-    fn bind(config: &Config) -> Result<Self, StartError> {
-        let (address, clients) = bind("listen", config.listen, config)?;
-        let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
-        let (operator_address, operators) = operator.transpose()?.unzip();
-        Ok(Self { address, clients, operator_address, operators })
+/// Logs which channels are not configured.
+fn announce_disabled(channels: Channels) {
+    let off: Vec<&str> = Channels::of(&Channel::ALL)
+        .outgoing()
+        .filter(|channel| !channels.contains(*channel))
+        .map(Channel::display)
+        .collect();
+    if !off.is_empty() {
+        info!("channels disabled (not configured): {}", off.join(", "));
     }
-}
-
-fn bind(
-    setting: &'static str,
-    listen: SocketAddr,
-    config: &Config,
-) -> Result<(SocketAddr, Listener), StartError> {
-    let listener = Listener::bind(listen, config.ws.max_connections).map_err(|error| {
-        StartError { setting, text: format!("cannot listen on {listen}: {error}") }
-    })?;
-    Ok((listener.local_addr().map_err(StartError::of(setting))?, listener))
-}
-
-/// The store's identity is generated once and stored; the node's is generated at each start.
-async fn names(accounts: &dyn AccountStore) -> Result<HubNames, StoreError> {
-    let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
-    let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
-    let node = format!("{:08x}", random()? & u64::from(u32::MAX));
-    Ok(HubNames { epoch: epoch.into(), node: node.into() })
 }
 
 /// The parts of the supervision tree.

@@ -9,6 +9,7 @@ pub mod demo;
 mod error;
 pub mod load_accounts;
 pub mod migrate;
+pub mod nodes;
 pub mod notify;
 pub mod openapi;
 mod running;
@@ -66,8 +67,10 @@ enum Command {
     Token(token::Args),
     /// Notify a user through the running hub.
     Notify(notify::Args),
-    /// Print the running hub's supervision tree.
+    /// Print the running hub's supervision tree, of all its nodes.
     Tree(tree::Args),
+    /// List the nodes on the database.
+    Nodes(nodes::Args),
     /// Load-test a hub, or any WebSocket server.
     #[cfg(feature = "load")]
     Load(Box<bellpull_load::cli::Args>),
@@ -108,6 +111,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::Nodes(args) => Box::pin(nodes::run(args)).await,
         #[cfg(feature = "load")]
         Command::Load(args) => Ok(Box::pin(bellpull_load::cli::run(*args)).await?),
         Command::LoadAccounts(args) => Box::pin(load_accounts::run(args)).await,

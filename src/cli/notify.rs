@@ -4,9 +4,8 @@ use bellpull_actors::domain::notification::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::running::RunningHub;
+use super::running::{Address, RunningHub};
 use super::{CliError, SettingFlags, print_line};
-use crate::app::API_URL_SETTING;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +58,7 @@ impl std::fmt::Debug for Args {
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
     let body = body(&args);
-    let hub = RunningHub::find(args.settings, API_URL_SETTING, args.url, args.token).await?;
+    let mut hub = RunningHub::find(args.settings, Address::Clients, args.url, args.token).await?;
     let answer = hub.ask(Method::POST, "/api/notifications/", Some(&body)).await?;
     let status = answer.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {

@@ -1,9 +1,11 @@
 //! How commands find the running hub and call it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
+use bellpull_actors::domain::node::{Node, NodeState};
 use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock};
+use bellpull_actors::port::{AccountStore, Clock, NodeStore, Store};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Response};
 use serde_json::Value;
@@ -15,31 +17,41 @@ use crate::config::Config;
 /// The hub calls its actors with time limits of its own, which are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
+/// Which of a node's two addresses a command calls.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Address {
+    /// Where it serves clients.
+    Clients,
+    /// Where it serves operators.
+    Operators,
+}
+
 /// A hub's URL, and a token for it.
 pub(super) struct RunningHub {
-    url: String,
+    /// The first that can be reached is asked: a node that was killed stays listed for a time.
+    urls: Vec<String>,
     token: String,
 }
 
 impl RunningHub {
-    /// The hub that the flags name; what they leave open is looked up in the database: its URL in a
-    /// setting, and the secret that signs a service token.
+    /// The hub that the flags name; what they leave open is looked up in the database: the URLs of
+    /// its live nodes, and the secret that signs a service token.
     ///
     /// # Errors
     /// See [`CliError`].
     pub(super) async fn find(
         settings: SettingFlags<false>,
-        setting: &str,
+        address: Address,
         url: Option<String>,
         token: Option<String>,
     ) -> Result<Self, CliError> {
         let config = settings.load()?;
         match (url, token) {
             // Nothing is missing: the database may be on another machine.
-            (Some(url), Some(token)) => Ok(Self { url, token }),
+            (Some(url), Some(token)) => Ok(Self { urls: vec![url], token }),
             (url, token) => {
                 let store = open_existing_store(&config).await?;
-                let found = complete(&config, &*store, setting, url, token).await;
+                let found = complete(&config, &*store, address, url, token).await;
                 store.close().await;
                 found
             }
@@ -48,37 +60,45 @@ impl RunningHub {
 
     /// Its URL.
     pub(super) fn url(&self) -> &str {
-        &self.url
+        self.urls.first().map_or("", String::as_str)
     }
 
-    /// Sends a request; returns an answer with any status.
+    /// Sends a request; returns an answer with any status. A node that cannot be reached has not
+    /// received it, so the next one is asked.
     ///
     /// # Errors
     /// [`CliError::Wrong`] for an invalid URL, [`CliError::Failed`] if the hub does not answer.
     pub(super) async fn ask(
-        &self,
+        &mut self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response, CliError> {
-        let url = &self.url;
-        check(url)?;
         let client =
             crate::tls::client().timeout(ANSWER_MAX).build().map_err(|error| self.away(&error))?;
-        let request = client
-            .request(method, format!("{}{path}", url.trim_end_matches('/')))
-            .header(AUTHORIZATION, format!("Bearer {}", self.token));
-        let request = match body {
-            Some(body) => request.json(body),
-            None => request,
-        };
-        request.send().await.map_err(|error| self.away(&error))
+        loop {
+            let url = self.url();
+            check(url)?;
+            let request = client
+                .request(method.clone(), format!("{}{path}", url.trim_end_matches('/')))
+                .header(AUTHORIZATION, format!("Bearer {}", self.token));
+            let request = match body {
+                Some(body) => request.json(body),
+                None => request,
+            };
+            match request.send().await {
+                Err(error) if error.is_connect() && self.urls.len() > 1 => {
+                    self.urls.remove(0);
+                }
+                answer => return answer.map_err(|error| self.away(&error)),
+            }
+        }
     }
 
     /// The error if the hub cannot be reached.
     pub(super) fn away(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
-        CliError::failed(format!("the hub at {} {why}", self.url))
+        CliError::failed(format!("the hub at {} {why}", self.url()))
     }
 
     /// The error if the hub refuses the token, which must have that role.
@@ -86,7 +106,7 @@ impl RunningHub {
         CliError::failed(format!(
             "the hub at {} does not take the token: it wants {whose}, signed with its own \
              jwt_secret",
-            self.url
+            self.url()
         ))
     }
 }
@@ -103,32 +123,41 @@ fn check(url: &str) -> Result<(), CliError> {
 /// Looks up in the database what the flags leave open.
 async fn complete(
     config: &Config,
-    store: &dyn AccountStore,
-    setting: &str,
+    store: &dyn Store,
+    address: Address,
     url: Option<String>,
     token: Option<String>,
 ) -> Result<RunningHub, CliError> {
-    let url = match url {
-        Some(url) => url,
-        None => place(config, store, setting).await?,
+    let urls = match url {
+        Some(url) => vec![url],
+        None => places(config, store, address).await?,
     };
     let token = match token {
         Some(token) => token,
         None => service_token(config, store).await?,
     };
-    Ok(RunningHub { url, token })
+    Ok(RunningHub { urls, token })
 }
 
-/// The URL of the hub that runs on the database.
-async fn place(
+/// The URLs of the live nodes on the database, those that are not stopping first.
+async fn places(
     config: &Config,
-    store: &dyn AccountStore,
-    setting: &str,
-) -> Result<String, CliError> {
-    store.setting(setting).await?.filter(|url| !url.is_empty()).ok_or_else(|| {
+    store: &dyn NodeStore,
+    address: Address,
+) -> Result<Vec<String>, CliError> {
+    let mut live = store.nodes().await?;
+    live.retain(|node| node.state.is_live());
+    live.sort_by_key(|node| (node.state != NodeState::Up, Reverse(node.last_seen_at)));
+    if live.is_empty() {
         let place = &config.database_url;
-        CliError::failed(format!("no hub is running on {place}; start one or give --url"))
-    })
+        let text = format!("no hub is running on {place}; start one or give --url");
+        return Err(CliError::failed(text));
+    }
+    let url = |node: Node| match address {
+        Address::Clients => node.url,
+        Address::Operators => node.operator_url,
+    };
+    Ok(live.into_iter().map(url).collect())
 }
 
 async fn service_token(config: &Config, store: &dyn AccountStore) -> Result<String, CliError> {

@@ -93,9 +93,11 @@ impl Signals {
         Ok(Self { terminate, interrupt })
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the supervision tree to fail; returns whether it failed.
+    /// Waits for SIGTERM, SIGINT or an operator's request to stop, or for the supervision tree to
+    /// fail; returns whether it failed.
     pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {
         tokio::select! {
+            () = app.nodes().told_to_drain() => false,
             _ = self.terminate.recv() => false,
             _ = self.interrupt.recv() => false,
             () = app.hub().escalated() => true,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
 use jiff::SignedDuration;
 
@@ -32,6 +33,8 @@ impl Config {
             listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
             database_url: values.must_text("database_url")?.into(),
             database_check_max_bytes: values.number::<u64>("database.check_max_mib")? << 20,
+            node: node(values)?,
+            node_url: values.text("node_url"),
             jwt_secret: values.text("jwt_secret").map(Secret::new),
             dialect: values.dialect("dialect")?,
             auth: AuthConfig {
@@ -79,6 +82,13 @@ impl Config {
             log_filter: values.must_text("log_filter")?,
         })
     }
+}
+
+/// The node's name.
+fn node(values: &Values) -> Result<Option<NodeName>, ConfigError> {
+    let Some(text) = values.text("node") else { return Ok(None) };
+    let problem = "must be 1 to 80 letters, digits, dots, hyphens and underscores";
+    NodeName::parse(&text).map(Some).ok_or_else(|| error(values.place("node"), problem))
 }
 
 /// A number of days; 0 means for ever.

@@ -17,6 +17,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
 use ipnet::IpNet;
 
@@ -37,6 +38,11 @@ pub struct Config {
     /// `database.check_max_mib`: a file up to this size is checked for corruption at start (256
     /// MiB; 0 disables it).
     pub database_check_max_bytes: u64,
+    /// `node`: this node's name; `None`: the host's and a random suffix.
+    pub node: Option<NodeName>,
+    /// `node_url`: where the other nodes reach this one, without a trailing slash; `None`: at the
+    /// operators' address, or the clients'.
+    pub node_url: Option<String>,
     /// `jwt_secret`: signs HS256 tokens; generated and stored in the database if not set.
     pub jwt_secret: Option<Secret>,
     /// `dialect`: of a socket that does not name one.

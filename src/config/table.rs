@@ -155,6 +155,12 @@ pub static SETTINGS: &[Setting] = &[
          seconds a GiB; 0: none"),
     setting("redis_url", "redis", "", Kind::Redis,
         "The Redis on which several nodes meet (not supported yet by this build)"),
+    setting("node", "", "", Kind::Text,
+        "This node's name, unique among those on the database; not set: the host's name and a \
+         random suffix"),
+    setting("node_url", "", "", Kind::Url,
+        "Where the other nodes reach this one; not set: at its own address, as seen from the \
+         database's network"),
     setting("jwt_secret", "", "", Kind::Secret,
         "Signs and checks HS256 tokens; not set: made once and kept in the database. Better in \
          the environment than on a command line, which others can read"),

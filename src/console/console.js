@@ -206,7 +206,7 @@ async function act(work) {
 
 async function loadTree() {
   if (state.user?.role !== 'super_admin') return;
-  const tree = await api('GET', '/api/operator/tree/?children=20');
+  const [tree] = await Promise.all([api('GET', '/api/operator/tree/?children=20'), loadNodes()]);
   const ready = await fetch('/readyz');
   $('ready').textContent = ready.ok ? 'ready' : 'not ready';
   $('ready').dataset.state = ready.ok ? 'on' : 'off';
@@ -221,6 +221,36 @@ async function loadTree() {
   $('tree').replaceChildren(...rows);
 }
 
+async function loadNodes() {
+  const { results } = await api('GET', '/api/operator/nodes/');
+  $('nodes').replaceChildren(...results.map(nodeRow));
+}
+
+function nodeRow(node) {
+  const row = element('tr', undefined, node.state === 'up' ? '' : 'soft');
+  const seen = node.last_seen_at.replace('T', ' ').replace(/\.\d+/, '');
+  for (const cell of [node.name, node.state, node.sessions, node.version, node.url, seen]) {
+    row.append(element('td', cell, typeof cell === 'number' ? 'number' : ''));
+  }
+  const last = element('td');
+  if (node.state === 'up') {
+    const drain = element('button', 'Drain', 'quiet');
+    drain.onclick = async () => {
+      if (!confirm(`Stop ${node.name}? Its sessions come back on other nodes.`)) return;
+      $('node-error').textContent = '';
+      try {
+        await api('POST', `/api/operator/nodes/${node.name}/drain/`, {});
+        await loadNodes();
+      } catch (error) {
+        $('node-error').textContent = error.message;
+      }
+    };
+    last.append(drain);
+  }
+  row.append(last);
+  return row;
+}
+
 function treeRow(actor, depth) {
   const row = element('tr');
   const { last_restart: restart, last_failure: failure } = actor;
@@ -229,17 +259,18 @@ function treeRow(actor, depth) {
     ...(failure ? [`${failure.text} (${failure.at})`] : []),
   ];
   const cells = [
-    '\u2003'.repeat(depth) + actor.path, actor.state, age(actor.age_ms), actor.mailbox_depth,
+    '\u2003'.repeat(depth) + actor.path, actor.node, actor.state, age(actor.age_ms), actor.mailbox_depth,
     actor.handled, `${actor.handle_p50_us} / ${actor.handle_p99_us} µs`, actor.restarts, past.join('; '),
   ];
   for (const cell of cells) {
     row.append(element('td', cell, typeof cell === 'number' ? 'number' : ''));
   }
   const last = element('td');
-  if (depth > 0) {
+  const isActor = !['hub', 'cluster'].includes(actor.path);
+  if (isActor) {
     const again = element('button', 'Restart', 'quiet');
     again.onclick = () => act(async () => {
-      await api('POST', `/api/operator/actors/${actor.path}/restart/`, {});
+      await api('POST', `/api/operator/actors/${actor.path}/restart/?node=${actor.node}`, {});
       await loadTree();
     });
     last.append(again);
@@ -251,7 +282,7 @@ function treeRow(actor, depth) {
 function moreRow(count, depth) {
   const row = element('tr');
   const cell = element('td', `${'\u2003'.repeat(depth)}… and ${count} more`, 'soft');
-  cell.colSpan = 9;
+  cell.colSpan = 10;
   row.append(cell);
   return row;
 }

@@ -7,6 +7,7 @@ use bellpull_actors::channel::{ChannelActor, ChannelLimits};
 use bellpull_actors::domain::channel::{Channel, OUTGOING_NAMES};
 use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner, Sender};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
@@ -45,6 +46,8 @@ pub struct ChannelParts {
     pub renderer: Renderer,
     /// Calls webhooks.
     pub webhooks: WebhookCaller,
+    /// How many nodes share the channels' limits.
+    pub nodes: watch::Receiver<u32>,
     /// The runtime that channels run on.
     pub runtime: Handle,
 }
@@ -103,6 +106,7 @@ pub fn channels(
                 retry: config.retry,
                 ..ChannelLimits::default()
             },
+            nodes: parts.nodes.clone(),
             runtime: Some(parts.runtime.clone()),
         });
     }

@@ -21,6 +21,7 @@ mod guard;
 mod home;
 mod hooks;
 pub(crate) mod in_flight;
+mod nodes;
 mod notifications;
 mod openapi;
 mod operator;
@@ -41,6 +42,8 @@ mod strict_json;
 mod templates;
 mod ticket_actions;
 mod tickets;
+mod tree;
+mod tree_events;
 mod try_limit;
 mod unknown;
 mod unsubscribe;
@@ -79,6 +82,7 @@ use crate::delivery::sms_reports::SmsReports;
 use crate::delivery::template_service::TemplateService;
 use crate::delivery::webhook::WebhookCaller;
 use crate::edge::{HandshakeLimit, TrustedProxies};
+use crate::nodes::Membership;
 
 /// The handles that handlers are built from; each takes the one that it needs.
 #[derive(Debug, Clone)]
@@ -104,6 +108,7 @@ pub struct Edge {
     handshakes: Arc<HandshakeLimit>,
     proxies: TrustedProxies,
     link_base: LinkBase,
+    nodes: Membership,
     in_flight: InFlight,
 }
 
@@ -134,6 +139,8 @@ pub struct EdgeParts {
     pub handshakes: Arc<HandshakeLimit>,
     /// Proxies whose forwarding headers are trusted.
     pub proxies: TrustedProxies,
+    /// The nodes, this one among them.
+    pub nodes: Membership,
 }
 
 impl Edge {
@@ -162,6 +169,7 @@ impl Edge {
             handshakes: parts.handshakes,
             link_base: LinkBase::new(config.http.public_url.as_deref(), &parts.proxies),
             proxies: parts.proxies,
+            nodes: parts.nodes,
             in_flight: InFlight::new(&config.http),
         }
     }
@@ -185,7 +193,7 @@ impl Edge {
 pub fn router(edge: Edge) -> Router {
     let routes = match edge.has_operator_address {
         true => client_routes(),
-        false => client_routes().merge(operator::routes()),
+        false => client_routes().merge(operator_routes()),
     };
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
@@ -195,7 +203,7 @@ pub fn router(edge: Edge) -> Router {
 
 /// The routes of the operators' own address.
 pub fn operator_router(edge: Edge) -> Router {
-    let routes = operator::routes().merge(operator::health());
+    let routes = operator_routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
     guard::guarded(routes.router, &origins, &in_flight).with_state(edge)
@@ -204,9 +212,14 @@ pub fn operator_router(edge: Edge) -> Router {
 /// The REST interface as an OpenAPI document in JSON.
 #[must_use]
 pub fn document() -> String {
-    let routes = client_routes().merge(operator::routes()).merge(operator::health());
+    let routes = client_routes().merge(operator_routes()).merge(operator::health());
     // A tree of maps and strings: this cannot fail.
     openapi::document(routes).to_pretty_json().unwrap_or_default()
+}
+
+/// The routes that may be served on the operators' own address.
+fn operator_routes() -> Routes {
+    operator::routes().merge(nodes::routes()).merge(tree::routes()).merge(tree_events::routes())
 }
 
 fn client_routes() -> Routes {
@@ -246,6 +259,7 @@ macro_rules! handles {
 
 handles! {
     Hub = |edge| edge.hub.clone();
+    Membership = |edge| edge.nodes.clone();
     Users = |edge| edge.hub.users.clone();
     Tickets = |edge| edge.hub.tickets.clone();
     Sends = |edge| edge.hub.sends.clone();
@@ -283,7 +297,7 @@ mod tests {
     #[test]
     fn no_two_routes_contradict_each_other() {
         // Registering a path twice panics.
-        let all = client_routes().merge(operator::routes()).merge(operator::health());
+        let all = client_routes().merge(operator_routes()).merge(operator::health());
         let in_flight = InFlight::new(&Config::default().http);
         assert!(guard::guarded(all.router, &["*".to_owned()], &in_flight).has_routes());
     }

@@ -56,6 +56,11 @@ impl Readiness {
         }
     }
 
+    /// The state of the way to the other nodes: `ok`, `degraded`, or `off` without one.
+    pub(super) fn broker(&self) -> &'static str {
+        "off"
+    }
+
     /// Runs all checks.
     pub(super) async fn check(&self) -> Checks {
         let answer = tokio::time::timeout(ANSWER_MAX, self.store.answers()).await;

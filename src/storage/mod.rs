@@ -12,6 +12,7 @@ mod health;
 mod joined;
 mod leases;
 mod link_rows;
+mod node_rows;
 mod open;
 mod options;
 pub mod postgres;

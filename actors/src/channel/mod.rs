@@ -13,8 +13,9 @@
 //! It is notified of due deliveries ([`ChannelMessage::Nudge`]), and checks by itself when the next
 //! delivery is due and every [`LOOK_EVERY`] (clocks are set, and other nodes fail).
 //!
-//! Limits: [`ChannelLimits`]; it leases at most four times as many deliveries as may be in flight,
-//! and nothing while more results than that wait (the store is unavailable).
+//! Limits: [`ChannelLimits`], of which some are for all nodes together; it leases at most four
+//! times as many deliveries as may be in flight, and nothing while more results than that wait (the
+//! store is unavailable).
 
 mod place;
 mod supervisor;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -48,15 +50,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// many, and leased deliveries that are not sent delay others.
 const LEASED_PER_PLACE: usize = 4;
 
-/// The limits of a channel.
+/// The limits of a channel. What a provider notices is limited for all nodes together: each node
+/// takes an equal share. Where nodes come and go, the shares are right within a heartbeat's time.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelLimits {
-    /// How many deliveries may be with the provider at once; 1 or more.
+    /// How many deliveries may be with the provider at once, of all nodes together; 1 or more. Each
+    /// node may have one, however many nodes there are.
     pub in_flight_max: usize,
     /// How many deliveries of one lane may be in progress at once (see [`DeliveryStore::lease`]);
     /// `u32::MAX` for a channel with one provider.
     pub lane_max: u32,
-    /// How many may begin in a second; 0 for any number.
+    /// How many may begin in a second, of all nodes together; 0 for any number.
     pub per_s: u32,
     /// How long a lease lasts: longer than [`Self::send_max`].
     pub lease: Duration,
@@ -64,6 +68,21 @@ pub struct ChannelLimits {
     pub send_max: Duration,
     /// When a delivery is tried again.
     pub retry: RetryRule,
+}
+
+impl ChannelLimits {
+    /// How many deliveries one of so many nodes may have with the provider at once.
+    #[must_use]
+    pub fn in_flight_share(&self, nodes: u32) -> usize {
+        let nodes = usize::try_from(nodes).unwrap_or(usize::MAX).max(1);
+        (self.in_flight_max / nodes).max(1)
+    }
+
+    /// How long one of so many nodes waits after the begin of a delivery; `None`: not at all.
+    #[must_use]
+    pub fn gap(&self, nodes: u32) -> Option<Duration> {
+        Some(Duration::from_secs(1).checked_div(self.per_s)?.saturating_mul(nodes.max(1)))
+    }
 }
 
 impl Default for ChannelLimits {
@@ -130,6 +149,8 @@ pub struct ChannelActor {
     pub clock: Arc<dyn Clock>,
     /// Its limits.
     pub limits: ChannelLimits,
+    /// How many nodes share its limits, this one among them.
+    pub nodes: watch::Receiver<u32>,
     /// Where it runs, with all that it begins; `None`: where its supervisor runs.
     pub runtime: Option<tokio::runtime::Handle>,
 }

@@ -114,7 +114,7 @@ impl ChannelActor {
             return;
         }
         let room = match state.circuit.pass(now) {
-            Pass::All => self.limits.in_flight_max,
+            Pass::All => self.limits.in_flight_share(*self.nodes.borrow()),
             Pass::Probe => 1,
             Pass::Wait => return,
             Pass::NotBefore(until) => {
@@ -150,7 +150,7 @@ impl ChannelActor {
                 self.give_back_these(vec![leased], state);
                 continue;
             }
-            if let Some(gap) = Duration::from_secs(1).checked_div(self.limits.per_s) {
+            if let Some(gap) = self.limits.gap(*self.nodes.borrow()) {
                 state.next_at = state.next_at.max(now) + gap;
             }
             self.send(leased, state);

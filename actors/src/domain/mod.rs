@@ -4,9 +4,10 @@
 //! workflow), [`event`] (the hub's events and their texts), [`channel`] (the table of channels),
 //! [`address`], [`routing`] (recipients and channels), [`notification`], [`inbox`], [`send`] (a
 //! message to many), [`comment`], [`stream`] (events for watchers of a project), [`presence`] (who
-//! watches), [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and [`circuit`]
-//! (external delivery), [`account_link`] (e-mails that change an account), [`explain`] (why a user
-//! was notified), [`search`] (how a text is split into words), [`plan`] (what a command writes).
+//! watches), [`node`] (which nodes are live), [`delivery`], [`preference`], [`locale`],
+//! [`webhook`], [`retry`] and [`circuit`] (external delivery), [`account_link`] (e-mails that
+//! change an account), [`explain`] (why a user was notified), [`search`] (how a text is split into
+//! words), [`plan`] (what a command writes).
 
 pub mod account_link;
 pub mod address;
@@ -24,6 +25,7 @@ pub mod ids;
 pub mod inbox;
 mod kind;
 pub mod locale;
+pub mod node;
 pub mod notification;
 pub mod plan;
 pub mod preference;

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::{
     AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, RetentionStore, SendLog,
-    SendStore, StoreError, TemplateStore, TicketStore, WebhookStore,
+    InboxStore, NodeStore, PreferenceStore, ProjectStore, PushStore, ReportStore, RetentionStore,
+    SendLog, SendStore, StoreError, TemplateStore, TicketStore, WebhookStore,
 };
 
 /// A database that implements every store port. Only the composition root, tests and benches hold
@@ -29,6 +29,7 @@ pub trait Store:
     + TemplateStore
     + PushStore
     + WebhookStore
+    + NodeStore
 {
     /// Whether the store reads and writes: for readiness. Reads a row, and uses the outcome of the
     /// last write; if that was too long ago, it writes a probe.

@@ -16,12 +16,14 @@ use bellpull_actors::vitals::{Handle, Vitals};
 use jiff::{SignedDuration, Timestamp};
 use ractor::Actor;
 use serde_json::Value;
+use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Post {
     outbox: FakeOutbox,
     sender: Arc<FakeSender>,
+    nodes: watch::Sender<u32>,
     actor: ChannelActor,
     handle: Handle<ChannelMessage>,
 }
@@ -48,6 +50,7 @@ async fn post(
     let outbox = FakeOutbox::new(clock.clone());
     (1..=count).for_each(|id| outbox.put(id, SignedDuration::ZERO));
     let sender = FakeSender::new(does);
+    let nodes = watch::Sender::new(1);
     let actor = ChannelActor {
         channel: Channel::Email,
         store: Arc::new(outbox.clone()),
@@ -55,10 +58,11 @@ async fn post(
         sender: sender.clone(),
         clock,
         limits,
+        nodes: nodes.subscribe(),
         runtime: None,
     };
     let handle = spawn(&actor).await;
-    Post { outbox, sender, actor, handle }
+    Post { outbox, sender, nodes, actor, handle }
 }
 
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
@@ -201,6 +205,35 @@ async fn the_rate_is_kept() {
     post.outbox.until(|outbox| outbox.count(Sent) == 50).await;
     let took = begun.elapsed().as_millis();
     assert!((9_700..10_500).contains(&took), "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_share_the_rate_and_the_places() {
+    let limits = ChannelLimits { per_s: 5, in_flight_max: 4, ..ChannelLimits::default() };
+    let post = post(50, limits, takes(Duration::from_secs(10))).await;
+    post.nodes.send_replace(2);
+    post.sender.until_in_flight(2).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(post.observe().await["in_flight"], 2, "two nodes have four places");
+    post.nodes.send_replace(1);
+    post.sender.until_in_flight(4).await;
+
+    let limits = ChannelLimits { per_s: 5, ..ChannelLimits::default() };
+    let post = self::post(25, limits, takes(Duration::from_millis(1))).await;
+    post.nodes.send_replace(2);
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 25).await;
+    let took = begun.elapsed().as_millis();
+    assert!((9_000..10_500).contains(&took), "{took} ms");
+}
+
+#[test]
+fn a_share_is_never_nothing() {
+    let limits = ChannelLimits { in_flight_max: 3, per_s: 10, ..ChannelLimits::default() };
+    assert_eq!([1, 2, 3, 100].map(|nodes| limits.in_flight_share(nodes)), [3, 1, 1, 1]);
+    let gaps = [0, 1, 3].map(|nodes| limits.gap(nodes).map(|gap| gap.as_millis()));
+    assert_eq!(gaps, [Some(100), Some(100), Some(300)]);
+    assert_eq!(ChannelLimits::default().gap(3), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::TestNode;
@@ -52,6 +53,7 @@ impl Desk {
             sender: self.sender.clone(),
             clock: clock.clone(),
             limits: ChannelLimits { in_flight_max: 2, ..ChannelLimits::default() },
+            nodes: watch::channel(1).1,
             runtime: None,
         }
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Node {
+    node: String,
     path: String,
     state: String,
     age_ms: u64,
@@ -94,7 +95,13 @@ fn gather<'a>(node: &'a Node, prefix: &str, branch: &str, rows: &mut Vec<Row<'a>
     let hidden = node.children_total.saturating_sub(node.children.len());
     let has_children = hidden > 0 || !node.children.is_empty();
     let branches = if has_children { format!("{below}│") } else { below.clone() };
-    let head = format!("{prefix}{branch}{}", plain(&node.path));
+    // The root of one of several nodes is told from the others by the node's name.
+    let name = match (branch, node.path.as_str()) {
+        ("", _) | (_, "") => plain(&node.path),
+        (_, "hub") => format!("hub {}", plain(&node.node)),
+        (_, path) => plain(path),
+    };
+    let head = format!("{prefix}{branch}{name}");
     rows.push(Row { head, branches, node: Some(node) });
     for (i, child) in node.children.iter().enumerate() {
         let is_last = hidden == 0 && i + 1 == node.children.len();
@@ -127,7 +134,7 @@ fn paint(node: &Node, cell: &str, column: usize) -> String {
     match COLUMNS[column] {
         "state" => match node.state.as_str() {
             "running" => cell.green().to_string(),
-            "failed" => cell.red().to_string(),
+            "failed" | "unreachable" => cell.red().to_string(),
             _ => cell.yellow().to_string(),
         },
         "restarts" if node.restarts > 0 => cell.yellow().to_string(),

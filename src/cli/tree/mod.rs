@@ -1,12 +1,11 @@
-//! `tree`: prints the running hub's supervision tree.
+//! `tree`: prints the running hub's supervision tree, of all its nodes.
 
 mod draw;
 
 use reqwest::{Method, StatusCode};
 
-use super::running::RunningHub;
+use super::running::{Address, RunningHub};
 use super::{CliError, SettingFlags, print_line};
-use crate::app::HUB_URL_SETTING;
 
 pub use draw::{Node, draw};
 
@@ -45,7 +44,7 @@ impl std::fmt::Debug for Args {
 /// # Errors
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = RunningHub::find(args.settings, HUB_URL_SETTING, args.url, args.token).await?;
+    let mut hub = RunningHub::find(args.settings, Address::Operators, args.url, args.token).await?;
     let answer = hub.ask(Method::GET, "/api/operator/tree/", None).await?;
     let text = match answer.status() {
         StatusCode::OK => answer.text().await.map_err(|error| hub.away(&error))?,

@@ -3,6 +3,14 @@
 
 use utoipa::IntoParams;
 
+/// Whose events are returned.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EventsOf {
+    /// A node's name; by default all nodes.
+    node: Option<String>,
+}
+
 /// How much of the tree is returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -10,4 +18,6 @@ pub(in crate::http) struct TreeSize {
     /// How many children of each supervisor are listed: 50 by default, at most 10,000.
     #[param(minimum = 0)]
     children: Option<u64>,
+    /// A node's name; by default all nodes.
+    node: Option<String>,
 }

@@ -1,9 +1,13 @@
 //! Operators' views.
 
+use std::sync::Arc;
+
+use bellpull_actors::domain::node::Node;
 use bellpull_actors::observe::{ActorReport, FailureReport, RestartCause, RestartReport};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// The process is alive.
@@ -36,13 +40,80 @@ pub(in crate::http) struct Checks {
     pub(in crate::http) draining: &'static str,
 }
 
+/// The nodes.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Nodes {
+    #[schema(value_type = u64)]
+    count: usize,
+    results: Vec<NodeRow>,
+}
+
+impl From<Vec<Node>> for Nodes {
+    fn from(nodes: Vec<Node>) -> Self {
+        Self { count: nodes.len(), results: nodes.into_iter().map(NodeRow::from).collect() }
+    }
+}
+
+/// A node.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct NodeRow {
+    #[schema(examples("web-1"))]
+    name: String,
+    /// Where it serves clients.
+    url: String,
+    version: String,
+    started_at: Timestamp,
+    last_seen_at: Timestamp,
+    /// `up`, `draining`, or `left` after its end or 15 s of silence.
+    state: &'static str,
+    sessions: u32,
+}
+
+impl From<Node> for NodeRow {
+    fn from(node: Node) -> Self {
+        Self {
+            name: node.name.as_str().to_owned(),
+            url: node.url,
+            version: node.version,
+            started_at: node.started_at,
+            last_seen_at: node.last_seen_at,
+            state: node.state.as_str(),
+            sessions: node.sessions,
+        }
+    }
+}
+
+/// A node that is stopping.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Drained {
+    pub(in crate::http) message: String,
+    #[schema(value_type = String)]
+    pub(in crate::http) node: Arc<str>,
+}
+
+/// What a node depends on: the state of a tree's root.
+#[derive(Serialize)]
+pub(in crate::http) struct NodeStanding {
+    pub(in crate::http) version: &'static str,
+    pub(in crate::http) broker: &'static str,
+    pub(in crate::http) store: &'static str,
+    pub(in crate::http) draining: &'static str,
+    /// The owner of its leases and claims, as it is stored with them.
+    pub(in crate::http) lease_owner: String,
+    pub(in crate::http) sessions: usize,
+}
+
 /// An actor and its children.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Actor {
-    /// `hub`, `users/0`, `user/42`, `ticket/5`.
+    /// The node that it runs on.
+    #[schema(value_type = String)]
+    node: Arc<str>,
+    /// `hub`, `users/0`, `user/42`, `ticket/5`; `cluster` above the nodes' `hub`s.
     path: String,
     kind: &'static str,
-    /// `running`, `stopping`, `backing_off`, `busy` (does not answer).
+    /// `running`, `stopping`, `backing_off`, `busy` (does not answer); of a node, also `left` and
+    /// `unreachable`.
     state: &'static str,
     /// Since it was (last) spawned, in milliseconds.
     age_ms: u64,
@@ -65,14 +136,37 @@ pub(in crate::http) struct Actor {
     children_total: usize,
     /// The actor's own state.
     observed: Value,
-    #[schema(no_recursion)]
-    children: Vec<Actor>,
+    #[schema(value_type = Vec<Actor>, no_recursion)]
+    children: Vec<Child>,
 }
 
-// The tree has a fixed depth: supervisors, and their actors.
-impl From<ActorReport> for Actor {
-    fn from(report: ActorReport) -> Self {
+/// A child of an actor.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::http) enum Child {
+    /// Of this node.
+    Own(Box<Actor>),
+    /// Another node's root, as that node wrote it.
+    Other(Box<RawValue>),
+}
+
+impl Actor {
+    /// A node's root, with the state of what the node depends on, and all below it.
+    pub(in crate::http) fn root(
+        report: ActorReport,
+        node: &Arc<str>,
+        standing: NodeStanding,
+    ) -> Self {
+        // A struct of texts and numbers: this cannot fail.
+        let observed = serde_json::to_value(standing).unwrap_or_default();
+        Self { observed, ..Self::of(report, node) }
+    }
+
+    // The tree has a fixed depth: supervisors, and their actors.
+    fn of(report: ActorReport, node: &Arc<str>) -> Self {
+        let children = report.children.into_iter();
         Self {
+            node: Arc::clone(node),
             path: report.path,
             kind: report.kind,
             state: report.state,
@@ -86,7 +180,38 @@ impl From<ActorReport> for Actor {
             last_restart: report.last_restart.as_ref().map(Restart::from),
             children_total: report.children_total,
             observed: report.observed,
-            children: report.children.into_iter().map(Self::from).collect(),
+            children: children.map(|child| Child::Own(Box::new(Self::of(child, node)))).collect(),
+        }
+    }
+
+    /// The root of a node whose tree is not known.
+    pub(in crate::http) fn absent(node: &Arc<str>, state: &'static str) -> Self {
+        Self::empty("hub", state, node)
+    }
+
+    /// The nodes' roots, as the node that answers has gathered them.
+    pub(in crate::http) fn cluster(node: &Arc<str>, roots: Vec<Child>) -> Self {
+        let children_total = roots.len();
+        Self { children_total, children: roots, ..Self::empty("cluster", "running", node) }
+    }
+
+    fn empty(kind: &'static str, state: &'static str, node: &Arc<str>) -> Self {
+        Self {
+            node: Arc::clone(node),
+            path: kind.to_owned(),
+            kind,
+            state,
+            age_ms: 0,
+            mailbox_depth: 0,
+            handled: 0,
+            handle_p50_us: 0,
+            handle_p99_us: 0,
+            restarts: 0,
+            last_failure: None,
+            last_restart: None,
+            children_total: 0,
+            observed: Value::Null,
+            children: Vec::new(),
         }
     }
 }
@@ -130,4 +255,7 @@ impl From<&RestartReport> for Restart {
 pub(in crate::http) struct Restarting {
     pub(in crate::http) message: String,
     pub(in crate::http) path: String,
+    /// The node that it runs on.
+    #[schema(value_type = String)]
+    pub(in crate::http) node: Arc<str>,
 }

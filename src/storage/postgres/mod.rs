@@ -9,7 +9,7 @@
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
 //! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
 //! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
-//! [`retention`]; and [`columns`], [`slow_reads`] and [`texts`], which they share.
+//! [`retention`], [`nodes`]; and [`columns`], [`slow_reads`] and [`texts`], which they share.
 
 mod account_changes;
 mod account_links;
@@ -33,6 +33,7 @@ mod logins;
 mod messages;
 mod name_keys;
 mod new_accounts;
+mod nodes;
 mod notifications;
 mod open_error;
 mod preferences;

@@ -6,10 +6,10 @@
 //! [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`],
 //! [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`], [`escalations`],
 //! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`]; and what they share: [`joined`] reads on a
-//! connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
-//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
-//! [`supervised`] tasks, [`error`].
+//! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; and what they share: [`joined`]
+//! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries,
+//! [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -35,6 +35,7 @@ mod lock;
 mod messages;
 mod multi_row;
 mod name_keys;
+mod nodes;
 mod notifications;
 mod options;
 mod preferences;
@@ -175,6 +176,7 @@ impl SqliteStore {
         if options.exclusive {
             lanes::end_leases(&mut migrating).await;
             sends::end_claims(&mut migrating).await;
+            nodes::forget(&mut migrating).await;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -8,6 +8,7 @@ mod foreign_keys;
 #[cfg(feature = "load")]
 mod load;
 mod logins;
+mod nodes;
 mod origins;
 mod postgres;
 mod rivals;

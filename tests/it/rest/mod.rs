@@ -9,6 +9,7 @@ mod deliveries;
 mod escalations;
 mod explain;
 mod limits;
+mod nodes;
 mod notifications;
 mod operator;
 mod passwords;

@@ -4,7 +4,8 @@
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
 //! [`account_links`], [`groups`], [`reports`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
-//! [`preferences`], [`push`], [`templates`], [`webhooks`] and [`model`] know only the ports;
+//! [`preferences`], [`push`], [`nodes`], [`templates`], [`webhooks`] and
+//! [`model`] know only the ports;
 //! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`],
 //! [`sqlite_reports`] and [`sqlite_search`] do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -23,6 +24,7 @@ mod inbox;
 mod lists;
 mod marks;
 mod model;
+mod nodes;
 mod outbox;
 mod people;
 mod postgres;
@@ -135,6 +137,14 @@ macro_rules! suite {
                 a_full_lane_does_not_hold_up_the_others,
                 what_is_in_a_full_lane_is_not_due,
                 a_lane_that_hangs_gets_one_at_a_time_until_it_answers,
+            }
+            nodes {
+                a_node_is_listed_as_it_registered,
+                a_heartbeat_says_how_a_node_is,
+                a_silent_node_has_left_and_comes_back,
+                a_live_name_is_taken,
+                a_node_that_left_is_listed_for_an_hour,
+                a_store_of_one_process_forgets_earlier_nodes,
             }
             templates {
                 templates_are_kept_replaced_and_forgotten,

@@ -12,8 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellpull::app::{App, StartError};
 use bellpull::config::{Config, Secret};
+use bellpull::nodes::Membership;
 use bellpull::storage::StoreOptions;
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{LeaseOwner, Store};
 use jiff::Timestamp;
@@ -68,10 +70,30 @@ impl Hub {
         Self::start_by(|_| {}, async |config| App::start_on_store(&config, store).await).await
     }
 
+    /// A node of that name beside others on their store. The first that stops closes it.
+    pub async fn start_node(store: &Arc<dyn Store>, name: &str) -> Result<Self, StartError> {
+        let name = NodeName::parse(name);
+        let store = Arc::clone(store);
+        let start = async |config| App::start_on_store(&config, store).await;
+        Self::try_start_by(|config| config.node = name, start).await
+    }
+
+    /// It among the nodes.
+    pub fn nodes(&self) -> &Membership {
+        self.app.nodes()
+    }
+
     async fn start_by(
         change: impl FnOnce(&mut Config),
         start: impl AsyncFnOnce(Config) -> Result<App, StartError>,
     ) -> Self {
+        Self::try_start_by(change, start).await.unwrap()
+    }
+
+    async fn try_start_by(
+        change: impl FnOnce(&mut Config),
+        start: impl AsyncFnOnce(Config) -> Result<App, StartError>,
+    ) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("hub.db");
         let mut config = Config {
@@ -84,11 +106,11 @@ impl Hub {
         // Tests raise and mark as fast as they can; those of the limit set it.
         config.http.writes_per_s = 0;
         change(&mut config);
-        let app = start(config).await.unwrap();
+        let app = start(config).await?;
         // As browsers do.
         let follow = reqwest::redirect::Policy::limited(5);
         let http = bellpull::tls::client().redirect(follow).build().unwrap();
-        Self { app, http, database, _folder: folder }
+        Ok(Self { app, http, database, _folder: folder })
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.

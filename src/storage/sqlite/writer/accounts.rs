@@ -15,7 +15,7 @@ use super::super::rows::user;
 use super::super::statement::{execute, one};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, escalations, logins, preferences, projects, push,
+    Answer, Done, Write, account_links, escalations, logins, nodes, preferences, projects, push,
     retention, sends, templates, webhooks,
 };
 
@@ -66,6 +66,7 @@ pub(super) fn apply(
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::PutTemplate(template) => templates::put(connection, template)?,
         Write::DeleteTemplate(key) => templates::delete(connection, key)?,
+        Write::Node(write, now) => nodes::apply(connection, write, *now)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
         Write::SetEscalation { event, escalation, now } => {
             escalations::set(connection, event, escalation, *now)?

@@ -4,12 +4,12 @@
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
 //! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`] and
-//! [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`], [`audience`]
-//! and [`audiences`] (which recipients are next), and the hot path: [`known`] (the facts of a
-//! group), [`set`] (its plan, by [`bellpull_actors::domain::plan`]), [`rows`] (the planned rows, a
-//! statement a table); then [`outbox`] with [`digests`], [`attempts`] (their outcomes),
-//! [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`], [`nodes`]
+//! and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
+//! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
+//! facts of a group), [`set`] (its plan, by [`bellpull_actors::domain::plan`]), [`rows`] (the
+//! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
+//! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
 
 mod account_links;
 mod accounts;
@@ -28,6 +28,7 @@ mod known;
 mod log_keeper;
 mod logins;
 mod marks;
+mod nodes;
 mod outbox;
 mod preferences;
 mod projects;
@@ -51,6 +52,7 @@ use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::Marked;
+use bellpull_actors::domain::node::Node;
 use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::Recipients;
@@ -77,6 +79,7 @@ pub(super) use super::requests::{BeginSend, MarkRows, NewComment};
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
 pub(super) use logins::LoginWrite;
+pub(super) use nodes::NodeWrite;
 pub(super) use reports::Report;
 pub(super) use retention::Step;
 pub(super) use task::Writer;
@@ -158,6 +161,7 @@ pub(super) enum Write {
     Forget(Step),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
+    Node(Box<NodeWrite>, Timestamp),
     Flush(Vec<UserId>),
     FlushSome(usize),
     LimitPages(u32),
@@ -258,6 +262,7 @@ pub(super) enum Done {
     /// A webhook after the change; `None` if it does not exist or may not be created.
     Webhook(Option<Box<Webhook>>),
     Template(PutTemplate),
+    Node(Box<Node>),
     Escalation(Option<Box<EscalationRow>>),
     /// A browser's subscription, by its id.
     Subscribed(i64),

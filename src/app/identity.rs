@@ -1,0 +1,53 @@
+//! Which store this is, and which node.
+
+use std::sync::Arc;
+
+use bellpull_actors::domain::node::NodeName;
+use bellpull_actors::hub::HubNames;
+use bellpull_actors::port::nodes::NewNode;
+use bellpull_actors::port::{AccountStore, Store, StoreError};
+
+use super::StartError;
+use super::listeners::Listeners;
+use crate::config::Config;
+use crate::nodes::{Membership, address};
+
+/// The setting that identifies this store: sequence numbers of another mean nothing here.
+const EPOCH_SETTING: &str = "epoch";
+
+/// Registers this process among the nodes.
+pub(super) async fn join(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    listeners: &Listeners,
+) -> Result<Membership, StartError> {
+    let name = match &config.node {
+        Some(name) => name.clone(),
+        None => own_name().map_err(StartError::of("node"))?,
+    };
+    let url = address::reached_at(listeners.address, config.database_url.reveal()).await;
+    let operator_url = match (&config.node_url, listeners.operator_address) {
+        (Some(url), _) => url.clone(),
+        (None, Some(address)) => address::reached_at(address, config.database_url.reveal()).await,
+        (None, None) => url.clone(),
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let new = NewNode { name, url, operator_url, version };
+    Ok(Membership::join(store.clone(), new).await?)
+}
+
+/// A name that no other process has: the host's, and a random suffix.
+fn own_name() -> Result<NodeName, getrandom::Error> {
+    let host = hostname::get().unwrap_or_default();
+    Ok(NodeName::of_host(&host.to_string_lossy(), getrandom::u32()?))
+}
+
+/// The store's identity is generated once and stored; the node's is its name.
+pub(super) async fn names(
+    accounts: &dyn AccountStore,
+    node: &NodeName,
+) -> Result<HubNames, StoreError> {
+    let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
+    let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
+    Ok(HubNames { epoch: epoch.into(), node: node.shared() })
+}

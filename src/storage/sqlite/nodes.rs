@@ -1,0 +1,50 @@
+//! The nodes: here one, which is listed for the commands beside it.
+
+use async_trait::async_trait;
+use bellpull_actors::domain::node::Node;
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::nodes::{Heartbeat, NewNode};
+use bellpull_actors::port::{Clock, NodeStore, StoreError};
+use sqlx::SqliteConnection;
+
+use super::SqliteStore;
+use super::error::unavailable;
+use super::writer::{Done, NodeWrite, Write, mismatch};
+use crate::storage::node_rows::{node, node_columns};
+
+/// Removes the nodes of earlier processes: this one has the file for itself.
+pub(super) async fn forget(connection: &mut SqliteConnection) {
+    if let Err(error) = sqlx::query("DELETE FROM nodes").execute(connection).await {
+        tracing::warn!(%error, "nodes of earlier processes stay listed for a time");
+    }
+}
+
+// The store's clock is the machine's: every process that opens the file runs there.
+#[async_trait]
+impl NodeStore for SqliteStore {
+    async fn register_node(&self, new: NewNode) -> Result<Node, StoreError> {
+        let write = Box::new(NodeWrite::Register(new));
+        let Done::Node(node) = self.writer.write(Write::Node(write, SystemClock.now())).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(*node)
+    }
+
+    async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<bool, StoreError> {
+        let write = Box::new(NodeWrite::Heartbeat(heartbeat));
+        let Done::Changed(rows) = self.writer.write(Write::Node(write, SystemClock.now())).await?
+        else {
+            return Err(mismatch());
+        };
+        Ok(rows > 0)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        let sql = concat!("SELECT ", node_columns!(), " FROM nodes ORDER BY name");
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(unavailable)?;
+        let now = SystemClock.now();
+        let nodes: Result<Vec<Node>, StoreError> = rows.iter().map(|row| node(row, now)).collect();
+        Ok(nodes?.into_iter().filter(|node| node.is_listed(now)).collect())
+    }
+}
