@@ -9,6 +9,7 @@ mod foreign_keys;
 mod load;
 mod logins;
 mod nodes;
+mod nodes_postgres;
 mod origins;
 mod postgres;
 mod rivals;
