@@ -110,7 +110,8 @@ impl BlockIds {
         Ok(())
     }
 
-    fn draw(&self, sequence: Sequence) -> i64 {
+    /// The next id; 0 if none is left, see [`Self::is_short`].
+    pub(super) fn draw(&self, sequence: Sequence) -> i64 {
         self.take(sequence).unwrap_or_default()
     }
 }

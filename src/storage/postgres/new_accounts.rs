@@ -1,11 +1,102 @@
-//! Not written yet.
+//! New accounts. The rules are in [`bellpull_actors::domain::plan::account`].
 
+use bellpull_actors::domain::confusable::{email_key, username_key};
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::plan::account::NewAccountFacts;
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
+use bellpull_actors::port::accounts::NewUser;
 use sqlx::PgConnection;
 
-/// Locks the names.
-pub(super) async fn lock_names(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let sql = "SELECT pg_advisory_xact_lock(7305804404)";
-    sqlx::query(sql).execute(connection).await.map_err(super::transaction::failed)?;
-    Ok(())
+use super::columns::user_columns;
+use crate::storage::rows::user;
+
+/// The key of the lock below; any number that nothing else uses.
+const NAMES: i64 = 7_305_804_404;
+
+/// Locks the names of accounts until the end of the transaction: of two transactions, on whichever
+/// nodes, the second sees which names the first has taken. Without it a constraint would reject the
+/// second, without saying why.
+pub(super) async fn lock_names(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = "SELECT pg_advisory_xact_lock($1)";
+    sqlx::query(sql).bind(NAMES).execute(connection).await.map(drop)
+}
+
+/// Creates an account; a refused one leaves no trace.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    new: &NewUser,
+) -> Result<Result<User, StoreError>, sqlx::Error> {
+    lock_names(connection).await?;
+    let (name_key, mail_key) = (username_key(&new.username), email_key(new.email()));
+    let facts = facts(connection, new, &name_key, &mail_key).await?;
+    if let Err(refusal) = facts.admit() {
+        return Ok(Err(StoreError::of_account(refusal)));
+    }
+    let id = insert(connection, new).await?;
+    for (channel, address) in new.addresses.iter().filter(|(_, address)| !address.is_empty()) {
+        let sql = "INSERT INTO addresses (user_id, channel, address) VALUES ($1, $2, $3)";
+        let query = sqlx::query(sql).bind(id.0).bind(channel.as_str()).bind(address);
+        query.execute(&mut *connection).await?;
+    }
+    for (kind, key) in [("username", &name_key), ("email", &mail_key)] {
+        if key.is_empty() {
+            continue;
+        }
+        // An account of an older version may look like another one, and then has no key of its own.
+        let sql = "INSERT INTO name_keys (kind, key, user_id) VALUES ($1, $2, $3) \
+                   ON CONFLICT (kind, key) DO NOTHING";
+        sqlx::query(sql).bind(kind).bind(key).bind(id.0).execute(&mut *connection).await?;
+    }
+    let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1");
+    let row = sqlx::query(sql).bind(id.0).fetch_one(connection).await?;
+    Ok(user(&row))
+}
+
+async fn facts(
+    connection: &mut PgConnection,
+    new: &NewUser,
+    name_key: &str,
+    mail_key: &str,
+) -> sqlx::Result<NewAccountFacts> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = $1), \
+               EXISTS (SELECT 1 FROM addresses WHERE channel = 'EMAIL' \
+               AND lower(address) = lower($2 COLLATE \"C\")), \
+               EXISTS (SELECT 1 FROM users WHERE id = $3), \
+               EXISTS (SELECT 1 FROM name_keys WHERE kind = 'username' AND key = $4 \
+               AND key <> ''), \
+               EXISTS (SELECT 1 FROM name_keys WHERE kind = 'email' AND key = $5 AND key <> '')";
+    let found: (bool, bool, bool, bool, bool) = sqlx::query_as(sql)
+        .bind(&new.username)
+        .bind(new.email())
+        .bind(new.id.map(|id| id.0))
+        .bind(name_key)
+        .bind(mail_key)
+        .fetch_one(connection)
+        .await?;
+    let (has_username, has_email, has_id, has_username_key, has_email_key) = found;
+    Ok(NewAccountFacts { has_username, has_email, has_id, has_username_key, has_email_key })
+}
+
+async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<UserId> {
+    let sql = "INSERT INTO users (id, username, full_name, role, password_hash, email_verified, \
+               created_at) VALUES (coalesce($1, nextval(pg_get_serial_sequence('users', 'id'))), \
+               $2, $3, $4, $5, $6, $7) RETURNING id";
+    let id: i64 = sqlx::query_scalar(sql)
+        .bind(new.id.map(|id| id.0))
+        .bind(&new.username)
+        .bind(&new.full_name)
+        .bind(new.role.as_str())
+        .bind(&new.password_hash)
+        .bind(new.is_email_verified)
+        .bind(new.now.as_millisecond())
+        .fetch_one(&mut *connection)
+        .await?;
+    if new.id.is_some() {
+        // The next id that the database chooses is above all that were named.
+        let sql = "SELECT setval(pg_get_serial_sequence('users', 'id'), \
+                   greatest($1, (SELECT max(id) FROM users)))";
+        sqlx::query(sql).bind(id).execute(connection).await?;
+    }
+    Ok(UserId(id))
 }

@@ -46,6 +46,26 @@ impl DerefMut for Work {
     }
 }
 
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub(super) enum NotCommitted {
+    /// Nothing was written; the error says why.
+    Aborted(sqlx::Error),
+    /// The database stayed away for so long that the outcome is unknown.
+    Unknown(String),
+}
+
+impl From<NotCommitted> for StoreError {
+    fn from(why: NotCommitted) -> Self {
+        match why {
+            NotCommitted::Aborted(error) => failed(error),
+            NotCommitted::Unknown(status) => {
+                unavailable(format!("the outcome of a commit is unknown: {status}"))
+            }
+        }
+    }
+}
+
 impl Work {
     /// Commits. `Ok` means that it is on the server's disk.
     ///
@@ -54,19 +74,19 @@ impl Work {
     /// that the outcome is unknown, and the text says so.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         let id = transaction_id(&mut self.transaction).await.map_err(failed)?;
-        self.commit_as(id).await
+        Ok(self.commit_as(id).await?)
     }
 
     /// The same with the transaction's id, for a caller that has read it with another query. `None`
     /// for a transaction that has written nothing.
-    pub(super) async fn commit_as(self, id: Option<String>) -> Result<(), StoreError> {
+    pub(super) async fn commit_as(self, id: Option<String>) -> Result<(), NotCommitted> {
         match self.transaction.commit().await {
             Ok(()) => Ok(()),
-            Err(error @ sqlx::Error::Database(_)) => Err(failed(error)),
+            Err(error) if error.as_database_error().is_some() => Err(NotCommitted::Aborted(error)),
             Err(error) => {
-                let Some(id) = id else { return Err(failed(error)) };
+                let Some(id) = id else { return Err(NotCommitted::Aborted(error)) };
                 tracing::warn!(%error, transaction = id, "the answer to a commit was lost");
-                fate(&self.pool, &id).await
+                fate(&self.pool, &id, error).await
             }
         }
     }
@@ -79,13 +99,13 @@ impl Work {
 }
 
 /// The id of the transaction; `None` while it has written nothing.
-async fn transaction_id(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+pub(super) async fn transaction_id(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
     let sql = "SELECT pg_current_xact_id_if_assigned()::text";
     sqlx::query_scalar(sql).fetch_one(connection).await
 }
 
-/// What became of a transaction.
-async fn fate(pool: &PgPool, id: &str) -> Result<(), StoreError> {
+/// What became of a transaction whose commit ended with `error`.
+async fn fate(pool: &PgPool, id: &str, error: sqlx::Error) -> Result<(), NotCommitted> {
     let until = Instant::now() + ASKED_FOR;
     loop {
         let asked = sqlx::query_scalar::<_, Option<String>>("SELECT pg_xact_status($1::xid8)");
@@ -95,10 +115,8 @@ async fn fate(pool: &PgPool, id: &str) -> Result<(), StoreError> {
         };
         match status.as_str() {
             "committed" => return Ok(()),
-            "aborted" => return Err(unavailable("the connection broke: nothing was written")),
-            _ if Instant::now() >= until => {
-                return Err(unavailable(format!("the outcome of a commit is unknown: {status}")));
-            }
+            "aborted" => return Err(NotCommitted::Aborted(error)),
+            _ if Instant::now() >= until => return Err(NotCommitted::Unknown(status)),
             // The server has not noticed yet that the connection is gone, or is away itself.
             _ => tokio::time::sleep(ASKED_EVERY).await,
         }
@@ -119,6 +137,16 @@ pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
 /// Whether the same statements may succeed if they are run again.
 pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     matches!(code(error).as_deref(), Some(SERIALIZATION | DEADLOCK | LOCK_TIMEOUT))
+}
+
+/// Whether the connection broke, so that nothing was written unless it was committed.
+pub(super) fn is_broken(error: &sqlx::Error) -> bool {
+    let is_ending = |code: String| code.starts_with("57P") || code.starts_with("08");
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::PoolTimedOut => true,
+        _ => code(error).is_some_and(is_ending),
+    }
 }
 
 /// PostgreSQL's code of the error, if the server returned it.

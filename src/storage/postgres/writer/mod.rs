@@ -1,11 +1,37 @@
 //! The writers: what changes inboxes is written in groups. Requests gather while a commit is on its
 //! way to the disk, and the next commit takes them all.
+//!
+//! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
+//! (transactions and failures), [`group`] (a group within its transaction), [`facts`] (what its
+//! plan needs, locked), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and
+//! [`audiences`] (which recipients are next), and [`rows`] with [`ticket_rows`] (the planned rows, a
+//! statement a table).
+//!
+//! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
+//! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two
+//! groups wait for each other, and cannot deadlock.
+
+mod audience;
+mod audiences;
+mod begin;
+mod facts;
+mod group;
+mod marks;
+mod queue;
+mod rows;
+mod send_rows;
+mod sends;
+mod step;
+mod task;
+mod ticket_rows;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::Marked;
+use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser};
@@ -14,11 +40,21 @@ use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, StoreError};
 use jiff::Timestamp;
 use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::contents::ContentCache;
 use super::super::requests::{BeginSend, MarkRows, NewComment};
 use super::ids::BlockIds;
 use crate::storage::StoreOptions;
+use crate::storage::health::Health;
+use audiences::Audiences;
+use queue::Queue;
+use task::Writer;
+
+/// Requests that may wait; beyond it callers are rejected instead of waiting without end.
+const WAITING_MAX: usize = 4096;
+/// How long a caller waits to be queued.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request. Applying one again after a rollback has the same result.
 #[derive(Debug)]
@@ -53,30 +89,109 @@ pub(super) enum Done {
 
 pub(super) type Answer = Result<Done, StoreError>;
 
-/// The writers' handle.
+impl Write {
+    /// Whether it belongs to the lane of sends in progress.
+    fn is_bulk(&self) -> bool {
+        matches!(self, Self::ContinueSends { .. })
+    }
+
+    /// About how many rows it writes: its weight in a group.
+    fn rows(&self) -> usize {
+        let size = |rows: u32| usize::try_from(rows).unwrap_or(usize::MAX);
+        if let Self::BeginSend(begin) = self {
+            let named = match &begin.send.recipients {
+                Recipients::Users(users) => users.len(),
+                Recipients::Role(_) | Recipients::Project(_) | Recipients::All => usize::MAX,
+            };
+            return size(begin.chunk).min(named);
+        }
+        if let Self::SaveDelivered(positions) = self {
+            return positions.len();
+        }
+        1
+    }
+}
+
+/// A write and its caller.
+#[derive(Debug)]
+struct Request {
+    write: Write,
+    reply: oneshot::Sender<Answer>,
+}
+
+#[derive(Debug)]
+enum WriterMessage {
+    Request(Request),
+    /// Write everything queued, then end.
+    Close(oneshot::Sender<()>),
+}
+
+/// The writers' handle: one queue for tickets, inboxes and accounts, and one for the chunks of
+/// sends in progress, so that no ticket waits behind a chunk.
 #[derive(Debug, Clone)]
-pub(super) struct WriterHandle;
+pub(super) struct WriterHandle {
+    foreground: mpsc::Sender<WriterMessage>,
+    bulk: mpsc::Sender<WriterMessage>,
+    health: Health,
+}
 
 impl WriterHandle {
     /// Starts the writers. They end when the last handle is dropped, or when they are closed.
     pub(super) fn start(
-        _: &PgPool,
-        _: &StoreOptions,
-        _: &Arc<BlockIds>,
-        _: &Arc<ContentCache>,
+        pool: &PgPool,
+        options: &StoreOptions,
+        ids: &Arc<BlockIds>,
+        contents: &Arc<ContentCache>,
     ) -> Self {
-        Self
+        let health = Health::default();
+        let lane = || {
+            let (queue, waiting) = mpsc::channel(WAITING_MAX);
+            let writer = Writer {
+                pool: pool.clone(),
+                channels: options.channels,
+                verify_email: options.verify_email,
+                ids: Arc::clone(ids),
+                contents: Arc::clone(contents),
+                audiences: Audiences::new(),
+                health: health.clone(),
+            };
+            tokio::spawn(writer.run(Queue::new(waiting)));
+            queue
+        };
+        let (foreground, bulk) = (lane(), lane());
+        Self { foreground, bulk, health }
     }
 
     /// Has it written; it is on the server's disk when this returns `Ok`.
-    #[expect(clippy::unused_async, reason = "not written yet")]
-    pub(super) async fn write(&self, _: Write) -> Answer {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+    pub(super) async fn write(&self, write: Write) -> Answer {
+        let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
+        let queue = if write.is_bulk() { &self.bulk } else { &self.foreground };
+        let (reply, answer) = oneshot::channel();
+        let request = WriterMessage::Request(Request { write, reply });
+        queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
+            mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
+            mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
+        })?;
+        // No answer: the writer panicked in this group, and rolled it back.
+        answer.await.map_err(|_| unavailable("the writer gave up a group"))?
     }
 
-    /// Has everything queued written, and ends the writers.
-    #[expect(clippy::unused_async, reason = "not written yet")]
-    pub(super) async fn close(&self) {}
+    /// Whether the last write succeeded; `None` if it was too long ago to say anything.
+    pub(super) fn recent(&self) -> Option<bool> {
+        self.health.recent()
+    }
+
+    /// Has everything queued written, and ends the writers. If they have ended already, nothing
+    /// happens.
+    pub(super) async fn close(&self) {
+        for queue in [&self.foreground, &self.bulk] {
+            let (reply, closed) = oneshot::channel();
+            if queue.send(WriterMessage::Close(reply)).await.is_ok() {
+                // Without an answer it is closed, too.
+                let _ = closed.await;
+            }
+        }
+    }
 }
 
 /// The writer's answer does not match the request: a bug in this module.

@@ -1,0 +1,57 @@
+//! A cache of the audiences of sends in progress: a list of a hundred thousand accounts is read and
+//! parsed once, not once per chunk.
+
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::SendId;
+use bellpull_actors::domain::plan::send::Audience;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use sqlx::PgConnection;
+
+use super::task::Failure;
+use crate::storage::rows::json;
+
+/// About as many as a scheduler has in progress at once.
+const KEPT: usize = 64;
+/// The total number of accounts that they name: 8 MiB.
+const NAMED_MAX: u64 = 1 << 20;
+
+/// Those that were used last. An audience never changes.
+#[derive(Debug)]
+pub(super) struct Audiences {
+    recent: Cache<SendId, Arc<Audience>, Names>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Names;
+
+impl Weighter<SendId, Arc<Audience>> for Names {
+    fn weight(&self, _: &SendId, audience: &Arc<Audience>) -> u64 {
+        let Audience::Users(users) = &**audience else { return 1 };
+        u64::try_from(users.len()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl Audiences {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { recent: Cache::with_weighter(KEPT, NAMED_MAX, Names) }
+    }
+
+    /// The audience of a send that was committed before.
+    pub(super) async fn of(
+        &self,
+        connection: &mut PgConnection,
+        id: SendId,
+    ) -> Result<Arc<Audience>, Failure> {
+        if let Some(audience) = self.recent.get(&id) {
+            return Ok(audience);
+        }
+        let sql = "SELECT audience FROM sends WHERE id = $1";
+        let text: String = sqlx::query_scalar(sql).bind(id.0).fetch_one(connection).await?;
+        let audience = Arc::new(json(&text)?);
+        self.recent.insert(id, Arc::clone(&audience));
+        Ok(audience)
+    }
+}

@@ -1,0 +1,226 @@
+//! A group within its transaction: accounts first, then the next recipients of sends, then the
+//! facts, locked; then marks, and all announcements: decisions, comments, accounts and chunks of
+//! sends.
+//!
+//! A reader sees all of a group or nothing of it, so the order within is free: each kind is planned
+//! together, in the order of its requests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bellpull_actors::domain::ids::{MessageId, NotificationId, SendId, Seq, UserId};
+use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::notification::Announcement;
+use bellpull_actors::domain::plan::{Context, Needs, Plan, SendPart};
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::ticket::Decision;
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::StoreError;
+use sqlx::PgConnection;
+
+use super::super::ids::BlockIds;
+use super::super::new_accounts;
+use super::super::transaction::transaction_id;
+use super::audiences::Audiences;
+use super::facts::{self, Locked};
+use super::marks::Marks;
+use super::send_rows::{SendChunk, SendText, Sends};
+use super::task::Failure;
+use super::{Answer, Done, NewComment, Write, rows, sends};
+use crate::storage::contents::ContentCache;
+
+/// The context in which a group is applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) ids: &'a BlockIds,
+    /// The cache of contents.
+    pub(super) contents: &'a ContentCache,
+    /// The cache of audiences.
+    pub(super) audiences: &'a Audiences,
+    /// The enabled channels.
+    pub(super) channels: Channels,
+    /// Whether e-mails are sent to verified addresses only.
+    pub(super) verify_email: bool,
+}
+
+/// The result of a group, to be committed.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// One answer for each write, in order.
+    pub(super) answers: Vec<Answer>,
+    /// The new contents, by message id.
+    pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
+    /// The transaction's id; `None` if it has written nothing.
+    pub(super) transaction: Option<String>,
+}
+
+/// An account that was created in this group and is still to be announced.
+#[derive(Debug)]
+struct Created {
+    at: usize,
+    user: User,
+    announcement: Announcement,
+}
+
+/// The requests of a group that announce something, each with its index in the group.
+#[derive(Debug, Default)]
+struct Announcing<'a> {
+    decisions: Vec<(usize, &'a Decision)>,
+    comments: Vec<(usize, &'a NewComment)>,
+    created: Vec<Created>,
+}
+
+/// Applies all writes; a rejected request (a conflict, a name that is taken) leaves no trace in the
+/// group.
+pub(super) async fn apply(
+    connection: &mut PgConnection,
+    place: Place<'_>,
+    writes: &[&Write],
+) -> Result<Applied, Failure> {
+    let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
+    let announcing = first(connection, writes, &mut answers).await?;
+    let Sends { chunks, mut records } =
+        sends::plan(connection, place, writes, &mut answers).await?;
+    let marks = Marks::of(writes);
+    let delivered = delivered(writes);
+
+    let needs = announcing.needs(place, &chunks);
+    let others = chunks.iter().flat_map(|chunk| &chunk.recipients).copied();
+    let touched = marks.users().chain(delivered.keys().copied());
+    let (facts, mut locked) =
+        facts::read(connection, place, &needs, others.collect(), touched.collect()).await?;
+    drop(needs);
+
+    marks.apply(connection, &mut locked, &mut answers).await?;
+    let facts = locked.recipients(facts);
+    let context = Context { ids: place.ids, channels: place.channels, defers_from: None };
+    let mut plan = Plan::new(context, facts);
+    for (at, decision) in &announcing.decisions {
+        let committed = plan.commit(decision).map(|done| Done::Committed(Box::new(done)));
+        answers[*at] = Some(committed.map_err(StoreError::from));
+    }
+    for (at, new) in &announcing.comments {
+        let commented = plan.comment(&new.comment, new.announcement.as_ref());
+        let commented = commented.map(|done| Done::Commented(Box::new(done)));
+        answers[*at] = Some(commented.map_err(StoreError::from));
+    }
+    for Created { at, user, announcement } in &announcing.created {
+        // The account is written already: a recipient that does not exist rolls the group back.
+        let announced = plan.announce(announcement).map_err(StoreError::from)?;
+        answers[*at] = Some(Ok(Done::Created(Box::new((user.clone(), announced)))));
+    }
+    records.announced = send(&mut plan, chunks, &mut answers)?;
+    let planned = plan.into_rows();
+    if place.ids.is_short() {
+        return Err(Failure::ShortOfIds);
+    }
+    let contents = planned.messages.clone();
+    rows::write(connection, planned, locked.into_heads()).await?;
+    rows::raise_delivered(connection, &delivered).await?;
+    records.write(connection).await?;
+    let transaction = transaction_id(connection).await?;
+    // The other writes have no answer of their own.
+    let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
+    Ok(Applied { answers, contents, transaction })
+}
+
+/// Creates accounts, and sorts the other requests.
+async fn first<'a>(
+    connection: &mut PgConnection,
+    writes: &[&'a Write],
+    answers: &mut [Option<Answer>],
+) -> Result<Announcing<'a>, Failure> {
+    let mut announcing = Announcing::default();
+    for (at, write) in writes.iter().copied().enumerate() {
+        match write {
+            Write::Commit(decision) => announcing.decisions.push((at, decision)),
+            Write::Comment(comment) => announcing.comments.push((at, comment)),
+            Write::CreateUser(new, announce) => {
+                match (new_accounts::create(connection, new).await?, announce) {
+                    (Err(refused), _) => answers[at] = Some(Err(refused)),
+                    (Ok(user), None) => {
+                        answers[at] = Some(Ok(Done::Created(Box::new((user, None)))));
+                    }
+                    (Ok(user), Some(announce)) => {
+                        let announcement = announce(&user);
+                        announcing.created.push(Created { at, user, announcement });
+                    }
+                }
+            }
+            Write::Probe => probe(connection).await?,
+            Write::Mark(_)
+            | Write::SaveDelivered(_)
+            | Write::BeginSend(_)
+            | Write::ContinueSends { .. } => {}
+        }
+    }
+    Ok(announcing)
+}
+
+impl Announcing<'_> {
+    fn needs<'n>(&'n self, place: Place<'_>, chunks: &'n [SendChunk]) -> Needs<'n> {
+        let mut needs = Needs::new(place.channels);
+        for (_, decision) in &self.decisions {
+            needs.decision(decision);
+        }
+        for (_, new) in &self.comments {
+            needs.comment(new.comment.ticket, new.announcement.as_ref());
+        }
+        for created in &self.created {
+            needs.announcement(&created.announcement);
+        }
+        let sent = chunks.iter().map(|chunk| chunk.text.content().message.event.as_str());
+        needs.events.extend(sent);
+        needs
+    }
+}
+
+/// Plans the chunks of sends; returns how many recipients of each were notified.
+fn send(
+    plan: &mut Plan<'_>,
+    chunks: Vec<SendChunk>,
+    answers: &mut [Option<Answer>],
+) -> Result<BTreeMap<SendId, i64>, StoreError> {
+    let together = chunks.iter().map(|chunk| chunk.recipients.len()).sum();
+    let mut counts: BTreeMap<SendId, i64> = BTreeMap::new();
+    for chunk in chunks {
+        let part = SendPart {
+            message: MessageId(chunk.message_id),
+            content: chunk.text.content(),
+            is_new: matches!(chunk.text, SendText::New(_)),
+            recipients: &chunk.recipients,
+            only: chunk.only,
+            channels: chunk.channels,
+            is_critical: chunk.is_critical,
+            now: chunk.now,
+        };
+        // The send's cursor is written with the group, too.
+        let announced = plan.send(part, together)?;
+        let count = announced.as_ref().map_or(0, |announced| announced.entries.len());
+        *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
+        chunk.reply.give(&mut answers[chunk.at], announced);
+    }
+    Ok(counts)
+}
+
+/// The highest of the positions that the group reports.
+fn delivered(writes: &[&Write]) -> BTreeMap<UserId, Seq> {
+    let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
+    for write in writes {
+        if let Write::SaveDelivered(positions) = write {
+            for (user, seq) in positions {
+                let known = highest.entry(*user).or_insert(*seq);
+                *known = (*known).max(*seq);
+            }
+        }
+    }
+    highest
+}
+
+/// Writes a row and removes it: a read-only database is not ready.
+async fn probe(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = "INSERT INTO settings (name, value) VALUES ('probe', '') \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    sqlx::query(sql).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM settings WHERE name = 'probe'").execute(connection).await.map(drop)
+}

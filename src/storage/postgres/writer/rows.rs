@@ -1,0 +1,208 @@
+//! Writes the rows of a plan: one statement a table, whatever their number.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bellpull_actors::domain::delivery::Rule;
+use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
+use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
+use sqlx::PgConnection;
+
+use super::task::Failure;
+use super::ticket_rows;
+use crate::storage::rows::to_json;
+
+/// Writes all planned rows, and the heads of inboxes: those that marks have changed, and those with
+/// new entries.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    mut rows: Rows<'_>,
+    mut heads: BTreeMap<UserId, (Seq, i64)>,
+) -> Result<(), Failure> {
+    ticket_rows::write(connection, &mut rows).await?;
+    write_messages(connection, &rows).await?;
+    for entry in &rows.entries {
+        heads.insert(entry.recipient, (entry.seq, entry.unread_count));
+    }
+    write_entries(connection, &rows.entries).await?;
+    write_heads(connection, heads).await?;
+    // Stored deliveries only: the plan has decided about its own.
+    call_off_moved(connection, &rows.moved_on).await?;
+    write_deliveries(connection, &rows.deliveries).await
+}
+
+async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Result<(), Failure> {
+    let mut is_new = BTreeSet::new();
+    if !rows.messages.is_empty() {
+        let messages: Vec<_> = rows.messages.iter().map(|(_, content)| &content.message).collect();
+        let (mut metadata, mut tickets) = (Vec::new(), Vec::new());
+        for message in &messages {
+            metadata.push(to_json(&message.metadata)?);
+            tickets.push(message.ticket.as_ref().map(to_json).transpose()?);
+        }
+        is_new.extend(rows.messages.iter().map(|(id, _)| *id));
+        let ids: Vec<i64> = rows.messages.iter().map(|(id, _)| id.0).collect();
+        let copies = rows.messages.iter().map(|(id, _)| rows.copies.get(id).copied().unwrap_or(0));
+        let texts = |value: fn(&bellpull_actors::domain::notification::Message) -> &str| {
+            messages.iter().map(|message| value(message)).collect::<Vec<&str>>()
+        };
+        let ticket_ids = messages.iter().map(|one| one.ticket.as_ref().map(|ticket| ticket.id.0));
+        let times = messages.iter().map(|message| message.created_at.as_millisecond());
+        let sql = "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, \
+                   ticket_id, ticket, sender_id, priority, created_at, copies) \
+                   SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], \
+                   $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::bigint[], \
+                   $11::text[], $12::bigint[], $13::bigint[])";
+        sqlx::query(sql)
+            .bind(ids)
+            .bind(texts(|message| message.event.as_str()))
+            .bind(texts(|message| message.kind.as_str()))
+            .bind(texts(|message| &message.title))
+            .bind(texts(|message| &message.body))
+            .bind(texts(|message| &message.action_url))
+            .bind(metadata)
+            .bind(ticket_ids.collect::<Vec<_>>())
+            .bind(tickets)
+            .bind(messages.iter().map(|one| one.sender.map(|user| user.0)).collect::<Vec<_>>())
+            .bind(texts(|message| message.priority.as_str()))
+            .bind(times.collect::<Vec<_>>())
+            .bind(copies.collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let (ids, more): (Vec<i64>, Vec<i64>) = rows
+        .copies
+        .iter()
+        .filter(|(id, _)| !is_new.contains(id))
+        .map(|(id, count)| (id.0, *count))
+        .unzip();
+    if !ids.is_empty() {
+        // Messages that were written before this group.
+        let sql = "UPDATE messages m SET copies = m.copies + v.more \
+                   FROM UNNEST($1::bigint[], $2::bigint[]) AS v (id, more) WHERE m.id = v.id";
+        sqlx::query(sql).bind(ids).bind(more).execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn write_entries(
+    connection: &mut PgConnection,
+    entries: &[NewEntry],
+) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
+               SELECT v.recipient_id, v.seq, v.id, v.seq, v.message_id \
+               FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+               AS v (recipient_id, seq, id, message_id)";
+    let of = |value: fn(&NewEntry) -> i64| entries.iter().map(value).collect::<Vec<_>>();
+    sqlx::query(sql)
+        .bind(of(|entry| entry.recipient.0))
+        .bind(of(|entry| entry.seq.0))
+        .bind(of(|entry| entry.id.0))
+        .bind(of(|entry| entry.message.0))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The inboxes are locked: their order does not matter any more.
+async fn write_heads(
+    connection: &mut PgConnection,
+    heads: BTreeMap<UserId, (Seq, i64)>,
+) -> Result<(), Failure> {
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let (mut users, mut seqs, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    for (user, (seq, unread_count)) in heads {
+        users.push(user.0);
+        seqs.push(seq.0);
+        unread.push(unread_count);
+    }
+    let sql = "UPDATE inboxes i SET last_seq = v.last_seq, unread_count = v.unread_count \
+               FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) \
+               AS v (user_id, last_seq, unread_count) WHERE i.user_id = v.user_id";
+    sqlx::query(sql).bind(users).bind(seqs).bind(unread).execute(connection).await?;
+    Ok(())
+}
+
+/// Raises positions of locked inboxes; none is lowered.
+pub(super) async fn raise_delivered(
+    connection: &mut PgConnection,
+    positions: &BTreeMap<UserId, Seq>,
+) -> Result<(), Failure> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let (users, seqs): (Vec<i64>, Vec<i64>) =
+        positions.iter().map(|(user, seq)| (user.0, seq.0)).unzip();
+    let sql = "UPDATE inboxes i SET delivered_seq = v.seq \
+               FROM UNNEST($1::bigint[], $2::bigint[]) AS v (user_id, seq) \
+               WHERE i.user_id = v.user_id AND i.delivered_seq < v.seq";
+    sqlx::query(sql).bind(users).bind(seqs).execute(connection).await?;
+    Ok(())
+}
+
+/// Cancels the stored steps about tickets that moved on. A leased step is marked, for nothing else
+/// will show later that the ticket had moved on by then.
+async fn call_off_moved(
+    connection: &mut PgConnection,
+    moved: &[TicketId],
+) -> Result<(), Failure> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let sql = "UPDATE deliveries SET \
+               status = CASE WHEN leased_until IS NULL THEN 'SUPPRESSED' ELSE status END, \
+               rule = CASE WHEN leased_until IS NULL THEN $2 ELSE rule END, \
+               until_seen = CASE WHEN leased_until IS NULL THEN until_seen ELSE -1 END \
+               WHERE id IN (SELECT d.id FROM deliveries d WHERE d.until_seen = ANY($1) \
+               AND d.status = 'QUEUED' AND d.digest_id IS NULL ORDER BY d.id FOR UPDATE)";
+    let tickets: Vec<i64> = moved.iter().map(|ticket| ticket.0).collect();
+    sqlx::query(sql).bind(tickets).bind(Rule::MovedOn.as_str()).execute(connection).await?;
+    Ok(())
+}
+
+async fn write_deliveries(
+    connection: &mut PgConnection,
+    deliveries: &[NewDelivery],
+) -> Result<(), Failure> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let subjects = deliveries.iter().map(|one| match one.subject {
+        Subject::Notification(id, to) => (Some(id.0), (Some(to.0), None)),
+        Subject::Message(id) => (None, (None, Some(id.0))),
+    });
+    type Ids = Vec<Option<i64>>;
+    let (notifications, (recipients, messages)): (Ids, (Ids, Ids)) = subjects.unzip();
+    let ids = |value: fn(&NewDelivery) -> i64| deliveries.iter().map(value).collect::<Vec<_>>();
+    let texts = |value: fn(&NewDelivery) -> &str| {
+        deliveries.iter().map(value).collect::<Vec<&str>>()
+    };
+    let rules = deliveries.iter().map(|one| one.route.rule.map(|rule| rule.as_str()));
+    // A step that is about no ticket can only be seen: no ticket has id 0.
+    let until_seen = deliveries
+        .iter()
+        .map(|one| one.route.until_seen.then(|| one.ticket.map_or(0, |ticket| ticket.0)));
+    let sql = "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, \
+               target_id, lane, status, rule, due_at, until_seen) SELECT * FROM UNNEST( \
+               $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], \
+               $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])";
+    sqlx::query(sql)
+        .bind(ids(|one| one.id.0))
+        .bind(notifications)
+        .bind(recipients)
+        .bind(messages)
+        .bind(texts(|one| one.route.channel.as_str()))
+        .bind(ids(|one| one.target))
+        .bind(texts(|one| &one.lane))
+        .bind(texts(|one| one.route.status.as_str()))
+        .bind(rules.collect::<Vec<_>>())
+        .bind(ids(|one| one.route.due_at.as_millisecond()))
+        .bind(until_seen.collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Sends: their next recipients, and their positions after them. Their notifications are planned
+//! and written with all others of the group.
+
+use sqlx::PgConnection;
+
+use super::begin::Beginnings;
+use super::group::Place;
+use super::send_rows::Sends;
+use super::step::{self, Asked};
+use super::task::Failure;
+use super::{Answer, Done, Write};
+
+/// Finds the next recipients of the group's sends. Those without any, because they are refused,
+/// repeated or finished, are answered here.
+pub(super) async fn plan<'a>(
+    connection: &mut PgConnection,
+    place: Place<'_>,
+    writes: &[&'a Write],
+    answers: &mut [Option<Answer>],
+) -> Result<Sends<'a>, Failure> {
+    let mut sends = Sends::default();
+    let (mut begins, mut continues) = (Vec::new(), Vec::new());
+    for (at, write) in writes.iter().copied().enumerate() {
+        if let Write::BeginSend(begin) = write {
+            begins.push((at, &**begin));
+        } else if let Write::ContinueSends { owner, ids, rows, now } = write {
+            continues.push((at, Asked { owner, ids, rows: *rows, now: *now }));
+        }
+    }
+    if !begins.is_empty() {
+        let mut known = Beginnings::read(connection, place, &begins).await?;
+        for (at, begin) in begins {
+            match known.begin(connection, at, begin, &mut sends.records).await? {
+                Ok(chunk) => sends.chunks.push(chunk),
+                Err(outcome) => answers[at] = Some(Ok(Done::Begun(Box::new(outcome)))),
+            }
+        }
+    }
+    if !continues.is_empty() {
+        step::go_on(connection, place, continues, &mut sends, answers).await?;
+    }
+    Ok(sends)
+}

@@ -1,0 +1,199 @@
+//! A writer's loop: groups, their transactions, and failures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::port::StoreError;
+use sqlx::PgPool;
+use tokio::time::Instant;
+
+use super::super::ids::BlockIds;
+use super::super::transaction::{NotCommitted, begin, failed, is_broken, is_transient};
+use super::audiences::Audiences;
+use super::group::{self, Applied, Place};
+use super::queue::Queue;
+use super::{Answer, Done, Request, Write};
+use crate::storage::contents::ContentCache;
+use crate::storage::error::unavailable;
+use crate::storage::health::Health;
+use crate::storage::supervised::caught;
+
+/// How long a group is tried again while the database is away. Less than a caller waits.
+const TRIED_FOR: Duration = Duration::from_secs(8);
+/// The pause before a group is tried again on another connection.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often a group is tried that meets another one's locks.
+const TRIES: u32 = 5;
+
+/// One of this node's writers.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) pool: PgPool,
+    pub(super) channels: Channels,
+    /// Whether e-mails are sent to verified addresses only.
+    pub(super) verify_email: bool,
+    pub(super) ids: Arc<BlockIds>,
+    pub(super) contents: Arc<ContentCache>,
+    pub(super) audiences: Audiences,
+    /// The outcome that readiness reads.
+    pub(super) health: Health,
+}
+
+/// Why a group was not written.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A statement failed.
+    Sql(sqlx::Error),
+    /// A request cannot be carried out.
+    Refused(StoreError),
+    /// The outcome is unknown: it must not be tried again.
+    Unknown(String),
+    /// The blocks of ids did not suffice; they are filled now.
+    ShortOfIds,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<NotCommitted> for Failure {
+    fn from(why: NotCommitted) -> Self {
+        match why {
+            NotCommitted::Aborted(error) => Self::Sql(error),
+            NotCommitted::Unknown(status) => Self::Unknown(status),
+        }
+    }
+}
+
+impl Failure {
+    /// The error of a request that failed alone.
+    fn alone(self) -> StoreError {
+        match self {
+            Self::Sql(error) => failed(error),
+            Self::Refused(error) => error,
+            Self::Unknown(status) => NotCommitted::Unknown(status).into(),
+            Self::ShortOfIds => unavailable("no ids are left"),
+        }
+    }
+
+    /// Whether all requests have failed for a reason that is none of theirs.
+    fn is_everyones(&self) -> bool {
+        match self {
+            Self::Sql(error) => is_broken(error),
+            Self::Unknown(_) => true,
+            Self::Refused(_) | Self::ShortOfIds => false,
+        }
+    }
+}
+
+impl Writer {
+    /// Writes group after group until the queue is closed.
+    pub(super) async fn run(self, mut queue: Queue) {
+        while let Some(group) = queue.next().await {
+            if caught("a group of writes", self.write_group(group)).await.is_none() {
+                // Its callers see their dropped replies; its transaction is rolled back.
+                self.health.note(false);
+            }
+        }
+        for reply in queue.into_closing() {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Writes a group in one transaction. If that fails, each request is tried alone, so that only
+    /// the failing one is rejected.
+    async fn write_group(&self, group: Vec<Request>) {
+        let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
+        let answers = match self.try_together(&writes).await {
+            Ok(answers) => answers,
+            Err(failure) if writes.len() == 1 => vec![Err(failure.alone())],
+            Err(failure) if failure.is_everyones() => {
+                let error = failure.alone();
+                writes.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(failure) => {
+                tracing::warn!(?failure, size = writes.len(), "a group failed; one by one now");
+                let mut answers = Vec::with_capacity(writes.len());
+                for write in &writes {
+                    let tried = self.try_together(std::slice::from_ref(write)).await;
+                    answers.push(match tried {
+                        Ok(mut one) => one.pop().unwrap_or(Ok(Done::Nothing)),
+                        Err(failure) => Err(failure.alone()),
+                    });
+                }
+                answers
+            }
+        };
+        let is_failure = |answer: &Answer| matches!(answer, Err(StoreError::Unavailable(_)));
+        self.health.note(!answers.iter().any(is_failure));
+        for (request, answer) in group.into_iter().zip(answers) {
+            // A caller that no longer waits needs no answer.
+            let _ = request.reply.send(answer);
+        }
+    }
+
+    /// One transaction; tried again where that cannot write anything twice: another group's locks
+    /// came first, or the connection broke and the group is known not to be written.
+    async fn try_together(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        let until = Instant::now() + TRIED_FOR;
+        let mut tries = 0;
+        loop {
+            let failure = match self.try_once(writes).await {
+                Ok(answers) => return Ok(answers),
+                Err(failure) => failure,
+            };
+            tries += 1;
+            match &failure {
+                Failure::ShortOfIds if tries < TRIES => {}
+                Failure::Sql(error) if is_transient(error) && tries < TRIES => {
+                    tracing::debug!(%error, "a group is written again");
+                }
+                Failure::Sql(error) if is_broken(error) && Instant::now() < until => {
+                    tracing::warn!(%error, "the connection broke: a group is written again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// From `BEGIN` to `COMMIT`, or to a rollback.
+    async fn try_once(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        let begun = Instant::now();
+        let mut work = begin(&self.pool).await?;
+        let place = Place {
+            ids: &self.ids,
+            contents: &self.contents,
+            audiences: &self.audiences,
+            channels: self.channels,
+            verify_email: self.verify_email,
+        };
+        let applied = group::apply(&mut work, place, writes).await;
+        if matches!(applied, Err(Failure::ShortOfIds)) {
+            work.roll_back().await;
+            let mut connection = self.pool.acquire().await?;
+            self.ids.fill(&mut connection).await?;
+            return Err(Failure::ShortOfIds);
+        }
+        let Applied { mut answers, contents, transaction } = applied?;
+        work.commit_as(transaction).await?;
+        for answer in &mut answers {
+            if let Ok(Done::Chunks(chunks)) = answer {
+                chunks.took = begun.elapsed();
+            }
+        }
+        for (id, content) in &contents {
+            self.contents.keep(id.0, content);
+        }
+        Ok(answers)
+    }
+}
