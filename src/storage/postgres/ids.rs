@@ -1,9 +1,10 @@
 //! Ids in blocks: one round trip to a sequence gives a node as many as the sequence's increment.
 //!
 //! A plan draws its ids in memory. If a block does not suffice, the plan is thrown away, the block
-//! is filled up, and the plan is made anew: see [`BlockIds::is_short`].
+//! is filled up, and the plan is made anew: see [`Draws`].
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
@@ -47,16 +48,11 @@ pub(super) struct BlockIds {
 #[derive(Debug, Default)]
 struct Block {
     left: VecDeque<(i64, i64)>,
-    /// How many were asked for and not there.
-    missing: i64,
 }
 
 impl Block {
     fn next(&mut self) -> Option<i64> {
-        let Some((from, until)) = self.left.front_mut() else {
-            self.missing += 1;
-            return None;
-        };
+        let (from, until) = self.left.front_mut()?;
         let id = *from;
         *from += 1;
         if *from == *until {
@@ -76,18 +72,15 @@ impl BlockIds {
         self.block(sequence).next()
     }
 
-    /// Whether ids were drawn that were not there. Then none of the ids that were drawn since the
-    /// last [`Self::fill`] may be written.
-    pub(super) fn is_short(&self) -> bool {
-        ALL.into_iter().any(|(sequence, ..)| self.block(sequence).missing > 0)
-    }
-
-    /// Fills the blocks of which ids were missing.
-    pub(super) async fn fill(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        for (sequence, ..) in ALL {
-            let missing = std::mem::take(&mut self.block(sequence).missing);
-            if missing > 0 {
-                self.reserve(connection, sequence, missing).await?;
+    /// Takes blocks for what a plan missed.
+    pub(super) async fn fill(
+        &self,
+        connection: &mut PgConnection,
+        missing: Missing,
+    ) -> sqlx::Result<()> {
+        for ((sequence, ..), count) in ALL.into_iter().zip(missing) {
+            if count > 0 {
+                self.reserve(connection, sequence, count).await?;
             }
         }
         Ok(())
@@ -109,14 +102,42 @@ impl BlockIds {
         block.left.extend(begins.into_iter().map(|from| (from, from + increment)));
         Ok(())
     }
+}
 
-    /// The next id; 0 if none is left, see [`Self::is_short`].
+/// How many ids of each sequence were not there, in the order of the sequences.
+pub(super) type Missing = [i64; ALL.len()];
+
+/// The ids that one group draws. The blocks are shared by all of this node's groups; what is missing
+/// is counted for each group alone.
+#[derive(Debug)]
+pub(super) struct Draws<'a> {
+    ids: &'a BlockIds,
+    missing: [AtomicI64; ALL.len()],
+}
+
+impl<'a> Draws<'a> {
+    /// None is drawn yet.
+    pub(super) fn new(ids: &'a BlockIds) -> Self {
+        Self { ids, missing: Default::default() }
+    }
+
+    /// The next id; 0 if none is left, see [`Self::missing`].
     pub(super) fn draw(&self, sequence: Sequence) -> i64 {
-        self.take(sequence).unwrap_or_default()
+        self.ids.take(sequence).unwrap_or_else(|| {
+            self.missing[sequence as usize].fetch_add(1, Ordering::Relaxed);
+            0
+        })
+    }
+
+    /// What was drawn and not there, if anything: then none of the drawn ids may be written.
+    pub(super) fn missing(&self) -> Option<Missing> {
+        let missing: Missing =
+            std::array::from_fn(|nth| self.missing[nth].load(Ordering::Relaxed));
+        missing.iter().any(|count| *count > 0).then_some(missing)
     }
 }
 
-impl plan::Ids for BlockIds {
+impl plan::Ids for Draws<'_> {
     fn message(&self) -> MessageId {
         MessageId(self.draw(Sequence::Messages))
     }

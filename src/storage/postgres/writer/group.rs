@@ -18,7 +18,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::PgConnection;
 
-use super::super::ids::BlockIds;
+use super::super::ids::Draws;
 use super::super::new_accounts;
 use super::super::transaction::transaction_id;
 use super::audiences::Audiences;
@@ -32,7 +32,7 @@ use crate::storage::contents::ContentCache;
 /// The context in which a group is applied.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    pub(super) ids: &'a BlockIds,
+    pub(super) ids: &'a Draws<'a>,
     /// The cache of contents.
     pub(super) contents: &'a ContentCache,
     /// The cache of audiences.
@@ -111,8 +111,8 @@ pub(super) async fn apply(
     }
     records.announced = send(&mut plan, chunks, &mut answers)?;
     let planned = plan.into_rows();
-    if place.ids.is_short() {
-        return Err(Failure::ShortOfIds);
+    if let Some(missing) = place.ids.missing() {
+        return Err(Failure::ShortOfIds(missing));
     }
     let contents = planned.messages.clone();
     rows::write(connection, planned, locked.into_heads()).await?;

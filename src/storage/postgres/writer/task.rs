@@ -8,7 +8,7 @@ use bellpull_actors::port::StoreError;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use super::super::ids::BlockIds;
+use super::super::ids::{BlockIds, Draws, Missing};
 use super::super::transaction::{NotCommitted, begin, failed, is_broken, is_transient};
 use super::audiences::Audiences;
 use super::group::{self, Applied, Place};
@@ -50,7 +50,7 @@ pub(super) enum Failure {
     /// The outcome is unknown: it must not be tried again.
     Unknown(String),
     /// The blocks of ids did not suffice; they are filled now.
-    ShortOfIds,
+    ShortOfIds(Missing),
 }
 
 impl From<sqlx::Error> for Failure {
@@ -81,7 +81,7 @@ impl Failure {
             Self::Sql(error) => failed(error),
             Self::Refused(error) => error,
             Self::Unknown(status) => NotCommitted::Unknown(status).into(),
-            Self::ShortOfIds => unavailable("no ids are left"),
+            Self::ShortOfIds(_) => unavailable("no ids are left"),
         }
     }
 
@@ -90,7 +90,7 @@ impl Failure {
         match self {
             Self::Sql(error) => is_broken(error),
             Self::Unknown(_) => true,
-            Self::Refused(_) | Self::ShortOfIds => false,
+            Self::Refused(_) | Self::ShortOfIds(_) => false,
         }
     }
 }
@@ -153,7 +153,7 @@ impl Writer {
             };
             tries += 1;
             match &failure {
-                Failure::ShortOfIds if tries < TRIES => {}
+                Failure::ShortOfIds(_) if tries < TRIES => {}
                 Failure::Sql(error) if is_transient(error) && tries < TRIES => {
                     tracing::debug!(%error, "a group is written again");
                 }
@@ -170,19 +170,20 @@ impl Writer {
     async fn try_once(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
         let begun = Instant::now();
         let mut work = begin(&self.pool).await?;
+        let draws = Draws::new(&self.ids);
         let place = Place {
-            ids: &self.ids,
+            ids: &draws,
             contents: &self.contents,
             audiences: &self.audiences,
             channels: self.channels,
             verify_email: self.verify_email,
         };
         let applied = group::apply(&mut work, place, writes).await;
-        if matches!(applied, Err(Failure::ShortOfIds)) {
+        if let Err(Failure::ShortOfIds(missing)) = applied {
             work.roll_back().await;
             let mut connection = self.pool.acquire().await?;
-            self.ids.fill(&mut connection).await?;
-            return Err(Failure::ShortOfIds);
+            self.ids.fill(&mut connection, missing).await?;
+            return Err(Failure::ShortOfIds(missing));
         }
         let Applied { mut answers, contents, transaction } = applied?;
         work.commit_as(transaction).await?;
