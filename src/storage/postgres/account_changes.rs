@@ -19,7 +19,7 @@ pub(super) async fn update(
     changes: &UserChanges,
 ) -> Result<User, StoreError> {
     if changes.email().is_some() {
-        new_accounts::lock_names(connection).await?;
+        new_accounts::lock_names(connection).await.map_err(failed)?;
     }
     lock(connection, id, changes).await?;
     let mail_key = changes.email().map(email_key);

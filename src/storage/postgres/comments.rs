@@ -12,16 +12,22 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::columns::{page_of, user_columns};
 use super::transaction::failed;
+use super::writer::{Done, Write, mismatch};
+use crate::storage::requests::NewComment;
 use crate::storage::rows::{Columns, get_time, int, string, user};
 
 #[async_trait]
 impl CommentStore for PostgresStore {
     async fn commit_comment(
         &self,
-        _comment: Comment,
-        _announcement: Option<Announcement>,
+        comment: Comment,
+        announcement: Option<Announcement>,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let new = NewComment { comment, announcement };
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
     }
 
     async fn comments(

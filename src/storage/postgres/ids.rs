@@ -131,8 +131,7 @@ impl<'a> Draws<'a> {
 
     /// What was drawn and not there, if anything: then none of the drawn ids may be written.
     pub(super) fn missing(&self) -> Option<Missing> {
-        let missing: Missing =
-            std::array::from_fn(|nth| self.missing[nth].load(Ordering::Relaxed));
+        let missing: Missing = std::array::from_fn(|nth| self.missing[nth].load(Ordering::Relaxed));
         missing.iter().any(|count| *count > 0).then_some(missing)
     }
 }

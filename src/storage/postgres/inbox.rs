@@ -20,6 +20,8 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::messages::first_contents;
 use super::transaction::failed;
+use super::writer::{Done, Write, mismatch};
+use crate::storage::requests::MarkRows;
 
 #[async_trait]
 impl InboxStore for PostgresStore {
@@ -63,16 +65,23 @@ impl InboxStore for PostgresStore {
 
     async fn mark(
         &self,
-        _user: UserId,
-        _selection: Selection,
-        _mark: Mark,
-        _now: Timestamp,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
     ) -> Result<Option<Marked>, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        let rows = MarkRows { user, selection, mark, now };
+        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(rows))).await? else {
+            return Err(mismatch());
+        };
+        Ok(marked)
     }
 
-    async fn save_delivered(&self, _positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.writer.write(Write::SaveDelivered(positions.to_vec())).await.map(drop)
     }
 
     async fn notifications(

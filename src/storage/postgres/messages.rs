@@ -8,11 +8,11 @@ use bellpull_actors::domain::notification::Message;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::columns::message_columns;
 use super::transaction::failed;
-use crate::storage::contents::ContentCache;
+use crate::storage::contents::{ContentCache, pick};
 use crate::storage::rows::{Columns, int, message};
 
 const OF_THESE: &str = concat!(
@@ -46,6 +46,16 @@ pub(super) async fn contents_of(
         rows.map_err(failed)?.iter().map(numbered).collect()
     };
     cache.of(message_ids, read).await
+}
+
+/// The content of one message that was committed before, for the writer.
+pub(super) async fn content(
+    cache: &ContentCache,
+    connection: &mut PgConnection,
+    message_id: i64,
+) -> Result<Arc<MessageContent>, StoreError> {
+    let found = contents_of(cache, connection, std::iter::once(message_id)).await?;
+    pick(&found, message_id)
 }
 
 /// The contents of the first of these messages: see [`ContentCache::first`].

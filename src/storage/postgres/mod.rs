@@ -130,11 +130,16 @@ impl PostgresStore {
         })
     }
 
-    /// Whether the database answers within five seconds, and a write succeeds.
+    /// Whether the database answers within five seconds, and the last write succeeded. If that was
+    /// too long ago, a probe is written.
     async fn check(&self) -> Result<(), StoreError> {
-        let late = |_| StoreError::Unavailable("no answer in time".to_owned());
-        tokio::time::timeout(ANSWER_MAX, self.writer.write(Write::Probe)).await.map_err(late)??;
-        Ok(())
+        let read = async { sqlx::query("SELECT 1").execute(&self.pool).await.map_err(failed) };
+        within(read).await?;
+        match self.writer.recent() {
+            Some(true) => Ok(()),
+            Some(false) => Err(StoreError::Unavailable("the last write failed".to_owned())),
+            None => within(self.writer.write(Write::Probe)).await.map(drop),
+        }
     }
 
     /// Begins a transaction whose statements all read the same state; it writes nothing.
@@ -147,6 +152,12 @@ impl PostgresStore {
     async fn begin(&self) -> Result<Work, StoreError> {
         begin(&self.pool).await.map_err(failed)
     }
+}
+
+/// The answer, if it comes in time.
+async fn within<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+    tokio::time::timeout(ANSWER_MAX, asked).await.map_err(late)?
 }
 
 #[async_trait]

@@ -67,7 +67,7 @@ impl SendStore for PostgresStore {
 
     async fn release_sends(&self, owner: &LeaseOwner) -> Result<(), StoreError> {
         // A step that was asked for before is written before: it renews the claim.
-        self.writer.drain().await?;
+        self.writer.write(Write::Steps).await?;
         let mut work = self.begin().await?;
         let sql = "UPDATE sends SET claim_owner = NULL, claim_until = NULL WHERE id IN \
                    (SELECT id FROM sends WHERE status = 'ACTIVE' AND claim_owner = $1 \

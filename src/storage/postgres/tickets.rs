@@ -10,14 +10,21 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::columns::{page_of, select_tickets, user_columns};
+use super::ids::Sequence;
 use super::transaction::failed;
+use super::writer::{Done, Write, mismatch};
 use crate::storage::error::corrupt;
 use crate::storage::rows::{Columns, get_name, get_time, int, string, ticket, user};
 
 #[async_trait]
 impl TicketStore for PostgresStore {
     async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+        if let Some(id) = self.ids.take(Sequence::Tickets) {
+            return Ok(TicketId(id));
+        }
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        self.ids.reserve(&mut connection, Sequence::Tickets, 1).await.map_err(failed)?;
+        self.ids.take(Sequence::Tickets).map(TicketId).ok_or_else(|| corrupt("sequence"))
     }
 
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
@@ -33,8 +40,12 @@ impl TicketStore for PostgresStore {
         rows.map_err(failed)?.iter().map(user).collect()
     }
 
-    async fn commit(&self, _decision: Decision) -> Result<Committed, StoreError> {
-        Err(StoreError::Unavailable("not written yet".to_owned()))
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        let write = Write::Commit(Box::new(decision));
+        let Done::Committed(committed) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
     }
 
     async fn tickets(

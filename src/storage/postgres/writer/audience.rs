@@ -126,10 +126,7 @@ impl Candidates {
         // One more than wanted is read: it shows whether there are others.
         let wanted = i64::from(chunk) + 1;
         let bounded = |sql| {
-            sqlx::query_as::<_, (i64, i64)>(sql)
-                .bind(walk.cursor.0)
-                .bind(walk.last.0)
-                .bind(wanted)
+            sqlx::query_as::<_, (i64, i64)>(sql).bind(walk.cursor.0).bind(walk.last.0).bind(wanted)
         };
         let mut accounts = match group {
             Audience::Users(_) => Vec::new(),

@@ -105,8 +105,7 @@ impl<'p> Beginnings<'p> {
         let stored = StoredSend { id, recipients, is_scheduled, notification: only };
         let message_id = ids.draw(Sequence::Messages);
         let mut message = send.message.clone();
-        message.created_at =
-            Timing { due_at, is_scheduled }.message_date(message.created_at);
+        message.created_at = Timing { due_at, is_scheduled }.message_date(message.created_at);
         records.sends.push(NewRow {
             stored,
             message_id,

@@ -86,7 +86,9 @@ pub(super) async fn read(
     let mut notified = needs.recipients(&facts.members);
     notified.extend(others);
     let (mut hooks, mut browsers) = (Hooks::default(), HashMap::new());
-    if place.channels.contains(Channel::Webhook) && !(notified.is_empty() && needs.hooks_of.is_empty()) {
+    if place.channels.contains(Channel::Webhook)
+        && !(notified.is_empty() && needs.hooks_of.is_empty())
+    {
         hooks = read_hooks(connection, &notified, &needs.hooks_of).await?;
     }
     if place.channels.contains(Channel::Push) && !notified.is_empty() {

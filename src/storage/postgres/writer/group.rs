@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{MessageId, NotificationId, SendId, Seq, UserId};
+use bellpull_actors::domain::ids::{MessageId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::plan::{Context, Needs, Plan, SendPart};
+use bellpull_actors::domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart};
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::domain::user::User;
@@ -22,7 +22,7 @@ use super::super::ids::Draws;
 use super::super::new_accounts;
 use super::super::transaction::transaction_id;
 use super::audiences::Audiences;
-use super::facts::{self, Locked};
+use super::facts;
 use super::marks::Marks;
 use super::send_rows::{SendChunk, SendText, Sends};
 use super::task::Failure;
@@ -93,6 +93,29 @@ pub(super) async fn apply(
 
     marks.apply(connection, &mut locked, &mut answers).await?;
     let facts = locked.recipients(facts);
+    let (planned, announced) = decide(place, facts, &announcing, chunks, &mut answers)?;
+    records.announced = announced;
+    if let Some(missing) = place.ids.missing() {
+        return Err(Failure::ShortOfIds(missing));
+    }
+    let contents = planned.messages.clone();
+    rows::write(connection, planned, locked.into_heads()).await?;
+    rows::raise_delivered(connection, &delivered).await?;
+    records.write(connection).await?;
+    let transaction = transaction_id(connection).await?;
+    // The other writes have no answer of their own.
+    let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
+    Ok(Applied { answers, contents, transaction })
+}
+
+/// Plans all announcements; returns the rows, and how many recipients of each send were notified.
+fn decide<'a>(
+    place: Place<'a>,
+    facts: Facts,
+    announcing: &'a Announcing<'_>,
+    chunks: Vec<SendChunk>,
+    answers: &mut [Option<Answer>],
+) -> Result<(Rows<'a>, BTreeMap<SendId, i64>), Failure> {
     let context = Context { ids: place.ids, channels: place.channels, defers_from: None };
     let mut plan = Plan::new(context, facts);
     for (at, decision) in &announcing.decisions {
@@ -109,19 +132,8 @@ pub(super) async fn apply(
         let announced = plan.announce(announcement).map_err(StoreError::from)?;
         answers[*at] = Some(Ok(Done::Created(Box::new((user.clone(), announced)))));
     }
-    records.announced = send(&mut plan, chunks, &mut answers)?;
-    let planned = plan.into_rows();
-    if let Some(missing) = place.ids.missing() {
-        return Err(Failure::ShortOfIds(missing));
-    }
-    let contents = planned.messages.clone();
-    rows::write(connection, planned, locked.into_heads()).await?;
-    rows::raise_delivered(connection, &delivered).await?;
-    records.write(connection).await?;
-    let transaction = transaction_id(connection).await?;
-    // The other writes have no answer of their own.
-    let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
-    Ok(Applied { answers, contents, transaction })
+    let announced = send(&mut plan, chunks, answers)?;
+    Ok((plan.into_rows(), announced))
 }
 
 /// Creates accounts, and sorts the other requests.
@@ -151,7 +163,8 @@ async fn first<'a>(
             Write::Mark(_)
             | Write::SaveDelivered(_)
             | Write::BeginSend(_)
-            | Write::ContinueSends { .. } => {}
+            | Write::ContinueSends { .. }
+            | Write::Steps => {}
         }
     }
     Ok(announcing)

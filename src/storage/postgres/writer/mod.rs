@@ -71,6 +71,8 @@ pub(super) enum Write {
         rows: u32,
         now: Timestamp,
     },
+    /// Nothing: answered once the steps of sends that were asked for before are written.
+    Steps,
     /// Writes a row and removes it again: for readiness.
     Probe,
 }
@@ -92,7 +94,7 @@ pub(super) type Answer = Result<Done, StoreError>;
 impl Write {
     /// Whether it belongs to the lane of sends in progress.
     fn is_bulk(&self) -> bool {
-        matches!(self, Self::ContinueSends { .. })
+        matches!(self, Self::ContinueSends { .. } | Self::Steps)
     }
 
     /// About how many rows it writes: its weight in a group.

@@ -84,10 +84,7 @@ async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Resul
     Ok(())
 }
 
-async fn write_entries(
-    connection: &mut PgConnection,
-    entries: &[NewEntry],
-) -> Result<(), Failure> {
+async fn write_entries(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<(), Failure> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -146,10 +143,7 @@ pub(super) async fn raise_delivered(
 
 /// Cancels the stored steps about tickets that moved on. A leased step is marked, for nothing else
 /// will show later that the ticket had moved on by then.
-async fn call_off_moved(
-    connection: &mut PgConnection,
-    moved: &[TicketId],
-) -> Result<(), Failure> {
+async fn call_off_moved(connection: &mut PgConnection, moved: &[TicketId]) -> Result<(), Failure> {
     if moved.is_empty() {
         return Ok(());
     }
@@ -178,9 +172,8 @@ async fn write_deliveries(
     type Ids = Vec<Option<i64>>;
     let (notifications, (recipients, messages)): (Ids, (Ids, Ids)) = subjects.unzip();
     let ids = |value: fn(&NewDelivery) -> i64| deliveries.iter().map(value).collect::<Vec<_>>();
-    let texts = |value: fn(&NewDelivery) -> &str| {
-        deliveries.iter().map(value).collect::<Vec<&str>>()
-    };
+    let texts =
+        |value: fn(&NewDelivery) -> &str| deliveries.iter().map(value).collect::<Vec<&str>>();
     let rules = deliveries.iter().map(|one| one.route.rule.map(|rule| rule.as_str()));
     // A step that is about no ticket can only be seen: no ticket has id 0.
     let until_seen = deliveries

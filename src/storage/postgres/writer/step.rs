@@ -64,8 +64,7 @@ pub(super) async fn go_on<'a>(
     sends: &mut Sends<'a>,
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    let ids: BTreeSet<SendId> =
-        asked.iter().flat_map(|(_, asked)| asked.ids).copied().collect();
+    let ids: BTreeSet<SendId> = asked.iter().flat_map(|(_, asked)| asked.ids).copied().collect();
     let mut running: BTreeMap<SendId, Running<'a>> = read_running(connection, place, ids).await?;
     for (at, asked) in asked {
         let turn = step(connection, at, asked, &mut running, sends).await?;
@@ -114,14 +113,12 @@ async fn step<'a>(
         let portion = if let Audience::Users(users) = &*send.audience {
             next_of(users, connection, walk, turn.share).await?
         } else {
-            let same = |(of, at, _): &&(Arc<Audience>, Walk, _)| {
-                **of == *send.audience && *at == walk
-            };
+            let same =
+                |(of, at, _): &&(Arc<Audience>, Walk, _)| **of == *send.audience && *at == walk;
             if let Some((.., found)) = read.iter().find(same) {
                 found.portion(walk, send.taken_in_ms)
             } else {
-                let found =
-                    Candidates::read(&send.audience, connection, walk, turn.share).await?;
+                let found = Candidates::read(&send.audience, connection, walk, turn.share).await?;
                 let portion = found.portion(walk, send.taken_in_ms);
                 read.push((Arc::clone(&send.audience), walk, found));
                 portion
@@ -176,8 +173,7 @@ async fn read_running(
                status = 'ACTIVE' AS is_active, due_at, created_at, claim_owner, claim_until \
                FROM sends WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
     let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
-    let rows: Vec<RunningRow> =
-        sqlx::query_as(sql).bind(ids).fetch_all(&mut *connection).await?;
+    let rows: Vec<RunningRow> = sqlx::query_as(sql).bind(ids).fetch_all(&mut *connection).await?;
     let mut running = BTreeMap::new();
     for row in rows {
         let id = SendId(row.id);

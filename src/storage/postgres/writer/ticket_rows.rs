@@ -12,7 +12,10 @@ use super::super::words;
 use super::task::Failure;
 
 /// Writes them.
-pub(super) async fn write(connection: &mut PgConnection, rows: &mut Rows<'_>) -> Result<(), Failure> {
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    rows: &mut Rows<'_>,
+) -> Result<(), Failure> {
     create(connection, &rows.new_tickets).await?;
     update(connection, &rows.tickets).await?;
     delete(connection, rows).await?;
