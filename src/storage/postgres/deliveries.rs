@@ -16,7 +16,7 @@ use super::lanes::{held, lane_room, lanes};
 use super::messages::contents_of;
 use super::transaction::failed;
 use super::{PostgresStore, attempts, leases, provider_reports};
-use crate::storage::error::corrupt;
+use crate::storage::error::{corrupt, unavailable};
 use crate::storage::leases::{Lease, LeasedRow};
 use crate::storage::rows::optional_timestamp;
 
@@ -110,6 +110,8 @@ impl DeliveryStore for PostgresStore {
         report: ProviderReport,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        // Callers wait here, not for a connection: that has a time limit.
+        let _turn = self.provider_reports.acquire().await.map_err(unavailable)?;
         provider_reports::take(&self.pool, channel, report, now).await
     }
 

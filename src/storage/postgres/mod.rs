@@ -65,7 +65,7 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Store, StoreError};
 use sqlx::{PgPool, Postgres, Transaction};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 pub use open_error::OpenError;
 
@@ -96,6 +96,8 @@ pub struct PostgresStore {
     slow: SlowReads,
     /// One report at a time.
     reports: Mutex<()>,
+    /// Limits providers' reports that are written at once: they come in storms.
+    provider_reports: Semaphore,
     writer: WriterHandle,
 }
 
@@ -126,6 +128,7 @@ impl PostgresStore {
             users,
             slow,
             reports,
+            provider_reports: Semaphore::new(provider_reports::AT_ONCE),
             writer,
         })
     }

@@ -27,6 +27,9 @@ use crate::storage::delivery_rows::optional_name;
 use crate::storage::provider_reports::{EARLY_FOR_MS, EARLY_MAX, Named, changed};
 use crate::storage::rows::{get, get_name, get_time, int, string};
 
+/// Reports that are written at once: a storm of them leaves connections to everything else.
+pub(super) const AT_ONCE: usize = 2;
+
 /// Whether a report may be ours: it names a delivery, or something is leased whose name is unknown.
 const MAY_BE_OURS: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = $1 \
     AND provider_id = $2) AS is_known, EXISTS (SELECT 1 FROM deliveries \
