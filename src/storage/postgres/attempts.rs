@@ -94,7 +94,7 @@ pub(super) async fn record(mut work: Work, attempts: &[Attempt]) -> Result<(), S
     }
     hung_lanes::mark(&mut work, &attempts, other.flag("has_hung_lanes")?).await?;
     forget_gone(&mut work, &attempts).await?;
-    work.commit_as(other.text("transaction_id")?.map(str::to_owned)).await
+    Ok(work.commit_as(other.text("transaction_id")?.map(str::to_owned)).await?)
 }
 
 async fn known(
