@@ -138,7 +138,7 @@ CREATE INDEX tickets_creator ON tickets (created_by, created_at DESC, id DESC) W
 
 CREATE TABLE ticket_assignees (
     ticket_id BIGINT NOT NULL,
-    user_id   BIGINT NOT NULL,
+    user_id   BIGINT NOT NULL REFERENCES users (id),
     position  BIGINT NOT NULL,
     PRIMARY KEY (ticket_id, user_id)
 );
