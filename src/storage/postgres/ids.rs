@@ -107,8 +107,8 @@ impl BlockIds {
 /// How many ids of each sequence were not there, in the order of the sequences.
 pub(super) type Missing = [i64; ALL.len()];
 
-/// The ids that one group draws. The blocks are shared by all of this node's groups; what is missing
-/// is counted for each group alone.
+/// The ids that one group draws. The blocks are shared by all of this node's groups; what is
+/// missing is counted for each group alone.
 #[derive(Debug)]
 pub(super) struct Draws<'a> {
     ids: &'a BlockIds,

@@ -56,7 +56,7 @@ const DUE: &str = concat!(
     CASE WHEN w.old_secret_until > $2 THEN w.old_secret END)::text FROM webhooks w \
     WHERE w.id = d.target_id AND w.is_active AND w.user_id IS NOT DISTINCT FROM d.recipient_id) \
     ELSE (SELECT a.address FROM addresses a WHERE a.user_id = u.id AND a.channel = $1 \
-    AND (k.id IS NULL OR a.address = k.email)) END, '') AS address, \
+    AND (k.id IS NULL OR lower(a.address) = lower(k.email))) END, '') AS address, \
     d.leases + 1 AS attempt, d.failures, d.rule IS NOT DISTINCT FROM 'digest' AS is_digest, \
     d.digest_id, s.body::json ->> 'locale' AS locale, d.until_seen, \
     (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) AS is_seen, \

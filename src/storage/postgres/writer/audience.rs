@@ -7,7 +7,7 @@ use bellpull_actors::domain::plan::send::step::Portion;
 use bellpull_actors::domain::user::Role;
 use sqlx::PgConnection;
 
-use super::task::Failure;
+use super::failure::Failure;
 
 /// Where a send reads its audience: in the order of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

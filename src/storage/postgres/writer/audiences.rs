@@ -9,7 +9,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sqlx::PgConnection;
 
-use super::task::Failure;
+use super::failure::Failure;
 use crate::storage::rows::json;
 
 /// About as many as a scheduler has in progress at once.

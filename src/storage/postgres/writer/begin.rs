@@ -16,9 +16,9 @@ use sqlx::PgConnection;
 
 use super::super::ids::Sequence;
 use super::audience;
-use super::group::Place;
+use super::context::Place;
+use super::failure::Failure;
 use super::send_rows::{KeyRow, NewRow, Records, Reply, SendChunk, SendText};
-use super::task::Failure;
 use crate::storage::requests::BeginSend;
 use crate::storage::rows::to_json;
 

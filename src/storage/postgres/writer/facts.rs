@@ -11,8 +11,8 @@ use bellpull_actors::domain::plan::{
 use bellpull_actors::domain::routing::{Channel, Channels};
 use sqlx::PgConnection;
 
-use super::group::Place;
-use super::task::Failure;
+use super::context::Place;
+use super::failure::Failure;
 use crate::storage::rows::json;
 
 /// The locked inboxes.

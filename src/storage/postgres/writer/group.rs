@@ -12,36 +12,19 @@ use bellpull_actors::domain::ids::{MessageId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart};
-use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use sqlx::PgConnection;
 
-use super::super::ids::Draws;
 use super::super::new_accounts;
 use super::super::transaction::transaction_id;
-use super::audiences::Audiences;
+use super::context::Place;
 use super::facts;
+use super::failure::Failure;
 use super::marks::Marks;
 use super::send_rows::{SendChunk, SendText, Sends};
-use super::task::Failure;
 use super::{Answer, Done, NewComment, Write, rows, sends};
-use crate::storage::contents::ContentCache;
-
-/// The context in which a group is applied.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) ids: &'a Draws<'a>,
-    /// The cache of contents.
-    pub(super) contents: &'a ContentCache,
-    /// The cache of audiences.
-    pub(super) audiences: &'a Audiences,
-    /// The enabled channels.
-    pub(super) channels: Channels,
-    /// Whether e-mails are sent to verified addresses only.
-    pub(super) verify_email: bool,
-}
 
 /// The result of a group, to be committed.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use bellpull_actors::port::inbox::Selection;
 use sqlx::PgConnection;
 
 use super::facts::Locked;
-use super::task::Failure;
+use super::failure::Failure;
 use super::{Answer, Done, Write};
 use crate::storage::requests::MarkRows;
 

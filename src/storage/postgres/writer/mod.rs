@@ -2,10 +2,10 @@
 //! way to the disk, and the next commit takes them all.
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
-//! (transactions and failures), [`group`] (a group within its transaction), [`facts`] (what its
-//! plan needs, locked), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and
-//! [`audiences`] (which recipients are next), and [`rows`] with [`ticket_rows`] (the planned rows, a
-//! statement a table).
+//! (transactions and [`failure`]s), [`group`] (a group within its transaction, in its
+//! [`context`]), [`facts`] (what its plan needs, locked), [`marks`], [`sends`] with [`begin`],
+//! [`step`], [`audience`] and [`audiences`] (which recipients are next), and [`rows`] with
+//! [`ticket_rows`] (the planned rows, a statement a table).
 //!
 //! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
 //! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two
@@ -14,7 +14,9 @@
 mod audience;
 mod audiences;
 mod begin;
+mod context;
 mod facts;
+mod failure;
 mod group;
 mod marks;
 mod queue;

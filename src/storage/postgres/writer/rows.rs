@@ -7,7 +7,7 @@ use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
 use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
 use sqlx::PgConnection;
 
-use super::task::Failure;
+use super::failure::Failure;
 use super::ticket_rows;
 use crate::storage::rows::to_json;
 

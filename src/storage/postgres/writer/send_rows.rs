@@ -13,7 +13,7 @@ use bellpull_actors::port::tickets::AnnouncedMessage;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use super::task::Failure;
+use super::failure::Failure;
 use super::{Answer, Done, mismatch};
 
 /// The results of a group's sends.

@@ -4,10 +4,10 @@
 use sqlx::PgConnection;
 
 use super::begin::Beginnings;
-use super::group::Place;
+use super::context::Place;
+use super::failure::Failure;
 use super::send_rows::Sends;
 use super::step::{self, Asked};
-use super::task::Failure;
 use super::{Answer, Done, Write};
 
 /// Finds the next recipients of the group's sends. Those without any, because they are refused,

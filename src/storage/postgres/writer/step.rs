@@ -18,9 +18,9 @@ use sqlx::PgConnection;
 
 use super::super::messages::content;
 use super::audience::{Candidates, Walk, next_of};
-use super::group::Place;
+use super::context::Place;
+use super::failure::Failure;
 use super::send_rows::{CursorRow, Reply, SendChunk, SendText, Sends};
-use super::task::Failure;
 use super::{Answer, Done};
 use crate::storage::rows::{json, optional_timestamp, timestamp};
 

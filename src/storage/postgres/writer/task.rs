@@ -8,14 +8,15 @@ use bellpull_actors::port::StoreError;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use super::super::ids::{BlockIds, Draws, Missing};
-use super::super::transaction::{NotCommitted, begin, failed, is_broken, is_transient};
+use super::super::ids::{BlockIds, Draws};
+use super::super::transaction::{begin, is_broken, is_transient};
 use super::audiences::Audiences;
-use super::group::{self, Applied, Place};
+use super::context::Place;
+use super::failure::Failure;
+use super::group::{self, Applied};
 use super::queue::Queue;
 use super::{Answer, Done, Request, Write};
 use crate::storage::contents::ContentCache;
-use crate::storage::error::unavailable;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
 
@@ -38,61 +39,6 @@ pub(super) struct Writer {
     pub(super) audiences: Audiences,
     /// The outcome that readiness reads.
     pub(super) health: Health,
-}
-
-/// Why a group was not written.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// A statement failed.
-    Sql(sqlx::Error),
-    /// A request cannot be carried out.
-    Refused(StoreError),
-    /// The outcome is unknown: it must not be tried again.
-    Unknown(String),
-    /// The blocks of ids did not suffice; they are filled now.
-    ShortOfIds(Missing),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<NotCommitted> for Failure {
-    fn from(why: NotCommitted) -> Self {
-        match why {
-            NotCommitted::Aborted(error) => Self::Sql(error),
-            NotCommitted::Unknown(status) => Self::Unknown(status),
-        }
-    }
-}
-
-impl Failure {
-    /// The error of a request that failed alone.
-    fn alone(self) -> StoreError {
-        match self {
-            Self::Sql(error) => failed(error),
-            Self::Refused(error) => error,
-            Self::Unknown(status) => NotCommitted::Unknown(status).into(),
-            Self::ShortOfIds(_) => unavailable("no ids are left"),
-        }
-    }
-
-    /// Whether all requests have failed for a reason that is none of theirs.
-    fn is_everyones(&self) -> bool {
-        match self {
-            Self::Sql(error) => is_broken(error),
-            Self::Unknown(_) => true,
-            Self::Refused(_) | Self::ShortOfIds(_) => false,
-        }
-    }
 }
 
 impl Writer {

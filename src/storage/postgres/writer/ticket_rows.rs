@@ -9,7 +9,7 @@ use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
 use sqlx::PgConnection;
 
 use super::super::words;
-use super::task::Failure;
+use super::failure::Failure;
 
 /// Writes them.
 pub(super) async fn write(
