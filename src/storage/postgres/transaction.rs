@@ -142,11 +142,14 @@ pub(super) fn is_transient(error: &sqlx::Error) -> bool {
 /// Whether the connection broke, so that nothing was written unless it was committed.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     let is_ending = |code: String| code.starts_with("57P") || code.starts_with("08");
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::PoolTimedOut => true,
-        _ => code(error).is_some_and(is_ending),
-    }
+    let is_lost = matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::PoolTimedOut
+    );
+    is_lost || code(error).is_some_and(is_ending)
 }
 
 /// PostgreSQL's code of the error, if the server returned it.

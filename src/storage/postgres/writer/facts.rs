@@ -184,7 +184,8 @@ async fn read_hooks(
                AND (user_id = ANY($1) OR project_id = ANY($2)) ORDER BY id";
     let users: Vec<i64> = users.iter().map(|user| user.0).collect();
     let projects: Vec<i64> = projects.iter().map(|project| project.0).collect();
-    let found: Vec<(Option<i64>, Option<i64>, i64, String, String)> =
+    type Row = (Option<i64>, Option<i64>, i64, String, String);
+    let found: Vec<Row> =
         sqlx::query_as(sql).bind(users).bind(projects).fetch_all(connection).await?;
     let mut hooks = Hooks::default();
     for (user, project, id, lane, events) in found {

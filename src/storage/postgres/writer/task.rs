@@ -107,7 +107,10 @@ impl Writer {
                     tracing::warn!(%error, "the connection broke: a group is written again");
                     tokio::time::sleep(PAUSE).await;
                 }
-                _ => return Err(failure),
+                Failure::ShortOfIds(_)
+                | Failure::Sql(_)
+                | Failure::Refused(_)
+                | Failure::Unknown(_) => return Err(failure),
             }
         }
     }
