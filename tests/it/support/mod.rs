@@ -1,4 +1,7 @@
-//! A real hub on a free port and a temporary SQLite file, and the people who use it.
+//! A real hub on a free port and a store of its own, and its users.
+//!
+//! The store is a temporary SQLite file; with `TEST_STORE=postgres`, a database on the server that
+//! `TEST_POSTGRES` names.
 
 pub mod limited;
 pub mod postgres;
@@ -39,6 +42,8 @@ pub struct Hub {
     http: Client,
     database: PathBuf,
     _folder: tempfile::TempDir,
+    /// Dropped after the hub.
+    _postgres: Option<postgres::Database>,
 }
 
 /// A user with an account and a token.
@@ -96,9 +101,17 @@ impl Hub {
     ) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("hub.db");
+        let postgres = match is_on_postgres() {
+            true => Some(postgres::Database::create().await),
+            false => None,
+        };
+        let url = match &postgres {
+            Some(postgres) => postgres.url(),
+            None => format!("sqlite://{}", database.display()),
+        };
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            database_url: format!("sqlite://{}", database.display()).into(),
+            database_url: url.into(),
             jwt_secret: Some(Secret::new(SECRET.to_owned())),
             drain_window_ms: 200,
             ..Config::default()
@@ -110,7 +123,7 @@ impl Hub {
         // As browsers do.
         let follow = reqwest::redirect::Policy::limited(5);
         let http = bellpull::tls::client().redirect(follow).build().unwrap();
-        Ok(Self { app, http, database, _folder: folder })
+        Ok(Self { app, http, database, _folder: folder, _postgres: postgres })
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.
@@ -146,7 +159,8 @@ impl Hub {
         self.app.store()
     }
 
-    /// The file of its SQLite database, where the test names no other.
+    /// The file of its SQLite database, where the test names no other. A test that asks for it is
+    /// about SQLite: see [`sqlite_only`].
     pub fn database(&self) -> &Path {
         &self.database
     }
@@ -187,6 +201,16 @@ impl Hub {
     pub async fn stop(self) {
         self.app.stop().await;
     }
+}
+
+/// Whether whole-system tests run on PostgreSQL this time.
+pub fn is_on_postgres() -> bool {
+    std::env::var("TEST_STORE").is_ok_and(|store| store == "postgres")
+}
+
+/// Whether this test, which is about SQLite alone, has nothing to do this time.
+pub fn sqlite_only() -> bool {
+    is_on_postgres()
 }
 
 /// The status and the body (null where there is none) of an answer.
