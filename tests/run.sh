@@ -31,6 +31,9 @@ install 'command -v cc' gcc libc6-dev
 install 'command -v chromium' chromium
 install 'python3 -c "import venv, ensurepip"' python3 python3-venv
 install 'command -v node && command -v npm' nodejs npm
+# The store and the broker of several nodes. The server's programs are not in the path.
+install 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
+install 'command -v redis-server || command -v valkey-server' redis-server
 
 # Third-party clients, pinned, beside what cargo builds. They are installed anew only when
 # what they should be changes, or the Python under them.
@@ -49,16 +52,64 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     printf '%s\n' "$wanted" >"$tools/installed"
 fi
 
+# A private PostgreSQL and a private Redis: temporary folders, free ports, gone afterwards.
+services="$(mktemp -d "${TMPDIR:-/tmp}/bellpull-services.XXXXXX")"
+postgres_bin="$(dirname "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb | tail -n 1)")"
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+unprivileged() { # PostgreSQL refuses to run as root
+    if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+stop_services() {
+    unprivileged "$postgres_bin/pg_ctl" -D "$services/postgres/data" -m immediate stop >/dev/null 2>&1 || true
+    [ -z "${redis_pid:-}" ] || kill "$redis_pid" 2>/dev/null || true
+    rm -rf "$services"
+}
+trap stop_services EXIT
+
+say "starting PostgreSQL and Redis"
+chmod 755 "$services"
+mkdir "$services/postgres" "$services/redis"
+[ "$(id -u)" != 0 ] || chown postgres "$services/postgres"
+postgres_port="$(free_port)"
+(
+    cd "$services/postgres"
+    unprivileged "$postgres_bin/initdb" -D data -U bellpull --auth=trust --encoding=UTF8 --locale=C.UTF-8 >log 2>&1
+    # What the tests need to survive is the end of a process, not of the machine.
+    unprivileged tee -a data/postgresql.conf >/dev/null <<EOF
+port = $postgres_port
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+fsync = off
+max_connections = 1000
+EOF
+    unprivileged "$postgres_bin/pg_ctl" -D data -l log -w start >/dev/null
+) || { cat "$services/postgres/log" >&2; fail "PostgreSQL could not be started"; }
+redis_port="$(free_port)"
+"$(command -v redis-server || command -v valkey-server)" --port "$redis_port" --bind 127.0.0.1 \
+    --save '' --dir "$services/redis" >"$services/redis/log" 2>&1 &
+redis_pid=$!
+export TEST_POSTGRES="postgres://bellpull@127.0.0.1:$postgres_port/postgres"
+export TEST_REDIS="redis://127.0.0.1:$redis_port"
+
 # With this set, a test that cannot run here fails instead of naming itself as skipped.
 export TESTS_MUST_NOT_SKIP=1
 
 say "doc tests"
 cargo test --quiet --workspace --doc
 
+# What runs once more on PostgreSQL: whole-system tests that are about no store.
+on_postgres='^(rest|ws|clients|delivery|browser|schema)::'
+
 if cargo nextest --version >/dev/null 2>&1; then
     say "tests (cargo nextest)"
     cargo nextest run --workspace --no-fail-fast "$@"
+    say "whole-system tests on PostgreSQL (cargo nextest)"
+    TEST_STORE=postgres cargo nextest run --test it --no-fail-fast -E "test(/$on_postgres/)"
 else
     say "tests (cargo test)"
     cargo test --workspace --lib --bins --tests --no-fail-fast "$@"
+    say "whole-system tests on PostgreSQL (cargo test)"
+    for part in rest ws clients delivery browser schema; do
+        TEST_STORE=postgres cargo test --test it --no-fail-fast -- "$part::"
+    done
 fi

@@ -15,7 +15,7 @@ use crate::storage::StoreOptions;
 /// How long a caller waits for a connection.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// A connection that was not used for this long is tested before it is used.
-const TESTED_AFTER: Duration = Duration::from_secs(1);
+const TESTED_AFTER: Duration = Duration::from_millis(50);
 
 const NAME: (&str, &str) = ("application_name", "bellpull");
 const DURABLE: (&str, &str) = ("synchronous_commit", "on");

@@ -4,7 +4,7 @@
 //! is filled up, and the plan is made anew: see [`Draws`].
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
@@ -72,13 +72,14 @@ impl BlockIds {
         self.block(sequence).next()
     }
 
-    /// Takes blocks for what a plan missed.
+    /// Takes blocks for as many ids as a group has drawn: those that it drew are used up, and the
+    /// next try draws as many again.
     pub(super) async fn fill(
         &self,
         connection: &mut PgConnection,
-        missing: Missing,
+        drawn: Drawn,
     ) -> sqlx::Result<()> {
-        for ((sequence, ..), count) in ALL.into_iter().zip(missing) {
+        for ((sequence, ..), count) in ALL.into_iter().zip(drawn) {
             if count > 0 {
                 self.reserve(connection, sequence, count).await?;
             }
@@ -104,35 +105,37 @@ impl BlockIds {
     }
 }
 
-/// How many ids of each sequence were not there, in the order of the sequences.
-pub(super) type Missing = [i64; ALL.len()];
+/// How many ids of each sequence a group has drawn, in the order of the sequences.
+pub(super) type Drawn = [i64; ALL.len()];
 
 /// The ids that one group draws. The blocks are shared by all of this node's groups; what is
-/// missing is counted for each group alone.
+/// drawn is counted for each group alone.
 #[derive(Debug)]
 pub(super) struct Draws<'a> {
     ids: &'a BlockIds,
-    missing: [AtomicI64; ALL.len()],
+    drawn: [AtomicI64; ALL.len()],
+    is_short: AtomicBool,
 }
 
 impl<'a> Draws<'a> {
     /// None is drawn yet.
     pub(super) fn new(ids: &'a BlockIds) -> Self {
-        Self { ids, missing: Default::default() }
+        Self { ids, drawn: Default::default(), is_short: AtomicBool::new(false) }
     }
 
-    /// The next id; 0 if none is left, see [`Self::missing`].
+    /// The next id; 0 if none is left, see [`Self::short`].
     pub(super) fn draw(&self, sequence: Sequence) -> i64 {
+        self.drawn[sequence as usize].fetch_add(1, Ordering::Relaxed);
         self.ids.take(sequence).unwrap_or_else(|| {
-            self.missing[sequence as usize].fetch_add(1, Ordering::Relaxed);
+            self.is_short.store(true, Ordering::Relaxed);
             0
         })
     }
 
-    /// What was drawn and not there, if anything: then none of the drawn ids may be written.
-    pub(super) fn missing(&self) -> Option<Missing> {
-        let missing: Missing = std::array::from_fn(|nth| self.missing[nth].load(Ordering::Relaxed));
-        missing.iter().any(|count| *count > 0).then_some(missing)
+    /// What was drawn, if there was not enough: then none of the drawn ids may be written.
+    pub(super) fn short(&self) -> Option<Drawn> {
+        let is_short = self.is_short.load(Ordering::Relaxed);
+        is_short.then(|| std::array::from_fn(|nth| self.drawn[nth].load(Ordering::Relaxed)))
     }
 }
 

@@ -73,7 +73,7 @@ use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
 use connect::connect;
-use ids::BlockIds;
+use ids::{BlockIds, Sequence};
 use slow_reads::SlowReads;
 use transaction::{Work, begin, failed};
 use writer::{Write, WriterHandle};
@@ -149,6 +149,12 @@ impl PostgresStore {
     async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         self.pool.begin_with(sql).await.map_err(failed)
+    }
+
+    /// Takes a block of ids.
+    async fn reserve_ids(&self, sequence: Sequence) -> sqlx::Result<()> {
+        let mut connection = self.pool.acquire().await?;
+        self.ids.reserve(&mut connection, sequence, 1).await
     }
 
     /// Begins a transaction.

@@ -11,19 +11,28 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::columns::{page_of, select_tickets, user_columns};
 use super::ids::Sequence;
-use super::transaction::failed;
+use super::transaction::{failed, is_broken};
 use super::writer::{Done, Write, mismatch};
 use crate::storage::error::corrupt;
 use crate::storage::rows::{Columns, get_name, get_time, int, string, ticket, user};
 
+/// How often ids are asked for again over another connection.
+const TRIES: u32 = 3;
+
 #[async_trait]
 impl TicketStore for PostgresStore {
     async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError> {
+        let mut tries = TRIES;
         if let Some(id) = self.ids.take(Sequence::Tickets) {
             return Ok(TicketId(id));
         }
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        self.ids.reserve(&mut connection, Sequence::Tickets, 1).await.map_err(failed)?;
+        // Ids that were reserved over a connection that then broke are not used: no harm in more.
+        while let Err(error) = self.reserve_ids(Sequence::Tickets).await {
+            if !is_broken(&error) || tries == 0 {
+                return Err(failed(error));
+            }
+            tries -= 1;
+        }
         self.ids.take(Sequence::Tickets).map(TicketId).ok_or_else(|| corrupt("sequence"))
     }
 

@@ -6,7 +6,7 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use crate::support::postgres::{Database, server};
-use crate::support::process::{command, folder};
+use crate::support::process::{Process, command, folder};
 use crate::support::skip::skipped;
 
 /// A password that the test's server does not ask for.
@@ -51,4 +51,34 @@ async fn a_database_is_named_without_its_password() {
     assert!(!is_done && told.contains("no hub is running on postgres://"), "{told}");
     let (is_done, told) = place.run(&["token", "--user", "stranger"]);
     assert!(!is_done && told.contains("stranger"), "{told}");
+}
+
+#[tokio::test]
+async fn accounts_are_made_and_two_hubs_serve_one_database() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let place = Place::make().await;
+    for _ in 0..2 {
+        let (is_done, told) = place.run(&["migrate"]);
+        assert!(is_done && told.starts_with("postgres://"), "{told}");
+        assert!(told.contains(" is up to date"), "{told}");
+    }
+    let create = ["user", "create", "--role", "admin", "--username", "ann"];
+    let create = [&create[..], &["--password", "long enough"]].concat();
+    assert!(place.run(&create).0);
+    assert!(!place.run(&create).0, "the name is taken");
+    let (is_done, token) = place.run(&["token", "--user", "ann"]);
+    assert!(is_done, "{token}");
+    let settings = [("BELLPULL_DATABASE_URL", place.url.as_str())];
+    let hubs = [(); 2].map(|()| Process::serve(&place.file, &settings));
+    let client = bellpull::tls::client().build().unwrap();
+    for hub in &hubs {
+        let request = client.get(format!("http://{}/api/auth/me/", hub.address));
+        let response = request.bearer_auth(token.trim()).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    for hub in hubs {
+        assert!(hub.terminate().success());
+    }
 }

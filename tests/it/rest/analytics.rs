@@ -129,6 +129,9 @@ async fn figures_are_for_admins_and_of_a_year_at_most() {
 /// What lies outside of the range is not visited, however much it is.
 #[tokio::test]
 async fn a_week_of_a_million_deliveries_is_counted_soon() {
+    if crate::support::sqlite_only() {
+        return;
+    }
     let team = team().await;
     team.raise(&team.carl, "Long ago").await;
     let (_, list) = team.hub.get(&team.admin, "/api/notifications/").await;
@@ -164,6 +167,9 @@ async fn a_week_of_a_million_deliveries_is_counted_soon() {
 
 #[tokio::test]
 async fn each_hours_first_notification_leaves_a_mark() {
+    if crate::support::sqlite_only() {
+        return;
+    }
     let team = team().await;
     for title in ["One", "Two"] {
         team.raise(&team.carl, title).await;

@@ -54,6 +54,9 @@ async fn read_and_write(hub: &Hub, who: &Person, times: usize) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_of_some_do_not_hold_up_reads_and_writes_of_others() {
+    if crate::support::sqlite_only() {
+        return;
+    }
     let hub = Hub::start().await;
     let owner = hub.user("owner", "client").await;
     let other = hub.user("other", "client").await;
@@ -83,6 +86,9 @@ async fn searches_of_some_do_not_hold_up_reads_and_writes_of_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_too_many_searches_of_one_user_some_are_told_to_wait() {
+    if crate::support::sqlite_only() {
+        return;
+    }
     let hub = Hub::start().await;
     let [carl, dora] = [hub.user("carl", "client").await, hub.user("dora", "client").await];
     seed(&hub, &carl).await;
@@ -105,6 +111,9 @@ async fn of_too_many_searches_of_one_user_some_are_told_to_wait() {
 
 #[tokio::test]
 async fn what_is_found_among_many_is_found_at_once() {
+    if crate::support::sqlite_only() {
+        return;
+    }
     let hub = Hub::start().await;
     let carl = hub.user("carl", "client").await;
     let admin = hub.user("admin", "admin").await;

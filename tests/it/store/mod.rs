@@ -29,6 +29,7 @@ mod outbox;
 mod people;
 mod postgres;
 mod postgres_accounts;
+mod postgres_groups;
 mod postgres_leases;
 mod postgres_open;
 mod postgres_reads;

@@ -106,16 +106,20 @@ pub(super) async fn read(
     Ok((facts, locked))
 }
 
+/// Locks the tickets, and then reads what belongs to them: a statement that has waited for a lock
+/// reads again the locked row only, and would miss steps that another node has just written.
 async fn tickets(
     connection: &mut PgConnection,
     wanted: &BTreeSet<TicketId>,
 ) -> Result<HashMap<TicketId, KnownTicket>, Failure> {
+    let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
+    let sql = "SELECT 1 FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+    sqlx::query(sql).bind(&wanted).execute(&mut *connection).await?;
     let sql = "SELECT t.id, t.version, t.deleted_at IS NOT NULL, \
                EXISTS (SELECT 1 FROM deliveries d WHERE d.until_seen = t.id \
                AND d.status = 'QUEUED'), ARRAY(SELECT a.user_id FROM ticket_assignees a \
                WHERE a.ticket_id = t.id ORDER BY a.position) \
-               FROM tickets t WHERE t.id = ANY($1) ORDER BY t.id FOR UPDATE OF t";
-    let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
+               FROM tickets t WHERE t.id = ANY($1)";
     let found: Vec<(i64, i64, bool, bool, Vec<i64>)> =
         sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
     let known = |(id, version, is_deleted, has_steps, assigned)| {

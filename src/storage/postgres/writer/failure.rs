@@ -2,7 +2,7 @@
 
 use bellpull_actors::port::StoreError;
 
-use super::super::ids::Missing;
+use super::super::ids::Drawn;
 use super::super::transaction::{NotCommitted, failed, is_broken};
 use crate::storage::error::unavailable;
 
@@ -15,8 +15,8 @@ pub(super) enum Failure {
     Refused(StoreError),
     /// The outcome is unknown: it must not be tried again.
     Unknown(String),
-    /// The blocks of ids did not suffice; they are filled now.
-    ShortOfIds(Missing),
+    /// The blocks of ids did not suffice.
+    ShortOfIds(Drawn),
 }
 
 impl From<sqlx::Error> for Failure {

@@ -78,8 +78,8 @@ pub(super) async fn apply(
     let facts = locked.recipients(facts);
     let (planned, announced) = decide(place, facts, &announcing, chunks, &mut answers)?;
     records.announced = announced;
-    if let Some(missing) = place.ids.missing() {
-        return Err(Failure::ShortOfIds(missing));
+    if let Some(drawn) = place.ids.short() {
+        return Err(Failure::ShortOfIds(drawn));
     }
     let contents = planned.messages.clone();
     rows::write(connection, planned, locked.into_heads()).await?;

@@ -69,12 +69,22 @@ impl Writer {
             Err(failure) => {
                 tracing::warn!(?failure, size = writes.len(), "a group failed; one by one now");
                 let mut answers = Vec::with_capacity(writes.len());
+                let mut away: Option<StoreError> = None;
                 for write in &writes {
-                    let tried = self.try_together(std::slice::from_ref(write)).await;
-                    answers.push(match tried {
-                        Ok(mut one) => one.pop().unwrap_or(Ok(Done::Nothing)),
-                        Err(failure) => Err(failure.alone()),
-                    });
+                    if let Some(error) = &away {
+                        answers.push(Err(error.clone()));
+                        continue;
+                    }
+                    match self.try_together(std::slice::from_ref(write)).await {
+                        Ok(mut one) => answers.push(one.pop().unwrap_or(Ok(Done::Nothing))),
+                        Err(failure) => {
+                            let is_away = failure.is_everyones();
+                            let error = failure.alone();
+                            // The others would wait as long, one after the other.
+                            away = is_away.then(|| error.clone());
+                            answers.push(Err(error));
+                        }
+                    }
                 }
                 answers
             }
@@ -128,11 +138,11 @@ impl Writer {
             verify_email: self.verify_email,
         };
         let applied = group::apply(&mut work, place, writes).await;
-        if let Err(Failure::ShortOfIds(missing)) = applied {
+        if let Err(Failure::ShortOfIds(drawn)) = applied {
             work.roll_back().await;
             let mut connection = self.pool.acquire().await?;
-            self.ids.fill(&mut connection, missing).await?;
-            return Err(Failure::ShortOfIds(missing));
+            self.ids.fill(&mut connection, drawn).await?;
+            return Err(Failure::ShortOfIds(drawn));
         }
         let Applied { mut answers, contents, transaction } = applied?;
         work.commit_as(transaction).await?;

@@ -1,0 +1,250 @@
+//! Groups of several nodes on one PostgreSQL database: shared inboxes, broken connections, commits
+//! whose answer is lost.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bellpull::storage::StoreOptions;
+use bellpull::storage::postgres::PostgresStore;
+use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::ids::{CommentId, Seq, UserId};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{CommentStore, InboxStore, Store, TicketStore};
+use futures_util::future::join_all;
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use super::people::{at, entries, first, head, news, people, person, raise};
+use crate::support::postgres::{Database, server};
+use crate::support::skip::skipped;
+
+async fn open(url: &str) -> Arc<PostgresStore> {
+    let options = StoreOptions { exclusive: true, connections: 4, ..StoreOptions::default() };
+    Arc::new(PostgresStore::open(url, options).await.unwrap())
+}
+
+/// Whether there is a server; if not, says so.
+fn can_run() -> bool {
+    if server().is_none() {
+        skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    server().is_some()
+}
+
+/// An inbox of exactly `count` entries: 1, 2, 3, …, each id once.
+async fn check_inbox(store: &PostgresStore, user: UserId, count: i64) {
+    let (found, entries) = entries(store, user, Seq::ZERO).await;
+    assert_eq!(found, head(count, count, 0));
+    let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
+    assert_eq!(seqs, (1..=count).collect::<Vec<i64>>());
+    let ids: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids.len(), entries.len());
+}
+
+#[tokio::test]
+async fn two_nodes_number_the_same_inboxes_without_a_gap() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let nodes = [open(&database.url()).await, open(&database.url()).await];
+    let client = person(&*nodes[0], "client", "client").await;
+    let admins = people(&*nodes[0], 4, "admin").await;
+    // Half of the tickets on each node, in requests that overlap.
+    let raised = (0..60).map(|nth: usize| {
+        let (store, client) = (Arc::clone(&nodes[nth % 2]), client.clone());
+        async move { raise(&*store, &format!("Ticket {nth}"), &client).await.ticket.key }
+    });
+    let keys: BTreeSet<String> = join_all(raised).await.into_iter().collect();
+    assert_eq!(keys.len(), 60, "each has a number of its own");
+    for admin in &admins {
+        check_inbox(&nodes[0], admin.id, 60).await;
+    }
+}
+
+#[tokio::test]
+async fn recipients_in_opposite_orders_do_not_deadlock() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let nodes = [open(&database.url()).await, open(&database.url()).await];
+    let client = person(&*nodes[0], "client", "client").await;
+    let readers: Vec<UserId> =
+        people(&*nodes[0], 12, "developer").await.iter().map(|user| user.id).collect();
+    let backwards: Vec<UserId> = readers.iter().rev().copied().collect();
+    let told = (0..80).map(|nth: usize| {
+        let (store, client) = (Arc::clone(&nodes[nth % 2]), client.clone());
+        let to = if nth % 2 == 0 { readers.clone() } else { backwards.clone() };
+        async move {
+            let decision = news(&*store, "news", &client, &to).await;
+            store.commit(decision).await.unwrap();
+        }
+    });
+    join_all(told).await;
+    for reader in &readers {
+        check_inbox(&nodes[1], *reader, 80).await;
+    }
+}
+
+/// A block of ids does not suffice for a group: it is planned again, whole.
+#[tokio::test]
+async fn a_group_may_need_more_ids_than_are_left() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let store = open(&database.url()).await;
+    let client = person(&*store, "client", "client").await;
+    let ticket = raise(&*store, "One", &client).await.ticket;
+    let comment = |nth: usize| Comment {
+        id: CommentId(0),
+        ticket: ticket.id,
+        author: client.id,
+        author_name: "client".into(),
+        body: format!("Comment {nth}"),
+        created_at: at(i64::try_from(nth).unwrap()),
+    };
+    for nth in 0..14 {
+        store.commit_comment(comment(nth), None).await.unwrap();
+    }
+    let many = (14..300).map(|nth| store.commit_comment(comment(nth), None));
+    assert!(join_all(many).await.iter().all(Result::is_ok));
+    let page = store.comments(ticket.id, first(100)).await.unwrap();
+    assert_eq!(page.count, 300);
+}
+
+#[tokio::test]
+async fn a_terminated_connection_fails_no_caller() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let store = open(&database.url()).await;
+    let client = person(&*store, "client", "client").await;
+    let admin = person(&*store, "admin", "admin").await;
+    let mut others = database.connect().await;
+    for nth in 0..10 {
+        let raised = (0..6).map(|one| {
+            let (store, client) = (Arc::clone(&store), client.clone());
+            async move { raise(&*store, &format!("Ticket {nth} {one}"), &client).await }
+        });
+        let terminate = async {
+            let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            sqlx::query(sql).execute(&mut others).await.unwrap();
+        };
+        tokio::join!(join_all(raised), terminate);
+    }
+    check_inbox(&store, admin.id, 60).await;
+}
+
+/// When a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// Before the server is sent the commit.
+    Before,
+    /// Once the server is sent it; the answer is lost.
+    After,
+}
+
+/// A proxy before the server that cuts the next `left` connections that commit.
+struct Proxy {
+    url: String,
+    left: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    async fn start(database: &Database, cut: Cut) -> Self {
+        let options: PgConnectOptions = database.url().parse().unwrap();
+        let to = (options.get_host().to_owned(), options.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = options.clone().host("127.0.0.1").port(port);
+        let left = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&left);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(to.clone()).await.unwrap();
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                let answers = tokio::spawn(forward(from_server, to_client)).abort_handle();
+                let left = Arc::clone(&counter);
+                tokio::spawn(watch(from_client, to_server, answers, cut, left));
+            }
+        });
+        Self { url: url.to_url_lossy().to_string(), left }
+    }
+}
+
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+}
+
+/// Forwards what the client sends until it commits. A commit is short and comes alone: its client
+/// waits for the answer to what it sent before.
+async fn watch(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    answers: AbortHandle,
+    cut: Cut,
+    left: Arc<AtomicUsize>,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let commits = buffer[..read].windows(6).any(|word| word == b"COMMIT");
+        let is_cut =
+            commits && left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if is_cut {
+            answers.abort();
+        }
+        if is_cut && cut == Cut::Before {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+        if is_cut {
+            // The server commits, and its answer reaches no client.
+            return;
+        }
+    }
+}
+
+async fn commits_over(cut: Cut) {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let proxy = Proxy::start(&database, cut).await;
+    let store = open(&proxy.url).await;
+    let client: User = person(&*store, "client", "client").await;
+    let admin = person(&*store, "admin", "admin").await;
+    for nth in 0..20 {
+        proxy.left.store(1, SeqCst);
+        let raised = raise(&*store, &format!("Ticket {nth}"), &client).await;
+        assert_eq!(raised.ticket.version, 1);
+        assert_eq!(proxy.left.load(SeqCst), 0, "the connection was cut");
+    }
+    check_inbox(&store, admin.id, 20).await;
+    let direct = open(&database.url()).await;
+    let page = direct.tickets(&TicketFilter::default(), first(50)).await.unwrap();
+    assert_eq!(page.count, 20, "each once");
+    direct.close().await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_written_once() {
+    commits_over(Cut::After).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_is_lost_is_written_once() {
+    commits_over(Cut::Before).await;
+}
