@@ -11,7 +11,7 @@ use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, Seq, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{CommentStore, InboxStore, Store, TicketStore};
+use bellpull_actors::port::{CommentStore, Store, TicketStore};
 use futures_util::future::join_all;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -81,7 +81,7 @@ async fn recipients_in_opposite_orders_do_not_deadlock() {
     let backwards: Vec<UserId> = readers.iter().rev().copied().collect();
     let told = (0..80).map(|nth: usize| {
         let (store, client) = (Arc::clone(&nodes[nth % 2]), client.clone());
-        let to = if nth % 2 == 0 { readers.clone() } else { backwards.clone() };
+        let to = if nth.is_multiple_of(2) { readers.clone() } else { backwards.clone() };
         async move {
             let decision = news(&*store, "news", &client, &to).await;
             store.commit(decision).await.unwrap();
