@@ -82,8 +82,8 @@ unix_socket_directories = ''
 fsync = off
 max_connections = 1000
 EOF
-    unprivileged "$postgres_bin/pg_ctl" -D data -l log -w start >/dev/null
-) || { cat "$services/postgres/log" >&2; fail "PostgreSQL could not be started"; }
+    unprivileged "$postgres_bin/pg_ctl" -D data -l server.log -w start >/dev/null
+) || { cat "$services"/postgres/*log >&2; fail "PostgreSQL could not be started"; }
 redis_port="$(free_port)"
 "$(command -v redis-server || command -v valkey-server)" --port "$redis_port" --bind 127.0.0.1 \
     --save '' --dir "$services/redis" >"$services/redis/log" 2>&1 &
