@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::auth::issue::hub_secret;
 use crate::auth::{Auth, AuthStartError, Signing, credentials};
+use crate::broker::RedisBroker;
 use crate::config::{Config, Secret};
 use crate::delivery::account_link::AccountLinks;
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
@@ -254,7 +255,7 @@ impl App {
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
-        let broker: Arc<dyn Broker> = Arc::new(LocalBroker);
+        let broker = broker(config, &names, &owner).await?;
         let (node, ways) = ((names.clone(), owner), (&store, &broker));
         let parts = parts(config, ways, clock.clone(), node, writes.clone(), channels);
         let hub = Hub::start(parts).await;
@@ -263,7 +264,7 @@ impl App {
         let auth = Auth::new(signing, config, accounts, users, clock.clone());
         let templates = templates.with_broker(&broker);
         auth.subscribe(&*broker);
-        let readiness = Readiness::new(hub.clone(), store.clone());
+        let readiness = Readiness::new(hub.clone(), store.clone(), broker);
         let (stop, stopping) = watch::channel(false);
         let inside = Inside {
             store: Arc::clone(&store),
@@ -368,6 +369,17 @@ impl App {
         self.nodes.leave().await;
         self.store.close().await;
     }
+}
+
+/// The way to the other nodes, if there is one.
+async fn broker(
+    config: &Config,
+    names: &HubNames,
+    owner: &LeaseOwner,
+) -> Result<Arc<dyn Broker>, StartError> {
+    let Some(url) = &config.redis_url else { return Ok(Arc::new(LocalBroker)) };
+    let broker = RedisBroker::open(url.reveal(), &names.epoch, owner.as_str()).await;
+    Ok(Arc::new(broker.map_err(StartError::of("redis_url"))?))
 }
 
 /// Serves clients, and operators if they have an address of their own.

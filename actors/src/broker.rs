@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::directory::{Projects, Users};
-use crate::port::broker::{Broker, BrokerMessage, Subscriber};
+use crate::port::broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 
 /// The broker of a single node: it has no peers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,6 +13,10 @@ pub struct LocalBroker;
 impl Broker for LocalBroker {
     fn has_peers(&self) -> bool {
         false
+    }
+
+    fn state(&self) -> BrokerState {
+        BrokerState::Off
     }
 
     fn publish(&self, _: BrokerMessage<'_>) {}
@@ -40,6 +44,7 @@ impl Subscriber for ActorSubscriber {
     fn receive(&self, message: BrokerMessage<'_>) {
         match message {
             BrokerMessage::Changed { user, change } => self.users.tell_own(user, change.clone()),
+            BrokerMessage::Moved(heads) => self.users.tell_heads_own(heads),
             BrokerMessage::Announced(announced) => self.users.tell_all_own(announced),
             BrokerMessage::ProjectNews { project, news } => {
                 self.projects.tell_own(project, || news.clone());
@@ -54,6 +59,11 @@ impl Subscriber for ActorSubscriber {
                 self.users.end_own_sessions(user, login, why);
             }
             BrokerMessage::ChannelsDue(which) => self.users.channels.nudge(which),
+            BrokerMessage::Compare => self.users.compare_own(),
+            BrokerMessage::Missed => {
+                self.users.compare_own();
+                self.projects.begin_anew_own();
+            }
             // Actors cache none of these.
             BrokerMessage::LoginEnded { .. }
             | BrokerMessage::AccountChanged(_)

@@ -49,6 +49,10 @@ pub enum UserMessage {
         /// Dropped once they were shown.
         fan_out: FanOutGuard,
     },
+    /// The inbox has reached that number; the changes are in the store.
+    Reached(Seq),
+    /// The inbox may have changed: compare it with the store.
+    Compare,
     /// A message of a session's reader.
     Heard {
         /// Which session.
@@ -216,6 +220,8 @@ pub enum ProjectMessage {
     },
     /// Something became of one of its tickets.
     Tell(TicketNews),
+    /// Events of other nodes were lost: subscriptions begin anew, as after a failure of this actor.
+    BeginAnew,
     /// Another node's message about presence.
     Presence(Box<PresenceNews>),
     /// A heartbeat to the other nodes is due.

@@ -379,13 +379,16 @@ impl Subscriber for Inner {
             BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
             // These are not about accounts; the actors close the sessions.
             BrokerMessage::Changed { .. }
+            | BrokerMessage::Moved(_)
             | BrokerMessage::Announced(_)
             | BrokerMessage::ProjectNews { .. }
             | BrokerMessage::Presence { .. }
             | BrokerMessage::MemberRemoved { .. }
             | BrokerMessage::SessionsEnded { .. }
             | BrokerMessage::TemplatesChanged
-            | BrokerMessage::ChannelsDue(_) => {}
+            | BrokerMessage::ChannelsDue(_)
+            | BrokerMessage::Compare
+            | BrokerMessage::Missed => {}
         }
     }
 }

@@ -35,6 +35,7 @@ impl Config {
             database_check_max_bytes: values.number::<u64>("database.check_max_mib")? << 20,
             node: node(values)?,
             node_url: values.text("node_url"),
+            redis_url: values.text("redis_url").map(Secret::new),
             jwt_secret: values.text("jwt_secret").map(Secret::new),
             dialect: values.dialect("dialect")?,
             auth: AuthConfig {

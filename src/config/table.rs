@@ -25,7 +25,7 @@ pub enum Kind {
     Address,
     /// `sqlite://PATH`, `sqlite::memory:` or a PostgreSQL URL.
     Database,
-    /// A Redis URL: reserved, not supported yet.
+    /// A Redis URL.
     Redis,
     /// Any text, not empty; never shown.
     Secret,
@@ -154,7 +154,9 @@ pub static SETTINGS: &[Setting] = &[
         "The largest file that is looked through for damage when the hub starts, which takes some \
          seconds a GiB; 0: none"),
     setting("redis_url", "redis", "", Kind::Redis,
-        "The Redis on which several nodes meet (not supported yet by this build)"),
+        "The Redis, Valkey or Redis Cluster on which the nodes of one PostgreSQL database notify each \
+         other: redis://USER:PASSWORD@HOST:PORT, rediss:// with TLS, redis-cluster://HOST:PORT. \
+         Better in the environment if it has a password"),
     setting("node", "", "", Kind::Text,
         "This node's name, unique among those on the database; not set: the host's name and a \
          random suffix"),

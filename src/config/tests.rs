@@ -125,7 +125,13 @@ fn a_wrong_value_is_refused_and_named() {
             "postgres://u:pw@h",
             "names no database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
         ),
-        ("REDIS_URL", "redis://h", "not supported yet by this build: Redis"),
+        (
+            "REDIS_URL",
+            "http://:pw@h",
+            "not a URL such as redis://USER:PASSWORD@HOST:PORT, with rediss:// for TLS and \
+             redis-cluster:// for a cluster; in a password write % and two hexadecimal digits for \
+             each of /?#@:% and a space",
+        ),
         (
             "HTTP_ALLOWED_ORIGINS",
             "https://a.example,app.example.com",

@@ -35,7 +35,7 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
     match setting.kind {
         Kind::Address => address(raw).map(Value::Address),
         Kind::Database => database(raw).map(|()| text()),
-        Kind::Redis => Err("not supported yet by this build: Redis".to_owned()),
+        Kind::Redis => redis(raw).map(|()| text()),
         Kind::Secret | Kind::Text | Kind::File if raw.is_empty() => {
             Err("must not be empty".to_owned())
         }
@@ -116,6 +116,22 @@ fn postgres(raw: &str) -> Result<(), String> {
         return Err(format!("names no database: write {POSTGRES_URL}"));
     }
     Ok(())
+}
+
+/// How the address of a Redis is written.
+const REDIS_URL: &str = "redis://USER:PASSWORD@HOST:PORT";
+
+/// It may contain a password: nothing of it is repeated.
+fn redis(raw: &str) -> Result<(), String> {
+    const SCHEMES: [&str; 4] = ["redis", "rediss", "redis-cluster", "rediss-cluster"];
+    match reqwest::Url::parse(raw) {
+        Ok(url) if SCHEMES.contains(&url.scheme()) && url.has_host() => Ok(()),
+        Ok(_) | Err(_) => Err(format!(
+            "not a URL such as {REDIS_URL}, with rediss:// for TLS and redis-cluster:// for a \
+             cluster; in a password write % and two hexadecimal digits for each of /?#@:% and a \
+             space"
+        )),
+    }
 }
 
 /// A base URL, without a trailing slash.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::Store;
+use bellpull_actors::port::{Broker, Store};
 use tokio::sync::watch;
 
 /// How long the store may take to answer before it counts as unavailable. Probes time out after a
@@ -17,6 +17,7 @@ pub struct Readiness {
     draining: watch::Sender<bool>,
     hub: Hub,
     store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
 }
 
 /// The result of each check.
@@ -33,8 +34,8 @@ pub(super) struct Checks {
 impl Readiness {
     /// Ready as soon as the hub and the store are.
     #[must_use]
-    pub fn new(hub: Hub, store: Arc<dyn Store>) -> Self {
-        Self { draining: watch::Sender::new(false), hub, store }
+    pub fn new(hub: Hub, store: Arc<dyn Store>, broker: Arc<dyn Broker>) -> Self {
+        Self { draining: watch::Sender::new(false), hub, store, broker }
     }
 
     /// Makes the hub not ready, for good: it is shutting down.
@@ -58,7 +59,7 @@ impl Readiness {
 
     /// The state of the way to the other nodes: `ok`, `degraded`, or `off` without one.
     pub(super) fn broker(&self) -> &'static str {
-        "off"
+        self.broker.state().as_str()
     }
 
     /// Runs all checks.

@@ -13,6 +13,7 @@
     reason = "what helps a test fails as a test does, but no lint takes it for one; small numbers"
 )]
 
+mod broker;
 mod browser;
 mod clients;
 mod delivery;

@@ -54,6 +54,13 @@ impl Projects {
         }
     }
 
+    /// Events of other nodes were lost: this node's watchers of all projects' tickets begin anew.
+    pub(crate) fn begin_anew_own(&self) {
+        for actor in self.directory.live.iter() {
+            actor.cast(ProjectMessage::BeginAnew);
+        }
+    }
+
     /// Passes another node's message about presence to the project's actor, if it runs here.
     pub(crate) fn tell_presence(&self, project: ProjectId, news: impl FnOnce() -> PresenceNews) {
         if let Some(actor) = self.directory.live.get(&project) {

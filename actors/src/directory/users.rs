@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use metrics::Gauge;
 
 use super::{Channels, Directory, Unanswered};
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::inbox::{Change, Mark, Marked};
 use crate::domain::routing;
 use crate::domain::user::User;
@@ -36,6 +36,7 @@ pub struct Users {
     pub(crate) inboxes: Arc<dyn InboxStore>,
     pub(crate) sessions: Arc<SessionCount>,
     pub(crate) is_draining: Arc<AtomicBool>,
+    pub(crate) is_comparing: Arc<AtomicBool>,
     pub(crate) channels: Channels,
     pub(crate) broker: Arc<dyn Broker>,
 }
@@ -128,6 +129,37 @@ impl Users {
         if let Some(actor) = self.directory.live.get(&user) {
             actor.cast(UserMessage::Changed { change, fan_out: None });
         }
+    }
+
+    /// This node's actors of these users are told how far their inboxes have come; each reads what
+    /// it misses from the store.
+    pub(crate) fn tell_heads_own(&self, heads: &[(UserId, Seq)]) {
+        for (user, last) in heads {
+            if let Some(actor) = self.directory.live.get(user) {
+                actor.cast(UserMessage::Reached(*last));
+            }
+        }
+    }
+
+    /// Has this node's users compare their inboxes with the store. Returns at once; a comparison
+    /// that is still being requested is not requested again.
+    pub(crate) fn compare_own(&self) {
+        if self.is_comparing.swap(true, Relaxed) {
+            return;
+        }
+        let users = self.clone();
+        tokio::spawn(async move {
+            let ids: Vec<UserId> = users.directory.live.iter().map(|entry| *entry.key()).collect();
+            for some in ids.chunks(TOLD_AT_ONCE) {
+                for id in some {
+                    if let Some(actor) = users.directory.live.get(id) {
+                        actor.cast(UserMessage::Compare);
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+            users.is_comparing.store(false, Relaxed);
+        });
     }
 
     /// Sends an announcement to its recipients' sessions, on every node, and nudges the channels.

@@ -161,6 +161,7 @@ impl Hub {
             inboxes: Arc::clone(&inboxes),
             sessions: Arc::clone(&sessions),
             is_draining: Arc::new(AtomicBool::new(false)),
+            is_comparing: Arc::new(AtomicBool::new(false)),
             channels: channels.clone(),
             broker: Arc::clone(&broker),
         };

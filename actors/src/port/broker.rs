@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::outlet::Revoked;
 use super::tickets::AnnouncedMessage;
-use crate::domain::ids::{LoginId, ProjectId, UserId};
+use crate::domain::ids::{LoginId, ProjectId, Seq, UserId};
 use crate::domain::inbox::Change;
 use crate::domain::presence::PresenceNews;
 use crate::domain::routing::Channels;
@@ -32,6 +32,8 @@ pub enum BrokerMessage<'a> {
         /// The change.
         change: &'a Change,
     },
+    /// Inboxes have reached these numbers; the changes are not in the message.
+    Moved(&'a [(UserId, Seq)]),
     /// An announcement was committed: one text for any number of recipients, each with a number of
     /// its own. Its channels have deliveries to make.
     Announced(&'a AnnouncedMessage),
@@ -78,6 +80,36 @@ pub enum BrokerMessage<'a> {
     TemplatesChanged,
     /// There are new deliveries on these channels.
     ChannelsDue(Channels),
+    /// Other nodes' messages may be missing, or cannot be read: compare inboxes with the store. A
+    /// broker passes it to its own subscribers, again and again while the other nodes are
+    /// unreachable.
+    Compare,
+    /// Other nodes' messages were lost, and are received again from now on: compare inboxes with
+    /// the store, and let streams without a sequence begin anew.
+    Missed,
+}
+
+/// Whether the other nodes can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerState {
+    /// There are no other nodes.
+    Off,
+    /// Messages are sent and received.
+    Ok,
+    /// Messages may be lost; what they would have caused happens later.
+    Degraded,
+}
+
+impl BrokerState {
+    /// The state's name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+        }
+    }
 }
 
 /// Receives the messages of other nodes.
@@ -93,6 +125,9 @@ pub trait Subscriber: std::fmt::Debug + Send + Sync + 'static {
 pub trait Broker: std::fmt::Debug + Send + Sync + 'static {
     /// Whether there may be other nodes. Without them a caller need not build a message for them.
     fn has_peers(&self) -> bool;
+
+    /// Whether the other nodes can be reached now.
+    fn state(&self) -> BrokerState;
 
     /// Sends a message to all other nodes, never to this one. It does not wait and cannot fail:
     /// while the others are unreachable, messages are dropped. Call it after the commit, and after

@@ -33,7 +33,7 @@ pub mod webhooks;
 
 pub use accounts::AccountStore;
 pub use analytics::ReportStore;
-pub use broker::{Broker, BrokerMessage, Subscriber};
+pub use broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner};

@@ -149,6 +149,7 @@ impl Actor for ProjectEntity {
                 }
             }
             ProjectMessage::Tell(news) => state.tell(&news),
+            ProjectMessage::BeginAnew => state.begin_anew(),
             ProjectMessage::Presence(news) => state.heard(*news).await,
             ProjectMessage::PresenceDue => state.beat(&myself),
             ProjectMessage::Withdraw(user) => state.withdraw(user),
@@ -318,6 +319,14 @@ impl ProjectState {
                 }
             }
         }
+    }
+
+    /// Ends the subscriptions of all who watch tickets, as lost: each begins again, and its client
+    /// reads. Presence heals by itself: its nodes compare versions.
+    fn begin_anew(&mut self) {
+        let watching = self.subscribers.iter().filter(|(_, known)| known.is_watching_tickets());
+        let users: Vec<UserId> = watching.map(|(user, _)| *user).collect();
+        users.into_iter().for_each(|user| self.forget(user, Some(Parting::Lost)));
     }
 
     fn withdraw(&mut self, user: UserId) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::port::broker::{Broker, BrokerMessage, Subscriber};
+use crate::port::broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 
 /// The connection of the fake nodes.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +54,10 @@ impl FakeNet {
 impl Broker for FakeBroker {
     fn has_peers(&self) -> bool {
         true
+    }
+
+    fn state(&self) -> BrokerState {
+        BrokerState::Ok
     }
 
     fn publish(&self, message: BrokerMessage<'_>) {

@@ -218,10 +218,7 @@ impl UserEntity {
                 state.gap = Gap::Waiting;
                 Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
             }
-            Own::Compared(last) => {
-                state.follow.heard_of(last);
-                self.apply(myself, &[], state);
-            }
+            Own::Compared(last) => self.reached(myself, last, state),
             Own::Saved(delivered) => {
                 state.is_saving = false;
                 state.saved = state.saved.max(delivered);
@@ -238,6 +235,12 @@ impl UserEntity {
                 self.advance(myself, index, state);
             }
         }
+    }
+
+    /// The inbox is known to have come so far: what is missing is read.
+    pub(super) fn reached(&self, myself: &ActorRef<UserMessage>, last: Seq, state: &mut UserState) {
+        state.follow.heard_of(last);
+        self.apply(myself, &[], state);
     }
 
     /// A gap was read: each session is shown what it was not shown yet.

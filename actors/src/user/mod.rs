@@ -263,6 +263,8 @@ impl UserEntity {
             UserMessage::End { login, why } => self.end(myself, login, why, state),
             UserMessage::Drain(call) => self.drain(call, state),
             UserMessage::Stream(message) => self.stream(myself, *message, state),
+            UserMessage::Reached(last) => self.reached(myself, last, state),
+            UserMessage::Compare => self.compare_now(myself, state),
             UserMessage::Tick => self.tick(myself, state),
             UserMessage::Observe(call) => handlers::observe(call, state),
             UserMessage::Own(OwnMessage(own)) => self.own(myself, *own, state),

@@ -51,8 +51,14 @@ impl UserEntity {
             state.noted = state.delivered;
             parent.note((state.id, state.delivered));
         }
-        let is_due = state.compared_at.elapsed() >= COMPARE_EVERY;
-        if is_due && state.follows() {
+        if state.compared_at.elapsed() >= COMPARE_EVERY {
+            self.compare_now(myself, state);
+        }
+    }
+
+    /// Compares the inbox with the store, if a session shows it.
+    pub(super) fn compare_now(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
+        if state.follows() {
             state.compared_at = Instant::now();
             self.compare(state.own(myself), state.id);
         }

@@ -6,6 +6,7 @@
 pub mod limited;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod skip;
 
 use std::net::SocketAddr;

@@ -1,0 +1,133 @@
+//! Whether messages of other nodes arrive, told by this node's own beats. Pure.
+
+use std::time::Duration;
+
+use bellpull_actors::port::BrokerState;
+use tokio::time::Instant;
+
+/// How often a node publishes a beat for itself.
+pub(super) const BEAT_EVERY: Duration = Duration::from_millis(500);
+
+/// After this time without one of its beats a node counts as cut off: two beats may be late.
+const SILENT_MAX: Duration = Duration::from_millis(1_500);
+
+/// How often a node that is cut off compares its users' inboxes with the store. The delay of a
+/// notification of another node is at most this and [`SILENT_MAX`].
+const COMPARE_EVERY: Duration = Duration::from_secs(2);
+
+/// What a node knows of its connection.
+#[derive(Debug)]
+pub(super) struct Health {
+    state: BrokerState,
+    /// The number of the next beat.
+    next: u64,
+    /// Beats below it were sent before the last interruption, and show nothing.
+    floor: u64,
+    heard_at: Instant,
+    compared_at: Instant,
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing.
+    None,
+    /// The node is cut off, since now; inboxes are compared.
+    CutOff,
+    /// It is still cut off, and inboxes are compared.
+    Compare,
+    /// It is connected again, or for the first time.
+    Connected,
+}
+
+impl Health {
+    /// Not connected yet.
+    pub(super) fn new(now: Instant) -> Self {
+        let state = BrokerState::Degraded;
+        Self { state, next: 0, floor: 0, heard_at: now, compared_at: now }
+    }
+
+    /// The number of the beat to send now.
+    pub(super) fn beat(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// One of the node's beats has arrived.
+    pub(super) fn heard(&mut self, number: u64, now: Instant) -> Turn {
+        if number < self.floor {
+            return Turn::None;
+        }
+        self.heard_at = now;
+        self.turn(BrokerState::Ok, now)
+    }
+
+    /// The connection was interrupted: messages may be lost from here on, until a beat arrives that
+    /// is sent after this.
+    pub(super) fn interrupted(&mut self, now: Instant) -> Turn {
+        self.floor = self.next;
+        self.turn(BrokerState::Degraded, now)
+    }
+
+    /// Looks at the time.
+    pub(super) fn tick(&mut self, now: Instant) -> Turn {
+        match self.state {
+            BrokerState::Degraded if now - self.compared_at >= COMPARE_EVERY => {
+                self.compared_at = now;
+                Turn::Compare
+            }
+            BrokerState::Ok if now - self.heard_at > SILENT_MAX => self.interrupted(now),
+            BrokerState::Off | BrokerState::Ok | BrokerState::Degraded => Turn::None,
+        }
+    }
+
+    fn turn(&mut self, state: BrokerState, now: Instant) -> Turn {
+        if std::mem::replace(&mut self.state, state) == state {
+            return Turn::None;
+        }
+        self.compared_at = now;
+        match state {
+            BrokerState::Ok => Turn::Connected,
+            BrokerState::Off | BrokerState::Degraded => Turn::CutOff,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_from_before_an_interruption_shows_nothing() {
+        let start = Instant::now();
+        let mut health = Health::new(start);
+        let early = health.beat();
+        assert_eq!(health.heard(early, start), Turn::Connected);
+        let late = health.beat();
+        assert_eq!(health.interrupted(start), Turn::CutOff);
+        assert_eq!(health.interrupted(start), Turn::None, "it is already");
+        assert_eq!(health.heard(late, start), Turn::None);
+        let after = health.beat();
+        assert_eq!(health.heard(after, start), Turn::Connected);
+        assert_eq!(health.heard(after, start), Turn::None);
+    }
+
+    #[test]
+    fn silence_cuts_off_and_compares_until_a_beat_arrives() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut health = Health::new(start);
+        let beat = health.beat();
+        assert_eq!(health.heard(beat, at(0)), Turn::Connected);
+        assert_eq!(health.tick(at(1_500)), Turn::None);
+        assert_eq!(health.tick(at(1_501)), Turn::CutOff);
+        assert_eq!(health.tick(at(3_500)), Turn::None);
+        assert_eq!(health.tick(at(3_501)), Turn::Compare);
+        assert_eq!(health.tick(at(3_502)), Turn::None);
+        assert_eq!(health.tick(at(5_501)), Turn::Compare);
+        let beat = health.beat();
+        assert_eq!(health.heard(beat, at(5_600)), Turn::Connected);
+        assert_eq!(health.tick(at(7_000)), Turn::None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The broker on a real Redis: two nodes' brokers in one process.
+
+mod redis;

@@ -1,0 +1,194 @@
+//! Messages from node to node, and what happens while Redis is away.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use bellpull::broker::RedisBroker;
+use bellpull_actors::domain::ids::{LoginId, ProjectId, Seq, UserId};
+use bellpull_actors::domain::presence::{PresenceNews, PresenceReport};
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::port::outlet::Revoked;
+use bellpull_actors::port::{Broker, BrokerMessage, BrokerState, Subscriber};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::support::redis::{Private, server};
+
+/// The longest that a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Remembers what it received, as text.
+#[derive(Debug, Default)]
+struct Ear {
+    heard: Mutex<Vec<String>>,
+    news: Notify,
+}
+
+impl Subscriber for Ear {
+    fn receive(&self, message: BrokerMessage<'_>) {
+        self.heard.lock().unwrap().push(format!("{message:?}"));
+        self.news.notify_one();
+    }
+}
+
+impl Ear {
+    /// Waits for a message that contains the text.
+    async fn hears(&self, text: &str) {
+        let wait = async {
+            while !self.heard.lock().unwrap().iter().any(|heard| heard.contains(text)) {
+                self.news.notified().await;
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(heard.is_ok(), "{text} is not in {:?}", self.heard.lock().unwrap());
+    }
+
+    fn has_heard(&self, text: &str) -> bool {
+        self.heard.lock().unwrap().iter().any(|heard| heard.contains(text))
+    }
+
+    fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+}
+
+struct Node {
+    broker: RedisBroker,
+    ear: Arc<Ear>,
+}
+
+impl Node {
+    async fn join(url: &str, epoch: &str, name: &str) -> Self {
+        let broker = RedisBroker::open(url, epoch, name).await.unwrap();
+        let ear = Arc::new(Ear::default());
+        let weak: Weak<Ear> = Arc::downgrade(&ear);
+        broker.subscribe(weak);
+        Self { broker, ear }
+    }
+
+    async fn is(&self, state: BrokerState) {
+        let mut states = self.broker.states();
+        let wait = states.wait_for(|now| *now == state);
+        tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
+    }
+}
+
+/// An epoch that no other test has.
+fn epoch() -> String {
+    format!("test-{:016x}", fastrand::u64(..))
+}
+
+async fn pair(url: &str) -> (Node, Node) {
+    let epoch = epoch();
+    let (a, b) = tokio::join!(Node::join(url, &epoch, "a/1"), Node::join(url, &epoch, "b/1"));
+    tokio::join!(a.is(BrokerState::Ok), b.is(BrokerState::Ok));
+    (a, b)
+}
+
+#[tokio::test]
+async fn a_message_reaches_the_other_node_and_not_its_sender() {
+    let Some(url) = server() else { return };
+    let (a, b) = pair(&url).await;
+    let user = UserId(1);
+    let news = PresenceNews { node: "a".into(), version: 3, report: PresenceReport::Alive };
+    for message in [
+        BrokerMessage::Moved(&[(user, Seq(2))]),
+        BrokerMessage::Presence { project: ProjectId(9), news: &news },
+        BrokerMessage::MemberRemoved { project: ProjectId(9), user },
+        BrokerMessage::SessionsEnded { user, login: Some(LoginId(4)), why: Revoked::Right },
+        BrokerMessage::LoginEnded { login: LoginId(4), until: Timestamp::UNIX_EPOCH },
+        BrokerMessage::AccountChanged(user),
+        BrokerMessage::TemplatesChanged,
+        BrokerMessage::ChannelsDue(Channels::of(&[Channel::Email])),
+    ] {
+        a.broker.publish(message);
+        b.ear.hears(&format!("{message:?}")).await;
+        b.broker.publish(BrokerMessage::AccountChanged(UserId(77)));
+        a.ear.hears("AccountChanged(UserId(77))").await;
+        assert!(!a.ear.has_heard(&format!("{message:?}")), "{message:?}");
+        a.ear.forget();
+    }
+}
+
+#[tokio::test]
+async fn two_clusters_on_one_redis_do_not_receive_each_others_messages() {
+    let Some(url) = server() else { return };
+    let (a, b) = pair(&url).await;
+    let (c, d) = pair(&url).await;
+    a.broker.publish(BrokerMessage::AccountChanged(UserId(1)));
+    b.ear.hears("AccountChanged(UserId(1))").await;
+    c.broker.publish(BrokerMessage::AccountChanged(UserId(2)));
+    d.ear.hears("AccountChanged(UserId(2))").await;
+    assert!(!c.ear.has_heard("UserId(1)") && !d.ear.has_heard("UserId(1)"));
+}
+
+#[tokio::test]
+async fn a_redis_that_restarts_is_a_pause_after_which_all_is_compared() {
+    let Some(mut redis) = Private::start(&[]).await else { return };
+    let (a, b) = pair(&redis.url()).await;
+    b.ear.forget();
+    redis.kill();
+    tokio::join!(a.is(BrokerState::Degraded), b.is(BrokerState::Degraded));
+    b.ear.hears("Compare").await;
+    b.ear.forget();
+    b.ear.hears("Compare").await; // again and again
+    redis.restart().await;
+    tokio::join!(a.is(BrokerState::Ok), b.is(BrokerState::Ok));
+    b.ear.hears("Missed").await;
+    a.broker.publish(BrokerMessage::AccountChanged(UserId(2)));
+    b.ear.hears("AccountChanged(UserId(2))").await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_at_the_start_is_joined_when_it_comes() {
+    let Some(mut redis) = Private::start(&[]).await else { return };
+    redis.kill();
+    let node = Node::join(&redis.url(), &epoch(), "a/1").await;
+    assert_eq!(node.broker.state(), BrokerState::Degraded);
+    redis.restart().await;
+    node.is(BrokerState::Ok).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error() {
+    let Some(redis) = Private::start(&["--requirepass", "hunter2"]).await else { return };
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
+    let open = async |url: String| RedisBroker::open(&url, &epoch(), "a/1").await.map(|_| ());
+    for wrong in [url("x"), redis.url(), format!("{}/99", url("hunter2")), "redis".to_owned()] {
+        let error = open(wrong).await.unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    open(url("hunter2")).await.unwrap();
+    // Passes the reading of the URL; nothing there understands TLS.
+    open(format!("rediss://:hunter2@127.0.0.1:{}", redis.port())).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_than_the_queue_takes_is_dropped_and_later_told_as_a_loss() {
+    let Some(url) = server() else { return };
+    let (a, b) = pair(&url).await;
+    b.ear.forget();
+    // The test's only thread does not let the sending task run meanwhile.
+    for user in 0..20_000 {
+        a.broker.publish(BrokerMessage::AccountChanged(UserId(user)));
+    }
+    b.ear.hears("AccountChanged(UserId(0))").await;
+    b.ear.hears("Missed").await;
+    assert!(!b.ear.has_heard("AccountChanged(UserId(19999))"));
+}
+
+#[tokio::test]
+async fn a_message_of_another_version_has_all_compared() {
+    let Some(mut redis) = Private::start(&[]).await else { return };
+    let epoch = epoch();
+    let node = Node::join(&redis.url(), &epoch, "a/1").await;
+    node.is(BrokerState::Ok).await;
+    node.ear.forget();
+    let sent = std::process::Command::new("redis-cli")
+        .args(["-p", &redis.port().to_string(), "publish", &format!("bellpull:{epoch}")])
+        .arg("2\nb/1\n{\"kind\":\"something\"}")
+        .output();
+    assert!(sent.unwrap().status.success());
+    node.ear.hears("Compare").await;
+    redis.kill();
+}
