@@ -378,7 +378,9 @@ async fn broker(
     owner: &LeaseOwner,
 ) -> Result<Arc<dyn Broker>, StartError> {
     let Some(url) = &config.redis_url else { return Ok(Arc::new(LocalBroker)) };
-    let broker = RedisBroker::open(url.reveal(), &names.epoch, owner.as_str()).await;
+    // Boxed: a client's state is large, and most nodes have none.
+    let opening = Box::pin(RedisBroker::open(url.reveal(), &names.epoch, owner.as_str()));
+    let broker = opening.await;
     Ok(Arc::new(broker.map_err(StartError::of("redis_url"))?))
 }
 

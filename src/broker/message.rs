@@ -144,10 +144,10 @@ pub(super) enum Received {
 
 /// The bytes to send for a message: nearly always one; none if it is only for this node.
 pub(super) fn encode(node: &str, message: BrokerMessage<'_>) -> Vec<Vec<u8>> {
-    match message {
-        BrokerMessage::Announced(announced) => encode_announced(node, announced),
-        other => body(other).map(|body| write(node, &body)).into_iter().collect(),
+    if let BrokerMessage::Announced(announced) = message {
+        return encode_announced(node, announced);
     }
+    body(message).map(|body| write(node, &body)).into_iter().collect()
 }
 
 /// A beat of this node.

@@ -10,9 +10,9 @@ use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::BrokerMessage;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::outlet::{Ending, Revoked, TokenEnd};
+use bellpull_actors::port::{Broker, BrokerMessage};
 use bellpull_actors::session::Begin;
 use bellpull_actors::testing::{FakeClock, FakeNet, FakeStore, Frame};
 use jiff::Timestamp;
@@ -163,4 +163,36 @@ async fn a_message_is_published_once_however_many_nodes_receive_it() {
     nodes.here.tell(1);
     let published: Vec<usize> = nodes.net.published().iter().map(|(node, _)| *node).collect();
     assert_eq!(published, [0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_message_contains_is_read_from_the_store() {
+    let nodes = Nodes::two().await;
+    let conn = nodes.there.attach(1, Begin::Undelivered).await;
+    let broker = nodes.net.join();
+    nodes.net.cut_off(0, true);
+    nodes.here.tell(1);
+    broker.publish(BrokerMessage::Compare);
+    assert_eq!(conn.probe.shown(1).await, [1]);
+    nodes.here.tell(1);
+    broker.publish(BrokerMessage::Moved(&[(UserId(1), Seq(2)), (UserId(2), Seq(9))]));
+    assert_eq!(conn.probe.shown(2).await, [1, 2]);
+    nodes.here.tell(1);
+    broker.publish(BrokerMessage::Missed);
+    assert_eq!(conn.probe.shown(3).await, [1, 2, 3]);
+    nodes.in_time();
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_of_tickets_begin_anew_after_lost_messages_and_others_stay() {
+    let nodes = Nodes::two().await;
+    let _ = nodes.here.team();
+    let watcher = nodes.there.watch(2, TICKETS).await;
+    nodes.there.until_watched(1, 0).await;
+    let other = nodes.there.attach(3, Begin::Undelivered).await;
+    nodes.net.join().publish(BrokerMessage::Missed);
+    assert!(matches!(watcher.probe.ended().await, Ending::Restarting { .. }));
+    nodes.here.tell(3);
+    other.probe.shown(1).await;
+    nodes.in_time();
 }
