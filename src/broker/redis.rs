@@ -10,7 +10,6 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::{Config, ReconnectPolicy};
 use fred::types::{Builder, Message, Value};
-use metrics::counter;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -151,7 +150,7 @@ impl Shared {
     fn dropped(&self, count: usize) {
         self.has_lost.store(true, Relaxed);
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        counter!("bellpull_broker_dropped_total").increment(count);
+        metrics::counter!("bellpull_broker_dropped_total").increment(count);
     }
 
     /// Sends what is queued; ends with the broker.
@@ -171,7 +170,7 @@ impl Shared {
             batch.clear();
             if is_sent {
                 let count = u64::try_from(count).unwrap_or(u64::MAX);
-                counter!("bellpull_broker_published_total").increment(count);
+                metrics::counter!("bellpull_broker_published_total").increment(count);
             } else {
                 self.dropped(count);
             }
@@ -264,7 +263,7 @@ impl Shared {
             Received::Plain(message) => self.deliver(message),
             Received::Unknown => self.deliver(BrokerMessage::Compare),
         }
-        counter!("bellpull_broker_received_total").increment(1);
+        metrics::counter!("bellpull_broker_received_total").increment(1);
         Turn::None
     }
 
@@ -325,7 +324,8 @@ fn client(config: &Config) -> Result<Client, NoBroker> {
     builder.build().map_err(|error| NoBroker(error.details().to_owned()))
 }
 
-/// Finds out what no waiting would repair: wrong credentials, a wrong database, no right to publish.
+/// Finds out what no waiting would repair: wrong credentials, a wrong database, no right to
+/// publish.
 async fn check(config: &Config, topic: &str, node: &str) -> Result<(), NoBroker> {
     let mut config = config.clone();
     config.fail_fast = true;

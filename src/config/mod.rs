@@ -43,7 +43,7 @@ pub struct Config {
     /// `node_url`: where the other nodes reach this one, without a trailing slash; `None`: at the
     /// operators' address, or the clients'.
     pub node_url: Option<String>,
-    /// `redis_url`: where this node meets the others; `None`: it is alone. It may contain a password.
+    /// `redis_url`: where this node meets the others; `None`: it is alone.
     pub redis_url: Option<Secret>,
     /// `jwt_secret`: signs HS256 tokens; generated and stored in the database if not set.
     pub jwt_secret: Option<Secret>,

@@ -84,6 +84,20 @@ impl Hub {
         Self::try_start_by(|config| config.node = name, start).await
     }
 
+    /// A node of that name that meets others on a Redis: on their store, or with one of its own.
+    pub async fn start_joined(store: Option<Arc<dyn Store>>, name: &str, redis: &str) -> Self {
+        let (name, redis) = (NodeName::parse(name), Secret::new(redis.to_owned()));
+        let change = |config: &mut Config| {
+            config.node = name;
+            config.redis_url = Some(redis);
+        };
+        let start = async |config| match store {
+            Some(store) => App::start_on_store(&config, store).await,
+            None => App::start(config).await,
+        };
+        Self::start_by(change, start).await
+    }
+
     /// It among the nodes.
     pub fn nodes(&self) -> &Membership {
         self.app.nodes()

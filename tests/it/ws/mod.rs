@@ -14,6 +14,7 @@ mod frames;
 mod gapless;
 mod handshake;
 mod limits;
+mod nodes;
 mod notes;
 mod resume;
 mod streams;
