@@ -4,8 +4,8 @@
 //! the edges [`http`] and [`ws`] with what both share in [`edge`] and the client formats in
 //! [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery in
 //! [`delivery`] (HTTP by [`tls`]), the other nodes in [`nodes`] and the messages to them in
-//! [`broker`], logs and metrics in [`telemetry`]. The actors and the rules are a crate of their own,
-//! `bellpull_actors`, and so is the load tester, `bellpull_load`.
+//! [`broker`], logs and metrics in [`telemetry`]. The actors and the rules are a crate of their
+//! own, `bellpull_actors`, and so is the load tester, `bellpull_load`.
 
 pub mod app;
 pub mod auth;
