@@ -4,7 +4,7 @@
 //! compared figures come from one run on one machine. [`target`] opens a server (or starts one of
 //! our own on a temporary database), [`workers`] has the worker processes whose sockets listen
 //! ([`worker`]), `workload` is the load, [`report`] the output. [`cli`] has the options of
-//! `bellpull load`.
+//! `bellpull load`. [`cluster`] runs several nodes on one machine, for other commands too.
 //!
 //! Three rules. Every latency is measured by one clock, from the time when the request was *due*.
 //! Every expected frame is counted: one that is missing, duplicated or out of order makes the run
@@ -22,6 +22,7 @@ pub mod check;
 pub mod children;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod frame;
 pub mod mark;
 mod open_files;

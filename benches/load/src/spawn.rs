@@ -7,12 +7,20 @@ use std::process::{ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 use super::LoadError;
-use super::children::Owned;
+use super::children::{Owned, tied};
 use super::plan::Place;
 use super::tokens::{Participants, Roster, load_user};
 
 /// The length of a secret, in bytes.
 const SECRET_BYTES: usize = 32;
+
+/// The variable of the database's URL.
+const DATABASE: &str = "BELLPULL_DATABASE_URL";
+
+/// The settings of a hub under load: all users connect from a few addresses, and a few accounts
+/// write as fast as the hub accepts, which is what is measured.
+pub const UNLIMITED: [(&str, &str); 2] =
+    [("BELLPULL_WS_HANDSHAKES_PER_S", "0"), ("BELLPULL_HTTP_WRITES_PER_S", "0")];
 
 /// The setting of a hub's connections, and its default.
 const CONNECTIONS_MAX: &str = "BELLPULL_WS_MAX_CONNECTIONS";
@@ -59,25 +67,30 @@ pub async fn hub(
     getrandom::fill(&mut random).map_err(|error| LoadError::Failed(error.to_string()))?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let participants = accounts(&binary, &database, &secret, roster).await?;
-    let mut command = Command::new(&binary);
+    let mut command = serve(&binary, &database);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--database", &database])
+        .args(["--listen", "127.0.0.1:0"])
         .env("BELLPULL_JWT_SECRET", &secret)
-        // All users connect from a few addresses.
-        .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
-        // And a few accounts write as fast as the hub accepts: that is what is measured.
-        .env("BELLPULL_HTTP_WRITES_PER_S", "0")
+        .envs(UNLIMITED)
         .current_dir(folder.path()); // no bellpull.toml of anybody's
     if std::env::var_os(CONNECTIONS_MAX).is_none() {
         // No more than are possible: a hub warns of a limit that is higher.
         let most = crate::open_files::connections_max().min(CONNECTIONS_USUAL);
         command.env(CONNECTIONS_MAX, most.to_string());
     }
+    let (child, place, _) = start(command, &binary)?;
+    Ok((Spawned { child, _folder: Some(folder) }, place, participants))
+}
+
+/// The command of a hub on this database; warnings are logged unless a variable says otherwise.
+pub(super) fn serve(binary: &Path, database: &str) -> Command {
+    let mut command = tied(binary, "KILL");
+    // The URL may contain a password, which arguments would show to other users.
+    command.arg("serve").env(DATABASE, database);
     if std::env::var_os("BELLPULL_LOG_FILTER").is_none() {
         command.env("BELLPULL_LOG_FILTER", "warn");
     }
-    let (child, place, _) = start(&mut command, &binary)?;
-    Ok((Spawned { child, _folder: Some(folder) }, place, participants))
+    command
 }
 
 /// Starts the bare loop.
@@ -89,19 +102,20 @@ pub fn bare() -> Result<(Spawned, Place), LoadError> {
     let mut command = Command::new(&binary);
     // It ends with its input, which is ours.
     command.args(["load", "bare-loop"]).stdin(Stdio::piped());
-    let (child, place, _) = start(&mut command, &binary)?;
+    let (child, place, _) = start(command, &binary)?;
     Ok((Spawned { child, _folder: None }, place))
 }
 
 /// Starts a server and reads its first line, which contains its address.
 fn start(
-    command: &mut Command,
+    mut command: Command,
     binary: &Path,
 ) -> Result<(Owned, Place, BufReader<ChildStdout>), LoadError> {
     let failed = |error: &dyn std::fmt::Display| {
         LoadError::Failed(format!("--spawn: {}: {error}", binary.display()))
     };
-    let mut child = Owned::start(command.stdout(Stdio::piped())).map_err(|error| failed(&error))?;
+    command.stdout(Stdio::piped());
+    let mut child = Owned::start(command).map_err(|error| failed(&error))?;
     let Some(stdout) = child.stdout.take() else { return Err(failed(&"no output")) };
     let mut lines = BufReader::new(stdout);
     let mut line = String::new();
@@ -112,8 +126,12 @@ fn start(
 }
 
 /// Creates accounts directly in the database: hashing passwords is not what is measured. The hub's
-/// own program does it, so that its version has its own schema.
-async fn accounts(
+/// own program does it, so that its version has its own schema. Their tokens are signed with
+/// `secret`, which must be the hub's.
+///
+/// # Errors
+/// See the text: the database, or the program's error.
+pub async fn accounts(
     binary: &Path,
     database: &str,
     secret: &str,
@@ -136,7 +154,8 @@ async fn accounts(
 /// The ids of new accounts with these roles, in order.
 fn make(binary: &Path, database: &str, roles: &[String]) -> Result<Vec<u64>, String> {
     let mut child = Command::new(binary)
-        .args(["load-accounts", "--database", database])
+        .arg("load-accounts")
+        .env(DATABASE, database)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

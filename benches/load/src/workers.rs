@@ -273,7 +273,7 @@ impl Worker {
             |error: &dyn std::fmt::Display| LoadError::Failed(format!("a worker process: {error}"));
         let mut process = Process::new(own_binary()?);
         process.args(["load", "worker"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = Owned::start(&mut process).map_err(|error| failed(&error))?;
+        let mut child = Owned::start(process).map_err(|error| failed(&error))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(&"it has no pipes"));
         };

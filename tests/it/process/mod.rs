@@ -2,6 +2,7 @@
 
 mod beside;
 mod cli;
+mod cluster;
 mod faults;
 mod files;
 mod foreign_keys;
