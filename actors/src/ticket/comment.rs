@@ -1,5 +1,6 @@
-//! Comments in a ticket actor: they do not change the ticket, but the actor knows it, and so who
-//! may comment and who may be notified.
+//! Comments in a ticket actor: they do not change the ticket, but who may comment and who may be
+//! notified depends on it. It is read anew for each: no conflict would show that another node has
+//! changed it.
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ impl TicketEntity {
         author: &Caller,
         state: &mut TicketState,
     ) -> Result<Comment, CommandError> {
+        state.known = None;
         let Known { ticket, project } = self.known(state).await?;
         let membership = self.membership(project, author).await?;
         if !is_visible(ticket, author, membership) {

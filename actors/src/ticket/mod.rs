@@ -8,8 +8,9 @@
 //! [`crate::domain::ticket`] decides a command, the store commits it, the recipients' user actors
 //! are notified, then the caller is answered. Commit and notification run in a task of their own,
 //! so that the death of this actor cannot come between them. A rival on another node makes the
-//! commit conflict: the ticket is read again and the command decided again, at most [`TRIES`]
-//! times.
+//! commit conflict, or makes what is known a wrong reason to refuse: the ticket is read again and
+//! the command decided again, at most [`TRIES`] times. So a user who was assigned on one node may
+//! start work on the next.
 
 mod comment;
 pub(crate) mod message;
@@ -213,10 +214,17 @@ impl TicketEntity {
 
     async fn command(&self, command: &Command, caller: &Caller, state: &mut TicketState) -> Answer {
         for _ in 0..TRIES {
+            let is_just_read = state.known.is_none();
             let known = self.known(state).await?;
             let membership = self.membership(&known.project, caller).await?;
             let now = self.clock.now();
-            let decision = decide(&known.ticket, command, caller, membership, now)?;
+            let decision = match decide(&known.ticket, command, caller, membership, now) {
+                Err(_) if !is_just_read => {
+                    state.known = None;
+                    continue;
+                }
+                decided => decided?,
+            };
             let is_deleted = decision.deleted;
             match self.commit(decision).await {
                 Ok(ticket) if is_deleted => {

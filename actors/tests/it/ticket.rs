@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::directory::CommandError;
-use bellpull_actors::domain::ids::{ProjectId, TicketId};
+use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Edit, NewTicket, Priority, Refusal, Status, Ticket,
 };
@@ -121,6 +121,30 @@ async fn a_rival_makes_it_read_again_and_decide_again() {
     node.store.rival(id, |ticket| ticket.status = Status::Approved);
     let late = node.command(id, Command::Open, &admin).await.unwrap_err();
     assert!(matches!(late, CommandError::Refused(Refusal::WrongStatus { .. })), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rival_has_allowed_is_not_refused() {
+    let node = TestNode::new().await;
+    let (creator, admin) = (node.caller(1), node.store.add_user(2, Role::Admin));
+    let developer = node.store.add_user(3, Role::Developer);
+    let id = node.raise(&creator).await.id;
+    node.command(id, Command::Open, &admin).await.unwrap();
+    node.store.rival(id, |ticket| {
+        ticket.status = Status::Assigned;
+        ticket.assigned_to = vec![UserId(3)];
+    });
+    let started = node.command(id, Command::StartWork, &developer).await.unwrap();
+    assert_eq!((started.status, started.version), (Status::InProgress, 4));
+    // A comment asks for the newest: what was known would let the creator comment.
+    let other = node.caller(4);
+    node.store.rival(id, |ticket| ticket.created_by = UserId(4));
+    let comment = |caller: &Caller| node.hub.tickets.comment(id, "Hi".to_owned(), caller.clone());
+    let refused = comment(&creator).await.unwrap_err();
+    assert_eq!(refused, CommandError::Refused(Refusal::NotFound));
+    node.store.rival(id, |ticket| ticket.created_by = UserId(1));
+    comment(&creator).await.unwrap();
+    assert_eq!(comment(&other).await.unwrap_err(), CommandError::Refused(Refusal::NotFound));
 }
 
 #[tokio::test(start_paused = true)]
