@@ -93,6 +93,15 @@ impl Signals {
         Ok(Self { terminate, interrupt })
     }
 
+    /// Waits for SIGTERM or SIGINT.
+    #[cfg(feature = "load")]
+    pub(super) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits for SIGTERM, SIGINT or an operator's request to stop, or for the supervision tree to
     /// fail; returns whether it failed.
     pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {

@@ -14,7 +14,7 @@ use crate::wire::Dialect;
 const PREFIX: &str = "BELLPULL_";
 
 /// The path of the file, unless `--config` names one.
-const FILE_ENV: &str = "BELLPULL_CONFIG";
+pub const FILE_ENV: &str = "BELLPULL_CONFIG";
 
 /// The default file, read if it exists.
 const FILE: &str = "bellpull.toml";

@@ -23,7 +23,7 @@ use ipnet::IpNet;
 
 pub use database_url::DatabaseUrl;
 pub use delivery::DeliveryConfig;
-pub use load::{ConfigError, Sources};
+pub use load::{ConfigError, FILE_ENV, Sources};
 
 use crate::wire::Dialect;
 

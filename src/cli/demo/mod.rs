@@ -2,9 +2,13 @@
 //!
 //! The hub is a real one on a temporary SQLite file; its users log in over REST and hold real
 //! WebSockets. Every expected frame is awaited and checked, so the demo is also a test: `--once`
-//! exits non-zero if a frame is missing, duplicated or wrong.
+//! exits non-zero if a frame is missing, duplicated or wrong. With `--nodes` the hub is several
+//! processes, and one of them is killed in the middle ([`nodes`]).
 
+mod act;
 mod client;
+#[cfg(feature = "load")]
+mod nodes;
 mod print;
 mod story;
 
@@ -19,13 +23,19 @@ use super::{CliError, SettingFlags};
 use crate::app::App;
 use crate::config::Config;
 use crate::telemetry;
+use act::{Owed, Site, Sites};
 use client::Person;
 
 const EXAMPLES: &str = "\
 Examples:
   bellpull demo                          the story, then a hub to try: Ctrl-C stops it
   bellpull demo --once                   the story alone; exits 0 if every frame arrived
-  bellpull demo --listen 127.0.0.1:0     on any free port";
+  bellpull demo --listen 127.0.0.1:0     on any free port
+  bellpull demo --nodes 3                over three nodes, one of which is killed meanwhile";
+
+/// How many nodes a demo may have.
+#[cfg(feature = "load")]
+const NODES_MAX: u8 = 9;
 
 /// The options of `demo`: every setting, although its database is temporary.
 #[derive(Debug, clap::Args)]
@@ -34,6 +44,14 @@ pub struct Args {
     /// Exits after the story: 0 if every expected frame arrived, 1 otherwise
     #[arg(long)]
     once: bool,
+    /// Plays on this many nodes behind a proxy, kills one with SIGKILL in the middle, and compares
+    /// what each user received with the inbox. PostgreSQL and Redis are started for it from the
+    /// machine's own programs, unless --database and --redis are given (as flags: those of the
+    /// environment and of bellpull.toml are not touched)
+    #[cfg(feature = "load")]
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
+    nodes: u8,
     #[command(flatten)]
     settings: SettingFlags<true>,
 }
@@ -54,6 +72,10 @@ const CAST: [(&str, &str, &str); 4] = [
 /// # Errors
 /// A frame that was missing, duplicated or wrong, or the reason why the hub did not start.
 pub async fn run(args: Args) -> Result<(), CliError> {
+    #[cfg(feature = "load")]
+    if args.nodes > 1 {
+        return nodes::run(args).await;
+    }
     let mut config = args.settings.load_quietly()?;
     telemetry::init_metrics();
     let folder = tempfile::tempdir()
@@ -76,35 +98,53 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 
 /// Starts the hub; if the default port is in use, on any free one.
 async fn start(mut config: Config, once: bool) -> Result<App, CliError> {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    if once && config.listen == usual {
-        config.listen = any; // a story that ends needs no fixed address
-    }
-    if config.listen == usual && std::net::TcpListener::bind(usual).is_err() {
-        print::port_taken(usual);
-        config.listen = any;
-    }
+    config.listen = listen(config.listen, once);
     Ok(App::start(config).await?)
 }
 
-async fn join_cast(
-    app: &App,
+/// Where the demo listens: on any free port if the default one is in use.
+fn listen(wanted: SocketAddr, once: bool) -> SocketAddr {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    if once && wanted == usual {
+        return any; // a story that ends needs no fixed address
+    }
+    if wanted == usual && std::net::TcpListener::bind(usual).is_err() {
+        print::port_taken(usual);
+        return any;
+    }
+    wanted
+}
+
+/// An account with the demo's password.
+fn account(
     (username, full_name, role): (&str, &str, &str),
-) -> Result<Person, String> {
-    let hash = app.auth().hash_password(PASSWORD.to_owned()).await;
-    let new = NewUser {
+    password_hash: String,
+) -> Result<NewUser, String> {
+    Ok(NewUser {
         id: None,
         username: username.to_owned(),
         addresses: Addresses::email(format!("{username}@example.com")),
         full_name: full_name.to_owned(),
         role: role.parse().map_err(|_| format!("{role} is no role"))?,
         is_email_verified: true,
-        password_hash: Some(hash.map_err(|error| error.to_string())?),
+        password_hash: Some(password_hash),
         now: Timestamp::now(),
-    };
+    })
+}
+
+async fn join_cast(app: &App, member: (&str, &str, &str)) -> Result<Person, String> {
+    let hash = app.auth().hash_password(PASSWORD.to_owned()).await;
+    let new = account(member, hash.map_err(|error| error.to_string())?)?;
     app.store().create_user(new, None).await.map_err(|error| error.to_string())?;
+    let (username, full_name, _) = member;
     Person::log_in(&app.url(), username, full_name, PASSWORD).await
+}
+
+impl Sites for App {
+    fn site(&self, _owed: &[Owed<'_>]) -> Site {
+        Site { url: self.url(), node: None }
+    }
 }
 
 async fn play(app: &App) -> Result<(), String> {
@@ -113,7 +153,5 @@ async fn play(app: &App) -> Result<(), String> {
     for member in CAST {
         people.push(join_cast(app, member).await?);
     }
-    let [john, ada, sara, root] =
-        <[Person; 4]>::try_from(people).map_err(|_| "the cast is not complete".to_owned())?;
-    story::play(story::Cast { john, ada, sara, root }).await
+    story::play(story::Cast::of(people)?, app).await
 }

@@ -25,26 +25,27 @@ pub(super) fn opening(url: &str) {
 
 pub(super) fn connected(who: &Person, first: &Value) {
     let message = first["message"].as_str().unwrap_or_default();
-    println!("  {} {:<12} {}", "⇄".cyan(), who.username.cyan(), message.dimmed());
+    println!("  {} {} {}", "⇄".cyan(), name(who).cyan(), message.dimmed());
 }
 
-pub(super) fn act(who: &Person, words: &str, answer: &Answer) {
+pub(super) fn act(who: &Person, words: &str, node: Option<&str>, answer: &Answer) {
     let status = answer.body["status_display"].as_str().unwrap_or_default();
     let took = ms(answer.took);
     println!();
+    let by = node.map(|node| format!(" from node {node}")).unwrap_or_default();
     println!(
         "{} {} {}",
         "●".yellow(),
         format_args!("{} {words}", who.full_name).bold(),
-        format_args!("→ {status}  (HTTP {}, {took})", answer.status).dimmed(),
+        format_args!("→ {status}  (HTTP {}{by}, {took})", answer.status).dimmed(),
     );
 }
 
 pub(super) fn heard(who: &Person, frame: &Value, why: &str, after: Duration) {
     println!(
-        "    {} {:<12} {:<16} {}  {}",
+        "    {} {} {:<16} {}  {}",
         "→".green(),
-        who.username.green(),
+        name(who).green(),
         text(frame, "notification_type").blue(),
         text(frame, "message"),
         format_args!("seq {} · {why} · {} after the request", frame["seq"], ms(after)).dimmed(),
@@ -68,9 +69,9 @@ pub(super) fn back(who: &Person, first: &Value) {
 
 pub(super) fn replayed(who: &Person, frame: &Value) {
     println!(
-        "    {} {:<12} {:<16} {}  {}",
+        "    {} {} {:<16} {}  {}",
         "↺".magenta(),
-        who.username.green(),
+        name(who).green(),
         text(frame, "notification_type").blue(),
         text(frame, "message"),
         format_args!("seq {} · happened while away", frame["seq"]).dimmed(),
@@ -88,6 +89,12 @@ pub(super) fn done() {
 }
 
 pub(super) fn serving(url: &str, password: &str, cast: &[(&str, &str, &str)]) {
+    to_try(url, password, cast);
+    println!("{}", "Ctrl-C stops it; the file goes with it.".dimmed());
+}
+
+/// Where the hub is, and how it is asked.
+pub(super) fn to_try(url: &str, password: &str, cast: &[(&str, &str, &str)]) {
     println!();
     println!("{}  {url}/console/", "Console".bold());
     println!("{}", format_args!("The password of all users is {password}").bold());
@@ -100,7 +107,12 @@ pub(super) fn serving(url: &str, password: &str, cast: &[(&str, &str, &str)]) {
     println!("       -d '{{\"username\":\"john_client\",\"password\":\"{password}\"}}'");
     println!("  a WebSocket on {}/ws/notifications/?token=…", url.replacen("http", "ws", 1));
     println!();
-    println!("{}", "Ctrl-C stops it; the file goes with it.".dimmed());
+}
+
+/// A user's name in its column, with the node of the socket if there are several.
+fn name(who: &Person) -> String {
+    let node = who.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
+    format!("{:<12}{node}", who.username)
 }
 
 fn text<'a>(frame: &'a Value, key: &str) -> &'a str {

@@ -1,13 +1,14 @@
 //! The story: each step is a request and the frames that must follow, with their recipients and
 //! reasons.
 
-use std::time::Instant;
+use serde_json::json;
 
-use futures_util::future::join_all;
-use serde_json::{Value, json};
-
+use super::act::{Act, Sites, catch_up};
 use super::client::Person;
 use super::print;
+
+/// Where the steps of a story are asked.
+type Hub<'a> = &'a (dyn Sites + Sync);
 
 /// All users.
 pub(super) struct Cast {
@@ -17,130 +18,107 @@ pub(super) struct Cast {
     pub(super) root: Person,
 }
 
-/// A user who must receive a frame, and why.
-type Owed<'a> = (&'a mut Person, &'static str);
-
-/// Plays the story.
+/// Plays the story at one hub.
 ///
 /// # Errors
 /// The first frame that was missing, duplicated or wrong.
-pub(super) async fn play(mut cast: Cast) -> Result<(), String> {
-    for person in [&mut cast.john, &mut cast.ada, &mut cast.sara, &mut cast.root] {
+pub(super) async fn play(mut cast: Cast, hub: Hub<'_>) -> Result<(), String> {
+    for person in cast.all() {
         let first = person.connect().await?;
         print::connected(person, &first);
     }
-    let ticket = raise(&mut cast).await?;
-    work(&mut cast, ticket).await?;
-    away_and_back(&mut cast, ticket).await?;
-    second_round(&mut cast, ticket).await?;
-    for person in [&mut cast.john, &mut cast.ada, &mut cast.sara, &mut cast.root] {
-        person.hears_nothing_else().await?;
-    }
+    let ticket = cast.raise(hub).await?;
+    cast.work(hub, ticket).await?;
+    cast.ada.disconnect();
+    print::away(&cast.ada);
+    cast.reject(hub, ticket).await?;
+    let first = cast.ada.connect().await?;
+    print::back(&cast.ada, &first);
+    catch_up(&mut cast.ada).await?;
+    cast.finish_again(hub, ticket).await?;
+    cast.approve(hub, ticket).await?;
+    cast.hear_nothing_else().await?;
     print::complete();
     Ok(())
 }
 
-async fn raise(cast: &mut Cast) -> Result<i64, String> {
-    let Cast { john, ada, root, .. } = cast;
-    let ticket = json!({
-        "title": "Homepage not loading",
-        "description": "A white page since this morning.",
-        "priority": "HIGH",
-        "category": "BUG",
-    });
-    let act = Act { who: john, path: "/api/tickets/".to_owned(), body: ticket };
-    let owed = [(ada, "an admin"), (root, "a super admin")];
-    act.play("raises a ticket", "ticket_created", owed).await
-}
-
-async fn work(cast: &mut Cast, id: i64) -> Result<(), String> {
-    let Cast { john, ada, sara, .. } = cast;
-    let open = Act::on(id, ada, "open", json!({}));
-    open.play("takes note of it", "ticket_opened", [(&mut *john, "raised it")]).await?;
-    let assign = Act::on(id, ada, "assign", json!({"developers": [sara.id]}));
-    assign.play("puts Sara on it", "ticket_assigned", [(&mut *sara, "newly assigned")]).await?;
-    let start = Act::on(id, sara, "start_work", json!({}));
-    start.play("starts work", "work_started", [(john, "raised it")]).await?;
-    Ok(())
-}
-
-async fn away_and_back(cast: &mut Cast, id: i64) -> Result<(), String> {
-    let Cast { john, ada, sara, root } = cast;
-    ada.disconnect();
-    print::away(ada);
-    let finish = Act::on(id, sara, "finish_work", json!({}));
-    let owed = [(&mut *john, "raised it"), (&mut *root, "a super admin")];
-    finish.play("says that it is done", "work_finished", owed).await?;
-    let reject = Act::on(id, john, "reject", json!({"reason": "still white in Firefox"}));
-    let owed = [(&mut *sara, "assigned"), (root, "a super admin")];
-    reject.play("is not content", "ticket_rejected", owed).await?;
-    let first = ada.connect().await?;
-    print::back(ada, &first);
-    for event in ["work_finished", "ticket_rejected"] {
-        let frame = ada.next_frame().await?;
-        check(ada, &frame, event, id)?;
-        print::replayed(ada, &frame);
-    }
-    Ok(())
-}
-
-async fn second_round(cast: &mut Cast, id: i64) -> Result<(), String> {
-    let Cast { john, ada, sara, root } = cast;
-    let start = Act::on(id, sara, "start_work", json!({}));
-    start.play("starts again", "work_started", [(&mut *john, "raised it")]).await?;
-    let finish = Act::on(id, sara, "finish_work", json!({}));
-    let owed = [(&mut *john, "raised it"), (&mut *ada, "an admin"), (&mut *root, "a super admin")];
-    finish.play("says that it is done now", "work_finished", owed).await?;
-    let approve = Act::on(id, john, "approve", json!({}));
-    let owed = [(sara, "assigned"), (ada, "an admin"), (root, "a super admin")];
-    approve.play("is content", "ticket_approved", owed).await?;
-    Ok(())
-}
-
-/// A user's action.
-struct Act<'a> {
-    who: &'a Person,
-    path: String,
-    body: Value,
-}
-
-impl<'a> Act<'a> {
-    fn on(ticket: i64, who: &'a Person, action: &str, body: Value) -> Self {
-        Self { who, path: format!("/api/tickets/{ticket}/{action}/"), body }
+impl Cast {
+    /// The users in the order of their list.
+    pub(super) fn of(people: Vec<Person>) -> Result<Self, String> {
+        let [john, ada, sara, root] =
+            <[Person; 4]>::try_from(people).map_err(|_| "the cast is not complete".to_owned())?;
+        Ok(Self { john, ada, sara, root })
     }
 
-    /// Carries out the action and meanwhile awaits its frames: most arrive before the answer.
-    /// Returns the ticket.
-    async fn play<const N: usize>(
-        self,
-        words: &str,
-        event: &str,
-        owed: [Owed<'_>; N],
-    ) -> Result<i64, String> {
-        let asked = Instant::now();
-        let hear = |(person, why)| async move {
-            let person: &mut Person = person;
-            let frame = person.next_frame().await?;
-            Ok::<_, String>((asked.elapsed(), person, why, frame))
-        };
-        let heard = join_all(owed.map(hear));
-        let (answer, heard) = tokio::join!(self.who.post(&self.path, self.body), heard);
-        let answer = answer?;
-        print::act(self.who, words, &answer);
-        let ticket = answer.body["id"].as_i64().ok_or("the ticket has no id")?;
-        let mut heard = heard.into_iter().collect::<Result<Vec<_>, _>>()?;
-        heard.sort_by_key(|(after, ..)| *after);
-        for (after, person, why, frame) in heard {
-            check(person, &frame, event, ticket)?;
-            print::heard(person, &frame, why, after);
+    pub(super) fn all(&mut self) -> [&mut Person; 4] {
+        [&mut self.john, &mut self.ada, &mut self.sara, &mut self.root]
+    }
+
+    /// John raises a ticket; returns it.
+    pub(super) async fn raise(&mut self, hub: Hub<'_>) -> Result<i64, String> {
+        let Self { john, ada, root, .. } = self;
+        let ticket = json!({
+            "title": "Homepage not loading",
+            "description": "A white page since this morning.",
+            "priority": "HIGH",
+            "category": "BUG",
+        });
+        let act = Act::new(john, "/api/tickets/", ticket);
+        let owed = [(ada, "an admin"), (root, "a super admin")];
+        act.play(hub, "raises a ticket", "ticket_created", owed).await
+    }
+
+    /// Ada opens and assigns it, and Sara starts.
+    pub(super) async fn work(&mut self, hub: Hub<'_>, id: i64) -> Result<(), String> {
+        let Self { john, ada, sara, .. } = self;
+        let open = Act::on(id, ada, "open", json!({}));
+        let owed = [(&mut *john, "raised it")];
+        open.play(hub, "takes note of it", "ticket_opened", owed).await?;
+        let assign = Act::on(id, ada, "assign", json!({"developers": [sara.id]}));
+        let owed = [(&mut *sara, "newly assigned")];
+        assign.play(hub, "puts Sara on it", "ticket_assigned", owed).await?;
+        let start = Act::on(id, sara, "start_work", json!({}));
+        start.play(hub, "starts work", "work_started", [(john, "raised it")]).await?;
+        Ok(())
+    }
+
+    /// Sara finishes, and John rejects what she has done.
+    pub(super) async fn reject(&mut self, hub: Hub<'_>, id: i64) -> Result<(), String> {
+        self.finish(hub, id, "says that it is done").await?;
+        let Self { john, ada, sara, root } = self;
+        let reject = Act::on(id, john, "reject", json!({"reason": "still white in Firefox"}));
+        let owed = [(sara, "assigned"), (ada, "an admin"), (root, "a super admin")];
+        reject.play(hub, "is not content", "ticket_rejected", owed).await?;
+        Ok(())
+    }
+
+    pub(super) async fn finish_again(&mut self, hub: Hub<'_>, id: i64) -> Result<(), String> {
+        let Self { john, sara, .. } = self;
+        let start = Act::on(id, sara, "start_work", json!({}));
+        start.play(hub, "starts again", "work_started", [(john, "raised it")]).await?;
+        self.finish(hub, id, "says that it is done now").await
+    }
+
+    pub(super) async fn approve(&mut self, hub: Hub<'_>, id: i64) -> Result<(), String> {
+        let Self { john, ada, sara, root } = self;
+        let approve = Act::on(id, john, "approve", json!({}));
+        let owed = [(sara, "assigned"), (ada, "an admin"), (root, "a super admin")];
+        approve.play(hub, "is content", "ticket_approved", owed).await?;
+        Ok(())
+    }
+
+    pub(super) async fn hear_nothing_else(&mut self) -> Result<(), String> {
+        for person in self.all() {
+            person.hears_nothing_else().await?;
         }
-        Ok(ticket)
+        Ok(())
     }
-}
 
-fn check(person: &Person, frame: &Value, event: &str, ticket: i64) -> Result<(), String> {
-    if frame["notification_type"] == event && frame["ticket"]["id"] == ticket {
-        return Ok(());
+    async fn finish(&mut self, hub: Hub<'_>, id: i64, words: &str) -> Result<(), String> {
+        let Self { john, ada, sara, root } = self;
+        let finish = Act::on(id, sara, "finish_work", json!({}));
+        let owed = [(john, "raised it"), (ada, "an admin"), (root, "a super admin")];
+        finish.play(hub, words, "work_finished", owed).await?;
+        Ok(())
     }
-    Err(format!("{} was owed {event} and received {frame}", person.username))
 }

@@ -35,7 +35,7 @@ fn help_and_version_answer_a_newcomer() {
     let commands: [(&[&str], &[&str]); 10] = [
         (&[], &["demo", "serve", "migrate", "user", "token", "tree", "Examples:"]),
         (&["serve"], &["--listen", "BELLPULL_LISTEN", "bellpull.toml", "Examples:"]),
-        (&["demo"], &["--once", "Ctrl-C"]),
+        (&["demo"], &["--once", "--nodes", "Ctrl-C"]),
         (&["migrate"], &["--database", "sqlite://PATH"]),
         (&["user"], &["create"]),
         (&["user", "create"], &["--password", "super_admin", "stdin", "Examples:"]),

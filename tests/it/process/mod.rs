@@ -3,6 +3,8 @@
 mod beside;
 mod cli;
 mod cluster;
+#[cfg(feature = "load")]
+mod demo;
 mod faults;
 mod files;
 mod foreign_keys;

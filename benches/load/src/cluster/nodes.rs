@@ -162,7 +162,7 @@ impl Node {
         let program = program.clone().map_or_else(own_binary, Ok)?;
         let mut command = serve(&program, database);
         // A setting that two nodes cannot share is not inherited.
-        command.env_remove("BELLPULL_OPERATOR_LISTEN").env_remove("BELLPULL_CONFIG");
+        command.env_remove("BELLPULL_OPERATOR_LISTEN").env_remove("BELLPULL_NODE_URL");
         command.env("BELLPULL_REDIS_URL", redis);
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.env("BELLPULL_NODE", &self.name).env("BELLPULL_LISTEN", self.address.to_string());

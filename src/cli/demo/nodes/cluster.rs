@@ -43,6 +43,11 @@ impl Plan {
         Ok(Self { count, services, settings: flags.variables() })
     }
 
+    /// Whether the services are started too.
+    pub(super) fn has_own_services(&self) -> bool {
+        self.services.is_none()
+    }
+
     /// Nodes on one machine share no port: one that is set for operators is any free one.
     ///
     /// # Errors
@@ -69,7 +74,7 @@ pub(super) struct Cluster {
     pub(super) proxy: Proxy,
     pub(super) nodes: Nodes,
     database: String,
-    services: Option<Services>,
+    _services: Option<Services>,
 }
 
 impl Cluster {
@@ -91,7 +96,7 @@ impl Cluster {
             NodeOptions { program: None, database: database.clone(), redis, settings, directory };
         let nodes = Nodes::start(&options, plan.count).await?;
         let proxy = Proxy::start(listen, &nodes.addresses()).await?;
-        Ok(Self { proxy, nodes, database, services })
+        Ok(Self { proxy, nodes, database, _services: services })
     }
 
     /// The URL of the proxy.
@@ -102,11 +107,6 @@ impl Cluster {
     /// The URL of the database; it may contain a password.
     pub(super) fn database(&self) -> &str {
         &self.database
-    }
-
-    /// Whether the services were started for the demo.
-    pub(super) fn has_own_services(&self) -> bool {
-        self.services.is_some()
     }
 
     /// The URL of a node that runs.

@@ -29,11 +29,11 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
     let count = usize::from(args.nodes);
     let plan = Plan::of(&args.settings, count)?;
     let (once, config) = (args.once, args.settings.load_quietly()?);
+    let plan = plan.with_own_ports(&config)?;
     let told = || CliError::failed("ended by a signal, before the story was over");
-    let started = async {
-        let listen = listen(config.listen, once);
-        Cluster::start(plan.with_own_ports(&config)?, listen).await
-    };
+    print::starting(count, plan.has_own_services());
+    let listen = listen(config.listen, once);
+    let started = Cluster::start(plan, listen);
     let mut cluster = tokio::select! {
         started = started => started?,
         () = signals.received() => return Err(told()),
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
 }
 
 async fn play(cluster: &mut Cluster, config: Config) -> Result<(), CliError> {
-    print::opening(cluster);
+    print::started(cluster);
     let config = Config { database_url: cluster.database().to_owned().into(), ..config };
     let store = open_store(&config).await?;
     let mut people = Vec::new();

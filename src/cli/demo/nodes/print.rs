@@ -7,28 +7,24 @@ use super::super::client::Person;
 use super::super::print::to_try;
 use super::cluster::Cluster;
 
-pub(super) fn opening(cluster: &Cluster) {
-    let count = cluster.nodes.len();
-    let services = if cluster.has_own_services() { "of its own" } else { "as given" };
+/// Before the seconds in which nothing else is printed.
+pub(super) fn starting(count: usize, has_own_services: bool) {
+    let services = if has_own_services { "PostgreSQL, Redis and " } else { "" };
     println!();
     println!(
-        "{}  a ticket's life cycle on {count} nodes, one of which is killed meanwhile",
+        "{}  a ticket's life cycle on {count} nodes, one of which is killed in the middle",
         "Bellpull".bold()
     );
-    println!(
-        "{}",
-        format_args!("PostgreSQL and Redis {services}; a proxy on {} before", cluster.url())
-            .dimmed()
-    );
+    println!("{}", format_args!("Starting {services}{count} nodes …").dimmed());
+}
+
+pub(super) fn started(cluster: &Cluster) {
     for node in cluster.nodes.iter() {
         let pid = node.pid().unwrap_or_default();
-        println!(
-            "  {} node {} {}",
-            "▪".cyan(),
-            node.name().cyan(),
-            format_args!("{}  process {pid}", node.url()).dimmed()
-        );
+        let place = format!("{}  process {pid}", node.url());
+        println!("  {} node {}   {}", "▪".cyan(), node.name().cyan(), place.dimmed());
     }
+    println!("  {} proxy    {}", "▪".cyan(), cluster.url().dimmed());
     println!();
 }
 
@@ -53,7 +49,7 @@ pub(super) fn back(who: &Person) {
     println!(
         "{} {} {}",
         "○".green(),
-        format_args!("{} is back, now on {node}", who.full_name).bold(),
+        format_args!("{} is back, on node {node} now,", who.full_name).bold(),
         format_args!("and asks for what follows seq {known}").dimmed(),
     );
 }
@@ -66,7 +62,7 @@ pub(super) fn started_again(name: &str) {
 pub(super) fn complete(count: usize) {
     println!();
     println!(
-        "{} compared with the inboxes: of {count} notifications none was missed, doubled or out of order",
+        "{} compared with the inboxes: of {count} notifications, none was lost, doubled or out of order",
         "✓".green().bold()
     );
 }
