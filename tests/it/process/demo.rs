@@ -1,10 +1,16 @@
 //! `demo --nodes`: a node is killed in the middle of the story, and every user's inbox is compared.
 
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use super::PATIENCE;
 use super::cli::refused;
 use crate::support::postgres::{self, Database};
-use crate::support::process::{folder, run};
+use crate::support::process::{command, folder, run};
 use crate::support::redis;
 use crate::support::skip::skipped;
 
@@ -48,7 +54,7 @@ fn a_node_of_three_is_killed_and_no_user_misses_anything() {
             "Ada Admin is back, on node c now, and asks for what follows seq 1",
             "↺ ada_admin    on c work_finished",
             "↺ ada_admin    on c ticket_rejected",
-            "node b is started again",
+            "node b starts again",
             "John Client is content → Approved  (HTTP 200 from node b",
             "compared with the inboxes: of 18 notifications, none was lost",
         ],
@@ -73,6 +79,42 @@ async fn given_services_are_used_and_a_second_demo_finds_its_users() {
     let counts = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM tickets)";
     let counts: (i64, i64) = sqlx::query_as(counts).fetch_one(&mut connection).await.unwrap();
     assert_eq!(counts, (4, 2));
+}
+
+#[test]
+fn nothing_outlives_a_demo_that_is_killed() {
+    let (folder, database) = folder();
+    // PostgreSQL, which does not run as root, must reach its own folder in this one.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+    let mut demo = command(&database)
+        .args(["demo", "--nodes", "2", "--listen", "127.0.0.1:0"])
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let pid = |line: String| line.split_once("  process ")?.1.parse().ok();
+    let pids: Vec<u32> = lines.filter_map(pid).take(2).collect();
+    if pids.is_empty() {
+        let mut stderr = String::new();
+        demo.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        demo.wait().unwrap();
+        assert!(stderr.contains("apt-get install"), "{stderr}");
+        return skipped(&stderr);
+    }
+    assert!(pids.iter().all(|pid| is_running(*pid)));
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while pids.iter().any(|pid| is_running(*pid)) {
+        assert!(Instant::now() < deadline, "{pids:?} are still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn is_running(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 #[test]

@@ -54,9 +54,14 @@ pub(super) fn back(who: &Person) {
     );
 }
 
-pub(super) fn started_again(name: &str) {
+pub(super) fn starting_again(name: &str) {
     println!();
-    println!("{} {}", "▪".green(), format_args!("node {name} is started again").bold());
+    println!(
+        "{} {} {}",
+        "▪".green(),
+        format_args!("node {name} starts again").bold(),
+        "and waits until the others have given up its former process …".dimmed()
+    );
 }
 
 pub(super) fn complete(count: usize) {

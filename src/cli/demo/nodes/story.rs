@@ -33,8 +33,8 @@ pub(super) async fn play(mut cast: Cast, cluster: &mut Cluster) -> Result<(), St
     cast.finish_again(cluster, ticket).await?;
 
     if let Some(node) = cluster.nodes.get_mut(killed) {
+        print::starting_again(node.name());
         node.start().await.map_err(|error| error.to_string())?;
-        print::started_again(node.name());
     }
     cast.approve(cluster, ticket).await?;
     cast.hear_nothing_else().await?;
