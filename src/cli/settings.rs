@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::ValueHint};
 
 use super::CliError;
-use crate::config::table::{Kind, SETTINGS, STORE_KEYS, Setting, find};
-use crate::config::{Config, FILE_ENV, Sources};
+use crate::config::table::{Kind, SETTINGS, STORE_KEYS, Setting};
+use crate::config::{Config, Sources};
 use crate::telemetry;
 
 const CONFIG: &str = "config";
@@ -56,17 +56,21 @@ impl<const ALL: bool> SettingFlags<ALL> {
     }
 
     /// The value of a flag, if it was given.
+    #[cfg(feature = "load")]
     pub(super) fn given(&self, key: &str) -> Option<&str> {
         self.flags.iter().find(|(flag, _)| *flag == key).map(|(_, value)| value.as_str())
     }
 
     /// The flags as variables and their values, for another process: its arguments would show
     /// secrets to other users.
+    #[cfg(feature = "load")]
     pub(super) fn variables(&self) -> Vec<(String, String)> {
-        let variable =
-            |(key, value): &(&'static str, String)| Some((find(key)?.env(), value.clone()));
+        let variable = |(key, value): &(&'static str, String)| {
+            Some((crate::config::table::find(key)?.env(), value.clone()))
+        };
         let file = self.file.as_ref().map(|file| std::path::absolute(file).unwrap_or(file.clone()));
-        let file = file.map(|file| (FILE_ENV.to_owned(), file.display().to_string()));
+        let file =
+            file.map(|file| (crate::config::FILE_ENV.to_owned(), file.display().to_string()));
         self.flags.iter().filter_map(variable).chain(file).collect()
     }
 

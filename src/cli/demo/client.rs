@@ -27,7 +27,9 @@ pub(super) struct Person {
     pub(super) node: Option<String>,
     /// What happened while there was no socket: events and their tickets.
     pub(super) missed: Vec<(&'static str, i64)>,
-    /// The notifications received so far, in their order.
+    /// The last notification that the user knew before.
+    pub(super) known: i64,
+    /// The notifications received since, in their order.
     pub(super) heard: Vec<Entry>,
     /// The last notification that the user knows; a socket that names it receives what follows.
     pub(super) cursor: Option<i64>,
@@ -77,6 +79,7 @@ impl Person {
             id: body["user"]["id"].as_i64().unwrap_or_default(),
             node: None,
             missed: Vec::new(),
+            known: 0,
             heard: Vec::new(),
             cursor: None,
             base: base.to_owned(),
@@ -86,9 +89,10 @@ impl Person {
         })
     }
 
-    /// The same user, whose sockets are opened there.
-    pub(super) fn with_sockets_at(self, base: &str) -> Self {
-        Self { base: base.to_owned(), ..self }
+    /// The same user, who opens sockets there and knows the inbox up to that notification.
+    #[cfg(feature = "load")]
+    pub(super) fn with_sockets_at(self, base: &str, known: i64) -> Self {
+        Self { base: base.to_owned(), known, cursor: Some(known), ..self }
     }
 
     pub(super) async fn post(&self, at: &str, path: &str, body: Value) -> Result<Answer, String> {
@@ -182,6 +186,7 @@ impl Person {
     }
 
     /// Waits until the connection is gone, without another frame.
+    #[cfg(feature = "load")]
     pub(super) async fn loses_the_connection(&mut self) -> Result<(), String> {
         let who = &self.username;
         let mut socket = self.socket.take().ok_or(format!("{who} has no socket"))?;

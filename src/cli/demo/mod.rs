@@ -1,12 +1,14 @@
 //! `bellpull demo`: a ticket's life cycle over real sockets, on a hub of its own.
 //!
 //! The hub is a real one on a temporary SQLite file; its users log in over REST and hold real
-//! WebSockets. Every expected frame is awaited and checked, so the demo is also a test: `--once`
-//! exits non-zero if a frame is missing, duplicated or wrong. With `--nodes` the hub is several
+//! WebSockets. Every expected frame is awaited and checked, and in the end all that a user has
+//! received is compared with the inbox, so the demo is also a test: `--once` exits non-zero if a
+//! frame is missing, duplicated or wrong. With `--nodes` the hub is several
 //! processes, and one of them is killed in the middle ([`nodes`]).
 
 mod act;
 mod client;
+mod compare;
 #[cfg(feature = "load")]
 mod nodes;
 mod print;

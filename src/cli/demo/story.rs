@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::act::{Act, Sites, catch_up};
 use super::client::Person;
+use super::compare::compare;
 use super::print;
 
 /// Where the steps of a story are asked.
@@ -38,6 +39,7 @@ pub(super) async fn play(mut cast: Cast, hub: Hub<'_>) -> Result<(), String> {
     cast.finish_again(hub, ticket).await?;
     cast.approve(hub, ticket).await?;
     cast.hear_nothing_else().await?;
+    cast.compare(&hub.site(&[]).url).await?;
     print::complete();
     Ok(())
 }
@@ -112,6 +114,18 @@ impl Cast {
             person.hears_nothing_else().await?;
         }
         Ok(())
+    }
+
+    /// Compares what each user has received with the inbox, as the node at that URL answers it;
+    /// returns how many notifications these were.
+    pub(super) async fn compare(&mut self, at: &str) -> Result<usize, String> {
+        let mut count = 0;
+        for person in self.all() {
+            let inbox = person.inbox(at, person.known).await?;
+            compare(&person.username, &person.heard, &inbox)?;
+            count += inbox.len();
+        }
+        Ok(count)
     }
 
     async fn finish(&mut self, hub: Hub<'_>, id: i64, words: &str) -> Result<(), String> {

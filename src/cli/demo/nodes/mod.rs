@@ -6,7 +6,6 @@
 //! received is compared with the inbox.
 
 mod cluster;
-mod compare;
 mod print;
 mod story;
 
@@ -82,11 +81,11 @@ async fn join(
     }
     let node = cluster.any_node().map_err(CliError::failed)?;
     let joined = async {
-        let mut person = Person::log_in(&node, username, full_name, PASSWORD).await?;
+        let person = Person::log_in(&node, username, full_name, PASSWORD).await?;
         // What an earlier demo has left in the inbox is known.
         let known = person.inbox(&node, 0).await?;
-        person.cursor = Some(known.last().map_or(0, |entry| entry.seq));
-        Ok::<_, String>(person.with_sockets_at(&cluster.url()))
+        let known = known.last().map_or(0, |entry| entry.seq);
+        Ok::<_, String>(person.with_sockets_at(&cluster.url(), known))
     };
     joined.await.map_err(CliError::failed)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::client::Entry;
+use super::client::Entry;
 
 /// Compares what was received, in its order, with the inbox, oldest first.
 ///
