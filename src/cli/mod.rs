@@ -74,6 +74,10 @@ enum Command {
     /// Load-test a hub, or any WebSocket server.
     #[cfg(feature = "load")]
     Load(Box<bellpull_load::cli::Args>),
+    /// Let faults happen to nodes of its own, and check that nothing is lost, doubled or out of
+    /// order.
+    #[cfg(feature = "load")]
+    Chaos(bellpull_load::chaos::cli::Args),
     /// Create accounts for a load test
     #[command(hide = true)]
     LoadAccounts(load_accounts::Args),
@@ -114,6 +118,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Nodes(args) => Box::pin(nodes::run(args)).await,
         #[cfg(feature = "load")]
         Command::Load(args) => Ok(Box::pin(bellpull_load::cli::run(*args)).await?),
+        #[cfg(feature = "load")]
+        Command::Chaos(args) => Ok(Box::pin(bellpull_load::chaos::cli::run(args)).await?),
         Command::LoadAccounts(args) => Box::pin(load_accounts::run(args)).await,
         Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),

@@ -18,6 +18,7 @@
 )]
 
 pub mod bare;
+pub mod chaos;
 pub mod check;
 pub mod children;
 pub mod cli;

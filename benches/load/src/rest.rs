@@ -145,7 +145,7 @@ fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, LoadErr
 }
 
 /// The response at the start of these bytes, once it is complete, and its length.
-fn whole(bytes: &[u8]) -> Result<Option<(Answer, usize)>, LoadError> {
+pub(crate) fn whole(bytes: &[u8]) -> Result<Option<(Answer, usize)>, LoadError> {
     let no_http = || LoadError::failed("the server's answer is no HTTP");
     if bytes.len() > ANSWER_MAX {
         return Err(LoadError::failed("the server's answer has no end"));

@@ -1,0 +1,110 @@
+//! What was asked of the nodes, and what they acknowledged.
+
+/// How certain it is that a request was executed, and how often it may have been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// An answer said that it was done.
+    pub(super) is_acknowledged: bool,
+    /// How often it was sent without an answer that it was not done.
+    pub(super) attempts: u64,
+}
+
+impl Asked {
+    /// How often it may have been executed, where a repeat is executed again.
+    pub(super) fn each_attempt(self) -> std::ops::RangeInclusive<u64> {
+        u64::from(self.is_acknowledged)..=self.attempts
+    }
+
+    /// The same where repeats have no effect.
+    pub(super) fn once(self) -> std::ops::RangeInclusive<u64> {
+        u64::from(self.is_acknowledged)..=self.attempts.min(1)
+    }
+}
+
+/// A ticket's life.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TicketRecord {
+    /// Unlike all others.
+    pub(super) title: String,
+    pub(super) created: Asked,
+    /// Known once it is acknowledged.
+    pub(super) id: Option<u64>,
+    pub(super) steps: Vec<Step>,
+    pub(super) comments: Vec<CommentRecord>,
+}
+
+/// A change of a ticket.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// `edit`, or the action of the workflow.
+    pub(super) action: &'static str,
+    pub(super) asked: Asked,
+    /// Whether a late execution of a repeated request is possible: the action fits the ticket's
+    /// later statuses, too.
+    pub(super) may_repeat: bool,
+}
+
+/// A comment; its request is not repeated.
+#[derive(Debug, Clone)]
+pub(super) struct CommentRecord {
+    /// Unlike all others.
+    pub(super) body: String,
+    /// Who is named in it.
+    pub(super) mentions: Option<u64>,
+    pub(super) asked: Asked,
+}
+
+/// A notification to some users, with an `Idempotency-Key`.
+#[derive(Debug, Clone)]
+pub(super) struct SendRecord {
+    /// Unlike all others.
+    pub(super) title: String,
+    pub(super) recipients: Vec<u64>,
+    pub(super) asked: Asked,
+}
+
+/// A mark; each row is marked by one writer.
+#[derive(Debug, Clone)]
+pub(super) struct MarkRecord {
+    pub(super) user: u64,
+    /// The notification.
+    pub(super) id: u64,
+    pub(super) is_read: bool,
+    pub(super) asked: Asked,
+}
+
+/// Everything.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    pub(super) tickets: Vec<TicketRecord>,
+    pub(super) sends: Vec<SendRecord>,
+    pub(super) marks: Vec<MarkRecord>,
+    /// Answers that no writer expects.
+    pub(super) surprises: Vec<String>,
+    /// Requests whose answer was lost.
+    pub(super) unanswered: u64,
+}
+
+impl Ledger {
+    /// Adds another writer's.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.tickets.extend(other.tickets);
+        self.sends.extend(other.sends);
+        self.marks.extend(other.marks);
+        self.surprises.extend(other.surprises);
+        self.unanswered += other.unanswered;
+    }
+
+    /// How many writes were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        let tickets = self.tickets.iter().flat_map(|ticket| {
+            let steps = ticket.steps.iter().map(|step| step.asked);
+            let comments = ticket.comments.iter().map(|comment| comment.asked);
+            std::iter::once(ticket.created).chain(steps).chain(comments)
+        });
+        let sends = self.sends.iter().map(|send| send.asked);
+        let marks = self.marks.iter().map(|mark| mark.asked);
+        let all = tickets.chain(sends).chain(marks);
+        all.map(|asked| u64::from(asked.is_acknowledged)).sum()
+    }
+}

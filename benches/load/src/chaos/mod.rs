@@ -1,0 +1,34 @@
+//! Faults on nodes of its own, and a checker outside of all nodes.
+//!
+//! A [`schedule`](mod@schedule) of faults with one seed for all random choices happens to the
+//! `arena`: nodes on a PostgreSQL and a Redis of their own. Meanwhile each `client` listens as its
+//! `family` does, and reconnects; each `writer` (of tickets' `lives`, of `notes`) keeps a `ledger`
+//! of what was acknowledged, and repeats what was not answered. At the end `check` compares the
+//! ledger with the store, as read through REST (`lists`), `view` compares what each client saw with
+//! it, and `presence` looks at each board.
+//!
+//! - *Lost* is what was acknowledged and is not stored, what is stored and a client never saw, and
+//!   what a client saw and is not stored.
+//! - *Doubled* is what was stored more often than it was done, and a number that one socket (or one
+//!   client with a position) was sent twice.
+//! - *Out of order* are numbers that decrease, and events or versions of a ticket in another order
+//!   than its history.
+
+mod arena;
+mod check;
+pub mod cli;
+mod client;
+mod family;
+pub mod finding;
+mod ledger;
+mod lists;
+mod lives;
+mod notes;
+mod people;
+mod presence;
+mod request;
+pub mod run;
+pub mod schedule;
+mod socket;
+mod view;
+mod writer;

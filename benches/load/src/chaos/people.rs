@@ -1,0 +1,168 @@
+//! The accounts of a schedule, and what all tasks of a schedule share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+use tokio::sync::watch;
+
+use crate::LoadError;
+use crate::tokens::{LISTENER, Participants, Roster};
+
+/// An account.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub(super) id: u64,
+    pub(super) username: String,
+    pub(super) token: String,
+}
+
+/// All accounts.
+#[derive(Debug, Clone)]
+pub(super) struct People {
+    pub(super) admins: Vec<Person>,
+    pub(super) developers: Vec<Person>,
+    pub(super) clients: Vec<Person>,
+    /// An admin who opens no sockets of its own and writes nothing; it reads for the checker.
+    pub(super) checker: Person,
+}
+
+/// How many clients there are of each user.
+const CLIENTS_A_USER: usize = 4;
+
+impl People {
+    /// The roles for so many clients: a tenth are admins, a fifth developers.
+    pub(super) fn roster(clients: usize) -> Roster {
+        let users = (clients / CLIENTS_A_USER).max(8);
+        let (admins, developers) = ((users / 10).max(2), (users / 5).max(2));
+        let others = users - admins - developers;
+        let groups = vec![("admin", admins + 1), ("developer", developers), (LISTENER, others)];
+        Roster { groups, has_sender: false }
+    }
+
+    /// The accounts of that roster.
+    ///
+    /// # Errors
+    /// There are too few.
+    pub(super) fn of(roster: &Roster, made: &Participants) -> Result<Self, LoadError> {
+        let mut everyone = made.listeners.iter().enumerate().map(|(n, user)| {
+            let id = user.id.parse().map_err(|_| LoadError::failed("an account has no id"))?;
+            Ok(Person { id, username: format!("load{n}"), token: user.token.clone() })
+        });
+        let mut groups = Vec::new();
+        for (_, count) in &roster.groups {
+            let group: Result<Vec<Person>, LoadError> = everyone.by_ref().take(*count).collect();
+            groups.push(group?);
+        }
+        let few = || LoadError::failed("there are too few accounts");
+        let clients = groups.pop().ok_or_else(few)?;
+        let developers = groups.pop().ok_or_else(few)?;
+        let mut admins = groups.pop().ok_or_else(few)?;
+        let checker = admins.pop().ok_or_else(few)?;
+        Ok(Self { admins, developers, clients, checker })
+    }
+
+    /// All but the checker's.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Person> {
+        self.admins.iter().chain(&self.developers).chain(&self.clients)
+    }
+}
+
+/// One of them.
+pub(super) fn one<'a, T>(of: &'a [T], rng: &mut Rng) -> Option<&'a T> {
+    if of.is_empty() { None } else { of.get(rng.usize(..of.len())) }
+}
+
+/// How far the schedule is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Faults happen; clients come and go by themselves, too.
+    Storm,
+    /// The last fault is over; clients stay.
+    Settling,
+    /// Writers finish.
+    Quiet,
+    /// Clients end.
+    Over,
+}
+
+/// What a client's numbers count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It has none.
+    #[default]
+    Nothing,
+    /// New notifications.
+    Entries,
+    /// All changes of the inbox.
+    Changes,
+}
+
+/// What a client is doing, for the checker.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Live {
+    pub(super) user: u64,
+    pub(super) is_open: bool,
+    /// Whether it follows changes, or new entries.
+    pub(super) follows: Follows,
+    /// The highest number that it saw.
+    pub(super) last: u64,
+    /// Whom it sees, if it is on a board of presence.
+    pub(super) present: Option<BTreeSet<u64>>,
+}
+
+/// What all tasks of a schedule share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    /// The nodes' addresses, which stay the same.
+    pub(super) nodes: Arc<[SocketAddr]>,
+    pub(super) phase: watch::Receiver<Phase>,
+    /// By client.
+    live: Arc<Mutex<BTreeMap<usize, Live>>>,
+}
+
+impl Shared {
+    /// At the beginning.
+    pub(super) fn new(nodes: Vec<SocketAddr>, phase: watch::Receiver<Phase>) -> Self {
+        Self { nodes: nodes.into(), phase, live: Arc::default() }
+    }
+
+    /// The clients.
+    pub(super) fn live(&self) -> MutexGuard<'_, BTreeMap<usize, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The phase now.
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Any node, as a load balancer without stickiness chooses.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn node(&self, rng: &mut Rng) -> Result<SocketAddr, LoadError> {
+        one(&self.nodes, rng).copied().ok_or_else(|| LoadError::failed("there are no nodes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::LoadUser;
+
+    #[test]
+    fn a_roster_becomes_people() {
+        let roster = People::roster(200);
+        assert_eq!(roster.listeners(), 51);
+        let user = |n: usize| LoadUser { id: (n + 1).to_string(), token: String::new() };
+        let made = Participants { listeners: (0..51).map(user).collect(), sender: None };
+        let people = People::of(&roster, &made).unwrap();
+        let counts = [people.admins.len(), people.developers.len(), people.clients.len()];
+        assert_eq!((counts, people.checker.id), ([5, 10, 35], 6));
+        assert_eq!(people.developers[0].username, "load6");
+        assert_eq!(people.listeners().count(), 50);
+        assert_eq!(People::roster(1).listeners(), 9);
+    }
+}

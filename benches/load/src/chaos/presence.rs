@@ -1,0 +1,106 @@
+//! Whether each board shows who is there, on every node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::family::{Family, Frame};
+use super::finding::{Findings, Wrong};
+use super::people::{Person, Shared};
+use super::socket::Socket;
+
+/// How long a board may take to open.
+const OPEN: Duration = Duration::from_secs(10);
+/// How often it is looked while clients still come and go.
+const LOOKS: usize = 20;
+/// The wait between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Users with an open socket on the board.
+fn there(shared: &Shared) -> BTreeSet<u64> {
+    let live = shared.live();
+    let open = live.values().filter(|client| client.is_open && client.present.is_some());
+    open.map(|client| client.user).collect()
+}
+
+/// Compares what old and new watchers see with who is there; the number of watchers.
+pub(super) async fn check(shared: &Shared, checker: &Person, findings: &mut Findings) -> usize {
+    for look in 1..=LOOKS {
+        let before = there(shared);
+        let watchers = watchers(shared, checker).await;
+        // Were clients to come or go meanwhile, nothing could be said of the boards.
+        if before == there(shared) || look == LOOKS {
+            for (name, user, seen) in &watchers {
+                compare(name, *user, seen, &before, findings);
+            }
+            return watchers.len();
+        }
+        sleep(LOOK).await;
+    }
+    0
+}
+
+/// What each watcher sees: its name, its own user, and whom.
+async fn watchers(shared: &Shared, checker: &Person) -> Vec<(String, u64, BTreeSet<u64>)> {
+    let mut watchers = Vec::new();
+    for (n, node) in shared.nodes.iter().enumerate() {
+        let name = format!("a new board on node {n}");
+        let path = format!("{}&token={}", Family::Presence.path(), checker.token);
+        let state = async {
+            let mut socket = Socket::open(*node, &path, OPEN).await?;
+            loop {
+                if let Frame::Present(users) = Family::Presence.read(&socket.hear().await?) {
+                    return Ok::<_, super::socket::Ended>(users);
+                }
+            }
+        };
+        // A board that does not open shows no one.
+        let users = timeout(OPEN, state).await.map_or(Ok(Vec::new()), |users| users);
+        watchers.push((name, checker.id, users.unwrap_or_default().into_iter().collect()));
+    }
+    // The checker's own boards are closed, and it leaves.
+    sleep(LOOK).await;
+    let live = shared.live();
+    let open = live.iter().filter(|(_, client)| client.is_open);
+    watchers.extend(open.filter_map(|(number, client)| {
+        Some((format!("the board of client {number}"), client.user, client.present.clone()?))
+    }));
+    for (_, _, seen) in &mut watchers {
+        seen.remove(&checker.id);
+    }
+    watchers
+}
+
+fn compare(
+    name: &str,
+    own: u64,
+    seen: &BTreeSet<u64>,
+    there: &BTreeSet<u64>,
+    findings: &mut Findings,
+) {
+    for user in there.difference(seen).filter(|user| **user != own) {
+        findings.add(Wrong::Lost, || format!("{name} does not show user {user}, who is there"));
+    }
+    for user in seen.difference(there).filter(|user| **user != own) {
+        findings.add(Wrong::Doubled, || format!("{name} shows user {user}, who is not there"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_missing_and_who_is_a_ghost_is_found() {
+        let there = BTreeSet::from([1, 2, 3]);
+        let found = |seen: &[u64]| {
+            let mut findings = Findings::default();
+            compare("x", 1, &seen.iter().copied().collect(), &there, &mut findings);
+            (findings.count(Wrong::Lost), findings.count(Wrong::Doubled))
+        };
+        assert_eq!(found(&[2, 3]), (0, 0));
+        assert_eq!(found(&[1, 2, 3]), (0, 0));
+        assert_eq!(found(&[2, 9]), (1, 1));
+    }
+}
