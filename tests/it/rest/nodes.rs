@@ -264,3 +264,35 @@ async fn a_live_nodes_name_is_refused() {
     assert_eq!(error.setting, "node");
     assert!(error.to_string().contains("a node named a is running"), "{error}");
 }
+
+/// Each node keeps a copy of the tickets that it works on; none refuses by an old one.
+#[tokio::test]
+async fn a_ticket_s_steps_are_taken_on_any_node_in_turn() {
+    let pair = Pair::start().await;
+    let admin = pair.a.user("ada", "admin").await;
+    let carl = pair.a.user("carl", "client").await;
+    let dev = pair.a.user("dev", "developer").await;
+    let ticket = pair.a.ticket(&carl, "Homepage not loading").await;
+    let path = |action: &str| format!("/api/tickets/{ticket}/{action}/");
+    // Both know it as new.
+    let (status, body) = pair.b.post(&carl, &path("comments"), json!({"body": "Look"})).await;
+    assert_eq!(status, 201, "{body}");
+    let assigned = json!({"developers": [dev.id]});
+    for (hub, who, action, body) in [
+        (&pair.a, &admin, "open", json!({})),
+        (&pair.b, &admin, "assign", assigned),
+        (&pair.a, &dev, "start_work", json!({})),
+        (&pair.b, &dev, "finish_work", json!({})),
+        (&pair.a, &dev, "comments", json!({"body": "Done"})),
+        (&pair.b, &carl, "reject", json!({"reason": "It is not"})),
+        (&pair.a, &dev, "start_work", json!({})),
+    ] {
+        let (status, told) = hub.post(who, &path(action), body).await;
+        assert!(status == 200 || status == 201, "{action}: {told}");
+    }
+    let edit = json!({"priority": "HIGH", "version": 7});
+    let (status, told) = pair.b.patch(&carl, &format!("/api/tickets/{ticket}/"), edit).await;
+    assert_eq!(status, 200, "the newest version is known: {told}");
+    let (status, told) = pair.a.post(&carl, &path("approve"), json!({})).await;
+    assert_eq!((status, &told["code"]), (409, &json!("wrong_status")), "{told}");
+}
