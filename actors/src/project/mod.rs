@@ -13,6 +13,7 @@
 //! Limits: subscriptions per session (`user::streams`), tickets that a session types on
 //! ([`crate::domain::presence`]), users shown to operators ([`SHOWN_MAX`]).
 
+mod lines;
 mod nodes;
 mod sight;
 mod subscriber;
@@ -36,6 +37,7 @@ use crate::messages::{
 use crate::port::{Broker, Clock, TicketStore};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use lines::Lines;
 use nodes::Nodes;
 use sight::{Shown, Sight};
 use subscriber::Subscriber;
@@ -68,6 +70,7 @@ pub struct ProjectState {
     /// `None` on a single node.
     nodes: Option<Nodes>,
     sight: Sight,
+    lines: Lines,
     /// The start of the roster's times.
     born: Instant,
     /// Whether a timer runs for typing users; it never does otherwise.
@@ -95,6 +98,7 @@ impl Entity for ProjectEntity {
             roster: Roster::default(),
             nodes: Nodes::of(self, id),
             sight: Sight::new(id, Arc::clone(&self.store)),
+            lines: Lines::default(),
             born: Instant::now(),
             is_timer_armed: false,
             is_idle: false,
@@ -288,6 +292,9 @@ impl ProjectState {
 
     fn tell(&mut self, news: &TicketNews) {
         self.sight.learn(news);
+        if !self.lines.is_news(news) {
+            return;
+        }
         for known in self.subscribers.values().filter(|known| known.is_watching_tickets()) {
             // Every subscriber is a member: the right was checked, and is withdrawn when it is
             // lost.

@@ -1,6 +1,8 @@
 //! The binary as its users have it: commands, signals, exit codes, and what dies in it.
 
 mod beside;
+#[cfg(feature = "load")]
+mod chaos;
 mod cli;
 mod cluster;
 #[cfg(feature = "load")]

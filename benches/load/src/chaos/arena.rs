@@ -16,6 +16,8 @@ use crate::spawn::{UNLIMITED, accounts, own_binary};
 const DRAIN: Duration = Duration::from_secs(30);
 /// Over how long a terminated node spreads its clients' return, in milliseconds.
 const DRAIN_WINDOW_MS: &str = "1000";
+/// The most connections of a node: a hub warns of more than the files that it may open.
+const CONNECTIONS_MAX: &str = "10000";
 /// The length of the secret that signs tokens, in bytes.
 const SECRET_BYTES: usize = 32;
 
@@ -54,6 +56,7 @@ impl Arena {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut settings: Vec<(String, String)> = UNLIMITED.into_iter().map(own).collect();
         settings.push(own(("BELLPULL_JWT_SECRET", &secret)));
+        settings.push(own(("BELLPULL_WS_MAX_CONNECTIONS", CONNECTIONS_MAX)));
         settings.push(own(("BELLPULL_DRAIN_WINDOW_MS", DRAIN_WINDOW_MS)));
         let redis = services.redis.url();
         let program = program.map_or_else(own_binary, Ok)?;

@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 30,
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     writers: u16,
-    /// No fault begins later than this after a schedule's start, in seconds
+    /// No fault begins later than this after a schedule's nodes were ready, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 780,
           value_parser = clap::value_parser!(u32).range(1..=604_800))]
     seconds: u32,

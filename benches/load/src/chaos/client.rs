@@ -314,7 +314,8 @@ async fn ask(offset: usize, socket: &mut Socket) -> Result<(), Ended> {
     socket.say(&list.to_string()).await
 }
 
-fn board(frame: Frame, view: &mut BoardView) {
+/// A frame of a board.
+pub(super) fn board(frame: Frame, view: &mut BoardView) {
     match frame {
         Frame::Present(users) => view.state(users),
         Frame::Joined(user) => view.joined(user),

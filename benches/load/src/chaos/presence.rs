@@ -1,17 +1,22 @@
 //! Whether each board shows who is there, on every node.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::family::{Family, Frame};
+use super::client;
+use super::family::Family;
 use super::finding::{Findings, Wrong};
 use super::people::{Person, Shared};
-use super::socket::Socket;
+use super::socket::{Ended, Socket};
+use super::view::BoardView;
 
 /// How long a board may take to open.
 const OPEN: Duration = Duration::from_secs(10);
+/// How long a new board may take to show everyone.
+const COMPLETE: Duration = Duration::from_secs(2);
 /// How often it is looked while clients still come and go.
 const LOOKS: usize = 20;
 /// The wait between two looks.
@@ -28,7 +33,7 @@ fn there(shared: &Shared) -> BTreeSet<u64> {
 pub(super) async fn check(shared: &Shared, checker: &Person, findings: &mut Findings) -> usize {
     for look in 1..=LOOKS {
         let before = there(shared);
-        let watchers = watchers(shared, checker).await;
+        let watchers = watchers(shared, checker, &before).await;
         // Were clients to come or go meanwhile, nothing could be said of the boards.
         if before == there(shared) || look == LOOKS {
             for (name, user, seen) in &watchers {
@@ -42,22 +47,17 @@ pub(super) async fn check(shared: &Shared, checker: &Person, findings: &mut Find
 }
 
 /// What each watcher sees: its name, its own user, and whom.
-async fn watchers(shared: &Shared, checker: &Person) -> Vec<(String, u64, BTreeSet<u64>)> {
+async fn watchers(
+    shared: &Shared,
+    checker: &Person,
+    there: &BTreeSet<u64>,
+) -> Vec<(String, u64, BTreeSet<u64>)> {
     let mut watchers = Vec::new();
     for (n, node) in shared.nodes.iter().enumerate() {
-        let name = format!("a new board on node {n}");
-        let path = format!("{}&token={}", Family::Presence.path(), checker.token);
-        let state = async {
-            let mut socket = Socket::open(*node, &path, OPEN).await?;
-            loop {
-                if let Frame::Present(users) = Family::Presence.read(&socket.hear().await?) {
-                    return Ok::<_, super::socket::Ended>(users);
-                }
-            }
-        };
+        let mut view = BoardView::of(String::new(), checker.id);
         // A board that does not open shows no one.
-        let users = timeout(OPEN, state).await.map_or(Ok(Vec::new()), |users| users);
-        watchers.push((name, checker.id, users.unwrap_or_default().into_iter().collect()));
+        let _ = timeout(OPEN, watch(*node, checker, &mut view, there)).await;
+        watchers.push((format!("a new board on node {n}"), checker.id, view.present));
     }
     // The checker's own boards are closed, and it leaves.
     sleep(LOOK).await;
@@ -70,6 +70,24 @@ async fn watchers(shared: &Shared, checker: &Person) -> Vec<(String, u64, BTreeS
         seen.remove(&checker.id);
     }
     watchers
+}
+
+/// Opens a board and reads until it shows who is there. The first board of a node is told by the
+/// others one after the other.
+async fn watch(
+    node: SocketAddr,
+    checker: &Person,
+    view: &mut BoardView,
+    there: &BTreeSet<u64>,
+) -> Result<(), Ended> {
+    let path = format!("{}&token={}", Family::Presence.path(), checker.token);
+    let mut socket = Socket::open(node, &path, OPEN).await?;
+    let complete = Instant::now() + COMPLETE;
+    while view.present != *there {
+        let Ok(text) = timeout_at(complete, socket.hear()).await else { return Ok(()) };
+        client::board(Family::Presence.read(&text?), view);
+    }
+    Ok(())
 }
 
 fn compare(

@@ -43,7 +43,7 @@ pub struct Plan {
     pub clients: usize,
     /// How many writers write.
     pub writers: usize,
-    /// No fault begins later than this after the start.
+    /// No fault begins later than this after the nodes were ready.
     pub time: Duration,
     /// The nodes' program; this one by default.
     pub program: Option<PathBuf>,
@@ -93,9 +93,9 @@ struct Tasks {
 /// # Errors
 /// A service or a node does not start, or does not start again.
 pub async fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Outcome, LoadError> {
-    let begun = Instant::now();
     let (mut arena, people) = Arena::start(plan.program.clone(), plan.nodes, plan.clients).await?;
     say(&format!("{} nodes are ready", plan.nodes));
+    let begun = Instant::now();
     let mut tasks = Tasks::start(plan, &people, &arena);
     let mut outcome = Outcome::default();
     let storm = storm(plan, begun, &mut arena, &mut outcome, &mut say).await;

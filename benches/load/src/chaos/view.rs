@@ -216,6 +216,11 @@ pub(super) struct BoardView {
 }
 
 impl BoardView {
+    /// The view of a user's client.
+    pub(super) fn of(name: String, user: u64) -> Self {
+        Self { name, user, ..Self::default() }
+    }
+
     /// A new socket: a board has no position.
     pub(super) fn begin(&mut self) {
         self.versions.clear();
@@ -279,9 +284,7 @@ impl Seen {
         let name = format!("client {client} ({family:?}{cursor}, user {user})");
         match family {
             Family::V1 => Self::Changes(ChangesView { name, user, ..ChangesView::default() }),
-            Family::Tickets | Family::Presence => {
-                Self::Board(BoardView { name, user, ..BoardView::default() })
-            }
+            Family::Tickets | Family::Presence => Self::Board(BoardView::of(name, user)),
             Family::Incident | Family::Project | Family::Inbox | Family::Academy => {
                 Self::Entries(View { name, user, has_cursor, ..View::default() })
             }
