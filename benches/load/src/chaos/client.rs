@@ -23,6 +23,9 @@ const STAY_S: std::ops::Range<u64> = 10..60;
 /// The rows of a list that a client asks for.
 const LIST: usize = 100;
 
+/// What a node says while its database is away.
+const UNAVAILABLE: &str = r#""code":"unavailable""#;
+
 /// A client.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -64,6 +67,8 @@ struct Memory {
     is_reloaded: bool,
     /// Rows of the list that were read on this socket.
     offset: usize,
+    /// Whether the list was asked for and refused: it is asked for again.
+    is_list_refused: bool,
 }
 
 impl Client {
@@ -141,6 +146,9 @@ impl Client {
             position.acknowledged = position.since;
             socket.say(&json!({"type": "ack", "seq": position.since}).to_string()).await?;
         }
+        if std::mem::take(&mut memory.is_list_refused) {
+            ask(memory.offset, socket).await?;
+        }
         socket.say(r#"{"type":"ping"}"#).await
     }
 
@@ -205,6 +213,8 @@ impl Client {
                     ask(memory.offset, socket).await?;
                 }
             }
+            // The only thing that these clients ask for is the list.
+            Frame::Error(text) if text.contains(UNAVAILABLE) => memory.is_list_refused = true,
             Frame::Error(text) => view.errors.push(text),
             // Marks of this family's rows, answers to pings; the list was read before a truncated
             // backlog.
@@ -300,7 +310,7 @@ impl Client {
 
 /// A new socket.
 fn begin(seen: &mut Seen, memory: &mut Memory) {
-    memory.offset = 0;
+    (memory.offset, memory.is_list_refused) = (0, false);
     match seen {
         Seen::Entries(view) => view.sockets.push(Vec::new()),
         Seen::Changes(view) => view.sockets.push(Vec::new()),
