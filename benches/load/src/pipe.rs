@@ -25,13 +25,22 @@ pub enum Ready {
     Frame(String),
 }
 
-/// Where to connect to, as which users, and what to check.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Setup {
-    /// The server's address.
+/// A node of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its address.
     pub address: SocketAddr,
     /// Its `Host` header.
     pub host: String,
+}
+
+/// Where to connect to, as which users, and what to check.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Setup {
+    /// The server's nodes; sockets are distributed over them in turn.
+    pub nodes: Vec<Node>,
+    /// How many participants earlier workers have: the turns go on over all workers.
+    pub earlier: usize,
     /// Path and query of the socket; `{token}` and `{user}` stand for the listener's.
     pub path: String,
     /// Additional header lines, likewise.
@@ -69,7 +78,7 @@ pub enum Pace {
 }
 
 /// Commands for a worker.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// The first command.
     Setup(Box<Setup>),
@@ -146,8 +155,19 @@ pub struct Tally {
     pub begun_ns: u64,
     /// When the last socket was open, or had its backlog.
     pub done_ns: u64,
+    /// The share of each node, in the order of the setup.
+    pub nodes: Vec<Share>,
     /// The faults.
     pub faults: Faults,
+}
+
+/// A node's share of a tally.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Open sockets now.
+    pub open: u64,
+    /// Marked frames without duplicates.
+    pub received: u64,
 }
 
 impl Tally {
@@ -165,6 +185,11 @@ impl Tally {
             (one, another) => one.min(another),
         };
         self.done_ns = self.done_ns.max(other.done_ns);
+        self.nodes.resize(self.nodes.len().max(other.nodes.len()), Share::default());
+        for (share, more) in self.nodes.iter_mut().zip(&other.nodes) {
+            share.open += more.open;
+            share.received += more.received;
+        }
         self.faults.add(&other.faults);
     }
 }

@@ -113,10 +113,10 @@ pub enum Server {
 /// A running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Its address.
-    pub place: Place,
-    /// Its process id, if its memory and CPU time are to be measured.
-    pub pid: Option<u32>,
+    /// The addresses of its nodes: one, or those of a cluster.
+    pub places: Vec<Place>,
+    /// The process ids of its nodes, if their memory and CPU time are to be measured.
+    pub pids: Vec<u32>,
     /// The protocol, if it is a third-party server.
     pub plain: Option<Plain>,
 }
@@ -137,8 +137,8 @@ pub struct Plain {
 /// How a message is sent: one `POST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// Its address.
-    pub place: Place,
+    /// The address at each node.
+    pub places: Vec<Place>,
     /// Additional header lines.
     pub headers: Vec<String>,
     /// The body, with `{message}` in it.
@@ -189,20 +189,42 @@ impl Place {
     }
 }
 
+impl Place {
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn connect(&self, patience: Duration) -> Result<Rest, LoadError> {
+        Rest::connect(self.address, &self.host, patience)
+    }
+}
+
 impl Publish {
-    /// A connection for messages.
+    /// A connection for messages; each to the next node.
     ///
     /// # Errors
     /// It cannot be opened; the text names the address.
-    pub fn connect(&self, patience: Duration) -> Result<Rest, LoadError> {
-        let Place { address, host, .. } = &self.place;
-        Rest::connect(*address, host, patience).map_err(|error| self.failed(error))
+    pub fn connect(&self, nth: usize, patience: Duration) -> Result<Rest, LoadError> {
+        let place = &self.places[nth % self.places.len()];
+        place.connect(patience).map_err(|error| self.failed(error))
+    }
+
+    /// Path and query of the request.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.places[0].path
+    }
+
+    /// The address, in errors.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.places[0].url
     }
 
     /// Why a message failed, with the address.
     #[must_use]
     pub fn failed(&self, error: impl std::fmt::Display) -> LoadError {
-        LoadError::Failed(format!("messages go to {}: {error}", self.place.url))
+        LoadError::Failed(format!("messages go to {}: {error}", self.url()))
     }
 }
 

@@ -17,14 +17,25 @@ pub struct Memory {
 }
 
 /// Reads the memory of a process and its descendants, as of a server with worker processes.
-///
-/// # Errors
-/// There is no such process.
-pub fn memory(pid: u32) -> Result<Memory, LoadError> {
+fn memory(pid: u32) -> Result<Memory, LoadError> {
     let mut all = one_memory(pid)?;
     for child in descendants(pid) {
         // One that has ended meanwhile has no memory.
         let Memory { rss_kib, pss_kib } = one_memory(child).unwrap_or_default();
+        all.rss_kib += rss_kib;
+        all.pss_kib += pss_kib;
+    }
+    Ok(all)
+}
+
+/// The memory of these processes together.
+///
+/// # Errors
+/// There is no such process.
+pub fn all_memory(pids: &[u32]) -> Result<Memory, LoadError> {
+    let mut all = Memory::default();
+    for pid in pids {
+        let Memory { rss_kib, pss_kib } = memory(*pid)?;
         all.rss_kib += rss_kib;
         all.pss_kib += pss_kib;
     }

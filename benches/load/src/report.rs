@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::plan::{Plan, Server};
 use super::run::{Results, Row};
-use super::workload::{Figure, Outcome};
+use super::workload::{Figure, NodeShare, Outcome};
 
 /// The version of the JSON: it changes when a key does.
 const FORMAT: u32 = 1;
@@ -39,6 +39,7 @@ impl Table {
         let run = if row.run == 0 { "mid".to_owned() } else { row.run.to_string() };
         let cells = figures.iter().map(|figure| format!("{:.*}", figure.digits, figure.value));
         self.line(&mut text, &row.server, &run, cells);
+        text.push_str(&nodes(row));
         text.push_str(&faults(row));
         text
     }
@@ -69,6 +70,22 @@ impl Table {
         }
         out.push('\n');
     }
+}
+
+/// A cluster's nodes: a line each.
+fn nodes(row: &Row) -> String {
+    let mut text = String::new();
+    let nodes = &row.outcome.nodes;
+    let width = nodes.iter().map(|node| node.url.chars().count()).max().unwrap_or_default();
+    for NodeShare { url, sockets, frames, cpu_us } in nodes {
+        let _ = write!(text, "  {url:<width$}  {sockets:>7} sockets  {frames:>9} frames");
+        if let Some(us) = cpu_us {
+            let (s, ms) = (us / 1_000_000, us / 1_000 % 1_000);
+            let _ = write!(text, "  {s:>5}.{ms:03} s CPU");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// The faults of a run by name; empty without faults.
@@ -117,13 +134,20 @@ pub fn json(measured: &[(Plan, Results)]) -> Value {
 }
 
 fn row_json(row: &Row, read_wait_us: u128) -> Value {
-    let Outcome { figures, times, faults, courses: _ } = &row.outcome;
+    let Outcome { figures, times, faults, nodes, courses: _ } = &row.outcome;
     let figures: Map<String, Value> =
         figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value))).collect();
     let times: Map<String, Value> =
         times.iter().map(|(name, times)| ((*name).to_owned(), times.json())).collect();
+    let nodes: Vec<Value> = nodes
+        .iter()
+        .map(|NodeShare { url, sockets, frames, cpu_us }| {
+            json!({"url": url, "sockets": sockets, "frames": frames, "cpu_us": cpu_us})
+        })
+        .collect();
     json!({
         "server": row.server,
+        "nodes": nodes,
         "size": row.size,
         "read_wait_us": u64::try_from(read_wait_us).unwrap_or(u64::MAX),
         "run": if row.run == 0 { json!("median") } else { json!(row.run) },

@@ -103,7 +103,8 @@ fn middle(rows: &[Row], server: &str, size: usize) -> Row {
         .filter(|row| row.server == server && row.size == size && row.run > 0)
         .map(|row| &row.outcome)
         .collect();
-    let courses = runs.first().map(|first| first.courses.clone()).unwrap_or_default();
+    let first = runs.first();
+    let courses = first.map(|first| first.courses.clone()).unwrap_or_default();
     let mut all = Outcome { courses, ..Outcome::default() };
     for outcome in &runs {
         all.faults.add(&outcome.faults);

@@ -1,12 +1,14 @@
 //! A server, ready for a run: its address, its users, and how a message is sent.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use super::LoadError;
 use super::mark::Mark;
-use super::pipe::{Ready, Setup};
+use super::pipe::{Node, Ready, Setup};
 use super::plan::{Place, Plain, Plan, Publish, Running, Server};
 use super::readings::allow_files;
+use super::rest::Rest;
 use super::spawn::{Spawned, bare, hub};
 use super::tokens::{LISTENER, Participants, Roster};
 
@@ -28,12 +30,12 @@ pub struct Target {
     pub setup: Setup,
     /// How a message is sent.
     pub publish: Option<Publish>,
-    /// Its process id.
-    pub pid: Option<u32>,
+    /// The process ids of its nodes, as far as known.
+    pub pids: Vec<u32>,
     /// The run's id in marks.
     pub run: u32,
-    /// The address of its REST interface.
-    pub place: Place,
+    /// The addresses of its nodes' REST interface.
+    pub places: Vec<Place>,
     /// The bytes around a message.
     overhead: usize,
     _spawned: Option<Spawned>,
@@ -47,7 +49,7 @@ impl Server {
             Self::Spawned(None) => "bellpull".to_owned(),
             Self::Spawned(Some(binary)) => binary.display().to_string(),
             Self::Bare => "bare loop".to_owned(),
-            Self::Running(running) => running.place.url.clone(),
+            Self::Running(running) => running.name(),
         }
     }
 
@@ -62,14 +64,14 @@ impl Server {
                 let remedy = "use fewer users, or raise the limit";
                 allow_files(roster.listeners(), "the hub", remedy)?;
                 let (spawned, place, participants) = hub(binary.as_deref(), roster).await?;
-                of_hub(place, participants, Some(spawned))
+                of_hub(vec![place], participants, Some(spawned))
             }
             Self::Bare => {
                 allow_files(roster.listeners(), "the bare loop", "use fewer users")?;
                 let (spawned, place) = bare()?;
                 let participants = super::tokens::Login::Anonymous.participants(roster)?;
-                let publish = hub_publish(&place, "");
-                let mut target = of_hub(place, participants, Some(spawned));
+                let publish = hub_publish(std::slice::from_ref(&place), "");
+                let mut target = of_hub(vec![place], participants, Some(spawned));
                 target.setup.headers.clear();
                 target.publish = Some(publish);
                 target
@@ -80,7 +82,8 @@ impl Server {
         target.run = run;
         target.setup.run = run;
         target.setup.sources.clone_from(&plan.sources);
-        if plan.sources.is_empty() && target.setup.address.ip() == Ipv4Addr::LOCALHOST {
+        let is_local = |node: &Node| node.address.ip() == Ipv4Addr::LOCALHOST;
+        if plan.sources.is_empty() && target.setup.nodes.iter().all(is_local) {
             let local = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
             target.setup.sources = (1..=LOCAL_SOURCES).map(local).collect();
         }
@@ -89,6 +92,14 @@ impl Server {
 }
 
 impl Target {
+    /// A connection for requests; each to the next node.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn connect(&self, nth: usize, patience: Duration) -> Result<Rest, LoadError> {
+        self.places[nth % self.places.len()].connect(patience)
+    }
+
     /// The body of a send, for frames of the requested size.
     #[must_use]
     pub fn body(&self, publish: &Publish, mark: Mark, bytes: usize) -> String {
@@ -112,37 +123,44 @@ impl Target {
 }
 
 impl Running {
+    /// Its URLs, as they were given.
+    fn name(&self) -> String {
+        let urls: Vec<&str> = self.places.iter().map(|place| place.url.as_str()).collect();
+        urls.join(",")
+    }
+
     fn target(&self, participants: Participants) -> Target {
         let Some(plain) = &self.plain else {
-            let mut target = of_hub(self.place.clone(), participants, None);
-            target.pid = self.pid;
+            let mut target = of_hub(self.places.clone(), participants, None);
+            target.pids.clone_from(&self.pids);
             return target;
         };
         let Plain { subscribe, ready, headers, publish } = plain.clone();
         let setup = Setup {
-            path: self.place.path.clone(),
+            path: self.places[0].path.clone(),
             headers,
             subscribe,
             ready,
             has_positions: false,
             are_marks_ordered: true,
-            ..setup(&self.place, participants)
+            ..setup(&self.places, participants)
         };
-        let place = self.place.clone();
         Target {
             publish,
             overhead: 0,
-            pid: self.pid,
-            ..Target { setup, ..of_hub(place, Participants::default(), None) }
+            pids: self.pids.clone(),
+            ..Target { setup, ..of_hub(self.places.clone(), Participants::default(), None) }
         }
     }
 }
 
-fn setup(place: &Place, participants: Participants) -> Setup {
+fn setup(places: &[Place], participants: Participants) -> Setup {
+    let node = |place: &Place| Node { address: place.address, host: place.host.clone() };
+    let path = places[0].path.as_str();
     Setup {
-        address: place.address,
-        host: place.host.clone(),
-        path: if place.path == "/" { HUB_PATH.to_owned() } else { place.path.clone() },
+        nodes: places.iter().map(node).collect(),
+        earlier: 0,
+        path: if path == "/" { HUB_PATH } else { path }.to_owned(),
         headers: vec!["Authorization: Bearer {token}".to_owned()],
         subscribe: None,
         ready: Ready::Frame("\"connection_established\"".to_owned()),
@@ -156,26 +174,27 @@ fn setup(place: &Place, participants: Participants) -> Setup {
     }
 }
 
-fn of_hub(place: Place, participants: Participants, spawned: Option<Spawned>) -> Target {
-    let publish = participants.sender.as_ref().map(|sender| hub_publish(&place, &sender.token));
+fn of_hub(places: Vec<Place>, participants: Participants, spawned: Option<Spawned>) -> Target {
+    let publish = participants.sender.as_ref().map(|sender| hub_publish(&places, &sender.token));
     Target {
         name: String::new(),
-        setup: setup(&place, participants),
+        setup: setup(&places, participants),
         publish,
-        pid: spawned.as_ref().map(Spawned::pid),
+        pids: spawned.iter().map(Spawned::pid).collect(),
         run: 0,
-        place,
+        places,
         overhead: FRAME_BYTES,
         _spawned: spawned,
     }
 }
 
-fn hub_publish(place: &Place, token: &str) -> Publish {
+fn hub_publish(places: &[Place], token: &str) -> Publish {
     let body = serde_json::json!({
         "recipients": {"role": LISTENER}, "title": "Load", "message": "{message}",
     });
-    let place = Place { path: SEND_PATH.to_owned(), ..place.clone() };
+    let at = |place: &Place| Place { path: SEND_PATH.to_owned(), ..place.clone() };
+    let places = places.iter().map(at).collect();
     let headers =
         vec![format!("Authorization: Bearer {token}"), "Content-Type: application/json".to_owned()];
-    Publish { place, headers, body: body.to_string() }
+    Publish { places, headers, body: body.to_string() }
 }

@@ -55,7 +55,8 @@ impl Workers {
         let mut workers = Vec::new();
         for (index, participants) in setup.participants.chunks(share).enumerate() {
             let mut worker = Worker::start(index, participants.len(), sender.clone())?;
-            let setup = Setup { participants: participants.to_vec(), ..setup.clone() };
+            let participants = participants.to_vec();
+            let setup = Setup { participants, earlier: index * share, ..setup.clone() };
             worker.tell(&Command::Setup(Box::new(setup)))?;
             workers.push(worker);
         }

@@ -66,13 +66,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true,
           default_missing_value = "", help_heading = "Servers")]
     spawn: Vec<String>,
-    /// Measure a running server: ws://HOST:PORT[/PATH]; {user} and {token} in it are replaced
-    #[arg(long, help_heading = "Servers")]
+    /// Measure a running server: ws://HOST:PORT[/PATH]; {user} and {token} in it are replaced. A
+    /// cluster: the URLs of its nodes, joined by commas
+    #[arg(long, value_name = "URL[,URL…]", help_heading = "Servers")]
     url: Vec<String>,
-    /// The process id of the first, second… --url: measures its memory and CPU time
-    #[arg(long, requires = "url", help_heading = "Servers",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pid: Vec<u32>,
+    /// The process id of the first, second… --url: measures its memory and CPU time. Of a cluster:
+    /// those of all its nodes, in the same order
+    #[arg(long, value_name = "PID[,PID…]", requires = "url", help_heading = "Servers",
+          value_parser = pids)]
+    pid: Vec<Pids>,
     /// Sign tokens for --users, as another issuer would: the hub needs auth.auto_provision, or
     /// accounts with these ids. The user after the last one sends
     #[arg(
@@ -143,6 +145,16 @@ impl std::fmt::Debug for Options {
 enum Users {
     Count(usize),
     Range(u64, u64),
+}
+
+/// The processes of a server's nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pids(Vec<u32>);
+
+fn pids(text: &str) -> Result<Pids, String> {
+    let pid = |part: &str| part.parse().ok().filter(|pid| *pid > 0);
+    let pids: Option<Vec<u32>> = text.split(',').map(pid).collect();
+    pids.map(Pids).ok_or_else(|| format!("{text} is neither a process id nor PID,PID…"))
 }
 
 fn users(text: &str) -> Result<Users, String> {
@@ -280,11 +292,22 @@ impl Options {
     }
 
     fn running(&self, n: usize, url: &str) -> Result<Running, LoadError> {
-        let place = named("--url", Place::parse(url))?;
+        let places = nodes(url).map(Place::parse).collect::<Result<Vec<_>, _>>();
+        let places = named("--url", places)?;
+        if let Some(other) = places.iter().find(|place| place.path != places[0].path) {
+            let text = format!("--url: {}: the nodes of one cluster have one path", other.url);
+            return Err(LoadError::Wrong(text));
+        }
+        let pids = self.pid.get(n).map(|pids| pids.0.clone()).unwrap_or_default();
+        if !pids.is_empty() && pids.len() != places.len() {
+            let (pids, nodes) = (pids.len(), places.len());
+            let text = format!("--pid: {pids} for {nodes} nodes of {url}: one for each is needed");
+            return Err(LoadError::Wrong(text));
+        }
         let publish = self.publish_url.get(n).map(|url| {
             let place = named("--publish-url", Place::parse(url))?;
             let headers = self.publish_header.clone();
-            Ok(Publish { place, headers, body: self.publish_body.clone() })
+            Ok(Publish { places: vec![place], headers, body: self.publish_body.clone() })
         });
         let publish = publish.transpose()?;
         let ready = self.ready.clone().map_or(Ready::Upgraded, Ready::Frame);
@@ -294,8 +317,23 @@ impl Options {
             headers: self.header.clone(),
             publish,
         });
-        Ok(Running { place, pid: self.pid.get(n).copied(), plain })
+        Ok(Running { places, pids, plain })
     }
+}
+
+/// The URLs of a cluster's nodes. A comma within a URL is a part of it.
+fn nodes(url: &str) -> impl Iterator<Item = &str> {
+    let ends = url.match_indices(',').filter(|(at, _)| {
+        let next = url[at + 1..].split_once("://").map(|(scheme, _)| scheme);
+        next.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphabetic()))
+    });
+    let mut begin = 0;
+    let ends: Vec<usize> = ends.map(|(at, _)| at).chain([url.len()]).collect();
+    ends.into_iter().map(move |end| {
+        let node = &url[begin..end];
+        begin = end + 1;
+        node
+    })
 }
 
 /// A program's absolute path: a hub runs in a directory of its own.

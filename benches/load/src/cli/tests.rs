@@ -57,6 +57,32 @@ fn reads_wait_as_long_as_the_options_say() {
 }
 
 #[test]
+fn urls_joined_by_commas_are_one_cluster() {
+    let cluster = "ws://127.0.0.1:1/a?b=1,2,ws://127.0.0.1:2/a?b=1,2";
+    let nodes = |line: &[&str]| match &plan(line)?.servers[..] {
+        [Server::Running(running)] => {
+            let ports = running.places.iter().map(|place| place.address.port());
+            Ok((ports.collect::<Vec<_>>(), running.pids.clone()))
+        }
+        others => panic!("{others:?}"),
+    };
+    assert_eq!(nodes(&["idle", "--url", cluster]).unwrap(), (vec![1, 2], vec![]));
+    let known = ["idle", "--url", cluster, "--pid", "7,8"];
+    assert_eq!(nodes(&known).unwrap(), (vec![1, 2], vec![7, 8]));
+    let one = "ws://127.0.0.1:1/a?b=1,2";
+    assert_eq!(nodes(&["idle", "--url", one, "--pid", "7"]).unwrap(), (vec![1], vec![7]));
+    for (line, why) in [
+        (["idle", "--url", cluster, "--pid", "7"], "--pid: 1 for 2 nodes"),
+        (["idle", "--url", "ws://127.0.0.1:1/a,ws://127.0.0.1:2/b", "--pid", "7,8"], "one path"),
+        (["idle", "--url", "ws://127.0.0.1:1,ftp://x", "--pid", "7,8"], "--url: ftp://x"),
+    ] {
+        let error: LoadError = nodes(&line).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    assert!(Line::try_parse_from(["load", "idle", "--url", one, "--pid", "7,x"]).is_err());
+}
+
+#[test]
 fn users_are_a_number_or_a_range() {
     let url = ["idle", "--url", "ws://127.0.0.1:1", "--jwt-secret", "hunter2"];
     for (users, sizes, range) in [

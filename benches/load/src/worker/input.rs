@@ -109,6 +109,9 @@ impl<W: Write> Worker<W> {
         };
         if let Some(mark) = mark.filter(|_| is_new) {
             self.tally.received += 1;
+            if let Some(share) = self.tally.nodes.get_mut(socket.node) {
+                share.received += 1;
+            }
             self.tally.bytes += u64::try_from(payload.len()).unwrap_or_default();
             self.last_ns = at_ns;
             socket.received += 1;

@@ -19,7 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::clock::{now_ns, ns};
 use super::frame::PAYLOAD_MAX;
-use super::pipe::{Command, Event, Pace, ReportedFrame, Setup, Tally};
+use super::pipe::{Command, Event, Pace, ReportedFrame, Setup, Share, Tally};
 use socket::Socket;
 
 /// The token of commands; a socket's token is its index.
@@ -109,6 +109,7 @@ pub fn run(input: impl BufRead + Send + 'static, output: impl Write) -> io::Resu
         progress_due_ns: 0,
         returned: 0,
     };
+    worker.tally = worker.fresh();
     worker.work(&commands)
 }
 
@@ -175,13 +176,20 @@ impl<W: Write> Worker<W> {
             Command::Expect(count) => self.expected = Some(count),
             Command::Reset => {
                 self.tell()?;
-                let open = self.tally.open;
-                let tally = std::mem::take(&mut self.tally);
-                self.tally.open = open;
+                let next = Tally { open: self.tally.open, ..self.fresh() };
+                let mut tally = std::mem::replace(&mut self.tally, next);
+                for socket in self.sockets.iter().filter(|socket| socket.is_open()) {
+                    tally.nodes[socket.node].open += 1;
+                }
                 self.say(&Event::Tally(Box::new(tally)))?;
             }
         }
         Ok(())
+    }
+
+    /// A tally without counts.
+    fn fresh(&self) -> Tally {
+        Tally { nodes: vec![Share::default(); self.setup.nodes.len()], ..Tally::default() }
     }
 
     /// Begins the handshakes that are due.

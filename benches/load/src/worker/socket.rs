@@ -12,7 +12,7 @@ use super::Worker;
 use crate::check::Order;
 use crate::clock::now_ns;
 use crate::frame::{self, KEY};
-use crate::pipe::{LoadUser, Ready, Setup};
+use crate::pipe::{LoadUser, Node, Ready, Setup};
 
 /// A listener's socket.
 #[derive(Debug, Default)]
@@ -23,6 +23,10 @@ pub(super) struct Socket {
     pub(super) begun_ns: u64,
     /// Marked frames since then.
     pub(super) received: u64,
+    /// The index of its node.
+    pub(super) node: usize,
+    /// How many handshakes have begun.
+    turns: usize,
     /// The start of an incomplete frame.
     pub(super) left: Vec<u8>,
     /// The positions of all frames that this listener has received, on this socket and earlier
@@ -104,15 +108,21 @@ impl<W: Write> Worker<W> {
     fn try_begin(&mut self, index: usize, begun_ns: u64, since: Option<u64>) -> io::Result<()> {
         let setup = &self.setup;
         let sources = setup.sources.len().max(1);
-        let mut stream = connect(setup.address, setup.sources.get(index % sources).copied())?;
+        // Each reconnect goes to the next node, as behind a load balancer.
+        let turn = setup.earlier + index + self.sockets[index].turns;
+        let at = turn % setup.nodes.len().max(1);
+        let node = setup.nodes.get(at).ok_or(ErrorKind::NotFound)?;
+        let mut stream = connect(node.address, setup.sources.get(index % sources).copied())?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest)?;
         let socket = &mut self.sockets[index];
         socket.stream = Some(stream);
+        socket.node = at;
+        socket.turns += 1;
         socket.stage = Stage::Upgrading;
         socket.begun_ns = begun_ns;
         socket.received = 0;
-        socket.request = request(setup, &setup.participants[index], since);
+        socket.request = request(setup, node, &setup.participants[index], since);
         // On loopback the connection is established before `connect` returns.
         socket.ask()
     }
@@ -195,7 +205,7 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(in_progress)
 }
 
-fn request(setup: &Setup, load_user: &LoadUser, since: Option<u64>) -> Vec<u8> {
+fn request(setup: &Setup, node: &Node, load_user: &LoadUser, since: Option<u64>) -> Vec<u8> {
     let mut path = filled(&setup.path, load_user);
     if let Some(since) = since.filter(|_| setup.has_positions) {
         let sign = if path.contains('?') { '&' } else { '?' };
@@ -204,7 +214,7 @@ fn request(setup: &Setup, load_user: &LoadUser, since: Option<u64>) -> Vec<u8> {
     let mut text = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n",
-        setup.host
+        node.host
     );
     for header in &setup.headers {
         text.push_str(&filled(header, load_user));

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use super::*;
 use crate::frame::{ACCEPT, server_text};
 use crate::mark::Mark;
-use crate::pipe::{LoadUser, Ready};
+use crate::pipe::{LoadUser, Node, Ready};
 
 const RUN: u32 = 7;
 
@@ -16,10 +16,13 @@ type Served = Box<dyn Fn(&mut TcpStream, &str) + Send>;
 /// Runs a worker with one socket for each participant against such a server, and these commands
 /// after the setup; returns its messages up to its tally.
 fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Command>) -> Vec<Event> {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let node =
+        |ip: &str| Node { address: format!("{ip}:{port}").parse().unwrap(), host: ip.into() };
     let setup = Setup {
-        address: listener.local_addr().unwrap(),
-        host: "test".into(),
+        nodes: vec![node("127.0.0.1"), node("127.0.0.2")],
+        earlier: 0,
         path: "/{user}?t={token}".into(),
         headers: vec!["X-User: {user}".into()],
         subscribe: None,
@@ -47,6 +50,8 @@ fn worked(participants: usize, ready: Ready, served: Served, commands: Vec<Comma
             let user = request.split("X-User: ").nth(1).unwrap().lines().next().unwrap();
             assert!(request.starts_with(&format!("GET /{user}?t=t{user}")), "{request}");
             assert_eq!(stream.peer_addr().unwrap().ip().to_string(), "127.0.0.3");
+            let node = stream.local_addr().unwrap().ip();
+            assert!(request.contains(&format!("Host: {node}\r\n")), "{request}");
             served(&mut stream, &request);
             kept.push(stream);
         }
@@ -122,6 +127,28 @@ fn frames_are_counted_dated_and_checked_however_they_are_cut() {
     let faults = &tally.faults;
     assert_eq!((faults.gaps, faults.doubles, faults.reorders), (0, 3, 3), "{faults:?}");
     assert!((1200..1400).contains(&(tally.bytes / 4)), "{}", tally.bytes);
+}
+
+#[test]
+fn sockets_are_distributed_over_nodes_and_return_to_the_next_one() {
+    let served = |stream: &mut TcpStream, _: &str| {
+        stream.write_all(&upgrade()).unwrap();
+        let seq = 1 + u64::from(stream.local_addr().unwrap().ip().to_string() == "127.0.0.2");
+        stream.write_all(&notification(seq, 0, seq)).unwrap();
+    };
+    let frames = |tally: &Tally| tally.nodes.iter().map(|node| node.received).collect::<Vec<_>>();
+    let open = |tally: &Tally| tally.nodes.iter().map(|node| node.open).collect::<Vec<_>>();
+    let mut commands = vec![connect(), Command::Expect(3), Command::Reset];
+    let said = worked(3, Ready::Upgraded, Box::new(served), commands.clone());
+    let first = tally(said);
+    assert_eq!((open(&first), frames(&first)), (vec![2, 1], vec![2, 1]));
+
+    commands.extend([Command::Return(1), Command::Expect(1), Command::Reset]);
+    let returned = tally(worked(3, Ready::Upgraded, Box::new(served), commands));
+    assert_eq!((open(&returned), frames(&returned)), (vec![1, 2], vec![0, 1]));
+    let mut all = first;
+    all.add(&returned);
+    assert_eq!((open(&all), frames(&all)), (vec![3, 3], vec![2, 2]));
 }
 
 #[test]

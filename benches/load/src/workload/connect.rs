@@ -27,6 +27,7 @@ pub(super) fn run(
     let ready = [("ready_p50_ms", "first frame p50 ms"), ("ready_p99_ms", "first frame p99 ms")];
     outcome.add_times("ready", ready, tally.ready);
     let cpu = [("server_us_per_user", "server µs/user"), ("tool_us_per_user", "tool µs/user")];
-    outcome.add_cpu(spent, cpu, tally.open);
+    outcome.add_nodes(target, &tally.nodes, &spent);
+    outcome.add_cpu(&spent, cpu, tally.open);
     Ok(outcome)
 }

@@ -38,8 +38,10 @@ pub(super) fn run(
     if !outcome.faults.is_clean() {
         return Ok(outcome);
     }
-    let connect = |_| publish.connect(plan.patience);
-    let count = if target.setup.has_positions { fan_out.burst.max(1) } else { 1 };
+    let nodes = target.places.len();
+    let count = usize::try_from(fan_out.burst).unwrap_or(usize::MAX).max(nodes);
+    let count = if target.setup.has_positions { count } else { 1 };
+    let connect = |nth| publish.connect(nth, plan.patience);
     let connections = (0..count).map(connect).collect::<Result<_, _>>()?;
     let mut sender = Sender { target, fan_out, connections, n: 0 };
     let sockets = u64::try_from(workers.sockets()).unwrap_or(u64::MAX);
@@ -57,7 +59,8 @@ pub(super) fn run(
     outcome.add("frame_max_ms", "max ms", tally.frames.ms(1.0), 2);
     outcome.add("frame_bytes", "bytes", figure(tally.bytes) / figure(tally.received.max(1)), 0);
     let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
-    outcome.add_cpu(spent, cpu, tally.received);
+    outcome.add_nodes(target, &tally.nodes, &spent);
+    outcome.add_cpu(&spent, cpu, tally.received);
     count_missing(&mut outcome.faults, single.frames, tally.received);
 
     if fan_out.burst > 1 && outcome.faults.is_clean() {
@@ -111,12 +114,14 @@ impl Sender<'_> {
         while left > 0 {
             let now = left.min(self.connections.len());
             left -= now;
+            // Each message begins at another node than the one before.
+            self.connections.rotate_left(1);
             for connection in self.connections.iter_mut().take(now) {
                 let mark = Mark { run: self.target.run, n: self.n, sent_ns: now_ns() };
                 self.n += 1;
                 let body = self.target.body(publish, mark, self.fan_out.bytes);
                 connection
-                    .send("POST", &publish.place.path, &publish.headers, &body)
+                    .send("POST", publish.path(), &publish.headers, &body)
                     .map_err(|error| publish.failed(error))?;
             }
             for connection in self.connections.iter_mut().take(now) {
@@ -125,7 +130,7 @@ impl Sender<'_> {
                     taken += 1;
                 } else {
                     faults.failed_requests += 1;
-                    faults.reason(&format!("{}: {}", publish.place.url, answer.text()));
+                    faults.reason(&format!("{}: {}", publish.url(), answer.text()));
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::LoadError;
 use crate::clock::figure;
 use crate::plan::Plan;
-use crate::readings::{Memory, memory};
+use crate::readings::{Memory, all_memory};
 use crate::target::Target;
 use crate::workers::Workers;
 
@@ -26,13 +26,15 @@ pub(super) fn run(
     target: &Target,
     workers: &mut Workers,
 ) -> Result<Outcome, LoadError> {
-    let pid = target.pid.ok_or_else(|| {
-        LoadError::wrong("--pid: memory is measured of a process: say which, or use --spawn")
-    })?;
-    let before = settled(pid)?;
+    let pids = &target.pids;
+    if pids.is_empty() {
+        let why = "--pid: memory is measured of a process: say which, or use --spawn";
+        return Err(LoadError::wrong(why));
+    }
+    let before = settled(pids)?;
     workers.connect(plan.pace, 0)?;
     // Memory of the handshakes is freed before the reading.
-    let after = settled(pid)?;
+    let after = settled(pids)?;
     let tally = workers.reset()?;
     let mut outcome = Outcome { faults: tally.faults, ..Outcome::default() };
     let each =
@@ -50,13 +52,13 @@ pub(super) fn run(
 }
 
 /// Memory once it has stopped changing.
-fn settled(pid: u32) -> Result<Memory, LoadError> {
+fn settled(pids: &[u32]) -> Result<Memory, LoadError> {
     let begun = Instant::now();
-    let mut seen = memory(pid)?;
+    let mut seen = all_memory(pids)?;
     let mut same = 0;
     while same < LOOKS && begun.elapsed() < SETTLE_MAX {
         std::thread::sleep(LOOK_EVERY);
-        let now = memory(pid)?;
+        let now = all_memory(pids)?;
         same = if now.rss_kib.abs_diff(seen.rss_kib) <= SETTLED_KIB { same + 1 } else { 0 };
         seen = now;
     }

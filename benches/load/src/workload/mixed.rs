@@ -16,8 +16,7 @@ use crate::clock::{figure, now_ns, ns, seconds};
 use crate::mark::Mark;
 use crate::pipe::Tally;
 use crate::plan::{Mixed, Plan};
-use crate::readings::memory;
-use crate::rest::Rest;
+use crate::readings::all_memory;
 use crate::target::Target;
 use crate::workers::{Workers, count_missing};
 
@@ -94,8 +93,8 @@ impl Day<'_> {
         let times = [self.plan.patience, weights.every];
         let returns_per_s = self.mixed.returns_per_s;
         let gathered = std::thread::scope(|threads| {
-            for _ in 0..self.mixed.parallel {
-                threads.spawn(|| self.askers.done(self.work()));
+            for nth in 0..self.mixed.parallel {
+                threads.spawn(move || self.askers.done(self.work(nth)));
             }
             threads.spawn(|| self.askers.done(self.tell_all()));
             let look = |workers: &mut Workers| {
@@ -155,7 +154,8 @@ impl Day<'_> {
         outcome.faults.add(&self.faults.into_inner().unwrap_or_else(PoisonError::into_inner));
         let names =
             [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
-        outcome.add_cpu(spent, names, received);
+        outcome.add_nodes(self.target, &tally.nodes, &spent);
+        outcome.add_cpu(&spent, names, received);
         outcome
     }
 
@@ -185,9 +185,8 @@ impl Day<'_> {
     }
 
     /// One connection's transitions: each at its time, of any ticket that waits for one.
-    fn work(&self) -> Result<(), LoadError> {
-        let Target { place, .. } = self.target;
-        let mut rest = Rest::connect(place.address, &place.host, self.plan.patience)?;
+    fn work(&self, nth: usize) -> Result<(), LoadError> {
+        let mut rest = self.target.connect(nth, self.plan.patience)?;
         loop {
             let due_ns = self.due_ns(self.mixed.steps_per_s, self.steps.fetch_add(1, Relaxed));
             if !self.comes(due_ns) {
@@ -203,8 +202,7 @@ impl Day<'_> {
     /// Messages to all users who only listen.
     fn tell_all(&self) -> Result<(), LoadError> {
         let publish = self.target.publish()?;
-        let Target { place, .. } = self.target;
-        let mut rest = Rest::connect(place.address, &place.host, self.plan.patience)?;
+        let mut rest = self.target.connect(0, self.plan.patience)?;
         for n in 0.. {
             let sent_ns = self.due_ns(self.mixed.fan_outs_per_s, n);
             if !self.comes(sent_ns) {
@@ -212,7 +210,7 @@ impl Day<'_> {
             }
             let mark = Mark { run: self.target.run, n, sent_ns };
             let body = self.target.body(publish, mark, self.mixed.bytes);
-            let answer = rest.ask("POST", &publish.place.path, &publish.headers, &body)?;
+            let answer = rest.ask("POST", publish.path(), &publish.headers, &body)?;
             if answer.is_success() {
                 self.sent.fetch_add(1, Relaxed);
             } else {
@@ -242,10 +240,11 @@ impl Weights {
 
     fn look(&mut self, day: &Day<'_>) -> Result<(), LoadError> {
         let now = now_ns();
-        if let Some(pid) = day.target.pid.filter(|_| now >= self.due_ns && now < day.end_ns()) {
+        let pids = &day.target.pids;
+        if !pids.is_empty() && now >= self.due_ns && now < day.end_ns() {
             self.due_ns = now + ns(self.every);
             let after = seconds(now.saturating_sub(day.begun_ns));
-            self.looks.push((after, figure(memory(pid)?.rss_kib)));
+            self.looks.push((after, figure(all_memory(pids)?.rss_kib)));
         }
         Ok(())
     }

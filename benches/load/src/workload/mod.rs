@@ -12,7 +12,7 @@ mod tickets;
 use super::LoadError;
 use super::check::Faults;
 use super::clock::{figure, ns};
-use super::pipe::Setup;
+use super::pipe::{Setup, Share};
 use super::plan::{Plan, Workload};
 use super::readings::cpu_us;
 use super::target::Target;
@@ -29,8 +29,23 @@ pub struct Outcome {
     pub times: Vec<(&'static str, Times)>,
     /// Figures over time.
     pub courses: Vec<Course>,
+    /// The share of each node of a cluster; empty for a single server.
+    pub nodes: Vec<NodeShare>,
     /// The faults.
     pub faults: Faults,
+}
+
+/// A node's share of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeShare {
+    /// Its address.
+    pub url: String,
+    /// Its open sockets at the end.
+    pub sockets: u64,
+    /// Frames that these received.
+    pub frames: u64,
+    /// Its CPU time, in µs, if its process is known.
+    pub cpu_us: Option<u64>,
 }
 
 /// A figure over time.
@@ -79,15 +94,31 @@ impl Outcome {
     /// The CPU time per unit of the server and of the tool, for `count` units.
     fn add_cpu(
         &mut self,
-        spent: Spent,
+        spent: &Spent,
         [server, tool]: [(&'static str, &'static str); 2],
         count: u64,
     ) {
         let each = |us: u64| figure(us) / figure(count.max(1));
-        if let Some(us) = spent.server_us {
-            self.add(server.0, server.1, each(us), 1);
+        if !spent.nodes_us.is_empty() {
+            self.add(server.0, server.1, each(spent.nodes_us.iter().sum()), 1);
         }
         self.add(tool.0, tool.1, each(spent.tool_us), 1);
+    }
+
+    /// The shares of a cluster's nodes.
+    fn add_nodes(&mut self, target: &Target, shares: &[Share], spent: &Spent) {
+        if target.places.len() < 2 {
+            return;
+        }
+        let shares = target.places.iter().zip(shares).enumerate();
+        self.nodes = shares
+            .map(|(nth, (place, share))| NodeShare {
+                url: place.url.clone(),
+                sockets: share.open,
+                frames: share.received,
+                cpu_us: spent.nodes_us.get(nth).copied(),
+            })
+            .collect();
     }
 }
 
@@ -143,29 +174,35 @@ pub fn run(plan: &Plan, target: &Target) -> Result<Outcome, LoadError> {
 /// A stopwatch for CPU time.
 #[derive(Debug)]
 struct Cpu {
-    server_us: Option<u64>,
-    tool_us: u64,
+    begun: Spent,
 }
 
-/// Its value at the start, in µs.
-#[derive(Debug, Clone, Copy)]
+/// CPU time, in µs.
+#[derive(Debug, Clone)]
 struct Spent {
-    server_us: Option<u64>,
+    /// Of each node whose process is known.
+    nodes_us: Vec<u64>,
     tool_us: u64,
 }
 
 impl Cpu {
     fn start(target: &Target, workers: &Workers) -> Result<Self, LoadError> {
-        let server_us = target.pid.map(cpu_us).transpose()?;
-        Ok(Self { server_us, tool_us: workers.cpu_us()? })
+        Ok(Self { begun: Spent::until_now(target, workers)? })
     }
 
     fn stop(&self, target: &Target, workers: &Workers) -> Result<Spent, LoadError> {
-        let now = Self::start(target, workers)?;
-        let server = now.server_us.zip(self.server_us);
+        let now = Spent::until_now(target, workers)?;
+        let nodes = now.nodes_us.iter().zip(&self.begun.nodes_us);
         Ok(Spent {
-            server_us: server.map(|(now, before)| now.saturating_sub(before)),
-            tool_us: now.tool_us.saturating_sub(self.tool_us),
+            nodes_us: nodes.map(|(now, before)| now.saturating_sub(*before)).collect(),
+            tool_us: now.tool_us.saturating_sub(self.begun.tool_us),
         })
+    }
+}
+
+impl Spent {
+    fn until_now(target: &Target, workers: &Workers) -> Result<Self, LoadError> {
+        let nodes_us = target.pids.iter().map(|pid| cpu_us(*pid)).collect::<Result<_, _>>()?;
+        Ok(Self { nodes_us, tool_us: workers.cpu_us()? })
     }
 }

@@ -10,7 +10,6 @@ use crate::clock::{figure, now_ns, seconds};
 use crate::mark::Mark;
 use crate::pipe::LoadUser;
 use crate::plan::{Plan, Replay};
-use crate::rest::Rest;
 use crate::target::Target;
 use crate::workers::{Workers, count_missing};
 
@@ -57,7 +56,8 @@ pub(super) fn run(
     let quantiles = [("caught_up_p50_ms", "caught up p50 ms"), ("caught_up_p99_ms", "p99 ms")];
     outcome.add_times("caught_up", quantiles, tally.caught_up);
     let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
-    outcome.add_cpu(spent, cpu, tally.received);
+    outcome.add_nodes(target, &tally.nodes, &spent);
+    outcome.add_cpu(&spent, cpu, tally.received);
     Ok(outcome)
 }
 
@@ -69,16 +69,16 @@ fn store(
     outcome: &mut Outcome,
 ) -> Result<(), LoadError> {
     let publish = target.publish()?;
-    let mut rest = publish.connect(plan.patience)?;
+    let mut rest = publish.connect(0, plan.patience)?;
     let watched = watched(target);
     let before = unread(plan, target, &watched)?;
     for n in 0..replay.backlog {
         let mark = Mark { run: target.run, n, sent_ns: now_ns() };
         let body = target.body(publish, mark, replay.bytes);
-        let answer = rest.ask("POST", &publish.place.path, &publish.headers, &body)?;
+        let answer = rest.ask("POST", publish.path(), &publish.headers, &body)?;
         if !answer.is_success() {
             outcome.faults.failed_requests += 1;
-            outcome.faults.reason(&format!("{}: {}", publish.place.url, answer.text()));
+            outcome.faults.reason(&format!("{}: {}", publish.url(), answer.text()));
             return Ok(());
         }
     }
@@ -120,7 +120,7 @@ fn unread(plan: &Plan, target: &Target, participants: &[&LoadUser]) -> Result<Ve
     if participants.is_empty() {
         return Ok(Vec::new());
     }
-    let mut rest = Rest::connect(target.place.address, &target.place.host, plan.patience)?;
+    let mut rest = target.connect(0, plan.patience)?;
     let ask = |load_user: &&LoadUser| {
         let headers = [format!("Authorization: Bearer {}", load_user.token)];
         let answer = rest.ask("GET", "/api/notifications/unread_count/", &headers, "")?;

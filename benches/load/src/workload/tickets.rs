@@ -36,8 +36,12 @@ pub(super) fn run(
     let (askers, left) = (Askers::new(tickets.parallel), AtomicU64::new(tickets.lives));
     let begun_ns = now_ns();
     let gathered = std::thread::scope(|threads| {
-        for _ in 0..tickets.parallel {
-            threads.spawn(|| askers.done(ask(plan, target, &lives, &askers, &left)));
+        for nth in 0..tickets.parallel {
+            let (lives, askers, left) = (&lives, &askers, &left);
+            threads.spawn(move || {
+                let asked = target.connect(nth, plan.patience);
+                askers.done(asked.and_then(|rest| ask(rest, lives, askers, left)));
+            });
         }
         let gathered = gather(workers, &lives, &askers, [plan.patience, PART], |_| Ok(true));
         askers.end();
@@ -60,19 +64,18 @@ pub(super) fn run(
     let quantiles = [("answer_p50_ms", "answer p50 ms"), ("answer_p99_ms", "answer p99 ms")];
     outcome.add_times("answer", quantiles, lived.answers);
     let cpu = [("server_us_per_frame", "server µs/frame"), ("tool_us_per_frame", "tool µs/frame")];
-    outcome.add_cpu(spent, cpu, frames);
+    outcome.add_nodes(target, &tally.nodes, &spent);
+    outcome.add_cpu(&spent, cpu, frames);
     Ok(outcome)
 }
 
 /// One connection's tickets.
 fn ask(
-    plan: &Plan,
-    target: &Target,
+    mut rest: Rest,
     lives: &Lives<'_>,
     askers: &Askers,
     left: &AtomicU64,
 ) -> Result<(), LoadError> {
-    let mut rest = Rest::connect(target.place.address, &target.place.host, plan.patience)?;
     while !askers.is_over() {
         let taken = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         if taken.is_err() {
