@@ -5,8 +5,10 @@
 //! request until the last recipient's socket had the last frame; how many per second until each had
 //! its own row, which the hub may defer; and the time from a ticket's request to the frame at an
 //! admin's socket, one ticket after the other, first without other load and then beside the sends.
-//! The hub is a process of its own on SQLite with `synchronous=FULL`. A run fails unless the
-//! answers count all recipients, and every ticket's frame arrives.
+//! The hub is a process of its own on SQLite with `synchronous=FULL`. If `BENCH_POSTGRES` names a
+//! server (`postgres://…`), the same is done there, and then the stored rows are copied into an
+//! equal table by `COPY`. A run fails unless the answers count all recipients, and every ticket's
+//! frame arrives.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures")]
@@ -22,7 +24,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rig::http::Rest;
 use rig::socket::Listener;
-use rig::{Account, Hub, accounts, median};
+use rig::{Account, Hub, median};
 
 /// The size of a run.
 struct Figures {
@@ -39,14 +41,10 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("bench.db");
-        let roles = [("admin", 1), ("client", 1), ("student", recipients)];
-        let all = accounts(&database, &roles).await;
-        let [admin, client, students] = <[Vec<Account>; 3]>::try_from(all).unwrap();
-        let hub = Hub::start(&database);
-        let (first, last) = (&students[0], &students[recipients - 1]);
+        let file = folder.path().join("bench.db");
         println!(
-            "{:>3} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14}",
+            "{:>10} {:>3} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14}",
+            "store",
             "run",
             "stored/s",
             "rows/s",
@@ -55,17 +53,46 @@ fn main() {
             "beside p50 ms",
             "beside p99 ms"
         );
-        let mut all = Vec::new();
-        for run in 1..=runs {
-            let sent = Sent { ends: [first, last], recipients, sends, database: &database };
-            let figures = measure(&hub, &admin[0], &client[0], sent).await;
-            print(&run.to_string(), &row(&figures));
-            all.push(row(&figures));
+        let url = format!("sqlite://{}", file.display());
+        let size = Size { recipients, sends, runs };
+        compare("sqlite", &url, Some(&file), size).await;
+        if let Some(database) = rig::postgres::Database::create().await {
+            compare("postgres", &database.url(), None, size).await;
+            for run in 1..=runs {
+                let rows_s = rig::postgres::copy_notifications(&database.url()).await;
+                println!("{:>10} {run:>3} {:>9} {rows_s:>9.0}", "COPY", "");
+            }
+            database.drop_it().await;
         }
-        let middle: Vec<f64> =
-            (0..6).map(|column| median(all.iter().map(|row| row[column]).collect())).collect();
-        print("mid", &middle.try_into().unwrap());
     });
+}
+
+/// How much is sent, and how often it is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    recipients: usize,
+    sends: usize,
+    runs: usize,
+}
+
+/// All runs on one store.
+async fn compare(store: &str, url: &str, file: Option<&Path>, size: Size) {
+    let Size { recipients, sends, runs } = size;
+    let roles = [("admin", 1), ("client", 1), ("student", recipients)];
+    let all = rig::accounts_at(url, &roles).await;
+    let [admin, client, students] = <[Vec<Account>; 3]>::try_from(all).unwrap();
+    let hub = Hub::start_at(url, &[]);
+    let ends = [&students[0], &students[recipients - 1]];
+    let mut all = Vec::new();
+    for run in 1..=runs {
+        let sent = Sent { ends, recipients, sends, file };
+        let figures = measure(&hub, &admin[0], &client[0], sent).await;
+        print(store, &run.to_string(), &row(&figures));
+        all.push(row(&figures));
+    }
+    let middle: Vec<f64> =
+        (0..6).map(|column| median(all.iter().map(|row| row[column]).collect())).collect();
+    print(store, "mid", &middle.try_into().unwrap());
 }
 
 fn row(figures: &Figures) -> [f64; 6] {
@@ -74,11 +101,11 @@ fn row(figures: &Figures) -> [f64; 6] {
     [*stored_s, *rows_s, ms(idle, 0.5), ms(idle, 0.99), ms(beside, 0.5), ms(beside, 0.99)]
 }
 
-fn print(run: &str, figures: &[f64; 6]) {
+fn print(store: &str, run: &str, figures: &[f64; 6]) {
     let [stored_s, rows_s, idle_p50, idle_p99, beside_p50, beside_p99] = figures;
     println!(
-        "{run:>3} {stored_s:>9.0} {rows_s:>9.0} {idle_p50:>12.2} {idle_p99:>12.2} {beside_p50:>14.2} \
-         {beside_p99:>14.2}"
+        "{store:>10} {run:>3} {stored_s:>9.0} {rows_s:>9.0} {idle_p50:>12.2} {idle_p99:>12.2} \
+         {beside_p50:>14.2} {beside_p99:>14.2}"
     );
 }
 
@@ -88,7 +115,8 @@ struct Sent<'a> {
     ends: [&'a Account; 2],
     recipients: usize,
     sends: usize,
-    database: &'a Path,
+    /// The file of SQLite, which may write rows later.
+    file: Option<&'a Path>,
 }
 
 async fn measure(hub: &Hub, admin: &Account, client: &Account, sent: Sent<'_>) -> Figures {
@@ -119,7 +147,9 @@ async fn measure(hub: &Hub, admin: &Account, client: &Account, sent: Sent<'_>) -
         (begun, took)
     };
     let (beside, (begun, took)) = tokio::join!(beside, sending);
-    wait_for_rows(sent.database).await;
+    if let Some(file) = sent.file {
+        wait_for_rows(file).await;
+    }
     let count = (sent.recipients * sent.sends) as f64;
     let (stored_s, rows_s) = (count / took.as_secs_f64(), count / begun.elapsed().as_secs_f64());
     Figures { stored_s, rows_s, idle, beside }

@@ -8,6 +8,7 @@
 pub mod adapter;
 pub mod crowd;
 pub mod http;
+pub mod postgres;
 pub mod sink;
 pub mod socket;
 pub mod sqlite;
@@ -41,10 +42,15 @@ impl Hub {
 
     /// The same with other settings.
     pub fn start_with(database: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(&format!("sqlite://{}", database.display()), settings)
+    }
+
+    /// The same on a database of any kind.
+    pub fn start_at(url: &str, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bellpull"));
         let process = process
             .args(["serve", "--listen", "127.0.0.1:0", "--jwt-secret", SECRET])
-            .args(["--database", &format!("sqlite://{}", database.display())])
+            .args(["--database", url])
             .env("BELLPULL_LOG_FILTER", "warn")
             // All of ten thousand users connect from eight addresses.
             .env("BELLPULL_WS_HANDSHAKES_PER_S", "0")
@@ -121,8 +127,12 @@ pub struct Account {
 
 /// Creates accounts directly in the store (hashing passwords is not what is measured).
 pub async fn accounts(database: &Path, roles: &[(&str, usize)]) -> Vec<Vec<Account>> {
-    let url = format!("sqlite://{}", database.display());
-    let store = storage::open(&url, StoreOptions::default()).await.expect("a store");
+    accounts_at(&format!("sqlite://{}", database.display()), roles).await
+}
+
+/// The same in a database of any kind.
+pub async fn accounts_at(url: &str, roles: &[(&str, usize)]) -> Vec<Vec<Account>> {
+    let store = storage::open(url, StoreOptions::default()).await.expect("a store");
     let mut all = Vec::new();
     for (role, count) in roles {
         let create = |n: usize| {

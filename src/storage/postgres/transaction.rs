@@ -32,6 +32,13 @@ pub(super) async fn begin(pool: &PgPool) -> sqlx::Result<Work> {
     Ok(Work { transaction: pool.begin().await?, pool: pool.clone() })
 }
 
+/// Begins a transaction whose statements are planned once for a connection: for short statements by
+/// key, whose planning would take longer than their execution.
+pub(super) async fn begin_planned(pool: &PgPool) -> sqlx::Result<Work> {
+    let sql = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+    Ok(Work { transaction: pool.begin_with(sql).await?, pool: pool.clone() })
+}
+
 impl Deref for Work {
     type Target = PgConnection;
 

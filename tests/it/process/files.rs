@@ -140,7 +140,7 @@ fn too_few_files_are_named_with_both_numbers() {
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_bellpull")]);
         let hub =
             Process::serve_as(command, &database, &[("BELLPULL_WS_MAX_CONNECTIONS", most)], &log);
-        let limits = fs::read_to_string(format!("/proc/{}/limits", hub.id())).unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", hub.pid())).unwrap();
         assert!(hub.terminate().success());
         let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
         let soft = files.split_whitespace().nth(3).unwrap().to_owned();

@@ -12,6 +12,8 @@ mod files;
 mod foreign_keys;
 #[cfg(feature = "load")]
 mod load;
+#[cfg(feature = "load")]
+mod load_cluster;
 mod logins;
 mod nodes;
 mod nodes_postgres;

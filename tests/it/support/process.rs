@@ -101,11 +101,6 @@ impl Process {
         Self::start(wrapped.stderr(File::create(log).unwrap()))
     }
 
-    /// The process' id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Starts a hub, and reads its first line.
     fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -118,7 +113,7 @@ impl Process {
         Self { address: address.parse().unwrap(), child }
     }
 
-    /// Its number.
+    /// The process' id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

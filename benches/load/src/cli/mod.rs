@@ -37,11 +37,12 @@ Examples:
 Without --url a hub is started for each run, on a temporary database with accounts of its own, so
 one command repeats a figure. With several servers each does the same in turn, and ratios are
 printed. Several URLs in one --url, joined by commas, are the nodes of one cluster: users and
-requests are distributed over them in turn. A frame that is missing, duplicated or out of order makes the command exit with 1.
+requests are distributed over them in turn. A frame that is missing, duplicated or out of order
+makes the command exit with 1.
 
 Keys of --json: format, bellpull, workload, processes, ok, rows (server, nodes, size, read_wait_us,
-run, figures, latencies, faults), ratios (server, to, size, read_wait_us, ratios). Keys are stable within
-a `format` version.";
+run, figures, latencies, faults), ratios (server, to, size, read_wait_us, ratios). Keys are stable
+within a `format` version.";
 
 /// The options of `load`.
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ use bellpull_actors::port::StoreError;
 use sqlx::PgConnection;
 
 use super::super::new_accounts;
-use super::super::transaction::transaction_id;
+use super::batch::Batch;
 use super::context::Place;
 use super::facts;
 use super::failure::Failure;
@@ -82,10 +82,11 @@ pub(super) async fn apply(
         return Err(Failure::ShortOfIds(drawn));
     }
     let contents = planned.messages.clone();
-    rows::write(connection, planned, locked.into_heads()).await?;
     rows::raise_delivered(connection, &delivered).await?;
-    records.write(connection).await?;
-    let transaction = transaction_id(connection).await?;
+    let mut batch = Batch::new();
+    rows::add(&mut batch, planned, locked.into_heads())?;
+    records.add(&mut batch);
+    let transaction = batch.execute(connection).await?;
     // The other writes have no answer of their own.
     let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
     Ok(Applied { answers, contents, transaction })

@@ -5,7 +5,7 @@
 //! (transactions and [`failure`]s), [`group`] (a group within its transaction, in its
 //! [`context`]), [`facts`] (what its plan needs, locked), [`marks`], [`sends`] with [`begin`],
 //! [`step`], [`audience`] and [`audiences`] (which recipients are next), and [`rows`] with
-//! [`ticket_rows`] (the planned rows, a statement a table).
+//! [`ticket_rows`] (the planned rows, written as one [`batch`]).
 //!
 //! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
 //! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two
@@ -13,6 +13,7 @@
 
 mod audience;
 mod audiences;
+mod batch;
 mod begin;
 mod context;
 mod facts;

@@ -1,4 +1,4 @@
-//! Writes the rows of a plan: one statement a table, whatever their number.
+//! The rows of a plan: one part of a batch for each table, whatever their number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,30 +7,31 @@ use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
 use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
 use sqlx::PgConnection;
 
+use super::batch::Batch;
 use super::failure::Failure;
 use super::ticket_rows;
 use crate::storage::rows::to_json;
 
-/// Writes all planned rows, and the heads of inboxes: those that marks have changed, and those with
+/// Adds all planned rows, and the heads of inboxes: those that marks have changed, and those with
 /// new entries.
-pub(super) async fn write(
-    connection: &mut PgConnection,
+pub(super) fn add(
+    batch: &mut Batch,
     mut rows: Rows<'_>,
     mut heads: BTreeMap<UserId, (Seq, i64)>,
 ) -> Result<(), Failure> {
-    ticket_rows::write(connection, &mut rows).await?;
-    write_messages(connection, &rows).await?;
+    ticket_rows::add(batch, &mut rows);
+    add_messages(batch, &rows)?;
     for entry in &rows.entries {
         heads.insert(entry.recipient, (entry.seq, entry.unread_count));
     }
-    write_entries(connection, &rows.entries).await?;
-    write_heads(connection, heads).await?;
-    // Stored deliveries only: the plan has decided about its own.
-    call_off_moved(connection, &rows.moved_on).await?;
-    write_deliveries(connection, &rows.deliveries).await
+    add_entries(batch, &rows.entries);
+    add_heads(batch, heads);
+    call_off_moved(batch, &rows.moved_on);
+    add_deliveries(batch, &rows.deliveries);
+    Ok(())
 }
 
-async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Result<(), Failure> {
+fn add_messages(batch: &mut Batch, rows: &Rows<'_>) -> Result<(), Failure> {
     let mut is_new = BTreeSet::new();
     if !rows.messages.is_empty() {
         let messages: Vec<_> = rows.messages.iter().map(|(_, content)| &content.message).collect();
@@ -49,10 +50,11 @@ async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Resul
         let times = messages.iter().map(|message| message.created_at.as_millisecond());
         let sql = "INSERT INTO messages (id, event, kind, title, body, action_url, metadata, \
                    ticket_id, ticket, sender_id, priority, created_at, copies) \
-                   SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], \
-                   $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::bigint[], \
-                   $11::text[], $12::bigint[], $13::bigint[])";
-        sqlx::query(sql)
+                   SELECT * FROM UNNEST(?::bigint[], ?::text[], ?::text[], ?::text[], \
+                   ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::bigint[], \
+                   ?::text[], ?::bigint[], ?::bigint[])";
+        batch
+            .part(sql)
             .bind(ids)
             .bind(texts(|message| message.event.as_str()))
             .bind(texts(|message| message.kind.as_str()))
@@ -65,9 +67,7 @@ async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Resul
             .bind(messages.iter().map(|one| one.sender.map(|user| user.0)).collect::<Vec<_>>())
             .bind(texts(|message| message.priority.as_str()))
             .bind(times.collect::<Vec<_>>())
-            .bind(copies.collect::<Vec<_>>())
-            .execute(&mut *connection)
-            .await?;
+            .bind(copies.collect::<Vec<_>>());
     }
     let (ids, more): (Vec<i64>, Vec<i64>) = rows
         .copies
@@ -78,38 +78,33 @@ async fn write_messages(connection: &mut PgConnection, rows: &Rows<'_>) -> Resul
     if !ids.is_empty() {
         // Messages that were written before this group.
         let sql = "UPDATE messages m SET copies = m.copies + v.more \
-                   FROM UNNEST($1::bigint[], $2::bigint[]) AS v (id, more) WHERE m.id = v.id";
-        sqlx::query(sql).bind(ids).bind(more).execute(connection).await?;
+                   FROM UNNEST(?::bigint[], ?::bigint[]) AS v (id, more) WHERE m.id = v.id";
+        batch.part(sql).bind(ids).bind(more);
     }
     Ok(())
 }
 
-async fn write_entries(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<(), Failure> {
+fn add_entries(batch: &mut Batch, entries: &[NewEntry]) {
     if entries.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = "INSERT INTO notifications (recipient_id, seq, id, changed_seq, message_id) \
                SELECT v.recipient_id, v.seq, v.id, v.seq, v.message_id \
-               FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+               FROM UNNEST(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) \
                AS v (recipient_id, seq, id, message_id)";
     let of = |value: fn(&NewEntry) -> i64| entries.iter().map(value).collect::<Vec<_>>();
-    sqlx::query(sql)
+    batch
+        .part(sql)
         .bind(of(|entry| entry.recipient.0))
         .bind(of(|entry| entry.seq.0))
         .bind(of(|entry| entry.id.0))
-        .bind(of(|entry| entry.message.0))
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(of(|entry| entry.message.0));
 }
 
 /// The inboxes are locked: their order does not matter any more.
-async fn write_heads(
-    connection: &mut PgConnection,
-    heads: BTreeMap<UserId, (Seq, i64)>,
-) -> Result<(), Failure> {
+fn add_heads(batch: &mut Batch, heads: BTreeMap<UserId, (Seq, i64)>) {
     if heads.is_empty() {
-        return Ok(());
+        return;
     }
     let (mut users, mut seqs, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for (user, (seq, unread_count)) in heads {
@@ -118,10 +113,9 @@ async fn write_heads(
         unread.push(unread_count);
     }
     let sql = "UPDATE inboxes i SET last_seq = v.last_seq, unread_count = v.unread_count \
-               FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) \
+               FROM UNNEST(?::bigint[], ?::bigint[], ?::bigint[]) \
                AS v (user_id, last_seq, unread_count) WHERE i.user_id = v.user_id";
-    sqlx::query(sql).bind(users).bind(seqs).bind(unread).execute(connection).await?;
-    Ok(())
+    batch.part(sql).bind(users).bind(seqs).bind(unread);
 }
 
 /// Raises positions of locked inboxes; none is lowered.
@@ -142,28 +136,25 @@ pub(super) async fn raise_delivered(
 }
 
 /// Cancels the stored steps about tickets that moved on. A leased step is marked, for nothing else
-/// will show later that the ticket had moved on by then.
-async fn call_off_moved(connection: &mut PgConnection, moved: &[TicketId]) -> Result<(), Failure> {
+/// will show later that the ticket had moved on by then. Stored deliveries only: the plan has
+/// decided about its own.
+fn call_off_moved(batch: &mut Batch, moved: &[TicketId]) {
     if moved.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = "UPDATE deliveries SET \
                status = CASE WHEN leased_until IS NULL THEN 'SUPPRESSED' ELSE status END, \
-               rule = CASE WHEN leased_until IS NULL THEN $2 ELSE rule END, \
+               rule = CASE WHEN leased_until IS NULL THEN ? ELSE rule END, \
                until_seen = CASE WHEN leased_until IS NULL THEN until_seen ELSE -1 END \
-               WHERE id IN (SELECT d.id FROM deliveries d WHERE d.until_seen = ANY($1) \
+               WHERE id IN (SELECT d.id FROM deliveries d WHERE d.until_seen = ANY(?) \
                AND d.status = 'QUEUED' AND d.digest_id IS NULL ORDER BY d.id FOR UPDATE)";
     let tickets: Vec<i64> = moved.iter().map(|ticket| ticket.0).collect();
-    sqlx::query(sql).bind(tickets).bind(Rule::MovedOn.as_str()).execute(connection).await?;
-    Ok(())
+    batch.part(sql).bind(Rule::MovedOn.as_str()).bind(tickets);
 }
 
-async fn write_deliveries(
-    connection: &mut PgConnection,
-    deliveries: &[NewDelivery],
-) -> Result<(), Failure> {
+fn add_deliveries(batch: &mut Batch, deliveries: &[NewDelivery]) {
     if deliveries.is_empty() {
-        return Ok(());
+        return;
     }
     let subjects = deliveries.iter().map(|one| match one.subject {
         Subject::Notification(id, to) => (Some(id.0), (Some(to.0), None)),
@@ -181,9 +172,10 @@ async fn write_deliveries(
         .map(|one| one.route.until_seen.then(|| one.ticket.map_or(0, |ticket| ticket.0)));
     let sql = "INSERT INTO deliveries (id, notification_id, recipient_id, message_id, channel, \
                target_id, lane, status, rule, due_at, until_seen) SELECT * FROM UNNEST( \
-               $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], \
-               $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])";
-    sqlx::query(sql)
+               ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::bigint[], \
+               ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[])";
+    batch
+        .part(sql)
         .bind(ids(|one| one.id.0))
         .bind(notifications)
         .bind(recipients)
@@ -194,8 +186,5 @@ async fn write_deliveries(
         .bind(texts(|one| one.route.status.as_str()))
         .bind(rules.collect::<Vec<_>>())
         .bind(ids(|one| one.route.due_at.as_millisecond()))
-        .bind(until_seen.collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(until_seen.collect::<Vec<_>>());
 }

@@ -11,9 +11,8 @@ use bellpull_actors::domain::send::IdempotencyKey;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use jiff::Timestamp;
-use sqlx::PgConnection;
 
-use super::failure::Failure;
+use super::batch::Batch;
 use super::{Answer, Done, mismatch};
 
 /// The results of a group's sends.
@@ -139,38 +138,34 @@ pub(super) struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// Writes all of them.
-    pub(super) async fn write(self, connection: &mut PgConnection) -> Result<(), Failure> {
+    /// Adds all of them.
+    pub(super) fn add(self, batch: &mut Batch) {
         let Self { sends, keys, cursors, announced } = self;
-        insert(connection, sends).await?;
-        insert_keys(connection, &keys).await?;
-        move_cursors(connection, &cursors).await?;
-        let announced = announced.into_iter().filter(|(_, count)| *count > 0);
-        let (ids, counts): (Vec<i64>, Vec<i64>) =
-            announced.map(|(id, count)| (id.0, count)).unzip();
-        if !ids.is_empty() {
-            let sql = "UPDATE sends s SET told = s.told + v.count \
-                       FROM UNNEST($1::bigint[], $2::bigint[]) AS v (id, count) WHERE s.id = v.id";
-            sqlx::query(sql).bind(ids).bind(counts).execute(connection).await?;
-        }
-        Ok(())
+        insert(batch, &sends, &announced);
+        insert_keys(batch, &keys);
+        move_cursors(batch, &cursors, &announced);
     }
 }
 
-async fn insert(connection: &mut PgConnection, sends: Vec<NewRow>) -> Result<(), Failure> {
+/// How many recipients of each send were notified in this group.
+type Counts = BTreeMap<SendId, i64>;
+
+fn insert(batch: &mut Batch, sends: &[NewRow], announced: &Counts) {
     if sends.is_empty() {
-        return Ok(());
+        return;
     }
     let of = |value: fn(&NewRow) -> i64| sends.iter().map(value).collect::<Vec<_>>();
     let flags = |value: fn(&NewRow) -> bool| sends.iter().map(value).collect::<Vec<_>>();
     let texts = |value: fn(&NewRow) -> &str| sends.iter().map(value).collect::<Vec<&str>>();
     let only = sends.iter().map(|row| row.stored.notification.map(|id| id.0));
+    let told = sends.iter().map(|row| announced.get(&row.stored.id).copied().unwrap_or_default());
     let sql = "INSERT INTO sends (id, message_id, notification_id, audience, channels, \
                is_critical, recipients, last_user_id, cursor, status, is_scheduled, due_at, \
-               created_at) SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], \
-               $4::text[], $5::text[], $6::bool[], $7::bigint[], $8::bigint[], $9::bigint[], \
-               $10::text[], $11::bool[], $12::bigint[], $13::bigint[])";
-    sqlx::query(sql)
+               created_at, told) SELECT * FROM UNNEST(?::bigint[], ?::bigint[], ?::bigint[], \
+               ?::text[], ?::text[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[], \
+               ?::text[], ?::bool[], ?::bigint[], ?::bigint[], ?::bigint[])";
+    batch
+        .part(sql)
         .bind(of(|row| row.stored.id.0))
         .bind(of(|row| row.message_id))
         .bind(only.collect::<Vec<_>>())
@@ -184,47 +179,44 @@ async fn insert(connection: &mut PgConnection, sends: Vec<NewRow>) -> Result<(),
         .bind(flags(|row| row.stored.is_scheduled))
         .bind(of(|row| row.due_at.as_millisecond()))
         .bind(of(|row| row.created_at.as_millisecond()))
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(told.collect::<Vec<_>>());
 }
 
-async fn insert_keys(connection: &mut PgConnection, keys: &[KeyRow<'_>]) -> Result<(), Failure> {
+fn insert_keys(batch: &mut Batch, keys: &[KeyRow<'_>]) {
     if keys.is_empty() {
-        return Ok(());
+        return;
     }
     let of = |value: fn(&KeyRow<'_>) -> i64| keys.iter().map(value).collect::<Vec<_>>();
     let sql = "INSERT INTO idempotency_keys (owner_id, key, body_hash, send_id, created_at) \
-               SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bytea[], $4::bigint[], \
-               $5::bigint[])";
-    sqlx::query(sql)
+               SELECT * FROM UNNEST(?::bigint[], ?::text[], ?::bytea[], ?::bigint[], \
+               ?::bigint[])";
+    batch
+        .part(sql)
         .bind(of(|row| row.key.owner.0))
         .bind(keys.iter().map(|row| row.key.key.as_str()).collect::<Vec<_>>())
         .bind(keys.iter().map(|row| row.key.body_hash.as_slice()).collect::<Vec<_>>())
         .bind(of(|row| row.send.0))
-        .bind(of(|row| row.at.as_millisecond()))
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(of(|row| row.at.as_millisecond()));
 }
 
-async fn move_cursors(connection: &mut PgConnection, rows: &[CursorRow]) -> Result<(), Failure> {
+fn move_cursors(batch: &mut Batch, rows: &[CursorRow], announced: &Counts) {
     if rows.is_empty() {
-        return Ok(());
+        return;
     }
     let sql = "UPDATE sends s SET cursor = v.cursor, status = v.status, \
-               claim_owner = v.claim_owner, claim_until = v.claim_until \
-               FROM UNNEST($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[]) \
-               AS v (id, cursor, status, claim_owner, claim_until) WHERE s.id = v.id";
+               claim_owner = v.claim_owner, claim_until = v.claim_until, told = s.told + v.told \
+               FROM UNNEST(?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], \
+               ?::bigint[]) AS v (id, cursor, status, claim_owner, claim_until, told) \
+               WHERE s.id = v.id";
+    let told = rows.iter().map(|row| announced.get(&row.send).copied().unwrap_or_default());
     let owners = rows.iter().map(|row| row.claim.as_ref().map(|(owner, _)| owner.as_str()));
     let until = rows.iter().map(|row| row.claim.as_ref().map(|(_, until)| *until));
-    sqlx::query(sql)
+    batch
+        .part(sql)
         .bind(rows.iter().map(|row| row.send.0).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.cursor.0).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.progress.as_str()).collect::<Vec<_>>())
         .bind(owners.collect::<Vec<_>>())
         .bind(until.collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(told.collect::<Vec<_>>());
 }

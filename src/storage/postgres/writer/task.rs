@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use super::super::ids::{BlockIds, Draws};
-use super::super::transaction::{begin, is_broken, is_transient};
+use super::super::transaction::{begin_planned, is_broken, is_transient};
 use super::audiences::Audiences;
 use super::context::Place;
 use super::failure::Failure;
@@ -128,7 +128,7 @@ impl Writer {
     /// From `BEGIN` to `COMMIT`, or to a rollback.
     async fn try_once(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
         let begun = Instant::now();
-        let mut work = begin(&self.pool).await?;
+        let mut work = begin_planned(&self.pool).await?;
         let draws = Draws::new(&self.ids);
         let place = Place {
             ids: &draws,
