@@ -1,19 +1,10 @@
 //! Requests whose data the writers of both databases hold until their group is written.
 
-use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::send::NewSend;
 use bellpull_actors::port::inbox::Selection;
 use jiff::Timestamp;
-
-/// A comment and its announcement.
-#[derive(Debug)]
-pub(super) struct NewComment {
-    pub(super) comment: Comment,
-    pub(super) announcement: Option<Announcement>,
-}
 
 /// A new send.
 #[derive(Debug)]

@@ -37,6 +37,17 @@ pub struct Comment {
     pub created_at: Timestamp,
 }
 
+/// A comment that is to be written.
+#[derive(Debug, Clone)]
+pub struct NewComment {
+    /// It; the store assigns the id.
+    pub comment: Comment,
+    /// The version of the ticket that the author sees, and whose developers are notified.
+    pub ticket_version: i64,
+    /// Those whom it notifies.
+    pub announcement: Option<Announcement>,
+}
+
 /// A name in a comment, as it may be spelt: usernames may end in a full stop, and so do sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {

@@ -4,23 +4,22 @@ use async_trait::async_trait;
 
 use super::tickets::AnnouncedMessage;
 use super::{Page, PageRequest, StoreError};
-use crate::domain::comment::Comment;
+use crate::domain::comment::{Comment, NewComment};
 use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::notification::Announcement;
 use crate::domain::user::User;
 
 /// Comments, and the users whom they mention.
 #[async_trait]
 pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
-    /// Writes a comment and its announcement in one transaction; the store assigns `comment.id`. On
-    /// the disk when it returns.
+    /// Writes a comment and its announcement in one transaction; the store assigns its id. On the
+    /// disk when it returns.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the ticket was deleted.
+    /// [`StoreError::NotFound`] if the ticket was deleted; [`StoreError::Conflict`] if it has
+    /// another version: other users may see it now, or be notified.
     async fn commit_comment(
         &self,
-        comment: Comment,
-        announcement: Option<Announcement>,
+        new: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError>;
 
     /// A page of a ticket's comments, oldest first.

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 
 use super::store::{FakeStore, Op};
 use super::tickets::announce;
-use crate::domain::comment::Comment;
+use crate::domain::comment::{Comment, NewComment};
 use crate::domain::ids::{CommentId, ProjectId, TicketId};
-use crate::domain::notification::Announcement;
 use crate::domain::user::User;
 use crate::port::tickets::AnnouncedMessage;
 use crate::port::{CommentStore, Page, PageRequest, StoreError};
@@ -15,13 +14,13 @@ use crate::port::{CommentStore, Page, PageRequest, StoreError};
 impl CommentStore for FakeStore {
     async fn commit_comment(
         &self,
-        mut comment: Comment,
-        announcement: Option<Announcement>,
+        NewComment { mut comment, ticket_version, announcement }: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
         self.pass(Op::Commit).await?;
         let mut data = self.data();
-        if !data.tickets.contains_key(&comment.ticket) {
-            return Err(StoreError::NotFound);
+        let ticket = data.tickets.get(&comment.ticket).ok_or(StoreError::NotFound)?;
+        if ticket.version != ticket_version {
+            return Err(StoreError::Conflict);
         }
         let last = data.comments.last().map_or(0, |comment| comment.id.0);
         comment.id = CommentId(last + 1);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::message::{CommandError, CommentAsk, unavailable};
-use super::{Known, TicketEntity, TicketState, outlive};
+use super::{Known, TRIES, TicketEntity, TicketState, contended, outlive};
 use crate::call::Call;
-use crate::domain::comment::{Comment, comment, mentions};
+use crate::domain::comment::{Comment, NewComment, comment, mentions};
 use crate::domain::stream::{StreamEvent, TicketNews};
 use crate::domain::ticket::{Caller, Refusal, is_visible};
 use crate::port::StoreError;
@@ -37,27 +37,50 @@ impl TicketEntity {
         author: &Caller,
         state: &mut TicketState,
     ) -> Result<Comment, CommandError> {
-        state.known = None;
-        let Known { ticket, project } = self.known(state).await?;
-        let membership = self.membership(project, author).await?;
+        for _ in 0..TRIES {
+            let was_known = state.known.is_some();
+            let known = self.known(state).await?;
+            match self.comment_on(known, &body, author).await {
+                // A rival may have changed the ticket: its developers, or that it exists.
+                Err(Unwritten::Changed) => state.known = None,
+                Err(Unwritten::Refused(_)) if was_known => state.known = None,
+                Err(Unwritten::Refused(error)) => {
+                    state.known = None;
+                    return Err(error);
+                }
+                Err(Unwritten::Failed(error)) => return Err(error),
+                Ok(comment) => return Ok(comment),
+            }
+        }
+        Err(contended())
+    }
+
+    async fn comment_on(
+        &self,
+        Known { ticket, project }: &Known,
+        body: &str,
+        author: &Caller,
+    ) -> Result<Comment, Unwritten> {
+        let membership = self.membership(project, author).await.map_err(Unwritten::Failed)?;
         if !is_visible(ticket, author, membership) {
-            return Err(Refusal::NotFound.into());
+            return Err(Unwritten::Refused(Refusal::NotFound.into()));
         }
         let named: Vec<String> =
-            mentions(&body).into_iter().flat_map(|mention| mention.spellings).collect();
+            mentions(body).into_iter().flat_map(|mention| mention.spellings).collect();
         let people = if named.is_empty() {
             Vec::new()
         } else {
             let found = self.comments.people_named(&named, project.id);
-            in_time(found).await.map_err(unavailable)?
+            in_time(found).await.map_err(unavailable).map_err(Unwritten::Failed)?
         };
         let (comment, announcement) =
-            comment(ticket, project, author, body, &people, self.clock.now());
+            comment(ticket, project, author, body.to_owned(), &people, self.clock.now());
+        let new = NewComment { comment, ticket_version: ticket.version, announcement };
         let ticket = ticket.clone();
         let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
         let projects = self.projects.clone();
         let work = tokio::spawn(async move {
-            let (comment, announced) = comments.commit_comment(comment, announcement).await?;
+            let (comment, announced) = comments.commit_comment(new).await?;
             if let Some(announced) = &announced {
                 users.tell_all(announced);
             }
@@ -65,13 +88,26 @@ impl TicketEntity {
             projects.tell(ticket.project, said);
             Ok(comment)
         });
-        match outlive(work).await {
-            Ok(comment) => Ok(comment),
-            Err(StoreError::NotFound) => {
-                state.known = None; // it was deleted elsewhere
-                Err(Refusal::NotFound.into())
-            }
-            Err(error) => Err(unavailable(error)),
-        }
+        outlive(work).await.map_err(|error| match error {
+            StoreError::Conflict => Unwritten::Changed,
+            // It was deleted elsewhere.
+            StoreError::NotFound => Unwritten::Refused(Refusal::NotFound.into()),
+            error @ (StoreError::Taken(_)
+            | StoreError::TooSimilar(_)
+            | StoreError::LastSuperAdmin
+            | StoreError::TooSlow
+            | StoreError::Busy
+            | StoreError::Unavailable(_)) => Unwritten::Failed(unavailable(error)),
+        })
     }
+}
+
+/// Why a comment was not written.
+enum Unwritten {
+    /// The ticket has another version.
+    Changed,
+    /// The author may not comment on the ticket as it is known, or it does not exist.
+    Refused(CommandError),
+    /// The store has failed.
+    Failed(CommandError),
 }

@@ -8,9 +8,9 @@
 //! [`crate::domain::ticket`] decides a command, the store commits it, the recipients' user actors
 //! are notified, then the caller is answered. Commit and notification run in a task of their own,
 //! so that the death of this actor cannot come between them. A rival on another node makes the
-//! commit conflict, or makes what is known a wrong reason to refuse: the ticket is read again and
-//! the command decided again, at most [`TRIES`] times. So a user who was assigned on one node may
-//! start work on the next.
+//! commit conflict: the ticket is read again and the command decided again, at most [`TRIES`]
+//! times. It may also have made possible what the known state refuses: a command is refused only
+//! after the ticket was read again.
 
 mod comment;
 pub(crate) mod message;
@@ -214,16 +214,17 @@ impl TicketEntity {
 
     async fn command(&self, command: &Command, caller: &Caller, state: &mut TicketState) -> Answer {
         for _ in 0..TRIES {
-            let is_just_read = state.known.is_none();
+            let was_known = state.known.is_some();
             let known = self.known(state).await?;
             let membership = self.membership(&known.project, caller).await?;
             let now = self.clock.now();
             let decision = match decide(&known.ticket, command, caller, membership, now) {
-                Err(_) if !is_just_read => {
+                Ok(decision) => decision,
+                Err(_) if was_known => {
                     state.known = None;
                     continue;
                 }
-                decided => decided?,
+                Err(refusal) => return Err(refusal.into()),
             };
             let is_deleted = decision.deleted;
             match self.commit(decision).await {
@@ -243,7 +244,7 @@ impl TicketEntity {
                 }
             }
         }
-        Err(CommandError::Unavailable("others keep changing this ticket".to_owned()))
+        Err(contended())
     }
 
     /// The known ticket, or the one in the store.
@@ -293,6 +294,11 @@ impl TicketEntity {
         }))
         .await
     }
+}
+
+/// Other nodes changed the ticket each time.
+fn contended() -> CommandError {
+    CommandError::Unavailable("others keep changing this ticket".to_owned())
 }
 
 /// Waits for work that continues even if the waiting task is cancelled.

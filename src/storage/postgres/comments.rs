@@ -1,9 +1,8 @@
 //! Comments and the users that they mention.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
@@ -13,17 +12,14 @@ use super::PostgresStore;
 use super::columns::{page_of, user_columns};
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use crate::storage::requests::NewComment;
 use crate::storage::rows::{Columns, get_time, int, string, user};
 
 #[async_trait]
 impl CommentStore for PostgresStore {
     async fn commit_comment(
         &self,
-        comment: Comment,
-        announcement: Option<Announcement>,
+        new: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
-        let new = NewComment { comment, announcement };
         let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
             return Err(mismatch());
         };

@@ -1,9 +1,8 @@
 //! Comments and the users that they mention.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
@@ -13,16 +12,14 @@ use super::SqliteStore;
 use super::columns::user_columns;
 use super::error::unavailable;
 use super::rows::{get, get_time, user};
-use super::writer::{Done, NewComment, Write, mismatch};
+use super::writer::{Done, Write, mismatch};
 
 #[async_trait]
 impl CommentStore for SqliteStore {
     async fn commit_comment(
         &self,
-        comment: Comment,
-        announcement: Option<Announcement>,
+        new: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
-        let new = NewComment { comment, announcement };
         let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
             return Err(mismatch());
         };

@@ -1,6 +1,6 @@
 //! Comments, and whom they name.
 
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::notification::{Announcement, Message};
@@ -47,6 +47,10 @@ fn mention(ticket: &Ticket, author: &User, users: &[UserId]) -> Announcement {
     }
 }
 
+fn on(ticket: &Ticket, comment: Comment, announcement: Option<Announcement>) -> NewComment {
+    NewComment { comment, ticket_version: ticket.version, announcement }
+}
+
 pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
@@ -55,7 +59,8 @@ pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     let ticket = raise(store, "One", &client).await.ticket;
     let new = comment(ticket.id, &client, "Hello @dev — 'quoted'");
     let announced = mention(&ticket, &client, &[dev.id, client.id]);
-    let (written, announced) = store.commit_comment(new.clone(), Some(announced)).await.unwrap();
+    let (written, announced) =
+        store.commit_comment(on(&ticket, new.clone(), Some(announced))).await.unwrap();
     assert_ne!(written.id, CommentId(0));
     assert_eq!(written, Comment { id: written.id, ..new });
     let announced = announced.unwrap();
@@ -65,12 +70,14 @@ pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {
     let page = store.comments(ticket.id, first(10)).await.unwrap();
     assert_eq!((page.count, page.rows), (1, vec![written]));
 
-    let (_, announced) =
-        store.commit_comment(comment(ticket.id, &dev, "Unnoticed"), None).await.unwrap();
+    let (_, announced) = store
+        .commit_comment(on(&ticket, comment(ticket.id, &dev, "Unnoticed"), None))
+        .await
+        .unwrap();
     assert!(announced.is_none());
     let only_self = mention(&ticket, &dev, &[dev.id]);
-    let (_, announced) =
-        store.commit_comment(comment(ticket.id, &dev, "@dev"), Some(only_self)).await.unwrap();
+    let new = on(&ticket, comment(ticket.id, &dev, "@dev"), Some(only_self));
+    let (_, announced) = store.commit_comment(new).await.unwrap();
     assert!(announced.is_none(), "there was no recipient left");
 }
 
@@ -80,8 +87,10 @@ pub(crate) async fn comments_are_paged_oldest_first<F: Fixture>() {
     let client = person(store, "client", "client").await;
     let tickets =
         [raise(store, "One", &client).await.ticket, raise(store, "Two", &client).await.ticket];
-    let all = (0..10)
-        .map(|n| store.commit_comment(comment(tickets[n % 2].id, &client, &format!("c{n}")), None));
+    let all = (0..10).map(|n| {
+        let ticket = &tickets[n % 2];
+        store.commit_comment(on(ticket, comment(ticket.id, &client, &format!("c{n}")), None))
+    });
     let written: Vec<Comment> = join_all(all).await.into_iter().map(|c| c.unwrap().0).collect();
     assert!(written.windows(2).all(|pair| pair[0].id < pair[1].id), "each has an id of its own");
     let page = store.comments(tickets[1].id, PageRequest { page: 2, page_size: 2 }).await.unwrap();
@@ -91,7 +100,8 @@ pub(crate) async fn comments_are_paged_oldest_first<F: Fixture>() {
     // Ids go on after a crash.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    let (next, _) = store.commit_comment(comment(tickets[0].id, &client, "c"), None).await.unwrap();
+    let new = on(&tickets[0], comment(tickets[0].id, &client, "c"), None);
+    let (next, _) = store.commit_comment(new).await.unwrap();
     assert!(next.id > written[9].id);
 }
 
@@ -104,11 +114,26 @@ pub(crate) async fn a_comment_on_a_ticket_that_is_gone_is_refused<F: Fixture>() 
     store.commit(step(&ticket, Command::Delete, &admin)).await.unwrap();
     for id in [ticket.id, TicketId(99)] {
         let announced = mention(&ticket, &client, &[admin.id]);
-        let refused = store.commit_comment(comment(id, &client, "Late"), Some(announced)).await;
+        let late = on(&ticket, comment(id, &client, "Late"), Some(announced));
+        let refused = store.commit_comment(late).await;
         assert_eq!(refused.unwrap_err(), StoreError::NotFound);
     }
     assert_eq!(store.head(admin.id).await.unwrap().last_seq, Seq(1), "there was no entry");
     assert_eq!(store.comments(ticket.id, first(10)).await.unwrap().count, 0);
+}
+
+pub(crate) async fn a_comment_on_another_version_of_the_ticket_is_a_conflict<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let admin = person(store, "admin", "admin").await;
+    let ticket = raise(store, "One", &client).await.ticket;
+    let opened = store.commit(step(&ticket, Command::Open, &admin)).await.unwrap().ticket;
+    let stale = store.commit_comment(on(&ticket, comment(ticket.id, &client, "Stale"), None));
+    assert_eq!(stale.await.unwrap_err(), StoreError::Conflict);
+    let fresh = store.commit_comment(on(&opened, comment(ticket.id, &client, "Fresh"), None));
+    fresh.await.unwrap();
+    assert_eq!(store.comments(ticket.id, first(10)).await.unwrap().count, 1);
 }
 
 pub(crate) async fn a_comment_that_cannot_be_told_is_not_written<F: Fixture>() {
@@ -116,11 +141,12 @@ pub(crate) async fn a_comment_that_cannot_be_told_is_not_written<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let ticket = raise(store, "One", &client).await.ticket;
-    let bad = store.commit_comment(
+    let bad = store.commit_comment(on(
+        &ticket,
         comment(ticket.id, &client, "Without recipients"),
         Some(mention(&ticket, &client, &[UserId(99)])),
-    );
-    let good = store.commit_comment(comment(ticket.id, &client, "Fine"), None);
+    ));
+    let good = store.commit_comment(on(&ticket, comment(ticket.id, &client, "Fine"), None));
     let (bad, good) = futures_util::future::join(bad, good).await;
     assert_eq!(bad.unwrap_err(), StoreError::NotFound);
     good.unwrap();

@@ -156,6 +156,7 @@ macro_rules! suite {
                 a_comment_is_kept_and_tells_whom_it_names,
                 comments_are_paged_oldest_first,
                 a_comment_on_a_ticket_that_is_gone_is_refused,
+                a_comment_on_another_version_of_the_ticket_is_a_conflict,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
             }

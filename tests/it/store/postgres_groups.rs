@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{CommentId, Seq, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::TicketFilter;
@@ -103,18 +103,22 @@ async fn a_group_may_need_more_ids_than_are_left() {
     let store = open(&database.url()).await;
     let client = person(&*store, "client", "client").await;
     let ticket = raise(&*store, "One", &client).await.ticket;
-    let comment = |nth: usize| Comment {
-        id: CommentId(0),
-        ticket: ticket.id,
-        author: client.id,
-        author_name: "client".into(),
-        body: format!("Comment {nth}"),
-        created_at: at(i64::try_from(nth).unwrap()),
+    let comment = |nth: usize| NewComment {
+        comment: Comment {
+            id: CommentId(0),
+            ticket: ticket.id,
+            author: client.id,
+            author_name: "client".into(),
+            body: format!("Comment {nth}"),
+            created_at: at(i64::try_from(nth).unwrap()),
+        },
+        ticket_version: ticket.version,
+        announcement: None,
     };
     for nth in 0..14 {
-        store.commit_comment(comment(nth), None).await.unwrap();
+        store.commit_comment(comment(nth)).await.unwrap();
     }
-    let many = (14..300).map(|nth| store.commit_comment(comment(nth), None));
+    let many = (14..300).map(|nth| store.commit_comment(comment(nth)));
     assert!(join_all(many).await.iter().all(Result::is_ok));
     let page = store.comments(ticket.id, first(100)).await.unwrap();
     assert_eq!(page.count, 300);

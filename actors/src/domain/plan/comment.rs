@@ -10,14 +10,18 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`Rejection::NotFound`] when the ticket does not exist or is deleted, or when a recipient
-    /// does not exist.
+    /// does not exist; [`Rejection::Conflict`] when the ticket has another version.
     pub fn comment(
         &mut self,
         comment: &'a Comment,
+        ticket_version: i64,
         announcement: Option<&Announcement>,
     ) -> Result<(Comment, Option<AnnouncedMessage>), Rejection> {
-        if self.facts.tickets.get(&comment.ticket).is_none_or(|ticket| ticket.is_deleted) {
-            return Err(Rejection::NotFound);
+        match self.facts.tickets.get(&comment.ticket) {
+            Some(ticket) if ticket.is_deleted => return Err(Rejection::NotFound),
+            Some(ticket) if ticket.version != ticket_version => return Err(Rejection::Conflict),
+            Some(_) => {}
+            None => return Err(Rejection::NotFound),
         }
         let announced = match announcement {
             None => None,

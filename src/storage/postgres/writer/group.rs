@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bellpull_actors::domain::comment::NewComment;
 use bellpull_actors::domain::ids::{MessageId, SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::Announcement;
@@ -24,7 +25,7 @@ use super::facts;
 use super::failure::Failure;
 use super::marks::Marks;
 use super::send_rows::{SendChunk, SendText, Sends};
-use super::{Answer, Done, NewComment, Write, rows, sends};
+use super::{Answer, Done, Write, rows, sends};
 
 /// The result of a group, to be committed.
 #[derive(Debug, Default)]
@@ -106,8 +107,8 @@ fn decide<'a>(
         let committed = plan.commit(decision).map(|done| Done::Committed(Box::new(done)));
         answers[*at] = Some(committed.map_err(StoreError::from));
     }
-    for (at, new) in &announcing.comments {
-        let commented = plan.comment(&new.comment, new.announcement.as_ref());
+    for (at, NewComment { comment, ticket_version, announcement }) in &announcing.comments {
+        let commented = plan.comment(comment, *ticket_version, announcement.as_ref());
         let commented = commented.map(|done| Done::Commented(Box::new(done)));
         answers[*at] = Some(commented.map_err(StoreError::from));
     }

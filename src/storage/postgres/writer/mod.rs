@@ -31,7 +31,7 @@ mod ticket_rows;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{SendId, Seq, UserId};
 use bellpull_actors::domain::inbox::Marked;
 use bellpull_actors::domain::send::Recipients;
@@ -46,7 +46,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::contents::ContentCache;
-use super::super::requests::{BeginSend, MarkRows, NewComment};
+use super::super::requests::{BeginSend, MarkRows};
 use super::ids::BlockIds;
 use crate::storage::StoreOptions;
 use crate::storage::health::Health;

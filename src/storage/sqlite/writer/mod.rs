@@ -46,7 +46,7 @@ mod webhooks;
 
 use std::time::Duration;
 
-use bellpull_actors::domain::comment::Comment;
+use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
@@ -74,7 +74,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::leases::{Lease, LeasedRow};
 use super::options::BoxError;
-pub(super) use super::requests::{BeginSend, MarkRows, NewComment};
+pub(super) use super::requests::{BeginSend, MarkRows};
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;

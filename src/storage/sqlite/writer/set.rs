@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bellpull_actors::domain::comment::NewComment;
 use bellpull_actors::domain::ids::{MessageId, SendId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::{Context, Needs, Plan, SendPart};
@@ -16,7 +17,7 @@ use super::accounts::Created;
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::{SendChunk, SendText};
-use super::{Answer, Done, NewComment, Write, known, rows};
+use super::{Answer, Done, Write, known, rows};
 
 /// What a group writes here, each with the index of its request in the group.
 #[derive(Debug)]
@@ -98,7 +99,8 @@ pub(super) fn apply<'a>(
         answers[at] = Some(committed.map_err(StoreError::from));
     }
     for (at, new) in work.comments {
-        let commented = plan.comment(&new.comment, new.announcement.as_ref());
+        let NewComment { comment, ticket_version, announcement } = new;
+        let commented = plan.comment(comment, *ticket_version, announcement.as_ref());
         let commented = commented.map(|done| Done::Commented(Box::new(done)));
         answers[at] = Some(commented.map_err(StoreError::from));
     }

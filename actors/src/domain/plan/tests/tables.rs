@@ -152,13 +152,14 @@ fn a_comment_needs_a_ticket_and_recipients_that_exist() {
     facts.tickets.insert(TicketId(2), gone);
     let comments = [comment(1), comment(2), comment(3)];
     let mut plan = Plan::new(context(&ids), facts);
-    for (comment, to, wanted) in [
-        (&comments[0], &[2, 3][..], Some(2)),
-        (&comments[0], &[2, 99], None),
-        (&comments[1], &[2], None),
-        (&comments[2], &[2], None),
+    for (comment, version, to, wanted) in [
+        (&comments[0], 3, &[2, 3][..], Some(2)),
+        (&comments[0], 2, &[2, 3], None),
+        (&comments[0], 3, &[2, 99], None),
+        (&comments[1], 3, &[2], None),
+        (&comments[2], 3, &[2], None),
     ] {
-        let outcome = plan.comment(comment, Some(&news(to)));
+        let outcome = plan.comment(comment, version, Some(&news(to)));
         let announced =
             outcome.as_ref().ok().map(|(_, announced)| announced.as_ref().unwrap().entries.len());
         assert_eq!(announced, wanted, "{comment:?} {to:?}");

@@ -97,7 +97,8 @@ fn plan_one<'a>(
         Act::Open(id) => decide(*id, 1),
         Act::Delete(id) => decide(*id, 2),
         Act::Comment(id, users) => {
-            let announced = plan.comment(&cast.comments[nth(*id)], Some(&news(users)));
+            let version = i64::try_from(versions[nth(*id)]).unwrap();
+            let announced = plan.comment(&cast.comments[nth(*id)], version, Some(&news(users)));
             let is_there = (1..3).contains(&versions[nth(*id)]);
             (announced.map(|done| done.1), is_there && exist(users))
         }
