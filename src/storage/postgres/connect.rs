@@ -31,6 +31,9 @@ const EACH: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
+/// The setting with the number of the first migration whose version can use the schema.
+const READABLE_FROM: &str = "readable_from";
+
 /// Connects, and brings the schema up to date. Several nodes that start at once wait for each
 /// other.
 pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool, OpenError> {
@@ -69,8 +72,30 @@ async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnecti
 }
 
 /// Brings the schema up to date, and what is computed from its rows.
+///
+/// During a rolling deploy nodes of the previous version still run, and may restart, after the
+/// first new node has migrated. A migration therefore only adds what the previous version can
+/// ignore. One that removes or renames comes a version later, and writes into [`READABLE_FROM`] the
+/// first migration whose version can use the schema.
 async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut migrator = sqlx::migrate!("migrations/postgres");
+    migrator.set_ignore_missing(true);
     // Not `run`: its future is not `Send` behind a reference.
-    sqlx::migrate!("migrations/postgres").run_direct(None, connection, false).await?;
+    migrator.run_direct(None, connection, false).await?;
+    let own = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut *connection)
+        .await?;
+    if newest > own {
+        let sql = "SELECT value FROM settings WHERE name = $1";
+        let from: Option<String> =
+            sqlx::query_scalar(sql).bind(READABLE_FROM).fetch_optional(&mut *connection).await?;
+        // What cannot be read was written by a version that this one knows nothing of.
+        let from = from.map_or(0, |from| from.parse().unwrap_or(newest));
+        if from > own {
+            return Err(MigrateError::VersionMissing(newest));
+        }
+        tracing::warn!(newest, own, "a newer version has migrated the database; it fits this one");
+    }
     Ok(name_keys::fill(connection).await?)
 }

@@ -55,7 +55,7 @@ pub enum OpenError {
     Newer {
         /// The server.
         server: Server,
-        /// The first migration that this version does not know.
+        /// The last migration, which this version does not know.
         version: i64,
     },
     /// The user may not create tables, or not change those that are there.

@@ -33,6 +33,7 @@ mod postgres_groups;
 mod postgres_leases;
 mod postgres_open;
 mod postgres_reads;
+mod postgres_rolling;
 mod preferences;
 mod projects;
 mod push;
