@@ -79,7 +79,7 @@ impl RedisBroker {
     pub async fn open(url: &str, epoch: &str, node: &str) -> Result<Self, NoBroker> {
         let config = config(url)?;
         let topic = format!("bellpull:{epoch}").into_boxed_str();
-        check(&config, &topic, node).await?;
+        let is_there = check(&config, &topic, node).await?;
         let shared = Arc::new(Shared {
             node: node.into(),
             topic,
@@ -97,7 +97,14 @@ impl RedisBroker {
             tokio::spawn(Arc::clone(&shared).receive(receiving.clone(), queue.clone())),
             tokio::spawn(keep_connected(receiving)),
         ];
-        Ok(Self { shared, queue, tasks })
+        let broker = Self { shared, queue, tasks };
+        if is_there {
+            // The node's first notifications reach the others at once, too.
+            let mut states = broker.states();
+            let connected = states.wait_for(|state| *state == BrokerState::Ok);
+            let _ = tokio::time::timeout(FIRST_MAX, connected).await;
+        }
+        Ok(broker)
     }
 
     /// The state and its changes.
@@ -212,6 +219,8 @@ impl Shared {
                     let turn = health.interrupted(Instant::now());
                     if connected.is_ok() {
                         self.subscribe_again(&client).await;
+                        // Not the next beat: the sooner it arrives, the sooner the state is known.
+                        self.enqueue(&queue, message::beat(&self.node, health.beat()));
                     }
                     turn
                 }
@@ -325,8 +334,8 @@ fn client(config: &Config) -> Result<Client, NoBroker> {
 }
 
 /// Finds out what no waiting would repair: wrong credentials, a wrong database, no right to
-/// publish.
-async fn check(config: &Config, topic: &str, node: &str) -> Result<(), NoBroker> {
+/// publish. Returns whether Redis answers.
+async fn check(config: &Config, topic: &str, node: &str) -> Result<bool, NoBroker> {
     let mut config = config.clone();
     config.fail_fast = true;
     let client = builder(&config).build().map_err(|error| NoBroker(error.details().to_owned()))?;
@@ -338,15 +347,15 @@ async fn check(config: &Config, topic: &str, node: &str) -> Result<(), NoBroker>
     let outcome = tokio::time::timeout(FIRST_MAX, attempt).await;
     let _ = tokio::time::timeout(ANSWER_MAX, client.quit()).await;
     match outcome {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(true),
         Ok(Err(error)) if is_refusal(&error) => Err(NoBroker(error.details().to_owned())),
         Ok(Err(error)) => {
             warn!(error = error.details(), "Redis is away: the node begins without the others");
-            Ok(())
+            Ok(false)
         }
         Err(_) => {
             warn!("Redis does not answer: the node begins without the others");
-            Ok(())
+            Ok(false)
         }
     }
 }
