@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::finding::{Findings, Wrong};
-use super::ledger::{Ledger, MarkRecord, TicketRecord};
+use super::ledger::{Ledger, Mark, MarkRecord, TicketRecord};
 use super::view::Rows;
 
 /// What the store holds, as read through REST.
@@ -71,13 +71,16 @@ pub(super) fn check(ledger: &Ledger, facts: &Facts) -> Findings {
         findings.compare(found, ticket.created.once(), || format!("ticket {}", ticket.title));
         check_ticket(ticket, facts, &mut findings);
     }
-    let told = told(facts);
+    // What an inbox is owed cannot be told where rows were deleted from it.
+    let deleters: HashSet<u64> = ledger.deleted().into_values().collect();
+    let told = told(facts, &deleters);
     for ticket in &ledger.tickets {
         if let Some((id, stored)) = stored(ticket, facts) {
             check_told(id, stored, &told, facts, &mut findings);
         }
     }
-    check_sends(ledger, facts, &mut findings);
+    check_sends(ledger, facts, &deleters, &mut findings);
+    check_mentions(ledger, facts, &deleters, &mut findings);
     check_marks(&ledger.marks, facts, &mut findings);
     findings
 }
@@ -175,13 +178,16 @@ fn is_within(parts: &[&str], whole: &[&str]) -> bool {
     parts.iter().all(|part| rest.any(|one| one == part))
 }
 
-/// The events that each user was told of each ticket, in the order of numbers.
-fn told(facts: &Facts) -> HashMap<(u64, u64), Vec<&str>> {
-    let mut told: HashMap<(u64, u64), Vec<&str>> = HashMap::new();
-    for (user, inbox) in &facts.inboxes {
+/// The events of each ticket that each user was told of, in the order of numbers.
+type Told<'a> = HashMap<u64, HashMap<u64, Vec<&'a str>>>;
+
+fn told<'a>(facts: &'a Facts, without: &HashSet<u64>) -> Told<'a> {
+    let mut told = Told::new();
+    for (user, inbox) in facts.inboxes.iter().filter(|(user, _)| !without.contains(*user)) {
+        let of_user = told.entry(*user).or_default();
         for row in &inbox.rows {
             if let Some(ticket) = row.ticket {
-                told.entry((*user, ticket)).or_default().push(&row.event);
+                of_user.entry(ticket).or_default().push(&row.event);
             }
         }
     }
@@ -192,13 +198,13 @@ fn told(facts: &Facts) -> HashMap<(u64, u64), Vec<&str>> {
 fn check_told(
     id: u64,
     ticket: &TicketFacts,
-    told: &HashMap<(u64, u64), Vec<&str>>,
+    told: &Told<'_>,
     facts: &Facts,
     findings: &mut Findings,
 ) {
-    for user in facts.inboxes.keys() {
+    for (user, of_user) in told {
         let owed = owed(*user, ticket, facts);
-        let all = told.get(&(*user, id)).map(Vec::as_slice).unwrap_or_default();
+        let all = of_user.get(&id).map(Vec::as_slice).unwrap_or_default();
         let was_told: Vec<&str> = all.iter().copied().filter(|one| *one != "mentioned").collect();
         if owed == was_told {
             continue;
@@ -249,7 +255,7 @@ fn owed<'a>(user: u64, ticket: &'a TicketFacts, facts: &Facts) -> Vec<&'a str> {
 }
 
 /// Each recipient has each message once.
-fn check_sends(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
+fn check_sends(ledger: &Ledger, facts: &Facts, deleters: &HashSet<u64>, findings: &mut Findings) {
     let mut found: HashMap<(u64, &str), u64> = HashMap::new();
     for (user, inbox) in &facts.inboxes {
         for row in inbox.rows.iter().filter(|row| row.ticket.is_none()) {
@@ -259,7 +265,9 @@ fn check_sends(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
     for send in &ledger.sends {
         for user in &send.recipients {
             let found = found.remove(&(*user, send.title.as_str())).unwrap_or_default();
-            findings.compare(found, send.asked.once(), || {
+            let once = send.asked.once();
+            let least = if deleters.contains(user) { 0 } else { *once.start() };
+            findings.compare(found, least..=*once.end(), || {
                 format!("notification {} to user {user}", send.title)
             });
         }
@@ -269,11 +277,15 @@ fn check_sends(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
             format!("notification {title} to user {user}, who is no recipient")
         });
     }
-    check_mentions(ledger, facts, findings);
 }
 
 /// Each mention in a stored comment was told once.
-fn check_mentions(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
+fn check_mentions(
+    ledger: &Ledger,
+    facts: &Facts,
+    deleters: &HashSet<u64>,
+    findings: &mut Findings,
+) {
     for (ticket, comment) in ledger
         .tickets
         .iter()
@@ -282,7 +294,9 @@ fn check_mentions(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
         let (Some(user), Some((id, stored))) = (comment.mentions, stored(ticket, facts)) else {
             continue;
         };
-        let Some(inbox) = facts.inboxes.get(&user) else { continue };
+        let Some(inbox) = facts.inboxes.get(&user).filter(|_| !deleters.contains(&user)) else {
+            continue;
+        };
         let of_all = ticket
             .comments
             .iter()
@@ -298,21 +312,24 @@ fn check_mentions(ledger: &Ledger, facts: &Facts, findings: &mut Findings) {
 
 /// Each row is as its last acknowledged mark left it.
 fn check_marks(marks: &[MarkRecord], facts: &Facts, findings: &mut Findings) {
-    let mut last: HashMap<(u64, u64), Option<bool>> = HashMap::new();
+    let mut last: HashMap<(u64, u64), Option<Mark>> = HashMap::new();
     for mark in marks {
-        let state = mark.asked.is_acknowledged.then_some(mark.is_read);
-        last.insert((mark.user, mark.id), state);
+        last.insert((mark.user, mark.id), mark.asked.is_acknowledged.then_some(mark.mark));
     }
     let mut states: HashMap<(u64, u64), bool> = HashMap::new();
     for (user, inbox) in &facts.inboxes {
         states.extend(inbox.rows.iter().map(|row| ((*user, row.id), row.is_read)));
     }
-    for ((user, id), is_read) in last {
-        let Some(is_read) = is_read else { continue };
-        if states.get(&(user, id)) != Some(&is_read) {
-            findings.add(Wrong::Lost, || {
-                format!("user {user}: the mark of id {id} as is_read {is_read}")
-            });
+    for ((user, id), mark) in last {
+        let Some(mark) = mark else { continue };
+        let state = states.get(&(user, id)).copied();
+        let is_kept = match mark {
+            Mark::Read => state == Some(true),
+            Mark::Unread => state == Some(false),
+            Mark::Deleted => state.is_none(),
+        };
+        if !is_kept {
+            findings.add(Wrong::Lost, || format!("user {user}: the mark of id {id}: {mark:?}"));
         }
     }
 }

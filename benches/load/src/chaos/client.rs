@@ -263,8 +263,8 @@ impl Client {
                 view.row(seq, id, is_read);
                 position.reach(seq);
             }
-            Frame::Changed { seq: Some(seq), ids, is_read } => {
-                view.changed(seq, &ids, is_read);
+            Frame::Changed { seq: Some(seq), ids, is_read, is_deleted } => {
+                view.changed(seq, &ids, (!is_deleted).then_some(is_read));
                 position.reach(seq);
             }
             Frame::Reset => {

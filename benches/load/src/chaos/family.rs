@@ -42,7 +42,7 @@ pub(super) enum Frame {
     /// A notification.
     Row { seq: u64, id: u64, is_read: bool },
     /// Rows changed; without a number but in `bellpull.v1`.
-    Changed { seq: Option<u64>, ids: Vec<u64>, is_read: bool },
+    Changed { seq: Option<u64>, ids: Vec<u64>, is_read: bool, is_deleted: bool },
     /// The beginning of the backlog is missing.
     Truncated,
     /// The answer to `get_notifications`: numbers and ids.
@@ -116,7 +116,8 @@ impl Family {
             (Self::Academy, "new_notification") => row(inner, "id", "is_read"),
             (Self::Academy, "notification_updated") => {
                 let ids = id(frame, "notification_id").into_iter().collect();
-                Frame::Changed { seq: None, ids, is_read: frame["is_read"] == true }
+                let (is_read, is_deleted) = (frame["is_read"] == true, frame["deleted"] == true);
+                Frame::Changed { seq: None, ids, is_read, is_deleted }
             }
             (Self::Presence, "presence_state") => {
                 let users = frame["users"].as_array().into_iter().flatten();
@@ -157,6 +158,7 @@ fn read_v1(kind: &str, frame: &Value) -> Frame {
             seq: id(frame, "seq"),
             ids: frame["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             is_read: frame["is_read"] == true,
+            is_deleted: frame["deleted"] == true,
         },
         _ => Frame::Other,
     }

@@ -1,5 +1,7 @@
 //! What was asked of the nodes, and what they acknowledged.
 
+use std::collections::HashMap;
+
 /// How certain it is that a request was executed, and how often it may have been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -63,13 +65,21 @@ pub(super) struct SendRecord {
     pub(super) asked: Asked,
 }
 
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    Read,
+    Unread,
+    Deleted,
+}
+
 /// A mark; each row is marked by one writer.
 #[derive(Debug, Clone)]
 pub(super) struct MarkRecord {
     pub(super) user: u64,
     /// The notification.
     pub(super) id: u64,
-    pub(super) is_read: bool,
+    pub(super) mark: Mark,
     pub(super) asked: Asked,
 }
 
@@ -93,6 +103,13 @@ impl Ledger {
         self.marks.extend(other.marks);
         self.surprises.extend(other.surprises);
         self.unanswered += other.unanswered;
+    }
+
+    /// The notifications that were, or may have been, deleted, and their users.
+    pub(super) fn deleted(&self) -> HashMap<u64, u64> {
+        let deleted = self.marks.iter().filter(|mark| mark.mark == Mark::Deleted);
+        let deleted = deleted.filter(|mark| mark.asked.attempts > 0);
+        deleted.map(|mark| (mark.id, mark.user)).collect()
     }
 
     /// How many writes were acknowledged.

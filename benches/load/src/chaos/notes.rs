@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ledger::{Asked, Ledger, MarkRecord, SendRecord};
+use super::ledger::{Asked, Ledger, Mark, MarkRecord, SendRecord};
 use super::people::{Person, one};
 use super::request::Request;
 use super::writer::Writer;
@@ -55,8 +55,8 @@ impl Writer {
         self.ledger.sends.push(SendRecord { title, recipients, asked });
     }
 
-    /// Marks a user's notifications as read, and some of them as unread again, until the schedule
-    /// is quiet.
+    /// Marks a user's notifications as read, some of them as unread again, and deletes some, until
+    /// the schedule is quiet.
     pub(super) async fn marks(mut self, user: Person) -> Ledger {
         while self.goes_on() {
             self.think().await;
@@ -71,10 +71,14 @@ impl Writer {
                 if self.is_marked(user.id, id) {
                     continue;
                 }
-                let read = self.mark(&user, id, true).await;
+                let read = self.mark(&user, id, Mark::Read).await;
                 // Were its request repeated, a late execution could follow the second mark.
-                if read.attempts == 1 && read.is_acknowledged && self.rng.u8(..4) == 0 {
-                    self.mark(&user, id, false).await;
+                if read.attempts == 1 && read.is_acknowledged {
+                    match self.rng.u8(..8) {
+                        0 => drop(self.mark(&user, id, Mark::Deleted).await),
+                        1 | 2 => drop(self.mark(&user, id, Mark::Unread).await),
+                        _ => {}
+                    }
                 }
                 self.think().await;
             }
@@ -86,16 +90,25 @@ impl Writer {
         self.ledger.marks.iter().rev().any(|mark| mark.user == user && mark.id == id)
     }
 
-    async fn mark(&mut self, user: &Person, id: u64, is_read: bool) -> Asked {
-        let what = if is_read { "read" } else { "unread" };
-        let path = format!("/api/notifications/{id}/mark_as_{what}/");
+    async fn mark(&mut self, user: &Person, id: u64, mark: Mark) -> Asked {
+        let (method, step) = match mark {
+            Mark::Read => ("POST", "mark_as_read/"),
+            Mark::Unread => ("POST", "mark_as_unread/"),
+            Mark::Deleted => ("DELETE", ""),
+        };
+        let path = format!("/api/notifications/{id}/{step}");
         let mut asked = Asked::default();
         let body = json!({});
-        match self.until_answered(Request::post(&path, &user.token, &body), &mut asked).await {
-            Some((200, _)) | None => {}
+        let request = Request { method, ..Request::post(&path, &user.token, &body) };
+        match self.until_answered(request, &mut asked).await {
+            Some((200 | 204, _)) | None => {}
+            // An earlier attempt deleted it.
+            Some((404, _)) if mark == Mark::Deleted && asked.attempts > 0 => {
+                asked.is_acknowledged = true;
+            }
             Some((status, body)) => self.surprise(&path, status, &body),
         }
-        self.ledger.marks.push(MarkRecord { user: user.id, id, is_read, asked });
+        self.ledger.marks.push(MarkRecord { user: user.id, id, mark, asked });
         asked
     }
 }

@@ -1,5 +1,6 @@
 //! One schedule: from empty services to the checker's findings.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,9 +120,10 @@ pub async fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Outcome, Load
     caught_up(&tasks.shared, &facts).await;
     tasks.to(Phase::Over);
     say("the store was read, and clients have caught up");
+    let deleted = ledger.deleted();
     while let Some(seen) = tasks.clients.join_next().await {
         let seen = seen.map_err(|error| LoadError::failed(error.to_string()))?;
-        judge(seen, &facts, &mut outcome);
+        judge(seen, &facts, &deleted, &mut outcome);
     }
     outcome.findings.merge(check::check(&ledger, &facts));
     outcome.seconds = begun.elapsed().as_secs();
@@ -227,11 +229,11 @@ async fn caught_up(shared: &Shared, facts: &Facts) {
 }
 
 /// Compares what a client saw with the store.
-fn judge(seen: Seen, facts: &Facts, outcome: &mut Outcome) {
+fn judge(seen: Seen, facts: &Facts, deleted: &HashMap<u64, u64>, outcome: &mut Outcome) {
     let errors = match seen {
         Seen::Entries(view) => {
             let rows = facts.inboxes.get(&view.user).map(Inbox::by_number);
-            view.check(&rows.unwrap_or_default(), &mut outcome.findings);
+            view.check(&rows.unwrap_or_default(), deleted, &mut outcome.findings);
             outcome.frames += count(view.sockets.iter().map(Vec::len).sum());
             outcome.sockets += count(view.sockets.len());
             view.errors

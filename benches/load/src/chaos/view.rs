@@ -47,8 +47,9 @@ impl View {
         self.last = self.last.max(self.listed.keys().next_back().copied().unwrap_or_default());
     }
 
-    /// Compares it with the inbox. The client is expected to have everything.
-    pub(super) fn check(&self, rows: &Rows, findings: &mut Findings) {
+    /// Compares it with the inbox, of which some rows may be deleted. The client is expected to
+    /// have everything.
+    pub(super) fn check(&self, rows: &Rows, deleted: &HashMap<u64, u64>, findings: &mut Findings) {
         for (n, socket) in self.sockets.iter().enumerate() {
             self.check_order(socket, &format!("socket {n}"), findings);
             self.check_whole(socket, n, rows, findings);
@@ -65,7 +66,7 @@ impl View {
         }
         let shown = self.sockets.iter().flatten().map(|(seq, id)| (*seq, *id));
         let seen: HashMap<u64, u64> = shown.chain(self.listed.clone()).collect();
-        for (seq, id) in &seen {
+        for (seq, id) in seen.iter().filter(|(_, id)| !deleted.contains_key(*id)) {
             if rows.get(seq).is_none_or(|(stored, _)| stored != id) {
                 findings.add(Wrong::Lost, || {
                     format!("{}: saw number {seq} (id {id}), which the store has not", self.name)
@@ -140,13 +141,15 @@ impl ChangesView {
         self.rows.insert(id, is_read);
     }
 
-    /// A mark.
-    pub(super) fn changed(&mut self, seq: u64, ids: &[u64], is_read: bool) {
+    /// A mark; `None`: the rows are deleted.
+    pub(super) fn changed(&mut self, seq: u64, ids: &[u64], is_read: Option<bool>) {
         self.number(seq);
         for id in ids {
-            // A row that it was not shown yet comes later, in its latest state.
-            if let Some(known) = self.rows.get_mut(id) {
-                *known = is_read;
+            match (is_read, self.rows.get_mut(id)) {
+                (Some(is_read), Some(known)) => *known = is_read,
+                // A row that it was not shown yet comes later, in its latest state.
+                (Some(_), None) => {}
+                (None, _) => drop(self.rows.remove(id)),
             }
         }
     }
@@ -313,7 +316,7 @@ mod tests {
         let sockets = sockets.iter().map(|socket| shown(socket)).collect();
         let view = View { sockets, has_cursor, ..View::default() };
         let mut findings = Findings::default();
-        view.check(&rows(stored), &mut findings);
+        view.check(&rows(stored), &HashMap::from([(109, 1)]), &mut findings);
         counts(&findings)
     }
 
@@ -326,7 +329,8 @@ mod tests {
         assert_eq!(checked(&[&[1, 2, 2]], true, &[1, 2]), [0, 1, 0]);
         assert_eq!(checked(&[&[1, 2], &[2, 3]], true, &[1, 2, 3]), [0, 1, 0], "from the last");
         assert_eq!(checked(&[&[1, 3, 2]], true, &[1, 2, 3]), [0, 0, 1]);
-        assert_eq!(checked(&[&[1, 2, 9]], true, &[1, 2]), [1, 0, 0], "what the store lost");
+        assert_eq!(checked(&[&[1, 2, 8]], true, &[1, 2]), [1, 0, 0], "what the store lost");
+        assert_eq!(checked(&[&[1, 2, 9]], true, &[1, 2]), [0, 0, 0], "what was deleted");
     }
 
     #[test]
@@ -338,7 +342,7 @@ mod tests {
         view.row(4, 104);
         view.list(shown(&[3]));
         let mut findings = Findings::default();
-        view.check(&rows(&[1, 2, 3, 4]), &mut findings);
+        view.check(&rows(&[1, 2, 3, 4]), &HashMap::new(), &mut findings);
         assert_eq!((counts(&findings), view.last()), ([0, 0, 0], 4));
     }
 
@@ -347,7 +351,7 @@ mod tests {
         let mut view = ChangesView { sockets: vec![Vec::new()], ..ChangesView::default() };
         view.row(1, 101, false);
         view.row(2, 102, false);
-        view.changed(3, &[101], true);
+        view.changed(3, &[101], Some(true));
         let check = |view: &ChangesView, stored: &Rows| {
             let mut findings = Findings::default();
             view.check(stored, &mut findings);
@@ -357,12 +361,14 @@ mod tests {
         assert_eq!(check(&view, &stored), [0, 0, 0]);
         let more = Rows::from([(1, (101, true)), (2, (102, true)), (4, (104, false))]);
         assert_eq!(check(&view, &more), [2, 0, 0]);
-        view.changed(3, &[101], true);
-        view.changed(2, &[101], true);
+        view.changed(3, &[101], Some(true));
+        view.changed(2, &[101], Some(true));
         assert_eq!(check(&view, &stored), [0, 1, 1]);
         view.resets = 1;
         view.row(5, 105, false);
-        assert_eq!(check(&view, &stored), [2, 1, 1]);
+        assert_eq!(check(&view, &stored), [2, 1, 1], "the store has not what it was shown");
+        view.changed(6, &[105], None);
+        assert_eq!(check(&view, &stored), [1, 1, 1], "that was deleted");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn counters_and_marks_are_compared_with_the_rows() {
         after(|_, facts| facts.inboxes.get_mut(&ADMIN).unwrap().unread_count = 1),
         [1, 0, 0]
     );
-    let mark = |asked| MarkRecord { user: ADMIN, id: 100, is_read: true, asked };
+    let mark = |asked| MarkRecord { user: ADMIN, id: 100, mark: Mark::Read, asked };
     assert_eq!(after(|ledger, _| ledger.marks.push(mark(UNKNOWN))), [0, 0, 0]);
     assert_eq!(after(|ledger, _| ledger.marks.push(mark(DONE))), [1, 0, 0]);
     let marked = after(|ledger, facts| {
@@ -186,4 +186,14 @@ fn counters_and_marks_are_compared_with_the_rows() {
         facts.inboxes.get_mut(&ADMIN).unwrap().unread_count = 1;
     });
     assert_eq!(marked, [0, 0, 0], "a mark takes a number");
+    let delete = |ledger: &mut Ledger| {
+        ledger.marks.push(MarkRecord { user: CREATOR, id: 400, mark: Mark::Deleted, asked: DONE });
+    };
+    assert_eq!(after(|ledger, _| delete(ledger)), [1, 0, 0], "it is still there");
+    let deleted = after(|ledger, facts| {
+        delete(ledger);
+        rows(facts, CREATOR).pop();
+        facts.inboxes.get_mut(&CREATOR).unwrap().unread_count = 3;
+    });
+    assert_eq!(deleted, [0, 0, 0]);
 }
