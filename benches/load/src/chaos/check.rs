@@ -179,10 +179,10 @@ fn is_within(parts: &[&str], whole: &[&str]) -> bool {
 }
 
 /// The events of each ticket that each user was told of, in the order of numbers.
-type Told<'a> = HashMap<u64, HashMap<u64, Vec<&'a str>>>;
+type Announced<'a> = HashMap<u64, HashMap<u64, Vec<&'a str>>>;
 
-fn told<'a>(facts: &'a Facts, without: &HashSet<u64>) -> Told<'a> {
-    let mut told = Told::new();
+fn told<'a>(facts: &'a Facts, without: &HashSet<u64>) -> Announced<'a> {
+    let mut told = Announced::new();
     for (user, inbox) in facts.inboxes.iter().filter(|(user, _)| !without.contains(*user)) {
         let of_user = told.entry(*user).or_default();
         for row in &inbox.rows {
@@ -198,7 +198,7 @@ fn told<'a>(facts: &'a Facts, without: &HashSet<u64>) -> Told<'a> {
 fn check_told(
     id: u64,
     ticket: &TicketFacts,
-    told: &Told<'_>,
+    told: &Announced<'_>,
     facts: &Facts,
     findings: &mut Findings,
 ) {
