@@ -1,10 +1,11 @@
 //! The load tester: how a hub, or any WebSocket server, behaves under load, and what it costs.
 //!
 //! A run is a [`plan::Plan`]: one workload against each server in turn, at each size, so that
-//! compared figures come from one run on one machine. [`target`] opens a server (or starts one of
-//! our own on a temporary database), [`workers`] has the worker processes whose sockets listen
-//! ([`worker`]), `workload` is the load, [`report`] the output. [`cli`] has the options of
-//! `bellpull load`. [`cluster`] runs several nodes on one machine, for other commands too.
+//! compared figures come from one run on one machine. [`target`] opens a server ([`started`] has
+//! those that are started for it: a hub on a temporary database, or a cluster), [`workers`] has the
+//! worker processes whose sockets listen ([`worker`]), `workload` is the load, [`report`] the
+//! output. [`cli`] has the options of `bellpull load`. [`cluster`] runs several nodes on one
+//! machine, for other commands too.
 //!
 //! Three rules. Every latency is measured by one clock, from the time when the request was *due*.
 //! Every expected frame is counted: one that is missing, duplicated or out of order makes the run
@@ -35,6 +36,7 @@ pub mod report;
 pub mod rest;
 pub mod run;
 pub mod spawn;
+pub mod started;
 pub mod target;
 pub mod times;
 pub mod tokens;

@@ -104,6 +104,8 @@ pub struct FanOut {
 pub enum Server {
     /// One of our own, started for each run on a temporary database; from this file, or from ours.
     Spawned(Option<PathBuf>),
+    /// This many nodes of our own, started for each run on a PostgreSQL and a Redis of their own.
+    Cluster(usize),
     /// The bare loop of `write()`s.
     Bare,
     /// A running server.

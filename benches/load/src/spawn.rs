@@ -63,23 +63,34 @@ pub async fn hub(
     let folder = tempfile::tempdir()
         .map_err(|error| LoadError::Failed(format!("a temporary folder: {error}")))?;
     let database = format!("sqlite://{}", folder.path().join("load.db").display());
-    let mut random = [0; SECRET_BYTES];
-    getrandom::fill(&mut random).map_err(|error| LoadError::Failed(error.to_string()))?;
-    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = secret()?;
     let participants = accounts(&binary, &database, &secret, roster).await?;
     let mut command = serve(&binary, &database);
     command
         .args(["--listen", "127.0.0.1:0"])
         .env("BELLPULL_JWT_SECRET", &secret)
         .envs(UNLIMITED)
+        .envs(connections())
         .current_dir(folder.path()); // no bellpull.toml of anybody's
-    if std::env::var_os(CONNECTIONS_MAX).is_none() {
-        // No more than are possible: a hub warns of a limit that is higher.
-        let most = crate::open_files::connections_max().min(CONNECTIONS_USUAL);
-        command.env(CONNECTIONS_MAX, most.to_string());
-    }
     let (child, place, _) = start(command, &binary)?;
     Ok((Spawned { child, _folder: Some(folder) }, place, participants))
+}
+
+/// A new secret, in hexadecimal digits.
+pub(super) fn secret() -> Result<String, LoadError> {
+    let mut random = [0; SECRET_BYTES];
+    getrandom::fill(&mut random).map_err(|error| LoadError::Failed(error.to_string()))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The setting of a hub's connections, unless it is set: no more than are possible, for a hub warns
+/// of a limit that is higher.
+pub(super) fn connections() -> Option<(String, String)> {
+    if std::env::var_os(CONNECTIONS_MAX).is_some() {
+        return None;
+    }
+    let most = crate::open_files::connections_max().min(CONNECTIONS_USUAL);
+    Some((CONNECTIONS_MAX.to_owned(), most.to_string()))
 }
 
 /// The command of a hub on this database; warnings are logged unless a variable says otherwise.

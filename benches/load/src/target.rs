@@ -9,7 +9,8 @@ use super::pipe::{Node, Ready, Setup};
 use super::plan::{Place, Plain, Plan, Publish, Running, Server};
 use super::readings::allow_files;
 use super::rest::Rest;
-use super::spawn::{Spawned, bare, hub};
+use super::spawn::bare;
+use super::started::{Started, cluster, hub};
 use super::tokens::{LISTENER, Participants, Roster};
 
 /// The path of our hubs' sockets; in this dialect, marks are cheap to find.
@@ -38,7 +39,7 @@ pub struct Target {
     pub places: Vec<Place>,
     /// The bytes around a message.
     overhead: usize,
-    _spawned: Option<Spawned>,
+    _started: Option<Started>,
 }
 
 impl Server {
@@ -48,6 +49,8 @@ impl Server {
         match self {
             Self::Spawned(None) => "bellpull".to_owned(),
             Self::Spawned(Some(binary)) => binary.display().to_string(),
+            Self::Cluster(1) => "1 node".to_owned(),
+            Self::Cluster(count) => format!("{count} nodes"),
             Self::Bare => "bare loop".to_owned(),
             Self::Running(running) => running.name(),
         }
@@ -63,15 +66,22 @@ impl Server {
             Self::Spawned(binary) => {
                 let remedy = "use fewer users, or raise the limit";
                 allow_files(roster.listeners(), "the hub", remedy)?;
-                let (spawned, place, participants) = hub(binary.as_deref(), roster).await?;
-                of_hub(vec![place], participants, Some(spawned))
+                let (started, places, participants) = hub(binary.as_deref(), roster).await?;
+                of_hub(places, participants, Some(started))
+            }
+            Self::Cluster(count) => {
+                let remedy = "use fewer users, or raise the limit";
+                allow_files(roster.listeners().div_ceil(*count), "each node", remedy)?;
+                let (started, places, participants) = cluster(*count, roster).await?;
+                of_hub(places, participants, Some(started))
             }
             Self::Bare => {
                 allow_files(roster.listeners(), "the bare loop", "use fewer users")?;
                 let (spawned, place) = bare()?;
                 let participants = super::tokens::Login::Anonymous.participants(roster)?;
                 let publish = hub_publish(std::slice::from_ref(&place), "");
-                let mut target = of_hub(vec![place], participants, Some(spawned));
+                let started = Some(Started::Server(spawned));
+                let mut target = of_hub(vec![place], participants, started);
                 target.setup.headers.clear();
                 target.publish = Some(publish);
                 target
@@ -174,17 +184,17 @@ fn setup(places: &[Place], participants: Participants) -> Setup {
     }
 }
 
-fn of_hub(places: Vec<Place>, participants: Participants, spawned: Option<Spawned>) -> Target {
+fn of_hub(places: Vec<Place>, participants: Participants, started: Option<Started>) -> Target {
     let publish = participants.sender.as_ref().map(|sender| hub_publish(&places, &sender.token));
     Target {
         name: String::new(),
         setup: setup(&places, participants),
         publish,
-        pids: spawned.iter().map(Spawned::pid).collect(),
+        pids: started.as_ref().map(Started::pids).unwrap_or_default(),
         run: 0,
         places,
         overhead: FRAME_BYTES,
-        _spawned: spawned,
+        _started: started,
     }
 }
 

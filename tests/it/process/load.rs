@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::cli::refused;
 use crate::support::process::{Process, command, folder, run};
+use crate::support::skip::skipped;
 
 /// What the tool says of a run that must go well.
 fn measured(arguments: &[&str]) -> Value {
@@ -113,6 +114,27 @@ fn tickets_notify_everyone_involved_through_their_life_cycle() {
     assert_eq!(row["latencies"]["answer"]["count"], 12 * 6, "{row}");
     assert!(figure(row, "transitions_per_s") > 1.0 && figure(row, "notifications_per_s") > 1.0);
     assert!(figure(row, "frame_p99_ms") > 0.0, "{row}");
+}
+
+#[test]
+fn a_cluster_is_started_and_measured_by_node() {
+    let (_folder, database) = folder();
+    let arguments = ["load", "tickets", "--lives", "6", "--parallel", "2", "--users", "6"];
+    let output = run(&database, &[&arguments[..], &["--nodes", "2", "--json"]].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("apt-get install") {
+        return skipped(&stderr);
+    }
+    assert!(output.status.success(), "{stderr}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &result["rows"][0];
+    assert_eq!(row["server"], "2 nodes");
+    let nodes = row["nodes"].as_array().unwrap();
+    let sum = |key: &str| nodes.iter().map(|node| node[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((nodes.len(), sum("sockets")), (2, 6), "{row}");
+    assert!(nodes.iter().all(|node| node["frames"].as_u64() > Some(0)), "{row}");
+    assert!(sum("cpu_us") > 0, "{row}");
+    assert_eq!(row["latencies"]["answer"]["count"], 6 * 6, "{row}");
 }
 
 #[test]

@@ -30,15 +30,16 @@ Examples:
   bellpull load fan-out --spawn --spawn=./bellpull-before --users 5000
   bellpull load connect --url ws://127.0.0.1:8000 --pid \"$PID\" \\
       --jwt-secret \"$SECRET\" --users 1..10000
+  bellpull load tickets --spawn --nodes 1,3 --lives 500
   bellpull load tickets --url ws://10.0.0.1:8000,ws://10.0.0.2:8000 --jwt-secret \"$SECRET\"
   bellpull load fan-out --users 1000 --plain --url 'ws://127.0.0.1:8080/sub/x' \\
       --publish-url 'http://127.0.0.1:8080/pub/x'
 
 Without --url a hub is started for each run, on a temporary database with accounts of its own, so
-one command repeats a figure. With several servers each does the same in turn, and ratios are
-printed. Several URLs in one --url, joined by commas, are the nodes of one cluster: users and
-requests are distributed over them in turn. A frame that is missing, duplicated or out of order
-makes the command exit with 1.
+one command repeats a figure; with --nodes a whole cluster. With several servers each does the same
+in turn, and ratios are printed. Several URLs in one --url, joined by commas, are the nodes of one
+cluster: users and requests are distributed over them in turn. A frame that is missing, duplicated
+or out of order makes the command exit with 1.
 
 Keys of --json: format, bellpull, workload, processes, ok, rows (server, nodes, size, read_wait_us,
 run, figures, latencies, faults), ratios (server, to, size, read_wait_us, ratios). Keys are stable

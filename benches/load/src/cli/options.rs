@@ -62,10 +62,15 @@ pub(super) struct Options {
     pub(super) plot: Option<PathBuf>,
 
     /// Measure a hub that is started for each run on a temporary database; from this program, or
-    /// from another one, to compare two builds. [default without --url]
+    /// from another one, to compare two builds. [default without --url and --nodes]
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true,
           default_missing_value = "", help_heading = "Servers")]
     spawn: Vec<String>,
+    /// Measure a cluster of this many nodes, which are started for each run on a PostgreSQL and a
+    /// Redis of their own (the machine's own programs); several numbers are measured in turn
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', help_heading = "Servers",
+          value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: Vec<u8>,
     /// Measure a running server: ws://HOST:PORT[/PATH]; {user} and {token} in it are replaced. A
     /// cluster: the URLs of its nodes, joined by commas
     #[arg(long, value_name = "URL[,URL…]", help_heading = "Servers")]
@@ -263,6 +268,7 @@ impl Options {
             Server::Spawned(is_another.then(|| absolute(Path::new(program))))
         });
         let mut servers: Vec<Server> = spawned.collect();
+        servers.extend(self.nodes.iter().map(|count| Server::Cluster(usize::from(*count))));
         for (option, count) in
             [("--pid", self.pid.len()), ("--publish-url", self.publish_url.len())]
         {
@@ -284,9 +290,10 @@ impl Options {
             .enumerate()
             .find(|(n, server)| servers[..*n].iter().any(|other| other.name() == server.name()));
         match twice {
-            Some((_, server)) => {
-                Err(LoadError::Wrong(format!("--url, --spawn: {} is there twice", server.name())))
-            }
+            Some((_, server)) => Err(LoadError::Wrong(format!(
+                "--url, --nodes, --spawn: {} is there twice",
+                server.name()
+            ))),
             None => Ok(servers),
         }
     }
