@@ -11,9 +11,10 @@ pub(super) const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// After this time without one of its beats a node counts as cut off: two beats may be late.
 const SILENT_MAX: Duration = Duration::from_millis(1_500);
 
-/// How often a node that is cut off compares its users' inboxes with the store. The delay of a
-/// notification of another node is at most this and [`SILENT_MAX`].
-const COMPARE_EVERY: Duration = Duration::from_secs(2);
+/// After this time a node that is cut off compares its users' inboxes with the store again. It looks
+/// at the time with each beat, so it compares every 2 s, and 2.25 s at most. The delay of a
+/// notification of another node is at most this, and [`SILENT_MAX`] if no connection broke.
+const COMPARE_EVERY: Duration = Duration::from_millis(1_750);
 
 /// What a node knows of its connection.
 #[derive(Debug)]
@@ -122,10 +123,10 @@ mod tests {
         assert_eq!(health.heard(beat, at(0)), Turn::Connected);
         assert_eq!(health.tick(at(1_500)), Turn::None);
         assert_eq!(health.tick(at(1_501)), Turn::CutOff);
-        assert_eq!(health.tick(at(3_500)), Turn::None);
-        assert_eq!(health.tick(at(3_501)), Turn::Compare);
-        assert_eq!(health.tick(at(3_502)), Turn::None);
-        assert_eq!(health.tick(at(5_501)), Turn::Compare);
+        assert_eq!(health.tick(at(3_250)), Turn::None);
+        assert_eq!(health.tick(at(3_251)), Turn::Compare);
+        assert_eq!(health.tick(at(3_252)), Turn::None);
+        assert_eq!(health.tick(at(5_001)), Turn::Compare);
         let beat = health.beat();
         assert_eq!(health.heard(beat, at(5_600)), Turn::Connected);
         assert_eq!(health.tick(at(7_000)), Turn::None);
