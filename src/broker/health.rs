@@ -11,9 +11,9 @@ pub(super) const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// After this time without one of its beats a node counts as cut off: two beats may be late.
 const SILENT_MAX: Duration = Duration::from_millis(1_500);
 
-/// After this time a node that is cut off compares its users' inboxes with the store again. It looks
-/// at the time with each beat, so it compares about every 2 s, at most 2.25 s. This bounds the delay
-/// of another node's notification, with [`SILENT_MAX`] if no connection broke.
+/// After this time a node that is cut off compares its users' inboxes with the store again. It
+/// looks at the time with each beat, so it compares about every 2 s, at most 2.25 s. This bounds
+/// the delay of another node's notification, with [`SILENT_MAX`] if no connection broke.
 const COMPARE_EVERY: Duration = Duration::from_millis(1_750);
 
 /// What a node knows of its connection.
