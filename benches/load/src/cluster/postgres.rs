@@ -4,8 +4,10 @@
 //! the machine cannot open it. PostgreSQL refuses to run as root, so root starts it as the user
 //! `postgres`, or one without any rights.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +25,8 @@ use crate::children::tied;
 /// The account and its database.
 const USER: &str = "bellpull";
 const DATABASE: &str = "postgres";
+/// The folder of its data.
+const DATA: &str = "postgres";
 /// More than the pools of nine nodes.
 const CONNECTIONS_MAX: u32 = 400;
 /// How long a start, a stop or a recovery may take.
@@ -34,7 +38,8 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Postgres {
     programs: PathBuf,
-    /// With `data/`, the log and nothing else.
+    /// With the log, and `postgres/`, which has the data. The server's account may write only
+    /// there: no file that this process opens can be a link of its making.
     folder: PathBuf,
     address: SocketAddr,
     password: String,
@@ -51,20 +56,19 @@ struct Account {
 }
 
 impl Postgres {
-    /// Initialises and starts one in a new folder within `parent`.
+    /// Initialises and starts one with its files in `folder`.
     pub(super) async fn start(
-        parent: &Path,
+        folder: &Path,
         password: &str,
         is_durable: bool,
     ) -> Result<Self, LoadError> {
         let programs = programs::postgres()?;
-        let folder = parent.join("postgres");
         let account = rustix::process::geteuid().is_root().then(Account::find);
-        private_folder(parent, &folder, account)
+        private_folder(folder, &folder.join(DATA), account)
             .map_err(|error| LoadError::failed(format!("{}: {error}", folder.display())))?;
         let mut server = Self {
             programs,
-            folder,
+            folder: folder.to_owned(),
             address: ports::free()?,
             password: password.to_owned(),
             account,
@@ -157,7 +161,7 @@ impl Postgres {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("log")
+        self.folder.join("postgres.log")
     }
 
     /// Whether a start failed because processes of the last server were still there.
@@ -171,15 +175,16 @@ impl Postgres {
     async fn initialise(&self) -> Result<(), LoadError> {
         let password = self.folder.join("password");
         let write = || {
-            std::fs::write(&password, &self.password)?;
-            std::fs::set_permissions(&password, PermissionsExt::from_mode(0o600))?;
+            let mut file = File::options();
+            let file = file.write(true).create_new(true).mode(0o600);
+            file.open(&password)?.write_all(self.password.as_bytes())?;
             self.account.map_or(Ok(()), |one| chown(&password, Some(one.uid), Some(one.gid)))
         };
         write().map_err(|error| LoadError::failed(format!("{}: {error}", password.display())))?;
         let mut command = self.program("initdb");
         command
             .arg("--pgdata")
-            .arg(self.folder.join("data"))
+            .arg(self.folder.join(DATA))
             .arg("--pwfile")
             .arg(&password)
             .args(["--username", USER, "--auth", "scram-sha-256", "--no-sync"])
@@ -196,7 +201,7 @@ impl Postgres {
 
     fn command(&self) -> Command {
         let mut command = self.program("postgres");
-        command.arg("-D").arg(self.folder.join("data"));
+        command.arg("-D").arg(self.folder.join(DATA));
         let on = if self.is_durable { "on" } else { "off" };
         for setting in [
             format!("port={}", self.address.port()),
@@ -254,13 +259,13 @@ impl Account {
     }
 }
 
-/// Makes the folder, for the account alone.
-fn private_folder(parent: &Path, folder: &Path, account: Option<Account>) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+/// Makes the folder of the data, for the account alone.
+fn private_folder(folder: &Path, data: &Path, account: Option<Account>) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(data)?;
     let Some(Account { uid, gid }) = account else { return Ok(()) };
-    // The account passes through the parent, and sees nothing of it.
-    std::fs::set_permissions(parent, PermissionsExt::from_mode(0o711))?;
-    chown(folder, Some(uid), Some(gid))
+    // The account passes through the outer folder, and cannot list it.
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o711))?;
+    chown(data, Some(uid), Some(gid))
 }
 
 /// Whether a server accepts connections there: it asks for a password. While it starts, recovers or
