@@ -30,6 +30,8 @@ pub(super) struct Arena {
     services: Services,
     /// The frozen nodes, and when they are woken.
     frozen: Vec<(usize, Instant)>,
+    /// When Redis, which is away, is started again.
+    redis_back: Option<Instant>,
     /// Nodes that ended otherwise than they should.
     pub(super) surprises: Vec<String>,
 }
@@ -71,8 +73,8 @@ impl Arena {
         let roster = People::roster(clients);
         let made = accounts(&program, &url, &secret, &roster).await?;
         let people = People::of(&roster, &made)?;
-        let frozen = Vec::new();
-        Ok((Self { nodes, proxy, services, frozen, surprises: Vec::new() }, people))
+        let (frozen, redis_back, surprises) = (Vec::new(), None, Vec::new());
+        Ok((Self { nodes, proxy, services, frozen, redis_back, surprises }, people))
     }
 
     /// The nodes' addresses.
@@ -107,8 +109,7 @@ impl Arena {
             }
             Action::Redis { away } => {
                 self.services.redis.kill().await?;
-                self.pass(away).await?;
-                self.services.redis.resume().await?;
+                self.redis_back = Some(Instant::now() + away);
             }
             Action::Postgres => self.services.postgres.restart().await?,
             Action::Cut { lane } => self.proxy.cut(lane),
@@ -126,14 +127,14 @@ impl Arena {
         self.nodes[node].start().await
     }
 
-    /// Waits until nothing is frozen and all nodes are ready.
+    /// Waits until nothing is frozen, Redis is back and all nodes are ready.
     ///
     /// # Errors
     /// A node does not become ready.
     pub(super) async fn recover(&mut self) -> Result<(), LoadError> {
-        while let Some(wake) = self.frozen.iter().map(|(_, wake)| *wake).max() {
-            sleep_until(wake).await;
-            self.wake_due()?;
+        while let Some(end) = self.ends().max() {
+            sleep_until(end).await;
+            self.end_due().await?;
         }
         for node in self.nodes.iter_mut() {
             node.until_ready().await?;
@@ -155,24 +156,32 @@ impl Arena {
         self.frozen.iter().any(|(frozen, _)| *frozen == node)
     }
 
-    /// Lets time pass, in which frozen nodes are woken.
+    /// When what is frozen or away comes back.
+    fn ends(&self) -> impl Iterator<Item = Instant> {
+        self.frozen.iter().map(|(_, wake)| *wake).chain(self.redis_back)
+    }
+
+    /// Lets time pass, in which what is frozen or away comes back.
     async fn pass(&mut self, time: Duration) -> Result<(), LoadError> {
         let end = Instant::now() + time;
         loop {
-            self.wake_due()?;
-            let next = self.frozen.iter().map(|(_, wake)| *wake).min();
-            match next.filter(|wake| *wake < end) {
-                Some(wake) => sleep_until(wake).await,
+            self.end_due().await?;
+            match self.ends().min().filter(|next| *next < end) {
+                Some(next) => sleep_until(next).await,
                 None => {
                     sleep(end.saturating_duration_since(Instant::now())).await;
-                    return self.wake_due();
+                    return self.end_due().await;
                 }
             }
         }
     }
 
-    fn wake_due(&mut self) -> Result<(), LoadError> {
+    async fn end_due(&mut self) -> Result<(), LoadError> {
         let now = Instant::now();
+        if self.redis_back.is_some_and(|back| back <= now) {
+            self.services.redis.resume().await?;
+            self.redis_back = None;
+        }
         for (node, wake) in &self.frozen {
             if *wake <= now {
                 self.nodes[*node].wake()?;

@@ -254,16 +254,19 @@ impl Client {
         position: &mut Position,
     ) -> Result<(), Ended> {
         match frame {
-            Frame::Welcome { last_seq, epoch } => {
+            Frame::Welcome { last_seq, epoch, unread } => {
+                view.unread = unread;
                 (position.head, position.epoch) = (last_seq, epoch);
                 position.seen = position.since;
                 position.reach(position.seen);
             }
-            Frame::Row { seq, id, is_read } => {
+            Frame::Row { seq, id, is_read, unread } => {
+                view.unread = unread;
                 view.row(seq, id, is_read);
                 position.reach(seq);
             }
-            Frame::Changed { seq: Some(seq), ids, is_read, is_deleted } => {
+            Frame::Changed { seq: Some(seq), ids, is_read, is_deleted, unread } => {
+                view.unread = unread;
                 view.changed(seq, &ids, (!is_deleted).then_some(is_read));
                 position.reach(seq);
             }

@@ -30,19 +30,28 @@ const TURN: [Family; 10] = [
     Family::Inbox,
 ];
 
+/// The key of an inbox' counter.
+const UNREAD: &str = "unread_count";
+
 /// A frame, as far as clients use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
     /// The session is established (the families).
     Greeting,
     /// The session is established (`bellpull.v1`).
-    Welcome { last_seq: u64, epoch: String },
+    Welcome { last_seq: u64, epoch: String, unread: Option<u64> },
     /// Drop everything (`bellpull.v1`).
     Reset,
     /// A notification.
-    Row { seq: u64, id: u64, is_read: bool },
+    Row { seq: u64, id: u64, is_read: bool, unread: Option<u64> },
     /// Rows changed; without a number but in `bellpull.v1`.
-    Changed { seq: Option<u64>, ids: Vec<u64>, is_read: bool, is_deleted: bool },
+    Changed {
+        seq: Option<u64>,
+        ids: Vec<u64>,
+        is_read: bool,
+        is_deleted: bool,
+        unread: Option<u64>,
+    },
     /// The beginning of the backlog is missing.
     Truncated,
     /// The answer to `get_notifications`: numbers and ids.
@@ -117,7 +126,8 @@ impl Family {
             (Self::Academy, "notification_updated") => {
                 let ids = id(frame, "notification_id").into_iter().collect();
                 let (is_read, is_deleted) = (frame["is_read"] == true, frame["deleted"] == true);
-                Frame::Changed { seq: None, ids, is_read, is_deleted }
+                let unread = id(frame, UNREAD);
+                Frame::Changed { seq: None, ids, is_read, is_deleted, unread }
             }
             (Self::Presence, "presence_state") => {
                 let users = frame["users"].as_array().into_iter().flatten();
@@ -151,6 +161,7 @@ fn read_v1(kind: &str, frame: &Value) -> Frame {
         "welcome" => Frame::Welcome {
             last_seq: id(frame, "last_seq").unwrap_or_default(),
             epoch: frame["epoch"].as_str().unwrap_or_default().to_owned(),
+            unread: id(frame, UNREAD),
         },
         "reset" => Frame::Reset,
         "notification" => row(frame, "id", "is_read"),
@@ -159,6 +170,7 @@ fn read_v1(kind: &str, frame: &Value) -> Frame {
             ids: frame["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             is_read: frame["is_read"] == true,
             is_deleted: frame["deleted"] == true,
+            unread: id(frame, UNREAD),
         },
         _ => Frame::Other,
     }
@@ -166,7 +178,10 @@ fn read_v1(kind: &str, frame: &Value) -> Frame {
 
 fn row(object: &Value, own_id: &str, is_read: &str) -> Frame {
     match (id(object, "seq"), id(object, own_id)) {
-        (Some(seq), Some(id)) => Frame::Row { seq, id, is_read: object[is_read] == true },
+        (Some(seq), Some(own)) => {
+            let (is_read, unread) = (object[is_read] == true, id(object, UNREAD));
+            Frame::Row { seq, id: own, is_read, unread }
+        }
         (_, _) => Frame::Error(format!("a notification without a number: {object}")),
     }
 }

@@ -49,8 +49,8 @@ pub const FAULTS: [FaultKind; 6] = [
 /// A fault and its moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// How long after the end of the previous fault it begins. A freeze ends for this purpose once
-    /// the node is frozen: others fall into it.
+    /// How long after the end of the previous fault it begins. Others fall into the time in which a
+    /// node is frozen or Redis is away.
     pub after: Duration,
     /// What happens.
     pub action: Action,
@@ -169,7 +169,7 @@ fn action(kind: FaultKind, nodes: usize, rng: &mut Rng) -> Action {
             Action::Freeze { node: rng.usize(..nodes), time }
         }
         FaultKind::Rolling => Action::Rolling,
-        FaultKind::Redis => Action::Redis { away: ms(0, 5_000) },
+        FaultKind::Redis => Action::Redis { away: ms(0, 8_000) },
         FaultKind::Postgres => Action::Postgres,
         FaultKind::Cut => Action::Cut { lane: rng.usize(..LANES) },
     }

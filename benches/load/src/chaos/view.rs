@@ -126,6 +126,8 @@ pub(super) struct ChangesView {
     pub(super) sockets: Vec<Vec<u64>>,
     /// The rows as it knows them: whether they are read.
     pub(super) rows: HashMap<u64, bool>,
+    /// The counter of unread rows in its last frame that had one.
+    pub(super) unread: Option<u64>,
     /// The highest number that it saw.
     last: u64,
     /// How often it was told to begin anew.
@@ -180,6 +182,12 @@ impl ChangesView {
                     format!("{name}: socket {n}: change {} after {}", pair[1], pair[0])
                 });
             }
+        }
+        let unread = u64::try_from(rows.values().filter(|(_, is_read)| !is_read).count()).ok();
+        if self.unread.is_some() && self.unread != unread {
+            findings.add(Wrong::Lost, || {
+                format!("{name}: its counter is {:?}, unread are {unread:?}", self.unread)
+            });
         }
         for _ in 0..self.resets {
             findings.add(Wrong::Lost, || format!("{name}: was told to begin anew"));
@@ -359,6 +367,9 @@ mod tests {
         };
         let stored = Rows::from([(1, (101, true)), (2, (102, false))]);
         assert_eq!(check(&view, &stored), [0, 0, 0]);
+        view.unread = Some(2);
+        assert_eq!(check(&view, &stored), [1, 0, 0], "the counter");
+        view.unread = Some(1);
         let more = Rows::from([(1, (101, true)), (2, (102, true)), (4, (104, false))]);
         assert_eq!(check(&view, &more), [2, 0, 0]);
         view.changed(3, &[101], Some(true));
