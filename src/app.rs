@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::auth::issue::hub_secret;
-use crate::auth::{Auth, AuthStartError, Signing, credentials};
+use crate::auth::{Auth, AuthStartError, Signing, follow};
 use crate::broker::RedisBroker;
 use crate::config::{Config, Secret};
 use crate::delivery::account_link::AccountLinks;
@@ -289,7 +289,7 @@ impl App {
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
-            tokio::spawn(auth.clone().follow(credentials::FOLLOW_EVERY)),
+            tokio::spawn(auth.clone().follow(follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),
         ];
         Ok(Self {

@@ -1,9 +1,6 @@
-//! Changed and forgotten passwords, confirmed addresses, and the logins that end with them, in this
-//! process or in another.
+//! Changed and forgotten passwords, confirmed addresses, and the logins that end with them.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
 use bellpull_actors::domain::ids::{LoginId, UserId};
@@ -12,19 +9,10 @@ use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
 use bellpull_actors::port::outlet::{Revoked, TokenEnd};
 use bellpull_actors::rate::network;
-use jiff::{SignedDuration, Timestamp};
 
 use super::admission::{Admission, Name};
-use super::ended::ENDED_MAX;
 use super::register::check_password;
 use super::{Auth, AuthError, Inner, Principal, unavailable};
-
-/// How often the store is asked for logins that another process has ended.
-pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
-
-/// How long the end of a login is looked for again: its time is set when it is requested, and it
-/// may be committed later, by as much as a busy store lets a caller wait.
-const COMMIT_MAX: SignedDuration = SignedDuration::from_secs(10);
 
 const NO_MAIL: AuthError = AuthError::Disabled(
     "E-mail is not configured on this hub (smtp.url), so no link can be sent. An operator can set \
@@ -220,23 +208,6 @@ impl Auth {
         }
         Ok(())
     }
-
-    /// Ends the logins that other processes have ended (`bellpull user password` beside this hub),
-    /// within `every`; never returns.
-    pub async fn follow(self, every: Duration) {
-        let inner = Arc::clone(&self.0);
-        let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut since = inner.clock.now();
-        loop {
-            ticks.tick().await;
-            let now = inner.clock.now();
-            match inner.follow(since, now).await {
-                Ok(()) => since = now,
-                Err(error) => tracing::warn!(%error, "logins that have ended could not be read"),
-            }
-        }
-    }
 }
 
 impl Inner {
@@ -244,20 +215,5 @@ impl Inner {
         for login in ended {
             self.end_login(login.user, login.id, Some(login.access_until), end);
         }
-    }
-
-    async fn follow(&self, since: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let since = since.checked_sub(COMMIT_MAX).unwrap_or(Timestamp::MIN);
-        let mut ended = self.accounts.store().logins_revoked(since, now, ENDED_MAX).await?;
-        ended.retain(|login| !self.ended.contains(login.id));
-        // Each node reads these by itself: nothing to publish.
-        for login in &ended {
-            self.ended.insert(login.id, now, login.access_until);
-            if let Some(users) = &self.users {
-                let why = Revoked::Token(TokenEnd::Revoked);
-                users.end_own_sessions(login.user, Some(login.id), why);
-            }
-        }
-        Ok(())
     }
 }

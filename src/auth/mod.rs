@@ -2,7 +2,8 @@
 //!
 //! `keys` verifies a token's signature with keys that `key_file` reads, `claims` validates its
 //! content, `accounts` finds (or creates) its account; `logins` handles passwords and refresh
-//! tokens, [`credentials`] changes and resets passwords and confirms addresses, `register`
+//! tokens, [`credentials`] changes and resets passwords and confirms addresses, [`follow`] reads what
+//! other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
 //! validates names, `registration_limit` limits registrations; `admission` decides whose password
 //! is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` opens sockets without a
 //! token in the URL; [`issue`] signs the hub's own tokens.
@@ -12,6 +13,7 @@ mod admission;
 mod claims;
 pub mod credentials;
 mod ended;
+pub mod follow;
 mod hash_memory;
 pub mod issue;
 mod key;
@@ -27,6 +29,7 @@ mod start;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod withdrawn;
 mod ws_tickets;
 
 use std::net::IpAddr;
@@ -39,7 +42,7 @@ use bellpull_actors::domain::ticket::Caller;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::LinkTo;
 use bellpull_actors::port::accounts::LoginName;
-use bellpull_actors::port::outlet::{Ending, TokenEnd};
+use bellpull_actors::port::outlet::{Ending, Revoked, TokenEnd};
 use bellpull_actors::port::{Broker, BrokerMessage, Clock, StoreError, Subscriber};
 use jiff::Timestamp;
 
@@ -51,6 +54,7 @@ use self::keys::Keys;
 use self::password::Passwords;
 use self::registration_limit::RegistrationLimit;
 pub use self::start::{AuthStartError, Signing};
+use self::withdrawn::Withdrawn;
 pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
 use self::ws_tickets::WsTickets;
 use crate::config::AuthConfig;
@@ -67,6 +71,7 @@ struct Inner {
     issuer: Option<Issuer>,
     accounts: Accounts,
     ended: EndedLogins,
+    withdrawn: Withdrawn,
     ws_tickets: WsTickets,
     passwords: Passwords,
     registration_limit: RegistrationLimit,
@@ -358,6 +363,15 @@ impl Auth {
     pub fn forget(&self, user: UserId) {
         self.0.forget(user);
     }
+
+    /// Closes an account's sessions, on every node: call it after a change that takes rights away.
+    pub fn withdraw_rights(&self, user: UserId) {
+        let inner = &*self.0;
+        inner.withdrawn.note(user);
+        if let Some(users) = &inner.users {
+            users.end_sessions(user, None, Revoked::Right);
+        }
+    }
 }
 
 impl Inner {
@@ -377,6 +391,10 @@ impl Subscriber for Inner {
                 self.ended.insert(login, self.clock.now(), until);
             }
             BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
+            // The actors close them.
+            BrokerMessage::SessionsEnded { user, login: None, why: Revoked::Right } => {
+                self.withdrawn.note(user);
+            }
             // These are not about accounts; the actors close the sessions.
             BrokerMessage::Changed { .. }
             | BrokerMessage::Moved(_)

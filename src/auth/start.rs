@@ -16,6 +16,7 @@ use super::key_file::KeyFile;
 use super::keys::Keys;
 use super::password::Passwords;
 use super::registration_limit::RegistrationLimit;
+use super::withdrawn::Withdrawn;
 use super::ws_tickets::WsTickets;
 use super::{Auth, Inner};
 use crate::config::Config;
@@ -107,6 +108,7 @@ impl Auth {
             issuer,
             accounts: Accounts::new(accounts),
             ended,
+            withdrawn: Withdrawn::default(),
             ws_tickets: WsTickets::default(),
             passwords: Passwords::default(),
             sends_mail: config.delivery.smtp.is_some(),

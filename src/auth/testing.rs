@@ -11,7 +11,7 @@ use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
@@ -233,6 +233,14 @@ impl AccountStore for FakeStore {
         _: u32,
     ) -> Result<Vec<EndedLogin>, StoreError> {
         Ok(self.answer()?.ended(|login| login.is_revoked && login.access_until > now))
+    }
+
+    async fn rights_withdrawn(
+        &self,
+        _: Option<Timestamp>,
+        _: u32,
+    ) -> Result<WithdrawnRights, StoreError> {
+        self.answer().map(|_| WithdrawnRights::default())
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {

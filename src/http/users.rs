@@ -9,13 +9,11 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::directory::Users;
 use bellpull_actors::domain::address::{AddressChanges, Addresses};
 use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
-use bellpull_actors::port::outlet::Revoked;
 use bellpull_actors::port::{AccountStore, Clock};
 use utoipa_axum::routes;
 
@@ -44,18 +42,17 @@ pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list, create)).with(routes!(read, edit))
 }
 
-/// The handles for changing an account: the store, the cache, and its open sessions.
+/// The handles for changing an account: the store, and what is cached and open.
 #[derive(Debug, Clone)]
 struct Handles {
     accounts: Arc<dyn AccountStore>,
     auth: Auth,
-    users: Users,
 }
 
 impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (accounts, auth) = (edge.store.clone(), edge.auth.clone());
-        Self { accounts, auth, users: edge.hub.users.clone() }
+        Self { accounts, auth }
     }
 }
 
@@ -194,7 +191,7 @@ impl Handles {
         self.auth.forget(after.id);
         let was_switched_off = before.is_active && !after.is_active;
         if was_switched_off || before.role != after.role {
-            self.users.end_sessions(after.id, None, Revoked::Right);
+            self.auth.withdraw_rights(after.id);
         }
         Ok(after)
     }

@@ -16,6 +16,7 @@
 mod broker;
 mod browser;
 mod clients;
+mod cluster;
 mod delivery;
 mod failure;
 mod process;

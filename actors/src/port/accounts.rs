@@ -111,6 +111,17 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<EndedLogin>, StoreError>;
 
+    /// The accounts whose role was changed, or that were switched off, at `since` or later, by
+    /// whatever process, newest first; at most `limit`. Without `since` none: a caller that begins
+    /// learns the time from which on it must ask. All times are by the store's own clock, as those
+    /// of [`NodeStore`](super::NodeStore). An answer does not contain what is not committed yet
+    /// but has an earlier time: callers look back by as much as a transaction may take.
+    async fn rights_withdrawn(
+        &self,
+        since: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<WithdrawnRights, StoreError>;
+
     /// Sets an account's password, ends all its logins but one, and voids its open links for a new
     /// password, in one transaction; the logins that ended.
     ///
@@ -196,6 +207,15 @@ impl NewUser {
     pub fn email(&self) -> &str {
         self.addresses.get(Channel::Email)
     }
+}
+
+/// Accounts that lost rights.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WithdrawnRights {
+    /// When they were read.
+    pub read_at: Timestamp,
+    /// Each with the last time at which it lost rights.
+    pub accounts: Vec<(UserId, Timestamp)>,
 }
 
 /// The name in a login.

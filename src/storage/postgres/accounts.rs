@@ -8,7 +8,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
@@ -19,7 +19,7 @@ use super::columns::user_columns;
 use super::logins::Times;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use super::{PostgresStore, account_changes, account_links, logins};
+use super::{PostgresStore, account_changes, account_links, logins, withdrawn_rights};
 use crate::storage::rows::{containing, get, user};
 
 #[async_trait]
@@ -133,6 +133,14 @@ impl AccountStore for PostgresStore {
         limit: u32,
     ) -> Result<Vec<EndedLogin>, StoreError> {
         logins::revoked(self, since, now, limit).await
+    }
+
+    async fn rights_withdrawn(
+        &self,
+        since: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<WithdrawnRights, StoreError> {
+        withdrawn_rights::read(self, since, limit).await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {

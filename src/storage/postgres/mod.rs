@@ -5,7 +5,7 @@
 //! [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the ports: [`tickets`]
 //! with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`] with
 //! [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
-//! [`account_changes`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
+//! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
 //! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
 //! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
 //! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
@@ -52,6 +52,7 @@ mod ticket_lists;
 mod tickets;
 mod transaction;
 mod webhooks;
+mod withdrawn_rights;
 mod words;
 mod writer;
 

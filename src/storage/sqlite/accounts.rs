@@ -11,7 +11,7 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter,
+    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
@@ -26,7 +26,7 @@ use super::multi_row::id_list;
 use super::rows::{containing, get, json, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
-use super::{SqliteStore, account_links};
+use super::{SqliteStore, account_links, withdrawn_rights};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -164,6 +164,14 @@ impl AccountStore for SqliteStore {
         limit: u32,
     ) -> Result<Vec<EndedLogin>, StoreError> {
         account_links::revoked(self, since, now, limit).await
+    }
+
+    async fn rights_withdrawn(
+        &self,
+        since: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<WithdrawnRights, StoreError> {
+        withdrawn_rights::read(self, since, limit).await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {

@@ -4,7 +4,7 @@
 //! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the
 //! last one succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
 //! [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`],
-//! [`accounts`] with [`account_links`] and [`name_keys`], [`preferences`], [`escalations`],
+//! [`accounts`] with [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`],
 //! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; and what they share: [`joined`]
 //! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries,
@@ -52,6 +52,7 @@ mod templates;
 mod ticket_lists;
 mod tickets;
 mod webhooks;
+mod withdrawn_rights;
 mod writer;
 
 use std::path::{Path, PathBuf};

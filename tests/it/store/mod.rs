@@ -2,7 +2,7 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
-//! [`account_links`], [`groups`], [`reports`],
+//! [`account_links`], [`withdrawn_rights`], [`groups`], [`reports`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`nodes`], [`templates`], [`webhooks`] and
 //! [`model`] know only the ports;
@@ -53,6 +53,7 @@ mod sqlite_search;
 mod templates;
 mod tickets;
 mod webhooks;
+mod withdrawn_rights;
 
 use std::sync::Arc;
 
@@ -271,6 +272,9 @@ macro_rules! suite {
                 what_has_ended_is_known_until_its_last_access_token_is_over,
                 settings_keep_their_first_value_until_they_are_set,
                 it_answers,
+            }
+            withdrawn_rights {
+                withdrawn_rights_are_read_by_time,
             }
             account_links {
                 a_link_is_good_once_and_until_it_expires,

@@ -38,29 +38,29 @@ use crate::support::{Hub, Person};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The foreign library's socket.
-struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
     /// Opens one with the person's token in the URL; `more` is the rest of the query.
-    async fn open(hub: &Hub, person: &Person, more: &str) -> Self {
+    pub(crate) async fn open(hub: &Hub, person: &Person, more: &str) -> Self {
         let path = format!("/ws/notifications/?token={}{more}", person.token);
         Self::open_at(hub.address(), &path).await
     }
 
     /// Opens one at a path; its query is behind it already.
-    async fn open_at(address: SocketAddr, path: &str) -> Self {
+    pub(crate) async fn open_at(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let handshake = tokio_tungstenite::client_async(format!("ws://{address}{path}"), stream);
         Self(timeout(PATIENCE, handshake).await.expect("a handshake").unwrap().0)
     }
 
     /// Opens one for everything; and its welcome.
-    async fn v1(hub: &Hub, person: &Person, more: &str) -> (Self, Value) {
+    pub(crate) async fn v1(hub: &Hub, person: &Person, more: &str) -> (Self, Value) {
         Self::v1_at(hub.address(), &person.token, more).await
     }
 
     /// The same of any hub.
-    async fn v1_at(address: SocketAddr, token: &str, more: &str) -> (Self, Value) {
+    pub(crate) async fn v1_at(address: SocketAddr, token: &str, more: &str) -> (Self, Value) {
         let mut socket = Self::open_at(address, &format!("/ws/?token={token}{more}")).await;
         let welcome = socket.next().await;
         assert_eq!(welcome["type"], "welcome", "{welcome}");
@@ -68,7 +68,7 @@ impl Socket {
     }
 
     /// Opens one, and has read its first frame.
-    async fn established(hub: &Hub, person: &Person, more: &str) -> Self {
+    pub(crate) async fn established(hub: &Hub, person: &Person, more: &str) -> Self {
         let mut socket = Self::open(hub, person, more).await;
         let wanted = json!({
             "type": "connection_established",
@@ -84,7 +84,7 @@ impl Socket {
     }
 
     /// The next text frame; pings are passed over.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             match self.next_message().await {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -95,7 +95,7 @@ impl Socket {
     }
 
     /// The code and reason of the closing frame; texts and pings before it are passed over.
-    async fn next_close(&mut self) -> (u16, String) {
+    pub(crate) async fn next_close(&mut self) -> (u16, String) {
         loop {
             match self.next_message().await {
                 Message::Close(Some(close)) => {
@@ -107,18 +107,18 @@ impl Socket {
         }
     }
 
-    async fn say(&mut self, text: impl Into<String>) {
+    pub(crate) async fn say(&mut self, text: impl Into<String>) {
         self.0.send(Message::text(text.into())).await.unwrap();
     }
 
     /// Nothing comes but the answer to a ping: what would have come would have come before.
-    async fn expect_nothing(&mut self) {
+    pub(crate) async fn expect_nothing(&mut self) {
         self.say(r#"{"type":"ping","timestamp":"nothing"}"#).await;
         assert_eq!(self.next().await, json!({"type": "pong", "timestamp": "nothing"}));
     }
 
     /// Closes, and waits until the server has too.
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.0.close(None).await.unwrap();
         while let Some(Ok(_)) = timeout(PATIENCE, self.0.next()).await.expect("the end") {}
     }

@@ -1,0 +1,106 @@
+//! What other processes have ended or withdrawn, read from the store every few seconds: other nodes
+//! while no broker connects them, and commands beside the server.
+//!
+//! Each node reads it by itself, so there is nothing to publish.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::outlet::{Revoked, TokenEnd};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::ended::ENDED_MAX;
+use super::{Auth, Inner};
+
+/// How often the store is asked.
+pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+
+/// How far each question looks back: a time is set before the commit, by the clock of another
+/// node, and a busy store lets a caller wait.
+const LOOK_BACK: SignedDuration = SignedDuration::from_secs(15);
+
+/// How many accounts that lost rights are read at once.
+const WITHDRAWN_MAX: u32 = 65_536;
+
+/// What was read before.
+#[derive(Debug)]
+struct Followed {
+    /// When logins were last read, by this node's clock.
+    logins: Timestamp,
+    /// When accounts were last read, by the store's clock.
+    rights: Option<Timestamp>,
+    /// The accounts of which this node knows that they lost rights at that time, as far as they may
+    /// be read again.
+    known: HashMap<UserId, Timestamp>,
+}
+
+impl Auth {
+    /// Ends the logins that other processes have ended, and closes the sessions of accounts that
+    /// lost rights, within `every`; never returns.
+    pub async fn follow(self, every: Duration) {
+        let inner = Arc::clone(&self.0);
+        let mut followed =
+            Followed { logins: inner.clock.now(), rights: None, known: HashMap::new() };
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = inner.follow_logins(&mut followed).await {
+                tracing::warn!(%error, "logins that have ended could not be read");
+            }
+            if let Err(error) = inner.follow_rights(&mut followed).await {
+                tracing::warn!(%error, "accounts that lost rights could not be read");
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn follow_logins(&self, followed: &mut Followed) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let since = looking_back(followed.logins);
+        let mut ended = self.accounts.store().logins_revoked(since, now, ENDED_MAX).await?;
+        ended.retain(|login| !self.ended.contains(login.id));
+        for login in &ended {
+            self.ended.insert(login.id, now, login.access_until);
+            if let Some(users) = &self.users {
+                let why = Revoked::Token(TokenEnd::Revoked);
+                users.end_own_sessions(login.user, Some(login.id), why);
+            }
+        }
+        followed.logins = now;
+        Ok(())
+    }
+
+    async fn follow_rights(&self, followed: &mut Followed) -> Result<(), StoreError> {
+        // Before the store's: a difference between the two clocks then makes a change seem older,
+        // and never one that came after this node closed the sessions.
+        let asked_at = Instant::now();
+        let since = followed.rights.map(looking_back);
+        let read = self.accounts.store().rights_withdrawn(since, WITHDRAWN_MAX).await?;
+        for (user, at) in &read.accounts {
+            if followed.known.insert(*user, *at) == Some(*at) {
+                continue;
+            }
+            self.accounts.forget(*user);
+            let age = Duration::try_from(at.duration_until(read.read_at)).unwrap_or_default();
+            let is_done =
+                asked_at.checked_sub(age).is_some_and(|at| self.withdrawn.since(*user, at));
+            if let (false, Some(users)) = (is_done, &self.users) {
+                users.end_own_sessions(*user, None, Revoked::Right);
+            }
+        }
+        let since = looking_back(read.read_at);
+        followed.known.retain(|_, at| *at >= since);
+        followed.rights = Some(read.read_at);
+        Ok(())
+    }
+}
+
+fn looking_back(from: Timestamp) -> Timestamp {
+    from.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN)
+}
