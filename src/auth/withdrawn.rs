@@ -1,5 +1,5 @@
-//! Whose sessions this node has closed lately for a lost right: the store names the account a moment
-//! later too, and the user may have connected again.
+//! Whose sessions this node has closed lately for a lost right. The store names the account a
+//! moment later too, when the user may have connected again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
