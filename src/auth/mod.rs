@@ -2,8 +2,8 @@
 //!
 //! `keys` verifies a token's signature with keys that `key_file` reads, `claims` validates its
 //! content, `accounts` finds (or creates) its account; `logins` handles passwords and refresh
-//! tokens, [`credentials`] changes and resets passwords and confirms addresses, [`follow`] reads what
-//! other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
+//! tokens, [`credentials`] changes and resets passwords and confirms addresses, [`follow`] reads
+//! what other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
 //! validates names, `registration_limit` limits registrations; `admission` decides whose password
 //! is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` opens sockets without a
 //! token in the URL; [`issue`] signs the hub's own tokens.

@@ -5,11 +5,12 @@
 //! [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the ports: [`tickets`]
 //! with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`] with
 //! [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
-//! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`], [`preferences`],
-//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with [`send_log`],
-//! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
-//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
-//! [`retention`], [`nodes`]; and [`columns`], [`slow_reads`] and [`texts`], which they share.
+//! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
+//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
+//! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
+//! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
+//! [`report_ranges`], [`retention`], [`nodes`]; and [`columns`], [`slow_reads`] and [`texts`],
+//! which they share.
 
 mod account_changes;
 mod account_links;

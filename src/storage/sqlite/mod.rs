@@ -1,14 +1,14 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`file`] (its owner and permissions),
-//! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the
-//! last one succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
+//! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether
+//! the last one succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
 //! [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`],
-//! [`accounts`] with [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`],
-//! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; and what they share: [`joined`]
-//! reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries,
-//! [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! [`accounts`] with [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
+//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
+//! [`explain`], [`report`] with [`report_ranges`], [`retention`], [`nodes`]; and what they share:
+//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`]
+//! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is

@@ -1,4 +1,5 @@
-//! Ended logins and withdrawn rights: sockets on the other node close, and tokens are refused there.
+//! Ended logins and withdrawn rights: sockets on the other node close, and tokens are refused
+//! there.
 
 use serde_json::json;
 
