@@ -1,17 +1,22 @@
 //! Tickets for sockets: single-use and valid for half a minute, so that no long-lived token is in a
 //! URL, which proxies and browsers log.
 //!
-//! They are in memory only: a restarted hub knows none of them, and clients request new ones. A
-//! ticket names its user, not the user's rights: those are checked when it is used, so a logout in
-//! between ends the ticket too.
+//! A process that has its store for itself keeps them in memory: a restarted one knows none of them,
+//! and clients request new ones. Nodes that share a store keep them there, so that a ticket of one
+//! node is good at any. A ticket names its user, not the user's rights: those are checked when it is
+//! used, so a logout in between ends the ticket too.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::port::shared_tickets::{TicketHash, TicketHolder as Holder};
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::{Auth, AuthError, INACTIVE, NO_ACCOUNT, Principal, count_refusal};
 
@@ -19,6 +24,7 @@ use super::{Auth, AuthError, INACTIVE, NO_ACCOUNT, Principal, count_refusal};
 pub const TTL_S: u32 = 30;
 
 const TTL_MS: i64 = TTL_S as i64 * 1_000;
+const TTL: Duration = Duration::from_secs(TTL_S as u64);
 
 /// The most unused tickets of all users: what 100,000 clients that reconnect at once need, in about
 /// 15 MB.
@@ -35,15 +41,6 @@ const NOT_GOOD: AuthError = AuthError::BadToken("the ticket was used, has expire
 
 /// A ticket as it is stored.
 type Key = [u8; 32];
-
-/// Whom a ticket was issued to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Holder {
-    pub(super) user: UserId,
-    pub(super) login: Option<LoginId>,
-    /// When the token with which it was requested expires.
-    pub(super) expires_at: Timestamp,
-}
 
 /// The unused tickets.
 #[derive(Debug, Default)]
@@ -70,12 +67,8 @@ impl WsTickets {
     /// # Errors
     /// [`AuthError::Throttled`] if the user has too many unused ones, [`AuthError::Unavailable`] if
     /// all users together have.
-    pub(super) fn issue(&self, holder: Holder, now: Timestamp) -> Result<String, AuthError> {
-        let mut key: Key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| {
-            tracing::error!(%error, "the system gives no random bytes");
-            AuthError::Unavailable
-        })?;
+    fn issue(&self, holder: Holder, now: Timestamp) -> Result<String, AuthError> {
+        let key = new_key()?;
         let now_ms = now.as_millisecond();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.sweep(now_ms);
@@ -96,18 +89,41 @@ impl WsTickets {
     ///
     /// # Errors
     /// [`AuthError::BadToken`].
-    pub(super) fn redeem(&self, ticket: &str, now: Timestamp) -> Result<Holder, AuthError> {
-        let mut key: Key = [0; 32];
-        // Longer texts are no tickets.
-        match URL_SAFE_NO_PAD.decode_slice(ticket, &mut key) {
-            Ok(length) if length == key.len() => {}
-            Ok(_) | Err(_) => return Err(NOT_GOOD),
-        }
+    fn redeem(&self, ticket: &str, now: Timestamp) -> Result<Holder, AuthError> {
+        let key = key(ticket)?;
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (holder, made_ms) = waiting.tickets.remove(&key).ok_or(NOT_GOOD)?;
         waiting.forget_one(holder.user);
         if is_good(made_ms, now.as_millisecond()) { Ok(holder) } else { Err(NOT_GOOD) }
     }
+}
+
+fn new_key() -> Result<Key, AuthError> {
+    let mut key: Key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| {
+        tracing::error!(%error, "the system gives no random bytes");
+        AuthError::Unavailable
+    })?;
+    Ok(key)
+}
+
+fn key(ticket: &str) -> Result<Key, AuthError> {
+    let mut key: Key = [0; 32];
+    // Longer texts are no tickets.
+    match URL_SAFE_NO_PAD.decode_slice(ticket, &mut key) {
+        Ok(length) if length == key.len() => Ok(key),
+        Ok(_) | Err(_) => Err(NOT_GOOD),
+    }
+}
+
+/// Who reads the database cannot open sockets with what it says.
+fn hash(key: Key) -> TicketHash {
+    Sha256::digest(key).into()
+}
+
+fn unavailable(error: StoreError) -> AuthError {
+    tracing::warn!(%error, "the store does not keep tickets for sockets");
+    AuthError::Unavailable
 }
 
 impl Waiting {
@@ -155,12 +171,20 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Throttled`], [`AuthError::Unavailable`]; [`AuthError::Disabled`] for a service
     /// token, which opens none.
-    pub fn issue_ticket(&self, who: &Principal) -> Result<String, AuthError> {
+    pub async fn issue_ticket(&self, who: &Principal) -> Result<String, AuthError> {
         if who.is_service {
             return Err(AuthError::Disabled("A service token opens no sockets."));
         }
         let holder = Holder { user: who.user.id, login: who.login, expires_at: who.expires_at };
-        self.0.ws_tickets.issue(holder, self.0.clock.now())
+        let Some(shared) = self.0.accounts.store().shared_tickets() else {
+            return self.0.ws_tickets.issue(holder, self.0.clock.now());
+        };
+        let key = new_key()?;
+        let kept = shared.keep_ticket(hash(key), holder, TTL, WAITING_PER_USER_MAX).await;
+        if kept.map_err(unavailable)? {
+            return Ok(URL_SAFE_NO_PAD.encode(key));
+        }
+        Err(AuthError::Throttled { retry_after_s: TTL_S })
     }
 
     /// The user a ticket was issued to, with the current account; the ticket is used up in any
@@ -177,7 +201,14 @@ impl Auth {
     async fn holder(&self, ticket: &str) -> Result<Principal, AuthError> {
         let inner = &*self.0;
         let now = inner.clock.now();
-        let Holder { user, login, expires_at } = inner.ws_tickets.redeem(ticket, now)?;
+        let holder = match inner.accounts.store().shared_tickets() {
+            None => inner.ws_tickets.redeem(ticket, now)?,
+            Some(shared) => {
+                let taken = shared.take_ticket(hash(key(ticket)?), TTL).await;
+                taken.map_err(unavailable)?.ok_or(NOT_GOOD)?
+            }
+        };
+        let Holder { user, login, expires_at } = holder;
         if expires_at <= now {
             return Err(AuthError::BadToken("it has expired"));
         }
@@ -193,6 +224,8 @@ impl Auth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use bellpull_actors::domain::ids::LoginId;
 
     const ADA: Holder =
         Holder { user: UserId(1), login: Some(LoginId(7)), expires_at: Timestamp::MAX };

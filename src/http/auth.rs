@@ -147,7 +147,7 @@ async fn ws_ticket(
     State(auth): State<Auth>,
     Who(principal): Who,
 ) -> Result<Json<res::SocketTicket>, ApiError> {
-    let ticket = auth.issue_ticket(&principal)?;
+    let ticket = auth.issue_ticket(&principal).await?;
     Ok(Json(res::SocketTicket { ticket, expires_in: WS_TICKET_TTL_S.into() }))
 }
 

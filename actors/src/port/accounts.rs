@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::account_links::{EndedLogin, NewLink, PasswordChange};
 use super::tickets::AnnouncedMessage;
-use super::{Page, PageRequest, StoreError};
+use super::{Page, PageRequest, SharedTickets, StoreError};
 use crate::domain::account_link::AccountLink;
 use crate::domain::address::Addresses;
 use crate::domain::channel::Channel;
@@ -160,6 +160,12 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Sets a setting.
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Tickets for sockets that are good at every node. `None`: a single process uses the store, and
+    /// keeps them in memory.
+    fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
+        None
+    }
 }
 
 impl StoreError {

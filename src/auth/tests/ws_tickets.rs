@@ -22,12 +22,12 @@ const USED: &str = "the ticket was used, has expired or never was";
 async fn a_ticket_speaks_for_whoever_asked_for_it_once() {
     let bench = bench(config()).await;
     let who = ada(&bench).await;
-    let ticket = bench.auth.issue_ticket(&who).unwrap();
+    let ticket = bench.auth.issue_ticket(&who).await.unwrap();
     let again = bench.auth.redeem_ticket(&ticket).await.unwrap();
     assert_eq!((again.user.id, again.login), (who.user.id, who.login));
     assert_eq!((again.expires_at, again.is_service), (who.expires_at, false));
     assert_eq!(refusal(&bench, &ticket).await, USED);
-    let late = bench.auth.issue_ticket(&who).unwrap();
+    let late = bench.auth.issue_ticket(&who).await.unwrap();
     bench.clock.advance_ms(30_000);
     assert_eq!(refusal(&bench, &late).await, USED);
     assert_eq!(refusal(&bench, "").await, USED);
@@ -37,18 +37,19 @@ async fn a_ticket_speaks_for_whoever_asked_for_it_once() {
 async fn what_ended_since_has_ended_for_the_ticket() {
     let bench = bench(config()).await;
     let who = ada(&bench).await;
-    let ticket = bench.auth.issue_ticket(&who).unwrap();
+    let ticket = bench.auth.issue_ticket(&who).await.unwrap();
     bench.auth.logout(&who, None).await.unwrap();
     assert_eq!(refusal(&bench, &ticket).await, "its login has ended");
 
     let mut brief = ada(&bench).await;
     brief.expires_at = bench.clock.now() + jiff::SignedDuration::from_secs(2);
-    let ticket = bench.auth.issue_ticket(&brief).unwrap();
+    let ticket = bench.auth.issue_ticket(&brief).await.unwrap();
     bench.clock.advance_ms(2_000);
     assert_eq!(refusal(&bench, &ticket).await, "it has expired");
 
     let who = ada(&bench).await;
-    let [promoted, inactive] = [0; 2].map(|_| bench.auth.issue_ticket(&who).unwrap());
+    let promoted = bench.auth.issue_ticket(&who).await.unwrap();
+    let inactive = bench.auth.issue_ticket(&who).await.unwrap();
     bench.store.change(1, |ada| ada.role = Role::Developer);
     bench.auth.forget(UserId(1));
     let now = bench.auth.redeem_ticket(&promoted).await.unwrap();
@@ -64,5 +65,5 @@ async fn a_service_token_opens_no_sockets() {
     let service = bench.token(json!({"token_type": "service", "user_id": 0}));
     let who = bench.auth.authenticate(&service).await.unwrap();
     let refused = AuthError::Disabled("A service token opens no sockets.");
-    assert_eq!(bench.auth.issue_ticket(&who), Err(refused));
+    assert_eq!(bench.auth.issue_ticket(&who).await, Err(refused));
 }

@@ -11,7 +11,7 @@ use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
+use bellpull_actors::port::{AccountStore, Page, PageRequest, SharedTickets, StoreError};
 use jiff::Timestamp;
 use sqlx::PgPool;
 
@@ -24,6 +24,10 @@ use crate::storage::rows::{containing, get, user};
 
 #[async_trait]
 impl AccountStore for PostgresStore {
+    fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
+        Some(self)
+    }
+
     async fn create_user(
         &self,
         new: NewUser,

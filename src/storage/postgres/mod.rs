@@ -20,6 +20,7 @@ mod attempts;
 mod columns;
 mod comments;
 mod connect;
+mod connect_tickets;
 mod deliveries;
 mod delivery_log;
 mod digests;

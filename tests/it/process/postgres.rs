@@ -78,6 +78,21 @@ async fn accounts_are_made_and_two_hubs_serve_one_database() {
         let response = request.bearer_auth(token.trim()).send().await.unwrap();
         assert_eq!(response.status(), 200);
     }
+    // A ticket of one is good at the other, once.
+    let issue = client.post(format!("http://{}/api/auth/ws-ticket/", hubs[0].address));
+    let issued = issue.bearer_auth(token.trim()).send().await.unwrap();
+    assert_eq!(issued.status(), 200);
+    let issued: serde_json::Value = issued.json().await.unwrap();
+    let ticket = issued["ticket"].as_str().unwrap();
+    let statuses = [1, 0, 1].map(|hub: usize| {
+        let stream = format!("/api/notifications/stream/?ticket={ticket}");
+        client.get(format!("http://{}{stream}", hubs[hub].address)).send()
+    });
+    let mut told = Vec::new();
+    for status in statuses {
+        told.push(status.await.unwrap().status().as_u16());
+    }
+    assert_eq!(told, [200, 401, 401]);
     for hub in hubs {
         assert!(hub.terminate().success());
     }

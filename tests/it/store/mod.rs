@@ -34,6 +34,7 @@ mod postgres_leases;
 mod postgres_open;
 mod postgres_reads;
 mod postgres_rolling;
+mod postgres_tickets;
 mod preferences;
 mod projects;
 mod push;
