@@ -1,5 +1,6 @@
 //! How a command fails: one line, and an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use bellpull_actors::port::StoreError;
@@ -42,7 +43,8 @@ impl CliError {
     #[must_use]
     pub fn report(&self) -> ExitCode {
         let line = self.to_string().lines().collect::<Vec<_>>().join(" ");
-        anstream::eprintln!("bellpull: {line}");
+        // If this fails, there is nowhere to report it; the macro would panic.
+        let _ = writeln!(anstream::stderr(), "bellpull: {line}");
         ExitCode::from(self.code())
     }
 }

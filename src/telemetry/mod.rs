@@ -97,7 +97,10 @@ const DESCRIBED: &[Described] = &[
 pub fn init_logs(config: &Config) {
     let filter = what_is_logged(config.log_filter.parse().unwrap_or_default());
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A log that cannot be written (its disk is full) is reported nowhere: the report would be
+    // printed on stderr too, and panic.
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     // It fails if a log is already installed.
     let _ = if config.log_json {
         registry.with(layer.json().flatten_event(true)).try_init()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::cli::files_beside;
 use super::{Caller, PATIENCE, until};
-use crate::support::process::{Process, UNLIMITED, folder, run};
+use crate::support::process::{Process, UNLIMITED, command, folder, run};
 
 #[test]
 fn an_address_that_is_taken_is_named_and_nothing_stays_behind() {
@@ -260,4 +261,19 @@ async fn who_has_logged_out_stays_out_after_a_restart() {
         }
     }
     assert!(hub.terminate().success());
+}
+
+/// The log's disk may be full: `/dev/full` fails every write.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_harms_nothing() {
+    let (_folder, database) = folder();
+    let settings = [("BELLPULL_LOG_FILTER", "debug")];
+    let hub = Process::serve_logged(&database, &settings, Path::new("/dev/full"));
+    let client = bellpull::tls::client().build().unwrap();
+    let ready = client.get(format!("http://{}/readyz/", hub.address)).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    assert!(hub.terminate().success());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let refused = command(&database).args(["serve", "--listen", "x"]).stderr(full).status();
+    assert_eq!(refused.unwrap().code(), Some(2));
 }
