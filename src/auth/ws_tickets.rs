@@ -1,10 +1,10 @@
 //! Tickets for sockets: single-use and valid for half a minute, so that no long-lived token is in a
 //! URL, which proxies and browsers log.
 //!
-//! A process that has its store for itself keeps them in memory: a restarted one knows none of them,
-//! and clients request new ones. Nodes that share a store keep them there, so that a ticket of one
-//! node is good at any. A ticket names its user, not the user's rights: those are checked when it is
-//! used, so a logout in between ends the ticket too.
+//! A process that has its store for itself keeps them in memory: a restarted one knows none of
+//! them, and clients request new ones. Nodes that share a store keep them there, so that a ticket
+//! of one node is good at any. A ticket names its user, not the user's rights: those are checked
+//! when it is used, so a logout in between ends the ticket too.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

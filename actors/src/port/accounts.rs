@@ -161,8 +161,8 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// Sets a setting.
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
 
-    /// Tickets for sockets that are good at every node. `None`: a single process uses the store, and
-    /// keeps them in memory.
+    /// Tickets for sockets that are good at every node. `None`: a single process uses the store,
+    /// and keeps them in memory.
     fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
         None
     }
