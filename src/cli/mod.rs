@@ -74,7 +74,7 @@ enum Command {
     /// Load-test a hub, or any WebSocket server.
     #[cfg(feature = "load")]
     Load(Box<bellpull_load::cli::Args>),
-    /// Let faults happen to nodes of its own, and check that nothing is lost, doubled or out of
+    /// Inject faults into a cluster of its own, and check that nothing is lost, doubled or out of
     /// order.
     #[cfg(feature = "load")]
     Chaos(bellpull_load::chaos::cli::Args),

@@ -9,7 +9,7 @@ use fastrand::Rng;
 pub enum FaultKind {
     /// `kill -9` of a node, which is started again.
     Kill,
-    /// A node is stopped (SIGSTOP) past its leases and woken again (SIGCONT).
+    /// A node is stopped (SIGSTOP) until the others count it as left, and continued (SIGCONT).
     Freeze,
     /// One node after the other is terminated (SIGTERM) and started again.
     Rolling,
