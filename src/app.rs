@@ -2,6 +2,7 @@
 //!
 //! `serve`, `demo`, the tests and the benches all start a hub here, so they all use the same one.
 
+mod broker;
 mod identity;
 mod listeners;
 
@@ -9,9 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
@@ -24,8 +22,7 @@ use tracing::{info, warn};
 
 use crate::auth::issue::hub_secret;
 use crate::auth::{Auth, AuthStartError, Signing, follow};
-use crate::broker::RedisBroker;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::delivery::account_link::AccountLinks;
 use crate::delivery::channels::{BadChannel, ChannelParts, channels};
 use crate::delivery::link::Links;
@@ -40,7 +37,8 @@ use crate::http::{Edge, EdgeParts, Readiness};
 use crate::nodes::{JoinError, Membership};
 use crate::storage::{self, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
-use identity::{join, names};
+use broker::broker;
+use identity::{join, names, stored_secret};
 use listeners::Listeners;
 
 /// The setting with the secret for links in external messages.
@@ -255,7 +253,7 @@ impl App {
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
-        let broker = broker(config, &names, &owner).await?;
+        let broker = broker(config, &*store, &names, &owner).await?;
         let (node, ways) = ((names.clone(), owner), (&store, &broker));
         let parts = parts(config, ways, clock.clone(), node, writes.clone(), channels);
         let hub = Hub::start(parts).await;
@@ -371,19 +369,6 @@ impl App {
     }
 }
 
-/// The way to the other nodes, if there is one.
-async fn broker(
-    config: &Config,
-    names: &HubNames,
-    owner: &LeaseOwner,
-) -> Result<Arc<dyn Broker>, StartError> {
-    let Some(url) = &config.redis_url else { return Ok(Arc::new(LocalBroker)) };
-    // Boxed: a client's state is large, and most nodes have none.
-    let opening = Box::pin(RedisBroker::open(url.reveal(), &names.epoch, owner.as_str()));
-    let broker = opening.await;
-    Ok(Arc::new(broker.map_err(StartError::of("redis_url"))?))
-}
-
 /// Serves clients, and operators if they have an address of their own.
 fn serve(
     edge: Edge,
@@ -460,10 +445,7 @@ async fn links(
     accounts: &dyn AccountStore,
     address: SocketAddr,
 ) -> Result<Links, StartError> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(StartError::of("database_url"))?;
-    let secret = accounts.setting_or_insert(LINK_SETTING, &URL_SAFE_NO_PAD.encode(random)).await;
-    let secret = Secret::new(secret.map_err(StartError::of("database_url"))?);
+    let secret = stored_secret(accounts, LINK_SETTING).await?;
     let links = Links::new(config.http.public_url.clone(), secret);
     if config.auth.public_key_file.is_some() || config.auth.jwks_file.is_some() {
         return Ok(links);

@@ -6,7 +6,7 @@
 //! [`scheduler`] (one message to many); then what they share: [`call`] (requests with a known
 //! outcome), [`messages`] (the messages of user and project actors), [`limits`], [`fan_out`] (the
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
-//! limits), [`write_rate`] (of an account's writes), [`turns`] (one at a time per key), [`budget`]
+//! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes), [`turns`] (one at a time per key), [`budget`]
 //! (bytes that clients have not read), [`observe`] (reports for operators).
 
 pub mod broker;
@@ -28,6 +28,7 @@ pub mod retention;
 pub mod scheduler;
 pub mod sends;
 pub mod session;
+pub mod shared_rate;
 pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

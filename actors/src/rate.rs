@@ -49,6 +49,18 @@ impl Quota {
         Self::per(Duration::from_secs(3_600), count, burst)
     }
 
+    /// The time in which one token comes back.
+    #[must_use]
+    pub fn period(self) -> Duration {
+        self.period
+    }
+
+    /// How many tokens a full bucket has; 1 at least.
+    #[must_use]
+    pub fn burst(self) -> u32 {
+        self.burst.get()
+    }
+
     fn per(time: Duration, count: u32, burst: u32) -> Option<Self> {
         let period = time.checked_div(count)?;
         Some(Self { period, burst: NonZeroU32::new(burst)? })

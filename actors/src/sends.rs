@@ -19,12 +19,13 @@ use crate::port::in_time;
 use crate::port::sends::{BeginSend, StoredSend};
 use crate::port::tickets::AnnouncedMessage;
 use crate::port::{Clock, LeaseOwner, ProjectStore, SendStore, StoreError};
-use crate::rate::{Quota, RateLimit, retry_after_ms};
+use crate::rate::{Quota, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
+use crate::shared_rate::SharedRate;
 use crate::vitals::Handle;
 
-/// Notes of one account at once: enough for a form that notifies a whole team.
+/// Notes of one account at once, over all nodes: enough for a form that notifies a whole team.
 const NOTES_BURST: u32 = 20;
 /// And per second: faster than typing, slower than a loop.
 const NOTES_PER_S: u32 = 5;
@@ -48,7 +49,7 @@ pub struct Sends {
     users: Users,
     clock: Arc<dyn Clock>,
     scheduler: SchedulerSlot,
-    notes: Arc<RateLimit<UserId>>,
+    notes: Arc<SharedRate<UserId>>,
 }
 
 /// A send that was taken in.
@@ -125,7 +126,8 @@ impl Sends {
         scheduler: SchedulerSlot,
     ) -> Self {
         let quota = Quota::per_second(NOTES_PER_S, NOTES_BURST);
-        let notes = Arc::new(RateLimit::new(quota, NOTERS_MAX));
+        let notes = SharedRate::new("notes", quota, NOTERS_MAX, users.shared_limits());
+        let notes = Arc::new(notes);
         Self { store, owner, projects, users, clock, scheduler, notes }
     }
 
@@ -212,7 +214,7 @@ impl Sends {
             return Err(SendRefusal::HubsEvent(event));
         }
         let throttled = |wait| SendRefusal::Throttled { retry_after_ms: retry_after_ms(wait) };
-        self.notes.admit(&caller.id).map_err(throttled)?;
+        self.notes.admit(&caller.id).await.map_err(throttled)?;
         if !is_good_link(&note.link) {
             return Err(SendRefusal::BadLink);
         }

@@ -1,7 +1,9 @@
-//! Which store this is, and which node.
+//! Which store this is, with its secrets, and which node.
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::hub::HubNames;
 use bellpull_actors::port::nodes::NewNode;
@@ -9,7 +11,7 @@ use bellpull_actors::port::{AccountStore, Store, StoreError};
 
 use super::StartError;
 use super::listeners::Listeners;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::nodes::{Membership, address};
 
 /// The setting that identifies this store: sequence numbers of another mean nothing here.
@@ -50,4 +52,15 @@ pub(super) async fn names(
     let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
     let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
     Ok(HubNames { epoch: epoch.into(), node: node.shared() })
+}
+
+/// The store's secret in that setting, generated once: the same on all nodes.
+pub(super) async fn stored_secret(
+    accounts: &dyn AccountStore,
+    setting: &str,
+) -> Result<Secret, StartError> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(StartError::of("database_url"))?;
+    let secret = accounts.setting_or_insert(setting, &URL_SAFE_NO_PAD.encode(random)).await;
+    Ok(Secret::new(secret.map_err(StartError::of("database_url"))?))
 }

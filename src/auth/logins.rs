@@ -79,7 +79,7 @@ impl Inner {
         let admission = &self.passwords.admission;
         let account = match self.credentials(&name).await? {
             (Some(user), _) => Name::Account(user.id),
-            (None, _) => admission.unknown(text(&name)),
+            (None, _) => Admission::unknown(text(&name)),
         };
         let attempt = Admission::attempt(account, network(client));
         let turn = admission.login(attempt).await?;
@@ -209,7 +209,7 @@ impl Inner {
         }
         let wanted = register::check(registration)?;
         let network = network(client);
-        self.registration_limit.begin(network)?;
+        self.registration_limit.begin(network).await?;
         let turn = self.passwords.admission.registration(network).await?;
         let hash = self.passwords.hash(turn, wanted.password).await?;
         let new = NewUser {

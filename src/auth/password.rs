@@ -4,10 +4,11 @@
 //! users of one hub need, and bounds the cost of an attack: one core and the memory of one hash.
 //! [`super::admission`] decides the order.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::{Error, Output, ParamsString, PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use bellpull_actors::port::SharedLimits;
 
 use super::AuthError;
 use super::admission::{Admission, Turn};
@@ -20,13 +21,18 @@ pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 const SALT_BYTES_MAX: usize = 64;
 
 /// Hashes and checks passwords.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Passwords {
     pub(super) admission: Admission,
     memory: HashMemory,
 }
 
 impl Passwords {
+    /// With the limits that nodes share, if they do.
+    pub(super) fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
+        Self { admission: Admission::new(shared), memory: HashMemory::default() }
+    }
+
     /// A password's hash, as a PHC string.
     pub(super) async fn hash(&self, turn: Turn, password: String) -> Result<String, AuthError> {
         let hashed = self.run(turn, move |memory| hash_in(memory, &password)).await?.0;
@@ -158,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_matches_its_own_hash_alone() {
-        let passwords = Passwords::default();
+        let passwords = Passwords::new(None);
         let turn = async || passwords.admission.work().await.unwrap();
         let stored = passwords.hash(turn().await, "correct horse".to_owned()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");

@@ -92,7 +92,8 @@ impl Signing {
 }
 
 impl Auth {
-    /// Accounts and tokens of a hub; without `users`, no sockets are closed.
+    /// Accounts and tokens of a hub; without `users`, no sockets are closed and no limits are
+    /// shared.
     #[must_use]
     pub fn new(
         signing: Signing,
@@ -102,6 +103,8 @@ impl Auth {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let Signing { keys, issuer, ended } = signing;
+        let shared = users.as_ref().and_then(Users::shared_limits);
+        let registrations = config.auth.registrations_per_min;
         Self(Arc::new(Inner {
             config: config.auth.clone(),
             keys,
@@ -110,9 +113,9 @@ impl Auth {
             ended,
             withdrawn: Withdrawn::default(),
             ws_tickets: WsTickets::default(),
-            passwords: Passwords::default(),
+            passwords: Passwords::new(shared.clone()),
             sends_mail: config.delivery.smtp.is_some(),
-            registration_limit: RegistrationLimit::per_minute(config.auth.registrations_per_min),
+            registration_limit: RegistrationLimit::per_minute(registrations, shared),
             users,
             clock,
             service: Arc::new(service_account()),

@@ -14,9 +14,12 @@
 //!
 //! Redis is not asked whether it is well: each node publishes a beat every half second and listens
 //! for it. One that arrives shows that the whole path works; see [`health`].
+//!
+//! Limits that all nodes share are counted on the same connection; see [`limits`].
 
 mod contents;
 mod health;
+mod limits;
 mod message;
 mod redis;
 mod streams;

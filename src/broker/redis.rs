@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use bellpull_actors::port::{Broker, BrokerMessage, BrokerState, Subscriber};
+use bellpull_actors::port::{Broker, BrokerMessage, BrokerState, SharedLimits, Subscriber};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use super::health::{BEAT_EVERY, Health, Turn};
+use super::limits::RedisLimits;
 use super::message::{self, Received};
 
 /// How many messages wait to be sent; more are dropped.
@@ -54,6 +55,9 @@ pub struct RedisBroker {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Vec<u8>>,
     tasks: Vec<JoinHandle<()>>,
+    /// The connection that publishes.
+    client: Client,
+    limits: Option<Arc<RedisLimits>>,
 }
 
 #[derive(Debug)]
@@ -91,13 +95,14 @@ impl RedisBroker {
         metrics::gauge!("bellpull_broker_up").set(0.0);
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let (sending, receiving) = (client(&config)?, client(&config)?);
+        let client = sending.clone();
         let tasks = vec![
             tokio::spawn(keep_connected(sending.clone())),
             tokio::spawn(Arc::clone(&shared).send(sending, queued)),
             tokio::spawn(Arc::clone(&shared).receive(receiving.clone(), queue.clone())),
             tokio::spawn(keep_connected(receiving)),
         ];
-        let broker = Self { shared, queue, tasks };
+        let broker = Self { shared, queue, tasks, client, limits: None };
         if is_there {
             // The node's first notifications reach the others at once, too.
             let mut states = broker.states();
@@ -105,6 +110,15 @@ impl RedisBroker {
             let _ = tokio::time::timeout(FIRST_MAX, connected).await;
         }
         Ok(broker)
+    }
+
+    /// The same, and it counts limits for all nodes of the store with this epoch, which has the
+    /// secret.
+    #[must_use]
+    pub fn sharing_limits(mut self, epoch: &str, secret: &str) -> Self {
+        let limits = RedisLimits::new(self.client.clone(), self.states(), epoch, secret);
+        self.limits = Some(Arc::new(limits));
+        self
     }
 
     /// The state and its changes.
@@ -133,6 +147,11 @@ impl Broker for RedisBroker {
         for bytes in message::encode(&self.shared.node, message) {
             self.shared.enqueue(&self.queue, bytes);
         }
+    }
+
+    fn shared_limits(&self) -> Option<Arc<dyn SharedLimits>> {
+        let limits = self.limits.clone()?;
+        Some(limits)
     }
 
     fn subscribe(&self, subscriber: Weak<dyn Subscriber>) {

@@ -147,6 +147,7 @@ impl Edge {
     /// An edge with the configured limits and origins.
     #[must_use]
     pub fn new(parts: EdgeParts, config: &Config) -> Self {
+        let shared = parts.hub.users.shared_limits();
         Self {
             hub: parts.hub,
             auth: parts.auth,
@@ -156,11 +157,11 @@ impl Edge {
             links: parts.links,
             templates: parts.templates,
             push_handles: PushHandles::new(config),
-            hook_rules: HookRules::new(config, parts.webhooks),
+            hook_rules: HookRules::new(config, parts.webhooks, shared.clone()),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
-            link_limits: LinkLimits::default(),
+            link_limits: LinkLimits::new(shared.as_ref()),
             read_turns: ReadTurns::default(),
             writes: parts.writes,
             allowed_origins: config.http.allowed_origins.as_slice().into(),

@@ -6,12 +6,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
+use bellpull_actors::port::SharedLimits;
+use bellpull_actors::rate::{Quota, network, retry_after_s};
+use bellpull_actors::shared_rate::{SharedKey, SharedRate};
 use utoipa_axum::routes;
 
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX};
@@ -50,50 +53,61 @@ pub(super) fn routes() -> Routes {
         .with(routes!(resend_email))
 }
 
-/// Limits requests for links. Cheap to clone.
+/// Limits requests for links, over all nodes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct LinkLimits(Arc<Limits>);
 
 #[derive(Debug)]
 struct Limits {
-    clients: RateLimit<u64>,
-    all: RateLimit<()>,
+    clients: SharedRate<u64>,
+    all: SharedRate<()>,
     /// By e-mail address.
-    resets: RateLimit<str>,
+    resets: SharedRate<str>,
     /// By account.
-    confirmations: RateLimit<i64>,
+    confirmations: SharedRate<i64>,
 }
 
-impl Default for LinkLimits {
-    fn default() -> Self {
-        let client = Quota::per_minute(CLIENT_PER_MIN, CLIENT_PER_MIN);
-        let address = Quota::per_hour(ADDRESS_PER_HOUR, ADDRESS_AT_ONCE);
-        Self(Arc::new(Limits {
-            clients: RateLimit::new(client, KEYS_MAX),
-            all: RateLimit::new(Quota::per_second(ALL_PER_S, ALL_AT_ONCE), 1),
-            resets: RateLimit::new(address, KEYS_MAX),
-            confirmations: RateLimit::new(address, KEYS_MAX),
-        }))
-    }
+/// A limit of that name and quota.
+fn limit<K: SharedKey + ?Sized>(
+    name: &'static str,
+    quota: Option<Quota>,
+    shared: Option<&Arc<dyn SharedLimits>>,
+) -> SharedRate<K> {
+    SharedRate::new(name, quota, KEYS_MAX, shared.cloned())
 }
 
 impl LinkLimits {
+    /// With the limits that nodes share, if they do.
+    pub(super) fn new(shared: Option<&Arc<dyn SharedLimits>>) -> Self {
+        let client = Quota::per_minute(CLIENT_PER_MIN, CLIENT_PER_MIN);
+        let address = Quota::per_hour(ADDRESS_PER_HOUR, ADDRESS_AT_ONCE);
+        Self(Arc::new(Limits {
+            clients: limit("link_clients", client, shared),
+            all: limit("links", Quota::per_second(ALL_PER_S, ALL_AT_ONCE), shared),
+            resets: limit("resets", address, shared),
+            confirmations: limit("confirmations", address, shared),
+        }))
+    }
+
     /// Whether a client's request is admitted.
-    fn admit_client(&self, address: IpAddr) -> Result<(), ApiError> {
-        let admitted = self.0.clients.admit(&network(address)).and_then(|()| self.0.all.admit(&()));
-        admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
+    async fn admit_client(&self, address: IpAddr) -> Result<(), ApiError> {
+        self.0.clients.admit(&network(address)).await.map_err(throttled)?;
+        self.0.all.admit(&()).await.map_err(throttled)
     }
 
     /// Whether a mail for a new password may be sent to an address.
-    fn admits_reset(&self, email: &str) -> bool {
-        self.0.resets.admit(&email.to_lowercase()).is_ok()
+    async fn admits_reset(&self, email: &str) -> bool {
+        self.0.resets.admit(&email.to_lowercase()).await.is_ok()
     }
 
     /// Whether another link may be sent to an account.
-    fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
-        let admitted = self.0.confirmations.admit(&user);
-        admitted.map_err(|wait| ApiError::Throttled { retry_after_s: retry_after_s(wait) })
+    async fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
+        self.0.confirmations.admit(&user).await.map_err(throttled)
     }
+}
+
+fn throttled(wait: Duration) -> ApiError {
+    ApiError::Throttled { retry_after_s: retry_after_s(wait) }
 }
 
 /// Changes the caller's password. All other logins of the account end: their sockets close with
@@ -148,8 +162,8 @@ async fn request_reset(
     }
     body.finish()?;
     auth.check_resets()?;
-    limits.admit_client(address)?;
-    if limits.admits_reset(&email) {
+    limits.admit_client(address).await?;
+    if limits.admits_reset(&email).await {
         auth.send_reset(email);
     }
     let detail = "If an account has this address, a mail with a link is on its way.";
@@ -219,7 +233,7 @@ async fn resend_email(
     Who(principal): Who,
 ) -> Result<(StatusCode, Json<res::Detail>), ApiError> {
     auth.check_confirmations(&principal)?;
-    limits.admit_confirmation(principal.user.id.0)?;
+    limits.admit_confirmation(principal.user.id.0).await?;
     spawn_uncancelled(async move { Ok(auth.send_confirmation(&principal).await?) }).await?;
     let detail = "If your address is not confirmed yet, a mail with a link is on its way.";
     Ok((StatusCode::ACCEPTED, Json(res::Detail { detail })))

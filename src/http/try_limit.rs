@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::rate::{Quota, RateLimit, retry_after_s};
+use bellpull_actors::port::SharedLimits;
+use bellpull_actors::rate::{Quota, retry_after_s};
+use bellpull_actors::shared_rate::SharedRate;
 
-/// Tests of one account: that many at once, and that many per minute.
+/// Tests of one account: that many at once, and that many per minute, over all nodes.
 const TRIES_MAX: u32 = 10;
 /// How many accounts are counted; a test takes a second or so, and at most [`UNDER_WAY_MAX`] are in
 /// progress.
 const ACCOUNTS_MAX: usize = 4_096;
-/// Tests in progress, of all accounts: each may take as long as a call.
+/// Tests in progress on this node, of all accounts: each may take as long as a call.
 const UNDER_WAY_MAX: usize = 64;
 /// When an account with a test in progress may try again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -23,8 +25,8 @@ pub(super) struct TryLimit(Arc<Tries>);
 
 #[derive(Debug)]
 struct Tries {
-    rate: RateLimit<UserId>,
-    /// The accounts with a test in progress: one each.
+    rate: SharedRate<UserId>,
+    /// The accounts with a test in progress on this node: one each.
     under_way: Mutex<HashSet<UserId>>,
 }
 
@@ -47,26 +49,30 @@ impl Drop for Trying {
     }
 }
 
-impl Default for TryLimit {
-    fn default() -> Self {
+impl TryLimit {
+    /// With the limits that nodes share, if they do.
+    pub(super) fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
         let quota = Quota::per_minute(TRIES_MAX, TRIES_MAX);
-        let rate = RateLimit::new(quota, ACCOUNTS_MAX);
+        let rate = SharedRate::new("webhook_tests", quota, ACCOUNTS_MAX, shared);
         Self(Arc::new(Tries { rate, under_way: Mutex::default() }))
     }
-}
 
-impl TryLimit {
     /// Begins a test of an account.
     ///
     /// # Errors
     /// Seconds until the next one is admitted; this one was not counted.
-    pub(super) fn begin(&self, user: UserId) -> Result<Trying, u32> {
+    pub(super) async fn begin(&self, user: UserId) -> Result<Trying, u32> {
+        let trying = self.place(user)?;
+        self.0.rate.admit(&user).await.map_err(retry_after_s)?;
+        Ok(trying)
+    }
+
+    /// Takes a place among the tests in progress.
+    fn place(&self, user: UserId) -> Result<Trying, u32> {
         let mut under_way = self.0.under_way();
-        if under_way.len() >= UNDER_WAY_MAX || under_way.contains(&user) {
+        if under_way.len() >= UNDER_WAY_MAX || !under_way.insert(user) {
             return Err(retry_after_s(AGAIN));
         }
-        self.0.rate.admit(&user).map_err(retry_after_s)?;
-        under_way.insert(user);
         Ok(Trying { tries: Arc::clone(&self.0), user })
     }
 }
@@ -77,28 +83,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_and_ten_a_minute() {
-        let limit = TryLimit::default();
-        let first = limit.begin(UserId(1)).unwrap();
-        assert_eq!(limit.begin(UserId(1)).unwrap_err(), 1);
-        assert!(limit.begin(UserId(2)).is_ok(), "another's");
+        let limit = TryLimit::new(None);
+        let first = limit.begin(UserId(1)).await.unwrap();
+        assert_eq!(limit.begin(UserId(1)).await.unwrap_err(), 1);
+        assert!(limit.begin(UserId(2)).await.is_ok(), "another's");
         drop(first);
         for _ in 1..TRIES_MAX {
-            assert!(limit.begin(UserId(1)).is_ok());
+            assert!(limit.begin(UserId(1)).await.is_ok());
         }
-        assert_eq!(limit.begin(UserId(1)).unwrap_err(), 6);
+        assert_eq!(limit.begin(UserId(1)).await.unwrap_err(), 6);
         tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(limit.begin(UserId(1)).is_ok());
-        assert!(limit.begin(UserId(1)).is_err());
+        assert!(limit.begin(UserId(1)).await.is_ok());
+        assert!(limit.begin(UserId(1)).await.is_err());
+        assert!(limit.0.under_way().is_empty(), "a refused one has no place");
     }
 
-    #[test]
-    fn so_many_are_under_way_at_once() {
-        let limit = TryLimit::default();
+    #[tokio::test]
+    async fn so_many_are_under_way_at_once() {
+        let limit = TryLimit::new(None);
         let user = |n: usize| UserId(i64::try_from(n).unwrap());
-        let all: Vec<_> = (0..UNDER_WAY_MAX).map(|n| limit.begin(user(n)).unwrap()).collect();
-        assert_eq!(limit.begin(UserId(-1)).unwrap_err(), 1);
+        let mut all = Vec::new();
+        for n in 0..UNDER_WAY_MAX {
+            all.push(limit.begin(user(n)).await.unwrap());
+        }
+        assert_eq!(limit.begin(UserId(-1)).await.unwrap_err(), 1);
         drop(all);
-        assert!(limit.begin(UserId(-1)).is_ok());
+        assert!(limit.begin(UserId(-1)).await.is_ok());
         assert!(limit.0.under_way().is_empty());
     }
 }

@@ -17,7 +17,7 @@ use bellpull_actors::domain::webhook::{
     WebhookChanges,
 };
 use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{Clock, StoreError, WebhookStore};
+use bellpull_actors::port::{Clock, SharedLimits, StoreError, WebhookStore};
 use serde_json::Value;
 use utoipa_axum::routes;
 
@@ -67,8 +67,12 @@ pub(super) struct HookRules {
 }
 
 impl HookRules {
-    pub(super) fn new(config: &Config, caller: WebhookCaller) -> Self {
-        Self { outside: config.delivery.outside, caller, tries: TryLimit::default() }
+    pub(super) fn new(
+        config: &Config,
+        caller: WebhookCaller,
+        shared: Option<Arc<dyn SharedLimits>>,
+    ) -> Self {
+        Self { outside: config.delivery.outside, caller, tries: TryLimit::new(shared) }
     }
 }
 
@@ -270,6 +274,7 @@ async fn test(
     let tries = &handles.rules.tries;
     let _trying = tries
         .begin(principal.user.id)
+        .await
         .map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
     let target = handles.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
     let name = URL_SAFE_NO_PAD.encode(random::<9>()?);

@@ -75,6 +75,8 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_broker_received_total", "Messages of other nodes"),
     Described::Counter("bellpull_broker_dropped_total",
         "Messages that the other nodes were not sent: Redis was away, or too slow"),
+    Described::Counter("bellpull_shared_limits_unanswered_total",
+        "Requests that Redis did not count for all nodes in time: this node's own limits decided"),
     Described::Gauge("bellpull_circuit_open",
         "1 while a channel's circuit breaker is open, by channel"),
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),

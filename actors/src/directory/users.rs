@@ -18,7 +18,7 @@ use crate::port::broker::{Broker, BrokerMessage};
 use crate::port::inbox::Selection;
 use crate::port::outlet::{Ending, Revoked};
 use crate::port::tickets::{AnnouncedMessage, InboxEntry};
-use crate::port::{InboxStore, StoreError};
+use crate::port::{InboxStore, SharedLimits, StoreError};
 use crate::session::SessionStart;
 
 /// How many actors are sent messages before the task yields to them: their messages and the state
@@ -112,6 +112,12 @@ impl Users {
             // The actor died with the outlet, which has closed itself.
             Err(Unanswered::Lost) => Err(AttachError::Unavailable),
         }
+    }
+
+    /// The limits that this node shares with the others; `None`: it counts alone.
+    #[must_use]
+    pub fn shared_limits(&self) -> Option<Arc<dyn SharedLimits>> {
+        self.broker.shared_limits()
     }
 
     /// Sends a change to the user's sessions, on every node.

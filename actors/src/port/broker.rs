@@ -8,11 +8,12 @@
 //! There is no message for changed escalation policies: no node caches them. A store reads them
 //! with each group that it commits.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 
 use super::outlet::Revoked;
+use super::shared_limits::SharedLimits;
 use super::tickets::AnnouncedMessage;
 use crate::domain::ids::{LoginId, ProjectId, Seq, UserId};
 use crate::domain::inbox::Change;
@@ -137,4 +138,9 @@ pub trait Broker: std::fmt::Debug + Send + Sync + 'static {
     /// Passes each message of the other nodes to `subscriber`, until its owner drops it. The broker
     /// owns no subscriber: a subscriber holds handles that hold the broker.
     fn subscribe(&self, subscriber: Weak<dyn Subscriber>);
+
+    /// The limits that this node shares with the others; `None`: it counts alone.
+    fn shared_limits(&self) -> Option<Arc<dyn SharedLimits>> {
+        None
+    }
 }

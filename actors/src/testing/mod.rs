@@ -7,6 +7,7 @@ mod clock;
 mod comments;
 mod inboxes;
 mod kept_sends;
+mod limits;
 mod outbox;
 mod outlet;
 mod projects;
@@ -17,6 +18,7 @@ mod tickets;
 
 pub use broker::{FakeBroker, FakeNet};
 pub use clock::FakeClock;
+pub use limits::FakeLimits;
 pub use outbox::{FakeDelivery, FakeOutbox, FakeSender, Reaction};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};
 pub use store::{FakeStore, Mode, Op};

@@ -4,24 +4,28 @@
 //! on it down, an address's and that of all together give them a lower class.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::SharedLimits;
 use bellpull_actors::rate::{Quota, RateLimit};
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::claim::{Claim, Class, GUESSES_PER_MIN, Name, Subject};
+use super::shared::{SharedBudgets, Taken};
 
-/// Guesses at one account from all addresses together: 10 at once, as many as a person needs to
+/// Guesses at one account from all addresses together, over all nodes: 10 at once, as many as a person needs to
 /// find the right one of their passwords, then [`super::claim::GUESS_EVERY`].
 const GUESSES_AT_ONCE: u32 = 10;
 
-/// Failures of one network: an office behind one address on a Monday morning stays below it.
+/// Failures of one network, over all nodes: an office behind one address on a Monday morning stays below it.
 const NETWORK_BURST: u32 = 60;
 const NETWORK_PER_S: u32 = 1;
 
-/// Failures of all networks together: about half of what the hub can hash in a second.
+/// Failures of all networks together on this node: about half of what it can hash in a second.
 const ALL_BURST: u32 = 200;
 const ALL_PER_S: u32 = 20;
 
@@ -44,26 +48,35 @@ pub(super) struct Budgets {
     /// When an account last logged in from a network, by a hash of both.
     familiar: Cache<u64, Instant>,
     hasher: RandomState,
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        let guesses = Quota::per_minute(GUESSES_PER_MIN, GUESSES_AT_ONCE);
-        Self {
-            accounts: RateLimit::new(guesses, KEYS_MAX),
-            unknown: RateLimit::new(guesses, KEYS_MAX),
-            networks: RateLimit::new(Quota::per_second(NETWORK_PER_S, NETWORK_BURST), KEYS_MAX),
-            all: RateLimit::new(Quota::per_second(ALL_PER_S, ALL_BURST), 1),
-            familiar: Cache::new(KEYS_MAX),
-            hasher: RandomState::new(),
-        }
-    }
+    /// `None`: this node counts alone.
+    shared: Option<SharedBudgets>,
 }
 
 impl Budgets {
-    /// A name that no account has.
-    pub(super) fn unknown(&self, name: &str) -> Name {
-        Name::Unknown(self.hasher.hash_one(name.to_lowercase()))
+    /// With the limits that nodes share, if they do.
+    pub(super) fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
+        let guesses = Quota::per_minute(GUESSES_PER_MIN, GUESSES_AT_ONCE);
+        let networks = Quota::per_second(NETWORK_PER_S, NETWORK_BURST);
+        let shared = shared.zip(guesses.zip(networks)).map(|(limits, (guesses, networks))| {
+            SharedBudgets::new(limits, guesses, networks, KEYS_MAX)
+        });
+        Self {
+            accounts: RateLimit::new(guesses, KEYS_MAX),
+            unknown: RateLimit::new(guesses, KEYS_MAX),
+            networks: RateLimit::new(networks, KEYS_MAX),
+            all: RateLimit::new(Quota::per_second(ALL_PER_S, ALL_BURST), 1),
+            familiar: Cache::new(KEYS_MAX),
+            hasher: RandomState::new(),
+            shared,
+        }
+    }
+
+    /// A name that no account has: the same on every node, as an account is. Two of them with one
+    /// hash share a budget, which does not harm anyone.
+    pub(super) fn unknown(name: &str) -> Name {
+        let hash = Sha256::digest(name.to_lowercase());
+        let head = hash.first_chunk().copied().unwrap_or_default();
+        Name::Unknown(u64::from_be_bytes(head))
     }
 
     /// The claim of an attempt on a name from a network.
@@ -75,7 +88,7 @@ impl Budgets {
                 (Class::Trusted, Subject::Pair(user, network))
             }
             Name::Account(_) => {
-                let is_quiet = self.networks.check(&network).is_ok() && self.all.check(&()).is_ok();
+                let is_quiet = self.is_quiet(network) && self.all.check(&()).is_ok();
                 (if is_quiet { Class::Ordinary } else { Class::Doubtful }, Subject::Name(name))
             }
         };
@@ -89,7 +102,32 @@ impl Budgets {
 
     /// How long until the next guess may be made; zero if one may be made now.
     pub(super) fn wait(&self, subject: Subject) -> Duration {
-        self.guesses(subject).check(&subject).err().unwrap_or_default()
+        let own = self.guesses(subject).check(&subject).err().unwrap_or_default();
+        self.shared.as_ref().map_or(own, |shared| shared.wait(subject).max(own))
+    }
+
+    /// Takes a guess from what all nodes share, if this node has one; see [`SharedBudgets::take`].
+    pub(super) async fn take(
+        &self,
+        subject: Subject,
+        network: u64,
+    ) -> Result<Option<Taken>, Duration> {
+        match &self.shared {
+            Some(shared) => shared.take(subject, network).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Gives back a guess that did not fail.
+    pub(super) fn give_back(&self, taken: Taken) {
+        if let Some(shared) = &self.shared {
+            shared.give_back(taken);
+        }
+    }
+
+    fn is_quiet(&self, network: u64) -> bool {
+        let is_noisy = self.shared.as_ref().is_some_and(|shared| shared.is_noisy(network));
+        !is_noisy && self.networks.check(&network).is_ok()
     }
 
     /// Counts a failed attempt.

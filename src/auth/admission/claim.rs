@@ -14,7 +14,7 @@ pub(super) const GUESS_EVERY: Duration = Duration::from_secs(60 / GUESSES_PER_MI
 pub(in crate::auth) enum Name {
     /// An existing account, by either of its names.
     Account(UserId),
-    /// No account: a hash of the name.
+    /// No account: a hash of the name, the same on all nodes.
     Unknown(u64),
 }
 

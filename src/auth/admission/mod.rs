@@ -17,6 +17,11 @@
 //! ([`Admission::refusal`]), so the time of an answer does not tell an attacker who fills the queue
 //! which names exist.
 //!
+//! With several nodes, guesses at one account and the failures of one network are counted over all
+//! of them, where nodes have a way to ([`shared`]); made-up names too, or an answer would tell them
+//! from accounts. What nodes do not share: the queue (each node hashes for itself) and which
+//! networks an account has logged in from.
+//!
 //! One limit remains: clients behind one address that guess at one account without a pause compete
 //! with that account's owner for one turn in 5 s, if the owner comes from that address too.
 //! `http.trusted_proxies` tells clients behind a proxy apart.
@@ -24,12 +29,14 @@
 mod budgets;
 mod claim;
 mod queue;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bellpull_actors::port::SharedLimits;
 use bellpull_actors::rate::retry_after_s;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -37,7 +44,8 @@ use tokio::time::{Instant, timeout_at};
 use self::budgets::Budgets;
 pub(super) use self::claim::Name;
 use self::claim::{Claim, Class, Subject};
-use self::queue::{CROWDED_RETRY, Next, Queue};
+use self::queue::{AFTER_TURN, CROWDED_RETRY, Next, Queue};
+use self::shared::Taken;
 use super::AuthError;
 
 /// How long an attempt may wait: clients should find it slow, not broken. A request may take 15 s,
@@ -45,10 +53,10 @@ use super::AuthError;
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Admits logins and other work with passwords. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Admission(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     budgets: Budgets,
     state: Mutex<State>,
@@ -93,6 +101,8 @@ pub(super) struct Turn {
     shared: Arc<Shared>,
     /// What a failure is counted against, if anything.
     counted: Option<(Subject, u64)>,
+    /// What is given back unless it was a failure.
+    taken: Option<Taken>,
     is_begun: bool,
 }
 
@@ -100,6 +110,17 @@ impl Turn {
     /// A password is being tried.
     pub(super) fn begin(&mut self) {
         self.is_begun = true;
+    }
+
+    /// Takes a guess from the budget that all nodes share.
+    ///
+    /// # Errors
+    /// How long until there is one.
+    async fn take(&mut self) -> Result<(), Duration> {
+        if let Some((subject, network)) = self.counted {
+            self.taken = self.shared.budgets.take(subject, network).await?;
+        }
+        Ok(())
     }
 
     /// The password was right.
@@ -115,6 +136,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         if let Some((subject, network)) = self.counted.take_if(|_| self.is_begun) {
             self.shared.budgets.failed(subject, network);
+        } else if let Some(taken) = self.taken.take() {
+            self.shared.budgets.give_back(taken);
         }
         self.shared.lock().is_busy = false;
         self.shared.changed.notify_one();
@@ -122,9 +145,15 @@ impl Drop for Turn {
 }
 
 impl Admission {
+    /// With the limits that nodes share, if they do.
+    pub(super) fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
+        let (budgets, state) = (Budgets::new(shared), Mutex::default());
+        Self(Arc::new(Shared { budgets, state, changed: Notify::new() }))
+    }
+
     /// An attempt on a name that no account has.
-    pub(super) fn unknown(&self, name: &str) -> Name {
-        self.0.budgets.unknown(name)
+    pub(super) fn unknown(name: &str) -> Name {
+        Budgets::unknown(name)
     }
 
     /// An attempt that begins now.
@@ -134,8 +163,15 @@ impl Admission {
 
     /// Waits for an attempt's turn.
     pub(super) async fn login(&self, attempt: Attempt) -> Result<Turn, Throttled> {
-        let claim = self.0.budgets.claim(attempt.name, attempt.network);
-        self.enter(claim, attempt.deadline).await
+        loop {
+            let claim = self.0.budgets.claim(attempt.name, attempt.network);
+            let mut turn = self.enter(claim, attempt.deadline).await?;
+            let Err(wait) = turn.take().await else { return Ok(turn) };
+            // Another node has used up the budget. This one knows now, and has the attempt wait.
+            if Instant::now() + wait + AFTER_TURN > attempt.deadline {
+                return Err(Throttled(wait));
+            }
+        }
     }
 
     /// Waits until a failed attempt may be answered: as long as an unknown name, which fails in its
@@ -226,7 +262,7 @@ impl Shared {
 
     fn turn(self: &Arc<Self>, claim: Claim) -> Turn {
         let counted = claim.subject.map(|subject| (subject, claim.network));
-        Turn { shared: Arc::clone(self), counted, is_begun: false }
+        Turn { shared: Arc::clone(self), counted, taken: None, is_begun: false }
     }
 
     /// Hands out turns until the queue is empty.

@@ -15,7 +15,7 @@ use super::claim::{Claim, Class, GUESS_EVERY, Subject};
 pub(super) const WAITING_MAX: usize = 512;
 
 /// What an attempt needs after its turn has come: the hash, and the turn of its refusal.
-const AFTER_TURN: Duration = Duration::from_secs(1);
+pub(super) const AFTER_TURN: Duration = Duration::from_secs(1);
 
 /// What to tell a client that had to give way: about as long as a full queue takes.
 pub(super) const CROWDED_RETRY: Duration = Duration::from_secs(10);

@@ -1,0 +1,189 @@
+//! Limits that all nodes share, counted by Redis.
+//!
+//! One script ([`SCRIPT`]) asks all rules of a request in one step, by Redis' own clock. A bucket is
+//! one small key that expires when the bucket is full again, so Redis holds the keys that were used
+//! within that time: a minute for most limits, an hour for mails to one address. A client adds at
+//! most one key for each request that its node has admitted, of some 150 bytes; each limit that has
+//! a key for each client has another for all of them, or counts after a turn of which a node gives
+//! some 50 a second.
+//!
+//! The keys of a group have one hash tag, and so one slot of a Redis Cluster. Names and addresses
+//! are in them as a MAC only, with a secret of the store.
+//!
+//! Redis has [`ANSWER_MAX`] for an answer. Past that, or after an error, it is not asked for
+//! [`PAUSE`], so that a slow Redis does not make each request slow; while the broker is degraded it
+//! is not asked at all. The node's own count decides then.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::port::BrokerState;
+use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict};
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{ClientLike, LuaInterface};
+use hmac::{Hmac, Mac};
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// Asks the rules.
+const SCRIPT: &str = include_str!("limits.lua");
+
+/// How long Redis may take: on a local network it takes less than a millisecond, and a login holds
+/// its turn meanwhile.
+const ANSWER_MAX: Duration = Duration::from_millis(250);
+
+/// How long Redis is not asked after it did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The bytes of a key's MAC: two keys never have the same.
+const MAC_LEN: usize = 16;
+
+/// What Redis says to a script that it does not know, after its start.
+const UNKNOWN_SCRIPT: &str = "NOSCRIPT";
+
+/// The limits on a Redis.
+#[derive(Debug)]
+pub(super) struct RedisLimits {
+    client: Client,
+    state: watch::Receiver<BrokerState>,
+    epoch: Box<str>,
+    mac: Hmac<Sha256>,
+    began_at: Instant,
+    /// Until when Redis is not asked, in milliseconds since `began_at`.
+    paused_until_ms: AtomicU64,
+    is_failing: AtomicBool,
+}
+
+impl RedisLimits {
+    /// On a connection of the broker, whose state is told. The secret and the epoch are those of
+    /// the store.
+    pub(super) fn new(
+        client: Client,
+        state: watch::Receiver<BrokerState>,
+        epoch: &str,
+        secret: &str,
+    ) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+            .expect("HMAC takes keys of every length");
+        Self {
+            client,
+            state,
+            epoch: epoch.into(),
+            mac,
+            began_at: Instant::now(),
+            paused_until_ms: AtomicU64::new(0),
+            is_failing: AtomicBool::new(false),
+        }
+    }
+
+    fn may_ask(&self) -> bool {
+        *self.state.borrow() == BrokerState::Ok
+            && self.client.is_connected()
+            && self.now_ms() >= self.paused_until_ms.load(Relaxed)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began_at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn run(&self, keys: Vec<String>, arguments: Vec<String>) -> Result<Vec<i64>, Error> {
+        static HASH: LazyLock<String> = LazyLock::new(|| {
+            Sha1::digest(SCRIPT).iter().map(|byte| format!("{byte:02x}")).collect()
+        });
+        let known = self.client.evalsha(HASH.as_str(), keys.clone(), arguments.clone()).await;
+        match known {
+            Err(error) if error.details().starts_with(UNKNOWN_SCRIPT) => {
+                self.client.eval(SCRIPT, keys, arguments).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The name of a rule's bucket.
+    fn key(&self, group: &str, rule: &SharedRule) -> String {
+        let mut mac = self.mac.clone();
+        for part in [group.as_bytes(), rule.name.as_bytes()] {
+            mac.update(part);
+            mac.update(b"\n"); // which is in no name
+        }
+        mac.update(&rule.key);
+        let mac = mac.finalize().into_bytes();
+        let mac = URL_SAFE_NO_PAD.encode(mac.get(..MAC_LEN).unwrap_or_default());
+        let (epoch, name) = (&self.epoch, rule.name);
+        format!("bellpull:{{{epoch}:limit:{group}}}:{name}:{mac}")
+    }
+
+    fn failed(&self, problem: &str) {
+        let pause_ms = u64::try_from(PAUSE.as_millis()).unwrap_or(u64::MAX);
+        self.paused_until_ms.store(self.now_ms().saturating_add(pause_ms), Relaxed);
+        metrics::counter!("bellpull_shared_limits_unanswered_total").increment(1);
+        if !self.is_failing.swap(true, Relaxed) {
+            warn!(problem, "Redis does not count: each node has the limits for itself");
+        }
+    }
+
+    fn succeeded(&self) {
+        if self.is_failing.load(Relaxed) && self.is_failing.swap(false, Relaxed) {
+            info!("Redis counts for all nodes again");
+        }
+    }
+}
+
+#[async_trait]
+impl SharedLimits for RedisLimits {
+    async fn ask(&self, group: &'static str, rules: &[SharedRule]) -> Option<Vec<Verdict>> {
+        if rules.is_empty() || !self.may_ask() {
+            return None;
+        }
+        let keys = rules.iter().map(|rule| self.key(group, rule)).collect();
+        let arguments = rules.iter().flat_map(arguments).collect();
+        let answer = tokio::time::timeout(ANSWER_MAX, self.run(keys, arguments)).await;
+        match answer {
+            Ok(Ok(answers)) if answers.len() == rules.len() => {
+                self.succeeded();
+                Some(answers.into_iter().map(verdict).collect())
+            }
+            Ok(Ok(_)) => {
+                self.failed("an answer of another length");
+                None
+            }
+            Ok(Err(error)) => {
+                self.failed(error.details());
+                None
+            }
+            Err(_) => {
+                self.failed("no answer in time");
+                None
+            }
+        }
+    }
+}
+
+fn arguments(rule: &SharedRule) -> [String; 3] {
+    let turn = match rule.turn {
+        RuleTurn::Require => "require",
+        RuleTurn::InsteadOfNext => "instead_of_next",
+        RuleTurn::Count => "count",
+        RuleTurn::GiveBack => "give_back",
+    };
+    // At least one: Lua would divide no time into tokens.
+    let period_us = rule.quota.period().as_micros().max(1);
+    [turn.to_owned(), period_us.to_string(), rule.quota.burst().to_string()]
+}
+
+fn verdict(answer: i64) -> Verdict {
+    match u64::try_from(answer) {
+        Ok(0) => Verdict::Admitted,
+        Ok(wait_us) => Verdict::Refused(Duration::from_micros(wait_us)),
+        Err(_) => Verdict::NotAsked,
+    }
+}
