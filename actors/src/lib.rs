@@ -6,8 +6,9 @@
 //! [`scheduler`] (one message to many); then what they share: [`call`] (requests with a known
 //! outcome), [`messages`] (the messages of user and project actors), [`limits`], [`fan_out`] (the
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
-//! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes), [`turns`] (one at a time per key), [`budget`]
-//! (bytes that clients have not read), [`observe`] (reports for operators).
+//! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes),
+//! [`turns`] (one at a time per key), [`budget`] (bytes that clients have not read), [`observe`]
+//! (reports for operators).
 
 pub mod broker;
 pub mod budget;

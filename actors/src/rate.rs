@@ -1,8 +1,9 @@
 //! Rate limits: a token bucket for each key, in bounded memory.
 //!
 //! Every limit of the form "N per second, with bursts" goes through [`RateLimit`]: logins,
-//! registrations, writes, notes, handshakes. The buckets are `governor`'s; this module adds a bound
-//! on their number, a check that takes nothing, and a clock that tests can pause.
+//! registrations, writes, notes, handshakes; those that all nodes count together
+//! ([`crate::shared_rate`]) begin with it, too. The buckets are `governor`'s; this module adds a
+//! bound on their number, a check that takes nothing, and a clock that tests can pause.
 //!
 //! A key is stored as a hash with a random seed: an entry's size does not depend on a client's
 //! input, and a client cannot choose keys that collide. When the table is full, the entries that

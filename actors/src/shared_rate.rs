@@ -75,7 +75,25 @@ impl<K: SharedKey + ?Sized> SharedRate<K> {
     /// # Errors
     /// How long it takes until there is one.
     pub async fn admit(&self, key: &K) -> Result<(), Duration> {
-        self.own.admit(key)?;
+        self.admit_here(key)?;
+        self.admit_everywhere(key).await
+    }
+
+    /// Takes one from this node's bucket alone: the first half of [`SharedRate::admit`], for a
+    /// request that must pass several limits, so that none adds keys elsewhere for what another
+    /// refuses here.
+    ///
+    /// # Errors
+    /// How long it takes until there is one.
+    pub fn admit_here(&self, key: &K) -> Result<(), Duration> {
+        self.own.admit(key)
+    }
+
+    /// Takes one from the bucket that all nodes share: the second half.
+    ///
+    /// # Errors
+    /// How long it takes until there is one.
+    pub async fn admit_everywhere(&self, key: &K) -> Result<(), Duration> {
         let (Some(shared), Some(quota)) = (&self.shared, self.quota) else { return Ok(()) };
         let rule = SharedRule { name: "key", key: key.bytes(), quota, turn: RuleTurn::Require };
         let rules = [rule];

@@ -1,7 +1,8 @@
 //! How fast an account may write, over REST and over sockets together.
 //!
 //! A write is one request, however many rows it changes and whatever its outcome: a rejected one
-//! has cost the hub its work as well. Reads are not counted.
+//! has cost the hub its work as well. Reads are not counted. Each node counts for itself: the limit
+//! is for its own store connection and processors, and a write must not wait for another machine.
 
 use std::sync::Arc;
 use std::time::Duration;

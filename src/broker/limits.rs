@@ -1,11 +1,14 @@
 //! Limits that all nodes share, counted by Redis.
 //!
-//! One script ([`SCRIPT`]) asks all rules of a request in one step, by Redis' own clock. A bucket is
-//! one small key that expires when the bucket is full again, so Redis holds the keys that were used
-//! within that time: a minute for most limits, an hour for mails to one address. A client adds at
-//! most one key for each request that its node has admitted, of some 150 bytes; each limit that has
-//! a key for each client has another for all of them, or counts after a turn of which a node gives
-//! some 50 a second.
+//! One script ([`SCRIPT`]) asks all rules of a request in one step, by Redis' own clock. A bucket
+//! is a small key that expires when the bucket is full again, so Redis holds the keys that were
+//! used within that time: up to a minute for most limits, 45 minutes for mails to one address.
+//!
+//! A request adds at most two keys, of some 150 bytes each, and only after its node has admitted it
+//! by its own count, which limits what strangers may do in all. A node admits 60 registrations a
+//! minute (by default), 5 links by mail a second (a key of an address stays for 15 minutes: 4,500
+//! keys), and some 50 passwords a second (keys of 5 s and 1 s: some 300; more for names and
+//! networks that fail again and again). Other limits have keys for accounts alone.
 //!
 //! The keys of a group have one hash tag, and so one slot of a Redis Cluster. Names and addresses
 //! are in them as a MAC only, with a secret of the store.

@@ -43,7 +43,8 @@ pub struct Config {
     /// `node_url`: where the other nodes reach this one, without a trailing slash; `None`: at the
     /// operators' address, or the clients'.
     pub node_url: Option<String>,
-    /// `redis_url`: where this node meets the others; `None`: it is alone.
+    /// `redis_url`: where this node meets the others, and counts limits with them; `None`: it is
+    /// alone.
     pub redis_url: Option<Secret>,
     /// `jwt_secret`: signs HS256 tokens; generated and stored in the database if not set.
     pub jwt_secret: Option<Secret>,
@@ -90,8 +91,8 @@ pub struct AuthConfig {
     pub refresh_ttl_s: u32,
     /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
     pub registration: bool,
-    /// `auth.registrations_per_min`: of all clients together (60; 0 means no limit); one network
-    /// may use a sixth of it.
+    /// `auth.registrations_per_min`: of all clients together, over all nodes (60; 0 means no
+    /// limit); one network may use a sixth of it.
     pub registrations_per_min: u32,
     /// `auth.verify_email`: mails are only sent to verified addresses (true).
     pub verify_email: bool,

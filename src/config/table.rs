@@ -155,8 +155,8 @@ pub static SETTINGS: &[Setting] = &[
          seconds a GiB; 0: none"),
     setting("redis_url", "redis", "", Kind::Redis,
         "The Redis, Valkey or Redis Cluster on which the nodes of one PostgreSQL database notify each \
-         other: redis://USER:PASSWORD@HOST:PORT, rediss:// with TLS, redis-cluster://HOST:PORT. \
-         Better in the environment if it has a password"),
+         other and count limits together: redis://USER:PASSWORD@HOST:PORT, rediss:// with TLS, \
+         redis-cluster://HOST:PORT. Better in the environment if it has a password"),
     setting("node", "", "", Kind::Text,
         "This node's name, unique among those on the database; not set: the host's name and a \
          random suffix"),
@@ -187,8 +187,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("auth.registration", "", "true", Kind::Switch,
         "Whether anybody may register"),
     setting("auth.registrations_per_min", "", "60", number("registrations a minute", 0, 100_000),
-        "How many may register, all clients together, of which one network may use a sixth; past it \
-         429; 0: no limit"),
+        "How many may register, all clients together (over all nodes while Redis is there), of which \
+         one network may use a sixth; past it 429; 0: no limit"),
     setting("auth.verify_email", "", "true", Kind::Switch,
         "Whether mails leave only for verified addresses: new users confirm the address \
          by a link; accounts made by an operator, an admin or a foreign token count as verified"),
@@ -200,11 +200,11 @@ pub static SETTINGS: &[Setting] = &[
         "What all answers together may take that clients have not read yet; past it requests wait, \
          then they are answered 503"),
     setting("http.max_requests_per_user", "", "64", number("requests", 0, 1_000_000),
-        "The requests of one user that are under way at once, ten times as many for admins and \
-         service tokens; past it 429; 0: no limit"),
+        "The requests of one user that are under way at once on this node, ten times as many for \
+         admins and service tokens; past it 429; 0: no limit"),
     setting("http.max_connections_per_address", "", "1024", number("connections", 0, 10_000_000),
-        "The HTTP connections, WebSockets not counted, that one address may have at once; past it \
-         429; 0: no limit"),
+        "The HTTP connections, WebSockets not counted, that one address may have at once on this \
+         node; past it 429; 0: no limit"),
     setting("http.public_url", "", "", Kind::Url,
         "Where users reach this hub, for links in e-mails and between pages; not set: no \
          List-Unsubscribe, and links in e-mails lead to the address that the hub listens on, or \
@@ -213,8 +213,8 @@ pub static SETTINGS: &[Setting] = &[
         "Addresses and networks (10.0.0.0/8) of proxies, separated by commas, whose X-Forwarded-For, \
          Forwarded and X-Forwarded-Proto count; not set: a client is the peer of its connection"),
     setting("http.writes_per_s", "", "10", number("writes a second", 0, 100_000),
-        "What one account may write on average, over REST and sockets together; bursts of five \
-         times that; admins and service tokens ten times as much; 0: no limit"),
+        "What one account may write on average on this node, over REST and sockets together; bursts \
+         of five times that; admins and service tokens ten times as much; 0: no limit"),
     setting("ws.max_frame", "", "65536", number("bytes", 125, 16_777_216),
         "The largest message of a client's"),
     setting("ws.max_sessions_per_user", "", "32", number("sockets", 1, 10_000),
@@ -222,8 +222,9 @@ pub static SETTINGS: &[Setting] = &[
     setting("ws.max_connections", "", "100000", number("connections", 1, 10_000_000),
         "The connections of every kind that this node takes at once"),
     setting("ws.handshakes_per_s", "", "2000", number("handshakes a second", 0, 1_000_000),
-        "The sockets that one address may open on average; bursts of five times that; 0: no limit. \
-         Behind a proxy that http.trusted_proxies does not name all clients have its address"),
+        "The sockets that one address may open on average on this node; bursts of five times that; \
+         0: no limit. Behind a proxy that http.trusted_proxies does not name all clients have its \
+         address"),
     setting("ws.messages_per_s", "", "20", number("messages a second", 1, 100_000),
         "What one socket may send on average; bursts of five times that"),
     setting("ws.ping_after_s", "", "25", number("seconds", 1, 3600),

@@ -91,8 +91,10 @@ impl LinkLimits {
 
     /// Whether a client's request is admitted.
     async fn admit_client(&self, address: IpAddr) -> Result<(), ApiError> {
-        self.0.clients.admit(&network(address)).await.map_err(throttled)?;
-        self.0.all.admit(&()).await.map_err(throttled)
+        let (Limits { clients, all, .. }, client) = (&*self.0, network(address));
+        clients.admit_here(&client).and_then(|()| all.admit_here(&())).map_err(throttled)?;
+        clients.admit_everywhere(&client).await.map_err(throttled)?;
+        all.admit_everywhere(&()).await.map_err(throttled)
     }
 
     /// Whether a mail for a new password may be sent to an address.

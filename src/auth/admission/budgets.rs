@@ -17,11 +17,12 @@ use tokio::time::Instant;
 use super::claim::{Claim, Class, GUESSES_PER_MIN, Name, Subject};
 use super::shared::{SharedBudgets, Taken};
 
-/// Guesses at one account from all addresses together, over all nodes: 10 at once, as many as a person needs to
-/// find the right one of their passwords, then [`super::claim::GUESS_EVERY`].
+/// Guesses at one account from all addresses together, over all nodes: 10 at once, as many as a
+/// person needs to find the right one of their passwords, then [`super::claim::GUESS_EVERY`].
 const GUESSES_AT_ONCE: u32 = 10;
 
-/// Failures of one network, over all nodes: an office behind one address on a Monday morning stays below it.
+/// Failures of one network, over all nodes: an office behind one address on a Monday morning stays
+/// below it.
 const NETWORK_BURST: u32 = 60;
 const NETWORK_PER_S: u32 = 1;
 

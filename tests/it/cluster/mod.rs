@@ -1,6 +1,7 @@
 //! Two nodes on one PostgreSQL database, each with a store of its own: what one process kept in
 //! memory holds for both, with a Redis between them and without.
 
+mod limits;
 mod rights;
 
 use bellpull::config::{Config, Secret};
@@ -29,7 +30,12 @@ impl Nodes {
 
     /// With a Redis of their own. `None`: PostgreSQL or Redis is missing.
     async fn joined() -> Option<Self> {
-        let nodes = Self::start(Some(Private::start(&[]).await?), |_| {}).await?;
+        Self::joined_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    async fn joined_with(change: fn(&mut Config)) -> Option<Self> {
+        let nodes = Self::start(Some(Private::start(&[]).await?), change).await?;
         nodes.both_say("ok").await;
         Some(nodes)
     }
