@@ -260,7 +260,7 @@ impl Actor for ChannelActor {
                 state.has_more = true;
             }
             ChannelMessage::Drain(call) => state.drain = call.open().map(|((), reply)| reply),
-            ChannelMessage::Observe(call) => observe(call, state),
+            ChannelMessage::Observe(call) => self.observe(call, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]
             ChannelMessage::Panic => {
@@ -276,16 +276,26 @@ impl Actor for ChannelActor {
     }
 }
 
-fn observe(call: Call<(), Value>, state: &ChannelState) {
-    let Some(((), reply)) = call.open() else { return };
-    reply.send(json!({
-        "circuit": state.circuit.name(),
-        "leased": state.queue.len(),
-        "in_flight": state.in_flight,
-        "to_record": state.results.len(),
-        "sent": state.sent,
-        "failed": state.failed,
-        "tried_again": state.again,
-        "trouble": state.trouble,
-    }));
+/// How many a second may begin with that gap, to the thousandth.
+fn rate(gap: Duration) -> f64 {
+    (1_000.0 / gap.as_secs_f64()).round() / 1_000.0
+}
+
+impl ChannelActor {
+    fn observe(&self, call: Call<(), Value>, state: &ChannelState) {
+        let Some(((), reply)) = call.open() else { return };
+        let nodes = *self.nodes.borrow();
+        reply.send(json!({
+            "circuit": state.circuit.name(),
+            "leased": state.queue.len(),
+            "in_flight": state.in_flight,
+            "in_flight_max": self.limits.in_flight_share(nodes),
+            "per_s": self.limits.gap(nodes).map(rate),
+            "to_record": state.results.len(),
+            "sent": state.sent,
+            "failed": state.failed,
+            "tried_again": state.again,
+            "trouble": state.trouble,
+        }));
+    }
 }

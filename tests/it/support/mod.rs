@@ -143,18 +143,7 @@ impl Hub {
 
     /// Makes an account (without a password: see `register` for those) and a token for it.
     pub async fn user(&self, username: &str, role: &str) -> Person {
-        let new = NewUser {
-            id: None,
-            username: username.to_owned(),
-            addresses: Addresses::email(format!("{username}@example.com")),
-            full_name: String::new(),
-            role: role.parse().unwrap(),
-            is_email_verified: true,
-            password_hash: None,
-            now: Timestamp::now(),
-        };
-        let (user, _) = self.store().create_user(new, None).await.unwrap();
-        Person { id: user.id.0, username: username.to_owned(), token: token(user.id.0, 3_600) }
+        account(&**self.store(), username, role).await
     }
 
     /// A user's token that expires soon.
@@ -216,6 +205,22 @@ impl Hub {
     pub async fn stop(self) {
         self.app.stop().await;
     }
+}
+
+/// Makes an account (without a password) and a token for it.
+pub async fn account(store: &dyn Store, username: &str, role: &str) -> Person {
+    let new = NewUser {
+        id: None,
+        username: username.to_owned(),
+        addresses: Addresses::email(format!("{username}@example.com")),
+        full_name: String::new(),
+        role: role.parse().unwrap(),
+        is_email_verified: true,
+        password_hash: None,
+        now: Timestamp::now(),
+    };
+    let (user, _) = store.create_user(new, None).await.unwrap();
+    Person { id: user.id.0, username: username.to_owned(), token: token(user.id.0, 3_600) }
 }
 
 /// Whether whole-system tests run on PostgreSQL this time.
