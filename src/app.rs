@@ -287,7 +287,7 @@ impl App {
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
-            tokio::spawn(auth.clone().follow(follow::FOLLOW_EVERY)),
+            tokio::spawn(auth.clone().follow(hub.projects.clone(), follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),
         ];
         Ok(Self {

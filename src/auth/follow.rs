@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_actors::directory::Projects;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::outlet::{Revoked, TokenEnd};
@@ -39,9 +40,10 @@ struct Followed {
 }
 
 impl Auth {
-    /// Ends the logins that other processes have ended, and closes the sessions of accounts that
-    /// lost rights, within `every`; never returns.
-    pub async fn follow(self, every: Duration) {
+    /// Ends the logins that other processes have ended, closes the sessions of accounts that lost
+    /// rights, and ends the streams of users who were removed from a project, within `every`; never
+    /// returns.
+    pub async fn follow(self, projects: Projects, every: Duration) {
         let inner = Arc::clone(&self.0);
         let mut followed =
             Followed { logins: inner.clock.now(), rights: None, known: HashMap::new() };
@@ -52,7 +54,7 @@ impl Auth {
             if let Err(error) = inner.follow_logins(&mut followed).await {
                 tracing::warn!(%error, "logins that have ended could not be read");
             }
-            if let Err(error) = inner.follow_rights(&mut followed).await {
+            if let Err(error) = inner.follow_rights(&projects, &mut followed).await {
                 tracing::warn!(%error, "accounts that lost rights could not be read");
             }
         }
@@ -76,7 +78,11 @@ impl Inner {
         Ok(())
     }
 
-    async fn follow_rights(&self, followed: &mut Followed) -> Result<(), StoreError> {
+    async fn follow_rights(
+        &self,
+        projects: &Projects,
+        followed: &mut Followed,
+    ) -> Result<(), StoreError> {
         // Before the store's: a difference between the two clocks then makes a change seem older,
         // and never one that came after this node closed the sessions.
         let asked_at = Instant::now();
@@ -93,6 +99,10 @@ impl Inner {
             if let (false, Some(users)) = (is_done, &self.users) {
                 users.end_own_sessions(*user, None, Revoked::Right);
             }
+        }
+        // Again with each reading: who has no right watches nothing, so it costs a lookup in a map.
+        for (project, user) in &read.members {
+            projects.withdraw_own(*project, *user);
         }
         let since = looking_back(read.read_at);
         followed.known.retain(|_, at| *at >= since);

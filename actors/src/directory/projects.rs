@@ -76,8 +76,8 @@ impl Projects {
         self.broker.publish(BrokerMessage::MemberRemoved { project, user });
     }
 
-    /// The same on this node alone.
-    pub(crate) fn withdraw_own(&self, project: ProjectId, user: UserId) {
+    /// The same on this node alone, for a change that each node reads or receives by itself.
+    pub fn withdraw_own(&self, project: ProjectId, user: UserId) {
         if let Some(actor) = self.directory.live.get(&project) {
             actor.cast(ProjectMessage::Withdraw(user));
         }

@@ -9,7 +9,7 @@ use super::{Page, PageRequest, SharedTickets, StoreError};
 use crate::domain::account_link::AccountLink;
 use crate::domain::address::Addresses;
 use crate::domain::channel::Channel;
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::notification::Announcement;
 use crate::domain::plan::account::AccountRefusal;
 pub use crate::domain::plan::account::UserChanges;
@@ -112,7 +112,8 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Vec<EndedLogin>, StoreError>;
 
     /// The accounts whose role was changed, or that were switched off, at `since` or later, by
-    /// whatever process, newest first; at most `limit`. Without `since` none: a caller that begins
+    /// whatever process, newest first; at most `limit`. And those removed from a project since then,
+    /// as far as they may not see it now; at most `limit`. Without `since` none: a caller that begins
     /// learns the time from which on it must ask. All times are by the store's own clock, as those
     /// of [`NodeStore`](super::NodeStore). An answer does not contain what is not committed yet
     /// but has an earlier time: callers look back by as much as a transaction may take.
@@ -222,6 +223,8 @@ pub struct WithdrawnRights {
     pub read_at: Timestamp,
     /// Each with the last time at which it lost rights.
     pub accounts: Vec<(UserId, Timestamp)>,
+    /// Who was removed from a project, and is not a member again.
+    pub members: Vec<(ProjectId, UserId)>,
 }
 
 /// The name in a login.

@@ -5,6 +5,7 @@ mod due;
 mod hints;
 mod leases;
 mod limits;
+mod members;
 mod post_office;
 mod presence;
 mod rates;

@@ -276,6 +276,7 @@ macro_rules! suite {
             }
             withdrawn_rights {
                 withdrawn_rights_are_read_by_time,
+                removed_members_are_read_until_they_are_members_again,
             }
             account_links {
                 a_link_is_good_once_and_until_it_expires,

@@ -2,8 +2,8 @@
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::{AccountStore, ProjectStore};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fixture;
@@ -58,4 +58,45 @@ pub(crate) async fn withdrawn_rights_are_read_by_time<F: Fixture>() {
     let later = second.read_at + SignedDuration::from_secs(3_600);
     assert_eq!(since(store, later).await, []);
     assert_eq!(store.rights_withdrawn(None, 10).await.unwrap().accounts, []);
+}
+
+pub(crate) async fn removed_members_are_read_until_they_are_members_again<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    let root = person(store, "root", "admin").await;
+    let (key, name) = ("WEB".to_owned(), "Main Website".to_owned());
+    let project = store.create_project(key, name, root.id, Timestamp::UNIX_EPOCH).await.unwrap();
+    for user in [ann.id, bob.id] {
+        store.add_member(project.id, user).await.unwrap();
+    }
+    let start = store.rights_withdrawn(None, 10).await.unwrap();
+    let back = start.read_at - SignedDuration::from_secs(60);
+    let members = async |since, limit| {
+        let read = store.rights_withdrawn(since, limit).await.unwrap();
+        assert_eq!(read.accounts, [], "the accounts keep their rights");
+        let mut members = read.members;
+        members.sort();
+        members
+    };
+    assert_eq!(members(Some(back), 10).await, []);
+    store.remove_member(project.id, ann.id).await.unwrap();
+    assert_eq!(members(Some(back), 10).await, [(project.id, ann.id)]);
+    // A statement of another process counts as well.
+    let bobs = "DELETE FROM project_members WHERE user_id IN \
+                (SELECT id FROM users WHERE username = 'bob')";
+    fixture.execute(bobs).await;
+    assert_eq!(members(Some(back), 10).await, [(project.id, ann.id), (project.id, bob.id)]);
+    assert_eq!(members(Some(back), 1).await.len(), 1);
+    assert_eq!(members(None, 10).await, []);
+    let later = start.read_at + SignedDuration::from_secs(3_600);
+    assert_eq!(members(Some(later), 10).await, []);
+
+    store.add_member(project.id, ann.id).await.unwrap();
+    assert_eq!(members(Some(back), 10).await, [(project.id, bob.id)]);
+    store.remove_member(project.id, ann.id).await.unwrap();
+    assert_eq!(members(Some(back), 10).await.len(), 2, "removed again");
+    fixture.execute("UPDATE projects SET is_open = TRUE").await;
+    assert_eq!(members(Some(back), 10).await, [], "an open project is everyone's");
 }
