@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::{Nodes, Shared, ask, until};
+use super::{Nodes, Shared, ask, observed, until};
 use crate::support::postgres::Database;
 use crate::support::process::Process;
 use crate::support::{Person, account};
@@ -77,6 +77,15 @@ async fn a_due_send_goes_out_once_while_two_nodes_live() {
         assert_eq!(claim(database, send).await, (None, false), "a send that is done has no owner");
     }
     assert_eq!(counts(database).await, BTreeMap::from([(3, STUDENTS + 1)]));
+    let mut told = [0; 2];
+    let all_told = async || {
+        for (count, hub) in told.iter_mut().zip([a, b]) {
+            *count = observed(hub, &root, "scheduler").await["recipients"].as_i64().unwrap();
+        }
+        told.iter().sum::<i64>() == 3 * (STUDENTS + 1)
+    };
+    until(all_told, "the nodes have told all").await;
+    assert_eq!(told[0] % (STUDENTS + 1), 0, "one node carries a send out: {told:?}");
     for socket in &mut sockets {
         for seq in 1..=3 {
             assert_eq!(socket.next().await["seq"], seq);
