@@ -112,11 +112,12 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Vec<EndedLogin>, StoreError>;
 
     /// The accounts whose role was changed, or that were switched off, at `since` or later, by
-    /// whatever process, newest first; at most `limit`. And those removed from a project since then,
-    /// as far as they may not see it now; at most `limit`. Without `since` none: a caller that begins
-    /// learns the time from which on it must ask. All times are by the store's own clock, as those
-    /// of [`NodeStore`](super::NodeStore). An answer does not contain what is not committed yet
-    /// but has an earlier time: callers look back by as much as a transaction may take.
+    /// whatever process, newest first; at most `limit`. And the users who were removed from a
+    /// project since then and may not see it now; at most `limit`. Without `since` none: a caller
+    /// that begins learns the time from which on it must ask. All times are by the store's own
+    /// clock, as those of [`NodeStore`](super::NodeStore). An answer does not contain what is not
+    /// committed yet but has an earlier time: callers look back by as much as a transaction may
+    /// take.
     async fn rights_withdrawn(
         &self,
         since: Option<Timestamp>,

@@ -10,9 +10,9 @@ use super::PostgresStore;
 use super::transaction::failed;
 use crate::storage::rows::timestamp;
 
-/// The time, and with each account again: one row without an account if there is none. With a
-/// project: one who was removed from it. Such a user may see the project all the same if it is open,
-/// or as a member again.
+/// The time, and with each account again: one row without an account if there is none. A row with a
+/// project names a user who was removed from it, and who may not see it since: it is not open, and
+/// the user is not a member again.
 const READ: &str = "SELECT c.now, w.project_id, w.user_id, w.withdrawn_at FROM \
     (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) c \
     LEFT JOIN ((SELECT NULL::bigint AS project_id, user_id, withdrawn_at FROM withdrawn_rights \
@@ -23,6 +23,9 @@ const READ: &str = "SELECT c.now, w.project_id, w.user_id, w.withdrawn_at FROM \
     WHERE m.project_id = e.project_id AND m.user_id = e.user_id) \
     ORDER BY e.ended_at DESC LIMIT $2)) w ON TRUE ORDER BY w.withdrawn_at DESC";
 
+/// The time; a project, a user, and when the right ended.
+type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
+
 /// As `AccountStore::rights_withdrawn`.
 pub(super) async fn read(
     store: &PostgresStore,
@@ -32,8 +35,7 @@ pub(super) async fn read(
     // No row is of this time or later.
     let since_ms = since.map_or(i64::MAX, Timestamp::as_millisecond);
     let query = sqlx::query_as(READ).bind(since_ms).bind(i64::from(limit));
-    let rows: Vec<(i64, Option<i64>, Option<i64>, Option<i64>)> =
-        query.fetch_all(&store.pool).await.map_err(failed)?;
+    let rows: Vec<Row> = query.fetch_all(&store.pool).await.map_err(failed)?;
     let mut withdrawn = WithdrawnRights::default();
     for (now, project, user, at) in rows {
         withdrawn.read_at = timestamp(now)?;

@@ -88,7 +88,7 @@ async fn people_of_killed_and_frozen_nodes_leave_once_and_come_back_once() {
     left.sort();
     assert_eq!(left, [told("left", "ann"), told("left", "bob")]);
     let (_, names) = join(living.address(), &wen).await;
-    assert_eq!(names, ["eva", "wen"], "nobody is left behind");
+    assert_eq!(names, ["eva", "wen"], "those two are gone");
 
     frozen.signal("-CONT");
     assert_eq!(next(&mut watcher).await, told("joined", "bob"));
