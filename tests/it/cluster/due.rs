@@ -102,7 +102,7 @@ async fn a_send_whose_node_is_killed_is_finished_by_the_other() {
     let mut nodes: BTreeMap<&str, Process> =
         ["a", "b"].into_iter().map(|name| (name, shared.process(name, &[]))).collect();
 
-    // Whoever carries it out waits in the middle of a chunk, for one inbox.
+    // The node that carries it out waits in the middle of a chunk, for one inbox.
     let mut holder = shared.database.connect().await;
     let mut held = holder.begin().await.unwrap();
     let sql =

@@ -77,8 +77,8 @@ async fn watchers_begin_anew_after_redis_was_away() {
     assert_eq!(one.next().await["ok"], true);
     nodes.lose_redis().await;
     // Its own node tells it as ever. The other's events are lost.
-    let lost = raise(nodes.a.address(), &carl, "Not told").await;
-    let told = raise(nodes.b.address(), &carl, "Told").await;
+    let lost = raise(nodes.a.address(), &carl, "Lost").await;
+    let told = raise(nodes.b.address(), &carl, "Seen").await;
     assert_eq!(next_event(&mut family).await, (told, "New".to_owned()));
     nodes.regain_redis().await;
     // Both may have missed some: each client reconnects and reads.

@@ -98,5 +98,5 @@ pub(crate) async fn removed_members_are_read_until_they_are_members_again<F: Fix
     store.remove_member(project.id, ann.id).await.unwrap();
     assert_eq!(members(Some(back), 10).await.len(), 2, "removed again");
     fixture.execute("UPDATE projects SET is_open = TRUE").await;
-    assert_eq!(members(Some(back), 10).await, [], "an open project is everyone's");
+    assert_eq!(members(Some(back), 10).await, [], "all users see an open project");
 }
