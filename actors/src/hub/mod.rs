@@ -26,7 +26,8 @@ pub use crate::limits::{HubLimits, HubNames};
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
 use crate::port::{
-    Broker, Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore, TicketStore,
+    Broker, BrokerMessage, Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore,
+    TicketStore,
 };
 use crate::project::ProjectEntity;
 use crate::rate::{Quota, RateLimit, retry_after_s};
@@ -324,11 +325,13 @@ impl Hub {
     }
 
     /// Stops all sending: attempts in progress are awaited and recorded, leases that have not begun
-    /// are returned.
+    /// are returned, and other nodes are told that there may be something to send.
     pub async fn end_sending(&self) {
         if !self.channels.drain(SENDING_MAX).await {
             warn!("attempts that took longer than {} s were cut off", SENDING_MAX.as_secs());
         }
+        let which = self.channels.places.iter().map(ChannelPlace::channel).collect();
+        self.users.publish(BrokerMessage::ChannelsDue(which));
     }
 
     /// Stops the tree, and releases what its scheduler has claimed; nothing works afterwards.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::post_office::PostOffice;
 use super::{Shared, observed, raise, until};
+use crate::support::redis::Private;
 use crate::support::{Hub, Person};
 
 /// How many leases the nodes of that name have.
@@ -108,4 +109,26 @@ async fn a_node_that_stops_gives_its_leases_back() {
     raise(b.address(), &carl, "Third").await;
     until_sent(&b, &root, 3).await;
     assert_eq!(office.mails().len(), 3, "each once: {:?}", office.mails());
+}
+
+#[tokio::test]
+async fn what_a_node_that_stops_gives_back_is_sent_by_another_at_once() {
+    let Some(redis) = Private::start(&[]).await else { return };
+    let Some(shared) = Shared::new(Some(redis)).await else { return };
+    let office = PostOffice::start().await;
+    let [root, carl] = shared.accounts([("root", "super_admin"), ("carl", "client")]).await;
+    let a = shared.hub("a", |config| office.configure(config, 1)).await;
+    for title in ["First", "Second"] {
+        raise(a.address(), &carl, title).await;
+    }
+    until(async || observed(&a, &root, "channels/email").await["leased"] == 1, "one waits").await;
+    let b = shared.hub("b", |config| office.configure(config, 1)).await;
+    let email = async |hub: &Hub| observed(hub, &root, "channels/email").await;
+    // It has looked for what is due, and looks again after half a minute or when it is told to.
+    until(async || email(&b).await["leased"] == 0, "b has started").await;
+    let stopping = tokio::spawn(a.stop());
+    until(async || leased_by(&shared, "a").await == 1, "the one that has not begun").await;
+    office.answer(true);
+    stopping.await.unwrap();
+    until_sent(&b, &root, 2).await;
 }
