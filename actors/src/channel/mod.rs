@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use crate::call::{Call, Reply};
 use crate::domain::circuit::Circuit;
 use crate::domain::delivery::{Attempt, Leased};
+use crate::domain::ids::DeliveryId;
 use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
@@ -124,8 +125,8 @@ enum Own {
     Released(Result<u64, StoreError>),
     /// The leased deliveries, whether these were all, and when the next one is due.
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
-    /// An attempt has ended.
-    Tried(Box<Attempt>),
+    /// An attempt has ended; and the leases that went out with it, in one message.
+    Tried(Box<Attempt>, Vec<(DeliveryId, u32)>),
     /// Attempts were recorded, and the first of them is due again then; or not, and here they are.
     Recorded(Result<Option<Timestamp>, (StoreError, Vec<Attempt>)>),
     /// Leases were returned, or will expire.

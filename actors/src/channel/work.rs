@@ -48,10 +48,17 @@ impl ChannelActor {
                 self.wake_at(Instant::now() + wait, state);
                 self.store_answers(state);
             }
-            Own::Tried(attempt) => {
+            Own::Tried(attempt, with) => {
                 state.in_flight -= 1;
                 while state.senders.try_join_next().is_some() {}
                 self.judge(&attempt, state);
+                // What went out in one message has one outcome.
+                let others = with.into_iter().map(|(delivery, number)| Attempt {
+                    delivery,
+                    number,
+                    ..(*attempt).clone()
+                });
+                state.results.extend(others);
                 state.results.push(*attempt);
             }
             Own::Recorded(Ok(due_again)) => {
@@ -182,7 +189,8 @@ impl ChannelActor {
             let due_at = due_again(&leased, &outcome, retry, clock.now());
             let (delivery, number) = (leased.id, leased.attempt);
             let attempt = Attempt { delivery, number, started_at, took_ms, outcome, due_at };
-            own.cast(ChannelMessage::Own(OwnMessage(Own::Tried(Box::new(attempt)))));
+            let tried = Own::Tried(Box::new(attempt), leased.with);
+            own.cast(ChannelMessage::Own(OwnMessage(tried)));
         });
     }
 

@@ -1,5 +1,5 @@
-//! Scheduled sends: one of the live nodes carries a due one out, and another continues it when that
-//! one is gone. Each recipient is told once.
+//! Scheduled sends and digests: one of the live nodes carries a due one out, and another continues
+//! it when that one is gone. Each recipient is told once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::{Nodes, Shared, ask, observed, until};
+use super::post_office::PostOffice;
+use super::{Nodes, Shared, ask, observed, raise, until};
 use crate::support::postgres::Database;
 use crate::support::process::Process;
 use crate::support::{Person, account};
@@ -123,4 +124,41 @@ async fn a_send_whose_node_is_killed_is_finished_by_the_other() {
     until_done(other.address, &root, own).await;
     until_done(other.address, &root, send).await;
     assert_eq!(counts(&shared.database).await, BTreeMap::from([(1, STUDENTS + 1)]));
+}
+
+#[tokio::test]
+async fn a_digest_goes_out_once_with_what_both_nodes_have_for_it() {
+    let Some(shared) = Shared::new(None).await else { return };
+    let office = PostOffice::start().await;
+    office.answer(true);
+    let [daily, each, carl] =
+        shared.accounts([("daily", "super_admin"), ("each", "admin"), ("carl", "client")]).await;
+    let a = shared.hub("a", |config| office.configure(config, 16)).await;
+    let b = shared.hub("b", |config| office.configure(config, 16)).await;
+    let body = json!({"email_digest": "daily"});
+    ask(a.address(), &daily, Method::PUT, "/api/preferences/", &body).await;
+    for (nth, hub) in [&a, &b, &a, &b].into_iter().enumerate() {
+        raise(hub.address(), &carl, &format!("Before {nth}")).await;
+    }
+    let mails_to = |who: &Person| {
+        let to = format!("{}@example.com", who.username);
+        let mails = office.mails().into_iter();
+        mails.filter(|mail| mail.text.contains(&to)).collect::<Vec<_>>()
+    };
+    until(async || mails_to(&each).len() == 4, "those without a digest").await;
+    assert!(mails_to(&daily).is_empty());
+
+    // Its time comes sooner in this test; both nodes notice it with an e-mail of their own.
+    let sql = "UPDATE deliveries SET due_at = 0 WHERE status = 'QUEUED' AND rule = 'digest'";
+    shared.database.execute(sql).await;
+    let raised = [&a, &b].map(|hub| raise(hub.address(), &carl, "After"));
+    futures_util::future::join_all(raised).await;
+    until(async || mails_to(&each).len() == 6, "an e-mail of each node").await;
+    let path = "/api/deliveries/?channel=EMAIL&status=SENT&page_size=1";
+    until(async || a.get(&daily, path).await.1["count"] == 10, "all but the next digest").await;
+    let digests = mails_to(&daily);
+    assert_eq!(digests.len(), 1, "{digests:?}");
+    for nth in 0..4 {
+        assert!(digests[0].text.contains(&format!("Before {nth}")), "{digests:?}");
+    }
 }
