@@ -19,7 +19,7 @@ mod tickets;
 pub use broker::{FakeBroker, FakeNet};
 pub use clock::FakeClock;
 pub use limits::FakeLimits;
-pub use outbox::{FakeDelivery, FakeOutbox, FakeSender, Reaction};
+pub use outbox::{DIGEST, FakeDelivery, FakeOutbox, FakeSender, Reaction};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};
 pub use store::{FakeStore, Mode, Op};
 

@@ -18,6 +18,9 @@ use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, StoreErr
 /// How long a test waits for an expected state before it fails.
 const PATIENCE: Duration = Duration::from_secs(7_200);
 
+/// The lane of those deliveries that go out together, in one e-mail.
+pub const DIGEST: &str = "digest";
+
 /// A delivery as the fake outbox keeps it.
 #[derive(Debug, Clone)]
 pub struct FakeDelivery {
@@ -190,7 +193,8 @@ impl DeliveryStore for FakeOutbox {
                 leased_until: until,
             })
         };
-        Ok(due.into_iter().filter_map(lease).collect())
+        let leased: Vec<Leased> = due.into_iter().filter_map(lease).collect();
+        Ok(joined(leased, |id| data.deliveries[&id].lane == DIGEST))
     }
 
     async fn release(&self, owner: &LeaseOwner, _channel: Channel) -> Result<u64, StoreError> {
@@ -279,6 +283,18 @@ impl DeliveryStore for FakeOutbox {
         one.due_at = now;
         Ok(true)
     }
+}
+
+/// Those of a digest as one lease.
+fn joined(leased: Vec<Leased>, is_in_digest: impl Fn(DeliveryId) -> bool) -> Vec<Leased> {
+    let (digest, mut all): (Vec<_>, Vec<_>) =
+        leased.into_iter().partition(|one| is_in_digest(one.id));
+    let mut digest = digest.into_iter();
+    if let Some(mut first) = digest.next() {
+        first.with = digest.map(|one| (one.id, one.attempt)).collect();
+        all.push(first);
+    }
+    all
 }
 
 /// A provider's behaviour by delivery id and attempt.

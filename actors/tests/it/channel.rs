@@ -11,7 +11,7 @@ use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent
 use bellpull_actors::domain::retry::RetryRule;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::LeaseOwner;
-use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
+use bellpull_actors::testing::{DIGEST, FakeClock, FakeOutbox, FakeSender, Reaction};
 use bellpull_actors::vitals::{Handle, Vitals};
 use jiff::{SignedDuration, Timestamp};
 use ractor::Actor;
@@ -97,6 +97,24 @@ async fn all_that_is_due_is_sent_once_a_bounded_number_at_a_time() {
     assert_eq!(post.sender.most_in_flight(), 2);
     // In batches: never one lease a delivery.
     assert!(post.outbox.leases() <= 15, "{}", post.outbox.leases());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_out_in_one_message_has_its_outcome() {
+    let post = post(0, ChannelLimits::default(), |_, attempt| {
+        let later = Outcome::Later { error: "busy".into(), after: None, is_outage: false };
+        Reaction::Answers(SECOND, if attempt < 2 { later } else { sent() })
+    })
+    .await;
+    (1..=3).for_each(|id| post.outbox.put_in(DIGEST, id, SignedDuration::ZERO));
+    post.handle.cast(ChannelMessage::Nudge);
+    post.outbox.until(|outbox| outbox.count(Sent) == 3).await;
+    assert_eq!(post.sender.given(), [(1, 1), (1, 2)]);
+    for id in 1..=3 {
+        let numbers: Vec<u32> = post.outbox.of(id).recorded.iter().map(|one| one.number).collect();
+        assert_eq!(numbers, [1, 2], "{id}");
+    }
+    assert_eq!(post.observe().await["sent"], 1, "one message");
 }
 
 #[tokio::test(start_paused = true)]
