@@ -31,15 +31,19 @@ pub(super) struct Candidates {
 
 const ALL: &str = "SELECT id, created_at FROM users \
     WHERE is_active AND id > $1 AND id <= $2 ORDER BY id LIMIT $3";
-/// Two walks of one index, merged: a super admin counts among the admins.
+/// Two walks of one index, merged: a super admin counts among the admins. Compared as rows, they
+/// have no other plan: with `role = $4 AND id > $1` the server may walk all accounts by their ids,
+/// and for a role that few have, or no second one, that is all of them for each chunk.
 const OF_ROLES: &str = "SELECT id, created_at FROM ( \
-    (SELECT id, created_at FROM users WHERE role = $4 AND is_active AND id > $1 AND id <= $2 \
-    ORDER BY id LIMIT $3) UNION ALL \
-    (SELECT id, created_at FROM users WHERE role = $5 AND is_active AND id > $1 AND id <= $2 \
-    ORDER BY id LIMIT $3)) AS both_roles ORDER BY id LIMIT $3";
+    (SELECT id, created_at FROM users WHERE is_active AND (role, id) > ($4, $1) \
+    AND (role, id) <= ($4, $2) ORDER BY role, id LIMIT $3) UNION ALL \
+    (SELECT id, created_at FROM users WHERE is_active AND (role, id) > ($5, $1) \
+    AND (role, id) <= ($5, $2) ORDER BY role, id LIMIT $3)) AS both_roles ORDER BY id LIMIT $3";
+/// Compared as rows for the same reason.
 const MEMBERS: &str = "SELECT u.id, u.created_at FROM project_members m \
-    JOIN users u ON u.id = m.user_id WHERE m.project_id = $4 AND m.user_id > $1 \
-    AND m.user_id <= $2 AND u.is_active ORDER BY m.user_id LIMIT $3";
+    JOIN users u ON u.id = m.user_id WHERE (m.project_id, m.user_id) > ($4, $1) \
+    AND (m.project_id, m.user_id) <= ($4, $2) AND u.is_active \
+    ORDER BY m.project_id, m.user_id LIMIT $3";
 
 /// How many accounts it has now, and the highest id of all accounts.
 pub(super) async fn count(

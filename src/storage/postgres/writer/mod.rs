@@ -2,10 +2,10 @@
 //! way to the disk, and the next commit takes them all.
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
-//! (transactions and [`failure`]s), [`group`] (a group within its transaction, in its
-//! [`context`]), [`facts`] (what its plan needs, locked), [`marks`], [`sends`] with [`begin`],
-//! [`step`], [`audience`] and [`audiences`] (which recipients are next), and [`rows`] with
-//! [`ticket_rows`] (the planned rows, written as one [`batch`]).
+//! (transactions and [`failure`]s), [`pace`] (room for other writes), [`group`] (a group within its
+//! transaction, in its [`context`]), [`facts`] (what its plan needs, locked), [`marks`], [`sends`]
+//! with [`begin`], [`step`], [`audience`] and [`audiences`] (which recipients are next), and
+//! [`rows`] with [`ticket_rows`] (the planned rows, written as one [`batch`]).
 //!
 //! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
 //! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two
@@ -20,6 +20,7 @@ mod facts;
 mod failure;
 mod group;
 mod marks;
+mod pace;
 mod queue;
 mod rows;
 mod send_rows;
@@ -51,8 +52,9 @@ use super::ids::BlockIds;
 use crate::storage::StoreOptions;
 use crate::storage::health::Health;
 use audiences::Audiences;
+use pace::Pace;
 use queue::Queue;
-use task::Writer;
+use task::{Lane, Writer};
 
 /// Requests that may wait; beyond it callers are rejected instead of waiting without end.
 const WAITING_MAX: usize = 4096;
@@ -149,9 +151,12 @@ impl WriterHandle {
         contents: &Arc<ContentCache>,
     ) -> Self {
         let health = Health::default();
-        let lane = || {
+        let pace = Pace::default();
+        let start = |lane| {
             let (queue, waiting) = mpsc::channel(WAITING_MAX);
             let writer = Writer {
+                lane,
+                pace: pace.clone(),
                 pool: pool.clone(),
                 channels: options.channels,
                 verify_email: options.verify_email,
@@ -163,7 +168,7 @@ impl WriterHandle {
             tokio::spawn(writer.run(Queue::new(waiting)));
             queue
         };
-        let (foreground, bulk) = (lane(), lane());
+        let (foreground, bulk) = (start(Lane::Foreground), start(Lane::Bulk));
         Self { foreground, bulk, health }
     }
 

@@ -14,6 +14,7 @@ use super::audiences::Audiences;
 use super::context::Place;
 use super::failure::Failure;
 use super::group::{self, Applied};
+use super::pace::Pace;
 use super::queue::Queue;
 use super::{Answer, Done, Request, Write};
 use crate::storage::contents::ContentCache;
@@ -27,9 +28,20 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How often a group is tried that meets another one's locks.
 const TRIES: u32 = 5;
 
+/// What a writer writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lane {
+    /// Tickets, inboxes and accounts.
+    Foreground,
+    /// Chunks of sends in progress.
+    Bulk,
+}
+
 /// One of this node's writers.
 #[derive(Debug)]
 pub(super) struct Writer {
+    pub(super) lane: Lane,
+    pub(super) pace: Pace,
     pub(super) pool: PgPool,
     pub(super) channels: Channels,
     /// Whether e-mails are sent to verified addresses only.
@@ -45,9 +57,14 @@ impl Writer {
     /// Writes group after group until the queue is closed.
     pub(super) async fn run(self, mut queue: Queue) {
         while let Some(group) = queue.next().await {
+            let chunk = self.pace.begin();
             if caught("a group of writes", self.write_group(group)).await.is_none() {
                 // Its callers see their dropped replies; its transaction is rolled back.
                 self.health.note(false);
+            }
+            match self.lane {
+                Lane::Foreground => self.pace.note_group(),
+                Lane::Bulk => tokio::time::sleep(self.pace.pause_after(&chunk)).await,
             }
         }
         for reply in queue.into_closing() {
