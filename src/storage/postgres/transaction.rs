@@ -32,10 +32,34 @@ pub(super) async fn begin(pool: &PgPool) -> sqlx::Result<Work> {
     Ok(Work { transaction: pool.begin().await?, pool: pool.clone() })
 }
 
+macro_rules! planned {
+    ($then:literal) => {
+        concat!(
+            "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; \
+             SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+             SET LOCAL enable_mergejoin = off",
+            $then
+        )
+    };
+}
+
 /// Begins a transaction whose statements are planned once for a connection: for short statements by
 /// key, whose planning would take longer than their execution.
+///
+/// The plan is made while a table may still be empty, and stays while it grows. So it must go by
+/// the keys even where reading or hashing a whole small table would be cheaper.
 pub(super) async fn begin_planned(pool: &PgPool) -> sqlx::Result<Work> {
-    let sql = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+    let transaction = pool.begin_with(planned!("")).await?;
+    Ok(Work { transaction, pool: pool.clone() })
+}
+
+/// The same once it is this node's turn to write. Fails if the turn does not come within a quarter
+/// of a second.
+pub(super) async fn begin_turn(pool: &PgPool) -> sqlx::Result<Work> {
+    let sql = planned!(
+        "; SET LOCAL lock_timeout = '250ms'; SELECT pg_advisory_xact_lock(7305804404); \
+         SET LOCAL lock_timeout TO DEFAULT"
+    );
     Ok(Work { transaction: pool.begin_with(sql).await?, pool: pool.clone() })
 }
 

@@ -32,6 +32,7 @@ mod postgres_accounts;
 mod postgres_groups;
 mod postgres_leases;
 mod postgres_open;
+mod postgres_plans;
 mod postgres_reads;
 mod postgres_rolling;
 mod postgres_tickets;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
@@ -23,6 +24,8 @@ pub(super) struct Locked {
     notified: BTreeSet<UserId>,
     /// The users whose heads have changed.
     changed: BTreeSet<UserId>,
+    /// How long it took to lock rows.
+    took: Duration,
 }
 
 #[derive(Debug)]
@@ -32,6 +35,11 @@ struct Inbox {
 }
 
 impl Locked {
+    /// How long it took to lock rows.
+    pub(super) fn took(&self) -> Duration {
+        self.took
+    }
+
     /// The head of an inbox, before or after marks.
     pub(super) fn head(&self, user: UserId) -> Option<Head> {
         self.inboxes.get(&user).map(|inbox| inbox.head)
@@ -74,12 +82,14 @@ pub(super) async fn read(
     touched: BTreeSet<UserId>,
 ) -> Result<(Facts, Locked), Failure> {
     let mut facts = Facts::default();
+    let mut since = Instant::now();
     if !needs.tickets.is_empty() {
         facts.tickets = tickets(connection, &needs.tickets).await?;
     }
     if !needs.projects.is_empty() {
         facts.projects = projects(connection, &needs.projects).await?;
     }
+    let mut took = since.elapsed();
     if needs.members {
         facts.members = members(connection).await?;
     }
@@ -99,10 +109,13 @@ pub(super) async fn read(
         facts.escalations = escalations(connection, needs).await?;
     }
     let users: Vec<i64> = notified.union(&touched).map(|user| user.0).collect();
+    since = Instant::now();
     let mut locked = Locked { notified, ..Locked::default() };
     if !users.is_empty() {
         locked.inboxes = lock(connection, place, users, browsers, hooks.of_users).await?;
     }
+    took += since.elapsed();
+    locked.took = took;
     Ok((facts, locked))
 }
 

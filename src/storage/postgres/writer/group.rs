@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellpull_actors::domain::comment::NewComment;
 use bellpull_actors::domain::ids::{MessageId, SendId, Seq, UserId};
@@ -36,6 +37,8 @@ pub(super) struct Applied {
     pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
     /// The transaction's id; `None` if it has written nothing.
     pub(super) transaction: Option<String>,
+    /// How long it took to lock rows.
+    pub(super) locks: Duration,
 }
 
 /// An account that was created in this group and is still to be announced.
@@ -77,6 +80,7 @@ pub(super) async fn apply(
 
     marks.apply(connection, &mut locked, &mut answers).await?;
     let facts = locked.recipients(facts);
+    let locks = locked.took();
     let (planned, announced) = decide(place, facts, &announcing, chunks, &mut answers)?;
     records.announced = announced;
     if let Some(drawn) = place.ids.short() {
@@ -90,7 +94,7 @@ pub(super) async fn apply(
     let transaction = batch.execute(connection).await?;
     // The other writes have no answer of their own.
     let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
-    Ok(Applied { answers, contents, transaction })
+    Ok(Applied { answers, contents, transaction, locks })
 }
 
 /// Plans all announcements; returns the rows, and how many recipients of each send were notified.

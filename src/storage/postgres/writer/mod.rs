@@ -2,10 +2,11 @@
 //! way to the disk, and the next commit takes them all.
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
-//! (transactions and [`failure`]s), [`pace`] (room for other writes), [`group`] (a group within its
-//! transaction, in its [`context`]), [`facts`] (what its plan needs, locked), [`marks`], [`sends`]
-//! with [`begin`], [`step`], [`audience`] and [`audiences`] (which recipients are next), and
-//! [`rows`] with [`ticket_rows`] (the planned rows, written as one [`batch`]).
+//! (transactions and [`failure`]s), [`turns`] (of several nodes), [`pace`] (room for other writes),
+//! [`group`] (a group within its transaction, in its [`context`]), [`facts`] (what its plan needs,
+//! locked), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and [`audiences`] (which
+//! recipients are next), and [`rows`] with [`ticket_rows`] (the planned rows, written as one
+//! [`batch`]).
 //!
 //! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
 //! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two
@@ -28,6 +29,7 @@ mod sends;
 mod step;
 mod task;
 mod ticket_rows;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +57,7 @@ use audiences::Audiences;
 use pace::Pace;
 use queue::Queue;
 use task::{Lane, Writer};
+use turns::Turns;
 
 /// Requests that may wait; beyond it callers are rejected instead of waiting without end.
 const WAITING_MAX: usize = 4096;
@@ -157,6 +160,7 @@ impl WriterHandle {
             let writer = Writer {
                 lane,
                 pace: pace.clone(),
+                turns: Turns::new(),
                 pool: pool.clone(),
                 channels: options.channels,
                 verify_email: options.verify_email,

@@ -8,6 +8,13 @@ use super::{Request, WriterMessage};
 /// and keep the first caller waiting.
 const GROUP_MAX: usize = 512;
 
+/// The requests of one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) requests: Vec<Request>,
+    rows: usize,
+}
+
 /// Queued requests.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -23,25 +30,36 @@ impl Queue {
 
     /// The next group: everything queued, without waiting for more than one. `None` once it is
     /// closed and everything is written.
-    pub(super) async fn next(&mut self) -> Option<Vec<Request>> {
+    pub(super) async fn next(&mut self) -> Option<Group> {
         loop {
-            let mut next = Some(self.waiting.recv().await?);
-            let (mut group, mut rows) = (Vec::new(), 0_usize);
-            while let Some(message) = next {
-                match message {
-                    WriterMessage::Request(request) => {
-                        rows = rows.saturating_add(request.write.rows());
-                        group.push(request);
-                    }
-                    WriterMessage::Close(reply) => {
-                        self.waiting.close();
-                        self.closing.push(reply);
-                    }
-                }
-                next = (rows < GROUP_MAX).then(|| self.waiting.try_recv().ok()).flatten();
-            }
-            if !group.is_empty() {
+            let first = self.waiting.recv().await?;
+            let mut group = Group::default();
+            self.add(first, &mut group);
+            self.fill(&mut group);
+            if !group.requests.is_empty() {
                 return Some(group);
+            }
+        }
+    }
+
+    /// Adds what has been queued meanwhile.
+    pub(super) fn fill(&mut self, group: &mut Group) {
+        while group.rows < GROUP_MAX
+            && let Ok(message) = self.waiting.try_recv()
+        {
+            self.add(message, group);
+        }
+    }
+
+    fn add(&mut self, message: WriterMessage, group: &mut Group) {
+        match message {
+            WriterMessage::Request(request) => {
+                group.rows = group.rows.saturating_add(request.write.rows());
+                group.requests.push(request);
+            }
+            WriterMessage::Close(reply) => {
+                self.waiting.close();
+                self.closing.push(reply);
             }
         }
     }

@@ -9,13 +9,14 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use super::super::ids::{BlockIds, Draws};
-use super::super::transaction::{begin_planned, is_broken, is_transient};
+use super::super::transaction::{Work, begin_planned, is_broken, is_transient};
 use super::audiences::Audiences;
 use super::context::Place;
 use super::failure::Failure;
 use super::group::{self, Applied};
 use super::pace::Pace;
 use super::queue::Queue;
+use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
 use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
@@ -37,11 +38,21 @@ pub(super) enum Lane {
     Bulk,
 }
 
+/// What a group took.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    /// For the locks of its rows.
+    locks: Duration,
+    /// In all, without waiting for a turn.
+    whole: Duration,
+}
+
 /// One of this node's writers.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) lane: Lane,
     pub(super) pace: Pace,
+    pub(super) turns: Turns,
     pub(super) pool: PgPool,
     pub(super) channels: Channels,
     /// Whether e-mails are sent to verified addresses only.
@@ -55,12 +66,20 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes group after group until the queue is closed.
-    pub(super) async fn run(self, mut queue: Queue) {
-        while let Some(group) = queue.next().await {
+    pub(super) async fn run(mut self, mut queue: Queue) {
+        while let Some(mut group) = queue.next().await {
             let chunk = self.pace.begin();
-            if caught("a group of writes", self.write_group(group)).await.is_none() {
+            let turn = self.turns.take(&self.pool).await;
+            if turn.is_some() {
+                queue.fill(&mut group);
+            }
+            match caught("a group of writes", self.write_group(group.requests, turn)).await {
+                Some(Some(Taken { locks, whole })) if matches!(self.lane, Lane::Foreground) => {
+                    self.turns.note(locks, whole);
+                }
+                Some(_) => {}
                 // Its callers see their dropped replies; its transaction is rolled back.
-                self.health.note(false);
+                None => self.health.note(false),
             }
             match self.lane {
                 Lane::Foreground => self.pace.note_group(),
@@ -74,10 +93,14 @@ impl Writer {
 
     /// Writes a group in one transaction. If that fails, each request is tried alone, so that only
     /// the failing one is rejected.
-    async fn write_group(&self, group: Vec<Request>) {
+    async fn write_group(&self, group: Vec<Request>, turn: Option<Work>) -> Option<Taken> {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
-        let answers = match self.try_together(&writes).await {
-            Ok(answers) => answers,
+        let mut taken = None;
+        let answers = match self.try_together(&writes, turn).await {
+            Ok((answers, time)) => {
+                taken = Some(time);
+                answers
+            }
             Err(failure) if writes.len() == 1 => vec![Err(failure.alone())],
             Err(failure) if failure.is_everyones() => {
                 let error = failure.alone();
@@ -92,8 +115,8 @@ impl Writer {
                         answers.push(Err(error.clone()));
                         continue;
                     }
-                    match self.try_together(std::slice::from_ref(write)).await {
-                        Ok(mut one) => answers.push(one.pop().unwrap_or(Ok(Done::Nothing))),
+                    match self.try_together(std::slice::from_ref(write), None).await {
+                        Ok((mut one, _)) => answers.push(one.pop().unwrap_or(Ok(Done::Nothing))),
                         Err(failure) => {
                             let is_away = failure.is_everyones();
                             let error = failure.alone();
@@ -112,16 +135,21 @@ impl Writer {
             // A caller that no longer waits needs no answer.
             let _ = request.reply.send(answer);
         }
+        taken
     }
 
     /// One transaction; tried again where that cannot write anything twice: another group's locks
     /// came first, or the connection broke and the group is known not to be written.
-    async fn try_together(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+    async fn try_together(
+        &self,
+        writes: &[&Write],
+        mut turn: Option<Work>,
+    ) -> Result<(Vec<Answer>, Taken), Failure> {
         let until = Instant::now() + TRIED_FOR;
         let mut tries = 0;
         loop {
-            let failure = match self.try_once(writes).await {
-                Ok(answers) => return Ok(answers),
+            let failure = match self.try_once(writes, turn.take()).await {
+                Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
             tries += 1;
@@ -142,10 +170,17 @@ impl Writer {
         }
     }
 
-    /// From `BEGIN` to `COMMIT`, or to a rollback.
-    async fn try_once(&self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+    /// From `BEGIN`, or from a turn that has come, to `COMMIT`, or to a rollback.
+    async fn try_once(
+        &self,
+        writes: &[&Write],
+        turn: Option<Work>,
+    ) -> Result<(Vec<Answer>, Taken), Failure> {
         let begun = Instant::now();
-        let mut work = begin_planned(&self.pool).await?;
+        let mut work = match turn {
+            Some(work) => work,
+            None => begin_planned(&self.pool).await?,
+        };
         let draws = Draws::new(&self.ids);
         let place = Place {
             ids: &draws,
@@ -161,7 +196,7 @@ impl Writer {
             self.ids.fill(&mut connection, drawn).await?;
             return Err(Failure::ShortOfIds(drawn));
         }
-        let Applied { mut answers, contents, transaction } = applied?;
+        let Applied { mut answers, contents, transaction, locks } = applied?;
         work.commit_as(transaction).await?;
         for answer in &mut answers {
             if let Ok(Done::Chunks(chunks)) = answer {
@@ -171,6 +206,6 @@ impl Writer {
         for (id, content) in &contents {
             self.contents.keep(id.0, content);
         }
-        Ok(answers)
+        Ok((answers, Taken { locks, whole: begun.elapsed() }))
     }
 }
