@@ -37,7 +37,7 @@ macro_rules! planned {
         concat!(
             "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; \
              SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
-             SET LOCAL enable_mergejoin = off",
+             SET LOCAL enable_mergejoin = off; SET LOCAL enable_incremental_sort = off",
             $then
         )
     };
@@ -47,7 +47,7 @@ macro_rules! planned {
 /// key, whose planning would take longer than their execution.
 ///
 /// The plan is made while a table may still be empty, and stays while it grows. So it must go by
-/// the keys even where reading or hashing a whole small table would be cheaper.
+/// the keys even where reading, hashing or sorting a whole small table would be cheaper.
 pub(super) async fn begin_planned(pool: &PgPool) -> sqlx::Result<Work> {
     let transaction = pool.begin_with(planned!("")).await?;
     Ok(Work { transaction, pool: pool.clone() })

@@ -66,7 +66,7 @@ async fn tickets_are_found_by_their_keys_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn a_send_reads_each_account_of_its_audience_once() {
+async fn a_chunk_of_a_send_reads_its_own_accounts_only() {
     if server().is_none() {
         return skipped("TEST_POSTGRES names no PostgreSQL server");
     }
@@ -95,6 +95,6 @@ async fn a_send_reads_each_account_of_its_audience_once() {
     drop(store);
     are_counted(&database, "notifications", 3_000).await;
     let read = rows_read(&database, "users").await;
-    // Counted when the send begins, walked in chunks, and found again by id for each chunk.
-    assert!(read < 15_000, "{read} accounts were read for 3,000 recipients");
+    // Each is counted, walked and found by its id: a few times, however many chunks there are.
+    assert!(read < 30_000, "{read} accounts were read for 3,000 recipients");
 }

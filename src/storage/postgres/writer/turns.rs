@@ -1,9 +1,9 @@
 //! Turns: how the groups of several nodes that need the same rows become large.
 //!
-//! Tickets of one project, or tickets that concern the same people, lock the same rows. A group that
-//! waits for such a lock is formed already, so under load each node would write many small groups,
-//! each with its round trips and its commit. A node that notices this takes turns with the others:
-//! it waits first, and what arrives meanwhile joins the group.
+//! Tickets of one project, or tickets that concern the same people, lock the same rows. A group
+//! that waits for such a lock is formed already, so under load each node would write many small
+//! groups, each with its round trips and its commit. A node that notices this takes turns with the
+//! others: it waits first, and what arrives meanwhile joins the group.
 //!
 //! Turns save work and are not needed for correctness; the locks of rows are. A node that meets no
 //! others leaves them, so nodes with different projects and people write at once. A turn that does
