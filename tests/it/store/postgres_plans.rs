@@ -1,5 +1,5 @@
-//! PostgreSQL's plans for the writers' statements. They are made once for a connection, while tables
-//! may be empty, and must not read whole tables when these have grown.
+//! PostgreSQL's plans for the writers' statements. They are made once for a connection, while
+//! tables may be empty, and must not read whole tables when these have grown.
 
 use std::sync::Arc;
 use std::time::Duration;
