@@ -58,8 +58,8 @@ pub struct ChannelLimits {
     /// How many deliveries may be with the provider at once, of all nodes together; 1 or more. Each
     /// node may have one, however many nodes there are.
     pub in_flight_max: usize,
-    /// How many deliveries of one lane may be in progress at once (see [`DeliveryStore::lease`]);
-    /// `u32::MAX` for a channel with one provider.
+    /// How many deliveries of one lane may be in progress at once (see [`DeliveryStore::lease`]),
+    /// of all nodes together; `u32::MAX` for a channel with one provider. Each node may have one.
     pub lane_max: u32,
     /// How many may begin in a second, of all nodes together; 0 for any number.
     pub per_s: u32,
@@ -77,6 +77,15 @@ impl ChannelLimits {
     pub fn in_flight_share(&self, nodes: u32) -> usize {
         let nodes = usize::try_from(nodes).unwrap_or(usize::MAX).max(1);
         (self.in_flight_max / nodes).max(1)
+    }
+
+    /// How many deliveries of one lane one of so many nodes may have in progress at once.
+    #[must_use]
+    pub fn lane_share(&self, nodes: u32) -> u32 {
+        match self.lane_max {
+            u32::MAX => u32::MAX,
+            lane_max => (lane_max / nodes.max(1)).max(1),
+        }
     }
 
     /// How long one of so many nodes waits after the begin of a delivery; `None`: not at all.

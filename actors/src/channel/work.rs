@@ -228,7 +228,7 @@ impl ChannelActor {
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
         let owner = self.owner.clone();
         let (now, most) = (self.clock.now(), u32::try_from(limit).unwrap_or(u32::MAX));
-        let limit = LeaseLimit { most, lane_max: self.limits.lane_max };
+        let limit = LeaseLimit { most, lane_max: self.limits.lane_share(*self.nodes.borrow()) };
         let lease = jiff::SignedDuration::try_from(self.limits.lease).unwrap_or_default();
         let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
         tokio::spawn(async move {
@@ -236,7 +236,7 @@ impl ChannelActor {
                 let leased = store.lease(&owner, channel, limit, now, until).await?;
                 let is_all = u32::try_from(leased.len()).is_ok_and(|count| count < limit.most);
                 let next_due = match is_all {
-                    true => store.next_due(channel, limit.lane_max).await?,
+                    true => store.next_due(&owner, channel, limit.lane_max).await?,
                     false => None,
                 };
                 Ok((leased, is_all, next_due))

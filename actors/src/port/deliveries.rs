@@ -49,9 +49,10 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// answer is lost, the leases expire.
     ///
     /// A lane is a part of a channel that may be slow by itself: the host of a push service, or of
-    /// a user's webhook; a channel with one provider is one lane. However many wait in a lane, no
-    /// more of it is leased at once than its share, by all owners together, and deliveries of other
-    /// lanes are leased past it.
+    /// a user's webhook; a channel with one provider is one lane. However many wait in a lane, an
+    /// owner leases no more of it at once than its share, and deliveries of other lanes are leased
+    /// past it. What other owners hold does not count: a node that was killed in the middle would
+    /// otherwise close its lanes to all until its leases end.
     async fn lease(
         &self,
         owner: &LeaseOwner,
@@ -91,10 +92,11 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// When the channel's next delivery is due that is not leased, or its next lease ends, of
-    /// whichever owner, whichever is first. Lanes that have `lane_max` leased are passed over:
-    /// there the end of an attempt is waited for.
+    /// whichever owner, whichever is first. Lanes of which this owner has leased `lane_max` are
+    /// passed over: there the end of an attempt is waited for.
     async fn next_due(
         &self,
+        owner: &LeaseOwner,
         channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError>;
@@ -123,7 +125,7 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
 pub struct LeaseLimit {
     /// By this lease.
     pub most: u32,
-    /// Of one lane, including what is leased already.
+    /// Of one lane, including what the owner has leased already.
     pub lane_max: u32,
 }
 

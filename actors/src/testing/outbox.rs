@@ -48,9 +48,11 @@ struct Data {
 }
 
 impl Data {
-    /// How many are leased of each lane.
-    fn held(&self, now: Timestamp) -> BTreeMap<&'static str, u32> {
-        let is_leased = |one: &&FakeDelivery| one.leased_until.is_some_and(|until| until > now);
+    /// How many of each lane this owner has leased.
+    fn held(&self, owner: &LeaseOwner, now: Timestamp) -> BTreeMap<&'static str, u32> {
+        let is_leased = |one: &&FakeDelivery| {
+            one.leased_until.is_some_and(|until| until > now) && one.owner.as_ref() == Some(owner)
+        };
         let mut held = BTreeMap::new();
         for one in self.deliveries.values().filter(is_leased) {
             *held.entry(one.lane).or_default() += 1;
@@ -164,7 +166,7 @@ impl DeliveryStore for FakeOutbox {
             .map(|(id, one)| (one.due_at, *id, one.lane))
             .collect();
         due.sort_unstable();
-        let mut held = data.held(now);
+        let mut held = data.held(owner, now);
         due.retain(|(_, _, lane)| {
             let held = held.entry(*lane).or_default();
             *held = held.saturating_add(1);
@@ -251,11 +253,12 @@ impl DeliveryStore for FakeOutbox {
 
     async fn next_due(
         &self,
+        owner: &LeaseOwner,
         _channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError> {
         let data = self.open()?;
-        let held = data.held(self.clock.now());
+        let held = data.held(owner, self.clock.now());
         let has_room = |one: &FakeDelivery| {
             one.leased_until.is_some() || held.get(one.lane).is_none_or(|count| *count < lane_max)
         };

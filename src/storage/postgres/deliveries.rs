@@ -81,6 +81,7 @@ impl DeliveryStore for PostgresStore {
 
     async fn next_due(
         &self,
+        owner: &LeaseOwner,
         channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError> {
@@ -89,7 +90,7 @@ impl DeliveryStore for PostgresStore {
             "WITH RECURSIVE ",
             lanes!(),
             ", ",
-            held!(),
+            held!("$4"),
             " SELECT least((SELECT min(q.due_at) FROM lanes l CROSS JOIN LATERAL \
              (SELECT d.due_at FROM deliveries d WHERE d.status = 'QUEUED' \
              AND d.leased_until IS NULL AND d.channel = $1 AND d.lane = l.lane \
@@ -99,7 +100,7 @@ impl DeliveryStore for PostgresStore {
             ")), (SELECT min(leased_until) FROM leased))"
         );
         let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(i64::MIN);
-        let query = query.bind(i64::from(lane_max));
+        let query = query.bind(i64::from(lane_max)).bind(owner.as_str());
         let next: Option<i64> = query.fetch_one(&self.pool).await.map_err(failed)?;
         optional_timestamp(next)
     }

@@ -13,15 +13,20 @@ macro_rules! lanes {
     };
 }
 
-/// The leased deliveries, and how many of each lane have a lease that has not expired. The time is
+/// The leased deliveries, and how many of each lane this owner holds by a lease that has not
+/// expired. The time is
 /// no condition on the table: PostgreSQL would expect a third of all rows to match, and plan for
 /// that anew with each lease.
 macro_rules! held {
-    () => {
-        "leased AS MATERIALIZED (SELECT id, lane, due_at, leased_until FROM deliveries \
-         WHERE leased_until IS NOT NULL AND channel = $1), \
-         held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM leased \
-         WHERE leased_until > $2 GROUP BY lane)"
+    ($owner:literal) => {
+        concat!(
+            "leased AS MATERIALIZED (SELECT id, lane, due_at, leased_until, lease_owner \
+             FROM deliveries WHERE leased_until IS NOT NULL AND channel = $1), \
+             held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM leased \
+             WHERE leased_until > $2 AND lease_owner = ",
+            $owner,
+            " GROUP BY lane)"
+        )
     };
 }
 

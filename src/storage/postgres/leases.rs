@@ -1,7 +1,7 @@
 //! Leases: the longest due deliveries of a channel.
 //!
-//! Nodes lease one after the other, a channel at a time: each counts what is leased of a lane by
-//! all of them, and none finds only rows that another is about to take. A lease is a few short
+//! Nodes lease one after the other, a channel at a time, so that none finds only rows that another
+//! is about to take. A lease is a few short
 //! statements. The lock is one of the transaction, and a node that stops in the middle loses it
 //! after [`IDLE_MAX`].
 
@@ -38,7 +38,7 @@ const DUE: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
     ", ",
-    held!(),
+    held!("$6"),
     ", \
     due AS (SELECT q.id, q.due_at, l.lane FROM lanes l CROSS JOIN LATERAL \
     (SELECT q.id, q.due_at FROM deliveries q WHERE q.status = 'QUEUED' \
@@ -135,6 +135,7 @@ async fn due(
     let query = query.bind(wanted.now.as_millisecond());
     let query = query.bind(i64::try_from(room).unwrap_or(i64::MAX));
     let query = query.bind(i64::from(wanted.limit.lane_max)).bind(verify_email);
+    let query = query.bind(wanted.owner.as_str());
     query.fetch_all(connection).await.map_err(failed)?.iter().map(leased_row).collect()
 }
 

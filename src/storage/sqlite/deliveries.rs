@@ -51,6 +51,7 @@ impl DeliveryStore for SqliteStore {
 
     async fn next_due(
         &self,
+        owner: &LeaseOwner,
         channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError> {
@@ -58,7 +59,7 @@ impl DeliveryStore for SqliteStore {
             "WITH RECURSIVE ",
             lanes!(),
             ", ",
-            held!(),
+            held!("?4"),
             " SELECT min(at) FROM (SELECT (SELECT min(q.due_at) FROM deliveries q \
              WHERE q.status = 'QUEUED' AND q.leased_until IS NULL AND q.channel = ?1 \
              AND q.lane = l.lane) AS at FROM lanes l WHERE l.lane IS NOT NULL \
@@ -69,7 +70,8 @@ impl DeliveryStore for SqliteStore {
         );
         // An expired lease stays its owner's until another takes it.
         let ever = i64::MIN;
-        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(ever).bind(lane_max);
+        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(ever);
+        let query = query.bind(lane_max).bind(owner.as_str());
         let next: Option<i64> = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         optional_timestamp(next)
     }

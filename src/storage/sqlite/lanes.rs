@@ -14,11 +14,16 @@ macro_rules! lanes {
     };
 }
 
-/// How many deliveries of each lane are leased.
+/// How many deliveries of each lane this owner has leased.
 macro_rules! held {
-    () => {
-        "held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM deliveries \
-         WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until > ?2 GROUP BY lane)"
+    ($owner:literal) => {
+        concat!(
+            "held (lane, count) AS MATERIALIZED (SELECT lane, count(*) FROM deliveries \
+             WHERE leased_until IS NOT NULL AND channel = ?1 AND leased_until > ?2 \
+             AND lease_owner = ",
+            $owner,
+            " GROUP BY lane)"
+        )
     };
 }
 

@@ -78,7 +78,7 @@ pub(crate) async fn a_sent_one_is_sent_once<F: Fixture>() {
     assert_eq!((one.number, one.started_at, one.took_ms), (1, at(60), 7));
     assert_eq!((one.outcome, one.detail.as_deref()), (OutcomeKind::Sent, Some("m-1")));
     assert!(lease(store, 10, 9_999).await.is_empty());
-    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), None);
+    assert_eq!(store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(), None);
 }
 
 pub(crate) async fn a_later_one_comes_back_when_it_is_due<F: Fixture>() {

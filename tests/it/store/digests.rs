@@ -65,7 +65,7 @@ pub(crate) async fn quiet_hours_delay_what_leaves_the_house<F: Fixture>() {
     assert_eq!(morning.iter().map(said).collect::<Vec<_>>(), [["night"]]);
     assert_eq!(store.delivery(morning[0].id).await.unwrap().unwrap().rule, Some(Rule::QuietHours));
     assert_eq!(
-        store.next_due(Channel::Email, u32::MAX).await.unwrap(),
+        store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(),
         Some(at(DAY + 7 * HOUR + 1_000))
     );
     let noon = lease(store, 9, DAY + 12 * HOUR).await;

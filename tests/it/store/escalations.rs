@@ -111,7 +111,7 @@ pub(crate) async fn a_step_is_due_when_it_has_waited<F: Fixture>() {
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     assert_eq!(lease(store, 10, 10).await.len(), 1, "e-mail is not named: it goes at once");
-    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(10 + 60 * SECOND)));
+    assert_eq!(store.next_due(&owner(), Sms, u32::MAX).await.unwrap(), Some(at(10 + 60 * SECOND)));
     assert!(texts(store, 9 + 60 * SECOND).await.is_empty());
     let leased = texts(store, 10 + 60 * SECOND).await;
     assert_eq!(leased.len(), 1);
@@ -323,8 +323,11 @@ pub(crate) async fn sends_go_by_their_events_policy<F: Fixture>() {
     let announced =
         store.continue_send(&owner(), send.id, 10, at(late)).await.unwrap().announced.unwrap();
     assert_eq!(ways(store, announced.entries[0].id).await, [WAITS], "the policy adds its channel");
-    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), Some(at(late + 60 * SECOND)));
+    assert_eq!(
+        store.next_due(&owner(), Sms, u32::MAX).await.unwrap(),
+        Some(at(late + 60 * SECOND))
+    );
     read(store, &ann, announced.entries[0].id).await;
     assert_eq!(ways(store, announced.entries[0].id).await, [SEEN]);
-    assert_eq!(store.next_due(Sms, u32::MAX).await.unwrap(), None);
+    assert_eq!(store.next_due(&owner(), Sms, u32::MAX).await.unwrap(), None);
 }

@@ -168,7 +168,7 @@ pub(crate) async fn a_lease_ends_by_its_time_for_any_owner<F: Fixture>() {
     let (a, b) = nodes();
     let first = lease_as(store, &a, 10, 50).await;
     assert!(lease_as(store, &b, 10, 1_049).await.is_empty());
-    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(1_050)));
+    assert_eq!(store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(), Some(at(1_050)));
     let second = lease_as(store, &b, 10, 1_050).await;
     assert_eq!(names(&second), [(first[0].id.0, 2), (first[1].id.0, 2)]);
     assert!(lease_as(store, &a, 10, 2_049).await.is_empty(), "they are the other's now");
@@ -339,19 +339,19 @@ pub(crate) async fn the_next_due_is_known<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
-    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), None);
+    assert_eq!(store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(), None);
     due(store, "later", &ann, 5_000).await;
     due(store, "soon", &ann, 20).await;
-    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(20)));
-    assert_eq!(store.next_due(Channel::WhatsApp, u32::MAX).await.unwrap(), None);
+    assert_eq!(store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(), Some(at(20)));
+    assert_eq!(store.next_due(&owner(), Channel::WhatsApp, u32::MAX).await.unwrap(), None);
     lease(store, 10, 50).await;
     assert_eq!(
-        store.next_due(Channel::Email, u32::MAX).await.unwrap(),
+        store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(),
         Some(at(1_050)),
         "a lease ends"
     );
     lease(store, 10, 5_000).await;
-    assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(6_000)));
+    assert_eq!(store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(), Some(at(6_000)));
 }
 
 pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
@@ -374,7 +374,10 @@ pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
         assert_eq!(page.count, 3);
         assert!(page.rows.iter().all(|row| row.recipient == Some(ann.id)));
         assert!(page.rows.iter().all(|row| row.rule == Some(Rule::NoAddress)));
-        assert_eq!(store.next_due(Channel::Email, u32::MAX).await.unwrap(), Some(at(1_050)));
+        assert_eq!(
+            store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(),
+            Some(at(1_050))
+        );
     }
 }
 

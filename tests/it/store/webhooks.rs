@@ -12,8 +12,8 @@ use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::retention::{Old, Position};
 use bellpull_actors::port::webhooks::WhichWebhooks;
 use bellpull_actors::port::{
-    DeliveryLog, DeliveryStore, LeaseLimit, ProjectStore, RetentionStore, StoreError, TicketStore,
-    WebhookStore,
+    DeliveryLog, DeliveryStore, LeaseLimit, LeaseOwner, ProjectStore, RetentionStore, StoreError,
+    TicketStore, WebhookStore,
 };
 
 use super::people::{at, creation, default_project, first, person, raise, step, tell};
@@ -406,6 +406,11 @@ pub(crate) async fn a_full_lane_does_not_hold_up_the_others<F: Fixture>() {
     let leased = lease(1_000).await;
     assert_eq!(ids(&leased), [slow[0], slow[1], slow[0], slow[1], quick], "by due time");
     assert!(lease(1_001).await.is_empty(), "four of a host at once, whichever webhook's");
+    let other = LeaseOwner::new("other", at(0));
+    let others = store.lease(&other, Channel::Webhook, limit, at(1_001), at(9_000)).await.unwrap();
+    assert_eq!(others.len(), 4, "what one owner holds closes no lane to another");
+    assert!(store.next_due(&other, Channel::Webhook, 5).await.unwrap() < Some(at(1_000)));
+    store.release(&other, Channel::Webhook).await.unwrap();
     let sent = Outcome::Sent { provider_id: None };
     store.record(vec![attempt(&leased[0], sent)]).await.unwrap();
     assert_eq!(lease(1_002).await.len(), 1, "one has made room");
@@ -421,7 +426,7 @@ pub(crate) async fn what_is_in_a_full_lane_is_not_due<F: Fixture>() {
     let fixture = with_hooks::<F>().await;
     let store = &**fixture.store();
     crowded(store).await;
-    let next = async |lane_max| store.next_due(Channel::Webhook, lane_max).await.unwrap();
+    let next = async |lane_max| store.next_due(&owner(), Channel::Webhook, lane_max).await.unwrap();
     let limit = LeaseLimit { most: 9, lane_max: 4 };
     assert!(next(4).await.unwrap() < at(1_000));
     store.lease(&owner(), Channel::Webhook, limit, at(1_000), at(9_000)).await.unwrap();
@@ -455,7 +460,7 @@ pub(crate) async fn a_lane_that_hangs_gets_one_at_a_time_until_it_answers<F: Fix
     assert!(leases(&**fixture.store(), limit, 1_002).await.is_empty(), "two are in hand");
     fixture.store().record(vec![ended(&more[0], 10_000, later())]).await.unwrap();
     assert!(leases(&**fixture.store(), limit, 1_003).await.is_empty(), "one is");
-    let next = fixture.store().next_due(Channel::Webhook, 4).await.unwrap();
+    let next = fixture.store().next_due(&owner(), Channel::Webhook, 4).await.unwrap();
     assert_eq!(next, Some(at(90_000)), "nothing is due there before that ends");
     // Who begins anew knows it still.
     let fixture = fixture.reopen().await;

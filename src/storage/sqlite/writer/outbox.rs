@@ -102,7 +102,7 @@ const DUE: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
     ", ",
-    held!(),
+    held!("?6"),
     ", \
     due AS (SELECT d.id, d.due_at, d.lane FROM lanes l CROSS JOIN deliveries d ON d.id IN \
     (SELECT q.id FROM deliveries q WHERE q.status = 'QUEUED' AND q.leased_until IS NULL \
@@ -215,7 +215,8 @@ fn lease(
         let room = limit - leased.len();
         let at_most = i64::try_from(room).unwrap_or(i64::MAX);
         let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
-        let values = (channel, now_ms, at_most, wanted.limit.lane_max, verify_email);
+        let (lane_max, owner) = (wanted.limit.lane_max, wanted.owner.as_str());
+        let values = (channel, now_ms, at_most, lane_max, verify_email, owner);
         let due = all(connection, DUE, values, leased_row)?;
         let is_all = due.len() < room;
         let (found, lost): (Vec<_>, Vec<_>) =
