@@ -17,6 +17,7 @@
 //! times as many deliveries as may be in flight, and nothing while more results than that wait (the
 //! store is unavailable).
 
+mod held;
 mod place;
 mod supervisor;
 mod work;

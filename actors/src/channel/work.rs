@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::held::while_held;
 use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
 };
@@ -179,9 +180,11 @@ impl ChannelActor {
                 Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
             } else {
                 let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
+                let sending = while_held(&*clock, leased.leased_until, sending);
                 match tokio::time::timeout(send_max, sending).await {
-                    Ok(Ok(outcome)) => outcome,
-                    Ok(Err(_)) => later("the sender failed", false),
+                    Ok(Some(Ok(outcome))) => outcome,
+                    Ok(Some(Err(_))) => later("the sender failed", false),
+                    Ok(None) => later("the hub was suspended until its lease had ended", false),
                     Err(_) => later("the provider did not answer in time", true),
                 }
             };

@@ -24,6 +24,7 @@ struct Post {
     outbox: FakeOutbox,
     sender: Arc<FakeSender>,
     nodes: watch::Sender<u32>,
+    clock: Arc<FakeClock>,
     actor: ChannelActor,
     handle: Handle<ChannelMessage>,
 }
@@ -56,13 +57,13 @@ async fn post(
         store: Arc::new(outbox.clone()),
         owner: LeaseOwner::new("a", Timestamp::UNIX_EPOCH),
         sender: sender.clone(),
-        clock,
+        clock: clock.clone(),
         limits,
         nodes: nodes.subscribe(),
         runtime: None,
     };
     let handle = spawn(&actor).await;
-    Post { outbox, sender, nodes, actor, handle }
+    Post { outbox, sender, nodes, clock, actor, handle }
 }
 
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
@@ -252,6 +253,9 @@ fn a_share_is_never_nothing() {
     let gaps = [0, 1, 3].map(|nodes| limits.gap(nodes).map(|gap| gap.as_millis()));
     assert_eq!(gaps, [Some(100), Some(100), Some(300)]);
     assert_eq!(ChannelLimits::default().gap(3), None);
+    let limits = ChannelLimits { lane_max: 4, ..limits };
+    assert_eq!([1, 2, 3, 100].map(|nodes| limits.lane_share(nodes)), [4, 2, 1, 1]);
+    assert_eq!(ChannelLimits::default().lane_share(3), u32::MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,6 +269,21 @@ async fn a_store_that_is_away_is_asked_again_and_nothing_is_sent_twice() {
     post.outbox.set_away(false);
     post.outbox.until(|outbox| outbox.count(Sent) == 10).await;
     assert_eq!(post.sender.given().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_was_suspended_beyond_its_lease_is_given_up() {
+    let post = post(1, two_at_once(), takes(SECOND)).await;
+    post.sender.until_in_flight(1).await;
+    let long = SignedDuration::try_from(ChannelLimits::default().lease).unwrap();
+    post.clock.set(Timestamp::UNIX_EPOCH + long);
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    let recorded = post.outbox.of(1).recorded;
+    let Outcome::Later { error, is_outage: false, .. } = &recorded[0].outcome else {
+        panic!("{:?}", recorded[0].outcome)
+    };
+    assert!(error.contains("suspended"), "{error}");
+    assert_eq!(recorded.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
