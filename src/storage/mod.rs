@@ -19,6 +19,7 @@ pub mod postgres;
 mod provider_reports;
 mod requests;
 mod rows;
+mod send_chunks;
 pub mod sqlite;
 mod supervised;
 mod webhook_rows;

@@ -18,9 +18,10 @@ use super::super::ids::Sequence;
 use super::audience;
 use super::context::Place;
 use super::failure::Failure;
-use super::send_rows::{KeyRow, NewRow, Records, Reply, SendChunk, SendText};
+use super::send_rows::{KeyRow, NewRow, Records};
 use crate::storage::requests::BeginSend;
 use crate::storage::rows::to_json;
+use crate::storage::send_chunks::{Reply, SendChunk, SendText};
 
 /// By owner and key: the hash of the request, and the send that it began.
 type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;

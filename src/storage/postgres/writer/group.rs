@@ -25,8 +25,9 @@ use super::context::Place;
 use super::facts;
 use super::failure::Failure;
 use super::marks::Marks;
-use super::send_rows::{SendChunk, SendText, Sends};
+use super::send_rows::{Sends, give};
 use super::{Answer, Done, Write, rows, sends};
+use crate::storage::send_chunks::{SendChunk, SendText};
 
 /// The result of a group, to be committed.
 #[derive(Debug, Default)]
@@ -200,7 +201,7 @@ fn send(
         let announced = plan.send(part, together)?;
         let count = announced.as_ref().map_or(0, |announced| announced.entries.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
-        chunk.reply.give(&mut answers[chunk.at], announced);
+        give(chunk.reply, &mut answers[chunk.at], announced);
     }
     Ok(counts)
 }

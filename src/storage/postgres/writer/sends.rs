@@ -7,8 +7,9 @@ use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::Sends;
-use super::step::{self, Asked};
+use super::step;
 use super::{Answer, Done, Write};
+use crate::storage::send_chunks::Asked;
 
 /// Finds the next recipients of the group's sends. Those without any, because they are refused,
 /// repeated or finished, are answered here.

@@ -6,55 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::send::claim::Claim;
 use bellpull_actors::domain::plan::send::step::{Standing, Turn};
 use bellpull_actors::domain::plan::send::{Audience, Progress};
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::port::sends::{Chunk, Chunks};
-use jiff::Timestamp;
 use sqlx::PgConnection;
 
 use super::super::messages::content;
 use super::audience::{Candidates, Walk, next_of};
 use super::context::Place;
 use super::failure::Failure;
-use super::send_rows::{CursorRow, Reply, SendChunk, SendText, Sends};
+use super::send_rows::{CursorRow, Sends};
 use super::{Answer, Done};
 use crate::storage::rows::{json, optional_timestamp, timestamp};
-
-/// The sends to be continued, and the total number of notifications: the first, and those near it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) owner: &'a LeaseOwner,
-    pub(super) ids: &'a [SendId],
-    pub(super) rows: u32,
-    pub(super) now: Timestamp,
-}
-
-/// A send in progress, with the group's changes.
-#[derive(Debug)]
-struct Running<'a> {
-    message_id: i64,
-    content: Arc<MessageContent>,
-    audience: Arc<Audience>,
-    channels: Channels,
-    is_critical: bool,
-    /// When it was taken in: accounts that registered later are left out.
-    taken_in_ms: i64,
-    standing: Standing,
-    claim: Option<Claim<'a>>,
-    has_moved: bool,
-}
-
-impl Running<'_> {
-    /// Whether another owner steps it.
-    fn is_held_from(&self, asked: Asked<'_>) -> bool {
-        let owner = asked.owner.as_str();
-        self.claim.as_ref().is_some_and(|claim| claim.excludes(owner, asked.now))
-    }
-}
+use crate::storage::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
 
 /// Plans the next chunk of the requested sends; several requests are planned one after the other.
 pub(super) async fn go_on<'a>(

@@ -20,7 +20,8 @@ use super::BeginSend;
 use super::audience;
 use super::context::Place;
 use super::failure::Failure;
-use super::send_rows::{Records, Reply, SendChunk, SendText, names};
+use super::send_rows::{Records, names};
+use crate::storage::send_chunks::{Reply, SendChunk, SendText};
 
 /// By owner and key: the hash of the request, and the send that it began.
 type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;

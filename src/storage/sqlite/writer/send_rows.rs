@@ -1,20 +1,18 @@
 //! The rows of sends, and the chunks that a group writes of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::ids::SendId;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::LeaseOwner;
-use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
+use bellpull_actors::port::sends::BeginSend as Outcome;
 use bellpull_actors::port::tickets::AnnouncedMessage;
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
 use super::{Answer, Done, mismatch};
+use crate::storage::send_chunks::{Reply, SendChunk};
 
 static SENDS: MultiRow = MultiRow::new(
     "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \
@@ -49,71 +47,18 @@ pub(super) struct Sends<'a> {
     pub(super) records: Records<'a>,
 }
 
-/// The next recipients of a send.
-#[derive(Debug)]
-pub(super) struct SendChunk {
-    /// Its request's place in the group.
-    pub(super) at: usize,
-    pub(super) send: SendId,
-    pub(super) message_id: i64,
-    pub(super) text: SendText,
-    /// In the order of their ids; empty for a send that is scheduled for later.
-    pub(super) recipients: Vec<UserId>,
-    /// The id that its only notification was given before.
-    pub(super) only: Option<NotificationId>,
-    pub(super) channels: Channels,
-    /// Whether it overrides the recipients' preferences.
-    pub(super) is_critical: bool,
-    pub(super) now: Timestamp,
-    pub(super) reply: Reply,
-}
-
-/// The message of a chunk.
-#[derive(Debug)]
-pub(super) enum SendText {
-    /// It must be written first.
-    New(Arc<MessageContent>),
-    /// It was written with the first chunk.
-    Written(Arc<MessageContent>),
-}
-
-impl SendText {
-    /// The message.
-    pub(super) fn content(&self) -> &Arc<MessageContent> {
-        match self {
-            Self::New(content) | Self::Written(content) => content,
+/// Completes a caller's answer with the announcement.
+pub(super) fn give(reply: Reply, answer: &mut Option<Answer>, announced: Option<AnnouncedMessage>) {
+    match (reply, answer) {
+        (Reply::Begun { send, has_more }, answer) => {
+            *answer = Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, announced, has_more }))));
         }
-    }
-}
-
-/// The caller's answer.
-#[derive(Debug)]
-pub(super) enum Reply {
-    Begun {
-        send: StoredSend,
-        has_more: bool,
-    },
-    /// The answer without the announcement: it is one of several sends, by its index there.
-    Continued {
-        nth: usize,
-    },
-}
-
-impl Reply {
-    /// Completes the answer with the announcement.
-    pub(super) fn give(self, answer: &mut Option<Answer>, announced: Option<AnnouncedMessage>) {
-        match (self, answer) {
-            (Self::Begun { send, has_more }, answer) => {
-                *answer =
-                    Some(Ok(Done::Begun(Box::new(Outcome::Begun { send, announced, has_more }))));
+        (Reply::Continued { nth }, Some(Ok(Done::Chunks(written)))) => {
+            if let Some(Some(chunk)) = written.chunks.get_mut(nth) {
+                chunk.announced = announced;
             }
-            (Self::Continued { nth }, Some(Ok(Done::Chunks(written)))) => {
-                if let Some(Some(chunk)) = written.chunks.get_mut(nth) {
-                    chunk.announced = announced;
-                }
-            }
-            (Self::Continued { .. }, answer) => *answer = Some(Err(mismatch())),
         }
+        (Reply::Continued { .. }, answer) => *answer = Some(Err(mismatch())),
     }
 }
 

@@ -13,9 +13,10 @@ use super::super::statement::{execute, optional};
 use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
-use super::in_step::{self, Asked};
+use super::in_step;
 use super::send_rows::Sends;
 use super::{Answer, Done, Write};
+use crate::storage::send_chunks::Asked;
 
 /// Finds the next recipients of the group's sends. Those without any, because they are
 /// refused, repeated or finished, are answered here.

@@ -16,8 +16,9 @@ use super::super::ids::Counter;
 use super::accounts::Created;
 use super::context::Place;
 use super::failure::Failure;
-use super::send_rows::{SendChunk, SendText};
+use super::send_rows::give;
 use super::{Answer, Done, Write, known, rows};
+use crate::storage::send_chunks::{SendChunk, SendText};
 
 /// What a group writes here, each with the index of its request in the group.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ fn send(
         let announced = plan.send(part, together)?;
         let count = announced.as_ref().map_or(0, |announced| announced.entries.len());
         *counts.entry(chunk.send).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
-        chunk.reply.give(&mut answers[chunk.at], announced);
+        give(chunk.reply, &mut answers[chunk.at], announced);
     }
     Ok(counts)
 }
