@@ -62,9 +62,9 @@ pub async fn cluster(
     let options = NodeOptions {
         program: Some(binary),
         database,
-        redis: services.redis.url(),
+        redis: Some(services.redis.url()),
         settings: settings.chain([secret]).chain(spawn::connections()).collect(),
-        directory: None,
+        ..NodeOptions::default()
     };
     let nodes = Nodes::start(&options, count).await?;
     let places = nodes.iter().map(|node| Place::parse(&node.url())).collect::<Result<_, _>>()?;

@@ -8,10 +8,10 @@ use crate::support::process::{command, folder};
 use crate::support::skip::skipped;
 
 /// Runs a schedule of a few faults; nothing may be lost, doubled or out of order.
-fn survives(seed: &str, faults: &str) {
+fn survives(seed: &str, nodes: &str, faults: &str) {
     println!("seed {seed}");
     let (_folder, database) = folder();
-    let arguments = ["chaos", "--seed", seed, "--faults", faults, "--json"];
+    let arguments = ["chaos", "--seed", seed, "--nodes", nodes, "--faults", faults, "--json"];
     let size = ["--faults-per-schedule", "6", "--clients", "40", "--writers", "8"];
     let time = ["--seconds", "20"];
     let mut chaos = command(&database);
@@ -37,20 +37,31 @@ fn survives(seed: &str, faults: &str) {
 
 #[test]
 fn nothing_is_lost_in_a_known_schedule() {
-    survives("4", "freeze,kill,redis,postgres,cut");
+    survives("4", "3", "freeze,kill,redis,postgres,cut");
 }
 
 #[test]
 fn nothing_is_lost_in_any_schedule() {
     let seed = fastrand::u32(..).to_string();
-    survives(&seed, "kill,rolling,redis,postgres,cut");
+    survives(&seed, "3", "kill,rolling,redis,postgres,cut");
+}
+
+#[test]
+fn nothing_is_lost_on_one_node() {
+    let seed = fastrand::u32(..).to_string();
+    survives(&seed, "1", "kill,freeze,rolling");
 }
 
 #[test]
 fn a_fault_that_does_not_exist_is_refused() {
     let (_folder, database) = folder();
-    let refused = command(&database).args(["chaos", "--faults", "flood"]).output().unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(text.contains("--faults") && text.contains("freeze"), "{text}");
+    for (arguments, why) in [
+        (&["chaos", "--faults", "flood"][..], "freeze"),
+        (&["chaos", "--nodes", "1", "--faults", "redis"], "SQLite"),
+    ] {
+        let refused = command(&database).args(arguments).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("--faults") && text.contains(why), "{text}");
+    }
 }

@@ -27,7 +27,7 @@ fn options(services: &Services) -> NodeOptions {
     NodeOptions {
         program: Some(env!("CARGO_BIN_EXE_bellpull").into()),
         database: services.postgres.url(),
-        redis: services.redis.url(),
+        redis: Some(services.redis.url()),
         ..NodeOptions::default()
     }
 }

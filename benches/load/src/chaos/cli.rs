@@ -6,19 +6,22 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::arena::Site;
+use super::fault::{FaultKind, possible_on};
 use super::finding::Wrong;
 use super::run::{Outcome, Plan, run as run_one};
-use super::schedule::{FAULTS, FaultKind};
+use crate::spawn::own_binary;
 use crate::{LoadError, children};
 
 const EXAMPLES: &str = "\
 Examples:
   bellpull chaos
   bellpull chaos --seed 7 --faults kill,freeze --faults-per-schedule 20
+  bellpull chaos --nodes 1 --faults-per-schedule 20 --seconds 120
   bellpull chaos --schedules 3 --seconds 120 --json
 
-Each schedule starts nodes on a PostgreSQL and a Redis of its own, which are started from this
-machine's programs and removed afterwards. Clients of all families listen and reconnect, writers
+One node runs on SQLite; several run on a PostgreSQL and a Redis of their own, which are started
+from this machine's programs and removed afterwards. Clients of all families listen and reconnect, writers
 repeat what was not answered (with the same Idempotency-Key, or the ticket's version), and faults
 happen. Then what was acknowledged, what the store holds and what each client saw are compared.
 
@@ -41,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u8).range(1..=20))]
     nodes: u8,
-    /// Which faults happen [default: all]
+    /// Which faults happen [default: all that are possible on so many nodes]
     #[arg(long, value_name = "FAULT,FAULT,…", value_delimiter = ',')]
     faults: Vec<FaultKind>,
     /// How many faults happen in a schedule, each at a random moment
@@ -73,8 +76,8 @@ struct Total {
     acknowledged: u64,
     wrong: [u64; 3],
     reports: Vec<serde_json::Value>,
-    /// The seed of the first schedule that failed.
-    failed: Option<u64>,
+    /// The command that repeats the first schedule that failed.
+    failed: Option<String>,
 }
 
 /// Runs the schedules.
@@ -93,6 +96,7 @@ pub async fn run(args: Args) -> Result<(), LoadError> {
 }
 
 async fn all(args: &Args) -> Result<(), LoadError> {
+    let kinds = args.kinds()?;
     let seed = match args.seed {
         Some(seed) => seed,
         None => random_seed()?,
@@ -101,64 +105,75 @@ async fn all(args: &Args) -> Result<(), LoadError> {
         print_line(&format!("seed {seed}"))?;
     }
     let mut total = Total::default();
+    let mut site = Site::new(own_binary()?);
     for schedule in 0..u64::from(args.schedules) {
-        let plan = args.plan(seed.wrapping_add(schedule));
-        let repeat = args.repeat(plan.seed);
+        let plan = args.plan(seed.wrapping_add(schedule), &kinds);
+        let repeat = args.repeat(&plan);
+        let folder = tempfile::Builder::new().prefix("bellpull-chaos-").tempdir();
+        let folder =
+            folder.map_err(|error| LoadError::failed(format!("a temporary folder: {error}")))?;
         let say = |line: &str| {
             if !args.json {
                 // The report at the end fails if this line cannot be printed.
                 let _ = print_line(line);
             }
         };
-        let outcome = Box::pin(run_one(&plan, say)).await;
+        let outcome = Box::pin(run_one(&plan, &mut site, folder.path(), say)).await;
         let outcome =
             outcome.map_err(|error| LoadError::Failed(format!("{error}; again: {repeat}")))?;
         if !args.json {
             print_line(report(&outcome).trim_end())?;
         }
-        total.add(&plan, outcome);
+        total.add(&plan, outcome, repeat);
     }
     total.print(args.json, seed)?;
-    let Some(failed) = total.failed else { return Ok(()) };
+    let Some(repeat) = total.failed else { return Ok(()) };
     let [lost, doubled, out_of_order] = total.wrong;
     Err(LoadError::Failed(format!(
-        "{lost} lost, {doubled} doubled, {out_of_order} out of order; again: {}",
-        args.repeat(failed)
+        "{lost} lost, {doubled} doubled, {out_of_order} out of order; again: {repeat}"
     )))
 }
 
 impl Args {
-    fn kinds(&self) -> Vec<FaultKind> {
-        if self.faults.is_empty() { FAULTS.to_vec() } else { self.faults.clone() }
+    /// The faults that may happen.
+    fn kinds(&self) -> Result<Vec<FaultKind>, LoadError> {
+        let nodes = usize::from(self.nodes);
+        for kind in &self.faults {
+            if let Some(why) = kind.impossible_on(nodes) {
+                let text = format!("--faults {}: not with --nodes {nodes}: {why}", kind.name());
+                return Err(LoadError::wrong(text));
+            }
+        }
+        Ok(if self.faults.is_empty() { possible_on(nodes) } else { self.faults.clone() })
     }
 
-    fn plan(&self, seed: u64) -> Plan {
+    fn plan(&self, seed: u64, kinds: &[FaultKind]) -> Plan {
         Plan {
             seed,
             nodes: usize::from(self.nodes),
-            faults: self.kinds(),
+            faults: kinds.to_vec(),
             count: usize::try_from(self.faults_per_schedule).unwrap_or(usize::MAX),
             clients: usize::from(self.clients),
             writers: usize::from(self.writers),
             time: Duration::from_secs(u64::from(self.seconds)),
-            program: None,
         }
     }
 
     /// The command that repeats a schedule.
-    fn repeat(&self, seed: u64) -> String {
-        let Self { nodes, faults_per_schedule, clients, writers, seconds, .. } = self;
-        let kinds: Vec<&str> = self.kinds().into_iter().map(FaultKind::name).collect();
+    fn repeat(&self, plan: &Plan) -> String {
+        let Plan { seed, nodes, faults, count, clients, writers, time } = plan;
+        let kinds: Vec<&str> = faults.iter().map(|kind| kind.name()).collect();
         format!(
             "bellpull chaos --seed {seed} --nodes {nodes} --faults {} --faults-per-schedule \
-             {faults_per_schedule} --clients {clients} --writers {writers} --seconds {seconds}",
-            kinds.join(",")
+             {count} --clients {clients} --writers {writers} --seconds {}",
+            kinds.join(","),
+            time.as_secs()
         )
     }
 }
 
 impl Total {
-    fn add(&mut self, plan: &Plan, outcome: Outcome) {
+    fn add(&mut self, plan: &Plan, outcome: Outcome, repeat: String) {
         let found = [Wrong::Lost, Wrong::Doubled, Wrong::OutOfOrder]
             .map(|wrong| outcome.findings.count(wrong));
         self.schedules += 1;
@@ -168,7 +183,7 @@ impl Total {
             *sum += found;
         }
         if found != [0; 3] && self.failed.is_none() {
-            self.failed = Some(plan.seed);
+            self.failed = Some(repeat);
         }
         let kinds: serde_json::Map<String, serde_json::Value> = outcome
             .faults
@@ -259,6 +274,7 @@ fn print_line(text: &str) -> Result<(), LoadError> {
 mod tests {
     use clap::Parser;
 
+    use super::super::fault::FAULTS;
     use super::*;
 
     #[derive(Debug, Parser)]
@@ -271,13 +287,24 @@ mod tests {
     fn a_schedule_is_repeated_by_its_command() {
         let args = |line: &str| Command::try_parse_from(line.split(' ').skip(1)).unwrap().args;
         let given = args("bellpull chaos --schedules 3 --faults kill,cut --seconds 60 --nodes 2");
-        let repeat = given.repeat(9);
-        let again = args(&repeat);
+        let plan = given.plan(9, &given.kinds().unwrap());
+        let again = args(&given.repeat(&plan));
         assert_eq!(again.seed, Some(9));
-        assert_eq!(format!("{:?}", again.plan(9)), format!("{:?}", given.plan(9)));
-        assert_eq!(given.kinds(), [FaultKind::Kill, FaultKind::Cut]);
+        let kinds = again.kinds().unwrap();
+        assert_eq!(format!("{:?}", again.plan(9, &kinds)), format!("{plan:?}"));
+        assert_eq!(kinds, [FaultKind::Kill, FaultKind::Cut]);
         let usual = args("bellpull chaos");
-        assert_eq!((usual.kinds(), usual.plan(1).clients), (FAULTS.to_vec(), 200));
+        assert_eq!((usual.kinds(), usual.plan(1, &[]).clients), (Ok(FAULTS.to_vec()), 200));
         assert!(Command::try_parse_from(["chaos", "--faults", "flood"]).is_err());
+    }
+
+    #[test]
+    fn a_fault_that_is_impossible_is_refused_with_the_reason() {
+        let line = ["chaos", "--nodes", "1", "--faults", "kill,redis"];
+        let refused = Command::try_parse_from(line).unwrap().args.kinds().unwrap_err();
+        assert!(matches!(&refused, LoadError::Wrong(_)), "{refused}");
+        assert!(refused.to_string().starts_with("--faults redis"), "{refused}");
+        let one = Command::try_parse_from(["chaos", "--nodes", "1"]).unwrap().args;
+        assert!(!one.kinds().unwrap().contains(&FaultKind::Cut));
     }
 }

@@ -1,7 +1,8 @@
 //! Faults on nodes of its own, and a checker outside of all nodes.
 //!
-//! A [`schedule`](mod@schedule) of faults with one seed for all random choices happens to the
-//! `arena`: nodes on a PostgreSQL and a Redis of their own. Meanwhile each `client` listens as its
+//! A [`schedule`](mod@schedule) of faults ([`fault`] has their kinds) with one seed for all random
+//! choices happens to the `arena`: one node on SQLite, or several on a PostgreSQL and a Redis of
+//! their own. Meanwhile each `client` listens as its
 //! `family` does, and reconnects; each `writer` (of tickets' `lives`, of `notes`) keeps a `ledger`
 //! of what was acknowledged, and repeats what was not answered. At the end `check` compares the
 //! ledger with the store, as read through REST (`lists`), `view` compares what each client saw with
@@ -14,11 +15,12 @@
 //! - *Out of order* are numbers that decrease, and events or versions of a ticket in another order
 //!   than its history.
 
-mod arena;
+pub mod arena;
 mod check;
 pub mod cli;
 mod client;
 mod family;
+pub mod fault;
 pub mod finding;
 mod ledger;
 mod lists;

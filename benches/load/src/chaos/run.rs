@@ -1,7 +1,7 @@
 //! One schedule: from empty services to the checker's findings.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,14 +9,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::arena::Arena;
+use super::arena::{Arena, Site};
 use super::check::{self, Facts, Inbox};
 use super::client::Client;
 use super::family::Family;
+use super::fault::FaultKind;
 use super::finding::Findings;
 use super::ledger::Ledger;
 use super::people::{Follows, Live, People, Phase, Shared};
-use super::schedule::{FaultKind, schedule};
+use super::schedule::{Draw, schedule};
 use super::view::Seen;
 use super::writer::Writer;
 use super::{lists, presence};
@@ -46,8 +47,6 @@ pub struct Plan {
     pub writers: usize,
     /// No fault begins later than this after the nodes were ready.
     pub time: Duration,
-    /// The nodes' program; this one by default.
-    pub program: Option<PathBuf>,
 }
 
 /// How a schedule went.
@@ -89,12 +88,18 @@ struct Tasks {
     writers: JoinSet<Ledger>,
 }
 
-/// Runs a schedule; `say` is given a line for each fault and stage.
+/// Runs a schedule on a site, with its files in `folder`; `say` is given a line for each fault and
+/// stage.
 ///
 /// # Errors
 /// A service or a node does not start, or does not start again.
-pub async fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Outcome, LoadError> {
-    let (mut arena, people) = Arena::start(plan.program.clone(), plan.nodes, plan.clients).await?;
+pub async fn run(
+    plan: &Plan,
+    site: &mut Site,
+    folder: &Path,
+    mut say: impl FnMut(&str),
+) -> Result<Outcome, LoadError> {
+    let (mut arena, people) = Arena::start(site, folder, plan.nodes, plan.clients).await?;
     say(&format!("{} nodes are ready", plan.nodes));
     let begun = Instant::now();
     let mut tasks = Tasks::start(plan, &people, &arena);
@@ -141,29 +146,35 @@ pub async fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Outcome, Load
 async fn storm(
     plan: &Plan,
     begun: Instant,
-    arena: &mut Arena,
+    arena: &mut Arena<'_>,
     outcome: &mut Outcome,
     say: &mut impl FnMut(&str),
 ) -> Result<(), LoadError> {
-    for fault in schedule(plan.seed, &plan.faults, plan.nodes, plan.count) {
+    let draw = Draw {
+        seed: plan.seed,
+        kinds: &plan.faults,
+        nodes: plan.nodes,
+        count: plan.count,
+        time: plan.time,
+    };
+    for fault in schedule(&draw) {
         if begun.elapsed() + fault.after > plan.time {
             say("the time is over");
             break;
         }
         arena.suffer(&fault).await?;
-        let kind = fault.action.kind();
-        match outcome.faults.iter_mut().find(|(one, _)| *one == kind) {
+        match outcome.faults.iter_mut().find(|(one, _)| *one == fault.kind) {
             Some((_, count)) => *count += 1,
-            None => outcome.faults.push((kind, 1)),
+            None => outcome.faults.push((fault.kind, 1)),
         }
         let (count, at) = (outcome.fault_count(), begun.elapsed().as_secs());
-        say(&format!("{at:>4} s: fault {count}: {}", fault.action));
+        say(&format!("{at:>4} s: fault {count}: {fault}"));
     }
     arena.recover().await
 }
 
 impl Tasks {
-    fn start(plan: &Plan, people: &People, arena: &Arena) -> Self {
+    fn start(plan: &Plan, people: &People, arena: &Arena<'_>) -> Self {
         let (sender, phase) = watch::channel(Phase::Storm);
         let shared = Shared::new(arena.addresses(), phase);
         let mut rng = Rng::with_seed(plan.seed);

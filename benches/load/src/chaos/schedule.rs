@@ -4,201 +4,102 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub enum FaultKind {
-    /// `kill -9` of a node, which is started again.
-    Kill,
-    /// A node is stopped (SIGSTOP) until the others count it as left, and continued (SIGCONT).
-    Freeze,
-    /// One node after the other is terminated (SIGTERM) and started again.
-    Rolling,
-    /// `kill -9` of Redis, which is started again empty.
-    Redis,
-    /// A fast restart of PostgreSQL.
-    Postgres,
-    /// Connections between nodes and PostgreSQL are cut.
-    Cut,
-}
+use super::fault::{Fault, FaultKind};
 
-impl FaultKind {
-    /// As it is written on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Freeze => "freeze",
-            Self::Rolling => "rolling",
-            Self::Redis => "redis",
-            Self::Postgres => "postgres",
-            Self::Cut => "cut",
-        }
-    }
-}
-
-/// All kinds.
-pub const FAULTS: [FaultKind; 6] = [
-    FaultKind::Kill,
-    FaultKind::Freeze,
-    FaultKind::Rolling,
-    FaultKind::Redis,
-    FaultKind::Postgres,
-    FaultKind::Cut,
-];
-
-/// A fault and its moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// How long after the end of the previous fault it begins. Others fall into the time in which a
-    /// node is frozen or Redis is away.
-    pub after: Duration,
-    /// What happens.
-    pub action: Action,
-}
-
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// A node is killed, and started again after this time.
-    Kill {
-        /// Its number; if it is busy with another fault, the next one's.
-        node: usize,
-        /// How long it is away.
-        away: Duration,
-    },
-    /// A node is frozen for this time.
-    Freeze {
-        /// Its number; if it is busy with another fault, the next one's.
-        node: usize,
-        /// For how long.
-        time: Duration,
-    },
-    /// One node after the other is restarted.
-    Rolling,
-    /// Redis is killed, and started again after this time.
-    Redis {
-        /// How long it is away.
-        away: Duration,
-    },
-    /// PostgreSQL is restarted.
-    Postgres,
-    /// A share of the connections to PostgreSQL is cut.
-    Cut {
-        /// Which share.
-        lane: usize,
-    },
-}
-
-impl Action {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(self) -> FaultKind {
-        match self {
-            Self::Kill { .. } => FaultKind::Kill,
-            Self::Freeze { .. } => FaultKind::Freeze,
-            Self::Rolling => FaultKind::Rolling,
-            Self::Redis { .. } => FaultKind::Redis,
-            Self::Postgres => FaultKind::Postgres,
-            Self::Cut { .. } => FaultKind::Cut,
-        }
-    }
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Kill { node, away } => write!(f, "kill node {node}, away {away:?}"),
-            Self::Freeze { node, time } => write!(f, "freeze node {node} for {time:?}"),
-            Self::Rolling => f.write_str("rolling restart"),
-            Self::Redis { away } => write!(f, "kill Redis, away {away:?}"),
-            Self::Postgres => f.write_str("restart PostgreSQL"),
-            Self::Cut { lane } => write!(f, "cut connections to PostgreSQL ({lane})"),
-        }
-    }
-}
-
-/// The most time between two faults, in milliseconds.
+/// The most time between two faults, in milliseconds: of a long schedule, and of a short one.
 const PAUSE_MS_MAX: u64 = 4_000;
-/// The shares of connections of which a cut takes one.
-pub const LANES: usize = 3;
+const SHORT_PAUSE_MS_MAX: u64 = 1_500;
+/// A schedule whose faults begin within less than this is a short one.
+const SHORT: Duration = Duration::from_secs(60);
 
-/// Each kind's share of a schedule, and how long it takes on average, its pause included: a
-/// schedule of a hundred faults has to end within a quarter of an hour.
-fn weight(kind: FaultKind) -> usize {
-    match kind {
-        FaultKind::Kill => 5,
-        FaultKind::Freeze => 3,
-        FaultKind::Rolling => 1,
-        FaultKind::Redis | FaultKind::Postgres => 2,
-        FaultKind::Cut => 6,
-    }
+/// From what a schedule is made.
+#[derive(Debug, Clone)]
+pub struct Draw<'a> {
+    /// All random choices come from it.
+    pub seed: u64,
+    /// Which faults there may be.
+    pub kinds: &'a [FaultKind],
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many faults there are.
+    pub count: usize,
+    /// No fault begins later than this.
+    pub time: Duration,
 }
 
-/// A schedule of `count` faults of these kinds on so many nodes. Every kind is there, if the count
-/// allows it.
+/// A schedule. Every kind is there, if the count allows it.
 #[must_use]
-pub fn schedule(seed: u64, kinds: &[FaultKind], nodes: usize, count: usize) -> Vec<Fault> {
-    let mut rng = Rng::with_seed(seed);
+pub fn schedule(draw: &Draw<'_>) -> Vec<Fault> {
+    let mut rng = Rng::with_seed(draw.seed);
     let bag: Vec<FaultKind> =
-        kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, weight(*kind))).collect();
-    if bag.is_empty() || nodes == 0 {
+        draw.kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, kind.weight())).collect();
+    if bag.is_empty() || draw.nodes == 0 {
         return Vec::new();
     }
-    let mut chosen: Vec<FaultKind> = kinds.iter().copied().take(count).collect();
-    while chosen.len() < count {
+    let mut chosen = rng.choose_multiple(draw.kinds.iter().copied(), draw.count);
+    while chosen.len() < draw.count {
         chosen.push(bag[rng.usize(..bag.len())]);
     }
     rng.shuffle(&mut chosen);
+    let is_short = draw.time < SHORT;
+    let pause_ms_max = if is_short { SHORT_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
     let faults = chosen.into_iter().map(|kind| Fault {
-        after: Duration::from_millis(rng.u64(100..PAUSE_MS_MAX)),
-        action: action(kind, nodes, &mut rng),
+        after: Duration::from_millis(rng.u64(100..pause_ms_max)),
+        kind,
+        target: rng.usize(..draw.nodes),
+        time: Duration::from_millis(rng.u64(kind.time_ms(is_short))),
     });
     faults.collect()
 }
 
-fn action(kind: FaultKind, nodes: usize, rng: &mut Rng) -> Action {
-    let mut ms = |from, to| Duration::from_millis(rng.u64(from..to));
-    match kind {
-        FaultKind::Kill => {
-            let away = ms(0, 3_000);
-            Action::Kill { node: rng.usize(..nodes), away }
-        }
-        // A node that is silent for 15 s has left; a send's claim ends after 30 s.
-        FaultKind::Freeze => {
-            let time = ms(16_000, 34_000);
-            Action::Freeze { node: rng.usize(..nodes), time }
-        }
-        FaultKind::Rolling => Action::Rolling,
-        FaultKind::Redis => Action::Redis { away: ms(0, 8_000) },
-        FaultKind::Postgres => Action::Postgres,
-        FaultKind::Cut => Action::Cut { lane: rng.usize(..LANES) },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::fault::{FAULTS, possible_on};
     use super::*;
+
+    fn drawn(seed: u64, kinds: &[FaultKind], nodes: usize, count: usize) -> Vec<Fault> {
+        schedule(&Draw { seed, kinds, nodes, count, time: Duration::from_secs(600) })
+    }
 
     #[test]
     fn a_seed_gives_one_schedule_with_every_kind() {
-        let one = schedule(7, &FAULTS, 3, 100);
-        assert_eq!(one, schedule(7, &FAULTS, 3, 100));
-        assert_ne!(one, schedule(8, &FAULTS, 3, 100));
+        let one = drawn(7, &FAULTS, 3, 100);
+        assert_eq!(one, drawn(7, &FAULTS, 3, 100));
+        assert_ne!(one, drawn(8, &FAULTS, 3, 100));
         assert_eq!(one.len(), 100);
         for kind in FAULTS {
-            assert!(one.iter().any(|fault| fault.action.kind() == kind), "{kind:?}");
+            assert!(one.iter().any(|fault| fault.kind == kind), "{kind:?}");
         }
-        let few = schedule(7, &FAULTS, 3, 6);
-        let mut kinds: Vec<FaultKind> = few.iter().map(|fault| fault.action.kind()).collect();
+        let few = drawn(7, &FAULTS, 3, FAULTS.len());
+        let mut kinds: Vec<FaultKind> = few.iter().map(|fault| fault.kind).collect();
         kinds.sort_unstable();
         assert_eq!(kinds, FAULTS);
     }
 
     #[test]
-    fn only_what_was_asked_for_happens() {
-        let cuts = schedule(1, &[FaultKind::Cut], 2, 9);
-        assert!(cuts.iter().all(|fault| fault.action.kind() == FaultKind::Cut));
-        assert!(schedule(1, &[], 2, 9).is_empty());
-        assert!(schedule(1, &FAULTS, 0, 9).is_empty());
+    fn no_kind_is_preferred_where_there_are_fewer_faults_than_kinds() {
+        let first = |seed| drawn(seed, &FAULTS, 3, 1)[0].kind;
+        let found: std::collections::HashSet<FaultKind> = (0..200).map(first).collect();
+        assert_eq!(found.len(), FAULTS.len());
+    }
+
+    #[test]
+    fn only_what_was_asked_for_happens_and_faults_of_a_short_schedule_are_short() {
+        let cuts = drawn(1, &[FaultKind::Cut], 2, 9);
+        assert!(cuts.iter().all(|fault| fault.kind == FaultKind::Cut));
+        assert!(drawn(1, &[], 2, 9).is_empty());
+        assert!(drawn(1, &FAULTS, 0, 9).is_empty());
+        let kinds = possible_on(1);
+        let time = Duration::from_secs(8);
+        let short = schedule(&Draw { seed: 1, kinds: &kinds, nodes: 1, count: 50, time });
+        assert!(short.iter().all(|fault| fault.time + fault.after < time), "{short:?}");
+        assert!(short.iter().all(|fault| fault.target == 0));
+    }
+
+    #[test]
+    fn one_node_has_no_faults_of_services_that_it_does_not_use() {
+        assert!(!possible_on(1).contains(&FaultKind::Redis));
+        assert!(possible_on(1).contains(&FaultKind::Kill));
+        assert!(possible_on(2).contains(&FaultKind::Redis));
     }
 }

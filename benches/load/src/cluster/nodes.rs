@@ -27,15 +27,17 @@ pub struct NodeOptions {
     pub program: Option<PathBuf>,
     /// The database's URL.
     pub database: String,
-    /// The Redis' URL.
-    pub redis: String,
+    /// The Redis' URL; one node needs none.
+    pub redis: Option<String>,
     /// Further settings of all nodes: names of variables (`BELLPULL_…`) and values.
     pub settings: Vec<(String, String)>,
     /// The working directory, where a node reads `bellpull.toml` [default: a temporary folder].
     pub directory: Option<PathBuf>,
+    /// Where the nodes' logs go, each named after its node [default: a temporary folder].
+    pub logs: Option<PathBuf>,
 }
 
-/// Several nodes. They end when this is dropped, and the folder of their logs is removed.
+/// Several nodes. They end when this is dropped, and their temporary folder is removed.
 #[derive(Debug)]
 pub struct Nodes {
     nodes: Vec<Node>,
@@ -65,7 +67,8 @@ impl Nodes {
         let mut nodes = Vec::new();
         for n in 0..count {
             let name = name(n);
-            let log = folder.path().join(format!("{name}.log"));
+            let logs = options.logs.as_deref().unwrap_or(folder.path());
+            let log = logs.join(format!("{name}.log"));
             let mut options = options.clone();
             options.directory.get_or_insert_with(|| folder.path().to_owned());
             let address = ports::free()?;
@@ -141,6 +144,13 @@ impl Node {
         self.options.program = Some(program);
     }
 
+    /// From its next start on it has this setting: the name of a variable (`BELLPULL_…`, or one of
+    /// the process) and its value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.settings.retain(|(one, _)| one != name);
+        self.options.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts it, also again on its port; returns once it is ready.
     ///
     /// # Errors
@@ -158,12 +168,13 @@ impl Node {
         if self.process.is_some() {
             return Ok(());
         }
-        let NodeOptions { program, database, redis, settings, directory } = &self.options;
+        let NodeOptions { program, database, redis, settings, directory, logs: _ } = &self.options;
         let program = program.clone().map_or_else(own_binary, Ok)?;
         let mut command = serve(&program, database);
         // A setting that two nodes cannot share is not inherited.
         command.env_remove("BELLPULL_OPERATOR_LISTEN").env_remove("BELLPULL_NODE_URL");
-        command.env("BELLPULL_REDIS_URL", redis);
+        command.env_remove("BELLPULL_REDIS_URL");
+        command.envs(redis.iter().map(|url| ("BELLPULL_REDIS_URL", url)));
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.env("BELLPULL_NODE", &self.name).env("BELLPULL_LISTEN", self.address.to_string());
         if let Some(directory) = directory {

@@ -86,6 +86,30 @@ impl Postgres {
         format!("postgres://{USER}:{}@{}/{DATABASE}", self.password, self.address)
     }
 
+    /// The URL of another database of it, which is created empty. What there was under that name is
+    /// dropped, with its connections.
+    ///
+    /// # Errors
+    /// It could not be created; with the last lines of the log.
+    pub async fn empty_database(&self, name: &str) -> Result<String, LoadError> {
+        for (program, arguments) in
+            [("dropdb", &["--if-exists", "--force", name][..]), ("createdb", &[name])]
+        {
+            let mut command = self.program(program);
+            command.env("PGPASSWORD", &self.password).env("PGDATABASE", DATABASE);
+            command.args(["--host", &self.address.ip().to_string(), "--username", USER]);
+            command.args(["--port", &self.address.port().to_string(), "--no-password"]);
+            command.args(["--maintenance-db", DATABASE]).args(arguments);
+            let mut process = Process::start(program, command, &self.log())?;
+            let status = process.exited(PATIENCE).await?;
+            if !status.success() {
+                return Err(process.failed(status));
+            }
+        }
+        let (address, password) = (self.address, &self.password);
+        Ok(format!("postgres://{USER}:{password}@{address}/{name}"))
+    }
+
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

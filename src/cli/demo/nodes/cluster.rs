@@ -91,9 +91,13 @@ impl Cluster {
             }
         };
         let directory = std::env::current_dir().ok(); // bellpull.toml, and files that settings name
-        let settings = plan.settings;
-        let options =
-            NodeOptions { program: None, database: database.clone(), redis, settings, directory };
+        let options = NodeOptions {
+            database: database.clone(),
+            redis: Some(redis),
+            settings: plan.settings,
+            directory,
+            ..NodeOptions::default()
+        };
         let nodes = Nodes::start(&options, plan.count).await?;
         let proxy = Proxy::start(listen, &nodes.addresses()).await?;
         Ok(Self { proxy, nodes, database, _services: services })

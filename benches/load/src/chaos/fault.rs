@@ -1,0 +1,133 @@
+//! The kinds of faults: where each makes sense, how often it is drawn, and how long it lasts.
+
+use std::ops::Range;
+use std::time::Duration;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub enum FaultKind {
+    /// `kill -9` of a node, which is started again.
+    Kill,
+    /// A node is stopped (SIGSTOP) until the others count it as left, and continued (SIGCONT).
+    Freeze,
+    /// One node after the other is terminated (SIGTERM) and started again.
+    Rolling,
+    /// `kill -9` of Redis, which is started again empty.
+    Redis,
+    /// A fast restart of PostgreSQL.
+    Postgres,
+    /// Connections between nodes and PostgreSQL are cut.
+    Cut,
+}
+
+/// All kinds.
+pub const FAULTS: [FaultKind; 6] = [
+    FaultKind::Kill,
+    FaultKind::Freeze,
+    FaultKind::Rolling,
+    FaultKind::Redis,
+    FaultKind::Postgres,
+    FaultKind::Cut,
+];
+
+/// On how many nodes a kind of fault makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// On any number.
+    Any,
+    /// On several, which run on PostgreSQL and Redis.
+    Several,
+}
+
+/// What a kind of fault is.
+#[derive(Debug, Clone)]
+struct Facts {
+    name: &'static str,
+    on: On,
+    /// Its share of a schedule: those that take long are rare, for a schedule of a hundred faults
+    /// has to end within a quarter of an hour.
+    weight: usize,
+    /// How long it lasts in a short schedule, in milliseconds.
+    short_ms: Range<u64>,
+    /// How long it lasts otherwise.
+    long_ms: Range<u64>,
+}
+
+impl FaultKind {
+    fn facts(self) -> Facts {
+        let facts =
+            |name, on, weight, short_ms, long_ms| Facts { name, on, weight, short_ms, long_ms };
+        match self {
+            Self::Kill => facts("kill", On::Any, 5, 0..800, 0..3_000),
+            // A node that is silent for 15 s has left; a send's claim ends after 30 s.
+            Self::Freeze => facts("freeze", On::Any, 3, 300..4_000, 16_000..34_000),
+            Self::Rolling => facts("rolling", On::Any, 1, 0..1, 0..1),
+            Self::Redis => facts("redis", On::Several, 2, 0..1_500, 0..8_000),
+            Self::Postgres => facts("postgres", On::Several, 2, 0..1, 0..1),
+            Self::Cut => facts("cut", On::Several, 6, 0..1, 0..1),
+        }
+    }
+
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// How many of a hundred faults it is, compared with the other kinds.
+    pub(super) fn weight(self) -> usize {
+        self.facts().weight
+    }
+
+    /// How long it lasts.
+    pub(super) fn time_ms(self, is_short: bool) -> Range<u64> {
+        let facts = self.facts();
+        if is_short { facts.short_ms } else { facts.long_ms }
+    }
+
+    /// Why it is impossible on so many nodes; `None` if it is possible.
+    #[must_use]
+    pub fn impossible_on(self, nodes: usize) -> Option<&'static str> {
+        match self.facts().on {
+            On::Several if nodes < 2 => {
+                Some("one node runs on SQLite, without PostgreSQL and without Redis")
+            }
+            On::Any | On::Several => None,
+        }
+    }
+}
+
+/// The kinds that are possible on so many nodes.
+#[must_use]
+pub fn possible_on(nodes: usize) -> Vec<FaultKind> {
+    FAULTS.into_iter().filter(|kind| kind.impossible_on(nodes).is_none()).collect()
+}
+
+/// A fault and its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// How long after the end of the previous fault it begins. Others fall into the time in which a
+    /// node is frozen or Redis is away.
+    pub after: Duration,
+    /// What happens.
+    pub kind: FaultKind,
+    /// To which of those to which it can happen, counted modulo their number: a node that is busy
+    /// with another fault is replaced by the next one.
+    pub target: usize,
+    /// How long it lasts.
+    pub time: Duration,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { target, time, .. } = self;
+        match self.kind {
+            FaultKind::Kill => write!(f, "kill node {target}, away {time:?}"),
+            FaultKind::Freeze => write!(f, "freeze node {target} for {time:?}"),
+            FaultKind::Rolling => f.write_str("rolling restart"),
+            FaultKind::Redis => write!(f, "kill Redis, away {time:?}"),
+            FaultKind::Postgres => f.write_str("restart PostgreSQL"),
+            FaultKind::Cut => write!(f, "cut connections to PostgreSQL ({target})"),
+        }
+    }
+}
