@@ -21,9 +21,10 @@ Examples:
   bellpull chaos --schedules 3 --seconds 120 --json
 
 One node runs on SQLite; several run on a PostgreSQL and a Redis of their own, which are started
-from this machine's programs and removed afterwards. Clients of all families listen and reconnect, writers
-repeat what was not answered (with the same Idempotency-Key, or the ticket's version), and faults
-happen. Then what was acknowledged, what the store holds and what each client saw are compared.
+from this machine's programs and removed afterwards. Clients of all families listen and reconnect,
+writers repeat what was not answered (with the same Idempotency-Key, or the ticket's version), and
+faults happen. Then what was acknowledged, what the store holds and what each client saw are
+compared.
 
 The last line counts schedules, faults, acknowledged writes, and what was lost, doubled or out of
 order. Keys of --json: schedules, faults, acknowledged, lost, doubled, out_of_order; further: seed,

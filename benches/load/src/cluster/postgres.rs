@@ -87,25 +87,27 @@ impl Postgres {
     }
 
     /// The URL of another database of it, which is created empty. What there was under that name is
-    /// dropped, with its connections.
+    /// dropped. The server is restarted for it: its own program creates the database, for a client
+    /// may not be installed.
     ///
     /// # Errors
     /// It could not be created; with the last lines of the log.
-    pub async fn empty_database(&self, name: &str) -> Result<String, LoadError> {
-        for (program, arguments) in
-            [("dropdb", &["--if-exists", "--force", name][..]), ("createdb", &[name])]
-        {
-            let mut command = self.program(program);
-            command.env("PGPASSWORD", &self.password).env("PGDATABASE", DATABASE);
-            command.args(["--host", &self.address.ip().to_string(), "--username", USER]);
-            command.args(["--port", &self.address.port().to_string(), "--no-password"]);
-            command.args(["--maintenance-db", DATABASE]).args(arguments);
-            let mut process = Process::start(program, command, &self.log())?;
-            let status = process.exited(PATIENCE).await?;
-            if !status.success() {
-                return Err(process.failed(status));
-            }
+    pub async fn empty_database(&mut self, name: &str) -> Result<String, LoadError> {
+        self.stop().await?;
+        let commands = self.folder.join("commands");
+        let text = format!("DROP DATABASE IF EXISTS {name}\nCREATE DATABASE {name}\n");
+        let failed = |error| LoadError::failed(format!("{}: {error}", commands.display()));
+        std::fs::write(&commands, text).map_err(failed)?;
+        let mut command = self.program("postgres");
+        command.arg("--single").arg("-D").arg(self.folder.join(DATA));
+        command.args(["-c", &format!("fsync={}", self.fsync()), DATABASE]);
+        let input = File::open(&commands).map_err(failed)?;
+        let mut process = Process::start_with("postgres", command, input, &self.log())?;
+        let status = process.exited(PATIENCE).await?;
+        if !status.success() {
+            return Err(process.failed(status));
         }
+        self.resume().await?;
         let (address, password) = (self.address, &self.password);
         Ok(format!("postgres://{USER}:{password}@{address}/{name}"))
     }
@@ -226,7 +228,7 @@ impl Postgres {
     fn command(&self) -> Command {
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.folder.join(DATA));
-        let on = if self.is_durable { "on" } else { "off" };
+        let on = self.fsync();
         for setting in [
             format!("port={}", self.address.port()),
             format!("listen_addresses={}", self.address.ip()),
@@ -239,6 +241,10 @@ impl Postgres {
             command.arg("-c").arg(setting);
         }
         command
+    }
+
+    fn fsync(&self) -> &'static str {
+        if self.is_durable { "on" } else { "off" }
     }
 
     /// One of its programs, as its account.

@@ -100,6 +100,10 @@ async fn services_are_killed_and_restarted_on_their_ports_and_leave_nothing() {
     services.redis.resume().await.unwrap();
     services.postgres.restart().await.unwrap();
     services.redis.restart().await.unwrap();
+    for _ in 0..2 {
+        let url = services.postgres.empty_database("schedule").await.unwrap();
+        assert!(url.ends_with("/schedule"), "{url}");
+    }
     assert_eq!((services.postgres.url(), services.redis.url()), urls);
     let pids = [services.postgres.pid().unwrap(), services.redis.pid().unwrap()];
     let folder = services.folder().to_owned();
