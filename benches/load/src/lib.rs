@@ -25,6 +25,7 @@ pub mod children;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod disk;
 pub mod frame;
 pub mod mark;
 mod open_files;
