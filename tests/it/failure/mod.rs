@@ -3,3 +3,4 @@
 mod disk;
 mod kill;
 mod memory;
+mod power;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::family::{Family, Frame};
 use super::lists;
 use super::people::{Follows, Live, Person, Phase, Shared};
+use super::sent::Sent;
 use super::socket::{Ended, Socket};
 use super::view::{BoardView, ChangesView, Seen, View};
 
@@ -177,6 +178,7 @@ impl Client {
         socket: &mut Socket,
     ) -> Result<(), Ended> {
         let frame = self.family.read(text);
+        self.note(&frame);
         match seen {
             Seen::Entries(view) => self.entry(frame, view, memory, socket).await,
             Seen::Changes(view) => self.change(frame, view, &mut memory.position).await,
@@ -184,6 +186,31 @@ impl Client {
                 board(frame, view);
                 Ok(())
             }
+        }
+    }
+
+    /// Notes what is stored if a client was sent it.
+    fn note(&self, frame: &Frame) {
+        let user = self.person.id;
+        match *frame {
+            Frame::Row { seq, id, .. } => self.shared.note(Sent::Row { user, seq, id }),
+            Frame::Changed { seq: Some(seq), .. } => self.shared.note(Sent::Change { user, seq }),
+            Frame::Ticket { id, version } => {
+                self.shared.note(Sent::Version { ticket: id, version })
+            }
+            Frame::Greeting
+            | Frame::Welcome { .. }
+            | Frame::Reset
+            | Frame::Changed { seq: None, .. }
+            | Frame::Truncated
+            | Frame::List(_)
+            | Frame::Present(_)
+            | Frame::Joined(_)
+            | Frame::Left(_)
+            | Frame::Comment { .. }
+            | Frame::Pong
+            | Frame::Error(_)
+            | Frame::Other => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 /// How certain it is that a request was executed, and how often it may have been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -9,9 +11,24 @@ pub(super) struct Asked {
     pub(super) is_acknowledged: bool,
     /// How often it was sent without an answer that it was not done.
     pub(super) attempts: u64,
+    /// How many operations had changed the disk when it was acknowledged, if they are counted.
+    pub(super) at: usize,
 }
 
 impl Asked {
+    /// It was done; so many operations have changed the disk.
+    pub(super) fn acknowledge(&mut self, at: usize) {
+        if !self.is_acknowledged {
+            (self.is_acknowledged, self.at) = (true, at);
+        }
+    }
+
+    /// As it was known when so many operations had changed the disk: what was acknowledged later
+    /// may have been done by then, or not.
+    fn until(&mut self, operations: usize) {
+        self.is_acknowledged &= self.at <= operations;
+    }
+
     /// How often it may have been executed, where a repeat is executed again.
     pub(super) fn each_attempt(self) -> std::ops::RangeInclusive<u64> {
         u64::from(self.is_acknowledged)..=self.attempts
@@ -62,6 +79,9 @@ pub(super) struct SendRecord {
     /// Unlike all others.
     pub(super) title: String,
     pub(super) recipients: Vec<u64>,
+    /// The sender's token and the request's body, for a repeat with the same key.
+    pub(super) token: String,
+    pub(super) body: Value,
     pub(super) asked: Asked,
 }
 
@@ -103,6 +123,21 @@ impl Ledger {
         self.marks.extend(other.marks);
         self.surprises.extend(other.surprises);
         self.unanswered += other.unanswered;
+    }
+
+    /// The same as it was known when so many operations had changed the disk.
+    pub(super) fn until(&self, operations: usize) -> Self {
+        let mut known = self.clone();
+        for ticket in &mut known.tickets {
+            ticket.created.until(operations);
+            ticket.id = ticket.id.filter(|_| ticket.created.is_acknowledged);
+            let steps = ticket.steps.iter_mut().map(|step| &mut step.asked);
+            let comments = ticket.comments.iter_mut().map(|comment| &mut comment.asked);
+            steps.chain(comments).for_each(|asked| asked.until(operations));
+        }
+        known.sends.iter_mut().for_each(|send| send.asked.until(operations));
+        known.marks.iter_mut().for_each(|mark| mark.asked.until(operations));
+        known
     }
 
     /// The notifications that were, or may have been, deleted, and their users.

@@ -127,7 +127,7 @@ impl Writer {
                     // An earlier attempt was executed, or is being executed.
                     let now = self.read(id, &by.token).await;
                     if now["status"] == target {
-                        asked.is_acknowledged = true;
+                        asked.acknowledge(self.shared.operations());
                         break;
                     }
                 }
@@ -159,7 +159,9 @@ impl Writer {
             Some((200, _)) | None => {}
             Some((409, _)) if asked.attempts > 0 => {
                 let now = self.read(id, &by.token).await;
-                asked.is_acknowledged = now["description"] == text.as_str();
+                if now["description"] == text.as_str() {
+                    asked.acknowledge(self.shared.operations());
+                }
             }
             Some((409, _)) if is_muddled(ticket) => {}
             Some((status, body)) => {

@@ -52,7 +52,8 @@ impl Writer {
             Some((202, _)) | None => {}
             Some((status, body)) => self.surprise("send", status, &body),
         }
-        self.ledger.sends.push(SendRecord { title, recipients, asked });
+        let token = by.token.clone();
+        self.ledger.sends.push(SendRecord { title, recipients, token, body, asked });
     }
 
     /// Marks a user's notifications as read, some of them as unread again, and deletes some, until
@@ -104,7 +105,7 @@ impl Writer {
             Some((200 | 204, _)) | None => {}
             // An earlier attempt deleted it.
             Some((404, _)) if mark == Mark::Deleted && asked.attempts > 0 => {
-                asked.is_acknowledged = true;
+                asked.acknowledge(self.shared.operations());
             }
             Some((status, body)) => self.surprise(&path, status, &body),
         }

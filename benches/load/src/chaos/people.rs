@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use tokio::sync::watch;
 
+use super::sent::{Sent, SentLog};
 use crate::LoadError;
 use crate::tokens::{LISTENER, Participants, Roster};
 
@@ -120,12 +121,32 @@ pub(super) struct Shared {
     pub(super) phase: watch::Receiver<Phase>,
     /// By client.
     live: Arc<Mutex<BTreeMap<usize, Live>>>,
+    /// Counts the operations that change the disk, and what clients were sent, if that is asked
+    /// for.
+    sent: Option<Arc<SentLog>>,
 }
 
 impl Shared {
     /// At the beginning.
     pub(super) fn new(nodes: Vec<SocketAddr>, phase: watch::Receiver<Phase>) -> Self {
-        Self { nodes: nodes.into(), phase, live: Arc::default() }
+        Self { nodes: nodes.into(), phase, live: Arc::default(), sent: None }
+    }
+
+    /// The same, with a log of what clients are sent.
+    pub(super) fn logged(self, sent: Arc<SentLog>) -> Self {
+        Self { sent: Some(sent), ..self }
+    }
+
+    /// How many operations have changed the disk; 0 if they are not counted.
+    pub(super) fn operations(&self) -> usize {
+        self.sent.as_ref().map_or(0, |sent| sent.operations())
+    }
+
+    /// Notes what a client was sent.
+    pub(super) fn note(&self, frame: Sent) {
+        if let Some(sent) = &self.sent {
+            sent.note(frame);
+        }
     }
 
     /// The clients.

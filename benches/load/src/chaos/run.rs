@@ -1,7 +1,9 @@
 //! One schedule: from empty services to the checker's findings.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -18,6 +20,7 @@ use super::finding::Findings;
 use super::ledger::Ledger;
 use super::people::{Follows, Live, People, Phase, Shared};
 use super::schedule::{Draw, schedule};
+use super::sent::SentLog;
 use super::view::Seen;
 use super::writer::Writer;
 use super::{lists, presence};
@@ -81,11 +84,12 @@ impl Outcome {
 }
 
 /// The running tasks of a schedule.
-struct Tasks {
+#[derive(Debug)]
+pub(super) struct Tasks {
     phase: watch::Sender<Phase>,
     shared: Shared,
-    clients: JoinSet<Seen>,
-    writers: JoinSet<Ledger>,
+    pub(super) clients: JoinSet<Seen>,
+    pub(super) writers: JoinSet<Ledger>,
 }
 
 /// Runs a schedule on a site, with its files in `folder`; `say` is given a line for each fault and
@@ -102,7 +106,7 @@ pub async fn run(
     let (mut arena, people) = Arena::start(site, folder, plan.nodes, plan.clients).await?;
     say(&format!("{} nodes are ready", plan.nodes));
     let begun = Instant::now();
-    let mut tasks = Tasks::start(plan, &people, &arena);
+    let mut tasks = Tasks::start(plan, &people, arena.addresses(), None);
     let mut outcome = Outcome::default();
     let storm = storm(plan, begun, &mut arena, &mut outcome, &mut say).await;
     if let Err(error) = storm {
@@ -174,9 +178,18 @@ async fn storm(
 }
 
 impl Tasks {
-    fn start(plan: &Plan, people: &People, arena: &Arena<'_>) -> Self {
+    /// Starts clients and writers at these addresses, with a log of what clients are sent.
+    pub(super) fn start(
+        plan: &Plan,
+        people: &People,
+        addresses: Vec<SocketAddr>,
+        sent: Option<Arc<SentLog>>,
+    ) -> Self {
         let (sender, phase) = watch::channel(Phase::Storm);
-        let shared = Shared::new(arena.addresses(), phase);
+        let mut shared = Shared::new(addresses, phase);
+        if let Some(sent) = sent {
+            shared = shared.logged(sent);
+        }
         let mut rng = Rng::with_seed(plan.seed);
         let mut clients = JoinSet::new();
         let listeners: Vec<_> = people.listeners().cloned().collect();
@@ -214,7 +227,8 @@ impl Tasks {
         Self { phase: sender, shared, clients, writers }
     }
 
-    fn to(&self, phase: Phase) {
+    /// Goes on to a phase.
+    pub(super) fn to(&self, phase: Phase) {
         self.phase.send_replace(phase);
     }
 }

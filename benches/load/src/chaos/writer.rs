@@ -69,7 +69,9 @@ impl Writer {
             Outcome::Answered(status, body) => {
                 let is_success = (200..300).contains(&status);
                 asked.attempts += u64::from(is_success);
-                asked.is_acknowledged |= is_success;
+                if is_success {
+                    asked.acknowledge(self.shared.operations());
+                }
                 Some((status, body))
             }
             Outcome::NotDone(_) => None,

@@ -1,9 +1,9 @@
 //! What is left of a disk after a power loss.
 //!
 //! What was written before the last `fsync` of a file is there, and names are as they were at the
-//! last `fsync` of the folder. Of what came later anything may be there: each sector has any of the
-//! contents that it had since, a file any of its lengths, and each change of a name was made or not.
-//! Within a sector nothing is torn, and a name is replaced as a whole: SQLite relies on both.
+//! last `fsync` of the folder. Of what came later anything may be there: each sector has any of
+//! the contents that it had since, a file any of its lengths, and each change of a name was made or
+//! not. Within a sector nothing is torn, and a name is replaced as a whole: SQLite relies on both.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -63,12 +63,12 @@ struct Change {
 const ALL: u8 = 4;
 
 /// The choice of what survives.
-struct Fate {
+struct Choice {
     rng: Rng,
     quarters: u8,
 }
 
-impl Fate {
+impl Choice {
     fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let quarters = rng.u8(..=ALL);
@@ -121,9 +121,9 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// The file system's.
     pub fn write_to(&self, folder: &Path, loss: Loss) -> io::Result<()> {
-        let mut fate = Fate::of(loss.seed);
-        for (name, file) in self.names.survivors(&mut fate) {
-            let bytes = self.files.get(&file).map(|file| file.survivor(loss.sector, &mut fate));
+        let mut choice = Choice::of(loss.seed);
+        for (name, file) in self.names.survivors(&mut choice) {
+            let bytes = self.files.get(&file).map(|file| file.survivor(loss.sector, &mut choice));
             let mut options = OpenOptions::new();
             let mut file =
                 options.create_new(true).write(true).mode(0o600).open(folder.join(name))?;
@@ -158,10 +158,10 @@ impl Names {
         self.pending.clear();
     }
 
-    fn survivors(&self, fate: &mut Fate) -> BTreeMap<OsString, u64> {
+    fn survivors(&self, choice: &mut Choice) -> BTreeMap<OsString, u64> {
         let mut names = self.certain.clone();
         for change in &self.pending {
-            if fate.survives() {
+            if choice.survives() {
                 change.make(&mut names);
             }
         }
@@ -187,14 +187,14 @@ impl Contents<'_> {
         }
     }
 
-    fn survivor(&self, sector: usize, fate: &mut Fate) -> Vec<u8> {
+    fn survivor(&self, sector: usize, choice: &mut Choice) -> Vec<u8> {
         let (counts, lengths) = self.versions(sector);
         let mut sectors: Vec<(usize, usize)> = counts.into_iter().collect();
         // The order of a map is not the same each time.
         sectors.sort_unstable();
         let chosen: HashMap<usize, usize> =
-            sectors.into_iter().map(|(n, count)| (n, fate.version(count))).collect();
-        let length = match fate.version(lengths.len()) {
+            sectors.into_iter().map(|(n, count)| (n, choice.version(count))).collect();
+        let length = match choice.version(lengths.len()) {
             0 => self.certain.len(),
             version => lengths.get(version - 1).copied().unwrap_or_default(),
         };

@@ -1,10 +1,12 @@
 //! The checker finds what is lost, doubled or out of order, and nothing else.
 
+use serde_json::Value;
+
 use super::super::ledger::{Asked, CommentRecord, SendRecord, Step};
 use super::*;
 
-const DONE: Asked = Asked { is_acknowledged: true, attempts: 1 };
-const UNKNOWN: Asked = Asked { is_acknowledged: false, attempts: 1 };
+const DONE: Asked = Asked { is_acknowledged: true, attempts: 1, at: 0 };
+const UNKNOWN: Asked = Asked { is_acknowledged: false, attempts: 1, at: 0 };
 const ADMIN: u64 = 1;
 const CREATOR: u64 = 7;
 const DEVELOPER: u64 = 9;
@@ -34,7 +36,8 @@ fn world() -> (Ledger, Facts) {
         steps: steps.map(step).to_vec(),
         comments,
     };
-    let send = SendRecord { title: "S".to_owned(), recipients: vec![CREATOR], asked: DONE };
+    let (title, token, body) = ("S".to_owned(), String::new(), Value::Null);
+    let send = SendRecord { title, recipients: vec![CREATOR], token, body, asked: DONE };
     let ledger = Ledger { tickets: vec![ticket], sends: vec![send], ..Ledger::default() };
 
     let by = [CREATOR, ADMIN, ADMIN, DEVELOPER, DEVELOPER];
