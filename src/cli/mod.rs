@@ -28,6 +28,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "load")]
+use crate::storage::sqlite;
+
 pub use error::CliError;
 pub use settings::SettingFlags;
 pub use store::{migrate as migrate_store, open_existing_store, open_store};
@@ -119,7 +122,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         #[cfg(feature = "load")]
         Command::Load(args) => Ok(Box::pin(bellpull_load::cli::run(*args)).await?),
         #[cfg(feature = "load")]
-        Command::Chaos(args) => Ok(Box::pin(bellpull_load::chaos::cli::run(args)).await?),
+        Command::Chaos(args) => {
+            Ok(Box::pin(bellpull_load::chaos::cli::run(args, sqlite::inspect)).await?)
+        }
         Command::LoadAccounts(args) => Box::pin(load_accounts::run(args)).await,
         Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),

@@ -44,6 +44,9 @@ pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool,
     // A connection of its own: the pool would try again and again, and then say only that it has
     // waited. It also has no time-outs, for another node's migration may take long.
     let mut first = first(&address, &server).await?;
+    if options.exclusive {
+        warn_of_lost_writes(&mut first).await;
+    }
     let prepared = prepare(&mut first).await;
     // The server ends it in any case.
     let _ = first.close().await;
@@ -68,6 +71,21 @@ async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnecti
     match timeout(WAIT_MAX, address.connect()).await {
         Ok(connected) => connected.map_err(|error| OpenError::connecting(server, error)),
         Err(_) => Err(OpenError::connecting(server, sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// Warns of a server whose settings can lose what it has committed. No client can change these.
+async fn warn_of_lost_writes(connection: &mut PgConnection) {
+    let sql = "SELECT name FROM pg_settings WHERE setting = 'off' \
+               AND name IN ('fsync', 'full_page_writes') ORDER BY name";
+    let off: Vec<String> =
+        sqlx::query_scalar(sql).fetch_all(&mut *connection).await.unwrap_or_default();
+    for setting in off {
+        tracing::warn!(
+            setting,
+            "PostgreSQL has this setting off: after a power loss or a crash of its machine, \
+             acknowledged writes may be lost and the database damaged"
+        );
     }
 }
 

@@ -1,15 +1,16 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`file`] (its owner and permissions),
-//! [`lock`] (one hub on one file), [`writer`] (every write, in groups) with [`health`] (whether
-//! the last one succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
-//! [`projects`], [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`],
-//! [`accounts`] with [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
-//! [`escalations`], [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`],
-//! [`explain`], [`report`] with [`report_ranges`], [`retention`], [`nodes`]; and what they share:
-//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`]
-//! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
-//! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
+//! [`integrity`] (damage in it), [`lock`] (one hub on one file), [`writer`] (every write, in
+//! groups) with [`health`] (whether the last one succeeded); the ports' reads: [`tickets`] with
+//! [`ticket_lists`], [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with
+//! [`notifications`] and [`heads`], [`accounts`] with [`account_links`], [`name_keys`] and
+//! [`withdrawn_rights`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`],
+//! [`deliveries`] with [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
+//! [`retention`], [`nodes`]; and what they share: [`joined`] reads on a connection of their own
+//! ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`], [`link_rows`],
+//! [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
+//! [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -30,6 +31,7 @@ mod file;
 mod heads;
 mod ids;
 mod inbox;
+mod integrity;
 mod lanes;
 mod lock;
 mod messages;
@@ -71,6 +73,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
+pub use integrity::inspect;
 pub use options::OpenError;
 
 pub use super::StoreOptions;

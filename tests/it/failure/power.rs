@@ -1,25 +1,12 @@
 //! The power fails at many moments: what was acknowledged is there afterwards.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bellpull::storage::sqlite::inspect;
 use bellpull_load::chaos::power::{PowerOutcome, PowerPlan, run};
-use rusqlite::Connection;
 
 use crate::support::skip::skipped;
-
-/// What SQLite says of a database that no process has open.
-fn inspect(file: &Path) -> Result<(), String> {
-    let found = || {
-        let connection = Connection::open(file)?;
-        connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get::<_, String>(0))
-    };
-    match found() {
-        Ok(found) if found == "ok" => Ok(()),
-        Ok(damage) => Err(damage),
-        Err(error) => Err(error.to_string()),
-    }
-}
 
 fn plan(cuts: usize) -> PowerPlan {
     PowerPlan {
@@ -62,7 +49,8 @@ async fn what_was_acknowledged_survives_every_power_loss() {
 /// The checker can fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_whose_syncs_do_nothing_loses_what_was_acknowledged() {
-    let few = PowerPlan { time: Duration::from_secs(3), has_false_syncs: true, ..plan(8) };
+    let time = Duration::from_secs(3);
+    let few = PowerPlan { seed: 1, time, has_false_syncs: true, ..plan(14) };
     let Some(outcome) = cut(&few).await else { return };
     println!("{outcome:?}");
     assert!(outcome.failed > 0, "{outcome:?}");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Output;
 
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::support::postgres::{Database, server};
@@ -96,4 +97,24 @@ async fn accounts_are_made_and_two_hubs_serve_one_database() {
     for hub in hubs {
         assert!(hub.terminate().success());
     }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_sync_is_warned_of() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let place = Place::make().await;
+    let mut connection = PgConnection::connect(&place.url).await.unwrap();
+    let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await.unwrap();
+    let log = place.file.with_file_name("log");
+    let settings = [("BELLPULL_DATABASE_URL", place.url.as_str())];
+    let hub = Process::serve_logged(&place.file, &settings, &log);
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(
+        told.contains("setting=\"fsync\"") || told.contains("setting=fsync"),
+        fsync == "off",
+        "{told}"
+    );
+    assert!(hub.terminate().success());
 }

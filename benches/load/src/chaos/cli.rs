@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::arena::Site;
 use super::fault::{FaultKind, possible_on};
 use super::finding::Wrong;
+use super::power::{self, Inspect};
 use super::run::{Outcome, Plan, run as run_one};
 use crate::spawn::own_binary;
 use crate::{LoadError, children};
@@ -19,6 +20,7 @@ Examples:
   bellpull chaos --seed 7 --faults kill,freeze --faults-per-schedule 20
   bellpull chaos --nodes 1 --faults-per-schedule 20 --seconds 120
   bellpull chaos --schedules 3 --seconds 120 --json
+  bellpull chaos power --cuts 200
 
 One node runs on SQLite; several run on a PostgreSQL and a Redis of their own, which are started
 from this machine's programs and removed afterwards. Clients of all families listen and reconnect,
@@ -30,10 +32,20 @@ The last line counts schedules, faults, acknowledged writes, and what was lost, 
 order. Keys of --json: schedules, faults, acknowledged, lost, doubled, out_of_order; further: seed,
 seconds, unanswered, sockets, frames, kinds, findings, surprises.";
 
+/// What is no schedule of faults: it has options of its own.
+#[derive(Debug, clap::Subcommand)]
+enum Power {
+    /// Cut the power at random moments, and check that nothing acknowledged is lost.
+    Power(power::cli::Args),
+}
+
 /// The options of `chaos`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    power: Option<Power>,
     /// All random choices come from it [default: a random one, which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -81,14 +93,20 @@ struct Total {
     failed: Option<String>,
 }
 
-/// Runs the schedules.
+/// Runs the schedules. `inspect` looks for damage in a database.
 ///
 /// # Errors
 /// Why one could not be run; or, after the report, that something was lost, doubled or out of
 /// order, with the command that repeats the first schedule that failed.
-pub async fn run(args: Args) -> Result<(), LoadError> {
+pub async fn run(args: Args, inspect: Inspect) -> Result<(), LoadError> {
+    let work = async {
+        match &args.power {
+            Some(Power::Power(power)) => Box::pin(power::cli::run(power, inspect)).await,
+            None => all(&args).await,
+        }
+    };
     tokio::select! {
-        done = all(&args) => done,
+        done = work => done,
         signal = asked_to_end() => {
             children::end_all();
             Err(signal)

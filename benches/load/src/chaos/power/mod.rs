@@ -11,6 +11,7 @@
 //! At last SQLite looks for damage in the file.
 
 mod after;
+pub mod cli;
 mod cuts;
 mod record;
 

@@ -18,6 +18,10 @@ use crate::spawn::{accounts, own_binary, secret};
 /// How long the hub may take to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// As many users as that many clients have: 40, so that an announcement to all has more recipients
+/// than its inbox rows are written for at once.
+const ROSTER: usize = 160;
+
 /// What was recorded.
 #[derive(Debug)]
 pub(super) struct Recorded {
@@ -40,7 +44,7 @@ pub(super) async fn record(plan: &PowerPlan) -> Result<Recorded, LoadError> {
     let secret = secret()?;
     let program = plan.program.clone().map_or_else(own_binary, Ok)?;
     let database = format!("sqlite://{}", disk.path().join(FILE).display());
-    let roster = People::roster(plan.clients);
+    let roster = People::roster(ROSTER);
     let made = accounts(&program, &database, &secret, &roster).await?;
     let people = People::of(&roster, &made)?;
     let accounts_at = disk.operations();
