@@ -1,25 +1,22 @@
-//! `chaos`: the command, its report and its verdict.
+//! `chaos`: the command.
 
-use std::io::Write;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arena::Site;
-use super::fault::{FaultKind, possible_on};
-use super::finding::Wrong;
+use super::campaign::Campaign;
+use super::fault::FaultKind;
+use super::plan::Wish;
 use super::power::{self, Inspect};
-use super::run::{Outcome, Plan, run as run_one};
 use crate::spawn::own_binary;
 use crate::{LoadError, children};
 
 const EXAMPLES: &str = "\
 Examples:
   bellpull chaos
-  bellpull chaos --seed 7 --faults kill,freeze --faults-per-schedule 20
-  bellpull chaos --nodes 1 --faults-per-schedule 20 --seconds 120
-  bellpull chaos --schedules 3 --seconds 120 --json
+  bellpull chaos --schedules 1000
+  bellpull chaos --schedules 20 --nodes 1 --faults kill,freeze --keep-going
+  bellpull chaos --seed 7 --nodes 1 --faults-per-schedule 20 --seconds 120 --json
   bellpull chaos power --cuts 200
 
 One node runs on SQLite; several run on a PostgreSQL and a Redis of their own, which are started
@@ -28,9 +25,14 @@ writers repeat what was not answered (with the same Idempotency-Key, or the tick
 faults happen. Then what was acknowledged, what the store holds and what each client saw are
 compared.
 
+A single schedule is a long one: 3 nodes, 100 faults in 13 minutes. Of several schedules each is a
+short one: 3 to 5 faults within 7 seconds, on one node, mostly, or on two or three; the seed decides.
+The first failure ends it; the files of a schedule that failed are kept.
+
 The last line counts schedules, faults, acknowledged writes, and what was lost, doubled or out of
-order. Keys of --json: schedules, faults, acknowledged, lost, doubled, out_of_order; further: seed,
-seconds, unanswered, sockets, frames, kinds, findings, surprises.";
+order; before it there is a table of faults, and what was checked. Keys of --json: schedules,
+faults, acknowledged, lost, doubled, out_of_order; further: seed, checked, runs (of each schedule:
+seed, nodes, kinds, seconds, acknowledged, unanswered, what was checked, findings, surprises).";
 
 /// What is no schedule of faults: it has options of its own.
 #[derive(Debug, clap::Subcommand)]
@@ -49,48 +51,38 @@ pub struct Args {
     /// All random choices come from it [default: a random one, which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many schedules run one after the other; each has the next seed
+    /// How many schedules run; each has the next seed
     #[arg(long, value_name = "K", default_value_t = 1,
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
     schedules: u32,
-    /// How many nodes there are
-    #[arg(long, value_name = "N", default_value_t = 3,
-          value_parser = clap::value_parser!(u8).range(1..=20))]
-    nodes: u8,
+    /// How many schedules run at once [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
+    /// Do not end with the first schedule that fails
+    #[arg(long)]
+    keep_going: bool,
+    /// How many nodes there are [default: 3; of several schedules each has 1 to 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    nodes: Option<u8>,
     /// Which faults happen [default: all that are possible on so many nodes]
     #[arg(long, value_name = "FAULT,FAULT,…", value_delimiter = ',')]
     faults: Vec<FaultKind>,
-    /// How many faults happen in a schedule, each at a random moment
-    #[arg(long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    faults_per_schedule: u32,
-    /// How many clients listen
-    #[arg(long, value_name = "N", default_value_t = 200,
-          value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    clients: u16,
-    /// How many writers write
-    #[arg(long, value_name = "N", default_value_t = 30,
-          value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    writers: u16,
-    /// No fault begins later than this after a schedule's nodes were ready, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 780,
-          value_parser = clap::value_parser!(u32).range(1..=604_800))]
-    seconds: u32,
+    /// How many faults happen in a schedule, each at a random moment [default: 100, or 3 to 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    faults_per_schedule: Option<u32>,
+    /// How many clients listen [default: 200, or 24]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    clients: Option<u16>,
+    /// How many writers write [default: 30, or 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    writers: Option<u16>,
+    /// No fault begins later than this after a schedule's nodes were ready, in seconds [default:
+    /// 780, or 7]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    seconds: Option<u32>,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// All schedules together.
-#[derive(Debug, Default)]
-struct Total {
-    schedules: u64,
-    faults: u64,
-    acknowledged: u64,
-    wrong: [u64; 3],
-    reports: Vec<serde_json::Value>,
-    /// The command that repeats the first schedule that failed.
-    failed: Option<String>,
 }
 
 /// Runs the schedules. `inspect` looks for damage in a database.
@@ -102,7 +94,7 @@ pub async fn run(args: Args, inspect: Inspect) -> Result<(), LoadError> {
     let work = async {
         match &args.power {
             Some(Power::Power(power)) => Box::pin(power::cli::run(power, inspect)).await,
-            None => all(&args).await,
+            None => args.campaign()?.run().await,
         }
     };
     tokio::select! {
@@ -114,153 +106,44 @@ pub async fn run(args: Args, inspect: Inspect) -> Result<(), LoadError> {
     }
 }
 
-async fn all(args: &Args) -> Result<(), LoadError> {
-    let kinds = args.kinds()?;
-    let seed = match args.seed {
-        Some(seed) => seed,
-        None => random_seed()?,
-    };
-    if !args.json {
-        print_line(&format!("seed {seed}"))?;
-    }
-    let mut total = Total::default();
-    let mut site = Site::new(own_binary()?);
-    for schedule in 0..u64::from(args.schedules) {
-        let plan = args.plan(seed.wrapping_add(schedule), &kinds);
-        let repeat = args.repeat(&plan);
-        let folder = tempfile::Builder::new().prefix("bellpull-chaos-").tempdir();
-        let folder =
-            folder.map_err(|error| LoadError::failed(format!("a temporary folder: {error}")))?;
-        let say = |line: &str| {
-            if !args.json {
-                // The report at the end fails if this line cannot be printed.
-                let _ = print_line(line);
-            }
-        };
-        let outcome = Box::pin(run_one(&plan, &mut site, folder.path(), say)).await;
-        let outcome =
-            outcome.map_err(|error| LoadError::Failed(format!("{error}; again: {repeat}")))?;
-        if !args.json {
-            print_line(report(&outcome).trim_end())?;
-        }
-        total.add(&plan, outcome, repeat);
-    }
-    total.print(args.json, seed)?;
-    let Some(repeat) = total.failed else { return Ok(()) };
-    let [lost, doubled, out_of_order] = total.wrong;
-    Err(LoadError::Failed(format!(
-        "{lost} lost, {doubled} doubled, {out_of_order} out of order; again: {repeat}"
-    )))
-}
-
 impl Args {
-    /// The faults that may happen.
-    fn kinds(&self) -> Result<Vec<FaultKind>, LoadError> {
-        let nodes = usize::from(self.nodes);
-        for kind in &self.faults {
-            if let Some(why) = kind.impossible_on(nodes) {
-                let text = format!("--faults {}: not with --nodes {nodes}: {why}", kind.name());
-                return Err(LoadError::wrong(text));
-            }
-        }
-        Ok(if self.faults.is_empty() { possible_on(nodes) } else { self.faults.clone() })
-    }
-
-    fn plan(&self, seed: u64, kinds: &[FaultKind]) -> Plan {
-        Plan {
+    fn campaign(&self) -> Result<Campaign, LoadError> {
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => random_seed()?,
+        };
+        let wish = self.wish();
+        wish.plan(seed).map_err(LoadError::Wrong)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let jobs = self.jobs.map_or(cores, usize::from);
+        Ok(Campaign {
             seed,
-            nodes: usize::from(self.nodes),
-            faults: kinds.to_vec(),
-            count: usize::try_from(self.faults_per_schedule).unwrap_or(usize::MAX),
-            clients: usize::from(self.clients),
-            writers: usize::from(self.writers),
-            time: Duration::from_secs(u64::from(self.seconds)),
-        }
+            schedules: u64::from(self.schedules),
+            jobs: jobs.min(usize::try_from(self.schedules).unwrap_or(usize::MAX)),
+            wish,
+            keeps_going: self.keep_going,
+            as_json: self.json,
+            program: own_binary()?,
+        })
     }
 
-    /// The command that repeats a schedule.
-    fn repeat(&self, plan: &Plan) -> String {
-        let Plan { seed, nodes, faults, count, clients, writers, time } = plan;
-        let kinds: Vec<&str> = faults.iter().map(|kind| kind.name()).collect();
-        format!(
-            "bellpull chaos --seed {seed} --nodes {nodes} --faults {} --faults-per-schedule \
-             {count} --clients {clients} --writers {writers} --seconds {}",
-            kinds.join(","),
-            time.as_secs()
-        )
-    }
-}
-
-impl Total {
-    fn add(&mut self, plan: &Plan, outcome: Outcome, repeat: String) {
-        let found = [Wrong::Lost, Wrong::Doubled, Wrong::OutOfOrder]
-            .map(|wrong| outcome.findings.count(wrong));
-        self.schedules += 1;
-        self.faults += outcome.fault_count();
-        self.acknowledged += outcome.acknowledged;
-        for (sum, found) in self.wrong.iter_mut().zip(found) {
-            *sum += found;
+    fn wish(&self) -> Wish {
+        let large = |of: u32| usize::try_from(of).unwrap_or(usize::MAX);
+        Wish {
+            nodes: self.nodes.map(usize::from),
+            faults: self.faults.clone(),
+            count: self.faults_per_schedule.map(large),
+            clients: self.clients.map(usize::from),
+            writers: self.writers.map(usize::from),
+            time: self.seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
+            is_campaign: self.schedules > 1,
         }
-        if found != [0; 3] && self.failed.is_none() {
-            self.failed = Some(repeat);
-        }
-        let kinds: serde_json::Map<String, serde_json::Value> = outcome
-            .faults
-            .iter()
-            .map(|(kind, count)| (kind.name().to_owned(), json!(count)))
-            .collect();
-        self.reports.push(json!({
-            "seed": plan.seed, "kinds": kinds, "seconds": outcome.seconds,
-            "acknowledged": outcome.acknowledged, "unanswered": outcome.unanswered,
-            "sockets": outcome.sockets, "frames": outcome.frames,
-            "findings": outcome.findings.texts, "surprises": outcome.surprises,
-        }));
     }
-
-    fn print(&self, as_json: bool, seed: u64) -> Result<(), LoadError> {
-        let Self { schedules, faults, acknowledged, wrong, reports, .. } = self;
-        let [lost, doubled, out_of_order] = wrong;
-        if as_json {
-            let line = json!({
-                "seed": seed, "schedules": schedules, "faults": faults,
-                "acknowledged": acknowledged, "lost": lost, "doubled": doubled,
-                "out_of_order": out_of_order, "runs": reports,
-            });
-            return print_line(&line.to_string());
-        }
-        print_line(&format!(
-            "{schedules} schedules, {faults} faults, {acknowledged} acknowledged, {lost} lost, \
-             {doubled} doubled, {out_of_order} out of order"
-        ))
-    }
-}
-
-/// What one schedule found.
-fn report(outcome: &Outcome) -> String {
-    let kinds: Vec<String> =
-        outcome.faults.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
-    let mut text = format!(
-        "{} s; faults: {}; {} requests without an answer; {} sockets, {} frames\n",
-        outcome.seconds,
-        kinds.join(", "),
-        outcome.unanswered,
-        outcome.sockets,
-        outcome.frames
-    );
-    for surprise in &outcome.surprises {
-        text.push_str(&format!("not expected: {surprise}\n"));
-    }
-    for finding in &outcome.findings.texts {
-        text.push_str(&format!("{finding}\n"));
-    }
-    text.push_str(&outcome.logs);
-    text
 }
 
 fn random_seed() -> Result<u64, LoadError> {
-    let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|error| LoadError::failed(error.to_string()))?;
-    Ok(u64::from(u32::from_le_bytes(random)))
+    let random = getrandom::u32().map_err(|error| LoadError::failed(error.to_string()))?;
+    Ok(u64::from(random))
 }
 
 /// Waits for a signal that ends the run.
@@ -278,22 +161,11 @@ async fn asked_to_end() -> LoadError {
     LoadError::failed("chaos: ended by a signal, before the schedules were over")
 }
 
-/// Prints a line on stdout. A closed pipe (`| head`) is not an error.
-fn print_line(text: &str) -> Result<(), LoadError> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(LoadError::failed(format!("stdout: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
-    use super::super::fault::FAULTS;
+    use super::super::campaign::repeat;
     use super::*;
 
     #[derive(Debug, Parser)]
@@ -302,28 +174,33 @@ mod tests {
         args: Args,
     }
 
+    fn args(line: &str) -> Args {
+        Command::try_parse_from(line.split(' ').skip(1)).unwrap().args
+    }
+
     #[test]
     fn a_schedule_is_repeated_by_its_command() {
-        let args = |line: &str| Command::try_parse_from(line.split(' ').skip(1)).unwrap().args;
-        let given = args("bellpull chaos --schedules 3 --faults kill,cut --seconds 60 --nodes 2");
-        let plan = given.plan(9, &given.kinds().unwrap());
-        let again = args(&given.repeat(&plan));
-        assert_eq!(again.seed, Some(9));
-        let kinds = again.kinds().unwrap();
-        assert_eq!(format!("{:?}", again.plan(9, &kinds)), format!("{plan:?}"));
-        assert_eq!(kinds, [FaultKind::Kill, FaultKind::Cut]);
-        let usual = args("bellpull chaos");
-        assert_eq!((usual.kinds(), usual.plan(1, &[]).clients), (Ok(FAULTS.to_vec()), 200));
+        for line in [
+            "bellpull chaos --schedules 3 --faults kill,cut --seconds 60 --nodes 2",
+            "bellpull chaos --schedules 1000",
+            "bellpull chaos",
+        ] {
+            for seed in 0..20 {
+                let plan = args(line).wish().plan(seed).unwrap();
+                let again = args(&repeat(&plan));
+                assert_eq!((again.seed, again.schedules), (Some(seed), 1));
+                assert_eq!(again.wish().plan(seed).unwrap(), plan);
+            }
+        }
         assert!(Command::try_parse_from(["chaos", "--faults", "flood"]).is_err());
     }
 
     #[test]
-    fn a_fault_that_is_impossible_is_refused_with_the_reason() {
-        let line = ["chaos", "--nodes", "1", "--faults", "kill,redis"];
-        let refused = Command::try_parse_from(line).unwrap().args.kinds().unwrap_err();
+    fn a_fault_that_is_impossible_is_wrong_usage() {
+        let refused = args("bellpull chaos --nodes 1 --faults kill,redis").campaign().unwrap_err();
         assert!(matches!(&refused, LoadError::Wrong(_)), "{refused}");
-        assert!(refused.to_string().starts_with("--faults redis"), "{refused}");
-        let one = Command::try_parse_from(["chaos", "--nodes", "1"]).unwrap().args;
-        assert!(!one.kinds().unwrap().contains(&FaultKind::Cut));
+        let jobs = |line| args(line).campaign().unwrap().jobs;
+        assert_eq!(jobs("bellpull chaos"), 1, "no more jobs than schedules");
+        assert_eq!(jobs("bellpull chaos --schedules 9 --jobs 3"), 3);
     }
 }

@@ -19,8 +19,9 @@ const OPEN: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_secs(2);
 /// After this silence a client takes its socket for dead, as one on a frozen node is.
 const SILENT: Duration = Duration::from_secs(7);
-/// How long a client stays before it leaves by itself, in seconds.
-const STAY_S: std::ops::Range<u64> = 10..60;
+/// How long a client stays before it leaves by itself, in milliseconds.
+const STAY_MS: std::ops::Range<u64> = 10_000..60_000;
+const SHORT_STAY_MS: std::ops::Range<u64> = 1_000..9_000;
 /// The rows of a list that a client asks for.
 const LIST: usize = 100;
 
@@ -112,7 +113,8 @@ impl Client {
         socket: &mut Socket,
     ) -> Result<(), Ended> {
         let mut phase = self.shared.phase.clone();
-        let leave = Instant::now() + Duration::from_secs(self.rng.u64(STAY_S));
+        let stay_ms = if self.shared.is_short { SHORT_STAY_MS } else { STAY_MS };
+        let leave = Instant::now() + Duration::from_millis(self.rng.u64(stay_ms));
         let mut heard_at = Instant::now();
         let mut beat = Instant::now() + BEAT;
         loop {

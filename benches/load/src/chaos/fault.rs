@@ -30,6 +30,9 @@ pub const FAULTS: [FaultKind; 6] = [
     FaultKind::Cut,
 ];
 
+/// The shares of connections of which a cut takes one.
+pub(super) const LANES: usize = 3;
+
 /// On how many nodes a kind of fault makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
@@ -85,6 +88,15 @@ impl FaultKind {
         if is_short { facts.short_ms } else { facts.long_ms }
     }
 
+    /// Among how many targets one is drawn.
+    pub(super) fn targets(self, nodes: usize) -> usize {
+        match self {
+            Self::Kill | Self::Freeze => nodes,
+            Self::Cut => LANES,
+            Self::Rolling | Self::Redis | Self::Postgres => 1,
+        }
+    }
+
     /// Why it is impossible on so many nodes; `None` if it is possible.
     #[must_use]
     pub fn impossible_on(self, nodes: usize) -> Option<&'static str> {
@@ -111,7 +123,7 @@ pub struct Fault {
     pub after: Duration,
     /// What happens.
     pub kind: FaultKind,
-    /// To which of those to which it can happen, counted modulo their number: a node that is busy
+    /// To which node, or to which other part of those to which it can happen. A node that is busy
     /// with another fault is replaced by the next one.
     pub target: usize,
     /// How long it lasts.

@@ -149,6 +149,15 @@ impl Ledger {
 
     /// How many writes were acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
+        self.writes().map(|asked| u64::from(asked.is_acknowledged)).sum()
+    }
+
+    /// How many writes were acknowledged, or may have been executed.
+    pub(super) fn attempted(&self) -> u64 {
+        self.writes().map(|asked| u64::from(asked.is_acknowledged || asked.attempts > 0)).sum()
+    }
+
+    fn writes(&self) -> impl Iterator<Item = Asked> {
         let tickets = self.tickets.iter().flat_map(|ticket| {
             let steps = ticket.steps.iter().map(|step| step.asked);
             let comments = ticket.comments.iter().map(|comment| comment.asked);
@@ -156,7 +165,6 @@ impl Ledger {
         });
         let sends = self.sends.iter().map(|send| send.asked);
         let marks = self.marks.iter().map(|mark| mark.asked);
-        let all = tickets.chain(sends).chain(marks);
-        all.map(|asked| u64::from(asked.is_acknowledged)).sum()
+        tickets.chain(sends).chain(marks)
     }
 }

@@ -16,6 +16,7 @@
 //!   than its history.
 
 pub mod arena;
+mod campaign;
 mod check;
 pub mod cli;
 mod client;
@@ -26,7 +27,9 @@ mod ledger;
 mod lists;
 mod lives;
 mod notes;
+pub mod outcome;
 mod people;
+pub mod plan;
 pub mod power;
 mod presence;
 mod request;
@@ -34,5 +37,6 @@ pub mod run;
 pub mod schedule;
 mod sent;
 mod socket;
+mod tally;
 mod view;
 mod writer;

@@ -119,6 +119,8 @@ pub(super) struct Shared {
     /// The nodes' addresses, which stay the same.
     pub(super) nodes: Arc<[SocketAddr]>,
     pub(super) phase: watch::Receiver<Phase>,
+    /// Whether clients stay for seconds, or up to a minute.
+    pub(super) is_short: bool,
     /// By client.
     live: Arc<Mutex<BTreeMap<usize, Live>>>,
     /// Counts the operations that change the disk, and what clients were sent, if that is asked
@@ -128,8 +130,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// At the beginning.
-    pub(super) fn new(nodes: Vec<SocketAddr>, phase: watch::Receiver<Phase>) -> Self {
-        Self { nodes: nodes.into(), phase, live: Arc::default(), sent: None }
+    pub(super) fn new(
+        nodes: Vec<SocketAddr>,
+        phase: watch::Receiver<Phase>,
+        is_short: bool,
+    ) -> Self {
+        Self { nodes: nodes.into(), phase, is_short, live: Arc::default(), sent: None }
     }
 
     /// The same, with a log of what clients are sent.

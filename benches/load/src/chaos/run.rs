@@ -15,73 +15,24 @@ use super::arena::{Arena, Site};
 use super::check::{self, Facts, Inbox};
 use super::client::Client;
 use super::family::Family;
-use super::fault::FaultKind;
-use super::finding::Findings;
 use super::ledger::Ledger;
+use super::outcome::Outcome;
 use super::people::{Follows, Live, People, Phase, Shared};
-use super::schedule::{Draw, schedule};
+use super::plan::Plan;
+use super::schedule::schedule;
 use super::sent::SentLog;
 use super::view::Seen;
 use super::writer::Writer;
 use super::{lists, presence};
 use crate::LoadError;
 
-/// After the last fault presence has this long to be right.
-const SETTLE: Duration = Duration::from_secs(15);
+/// After the last fault presence has this long to be right: what a node that does not answer said
+/// is valid for 15 s.
+const SETTLE: Duration = Duration::from_secs(25);
 /// How long clients may take to catch up: each node compares with the store every 30 s.
 const CATCH_UP: Duration = Duration::from_secs(60);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// What a schedule is.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// All random choices of the schedule come from it.
-    pub seed: u64,
-    /// How many nodes there are.
-    pub nodes: usize,
-    /// Which faults happen.
-    pub faults: Vec<FaultKind>,
-    /// How many of them.
-    pub count: usize,
-    /// How many clients listen.
-    pub clients: usize,
-    /// How many writers write.
-    pub writers: usize,
-    /// No fault begins later than this after the nodes were ready.
-    pub time: Duration,
-}
-
-/// How a schedule went.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// The faults that happened, by kind and number.
-    pub faults: Vec<(FaultKind, u64)>,
-    /// How long it took, in seconds.
-    pub seconds: u64,
-    /// Writes that were acknowledged.
-    pub acknowledged: u64,
-    /// Requests whose answer was lost.
-    pub unanswered: u64,
-    /// Frames of notifications that clients were sent.
-    pub frames: u64,
-    /// Sockets that were opened.
-    pub sockets: u64,
-    /// What is wrong.
-    pub findings: Findings,
-    /// What was not expected, and is no loss.
-    pub surprises: Vec<String>,
-    /// The last lines of the nodes' logs, where something is wrong.
-    pub logs: String,
-}
-
-impl Outcome {
-    /// How many faults happened.
-    #[must_use]
-    pub fn fault_count(&self) -> u64 {
-        self.faults.iter().map(|(_, count)| count).sum()
-    }
-}
 
 /// The running tasks of a schedule.
 #[derive(Debug)]
@@ -114,8 +65,8 @@ pub async fn run(
     }
     say("the last fault is over");
     tasks.to(Phase::Settling);
-    sleep(SETTLE).await;
-    let boards = presence::check(&tasks.shared, &people.checker, &mut outcome.findings).await;
+    let (boards, ghosts) = presence::settled(&tasks.shared, &people.checker, SETTLE).await;
+    outcome.findings.merge(ghosts);
     say(&format!("{boards} boards of presence were compared"));
     tasks.to(Phase::Quiet);
     let mut ledger = Ledger::default();
@@ -135,6 +86,11 @@ pub async fn run(
         judge(seen, &facts, &deleted, &mut outcome);
     }
     outcome.findings.merge(check::check(&ledger, &facts));
+    outcome.checked.boards = count(boards);
+    outcome.checked.writes = ledger.attempted();
+    outcome.checked.inbox_rows = facts.inboxes.values().map(|inbox| count(inbox.rows.len())).sum();
+    outcome.checked.history_entries =
+        facts.tickets.values().map(|ticket| count(ticket.history.len())).sum();
     outcome.seconds = begun.elapsed().as_secs();
     outcome.acknowledged = ledger.acknowledged();
     outcome.unanswered = ledger.unanswered;
@@ -154,23 +110,13 @@ async fn storm(
     outcome: &mut Outcome,
     say: &mut impl FnMut(&str),
 ) -> Result<(), LoadError> {
-    let draw = Draw {
-        seed: plan.seed,
-        kinds: &plan.faults,
-        nodes: plan.nodes,
-        count: plan.count,
-        time: plan.time,
-    };
-    for fault in schedule(&draw) {
+    for fault in schedule(plan) {
         if begun.elapsed() + fault.after > plan.time {
             say("the time is over");
             break;
         }
         arena.suffer(&fault).await?;
-        match outcome.faults.iter_mut().find(|(one, _)| *one == fault.kind) {
-            Some((_, count)) => *count += 1,
-            None => outcome.faults.push((fault.kind, 1)),
-        }
+        outcome.happened(fault.kind);
         let (count, at) = (outcome.fault_count(), begun.elapsed().as_secs());
         say(&format!("{at:>4} s: fault {count}: {fault}"));
     }
@@ -186,7 +132,7 @@ impl Tasks {
         sent: Option<Arc<SentLog>>,
     ) -> Self {
         let (sender, phase) = watch::channel(Phase::Storm);
-        let mut shared = Shared::new(addresses, phase);
+        let mut shared = Shared::new(addresses, phase, plan.is_short());
         if let Some(sent) = sent {
             shared = shared.logged(sent);
         }
@@ -259,15 +205,15 @@ fn judge(seen: Seen, facts: &Facts, deleted: &HashMap<u64, u64>, outcome: &mut O
         Seen::Entries(view) => {
             let rows = facts.inboxes.get(&view.user).map(Inbox::by_number);
             view.check(&rows.unwrap_or_default(), deleted, &mut outcome.findings);
-            outcome.frames += count(view.sockets.iter().map(Vec::len).sum());
-            outcome.sockets += count(view.sockets.len());
+            outcome.checked.frames += count(view.sockets.iter().map(Vec::len).sum());
+            outcome.checked.sockets += count(view.sockets.len());
             view.errors
         }
         Seen::Changes(view) => {
             let rows = facts.inboxes.get(&view.user).map(Inbox::by_number);
             view.check(&rows.unwrap_or_default(), &mut outcome.findings);
-            outcome.frames += count(view.sockets.iter().map(Vec::len).sum());
-            outcome.sockets += count(view.sockets.len());
+            outcome.checked.frames += count(view.sockets.iter().map(Vec::len).sum());
+            outcome.checked.sockets += count(view.sockets.len());
             view.errors
         }
         Seen::Board(view) => {

@@ -5,48 +5,32 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::fault::{Fault, FaultKind};
+use super::plan::Plan;
 
 /// The most time between two faults, in milliseconds: of a long schedule, and of a short one.
 const PAUSE_MS_MAX: u64 = 4_000;
 const SHORT_PAUSE_MS_MAX: u64 = 1_500;
-/// A schedule whose faults begin within less than this is a short one.
-const SHORT: Duration = Duration::from_secs(60);
-
-/// From what a schedule is made.
-#[derive(Debug, Clone)]
-pub struct Draw<'a> {
-    /// All random choices come from it.
-    pub seed: u64,
-    /// Which faults there may be.
-    pub kinds: &'a [FaultKind],
-    /// How many nodes there are.
-    pub nodes: usize,
-    /// How many faults there are.
-    pub count: usize,
-    /// No fault begins later than this.
-    pub time: Duration,
-}
 
 /// A schedule. Every kind is there, if the count allows it.
 #[must_use]
-pub fn schedule(draw: &Draw<'_>) -> Vec<Fault> {
-    let mut rng = Rng::with_seed(draw.seed);
+pub fn schedule(plan: &Plan) -> Vec<Fault> {
+    let mut rng = Rng::with_seed(plan.seed);
     let bag: Vec<FaultKind> =
-        draw.kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, kind.weight())).collect();
-    if bag.is_empty() || draw.nodes == 0 {
+        plan.faults.iter().flat_map(|kind| std::iter::repeat_n(*kind, kind.weight())).collect();
+    if bag.is_empty() || plan.nodes == 0 {
         return Vec::new();
     }
-    let mut chosen = rng.choose_multiple(draw.kinds.iter().copied(), draw.count);
-    while chosen.len() < draw.count {
+    let mut chosen = rng.choose_multiple(plan.faults.iter().copied(), plan.count);
+    while chosen.len() < plan.count {
         chosen.push(bag[rng.usize(..bag.len())]);
     }
     rng.shuffle(&mut chosen);
-    let is_short = draw.time < SHORT;
+    let is_short = plan.is_short();
     let pause_ms_max = if is_short { SHORT_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
     let faults = chosen.into_iter().map(|kind| Fault {
         after: Duration::from_millis(rng.u64(100..pause_ms_max)),
         kind,
-        target: rng.usize(..draw.nodes),
+        target: rng.usize(..kind.targets(plan.nodes).max(1)),
         time: Duration::from_millis(rng.u64(kind.time_ms(is_short))),
     });
     faults.collect()
@@ -57,8 +41,13 @@ mod tests {
     use super::super::fault::{FAULTS, possible_on};
     use super::*;
 
+    fn plan(seed: u64, kinds: &[FaultKind], nodes: usize, count: usize, seconds: u64) -> Plan {
+        let (faults, time) = (kinds.to_vec(), Duration::from_secs(seconds));
+        Plan { seed, faults, nodes, count, time, clients: 1, writers: 1 }
+    }
+
     fn drawn(seed: u64, kinds: &[FaultKind], nodes: usize, count: usize) -> Vec<Fault> {
-        schedule(&Draw { seed, kinds, nodes, count, time: Duration::from_secs(600) })
+        schedule(&plan(seed, kinds, nodes, count, 600))
     }
 
     #[test]
@@ -90,9 +79,9 @@ mod tests {
         assert!(drawn(1, &[], 2, 9).is_empty());
         assert!(drawn(1, &FAULTS, 0, 9).is_empty());
         let kinds = possible_on(1);
-        let time = Duration::from_secs(8);
-        let short = schedule(&Draw { seed: 1, kinds: &kinds, nodes: 1, count: 50, time });
-        assert!(short.iter().all(|fault| fault.time + fault.after < time), "{short:?}");
+        let short = schedule(&plan(1, &kinds, 1, 50, 8));
+        let most = Duration::from_secs(8);
+        assert!(short.iter().all(|fault| fault.time + fault.after < most), "{short:?}");
         assert!(short.iter().all(|fault| fault.target == 0));
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::site::Backing;
 pub use self::site::Site;
-use self::site::{Backing, LANES};
 use super::fault::{Fault, FaultKind};
 use super::people::People;
 use crate::LoadError;
@@ -116,7 +116,7 @@ impl<'a> Arena<'a> {
             }
             FaultKind::Postgres => self.services()?.postgres.restart().await,
             FaultKind::Cut => {
-                self.proxy()?.cut(fault.target % LANES);
+                self.proxy()?.cut(fault.target);
                 Ok(())
             }
         }

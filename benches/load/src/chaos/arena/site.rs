@@ -4,13 +4,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::super::fault::LANES;
 use crate::LoadError;
 use crate::cluster::{Proxy, Services, ServicesOptions};
 
 /// The name of a schedule's database: a file, or a database of PostgreSQL.
 const DATABASE: &str = "schedule";
-/// The shares of connections to PostgreSQL of which a cut takes one.
-pub(super) const LANES: usize = 3;
 
 /// The program, and services once a schedule needed them.
 #[derive(Debug)]

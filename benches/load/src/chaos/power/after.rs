@@ -74,7 +74,7 @@ async fn compare(
     // Before that the accounts need not be there, and nothing was acknowledged to them.
     if cut.at >= recorded.accounts_at {
         let (_phase, phase) = watch::channel(Phase::Quiet);
-        let shared = Shared::new(nodes.addresses(), phase);
+        let shared = Shared::new(nodes.addresses(), phase, true);
         let mut rng = Rng::with_seed(cut.loss.seed);
         repeat(&shared, ledger, &mut rng, findings).await?;
         let mut tickets = recorded.sent.tickets(cut.at);

@@ -7,7 +7,8 @@ use tokio::time::sleep;
 
 use super::super::ledger::Ledger;
 use super::super::people::{People, Phase};
-use super::super::run::{Plan, Tasks};
+use super::super::plan::Plan;
+use super::super::run::Tasks;
 use super::super::sent::{SentFrames, SentLog};
 use super::{FILE, PowerPlan, hub};
 use crate::LoadError;
