@@ -25,9 +25,9 @@ writers repeat what was not answered (with the same Idempotency-Key, or the tick
 faults happen. Then what was acknowledged, what the store holds and what each client saw are
 compared.
 
-A single schedule is a long one: 3 nodes, 100 faults in 13 minutes. Of several schedules each is a
-short one: 3 to 5 faults within 7 seconds, on one node, mostly, or on two or three; the seed decides.
-The first failure ends it; the files of a schedule that failed are kept.
+A single schedule is a long one: 3 nodes, 100 faults in 13 minutes. Of several schedules each is
+short: 3 to 5 faults within 7 seconds, on one node, mostly, or on two or three; the seed decides.
+The first failure ends the command, and the files of a schedule that failed are kept.
 
 The last line counts schedules, faults, acknowledged writes, and what was lost, doubled or out of
 order; before it there is a table of faults, and what was checked. Keys of --json: schedules,
