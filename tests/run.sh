@@ -33,6 +33,8 @@ install 'python3 -c "import venv, ensurepip"' python3 python3-venv
 install 'command -v node && command -v npm' nodejs npm
 # Root mounts the disk with faults itself; others need a program for it.
 install '[ "$(id -u)" = 0 ] || command -v fusermount3' fuse3
+# Shifts the clock of processes.
+install 'ls /usr/lib/*/faketime/libfaketimeMT.so.1' libfaketime
 # The store and the broker of several nodes. The server's programs are not in the path.
 install 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
 install 'command -v redis-server || command -v valkey-server' redis-server

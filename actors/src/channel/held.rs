@@ -3,6 +3,9 @@
 //! A process may be suspended in the middle of an attempt, before it has called the provider, and
 //! be continued when the lease has ended: then another node may have sent the delivery. Its timers
 //! have not run when its tasks do, so a time-out does not keep an attempt from going on.
+//!
+//! A lease of a store that only one process can open has no end, so setting that machine's clock
+//! ends no attempt.
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -18,6 +18,7 @@
 //! store is unavailable).
 
 mod held;
+mod in_progress;
 mod place;
 mod supervisor;
 mod work;
@@ -42,6 +43,7 @@ use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
+use in_progress::InProgress;
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
 
@@ -137,12 +139,21 @@ enum Own {
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
     /// An attempt has ended; and the leases that went out with it, in one message.
     Tried(Box<Attempt>, Vec<(DeliveryId, u32)>),
-    /// Attempts were recorded, and the first of them is due again then; or not, and here they are.
-    Recorded(Result<Option<Timestamp>, (StoreError, Vec<Attempt>)>),
+    /// Attempts were recorded; or not, and here they are.
+    Recorded(Result<Recorded, (StoreError, Vec<Attempt>)>),
     /// Leases were returned, or will expire.
     GivenBack,
     /// The alarm rings.
     Alarm,
+}
+
+/// Recorded attempts.
+#[derive(Debug)]
+struct Recorded {
+    /// When the first of them is due again.
+    due_again: Option<Timestamp>,
+    /// Each delivery, and whether it was sent.
+    deliveries: Vec<(DeliveryId, bool)>,
 }
 
 /// The dependencies of a channel actor.
@@ -186,6 +197,8 @@ pub struct ChannelState {
     queue: VecDeque<Leased>,
     /// How many deliveries are with the provider.
     in_flight: usize,
+    /// What was begun and is not recorded.
+    in_progress: InProgress,
     /// The tasks that sent them. Dropped with the state, and then aborted.
     senders: JoinSet<()>,
     /// Outcomes to be recorded.
@@ -238,6 +251,7 @@ impl Actor for ChannelActor {
             own,
             queue: VecDeque::new(),
             in_flight: 0,
+            in_progress: InProgress::default(),
             senders: JoinSet::new(),
             results: Vec::new(),
             is_released: false,

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::held::while_held;
 use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
+    Recorded,
 };
 use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
@@ -44,6 +45,9 @@ impl ChannelActor {
             Own::Leased(Ok((leased, is_all, next_due))) => {
                 state.is_leasing = false;
                 state.has_more |= !is_all;
+                // A queued one that is leased again goes out under the new lease.
+                state.queue.retain(|queued| leased.iter().all(|one| one.id != queued.id));
+                let leased = state.in_progress.keep(leased);
                 state.queue.extend(leased);
                 let wait = next_due.map_or(LOOK_EVERY, |due| self.until(due)).min(LOOK_EVERY);
                 self.wake_at(Instant::now() + wait, state);
@@ -62,8 +66,11 @@ impl ChannelActor {
                 state.results.extend(others);
                 state.results.push(*attempt);
             }
-            Own::Recorded(Ok(due_again)) => {
+            Own::Recorded(Ok(Recorded { due_again, deliveries })) => {
                 state.is_recording = false;
+                for (id, was_sent) in deliveries {
+                    state.queue.extend(state.in_progress.recorded(id, was_sent));
+                }
                 // A lane that was full may have room now.
                 state.has_more |= self.limits.lane_max != u32::MAX;
                 if let Some(due) = due_again {
@@ -173,6 +180,7 @@ impl ChannelActor {
         let (sender, own, clock) = (self.sender.clone(), state.own.clone(), self.clock.clone());
         let (retry, send_max) = (self.limits.retry, self.limits.send_max);
         state.in_flight += 1;
+        state.in_progress.begin(&leased);
         state.senders.spawn(async move {
             let (started_at, started) = (clock.now(), Instant::now());
             let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
@@ -255,7 +263,12 @@ impl ChannelActor {
         tokio::spawn(async move {
             let recorded = in_time(store.record(results.clone())).await;
             let due_again = results.iter().filter_map(|attempt| attempt.due_at).min();
-            let recorded = recorded.map(|()| due_again).map_err(|error| (error, results));
+            let deliveries = results
+                .iter()
+                .map(|attempt| (attempt.delivery, matches!(attempt.outcome, Outcome::Sent { .. })));
+            let deliveries = deliveries.collect();
+            let recorded = recorded.map(|()| Recorded { due_again, deliveries });
+            let recorded = recorded.map_err(|error| (error, results));
             own.cast(ChannelMessage::Own(OwnMessage(Own::Recorded(recorded))));
         });
     }

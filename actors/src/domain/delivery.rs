@@ -104,7 +104,7 @@ pub struct Leased {
     /// The deliveries that go out with this one, in one e-mail: a digest's others, each with its
     /// own attempt.
     pub with: Vec<(DeliveryId, u32)>,
-    /// When the lease ends.
+    /// When the lease ends; never where no other process can take it over.
     pub leased_until: Timestamp,
 }
 

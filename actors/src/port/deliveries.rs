@@ -43,9 +43,11 @@ impl LeaseOwner {
 #[async_trait]
 pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// Leases the longest due deliveries of a channel that are not leased, within `limit`: no other
-    /// lease contains them before `until`. Expired leases are taken over. Two concurrent calls, of
-    /// one node or of two, never lease the same delivery. A digest's deliveries are leased
-    /// together, as one. As many as the limit allows, or all that are due. Not idempotent: if the
+    /// lease contains them before `until`. Expired leases are taken over; where the clock was set
+    /// forward, an owner may be given its own ones again, and has to notice it. The leases that a
+    /// store returns that only one process can open have no end. Two concurrent calls, of one node
+    /// or of two, never lease the same delivery. A digest's deliveries are leased together, as one.
+    /// As many as the limit allows, or all that are due. Not idempotent: if the
     /// answer is lost, the leases expire.
     ///
     /// A lane is a part of a channel that may be slow by itself: the host of a push service, or of

@@ -30,7 +30,10 @@ impl DeliveryStore for SqliteStore {
         // If this fails, the leases expire.
         let all = rows.iter().flat_map(LeasedRow::messages);
         let contents = contents_of(&self.contents, &self.readers, all).await?;
-        rows.into_iter().map(|row| row.leased(channel, until, &contents)).collect()
+        // A hub has the file for itself: no other process takes a delivery over, whatever the clock
+        // says. The stored end is for leases whose answer was lost.
+        let held_until = if self.is_hubs { Timestamp::MAX } else { until };
+        rows.into_iter().map(|row| row.leased(channel, held_until, &contents)).collect()
     }
 
     async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError> {

@@ -123,6 +123,8 @@ pub struct SqliteStore {
     /// Has deferred entries written before inboxes are listed.
     barrier: Barrier,
     _flusher: Option<Flusher>,
+    /// Whether this is the hub's, which has the file for itself.
+    is_hubs: bool,
     lock: Mutex<Option<HubLock>>,
     /// One report at a time, and one count of the outbox.
     reports: tokio::sync::Mutex<()>,
@@ -237,6 +239,7 @@ impl SqliteStore {
             deferred,
             barrier,
             _flusher: flusher,
+            is_hubs: options.exclusive,
             lock: Mutex::default(),
             reports: tokio::sync::Mutex::default(),
             counts: tokio::sync::Mutex::default(),

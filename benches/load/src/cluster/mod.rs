@@ -5,6 +5,8 @@
 //! stopped, killed and started again on its own port, and all end with their owner: their folders
 //! are removed, and after a SIGKILL of this process the kernel terminates theirs.
 //!
+//! A [`WallClock`] shifts the time of day of processes while they run.
+//!
 //! What is started is shown in errors by the last lines of its log.
 
 mod nodes;
@@ -17,9 +19,11 @@ mod redis;
 mod services;
 #[cfg(test)]
 mod tests;
+mod wall_clock;
 
 pub use nodes::{Node, NodeOptions, Nodes};
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use redis::Redis;
 pub use services::{Services, ServicesOptions};
+pub use wall_clock::{Shift, WallClock};
