@@ -94,7 +94,7 @@ impl Client {
     }
 
     async fn session(&mut self, seen: &mut Seen, memory: &mut Memory) -> Result<(), Ended> {
-        let node = self.shared.node(&mut self.rng).map_err(|error| Ended(error.to_string()))?;
+        let node = self.shared.line(&mut self.rng).map_err(|error| Ended(error.to_string()))?;
         let path = self.path(seen, memory);
         let mut socket = Socket::open(node, &path, OPEN).await?;
         begin(seen, memory);

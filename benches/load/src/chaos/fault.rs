@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::manner::{Flow, Manner};
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
 pub enum FaultKind {
@@ -18,20 +20,49 @@ pub enum FaultKind {
     Postgres,
     /// Connections between nodes and PostgreSQL are cut.
     Cut,
+    /// Actors of a node are killed, of any kind, as an operator restarts them.
+    Panic,
+    /// A share of the clients' lines to a node carries only some KB/s, or nothing for a while, from
+    /// the node to the client.
+    Slow,
+    /// A share of the clients' lines to a node carries nothing, in one direction or both, without
+    /// being closed; then it is cut, or goes on.
+    HalfOpen,
+    /// The provider of webhooks hangs, answers late, twice or with 429 or 503, or resets its
+    /// connections.
+    Provider,
 }
 
 /// All kinds.
-pub const FAULTS: [FaultKind; 6] = [
+pub const FAULTS: [FaultKind; 10] = [
     FaultKind::Kill,
     FaultKind::Freeze,
     FaultKind::Rolling,
     FaultKind::Redis,
     FaultKind::Postgres,
     FaultKind::Cut,
+    FaultKind::Panic,
+    FaultKind::Slow,
+    FaultKind::HalfOpen,
+    FaultKind::Provider,
 ];
 
-/// The shares of connections of which a cut takes one.
+/// The shares of connections of which a fault takes one.
 pub(super) const LANES: usize = 3;
+
+/// From so many numbers actors are drawn, for each node.
+const ACTORS: usize = 1_000;
+/// What a slow line carries.
+pub(super) const SLOW: [Flow; 2] = [Flow::Slow, Flow::Held { to_node: false, to_client: true }];
+/// What a half-open line carries, and whether it is cut at the end.
+pub(super) const HALF_OPEN: [(Flow, bool); 6] = [
+    (Flow::Held { to_node: true, to_client: false }, true),
+    (Flow::Held { to_node: true, to_client: false }, false),
+    (Flow::Held { to_node: false, to_client: true }, true),
+    (Flow::Held { to_node: false, to_client: true }, false),
+    (Flow::Held { to_node: true, to_client: true }, true),
+    (Flow::Held { to_node: true, to_client: true }, false),
+];
 
 /// On how many nodes a kind of fault makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +99,13 @@ impl FaultKind {
             Self::Redis => facts("redis", On::Several, 2, 0..1_500, 0..8_000),
             Self::Postgres => facts("postgres", On::Several, 2, 0..1, 0..1),
             Self::Cut => facts("cut", On::Several, 6, 0..1, 0..1),
+            Self::Panic => facts("panic", On::Any, 4, 0..1, 0..1),
+            Self::Slow => facts("slow", On::Any, 3, 1_000..5_000, 2_000..20_000),
+            // A hub of a schedule pings after 3 s, and closes after 8 s of silence; a client gives
+            // up after 7 s.
+            Self::HalfOpen => facts("half-open", On::Any, 3, 2_000..10_000, 5_000..25_000),
+            // An attempt may take 10 s.
+            Self::Provider => facts("provider", On::Any, 3, 300..5_000, 1_000..25_000),
         }
     }
 
@@ -93,6 +131,11 @@ impl FaultKind {
         match self {
             Self::Kill | Self::Freeze => nodes,
             Self::Cut => LANES,
+            // Any number: the actors are drawn from it.
+            Self::Panic => nodes * ACTORS,
+            Self::Slow => nodes * LANES * SLOW.len(),
+            Self::HalfOpen => nodes * LANES * HALF_OPEN.len(),
+            Self::Provider => Manner::FAULTS.len(),
             Self::Rolling | Self::Redis | Self::Postgres => 1,
         }
     }
@@ -113,6 +156,12 @@ impl FaultKind {
 #[must_use]
 pub fn possible_on(nodes: usize) -> Vec<FaultKind> {
     FAULTS.into_iter().filter(|kind| kind.impossible_on(nodes).is_none()).collect()
+}
+
+/// The node, the share of its lines, and what happens to them.
+pub(super) fn line<T: Copy>(target: usize, of: &[T]) -> (usize, usize, T) {
+    let (rest, which) = (target / of.len(), target % of.len());
+    (rest / LANES, rest % LANES, of[which])
 }
 
 /// A fault and its moment.
@@ -140,6 +189,20 @@ impl std::fmt::Display for Fault {
             FaultKind::Redis => write!(f, "kill Redis, away {time:?}"),
             FaultKind::Postgres => f.write_str("restart PostgreSQL"),
             FaultKind::Cut => write!(f, "cut connections to PostgreSQL ({target})"),
+            FaultKind::Panic => write!(f, "kill actors ({target})"),
+            FaultKind::Slow => {
+                let (node, lane, flow) = line(*target, &SLOW);
+                write!(f, "lines {lane} to node {node}: {flow:?} for {time:?}")
+            }
+            FaultKind::HalfOpen => {
+                let (node, lane, (flow, is_cut)) = line(*target, &HALF_OPEN);
+                let end = if is_cut { "then cut" } else { "then on" };
+                write!(f, "lines {lane} to node {node}: {flow:?} for {time:?}, {end}")
+            }
+            FaultKind::Provider => {
+                let manner = Manner::FAULTS[target % Manner::FAULTS.len()];
+                write!(f, "the provider {} for {time:?}", manner.name())
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 //! `family` does, and reconnects; each `writer` (of tickets' `lives`, of `notes`) keeps a `ledger`
 //! of what was acknowledged, and repeats what was not answered. At the end `check` compares the
 //! ledger with the store, as read through REST (`lists`), `view` compares what each client saw with
-//! it, and `presence` looks at each board.
+//! it, `deliveries` the calls of webhooks, and `presence` looks at each board.
 //!
 //! - *Lost* is what was acknowledged and is not stored, what is stored and a client never saw, and
 //!   what a client saw and is not stored.
@@ -20,12 +20,14 @@ mod campaign;
 mod check;
 pub mod cli;
 mod client;
+mod deliveries;
 mod family;
 pub mod fault;
 pub mod finding;
 mod ledger;
 mod lists;
 mod lives;
+mod manner;
 mod notes;
 pub mod outcome;
 mod people;

@@ -9,6 +9,10 @@ use super::writer::Writer;
 
 /// The most users that a message names.
 const NAMED_MAX: usize = 6;
+/// One of so many messages is long, and has this many characters: readers that are slow are then
+/// behind soon.
+const LONG: u8 = 6;
+const LONG_CHARS: std::ops::Range<usize> = 1_000..10_000;
 /// The rows that are marked in one go.
 const MARKS: usize = 5;
 
@@ -45,7 +49,9 @@ impl Writer {
             }
         };
         let mut asked = Asked::default();
-        let body = json!({"recipients": named, "title": title, "message": "chaos"});
+        let chars = if self.rng.u8(..LONG) == 0 { self.rng.usize(LONG_CHARS) } else { 5 };
+        let message = "chaos".chars().cycle().take(chars).collect::<String>();
+        let body = json!({"recipients": named, "title": title, "message": message});
         let request = Request::post("/api/notifications/", &by.token, &body);
         let request = Request { key: Some(&title), ..request };
         match self.until_answered(request, &mut asked).await {

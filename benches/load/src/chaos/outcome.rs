@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use super::check::Facts;
 use super::fault::FaultKind;
 use super::finding::Findings;
+use super::ledger::Ledger;
 
 /// How a schedule went.
 #[derive(Debug, Default)]
@@ -41,11 +43,15 @@ pub struct Checked {
     pub sockets: u64,
     /// Boards of presence, with who was there.
     pub boards: u64,
+    /// Notifications that webhooks were to be called for.
+    pub deliveries: u64,
+    /// The calls.
+    pub calls: u64,
 }
 
 impl Checked {
     /// By name.
-    pub(super) fn named(&self) -> [(&'static str, u64); 6] {
+    pub(super) fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("writes", self.writes),
             ("inbox_rows", self.inbox_rows),
@@ -53,6 +59,8 @@ impl Checked {
             ("frames", self.frames),
             ("sockets", self.sockets),
             ("boards", self.boards),
+            ("deliveries", self.deliveries),
+            ("calls", self.calls),
         ]
     }
 
@@ -64,6 +72,8 @@ impl Checked {
         self.frames += other.frames;
         self.sockets += other.sockets;
         self.boards += other.boards;
+        self.deliveries += other.deliveries;
+        self.calls += other.calls;
     }
 }
 
@@ -72,6 +82,15 @@ impl Outcome {
     #[must_use]
     pub fn fault_count(&self) -> u64 {
         self.faults.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The ledger was compared with the store.
+    pub(super) fn compared(&mut self, ledger: &Ledger, facts: &Facts) {
+        let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+        let (inboxes, tickets) = (facts.inboxes.values(), facts.tickets.values());
+        self.checked.writes = ledger.attempted();
+        self.checked.inbox_rows = inboxes.map(|inbox| count(inbox.rows.len())).sum();
+        self.checked.history_entries = tickets.map(|ticket| count(ticket.history.len())).sum();
     }
 
     /// A fault has happened.

@@ -25,7 +25,8 @@ pub(super) struct People {
     pub(super) admins: Vec<Person>,
     pub(super) developers: Vec<Person>,
     pub(super) clients: Vec<Person>,
-    /// An admin who opens no sockets of its own and writes nothing; it reads for the checker.
+    /// A super admin who opens no sockets of its own and writes nothing; it reads for the checker,
+    /// and kills actors.
     pub(super) checker: Person,
 }
 
@@ -38,7 +39,12 @@ impl People {
         let users = (clients / CLIENTS_A_USER).max(8);
         let (admins, developers) = ((users / 10).max(2), (users / 5).max(2));
         let others = users - admins - developers;
-        let groups = vec![("admin", admins + 1), ("developer", developers), (LISTENER, others)];
+        let groups = vec![
+            ("super_admin", 1),
+            ("admin", admins),
+            ("developer", developers),
+            (LISTENER, others),
+        ];
         Roster { groups, has_sender: false }
     }
 
@@ -59,9 +65,15 @@ impl People {
         let few = || LoadError::failed("there are too few accounts");
         let clients = groups.pop().ok_or_else(few)?;
         let developers = groups.pop().ok_or_else(few)?;
-        let mut admins = groups.pop().ok_or_else(few)?;
-        let checker = admins.pop().ok_or_else(few)?;
+        let admins = groups.pop().ok_or_else(few)?;
+        let checker = groups.pop().and_then(|mut one| one.pop()).ok_or_else(few)?;
         Ok(Self { admins, developers, clients, checker })
+    }
+
+    /// Those with a webhook: of each role one whose rows no writer marks.
+    pub(super) fn hooked(&self) -> Vec<&Person> {
+        let groups = [&self.admins, &self.developers, &self.clients];
+        groups.into_iter().filter_map(|group| group.get(1)).collect()
     }
 
     /// All but the checker's.
@@ -113,11 +125,29 @@ pub(super) struct Live {
     pub(super) present: Option<BTreeSet<u64>>,
 }
 
+/// Where the nodes are.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    /// Their own addresses.
+    pub(super) nodes: Vec<SocketAddr>,
+    /// The lines to them, which may be at fault.
+    pub(super) lines: Vec<SocketAddr>,
+}
+
+impl Places {
+    /// Without lines.
+    pub(super) fn direct(nodes: Vec<SocketAddr>) -> Self {
+        Self { lines: nodes.clone(), nodes }
+    }
+}
+
 /// What all tasks of a schedule share.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     /// The nodes' addresses, which stay the same.
     pub(super) nodes: Arc<[SocketAddr]>,
+    /// Where clients connect: the lines to the nodes.
+    lines: Arc<[SocketAddr]>,
     pub(super) phase: watch::Receiver<Phase>,
     /// Whether clients stay for seconds, or up to a minute.
     pub(super) is_short: bool,
@@ -130,12 +160,10 @@ pub(super) struct Shared {
 
 impl Shared {
     /// At the beginning.
-    pub(super) fn new(
-        nodes: Vec<SocketAddr>,
-        phase: watch::Receiver<Phase>,
-        is_short: bool,
-    ) -> Self {
-        Self { nodes: nodes.into(), phase, is_short, live: Arc::default(), sent: None }
+    pub(super) fn new(places: Places, phase: watch::Receiver<Phase>, is_short: bool) -> Self {
+        let Places { nodes, lines } = places;
+        let (nodes, lines) = (nodes.into(), lines.into());
+        Self { nodes, lines, phase, is_short, live: Arc::default(), sent: None }
     }
 
     /// The same, with a log of what clients are sent.
@@ -172,6 +200,14 @@ impl Shared {
     pub(super) fn node(&self, rng: &mut Rng) -> Result<SocketAddr, LoadError> {
         one(&self.nodes, rng).copied().ok_or_else(|| LoadError::failed("there are no nodes"))
     }
+
+    /// The line to any node.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn line(&self, rng: &mut Rng) -> Result<SocketAddr, LoadError> {
+        one(&self.lines, rng).copied().ok_or_else(|| LoadError::failed("there are no nodes"))
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +223,7 @@ mod tests {
         let made = Participants { listeners: (0..51).map(user).collect(), sender: None };
         let people = People::of(&roster, &made).unwrap();
         let counts = [people.admins.len(), people.developers.len(), people.clients.len()];
-        assert_eq!((counts, people.checker.id), ([5, 10, 35], 6));
+        assert_eq!((counts, people.checker.id), ([5, 10, 35], 1));
         assert_eq!(people.developers[0].username, "load6");
         assert_eq!(people.listeners().count(), 50);
         assert_eq!(People::roster(1).listeners(), 9);

@@ -1,7 +1,6 @@
 //! One schedule: from empty services to the checker's findings.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +16,13 @@ use super::client::Client;
 use super::family::Family;
 use super::ledger::Ledger;
 use super::outcome::Outcome;
-use super::people::{Follows, Live, People, Phase, Shared};
+use super::people::{Follows, Live, People, Phase, Places, Shared};
 use super::plan::Plan;
 use super::schedule::schedule;
 use super::sent::SentLog;
 use super::view::Seen;
 use super::writer::Writer;
-use super::{lists, presence};
+use super::{deliveries, lists, presence};
 use crate::LoadError;
 
 /// After the last fault presence has this long to be right: what a node that does not answer said
@@ -57,7 +56,7 @@ pub async fn run(
     let (mut arena, people) = Arena::start(site, folder, plan.nodes, plan.clients).await?;
     say(&format!("{} nodes are ready", plan.nodes));
     let begun = Instant::now();
-    let mut tasks = Tasks::start(plan, &people, arena.addresses(), None);
+    let mut tasks = Tasks::start(plan, &people, arena.places(), None);
     let mut outcome = Outcome::default();
     let storm = storm(plan, begun, &mut arena, &mut outcome, &mut say).await;
     if let Err(error) = storm {
@@ -80,6 +79,8 @@ pub async fn run(
     caught_up(&tasks.shared, &facts).await;
     tasks.to(Phase::Over);
     say("the store was read, and clients have caught up");
+    deliver(plan, &tasks.shared, &people, &ledger, &facts, &arena, &mut outcome).await?;
+    say(&format!("{} calls of webhooks were compared", outcome.checked.calls));
     let deleted = ledger.deleted();
     while let Some(seen) = tasks.clients.join_next().await {
         let seen = seen.map_err(|error| LoadError::failed(error.to_string()))?;
@@ -87,10 +88,7 @@ pub async fn run(
     }
     outcome.findings.merge(check::check(&ledger, &facts));
     outcome.checked.boards = count(boards);
-    outcome.checked.writes = ledger.attempted();
-    outcome.checked.inbox_rows = facts.inboxes.values().map(|inbox| count(inbox.rows.len())).sum();
-    outcome.checked.history_entries =
-        facts.tickets.values().map(|ticket| count(ticket.history.len())).sum();
+    outcome.compared(&ledger, &facts);
     outcome.seconds = begun.elapsed().as_secs();
     outcome.acknowledged = ledger.acknowledged();
     outcome.unanswered = ledger.unanswered;
@@ -100,6 +98,40 @@ pub async fn run(
         outcome.logs = arena.logs();
     }
     Ok(outcome)
+}
+
+/// Compares the calls of webhooks with the inboxes that they tell of. What an inbox is owed cannot
+/// be told where rows were deleted from it.
+async fn deliver(
+    plan: &Plan,
+    shared: &Shared,
+    people: &People,
+    ledger: &Ledger,
+    facts: &Facts,
+    arena: &Arena<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), LoadError> {
+    let deleters: HashSet<u64> = ledger.deleted().into_values().collect();
+    let hooked: Vec<u64> = people.hooked().iter().map(|person| person.id).collect();
+    let users: Vec<u64> = hooked.into_iter().filter(|user| !deleters.contains(user)).collect();
+    let owed = deliveries::owed(&users, facts);
+    let (patience, may_be_queued) = deliveries::patience(plan, &outcome.faults);
+    deliveries::settled(arena.calls(), &owed, patience).await;
+    let queued = match may_be_queued {
+        true => {
+            let mut rng = Rng::with_seed(plan.seed);
+            deliveries::queued(shared, &people.checker, &mut rng).await?
+        }
+        false => HashSet::new(),
+    };
+    let mut calls = arena.calls().so_far();
+    calls.retain(|call| users.contains(&call.user));
+    let may_repeat = outcome.faults.iter().any(|(kind, _)| deliveries::loses_answers(*kind));
+    let delivered = deliveries::Delivered { calls: &calls, queued: &queued, may_repeat };
+    deliveries::check(&delivered, &owed, &mut outcome.findings);
+    outcome.checked.deliveries = count(owed.len());
+    outcome.checked.calls = count(calls.len());
+    Ok(())
 }
 
 /// Lets the faults happen.
@@ -128,11 +160,11 @@ impl Tasks {
     pub(super) fn start(
         plan: &Plan,
         people: &People,
-        addresses: Vec<SocketAddr>,
+        places: Places,
         sent: Option<Arc<SentLog>>,
     ) -> Self {
         let (sender, phase) = watch::channel(Phase::Storm);
-        let mut shared = Shared::new(addresses, phase, plan.is_short());
+        let mut shared = Shared::new(places, phase, plan.is_short());
         if let Some(sent) = sent {
             shared = shared.logged(sent);
         }

@@ -80,9 +80,10 @@ mod tests {
         assert!(drawn(1, &FAULTS, 0, 9).is_empty());
         let kinds = possible_on(1);
         let short = schedule(&plan(1, &kinds, 1, 50, 8));
-        let most = Duration::from_secs(8);
+        let most = Duration::from_secs(12);
         assert!(short.iter().all(|fault| fault.time + fault.after < most), "{short:?}");
-        assert!(short.iter().all(|fault| fault.target == 0));
+        let kills = short.iter().filter(|fault| fault.kind == FaultKind::Kill);
+        assert!(kills.clone().count() > 0 && kills.clone().all(|fault| fault.target == 0));
     }
 
     #[test]

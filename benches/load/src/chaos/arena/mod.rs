@@ -2,18 +2,27 @@
 //!
 //! What begins a fault that lasts is undone later ([`Undo`]): meanwhile other faults happen.
 
+mod actors;
+mod lines;
+mod receiver;
 mod site;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use fastrand::Rng;
+use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::lines::Lines;
+use self::receiver::Receiver;
+pub(super) use self::receiver::{Call, CallAnswer, Calls};
 use self::site::Backing;
 pub use self::site::Site;
-use super::fault::{Fault, FaultKind};
-use super::people::People;
+use super::fault::{Fault, FaultKind, HALF_OPEN, SLOW, line};
+use super::manner::{Flow, Manner};
+use super::people::{People, Places};
+use super::request::{Outcome, Request, shown};
 use crate::LoadError;
 use crate::cluster::{NodeOptions, Nodes, Proxy, Services};
 use crate::spawn::{UNLIMITED, accounts, secret};
@@ -24,16 +33,32 @@ const DRAIN: Duration = Duration::from_secs(30);
 const DRAIN_WINDOW_MS: &str = "1000";
 /// The most connections of a node: a hub warns of more than the files that it may open.
 const CONNECTIONS_MAX: &str = "10000";
+/// Settings that make what takes long happen within a schedule: a hub's pings and its patience with
+/// silent sockets, and the attempts of deliveries, of which ten take two minutes.
+const QUICK: [(&str, &str); 4] = [
+    ("BELLPULL_WS_PING_AFTER_S", "3"),
+    ("BELLPULL_WS_SILENT_MAX_S", "8"),
+    ("BELLPULL_RETRY_BASE_MS", "250"),
+    ("BELLPULL_RETRY_ATTEMPTS", "10"),
+];
+/// How long a webhook may take to be created.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a node is free for a fault.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The nodes, and what they run on. The fields end in this order.
 #[derive(Debug)]
 pub(super) struct Arena<'a> {
+    /// Between clients and nodes, by node.
+    lines: Vec<Lines>,
+    /// Whom webhooks call.
+    receiver: Receiver,
     nodes: Nodes,
     backing: Backing<'a>,
     /// What is undone, and when.
     pending: Vec<(Instant, Undo)>,
+    /// A super admin's token.
+    token: String,
     /// Nodes that ended otherwise than they should.
     pub(super) surprises: Vec<String>,
 }
@@ -45,6 +70,10 @@ enum Undo {
     Wake(usize),
     /// Redis is started again.
     Redis,
+    /// A share of the lines to a node carries everything again, or is cut.
+    Line { node: usize, lane: usize, is_cut: bool },
+    /// The provider accepts calls again.
+    Provider,
 }
 
 impl<'a> Arena<'a> {
@@ -70,6 +99,8 @@ impl<'a> Arena<'a> {
         settings.push(own(("BELLPULL_JWT_SECRET", &secret)));
         settings.push(own(("BELLPULL_WS_MAX_CONNECTIONS", CONNECTIONS_MAX)));
         settings.push(own(("BELLPULL_DRAIN_WINDOW_MS", DRAIN_WINDOW_MS)));
+        settings.push(own(("BELLPULL_WEBHOOK_ALLOW_PRIVATE", "true")));
+        settings.extend(QUICK.into_iter().map(own));
         let options = NodeOptions {
             program: Some(program),
             database: urls.database,
@@ -79,13 +110,46 @@ impl<'a> Arena<'a> {
             logs: Some(folder.to_owned()),
         };
         let nodes = Nodes::start(&options, count).await?;
+        let receiver = Receiver::start().await?;
+        let mut lines = Vec::new();
+        for node in nodes.addresses() {
+            lines.push(Lines::to(node).await?);
+        }
         let (pending, surprises) = (Vec::new(), Vec::new());
-        Ok((Self { nodes, backing, pending, surprises }, people))
+        let token = people.checker.token.clone();
+        let arena = Self { lines, receiver, nodes, backing, pending, token, surprises };
+        arena.hook(&people).await?;
+        Ok((arena, people))
     }
 
-    /// The nodes' addresses.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.nodes.addresses()
+    /// Creates the webhooks.
+    async fn hook(&self, people: &People) -> Result<(), LoadError> {
+        for person in people.hooked() {
+            let body = json!({"url": self.receiver.url(person.id)});
+            let request = Request::post("/api/webhooks/", &person.token, &body);
+            match request.send(self.nodes[0].address(), PATIENCE).await {
+                Outcome::Answered(201, _) => {}
+                Outcome::Answered(status, body) => {
+                    let text = format!("a webhook: {}", shown(status, &body));
+                    return Err(LoadError::Failed(text));
+                }
+                Outcome::NotDone(error) | Outcome::Unknown(error) => {
+                    return Err(LoadError::Failed(format!("a webhook: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the nodes are.
+    pub(super) fn places(&self) -> Places {
+        let lines = self.lines.iter().map(Lines::address).collect();
+        Places { nodes: self.nodes.addresses(), lines }
+    }
+
+    /// The calls of webhooks.
+    pub(super) fn calls(&self) -> &Calls {
+        self.receiver.calls()
     }
 
     /// Lets a fault happen, after its pause.
@@ -119,7 +183,42 @@ impl<'a> Arena<'a> {
                 self.proxy()?.cut(fault.target);
                 Ok(())
             }
+            FaultKind::Panic => {
+                let node = self.free(fault.target % self.nodes.len().max(1)).await?;
+                let mut rng = Rng::with_seed(u64::try_from(fault.target).unwrap_or_default());
+                let node = &self.nodes[node];
+                let found = actors::kill(node.address(), node.name(), &self.token, &mut rng).await;
+                self.surprises.extend(found);
+                Ok(())
+            }
+            FaultKind::Slow => {
+                let (node, lane, flow) = line(fault.target, &SLOW);
+                self.disturb(node, lane, flow, false, fault.time);
+                Ok(())
+            }
+            FaultKind::HalfOpen => {
+                let (node, lane, (flow, is_cut)) = line(fault.target, &HALF_OPEN);
+                self.disturb(node, lane, flow, is_cut, fault.time);
+                Ok(())
+            }
+            FaultKind::Provider => {
+                self.receiver.set(Manner::FAULTS[fault.target % Manner::FAULTS.len()]);
+                self.pending.retain(|(_, undo)| *undo != Undo::Provider);
+                self.undo_after(fault.time, Undo::Provider);
+                Ok(())
+            }
         }
+    }
+
+    /// A share of the lines to a node carries only this for a time; an earlier fault of that share
+    /// ends.
+    fn disturb(&mut self, node: usize, lane: usize, flow: Flow, is_cut: bool, time: Duration) {
+        let Some(lines) = self.lines.get(node) else { return };
+        lines.set(lane, flow);
+        self.pending.retain(|(_, undo)| {
+            !matches!(undo, Undo::Line { node: one, lane: other, .. } if (*one, *other) == (node, lane))
+        });
+        self.undo_after(time, Undo::Line { node, lane, is_cut });
     }
 
     /// Restarts one node after the other, but those that are frozen.
@@ -212,6 +311,15 @@ impl<'a> Arena<'a> {
             match undo {
                 Undo::Wake(node) => self.nodes[node].wake()?,
                 Undo::Redis => self.services()?.redis.resume().await?,
+                Undo::Line { node, lane, is_cut } => {
+                    if let Some(lines) = self.lines.get(node) {
+                        lines.set(lane, Flow::Free);
+                        if is_cut {
+                            lines.cut(lane);
+                        }
+                    }
+                }
+                Undo::Provider => self.receiver.set(Manner::Well),
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::super::check;
 use super::super::finding::{Findings, Wrong};
 use super::super::ledger::Ledger;
 use super::super::lists;
-use super::super::people::{Phase, Shared};
+use super::super::people::{Phase, Places, Shared};
 use super::super::request::{Outcome, Request, shown};
 use super::cuts::Cut;
 use super::record::Recorded;
@@ -74,7 +74,7 @@ async fn compare(
     // Before that the accounts need not be there, and nothing was acknowledged to them.
     if cut.at >= recorded.accounts_at {
         let (_phase, phase) = watch::channel(Phase::Quiet);
-        let shared = Shared::new(nodes.addresses(), phase, true);
+        let shared = Shared::new(Places::direct(nodes.addresses()), phase, true);
         let mut rng = Rng::with_seed(cut.loss.seed);
         repeat(&shared, ledger, &mut rng, findings).await?;
         let mut tickets = recorded.sent.tickets(cut.at);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::super::ledger::Ledger;
-use super::super::people::{People, Phase};
+use super::super::people::{People, Phase, Places};
 use super::super::plan::Plan;
 use super::super::run::Tasks;
 use super::super::sent::{SentFrames, SentLog};
@@ -54,7 +54,8 @@ pub(super) async fn record(plan: &PowerPlan) -> Result<Recorded, LoadError> {
     let mut moments = vec![accounts_at];
     let sent = Arc::new(SentLog::new(disk.counter()));
     let load = load(plan);
-    let mut tasks = Tasks::start(&load, &people, nodes.addresses(), Some(Arc::clone(&sent)));
+    let mut tasks =
+        Tasks::start(&load, &people, Places::direct(nodes.addresses()), Some(Arc::clone(&sent)));
     let third = plan.time / 3;
     sleep(third).await;
     moments.push(disk.operations());
