@@ -20,7 +20,8 @@ use crate::LoadError;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The leases of a node that was killed end after 120 s, and the others take over what it had.
 const LEASES: Duration = Duration::from_secs(150);
-/// A short schedule does not wait for that.
+/// Schedules shorter than those do not wait for that.
+const LONG: Duration = Duration::from_secs(300);
 const SHORT: Duration = Duration::from_secs(4);
 /// How often it is looked whether all have come.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long deliveries are waited for, and whether some may still be queued then.
 pub(super) fn patience(plan: &Plan, faults: &[(FaultKind, u64)]) -> (Duration, bool) {
     let was_killed = faults.iter().any(|(kind, _)| *kind == FaultKind::Kill);
-    match (plan.nodes > 1 && was_killed, plan.is_short()) {
+    match (plan.nodes > 1 && was_killed, plan.time < LONG) {
         (false, _) => (PATIENCE, false),
         (true, true) => (SHORT, true),
         (true, false) => (LEASES, false),
