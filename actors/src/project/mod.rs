@@ -179,6 +179,10 @@ impl ProjectState {
             return; // unopened: it goes back, and on to this actor's successor
         }
         let Some((Subscribe { actor, caller, kind, id }, reply)) = call.open() else { return };
+        if actor.is_gone() {
+            // Its successor may have subscribed already: there is one actor of a user at a time.
+            return reply.send(());
+        }
         self.is_idle = false;
         let (user, actor_id) = (caller.id, actor.actor().get_id());
         if self.subscribers.get(&user).is_some_and(|known| known.actor_id() != actor_id) {

@@ -178,6 +178,29 @@ async fn a_users_actor_that_dies_leaves_no_ghost() {
     }
 }
 
+/// A lost subscription is requested again after a pause, in which its user's actor may die, too.
+#[tokio::test(start_paused = true)]
+async fn a_request_of_an_actor_that_died_does_not_end_its_successors_subscription() {
+    let node = TestNode::new().await;
+    node.team();
+    let other = node.watch(2, PRESENCE).await;
+    let tab = node.watch(1, PRESENCE).await;
+    tab.is_there().await;
+    other.is_there().await;
+    node.hub.kill_at("project/7").await.unwrap();
+    // The actor of user 1 knows it, and waits.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    node.hub.kill_at("user/1").await.unwrap();
+    tab.probe.ended().await;
+    let again = node.watch(1, PRESENCE).await;
+    again.is_there().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    node.until_watched(0, 2).await;
+    let third = node.watch(3, PRESENCE).await;
+    third.is_there().await;
+    assert_eq!(present(&third.probe), [1, 2, 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_before_its_subscription_stands_leaves_no_ghost() {
     for steps in 0..30 {
