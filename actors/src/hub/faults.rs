@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::messages::{ProjectMessage, ProjectProtocol, UserMessage, UserProtocol};
 use crate::scheduler::SchedulerMessage;
-use crate::supervisor::Protocol;
+use crate::supervisor::{Parent, Protocol, SupervisorMessage};
 use crate::ticket::message::TicketProtocol;
 
 impl Hub {
@@ -49,6 +49,10 @@ impl Hub {
         }
         let Some((kind, id)) = path.split_once('/') else { return };
         let number = id.parse().unwrap_or_default();
+        // The supervisors of shards, whose actors' ids have that remainder.
+        panic_above(&self.users.directory, UserId(number), kind);
+        panic_above(&self.tickets.directory, TicketId(number), kind);
+        panic_above(&self.projects.directory, ProjectId(number), kind);
         if kind == UserProtocol::KIND
             && let Some(actor) = self.users.directory.live.get(&UserId(number))
         {
@@ -64,6 +68,14 @@ impl Hub {
         {
             actor.cast(ProjectMessage::Panic);
         }
+    }
+}
+
+fn panic_above<P: Protocol>(directory: &Directory<P>, id: P::Id, kind: &str) {
+    if kind.strip_suffix('s') == Some(P::KIND)
+        && let Some(Parent(supervisor)) = directory.parent(id)
+    {
+        supervisor.cast(SupervisorMessage::Panic);
     }
 }
 

@@ -104,6 +104,9 @@ pub enum SupervisorMessage<P: Protocol> {
     Report(Call<usize, ActorReport>),
     /// An operator wants a child started again.
     Restart(RestartMail<P::Id>),
+    /// Fail: for tests of failures.
+    #[cfg(feature = "testing")]
+    Panic,
 }
 
 /// A child's handle to its supervisor.

@@ -118,6 +118,13 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
             SupervisorMessage::Tick => self.tick(state),
             SupervisorMessage::Report(call) => self.report(call, state),
             SupervisorMessage::Restart(call) => self.restart(call, state),
+            #[cfg(feature = "testing")]
+            SupervisorMessage::Panic => {
+                #[expect(clippy::panic, reason = "tests ask for it")]
+                {
+                    panic!("told to panic")
+                }
+            }
         }
         state.vitals.done(taken);
         Ok(())

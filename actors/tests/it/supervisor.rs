@@ -41,6 +41,33 @@ async fn a_supervisor_that_is_killed_takes_its_children_along_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_supervisor_that_panics_takes_its_children_along_and_comes_back() {
+    for path in ["users/0", "tickets/1", "projects/0", "scheduler"] {
+        let node = TestNode::new().await;
+        let creator = node.store.add_user(1, Role::Client);
+        let id = node.raise(&creator).await.id;
+        let conn = node.attach(4, Begin::Undelivered).await;
+        node.hub.panic_at(path);
+        // Each of them may be the one that has just ended.
+        node.tell(4);
+        match path {
+            "users/0" => {
+                assert!(matches!(conn.probe.ended().await, Ending::Restarting { .. }));
+                let again = node.attach(4, Begin::Undelivered).await;
+                assert_eq!(again.probe.shown(1).await, [1]);
+            }
+            _ => assert_eq!(conn.probe.shown(1).await, [1], "{path}"),
+        }
+        assert_eq!(node.command(id, Command::Delete, &creator).await.unwrap().version, 2);
+        until("it is up again", || node.hub.is_ready()).await;
+        node.until_state(path, "running").await;
+        let report = node.find(path).await.unwrap();
+        assert_eq!((report.restarts, report.state), (1, "running"), "{path}");
+        assert_eq!(report.last_failure.unwrap().text, "told to panic", "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attach_or_a_command_that_meets_a_dying_supervisor_waits_for_its_successor() {
     let node = TestNode::new().await;
     let creator = node.caller(1);
