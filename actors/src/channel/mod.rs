@@ -31,7 +31,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -185,6 +185,10 @@ pub struct ChannelStart {
     /// Set by the sender of a nudge; while it is set, no other is sent. The actor clears it before
     /// it reads the store: a later commit needs a nudge of its own.
     pub nudged: Arc<AtomicBool>,
+    /// One permit, held while leases are taken or ended. The task that takes leases outlives the
+    /// actor: were its leases committed after its successor had ended all, those deliveries would
+    /// wait until they end by their time.
+    pub leasing: Arc<Semaphore>,
 }
 
 /// The state of the actor.
@@ -192,6 +196,7 @@ pub struct ChannelStart {
 pub struct ChannelState {
     vitals: Arc<Vitals>,
     nudged: Arc<AtomicBool>,
+    leasing: Arc<Semaphore>,
     own: Handle<ChannelMessage>,
     /// Leased, and not begun.
     queue: VecDeque<Leased>,
@@ -241,13 +246,14 @@ impl Actor for ChannelActor {
     async fn pre_start(
         &self,
         myself: ActorRef<ChannelMessage>,
-        ChannelStart { vitals, nudged }: ChannelStart,
+        ChannelStart { vitals, nudged, leasing }: ChannelStart,
     ) -> Result<ChannelState, ActorProcessingErr> {
         let own = Handle::new(myself, Arc::clone(&vitals));
-        self.release(own.clone());
+        self.release(own.clone(), Arc::clone(&leasing));
         Ok(ChannelState {
             vitals,
             nudged,
+            leasing,
             own,
             queue: VecDeque::new(),
             in_flight: 0,

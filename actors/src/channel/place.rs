@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use super::{ChannelActor, ChannelMessage};
@@ -25,11 +25,14 @@ pub(crate) struct ChannelPlace {
     pub(super) slot: watch::Sender<Option<Handle<ChannelMessage>>>,
     /// Whether a nudge is in the actor's mailbox.
     pub(crate) nudged: Arc<AtomicBool>,
+    /// See [`super::ChannelStart`].
+    pub(super) leasing: Arc<Semaphore>,
 }
 
 impl ChannelPlace {
     pub(crate) fn new(actor: ChannelActor) -> Self {
-        Self { actor, slot: watch::channel(None).0, nudged: Arc::default() }
+        let (slot, leasing) = (watch::channel(None).0, Arc::new(Semaphore::new(1)));
+        Self { actor, slot, nudged: Arc::default(), leasing }
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -51,6 +54,7 @@ impl ChannelPlace {
     pub(crate) async fn cut_off(&self, actor: &Handle<ChannelMessage>) {
         actor.actor().kill();
         let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
+        let _turn = self.leasing.acquire().await;
         let ChannelActor { store, owner, channel, .. } = &self.actor;
         if let Err(error) = in_time(store.release(owner, *channel)).await {
             warn!(path = self.path(), %error, "leases end by themselves: they were not given back");

@@ -141,7 +141,11 @@ impl ChannelSupervisor {
             let _ = before.actor().wait(Some(GONE_MAX)).await;
         }
         let vitals = Vitals::new();
-        let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::clone(&place.nudged) };
+        let start = ChannelStart {
+            vitals: Arc::clone(&vitals),
+            nudged: Arc::clone(&place.nudged),
+            leasing: Arc::clone(&place.leasing),
+        };
         let parent = myself.get_cell();
         let spawning = Actor::spawn_linked(None, place.actor.clone(), start, parent);
         let (actor, _) = match &place.actor.runtime {

@@ -2,10 +2,12 @@
 //! can begin.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -28,9 +30,10 @@ const CUT_OFF_FACTOR: u32 = 4;
 impl ChannelActor {
     /// Ends the leases of a predecessor in this process: its attempts ended with it. Leases of
     /// other nodes are not touched.
-    pub(super) fn release(&self, own: Handle<ChannelMessage>) {
+    pub(super) fn release(&self, own: Handle<ChannelMessage>, leasing: Arc<Semaphore>) {
         let (store, owner, channel) = (self.store.clone(), self.owner.clone(), self.channel);
         tokio::spawn(async move {
+            let _turn = leasing.acquire().await;
             let released = in_time(store.release(&owner, channel)).await;
             own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released))));
         });
@@ -124,7 +127,7 @@ impl ChannelActor {
         }
         if !state.is_released {
             if !is_store_away && state.store_failures > 0 {
-                self.release(state.own.clone());
+                self.release(state.own.clone(), Arc::clone(&state.leasing));
             }
             return;
         }
@@ -234,6 +237,8 @@ impl ChannelActor {
     }
 
     fn lease(&self, limit: usize, state: &mut ChannelState) {
+        // It is free: a predecessor's leases were taken before they were ended.
+        let Ok(turn) = Arc::clone(&state.leasing).try_acquire_owned() else { return };
         state.is_leasing = true;
         state.has_more = false;
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
@@ -252,7 +257,9 @@ impl ChannelActor {
                 };
                 Ok((leased, is_all, next_due))
             });
-            own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased.await))));
+            let leased = leased.await;
+            drop(turn);
+            own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased))));
         });
     }
 

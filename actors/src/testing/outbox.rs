@@ -45,6 +45,8 @@ struct Data {
     deliveries: BTreeMap<DeliveryId, FakeDelivery>,
     is_away: bool,
     leases: usize,
+    /// How long the next request for leases takes.
+    slow: Duration,
 }
 
 impl Data {
@@ -107,6 +109,11 @@ impl FakeOutbox {
         self.data().is_away = is_away;
     }
 
+    /// The next request for leases takes so long.
+    pub fn slow_down(&self, time: Duration) {
+        self.data().slow = time;
+    }
+
     /// How often a lease was requested.
     #[must_use]
     pub fn leases(&self) -> usize {
@@ -156,6 +163,10 @@ impl DeliveryStore for FakeOutbox {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError> {
+        let slow = std::mem::take(&mut self.data().slow);
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         let mut data = self.open()?;
         data.leases += 1;
         let mut due: Vec<(Timestamp, DeliveryId, &str)> = data

@@ -16,7 +16,7 @@ use bellpull_actors::vitals::{Handle, Vitals};
 use jiff::{SignedDuration, Timestamp};
 use ractor::Actor;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,8 @@ async fn post(
 
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
     let vitals = Vitals::new();
-    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::default() };
+    let leasing = Arc::new(Semaphore::new(1));
+    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::default(), leasing };
     let (spawned, _) = Actor::spawn(None, actor.clone(), start).await.unwrap();
     Handle::new(spawned, vitals)
 }

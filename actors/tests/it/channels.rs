@@ -191,6 +191,20 @@ async fn a_channel_that_panics_comes_back_after_a_growing_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leases_that_are_taken_while_the_actor_dies_end_with_it() {
+    let office = Office::open(sends).await;
+    office.email.outbox.slow_down(SECOND);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    tokio::time::sleep(SECOND / 10).await;
+    office.node.hub.kill_at("channels/email").await.unwrap();
+    tokio::time::sleep(SECOND / 2).await;
+    // The request of the actor that died takes them half a second later.
+    office.email.put(1..=3);
+    office.email.until_sent(3).await;
+    assert_eq!(office.email.times_given(), [1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let office = Office::open(sends).await;
     let mut events = office.node.hub.events(None).live;
