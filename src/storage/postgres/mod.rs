@@ -78,7 +78,7 @@ use super::joined::Joined;
 use connect::connect;
 use ids::{BlockIds, Sequence};
 use slow_reads::SlowReads;
-use transaction::{Work, begin, failed};
+use transaction::{Work, begin, begun, failed};
 use writer::{Write, WriterHandle};
 
 /// How long readiness waits.
@@ -151,7 +151,7 @@ impl PostgresStore {
     /// Begins a transaction whose statements all read the same state; it writes nothing.
     async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        self.pool.begin_with(sql).await.map_err(failed)
+        begun(&self.pool, sql).await.map_err(failed)
     }
 
     /// Takes a block of ids.

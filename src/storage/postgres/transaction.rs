@@ -9,8 +9,9 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bellpull_actors::port::StoreError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Executor, PgPool, Postgres, Transaction};
 use tokio::time::Instant;
 
 use crate::storage::error::unavailable;
@@ -23,13 +24,65 @@ const ASKED_EVERY: Duration = Duration::from_millis(100);
 /// A transaction in progress. Dropped without a commit, it is rolled back.
 #[derive(Debug)]
 pub(super) struct Work {
-    transaction: Transaction<'static, Postgres>,
+    held: Held,
     pool: PgPool,
+}
+
+/// What a transaction runs on.
+#[derive(Debug)]
+enum Held {
+    Transaction(Transaction<'static, Postgres>),
+    Turn(Turn),
+}
+
+/// A transaction whose first statements may fail. sqlx returns such a connection to the pool as it
+/// is, in an aborted transaction, where every statement of every later user fails. So this one is
+/// closed unless the transaction has ended.
+#[derive(Debug)]
+struct Turn {
+    connection: PoolConnection<Postgres>,
+    has_ended: bool,
+}
+
+impl Turn {
+    /// Ends it with this statement.
+    async fn end(&mut self, sql: &'static str) -> sqlx::Result<()> {
+        self.connection.execute(sql).await?;
+        self.has_ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 /// Begins a transaction.
 pub(super) async fn begin(pool: &PgPool) -> sqlx::Result<Work> {
-    Ok(Work { transaction: pool.begin().await?, pool: pool.clone() })
+    begin_with(pool, "BEGIN").await
+}
+
+async fn begin_with(pool: &PgPool, sql: &'static str) -> sqlx::Result<Work> {
+    let held = Held::Transaction(begun(pool, sql).await?);
+    Ok(Work { held, pool: pool.clone() })
+}
+
+/// A transaction that begins with this statement, which does not fail.
+///
+/// It begins in a task of its own. Were its future dropped after the statement was sent, sqlx would
+/// return the connection to the pool in that transaction, and what its next user writes would be
+/// rolled back with it.
+pub(super) async fn begun(
+    pool: &PgPool,
+    sql: &'static str,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    let task = tokio::spawn(async move { pool.begin_with(sql).await });
+    task.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 macro_rules! planned {
@@ -49,8 +102,7 @@ macro_rules! planned {
 /// The plan is made while a table may still be empty, and stays while it grows. So it must go by
 /// the keys even where reading, hashing or sorting a whole small table would be cheaper.
 pub(super) async fn begin_planned(pool: &PgPool) -> sqlx::Result<Work> {
-    let transaction = pool.begin_with(planned!("")).await?;
-    Ok(Work { transaction, pool: pool.clone() })
+    begin_with(pool, planned!("")).await
 }
 
 /// The same once it is this node's turn to write. Fails if the turn does not come within a quarter
@@ -60,20 +112,28 @@ pub(super) async fn begin_turn(pool: &PgPool) -> sqlx::Result<Work> {
         "; SET LOCAL lock_timeout = '250ms'; SELECT pg_advisory_xact_lock(7305804404); \
          SET LOCAL lock_timeout TO DEFAULT"
     );
-    Ok(Work { transaction: pool.begin_with(sql).await?, pool: pool.clone() })
+    let mut turn = Turn { connection: pool.acquire().await?, has_ended: false };
+    turn.connection.execute(sql).await?;
+    Ok(Work { held: Held::Turn(turn), pool: pool.clone() })
 }
 
 impl Deref for Work {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.transaction
+        match &self.held {
+            Held::Transaction(transaction) => transaction,
+            Held::Turn(turn) => &turn.connection,
+        }
     }
 }
 
 impl DerefMut for Work {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        match &mut self.held {
+            Held::Transaction(transaction) => transaction,
+            Held::Turn(turn) => &mut turn.connection,
+        }
     }
 }
 
@@ -104,14 +164,18 @@ impl Work {
     /// [`StoreError::Unavailable`]: nothing was written; or the database stayed away for so long
     /// that the outcome is unknown, and the text says so.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        let id = transaction_id(&mut self.transaction).await.map_err(failed)?;
+        let id = transaction_id(&mut self).await.map_err(failed)?;
         Ok(self.commit_as(id).await?)
     }
 
     /// The same with the transaction's id, for a caller that has read it with another query. `None`
     /// for a transaction that has written nothing.
     pub(super) async fn commit_as(self, id: Option<String>) -> Result<(), NotCommitted> {
-        match self.transaction.commit().await {
+        let committed = match self.held {
+            Held::Transaction(transaction) => transaction.commit().await,
+            Held::Turn(mut turn) => turn.end("COMMIT").await,
+        };
+        match committed {
             Ok(()) => Ok(()),
             Err(error) if error.as_database_error().is_some() => Err(NotCommitted::Aborted(error)),
             Err(error) => {
@@ -125,7 +189,10 @@ impl Work {
     /// Ends it without writing anything.
     pub(super) async fn roll_back(self) {
         // The connection is closed if this fails, and the server rolls back.
-        let _ = self.transaction.rollback().await;
+        let _ = match self.held {
+            Held::Transaction(transaction) => transaction.rollback().await,
+            Held::Turn(mut turn) => turn.end("ROLLBACK").await,
+        };
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
@@ -13,8 +14,8 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::TicketFilter;
 use bellpull_actors::port::{CommentStore, Store, TicketStore};
 use futures_util::future::join_all;
-use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -252,4 +253,53 @@ async fn a_commit_whose_answer_is_lost_is_written_once() {
 #[tokio::test]
 async fn a_commit_that_is_lost_is_written_once() {
     commits_over(Cut::Before).await;
+}
+
+/// How many connections to this database a condition is true of.
+async fn connections(database: &mut PgConnection, of: &'static str) -> i64 {
+    let sql = "SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'), \
+               count(*) FILTER (WHERE state = 'idle in transaction (aborted)') \
+               FROM pg_stat_activity WHERE datname = current_database()";
+    let (waiting, aborted): (i64, i64) = sqlx::query_as(sql).fetch_one(database).await.unwrap();
+    if of == "waiting" { waiting } else { aborted }
+}
+
+/// A node that is suspended in its turn keeps the others from theirs.
+#[tokio::test]
+async fn a_turn_that_does_not_come_leaves_no_connection_in_an_aborted_transaction() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let store = open(&database.url()).await;
+    let client = person(&*store, "client", "client").await;
+    people(&*store, 2, "admin").await;
+    raise(&*store, "First", &client).await;
+    let address = database.url().parse::<PgConnectOptions>().unwrap();
+    let mut other = address.connect().await.unwrap();
+    let mut watcher = address.connect().await.unwrap();
+    // It waits for rows that another node has locked: from now on it takes turns.
+    other.execute("BEGIN; SELECT 1 FROM inboxes FOR UPDATE").await.unwrap();
+    let second = tokio::spawn({
+        let (store, client) = (Arc::clone(&store), client.clone());
+        async move { raise(&*store, "Second", &client).await }
+    });
+    while connections(&mut watcher, "waiting").await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await; // the wait must be long
+    other.execute("COMMIT").await.unwrap();
+    second.await.unwrap();
+    other.execute("BEGIN; SELECT pg_advisory_xact_lock(7305804404)").await.unwrap();
+    let begun = Instant::now();
+    raise(&*store, "Third", &client).await;
+    assert!(begun.elapsed() >= Duration::from_millis(250), "it took no turn");
+    // A connection that is being closed is there for a moment.
+    for _ in 0..200 {
+        if connections(&mut watcher, "aborted").await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("a connection stays in an aborted transaction");
 }
