@@ -42,6 +42,23 @@ impl Budget {
         Arc::clone(&self.free).acquire_many_owned(bytes).await.ok().map(Room)
     }
 
+    /// Resizes `room` now; returns whether that was possible.
+    #[must_use]
+    pub fn resize(&self, room: &mut Option<Room>, bytes: usize) -> bool {
+        let Some(held) = room else {
+            *room = self.try_reserve(bytes);
+            return room.is_some();
+        };
+        let Some(more) = bytes.checked_sub(held.bytes()).filter(|more| *more > 0) else {
+            held.shrink_to(bytes);
+            return true;
+        };
+        let more = self.try_reserve(more);
+        let is_enough = more.is_some();
+        more.into_iter().for_each(|more| held.add(more));
+        is_enough
+    }
+
     /// Whether less than a quarter is free: time to be strict with those that hold much for long.
     /// Bytes that a caller waits for do not count as free.
     #[must_use]
@@ -110,6 +127,16 @@ mod tests {
         drop(all);
         assert!(!budget.is_short());
         assert_eq!(budget.try_reserve(1_000).unwrap().bytes(), 100, "more than there is");
+    }
+
+    #[test]
+    fn room_grows_and_shrinks_with_what_it_is_for() {
+        let budget = Budget::new(100);
+        let mut room = None;
+        assert!(budget.resize(&mut room, 60) && budget.try_reserve(41).is_none());
+        assert!(budget.resize(&mut room, 90) && budget.try_reserve(11).is_none());
+        assert!(!budget.resize(&mut room, 101), "more than there is");
+        assert!(budget.resize(&mut room, 20) && budget.try_reserve(80).is_some());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::pipe::{Backlog, Writer};
 use crate::wire::{self, Dialect, Texts};
-use crate::ws::{code_and_reason, reserve};
+use crate::ws::code_and_reason;
 
 /// The most events queued for a slow reader, beyond those of the first flush: as for a socket.
 const WAITING_EVENTS_MAX: usize = 256;
@@ -186,7 +186,7 @@ impl Outlet for SseOutlet {
 
     fn count(&mut self, unsent: &Budget) -> Result<(), Broken> {
         let bytes = self.writer.waiting_bytes();
-        if reserve(unsent, &mut self.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
+        if unsent.resize(&mut self.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
     }
 
     fn stalled_s(&self) -> u32 {

@@ -43,6 +43,8 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_origins_refused_total",
         "WebSocket handshakes rejected because of their Origin"),
     Described::Counter("bellpull_socket_closes_total", "Ended sessions, by close code"),
+    Described::Counter("bellpull_stream_events_merged_total",
+        "Stream events that slow readers were not sent, because newer ones replaced them"),
     Described::Counter("bellpull_connections_refused_total",
         "Connections rejected because the limit was reached"),
     Described::Counter("bellpull_connections_stalled_total",

@@ -33,5 +33,4 @@ mod upgrade;
 
 pub use edge::{WsEdge, WsParts};
 pub(crate) use encode::code_and_reason;
-pub(crate) use outlet::reserve;
 pub use upgrade::router;

@@ -40,6 +40,10 @@ const LARGE: usize = 64 * 1024;
 /// ours counts.
 const UNSENT_IN_KERNEL: u32 = 128 * 1024;
 
+/// The same for a reader that is shown the latest states only: what the kernel holds is never
+/// replaced by something newer.
+const UNSENT_OF_SLOW: u32 = 16 * 1024;
+
 /// The longest wait for clients of a failed actor: spread, so that the clients of many actors do
 /// not reconnect at the same time.
 const RETRY_MS_MAX: u32 = 2_000;
@@ -56,6 +60,8 @@ pub(super) struct WsOutlet {
     frames: u32,
     dialect: Dialect,
     is_closed: bool,
+    /// Whether the kernel buffers little, so that the client is shown what is new.
+    is_fresh: bool,
     /// Set only while the connection accepts no more.
     stuck: Option<Box<Stuck>>,
 }
@@ -83,7 +89,16 @@ enum Written {
 impl WsOutlet {
     /// `answer`: the answer to the handshake, if it should leave with the first frame.
     pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, answer: Vec<u8>) -> Self {
-        Self { shared, out: answer, written: 0, frames: 0, dialect, is_closed: false, stuck: None }
+        Self {
+            shared,
+            out: answer,
+            written: 0,
+            frames: 0,
+            dialect,
+            is_closed: false,
+            is_fresh: false,
+            stuck: None,
+        }
     }
 
     /// How much memory is held for queued frames.
@@ -158,6 +173,11 @@ impl WsOutlet {
         Ok(())
     }
 
+    fn limit_kernel_buffer(&self, unsent: u32) {
+        // If the kernel does not support this option, its default remains.
+        let _ = socket2::SockRef::from(&self.shared.stream).set_tcp_notsent_lowat(unsent);
+    }
+
     fn wait_no_more(&mut self) {
         if let Some(stuck) = self.stuck.take() {
             stuck.waiter.abort();
@@ -202,22 +222,6 @@ impl WsOutlet {
             shared.finish_writing();
         });
     }
-}
-
-/// Resizes `room`; returns whether that was possible.
-pub(crate) fn reserve(unsent: &Budget, room: &mut Option<Room>, bytes: usize) -> bool {
-    let Some(held) = room else {
-        *room = unsent.try_reserve(bytes);
-        return room.is_some();
-    };
-    let Some(more) = bytes.checked_sub(held.bytes()).filter(|more| *more > 0) else {
-        held.shrink_to(bytes);
-        return true;
-    };
-    let more = unsent.try_reserve(more);
-    let is_enough = more.is_some();
-    more.into_iter().for_each(|more| held.add(more));
-    is_enough
 }
 
 fn count_ending(why: Ending) {
@@ -269,10 +273,8 @@ impl Outlet for WsOutlet {
 
     fn flush(&mut self) -> Result<(), Broken> {
         let before = self.waiting_bytes();
-        if before >= LARGE {
-            // If the kernel does not support this option, its default remains.
-            let socket = socket2::SockRef::from(&self.shared.stream);
-            let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
+        if before >= LARGE && !self.is_fresh {
+            self.limit_kernel_buffer(UNSENT_IN_KERNEL);
         }
         match self.write_out() {
             Written::All => {
@@ -296,10 +298,16 @@ impl Outlet for WsOutlet {
         self.out.len() - self.written
     }
 
+    fn keep_fresh(&mut self) {
+        if !std::mem::replace(&mut self.is_fresh, true) {
+            self.limit_kernel_buffer(UNSENT_OF_SLOW);
+        }
+    }
+
     fn count(&mut self, unsent: &Budget) -> Result<(), Broken> {
         let bytes = self.waiting_bytes();
         let Some(stuck) = &mut self.stuck else { return Ok(()) };
-        if reserve(unsent, &mut stuck.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
+        if unsent.resize(&mut stuck.room, bytes) { Ok(()) } else { Err(Broken::TooSlow) }
     }
 
     fn stalled_s(&self) -> u32 {

@@ -402,7 +402,7 @@ impl UserEntity {
     /// Ends the session that holds most, while all of the user's hold more than they may.
     fn shed(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         loop {
-            let bytes = |session: &SessionState| session.outlet.waiting_bytes();
+            let bytes = |session: &SessionState| session.waiting_bytes();
             let waiting = state.sessions.iter().map(bytes);
             if waiting.clone().sum::<usize>() <= USER_UNSENT_MAX {
                 return;
@@ -419,7 +419,7 @@ pub(super) fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
     *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
 }
 
-fn ending(broken: Broken) -> Ending {
+pub(super) fn ending(broken: Broken) -> Ending {
     match broken {
         Broken::Gone => Ending::Closed { code: 1006 },
         Broken::TooSlow => Ending::TooSlow,
@@ -433,7 +433,7 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
             "id": session.id,
             "phase": session.phase_name(),
             "silent_s": session.outlet.silent_s(),
-            "waiting_bytes": session.outlet.waiting_bytes(),
+            "waiting_bytes": session.waiting_bytes(),
         })
     };
     reply.send(json!({

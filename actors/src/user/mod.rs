@@ -30,6 +30,7 @@ mod stretch;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod wheel;
 
 use std::future::{Future, ready};

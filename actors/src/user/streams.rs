@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 
 use super::asking::{Outcome, refused};
+use super::handlers::ending;
 use super::session::SessionState;
 use super::subscription::{Phase, Purpose, Subscription};
 use super::{UserEntity, UserState};
@@ -91,12 +92,11 @@ impl UserEntity {
                 self.begun(myself, watch, present, state);
             }
             StreamMessage::News(content) => {
-                for session in &mut state.sessions {
-                    let is_told = |known: &Subscription| {
-                        known.stream == content.stream && matches!(known.phase, Phase::Stands(_))
-                    };
-                    if session.rest.streams.iter().any(is_told) {
-                        session.push(Outgoing::Stream(&content));
+                let mut index = 0;
+                while index < state.sessions.len() {
+                    match state.sessions[index].show_event(&content, &self.shared.unsent) {
+                        Ok(()) => index += 1,
+                        Err(broken) => self.drop_session(myself, index, ending(broken), state),
                     }
                 }
             }
@@ -223,6 +223,8 @@ impl UserEntity {
             watch.type_on(ticket, is_typing);
         }
         known.phase = Phase::Stands(watch);
+        // Of an earlier watch: the present users come anew.
+        known.waiting = None;
         let (stream, is_own) = (known.stream, known.purpose == Purpose::OwnStream);
         let is_first = is_own && !session.is_greeted;
         if is_first {

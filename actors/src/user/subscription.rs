@@ -2,6 +2,7 @@
 
 use ractor::ActorId;
 
+use super::waiting::Waiting;
 use crate::domain::ids::TicketId;
 use crate::domain::stream::Stream;
 use crate::messages::{SubscriptionId, Watch};
@@ -20,6 +21,8 @@ pub(super) struct Subscription {
     /// a successor of the project's actor.
     pub(super) looks: Option<(u64, TicketId)>,
     pub(super) phase: Phase,
+    /// Events that the connection could not accept yet.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 /// The reason for a subscription.
@@ -43,7 +46,16 @@ pub(super) enum Phase {
 impl Subscription {
     pub(super) fn new(stream: Stream, purpose: Purpose) -> Self {
         let phase = Phase::Asking { typed: None };
-        Self { stream, id: 0, purpose, has_stood: false, tries: 0, looks: None, phase }
+        Self {
+            stream,
+            id: 0,
+            purpose,
+            has_stood: false,
+            tries: 0,
+            looks: None,
+            phase,
+            waiting: None,
+        }
     }
 
     /// Whether the session waits for the answer to its request.

@@ -1,15 +1,21 @@
 //! Readers that are slow, or gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::inbox::{Change, MessageContent};
+use bellpull_actors::domain::stream::{StreamEvent, TicketAction};
+use bellpull_actors::domain::ticket::{Caller, Command, Edit};
+use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::outlet::{Broken, Ending, Revoked};
-use bellpull_actors::session::{Begin, Feed, Heard};
-use bellpull_actors::testing::{Mode, Op};
+use bellpull_actors::session::{Ask, Begin, Feed, Heard};
+use bellpull_actors::testing::{Mode, Op, Probe};
 
+use crate::project::{SEC, TICKETS, announced};
+use crate::ticket::new_ticket;
 use crate::{TestClient, TestNode, since, upto};
 
 /// The connection takes so many more frames, and says so.
@@ -184,4 +190,115 @@ async fn a_session_that_breaks_in_its_backlog_ends() {
     assert_eq!(conn.probe.ended().await, Ending::Closed { code: 1006 });
     node.hub.users.end_sessions(UserId(1), None, Revoked::Right);
     node.until_listed("user/1", false).await;
+}
+
+/// The project without tickets, a developer (1), a client (3) and an admin (8).
+fn project(node: &TestNode) -> Caller {
+    node.store.add_project(SEC, "SEC", false);
+    let _ = (node.store.add_user(1, Role::Developer), node.store.add_user(8, Role::Admin));
+    for id in [1, 3] {
+        node.store.add_member(SEC, UserId(id));
+    }
+    node.store.add_user(3, Role::Client)
+}
+
+/// Changes a ticket's title.
+async fn rename(node: &TestNode, ticket: TicketId, title: String, by: &Caller) {
+    let edit = Edit { title: Some(title), ..Edit::default() };
+    node.command(ticket, Command::Edit(edit), by).await.unwrap();
+}
+
+/// The last line that was shown of each ticket; versions must never decrease.
+fn last_lines(probe: &Probe) -> BTreeMap<TicketId, (i64, String)> {
+    let mut last = BTreeMap::new();
+    for event in announced(probe) {
+        let StreamEvent::Ticket { action, line } = event else { continue };
+        let known = last.insert(line.id, (line.version, line.title));
+        assert_eq!(known.is_none(), action == TicketAction::Created, "{:?}", line.id);
+        assert!(known.is_none_or(|(version, _)| version < line.version), "{:?}", line.id);
+    }
+    last
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_stream_a_slow_reader_is_shown_the_latest_and_of_its_inbox_everything() {
+    let node = TestNode::new().await;
+    let client = project(&node);
+    let (fast, slow) = (node.watch(1, TICKETS).await, node.socket(8).await);
+    slow.ask("s", Ask::Subscribe(TICKETS));
+    node.until_watched(2, 0).await;
+    slow.probe.until(|seen| seen.frames.len() == 2).await; // the greeting and the answer
+    slow.probe.set(|seen| seen.room = Some(0));
+    let mut tickets = Vec::new();
+    for _ in 0..20 {
+        let raise = node.hub.tickets.create(SEC, new_ticket(), client.clone());
+        tickets.push(raise.await.unwrap().id);
+    }
+    for n in 0..40 {
+        for ticket in &tickets {
+            rename(&node, *ticket, format!("title {n}"), &client).await;
+        }
+    }
+    fast.probe.until(|seen| seen.frames.len() == 1 + 20 * 41).await;
+    // In two parts, with more changes between them.
+    take(&slow, 25);
+    slow.probe.until(|seen| seen.frames.len() == 27).await;
+    for ticket in &tickets {
+        rename(&node, *ticket, "the last".to_owned(), &client).await;
+    }
+    fast.probe.until(|seen| seen.frames.len() == 1 + 20 * 42).await;
+    let all = last_lines(&fast.probe);
+    assert!(all.len() == 20 && all.values().all(|(version, _)| *version == 42));
+    slow.probe.set(|seen| seen.room = Some(1_000));
+    slow.session.heard(Heard::Writable);
+    slow.probe.until(|seen| seen.waiting.is_empty() && seen.frames.len() >= 2 + 40).await;
+    assert_eq!(last_lines(&slow.probe), all);
+    let events = announced(&slow.probe).len();
+    assert!((20..=60).contains(&events), "{events} events, of 840");
+    // Each of the 20 notifications, in order.
+    assert_eq!(slow.probe.numbers(), upto(20));
+    assert_eq!(slow.probe.seen().closed, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_of_a_stream_ends_with_the_subscription() {
+    let node = TestNode::new().await;
+    let team = node.team();
+    let slow = node.socket(1).await;
+    slow.ask("s", Ask::Subscribe(TICKETS));
+    node.until_watched(1, 0).await;
+    slow.probe.until(|seen| seen.frames.len() == 2).await;
+    slow.probe.set(|seen| seen.room = Some(0));
+    // One more frame than the connection accepts: from then on, events wait.
+    slow.session.heard(Heard::Ping(None));
+    slow.probe.until(|seen| seen.waiting.len() == 1).await;
+    for id in 5..=40 {
+        rename(&node, TicketId(id), "new".to_owned(), &team.admin).await;
+    }
+    slow.ask("u", Ask::Unsubscribe(TICKETS));
+    slow.probe.until(|seen| seen.waiting.len() == 2).await;
+    take(&slow, 100);
+    slow.probe.until(|seen| seen.waiting.is_empty()).await;
+    slow.session.heard(Heard::Ping(None));
+    slow.probe.until(|seen| seen.frames.len() == 5).await;
+    assert_eq!(announced(&slow.probe), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_for_whom_too_many_events_wait_is_closed_as_slow() {
+    let node = TestNode::new().await;
+    let client = project(&node);
+    let slow = node.watch(1, TICKETS).await;
+    slow.probe.until(|seen| seen.frames.len() == 1).await;
+    slow.probe.set(|seen| seen.room = Some(0));
+    slow.session.heard(Heard::Ping(None));
+    slow.probe.until(|seen| seen.waiting.len() == 1).await;
+    for _ in 0..1_024 {
+        let raise = node.hub.tickets.create(SEC, new_ticket(), client.clone());
+        raise.await.unwrap();
+    }
+    assert_eq!(slow.probe.seen().closed, None);
+    let raise = node.hub.tickets.create(SEC, new_ticket(), client.clone());
+    raise.await.unwrap();
+    assert_eq!(slow.probe.ended().await, Ending::TooSlow);
 }

@@ -4,11 +4,14 @@
 //! when the connection has accepted the previous one, so a slow line is not mistaken for a slow
 //! reader. The texts of a long backlog are read portion by portion too. Positions only increase.
 
+mod events;
+mod requests;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::asking::{Asking, Outcome};
+use super::asking::Asking;
 use super::backlog::{Loaded, Texts};
 use super::displaced::Displaced;
 use super::early::Early;
@@ -20,7 +23,6 @@ use crate::directory::{Counted, SessionCount};
 use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::{Change, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
-use crate::session::{Answer, Asked};
 
 /// Where a session is in the inbox.
 #[derive(Debug)]
@@ -316,13 +318,20 @@ impl SessionState {
     }
 
     fn write(&mut self) -> Result<(), Broken> {
-        self.is_dirty = false;
-        self.outlet.flush()?;
-        self.is_blocked = self.outlet.waiting_bytes() > 0;
-        if !self.is_blocked {
+        let was_blocked = self.is_blocked;
+        loop {
+            self.is_dirty = false;
+            self.outlet.flush()?;
+            self.is_blocked = self.outlet.waiting_bytes() > 0;
+            if self.is_blocked {
+                return Ok(());
+            }
             self.note_taken();
+            // Only while it is blocked, events wait; the next few follow.
+            if !was_blocked || !self.show_waiting() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Whether the connection did not accept all of the last flush.
@@ -438,51 +447,6 @@ impl SessionState {
 
     fn has_made(&self, seq: Seq) -> bool {
         self.asking.as_ref().is_some_and(|asking| asking.made(seq))
-    }
-
-    /// Queues a request; returns it if too many wait.
-    pub(super) fn ask(&mut self, asked: Box<Asked>) -> Result<(), Box<Asked>> {
-        self.asking.get_or_insert_default().add(asked)
-    }
-
-    /// Begins the next request, unless one is in progress.
-    pub(super) fn next_ask(&mut self) -> Option<&Asked> {
-        self.asking.take_if(|asking| asking.is_over());
-        self.asking.as_mut()?.next()
-    }
-
-    /// Whether requests are in progress.
-    pub(super) fn is_asking(&self) -> bool {
-        self.asking.is_some()
-    }
-
-    /// The position up to which its client has been shown everything: a session without an inbox
-    /// waits for nothing.
-    pub(super) fn position(&self) -> Seq {
-        if self.shows == Shows::Nothing { Seq(i64::MAX) } else { self.at }
-    }
-
-    /// The result of the request in progress. Its answer waits until it is due.
-    pub(super) fn done(&mut self, outcome: Outcome) {
-        if let Some(asking) = &mut self.asking {
-            asking.done(outcome);
-            self.answer(self.position());
-        }
-    }
-
-    /// Sends the answer that is due at a position, if one is.
-    fn answer(&mut self, at: Seq) {
-        if !self.is_greeted {
-            return;
-        }
-        let due = self.asking.as_mut().and_then(|asking| asking.take_due(at));
-        let Some((asked, mut answer)) = due else { return };
-        if let Answer::Marked { unread_count, seq, .. } = &mut answer
-            && self.at >= *seq
-        {
-            *unread_count = self.unread_count; // it may have been shown more than the mark
-        }
-        self.push(Outgoing::Answer { asked: &asked, answer: &answer });
     }
 }
 
