@@ -18,8 +18,13 @@ impl Rest {
 
     /// Posts JSON; returns the response's body. Panics unless the status is 2xx.
     pub async fn post(&mut self, token: &str, path: &str, body: &str) -> Value {
+        self.ask("POST", token, path, body).await
+    }
+
+    /// The same by another method.
+    pub async fn ask(&mut self, method: &str, token: &str, path: &str, body: &str) -> Value {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );

@@ -15,12 +15,17 @@ pub struct Listener {
 impl Listener {
     /// Connects from 127.0.0.`source`, and upgrades.
     pub async fn connect(hub: SocketAddr, source: u8, token: &str) -> Self {
+        Self::connect_at(hub, source, &format!("/ws/notifications/?token={token}")).await
+    }
+
+    /// The same on another path.
+    pub async fn connect_at(hub: SocketAddr, source: u8, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, source));
         socket.bind(SocketAddr::new(from, 0)).expect("a source address");
         let mut stream = socket.connect(hub).await.expect("a connection");
         let request = format!(
-            "GET /ws/notifications/?token={token} HTTP/1.1\r\nHost: {hub}\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {hub}\r\n\
              Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
