@@ -17,6 +17,7 @@ mod limits;
 mod nodes;
 mod notes;
 mod resume;
+mod slow;
 mod streams;
 mod tickets;
 mod v1;
