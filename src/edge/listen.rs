@@ -55,9 +55,12 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same while other requests wait for that memory.
 const SHORT_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many unsent bytes the kernel buffers for an answer. By default it buffers 4 MiB, and a
-/// client that reads slowly would look stalled while it works those off.
-const UNSENT_IN_KERNEL: u32 = 128 * 1024;
+/// How many unsent bytes the kernel buffers for a connection. By default it buffers up to 4 MiB,
+/// which no limit of ours counts: a client that reads slowly would look stalled while it works those
+/// off, and nothing in there can be replaced by something newer. A client that reads at 10 KB/s has
+/// this within two seconds; one that reads fast has it at once, for only what its own buffer has no
+/// room for is unsent.
+const UNSENT_IN_KERNEL: u32 = 16 * 1024;
 
 /// How long requests in progress may take once the hub stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -109,6 +112,8 @@ impl Listener {
         socket.bind(address)?;
         // Frames are small and must leave at once; accepted connections inherit this.
         socket.set_nodelay(true)?;
+        // The same; a kernel that does not support it keeps its default.
+        let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
         let listener = socket.listen(BACKLOG)?;
         let connections = Connections::new(connections_max);
         let addresses = AddressLimit::new(0, |_| false);
@@ -284,8 +289,6 @@ impl Arrived {
         let Some(_address) = rules.addresses.try_hold(peer.ip()) else {
             return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
         };
-        // If the kernel does not support this option, its default remains.
-        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
         let stream = StrictHeads::new(Prefixed::new(stream, begun));
         let stream = WriteLimit::new(stream, rules.patience.clone());
         let (router, connections) = (rules.router.clone(), rules.connections.clone());

@@ -33,17 +33,6 @@ const FRAME_USUAL: usize = 512;
 /// The most bytes queued for a slow reader.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// From this size on, which only long backlogs reach, the kernel's buffer is limited.
-const LARGE: usize = 64 * 1024;
-
-/// How many unsent bytes the kernel then buffers. By default it buffers 4 MiB, which no limit of
-/// ours counts.
-const UNSENT_IN_KERNEL: u32 = 128 * 1024;
-
-/// The same for a reader that is shown the latest states only: what the kernel holds is never
-/// replaced by something newer.
-const UNSENT_OF_SLOW: u32 = 16 * 1024;
-
 /// The longest wait for clients of a failed actor: spread, so that the clients of many actors do
 /// not reconnect at the same time.
 const RETRY_MS_MAX: u32 = 2_000;
@@ -60,8 +49,6 @@ pub(super) struct WsOutlet {
     frames: u32,
     dialect: Dialect,
     is_closed: bool,
-    /// Whether the kernel buffers little, so that the client is shown what is new.
-    is_fresh: bool,
     /// Set only while the connection accepts no more.
     stuck: Option<Box<Stuck>>,
 }
@@ -89,16 +76,7 @@ enum Written {
 impl WsOutlet {
     /// `answer`: the answer to the handshake, if it should leave with the first frame.
     pub(super) fn new(shared: Arc<Shared>, dialect: Dialect, answer: Vec<u8>) -> Self {
-        Self {
-            shared,
-            out: answer,
-            written: 0,
-            frames: 0,
-            dialect,
-            is_closed: false,
-            is_fresh: false,
-            stuck: None,
-        }
+        Self { shared, out: answer, written: 0, frames: 0, dialect, is_closed: false, stuck: None }
     }
 
     /// How much memory is held for queued frames.
@@ -171,11 +149,6 @@ impl WsOutlet {
         stuck.frames = stuck.frames.min(frames);
         stuck.bytes = stuck.bytes.min(bytes);
         Ok(())
-    }
-
-    fn limit_kernel_buffer(&self, unsent: u32) {
-        // If the kernel does not support this option, its default remains.
-        let _ = socket2::SockRef::from(&self.shared.stream).set_tcp_notsent_lowat(unsent);
     }
 
     fn wait_no_more(&mut self) {
@@ -273,9 +246,6 @@ impl Outlet for WsOutlet {
 
     fn flush(&mut self) -> Result<(), Broken> {
         let before = self.waiting_bytes();
-        if before >= LARGE && !self.is_fresh {
-            self.limit_kernel_buffer(UNSENT_IN_KERNEL);
-        }
         match self.write_out() {
             Written::All => {
                 self.wait_no_more();
@@ -296,12 +266,6 @@ impl Outlet for WsOutlet {
 
     fn waiting_bytes(&self) -> usize {
         self.out.len() - self.written
-    }
-
-    fn keep_fresh(&mut self) {
-        if !std::mem::replace(&mut self.is_fresh, true) {
-            self.limit_kernel_buffer(UNSENT_OF_SLOW);
-        }
     }
 
     fn count(&mut self, unsent: &Budget) -> Result<(), Broken> {

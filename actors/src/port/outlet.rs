@@ -44,10 +44,6 @@ pub trait Outlet: Send + 'static {
         Ok(())
     }
 
-    /// The client is too slow for all of a stream's events, and is shown the latest of them: from
-    /// now on as few bytes as possible are to lie in buffers that nothing can be taken back from.
-    fn keep_fresh(&mut self) {}
-
     /// Whole seconds for which the connection has accepted nothing of the buffer; 0 if that is
     /// empty.
     fn stalled_s(&self) -> u32 {

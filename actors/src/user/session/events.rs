@@ -38,12 +38,8 @@ impl SessionState {
             self.push(Outgoing::Stream(event));
             return Ok(());
         }
-        let is_first = known.waiting.is_none();
         if known.waiting.get_or_insert_default().add(event, unsent)? {
             metrics::counter!("bellpull_stream_events_merged_total").increment(1);
-        }
-        if is_first {
-            self.outlet.keep_fresh();
         }
         Ok(())
     }
