@@ -193,9 +193,7 @@ async fn listen(mut socket: Listener, began: Instant, changes: usize) -> Times {
 
 /// How old a ticket's change is, in nanoseconds.
 fn age(frame: &[u8], began: Instant) -> Option<u64> {
-    if memmem::find(frame, b"\"ticket_update\"").is_none() {
-        return None;
-    }
+    memmem::find(frame, b"\"ticket_update\"")?;
     let title = memmem::find(frame, b"\"title\":\"")? + 9;
     let text = std::str::from_utf8(&frame[title..]).ok()?.split([' ', '"']).next()?;
     let then: u64 = text.parse().ok()?;
