@@ -18,7 +18,8 @@ use crate::LoadError;
 /// How long deliveries may take once the provider is well: the wait before an attempt is about as
 /// long as the provider was at fault.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The leases of a node that was killed end after 120 s, and the others take over what it had.
+/// The leases of a node that was killed, and those whose answer was lost with a connection to
+/// PostgreSQL, end after 120 s; then any node takes over what was leased.
 const LEASES: Duration = Duration::from_secs(150);
 /// Schedules shorter than those do not wait for that.
 const LONG: Duration = Duration::from_secs(300);
@@ -28,8 +29,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long deliveries are waited for, and whether some may still be queued then.
 pub(super) fn patience(plan: &Plan, faults: &[(FaultKind, u64)]) -> (Duration, bool) {
-    let was_killed = faults.iter().any(|(kind, _)| *kind == FaultKind::Kill);
-    match (plan.nodes > 1 && was_killed, plan.time < LONG) {
+    let strands_leases =
+        |kind: &FaultKind| matches!(kind, FaultKind::Kill | FaultKind::Cut | FaultKind::Postgres);
+    let are_stranded = faults.iter().any(|(kind, _)| strands_leases(kind));
+    match (plan.nodes > 1 && are_stranded, plan.time < LONG) {
         (false, _) => (PATIENCE, false),
         (true, true) => (SHORT, true),
         (true, false) => (LEASES, false),
